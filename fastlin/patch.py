@@ -33,6 +33,7 @@ from sklearn.utils.validation import validate_data
 from fastlin import estimators
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.soft_labels import read_soft_labels
 
 __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
 
@@ -135,6 +136,8 @@ class _LinearFit:
     """A fit of LogisticRegression or LogisticRegressionCV: `run` fits, and `keep` takes the model over."""
 
     def __init__(self, name, estimator, X, y, sample_weight, params):
+        if read_soft_labels(y) is not None:
+            raise NotImplementedError("soft labels, which scikit-learn refuses")
         self.estimator = estimator
         self.is_by_liblinear = estimator.solver == "liblinear"
         attributes = vars(estimator)

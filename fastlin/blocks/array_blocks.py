@@ -33,8 +33,8 @@ def from_arrays(
     ----------
     X : ndarray of shape (n, d), or sequence of such arrays
         The rows, for instance of ``np.load("X.npy", mmap_mode="r")``.
-    y : array-like of shape (n,) or None
-        The labels; None where `fit` is given them.
+    y : array-like of shape (n,) or (n, n_classes), or None
+        The labels, or soft labels; None where `fit` is given them.
     sample_weight : array-like of shape (n,) or None
         The weights of the rows; None means ones.
     rows_per_block : int or None

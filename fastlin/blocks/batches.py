@@ -19,7 +19,8 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     make_batches : callable
         Returns an iterable of batches, the same ones in the same order each time, since a fit asks for them once a
         pass. A batch is X, or a tuple of X and y, or of X, y and weights: X an array or CSR matrix of shape (n_b, d),
-        all of one type, and y and weights of shape (n_b,). It is called once here, to learn of shapes and labels.
+        all of one type, and y and weights of shape (n_b,); y may be soft labels of shape (n_b, n_classes). It is called
+        once here, to learn of shapes and labels.
 
     Returns
     -------
@@ -61,7 +62,8 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
         kind, n = find_kind(X, name, kind), X.shape[0]
         # Copies, since they may be parts of what the function fills again, or of all of X.
         for kept, given, what in ((labels, batch_labels, "y"), (weights, batch_weights, "weights")):
-            kept.append(None if given is None else np.array(check_rows(given, n, f"{what} of {name}")))
+            checked = check_rows(given, n, f"{what} of {name}", takes_columns=what == "y")
+            kept.append(None if checked is None else np.array(checked))
         if kind.is_sparse:
             X = read_if_sparse(X, name)
             row_lengths = add_row_lengths(X, row_lengths)

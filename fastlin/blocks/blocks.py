@@ -45,8 +45,8 @@ class Blocks:
         The number of rows n and of columns d.
     dtype : dtype
         The type of X.
-    y : ndarray of shape (n,) or None
-        The labels.
+    y : ndarray of shape (n,) or (n, n_classes), or None
+        The labels, or soft labels.
     sample_weight : ndarray of shape (n,) or None
         The weights.
     feature_names : list of str or None
@@ -91,7 +91,7 @@ class Blocks:
         self._read = read
         self.borders, self.names = np.asarray(borders, np.int64), list(names)
         self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
-        self.y = check_rows(y, self.shape[0], "y")
+        self.y = check_rows(y, self.shape[0], "y", takes_columns=True)
         self.sample_weight = check_rows(sample_weight, self.shape[0], "sample_weight")
         self.feature_names = feature_names
         self.is_sparse = row_lengths is not None
@@ -222,12 +222,12 @@ def digest_rows(X: Any) -> bytes:
     return digest.digest()
 
 
-def check_rows(each: ArrayLike | None, n: int, name: str) -> Array | None:
-    """Return labels or weights as an array (n,), or None where there are none."""
+def check_rows(each: ArrayLike | None, n: int, name: str, *, takes_columns: bool = False) -> Array | None:
+    """Return labels or weights as an array (n,), or None where there are none; those in columns are soft labels."""
     if each is None:
         return None
     array = np.asarray(each)
-    if array.shape != (n,):
+    if array.shape != (n,) and not (takes_columns and array.ndim == 2 and len(array) == n and array.dtype.kind == "f"):
         raise ValueError(f"{name} must have one entry for each of the {n} rows of the blocks, got shape {array.shape}")
     return array
 

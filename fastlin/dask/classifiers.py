@@ -14,13 +14,12 @@ from fastlin.dask.scores import average_scores
 from fastlin.estimators import LogisticRegression as LocalLogisticRegression
 from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_scoring
+from fastlin.estimators.row_scores import SCORINGS
 
 if TYPE_CHECKING:
     import distributed
 
     from fastlin.dask.collections import DaskCollection
-
-SCORINGS = ("accuracy", "neg_log_loss")
 
 
 class LogisticRegression(DaskPredictions, LocalLogisticRegression):
@@ -58,6 +57,7 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         y: DaskCollection,
         sample_weight: DaskCollection | None = None,
         *,
+        offset: DaskCollection | None = None,
         client: distributed.Client | None = None,
         classes: ArrayLike | None = None,
         worker_timeout: float = 60.0,
@@ -71,14 +71,18 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         X : Dask array or dataframe of shape (n_samples, n_features)
             Rows of finite numbers, whose blocks are NumPy arrays or SciPy sparse matrices. It is computed once, and
             held by the workers until the fit ends.
-        y : Dask array or series of shape (n_samples,)
-            Labels of at least two classes: numbers, strings or bools.
+        y : Dask array or series of shape (n_samples,), or array or dataframe of shape (n_samples, n_classes)
+            Labels of at least two classes: numbers, strings or bools; or soft labels, as
+            `fastlin.LogisticRegression.fit` takes them.
         sample_weight : Dask array or series of shape (n_samples,), or None
             Weights of the rows, at least 0 and not all 0; None means ones.
+        offset : Dask array, series or dataframe of shape (n_samples,) or (n_samples, n_classes), or None
+            Finite numbers that are added to the scores, as `fastlin.LogisticRegression.fit` takes them.
         client : dask.distributed.Client or None
             What computes; None means the current one.
         classes : array-like of shape (n_classes,) or None
-            The labels that y has. Where it has others, or lacks one, that is an error. None means those that it has.
+            The labels that y has. Where it has others, or lacks one, that is an error. None means those that it has. Of
+            soft labels they are the classes of the columns, sorted; None means numbers from 0 on.
         worker_timeout : float
             Seconds after which the fit gives up while the cluster has no workers, or none that is not paused.
         coef_init, intercept_init : array-like or None
@@ -95,9 +99,9 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
             For all that `fastlin.LogisticRegression.fit` refuses, with the partition that has it, and for collections
             that are not cut alike.
         TypeError
-            X, y or sample_weight is no collection of Dask.
+            X, y, sample_weight or offset is no collection of Dask.
         DataChangedError
-            A partition that was computed again, since its worker was lost, has other rows, labels or weights.
+            A partition that was computed again, since its worker was lost, has other rows, labels, weights or offsets.
         NoWorkersError
             There is no worker for `worker_timeout` seconds, or all that the fit waits for are paused.
         WorkersLostError
@@ -105,7 +109,8 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         RuntimeError
             A worker has another version of fastlin, Numba, NumPy or scikit-learn than the client.
         """
-        with fit_on_workers(self, client=client, classes=classes, worker_timeout=worker_timeout) as read:
+        options: dict[str, Any] = {"client": client, "classes": classes, "worker_timeout": worker_timeout}
+        with fit_on_workers(self, **options, offset=offset) as read:
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
 
@@ -140,6 +145,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         y: DaskCollection,
         sample_weight: DaskCollection | None = None,
         *,
+        offset: DaskCollection | None = None,
         client: distributed.Client | None = None,
         classes: ArrayLike | None = None,
         worker_timeout: float = 60.0,
@@ -149,7 +155,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
         Parameters
         ----------
-        X, y, sample_weight, client, classes, worker_timeout
+        X, y, sample_weight, offset, client, classes, worker_timeout
             As `fastlin.dask.LogisticRegression.fit` has them.
         **params
             Not accepted: there is no validation set and no metadata with Dask.
@@ -165,9 +171,9 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             For what `fastlin.dask.LogisticRegression.fit` refuses, other folds and other scorers, and folds without
             training rows of weight above zero.
         TypeError
-            X, y or sample_weight is no collection of Dask, or there are other arguments.
+            X, y, sample_weight or offset is no collection of Dask, or there are other arguments.
         DataChangedError
-            A partition that was computed again, since its worker was lost, has other rows, labels or weights.
+            A partition that was computed again, since its worker was lost, has other rows, labels, weights or offsets.
         NoWorkersError
             There is no worker for `worker_timeout` seconds, or all that the fit waits for are paused.
         WorkersLostError
@@ -186,7 +192,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         if self._scoring() not in SCORINGS:
             raise ValueError(f"scoring must be 'accuracy', 'neg_log_loss' or None with Dask, got {self.scoring!r}.")
         options: dict[str, Any] = {"client": client, "classes": classes, "worker_timeout": worker_timeout}
-        with fit_on_workers(self, **options, n_folds=n_folds) as read:
+        with fit_on_workers(self, **options, offset=offset, n_folds=n_folds) as read:
             # The workers have the weights.
             return self._fit(X, y, None, {}, lambda estimator, X, y, _: read(estimator, X, y, sample_weight))
 
@@ -196,6 +202,8 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
     def _split(self, X, data, split_params):
         """Return the folds by their numbers, each once for its training and once for its test rows."""
         n_folds, counts = len(data.fold_ends), data.fold_ends[-1]
+        # A class of soft labels may be nowhere the most probable.
+        counts = counts[counts > 0]
         if (counts < n_folds).all():
             raise ValueError(
                 f"n_splits={n_folds} cannot be greater than the number of members in each class: cv must be at most "

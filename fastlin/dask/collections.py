@@ -83,8 +83,12 @@ def read_rows(X: DaskCollection) -> dask.array.Array:
     return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
 
 
-def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Array | None:
-    """Return labels or weights as a Dask array (n,) that is cut as the rows are, or None where there are none.
+def cut_alike(
+    rows: dask.array.Array, values: Any, name: str, *, takes_columns: bool = False
+) -> dask.array.Array | None:
+    """Return labels, weights or offsets as a Dask array (n,) that is cut as the rows are, or None where there are none.
+
+    takes_columns says whether they may have several columns; then the array is (n, K).
 
     Raises
     ------
@@ -99,18 +103,22 @@ def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Arra
         raise TypeError(f"{name} must be a Dask array or a Dask series, cut as X is, got {type(values).__name__}.")
     array = values
     if not isinstance(array, dask.array.Array):
-        array = array.map_partitions(read_frame if array.ndim == 2 else read_series, meta=np.empty((0,) * array.ndim))
+        is_table = array.ndim == 2
+        meta = np.empty((0, array.shape[1]) if is_table else 0)
+        array = array.map_partitions(read_frame if is_table else read_series, meta=meta)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim != 1:
+    if array.ndim != 1 and not (takes_columns and array.ndim == 2):
         raise ValueError(f"{name} must have one dimension, got the shape {array.shape}.")
+    if array.ndim == 2 and array.numblocks[1] > 1:
+        array = array.rechunk({1: -1})
     lengths, own_lengths = rows.chunks[0], array.chunks[0]
     if not any(map(math.isnan, lengths + own_lengths)):
         if sum(lengths) != sum(own_lengths):
             raise ValueError(
                 f"{name} has {sum(own_lengths)} entries, but X has {sum(lengths)} rows: inconsistent lengths."
             )
-        array = array.rechunk((lengths,))
+        array = array.rechunk({0: lengths})
     elif len(lengths) != len(own_lengths):
         raise ValueError(
             f"{name} has {len(own_lengths)} partitions, but X has {len(lengths)}, and some lengths are not known; "

@@ -21,6 +21,8 @@ from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import remember_features
+from fastlin.estimators.row_offsets import check_offset_shape
+from fastlin.estimators.soft_labels import name_classes
 from fastlin.estimators.training_data import (
     check_classes,
     check_dual,
@@ -32,6 +34,7 @@ from fastlin.estimators.training_data import (
 from fastlin.matrices import DTYPES, PiecewiseMatrix
 from fastlin.matrices.matrix import Columns
 from fastlin.matrices.pieces import merge
+from fastlin.objective.offsets import OffsetRange, OffsetSums
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
@@ -48,6 +51,7 @@ class Weights:
 
     groups are the numbers of the first partition of each group, counts the numbers of rows with some weight, (n_groups,
     n_classes), and by_class the total weights, (n_classes,). smallest is the smallest weight that is not zero.
+    offset_range and has_targets are as MeanSums has them.
     """
 
     groups: tuple
@@ -55,6 +59,8 @@ class Weights:
     by_class: np.ndarray
     total: float
     smallest: float
+    offset_range: OffsetRange | None = None
+    has_targets: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +103,13 @@ class DaskTrainingData:
         with self._lock:
             if rows not in self._known:
                 told = self.cluster.ask("tell_weights", self._weighting_of(rows))
-                counts, totals, smallest = zip(*told.values(), strict=True)
+                counts, totals, smallest, offsets, have_targets = zip(*told.values(), strict=True)
                 by_class = np.sum(totals, axis=0)
                 total = float(by_class.sum())
-                self._known[rows] = Weights(tuple(told), np.array(counts), by_class, total, min(smallest))
+                own = [each for each in offsets if each is not None]
+                offset_range = OffsetRange.of(OffsetSums.join(own), total) if own else None
+                numbers = tuple(told), np.array(counts), by_class, total, min(smallest)
+                self._known[rows] = Weights(*numbers, offset_range, any(have_targets))
             return self._known[rows]
 
 
@@ -166,6 +175,7 @@ def read_partitions(
     *,
     client: distributed.Client | None,
     classes: ArrayLike | None,
+    offset: DaskCollection | None,
     worker_timeout: float,
     n_folds: int | None = None,
 ) -> DaskTrainingData:
@@ -178,10 +188,13 @@ def read_partitions(
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     rows = read_rows(X)
-    labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
+    labels = cut_alike(rows, y, "y", takes_columns=True)
+    weights = cut_alike(rows, sample_weight, "sample_weight")
+    offsets = cut_alike(rows, offset, "offset", takes_columns=True)
     client = choose_client(client)
     known_workers = check_workers(client, worker_timeout)
-    decoded = _decode(client, list_partitions(rows, labels, weights), distributed.futures_of([rows]), worker_timeout)
+    partitions = list_partitions(rows, labels, weights, offsets)
+    decoded = _decode(client, partitions, distributed.futures_of([rows]), worker_timeout)
     size = 1
     while size * MOST_GROUPS < len(decoded):
         size *= 2
@@ -192,9 +205,13 @@ def read_partitions(
         descriptions, tables = zip(*client.gather(described), strict=True)
         matrix = _describe_matrix([each for group in descriptions for each in group])
         table = LabelTable.join(tables)
-        classes = _find_classes(table, classes)
-        check_classes(estimator, classes)
-        weighting, unit = _choose_weighting(table, estimator.class_weight, sample_weight is not None)
+        names = _find_classes(table, classes)
+        check_classes(estimator, names)
+        if offsets is not None:
+            check_offset_shape(offsets.shape, np.nan, len(names))
+        # Soft labels are numbered already.
+        classes = names if table.are_certain is None else np.arange(len(names))
+        weighting, unit = _choose_weighting(table, names, estimator.class_weight, sample_weight is not None)
         # Each group needs them: workers compute them rather than get them with each task.
         shares = None if n_folds is None else (n_folds, table.counts, table.first_rows)
         folds = None if shares is None else client.submit(share_folds, *shares, pure=False)
@@ -209,7 +226,7 @@ def read_partitions(
     remember_features(estimator, matrix.shape[1], name_columns(X))
     cluster = Cluster(client, groups, len(decoded), worker_timeout, known_workers)
     fold_ends = None if shares is None else share_folds(*shares)
-    return DaskTrainingData(cluster, matrix, classes, weighting, unit, fold_ends)
+    return DaskTrainingData(cluster, matrix, names, weighting, unit, fold_ends)
 
 
 def _decode(client, partitions, held, worker_timeout):
@@ -217,7 +234,7 @@ def _decode(client, partitions, held, worker_timeout):
     addresses, parts = _choose_workers(client, len(partitions), held, worker_timeout), []
     for number, (partition, address) in enumerate(zip(partitions, addresses, strict=True)):
         with dask.annotate(**({"workers": [address], "allow_other_workers": True} if address else {})):
-            parts.append(dask.delayed(decode, pure=False)(*partition, name_partition(number)))
+            parts.append(dask.delayed(decode, pure=False)(*partition[:3], name_partition(number), partition[3]))
     return client.compute(parts)
 
 
@@ -279,6 +296,10 @@ def _find_classes(table, classes):
     ValueError
         They are not those of the classes that are given.
     """
+    if table.are_certain:
+        raise ValueError(f"y should be a 1d array, got zeros and ones in {len(table.classes)} columns instead.")
+    if table.are_certain is not None:
+        return name_classes(classes, len(table.classes))
     if classes is None:
         return table.classes
     classes = np.unique(classes)
@@ -295,13 +316,13 @@ def _find_classes(table, classes):
     return classes
 
 
-def _choose_weighting(table, class_weight, has_weights):
+def _choose_weighting(table, classes, class_weight, has_weights):
     """Return the Weighting of the rows and the unit of their weights."""
     if class_weight is None and not has_weights:
-        return Weighting(len(table.classes)), 1.0
-    factors = weigh_classes(class_weight, table.classes, table.weights)
+        return Weighting(len(classes)), 1.0
+    factors = weigh_classes(class_weight, classes, table.weights)
     with np.errstate(over="ignore"):
         most = (table.largest * factors).max()
     check_largest(most)
     unit = choose_unit(most)
-    return Weighting(len(table.classes), factors / unit), unit
+    return Weighting(len(classes), factors / unit), unit

@@ -20,6 +20,8 @@ from sklearn.utils.validation import assert_all_finite
 from fastlin.blocks.blocks import add_row_lengths, digest_rows
 from fastlin.containers import read_container
 from fastlin.dask.weighting import find_folds
+from fastlin.estimators.row_offsets import read_offset_numbers
+from fastlin.estimators.soft_labels import are_certain, find_most_probable, read_probabilities
 from fastlin.estimators.table_columns import is_missing
 from fastlin.estimators.training_data import choose_unit
 from fastlin.exceptions import DataChangedError
@@ -40,7 +42,9 @@ class Part:
 
     The name says what the partition is called where something is wrong with it. X is an array or CSR of finite numbers,
     of one of the types of fits. labels are as they came, and once they are encoded the numbers of the classes, int32.
-    Without sample_weight, float64, rows count one. folds are the fold of each row, where there are folds.
+    Without sample_weight, float64, rows count one. folds are the fold of each row, where there are folds. soft (m,
+    n_classes) are soft labels, where labels are the most probable classes by their numbers, and offsets (m, K) what is
+    added to the scores.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Part:
     labels: np.ndarray
     sample_weight: np.ndarray | None
     folds: np.ndarray | None = None
+    soft: np.ndarray | None = None
+    offsets: np.ndarray | None = None
 
     @cached_property
     def matrix(self) -> DenseMatrix | SparseMatrix:
@@ -57,7 +63,8 @@ class Part:
     def __sizeof__(self) -> int:
         """Return the bytes of the rows, by which a scheduler judges what it takes to move them."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sparse.issparse(self.X) else [self.X]
-        arrays += [each for each in (self.labels, self.sample_weight, self.folds) if each is not None]
+        others = self.labels, self.sample_weight, self.folds, self.soft, self.offsets
+        arrays += [each for each in others if each is not None]
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
 
 
@@ -65,8 +72,8 @@ class Part:
 class Description:
     """What the client has to know of a partition, and what it must have again when it is computed again.
 
-    n_entries and longest_row count entries of X. labels, weights and rows are digests, of some rows alone. classes says
-    in words which labels there are.
+    n_entries and longest_row count entries of X. labels, weights, offsets and rows are digests, of some rows alone.
+    classes says in words which labels there are.
     """
 
     name: str
@@ -77,6 +84,7 @@ class Description:
     longest_row: int
     labels: bytes
     weights: bytes
+    offsets: bytes
     rows: bytes
     classes: str = field(compare=False, default="")
 
@@ -92,8 +100,9 @@ class Description:
             is_sparse=is_sparse,
             n_entries=n_entries,
             longest_row=longest_row,
-            labels=_digest(part.labels),
+            labels=_digest(part.labels if part.soft is None else part.soft),
             weights=b"" if part.sample_weight is None else _digest(part.sample_weight),
+            offsets=b"" if part.offsets is None else _digest(part.offsets),
             rows=digest_rows(part.X),
             classes=_shorten(classes),
         )
@@ -106,7 +115,7 @@ class Description:
         changed = next(each.name for each in fields(self) if getattr(found, each.name) != getattr(self, each.name))
         if changed == "labels":
             what = f"has other labels, which were {self.classes} and are {_shorten(np.unique(part.labels))} now"
-        elif changed in ("weights", "rows"):
+        elif changed in ("weights", "offsets", "rows"):
             what = f"has other {changed}"
         else:
             what = f"was {self} and is {found} now"
@@ -127,7 +136,9 @@ class LabelTable:
 
     For each of the classes partitions has the number of the first partition with that label, first_rows that of its
     first row, counts the number of its rows, weights the sum of their sample weights, divided by `unit`, and largest
-    the largest of them. The unit is a power of two near the largest sample weight.
+    the largest of them. The unit is a power of two near the largest sample weight. Of soft labels the classes are
+    numbers, counts are those of the most probable classes, and the weight of a row is shared; are_certain says whether
+    all of them are 0 or 1, and None that labels are not soft.
     """
 
     n_rows: int
@@ -138,6 +149,7 @@ class LabelTable:
     weights: np.ndarray
     largest: np.ndarray
     unit: float
+    are_certain: bool | None = None
 
     @classmethod
     def of(cls, part: Part, number: int) -> Self:
@@ -148,6 +160,8 @@ class LabelTable:
         ValueError
             Its labels cannot be compared with each other.
         """
+        if part.soft is not None:
+            return cls._of_soft(part, part.soft, number)
         try:
             classes, first_rows, labels, counts = np.unique(
                 part.labels, return_index=True, return_inverse=True, return_counts=True
@@ -163,6 +177,22 @@ class LabelTable:
         return cls(len(part.labels), classes, partitions, first_rows, counts, weights, largest, unit)
 
     @classmethod
+    def _of_soft(cls, part, soft, number):
+        n, K = soft.shape
+        sample_weight = np.ones(n) if part.sample_weight is None else part.sample_weight
+        first_rows = np.zeros(K, np.int64)
+        found, first_rows_found = np.unique(part.labels, return_index=True)
+        first_rows[found] = first_rows_found
+        largest = np.max(np.where(soft > 0, sample_weight[:, None], 0.0), axis=0, initial=0.0)
+        unit = choose_unit(largest.max())
+        counts, weights = np.bincount(part.labels, minlength=K), sample_weight / unit @ soft
+        partitions = np.full(K, number)
+        # A partition without rows tells nothing.
+        return cls(
+            n, np.arange(K), partitions, first_rows, counts, weights, largest, unit, are_certain(soft) if n else None
+        )
+
+    @classmethod
     def join(cls, tables: Sequence[Self]) -> Self:
         """Return the table of all partitions of some tables, which are in their order.
 
@@ -172,6 +202,7 @@ class LabelTable:
             Some labels are numbers, and others are not.
         """
         known = [table for table in tables if len(table.classes)]
+        certain = [table.are_certain for table in known if table.are_certain is not None]
         for table in known:
             if (table.classes.dtype.kind in "biuf") != (known[0].classes.dtype.kind in "biuf"):
                 raise ValueError(
@@ -192,7 +223,17 @@ class LabelTable:
             weights[own] += table.weights * (table.unit / unit)
             largest[own] = np.maximum(largest[own], table.largest)
             n_rows += table.n_rows
-        return cls(n_rows, classes, partitions, first_rows, counts, weights, largest, unit)
+        return cls(
+            n_rows,
+            classes,
+            partitions,
+            first_rows,
+            counts,
+            weights,
+            largest,
+            unit,
+            all(certain) if certain else None,
+        )
 
     def count(self, classes: Array) -> IntArray:
         """Return how many rows each of some classes has, (n_classes,); these are sorted, and all labels among them."""
@@ -206,7 +247,7 @@ def name_partition(number: int) -> str:
     return f"Partition {number}"
 
 
-def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> Part:
+def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, offset: ArrayLike | None = None) -> Part:
     """Return the Part of a partition.
 
     Raises
@@ -224,7 +265,11 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> 
         X = X.astype(np.float64)
     assert_all_finite(X, input_name=f"{name} of X")
     n_rows = X.shape[0]
-    labels = _read_labels(_read_column(y, n_rows, f"{name} of y"), f"{name} of y")
+    soft, offsets = _read_soft(y, n_rows, f"{name} of y"), None
+    if soft is None:
+        labels = _read_labels(_read_column(y, n_rows, f"{name} of y"), f"{name} of y")
+    else:
+        labels = find_most_probable(soft)
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name=f"{name} of y")
         if (labels != np.floor(labels)).any():
@@ -234,7 +279,25 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> 
         assert_all_finite(sample_weight, input_name=f"{name} of sample_weight")
         if (sample_weight < 0).any():
             raise ValueError(f"Negative values in data passed to `sample_weight`: {name} has {sample_weight.min()}.")
-    return Part(name, X, labels, sample_weight)
+    if offset is not None:
+        offsets = read_offset_numbers(offset, f"{name} of offset")
+        if len(offsets) != n_rows:
+            raise ValueError(f"{name} of offset has the shape {offsets.shape}, but X has {n_rows} rows there.")
+        offsets = offsets[:, None] if offsets.ndim == 1 else offsets
+    return Part(name, X, labels, sample_weight, soft=soft, offsets=offsets)
+
+
+def _read_soft(y, n_rows, name):
+    """Return labels in several columns as probabilities (m, n_classes), and None for a label a row."""
+    values = np.asarray(y)
+    if values.ndim != 2 or values.shape[1] == 1:
+        return None
+    if values.dtype.kind != "f" or len(values) != n_rows:
+        raise ValueError(
+            f"{name} has the shape {values.shape} and {values.dtype}, but X has {n_rows} rows there; y holds a label "
+            "for each row, or its probabilities of the classes, which are floats."
+        )
+    return read_probabilities(values, name) if n_rows else values.astype(np.float64)
 
 
 def _read_column(values, n_rows, name):

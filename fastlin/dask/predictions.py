@@ -15,6 +15,8 @@ from fastlin.dask.collections import cut_alike, is_collection, list_partitions, 
 from fastlin.dask.scores import average_scores, sum_scores
 from fastlin.estimators.coefficients import check_coefficients
 from fastlin.estimators.features import check_features
+from fastlin.estimators.row_offsets import check_offset_shape
+from fastlin.estimators.soft_labels import read_probabilities
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.typing import Array, FloatArray, MatrixLike
 
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
         """A method that answers for rows at once, for Blocks one by one, and for collections of Dask lazily."""
 
         @overload
-        def __call__(self, X: Blocks) -> Iterator[Found]: ...
+        def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Found]: ...
         @overload
-        def __call__(self, X: DaskCollection) -> dask.array.Array: ...
+        def __call__(self, X: DaskCollection, *, offset: DaskCollection | None = None) -> dask.array.Array: ...
         @overload
-        def __call__(self, X: MatrixLike) -> Found: ...
+        def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Found: ...
 
 else:
     _Following = object
@@ -59,6 +61,8 @@ class DaskPredictions(_Following):
         X: DaskCollection | MatrixLike | Blocks,
         y: DaskCollection | ArrayLike | None = None,
         sample_weight: DaskCollection | ArrayLike | None = None,
+        *,
+        offset: DaskCollection | ArrayLike | None = None,
         **score_params: Any,
     ) -> float:
         """Return the score: accuracy, or with LogisticRegressionCV what `scoring` says.
@@ -67,10 +71,12 @@ class DaskPredictions(_Following):
         ----------
         X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
             The rows to classify.
-        y : Dask array or series, or array-like, of shape (n_samples,)
-            Their labels; a collection where X is one. None only where X is Blocks that hold them.
+        y : Dask array or series, or array-like, of shape (n_samples,) or (n_samples, n_classes)
+            Their labels, which may be soft; a collection where X is one. None only where X is Blocks that hold them.
         sample_weight : Dask array or series, or array-like, of shape (n_samples,), or None
             Their weights; None means ones.
+        offset : Dask array or series, or array-like, of shape (n_samples,) or (n_samples, n_classes), or None
+            What is added to the scores, as `decision_function` has it.
         **score_params
             Metadata for the scorer of LogisticRegressionCV, where X is no collection of Dask.
 
@@ -87,16 +93,18 @@ class DaskPredictions(_Following):
             y is None beside a collection.
         """
         if not is_collection(X):
-            return super().score(X, y, sample_weight, **score_params)
+            return super().score(X, y, sample_weight, offset=offset, **score_params)
         if score_params:
             raise TypeError(
-                f"score of a collection of Dask takes X, y and sample_weight alone, got {', '.join(score_params)} too."
+                "score of a collection of Dask takes X, y, sample_weight and offset alone, got "
+                f"{', '.join(score_params)} too."
             )
         if y is None:
             raise ValueError(f"{type(self).__name__}.score requires y beside a collection of Dask.")
         rows, model = self._read(X), dask.delayed(self._without_names(), pure=False)
-        labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
-        parts = list_partitions(rows, labels, weights)
+        labels = cut_alike(rows, y, "y", takes_columns=True)
+        weights = cut_alike(rows, sample_weight, "sample_weight")
+        parts = list_partitions(rows, labels, weights, self._cut_offset(rows, offset))
         found = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part, self._scoring()) for part in parts))
         return float(average_scores(found)[0])
 
@@ -116,10 +124,10 @@ class DaskPredictions(_Following):
         vars(made).update({name: value for name, value in vars(self).items() if name.endswith("_")})
         return made
 
-    def _answer(self, method, X):
+    def _answer(self, method, X, offset=None):
         """Return what a method for rows in memory answers for X: an array (n,), or (n, n_classes)."""
         if not is_collection(X):
-            return super()._answer(method, X)
+            return super()._answer(method, X, offset)
         rows, name = self._read(X), method.__name__
         n_columns = len(self.classes_)
         is_wide = name.endswith("proba") or (name == "decision_function" and n_columns > 2)
@@ -127,8 +135,14 @@ class DaskPredictions(_Following):
         if name != "predict":
             dtype = np.dtype(np.float32 if rows.dtype == self.coef_.dtype == np.float32 else np.float64)
         shape = {"chunks": (rows.chunks[0], (n_columns,))} if is_wide else {"drop_axis": 1}
-        return rows.map_blocks(
+        offsets = self._cut_offset(rows, offset)
+        if offsets is not None:
+            # Blocks that go together have as many dimensions.
+            offsets = offsets[:, None] if offsets.ndim == 1 else offsets
+        return dask.array.map_blocks(
             _answer_part,
+            rows,
+            *([] if offsets is None else [offsets]),
             model=dask.delayed(self._without_names(), pure=False),
             method=name,
             shape=(0, n_columns) if is_wide else (0,),
@@ -146,6 +160,13 @@ class DaskPredictions(_Following):
         check_coefficients(self, rows.shape[1])
         return rows
 
+    def _cut_offset(self, rows, offset):
+        """Return the offsets of rows as a Dask array that is cut as they are, or None."""
+        offsets = cut_alike(rows, offset, "offset", takes_columns=True)
+        if offsets is not None:
+            check_offset_shape(offsets.shape, np.nan, len(self.classes_))
+        return offsets
+
     def _without_names(self):
         """Return the local model for arrays, which have no names of columns."""
         model = self.to_local()
@@ -153,16 +174,18 @@ class DaskPredictions(_Following):
         return model
 
 
-def _answer_part(X, model, method, shape, answer_dtype):
+def _answer_part(X, offset=None, *, model, method, shape, answer_dtype):
     """Return what a method of a model answers for a partition; workers take several of them side by side."""
     if not X.shape[0]:
         return np.empty(shape, answer_dtype)
     with limit_threads(1):
-        return getattr(model, method)(X)
+        return getattr(model, method)(X, offset=offset)
 
 
-def _score_part(model, X, y, sample_weight, scoring):
+def _score_part(model, X, y, sample_weight, offset, scoring):
     """Return what `sum_scores` does for the rows of a partition."""
     weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
     with limit_threads(1):
-        return sum_scores([model], X, np.asarray(y), weights, scoring)
+        y = np.asarray(y)
+        y = read_probabilities(y, "y") if y.ndim == 2 and len(y) else y
+        return sum_scores([model], X, y, weights, scoring, offset)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import distributed
 import numpy as np
@@ -20,7 +20,8 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.pieces import Measured, measure, merge
-from fastlin.objective.rows import find_rows
+from fastlin.objective.offsets import OffsetSums
+from fastlin.objective.rows import find_rows, weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:
@@ -30,11 +31,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What stays the same in the passes of an objective: what the rows count, K, and how the columns enter."""
+    """What stays the same in the passes of an objective: what the rows count, K, and how the columns enter.
+
+    sees_offsets says whether the offsets of the rows count.
+    """
 
     weighting: Weighting
     n_rows_coef: int
     scaling: Scaling
+    sees_offsets: bool = True
+
+
+class ToldWeights(NamedTuple):
+    """What the weights of some rows come to.
+
+    counts says how many rows count, and totals what they weigh, by classes, (n_classes,). smallest is the smallest
+    weight of a row that counts, and inf where there is none. offsets are sums over the offsets, or None where there are
+    none, and has_targets says whether some rows have targets.
+    """
+
+    counts: IntArray
+    totals: Array
+    smallest: float
+    offsets: OffsetSums | None
+    has_targets: bool
 
 
 class Shard:
@@ -52,8 +72,8 @@ class Shard:
         self._parts = {number: part for group in self._groups.values() for number, part in group.items()}
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
-        # Each Setting with the weights of the rows of each partition.
-        self._settings: dict[int, tuple[Setting, dict[int, FloatArray]]] = {}
+        # Each Setting with the rows of each partition, as it weighs them.
+        self._settings: dict[int, tuple[Setting, dict[int, Samples]]] = {}
         for setting_number, setting in settings.items():
             self.open(setting_number, setting)
 
@@ -70,29 +90,34 @@ class Shard:
 
     def open(self, setting_number: int, setting: Setting) -> None:
         """Get ready for the passes of a Setting, which calls name by its number."""
-        weights = {number: setting.weighting.weigh(part) for number, part in self._parts.items()}
-        self._settings[setting_number] = setting, weights
+        sees = setting.sees_offsets
+        samples = {number: setting.weighting.sample(part, sees_offsets=sees) for number, part in self._parts.items()}
+        self._settings[setting_number] = setting, samples
 
     def close(self, setting_number: int) -> None:
         """Forget a Setting, which a Shard that was made since need not know."""
         self._settings.pop(setting_number, None)
 
-    def tell_weights(self, weighting: Weighting) -> dict[int, tuple[IntArray, Array, float]]:
-        """Return, by groups, how many rows count and their total weight, by classes, and the smallest weight.
-
-        The smallest weight is that of a row that counts, and inf where there is none.
-        """
-        told: dict[int, tuple[IntArray, Array, float]] = {}
+    def tell_weights(self, weighting: Weighting) -> dict[int, ToldWeights]:
+        """Return what the weights of the rows come to, by groups."""
+        told: dict[int, ToldWeights] = {}
         for first, group in self._groups.items():
             counts, totals = np.zeros(weighting.n_classes, np.int64), np.zeros(weighting.n_classes)
-            smallest = np.inf
+            smallest, offsets = np.inf, []
             for part in group.values():
-                weights, weighty = weighting.weigh(part), weighting.find_weighty(part)
-                weights = weights if len(weights) else np.ones(len(part.labels))
+                samples, weighty = weighting.sample(part), weighting.find_weighty(part)
+                weights = samples.weigh()
                 counts += np.bincount(part.labels[weighty], minlength=weighting.n_classes)
-                totals += np.bincount(part.labels, weights, weighting.n_classes)
+                if len(samples.targets):
+                    totals += weigh_targets(samples.targets, weights)
+                else:
+                    totals += np.bincount(part.labels, weights, weighting.n_classes)
+                if part.offsets is not None:
+                    offsets.append(OffsetSums.of(part.offsets, weights))
                 smallest = min(smallest, weights[weighty].min(initial=np.inf))
-            told[first] = counts, totals, smallest
+            has_targets = any(part.soft is not None for part in group.values())
+            sums = OffsetSums.join(offsets) if offsets else None
+            told[first] = ToldWeights(counts, totals, smallest, sums, has_targets)
         return told
 
     def measure(self, weighting: Weighting) -> dict[Node, Measured]:
@@ -108,19 +133,18 @@ class Shard:
         self, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], setting_number: int, *arguments: Any
     ) -> dict[Node, Sum]:
         """Return, by nodes, what a join makes of ``term(passes, *arguments)`` over the passes of each partition."""
-        setting, weights = self._settings[setting_number]
+        setting, samples = self._settings[setting_number]
 
         def find(number):
-            part = self._parts[number]
-            samples = Samples(np.empty(0, np.int64), part.labels, weights[number])
-            return term(part.matrix.passes(samples, setting.scaling, setting.n_rows_coef), *arguments)
+            passes = self._parts[number].matrix.passes(samples[number], setting.scaling, setting.n_rows_coef)
+            return term(passes, *arguments)
 
         return self._by_nodes(find, join)
 
     def draw(
         self, weighting: Weighting, places: Mapping[int, IntArray]
-    ) -> dict[int, tuple[Array | SparseContainer, IntArray, FloatArray]]:
-        """Return, by partitions, X, labels and weights of the rows at some places of each group.
+    ) -> dict[int, tuple[Array | SparseContainer, Samples]]:
+        """Return, by partitions, X of the rows at some places of each group, and the rows as a pass reads them.
 
         Places are those in the group's own order by classes, as `find_rows` takes them. Rows without weight have none.
         """
@@ -133,8 +157,8 @@ class Shard:
             for number, part in group.items():
                 found, counts = find_rows(places[first], part.labels[weighty[number]], seen)
                 seen += counts
-                rows, weights = np.sort(weighty[number][found]), weighting.weigh(part)
-                drawn[number] = part.X[rows], part.labels[rows], weights[rows] if len(weights) else weights
+                rows = np.sort(weighty[number][found])
+                drawn[number] = part.X[rows], weighting.sample(part).take(rows)
         return drawn
 
     def score(self, fold: int, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
@@ -146,7 +170,9 @@ class Shard:
         for number, part in self._parts.items():
             rows = np.flatnonzero(part.folds == fold)
             weights = None if part.sample_weight is None else part.sample_weight[rows]
-            found[number] = sum_scores(models, part.X[rows], models[0].classes_[part.labels[rows]], weights, scoring)
+            y = models[0].classes_[part.labels[rows]] if part.soft is None else part.soft[rows]
+            offsets = None if part.offsets is None else part.offsets[rows]
+            found[number] = sum_scores(models, part.X[rows], y, weights, scoring, offsets)
         return found
 
     def _by_nodes(self, term, join):

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.estimators.soft_labels import to_targets, weigh_targets
+from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
+from fastlin.kernels.machine.arrays import writable_view
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -63,13 +66,22 @@ class Weighting:
         """Return the weights (m,) of the rows of a Part; no entries where all are one."""
         weights = part.sample_weight
         if self.factors is not None:
-            of_classes = self.factors[part.labels]
+            of_classes = self.factors[part.labels] if part.soft is None else weigh_targets(part.soft, self.factors)[0]
             weights = of_classes if weights is None else weights * of_classes
         if self.left_out is not None:
             assert part.folds is not None
             stays = part.folds != self.left_out
             weights = stays.astype(np.float64) if weights is None else np.where(stays, weights, 0.0)
         return np.empty(0) if weights is None else weights
+
+    def sample(self, part: Part, *, sees_offsets: bool = True) -> Samples:
+        """Return the rows of a Part as a pass reads them, with their offsets or without."""
+        offsets = writable_view(part.offsets) if sees_offsets and part.offsets is not None else NO_DOUBLE
+        targets = NO_DOUBLE
+        if part.soft is not None:
+            soft = part.soft if self.factors is None else weigh_targets(part.soft, self.factors)[1]
+            targets = writable_view(to_targets(soft))
+        return Samples(NO_ROWS, part.labels, self.weigh(part), offsets, targets)
 
     def find_weighty(self, part: Part) -> IntArray:
         """Return the numbers of the rows of a Part that have some weight."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,8 @@ class DaskRows(MeanSums):
             matrix.shape[0],
             weights.total,
             weights.by_class / weights.total,
+            offset_range=weights.offset_range,
+            has_targets=weights.has_targets,
         )
 
     def sample(self, n_rows: int) -> Rows:
@@ -66,20 +69,29 @@ class DaskRows(MeanSums):
             # The first solution comes from one sample, and all preconditioners from another. One is held at a time.
             self._sample = -1, None
             self._sample = n_rows, self._draw(n_rows)
-        X, labels, weights = self._sample[1]
-        no_numbers = np.empty(0, np.int64)
-        rows = Rows(X, labels, weights, self.n_classes, self.coordinates, self.fit_intercept, no_numbers)
+        X, samples = self._sample[1]
+        rows = Rows(
+            X,
+            samples.labels,
+            samples.weights,
+            self.n_classes,
+            self.coordinates,
+            self.fit_intercept,
+            samples.rows,
+            offsets=samples.offsets,
+            targets=samples.targets,
+        )
         rows.count_with(self)
         return rows
 
     def _draw(self, n_rows):
-        """Return X, labels and weights of a sample."""
+        """Return X of a sample, and the rows as a pass reads them."""
         counts = self._weights.counts
         shares = share_places(draw_places(int(counts.sum()), n_rows), counts)
         places = dict(zip(self._weights.groups, shares, strict=True))
-        X, labels, weights = zip(*self._cluster.ask("draw", self._weighting, places).values(), strict=True)
+        X, samples = zip(*self._cluster.ask("draw", self._weighting, places).values(), strict=True)
         X = sparse.vstack(X, format="csr") if self.matrix.is_sparse else np.concatenate(X)
-        return as_matrix(X), np.concatenate(labels), np.concatenate(weights)
+        return as_matrix(X), Samples(*map(np.concatenate, zip(*samples, strict=True)))
 
 
 class DaskPasses(PiecewisePasses):
@@ -90,8 +102,12 @@ class DaskPasses(PiecewisePasses):
         # Labels and weights stay with the workers. A tree has as many joins above each of its leaves at most.
         samples, n_joins = Samples(no_rows, no_rows, no_rows), (len(counts) - 1).bit_length()
         super().__init__(matrix, samples, setting.scaling, setting.n_rows_coef, counts, n_joins)
-        self._cluster, self._setting_number = cluster, cluster.open(setting)
+        self._cluster, self._setting, self._setting_number = cluster, setting, cluster.open(setting)
         weakref.finalize(self, cluster.close, self._setting_number)
+
+    def without_offsets(self) -> DaskPasses:
+        """As `Passes.without_offsets` has it."""
+        return DaskPasses(self._cluster, replace(self._setting, sees_offsets=False), self._matrix)
 
     def _evaluate(self, parameters, probabilities):
         return self._sum(evaluate, add_evaluated, parameters)

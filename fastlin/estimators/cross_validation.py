@@ -13,6 +13,7 @@ from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.budget import Budget
 from fastlin.estimators.listeners import TimeOut, tell_all
 from fastlin.estimators.regularization_path import FoldFits, Place, fit_along
+from fastlin.estimators.row_scores import average_rows, refuse_other_scorers
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import Array, FloatArray, IntArray
@@ -29,8 +30,8 @@ def join_answers(model: Any) -> Any:
     joined = object.__new__(type(model))
     vars(joined).update(vars(model))
 
-    def answer(method: Any, X: Any) -> Any:
-        found = model._answer(method, X)
+    def answer(method: Any, X: Any, offset: Any = None) -> Any:
+        found = model._answer(method, X, offset)
         return np.concatenate(list(found)) if isinstance(X, Blocks) else found
 
     joined._answer = answer
@@ -143,7 +144,8 @@ def bind_scorer(
         X = matrix.X[test_rows]
     weights = None if sample_weight is None else sample_weight[test_rows]
     params = select_metadata(X=data.y, params=score_params, indices=test_rows)
-    return bind_rows(scoring, data.classes, X, data.y[test_rows], weights, params)
+    offsets = None if data.offsets is None else data.offsets[test_rows]
+    return bind_rows(scoring, data.classes, X, data.y[test_rows], weights, params, offsets)
 
 
 def bind_rows(
@@ -153,11 +155,16 @@ def bind_rows(
     y: Array,
     sample_weight: FloatArray | None,
     score_params: Mapping[str, Any],
+    offsets: FloatArray | None = None,
 ) -> Callable[[LogisticRegression], float]:
     """Return a function that scores a model of some classes on rows, with weights or metadata as `bind_scorer` has it.
 
     X are rows of numbers, a table's matrix or Blocks.
     """
+    name = refuse_other_scorers(scoring, y, offsets)
+    if name is not None:
+        weights = sample_weight if scoring is None else score_params.get("sample_weight")
+        return lambda model: average_rows(model, X, y, name, weights, offsets)
     if scoring is None:
         return lambda model: model.score(X, y, sample_weight=sample_weight)
     is_in_blocks = isinstance(X, Blocks)
@@ -166,16 +173,7 @@ def bind_rows(
         if scoring == "accuracy":
             return lambda model: model.score(X, y, **score_params)
         if scoring == "neg_log_loss":
-            labels = np.searchsorted(classes, y)
-            return lambda model: _score_log_loss(join_answers(model), X, labels, **score_params)
+            return lambda model: average_rows(model, X, y, scoring, score_params.get("sample_weight"))
     # The rows need not hold every class.
     scorer = give_labels(get_scorer(scoring), classes)
     return lambda model: scorer(join_answers(model) if is_in_blocks else model, X, y, **score_params)
-
-
-def _score_log_loss(model, X, labels, sample_weight=None):
-    """Return the negative log loss as scikit-learn's scorer has it: probabilities are clipped at the roundoff."""
-    of_all = model.predict_proba(X)
-    probabilities, roundoff = of_all[np.arange(len(labels)), labels], np.finfo(of_all.dtype).eps
-    losses = np.log(np.clip(probabilities, roundoff, 1 - roundoff)).astype(np.float64)
-    return float(np.average(losses, weights=sample_weight))

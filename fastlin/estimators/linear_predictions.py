@@ -13,10 +13,13 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.coefficients import check_coefficients, read_categories, read_coefficients
+from fastlin.estimators.coefficients import check_coefficients, read_categories, read_classes, read_coefficients
 from fastlin.estimators.features import check_features, name_features
 from fastlin.estimators.parameters import limit_jobs
+from fastlin.estimators.row_offsets import read_offset
+from fastlin.estimators.row_scores import average_rows
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
+from fastlin.estimators.soft_labels import are_soft
 from fastlin.estimators.training_data import read_matrix, read_scored
 from fastlin.tensors import read_in_place, widen
 from fastlin.typing import Array, FloatArray, MatrixLike
@@ -28,17 +31,17 @@ class Prediction(Protocol[Found]):
     """A method that answers for rows at once, or for Blocks one by one."""
 
     @overload
-    def __call__(self, X: Blocks) -> Iterator[Found]: ...
+    def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Found]: ...
     @overload
-    def __call__(self, X: MatrixLike) -> Found: ...
+    def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Found: ...
 
 
-def for_any_rows(method: Callable[[Any, Any], Found]) -> Prediction[Found]:
+def for_any_rows(method: Callable[..., Found]) -> Prediction[Found]:
     """Return a method that answers for rows of any kind, from one that does for rows in memory."""
 
     @wraps(method)
-    def answer(self, X):
-        return self._answer(method, X)
+    def answer(self, X, *, offset=None):
+        return self._answer(method, X, offset)
 
     return cast("Prediction[Found]", answer)
 
@@ -59,13 +62,16 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     n_jobs: int | None
 
     @for_any_rows
-    def decision_function(self, X: Any) -> FloatArray:
-        """Return the scores ``X coef_' + intercept_``.
+    def decision_function(self, X: Any, *, offset: ArrayLike | None = None) -> FloatArray:
+        """Return the scores ``X coef_' + intercept_ + offset``.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to score; with the classes of `fastlin.dask` also a Dask array or dataframe.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            What is added to the scores, as `fit` takes it: with three classes and more a number for each class. None
+            adds nothing, whatever the fit was given. With a Dask array X it is one too.
 
         Returns
         -------
@@ -73,28 +79,39 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             For two classes one score a row, which is above 0 where the second class is predicted.
         """
         if self._scores_by_scikit_learn():
-            return super().decision_function(_checked(X))
-        with limit_jobs(self.n_jobs):
-            matrix, _, coef, intercept = self._prepare_scoring(X)
-            scores = matrix.compute_scores(coef, intercept)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
+            scores = super().decision_function(_checked(X))
+        else:
+            with limit_jobs(self.n_jobs):
+                matrix, _, coef, intercept = self._prepare_scoring(X)
+                scores = matrix.compute_scores(coef, intercept)
+            scores = scores[:, 0] if scores.shape[1] == 1 else scores
+        offsets = read_offset(offset, len(scores), len(self.classes_))
+        if offsets is not None:
+            # In the type of the scores.
+            scores += offsets.reshape(scores.shape).astype(scores.dtype, copy=False)
+        return scores
 
     @for_any_rows
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, *, offset: ArrayLike | None = None) -> Array:
         """Return the class of the largest score of each row.
 
-        The scores of all rows are never held at once.
+        The scores of all rows are never held at once, unless they have offsets.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            What is added to the scores, as `decision_function` has it.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
             Entries of `classes_`.
         """
+        if offset is not None:
+            scores = self.decision_function(X, offset=offset)
+            return read_classes(self)[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(np.intp)]
         if self._scores_by_scikit_learn():
             return super().predict(_checked(X))
         with limit_jobs(self.n_jobs):
@@ -102,20 +119,22 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             return classes[matrix.find_best_class(coef, intercept)]
 
     @for_any_rows
-    def predict_proba(self, X: Any) -> FloatArray:
+    def predict_proba(self, X: Any, *, offset: ArrayLike | None = None) -> FloatArray:
         """Return the probability of each class for each row: the logistic function or the softmax of the scores.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            What is added to the scores, as `decision_function` has it.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        scores = self.decision_function(X)
+        scores = self._score(X, offset)
         if scores.ndim == 1:
             probabilities = np.empty((len(scores), 2), scores.dtype)
             expit(scores, out=probabilities[:, 1])
@@ -128,13 +147,15 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         return scores
 
     @for_any_rows
-    def predict_log_proba(self, X: Any) -> FloatArray:
+    def predict_log_proba(self, X: Any, *, offset: ArrayLike | None = None) -> FloatArray:
         """Return the logarithm of `predict_proba`.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            What is added to the scores, as `decision_function` has it.
 
         Returns
         -------
@@ -142,13 +163,18 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             In the order of `classes_`.
         """
         # A probability that rounds to 0 or 1 has a logarithm all the same.
-        scores = self.decision_function(X)
+        scores = self._score(X, offset)
         if len(self.classes_) == 2:
             return np.column_stack([log_expit(-scores), log_expit(scores)])
         return log_softmax(scores, axis=1)
 
     def score(
-        self, X: MatrixLike | Blocks, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
     ) -> float:
         """Return the part of the rows, or of their weights, whose label is predicted.
 
@@ -156,10 +182,13 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify.
-        y : array-like of shape (n_samples,)
-            Their labels. None only where X is Blocks that hold them.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Their labels, or soft labels as `fit` takes them: then a row counts by the probability of the class that is
+            predicted. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Their weights; None means those that Blocks hold, or ones.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            What is added to the scores, as `decision_function` has it.
 
         Returns
         -------
@@ -167,11 +196,13 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             From 0 to 1.
         """
         y, sample_weight = read_scored(self, X, y, sample_weight)
-        if isinstance(X, Blocks):
-            answer = self.predict(X)
-            labels = answer if isinstance(answer, np.ndarray) else np.concatenate(list(answer))
-            return accuracy_score(y, labels, sample_weight=sample_weight)
-        return super().score(X, y, sample_weight)
+        if are_soft(y):
+            return average_rows(self, X, y, "accuracy", sample_weight, offset)
+        if offset is None and not isinstance(X, Blocks):
+            return super().score(X, y, sample_weight)
+        answer = self.predict(X, **({} if offset is None else {"offset": offset}))
+        labels = answer if isinstance(answer, np.ndarray) else np.concatenate(list(answer))
+        return accuracy_score(y, labels, sample_weight=sample_weight)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
         """Return the names of the columns of `coef_`.
@@ -211,14 +242,20 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             tags.classifier_tags.multi_class = False
         return tags
 
-    def _answer(self, method, X):
+    def _score(self, X, offset):
+        """Return the scores of rows in memory; a subclass that overrides their method need not know of offsets."""
+        return self.decision_function(X) if offset is None else self.decision_function(X, offset=offset)
+
+    def _answer(self, method, X, offset=None):
         """Return what a method for rows in memory answers for X, or an iterator of what it does for each block."""
         # scikit-learn's own check takes five microseconds.
         if not hasattr(self, "coef_"):
             check_is_fitted(self)
         if isinstance(X, Blocks):
-            return (method(self, block) for block in self._read_blocks(X))
-        return method(self, X)
+            offsets = read_offset(offset, X.shape[0], len(self.classes_))
+            parts = [None] * len(X) if offsets is None else np.split(offsets, X.borders[1:-1])
+            return (method(self, block, offset=part) for block, part in zip(self._read_blocks(X), parts, strict=True))
+        return method(self, X, offset=offset)
 
     def _read_blocks(self, blocks):
         """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -43,9 +44,10 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
 
         J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (1 / (C S)) sum_j f_j ((1 - r) ||W_.j||^2 / 2 + r ||W_.j||_1)
 
-    Here s_i is the sample weight times the class weight of row i and S is their sum. l is the logistic loss for two
-    classes, else the softmax cross-entropy. r is the `l1_ratio`, f_j = 1 are the `penalty_factors`, and ``W_.j`` the
-    coefficients of feature j over the classes. The intercept b is not penalised.
+    Here s_i is the sample weight times the class weight of row i and S is their sum. An `offset` of `fit` is added to
+    ``W x_i + b``, and soft labels y_i replace l by its mean over the classes, by their probabilities. l is the logistic
+    loss for two classes, else the softmax cross-entropy. r is the `l1_ratio`, f_j = 1 are the `penalty_factors`, and
+    ``W_.j`` the coefficients of feature j over the classes. The intercept b is not penalised.
 
     Dense data of float64, float32, float16, bfloat16, uint8, int8, int16, int32 and bool are read in place, in any
     memory layout, unless X is small; an L1 penalty takes one copy, transposed. Tensors in the processor's memory are
@@ -206,6 +208,8 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
+        offset: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
     ) -> Self:
@@ -215,10 +219,19 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
-        y : array-like of shape (n_samples,)
-            Labels of at least two classes: numbers, strings or bools. None only where X is Blocks that hold them.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels of at least two classes: numbers, strings or bools. Floats in at least two columns, not all of them 0
+            or 1, are soft labels: the probability of each class, at least 0, which sum to one in each row within 1e-5.
+            A row then counts as weighted copies of it would, one for each class. None only where X is Blocks that hold
+            labels.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows, at least 0 and not all 0; None means ones.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            Finite numbers that are added to the scores of the rows: one for each row with two classes, else one for
+            each row and class. Predictions take them anew. For Blocks it is an array of all rows.
+        classes : array-like of shape (n_classes,) or None
+            The classes of the columns of soft labels, sorted; None means numbers from 0 on. For other labels, those
+            that y has: where it has others, or lacks one, that is an error.
         coef_init : array-like of shape (1, n_features) or (n_classes, n_features), or None
             Coefficients that the fit starts from, in the shape of `coef_`, whatever `warm_start` says. None means zeros
             where `intercept_init` is given, or else that the solver chooses its start. A start where J is larger than
@@ -234,11 +247,12 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         Raises
         ------
         ValueError
-            For NaN or infinite values, wrong shapes, one class, continuous labels, sparse X whose index arrays point
-            outside of X, and parameters out of range.
+            For NaN or infinite values, wrong shapes, one class, continuous labels, soft labels that are no
+            probabilities, sparse X whose index arrays point outside of X, and parameters out of range.
         """
+        read = partial(read_training_data, offset=offset, classes=classes)
         with kept_on_error(self):
-            return self._fit(X, y, sample_weight, coef_init, intercept_init)
+            return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
     def _fit(self, X, y, sample_weight, coef_init, intercept_init, read=read_training_data):
         check_parameters(self)

@@ -35,6 +35,7 @@ from fastlin.estimators.parameters import (
     warn_of_defaults,
 )
 from fastlin.estimators.regularization_path import WIDE, FoldFits, read_Cs
+from fastlin.estimators.row_scores import average_rows, refuse_other_scorers
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
     CallbackSupportMixin,
@@ -44,6 +45,7 @@ from fastlin.estimators.scikit_learn import (
     refuse_metadata_without_routing,
     with_callbacks,
 )
+from fastlin.estimators.soft_labels import are_soft
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import keep_sum_finite, read_scored, read_training_data
 from fastlin.estimators.validation_set import (
@@ -69,6 +71,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     the objective without features, that 1 % takes its place, but in the last fit. `certificates_` has what is proven.
 
     A validation set, which `fit` takes as `X_val` and `y_val`, takes the place of folds. X has the training rows.
+    `fit` takes an `offset` and soft labels, as `LogisticRegression.fit` has them.
 
     Parameters
     ----------
@@ -244,9 +247,12 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
+        offset: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
         X_val: MatrixLike | Blocks | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        offset_val: ArrayLike | None = None,
         **params: Any,
     ) -> Self:
         """Choose C and l1_ratio by cross-validation, or on a validation set, and fit the model.
@@ -256,18 +262,26 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory; their folds are fitted one after
             the other.
-        y : array-like of shape (n_samples,)
-            Labels of at least two classes: numbers, strings or bools. None only where X is Blocks that hold them.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels of at least two classes: numbers, strings or bools; or soft labels, as `LogisticRegression.fit` takes
+            them. Of these folds see the most probable classes, and scores the probabilities. None only where X is
+            Blocks that hold labels.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows in the fits. The scorer has them too where metadata routing is off or the scorer
             requests them. None means those that Blocks hold, or ones.
+        offset, classes : array-like or None
+            As `LogisticRegression.fit` has them; folds and scores have the offsets of their rows. With them, or with
+            soft labels, `scoring` must be "accuracy", "neg_log_loss" or None: no other scorer sees them.
         X_val : array-like or sparse matrix of shape (n_validation_samples, n_features), Blocks or None
             The rows that choose, in place of folds; they may be of another kind and type than X. `cv` must be None.
-        y_val : array-like of shape (n_validation_samples,)
-            Their labels. Those that y lacks count as wrong where the scorer takes predicted labels and `refit` is
-            "train" or False, and are an error elsewhere. None only where `X_val` is Blocks that hold them.
+        y_val : array-like of shape (n_validation_samples,) or (n_validation_samples, n_classes)
+            Their labels, which may be soft whatever y is. Those that y lacks count as wrong where the scorer takes
+            predicted labels and `refit` is "train" or False, and are an error elsewhere. None only where `X_val` is
+            Blocks that hold them.
         sample_weight_val : array-like of shape (n_validation_samples,) or None
             Their weights, for the scorer and for the fit of all rows, as `sample_weight` has them for folds.
+        offset_val : array-like or None
+            Their offsets, which must be there where there is an offset.
         **params
             Metadata for the splitter and the scorer, with metadata routing; none with `X_val`.
 
@@ -283,10 +297,17 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             l1_ratios outside [0, 1], folds without training rows of weight above zero, and validation rows with other
             columns or labels than the training rows.
         """
-        with kept_on_error(self):
-            return self._fit(X, y, sample_weight, params, given_val=(X_val, y_val, sample_weight_val))
 
-    def _fit(self, X, y, sample_weight, params, read=read_training_data, given_val=(None, None, None)):
+        def read(estimator, X, y, sample_weight):
+            data = read_training_data(estimator, X, y, sample_weight, offset, classes)
+            refuse_other_scorers(read_scoring(self.scoring), data.y, data.offsets)
+            return data
+
+        given_val = X_val, y_val, sample_weight_val, offset_val
+        with kept_on_error(self):
+            return self._fit(X, y, sample_weight, params, read, given_val)
+
+    def _fit(self, X, y, sample_weight, params, read=read_training_data, given_val=(None,) * 4):
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
         is_over = TimeOut(self.time_limit)
@@ -303,12 +324,12 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
                 sample_weight = read_widened(sample_weight, "sample_weight")
                 sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.y))
             if given_val[0] is None:
-                refuse_without_rows(given_val[1], given_val[2], self.refit)
+                refuse_without_rows(self.refit, *given_val[1:])
                 routed = self._route(sample_weight, params)
                 folds = self._split(X, data, routed.splitter.split)
             else:
                 refuse_beside_rows(self.cv, params)
-                validation = read_validation_set(self, data.classes, *given_val)
+                validation = read_validation_set(self, data, *given_val)
                 routed = self._route(validation.weights, {})
                 folds = [(None, validation)]
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
@@ -356,9 +377,9 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             lines["fits"] = f"{n_fits:,}{limit}, those of the choice proven within {gap:.1e} of their minimum"
         return {**lines, "coefficients": describe_coef(self)}
 
-    def _measure_accuracy(self, X, y, sample_weight):
+    def _measure_accuracy(self, X, y, sample_weight, **given):
         # The method of this class takes what `scoring` says.
-        return LinearPredictions.score(self, X, y, sample_weight)
+        return LinearPredictions.score(self, X, y, sample_weight, **given)
 
     @with_callbacks
     def _choose(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
@@ -417,7 +438,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         scoring = read_scoring(self.scoring)
         if isinstance(test_rows, ValidationSet):
             rows = test_rows.X, test_rows.y, test_rows.weights
-            score = bind_rows(scoring, test_rows.classes, *rows, score_params)
+            score = bind_rows(scoring, test_rows.classes, *rows, score_params, test_rows.offsets)
         else:
             score = bind_scorer(scoring, data, test_rows, sample_weight, score_params)
         return [score(model) for model in models]
@@ -428,6 +449,8 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         X: MatrixLike | Blocks,
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
         **score_params: Any,
     ) -> float:
         """Return the score by `scoring`, which is accuracy where it was left out.
@@ -436,10 +459,13 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify.
-        y : array-like of shape (n_samples,)
-            Their labels. None only where X is Blocks that hold them.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Their labels, or soft labels. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows; None means those that Blocks hold, or ones.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            What is added to the scores, as `decision_function` has it. With it, or with soft labels, `scoring` must be
+            "accuracy", "neg_log_loss" or None.
         **score_params
             Metadata for the scorer, with metadata routing.
 
@@ -454,6 +480,9 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             score_params["sample_weight"] = sample_weight
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
+        name = refuse_other_scorers(read_scoring(self.scoring), y, offset)
+        if name is not None:
+            return average_rows(self, X, y, name, score_params.get("sample_weight"), offset)
         model = join_answers(self) if isinstance(X, Blocks) else self
         return self._get_scorer()(model, X, y, **score_params)
 
@@ -488,11 +517,12 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         elif not hasattr(self, "categories_"):
             # It can read a table as it came, not as a matrix of its columns.
             X = data.matrix.X
-        splitter = check_cv(self.cv, data.y, classifier=True)
+        y = data.classes[data.labels] if are_soft(data.y) else data.y
+        splitter = check_cv(self.cv, y, classifier=True)
         # Sorted, a fold's rows are read in the order in which they lie.
         folds = [
             (np.sort(_number_rows(train, n)), _number_rows(test, n))
-            for train, test in splitter.split(X, data.y, **split_params)
+            for train, test in splitter.split(X, y, **split_params)
         ]
         if not folds:
             raise ValueError("cv gave no folds; it must give at least one pair of training and test rows")

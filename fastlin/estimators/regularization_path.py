@@ -180,6 +180,8 @@ def logistic_path(
     sample_weight: ArrayLike | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
+    offset: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
 ) -> RegularizationPath:
     """Fit logistic or softmax regression for many C, each model started from the one before.
 
@@ -187,8 +189,9 @@ def logistic_path(
     ----------
     X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
         Rows of finite numbers.
-    y : array-like of shape (n_samples,)
-        Labels of at least two classes: numbers, strings or bools. None only where X is Blocks that hold them.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Labels of at least two classes, or soft labels, as `LogisticRegression.fit` takes them. None only where X is
+        Blocks that hold them.
     Cs : int or array-like of shape (n_Cs,), default=50
         The inverse strengths of the penalty, in any order, or how many of them: then they are spaced evenly on a log
         scale. With ``l1_ratio=0`` they run from 1e-4 to 1e4. Otherwise they span three decades from the largest C at
@@ -204,6 +207,8 @@ def logistic_path(
         Weights of the rows, at least 0 and not all 0; None means ones.
     verbose : int, default=0
         Above 0, a progress bar over the Cs is shown.
+    offset, classes : array-like or None
+        As `LogisticRegression.fit` has them.
 
     Returns
     -------
@@ -246,7 +251,7 @@ def logistic_path(
     check_parameters(estimator)
     Cs = read_Cs(Cs)
     with limit_jobs(n_jobs):
-        data = read_training_data(estimator, X, y, sample_weight)
+        data = read_training_data(estimator, X, y, sample_weight, offset, classes)
         problem = Problem(estimator, data)
         start = None
         if isinstance(Cs, int):

@@ -22,7 +22,16 @@ from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_d
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.features import read_table, read_table_to_fit, reads_table, remember_features
+from fastlin.estimators.row_offsets import read_offset
 from fastlin.estimators.scikit_learn import check_sample_weight
+from fastlin.estimators.soft_labels import (
+    are_soft,
+    find_most_probable,
+    name_classes,
+    read_soft_labels,
+    to_targets,
+    weigh_targets,
+)
 from fastlin.fitted import read_count
 from fastlin.tensors import has_bfloat16, read_in_place, read_widened, widen
 from fastlin.typing import Array, ClassWeight, FloatArray, FloatType, IntArray, MatrixLike
@@ -49,7 +58,7 @@ class TrainingData:
 
     y are the labels as they were given, classes those that occur, sorted, and labels the number of each row's class,
     int32. weights are sample weight times class weight, float64, divided by `weight_unit`, a power of two near the
-    largest of them; None where every row counts alike.
+    largest of them; None where every row counts alike. offsets and targets are as Rows takes them.
     """
 
     matrix: Matrix
@@ -58,6 +67,8 @@ class TrainingData:
     labels: np.ndarray
     weights: np.ndarray | None
     weight_unit: float
+    offsets: np.ndarray | None = None
+    targets: np.ndarray | None = None
 
     def weigh(self, rows: IntArray | None = None) -> float:
         """Return the total weight of rows, by their numbers, each as often as it is named; None means all."""
@@ -74,7 +85,17 @@ class TrainingData:
 
         numbers = np.empty(0, np.int64) if rows is None else rows
         weights = np.empty(0) if self.weights is None else self.weights
-        return Rows(self.matrix, self.labels, weights, len(self.classes), coordinates, fit_intercept, numbers)
+        return Rows(
+            self.matrix,
+            self.labels,
+            weights,
+            len(self.classes),
+            coordinates,
+            fit_intercept,
+            numbers,
+            offsets=self.offsets,
+            targets=self.targets,
+        )
 
     def _weights_of(self, rows):
         """Return the weights of all rows; those that are not named tell the columns nothing."""
@@ -86,25 +107,70 @@ class TrainingData:
 
 
 def read_training_data(
-    estimator: LinearEstimator, X: MatrixLike | Blocks, y: ArrayLike | None, sample_weight: ArrayLike | None
+    estimator: LinearEstimator,
+    X: MatrixLike | Blocks,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    offset: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
 ) -> TrainingData:
     """Return the TrainingData of a fit.
 
     Raises
     ------
     ValueError
-        For wrong shapes, one class, continuous labels, three classes with liblinear, dual with another solver, and
-        weights that are negative, not finite or all zero.
+        For wrong shapes, one class, continuous labels, three classes with liblinear, dual with another solver, weights
+        that are negative, not finite or all zero, offsets that are not finite, and classes that are not those of y.
     """
     check_dual(estimator)
     if isinstance(X, Blocks):
         matrix, y, sample_weight = read_blocks(estimator, X, y, sample_weight)
     else:
-        matrix, y = read_matrix(estimator, X, y, ensure_all_finite=False)
-    classes, labels = encode_labels(y, np.int32)
-    check_classes(estimator, classes)
-    weights, unit = share_unit(weigh_rows(y, classes, labels, sample_weight, estimator.class_weight))
-    return TrainingData(matrix, y, classes, labels, weights, unit)
+        matrix, y = _read_rows_and_labels(estimator, X, y)
+    return make_training_data(estimator, matrix, y, sample_weight, offset, classes)
+
+
+def make_training_data(
+    estimator: LinearEstimator,
+    matrix: Matrix,
+    y: Array,
+    sample_weight: ArrayLike | None,
+    offset: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+) -> TrainingData:
+    """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
+    targets = None
+    if are_soft(y):
+        classes, labels = name_classes(classes, y.shape[1]), find_most_probable(y)
+        check_classes(estimator, classes)
+        weights, targets = weigh_soft_rows(y, classes, sample_weight, estimator.class_weight)
+    else:
+        found, labels = encode_labels(y, np.int32)
+        check_classes(estimator, found)
+        classes = match_classes(found, classes)
+        weights = weigh_rows(y, classes, labels, sample_weight, estimator.class_weight)
+    weights, unit = share_unit(weights)
+    offsets = read_offset(offset, len(labels), len(classes))
+    return TrainingData(matrix, y, classes, labels, weights, unit, offsets=offsets, targets=targets)
+
+
+def match_classes(found: Array, classes: ArrayLike | None) -> Array:
+    """Return the classes that were found in y, sorted, once they are those that are given, if any are.
+
+    Raises
+    ------
+    ValueError
+        y has other labels, or lacks one.
+    """
+    if classes is None:
+        return found
+    expected = np.unique(np.asarray(classes))
+    unknown, missing = (np.setdiff1d(*each) for each in ((found, expected), (expected, found)))
+    if len(unknown):
+        raise ValueError(f"y has the label {unknown.tolist()[0]!r}, which is not one of classes={expected}.")
+    if len(missing):
+        raise ValueError(f"classes holds {missing.tolist()[0]!r}, which no row of y has; leave it out.")
+    return found
 
 
 def share_unit(weights: FloatArray | None) -> tuple[FloatArray | None, float]:
@@ -238,17 +304,24 @@ def refuse_categories(estimator: Any, what: str) -> None:
 def check_labels(estimator: object, y: ArrayLike | None, n_rows: int, subject: str) -> Array:
     """Return y beside n_rows rows, after scikit-learn's checks; the subject is what has the rows, with its verb.
 
+    Soft labels, of two dimensions, come as `read_soft_labels` returns them.
+
     Raises
     ------
     ValueError
-        y is None, has missing values or another shape than (n_rows,).
+        y is None, has missing values or another shape than (n_rows,), or soft labels are wrong.
     """
     if y is None:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None; only Blocks hold labels."
         )
-    y = column_or_1d(read_widened(y, "y"), warn=True)
-    assert_all_finite(y, input_name="y")
+    y = read_widened(y, "y")
+    soft = read_soft_labels(y)
+    if soft is None:
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+    else:
+        y = soft
     if len(y) != n_rows:
         raise ValueError(f"y has {len(y)} entries, but {subject} {n_rows} rows: inconsistent numbers of samples.")
     return y
@@ -297,7 +370,7 @@ def choose_labels(
 
 def read_scored(
     estimator: object, X: Any, y: ArrayLike | None, sample_weight: ArrayLike | None
-) -> tuple[ArrayLike, ArrayLike | None]:
+) -> tuple[Any, ArrayLike | None]:
     """Return the labels and weights that rows are scored by: those that are given, or that Blocks hold."""
     if isinstance(X, Blocks):
         y, sample_weight = choose_labels(estimator, X, y, sample_weight)
@@ -305,7 +378,21 @@ def read_scored(
         raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
     else:
         y = read_widened(y, "y")
+        soft = read_soft_labels(y)
+        if soft is not None:
+            y = soft
+        elif isinstance(y, np.ndarray) and y.ndim == 2:
+            y = column_or_1d(y)
     return y, keep_sum_finite(sample_weight)
+
+
+def _read_rows_and_labels(estimator, X, y):
+    """Return X as a matrix, whose numbers need not be finite, and y, soft labels as `read_soft_labels` has them."""
+    soft = read_soft_labels(y)
+    # scikit-learn's checks of rows and labels together take one label a row.
+    labels = y if soft is None else find_most_probable(soft)
+    matrix, y = read_matrix(estimator, X, labels, ensure_all_finite=False)
+    return matrix, y if soft is None else soft
 
 
 def _is_plain(X, dtypes):
@@ -393,6 +480,25 @@ def weigh_rows(
             weights *= weigh_classes(class_weight, classes, totals)[labels]
     check_largest(weights.max(initial=0.0))
     return weights
+
+
+def weigh_soft_rows(
+    soft: FloatArray, classes: Array, sample_weight: ArrayLike | None, class_weight: ClassWeight
+) -> tuple[FloatArray | None, FloatArray]:
+    """Return what `weigh_rows` does for rows with soft labels (n, n_classes), and what they are to the fit.
+
+    A class weight goes with the probability of the class: the row counts as weighted copies of it would.
+    """
+    weights = weigh_rows(soft, classes, np.empty(0, np.int32), sample_weight, None)
+    if class_weight is None:
+        return weights, to_targets(soft)
+    weights = np.ones(len(soft)) if weights is None else weights
+    totals = weights / choose_unit(weights.max()) @ soft
+    factors, targets = weigh_targets(soft, weigh_classes(class_weight, classes, totals))
+    with np.errstate(over="ignore"):
+        weights *= factors
+    check_largest(weights.max())
+    return weights, to_targets(targets)
 
 
 def check_largest(weight: float) -> None:

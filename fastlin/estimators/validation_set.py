@@ -16,16 +16,18 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.features import check_features
 from fastlin.estimators.joined_rows import join_matrices
 from fastlin.estimators.parameters import read_scoring
+from fastlin.estimators.row_offsets import read_offset
+from fastlin.estimators.row_scores import refuse_other_scorers
 from fastlin.estimators.scikit_learn import check_sample_weight
+from fastlin.estimators.soft_labels import are_soft, make_certain
 from fastlin.estimators.training_data import (
     TrainingData,
     check_labels,
     keep_sum_finite,
+    make_training_data,
     read_matrix,
-    share_unit,
-    weigh_rows,
 )
-from fastlin.typing import Array, FloatArray, MatrixLike
+from fastlin.typing import FloatArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegressionCV
@@ -36,13 +38,14 @@ if TYPE_CHECKING:
 class ValidationSet:
     """The matrix, labels and weights of validation rows, checked, and the classes of these and of the training rows.
 
-    weights are those that were given, or None.
+    weights and offsets are those that were given, or None.
     """
 
     matrix: Matrix
     y: np.ndarray
     weights: np.ndarray | None
     classes: np.ndarray
+    offsets: np.ndarray | None
 
     @property
     def X(self) -> Any:
@@ -54,19 +57,22 @@ class ValidationSet:
 
 def read_validation_set(
     estimator: LogisticRegressionCV,
-    classes: Array,
+    data: TrainingData,
     X_val: MatrixLike | Blocks | None,
     y_val: ArrayLike | None,
     sample_weight_val: ArrayLike | None,
+    offset_val: ArrayLike | None,
 ) -> ValidationSet:
-    """Return the ValidationSet of a fit whose training rows have been read and have these classes.
+    """Return the ValidationSet of a fit whose training rows have been read.
 
     Raises
     ------
     ValueError
         There are no labels, or labels that the training rows lack and `_meets_other_labels` does not allow, other
-        columns than X has, no rows, numbers that are not finite, and weights that are negative, not finite or all zero.
+        columns than X has, no rows, numbers that are not finite, weights that are negative, not finite or all zero, or
+        only some of the rows have offsets.
     """
+    classes = data.classes
     if isinstance(X_val, Blocks):
         for name, given, held in (
             ("y_val", y_val, X_val.y),
@@ -82,15 +88,15 @@ def read_validation_set(
         matrix = _read_rows(estimator, X_val)
     with _explain("y_val must be one label for each row of X_val"):
         y = check_labels(estimator, y_val, matrix.shape[0], "X_val has")
-        found = np.unique(y).tolist()
-    known = set(classes.tolist())
-    unknown = [label for label in found if label not in known]
-    if len(unknown) == len(found) or (unknown and not _meets_other_labels(estimator)):
-        raise ValueError(
-            f"y_val holds {unknown[0]!r}, which is no label of y; its labels are {classes.tolist()!r:.200}. Leave "
-            "these rows out, or add such rows to X; with scoring='accuracy' and refit='train' or False they count as "
-            "wrong."
-        )
+        if are_soft(y) and y.shape[1] != len(classes):
+            raise ValueError(f"y has {len(classes)} classes, but y_val the shape {y.shape}.")
+        found = None if are_soft(y) else np.unique(y).tolist()
+    unknown = [] if found is None else _find_other_labels(estimator, found, classes)
+    if (data.offsets is None) != (offset_val is None):
+        given = "offset" if offset_val is None else "offset_val"
+        raise ValueError(f"offset and offset_val must be given together, got only {given}.")
+    offsets = read_offset(offset_val, len(y), len(classes), "offset_val", "X_val")
+    refuse_other_scorers(read_scoring(estimator.scoring), y, offsets)
     weights = None
     if sample_weight_val is not None:
         with _explain("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
@@ -99,8 +105,9 @@ def read_validation_set(
             if not weights.any():
                 raise ValueError("all of them are 0")
     if unknown:
-        return ValidationSet(matrix, y, weights, np.union1d(classes, y))
-    return ValidationSet(matrix, y.astype(classes.dtype, copy=False), weights, classes)
+        return ValidationSet(matrix, y, weights, np.union1d(classes, y), offsets)
+    y = y if are_soft(y) else y.astype(classes.dtype, copy=False)
+    return ValidationSet(matrix, y, weights, classes, offsets)
 
 
 def join_data(
@@ -111,20 +118,27 @@ def join_data(
     sample_weight are the weights of the training rows as they were given, or None. Where only some rows have weights,
     the others have ones.
     """
-    labels = np.concatenate([data.labels, np.searchsorted(data.classes, validation.y).astype(data.labels.dtype)])
-    y = data.classes[labels]
     given = sample_weight, validation.weights
-    joined = None
+    weights = None
     if any(each is not None for each in given):
         lengths = len(data.labels), len(validation.y)
-        joined = np.concatenate([np.ones(n) if w is None else w for n, w in zip(lengths, given, strict=True)])
-    weights, unit = share_unit(weigh_rows(y, data.classes, labels, joined, estimator.class_weight))
-    return TrainingData(join_matrices(data.matrix, validation.matrix), y, data.classes, labels, weights, unit)
+        weights = np.concatenate([np.ones(n) if w is None else w for n, w in zip(lengths, given, strict=True)])
+    classes, offsets = data.classes, None
+    if data.offsets is not None and validation.offsets is not None:
+        offsets = np.concatenate([data.offsets, validation.offsets])
+    matrix = join_matrices(data.matrix, validation.matrix)
+    if are_soft(data.y) or are_soft(validation.y):
+        soft = [y if are_soft(y) else make_certain(y, classes) for y in (data.y, validation.y)]
+        return make_training_data(estimator, matrix, np.concatenate(soft), weights, offsets, classes)
+    y = np.concatenate([data.y.astype(classes.dtype, copy=False), validation.y])
+    return make_training_data(estimator, matrix, y, weights, offsets)
 
 
-def refuse_without_rows(y_val: ArrayLike | None, sample_weight_val: ArrayLike | None, refit: bool | str) -> None:
+def refuse_without_rows(
+    refit: bool | str, y_val: ArrayLike | None, sample_weight_val: ArrayLike | None, offset_val: ArrayLike | None
+) -> None:
     """Raise a ValueError for what is of no use without X_val."""
-    for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
+    for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val), ("offset_val", offset_val)):
         if given is not None:
             raise ValueError(f"X_val and y_val must be given together, got only {name}")
     if refit == "train":
@@ -141,6 +155,19 @@ def refuse_beside_rows(cv: Any, params: Mapping[str, Any]) -> None:
         raise ValueError(
             f"fit takes no metadata with X_val but sample_weight and sample_weight_val, got {', '.join(params)}"
         )
+
+
+def _find_other_labels(estimator, found, classes):
+    """Return which labels of validation rows are none of the classes, once they may be scored."""
+    known = set(classes.tolist())
+    unknown = [label for label in found if label not in known]
+    if len(unknown) == len(found) or (unknown and not _meets_other_labels(estimator)):
+        raise ValueError(
+            f"y_val holds {unknown[0]!r}, which is no label of y; its labels are {classes.tolist()!r:.200}. Leave "
+            "these rows out, or add such rows to X; with scoring='accuracy' and refit='train' or False they count as "
+            "wrong."
+        )
+    return unknown
 
 
 def _meets_other_labels(estimator):

@@ -182,7 +182,6 @@ class BlockPasses(PiecewisePasses):
         """Yield which of some sorted row numbers each block has, as a slice, and the passes over its own."""
         if (rows[1:] < rows[:-1]).any():
             raise ValueError("Passes over a matrix in blocks take rows in their order, but these are not sorted.")
-        _, labels, weights = self.samples
         for first, last, block in self._matrix.read():
             places, own = slice(first, last), rows
             if len(rows):
@@ -193,7 +192,7 @@ class BlockPasses(PiecewisePasses):
                 if len(own) == last - first and (np.diff(own) == 1).all():
                     # A pass over all rows reads them faster without their numbers.
                     own = own[:0]
-            samples = Samples(own, labels[first:last], weights[first:last])
+            samples = self.samples.take(slice(first, last))._replace(rows=own)
             yield places, block.passes(samples, self._scaling, self._shape[0])
 
 

@@ -318,9 +318,9 @@ class DensePasses(Passes):
         A sum takes no more roundings one after the other than a sum and a product of a pass together, which is what
         certificates count for it.
         """
-        rows, labels, weights = self.samples
+        rows, labels, weights = self.samples[:3]
         (K, _), d = self._shape, self._X.shape[1]
-        if K < MANY_CLASSES:
+        if K < MANY_CLASSES or len(self.samples.targets):
             return None
         own_labels = labels[rows] if len(rows) else labels
         order = np.argsort(own_labels, kind="stable")
@@ -403,7 +403,7 @@ class DensePasses(Passes):
 
     def _row_weights(self, precision):
         """Return s_i of the rows of the passes, (m,)."""
-        rows, _, weights = self.samples
+        rows, _, weights = self.samples[:3]
         if not len(weights):
             return np.ones(self._n_rows, precision)
         return (weights[rows] if len(rows) else weights).astype(precision)
@@ -448,9 +448,8 @@ class ColumnPasses(DensePasses):
 
     @cached_property
     def by_columns(self) -> TiledRows:
-        """The columns, scaled and centred and with ones behind them, with labels and weights."""
-        rows, labels, weights = self.samples
-        found = TiledRows.of(self._layers, rows, *self._scaling, labels, weights)
+        """The columns, scaled and centred and with ones behind them, with what a pass reads of the rows."""
+        found = TiledRows.of(self._layers, self.samples, *self._scaling)
         found.fill_column(-1, 1)
         return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -379,6 +379,12 @@ class Passes:
         """
         raise NotImplementedError
 
+    def without_offsets(self) -> Passes:
+        """Return the passes over the same rows as if they had no offsets."""
+        if not len(self.samples.offsets):
+            return self
+        return self._matrix.passes(self.samples._replace(offsets=NO_DOUBLE), self._scaling, self._shape[0])
+
     def sum_by_class(self) -> FloatArray | None:
         """Return the sum of s_i x~_i over the rows of each class, (K, d), or None where `evaluate` tells it as fast."""
         return None
@@ -446,11 +452,11 @@ class Passes:
             # Without numbers a pass reads all rows, and those in their order faster.
             yield self
             return
-        rows, labels, weights = self.samples
+        rows = self.samples.rows
         for first in range(0, self._n_rows, most_rows):
             last = min(first + most_rows, self._n_rows)
             numbers = rows[first:last] if len(rows) else np.arange(first, last)
-            yield self._matrix.passes(Samples(numbers, labels, weights), self._scaling, self._shape[0])
+            yield self._matrix.passes(self.samples._replace(rows=numbers), self._scaling, self._shape[0])
 
 
 def add(sums: Iterable[FloatArray]) -> FloatArray:

@@ -94,12 +94,10 @@ class PassesByColumns(SparsePasses):
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        rows, labels, weights = samples
+        rows = samples.rows
         if len(rows) and (matrix.copies(rows) or (rows[1:] <= rows[:-1]).any()):
-            matrix, labels = matrix.take(rows), labels[rows]
-            weights = weights[rows] if len(weights) else weights
-            rows = rows[:0]
-        self._read = Samples(rows, labels, weights)
+            matrix, samples = matrix.take(rows), samples.take(rows)
+        self._read = samples
         n, d = matrix.shape
         K = n_rows_coef
         columns = matrix.csc

@@ -4,10 +4,12 @@ The dual objective at a feasible point is a lower bound. With Q_i a distribution
 entropy and e the one-hot label, Fenchel's inequality for each loss gives, for every Q whose class sums equal those of
 the labels::
 
-    min J >= (1 / S) sum_i s_i H(Q_i) - conjugate(G),   G = (1 / S) sum_i s_i (Q_i - e_i) x~_i'
+    min J >= (1 / S) sum_i s_i (H(Q_i) + <Q_i - e_i, o_i>) - conjugate(G),   G = (1 / S) sum_i s_i (Q_i - e_i) x~_i'
 
-The conjugate of the quadratic penalty is sum_kj G_kj^2 / (2 curvature_j). At Q = P, the probabilities, the right-hand
-side is J - ||dJ/dW||^2 / (2 l2). The derivation is in docs/derivations.md.
+o_i are the offsets, and targets stand in the place of e. What stands before the conjugate is called the entropy in the
+following; at Q = P it is the mean loss less its slope, with offsets and without. The conjugate of the quadratic penalty
+is sum_kj G_kj^2 / (2 curvature_j). At Q = P, the probabilities, the right-hand side is J - ||dJ/dW||^2 / (2 l2). The
+derivation is in docs/derivations.md.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def find_dual_value(point: Point) -> tuple[float, float]:
     intercept is not stationary, the probabilities give a class k of mean probability m_k an excess g_k. Then each class
     with g_k > 0 gives up the part g_k / m_k of its probability in every row, and those with g_k < 0 share it, in
     proportion. Since -q log q is concave and its slope at least -1, the mean entropy falls by no more than the sum of
-    g_k (1 - log m_k) over the classes with g_k > 0.
+    g_k (1 - log m_k) over the classes with g_k > 0. With offsets, <Q_i, o_i> falls by the sum of g_k c_k over all
+    classes, c their mean offsets, and by no more than the spread of the offsets times the sum of the g_k > 0 beyond.
     """
     if not point.objective.penalty.is_bounded or not point.is_finite:
         return -np.inf, 0.0
@@ -67,18 +70,22 @@ class FeasibleValue(NamedTuple):
 def find_feasible_value(point: Point, gradient: FloatArray, entropy: float) -> FeasibleValue:
     """Return the dual objective where the classes of a dual point have exchanged what its class sums exceed.
 
-    The dual point has the given mean entropy. Its gradient of the loss, and the slope of the quadratic penalty at the
+    The dual point has the given entropy. Its gradient of the loss, and the slope of the quadratic penalty at the
     parameters of `point`, add up to ``gradient`` (K, d + 1).
     """
     objective = point.objective
     excess = _find_excess(gradient)
     means = [weight + rise for weight, rise in zip(objective.class_weights.tolist(), excess, strict=True)]
+    offsets = objective.rows.offset_range
     # Without an intercept nothing ties the class sums.
     if not max(excess) > 0 > min(excess):
         return _maximize(point, gradient, entropy, NO_EXCHANGE, means, [0.0])
     # In plain numbers, as the classes are few beside the rows: with arrays this took as long as a small pass.
     parts = [rise / mean if rise > 0 else 0.0 for rise, mean in zip(excess, means, strict=True)]
     entropy -= sum(rise * (1 - log(mean)) for rise, mean in zip(excess, means, strict=True) if rise > 0)
+    if offsets is not None:
+        entropy -= sum(rise * mean for rise, mean in zip(excess, offsets.mean.tolist(), strict=True))
+        entropy -= offsets.spread * sum(rise for rise in excess if rise > 0)
     missing = sum(-rise for rise in excess if rise < 0)
     received = [-rise / missing if rise < 0 else 0.0 for rise in excess]
     exchange = Exchange(objective.rows.class_features(), np.array(parts), np.array(received))
@@ -123,8 +130,9 @@ def _maximize_dual(point, gradient, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange.
 
     At the part t of the way the gradient is t G, and the entropy is at least t times that of the probabilities, since
-    it is concave, and zero at the labels. The conjugate of the penalty is max(t |G_kj| - threshold_j, 0)^2 /
-    (2 curvature_j): zero within the box, and infinite outside it without l2. Grouped, |G_kj| is a norm over classes.
+    it is concave, and zero at the labels, or with targets above. The conjugate of the penalty is max(t |G_kj| -
+    threshold_j, 0)^2 / (2 curvature_j): zero within the box, and infinite outside it without l2. Grouped, |G_kj| is a
+    norm over classes.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:

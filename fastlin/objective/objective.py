@@ -6,10 +6,11 @@ f_j >= 0 for each feature::
     J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_kj f_j |W_kj|
 
 l is the logistic loss log(1 + exp(-z)) with K = 1, labels 0 and 1 and z = +-(score) for two classes, and the softmax
-cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. The intercept is not penalised, nor is a feature of factor
-zero. Factors are not rescaled. W may have lower and upper bounds. The grouped penalty (`group_by_class`) has l1 sum_j
-f_j ||W_.j||_2 in place of the last term, W_.j being the coefficients of feature j over the classes. The derivatives are
-derived in docs/derivations.md.
+cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. Rows may have offsets, which are added to their scores, and
+targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalised, nor is a feature
+of factor zero. Factors are not rescaled. W may have lower and upper bounds. The grouped penalty (`group_by_class`) has
+l1 sum_j f_j ||W_.j||_2 in place of the last term, W_.j being the coefficients of feature j over the classes. The
+derivatives are derived in docs/derivations.md.
 The passes over X that compute them are in matrices/.
 
 Solvers see J in the coordinates of coordinates.py, one array (K, d + 1) of parameters.
@@ -22,6 +23,7 @@ minimum lies there.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -40,11 +42,12 @@ from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContain
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
-    from fastlin.matrices.matrix import Columns
 
 # A curvature of the penalty, in coordinates where the loss has one of about 1, that float32 does not blur: more than
 # what is added to the diagonal of a block for its rounding.
 CLEAR_CURVATURE = 1e-6
+# Where the mean of the offsets is no larger, a start that takes it from the intercepts is near the other.
+CLEAR_MEAN = 1.0
 # A row is decided where its curvature is below this part of the mean. Leaving the decided rows out pays where no more
 # than the second part of all rows are left.
 DECIDED = 3e-3
@@ -117,9 +120,9 @@ class Objective:
         penalty_factors: FloatArray | None = None,
         group_by_class: bool = False,
         fit_intercept: bool = True,
-        columns: Columns | None = None,
         numbers: IntArray | None = None,
         bounds: tuple[FloatArray, FloatArray] | None = None,
+        **by_rows: FloatArray | None,
     ) -> Self:
         """Return J over the rows of X.
 
@@ -141,23 +144,21 @@ class Objective:
             Whether l1 weighs the norm of a feature's coefficients over the classes.
         fit_intercept : bool
             Whether there is an intercept. Its parameters are zero otherwise.
-        columns : Columns or None
-            The statistics of the columns over the same rows with the same weights, where they are known.
         numbers : ndarray of int64 or None
             The row numbers that all sums run over. None means all rows.
         bounds : tuple of ndarray of shape (K, d) or None
             The lower and the upper bounds of the coefficients, some of them finite. None means none.
+        **by_rows : ndarray of shape (n, K) or None
+            `offsets` and `targets`, as Rows takes them.
         """
         matrix = as_matrix(X)
         numbers = np.empty(0, np.int64) if numbers is None else numbers
-        if columns is None:
-            n = matrix.shape[0]
-            columns = matrix.measure(weigh_by_counts(numbers, weights, n) if len(numbers) else weights)
+        columns = matrix.measure(weigh_by_counts(numbers, weights, matrix.shape[0]) if len(numbers) else weights)
         weights = np.empty(0) if weights is None else weights.astype(np.float64)
         labels = labels.astype(np.int32, copy=False)
         factors = fill_factors(penalty_factors, matrix.shape[1])
         coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
-        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
+        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers, None, **by_rows)
         return cls.of_rows(rows, l2, l1, factors, group_by_class, bounds)
 
     @classmethod
@@ -338,25 +339,53 @@ class Objective:
     def start(self) -> FloatArray:
         """Return the parameters whose scores are the logarithms of the class weights: the best without features.
 
+        Where rows have offsets, the scores are so in the mean, or without the offsets, where J is lower there.
         Coefficients that may not be zero are at the bound next to it.
         """
+        if self.rows.offset_range is not None:
+            return self._start_with_offsets.parameters.copy()
+        return self._start_less(0.0)
+
+    def _start_less(self, shift):
         parameters = np.zeros(self.shape)
         if self.starts_at_class_weights:
-            intercept = np.log(self.class_weights)
+            intercept = np.log(self.class_weights) - shift
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return self.penalty.clip(parameters)
 
     def probabilities_at_start(self) -> FloatArray:
-        """Return the probability of each class at `start`, which all rows have, (n_classes,)."""
+        """Return the probability of each class at `start`, which all rows without offsets have, (n_classes,)."""
         if self.starts_at_class_weights:
             return self.class_weights
         return np.full(self.rows.n_classes, 1 / self.rows.n_classes)
 
     def value_at_start(self) -> float:
-        """Return J where all coefficients are zero, which needs no pass over X: the entropy of the class weights."""
+        """Return J at `start`, where bounds allow coefficients of zero.
+
+        Without offsets it needs no pass over X: it is the entropy of the class weights.
+        """
+        if self.rows.offset_range is not None:
+            return self._start_with_offsets.value
         if self.starts_at_class_weights:
             return float(-np.sum(self.class_weights * np.log(self.class_weights)))
         return float(np.log(self.rows.n_classes))
+
+    def gradient_at_start(self) -> FloatArray:
+        """Return the gradient of J at `start`, (K, d + 1), for K >= 3; without offsets it needs no pass over X."""
+        if self.rows.offset_range is not None:
+            return self._start_with_offsets.gradient
+        probabilities, gradient = self.probabilities_at_start(), np.zeros(self.shape)
+        gradient[:, :-1] = np.outer(probabilities, self.coordinates.mean) - self.rows.class_features()
+        if self.fit_intercept:
+            gradient[:, -1] = probabilities - self.class_weights
+        return gradient
+
+    @cached_property
+    def _start_with_offsets(self):
+        assert self.rows.offset_range is not None
+        mean = self.rows.offset_range.mean
+        shifts = [mean, np.zeros(len(mean))] if np.abs(mean).max() > CLEAR_MEAN else [mean]
+        return min((self.at(self._start_less(shift)) for shift in shifts), key=lambda point: point.value)
 
     def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastlin.objective.duality import FeasibleValue
     from fastlin.objective.newton_dual import Divergence, NewtonStep
     from fastlin.objective.point import Point
+    from fastlin.objective.rows import MeanSums
     from fastlin.typing import FloatArray
 
 # Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
@@ -43,7 +44,9 @@ class RowErrors(NamedTuple):
         The error of a row that does not fall with its loss.
     missed, root_mean_square, largest : float
         Upper bounds of the mean, the root mean square and the largest of the probability that labels miss. That of a
-        row is 1 - p, with p the probability of its label. It is below one and below the row's loss -log p.
+        row is 1 - p, with p the probability of its label. It is below one and below the row's loss -log p. With targets
+        it is half the sum of the magnitudes of what these differ from the probabilities by, or if that is more, what
+        the most probable label misses.
     """
 
     of_scores: float
@@ -59,21 +62,55 @@ def find_row_errors(point: Point) -> RowErrors:
     """Return the RowErrors of a point in float64."""
     rows, K = point.objective.rows, len(point.parameters)
     n_products, n_sums = rows.passes.roundings
-    of_rows = gamma(ROW_ROUNDINGS + K)
-    # The largest loss of a row is that of a row of the least weight which has all of the mean loss.
-    largest = min(1.0, point.loss * rows.total_weight / rows.smallest_weight)
-    missed = min(1.0, point.loss)
+    of_rows = gamma(_count_row_roundings(point))
+    if rows.has_targets:
+        # Half the distance of two distributions is below the root of half of the loss (Pinsker), and what the most
+        # probable label misses below the loss; the loss of a row with its target may be that of others.
+        largest = 1.0
+        missed = root_mean_square = min(1.0, sqrt(point.loss))
+    else:
+        # The largest loss of a row is that of a row of the least weight which has all of the mean loss.
+        largest = min(1.0, point.loss * rows.total_weight / rows.smallest_weight)
+        missed = min(1.0, point.loss)
+        root_mean_square = sqrt(missed * largest)
     return RowErrors(
-        of_scores=gamma(n_products) * point.blur,
+        of_scores=bound_score_rounding(rows, point.blur),
         of_sums=gamma(n_sums + n_products),
         of_rows=of_rows,
         # Softmax has it from its total, which is above one, and from a residual, which is a probability less one. The
-        # logistic loss and its residual come from the smaller probability.
-        of_labels=of_rows if K > 1 else 0.0,
+        # logistic loss and its residual come from the smaller probability, but with a target from a difference.
+        of_labels=of_rows if K > 1 or rows.has_targets else 0.0,
         missed=missed,
-        root_mean_square=sqrt(missed * largest),
+        root_mean_square=root_mean_square,
         largest=largest,
     )
+
+
+def bound_score_rounding(rows: MeanSums, blur: float) -> float:
+    """Return by how much rounding can have moved a score, in the mean over rows, for the blur of a point."""
+    error = gamma(rows.passes.roundings[0]) * blur
+    if rows.offset_range is not None:
+        # The sum of an offset and the score of the features.
+        error += gamma(2) * (blur + rows.offset_range.root_mean_square)
+    return error
+
+
+def _count_row_roundings(point):
+    """Return the roundings of a row beside its sums; with targets those of a sum of K terms and of their own."""
+    K = len(point.parameters)
+    return ROW_ROUNDINGS + K + (2 * K + 4 if point.objective.rows.has_targets else 0)
+
+
+def _bound_offsets(objective, means, off):
+    """Return what an error of the class sums of a dual point, `off`, and rounding make of the offsets' part in it.
+
+    means are the mean probabilities of the classes.
+    """
+    offsets = objective.rows.offset_range
+    if offsets is None:
+        return 0.0
+    exchanged = float(np.sum(np.abs(means - objective.class_weights) + UNIT_ROUNDOFF))
+    return (off + gamma(2 * len(means) + 8) * exchanged) * offsets.reach
 
 
 def bound_value_rounding(point: Point) -> float:
@@ -89,7 +126,7 @@ def bound_dual_rounding(point: Point, dual: FeasibleValue) -> float:
     value, means, part = dual.value, dual.means, max(dual.parts)
     objective = point.objective
     penalty, K = objective.penalty, len(point.parameters)
-    entropy = abs(point.loss - point.slope)
+    entropy = point.loss - point.slope
     # What is summed over the parameters: the terms of the slope, and the conjugate.
     size = point.slope_size + abs(entropy - value) + (0.0 if dual.within is None else dual.within.size)
     error = point.loss_rounding + gamma(_count_parameter_sums(point)) * size
@@ -98,6 +135,7 @@ def bound_dual_rounding(point: Point, dual: FeasibleValue) -> float:
         off = 2 * sqrt(2) * root_mean_square * of_scores + of_scores * of_scores
         off += 2 * missed * (of_sums + of_rows) + of_labels
         error += off * (2 - log(min((mean for mean in means if mean > 0), default=1.0)))
+        error += _bound_offsets(objective, means, off)
     of_gradient = bound_gradient_rounding(point)
     # What classes exchange is a sum over the classes, of the gradients of the labels too.
     of_gradient += part * ((1 + sqrt(len(means))) * of_gradient + 2 * (of_sums + of_rows))
@@ -114,13 +152,13 @@ def bound_dual_rounding(point: Point, dual: FeasibleValue) -> float:
         error += of_gradient * float(np.sum(penalty.columns.blur[vanishing] * values))
         if penalty.l2 == 0:
             part_of_step = of_gradient * penalty.largest_blur + gamma(4)
-            error += part_of_step * max(entropy, value)
+            error += part_of_step * max(abs(entropy), value)
             # Where nothing is left, it is known that J is not below zero.
             return error if part_of_step < 1 and error < inf else max(value, 0.0)
     if penalty.l2 > 0:
         distance = of_gradient * penalty.blur_norm
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance
-    return error + of_gradient * (sqrt(K) * point.blur + entropy * penalty.largest_blur)
+    return error + of_gradient * (sqrt(K) * point.blur + abs(entropy) * penalty.largest_blur)
 
 
 def bound_gradient_rounding(point: Point) -> float:
@@ -150,7 +188,7 @@ def bound_step_rounding(
     """
     objective, penalty, start = end.objective, end.objective.penalty, step.start
     K, d = len(end.parameters), len(penalty.gradient_blur)
-    n_classes, of_rows = len(dual.means), gamma(ROW_ROUNDINGS + K)
+    n_classes, of_rows = len(dual.means), gamma(_count_row_roundings(end))
     n_products, n_sums = objective.rows.passes.roundings
     # In any order of the sums over rows, columns and parameters, each of which has some roundings of its own.
     of_products = gamma(objective.n_rows + d + end.parameters.size + STEP_ROUNDINGS)
@@ -170,13 +208,13 @@ def bound_step_rounding(
     if objective.fit_intercept:
         part, least = max(dual.parts), min((mean for mean in dual.means if mean > 0), default=1.0)
         off = 2 * sqrt(n_classes) * of_residuals
-        error += off * (2 - log(least))
+        error += off * (2 - log(least)) + _bound_offsets(objective, dual.means, off)
         distance += 2 * off / least * blur_norm
         distance += (
             part * blur_norm * ((1 + sqrt(n_classes)) * of_residuals + 2 * (gamma(n_sums + n_products) + of_rows))
         )
     # The scores at the end, whose rounding counts by the distance of both distributions (Pinsker).
-    of_scores, of_divergence = gamma(n_products) * end.blur, DIVERGENCE_ROUNDINGS * of_rows
+    of_scores, of_divergence = bound_score_rounding(objective.rows, end.blur), DIVERGENCE_ROUNDINGS * of_rows
     mean = max(divergence.mean, 0.0) + of_divergence
     error += of_divergence + of_products * mean + sqrt(2 * mean) * of_scores + 0.25 * of_scores * of_scores
     return error + distance * sqrt(2 * max(0.0, end.value - dual.value)) + 0.5 * distance * distance

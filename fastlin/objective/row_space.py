@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Kept, Samples
+from fastlin.kernels.linear.operands import NO_ROWS, Kept, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
@@ -123,7 +123,7 @@ class RowSpace:
         if len(rows.numbers):
             weights = weigh_by_counts(rows.numbers, weights, n)
         self._weights = weights / rows.total_weight
-        self._samples = Samples(np.empty(0, np.int64), rows.labels, self._weights)
+        self._samples = Samples(NO_ROWS, rows.labels, self._weights, rows.offsets, rows.targets)
         self._n_blocks = count_blocks(n, EXPONENTIAL_WORK * self._n_classes)
         self._tile_rows = count_tile_rows(self._n_classes, self._n_classes, 8)
         shares = objective.class_weights[-self._n_classes :]

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.linear.class_order import find_places
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import multiply_probabilities
+from fastlin.objective.offsets import OffsetRange, OffsetSums
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -60,11 +61,17 @@ class MeanSums:
         The part of S that each class has.
     whole : MeanSums or None
         The sums over all rows, which supply total weight and class weights.
+    offset_range : OffsetRange or None
+        How far the offsets of the rows lie from each other; None where they have none.
+    has_targets : bool
+        Whether the rows have targets.
 
     Attributes
     ----------
     matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights
         The parameters.
+    offset_range, has_targets
+        The parameters of these names.
     n_rows_coef : int
         K, the number of rows of coefficients: one for two classes.
     gains_from_float32 : bool
@@ -86,7 +93,11 @@ class MeanSums:
         total_weight: float,
         class_weights: FloatArray,
         whole: MeanSums | None = None,
+        *,
+        offset_range: OffsetRange | None = None,
+        has_targets: bool = False,
     ) -> None:
+        self.offset_range, self.has_targets = offset_range, has_targets
         self.matrix, self.n_classes = matrix, n_classes
         self.n_rows_coef = count_rows_coef(n_classes)
         self.coordinates, self.fit_intercept, self.passes = coordinates, fit_intercept, passes
@@ -136,9 +147,17 @@ class MeanSums:
             self.note_sums(parameters, total)
         return loss / self.total_weight, total
 
+    def evaluate_without_offsets(self, parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Return what `evaluate` does in float64 where the rows had no offsets."""
+        total = np.empty(parameters.shape)
+        loss = self.passes.without_offsets().evaluate(parameters, None, total)
+        self._count(self.n_rows)
+        return loss / self.total_weight, self._clean(total)
+
     def note_sums(self, parameters: FloatArray, total: FloatArray) -> None:
         """Take note of S times the gradient at parameters, in float64: those without features tell `class_features`."""
-        if self._class_features is None and self._whole is None and not parameters[:, :-1].any():
+        is_known = self._class_features is not None or self._whole is not None or self.offset_range is not None
+        if not is_known and not parameters[:, :-1].any():
             self._class_features = self._find_class_features(parameters, total)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
@@ -171,15 +190,17 @@ class MeanSums:
     def class_features(self) -> FloatArray:
         """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d).
 
-        Certificates are made of them, so they come from float64: from the first point without features, or from a pass
-        of their own.
+        With targets each row is of each class by its target. Certificates are made of them, so they come from float64:
+        from the first point without features, or from a pass of their own, which sees no offsets.
         """
         if self._whole is not None:
             return self._whole.class_features()
         if self._class_features is None:
             sums = self.passes.sum_by_class()
             if sums is None:
-                self.evaluate(np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1)), np.float64)
+                parameters = np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1))
+                _, total = self.evaluate_without_offsets(parameters)
+                self._class_features = self._find_class_features(parameters, total)
             else:
                 sums[:, self.coordinates.vanishing] = 0
                 self._class_features = sums / self.total_weight
@@ -243,6 +264,12 @@ class Rows(MeanSums):
     whole : Rows or None
         Rows that these are a part of. The sums are then divided by the total weight of all of them, and the class
         weights are theirs, since the other rows enter J in another way.
+    offsets : ndarray of shape (n, K), float64, or None
+        Finite numbers that are added to the scores of all rows of X. None stands for zeros.
+    targets : ndarray of shape (n, K), float64, or None
+        The probabilities of the classes in all rows of X, for two classes that of the second. They are at least zero,
+        and sum to one over the classes but for rounding. None stands for the labels, which are else the most probable
+        classes.
     """
 
     has_labels = True
@@ -257,20 +284,44 @@ class Rows(MeanSums):
         fit_intercept: bool,
         numbers: IntArray,
         whole: Rows | None = None,
+        *,
+        offsets: FloatArray | None = None,
+        targets: FloatArray | None = None,
     ) -> None:
         self.labels, self.weights, self.numbers = labels, weights, numbers
+        self.offsets, self.targets = _by_rows(offsets), _by_rows(targets)
         n_rows = len(numbers) or matrix.shape[0]
         if whole is None:
             own_weights = weights[numbers] if len(numbers) and len(weights) else weights
             total_weight = float(own_weights.sum()) if len(weights) else float(n_rows)
-            own_labels = labels[numbers] if len(numbers) else labels
-            class_weights = weigh_classes(own_labels, own_weights, n_classes) / total_weight
+            if len(self.targets):
+                own_targets = self.targets[numbers] if len(numbers) else self.targets
+                class_weights = weigh_targets(own_targets, own_weights) / total_weight
+            else:
+                own_labels = labels[numbers] if len(numbers) else labels
+                class_weights = weigh_classes(own_labels, own_weights, n_classes) / total_weight
         else:
             total_weight, class_weights = whole.total_weight, whole.class_weights
-        samples = Samples(numbers, labels, weights)
+        samples = Samples(numbers, labels, weights, self.offsets, self.targets)
         passes = matrix.passes(samples, coordinates.scaling, count_rows_coef(n_classes))
+        offset_range = None
+        if len(self.offsets):
+            own_offsets = self.offsets[numbers] if len(numbers) else self.offsets
+            own_weights = weights[numbers] if len(numbers) and len(weights) else weights
+            own_weight = float(own_weights.sum()) if len(weights) else float(n_rows)
+            offset_range = OffsetRange.of(OffsetSums.of(own_offsets, own_weights), own_weight)
         super().__init__(
-            matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole
+            matrix,
+            n_classes,
+            coordinates,
+            fit_intercept,
+            passes,
+            n_rows,
+            total_weight,
+            class_weights,
+            whole,
+            offset_range=offset_range,
+            has_targets=len(self.targets) > 0,
         )
 
     @cached_property
@@ -329,18 +380,20 @@ class Rows(MeanSums):
         """
         whole = self if within_whole else None
         matrix, own_numbers = self.matrix.select(numbers)
-        labels, weights = self.labels, self.weights
+        samples = self.passes.samples
         if matrix is not self.matrix:
-            labels, weights = labels[numbers], weights[numbers] if len(weights) else weights
+            samples = samples.take(numbers)
         part = Rows(
             matrix,
-            labels,
-            weights,
+            samples.labels,
+            samples.weights,
             self.n_classes,
             self.coordinates,
             self.fit_intercept,
             own_numbers,
             whole,
+            offsets=samples.offsets,
+            targets=samples.targets,
         )
         part.count_with(self)
         return part
@@ -405,6 +458,13 @@ def weigh_classes(labels: IntArray, weights: FloatArray, n_classes: int) -> Floa
     return total
 
 
+def weigh_targets(targets: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the weight of each class by targets (n, K), as Samples has them; weights (n,) without entries are ones."""
+    weights = weights if len(weights) else np.ones(len(targets))
+    totals = np.einsum("i,ik->k", weights, targets)
+    return np.append(weights.sum() - totals, totals) if len(totals) == 1 else totals
+
+
 def weigh_by_counts(numbers: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
     """Return the weights (n,) of rows that count as often as they are named, and zero for all others.
 
@@ -412,6 +472,11 @@ def weigh_by_counts(numbers: IntArray, weights: FloatArray | None, n: int) -> Fl
     """
     counts = np.bincount(numbers, minlength=n).astype(np.float64)
     return counts if weights is None else counts * weights
+
+
+def _by_rows(values):
+    """Return numbers by rows and classes as kernels take them; None stands for none."""
+    return NO_DOUBLE if values is None else writable_view(np.ascontiguousarray(values, np.float64))
 
 
 def count_rows_coef(n_classes: int) -> int:

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.objective.rounding import ROW_ROUNDINGS, STEP_ROUNDINGS, bound_gradient_rounding, gamma, norm
+from fastlin.objective.rounding import (
+    ROW_ROUNDINGS,
+    STEP_ROUNDINGS,
+    bound_gradient_rounding,
+    bound_score_rounding,
+    gamma,
+    norm,
+)
 
 if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
@@ -63,8 +70,8 @@ def bound_fall(
     trace = float(factorised.sum())
     added = column_squares - factorised.ravel()
     size = _find_norm_of_inverse(solve, is_curved)
-    of_scores = gamma(objective.rows.passes.roundings[0]) * norm(
-        np.einsum("kj,j->k", np.abs(point.parameters), longest + blur)
+    of_scores = bound_score_rounding(
+        objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), longest + blur))
     )
     of_probabilities = 4 * (of_scores + gamma(ROW_ROUNDINGS + K)) * float(squares.sum())
     of_sums = gamma(roundings) * (steepest * norm(blur) ** 2 + 4 * trace)

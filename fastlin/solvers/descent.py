@@ -28,6 +28,7 @@ from fastlin.kernels.linear.quasi_newton import (
     NO_MATRIX,
     PARAMETERS,
     SEARCHING,
+    STALE,
     TOTAL,
     TRIAL,
     VALUE,
@@ -103,7 +104,10 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     n_work = objective.n_rows * start.size
     descent = Descent.at(start, objective.rows.total_weight, objective.class_weights, objective.penalty.curvatures)
     steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
-    if steps.passes_of_matrix > MIN_PASSES_TO_WAIT:
+    if objective.rows.offset_range is not None:
+        # Rows differ from the start on.
+        descent.counts[N_WITH_MATRIX] = STALE
+    elif steps.passes_of_matrix > MIN_PASSES_TO_WAIT:
         descent.counts[N_WITH_MATRIX] = NO_MATRIX
     tol, message = stopping.tol, ""
     # Other rules ask for each point.

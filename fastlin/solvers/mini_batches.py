@@ -30,12 +30,9 @@ def suits(objective: Objective) -> bool:
 def is_far(objective: Objective, preconditioner: AnyPreconditioner) -> bool:
     """Say whether the quadratic model at the start promises more than all of J: the minimum is far beyond its reach.
 
-    preconditioner is that of the start. The gradient there is known without a pass over the rows.
+    preconditioner is that of the start.
     """
-    probabilities, gradient = objective.probabilities_at_start(), np.zeros(objective.shape)
-    gradient[:, :-1] = np.outer(probabilities, objective.coordinates.mean) - objective.rows.class_features()
-    if objective.fit_intercept:
-        gradient[:, -1] = probabilities - objective.class_weights
+    gradient = objective.gradient_at_start()
     return 0.5 * dot(gradient.ravel(), preconditioner.solve(gradient).ravel()) > objective.value_at_start()
 
 

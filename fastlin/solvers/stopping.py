@@ -263,13 +263,18 @@ class Stopping:
         """Say whether something is not penalised and every row is proven to be classified right.
 
         J then has no minimum. A loss below log(2) of a row puts its label's probability above one half, whatever the
-        others are; so does the sum of all losses where it is below the smallest weight times log(2). Coefficients with
-        bounds other than zero may not grow without end.
+        others are; so does the sum of all losses where it is below the smallest weight times log(2). The scores have to
+        be right without the offsets, and targets are never. Coefficients with bounds other than zero may not grow
+        without end.
         """
-        objective, box = self.objective, self.objective.penalty.box
-        if objective.penalty.is_bounded or not (box is None or box.is_cone):
+        objective, rows = self.objective, self.objective.rows
+        box = objective.penalty.box
+        if box is not None and not box.is_cone:
             return False
-        return point.loss * objective.rows.total_weight < objective.rows.smallest_weight * log(2)
+        least = rows.smallest_weight * log(2) / rows.total_weight
+        if objective.penalty.is_bounded or rows.has_targets or not point.loss < least:
+            return False
+        return rows.offset_range is None or rows.evaluate_without_offsets(point.parameters)[0] < least
 
     def solution(self, message: str) -> Solution:
         """Return the best point seen in float64."""

@@ -22,8 +22,12 @@ FACTORS = np.array([1.0, 0.5, 2.0, 1.0, 0.1])
 class Naive:
     """The objective of a fit with bounds, W = P - Q with P, Q >= 0, on a path of its own: smooth, for L-BFGS-B."""
 
-    def __init__(self, X, y, lower, upper, *, C=1.0, l1_ratio=0.0, factors=1.0, weights=None, fit_intercept=True):
-        self.X, self.y, self.K = X, y, 1 if y.max() == 1 else y.max() + 1
+    def __init__(
+        self, X, y, lower, upper, *, C=1.0, l1_ratio=0.0, factors=1.0, weights=None, fit_intercept=True, offset=0.0
+    ):
+        self.targets = np.eye(y.max() + 1)[y] if y.ndim == 1 else y
+        self.X, self.offset = X, offset
+        self.K = 1 if self.targets.shape[1] == 2 else self.targets.shape[1]
         self.shape = self.K, X.shape[1]
         self.weights = np.ones(len(y)) if weights is None else weights
         self.weights = self.weights / self.weights.sum()
@@ -40,16 +44,14 @@ class Naive:
 
     def _evaluate(self, positive, negative, intercept):
         coef = positive - negative
-        scores = self.X @ coef.T + intercept
+        scores = self.X @ coef.T + intercept + self.offset
         if self.K == 1:
             scores = np.column_stack([0 * scores, scores])
         shifted = scores - scores.max(axis=1, keepdims=True)
         log_sums = np.log(np.exp(shifted).sum(axis=1))
         residuals = np.exp(shifted - log_sums[:, None])
-        rows = np.arange(len(self.y))
-        loss = self.weights @ (log_sums - shifted[rows, self.y])
-        residuals[rows, self.y] -= 1
-        residuals = (residuals * self.weights[:, None])[:, -self.K :]
+        loss = self.weights @ (log_sums - np.sum(self.targets * shifted, axis=1))
+        residuals = ((residuals - self.targets) * self.weights[:, None])[:, -self.K :]
         slopes = residuals.T @ self.X + self.l2 * coef
         value = loss + np.sum(self.l2 * coef**2) / 2 + np.sum(self.l1 * (positive + negative))
         return value, np.concatenate(
@@ -214,6 +216,24 @@ def test_separable_classes_have_a_minimum_within_bounds():
         assert model.converged_
     with pytest.warns(ConvergenceWarning, match="separable"):
         fastlin.LogisticRegression(C=np.inf, lower_bounds=[-np.inf, 0, -np.inf, -np.inf]).fit(X, y)
+
+
+def test_offsets_and_soft_labels_have_the_minimum_within_bounds():
+    generator = np.random.default_rng(0)
+    for loader in (load_breast_cancer, load_iris):
+        X, y = load(loader)
+        X, y = np.ascontiguousarray(X[::3, :4]), y[::3]
+        n_classes = y.max() + 1
+        offset = 2 * generator.normal(size=(len(y), 1 if n_classes == 2 else n_classes))
+        soft = 0.8 * np.eye(n_classes)[y] + 0.2 / n_classes
+        for bounds in ({"lower_bounds": 0.0}, {"lower_bounds": 0.1, "upper_bounds": [0.1, 0.3, 0.5, 9.0]}):
+            for penalty in ({"C": 0.5}, {"C": 0.5, "l1_ratio": 1.0}):
+                model = fastlin.LogisticRegression(tol=1e-9, **bounds, **penalty)
+                model.fit(X, y, offset=offset[:, 0] if n_classes == 2 else offset)
+                sides = bounds["lower_bounds"], bounds.get("upper_bounds")
+                check(model, Naive(X, y, *sides, offset=offset, **penalty))
+                assert model.certificate_ < 1e-7
+                check(fit(X, soft, **bounds, **penalty), Naive(X, soft, *sides, **penalty))
 
 
 def test_every_solver_gives_the_same_coefficients_at_the_bounds():

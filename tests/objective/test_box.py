@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from conftest import data_of, make_objective, penalty_of
+from conftest import data_of, make_objective, make_offset, offsets_of, penalty_of
 
 from fastlin.objective import Objective
 
@@ -35,13 +35,17 @@ def make_bounds(generator, shape, kind, size=1.0):
 KINDS = ["below", "around", "away", "mixed"]
 
 
-def make_bounded(n, d, n_classes, columns, kind, seed=0, **options):
-    """Return an objective with bounds of a kind, which are the same in scaled columns, and a generator."""
+def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0, **options):
+    """Return an objective with bounds of a kind, which are the same in scaled columns, and a generator.
+
+    It has offsets of a size, zero for none, and soft labels or plain ones.
+    """
     generator = np.random.default_rng(seed)
     plain, _ = make_objective(n, d, n_classes, columns=columns, seed=seed, **options)
     scale = plain.coordinates.scale
     bounds = tuple(scale * each for each in make_bounds(generator, (plain.n_rows_coef, d), kind))
-    return make_objective(n, d, n_classes, columns=columns, seed=seed, bounds=bounds, **options)[0], generator
+    options |= {"columns": columns, "bounds": bounds}
+    return make_offset(n, d, n_classes, offset, soft, seed, **options)[0], generator
 
 
 def exact_value_and_bound(objective, parameters):
@@ -51,12 +55,12 @@ def exact_value_and_bound(objective, parameters):
     X, options, box = X.astype(np.longdouble) * scale + shift, penalty_of(objective), objective.penalty.box
     coef, intercept = parameters[:, :-1], parameters[:, -1]
     curvatures, thresholds = options["l2"] * scale**2, options["l1"] * scale
-    value = reference.mean_loss(X, labels, coef, intercept, weights)
+    offsets = offsets_of(objective)
+    value = reference.mean_loss(X, labels, coef, intercept, weights, offsets)
     value += np.sum(curvatures * coef.astype(np.longdouble) ** 2) / 2 + np.sum(thresholds * np.abs(coef))
     bounds = box.least[:, :-1], box.most[:, :-1]
-    dual = reference.dual_value(
-        X, labels, coef, intercept, curvatures, thresholds, weights, objective.fit_intercept, bounds=bounds
-    )
+    more = {"fit_intercept": objective.fit_intercept, "bounds": bounds, "offsets": offsets}
+    dual = reference.dual_value(X, labels, coef, intercept, curvatures, thresholds, weights, **more)
     return value, dual
 
 
@@ -64,11 +68,11 @@ def exact_value_and_bound(objective, parameters):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(kind):
     # Two shapes of each kind, other ones with other kinds.
-    for n, d, n_classes, columns, fit_intercept in (SHAPES[KINDS.index(kind)], SHAPES[KINDS.index(kind) - 1]):
+    shapes = (*SHAPES[KINDS.index(kind)], 0.0), (*SHAPES[KINDS.index(kind) - 1], 3.0)
+    for n, d, n_classes, columns, fit_intercept, offset in shapes:
         for l1, l2 in PENALTIES:
-            objective, generator = make_bounded(
-                n, d, n_classes, columns, kind, seed=n, l1=l1, l2=l2, fit_intercept=fit_intercept
-            )
+            options = {"l1": l1, "l2": l2, "fit_intercept": fit_intercept}
+            objective, generator = make_bounded(n, d, n_classes, columns, kind, offset, offset > 0, seed=n, **options)
             is_known = objective.penalty.is_bounded
             assert is_known or not (l1 or l2 or kind in ("around", "away"))
             for size in (0.0, 0.3, 100.0):
@@ -78,7 +82,7 @@ def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(kind):
                 value, bound = exact_value_and_bound(objective, point.parameters)
                 assert abs(point.value - value) <= point.rounding
                 if is_known:
-                    assert point.lower_bound() <= bound <= value + 1e-16 * value
+                    assert point.lower_bound() <= bound <= value + 1e-16 * (value + offset)
                     # The entropy of what classes exchange is bounded from below alone.
                     assert point.dual_value <= bound + point.dual_rounding
                 else:

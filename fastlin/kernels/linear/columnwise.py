@@ -9,7 +9,14 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import divide_logistic, exponentiate_below, find_largest, take_logarithms
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.residuals import (
+    divide_by_target,
+    divide_logistic,
+    exponentiate_below,
+    find_largest,
+    take_logarithms,
+)
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
 from fastlin.kernels.machine.instructions import add_freely, read_number
@@ -38,6 +45,9 @@ class TiledRows(NamedTuple):
         The classes.
     weights : ndarray of shape (T, m)
         The weights.
+    offsets, targets : ndarray of shape (T, K, m) or (T, 0, m)
+        What is added to the scores, and the probabilities that take the place of the labels; without classes there
+        are none.
     n_rows : int
         n.
     is_weighted : bool
@@ -47,35 +57,43 @@ class TiledRows(NamedTuple):
     values: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+    offsets: np.ndarray
+    targets: np.ndarray
     n_rows: int
     is_weighted: bool
 
     @classmethod
-    def of(
-        cls,
-        X: np.ndarray,
-        rows: np.ndarray,
-        scale: np.ndarray,
-        shift: np.ndarray,
-        labels: np.ndarray,
-        weights: np.ndarray,
-    ) -> Self:
-        """Copy rows of X[0], of their labels and weights; rows without entries stand for all, weights for ones."""
+    def of(cls, X: np.ndarray, samples: Samples, scale: np.ndarray, shift: np.ndarray) -> Self:
+        """Copy the rows of samples from X[0], with what samples has of them."""
+        rows = samples.rows
+        if len(rows):
+            samples = samples.take(rows)
         n, n_columns = len(rows) or X.shape[1], X.shape[2] + 1
         shape = count_tiles(n, n_columns)
         values = np.zeros((shape[0], n_columns, shape[1]))
         own_labels, own_weights = np.zeros(shape, np.int64), np.zeros(shape)
-        own_labels.reshape(-1)[:n] = labels[rows] if len(rows) else labels
-        own_weights.reshape(-1)[:n] = (weights[rows] if len(rows) else weights) if len(weights) else 1.0
+        own_labels.reshape(-1)[:n] = samples.labels
+        own_weights.reshape(-1)[:n] = samples.weights if len(samples.weights) else 1.0
         n_blocks = count_blocks(n, row_work=NUMBER_WORK * n_columns)
         run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, rows, scale, shift, values)
-        return cls(values, own_labels, own_weights, n, len(weights) > 0)
+        offsets, targets = (_cut_by_class(each, shape) for each in (samples.offsets, samples.targets))
+        return cls(values, own_labels, own_weights, offsets, targets, n, len(samples.weights) > 0)
 
     def fill_column(self, j: int, value: float) -> None:
         """Set the rows of a column to a value."""
         n_tiles, _, tile_rows = self.values.shape
         last = self.n_rows - (n_tiles - 1) * tile_rows
         self.values[:-1, j], self.values[-1, j, :last] = value, value
+
+
+def _cut_by_class(by_rows, shape):
+    """Return numbers (n, K) of the rows in tiles of a shape (T, m), as (T, K, m)."""
+    n, n_classes = by_rows.shape
+    if not n:
+        return np.empty((shape[0], 0, shape[1]))
+    cut = np.zeros((*shape, n_classes))
+    cut.reshape(-1, n_classes)[:n] = by_rows
+    return np.ascontiguousarray(cut.transpose(0, 2, 1))
 
 
 def make_room(n_classes: int, tile_rows: int) -> np.ndarray:
@@ -121,7 +139,7 @@ def evaluate(rows, parameters, probabilities, room, total):
     rows are TiledRows, whose probabilities (T, K, m) are kept. The losses are those of residuals.py. Columns are read
     by four; the last ones, where none are left, with factors of zero.
     """
-    values, labels, weights = rows.values, rows.labels, rows.weights
+    values, labels, weights, targets = rows.values, rows.labels, rows.weights, rows.targets
     (n_tiles, n_columns, tile_rows), n_classes = values.shape, probabilities.shape[1]
     largest, factors = room[n_classes + LARGEST], room[n_classes + FACTORS]
     last, loss = n_columns - 1, 0.0
@@ -132,6 +150,9 @@ def evaluate(rows, parameters, probabilities, room, total):
         for k in range(n_classes):
             for i in range(tile_rows):
                 room[k, i] = 0.0
+        for k in range(rows.offsets.shape[1]):
+            for i in range(tile_rows):
+                room[k, i] = rows.offsets[t, k, i]
         # Two classes at a time, which share what is read of X; the last of an odd number comes alone.
         for k in range(0, n_classes - 1, 2):
             first, second = k * n_columns, (k + 1) * n_columns
@@ -162,7 +183,12 @@ def evaluate(rows, parameters, probabilities, room, total):
             for i in range(tile_rows):
                 factors[i] = -abs(room[0, i])
             exponentiate_in_place(factors)
-            for i in range(tile_rows):
+            for i in range(tile_rows * targets.shape[1]):
+                p, excess, slope = divide_by_target(room[0, i], targets[t, 0, i], factors[i], room)
+                probabilities[t, 0, i] = p
+                part = add_freely(part, weights[t, i] * excess)
+                room[0, i] = slope * weights[t, i]
+            for i in range(tile_rows * (1 - targets.shape[1])):
                 p, excess, slope = divide_logistic(room[0, i], labels[t, i], factors[i], room)
                 probabilities[t, 0, i] = p
                 part = add_freely(part, weights[t, i] * excess)
@@ -171,16 +197,22 @@ def evaluate(rows, parameters, probabilities, room, total):
             for i in range(tile_rows):
                 factors[i] = -1.0
             find_largest(room[:n_classes], tile_rows, largest)
-            for i in range(tile_rows):
+            for i in range(tile_rows * (targets.shape[1] == 0)):
                 part -= weights[t, i] * (room[labels[t, i], i] - largest[i])
+            for k in range(targets.shape[1]):
+                for i in range(tile_rows):
+                    part = add_freely(part, weights[t, i] * (targets[t, k, i] * (largest[i] - room[k, i])))
             exponentiate_below(room[:n_classes], tile_rows, largest, factors)
             for k in range(n_classes):
                 for i in range(tile_rows):
                     share = room[k, i] / (1.0 + factors[i])
                     probabilities[t, k, i] = share
                     room[k, i] = share * weights[t, i]
-            for i in range(tile_rows):
+            for i in range(tile_rows * (targets.shape[1] == 0)):
                 room[labels[t, i], i] -= weights[t, i]
+            for k in range(targets.shape[1]):
+                for i in range(tile_rows):
+                    room[k, i] -= targets[t, k, i] * weights[t, i]
         for i in range(take_logarithms(factors[:n_rows], weights[t, : n_rows * rows.is_weighted])):
             part = add_freely(part, factors[i])
         loss += part
@@ -245,6 +277,8 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
             rows.values[t : t + 1],
             rows.labels[t : t + 1],
             rows.weights[t : t + 1],
+            rows.offsets[t : t + 1],
+            rows.targets[t : t + 1],
             rows.n_rows - first,
             rows.is_weighted,
         )

@@ -12,7 +12,13 @@ spread: docs/derivations.md, section 8, says how much, and `allows_folding` wher
 import numpy as np
 
 from fastlin.kernels.linear.curvature import turn_products_to_slopes
-from fastlin.kernels.linear.residuals import add_up, open_logistic_room, turn_logistic_scores
+from fastlin.kernels.linear.residuals import (
+    add_up,
+    are_plain,
+    gather_logistic,
+    open_logistic_room,
+    turn_logistic_scores,
+)
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.in_place import (
@@ -65,13 +71,19 @@ def fill_block_logistic_loss_and_gradient(
     coef, intercept = _fold(parameters, scaling)
     scores, rooms = _open_scores(tile_rows, coef), open_logistic_room(tile_rows, coef)
     gradient, part = zeros_aligned(coef.shape[0], np.float64), zeros_aligned(coef.shape[0], coef.dtype)
-    loss, total = 0.0, 0.0
+    loss, total, is_plain = 0.0, 0.0, are_plain(samples)
+    numbers, no_targets = np.empty(0 if is_plain else tile_rows, np.int64), zeros_aligned(0, coef.dtype)
     for start in range(first, last, tile_rows):
         n_rows = tile_rows if start + tile_rows < last else last - start
         _fill_scores(X, start, n_rows, coef, intercept, scores[0])
         own = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
         found = scores[0, :n_rows]
-        loss += turn_logistic_scores(found, labels[start : start + n_rows], own, kept, start, *rooms)
+        if is_plain:
+            loss += turn_logistic_scores(found, labels[start : start + n_rows], no_targets, own, kept, start, *rooms)
+        else:
+            for i in range(n_rows):
+                numbers[i] = start + i
+            loss += gather_logistic(found, numbers[:n_rows], samples, kept, start)
         total += add_up(found)
         _add_rows(X, start, n_rows, scores[0], gradient, part)
     losses[block] = loss

@@ -4,38 +4,52 @@ Numba takes a named tuple apart where it is passed on, so that it costs no more 
 columns are scaled and shifted is `Scaling`, in machine/tiles.py.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from fastlin.typing import FloatArray
+from fastlin.typing import FloatArray, IntArray
 
-NO_SINGLE, NO_DOUBLE = np.empty((0, 0), np.float32), np.empty((0, 0))
+NO_SINGLE, NO_DOUBLE, NO_ROWS = np.empty((0, 0), np.float32), np.empty((0, 0)), np.empty(0, np.int64)
 
 
 class Samples(NamedTuple):
-    """The rows of a pass, with their labels and weights.
+    """The rows of a pass, with their labels, weights and offsets.
 
     Attributes
     ----------
     rows : ndarray of shape (m,), int64
         The row numbers, in the order of the pass. Without entries, it stands for all rows.
     labels : ndarray of shape (n,)
-        The class of each row of X, whole numbers from 0 on.
+        The class of each row of X, whole numbers from 0 on; with targets the most probable one.
     weights : ndarray of shape (n,)
         The weight of each row of X. Without entries, it stands for ones.
+    offsets : ndarray of shape (n, K), float64
+        What is added to the scores of each row of X. Without entries, it stands for zeros.
+    targets : ndarray of shape (n, K), float64
+        The probabilities of the classes, for K = 1 that of class 1, which take the place of the labels in losses and
+        residuals. Without entries, it stands for the labels.
     """
 
     rows: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+    offsets: np.ndarray = NO_DOUBLE
+    targets: np.ndarray = NO_DOUBLE
 
     def weigh(self) -> FloatArray:
         """Return the weight of each row of the pass, (m,), float64."""
-        rows, labels, weights = self
+        rows, labels, weights = self.rows, self.labels, self.weights
         if not len(weights):
             return np.ones(len(rows) or len(labels))
         return weights[rows] if len(rows) else weights
+
+    def take(self, numbers: IntArray | slice) -> Samples:
+        """Return the samples of the matrix that has some rows of X, by their numbers, of which all are meant."""
+        labels, *others = self[1:]
+        return Samples(NO_ROWS, labels[numbers], *(each[numbers] if len(each) else each for each in others))
 
 
 class Kept(NamedTuple):

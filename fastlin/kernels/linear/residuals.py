@@ -21,8 +21,9 @@ def turn_scores_to_residuals(scores, numbers, samples, kept, first):
     """Overwrite scores (K, tile rows) of the rows ``numbers`` with s_i dl_i/dscores, and return sum s_i l_i, float64.
 
     For K = 1, l = log(1 + exp(-z)), where z is the score times +1 for label 1 and -1 for label 0. Else l =
-    logsumexp(scores) - score of the label. Both are shifted so that no score overflows. Labels and weights are those
-    of samples. The columns from ``first`` on of what is Kept take dl/dscore + 1(label) of the rows.
+    logsumexp(scores) - score of the label. With targets y, l is the sum over the labels of their probability times
+    that. Both are shifted so that no score overflows. Labels, weights, targets and the offsets, which are added to the
+    scores before, are those of samples. The columns from ``first`` on of what is Kept take the probabilities.
     """
     if scores.shape[0] == 1:
         return gather_logistic(scores[0, : numbers.shape[0]], numbers, samples, kept, first)
@@ -35,18 +36,29 @@ def weight_of(weights, row):
     return weights[row] if weights.shape[0] > 0 else 1.0
 
 
+@kernel(inline=True)
+def are_plain(samples):
+    """Say whether the rows have neither offsets nor targets."""
+    return (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0)
+
+
 @kernel(inner=True)
 def gather_logistic(scores, numbers, samples, kept, first):
-    """Do `turn_logistic_scores` for the rows ``numbers`` of samples."""
+    """Do `turn_logistic_scores` for the rows ``numbers`` of samples, with their offsets."""
     compile_small()
     n_rows = scores.shape[0]
     labels = zeros_aligned(n_rows, samples.labels.dtype)
     weights = zeros_aligned(n_rows if samples.weights.shape[0] > 0 else 0, samples.weights.dtype)
+    targets = zeros_aligned(n_rows if samples.targets.shape[0] > 0 else 0, scores.dtype)
     for i in range(n_rows):
         labels[i] = samples.labels[numbers[i]]
     for i in range(weights.shape[0]):
         weights[i] = samples.weights[numbers[i]]
-    return turn_logistic_scores(scores, labels, weights, kept, first, *open_logistic_room(n_rows, scores))
+    for i in range(targets.shape[0]):
+        targets[i] = scores.dtype.type(samples.targets[numbers[i], 0])
+    for i in range(n_rows if samples.offsets.shape[0] > 0 else 0):
+        scores[i] += scores.dtype.type(samples.offsets[numbers[i], 0])
+    return turn_logistic_scores(scores, labels, targets, weights, kept, first, *open_logistic_room(n_rows, scores))
 
 
 @kernel(inline=True)
@@ -56,10 +68,11 @@ def open_logistic_room(n_rows, scores):
 
 
 @kernel(reassociate=False, inner=True)
-def turn_logistic_scores(scores, labels, weights, kept, first, room, wide_room):
+def turn_logistic_scores(scores, labels, targets, weights, kept, first, room, wide_room):
     """Overwrite scores (n,) as `turn_scores_to_residuals` does for K = 1, and return the sum of the losses, float64.
 
-    labels (n,) and weights (n,), without entries for ones, are those of the rows. The rooms are overwritten.
+    labels (n,), targets (n,) in the type of scores, without entries for the labels, and weights (n,), without entries
+    for ones, are those of the rows. The rooms are overwritten.
     """
     compile_apart()
     n_rows = scores.shape[0]
@@ -67,8 +80,14 @@ def turn_logistic_scores(scores, labels, weights, kept, first, room, wide_room):
     exponentials, linear = wide_room[0, :n_rows], wide_room[1, :n_rows]
     for i in range(n_rows):
         row_weights[i] = weight_of(weights, i)
+    for i in range(targets.shape[0]):
+        e = exponential(-abs(scores[i]), scores)
+        exponentials[i] = np.float64(e)
+        probabilities[i], excess, slope = divide_by_target(scores[i], targets[i], e, scores)
+        linear[i] = np.float64(row_weights[i]) * np.float64(excess)
+        scores[i] = slope * row_weights[i]
     # One loop: a loop of its own for each step, through memory, took as long again.
-    for i in range(n_rows):
+    for i in range(n_rows if targets.shape[0] == 0 else 0):
         e = exponential(-abs(scores[i]), scores)
         exponentials[i] = np.float64(e)
         probabilities[i], excess, slope = divide_logistic(scores[i], labels[i], e, scores)
@@ -93,6 +112,18 @@ def divide_logistic(score, label, e, scores):
     # The slope is by sigmoid(-margin) from the smaller exponential: nothing cancels where the label is well predicted.
     slope = -sign * (smaller if margin > zero else larger)
     return smaller if score < zero else larger, zero if margin > zero else -margin, slope
+
+
+@kernel(inline=True)
+def divide_by_target(score, target, e, scores):
+    """Return what `divide_logistic` does for a target, the probability that the label is 1, in place of a label."""
+    one, zero = scores.dtype.type(1), scores.dtype.type(0)
+    larger = one / (one + e)
+    smaller = e * larger
+    # Where the score is above zero, both classes change places, so that the loss is a sum of what is not negative.
+    rest = one - target if score > zero else target
+    slope = rest - smaller if score > zero else smaller - rest
+    return smaller if score < zero else larger, rest * abs(score), slope
 
 
 @kernel(inner=True)
@@ -174,8 +205,12 @@ def exponentiate_below(scores, n_rows, largest, totals):
 @kernel(inner=True)
 def _softmax_residuals(scores, numbers, samples, kept, first):
     compile_apart()
-    labels, weights = samples.labels, samples.weights
+    labels, weights, offsets, targets = samples.labels, samples.weights, samples.offsets, samples.targets
     n_classes, n_rows = scores.shape[0], numbers.shape[0]
+    kind = scores.dtype.type
+    for i in range(n_rows if offsets.shape[0] > 0 else 0):
+        for k in range(n_classes):
+            scores[k, i] += kind(offsets[numbers[i], k])
     largest, row_weights = zeros_aligned(n_rows, scores.dtype), zeros_aligned(n_rows, scores.dtype)
     totals = zeros_aligned(n_rows, np.float64)
     find_largest(scores, n_rows, largest)
@@ -183,9 +218,14 @@ def _softmax_residuals(scores, numbers, samples, kept, first):
     for i in range(n_rows):
         row = numbers[i]
         row_weights[i] = weight_of(weights, row)
-        loss -= np.float64(weight_of(weights, row)) * np.float64(scores[labels[row], i] - largest[i])
+        if targets.shape[0] == 0:
+            loss -= np.float64(weight_of(weights, row)) * np.float64(scores[labels[row], i] - largest[i])
+    for i in range(n_rows if targets.shape[0] > 0 else 0):
+        missed = 0.0
+        for k in range(n_classes):
+            missed += targets[numbers[i], k] * np.float64(largest[i] - scores[k, i])
+        loss += np.float64(weight_of(weights, numbers[i])) * missed
     exponentiate_below(scores, n_rows, largest, totals)
-    kind = scores.dtype.type
     for i in range(n_rows):
         loss += np.float64(row_weights[i]) * log_from_one(totals[i])
         row_weights[i] /= kind(totals[i])
@@ -195,7 +235,11 @@ def _softmax_residuals(scores, numbers, samples, kept, first):
         _keep_softmax(kept.double, k, first, s, totals)
         for i in range(n_rows):
             s[i] *= row_weights[i]
-    for i in range(n_rows):
+    for i in range(n_rows if targets.shape[0] == 0 else 0):
         row = numbers[i]
         scores[labels[row], i] -= weight_of(weights, row)
+    for i in range(n_rows if targets.shape[0] > 0 else 0):
+        row = numbers[i]
+        for k in range(n_classes):
+            scores[k, i] -= kind(np.float64(weight_of(weights, row)) * targets[row, k])
     return loss

@@ -8,7 +8,7 @@ Everything is computed in float64. Columns enter as in sparse_rows.py.
 import numpy as np
 
 from fastlin.kernels.linear.curvature import turn_products_to_slopes
-from fastlin.kernels.linear.residuals import gather_logistic, open_logistic_room, turn_logistic_scores
+from fastlin.kernels.linear.residuals import are_plain, gather_logistic, open_logistic_room, turn_logistic_scores
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import add_entries, dot_entries
@@ -23,18 +23,19 @@ def fill_block_logistic_pass(block, n_blocks, X, samples, borders, coef, interce
     """
     own, loss = _zeros_of(sums, block), 0.0
     tile, numbers = zeros_aligned((1, tile_rows), np.float64), np.empty(tile_rows, np.int64)
-    rows, labels, weights = samples
-    rooms = open_logistic_room(tile_rows, tile)
+    rows, labels, weights = samples.rows, samples.labels, samples.weights
+    rooms, no_targets = open_logistic_room(tile_rows, tile), zeros_aligned(0, np.float64)
+    is_gathered = (rows.shape[0] > 0) | (not are_plain(samples))
     for start in range(borders[block], borders[block + 1], tile_rows):
         stop = start + tile_rows if start + tile_rows < borders[block + 1] else borders[block + 1]
         tile_numbers = numbers[: stop - start]
         _fill_scores(X, rows, start, tile_numbers, coef, intercept, tile[0])
         scores = tile[0, : stop - start]
-        if rows.shape[0] > 0:
+        if is_gathered:
             loss += gather_logistic(scores, tile_numbers, samples, kept, start)
         else:
             own_weights = weights[start:stop] if weights.shape[0] > 0 else weights
-            loss += turn_logistic_scores(scores, labels[start:stop], own_weights, kept, start, *rooms)
+            loss += turn_logistic_scores(scores, labels[start:stop], no_targets, own_weights, kept, start, *rooms)
         _add_rows(X, tile_numbers, tile[0], own)
     losses[block] = loss
 

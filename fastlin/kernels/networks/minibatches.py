@@ -214,7 +214,8 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     n_classes = coef.shape[0]
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
-    samples = Samples(rows, labels, weights)
+    nothing = zeros_aligned((0, 0), np.float64)
+    samples = Samples(rows, labels, weights, nothing, nothing)
     padded, tile = pad_columns(coef), spare_tile(X, tile_rows, coef)
     ahead = empty_list(tile_rows)
     scores, right = zeros_aligned((n_classes, tile_rows), coef.dtype), zeros_aligned(tile_rows, np.int64)

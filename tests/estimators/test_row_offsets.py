@@ -1,0 +1,250 @@
+"""Offsets of rows: fits, folds, paths and predictions with known parts of the scores."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_problem
+from scipy import sparse
+from scipy.special import expit, softmax
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score, log_loss, make_scorer
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fastlin import LogisticRegression, LogisticRegressionCV, MiniBatchLogisticRegression, blocks, logistic_path
+
+N, D = 240, 4
+QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
+EXACT = {"tol": 1e-11}
+
+
+def make_rows(n_classes, seed=0, dtype=np.float64):
+    """Return X, labels, weights and an offset."""
+    X, y, weights, *_ = make_problem(N, D, n_classes, dtype, seed)
+    shape = N if n_classes == 2 else (N, n_classes)
+    return X, y, weights, np.random.default_rng(seed + 1).normal(size=shape)
+
+
+def fit(X, y, *others, **given):
+    parameters = {name: given.pop(name) for name in list(given) if name not in ("offset", "coef_init")}
+    with warnings.catch_warnings():
+        # Rounding may keep a bound above so small a tol.
+        warnings.simplefilter("ignore")
+        return LogisticRegression(**{**EXACT, **parameters}).fit(X, y, *others, **given)
+
+
+def assert_same_model(found, expected, atol=1e-5):
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=atol)
+    np.testing.assert_allclose(found.intercept_, expected.intercept_, atol=atol)
+
+
+def test_a_column_of_known_coefficients_is_an_offset():
+    for n_classes in (2, 3):
+        X, y, weights, _ = make_rows(n_classes)
+        column = np.random.default_rng(2).normal(size=N)
+        for parameters in (
+            {},
+            {"C": 0.1, "l1_ratio": 1.0},
+            {"C": 0.1, "l1_ratio": 0.5, "group_by_class": True},
+            {"fit_intercept": False},
+            {"solver": "lbfgs", "tol": 1e-9},
+            {"solver": "newton-cg", "tol": 1e-9},
+            {"solver": "newton-cholesky", "tol": 1e-9},
+        ):
+            for convert in (np.asarray, sparse.csr_array):
+                rows = np.column_stack([X, column])
+                factors = [1] * D + [0]
+                expected = fit(convert(rows), y, weights, penalty_factors=factors, **parameters)
+                offset = column[:, None] * expected.coef_[:, -1]
+                found = fit(convert(X), y, weights, offset=offset, **parameters)
+                expected.coef_ = expected.coef_[:, :-1]
+                assert_same_model(found, expected, 1e-4 if "solver" in parameters else 1e-5)
+
+
+def test_fits_are_those_of_statsmodels_with_an_offset():
+    api = pytest.importorskip("statsmodels.api")
+    X, y, weights, offset = make_rows(2)
+    model = api.GLM(y, api.add_constant(X), family=api.families.Binomial(), offset=offset, freq_weights=weights)
+    expected = model.fit(tol=1e-14).params
+    found = fit(X, y, weights, offset=offset, C=np.inf)
+    np.testing.assert_allclose(np.append(found.intercept_, found.coef_), expected, atol=1e-6)
+
+
+def test_predictions_add_the_offset_that_they_are_given():
+    for n_classes in (2, 3):
+        X, y, weights, offset = make_rows(n_classes)
+        before = [each.copy() for each in (X, y, weights, offset)]
+        model = fit(X, y, weights, offset=offset)
+        scores = X @ model.coef_.T + model.intercept_ + offset.reshape(N, -1)
+        probabilities = softmax(scores, axis=1)
+        if n_classes == 2:
+            probabilities = np.column_stack([expit(-scores), expit(scores)])
+            scores = scores[:, 0]
+        cut, held = blocks.from_arrays(X, rows_per_block=70), sparse.csr_array(X)
+        for rows, join in ((X, np.asarray), (held, np.asarray), (cut, lambda each: np.concatenate(list(each)))):
+            for given in (offset, offset.tolist(), pd.DataFrame(offset) if n_classes > 2 else pd.Series(offset)):
+                np.testing.assert_allclose(join(model.decision_function(rows, offset=given)), scores, atol=1e-12)
+                np.testing.assert_allclose(join(model.predict_proba(rows, offset=given)), probabilities, atol=1e-12)
+                np.testing.assert_allclose(
+                    join(model.predict_log_proba(rows, offset=given)), np.log(probabilities), atol=1e-10
+                )
+                np.testing.assert_array_equal(join(model.predict(rows, offset=given)), probabilities.argmax(axis=1))
+                right = probabilities.argmax(axis=1) == y
+                assert model.score(rows, y, weights, offset=given) == pytest.approx(np.average(right, weights=weights))
+        trained = MiniBatchLogisticRegression(max_iter=1, n_iter_no_change=np.inf).fit(X, y)
+        expected = trained.decision_function(X) + offset
+        np.testing.assert_allclose(trained.decision_function(X, offset=offset), expected, rtol=1e-5, atol=1e-6)
+        # Coefficients made sparse are scored by scikit-learn's method.
+        np.testing.assert_allclose(model.sparsify().decision_function(X, offset=offset), scores, atol=1e-12)
+        for each, expected in zip((X, y, weights, offset), before, strict=True):
+            np.testing.assert_array_equal(each, expected)
+
+
+def test_rows_and_offsets_of_other_kinds_give_the_same_model():
+    X, y, weights, offset = make_rows(2)
+    expected = fit(X, y, weights, offset=offset)
+    offset.flags.writeable = False
+    for rows, given in (
+        (X, offset[:, None]),
+        (X, pd.Series(offset, index=np.arange(N)[::-1])),
+        (X, pd.DataFrame({"exposure": offset})),
+        (pd.DataFrame(X, columns=list("abcd")), offset.tolist()),
+        (np.asfortranarray(X), np.repeat(offset, 2)[::2]),
+        (blocks.from_arrays([X[:100], X[100:]]), offset),
+    ):
+        assert_same_model(fit(rows, y, weights, offset=given), expected)
+    single = fit(X.astype(np.float32), y, weights, offset=offset.astype(np.float32), tol=1e-6)
+    assert single.coef_.dtype == np.float32
+    assert_same_model(single, expected, 1e-3)
+    # Blocks that hold labels and weights take the offset beside them.
+    assert_same_model(fit(blocks.from_arrays(X, y, weights, rows_per_block=90), None, offset=offset), expected)
+    # A few rows with far offsets do not spoil the start of the others.
+    far = offset.copy()
+    far[:3] *= 1e5
+    for parameters in ({}, {"solver": "newton-cg", "tol": 1e-8}, {"C": 1.0, "l1_ratio": 0.5}):
+        model = fit(X, y, weights, offset=far, **parameters)
+        assert model.converged_
+        if "l1_ratio" not in parameters:
+            residuals = weights * (expit(model.decision_function(X, offset=far)) - y)
+            np.testing.assert_allclose(X.T @ residuals + model.coef_[0], 0, atol=1e-4)
+            assert abs(residuals.sum()) < 1e-4
+    # Zeros are no offset.
+    assert_same_model(fit(X, y, weights, offset=np.zeros(N)), fit(X, y, weights))
+
+
+def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
+    for n_classes in (2, 3):
+        X, y, weights, offset = make_rows(n_classes)
+        Cs, cv = [0.1, 10.0], StratifiedKFold(3)
+        for scoring, judge in (("neg_log_loss", log_loss), (None, accuracy_score)):
+            model = LogisticRegressionCV(Cs=Cs, cv=cv, scoring=scoring, **EXACT, **QUIET)
+            model.fit(X, y, weights, offset=offset)
+            expected = np.empty((3, 1, 2))
+            for f, (train, test) in enumerate(cv.split(X, y)):
+                for c, C in enumerate(Cs):
+                    one = fit(X[train], y[train], weights[train], offset=offset[train], C=C)
+                    of = one.predict_proba if judge is log_loss else one.predict
+                    expected[f, 0, c] = judge(y[test], of(X[test], offset=offset[test]), sample_weight=weights[test])
+            np.testing.assert_allclose(model.scores_, -expected if judge is log_loss else expected, atol=1e-5)
+            assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
+            told = judge(
+                y,
+                (model.predict_proba if judge is log_loss else model.predict)(X, offset=offset),
+                sample_weight=weights,
+            )
+            assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(told)
+        path = logistic_path(X, y, Cs=Cs, l1_ratio=0.0, tol=1e-11, sample_weight=weights, offset=offset)
+        for c, C in enumerate(Cs):
+            np.testing.assert_allclose(path.coefs[c], fit(X, y, weights, offset=offset, C=C).coef_, atol=1e-5)
+        # The first C of an L1 path is the largest at which all coefficients are zero.
+        path = logistic_path(X, y, Cs=5, offset=offset)
+        assert path.n_nonzeros[0] == 0
+        assert fit(X, y, C=1.001 * path.Cs[0], l1_ratio=1.0, offset=offset).coef_.any()
+        warm = LogisticRegression(warm_start=True, **EXACT).fit(X, y, weights, offset=offset)
+        assert warm.fit(X, y, weights, offset=offset).n_iter_[0] <= 1
+        started = fit(X, y, weights, offset=offset, coef_init=warm.coef_)
+        assert_same_model(started, warm)
+
+
+def test_validation_rows_have_offsets_of_their_own():
+    X, y, weights, offset = make_rows(3)
+    train, val = slice(160), slice(160, None)
+    model = LogisticRegressionCV(Cs=[0.1, 10.0], scoring="neg_log_loss", **EXACT, **QUIET)
+    given = {"offset": offset[train], "X_val": X[val], "y_val": y[val], "sample_weight_val": weights[val]}
+    model.fit(X[train], y[train], weights[train], **given, offset_val=offset[val])
+    for c, C in enumerate(model.Cs_):
+        one = fit(X[train], y[train], weights[train], offset=offset[train], C=C)
+        expected = -log_loss(y[val], one.predict_proba(X[val], offset=offset[val]), sample_weight=weights[val])
+        assert model.scores_[0, 0, c] == pytest.approx(expected, abs=1e-5)
+    assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
+    with pytest.raises(ValueError, match=r"offset and offset_val must be given together, got only offset\."):
+        model.fit(X[train], y[train], **given)
+    with pytest.raises(ValueError, match="X_val and y_val must be given together, got only offset_val"):
+        model.fit(X, y, offset=offset, offset_val=offset)
+    with pytest.raises(ValueError, match="offset_val has 3 rows, but X_val has 80"):
+        model.fit(X[train], y[train], **given, offset_val=offset[:3])
+
+
+def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
+    X, y, _, offset = make_rows(2)
+    _, labels, _, offsets = make_rows(3)
+    broken = offset.copy()
+    broken[7] = np.nan
+    model = LogisticRegression().fit(X, y)
+    coef = model.coef_
+    for target, given, message in (
+        (y, broken, "offset must hold finite numbers of a magnitude up to 1e\\+30, but row 7 has nan"),
+        (y, 1e31 * offset, "up to 1e\\+30, but row 0 has"),
+        (y, offset[:-1], "offset has 239 rows, but X has 240"),
+        (y, 1.5, "offset must have one number for each row"),
+        (y, offsets, r"for 2 classes, got the shape \(240, 3\)"),
+        (labels, offset, "for 3 classes, got the shape .* The same number for all classes of a row changes nothing"),
+        (labels, offsets[:, :2], r"one number for each row and class, \(n_samples, 3\)"),
+        (y, offset.astype(str), "offset must hold numbers, got an array of <U"),
+        (y, pd.Series([pd.NA, *offset[1:]], dtype="object"), "offset must hold numbers"),
+        (y, sparse.csr_array(offset[:, None]), "offset must hold numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(X, target, offset=given)
+    for given, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
+        for rows in (X, blocks.from_arrays(X)):
+            with pytest.raises(ValueError, match=message):
+                model.predict_proba(rows, offset=given)
+    assert model.coef_ is coef
+    for scoring in ("roc_auc", make_scorer(accuracy_score), lambda *_: 0.0):
+        model = LogisticRegressionCV(Cs=2, scoring=scoring, **QUIET)
+        with pytest.raises(ValueError, match=r"scoring must be 'accuracy', .* for rows with an offset"):
+            model.fit(X, y, offset=offset)
+        model.fit(X, y)
+        with pytest.raises(ValueError, match=r"scoring must be 'accuracy', .* for rows with an offset"):
+            model.score(X, y, offset=offset)
+
+
+def test_pipelines_searches_and_clones_pass_the_offset_on():
+    X, y, weights, offset = make_rows(2)
+    Z = StandardScaler().fit_transform(X)
+    expected = LogisticRegression(**EXACT).fit(Z, y, offset=offset)
+    plain = make_pipeline(StandardScaler(), clone(expected))
+    plain.fit(X, y, logisticregression__offset=offset)
+    assert_same_model(plain[-1], expected)
+    np.testing.assert_array_equal(plain.predict(X, offset=offset), expected.predict(Z, offset=offset))
+    with config_context(enable_metadata_routing=True):
+        model = LogisticRegression(**EXACT).set_fit_request(offset=True, sample_weight=True)
+        model.set_predict_proba_request(offset=True).set_score_request(offset=True, sample_weight=False)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        routed = make_pipeline(scaler, clone(model)).fit(X, y, offset=offset, sample_weight=weights)
+        assert_same_model(routed[-1], fit(Z, y, weights, offset=offset))
+        found = routed.predict_proba(X, offset=offset)
+        np.testing.assert_allclose(found, routed[-1].predict_proba(Z, offset=offset))
+        search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=StratifiedKFold(2)).fit(
+            X, y, offset=offset, sample_weight=weights
+        )
+        train, test = next(StratifiedKFold(2).split(X, y))
+        one = fit(X[train], y[train], weights[train], offset=offset[train], C=0.1)
+        assert search.cv_results_["split0_test_score"][0] == one.score(X[test], y[test], offset=offset[test])
+        chosen = LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy", **QUIET).set_fit_request(offset=True)
+        make_pipeline(StandardScaler(), chosen).fit(X, y, offset=offset)

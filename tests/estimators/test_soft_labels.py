@@ -1,0 +1,253 @@
+"""Soft labels: fits to probabilities of the classes are those to weighted copies of the rows."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import as_bfloat16, make_problem
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+import fastlin
+from fastlin import LogisticRegression, LogisticRegressionCV, blocks, logistic_path
+from fastlin.blocks import from_arrays, from_batches
+from fastlin.estimators.soft_labels import read_soft_labels, weigh_targets
+
+N, D = 240, 4
+QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
+
+
+def make_rows(n_classes, seed=0):
+    """Return X, soft labels, weights and an offset."""
+    X, _, weights, *_ = make_problem(N, D, n_classes, seed=seed)
+    generator = np.random.default_rng(seed + 1)
+    soft = generator.dirichlet(np.full(n_classes, 0.5), N)
+    # Some rows are certain.
+    soft[:20] = np.eye(n_classes)[generator.integers(0, n_classes, 20)]
+    return X, soft, weights, generator.normal(size=N if n_classes == 2 else (N, n_classes))
+
+
+def copy_rows(X, soft, weights, offset=None, classes=None):
+    """Return X, labels, weights and offset of a copy of each row for each class."""
+    n, n_classes = soft.shape
+    rows = np.repeat(np.arange(n), n_classes)
+    labels = np.tile(np.arange(n_classes) if classes is None else classes, n)
+    weights = np.ones(n) if weights is None else weights
+    return X[rows], labels, (soft * weights[:, None]).ravel(), None if offset is None else offset[rows]
+
+
+def fit(X, y, weights=None, offset=None, **parameters):
+    with warnings.catch_warnings():
+        # Rounding may keep a bound above so small a tol.
+        warnings.simplefilter("ignore")
+        return LogisticRegression(**{"tol": 1e-11, **parameters}).fit(X, y, weights, offset=offset)
+
+
+def assert_same_model(found, expected, atol=1e-5):
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=atol)
+    np.testing.assert_allclose(found.intercept_, expected.intercept_, atol=atol)
+
+
+def test_a_row_counts_as_weighted_copies_of_it():
+    for n_classes in (2, 3):
+        X, soft, weights, offset = make_rows(n_classes)
+        factors = {k: 0.5 + k for k in range(n_classes)}
+        for parameters in (
+            {},
+            {"C": 0.1, "l1_ratio": 1.0},
+            {"C": 0.1, "l1_ratio": 0.5, "group_by_class": True},
+            {"fit_intercept": False, "C": np.inf},
+            {"solver": "lbfgs", "tol": 1e-9},
+            {"solver": "newton-cg", "tol": 1e-9},
+            {"solver": "newton-cholesky", "tol": 1e-9},
+            {"class_weight": factors},
+            {"class_weight": "balanced"},
+            {"class_weight": {**factors, 0: 0.0}, "C": 0.1}
+            if n_classes > 2
+            else {"class_weight": {0: 1e300, 1: 1e299}},
+        ):
+            for convert, given in ((np.asarray, (None, None)), (sparse.csr_array, (weights, offset))):
+                copied, labels, shares, offsets = copy_rows(X, soft, *given)
+                expected = fit(convert(copied), labels, shares, offsets, **parameters)
+                found = fit(convert(X), soft, *given, **parameters)
+                assert_same_model(found, expected, 1e-4 if "solver" in parameters else 1e-5)
+                np.testing.assert_array_equal(found.classes_, np.arange(n_classes))
+
+
+def test_soft_labels_of_other_kinds_give_the_same_model():
+    X, soft, weights, _ = make_rows(3)
+    before = soft.copy()
+    soft.flags.writeable = False
+    expected = fit(X, soft, weights)
+    cut = from_batches(lambda: zip(np.split(X, 4), np.split(soft, 4), np.split(weights, 4), strict=True))
+    for rows, y, shares in (
+        (X, np.asfortranarray(soft), weights),
+        (X, soft.tolist(), weights),
+        (X, pd.DataFrame(soft, columns=list("abc")), pd.Series(weights)),
+        (pd.DataFrame(X, columns=list("abcd")), soft, weights),
+        (from_arrays(X, rows_per_block=70), soft, weights),
+        # Blocks may hold soft labels.
+        (from_arrays(X, soft, weights, rows_per_block=70), None, None),
+        (blocks.from_csr(sparse.csr_array(X), soft), None, weights),
+        (cut, None, None),
+    ):
+        assert_same_model(fit(rows, y, shares), expected)
+    assert_same_model(fit(X, soft.astype(np.float32), weights), expected, 1e-4)
+    single = fit(X.astype(np.float32), soft, weights, tol=1e-6)
+    assert single.coef_.dtype == np.float32
+    assert_same_model(single, expected, 1e-3)
+    halves = np.full((N, 2), 0.5)
+    assert_same_model(fit(X, as_bfloat16(halves.astype(np.float32))), fit(X, halves))
+    np.testing.assert_array_equal(soft, before)
+    frame = pd.DataFrame({"a": X[:, 0], "level": pd.Categorical(np.arange(N) % 3)})
+    table = fit(frame, soft, categorical_features="from_dtype")
+    encoded = np.column_stack([X[:, 0], np.eye(3)[np.arange(N) % 3]])
+    assert_same_model(table, fit(encoded, soft))
+
+
+def test_matrices_of_zeros_and_ones_and_single_columns_are_what_they_were():
+    X, soft, *_ = make_rows(3)
+    certain = np.eye(3)[soft.argmax(axis=1)]
+    for wrong in (certain, certain.astype(int), certain[:, :2], 2 * certain.astype(int)):
+        with pytest.raises(ValueError, match="y should be a 1d array"):
+            LogisticRegression().fit(X, wrong)
+    labels = soft.argmax(axis=1)
+    model = LogisticRegression().fit(X, labels)
+    assert model.score(X, labels[:, None]) == model.score(X, labels)
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        model.score(X, certain)
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        LogisticRegression().fit(X, soft[:, 0])
+    with pytest.raises(ValueError, match=r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"):
+        LogisticRegression().fit(X, soft[:, :1])
+    with fastlin.patch_sklearn(), pytest.raises(ValueError, match="y should be a 1d array"):
+        ScikitLearnLogisticRegression().fit(X, soft)
+
+
+def test_labels_that_are_no_probabilities_are_refused():
+    X, soft, *_ = make_rows(3)
+    model = LogisticRegression().fit(X, soft)
+    coef = model.coef_
+    for place, value, message in (
+        ((30, 1), np.nan, "row 30 holds nan"),
+        ((30, 1), np.inf, "row 30 holds inf"),
+        ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 holds -0.1"),
+        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns and entries other than 0 and 1, .* row 30 sums to 1.1"),
+    ):
+        wrong = soft.copy()
+        wrong[place] = value
+        with pytest.raises(ValueError, match=message):
+            model.fit(X, wrong)
+        with pytest.raises(ValueError, match=message):
+            model.score(X, wrong)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(X, soft[:-1])
+    with pytest.raises(ValueError, match="y must have a column for each of the 3 classes"):
+        model.score(X, np.full((N, 2), 0.5))
+    with pytest.raises(ValueError, match="liblinear"):
+        LogisticRegression(solver="liblinear").fit(X, soft)
+    with pytest.raises(ValueError, match="leave some rows above zero"):
+        LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0)).fit(X, soft)
+    assert model.coef_ is coef
+    # Rows that nearly sum to one are scaled.
+    scaled = read_soft_labels(soft * (1 + 5e-6 * (soft < 1)))
+    np.testing.assert_allclose(scaled, soft, rtol=1e-15)
+
+
+def test_weights_of_classes_go_with_their_probabilities():
+    soft = np.array([[0.25, 0.75], [1.0, 0.0], [0.0, 1.0]])
+    weights, targets = weigh_targets(soft, np.array([3.0, 1.0]))
+    np.testing.assert_allclose(weights, [1.5, 3, 1])
+    np.testing.assert_allclose(targets, [[0.5, 0.5], [1, 0], [0, 1]])
+    weights, targets = weigh_targets(soft, np.array([0.0, 2.0]))
+    np.testing.assert_allclose(weights, [1.5, 0, 2])
+    np.testing.assert_allclose(targets, [[0, 1], [1, 0], [0, 1]])
+
+
+def test_classes_name_the_columns():
+    X, soft, weights, _ = make_rows(3)
+    names = ["ant", "bee", "cat"]
+    model = LogisticRegression(tol=1e-11, class_weight={"ant": 2.0, "bee": 1.0, "cat": 0.5})
+    expected = clone(model).fit(*copy_rows(X, soft, weights, classes=names)[:3])
+    assert_same_model(model.fit(X, soft, weights, classes=names), expected)
+    assert model.classes_.tolist() == names
+    assert set(model.predict(X)) <= set(names)
+    chosen = LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy", **QUIET).fit(X, soft, classes=names)
+    assert chosen.classes_.tolist() == names
+    assert logistic_path(X, soft, Cs=2, classes=names).classes.tolist() == names
+    for wrong, message in (
+        (names[:2], "classes must name each of the 3 columns of y"),
+        (["bee", "ant", "cat"], "different labels in ascending order"),
+        (["ant", "ant", "cat"], "different labels in ascending order"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(X, soft, classes=wrong)
+    # Of other labels they are those that y has.
+    y = np.array(names)[soft.argmax(axis=1)]
+    assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
+    with pytest.raises(ValueError, match="y has the label 'cat', which is not one of classes"):
+        model.fit(X, y, classes=names[:2])
+    with pytest.raises(ValueError, match="classes holds 'dog', which no row of y has"):
+        model.fit(X, y, classes=[*names, "dog"])
+
+
+def test_scores_and_folds_are_those_of_the_copies():
+    for n_classes in (2, 3):
+        X, soft, weights, offset = make_rows(n_classes)
+        labels = soft.argmax(axis=1)
+        model = fit(X, soft, weights, offset, class_weight="balanced")
+        copied, copies, shares, offsets = copy_rows(X, soft, weights, offset)
+        assert model.score(X, soft, weights, offset=offset) == pytest.approx(
+            model.score(copied, copies, shares, offset=offsets)
+        )
+        # Folds are stratified by the most probable class.
+        folds = list(StratifiedKFold(3).split(X, labels))
+        of_copies = [
+            [np.flatnonzero(np.isin(np.repeat(np.arange(N), n_classes), part)) for part in pair] for pair in folds
+        ]
+        for scoring in ("neg_log_loss", "accuracy", None):
+            for given in ({}, {"offset": offset}):
+                chosen = LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring=scoring, tol=1e-11, **QUIET)
+                expected = clone(chosen).set_params(cv=of_copies)
+                chosen.fit(X, soft, weights, **given)
+                given = {"offset": offsets} if given else {}
+                expected.fit(copied, copies, shares, **given)
+                np.testing.assert_allclose(chosen.scores_, expected.scores_, atol=1e-5)
+                assert_same_model(chosen, expected)
+                found = chosen.score(X, soft, weights, **({"offset": offset} if given else {}))
+                assert found == pytest.approx(expected.score(copied, copies, shares, **given), abs=1e-5)
+        with pytest.raises(ValueError, match="for rows with soft labels"):
+            LogisticRegressionCV(Cs=2, scoring="roc_auc_ovr", **QUIET).fit(X, soft)
+        rows = from_arrays(X, soft, weights, rows_per_block=90)
+        np.testing.assert_allclose(
+            LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring="accuracy", tol=1e-11, **QUIET).fit(rows).scores_,
+            LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring="accuracy", tol=1e-11, **QUIET)
+            .fit(X, soft, weights)
+            .scores_,
+        )
+        assert model.score(rows) == pytest.approx(model.score(X, soft, weights))
+        path = logistic_path(X, soft, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
+        np.testing.assert_allclose(path.coefs[1], fit(X, soft, C=10.0).coef_, atol=1e-5)
+
+
+def test_validation_rows_may_have_soft_labels_or_none():
+    X, soft, weights, _ = make_rows(3)
+    train, val = slice(160), slice(160, None)
+    labels = soft.argmax(axis=1)
+    certain = np.eye(3)[labels]
+    for y, y_val in ((soft, soft), (soft, labels), (labels, soft)):
+        model = LogisticRegressionCV(Cs=[0.1, 10.0], scoring="neg_log_loss", tol=1e-11, **QUIET)
+        given = {"X_val": X[val], "y_val": y_val[val], "sample_weight_val": weights[val]}
+        model.fit(X[train], y[train], weights[train], **given)
+        first, last = (certain if each.ndim == 1 else each for each in (y, y_val))
+        joined = np.concatenate([first[train], last[val]])
+        assert_same_model(model, fit(X, joined, weights, C=model.C_))
+        one = fit(X[train], y[train], weights[train], C=10.0)
+        logarithms = np.log(one.predict_proba(X[val]))
+        expected = np.average((last[val] * logarithms).sum(axis=1), weights=weights[val])
+        assert model.scores_[0, 0, 1] == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(ValueError, match="y has 3 classes, but y_val the shape"):
+        model.fit(X[train], labels[train], X_val=X[val], y_val=np.full((80, 2), 0.5))
