@@ -77,6 +77,8 @@ class _StandIn:
     use_legacy_attributes = "warn"
     penalty_factors = None
     group_by_class = False
+    lower_bounds = None
+    upper_bounds = None
     categorical_features = None
     missing_level = False
     time_limit = None

@@ -243,13 +243,15 @@ def dual_value(
     *,
     grouped=False,
     offsets=None,
+    bounds=None,
 ):
     """Return the dual objective at the point that bounds the minimum, in extended precision: a lower bound of J.
 
     X (n, d), coef (K, d) and the curvature and threshold (d,) that the penalty gives each coefficient are in the same
     coordinates. With an intercept the probabilities of the rows are exchanged between the classes so that their sums
     are those of the labels, as fastlin/objective/duality.py states it. Of the points between the labels and these
-    probabilities the best one counts; with thresholds of zero it is the probabilities themselves.
+    probabilities the best one counts; with thresholds of zero and no bounds it is the probabilities themselves. bounds
+    are those of coef, two arrays (K, d).
     """
     X = np.asarray(X, np.longdouble)
     shares = np.ones(len(X), np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
@@ -275,20 +277,38 @@ def dual_value(
     curvatures, thresholds = (np.asarray(array, np.longdouble) for array in (curvatures, thresholds))
 
     def dual_at(part):
+        if bounds is not None:
+            return part * entropy - np.sum(_conjugate(-part * slopes, curvatures, thresholds, *bounds))
         beyond = np.maximum(part * sizes - thresholds, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             conjugate = np.where(beyond > 0, beyond**2 / (2 * curvatures), 0)
         return part * entropy - np.sum(conjugate)
 
-    if not thresholds.any():
+    if bounds is None and not thresholds.any():
         return dual_at(1)
     with np.errstate(divide="ignore"):
-        low, high = np.longdouble(0), min(1, (thresholds / sizes)[..., curvatures == 0].min(initial=1))
+        low, limits = np.longdouble(0), thresholds / sizes
+        if bounds is not None:
+            limits = np.where(np.isinf(np.where(slopes < 0, bounds[1], bounds[0])), limits, np.inf)
+        high = min(1, limits[..., curvatures == 0].min(initial=1))
     # A concave function of one number.
-    for _ in range(200):
+    for _ in range(200 if bounds is None else 100):
         left, right = low + (high - low) / 3, high - (high - low) / 3
         low, high = (left, high) if dual_at(left) < dual_at(right) else (low, right)
     return max(dual_at(low), dual_at(high), dual_at(0))
+
+
+def _conjugate(u, curvatures, thresholds, lower, upper):
+    """Return the most that u w - curvature w^2 / 2 - threshold |w| can be between the bounds, entry by entry.
+
+    Where that has no bound at u, whose threshold is then not exceeded, it is found at the number next to zero.
+    """
+    most = np.full(u.shape, -np.inf, np.longdouble)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for w in (lower, upper, 0 * u, (u - thresholds) / curvatures, (u + thresholds) / curvatures):
+            w = np.clip(np.nan_to_num(w, posinf=0, neginf=0), lower, upper)
+            most = np.maximum(most, u * w - curvatures * w**2 / 2 - thresholds * np.abs(w))
+    return most
 
 
 def _losses(scores, labels):

@@ -92,8 +92,9 @@ def fit_folds(
     shape = (fits.coefs.shape[3], data.matrix.shape[1] + 1)
     # What is known of rows on workers lies there.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
+    is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
     # Each fit has its own budget, which must not depend on how many there are: the bits would.
-    most_at_once = Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, not fits.l1_ratios.any())
+    most_at_once = Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, is_smooth)
     # On threads, since all fits share X.
     return run_side_by_side(lambda number, check: list(fit_pair(number, check)), len(pairs), most_at_once)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from numbers import Real
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.bounds import GivenBounds
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error, warn_of_end
 from fastlin.estimators.exchange import LinearExchange
@@ -88,7 +90,7 @@ class LogisticRegression(
         "auto" chooses by the shape of the data. Of scikit-learn's names, "lbfgs", "newton-cg" and "newton-cholesky"
         are what they say; the last one runs up to 4,096 coefficients and 4e11 multiply-adds for the sums of its Hessian
         over the rows, and L-BFGS runs for more. "liblinear", "sag" and "saga" take the solver that "auto" would. All
-        find the minimum of J. With `l1_ratio` above 0 every name stands for proximal Newton.
+        find the minimum of J. With `l1_ratio` above 0, and with bounds, every name stands for proximal Newton.
     max_iter : int, default=1000
         Largest number of iterations of the solver. Where it is 0, coefficients and intercept are zero, or with
         `warm_start` those of the last fit.
@@ -105,6 +107,11 @@ class LogisticRegression(
     group_by_class : bool, default=False
         Whether the group lasso over the classes replaces the L1 penalty: ||W_.j||_2 in place of ||W_.j||_1, without a
         factor of sqrt(K). A feature is then in or out for all classes at once.
+    lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
+        Bounds of the coefficients in the columns as they are given; 0 as lower bound lets none be negative. Those of
+        one dimension hold for all classes, a dict has a number for each feature that it names, and None and infinity
+        are no bound. Every name of a solver stands for proximal Newton then. Coefficients at a bound are exactly there;
+        float32 ones are rounded to the inside. Not with `group_by_class`.
     categorical_features : "from_dtype", array-like or None, default=None
         The columns of a table whose values are levels rather than numbers, as scikit-learn's
         `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and Enum
@@ -126,7 +133,8 @@ class LogisticRegression(
         Number of iterations of the solver.
     certificate_ : float
         Upper bound on J - J*, the distance to the minimum; inf where none is known. With ``C=np.inf``, or a penalty
-        factor of 0, Newton's steps with the whole Hessian alone give one.
+        factor of 0, Newton's steps with the whole Hessian give one, and so do fits in which each coefficient that is
+        not penalised has both bounds.
     converged_ : bool
         Whether tol was reached, or the floor that rounding sets.
     n_passes_ : float
@@ -180,6 +188,8 @@ class LogisticRegression(
     n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
     penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
     group_by_class: bool = parameter(default=False, accepts=["boolean"])
+    lower_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
+    upper_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
     categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
         default=None, accepts=["from_dtype", "array-like", None]
     )
@@ -228,7 +238,7 @@ class LogisticRegression(
         coef_init : array-like of shape (1, n_features) or (n_classes, n_features), or None
             Coefficients that the fit starts from, in the shape of `coef_`, whatever `warm_start` says. None means zeros
             where `intercept_init` is given, or else that the solver chooses its start. A start where J is larger than
-            at the best intercepts alone is left out.
+            at the best intercepts alone is left out. What is outside of bounds starts at them.
         intercept_init : array-like of shape (1,) or (n_classes,), or None
             Intercepts that the fit starts from, likewise; without `fit_intercept` they do not count.
 

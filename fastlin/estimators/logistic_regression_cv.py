@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
+from fastlin.estimators.bounds import GivenBounds
 from fastlin.estimators.cross_validation import bind_rows, bind_scorer, fit_and_tell, fit_folds, join_answers
 from fastlin.estimators.endings import kept_on_error, warn_of_limits
 from fastlin.estimators.exchange import LinearExchange
@@ -123,6 +125,8 @@ class LogisticRegressionCV(
         Factors on both penalties of each feature, as `LogisticRegression` has them.
     group_by_class : bool, default=False
         Whether the group lasso over the classes replaces the L1 penalty, as `LogisticRegression` has it.
+    lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
+        Bounds of the coefficients in all fits, as `LogisticRegression` has them.
     categorical_features : "from_dtype", array-like or None, default=None
         The columns of a table whose values are levels rather than numbers, as scikit-learn's
         `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and Enum
@@ -213,6 +217,8 @@ class LogisticRegressionCV(
     use_legacy_attributes: bool | Literal["warn"] = parameter(default="warn", accepts=["boolean", "warn"])
     penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
     group_by_class: bool = parameter(default=False, accepts=["boolean"])
+    lower_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
+    upper_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
     categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
         default=None, accepts=["from_dtype", "array-like", None]
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import assert_all_finite
 
+from fastlin.estimators.bounds import read_bounds
 from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
 from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
@@ -50,8 +51,8 @@ class Problem:
     Raises
     ------
     ValueError
-        Where the rows have no weight, where X holds NaN or infinity, and where the penalty factors are not one number
-        of at least 0 for each feature.
+        Where the rows have no weight, where X holds NaN or infinity, where the penalty factors are not one number of at
+        least 0 for each feature, and for bounds that `read_bounds` refuses.
     """
 
     def __init__(self, estimator: LinearEstimator, data: TrainingData, rows: IntArray | None = None) -> None:
@@ -60,6 +61,7 @@ class Problem:
         self.rows = rows
         self.group_by_class = estimator.group_by_class
         self.penalty_factors = check_penalty_factors(estimator.penalty_factors, data.matrix)
+        self.bounds = read_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
         self._total_weight = data.weigh(rows)
         if not self._total_weight > 0:
             # Only folds come here: read_training_data refuses weights that are all zero.
@@ -89,7 +91,7 @@ class Problem:
         factors = fill_factors(self.penalty_factors, len(self.columns.mean))
         coordinates = choose_coordinates(self.columns, l2, factors, fit_intercept)
         rows = self.data.make_rows(coordinates, fit_intercept, self.rows)
-        objective = Objective.of_rows(rows, l2, l1, factors, self.group_by_class)
+        objective = Objective.of_rows(rows, l2, l1, factors, self.group_by_class, self.bounds)
         self._objective = objective
         return objective
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.bounds import GivenBounds
 from fastlin.estimators.endings import warn_of_limits
 from fastlin.estimators.listeners import Listener, count_fits
 from fastlin.estimators.logistic_regression import LogisticRegression
@@ -147,7 +148,10 @@ class FoldFits:
         places = [(fold, *_find_best(scores)) for fold, scores in enumerate(counted)]
         C = np.mean([self.Cs[c] for _, _, c in places])
         l1_ratio = np.mean([self.l1_ratios[r] for _, r, _ in places])
-        return C, l1_ratio, self.split(np.mean([self.coefs[place] for place in places], axis=0))
+        coefs = np.array([self.coefs[place] for place in places])
+        # Rounding leads out of no bounds that all of them keep to.
+        mean = np.clip(np.mean(coefs, axis=0), coefs.min(axis=0), coefs.max(axis=0))
+        return C, l1_ratio, self.split(mean)
 
 
 def _find_best(scores):
@@ -166,6 +170,8 @@ def logistic_path(
     l1_ratio: float = 1.0,
     penalty_factors: ArrayLike | None = None,
     group_by_class: bool = False,
+    lower_bounds: GivenBounds = None,
+    upper_bounds: GivenBounds = None,
     fit_intercept: bool = True,
     tol: float = 1e-4,
     max_iter: int = 1000,
@@ -193,7 +199,9 @@ def logistic_path(
         factor 0) alone, and any larger C has a coefficient that is not zero.
     l1_ratio : float, default=1.0
         Share of the L1 penalty, from 0 (L2) to 1 (L1).
-    penalty_factors, group_by_class, fit_intercept, tol, max_iter, solver, class_weight, n_jobs
+    penalty_factors, group_by_class, lower_bounds, upper_bounds, fit_intercept, tol, max_iter, solver
+        As `LogisticRegression` has them.
+    class_weight, n_jobs
         As `LogisticRegression` has them.
     sample_weight : array-like of shape (n_samples,) or None
         Weights of the rows, at least 0 and not all 0; None means ones.
@@ -236,6 +244,8 @@ def logistic_path(
         n_jobs=n_jobs,
         penalty_factors=penalty_factors,
         group_by_class=group_by_class,
+        lower_bounds=lower_bounds,
+        upper_bounds=upper_bounds,
         verbose=verbose,
     )
     check_parameters(estimator)
@@ -334,13 +344,27 @@ def choose_grid(
 
     Let W be zero except for features without a penalty, and g the gradient of the mean loss by the coefficients. By the
     subgradient of the penalty the zeros are optimal as long as |g_kj| <= l1 f_j for all k and j, or with group_by_class
-    ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality.
+    ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality. Slopes that
+    lead out of the bounds do not count.
+
+    Raises
+    ------
+    ValueError
+        The bounds exclude zero, where no C of an L1 penalty leaves all coefficients at zero.
     """
     if l1_ratio == 0:
         return np.logspace(*WIDE, n_Cs), None
     # The largest penalty leaves no penalised coefficient.
+    bounds = problem.bounds
+    if bounds is not None and ((bounds[0] > 0) | (bounds[1] < 0)).any():
+        raise ValueError(
+            "Cs must be a list of numbers where lower_bounds or upper_bounds exclude zero: the grid begins where all "
+            "penalised coefficients are zero."
+        )
     null = problem.minimize(0.0, 1.0, tol=NULL_TOL)
     slopes = problem.slopes(*null.start)
+    if bounds is not None:
+        slopes = np.where(((slopes < 0) & (bounds[1] > 0)) | ((slopes > 0) & (bounds[0] < 0)), slopes, 0.0)
     sizes = np.sqrt(np.einsum("kj,kj->j", slopes, slopes)) if problem.group_by_class else np.abs(slopes).max(axis=0)
     factors = problem.penalty_factors
     thresholds = sizes if factors is None else sizes[factors > 0] / factors[factors > 0]

@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastlin.kernels.linear.penalties import CONJUGATE, FIRST, SECOND, WITHIN, Exchange
+from fastlin.objective.box import MAX_DUAL_STEPS, BoxDual, DualPoint
 from fastlin.objective.penalty import NO_EXCHANGE
 from fastlin.objective.rounding import bound_dual_rounding
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
-
-# Steps towards the best point between the labels and the probabilities.
-MAX_DUAL_STEPS = 20
 
 
 def find_dual_value(point: Point) -> tuple[float, float]:
@@ -45,7 +43,7 @@ def find_dual_value(point: Point) -> tuple[float, float]:
     if not point.objective.penalty.is_bounded or not point.is_finite:
         return -np.inf, 0.0
     dual = find_feasible_value(point, point.gradient, point.loss - point.slope)
-    return dual.value, bound_dual_rounding(point, dual.value, dual.means, max(dual.parts))
+    return dual.value, bound_dual_rounding(point, dual)
 
 
 class FeasibleValue(NamedTuple):
@@ -59,11 +57,14 @@ class FeasibleValue(NamedTuple):
         The mean probability of each class before the exchange.
     parts : list of float
         The part of its probability that each class gave up.
+    within : DualPoint or None
+        The same point, where the coefficients have bounds.
     """
 
     value: float
     means: list[float]
     parts: list[float]
+    within: DualPoint | None = None
 
 
 def find_feasible_value(point: Point, gradient: FloatArray, entropy: float) -> FeasibleValue:
@@ -78,7 +79,7 @@ def find_feasible_value(point: Point, gradient: FloatArray, entropy: float) -> F
     offsets = objective.rows.offset_range
     # Without an intercept nothing ties the class sums.
     if not max(excess) > 0 > min(excess):
-        return FeasibleValue(_maximize_dual(point, gradient, entropy, NO_EXCHANGE), means, [0.0])
+        return _maximize(point, gradient, entropy, NO_EXCHANGE, means, [0.0])
     # In plain numbers, as the classes are few beside the rows: with arrays this took as long as a small pass.
     parts = [rise / mean if rise > 0 else 0.0 for rise, mean in zip(excess, means, strict=True)]
     entropy -= sum(rise * (1 - log(mean)) for rise, mean in zip(excess, means, strict=True) if rise > 0)
@@ -88,7 +89,7 @@ def find_feasible_value(point: Point, gradient: FloatArray, entropy: float) -> F
     missing = sum(-rise for rise in excess if rise < 0)
     received = [-rise / missing if rise < 0 else 0.0 for rise in excess]
     exchange = Exchange(objective.rows.class_features(), np.array(parts), np.array(received))
-    return FeasibleValue(_maximize_dual(point, gradient, entropy, exchange), means, parts)
+    return _maximize(point, gradient, entropy, exchange, means, parts)
 
 
 def find_natural_gap(point: Point) -> float:
@@ -98,7 +99,7 @@ def find_natural_gap(point: Point) -> float:
         return np.inf
     if penalty.is_smooth:
         return 0.5 * point.dual_square
-    return point.value - _maximize_dual(point, point.gradient, point.loss - point.slope, NO_EXCHANGE)
+    return point.value - _maximize(point, point.gradient, point.loss - point.slope, NO_EXCHANGE, [], []).value
 
 
 def _find_excess(gradient):
@@ -106,6 +107,23 @@ def _find_excess(gradient):
     excess = gradient[:, -1].tolist()
     # Two classes have one row of coefficients. The other class has its negative.
     return [-excess[0], excess[0]] if len(excess) == 1 else excess
+
+
+def _maximize(point, gradient, entropy, exchange, means, parts):
+    """Return the FeasibleValue of the best point between the labels and the probabilities after the exchange."""
+    objective = point.objective
+    if objective.penalty.box is None:
+        return FeasibleValue(_maximize_dual(point, gradient, entropy, exchange), means, parts)
+    of_loss = objective.penalty.exchanged_slopes(point.parameters, gradient, exchange)
+    vanishing, mean = objective.coordinates.vanishing, objective.coordinates.mean
+    # Where the class sums are those of the labels there is no slope by a column that is constant. At the probabilities
+    # there is one, since rounding leaves such a column next to zero; the slope of the point is without it.
+    of_loss[:, vanishing] = 0
+    of_constants = np.einsum("kj,j->k", point.parameters[:, vanishing], mean[vanishing])
+    entropy -= float(np.sum(of_constants * gradient[:, -1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        within = BoxDual(objective.penalty, point.parameters, of_loss).maximize(entropy)
+    return FeasibleValue(within.value, means, parts, within)
 
 
 def _maximize_dual(point, gradient, entropy, exchange):

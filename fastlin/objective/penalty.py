@@ -4,9 +4,10 @@ With a factor f_j >= 0 for each feature it is, for coefficients W (K, d)::
 
     (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_j f_j size(W_.j)
 
-size is the sum of magnitudes over the classes or, grouped, their Euclidean norm, so that a feature is in or out for
-all classes at once. In scaled coordinates V_kj has the curvature l2 f_j scale_j^2 and the threshold l1 f_j scale_j. The
-proximal operator is `shrink`, beside the kernels of the sums (kernels/linear/penalties.py), which descents compile in.
+size is the sum of magnitudes over the classes or, grouped, their Euclidean norm, so that a feature is in or out for all
+classes at once. Outside of a Box, where there is one, the penalty is infinite. In scaled coordinates V_kj has the
+curvature l2 f_j scale_j^2 and the threshold l1 f_j scale_j. The proximal operator is `shrink`, beside the kernels of
+the sums (kernels/linear/penalties.py), which descents compile in.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from fastlin.kernels.linear.penalties import (
     fill_block_penalties,
 )
 from fastlin.kernels.machine.threads import NUMBER_WORK, cut_work, run_blocks
-from fastlin.typing import FloatArray
+from fastlin.objective.box import Box
+from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
@@ -57,6 +59,8 @@ class Penalty:
         The slope that l1 gives each parameter; zero for the intercept.
     arrays : PenaltyArrays
         The same as kernels take them.
+    box : Box or None
+        The bounds of the coefficients, where there are any. Then l1 is not grouped.
     columns : ColumnArrays
         Scale and shift of each column, and by how much a parameter of it can blur a score.
     gradient_blur : ndarray of shape (d,)
@@ -70,12 +74,20 @@ class Penalty:
     curvatures: np.ndarray
     thresholds: np.ndarray
     arrays: PenaltyArrays
+    box: Box | None
     columns: ColumnArrays
     gradient_blur: np.ndarray
 
     @classmethod
     def of(
-        cls, l2: float, l1: float, factors: FloatArray, group_by_class: bool, coordinates: Coordinates, blur: FloatArray
+        cls,
+        l2: float,
+        l1: float,
+        factors: FloatArray,
+        group_by_class: bool,
+        coordinates: Coordinates,
+        blur: FloatArray,
+        box: Box | None = None,
     ) -> Self:
         """Return the penalty of the given strengths and factors (d,) in coordinates; blur (d,) is part of `columns`."""
         scale = coordinates.scale
@@ -87,26 +99,31 @@ class Penalty:
                 np.minimum(l1 * factors * scale, LARGEST_PENALTY, out=thresholds[:-1])
         # The square root of the curvature stays within the range of float64 where the curvature leaves it.
         arrays = PenaltyArrays(curvatures, thresholds, scale * np.sqrt(by_feature), group_by_class)
+        if box is not None:
+            arrays = arrays._replace(lower=box.least, upper=box.most)
         columns = ColumnArrays(scale, coordinates.shift, blur)
         gradient_blur = blur.copy()
         gradient_blur[coordinates.vanishing] = 0
-        return cls(l2, l1, factors, group_by_class, curvatures, thresholds, arrays, columns, gradient_blur)
+        return cls(l2, l1, factors, group_by_class, curvatures, thresholds, arrays, box, columns, gradient_blur)
 
     @cached_property
     def is_smooth(self) -> bool:
         """Whether the penalty has a gradient everywhere."""
-        return not (self.l1 and self.thresholds.any())
+        return self.box is None and not (self.l1 and self.thresholds.any())
 
     @cached_property
     def is_bounded(self) -> bool:
-        """Whether every coefficient is penalised, so that J has a minimum and lower bounds of it exist."""
-        return bool(((self.arrays.roots > 0) | (self.thresholds[:-1] > 0)).all())
+        """Whether every coefficient is penalised or has both bounds: J has a minimum, and lower bounds of it exist."""
+        is_penalised = (self.arrays.roots > 0) | (self.thresholds[:-1] > 0)
+        return bool((is_penalised if self.box is None else is_penalised | self.box.is_closed).all())
 
     @cached_property
     def blur_norm(self) -> float:
         """The norm of blur_j / root_j, in which an error of the gradient enters the conjugate of the penalty."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.gradient_blur / self.arrays.roots
+            if self.box is not None:
+                relative = relative[self.arrays.roots > 0]
             largest = relative.max(initial=0.0)
             return float(largest * np.sqrt(np.sum((relative / largest) ** 2))) if largest > 0 else 0.0
 
@@ -114,12 +131,31 @@ class Penalty:
     def largest_blur(self) -> float:
         """The largest blur_j / threshold_j, in which an error of the gradient enters the step to the box's edge."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return float(np.fmax.reduce(self.gradient_blur / self.thresholds[:-1], initial=0.0))
+            relative = self.gradient_blur / self.thresholds[:-1]
+            if self.box is not None:
+                # Without a threshold no step leads to one.
+                relative = relative[self.thresholds[:-1] > 0]
+            return float(np.fmax.reduce(relative, initial=0.0))
 
     @cached_property
     def is_none(self) -> bool:
         """Whether no coefficient is penalised."""
         return not (self.curvatures.any() or self.thresholds.any())
+
+    @cached_property
+    def is_uncentred(self) -> BoolArray:
+        """Whether the coefficients of each feature stay where they are when others are centred over the classes, (d,).
+
+        A number that is added to all of them changes their size, and may lead out of the box.
+        """
+        if self.group_by_class or self.is_smooth:
+            return np.zeros(len(self.factors), bool)
+        is_sized = self.thresholds[:-1] > 0
+        return is_sized if self.box is None else is_sized | self.box.is_bounded
+
+    def clip(self, parameters: FloatArray) -> FloatArray:
+        """Return the parameters (K, d + 1) within the box that are next to the given ones; without a box these."""
+        return parameters if self.box is None else self.box.clip(parameters)
 
     def size(self, parameters: FloatArray) -> float:
         """Return the part of the penalty that l1 weighs, at parameters (K, d + 1)."""
@@ -174,6 +210,13 @@ class Penalty:
         if n_blocks > 1:
             totals, of_classes = np.add.reduce(sums), np.add.reduce(blurs)
             totals[LARGEST] = np.maximum.reduce(sums[:, LARGEST])
+        if self.box is not None:
+            scale, shift, _ = self.columns
+            of_intercept = gradient[:, -1:]
+            largest = self.box.measure_subgradient(
+                parameters, gradient[:, :-1] - shift * of_intercept, self.thresholds[:-1], scale
+            )
+            totals[LARGEST] = max(largest, np.abs(of_intercept).max())
         return 0.5 * totals[SQUARES] + totals[SIZES], totals, hypot(*of_classes)
 
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
@@ -202,6 +245,18 @@ class Penalty:
         totals = np.add.reduce(sums)
         totals[WITHIN] = np.minimum.reduce(sums[:, WITHIN])
         return totals
+
+    def exchanged_slopes(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange) -> FloatArray:
+        """Return the gradient of the loss (K, d) after an exchange, of which `conjugate` makes its sums."""
+        of_loss = gradient[:, :-1] - self.curvatures[:-1] * parameters[:, :-1]
+        if not len(exchange.parts):
+            return of_loss
+        # Of two classes the second has the row of coefficients.
+        own = slice(-len(of_loss), None)
+        by_class = np.concatenate([-of_loss, of_loss]) if len(of_loss) == 1 else of_loss
+        given = np.einsum("k,kj->j", exchange.parts, by_class + exchange.features)
+        lost = exchange.parts[own, None] * (of_loss + exchange.features[own])
+        return of_loss + exchange.received[own, None] * given - lost
 
     def _count_blocks(self, parameters):
         return cut_work(NUMBER_WORK * len(parameters) * len(self.factors), len(self.factors))

@@ -5,8 +5,7 @@ The bounds hold for the sums that are made, whatever the data. They are derived 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import log, sqrt
+from math import inf, log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -122,17 +121,14 @@ def bound_value_rounding(point: Point) -> float:
     return point.loss_rounding + gamma(_count_parameter_sums(point)) * (point.value - point.loss)
 
 
-def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part: float) -> float:
-    """Return by how much the computed dual value of a point can exceed the dual objective of a feasible point.
-
-    means are the mean probabilities of the classes, and `part` is the largest part of its probability that a class gave
-    up.
-    """
+def bound_dual_rounding(point: Point, dual: FeasibleValue) -> float:
+    """Return by how much the computed dual value of a point can exceed the dual objective of a feasible point."""
+    value, means, part = dual.value, dual.means, max(dual.parts)
     objective = point.objective
     penalty, K = objective.penalty, len(point.parameters)
     entropy = point.loss - point.slope
     # What is summed over the parameters: the terms of the slope, and the conjugate.
-    size = point.slope_size + abs(entropy - value)
+    size = point.slope_size + abs(entropy - value) + (0.0 if dual.within is None else dual.within.size)
     error = point.loss_rounding + gamma(_count_parameter_sums(point)) * size
     of_scores, of_sums, of_rows, of_labels, missed, root_mean_square, _ = point.row_errors
     if objective.fit_intercept:
@@ -143,6 +139,22 @@ def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part
     of_gradient = bound_gradient_rounding(point)
     # What classes exchange is a sum over the classes, of the gradients of the labels too.
     of_gradient += part * ((1 + sqrt(len(means))) * of_gradient + 2 * (of_sums + of_rows))
+    if dual.within is not None:
+        if objective.fit_intercept:
+            # A part off / mean of a probability that is exchanged, whose mean square is no more than the mean.
+            of_gradient += 2 * off / sqrt(min((mean for mean in means if mean > 0), default=1.0))
+        # Without a quadratic penalty an error counts by how far the conjugate's maximum may be from the parameters.
+        counts = (dual.within.reach > 0) & (penalty.gradient_blur > 0)
+        error += of_gradient * float(np.sum(penalty.gradient_blur[counts] * dual.within.reach[counts]))
+        # The parameter of a constant column need not be zero, and has a part in the slope.
+        vanishing = objective.coordinates.vanishing
+        values = np.abs(point.parameters[:, vanishing]).sum(axis=0)
+        error += of_gradient * float(np.sum(penalty.columns.blur[vanishing] * values))
+        if penalty.l2 == 0:
+            part_of_step = of_gradient * penalty.largest_blur + gamma(4)
+            error += part_of_step * max(abs(entropy), value)
+            # Where nothing is left, it is known that J is not below zero.
+            return error if part_of_step < 1 and error < inf else max(value, 0.0)
     if penalty.l2 > 0:
         distance = of_gradient * penalty.blur_norm
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance

@@ -18,11 +18,14 @@ from fastlin.solvers.tuning import INNER_ACCURACY, ROUNDING, ROUNDS, SURPRISE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
+    from fastlin.objective.box import Box
     from fastlin.objective.penalty import Penalty
 
 
-def settle(hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> float:
-    """Move towards where the model is least while what is zero remains so; return the decrease.
+def settle(
+    hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, box: Box | None = None
+) -> float:
+    """Move towards where the model is least while what is zero, or at a bound, remains so; return the decrease.
 
     Parameters
     ----------
@@ -32,24 +35,31 @@ def settle(hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes
         Its size is the rest of the model.
     parameters, slopes : ndarray of shape (p,)
         Z and the gradient of the smooth part there. Both are kept up to date.
+    box : Box or None
+        The bounds of the parameters, which lie within them; then the penalty is not grouped.
 
     Returns
     -------
     float
     """
     is_curved = np.diagonal(hessian) > 0
-    return (_settle_groups if penalty.group_by_class else _settle_signs)(
-        hessian, penalty.thresholds, is_curved, parameters, slopes
-    )
+    if penalty.group_by_class:
+        return _settle_groups(hessian, penalty.thresholds, is_curved, parameters, slopes)
+    bounds = None if box is None else (box.least.ravel(), box.most.ravel())
+    return _settle_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, bounds)
 
 
-def _settle_signs(hessian, thresholds, is_curved, parameters, slopes):
+def _settle_signs(hessian, thresholds, is_curved, parameters, slopes, bounds):
     """Settle the parameters that are not zero: Newton's steps for their signs, by one factor from which rows go."""
     thresholds = np.resize(thresholds, len(parameters))
-    active = np.flatnonzero(((parameters != 0) | (thresholds == 0)) & is_curved)
+    is_active = ((parameters != 0) | (thresholds == 0)) & is_curved
+    if bounds is not None:
+        is_active &= (bounds[0] < parameters) & (parameters < bounds[1])
+    active = np.flatnonzero(is_active)
     if not len(active):
         return 0.0
     block, start, thresholds = hessian[np.ix_(active, active)], parameters[active], thresholds[active]
+    bounds = None if bounds is None else [each[active] for each in bounds]
     now, own_slopes, left = start.copy(), slopes[active], np.arange(len(active))
     factor, total = _factorize(block), 0.0
     for _ in range(ROUNDS**2):
@@ -57,29 +67,41 @@ def _settle_signs(hessian, thresholds, is_curved, parameters, slopes):
         step[left] = _solve(factor, len(left), (own_slopes + thresholds * np.sign(now))[left])
         # einsum, not BLAS, whose bits depend on its threads.
         rises = np.einsum("ij,j->i", block, step)
-        length, decrease, corners = _along_signs(own_slopes, rises, now, step, thresholds)
+        ends, met = _find_bounds(now, step, bounds)
+        length, decrease, corners = _along_signs(own_slopes, rises, now, step, thresholds, ends.min())
         if not decrease > 0:
             break
         total += decrease
         now += length * step
         now[corners == length] = 0
+        is_held = ends <= length
+        now[is_held] = met[is_held]
         own_slopes += length * rises
-        for place in np.flatnonzero((now[left] == 0) & (thresholds[left] > 0))[::-1]:
+        for place in np.flatnonzero(((now[left] == 0) & (thresholds[left] > 0)) | is_held[left])[::-1]:
             remove_row(factor, len(left), place)
             left = np.delete(left, place)
-        if not (corners <= length).any() or not len(left):
+        if not ((corners <= length) | is_held).any() or not len(left):
             break
     parameters[active] = now
     slopes += np.einsum("ij,j->i", hessian[:, active], now - start)
     return total
 
 
-def _along_signs(slopes, rises, start, step, thresholds):
+def _find_bounds(start, step, bounds):
+    """Return the lengths (m,) at which a step meets the bounds ahead, infinite where there are none, and the bounds."""
+    if bounds is None:
+        return np.full_like(start, np.inf), start
+    ahead = np.where(step > 0, bounds[1], bounds[0])
+    is_met = np.isfinite(ahead) & (step != 0)
+    return np.divide(ahead - start, step, out=np.full_like(start, np.inf), where=is_met), ahead
+
+
+def _along_signs(slopes, rises, start, step, thresholds, farthest=np.inf):
     """Return the length to the least point along Newton's step for the present signs, the decrease, and all corners.
 
     rises are what the whole step adds to the slopes, and corners (m,) where each parameter is zero, infinite where that
     is behind the step. On the way signs may turn, and where the least point is a corner it stays one: feature-sign
-    search (Lee, Battle, Raina and Ng 2006, algorithm 1).
+    search (Lee, Battle, Raina and Ng 2006, algorithm 1). `farthest` is the length at which a bound is met.
     """
     slope = float(np.sum((slopes + thresholds * np.sign(start)) * step))
     bend = float(np.sum(step * rises))
@@ -95,6 +117,8 @@ def _along_signs(slopes, rises, start, step, thresholds):
     n_passed = int(np.argmax(np.append(slopes_at_start[1:] + bend * corners >= 0, True)))
     # Where the model is flat, rounding alone would lead any way beyond the whole step.
     length = min(-slopes_at_start[n_passed] / bend if bend > 0 else 1.0, np.append(corners, 1.0)[n_passed])
+    if farthest < length:
+        length, n_passed = farthest, int(np.count_nonzero(corners <= farthest))
     risen = float(np.sum(turns[:n_passed] * (length - corners[:n_passed])))
     decrease = -(slope * length + 0.5 * bend * length * length + risen)
     return length, decrease, all_corners

@@ -80,7 +80,8 @@ def minimize(
     room = objective.make_room()
     if max_iter == 0:
         # The model before the first step: zeros, or where a warm start begins.
-        point = objective.at(starts[0] if starts else np.zeros(objective.shape), out=room)
+        start = objective.penalty.clip(starts[0] if starts else np.zeros(objective.shape))
+        point = objective.at(start, out=room)
         return stopping.solution(stopping.why(point, stopping.begin(point), np.inf))
     method = choose_solver(objective, solver)
     suits_row_space = method == "lbfgs" and row_space_lbfgs.suits(objective)
@@ -90,8 +91,12 @@ def minimize(
         if solution is not None and solution.message not in (STALLED, IMPATIENT):
             return solution
         starts, suits_row_space = starts if solution is None else [solution.parameters], False
+    starts, box = [objective.penalty.clip(start) for start in starts], objective.penalty.box
+    has_value_at_start = box is None or box.allows_zero
+    if starts and not has_value_at_start:
+        starts = [objective.start(), *starts]
     best = _find_best(objective, starts, nearby, room)
-    is_far = best is None or not best.value <= objective.value_at_start()
+    is_far = best is None or (has_value_at_start and not best.value <= objective.value_at_start())
     start = objective.start() if best is None or is_far else objective.center(best.parameters)
     if suits_row_space:
         solution = row_space_lbfgs.minimize(objective, stopping, start=None if is_far else start, room=room)

@@ -89,7 +89,7 @@ class HessianModel:
         descend(
             visit,
             HESSIAN_ACCURACY * accuracy,
-            lambda: active_set.settle(self._hessian, penalty, parameters, slopes),
+            lambda: active_set.settle(self._hessian, penalty, parameters, slopes, penalty.box),
         )
         return parameters.reshape(point.parameters.shape)
 

@@ -264,9 +264,13 @@ class Stopping:
 
         J then has no minimum. A loss below log(2) of a row puts its label's probability above one half, whatever the
         others are; so does the sum of all losses where it is below the smallest weight times log(2). The scores have to
-        be right without the offsets, and targets are never.
+        be right without the offsets, and targets are never. Coefficients with bounds other than zero may not grow
+        without end.
         """
         objective, rows = self.objective, self.objective.rows
+        box = objective.penalty.box
+        if box is not None and not box.is_cone:
+            return False
         least = rows.smallest_weight * log(2) / rows.total_weight
         if objective.penalty.is_bounded or rows.has_targets or not point.loss < least:
             return False

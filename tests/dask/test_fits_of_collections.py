@@ -32,6 +32,7 @@ PARAMETERS = [
     {"class_weight": "balanced", "fit_intercept": False, "penalty_factors": [0, 1, 1, 2, 1, 1]},
     {"l1_ratio": 1, "C": 0.1},
     {"l1_ratio": 0.5, "C": 0.1, "group_by_class": True},
+    {"lower_bounds": 0.0, "upper_bounds": [0.1, 0.2, 0.3, 9, 9, 9]},
 ]
 
 

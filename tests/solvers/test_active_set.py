@@ -109,6 +109,33 @@ def test_a_parameter_that_would_turn_is_zero():
     np.testing.assert_allclose(slopes, [-0.5, 0.0])
 
 
+def test_bounds_that_are_met_are_kept_to():
+    hessian, penalty, start, slopes_at_start = make_model(False, 1e-2)
+    free, slopes = start.copy(), slopes_at_start.copy()
+    most = active_set.settle(hessian, penalty, free, slopes)
+    # Some lie between a start and where it would go, one holds a parameter where it is.
+    lower, upper = np.minimum(start, free) - 1, np.maximum(start, free) + 1
+    lower[4:8], upper[4:8] = np.minimum(start, 0.5 * (start + free))[4:8], np.maximum(start, 0.5 * (start + free))[4:8]
+    lower[9] = upper[9] = start[9]
+    parameters, slopes = start.copy(), slopes_at_start.copy()
+    box = SimpleNamespace(least=lower.reshape(K, SIZE), most=upper.reshape(K, SIZE))
+    decrease = active_set.settle(hessian, penalty, parameters, slopes, box)
+    assert ((lower <= parameters) & (parameters <= upper)).all()
+    is_held = (parameters == lower) | (parameters == upper)
+    assert is_held[9] and is_held[4:8].any() and not is_held.all()
+    change = parameters - start
+    before, after = (
+        value_of(hessian, penalty, slopes_at_start, moved, end)
+        for moved, end in ((np.zeros(len(start)), start), (change, parameters))
+    )
+    assert decrease == pytest.approx(before - after, rel=1e-8)
+    assert 0 < decrease < most
+    np.testing.assert_allclose(slopes, slopes_at_start + hessian @ change, rtol=0, atol=1e-9)
+    left = slopes + np.tile(THRESHOLDS, K) * np.sign(parameters)
+    is_free = ((parameters != 0) | (np.tile(THRESHOLDS, K) == 0)) & ~is_held
+    assert np.abs(left[is_free]).max() < 1e-7
+
+
 def test_nothing_active_is_left_alone():
     penalty = SimpleNamespace(thresholds=np.ones(2), group_by_class=False)
     parameters, slopes = np.zeros(2), np.ones(2)

@@ -7,7 +7,8 @@ A model of J around parameters V, for a step D to Z = V + D::
 g is the gradient of the smooth part, H the Hessian of the loss, size the sum of magnitudes over the classes, or their
 norm (`grouped`). One coordinate (one feature of all classes, grouped) at a time is put to where the model is least
 along it (for a group, an upper bound of the model): Friedman, Hastie and Tibshirani 2010, section 2; Simon, Friedman
-and Hastie 2013. Returned is the decrease that the updates promise: the sum of curvature times change squared over 2.
+and Hastie 2013. Where there are bounds that is the least point between them. Returned is the decrease that the updates
+promise: the sum of curvature times change squared over 2.
 """
 
 import math
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.penalties import best_shift, shrink
+from fastlin.kernels.linear.penalties import best_shift, limit_shift, shrink
 from fastlin.kernels.machine.compilation import kernel
 
 
@@ -110,12 +111,13 @@ class DescentState(NamedTuple):
 
 @kernel
 def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, parameters):
-    """Visit every coordinate (only those that are not zero: `only_active`) once; return the decrease.
+    """Visit every coordinate (only those neither at zero nor at a bound: `only_active`) once; return the decrease.
 
     hessian (p, p) is H with the curvatures of the penalty on its diagonal, by classes then features. parameters (p,)
     are Z and slopes (p,) the smooth model's gradient at Z: both are kept up to date. penalty is a PenaltyArrays.
     """
-    of_penalty, thresholds, _, grouped = penalty
+    of_penalty, thresholds, _, grouped, lower, upper = penalty
+    has_bounds = lower.shape[0] > 0
     size = parameters.shape[0] // n_classes
     together = n_classes if grouped else 1
     decrease = 0.0
@@ -129,6 +131,8 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
                     total += abs(row[other * size + j])
                 curvature = max(curvature, total)
                 length = max(length, abs(parameters[k * size + j]))
+                if has_bounds and not lower[k, j] < parameters[k * size + j] < upper[k, j]:
+                    length = 0.0
             if not curvature > 0 or (only_active and length == 0):
                 continue
             for k in range(first, first + together):
@@ -137,18 +141,25 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
             length = math.sqrt(square)
             kept = shrink(length, thresholds[j] / curvature) / length if length > 0 else 0.0
             for k in range(first, first + together):
-                change = kept * points[k] - parameters[k * size + j]
+                least = kept * points[k]
+                if has_bounds:
+                    least = min(max(least, lower[k, j]), upper[k, j])
+                change = least - parameters[k * size + j]
                 if change != 0:
-                    parameters[k * size + j] = kept * points[k]
+                    parameters[k * size + j] = least
                     decrease += 0.5 * curvature * change * change
                     _add_row(hessian[k * size + j], change, slopes)
         if n_classes > 1 and (thresholds[j] > 0 or of_penalty[j] > 0):
             for k in range(n_classes):
                 points[k] = parameters[k * size + j]
             shift = best_shift(points, thresholds[j], of_penalty[j], grouped)
+            if has_bounds:
+                shift = limit_shift(shift, points, lower[:, j], upper[:, j])
             if shift != 0:
                 for k in range(n_classes):
                     parameters[k * size + j] = points[k] + shift
+                    if has_bounds:
+                        parameters[k * size + j] = min(max(points[k] + shift, lower[k, j]), upper[k, j])
                     slopes[k * size + j] += of_penalty[j] * shift
     return decrease
 
@@ -170,7 +181,8 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     """
     panel, places, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows
-    of_penalty, thresholds, _, grouped = penalty
+    of_penalty, thresholds, _, grouped, lower, upper = penalty
+    has_bounds = lower.shape[0] > 0
     gradient, curvatures, origins, intercept_gradient, intercept_curvatures = model
     parameters, intercept_steps, scores, means = state
     n_classes, kind = probabilities.shape[0], probabilities.dtype.type
@@ -196,6 +208,8 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
             # For a group the sum of a row of its block of the Hessian, p (1 - p) and the rest, bounds the block.
             curvature = max(curvature, (2 if together > 1 else 1) * curvatures[c] + of_penalty[j])
             length = max(length, abs(parameters[c]))
+            if has_bounds and not lower[classes[c], j] < parameters[c] < upper[classes[c], j]:
+                length = 0.0
         if curvature > 0 and not (only_active and length == 0):
             square = 0.0
             for c in range(first, first + together):
@@ -214,12 +228,15 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
             length = math.sqrt(square)
             kept = shrink(length, thresholds[j] / curvature) / length if length > 0 else 0.0
             for c in range(first, first + together):
-                change = kept * points[c - first] - parameters[c]
+                k = classes[c]
+                least = kept * points[c - first]
+                if has_bounds:
+                    least = min(max(least, lower[k, j]), upper[k, j])
+                change = least - parameters[c]
                 if change == 0:
                     continue
-                parameters[c] = kept * points[c - first]
+                parameters[c] = least
                 decrease += 0.5 * curvature * change * change
-                k = classes[c]
                 if place >= 0:
                     _add_dense(panel[place], scale, shifts[j], kind(change), probabilities[k], scores[k], means)
                 else:
@@ -230,8 +247,12 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
             # The scores of all classes change alike, and with them their mean: slopes stay.
             own = slice(first + together - n_classes, first + together)
             shift = best_shift(parameters[own], thresholds[j], of_penalty[j], grouped)
+            if has_bounds:
+                shift = limit_shift(shift, parameters[own], lower[:, j], upper[:, j])
             for c in range(own.start, own.stop):
                 parameters[c] += shift
+                if has_bounds:
+                    parameters[c] = min(max(parameters[c], lower[classes[c], j]), upper[classes[c], j])
     return decrease
 
 

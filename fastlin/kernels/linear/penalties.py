@@ -19,6 +19,7 @@ STRIP = 256
 # The places of what fill_block_dual sums: the conjugate of the penalty, its first two derivatives by the step, and the
 # step at which the box is left.
 CONJUGATE, FIRST, SECOND, WITHIN = range(4)
+NO_BOUNDS = np.empty((0, 0))
 
 
 class PenaltyArrays(NamedTuple):
@@ -32,12 +33,16 @@ class PenaltyArrays(NamedTuple):
         The square roots of the curvatures.
     grouped : bool
         Whether the size of a column is its norm over the classes.
+    lower, upper : ndarray of shape (K, d + 1)
+        The bounds of the parameters, which descents keep to. Without entries there are none; grouped there are none.
     """
 
     curvatures: np.ndarray
     thresholds: np.ndarray
     roots: np.ndarray
     grouped: bool
+    lower: np.ndarray = NO_BOUNDS
+    upper: np.ndarray = NO_BOUNDS
 
 
 class ColumnArrays(NamedTuple):
@@ -114,6 +119,14 @@ def best_shift(values, threshold, curvature, grouped):
     return -(threshold * segment_signs / curvature + total) / n_classes
 
 
+@kernel(inner=True)
+def limit_shift(shift, values, lower, upper):
+    """Return the number next to shift that, added to all of values (K,), leaves them between lower and upper (K,)."""
+    for k in range(values.shape[0]):
+        shift = min(max(shift, lower[k] - values[k]), upper[k] - values[k])
+    return shift
+
+
 @kernel
 def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penalty, columns, gradient, sums, blurs):
     """gradient = total / total_weight + curvatures parameters (K, d + 1), sums (B, 6) and blurs (B, K), by columns.
@@ -122,7 +135,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
     (K, d + 1) is the gradient of the loss before division. penalty is a PenaltyArrays, columns a ColumnArrays. A
     root of zero leaves its column out of the dual sums.
     """
-    curvatures, thresholds, roots, grouped = penalty
+    curvatures, thresholds, roots, grouped, _, _ = penalty
     scale, shift, blur = columns
     n_classes, n_features = parameters.shape[0], scale.shape[0]
     part = 1 / total_weight
@@ -197,7 +210,7 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
     (grouped, over the classes) and t the threshold the conjugate is sum max(step a - t, 0)^2 / (2 roots^2). Where a
     root is zero its column is left out, and WITHIN is the least t / a.
     """
-    curvatures, thresholds, roots, grouped = penalty
+    curvatures, thresholds, roots, grouped, _, _ = penalty
     features, parts, received = exchange
     n_classes, n_features, n_parts = parameters.shape[0], roots.shape[0], parts.shape[0]
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks

@@ -1,5 +1,7 @@
 """Coordinate descent on quadratic models against their optimality conditions in NumPy."""
 
+import itertools
+
 import naive
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ class Model:
 
     def __init__(self, n_classes, grouped, storage="float64", fit_intercept=True, seed=0):
         self.generator = generator = np.random.default_rng(seed)
-        self.K, self.grouped = n_classes, grouped
+        self.K, self.grouped, self.bounds = n_classes, grouped, None
         self.work = np.float32 if storage in ("uint8", "float32") else np.float64
         self._keep_columns(storage)
         # The fourth feature has a factor of zero; the second is penalised by its size alone, the third left out.
@@ -112,7 +114,29 @@ class Model:
     @property
     def penalty(self):
         """The penalty as the kernels take it."""
-        return PenaltyArrays(self.curvatures, self.thresholds, np.sqrt(self.curvatures[:-1]), self.grouped)
+        bounds = () if self.bounds is None else self.bounds
+        return PenaltyArrays(self.curvatures, self.thresholds, np.sqrt(self.curvatures[:-1]), self.grouped, *bounds)
+
+    def confine(self):
+        """Give the parameters bounds: one above zero, one on either side, one from below, one that fixes, and none."""
+        lower, upper = np.full((2, self.K, D + 1), np.inf) * np.array([-1, 1])[:, None, None]
+        lower[:, 0], upper[:, 0], lower[:, 1], upper[:, 1], lower[:, 2] = 0.1, 0.4, -0.2, 0.3, 0.0
+        lower[-1, 3] = upper[-1, 3] = -0.7
+        self.bounds = lower, upper
+        self.origin = np.clip(self.origin, lower, upper)
+
+    def check_minimum(self, point, tolerance):
+        """Assert that a point lies within the bounds, some of them met, and no move within them leads further down."""
+        lower, upper = self.bounds
+        assert ((lower <= point) & (point <= upper)).all()
+        is_held = (point == lower) | (point == upper)
+        assert is_held[:, :3].any() and is_held[-1, 3] and not is_held[:, 4:].any()
+        assert self.violation(point, exempt=is_held) < tolerance
+        slopes = self.slopes(point) + self.thresholds * np.sign(point)
+        is_open = is_held & (lower < upper) & (point != 0)
+        assert (np.where(point == lower, slopes, -slopes)[is_open] > -tolerance).all()
+        at_zero = is_held & (point == 0)
+        assert (self.slopes(point)[at_zero] > -np.broadcast_to(self.thresholds, point.shape)[at_zero] - tolerance).all()
 
     def start_by_columns(self, working_set):
         """Return the columns, the model and the state of a descent over a working set (K, D)."""
@@ -200,6 +224,30 @@ def test_sweeps_by_columns_reach_the_minimum_of_the_model(grouped, storage):
         assert (penalised == 0).any() and (penalised != 0).any()
         if not fit_intercept:
             assert not descent[-1].intercept_steps.any()
+
+
+def test_sweeps_keep_to_bounds():
+    for n_classes, storage in itertools.product(CLASSES, ("float64", "entries")):
+        model = Model(n_classes, False, storage)
+        model.confine()
+        point, slopes = model.origin.copy(), model.gradient.copy()
+        descent = model.start_by_columns(np.ones((n_classes, D), bool))
+        for n_sweeps in [1] + [10] * (MAX_SWEEPS // 10):
+            value = model.value(point)
+            decreases = model.sweeps_by_hessian(point, slopes, n_sweeps)
+            assert value - model.value(point) >= sum(decreases) - 1e-14
+            if decreases[-1] + model.sweeps_by_columns(descent, n_sweeps)[-1] < 1e-20:
+                break
+        np.testing.assert_allclose(slopes, model.slopes(point), atol=1e-12)
+        for end in (point, model.point(descent)):
+            model.check_minimum(end, 1e-7)
+        assert model.value(point) == pytest.approx(model.value(model.point(descent)), rel=1e-12)
+        # Among the active ones what is at a bound stays, whatever its slope.
+        is_held = (point == model.bounds[0]) | (point == model.bounds[1])
+        slopes += np.where(is_held, 100.0, 0.0)
+        before = point.copy()
+        model.sweeps_by_hessian(point, slopes, 3, only_active=True)
+        np.testing.assert_array_equal(point[is_held], before[is_held])
 
 
 @pytest.mark.parametrize("storage", STORAGES)

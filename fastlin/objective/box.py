@@ -1,0 +1,252 @@
+"""Lower and upper bounds of the coefficients: where the objective is a number, and what that adds to its dual.
+
+The bounds are those of the columns as they were given. In scaled coordinates they are divided by the scale, a power of
+two, so that a parameter at its bound stands for a coefficient at its bound, to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+
+from fastlin.typing import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.penalty import Penalty
+
+# Steps towards the best point between the labels and the probabilities, and the part of its value that may be missed.
+MAX_DUAL_STEPS, CLOSE = 20, 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """The bounds of each coefficient, some of them finite.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (K, d)
+        Of the coefficients; infinite where there is no bound.
+    least, most : ndarray of shape (K, d + 1)
+        The same of the parameters. The intercept has no bounds.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+
+    @classmethod
+    def of(cls, lower: FloatArray, upper: FloatArray, scale: FloatArray) -> Self:
+        """Return the bounds (K, d) in the coordinates of a scale (d,)."""
+        shape = len(lower), len(scale) + 1
+        least, most = np.full(shape, -np.inf), np.full(shape, np.inf)
+        # A bound that leaves the range of float64 stays one.
+        largest = np.finfo(np.float64).max
+        for bounds, scaled in ((lower, least), (upper, most)):
+            with np.errstate(over="ignore"):
+                divided = np.clip(bounds / scale, -largest, largest)
+            scaled[:, :-1] = np.where(np.isfinite(bounds), divided, bounds)
+        return cls(lower, upper, least, most)
+
+    @cached_property
+    def is_closed(self) -> BoolArray:
+        """Whether each coefficient has both bounds, (K, d)."""
+        return np.isfinite(self.lower) & np.isfinite(self.upper)
+
+    @cached_property
+    def is_bounded(self) -> BoolArray:
+        """Whether a feature has a bound in some class, (d,)."""
+        return (np.isfinite(self.lower) | np.isfinite(self.upper)).any(axis=0)
+
+    @cached_property
+    def allows_zero(self) -> bool:
+        """Whether all coefficients may be zero."""
+        return bool(((self.lower <= 0) & (self.upper >= 0)).all())
+
+    @cached_property
+    def is_cone(self) -> bool:
+        """Whether coefficients within the bounds stay so when they are multiplied by any number above zero."""
+        return all(bool((np.isinf(bounds) | (bounds == 0)).all()) for bounds in (self.lower, self.upper))
+
+    @cached_property
+    def smallest(self) -> FloatArray:
+        """The parameters (K, d) next to zero."""
+        return self.clip(np.zeros(self.least.shape))[:, :-1]
+
+    def clip(self, parameters: FloatArray) -> FloatArray:
+        """Return the parameters (K, d + 1) within the bounds that are next to the given ones."""
+        return np.minimum(np.maximum(parameters, self.least), self.most)
+
+    def is_free(self, parameters: FloatArray) -> BoolArray:
+        """Say which parameters (K, d + 1) lie between their bounds and not at one."""
+        return (self.least < parameters) & (parameters < self.most)
+
+    def round(self, coef: FloatArray, parameters: FloatArray) -> FloatArray:
+        """Return coef (K, d), rounded to their type from parameters (K, d + 1), within the bounds.
+
+        Where no number of the type lies between both bounds it is the one next to them.
+        """
+        kind = coef.dtype.type
+        lower, upper = self.lower.astype(kind), self.upper.astype(kind)
+        nearest = lower
+        # Rounded towards the inside.
+        lower = np.where(lower < self.lower, np.nextafter(lower, kind(np.inf)), lower)
+        upper = np.where(upper > self.upper, np.nextafter(upper, kind(-np.inf)), upper)
+        coef = np.where(parameters[:, :-1] <= self.least[:, :-1], lower, coef)
+        coef = np.where(parameters[:, :-1] >= self.most[:, :-1], upper, coef)
+        coef = np.minimum(np.maximum(coef, lower), upper)
+        return np.where(lower > upper, nearest, coef).astype(kind)
+
+    def measure_subgradient(
+        self, parameters: FloatArray, slopes: FloatArray, thresholds: FloatArray, scale: FloatArray
+    ) -> float:
+        """Return the largest entry of the smallest subgradient by the coefficients.
+
+        slopes (K, d) are those of the smooth part by the columns as they are, times the scale (d,), and thresholds (d,)
+        those of the penalty by size. At a bound every slope that leads out of the box is a subgradient.
+        """
+        values, least, most = parameters[:, :-1], self.least[:, :-1], self.most[:, :-1]
+        from_left = slopes + np.where(values > 0, thresholds, -thresholds)
+        from_right = slopes + np.where(values < 0, -thresholds, thresholds)
+        rising = np.where(values > least, from_left, 0)
+        falling = np.where(values < most, -from_right, 0)
+        return float((np.maximum(np.maximum(rising, falling), 0) / scale).max(initial=0.0))
+
+
+class Conjugate(NamedTuple):
+    """The conjugate of the penalty within a Box at a dual point.
+
+    Attributes
+    ----------
+    value, slope, bend : float
+        The conjugate, and its first two derivatives by the step towards the probabilities.
+    size : float
+        The sum of the magnitudes of its terms.
+    """
+
+    value: float
+    slope: float
+    bend: float
+    size: float
+
+
+class DualPoint(NamedTuple):
+    """The best point between the labels and the probabilities.
+
+    Attributes
+    ----------
+    step : float
+        How far it lies on the way from the labels.
+    value : float
+        The dual objective.
+    size : float
+        The sum of the magnitudes of what it adds up over the parameters, beside the entropy.
+    reach : ndarray of shape (d,)
+        By how much an error of the gradient of a column enters, where it has no quadratic penalty: a norm over the
+        classes.
+    """
+
+    step: float
+    value: float
+    size: float
+    reach: np.ndarray
+
+
+class BoxDual:
+    """The dual objective on the way from the labels to a dual point, as a function of the step.
+
+    A term of the conjugate, max over w of u w - curvature w^2 / 2 - threshold |w| within the bounds, has its maximum at
+    shrink(u, threshold) / curvature, clipped. Without a quadratic penalty that is a bound, or the number next to zero.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        One with a box.
+    parameters : ndarray of shape (K, d + 1)
+        Within the box.
+    slopes : ndarray of shape (K, d)
+        The gradient of the loss at the whole step.
+    """
+
+    def __init__(self, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> None:
+        assert penalty.box is not None
+        self._box, self._u, self._parameters = penalty.box, -slopes, parameters[:, :-1]
+        self._thresholds, self._roots = penalty.thresholds[:-1], penalty.arrays.roots
+        self._has_root = self._roots > 0
+        # A gradient is rounded as a part of the slope of the quadratic penalty, from which it is told apart.
+        self._curved = penalty.curvatures[:-1] * np.abs(self._parameters)
+        least, most = penalty.box.least[:, :-1], penalty.box.most[:, :-1]
+        self._side = np.where(self._u > 0, most, least)
+        # Where this side has neither a bound nor a quadratic penalty, the threshold is a limit.
+        is_open = ~self._has_root & np.isinf(self._side) & (self._u != 0)
+        self._side = np.where(np.isinf(self._side), penalty.box.smallest, self._side)
+        limits = np.divide(self._thresholds, np.abs(self._u), out=np.full_like(self._u, np.inf), where=is_open)
+        self._limit = float(min(1.0, limits.min(initial=1.0)))
+
+    def maximize(self, entropy: float) -> DualPoint:
+        """Return the best point where the entropy is at least the step times the given one."""
+        low, high = 0.0, self._limit
+        best = high
+        of_best = of_high = self._conjugate(high)
+        if entropy - of_high.slope < 0:
+            of_low = self._conjugate(low)
+            if -of_low.value > best * entropy - of_best.value:
+                best, of_best = low, of_low
+            for _ in range(MAX_DUAL_STEPS):
+                slopes = entropy - of_low.slope, entropy - of_high.slope
+                if slopes[0] <= 0:
+                    break
+                values = low * entropy - of_low.value, high * entropy - of_high.value
+                # Both tangents lie above, and so does the point where they meet.
+                rise = values[1] - values[0] - slopes[1] * (high - low)
+                met = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
+                newton = high + slopes[1] / of_high.bend if of_high.bend > 0 else low
+                middle = newton if low < newton < high else met
+                limit = values[0] + slopes[0] * (met - low)
+                if not low < middle < high:
+                    break
+                found = self._conjugate(middle)
+                if middle * entropy - found.value > best * entropy - of_best.value:
+                    best, of_best = middle, found
+                if limit - (best * entropy - of_best.value) <= CLOSE * abs(limit):
+                    break
+                if entropy - found.slope >= 0:
+                    low, of_low = middle, found
+                else:
+                    high, of_high = middle, found
+        value = best * entropy - of_best.value
+        return DualPoint(best, value if value == value else -np.inf, of_best.size, self._measure_reach(best))
+
+    def _conjugate(self, step):
+        u, thresholds, roots = self._u, self._thresholds, self._roots
+        excess = np.maximum(step * np.abs(u) - thresholds, 0)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            # Roots first: squares of roots leave the range of float64 where columns reach 1e150.
+            unbounded = np.where(self._has_root, np.sign(u) * (excess / roots / roots), 0)
+            bends = np.where(self._has_root, np.square(u / roots), 0)
+        inside = self._box.clip(np.column_stack([unbounded, np.zeros(len(u))]))[:, :-1]
+        least = np.where(self._has_root, inside, np.where(excess > 0, self._side, self._box.smallest))
+        products, squares = step * u * least, 0.5 * np.square(roots * least)
+        sizes = thresholds * np.abs(least)
+        is_moving = (excess > 0) & (inside == unbounded)
+        return Conjugate(
+            value=float(np.sum(products - sizes - squares)),
+            slope=float(np.sum(u * least)),
+            bend=float(np.sum(np.where(is_moving, bends, 0))),
+            size=float(np.sum(np.abs(products) + sizes + squares + self._curved * np.abs(least))),
+        )
+
+    def _measure_reach(self, step):
+        """Return the norm over the classes of how far the parameters are from where the conjugate may have its maximum.
+
+        An error that is smaller than the threshold moves the maximum from a bound to the number next to zero at most.
+        """
+        values, smallest = self._parameters, self._box.smallest
+        near, far = np.abs(values - smallest), np.abs(values - self._side)
+        both = np.maximum(np.abs(values - self._box.least[:, :-1]), np.abs(values - self._box.most[:, :-1]))
+        is_inside = step * np.abs(self._u) <= self._thresholds
+        reach = np.where(self._thresholds > 0, np.where(is_inside, near, np.maximum(near, far)), both)
+        return np.where(self._has_root, 0.0, np.sqrt(np.sum(np.square(reach), axis=0)))

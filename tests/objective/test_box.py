@@ -1,0 +1,157 @@
+"""Bounds of the coefficients in the objective: its dual within them, and what rounding does, against exact sums."""
+
+import numpy as np
+import pytest
+import reference
+from conftest import data_of, make_objective, make_offset, offsets_of, penalty_of
+
+from fastlin.objective import Objective
+
+# Rows, features, classes, columns and intercept.
+SHAPES = [
+    (1, 2, 3, "plain", False),
+    (12, 6, 4, "badly scaled", True),
+    (80, 5, 3, "shifted", True),
+    (60, 4, 2, "constant", True),
+]
+PENALTIES = [(0, 1e-6), (0, 0.1), (0.02, 0), (1e-3, 0.05), (0, 0)]
+
+
+def make_bounds(generator, shape, kind, size=1.0):
+    """Return bounds of a kind: below alone, around zero, away from zero, or some of each and none."""
+    sides = [size * generator.uniform(size=shape) for _ in range(3)]
+    if kind == "below":
+        return np.zeros(shape), np.full(shape, np.inf)
+    if kind == "around":
+        return -sides[0], sides[1]
+    if kind == "away":
+        # Some of them fix a coefficient.
+        lower = sides[0] * generator.choice([-1, 1], shape)
+        return lower, lower + sides[1] * (sides[2] > 0.3)
+    lower = np.where(sides[2] < 0.5, -sides[0], -np.inf)
+    return lower, np.where(sides[1] < 0.5, np.maximum(lower, 0) + sides[0], np.inf)
+
+
+KINDS = ["below", "around", "away", "mixed"]
+
+
+def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0, **options):
+    """Return an objective with bounds of a kind, which are the same in scaled columns, and a generator.
+
+    It has offsets of a size, zero for none, and soft labels or plain ones.
+    """
+    generator = np.random.default_rng(seed)
+    plain, _ = make_objective(n, d, n_classes, columns=columns, seed=seed, **options)
+    scale = plain.coordinates.scale
+    bounds = tuple(scale * each for each in make_bounds(generator, (plain.n_rows_coef, d), kind))
+    options |= {"columns": columns, "bounds": bounds}
+    return make_offset(n, d, n_classes, offset, soft, seed, **options)[0], generator
+
+
+def exact_value_and_bound(objective, parameters):
+    """Return J and the dual objective of a feasible point within the bounds, in extended precision."""
+    X, labels, weights = data_of(objective)
+    scale, shift = objective.coordinates.scale.astype(np.longdouble), objective.coordinates.shift
+    X, options, box = X.astype(np.longdouble) * scale + shift, penalty_of(objective), objective.penalty.box
+    coef, intercept = parameters[:, :-1], parameters[:, -1]
+    curvatures, thresholds = options["l2"] * scale**2, options["l1"] * scale
+    offsets = offsets_of(objective)
+    value = reference.mean_loss(X, labels, coef, intercept, weights, offsets)
+    value += np.sum(curvatures * coef.astype(np.longdouble) ** 2) / 2 + np.sum(thresholds * np.abs(coef))
+    bounds = box.least[:, :-1], box.most[:, :-1]
+    more = {"fit_intercept": objective.fit_intercept, "bounds": bounds, "offsets": offsets}
+    dual = reference.dual_value(X, labels, coef, intercept, curvatures, thresholds, weights, **more)
+    return value, dual
+
+
+@pytest.mark.filterwarnings("ignore:(invalid value|divide by zero)")
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(kind):
+    # Two shapes of each kind, other ones with other kinds.
+    shapes = (*SHAPES[KINDS.index(kind)], 0.0), (*SHAPES[KINDS.index(kind) - 1], 3.0)
+    for n, d, n_classes, columns, fit_intercept, offset in shapes:
+        for l1, l2 in PENALTIES:
+            options = {"l1": l1, "l2": l2, "fit_intercept": fit_intercept}
+            objective, generator = make_bounded(n, d, n_classes, columns, kind, offset, offset > 0, seed=n, **options)
+            is_known = objective.penalty.is_bounded
+            assert is_known or not (l1 or l2 or kind in ("around", "away"))
+            for size in (0.0, 0.3, 100.0):
+                parameters = size * generator.normal(size=objective.shape)
+                parameters[:, -1] *= fit_intercept
+                point = objective.at(objective.penalty.clip(parameters))
+                value, bound = exact_value_and_bound(objective, point.parameters)
+                assert abs(point.value - value) <= point.rounding
+                if is_known:
+                    assert point.lower_bound() <= bound <= value + 1e-16 * (value + offset)
+                    # The entropy of what classes exchange is bounded from below alone.
+                    assert point.dual_value <= bound + point.dual_rounding
+                else:
+                    assert point.lower_bound() == -np.inf
+
+
+def test_without_an_intercept_the_dual_value_is_exact():
+    for kind in KINDS:
+        for l1, l2 in PENALTIES[1:4]:
+            objective, generator = make_bounded(40, 5, 3, "plain", kind, l1=l1, l2=l2, fit_intercept=False)
+            for size in (0.03, 0.3, 1.0):
+                parameters = size * generator.normal(size=objective.shape)
+                parameters[:, -1] = 0
+                point = objective.at(objective.penalty.clip(parameters))
+                value, bound = exact_value_and_bound(objective, point.parameters)
+                # Between the labels and the probabilities the entropy is larger than the part that counts.
+                assert point.dual_value == pytest.approx(float(bound), rel=1e-9, abs=1e-9 * float(value))
+
+
+def test_the_smallest_subgradient_leaves_out_what_leads_out_of_the_box():
+    # Of one feature at a time, with the slope of J by its coefficient to the left and to the right.
+    lower, upper = np.array([[-1.0, 0.5, 0.0, 0.2, -3.0]]), np.array([[1.0, 0.9, np.inf, 0.2, -2.0]])
+    objective, _ = make_objective(30, 5, 2, l1=0.05, l2=0.1, bounds=(lower, upper))
+    scale = objective.coordinates.scale
+    for coef in ([-1.0, 0.5, 0.0, 0.2, -2.0], [1.0, 0.9, 0.7, 0.2, -3.0], [0.0, 0.6, 0.0, 0.2, -2.5]):
+        coef, step = np.array([coef]), 1e-6
+        value_at = lambda coef: objective.at(objective.coordinates.to_parameters(coef, np.zeros(1))).value  # noqa: E731
+        expected = [abs(objective.at(objective.coordinates.to_parameters(coef, np.zeros(1))).gradient[0, -1])]
+        for j in range(5):
+            move = step * np.eye(5)[j]
+            falls = [
+                (value_at(coef) - value_at(coef + sign * move)) / step
+                for sign, is_free in ((1, coef[0, j] < upper[0, j]), (-1, coef[0, j] > lower[0, j]))
+                if is_free
+            ]
+            expected.append(max([0.0, *falls]))
+        point = objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
+        assert point.largest_entry == pytest.approx(max(expected), rel=1e-4)
+        assert (objective.penalty.box.least[:, :-1] * scale == lower).all()
+
+
+def test_coefficients_are_rounded_to_the_inside():
+    generator = np.random.default_rng(0)
+    lower = generator.normal(size=(2, 400))
+    upper = lower + generator.choice([0.0, 1e-9, 1e-7, 1.0, np.inf], lower.shape)
+    objective = Objective.over(generator.normal(size=(9, 400)), np.arange(9) % 3, 3, l2=0.1, bounds=None)
+    box = Objective.over(
+        generator.normal(size=(9, 400)), np.arange(9) % 2, 2, l2=0.1, bounds=(lower[:1], upper[:1])
+    ).penalty.box
+    lower, upper = lower[:1], upper[:1]
+    has_float32 = np.nextafter(lower.astype(np.float32), np.float32(np.inf)) <= upper
+    for inside in (0.0, 0.3, 1.0):
+        parameters = box.clip(box.least + inside * np.minimum(box.most - box.least, 1.0))
+        parameters[:, -1] = 0
+        exact = parameters[:, :-1] * np.divide(lower, box.least[:, :-1])
+        found = box.round(exact.astype(np.float32), parameters)
+        assert found.dtype == np.float32
+        assert ((found >= lower) & (found <= upper))[has_float32].all()
+        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(box.round(lower.copy(), box.least), lower)
+    assert objective.penalty.box is None
+
+
+def test_features_with_bounds_are_not_centred():
+    lower = np.full((3, 4), -np.inf)
+    lower[1, 2] = 0.0
+    objective, parameters = make_objective(30, 4, 3, l2=0.1, bounds=(lower, np.full((3, 4), np.inf)))
+    before, after = (objective.coordinates.to_coefficients(each) for each in (parameters, objective.center(parameters)))
+    np.testing.assert_array_equal(after[0][:, 2], before[0][:, 2])
+    np.testing.assert_allclose(after[0][:, [0, 1, 3]].sum(axis=0), 0, atol=1e-12)
+    assert after[1].sum() == pytest.approx(0, abs=1e-12)
+    assert objective.at(parameters).loss == pytest.approx(objective.at(objective.center(parameters)).loss, rel=1e-12)
