@@ -22,7 +22,7 @@ from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_d
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.features import read_table, read_table_to_fit, reads_table, remember_features
-from fastlin.estimators.offsets import read_offset
+from fastlin.estimators.row_offsets import read_offset
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.soft_labels import (
     are_soft,
@@ -380,7 +380,10 @@ def read_scored(
     else:
         y = read_widened(y, "y")
         soft = read_soft_labels(y)
-        y = y if soft is None else soft
+        if soft is not None:
+            y = soft
+        elif isinstance(y, np.ndarray) and y.ndim == 2:
+            y = column_or_1d(y)
     return y, keep_sum_finite(sample_weight)
 
 
