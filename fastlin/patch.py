@@ -116,10 +116,8 @@ def _stand_in(name, estimator, attributes, is_small=False):
     return made
 
 
-def _refuse(estimator, X, y):
-    """Raise a NotImplementedError for what scikit-learn alone does, and for soft labels, which it refuses."""
-    if read_soft_labels(y) is not None:
-        raise NotImplementedError("y has soft labels")
+def _refuse(estimator, X):
+    """Raise a NotImplementedError for what scikit-learn alone does."""
     if _is_of_array_api(X):
         raise NotImplementedError("array_api_dispatch is set, and X is no NumPy array")
     # Before scikit-learn 1.8.
@@ -136,6 +134,8 @@ class _LinearFit:
     """A fit of LogisticRegression or LogisticRegressionCV: `run` fits, and `keep` takes the model over."""
 
     def __init__(self, name, estimator, X, y, sample_weight, params):
+        if read_soft_labels(y) is not None:
+            raise NotImplementedError("soft labels, which scikit-learn refuses")
         self.estimator = estimator
         self.is_by_liblinear = estimator.solver == "liblinear"
         attributes = vars(estimator)
@@ -212,7 +212,7 @@ def _make_fit(name, original):
         try:
             # Of those that fastlin does not look at, too.
             check_parameters(self)
-            _refuse(self, X, y)
+            _refuse(self, X)
             task = make(name, self, X, y, sample_weight, params)
             task.run(*task.arguments)
             task.keep()

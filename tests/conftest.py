@@ -192,6 +192,28 @@ def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=
     return objective, parameters
 
 
+def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, spread=2.0):
+    """Return offsets (n, K) of a size, and targets (n, K) whose most probable classes are the labels.
+
+    The size is that of what all rows have, and the offsets of rows differ by a spread, or the size where that is less.
+    """
+    generator = np.random.default_rng(seed + 7)
+    n_rows_coef = 1 if n_classes == 2 else n_classes
+    targets = 0.6 * np.eye(n_classes)[labels] + 0.4 * generator.dirichlet(np.ones(n_classes), len(labels))
+    targets /= targets.sum(axis=1, keepdims=True)
+    of_rows = min(size, spread) * generator.normal(size=(len(labels), n_rows_coef))
+    offsets = of_rows + size * generator.normal(size=n_rows_coef)
+    return offsets, targets[:, -n_rows_coef:].copy()
+
+
+def make_offset(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objective, **options):
+    """Return what `make_objective` does with offsets of a size, zero for none, and with soft labels or plain ones."""
+    labels = make_problem(n, d, n_classes, seed=seed)[1]
+    offsets, targets = make_offsets_and_targets(labels, n_classes, size, seed)
+    options |= {"offsets": offsets if size else None, "targets": targets if soft else None}
+    return make(n, *([d] if make is make_objective else []), n_classes, seed=seed, **options)
+
+
 # The factors of the features of `make_sized`.
 FACTORS = np.array([1.0, 0.5, 3.0, 1.0, 0.1, 2.0])
 
@@ -214,13 +236,26 @@ def with_budget(objective, n_bytes):
 
 
 def data_of(objective):
-    """Return X (n, d) dense, labels and weights of the rows that an objective sums over."""
+    """Return X (n, d) dense, labels and weights of the rows that an objective sums over.
+
+    Where the rows have targets, labels are (n, n_classes), the probabilities of all classes.
+    """
     rows = objective.rows
     X = objective.matrix.X
     X = X.toarray() if sparse.issparse(X) else X
     weights = rows.weights if len(rows.weights) else np.ones(len(X))
     numbers = rows.numbers if len(rows.numbers) else slice(None)
-    return X[numbers], rows.labels[numbers], weights[numbers]
+    labels = rows.labels
+    if len(rows.targets):
+        labels = rows.targets if rows.n_classes > 2 else np.column_stack([1 - rows.targets, rows.targets])
+    return X[numbers], labels[numbers], weights[numbers]
+
+
+def offsets_of(objective):
+    """Return the offsets (n, K) of the rows that an objective sums over, zeros where there are none."""
+    rows = objective.rows
+    offsets = rows.offsets if len(rows.offsets) else np.zeros((objective.matrix.shape[0], rows.n_rows_coef))
+    return offsets[rows.numbers] if len(rows.numbers) else offsets
 
 
 def penalty_of(objective):
@@ -237,20 +272,23 @@ def penalty_of(objective):
 def value_of(objective, coef, intercept):
     """Return J by the reference, in extended precision."""
     X, labels, weights = data_of(objective)
-    return reference.objective(X, labels, coef, intercept, weights=weights, **penalty_of(objective))
+    options = {"weights": weights, "offsets": offsets_of(objective)} | penalty_of(objective)
+    return reference.objective(X, labels, coef, intercept, **options)
 
 
 def violation_of(objective, coef, intercept):
     """Return the largest entry of the smallest subgradient of J by the reference."""
     X, labels, weights = data_of(objective)
-    options = {"weights": weights, "fit_intercept": objective.fit_intercept} | penalty_of(objective)
+    options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
+    options |= penalty_of(objective)
     return reference.violation(X, labels, coef, intercept, **options)
 
 
 def minimum_of(objective):
     """Return the least J, in extended precision, and the coef and intercept where it lies, by the reference."""
     X, labels, weights = data_of(objective)
-    options = {"weights": weights, "fit_intercept": objective.fit_intercept} | penalty_of(objective)
+    options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
+    options |= penalty_of(objective)
     n_classes = len(objective.class_weights)
     if objective.penalty.is_smooth and (objective.penalty.factors == 1).all():
         del options["l1"], options["factors"], options["group_by_class"]

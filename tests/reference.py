@@ -1,40 +1,56 @@
-"""The objective in NumPy and its minimum by plain methods in extended precision; nothing of fastlin is used."""
+"""The objective in NumPy and its minimum by plain methods in extended precision; nothing of fastlin is used.
+
+Labels are (n,), or (n, n_classes): the probability of each class in a row. Offsets (n, K) are added to the scores.
+"""
 
 import numpy as np
 
 
-def mean_loss(X, labels, coef, intercept, weights=None):
+def mean_loss(X, labels, coef, intercept, weights=None, offsets=0.0):
     """Return the weighted mean of the losses of the rows, in extended precision."""
     scores = np.asarray(X, np.longdouble) @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
-    return np.average(_losses(scores, labels)[0], weights=weights)
+    return np.average(_losses(scores + offsets, labels)[0], weights=weights)
 
 
-def objective(X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, factors=1.0, group_by_class=False):
+def objective(
+    X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, factors=1.0, group_by_class=False, offsets=0.0
+):
     """Return J(coef, intercept) as fastlin/objective/objective.py states it, in extended precision."""
     coef = np.asarray(coef, np.longdouble)
     sizes = np.sqrt(np.sum(coef**2, axis=0)) if group_by_class else np.sum(np.abs(coef), axis=0)
     penalty = np.longdouble(l2) / 2 * np.sum(factors * coef**2) + np.longdouble(l1) * np.sum(factors * sizes)
-    return mean_loss(X, labels, coef, intercept, weights) + penalty
+    return mean_loss(X, labels, coef, intercept, weights, offsets) + penalty
 
 
-def gradient(X, labels, coef, intercept, weights=None):
+def gradient(X, labels, coef, intercept, weights=None, offsets=0.0):
     """Return the derivatives (K, d) and (K,) of the mean loss by coef and intercept, in extended precision."""
     X = np.asarray(X, np.longdouble)
     shares = np.ones(len(X), np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
-    _, residuals = _losses(X @ np.asarray(coef, np.longdouble).T + intercept, labels)
+    _, residuals = _losses(X @ np.asarray(coef, np.longdouble).T + intercept + offsets, labels)
     residuals = _subtract_targets(residuals, labels) * (shares / shares.sum())[:, None]
     return residuals.T @ X, residuals.sum(axis=0)
 
 
 def violation(
-    X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=True, *, l1=0.0, factors=1.0, group_by_class=False
+    X,
+    labels,
+    coef,
+    intercept,
+    l2=0.0,
+    weights=None,
+    fit_intercept=True,
+    *,
+    l1=0.0,
+    factors=1.0,
+    group_by_class=False,
+    offsets=0.0,
 ):
     """Return the largest entry of the smallest subgradient of J by coef and intercept, a float: zero at the minimum.
 
     At a coefficient that is not zero that is the derivative with the penalty's; at zero, what the slope of the loss
     has beyond l1 f_j. Grouped, the same of the norms over the classes.
     """
-    by_coef, by_intercept = gradient(X, labels, coef, intercept, weights)
+    by_coef, by_intercept = gradient(X, labels, coef, intercept, weights, offsets)
     coef, thresholds = np.asarray(coef, np.longdouble), l1 * factors * np.ones(np.shape(coef)[1])
     by_coef = by_coef + l2 * factors * coef
     rows = [slice(None)] if group_by_class else [slice(k, k + 1) for k in range(len(coef))]
@@ -50,7 +66,7 @@ def violation(
 
 
 def sparse_minimum(
-    X, labels, n_classes, l2, l1, weights=None, fit_intercept=True, *, factors=1.0, group_by_class=False
+    X, labels, n_classes, l2, l1, weights=None, fit_intercept=True, *, factors=1.0, group_by_class=False, offsets=0.0
 ):
     """Return the least J, in extended precision, and the coef and intercept where it lies.
 
@@ -64,14 +80,14 @@ def sparse_minimum(
     K = 1 if n_classes == 2 else n_classes
     point = np.zeros((K, rows.shape[1]))
     for tolerance in (1e-7, 1e-10, 1e-13, 1e-15):
-        point = _follow_gradient(point, rows, labels, shares, penalties, thresholds, group_by_class, tolerance)
-        polished = _polish(point, rows, labels, shares, penalties, thresholds, group_by_class)
+        point = _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class, tolerance)
+        polished = _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class)
         if polished is not None:
             break
     else:
         raise RuntimeError("the reference has not converged")
     coef, intercept = polished[:, :-1] / unit, polished[:, -1]
-    losses, _ = _losses(rows @ polished.T, labels)
+    losses, _ = _losses(rows @ polished.T + offsets, labels)
     sizes = np.sqrt(np.sum(polished**2, axis=0)) if group_by_class else np.sum(np.abs(polished), axis=0)
     value = shares @ losses + np.sum(penalties * polished**2) / 2 + np.sum(thresholds * sizes)
     intercept = intercept - coef @ mean if fit_intercept else 0 * intercept
@@ -89,7 +105,7 @@ def _standardise(X, weights, curvatures, fit_intercept):
     return np.column_stack([(X - mean) / unit, np.full(len(X), float(fit_intercept))]), shares, mean, unit
 
 
-def _follow_gradient(point, rows, labels, shares, penalties, thresholds, group_by_class, tolerance):
+def _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class, tolerance):
     """Return the parameters, in float64, after proximal gradient steps until they are shorter than the tolerance."""
     rows, shares, penalties, thresholds = (array.astype(np.float64) for array in (rows, shares, penalties, thresholds))
     # The second derivative of a row's loss by its scores is at most 1/4, for more classes 1/2.
@@ -97,7 +113,7 @@ def _follow_gradient(point, rows, labels, shares, penalties, thresholds, group_b
     steepness = bend * np.linalg.eigvalsh((shares[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
 
     def step_from(point):
-        _, residuals = _losses(rows @ point.T, labels)
+        _, residuals = _losses(rows @ point.T + offsets, labels)
         residuals = _subtract_targets(residuals, labels) * shares[:, None]
         moved = point - (residuals.T @ rows + penalties * point) / steepness
         sizes = np.sqrt(np.sum(moved**2, axis=0)) if group_by_class else np.abs(moved)
@@ -117,13 +133,13 @@ def _follow_gradient(point, rows, labels, shares, penalties, thresholds, group_b
     return point
 
 
-def _polish(point, rows, labels, shares, penalties, thresholds, group_by_class):
+def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class):
     """Return the minimum with the zeros of a point, in extended precision, or None where it has others."""
     point = point.astype(np.longdouble)
     K, size = point.shape
     is_free = (point != 0) | (thresholds == 0)
     for _ in range(30):
-        _, probabilities = _losses(rows @ point.T, labels)
+        _, probabilities = _losses(rows @ point.T + offsets, labels)
         residuals = _subtract_targets(probabilities, labels) * shares[:, None]
         of_smooth = residuals.T @ rows + penalties * point
         sizes = np.sqrt(np.sum(point**2, axis=0)) if group_by_class else np.abs(point)
@@ -163,7 +179,7 @@ def _hessian(rows, shares, probabilities):
     return np.einsum("i,ikl,ia,ib->kalb", s, second, x, x, optimize=True).reshape(size, size)
 
 
-def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True):
+def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=0.0):
     """Return the least J, in extended precision, and the coef and intercept where it lies; l2 > 0.
 
     Newton's steps with a Hessian in float64 end where the gradient, in extended precision, leaves nothing to gain.
@@ -174,7 +190,7 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True):
     K, m = 1 if n_classes == 2 else n_classes, rows.shape[1]
 
     def evaluate(point):
-        losses, probabilities = _losses(rows @ point.T, labels)
+        losses, probabilities = _losses(rows @ point.T + offsets, labels)
         return shares @ losses + np.sum(penalties * point**2) / 2, probabilities
 
     def newton_step(point, probabilities):
@@ -192,6 +208,8 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True):
         return step, np.sum(step * gradient)
 
     point = np.zeros((K, m), np.longdouble)
+    point[:, -1] = -np.mean(offsets * np.ones((len(rows), K)), axis=0) * fit_intercept
+    point -= point.mean(axis=0) * (K > 1)
     value, probabilities = evaluate(point)
     for _ in range(300):
         step, slope = newton_step(point, probabilities)
@@ -213,7 +231,19 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True):
     return value, coef.astype(float), (point[:, -1] - coef @ mean).astype(float)
 
 
-def dual_value(X, labels, coef, intercept, curvatures, thresholds, weights=None, fit_intercept=True, *, grouped=False):
+def dual_value(
+    X,
+    labels,
+    coef,
+    intercept,
+    curvatures,
+    thresholds,
+    weights=None,
+    fit_intercept=True,
+    *,
+    grouped=False,
+    offsets=None,
+):
     """Return the dual objective at the point that bounds the minimum, in extended precision: a lower bound of J.
 
     X (n, d), coef (K, d) and the curvature and threshold (d,) that the penalty gives each coefficient are in the same
@@ -225,10 +255,11 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, weights=None,
     shares = np.ones(len(X), np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
     shares = shares / shares.sum()
     scores = X @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
-    _, q = _losses(scores, labels)
+    offsets = np.zeros(scores.shape) if offsets is None else offsets
+    _, q = _losses(scores + offsets, labels)
     if len(coef) == 1:
-        q = np.column_stack([1 - q, q])
-    targets = np.eye(q.shape[1])[labels]
+        q, offsets = np.column_stack([1 - q, q]), np.column_stack([0 * offsets, offsets])
+    targets = np.eye(q.shape[1])[labels] if labels.ndim == 1 else labels
     if fit_intercept:
         excess = shares @ (q - targets)
         given = np.maximum(excess, 0)
@@ -237,6 +268,7 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, weights=None,
         if received.any():
             q = q * (1 - parts) + (q @ parts)[:, None] * (received / received.sum())
     entropy = -(shares @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
+    entropy += shares @ np.sum((q - targets) * offsets, axis=1)
     slopes = ((q - targets) * shares[:, None]).T @ X
     slopes = slopes[-len(coef) :]
     sizes = np.sqrt(np.sum(slopes**2, axis=0))[None] if grouped else np.abs(slopes)
@@ -261,18 +293,26 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, weights=None,
 
 def _losses(scores, labels):
     """Return the losses (n,) and the probabilities (n, K) of scores (n, K)."""
+    if labels.ndim == 2 and scores.shape[1] == 1:
+        z = scores[:, 0]
+        losses = labels[:, 0] * np.logaddexp(0, z) + labels[:, 1] * np.logaddexp(0, -z)
+        return losses, np.exp(-np.logaddexp(0, -scores))
     if scores.shape[1] == 1:
         signed = np.where(labels == 1, -scores[:, 0], scores[:, 0])
         return np.logaddexp(0, signed), np.exp(-np.logaddexp(0, -scores))
     shifted = scores - scores.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     totals = exponentials.sum(axis=1)
+    if labels.ndim == 2:
+        return np.log(totals) - np.sum(labels * shifted, axis=1), exponentials / totals[:, None]
     return np.log(totals) - shifted[np.arange(len(shifted)), labels], exponentials / totals[:, None]
 
 
 def _subtract_targets(probabilities, labels):
-    """Return the probabilities (n, K) less one at the label's class."""
+    """Return the probabilities (n, K) less one at the label's class, or less those of the labels."""
     residuals = probabilities.copy()
+    if labels.ndim == 2:
+        return residuals - labels[:, -residuals.shape[1] :]
     if residuals.shape[1] == 1:
         residuals[:, 0] -= labels
     else:

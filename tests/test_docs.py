@@ -201,6 +201,7 @@ ESTIMATORS = (
     fastlin.LogisticRegressionCV,
     fastlin.MLPClassifier,
     fastlin.MiniBatchLogisticRegression,
+    fastlin.FirthLogisticRegression,
 )
 
 

@@ -75,7 +75,8 @@ def test_the_interface_is_the_one_that_is_written_down():
 
 def test_the_interface_has_what_users_know():
     lines = describe_interface()
-    arguments = "X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, **params"
+    of_rows = "X, y=None, sample_weight=None, *, offset=None, classes=None"
+    arguments = f"{of_rows}, X_val=None, y_val=None, sample_weight_val=None, offset_val=None, **params"
     assert f"fastlin.LogisticRegressionCV.fit(self, {arguments})" in lines
     assert "fastlin.LogisticRegression.certificate_" in lines
     assert "fastlin.estimators.LogisticRegression = fastlin.LogisticRegression" in lines

@@ -34,6 +34,8 @@ def fit_linear_models(X: NDArray[np.float64], y: NDArray[np.int64]) -> None:
     assert_type(model.fit(X, y), LogisticRegression)
     assert_type(LogisticRegression().fit(X, y).predict(X), Labels)
     assert_type(model.predict_proba(X), Floats)
+    assert_type(model.fit(X, X, offset=X[:, 0], classes=["a", "b"]), LogisticRegression)
+    assert_type(model.decision_function(X, offset=X[:, 0]), Floats)
     assert_type(model.score(X, y), float)
     assert_type(model.coef_, FloatArray)
     assert_type(model.certificate_, float)

@@ -103,7 +103,9 @@ def cut_alike(
         raise TypeError(f"{name} must be a Dask array or a Dask series, cut as X is, got {type(values).__name__}.")
     array = values
     if not isinstance(array, dask.array.Array):
-        array = array.map_partitions(read_frame if array.ndim == 2 else read_series, meta=np.empty((0,) * array.ndim))
+        is_table = array.ndim == 2
+        meta = np.empty((0, array.shape[1]) if is_table else 0)
+        array = array.map_partitions(read_frame if is_table else read_series, meta=meta)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 and not (takes_columns and array.ndim == 2):

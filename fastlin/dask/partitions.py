@@ -21,7 +21,7 @@ from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import remember_features
-from fastlin.estimators.offsets import check_offset_shape
+from fastlin.estimators.row_offsets import check_offset_shape
 from fastlin.estimators.soft_labels import name_classes
 from fastlin.estimators.training_data import (
     check_classes,
@@ -34,6 +34,7 @@ from fastlin.estimators.training_data import (
 from fastlin.matrices import DTYPES, PiecewiseMatrix
 from fastlin.matrices.matrix import Columns
 from fastlin.matrices.pieces import merge
+from fastlin.objective.offsets import OffsetRange, OffsetSums
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
@@ -50,6 +51,7 @@ class Weights:
 
     groups are the numbers of the first partition of each group, counts the numbers of rows with some weight, (n_groups,
     n_classes), and by_class the total weights, (n_classes,). smallest is the smallest weight that is not zero.
+    offset_range and has_targets are as MeanSums has them.
     """
 
     groups: tuple
@@ -57,6 +59,8 @@ class Weights:
     by_class: np.ndarray
     total: float
     smallest: float
+    offset_range: OffsetRange | None = None
+    has_targets: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +103,13 @@ class DaskTrainingData:
         with self._lock:
             if rows not in self._known:
                 told = self.cluster.ask("tell_weights", self._weighting_of(rows))
-                counts, totals, smallest = zip(*told.values(), strict=True)
+                counts, totals, smallest, offsets, have_targets = zip(*told.values(), strict=True)
                 by_class = np.sum(totals, axis=0)
                 total = float(by_class.sum())
-                self._known[rows] = Weights(tuple(told), np.array(counts), by_class, total, min(smallest))
+                own = [each for each in offsets if each is not None]
+                offset_range = OffsetRange.of(OffsetSums.join(own), total) if own else None
+                numbers = tuple(told), np.array(counts), by_class, total, min(smallest)
+                self._known[rows] = Weights(*numbers, offset_range, any(have_targets))
             return self._known[rows]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import distributed
 import numpy as np
@@ -20,6 +20,7 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.pieces import Measured, measure, merge
+from fastlin.objective.offsets import OffsetSums
 from fastlin.objective.rows import find_rows, weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
@@ -30,11 +31,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What stays the same in the passes of an objective: what the rows count, K, and how the columns enter."""
+    """What stays the same in the passes of an objective: what the rows count, K, and how the columns enter.
+
+    sees_offsets says whether the offsets of the rows count.
+    """
 
     weighting: Weighting
     n_rows_coef: int
     scaling: Scaling
+    sees_offsets: bool = True
+
+
+class ToldWeights(NamedTuple):
+    """What the weights of some rows come to.
+
+    counts says how many rows count, and totals what they weigh, by classes, (n_classes,). smallest is the smallest
+    weight of a row that counts, and inf where there is none. offsets are sums over the offsets, or None where there are
+    none, and has_targets says whether some rows have targets.
+    """
+
+    counts: IntArray
+    totals: Array
+    smallest: float
+    offsets: OffsetSums | None
+    has_targets: bool
 
 
 class Shard:
@@ -70,22 +90,20 @@ class Shard:
 
     def open(self, setting_number: int, setting: Setting) -> None:
         """Get ready for the passes of a Setting, which calls name by its number."""
-        samples = {number: setting.weighting.sample(part) for number, part in self._parts.items()}
+        sees = setting.sees_offsets
+        samples = {number: setting.weighting.sample(part, sees_offsets=sees) for number, part in self._parts.items()}
         self._settings[setting_number] = setting, samples
 
     def close(self, setting_number: int) -> None:
         """Forget a Setting, which a Shard that was made since need not know."""
         self._settings.pop(setting_number, None)
 
-    def tell_weights(self, weighting: Weighting) -> dict[int, tuple[IntArray, Array, float]]:
-        """Return, by groups, how many rows count and their total weight, by classes, and the smallest weight.
-
-        The smallest weight is that of a row that counts, and inf where there is none.
-        """
-        told: dict[int, tuple[IntArray, Array, float]] = {}
+    def tell_weights(self, weighting: Weighting) -> dict[int, ToldWeights]:
+        """Return what the weights of the rows come to, by groups."""
+        told: dict[int, ToldWeights] = {}
         for first, group in self._groups.items():
             counts, totals = np.zeros(weighting.n_classes, np.int64), np.zeros(weighting.n_classes)
-            smallest = np.inf
+            smallest, offsets = np.inf, []
             for part in group.values():
                 samples, weighty = weighting.sample(part), weighting.find_weighty(part)
                 weights = samples.weigh()
@@ -94,8 +112,12 @@ class Shard:
                     totals += weigh_targets(samples.targets, weights)
                 else:
                     totals += np.bincount(part.labels, weights, weighting.n_classes)
+                if part.offsets is not None:
+                    offsets.append(OffsetSums.of(part.offsets, weights))
                 smallest = min(smallest, weights[weighty].min(initial=np.inf))
-            told[first] = counts, totals, smallest
+            has_targets = any(part.soft is not None for part in group.values())
+            sums = OffsetSums.join(offsets) if offsets else None
+            told[first] = ToldWeights(counts, totals, smallest, sums, has_targets)
         return told
 
     def measure(self, weighting: Weighting) -> dict[Node, Measured]:

@@ -74,9 +74,9 @@ class Weighting:
             weights = stays.astype(np.float64) if weights is None else np.where(stays, weights, 0.0)
         return np.empty(0) if weights is None else weights
 
-    def sample(self, part: Part) -> Samples:
-        """Return the rows of a Part as a pass reads them."""
-        offsets = NO_DOUBLE if part.offsets is None else writable_view(part.offsets)
+    def sample(self, part: Part, *, sees_offsets: bool = True) -> Samples:
+        """Return the rows of a Part as a pass reads them, with their offsets or without."""
+        offsets = writable_view(part.offsets) if sees_offsets and part.offsets is not None else NO_DOUBLE
         targets = NO_DOUBLE
         if part.soft is not None:
             soft = part.soft if self.factors is None else weigh_targets(part.soft, self.factors)[1]

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from fastlin.blocks.blocks import Blocks
     from fastlin.dask.collections import DaskCollection
     from fastlin.estimators.inferences import Inferences as _Following
-    from fastlin.inference import Inference
+    from fastlin.inference import Bootstrap, Inference
 else:
     _Following = object
 
 
 class DaskInferences(_Following):
-    """The method `inference` of an estimator for Dask arrays and dataframes."""
+    """The methods `inference`, of Dask arrays and dataframes too, and `bootstrap`."""
 
     def inference(
         self,
@@ -67,3 +67,34 @@ class DaskInferences(_Following):
         given = {"client": client, "classes": model.classes_, "worker_timeout": worker_timeout, "offset": offset}
         with limit_jobs(model.n_jobs), fit_on_workers(reader, **given) as read:
             return self._infer(read(reader, X, y, sample_weight), **options)
+
+    def bootstrap(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        **options: Any,
+    ) -> Bootstrap:
+        """Return the coefficients of fits to resamples of rows in memory, as `fastlin.LogisticRegression` does.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            The rows of the fit, in memory.
+        **options
+            As `fastlin.LogisticRegression.bootstrap` has them.
+
+        Returns
+        -------
+        Bootstrap
+            Coefficients, certificates, errors and intervals.
+
+        Raises
+        ------
+        ValueError
+            The rows lie in a Dask array or dataframe, or what `fastlin.LogisticRegression.bootstrap` refuses.
+        """
+        if is_collection(X):
+            raise ValueError("bootstrap fits each resample to rows in memory: give arrays or Blocks, not a collection.")
+        return super().bootstrap(X, y, sample_weight, offset, **options)

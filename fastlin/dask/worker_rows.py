@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,8 @@ class DaskRows(MeanSums):
             matrix.shape[0],
             weights.total,
             weights.by_class / weights.total,
+            offset_range=weights.offset_range,
+            has_targets=weights.has_targets,
         )
 
     def sample(self, n_rows: int) -> Rows:
@@ -99,8 +102,12 @@ class DaskPasses(PiecewisePasses):
         # Labels and weights stay with the workers. A tree has as many joins above each of its leaves at most.
         samples, n_joins = Samples(no_rows, no_rows, no_rows), (len(counts) - 1).bit_length()
         super().__init__(matrix, samples, setting.scaling, setting.n_rows_coef, counts, n_joins)
-        self._cluster, self._setting_number = cluster, cluster.open(setting)
+        self._cluster, self._setting, self._setting_number = cluster, setting, cluster.open(setting)
         weakref.finalize(self, cluster.close, self._setting_number)
+
+    def without_offsets(self) -> DaskPasses:
+        """As `Passes.without_offsets` has it."""
+        return DaskPasses(self._cluster, replace(self._setting, sees_offsets=False), self._matrix)
 
     def _evaluate(self, parameters, probabilities):
         return self._sum(evaluate, add_evaluated, parameters)

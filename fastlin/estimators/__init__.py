@@ -37,5 +37,5 @@ if not TYPE_CHECKING:
             return getattr(import_module(_IMPORTED_LATER[name]), name)
         raise AttributeError(f"module 'fastlin.estimators' has no attribute {name!r}")
 else:
-    LinearEstimator: TypeAlias = LogisticRegression | LogisticRegressionCV | FirthLogisticRegression
+    LinearEstimator: TypeAlias = LogisticRegression | LogisticRegressionCV
     TrainedEstimator: TypeAlias = MiniBatchLogisticRegression | MLPClassifier

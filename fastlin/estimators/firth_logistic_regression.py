@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
 from fastlin.estimators.inferences import Inferences
 from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import choose_dtype, read_training_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.typing import Array, BoolArray, MatrixLike
+from fastlin.typing import Array, BoolArray, MatrixLike, RandomState
 
 if TYPE_CHECKING:
     from fastlin.estimators.training_data import TrainingData
+    from fastlin.inference.bootstrap import Bootstrap, Refits
     from fastlin.inference.firth_inference import FirthInference
     from fastlin.inference.likelihood import Likelihood
 
+# By how much of its standard error a coefficient of a resample would still move.
+RESAMPLED_TOL = 1e-3
 # Dependent columns that an error names.
 NAMED = 5
 
@@ -43,7 +49,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
     columns, or another reference class, changes coefficients as it does without a penalty. A sum of n p^2 (K - 1)^2
     products is made in each iteration, p being the number of columns with the intercept.
 
-    Dense and sparse data, and tables with categorical columns, are read as `LogisticRegression` reads them. The
+    Dense and sparse data, blocks, and tables with categorical columns are read as `LogisticRegression` reads them. The
     coefficients of the first level of a categorical column are zero, but for the first such column of a model without
     an intercept. The same data give the same bits for any number of threads.
 
@@ -132,13 +138,10 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
     n_samples_fit_: int = fitted()
     categories_: list[Array | None] = fitted()
 
-    # What a fit asks of every linear estimator.
-    dual, class_weight, solver, penalty_factors, group_by_class = False, None, "auto", None, False
-
     def fit(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
         offset: ArrayLike | None = None,
@@ -148,10 +151,11 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows of finite numbers.
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels of at least two classes: numbers, strings or bools; or soft labels, as `LogisticRegression` has them.
+            None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             How many rows each row stands for, at least 0 and not all 0; None means ones. Other than with
             `LogisticRegression` a common factor of them counts, as that many more rows do.
@@ -175,11 +179,12 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
             return self._fit(X, y, sample_weight, offset, classes)
 
     def _fit(self, X, y, sample_weight, offset, classes):
-        from fastlin.inference.profile import maximise
+        from fastlin.inference.maximum import maximise
 
         check_parameters(self)
         with limit_jobs(self.n_jobs):
-            data = read_training_data(self, X, y, sample_weight, offset, classes)
+            reader: Any = self
+            data = read_training_data(reader, X, y, sample_weight, offset, classes)
             likelihood = self._make_likelihood(data)
             if not (likelihood.objective.class_weights > 0).all():
                 raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
@@ -188,7 +193,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
                 self._refuse_columns(likelihood)
             found = maximise(begin, self.tol, self.max_iter)
             state, objective = found.state, likelihood.objective
-            dtype = choose_dtype(data.matrix, self.solver)
+            dtype = choose_dtype(data.matrix, "auto")
             coef, intercept = objective.read_off(likelihood.to_parameters(state.theta), dtype)
         if not found.converged:
             warnings.warn(
@@ -208,8 +213,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
     def inference(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         offset: ArrayLike | None = None,
         *,
@@ -222,10 +227,10 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows of the fit.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Their labels. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Their weights in the fit; None means ones.
         offset : array-like or None
@@ -237,6 +242,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         Returns
         -------
         FirthInference
+            The estimates, their errors, and the likelihoods.
 
         Raises
         ------
@@ -256,13 +262,95 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
             columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
             return infer(begin, classes, name_features(self, None), reference, columns.astype(np.float64))
 
+    def bootstrap(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        *,
+        n_resamples: int = 1000,
+        random_state: RandomState = None,
+        clusters: ArrayLike | None = None,
+    ) -> Bootstrap:
+        """Return the coefficients of fits to resamples of the rows, with errors and intervals made of them.
+
+        A resample that lacks a class, or whose columns depend on each other, is drawn again. Fits have no certificate;
+        they end where the next step would move no coefficient by more than a thousandth of its standard error. The
+        acceleration of BCa intervals leaves out the penalty.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their labels. None only where X is Blocks that hold them.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn.
+        offset : array-like or None
+            The offsets of the fit.
+        n_resamples : int, default=1000
+            The number of resamples, at least 2.
+        random_state : int, RandomState or None, default=None
+            The seed of the draws. The first resamples are the same for any number of them.
+        clusters : array-like of shape (n_samples,) or None
+            The cluster of each row: whole clusters are then drawn, as many as there are. None draws single rows.
+
+        Returns
+        -------
+        Bootstrap
+            Coefficients, errors and intervals.
+
+        Raises
+        ------
+        ValueError
+            The rows are not those of such a fit, a class is so rare that resamples lack it, or clusters are not one
+            for each row, and at least two.
+        """
+        from fastlin.estimators.resampling import bootstrap
+
+        read: Any = Inferences._reading
+        with read(self, X, y, sample_weight, offset) as data:
+            return bootstrap(lambda: self._prepare_refits(data), data, n_resamples, random_state, clusters)
+
+    def _prepare_refits(self, data: TrainingData) -> Refits:
+        from fastlin.estimators.resampling import count_fits_at_once
+        from fastlin.inference.bootstrap import Refits, Resampled
+        from fastlin.inference.maximum import maximise
+
+        _, *found = read_coefficients(self)
+
+        def find(weights, tol):
+            likelihood = self._make_likelihood(replace(data, weights=weights))
+            objective = likelihood.objective
+            begin = likelihood.at(likelihood.to_theta(objective.coordinates.to_parameters(*found)))
+            if begin is None:
+                return None, objective
+            end = maximise(begin, tol, self.max_iter)
+            parameters = likelihood.to_parameters(end.state.theta)
+            return Resampled(*objective.read_off(parameters, np.float64), np.inf, end.converged), objective
+
+        best, objective = find(data.weights, self.tol)
+        if best is None:
+            self._refuse_columns(self._make_likelihood(data))
+        found = list(best[:2])
+        point = None
+        if objective.keeps_probabilities:
+            parameters = objective.coordinates.to_parameters(*found)
+            point = objective.at(parameters, out=objective.make_room())
+        at_once = count_fits_at_once(data, objective.shape, True)
+        return Refits(
+            lambda weights, check: find(weights, RESAMPLED_TOL)[0], best, point, self._find_free(data), at_once
+        )
+
     def _make_likelihood(self, data: TrainingData) -> Likelihood:
         """Return the penalised likelihood of training data."""
         from fastlin.estimators.problem import Problem
         from fastlin.inference.likelihood import Likelihood
         from fastlin.inference.profile import check_size
 
-        objective = Problem(self, data).objective(np.inf, 0.0)
+        plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
+        objective = Problem(plain, data).objective(np.inf, 0.0)
         check_size(objective)
         return Likelihood(objective, data.weight_unit, True, self._find_free(data))
 

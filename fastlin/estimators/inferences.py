@@ -148,7 +148,7 @@ class Inferences:
         Returns
         -------
         Bootstrap
-            The coefficients of all fits.
+            Coefficients, certificates, errors and intervals.
 
         Raises
         ------
@@ -161,7 +161,7 @@ class Inferences:
         ConvergenceWarning
             Some fits stopped before they came so near to their minimum.
         """
-        from fastlin.estimators.resampling import bootstrap
+        from fastlin.estimators.resampling import bootstrap, prepare_refits
 
         model: Any = copy(self)
         # Those of each resample follow from its rows.
@@ -169,7 +169,9 @@ class Inferences:
         with model._reading(X, y, sample_weight, offset) as data:
             C, l1_ratio = self._read_strength()
             fitted: Any = self
-            return bootstrap(fitted, data, C, l1_ratio, n_resamples, random_state, clusters)
+            return bootstrap(
+                lambda: prepare_refits(fitted, data, C, l1_ratio), data, n_resamples, random_state, clusters
+            )
 
     @contextmanager
     def _reading(self, X, y, sample_weight, offset):

@@ -15,8 +15,8 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.coefficients import check_coefficients, read_categories, read_classes, read_coefficients
 from fastlin.estimators.features import check_features, name_features
-from fastlin.estimators.offsets import read_offset
 from fastlin.estimators.parameters import limit_jobs
+from fastlin.estimators.row_offsets import read_offset
 from fastlin.estimators.row_scores import average_rows
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
 from fastlin.estimators.soft_labels import are_soft
@@ -252,7 +252,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if not hasattr(self, "coef_"):
             check_is_fitted(self)
         if isinstance(X, Blocks):
-            offsets = read_offset(offset, X.shape[0], len(self.classes_), rows="the blocks")
+            offsets = read_offset(offset, X.shape[0], len(self.classes_))
             parts = [None] * len(X) if offsets is None else np.split(offsets, X.borders[1:-1])
             return (method(self, block, offset=part) for block, part in zip(self._read_blocks(X), parts, strict=True))
         return method(self, X, offset=offset)

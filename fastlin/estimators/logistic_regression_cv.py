@@ -374,9 +374,9 @@ class LogisticRegressionCV(
             lines["fits"] = f"{n_fits:,}{limit}, those of the choice proven within {gap:.1e} of their minimum"
         return {**lines, "coefficients": describe_coef(self)}
 
-    def _measure_accuracy(self, X, y, sample_weight):
+    def _measure_accuracy(self, X, y, sample_weight, **given):
         # The method of this class takes what `scoring` says.
-        return LinearPredictions.score(self, X, y, sample_weight)
+        return LinearPredictions.score(self, X, y, sample_weight, **given)
 
     @with_callbacks
     def _choose(self, X, y, sample_weight, data, folds, fits, score_params, is_over):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -21,6 +22,7 @@ from fastlin.estimators.network_data import Targets, make_examples, read_validat
 from fastlin.estimators.network_training import EpochTrained
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
+from fastlin.estimators.soft_labels import find_most_probable, read_soft_labels
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
 from fastlin.estimators.training_data import check_classes, encode_labels, read_matrix
 from fastlin.fitted import check_like
@@ -182,12 +184,12 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The rows to train on.
-        y : array-like of shape (n_samples,)
-            Their classes.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Their classes, or soft labels, as `LogisticRegression.fit` takes them, for the classes 0, 1, ...
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows in the loss.
         X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
-            Validation data.
+            Validation data. With soft labels those of y_val are soft too, or numbers of classes.
 
         Returns
         -------
@@ -210,15 +212,20 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             if continues:
                 check_continuation(self)
             # Values that are not finite make losses that are not, so that only a training that diverges looks for them.
-            matrix, y = read_matrix(self, X, y, ensure_all_finite=False, **({"reset": False} if continues else {}))
-            targets = Targets("class", *encode_labels(y))
+            soft = read_soft_labels(y)
+            labels = y if soft is None else find_most_probable(soft)
+            checks = {"ensure_all_finite": False, **({"reset": False} if continues else {})}
+            matrix, labels = read_matrix(self, X, labels, **checks)
+            targets = Targets("class", *encode_labels(labels))
+            if soft is not None:
+                targets = Targets("soft", np.arange(soft.shape[1]), soft)
             classes = targets.classes
             check_classes(self, classes)
             if continues and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"warm_start needs the classes of the last fit, {self.classes_}, got {classes}")
             self.classes_ = classes
-            examples = make_examples(self, matrix, y, targets, sample_weight)
-            validation = read_validation(self, X_val, y_val, "class")
+            examples = _narrow(make_examples(self, matrix, labels, targets, sample_weight))
+            validation = _narrow(read_validation(self, X_val, y_val, targets.kind))
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
                 examples, validation = set_aside(self, examples, random_state)
@@ -417,6 +424,13 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
     def _describe(self, descent):
         network = descent.predictor()
         return {"coef_": network.coefs[0].T.copy(), "intercept_": network.intercepts[0].copy()}
+
+
+def _narrow(examples):
+    """Return Examples with soft labels of two classes as those of the one output that the network has for them."""
+    if examples is None or examples.labels.ndim == 1 or examples.labels.shape[1] > 2:
+        return examples
+    return replace(examples, labels=np.ascontiguousarray(examples.labels[:, 1:]))
 
 
 def _count_rows_before_mean(average):

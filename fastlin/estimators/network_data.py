@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.scikit_learn import check_feature_names
+from fastlin.estimators.soft_labels import SUM_TOLERANCE
 from fastlin.estimators.training_data import check_rows, encode_labels, weigh_rows
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import Examples
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 # Sums of weights times losses of up to 1e8 a row stay finite below it.
 HEAVIEST = 1e300
-# By how much the probabilities of a row may miss the sum of one, for float32.
-SUM_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)

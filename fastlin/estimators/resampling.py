@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,39 +16,54 @@ from fastlin.budget import Budget
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.training_data import TrainingData, make_training_data
 from fastlin.exceptions import ConvergenceWarning
+from fastlin.typing import RandomState
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
-    from fastlin.inference import Bootstrap
+    from fastlin.inference.bootstrap import Bootstrap, Refits
 
 
 def bootstrap(
-    model: LinearEstimator,
+    prepare: Callable[[], Refits],
     data: TrainingData,
-    C: float,
-    l1_ratio: float,
     n_resamples: int,
-    random_state: Any,
+    random_state: RandomState,
     clusters: ArrayLike | None,
 ) -> Bootstrap:
-    """Return the Bootstrap of a fitted model at a C and an l1_ratio.
+    """Return the Bootstrap of fits that `prepare` makes ready, once the other arguments are checked.
 
-    data have the sample weights without the class weights, which follow from the rows of each resample.
+    data are the rows of the fit, with their sample weights but without class weights.
     """
-    from fastlin.estimators.problem import Problem
-    from fastlin.inference import bootstrap as inference
+    from fastlin.inference.bootstrap import Draws, collect, resample
     from fastlin.inference.clusters import read_clusters
-    from fastlin.matrices import BlockMatrix
 
     if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
         raise ValueError(f"n_resamples must be a whole number of at least 2, got {n_resamples!r}")
-    if not isinstance(data, TrainingData):
-        raise ValueError("bootstrap reads the rows for each resample: give arrays or Blocks, not Dask's collections.")
-    n_resamples, matrix, n_rows = int(n_resamples), data.matrix, data.matrix.shape[0]
-    numbers = _read_key(read_clusters(clusters, n_rows)) if clusters is not None else None
+    n_resamples = int(n_resamples)
+    numbers = _read_key(read_clusters(clusters, len(data.labels))) if clusters is not None else None
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    draws = Draws(seed, data.labels, data.weights, data.targets, numbers)
+    refits = prepare()
+    found = collect(resample(refits, draws, n_resamples), n_resamples, refits, numbers)
+    n_missed = n_resamples - np.count_nonzero(found.converged)
+    if n_missed:
+        warnings.warn(
+            f"{n_missed} of {n_resamples} fits of resamples stopped before they came near their optimum; `converged` "
+            "says which, and `certificates` what each has proven. Raise max_iter, or with C=inf look for resamples "
+            "whose classes are separable: their coefficients grow without end.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def prepare_refits(model: LinearEstimator, data: TrainingData, C: float, l1_ratio: float) -> Refits:
+    """Return the Refits of a fitted model at a C and an l1_ratio, which find the class weights of their rows anew."""
+    from fastlin.estimators.problem import Problem
+    from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
+
+    matrix, n_rows = data.matrix, data.matrix.shape[0]
     _, coef, intercept = read_coefficients(model)
-    start = coef.astype(np.float64), intercept.astype(np.float64)
     # Other solvers ask for a small gradient, which tells no distance in standard errors.
     model = copy(model)
     model.solver = "auto"
@@ -60,37 +76,34 @@ def bootstrap(
 
     def find(problem, start, tol, check=None):
         fit = problem.minimize(C, l1_ratio, [start], check, tol)
-        return inference.Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
+        return Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
 
     whole = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
     objective = whole.objective(C, l1_ratio)
-    first, solution = find(whole, start, model.tol)
-    tol = inference.choose_tol(model.tol, solution.value, n_rows)
+    first, solution = find(whole, (coef.astype(np.float64), intercept.astype(np.float64)), model.tol)
+    tol = choose_tol(model.tol, solution.value, n_rows)
     best, solution = find(whole, (first.coef, first.intercept), tol)
     origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
     point = None
     if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
         point = objective.at(solution.parameters, out=objective.make_room())
-    shape = (len(best.coef), matrix.shape[1] + 1)
-    most_at_once = 1
-    # The reader of blocks need not stand several readings at once.
-    if not isinstance(matrix, BlockMatrix):
-        most_at_once = Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, l1_ratio == 0)
-    draws = inference.Draws(seed, data.labels, data.weights, data.targets, numbers)
-    resampled = inference.resample(
-        lambda weights, check: find(make_problem(weights), origin, tol, check)[0], draws, n_resamples, most_at_once
+    return Refits(
+        lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
+        best,
+        point,
+        np.append(np.ones(matrix.shape[1], bool), model.fit_intercept),
+        count_fits_at_once(data, objective.shape, l1_ratio == 0),
     )
-    found = inference.collect(resampled, n_resamples, best, point, numbers, model.fit_intercept)
-    n_missed = n_resamples - np.count_nonzero(found.converged)
-    if n_missed:
-        warnings.warn(
-            f"{n_missed} of {n_resamples} fits of resamples stopped before they reached tol={tol:.2g}; `converged` "
-            f"says which, and `certificates` what each has proven. Raise max_iter (now {model.max_iter}), or "
-            "with C=inf look for resamples whose classes are separable: their coefficients grow without end.",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
-    return found
+
+
+def count_fits_at_once(data: TrainingData, shape: tuple[int, int], is_smooth: bool) -> int:
+    """Return how many fits of the rows with parameters of a shape (K, d + 1) may run at once."""
+    from fastlin.matrices import BlockMatrix
+
+    # The reader of blocks need not stand several readings at once.
+    if isinstance(data.matrix, BlockMatrix):
+        return 1
+    return Budget.beside(data.matrix.budget_bytes).count_at_once(data.matrix.shape[0], shape, is_smooth)
 
 
 def _read_key(keys):

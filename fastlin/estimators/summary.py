@@ -22,7 +22,12 @@ class FitSummary(NotebookDisplay):
     fit_seconds_: float
 
     def summary(
-        self, X: MatrixLike | None = None, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: MatrixLike | None = None,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
     ) -> None:
         """Print the data, how the fit ended, and what it found, a line for each.
 
@@ -34,12 +39,15 @@ class FitSummary(NotebookDisplay):
             Their labels.
         sample_weight : array-like of shape (n_samples,), or None
             Their weights; None means ones.
+        offset : array-like or None
+            What is added to their scores, where `score` takes it.
         """
-        print(*lay_out(describe_fit(self, X, y, sample_weight)), sep="\n")
+        given = {} if offset is None else {"offset": offset}
+        print(*lay_out(describe_fit(self, X, y, sample_weight, **given)), sep="\n")
 
-    def _measure_accuracy(self, X, y, sample_weight):
+    def _measure_accuracy(self, X, y, sample_weight, **given):
         model: Any = self
-        return model.score(X, y, sample_weight)
+        return model.score(X, y, sample_weight, **given)
 
     def _display_fit(self):
         """Return the lines as a table in HTML and, where Matplotlib is installed, a picture; nothing before a fit."""
@@ -67,9 +75,13 @@ class FitSummary(NotebookDisplay):
 
 
 def describe_fit(
-    estimator: Any, X: MatrixLike | None = None, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    estimator: Any,
+    X: MatrixLike | None = None,
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    **given: Any,
 ) -> dict[str, str]:
-    """Return what `FitSummary.summary` prints of a fitted estimator as texts by their names."""
+    """Return what `FitSummary.summary` prints of a fitted estimator as texts by their names; given may be an offset."""
     check_is_fitted(estimator)
     lines = {"model": " ".join(repr(estimator).split()), **estimator._describe_result()}
     # A model that was made from scikit-learn's has no fit.
@@ -80,7 +92,7 @@ def describe_fit(
         n_rows = rows.shape[0] if hasattr(rows, "shape") else len(rows)
         # A collection of Dask may not know how many it has.
         on = f" on {n_rows:,} rows" if isinstance(n_rows, int) else ""
-        lines["accuracy"] = f"{estimator._measure_accuracy(X, y, sample_weight):.4f}{on}"
+        lines["accuracy"] = f"{estimator._measure_accuracy(X, y, sample_weight, **given):.4f}{on}"
     return lines
 
 

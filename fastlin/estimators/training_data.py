@@ -22,7 +22,7 @@ from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_d
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.features import read_table, read_table_to_fit, reads_table, remember_features
-from fastlin.estimators.offsets import read_offset
+from fastlin.estimators.row_offsets import read_offset
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.soft_labels import (
     are_soft,
@@ -139,16 +139,16 @@ def make_training_data(
     classes: ArrayLike | None = None,
 ) -> TrainingData:
     """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
-    targets = None
+    targets, class_weight = None, getattr(estimator, "class_weight", None)
     if are_soft(y):
         classes, labels = name_classes(classes, y.shape[1]), find_most_probable(y)
         check_classes(estimator, classes)
-        weights, targets = weigh_soft_rows(y, classes, sample_weight, estimator.class_weight)
+        weights, targets = weigh_soft_rows(y, classes, sample_weight, class_weight)
     else:
         found, labels = encode_labels(y, np.int32)
         check_classes(estimator, found)
         classes = match_classes(found, classes)
-        weights = weigh_rows(y, classes, labels, sample_weight, estimator.class_weight)
+        weights = weigh_rows(y, classes, labels, sample_weight, class_weight)
     weights, unit = share_unit(weights)
     offsets = read_offset(offset, len(labels), len(classes))
     return TrainingData(matrix, y, classes, labels, weights, unit, offsets=offsets, targets=targets)
@@ -207,7 +207,8 @@ def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:
 
 def check_dual(estimator: LinearEstimator) -> None:
     """Raise a ValueError where the estimator asks for the dual problem of a solver that has none."""
-    if estimator.dual and estimator.solver != "liblinear":
+    # FirthLogisticRegression has neither this parameter nor class_weight.
+    if getattr(estimator, "dual", False) and estimator.solver != "liblinear":
         raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
 
 
@@ -379,7 +380,10 @@ def read_scored(
     else:
         y = read_widened(y, "y")
         soft = read_soft_labels(y)
-        y = y if soft is None else soft
+        if soft is not None:
+            y = soft
+        elif isinstance(y, np.ndarray) and y.ndim == 2:
+            y = column_or_1d(y)
     return y, keep_sum_finite(sample_weight)
 
 

@@ -15,8 +15,8 @@ from sklearn.utils.validation import assert_all_finite
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.features import check_features
 from fastlin.estimators.joined_rows import join_matrices
-from fastlin.estimators.offsets import read_offset
 from fastlin.estimators.parameters import read_scoring
+from fastlin.estimators.row_offsets import read_offset
 from fastlin.estimators.row_scores import refuse_other_scorers
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.soft_labels import are_soft, make_certain

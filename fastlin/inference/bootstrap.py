@@ -18,7 +18,7 @@ from fastlin.inference.hypotheses import check_level
 from fastlin.inference.influence import find_acceleration
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.objective.rows import weigh_targets
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
@@ -36,6 +36,32 @@ class Resampled(NamedTuple):
     intercept: np.ndarray
     certificate: float
     converged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """What a bootstrap fits.
+
+    Attributes
+    ----------
+    fit : callable
+        It takes the weights of the rows, and what it may call in each iteration to learn whether anybody waits for it,
+        and returns a Resampled, or None where the rows have no such fit.
+    best : Resampled
+        The fit of all rows.
+    point : Point or None
+        The objective there, with probabilities; None where there is no room for a Hessian.
+    free : ndarray of shape (d + 1,), bool
+        The columns whose coefficients are not zero; the last is the intercept.
+    most_at_once : int
+        How many fits may run at once.
+    """
+
+    fit: Callable[[FloatArray, Callable[..., Any]], Resampled | None]
+    best: Resampled
+    point: Point | None
+    free: BoolArray
+    most_at_once: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +86,22 @@ class Bootstrap:
     acceleration : ndarray of shape (K, p), or None
         By how much the skewness of the influence of the rows, or clusters, moves the BCa intervals: a sixth of the
         sum of its cubes over the sum of its squares to the power of 1.5 (Efron 1987, equation 6.6). None where the
-        Hessian of the objective is too large for it.
+        Hessian of the objective is too large, or not definite.
 
     References
     ----------
     .. [1] B. Efron (1987). Better Bootstrap Confidence Intervals. JASA 82(397), 171-185.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from fastlin import LogisticRegression
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> found = LogisticRegression().fit(X[:, :3], y).bootstrap(X[:, :3], y, n_resamples=100, random_state=0)
+    >>> found.coef.shape
+    (100, 1, 3)
+    >>> found.conf_int(0.9, method="bca").shape
+    (1, 4, 2)
     """
 
     coef: np.ndarray
@@ -120,8 +157,8 @@ class Bootstrap:
             return np.moveaxis(np.quantile(self.estimates, tails, axis=0), 0, -1)
         if self.acceleration is None:
             raise ValueError(
-                'method="bca" needs the acceleration, for which the Hessian of this objective is too large; use '
-                'method="percentile".'
+                'method="bca" needs the acceleration, for which the Hessian of this objective is too large or not '
+                'definite; use method="percentile".'
             )
         from scipy.special import ndtr, ndtri
 
@@ -166,23 +203,20 @@ class Draws:
         targets: FloatArray | None,
         clusters: IntArray | None,
     ) -> None:
-        self._seed, self._labels, self._weights, self._targets, self._clusters = (
-            seed,
-            labels,
-            weights,
-            targets,
-            clusters,
-        )
+        self._seed, self._labels, self._weights = seed, labels, weights
+        self._targets, self._clusters = targets, clusters
         self._n_drawn = len(labels) if clusters is None else int(clusters.max()) + 1
         self._n_classes = int(labels.max()) + 1
 
-    def draw(self, number: int) -> FloatArray:
-        """Return the weights of the rows in a resample, (n,): their own ones times how often they were drawn.
+    def draw(self, number: int) -> Iterator[FloatArray]:
+        """Yield the weights of the rows in a resample, (n,): their own ones times how often they were drawn.
+
+        The first ones serve, unless the fit of their rows does not exist.
 
         Raises
         ------
         ValueError
-            No resample has rows of each class.
+            No resample has rows of each class, or none a fit.
         """
         random = np.random.default_rng((self._seed, number))
         for _ in range(MOST_DRAWS):
@@ -191,11 +225,11 @@ class Draws:
             if self._weights is not None:
                 drawn *= self._weights
             if (self._weigh_classes(drawn) > 0).all():
-                return drawn
+                yield drawn
         what = "rows" if self._clusters is None else "clusters"
         raise ValueError(
             f"None of {MOST_DRAWS:,} resamples of the {self._n_drawn} {what} has each of the {self._n_classes} classes "
-            "with a weight above zero; some class has too few of them for a bootstrap."
+            "with a weight above zero, and a fit; some class or level has too few of them for a bootstrap."
         )
 
     def _weigh_classes(self, weights):
@@ -204,24 +238,19 @@ class Draws:
         return np.bincount(self._labels, weights, self._n_classes)
 
 
-def resample(
-    fit: Callable[[FloatArray, Callable[..., Any]], Resampled],
-    draws: Draws,
-    n_resamples: int,
-    most_at_once: int,
-) -> Iterator[Resampled]:
+def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[Resampled]:
     """Yield the fit of each resample in order, on as many threads as there are.
 
-    fit takes the weights of the rows, and what it calls in each iteration to learn whether anybody waits for it.
-    With most_at_once of 1 the fits come one after the other, each on all threads.
+    Where only one may run at once, the fits come one after the other, each on all threads.
     """
 
     def fit_one(number, check=lambda *_: None):
-        return fit(draws.draw(number), check)
+        found = (refits.fit(weights, check) for weights in draws.draw(number))
+        return next(each for each in found if each is not None)
 
-    if most_at_once == 1:
+    if refits.most_at_once == 1:
         return map(fit_one, range(n_resamples))
-    return run_side_by_side(fit_one, n_resamples, most_at_once)
+    return run_side_by_side(fit_one, n_resamples, refits.most_at_once)
 
 
 def choose_tol(tol: float, value: float, n_rows: int) -> float:
@@ -232,18 +261,9 @@ def choose_tol(tol: float, value: float, n_rows: int) -> float:
     return min(tol, 0.5 * PART_OF_ERROR**2 / (n_rows * value)) if value > 0 else tol
 
 
-def collect(
-    resampled: Iterator[Resampled],
-    n_resamples: int,
-    best: Resampled,
-    point: Point | None,
-    clusters: IntArray | None,
-    has_intercept: bool,
-) -> Bootstrap:
-    """Return the Bootstrap of fits of resamples and the one of all rows, at whose Point the acceleration is found.
-
-    Without a point there is none.
-    """
+def collect(resampled: Iterator[Resampled], n_resamples: int, refits: Refits, clusters: IntArray | None) -> Bootstrap:
+    """Return the Bootstrap of fits of resamples, of whole clusters where their numbers (n,) are given."""
+    best, has_intercept = refits.best, bool(refits.free[-1])
     K, d = best.coef.shape
     coef, intercept = np.empty((n_resamples, K, d)), np.empty((n_resamples, K))
     certificates, converged = np.empty(n_resamples), np.empty(n_resamples, bool)
@@ -252,7 +272,7 @@ def collect(
     estimate = best.coef.astype(np.float64)
     if has_intercept:
         estimate = np.column_stack([estimate, best.intercept])
-    acceleration = None if point is None else find_acceleration(point, clusters)
+    acceleration = None if refits.point is None else find_acceleration(refits.point, refits.free, clusters)
     if acceleration is not None and not has_intercept:
         acceleration = acceleration[:, :-1]
     return Bootstrap(coef, intercept, certificates, converged, estimate, acceleration)

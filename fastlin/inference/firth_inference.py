@@ -14,7 +14,8 @@ from fastlin.inference.estimation import find_null_likelihood
 from fastlin.inference.hypotheses import TestResult, check_level
 from fastlin.inference.inference import INTERCEPT, NO_ROWS, Basis, Inference
 from fastlin.inference.likelihood import State
-from fastlin.inference.profile import EXACT, MOST_STEPS, Profile, maximise
+from fastlin.inference.maximum import maximise
+from fastlin.inference.profile import EXACT, MOST_STEPS, Profile
 from fastlin.typing import Array, FloatArray
 
 
@@ -24,7 +25,8 @@ class FirthInference(Inference):
 
     The covariance is the inverse of the expected information at the estimates. Tests and intervals are those of the
     penalised likelihood (Heinze and Schemper 2002), whose penalty is that of all columns also where a coefficient is
-    held.
+    held. Where classes are separable a profile may have several maxima; the one that the way from the estimates leads
+    to counts.
 
     Attributes
     ----------
@@ -49,7 +51,7 @@ class FirthInference(Inference):
     @cached_property
     def p_values(self) -> FloatArray:
         """The p-value of each estimate against zero, (K', p), by the ratio of penalised likelihoods."""
-        return self._profile.find_p_values(range(len(self.names)))
+        return self._profile.find_p_values(self._basis.places)
 
     def conf_int(self, level: float = 0.95, method: Literal["profile", "wald"] = "profile") -> FloatArray:
         """Return the confidence intervals of the estimates.
@@ -85,7 +87,7 @@ class FirthInference(Inference):
         ndarray of shape (K', len(features), 2)
             The lower and the upper ends.
         """
-        return self._profile.find_ends(self._find_places(features), check_level(level))
+        return self._profile.find_ends(self._basis.places[self._find_places(features)], check_level(level))
 
     def lr_test(self, smaller: str | Sequence[str] | Inference) -> TestResult:
         """Test whether all coefficients of some columns are zero, by the ratio of penalised likelihoods.
@@ -113,7 +115,7 @@ class FirthInference(Inference):
                 "smaller must be the names of the columns that are left out: penalised likelihoods of models with "
                 "other columns cannot be compared."
             )
-        statistic, p_value, df = self._profile.test_columns(self._find_places(smaller))
+        statistic, p_value, df = self._profile.test_columns(self._basis.places[self._find_places(smaller)])
         return TestResult("penalised likelihood ratio", statistic, df, None, p_value)
 
     @property
@@ -137,20 +139,23 @@ def infer(begin: State, classes: Array, names: Array, reference: Any, coef: Floa
     contrasts = Contrasts.against(place, len(classes), objective.coordinates, objective.fit_intercept)
     whole = np.zeros((objective.shape[0] * objective.shape[1],) * 2)
     whole[np.ix_(likelihood.places, likelihood.places)] = state.factor.inverse
-    covariance = contrasts.covariance_of(whole)
+    # The coefficients of the first levels of categorical columns are zero by definition.
+    places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
+    kept = (np.arange(len(contrasts.matrix))[:, None] * contrasts.n_columns + places).ravel()
+    covariance = contrasts.covariance_of(whole)[np.ix_(kept, kept)]
     parameters = likelihood.to_parameters(state.theta)
-    estimates, errors = contrasts.of(parameters), np.sqrt(np.diagonal(covariance))
-    away = np.abs(np.einsum("ak,kj->aj", contrasts.matrix, coef) - estimates).ravel()
+    estimates, errors = contrasts.of(parameters)[:, places], np.sqrt(np.diagonal(covariance))
+    away = np.abs(np.einsum("ak,kj->aj", contrasts.matrix, coef[:, places]) - estimates).ravel()
     return FirthInference(
         coef=estimates,
-        names=np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object),
+        names=np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object)[places],
         classes=classes if place is None else np.delete(classes, place),
         reference=SYMMETRIC if place is None else classes[place],
         log_likelihood=state.log_likelihood,
         log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.places.size - (len(classes) - 1) * objective.fit_intercept),
-        model_distance=float(np.max(away[errors > 0] / errors[errors > 0], initial=0.0)),
+        model_distance=float(np.max(away / errors, initial=0.0)),
         distance=found.distance,
         penalised_log_likelihood=likelihood.restore_value(state),
         _covariance=covariance,
@@ -162,8 +167,9 @@ def infer(begin: State, classes: Array, names: Array, reference: Any, coef: Floa
             n_clusters=(),
             fit_intercept=objective.fit_intercept,
             contrasts=contrasts,
-            places=np.arange(estimates.shape[1]),
+            places=places,
             point=objective.at(objective.center(parameters)),
+            reference_levels=names[~likelihood.free[:-1]].tolist(),
         ),
         _state=state,
     )

@@ -6,7 +6,7 @@ that weight alike, is the infinitesimal jackknife's::
     U_i = -H^-1 (s_i r_i (x) x~_i - mean of these over the rows) / S
 
 H is the Hessian of J with its penalty, r_i the probabilities of the row less its label. Coefficients that a penalty by
-their size holds at zero do not move.
+their size holds at zero, or that lie at a bound, do not move.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import numpy as np
 from fastlin.inference.covariances import find_residuals
 from fastlin.inference.factors import Factor
 from fastlin.objective.point import Point
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import BoolArray, FloatArray, IntArray
 
 # Bytes of the influences that are held together.
 INFLUENCE_BYTES = 32 << 20
 
 
-def find_acceleration(point: Point, clusters: IntArray | None) -> FloatArray:
+def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) -> FloatArray | None:
     """Return a sixth of the sum of U^3 over the sum of U^2 to the power of 1.5 for each coefficient, (K, d + 1).
 
-    U are the influences of rows, or their sums over clusters, numbered from 0. A coefficient that nothing moves has an
-    acceleration of zero. The point keeps its probabilities.
+    U are the influences of rows, or their sums over clusters, numbered from 0. Coefficients of columns that are not
+    free, (d + 1,), and others that nothing moves, have an acceleration of zero. The point keeps its probabilities. None
+    is returned where the Hessian is not definite.
     """
     objective = point.objective
     rows, coordinates = objective.rows, objective.coordinates
@@ -34,14 +35,18 @@ def find_acceleration(point: Point, clusters: IntArray | None) -> FloatArray:
     residuals = find_residuals(rows.passes, point.probabilities.astype(np.float64))
     n = residuals.shape[1]
     residuals *= rows.weights_of(rows.numbers)
-    moving, solved = _solve_for_coefficients(point)
+    moving = _find_moving(point, free)
+    solved = _solve_for_coefficients(point, moving)
+    if solved is None:
+        return None
     accelerations = np.zeros(K * size)
     together = max(1, INFLUENCE_BYTES // (8 * K * n))
     for first in range(0, len(moving), together):
         part = solved[first : first + together].reshape(-1, size)
         coef = part[:, :-1] * coordinates.scale
         intercept = part[:, -1] + np.einsum("kj,j->k", part[:, :-1], coordinates.shift)
-        scores = rows.matrix.compute_scores(coef, intercept).reshape(n, -1, K)
+        scores = np.concatenate([each.compute_scores(coef, intercept) for _, each in rows.matrix.parts()])
+        scores = scores.reshape(n, -1, K)
         for place, own in zip(moving[first : first + together], scores.transpose(1, 2, 0), strict=True):
             accelerations[place] = _accelerate(np.einsum("ki,ki->i", own, residuals), clusters)
     return accelerations.reshape(K, size)
@@ -60,28 +65,41 @@ def _accelerate(influence, clusters):
     return -cubes / (6 * squares**1.5)
 
 
-def _solve_for_coefficients(point):
-    """Return the places of the coefficients and intercepts that may move, and the rows of T H^-1 for them.
+def _find_moving(point, free):
+    """Return the places of the coefficients and intercepts that a change of the weights moves."""
+    objective = point.objective
+    may_move = np.broadcast_to(free, objective.shape).copy()
+    if not objective.penalty.is_smooth:
+        may_move &= (point.parameters != 0) | (objective.penalty.thresholds == 0)
+    box = getattr(objective.penalty, "box", None)
+    if box is not None:
+        may_move &= box.is_free(point.parameters)
+    may_move[:, objective.coordinates.vanishing] = False
+    return np.flatnonzero(may_move)
+
+
+def _solve_for_coefficients(point, moving):
+    """Return the rows of T H^-1 for the coefficients that move, or None where H is not definite.
 
     T leads from parameters to coefficients, but for their scale, which no acceleration depends on.
     """
     objective = point.objective
     (K, size), shift = objective.shape, objective.coordinates.shift
-    may_move = np.ones((K, size), bool)
-    if not objective.penalty.is_smooth:
-        may_move = (point.parameters != 0) | (objective.penalty.thresholds == 0)
-    may_move[:, objective.coordinates.vanishing] = False
-    if not objective.fit_intercept:
-        may_move[:, -1] = False
-    moving = np.flatnonzero(may_move)
     hessian = point.hessian().astype(np.float64)
     if K > 1:
         # Softmax is flat where all classes move alike; there a curvature changes no influence.
-        for j in range(size):
+        is_flat = np.isin(np.arange(K * size), moving).reshape(K, size).all(axis=0)
+        for j in np.flatnonzero(is_flat & (objective.penalty.curvatures == 0)):
             alike = np.arange(K) * size + j
             hessian[np.ix_(alike, alike)] += hessian[alike, alike].mean() / K
+    factor = Factor.of(hessian[np.ix_(moving, moving)])
+    if not factor.is_definite:
+        return None
     inverse = np.zeros((K * size, K * size))
-    inverse[np.ix_(moving, moving)] = Factor.of(hessian[np.ix_(moving, moving)]).inverse
+    inverse[np.ix_(moving, moving)] = factor.inverse
     by_class = inverse.reshape(K, size, K * size)
     by_class[:, -1] += np.einsum("j,kjm->km", shift, by_class[:, :-1])
-    return moving, inverse[moving]
+    if K > 1:
+        # Intercepts sum to zero whatever the coefficients do.
+        by_class[:, -1] -= by_class[:, -1].mean(axis=0)
+    return inverse[moving]

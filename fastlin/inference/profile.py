@@ -1,155 +1,113 @@
-"""Maxima of a log-likelihood, and intervals and tests by its profile: its maximum at a given value of a coefficient.
+"""Intervals and tests by the profile of a log-likelihood: its maximum at a given value of a coefficient.
 
-A coefficient is a linear function of theta, given by its direction a (R, P): the coefficient is sum(a theta).
+A coefficient is a linear function of theta, as maximum.py has it.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.inference.factors import Factor
+from fastlin.exceptions import InferenceWarning
 from fastlin.inference.likelihood import Likelihood, State
+from fastlin.inference.maximum import hold, inner, maximise
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
     from fastlin.objective.objective import Objective
 
-MOST_HALVINGS = 40
-# Rounding of the value, relative to it: a step that lowers it by no more is taken.
-ROUNDING = 1e-13
-# A step to the end of an interval may fall below the value there by this part of what the value falls to it.
-OVERSHOOT = 0.1
-MOST_STEPS = 200
-# Where the distance from a maximum has not shrunk for so many steps and is below so many standard errors, rounding
-# keeps it there: columns that depend on each other but for a thousandth leave 1e-5.
-SHRINKS, PATIENCE, BLURRED = 0.9, 10, 1e-3
-# The maxima of profiles are found to so many standard errors.
-EXACT = 1e-7
+# The maxima of all coefficients, and those of profiles, are found to so many standard errors, in so many steps at most.
+EXACT, EXACT_ENOUGH, MOST_STEPS = 1e-7, 1e-5, 500
 # An end of an interval lies where the value is met within this part of what it falls by.
 CLOSE = 1e-9
-# How far from the maximum, in standard errors, the parts of a way may end.
-NEAR = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class Maximum:
-    """Where a maximisation ended: the State, the steps it took, and how far the next step leads in standard errors."""
-
-    state: State
-    n_iter: int
-    distance: float
-    converged: bool
-
-
-def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = None) -> Maximum:
-    """Return the Maximum of the likelihood of a State, from there on, by Fisher's scoring with halved steps.
-
-    It converges once the square root of score' I^-1 score is no more than tol: no coefficient, nor any linear
-    function of them, would then move by more than tol of its standard error. Coefficients whose directions are held,
-    (m, R, P), stay where they are.
-    """
-    state, least, n_idle = begin, math.inf, 0
-    for n_iter in range(max_iter + 1):
-        step, distance = _find_step(state, held)
-        n_idle = 0 if distance < SHRINKS * least else n_idle + 1
-        least = min(least, distance)
-        if distance <= tol or n_iter == max_iter:
-            return Maximum(state, n_iter, distance, distance <= tol)
-        found = _approach(state, step, distance, held) if distance <= BLURRED else None
-        if found is None:
-            found = _halve(state, step, state.value - ROUNDING * abs(state.value))
-        # The distance falls by no more than rounding lets it.
-        is_blurred = n_idle >= PATIENCE and distance <= BLURRED
-        if found is None or is_blurred:
-            return Maximum(state, n_iter, distance, distance <= BLURRED)
-        state = found
-    raise AssertionError("The loop ends at max_iter.")
-
-
-def _find_step(state, held):
-    """Return the step of Fisher's scoring, which holds some coefficients, and its length in standard errors."""
-    step = state.step
-    if held is not None:
-        step = step + _lead(state, held, -np.einsum("mrp,rp->m", held, step))
-    return step, math.sqrt(max(0.0, _inner(state.score, step)))
-
-
-def _lead(state, held, moves):
-    """Return the shortest step, in standard errors, that moves the coefficients of directions (m, R, P) so far (m,)."""
-    solved = np.stack([state.solve(direction) for direction in held])
-    factor = Factor.of(np.einsum("mrp,nrp->mn", held, solved))
-    return np.einsum("m,mrp->rp", np.einsum("mn,n->m", factor.inverse, moves), solved)
-
-
-def _approach(state, step, distance, held):
-    """Return the State after a step near a maximum, where the score tells more than the value; None if it is no nearer.
-
-    Where columns nearly depend on each other, rounding of the determinant would refuse the last steps.
-    """
-    found = state.likelihood.at(state.theta + step)
-    return None if found is None or _find_step(found, held)[1] >= distance else found
-
-
-def _halve(state, step, least):
-    """Return the State after a step, halved until its value is at least `least`; None where no part of it does."""
-    for _ in range(MOST_HALVINGS):
-        found = state.likelihood.at(state.theta + step)
-        if found is not None and found.value >= least:
-            return found
-        step = 0.5 * step
-    return None
-
-
-def hold(maximum: State, held: FloatArray, values: FloatArray, tol: float, max_iter: int) -> Maximum:
-    """Return the Maximum where coefficients of some directions (m, R, P) have values (m,).
-
-    It starts from the State of the maximum of all theta.
-    """
-    state, part = maximum, 1.0
-    for _ in range(MOST_STEPS):
-        left = values - np.einsum("mrp,rp->m", held, state.theta)
-        found = state.likelihood.at(state.theta + _lead(state, held, part * left))
-        if found is None:
-            # The way there may leave where the information is definite: then it is gone in parts.
-            part *= 0.5
-            continue
-        if part == 1.0:
-            return maximise(found, tol, max_iter, held)
-        state, part = maximise(found, NEAR, max_iter, held).state, min(1.0, 2 * part)
-    raise ArithmeticError("No likelihood is finite on the way from its maximum to the values that are held.")
+# Steps that maximise and approach an end at once, how often each is halved, and by which part of the fall it may miss.
+QUICK_STEPS, MOST_HALVINGS, OVERSHOOT = 15, 5, 0.1
+# Values of a coefficient that are tried until an end is found, and how far each may lead beyond the last, relatively.
+MOST_TRIALS, FARTHER = 100, 3.0
 
 
 def find_end(maximum: State, direction: FloatArray, fall: float, side: int) -> float:
     """Return the coefficient of a direction at which its profile has fallen by `fall` below the maximum.
 
-    The side is 1 for the upper end and -1 for the lower one. An end that is never reached is infinite. The steps are
-    those of Venzon and Moolgavkar (1988), which maximise and approach the value at once, halved where they leave the
-    region of larger values.
+    The side is 1 for the upper end and -1 for the lower one. An end that lies beyond where the information is definite
+    is infinite.
     """
-    state, target, least, n_idle = maximum, maximum.value - fall, math.inf, 0
-    for _ in range(MOST_STEPS):
+    end = _step_to_end(maximum, direction, fall, side)
+    return _search_end(maximum, direction, fall, side) if end is None else end
+
+
+def _step_to_end(maximum, direction, fall, side):
+    """Return the end by the steps of Venzon and Moolgavkar (1988), or None where they do not lead there soon.
+
+    They maximise and approach the value at once, by the information as the curvature.
+    """
+    state, target = maximum, maximum.value - fall
+    for _ in range(QUICK_STEPS):
         solved = state.solve(direction)
-        curvature = _inner(direction, solved)
-        slope = _inner(direction, state.step) / curvature
-        free = _inner(state.score, state.step)
+        curvature = inner(direction, solved)
+        slope = inner(direction, state.step) / curvature
+        free = inner(state.score, state.step)
         # Half of the rest is what the value would rise by if the coefficient stayed.
-        off = abs(state.value - target) + max(0.0, free - slope**2 * curvature)
-        n_idle = 0 if off < SHRINKS * least else n_idle + 1
-        least = min(least, off)
-        if off <= CLOSE * fall or (n_idle >= PATIENCE and off <= BLURRED * fall):
-            return _inner(direction, state.theta)
+        if abs(state.value - target) + max(0.0, free - slope**2 * curvature) <= CLOSE * fall:
+            return inner(direction, state.theta)
         pull = side * math.sqrt(max(0.0, 2 * (state.value - target) + free) / curvature)
-        found = _halve(state, state.step + pull * solved, target - OVERSHOOT * fall)
-        if found is None:
-            break
+        step = state.step + pull * solved
+        for halvings in range(MOST_HALVINGS):
+            found = state.likelihood.at(state.theta + 0.5**halvings * step)
+            if found is not None and found.value >= target - OVERSHOOT * fall:
+                break
+        else:
+            return None
         state = found
+    return None
+
+
+def _search_end(maximum, direction, fall, side):
+    """Return the end by the root of sqrt(2 fall), nearly a line, between values of the coefficient on both sides."""
+    held, wanted = direction[None], math.sqrt(2 * fall)
+    middle = inner(direction, maximum.theta)
+    low, high, state, before = 0.0, math.inf, maximum, None
+    distance = wanted * math.sqrt(inner(direction, maximum.solve(direction)))
+    for _ in range(MOST_TRIALS):
+        value = middle + side * distance
+        begin = _begin(state, before, direction, value)
+        found = hold(begin or state, held, np.array([value]), EXACT_ENOUGH, MOST_STEPS)
+        if not found.converged:
+            # Too far for the information to be definite.
+            high = distance
+            distance = 0.5 * (low + high)
+            if high - low <= CLOSE * high:
+                return side * math.inf
+            continue
+        reached = maximum.value - found.state.value
+        if abs(reached - fall) <= CLOSE * fall or high - low <= CLOSE * distance:
+            return value
+        low, high = (distance, high) if reached < fall else (low, distance)
+        before, state = state, found.state
+        root = math.sqrt(2 * max(reached, 0.0))
+        solved = state.solve(direction)
+        slope = -side * inner(direction, state.step) / inner(direction, solved)
+        guess = distance + (wanted - root) * root / slope if slope > 0 and root > 0 else math.inf
+        if high < math.inf:
+            distance = guess if low < guess < high else 0.5 * (low + high)
+        else:
+            distance = min(max(guess, 1.1 * distance), FARTHER * distance)
     return side * math.inf
+
+
+def _begin(state, before, direction, value):
+    """Return the State on the line through the maxima at the last two values, at a value; None if it is none."""
+    if before is None:
+        return None
+    now, last = inner(direction, state.theta), inner(direction, before.theta)
+    if now == last:
+        return None
+    return state.likelihood.at(state.theta + (value - now) / (now - last) * (state.theta - before.theta))
 
 
 class Profile:
@@ -176,18 +134,18 @@ class Profile:
         self._directions = np.einsum("ar,jp->ajrp", contrasts.matrix[:, -R:], self._by_column)
 
     def find_ends(self, places: Sequence[int], level: float) -> FloatArray:
-        """Return the intervals of the columns at places, (K', len(places), 2); NaN where coefficients are not free."""
+        """Return the intervals of the free columns at places, (K', len(places), 2)."""
         from scipy.special import chdtri
 
         fall = 0.5 * float(chdtri(1, 1 - level))
-        ends = np.full((len(self._directions), len(places), 2), np.nan)
+        ends = np.empty((len(self._directions), len(places), 2))
         for a, place, direction in self._list_directions(places):
             ends[a, place] = [find_end(self._maximum, direction, fall, side) for side in (-1, 1)]
         return ends
 
     def find_p_values(self, places: Sequence[int]) -> FloatArray:
         """Return the p-values of likelihood-ratio tests of single coefficients against zero, (K', len(places))."""
-        p_values = np.full((len(self._directions), len(places)), np.nan)
+        p_values = np.empty((len(self._directions), len(places)))
         for a, place, direction in self._list_directions(places):
             p_values[a, place] = self._compare(direction[None])[1]
         return p_values
@@ -195,28 +153,29 @@ class Profile:
     def test_columns(self, places: Sequence[int]) -> tuple[float, float, int]:
         """Return statistic, p-value and degrees of freedom of the test that all coefficients of columns are zero."""
         R, P = self._maximum.likelihood.shape
-        columns = [column for column in self._columns[list(places)] if column >= 0]
-        held = np.einsum("rs,jp->rjsp", np.eye(R), self._by_column[columns]).reshape(-1, R, P)
+        held = np.einsum("rs,jp->rjsp", np.eye(R), self._by_column[self._columns[list(places)]]).reshape(-1, R, P)
         return *self._compare(held), len(held)
 
     def _list_directions(self, places):
-        """Yield row and column of each free coefficient among an array of columns, and its direction."""
+        """Yield row and column of each coefficient of columns, and its direction."""
         for a, directions in enumerate(self._directions):
             for place, j in enumerate(places):
-                if self._columns[j] >= 0:
-                    yield a, place, directions[self._columns[j]]
+                yield a, place, directions[self._columns[j]]
 
     def _compare(self, held):
         from scipy.special import chdtrc
 
         maximum = self._maximum
-        found = hold(maximum, held, np.zeros(len(held)), EXACT, MOST_STEPS)
+        found = hold(maximum, held, np.zeros(len(held)), EXACT_ENOUGH, MOST_STEPS)
+        if not found.converged:
+            warnings.warn(
+                "A likelihood where coefficients are zero could not be maximised; the p-value is not a number.",
+                InferenceWarning,
+                stacklevel=2,
+            )
+            return math.nan, math.nan
         statistic = max(0.0, 2 * (maximum.value - found.state.value))
         return statistic, float(chdtrc(len(held), statistic))
-
-
-def _inner(a, b):
-    return float(np.einsum("ij,ij->", a, b))
 
 
 def check_size(objective: Objective) -> None:

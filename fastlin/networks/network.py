@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -70,6 +71,15 @@ class Examples:
     def __len__(self) -> int:
         """Return how many rows are meant."""
         return len(self.labels) if self.rows is None else len(self.rows)
+
+    @cached_property
+    def most_probable(self) -> IntArray:
+        """The class of each row, or that of its largest target, (n,) int64."""
+        if self.labels.ndim == 1:
+            return self.labels
+        if self.labels.shape[1] == 1:
+            return (self.labels[:, 0] > 0.5).astype(np.int64)
+        return self.labels.argmax(axis=1)
 
     def rows_of(self, part: slice) -> IntArray | slice:
         """Return the rows of the matrix that a slice of the examples stands for; a slice where all rows are meant."""

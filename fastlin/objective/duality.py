@@ -7,8 +7,9 @@ the labels::
     min J >= (1 / S) sum_i s_i (H(Q_i) + <Q_i - e_i, o_i>) - conjugate(G),   G = (1 / S) sum_i s_i (Q_i - e_i) x~_i'
 
 o_i are the offsets, and targets stand in the place of e. What stands before the conjugate is called the entropy in the
-following; at Q = P it is the mean loss less its slope, with offsets and without. The conjugate of the quadratic penalty is sum_kj G_kj^2 / (2 curvature_j). At Q = P, the probabilities, the right-hand
-side is J - ||dJ/dW||^2 / (2 l2). The derivation is in docs/derivations.md.
+following; at Q = P it is the mean loss less its slope, with offsets and without. The conjugate of the quadratic penalty
+is sum_kj G_kj^2 / (2 curvature_j). At Q = P, the probabilities, the right-hand side is J - ||dJ/dW||^2 / (2 l2). The
+derivation is in docs/derivations.md.
 """
 
 from __future__ import annotations
@@ -111,8 +112,9 @@ def _maximize_dual(point, gradient, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange.
 
     At the part t of the way the gradient is t G, and the entropy is at least t times that of the probabilities, since
-    it is concave, and zero at the labels, or with targets above. The conjugate of the penalty is max(t |G_kj| - threshold_j, 0)^2 /
-    (2 curvature_j): zero within the box, and infinite outside it without l2. Grouped, |G_kj| is a norm over classes.
+    it is concave, and zero at the labels, or with targets above. The conjugate of the penalty is max(t |G_kj| -
+    threshold_j, 0)^2 / (2 curvature_j): zero within the box, and infinite outside it without l2. Grouped, |G_kj| is a
+    norm over classes.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:

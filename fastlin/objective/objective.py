@@ -7,9 +7,10 @@ f_j >= 0 for each feature::
 
 l is the logistic loss log(1 + exp(-z)) with K = 1, labels 0 and 1 and z = +-(score) for two classes, and the softmax
 cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. Rows may have offsets, which are added to their scores, and
-targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalised, nor is a feature of factor
-zero. Factors are not rescaled. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in place of the last
-term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in docs/derivations.md.
+targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalised, nor is a feature
+of factor zero. Factors are not rescaled. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in place of
+the last term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in
+docs/derivations.md.
 The passes over X that compute them are in matrices/.
 
 Solvers see J in the coordinates of coordinates.py, one array (K, d + 1) of parameters.
@@ -39,11 +40,12 @@ from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContain
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
-    from fastlin.matrices.matrix import Columns
 
 # A curvature of the penalty, in coordinates where the loss has one of about 1, that float32 does not blur: more than
 # what is added to the diagonal of a block for its rounding.
 CLEAR_CURVATURE = 1e-6
+# Where the mean of the offsets is no larger, a start that takes it from the intercepts is near the other.
+CLEAR_MEAN = 1.0
 # A row is decided where its curvature is below this part of the mean. Leaving the decided rows out pays where no more
 # than the second part of all rows are left.
 DECIDED = 3e-3
@@ -111,15 +113,13 @@ class Objective:
         n_classes: int,
         *,
         weights: FloatArray | None = None,
-        offsets: FloatArray | None = None,
-        targets: FloatArray | None = None,
         l2: float = 0.0,
         l1: float = 0.0,
         penalty_factors: FloatArray | None = None,
         group_by_class: bool = False,
         fit_intercept: bool = True,
-        columns: Columns | None = None,
         numbers: IntArray | None = None,
+        **by_rows: FloatArray | None,
     ) -> Self:
         """Return J over the rows of X.
 
@@ -133,11 +133,6 @@ class Objective:
             At least 2. Two classes have one row of coefficients.
         weights : ndarray of shape (n,) or None
             s_i >= 0, not all zero. None means ones.
-        offsets : ndarray of shape (n, K), float64, or None
-            Finite numbers that are added to the scores, K as for the coefficients. None means zeros.
-        targets : ndarray of shape (n, K), float64, or None
-            The probabilities of the classes, K = 1 that of the second of two, in place of the labels, which are then
-            the most probable classes. They are at least 0 and sum to one but for rounding.
         l2, l1 : float
             The strengths of the penalties.
         penalty_factors : ndarray of shape (d,) or None
@@ -146,31 +141,19 @@ class Objective:
             Whether l1 weighs the norm of a feature's coefficients over the classes.
         fit_intercept : bool
             Whether there is an intercept. Its parameters are zero otherwise.
-        columns : Columns or None
-            The statistics of the columns over the same rows with the same weights, where they are known.
         numbers : ndarray of int64 or None
             The row numbers that all sums run over. None means all rows.
+        **by_rows : ndarray of shape (n, K) or None
+            `offsets` and `targets`, as Rows takes them.
         """
         matrix = as_matrix(X)
         numbers = np.empty(0, np.int64) if numbers is None else numbers
-        if columns is None:
-            n = matrix.shape[0]
-            columns = matrix.measure(weigh_by_counts(numbers, weights, n) if len(numbers) else weights)
+        columns = matrix.measure(weigh_by_counts(numbers, weights, matrix.shape[0]) if len(numbers) else weights)
         weights = np.empty(0) if weights is None else weights.astype(np.float64)
         labels = labels.astype(np.int32, copy=False)
         factors = fill_factors(penalty_factors, matrix.shape[1])
         coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
-        rows = Rows(
-            matrix,
-            labels,
-            weights,
-            n_classes,
-            coordinates,
-            fit_intercept,
-            numbers,
-            offsets=offsets,
-            targets=targets,
-        )
+        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers, None, **by_rows)
         return cls.of_rows(rows, l2, l1, factors, group_by_class)
 
     @classmethod
@@ -339,13 +322,16 @@ class Objective:
     def start(self) -> FloatArray:
         """Return the parameters whose scores are the logarithms of the class weights: the best without features.
 
-        Where rows have offsets, they are so in the mean.
+        Where rows have offsets, the scores are so in the mean, or without the offsets, where J is lower there.
         """
+        if self.rows.offset_range is not None:
+            return self._start_with_offsets.parameters.copy()
+        return self._start_less(0.0)
+
+    def _start_less(self, shift):
         parameters = np.zeros(self.shape)
         if self.starts_at_class_weights:
-            intercept = np.log(self.class_weights)
-            if self.rows.offset_range is not None:
-                intercept = intercept - self.rows.offset_range.mean
+            intercept = np.log(self.class_weights) - shift
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return parameters
 
@@ -375,7 +361,10 @@ class Objective:
 
     @cached_property
     def _start_with_offsets(self):
-        return self.at(self.start())
+        assert self.rows.offset_range is not None
+        mean = self.rows.offset_range.mean
+        shifts = [mean, np.zeros(len(mean))] if np.abs(mean).max() > CLEAR_MEAN else [mean]
+        return min((self.at(self._start_less(shift)) for shift in shifts), key=lambda point: point.value)
 
     def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.

@@ -2,7 +2,7 @@
 
 The dual objective has the mean of <Q_i - y_i, o_i> over the rows, with a distribution Q_i, labels or targets y_i and
 offsets o_i. A pass sums it for the probabilities. What classes exchange afterwards is known by its sums alone, so that
-the offsets enter by a mean for each class, c, and by how far they may lie from it (docs/derivations.md, section 8).
+the offsets enter by a mean for each class, c, and by how far they may lie from it (docs/derivations.md, section 4).
 """
 
 from __future__ import annotations

@@ -69,8 +69,10 @@ class MeanSums:
 
     Attributes
     ----------
-    matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, offset_range, has_targets
+    matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights
         The parameters.
+    offset_range, has_targets
+        The parameters of these names.
     n_rows_coef : int
         K, the number of rows of coefficients: one for two classes.
     gains_from_float32 : bool
@@ -275,10 +277,11 @@ class Rows(MeanSums):
         Rows that these are a part of. The sums are then divided by the total weight of all of them, and the class
         weights are theirs, since the other rows enter J in another way.
     offsets : ndarray of shape (n, K), float64, or None
-        What is added to the scores of all rows of X. None stands for zeros.
+        Finite numbers that are added to the scores of all rows of X. None stands for zeros.
     targets : ndarray of shape (n, K), float64, or None
-        The probabilities of the classes in all rows of X, for two classes that of the second, whose sum over the
-        classes is one but for rounding. None stands for the labels, which are else the most probable classes.
+        The probabilities of the classes in all rows of X, for two classes that of the second. They are at least zero,
+        and sum to one over the classes but for rounding. None stands for the labels, which are else the most probable
+        classes.
     """
 
     has_labels = True

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, train_steps
@@ -118,7 +118,9 @@ class LinearDescent(MomentumDescent):
         mean = self.mean.reshape(-1, w.shape[1])[: len(self.mean) * is_averaged]
         state = MomentumState(w, gradient, velocity, intercept, intercept_velocity, mean, self._counts)
         rule = MomentumRule(-float(learning_rate), -1.0, self._momentum, float(alpha), network.has_intercepts)
-        samples = Samples(order, examples.labels, np.empty(0) if examples.weights is None else examples.weights)
+        weights = np.empty(0) if examples.weights is None else examples.weights
+        targets = examples.labels if examples.labels.ndim == 2 else NO_DOUBLE
+        samples = Samples(order, examples.most_probable, weights, targets=targets)
         measured = Measured(*np.empty((4, last - first)))
         if isinstance(examples.matrix, DenseMatrix):
             take_steps, X, tile_columns = train_steps, any_layout(examples.matrix.X), w.shape[0]

@@ -54,7 +54,7 @@ def test_a_collection_needs_labels_and_has_no_metadata(fitted):
         model.score(dX)
     with pytest.raises(ValueError, match="score requires y"):
         model.score(X)
-    with pytest.raises(TypeError, match="takes X, y and sample_weight alone, got groups too"):
+    with pytest.raises(TypeError, match="takes X, y, sample_weight and offset alone, got groups too"):
         LogisticRegressionCV().score(dX, dy, groups=y)
 
 

@@ -1,10 +1,11 @@
 """A Shard in this process, beside the rows of its partitions in memory."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import make_objective
+from conftest import make_objective, make_offset
 from scipy import sparse
 
 from fastlin.dask.parts import Description, decode, encode
@@ -21,6 +22,7 @@ from fastlin.matrices.pieces import (
     merge,
     multiply_probabilities,
 )
+from fastlin.objective.offsets import OffsetRange, OffsetSums
 from fastlin.objective.rows import draw_places, share_places
 
 BORDERS = [0, 40, 40, 90, 130, 200]
@@ -33,7 +35,12 @@ def make_shards(objective, owners, is_sparse=False, group_size=1):
     for first, last in itertools.pairwise(BORDERS):
         X = rows.matrix.X[first:last]
         X = sparse.csr_array(X) if is_sparse else X
-        parts.append(decode(X, rows.labels[first:last], rows.weights[first:last], "p"))
+        part = decode(X, rows.labels[first:last], rows.weights[first:last], "p")
+        if len(rows.targets):
+            soft = rows.targets[first:last]
+            soft = np.hstack([1 - soft, soft]) if soft.shape[1] == 1 else soft
+            part = replace(part, offsets=rows.offsets[first:last], soft=soft)
+        parts.append(part)
     groups = []
     for first in range(0, len(parts), group_size):
         own = parts[first : first + group_size]
@@ -100,7 +107,9 @@ def test_weights_and_draws_are_those_of_the_rows_together(group_size, owners):
     shards, weighting = make_shards(objective, owners, group_size=group_size)
     rows, firsts = objective.rows, range(0, 5, group_size)
     told = {first: each for answer in call(shards, "tell_weights", weighting) for first, each in answer.items()}
-    counts, totals, smallest = (np.array(each) for each in zip(*(told[first] for first in firsts), strict=True))
+    counts, totals, smallest, offsets, _ = zip(*(told[first] for first in firsts), strict=True)
+    counts, totals, smallest = (np.array(each) for each in (counts, totals, smallest))
+    assert set(offsets) == {None}
     weighty = rows.weights > 0
     np.testing.assert_array_equal(counts.sum(axis=0), np.bincount(rows.labels[weighty], minlength=4))
     np.testing.assert_allclose(totals.sum(axis=0), np.bincount(rows.labels, rows.weights), rtol=1e-13)
@@ -113,6 +122,38 @@ def test_weights_and_draws_are_those_of_the_rows_together(group_size, owners):
     for place, of_all in enumerate((rows.matrix.X, rows.labels, rows.weights)):
         found = np.concatenate([(drawn[number][0], *drawn[number][1][1:3])[place] for number in range(5)])
         np.testing.assert_array_equal(found, of_all[expected])
+
+
+def test_offsets_and_targets_are_those_of_the_rows():
+    for n_classes in (2, 4):
+        objective, parameters = make_offset(200, 3, n_classes)
+        shards, weighting = make_shards(objective, [[0, 3], [1, 2, 4]])
+        rows = objective.rows
+        expected = rows.passes.evaluate(parameters, None, gradient := np.empty(parameters.shape))
+        loss, found = join(call(shards, "sum", evaluate, add_evaluated, 3, parameters), add_evaluated)
+        assert loss == pytest.approx(expected, rel=1e-12)
+        np.testing.assert_allclose(found, gradient, atol=1e-11)
+        without = Setting(weighting, rows.n_rows_coef, rows.coordinates.scaling, sees_offsets=False)
+        for shard in shards:
+            shard.open(4, without)
+        loss, _ = join(call(shards, "sum", evaluate, add_evaluated, 4, parameters), add_evaluated)
+        assert loss / rows.total_weight == pytest.approx(rows.evaluate_without_offsets(parameters)[0], rel=1e-12)
+        told = [each for answer in call(shards, "tell_weights", weighting) for each in answer.values()]
+        totals = np.sum([each.totals for each in told], axis=0)
+        np.testing.assert_allclose(totals / totals.sum(), objective.class_weights, rtol=1e-12)
+        found = OffsetRange.of(OffsetSums.join([each.offsets for each in told]), totals.sum())
+        for one, other in zip(found, rows.offset_range, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+        assert all(each.has_targets for each in told)
+        counts = np.array([each.counts for each in told])
+        numbers = [first for answer in call(shards, "tell_weights", weighting) for first in answer]
+        places = dict(zip(numbers, share_places(draw_places(200, 20), counts), strict=True))
+        drawn = {n: each for answer in call(shards, "draw", weighting, places) for n, each in answer.items()}
+        for X, samples in drawn.values():
+            for row in zip(X, *samples[1:], strict=True):
+                place = np.flatnonzero((rows.matrix.X == row[0]).all(axis=1))[0]
+                for one, other in zip(row[1:], (rows.labels, rows.weights, rows.offsets, rows.targets), strict=True):
+                    np.testing.assert_array_equal(one, other[place])
 
 
 def test_partitions_without_rows_or_weight_take_no_part():

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 from sklearn.utils.estimator_checks import check_estimator
 
-from fastlin import FirthLogisticRegression, LogisticRegression
+from fastlin import FirthLogisticRegression, LogisticRegression, blocks
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.kernels.machine.threads import limit_threads
 
@@ -38,6 +38,14 @@ def test_every_container_gives_the_same_model():
             again = FirthLogisticRegression(tol=1e-10).fit(other, y)
             np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
             np.testing.assert_allclose(again.predict_proba(other), model.predict_proba(X), atol=1e-9)
+        cut = blocks.from_arrays([X[:30], X[30:]], y=y)
+        again = FirthLogisticRegression(tol=1e-10).fit(cut)
+        np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
+        np.testing.assert_allclose(again.inference(cut).conf_int(), model.inference(X, y).conf_int(), atol=1e-6)
+        resampled = again.bootstrap(cut, n_resamples=2, random_state=0)
+        expected = model.bootstrap(X, y, n_resamples=2, random_state=0)
+        np.testing.assert_allclose(resampled.coef, expected.coef, atol=1e-2)
+        np.testing.assert_allclose(resampled.acceleration, expected.acceleration, atol=1e-6)
         single = FirthLogisticRegression().fit(X.astype(np.float32), y)
         assert single.coef_.dtype == np.float32
         np.testing.assert_allclose(single.coef_, model.coef_, atol=1e-5)
@@ -55,16 +63,17 @@ def test_levels_of_a_table_stand_against_their_first():
     np.testing.assert_allclose(np.delete(model.coef_, 1, axis=1), expected.coef_, atol=1e-8)
     assert model.coef_[0, 1] == 0
     found, other = model.inference(frame, y), expected.inference(coded, y)
-    assert list(found.names) == ["a", "b_x", "b_y", "b_z", "intercept"]
-    np.testing.assert_allclose(np.delete(found.std_errors, 1, axis=1), other.std_errors, rtol=1e-6)
-    np.testing.assert_allclose(np.delete(found.conf_int(), 1, axis=1), other.conf_int(), atol=1e-6)
-    assert np.isnan(found.conf_int()[0, 1]).all()
+    assert list(found.names) == ["a", "b_y", "b_z", "intercept"]
+    assert "b_x" in str(found.summary())
+    np.testing.assert_allclose(found.std_errors, other.std_errors, rtol=1e-6)
+    np.testing.assert_allclose(found.conf_int(), other.conf_int(), atol=1e-6)
+    np.testing.assert_array_equal(found.profile_conf_int(["b_z"]), found.conf_int()[:, 2:3])
     assert found.lr_test(["b_y", "b_z"]).statistic == pytest.approx(other.lr_test(["b_y", "b_z"]).statistic, rel=1e-6)
     without = FirthLogisticRegression(categorical_features="from_dtype", fit_intercept=False).fit(frame, y)
     np.testing.assert_allclose(without.predict_proba(frame), model.predict_proba(frame), atol=1e-6)
 
 
-def test_threads_change_no_bit():
+def test_threads_change_no_bit_and_separable_classes_have_finite_coefficients():
     X, y = make_rows(4, n=30_000)
     fits = []
     for n_threads in (1, 2, 3):
@@ -74,15 +83,17 @@ def test_threads_change_no_bit():
     for other in fits[1:]:
         np.testing.assert_array_equal(fits[0][0], other[0])
         np.testing.assert_array_equal(fits[0][1], other[1])
-
-
-def test_separable_classes_have_finite_coefficients():
     X = np.arange(10.0)[:, None]
     for y in (X[:, 0] > 4.5, np.repeat(["a", "b", "c"], [3, 4, 3]), np.array([0] * 9 + [1])):
         model = FirthLogisticRegression().fit(X, y)
         assert model.converged_
         assert abs(model.coef_).max() < 5
         assert model.score(X, y) >= 0.9
+        found = model.inference(X, y)
+        ends = found.conf_int()
+        assert np.isfinite(ends).all()
+        assert ((ends[..., 0] < found.coef) & (found.coef < ends[..., 1])).all()
+        assert ((found.p_values > 0) & (found.p_values <= 1)).all()
 
 
 def test_weights_count_as_rows():
@@ -96,6 +107,30 @@ def test_weights_count_as_rows():
     many = FirthLogisticRegression().fit(X, y, np.full(len(X), 1e6))
     plain = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
     np.testing.assert_allclose(many.coef_, plain.coef_, atol=1e-4)
+
+
+def test_offsets_and_soft_labels():
+    for n_classes in (2, 3):
+        X, y = make_rows(n_classes)
+        known = np.array([0.7, -0.4, 0.2])[:, None] if n_classes == 2 else np.random.default_rng(0).normal(size=(3, 3))
+        offset = X @ known
+        plain = FirthLogisticRegression(tol=1e-10).fit(X, y)
+        model = FirthLogisticRegression(tol=1e-10).fit(X, y, offset=offset)
+        # Offsets that the columns can make change the coefficients by as much.
+        moved = known.T - known.T.mean(axis=0) * (n_classes > 2)
+        np.testing.assert_allclose(model.coef_ + moved, plain.coef_, atol=1e-8)
+        assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)
+        found, expected = model.inference(X, y, None, offset), plain.inference(X, y)
+        np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
+        against = known.T[:1] if n_classes == 2 else known.T[1:] - known.T[0]
+        ends = expected.conf_int()[:, :3] - against[:, :, None]
+        np.testing.assert_allclose(found.conf_int()[:, :3], ends, atol=1e-6)
+        halves = np.full((len(X), n_classes), 0.1)
+        halves[np.arange(len(X)), y] = 1 - 0.1 * (n_classes - 1)
+        soft = FirthLogisticRegression().fit(X, halves)
+        assert abs(soft.coef_).max() < abs(plain.coef_).max()
+        with pytest.raises(ValueError, match="Soft labels are no draws"):
+            soft.inference(X, halves)
 
 
 def test_what_it_cannot_fit_is_refused_and_kept():

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from conftest import make_problem
 from naive_mini_batches import TOLERANCE, draw_orders, make_data, make_model, parameters_of, step_naively
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
@@ -314,3 +315,26 @@ def test_balanced_classes_weigh_the_same():
     np.testing.assert_allclose(balanced.coef_, given.coef_, atol=1e-12)
     with pytest.raises(ValueError, match="balanced"):
         make_model(class_weight="balanced").partial_fit(X, y, np.unique(y))
+
+
+def test_soft_labels_train_towards_the_exact_fit():
+    for n_classes in (2, 3):
+        X, _, weights, *_ = make_problem(600, 4, n_classes)
+        generator = np.random.default_rng(1)
+        soft = generator.dirichlet(np.ones(n_classes), 600)
+        exact = LogisticRegression(C=1 / (0.01 * weights.sum()), tol=1e-10).fit(X, soft, weights)
+        parameters = {"alpha": 0.01, "dtype": "float64", "average": True, "random_state": 0, "max_iter": 60}
+        for rows in (X, sparse.csr_array(X)):
+            model = MiniBatchLogisticRegression(**parameters, n_iter_no_change=np.inf).fit(rows, soft, weights)
+            np.testing.assert_allclose(model.coef_, exact.coef_, atol=0.02)
+            np.testing.assert_allclose(model.intercept_, exact.intercept_, atol=0.02)
+        # The loss that is watched is that of the soft labels, and certain ones are those of classes.
+        validation = {"X_val": X[:100], "y_val": soft[:100]}
+        model.fit(X[100:], soft[100:], **validation)
+        logarithms = model.predict_log_proba(X[:100])
+        assert model.best_validation_loss_ == pytest.approx(-(soft[:100] * logarithms).sum(axis=1).mean(), rel=1e-6)
+        model.fit(X[100:], soft[100:], X_val=X[:100], y_val=soft[:100].argmax(axis=1))
+        with pytest.raises(ValueError, match="class_weight needs one class a row"):
+            MiniBatchLogisticRegression(class_weight="balanced").fit(X, soft)
+        with pytest.raises(ValueError, match="row 3 sums to"):
+            model.fit(X, np.where(np.arange(600)[:, None] == 3, 0.9, soft))

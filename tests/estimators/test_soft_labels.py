@@ -51,24 +51,25 @@ def assert_same_model(found, expected, atol=1e-5):
     np.testing.assert_allclose(found.intercept_, expected.intercept_, atol=atol)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_row_counts_as_weighted_copies_of_it(n_classes):
-    X, soft, weights, offset = make_rows(n_classes)
-    factors = {k: 0.5 + k for k in range(n_classes)}
-    for parameters in (
-        {},
-        {"C": 0.1, "l1_ratio": 1.0},
-        {"C": 0.1, "l1_ratio": 0.5, "group_by_class": True},
-        {"fit_intercept": False, "C": np.inf},
-        {"solver": "lbfgs", "tol": 1e-9},
-        {"solver": "newton-cg", "tol": 1e-9},
-        {"solver": "newton-cholesky", "tol": 1e-9},
-        {"class_weight": factors},
-        {"class_weight": "balanced"},
-        {"class_weight": {**factors, 0: 0.0}, "C": 0.1} if n_classes > 2 else {"class_weight": {0: 1e300, 1: 1e299}},
-    ):
-        for convert in (np.asarray, sparse.csr_array):
-            for given in ((weights, offset), (None, None)):
+def test_a_row_counts_as_weighted_copies_of_it():
+    for n_classes in (2, 3):
+        X, soft, weights, offset = make_rows(n_classes)
+        factors = {k: 0.5 + k for k in range(n_classes)}
+        for parameters in (
+            {},
+            {"C": 0.1, "l1_ratio": 1.0},
+            {"C": 0.1, "l1_ratio": 0.5, "group_by_class": True},
+            {"fit_intercept": False, "C": np.inf},
+            {"solver": "lbfgs", "tol": 1e-9},
+            {"solver": "newton-cg", "tol": 1e-9},
+            {"solver": "newton-cholesky", "tol": 1e-9},
+            {"class_weight": factors},
+            {"class_weight": "balanced"},
+            {"class_weight": {**factors, 0: 0.0}, "C": 0.1}
+            if n_classes > 2
+            else {"class_weight": {0: 1e300, 1: 1e299}},
+        ):
+            for convert, given in ((np.asarray, (None, None)), (sparse.csr_array, (weights, offset))):
                 copied, labels, shares, offsets = copy_rows(X, soft, *given)
                 expected = fit(convert(copied), labels, shares, offsets, **parameters)
                 found = fit(convert(X), soft, *given, **parameters)
@@ -113,10 +114,17 @@ def test_matrices_of_zeros_and_ones_and_single_columns_are_what_they_were():
     for wrong in (certain, certain.astype(int), certain[:, :2], 2 * certain.astype(int)):
         with pytest.raises(ValueError, match="y should be a 1d array"):
             LogisticRegression().fit(X, wrong)
+    labels = soft.argmax(axis=1)
+    model = LogisticRegression().fit(X, labels)
+    assert model.score(X, labels[:, None]) == model.score(X, labels)
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        model.score(X, certain)
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         LogisticRegression().fit(X, soft[:, 0])
     with pytest.raises(ValueError, match=r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"):
         LogisticRegression().fit(X, soft[:, :1])
+    with fastlin.patch_sklearn(), pytest.raises(ValueError, match="y should be a 1d array"):
+        ScikitLearnLogisticRegression().fit(X, soft)
 
 
 def test_labels_that_are_no_probabilities_are_refused():
@@ -144,14 +152,9 @@ def test_labels_that_are_no_probabilities_are_refused():
     with pytest.raises(ValueError, match="leave some rows above zero"):
         LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0)).fit(X, soft)
     assert model.coef_ is coef
-
-
-def test_rows_that_nearly_sum_to_one_are_scaled():
-    X, soft, *_ = make_rows(3)
-    soft[20:] *= 1 + 5e-6
-    np.testing.assert_allclose(read_soft_labels(soft).sum(axis=1), 1, rtol=1e-15)
-    certain = make_rows(3)[1]
-    assert_same_model(fit(X, soft), fit(X, certain))
+    # Rows that nearly sum to one are scaled.
+    scaled = read_soft_labels(soft * (1 + 5e-6 * (soft < 1)))
+    np.testing.assert_allclose(scaled, soft, rtol=1e-15)
 
 
 def test_weights_of_classes_go_with_their_probabilities():
@@ -191,41 +194,43 @@ def test_classes_name_the_columns():
         model.fit(X, y, classes=[*names, "dog"])
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_scores_and_folds_are_those_of_the_copies(n_classes):
-    X, soft, weights, offset = make_rows(n_classes)
-    labels = soft.argmax(axis=1)
-    model = fit(X, soft, weights, offset, class_weight="balanced")
-    copied, copies, shares, offsets = copy_rows(X, soft, weights, offset)
-    assert model.score(X, soft, weights, offset=offset) == pytest.approx(
-        model.score(copied, copies, shares, offset=offsets)
-    )
-    # Folds are stratified by the most probable class.
-    folds = list(StratifiedKFold(3).split(X, labels))
-    of_copies = [[np.flatnonzero(np.isin(np.repeat(np.arange(N), n_classes), part)) for part in pair] for pair in folds]
-    for scoring in ("neg_log_loss", "accuracy", None):
-        for given in ({}, {"offset": offset}):
-            chosen = LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring=scoring, tol=1e-11, **QUIET)
-            expected = clone(chosen).set_params(cv=of_copies)
-            chosen.fit(X, soft, weights, **given)
-            given = {"offset": offsets} if given else {}
-            expected.fit(copied, copies, shares, **given)
-            np.testing.assert_allclose(chosen.scores_, expected.scores_, atol=1e-5)
-            assert_same_model(chosen, expected)
-            found = chosen.score(X, soft, weights, **({"offset": offset} if given else {}))
-            assert found == pytest.approx(expected.score(copied, copies, shares, **given), abs=1e-5)
-    with pytest.raises(ValueError, match="for rows with soft labels"):
-        LogisticRegressionCV(Cs=2, scoring="roc_auc_ovr", **QUIET).fit(X, soft)
-    rows = from_arrays(X, soft, weights, rows_per_block=90)
-    np.testing.assert_allclose(
-        LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring="accuracy", tol=1e-11, **QUIET).fit(rows).scores_,
-        LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring="accuracy", tol=1e-11, **QUIET)
-        .fit(X, soft, weights)
-        .scores_,
-    )
-    assert model.score(rows) == pytest.approx(model.score(X, soft, weights))
-    path = logistic_path(X, soft, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
-    np.testing.assert_allclose(path.coefs[1], fit(X, soft, C=10.0).coef_, atol=1e-5)
+def test_scores_and_folds_are_those_of_the_copies():
+    for n_classes in (2, 3):
+        X, soft, weights, offset = make_rows(n_classes)
+        labels = soft.argmax(axis=1)
+        model = fit(X, soft, weights, offset, class_weight="balanced")
+        copied, copies, shares, offsets = copy_rows(X, soft, weights, offset)
+        assert model.score(X, soft, weights, offset=offset) == pytest.approx(
+            model.score(copied, copies, shares, offset=offsets)
+        )
+        # Folds are stratified by the most probable class.
+        folds = list(StratifiedKFold(3).split(X, labels))
+        of_copies = [
+            [np.flatnonzero(np.isin(np.repeat(np.arange(N), n_classes), part)) for part in pair] for pair in folds
+        ]
+        for scoring in ("neg_log_loss", "accuracy", None):
+            for given in ({}, {"offset": offset}):
+                chosen = LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring=scoring, tol=1e-11, **QUIET)
+                expected = clone(chosen).set_params(cv=of_copies)
+                chosen.fit(X, soft, weights, **given)
+                given = {"offset": offsets} if given else {}
+                expected.fit(copied, copies, shares, **given)
+                np.testing.assert_allclose(chosen.scores_, expected.scores_, atol=1e-5)
+                assert_same_model(chosen, expected)
+                found = chosen.score(X, soft, weights, **({"offset": offset} if given else {}))
+                assert found == pytest.approx(expected.score(copied, copies, shares, **given), abs=1e-5)
+        with pytest.raises(ValueError, match="for rows with soft labels"):
+            LogisticRegressionCV(Cs=2, scoring="roc_auc_ovr", **QUIET).fit(X, soft)
+        rows = from_arrays(X, soft, weights, rows_per_block=90)
+        np.testing.assert_allclose(
+            LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring="accuracy", tol=1e-11, **QUIET).fit(rows).scores_,
+            LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring="accuracy", tol=1e-11, **QUIET)
+            .fit(X, soft, weights)
+            .scores_,
+        )
+        assert model.score(rows) == pytest.approx(model.score(X, soft, weights))
+        path = logistic_path(X, soft, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
+        np.testing.assert_allclose(path.coefs[1], fit(X, soft, C=10.0).coef_, atol=1e-5)
 
 
 def test_validation_rows_may_have_soft_labels_or_none():
@@ -237,9 +242,8 @@ def test_validation_rows_may_have_soft_labels_or_none():
         model = LogisticRegressionCV(Cs=[0.1, 10.0], scoring="neg_log_loss", tol=1e-11, **QUIET)
         given = {"X_val": X[val], "y_val": y_val[val], "sample_weight_val": weights[val]}
         model.fit(X[train], y[train], weights[train], **given)
-        joined = np.concatenate(
-            [certain[part] if each.ndim == 1 else each[part] for each, part in ((y, train), (y_val, val))]
-        )
+        first, last = (certain if each.ndim == 1 else each for each in (y, y_val))
+        joined = np.concatenate([first[train], last[val]])
         assert_same_model(model, fit(X, joined, weights, C=model.C_))
         one = fit(X[train], y[train], weights[train], C=10.0)
         logarithms = np.log(one.predict_proba(X[val]))
@@ -247,9 +251,3 @@ def test_validation_rows_may_have_soft_labels_or_none():
         assert model.scores_[0, 0, 1] == pytest.approx(expected, abs=1e-5)
     with pytest.raises(ValueError, match="y has 3 classes, but y_val the shape"):
         model.fit(X[train], labels[train], X_val=X[val], y_val=np.full((80, 2), 0.5))
-
-
-def test_patched_classes_refuse_soft_labels_as_ever():
-    X, soft, *_ = make_rows(3)
-    with fastlin.patch_sklearn(), pytest.raises(ValueError, match="y should be a 1d array"):
-        ScikitLearnLogisticRegression().fit(X, soft)

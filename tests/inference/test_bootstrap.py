@@ -7,7 +7,7 @@ from scipy.stats import norm
 from sklearn.base import clone
 
 import fastlin
-from fastlin import LogisticRegression, LogisticRegressionCV
+from fastlin import FirthLogisticRegression, LogisticRegression, LogisticRegressionCV
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference.bootstrap import Bootstrap, Draws
 from fastlin.kernels.machine.threads import limit_threads
@@ -34,7 +34,7 @@ def test_a_fit_is_that_of_the_drawn_rows():
         assert found.converged.all()
         seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
         for b in range(3):
-            counts = Draws(seed, y, None, None, None).draw(b).astype(int)
+            counts = next(Draws(seed, y, None, None, None).draw(b)).astype(int)
             assert counts.sum() == len(X)
             drawn = np.repeat(np.arange(len(X)), counts)
             again = clone(model).set_params(solver="auto", tol=1e-13)
@@ -44,6 +44,24 @@ def test_a_fit_is_that_of_the_drawn_rows():
             np.testing.assert_allclose(found.intercept[b], again.intercept_, atol=2e-2)
         estimate = np.column_stack([model.coef_, model.intercept_]) if model.fit_intercept else model.coef_
         np.testing.assert_allclose(found.estimate, estimate, atol=1e-2)
+
+
+def test_offsets_and_soft_labels_go_with_their_rows():
+    random = np.random.default_rng(4)
+    for n_classes in (2, 3):
+        X, y = make_rows(n_classes)
+        offset = random.normal(size=len(X) if n_classes == 2 else (len(X), n_classes))
+        soft = random.dirichlet(np.ones(n_classes), len(X))
+        for labels, given in ((y, {}), (soft, {"class_weight": "balanced"})):
+            model = LogisticRegression(tol=1e-12, **given).fit(X, labels, offset=offset)
+            found = model.bootstrap(X, labels, offset=offset, n_resamples=2, random_state=7)
+            seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
+            for b in range(2):
+                counts = next(Draws(seed, y, None, None, None).draw(b)).astype(int)
+                drawn = np.repeat(np.arange(len(X)), counts)
+                again = clone(model).fit(X[drawn], labels[drawn], offset=offset[drawn])
+                np.testing.assert_allclose(found.coef[b], again.coef_, atol=2e-3)
+                np.testing.assert_allclose(found.intercept[b], again.intercept_, atol=2e-2)
 
 
 def test_threads_and_the_number_of_resamples_change_no_bit():
@@ -108,13 +126,14 @@ def test_the_acceleration_is_that_of_the_derivatives_by_the_weights():
         (2, {"C": np.inf, "fit_intercept": False}, clusters),
         (2, {"C": 0.3, "l1_ratio": 1}, None),
         (3, {"C": 3.0}, clusters),
+        (3, {"C": 0.3, "l1_ratio": 1}, None),
     ):
         X, y = make_rows(n_classes, n=40, seed=2)
         weights = np.random.default_rng(0).random(len(X)) + 0.5
         model = LogisticRegression(tol=1e-15, **given).fit(X, y, weights)
         found = model.bootstrap(X, y, weights, n_resamples=2, random_state=0, clusters=groups)
         numbers = np.arange(len(X)) if groups is None else groups
-        n_groups, step, total = numbers.max() + 1, 1e-3, weights.sum()
+        n_groups, step = numbers.max() + 1, 1e-3
         moves = []
         for group in range(n_groups):
             ends = []
@@ -126,7 +145,6 @@ def test_the_acceleration_is_that_of_the_derivatives_by_the_weights():
                 ends.append(np.column_stack([again.coef_, again.intercept_]))
             moves.append((ends[0] - ends[1]) / (2 * step))
         moves = np.array(moves)
-        assert total > 0
         expected = (moves**3).sum(axis=0) / (6 * np.maximum((moves**2).sum(axis=0), 1e-30) ** 1.5)
         expected = expected[:, : found.acceleration.shape[1]]
         still = found.estimate == 0
@@ -139,7 +157,7 @@ def test_whole_clusters_are_drawn():
     labels, clusters = np.array([0, 1] * 15), np.repeat(np.arange(10), 3)
     draws = Draws(0, labels, np.arange(30.0), None, clusters)
     for b in range(5):
-        counts = draws.draw(b)[1:] / np.arange(1, 30)
+        counts = next(draws.draw(b))[1:] / np.arange(1, 30)
         by_cluster = np.concatenate([[counts[0]], counts]).reshape(10, 3)
         assert (by_cluster == by_cluster[:, :1]).all()
         assert by_cluster[:, 0].sum() == 10
@@ -150,7 +168,7 @@ def test_whole_clusters_are_drawn():
     assert repr(found) == "Bootstrap(5 resamples, coefficients of shape (1, 3))"
 
 
-def test_a_search_is_resampled_at_its_choice():
+def test_a_search_is_resampled_at_its_choice_and_firths_fits_by_their_penalty():
     X, y = make_rows()
     search = LogisticRegressionCV(
         Cs=3, cv=3, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False, tol=1e-10
@@ -158,6 +176,22 @@ def test_a_search_is_resampled_at_its_choice():
     model = LogisticRegression(C=search.C_, tol=1e-10).fit(X, y)
     found, expected = (each.bootstrap(X, y, n_resamples=4, random_state=0) for each in (search, model))
     np.testing.assert_allclose(found.coef, expected.coef, atol=1e-4)
+    for n_classes in (2, 3):
+        X, y = make_rows(n_classes, n=40)
+        # A level so rare that some resamples lack it: they are drawn again.
+        X[:, 2] = np.arange(len(X)) < 3
+        model = FirthLogisticRegression(tol=1e-9).fit(X, y)
+        found = model.bootstrap(X, y, n_resamples=60, random_state=7)
+        assert np.isfinite(found.coef).all()
+        assert found.converged.all()
+        np.testing.assert_allclose(found.estimate[:, :3], model.coef_, atol=1e-7)
+        assert found.conf_int(method="bca").shape == (*found.estimate.shape, 2)
+        seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
+        counts = next(Draws(seed, y, None, None, None).draw(0)).astype(int)
+        drawn = np.repeat(np.arange(len(X)), counts)
+        again = FirthLogisticRegression().fit(X[drawn], y[drawn])
+        errors = again.inference(X[drawn], y[drawn], reference=None).std_errors.max()
+        np.testing.assert_allclose(found.coef[0], again.coef_, atol=5e-3 * errors)
 
 
 def test_what_cannot_be_resampled_is_refused():
@@ -171,8 +205,8 @@ def test_what_cannot_be_resampled_is_refused():
     ):
         with pytest.raises(ValueError, match=text):
             model.bootstrap(X, y, **given)
-    with pytest.raises(ValueError, match="some class has too few of them"):
-        Draws(0, y, (y == 0).astype(float), None, None).draw(0)
+    with pytest.raises(ValueError, match="some class or level has too few of them"):
+        next(Draws(0, y, (y == 0).astype(float), None, None).draw(0))
     separable = (X[:, 0] > 0).astype(int)
     with pytest.warns(ConvergenceWarning, match="separable"):
         unpenalised = LogisticRegression(C=np.inf).fit(X, separable)

@@ -48,7 +48,7 @@ def test_values_scores_and_informations():
             np.testing.assert_allclose(state.score.ravel(), slopes, rtol=1e-6, atol=1e-6)
 
 
-def test_rows_cut_into_parts_make_the_same_sums(monkeypatch):
+def test_parts_of_rows_make_the_same_sums_and_dependent_columns_are_named(monkeypatch):
     X, labels, weights = make_rows(3, n=200)
     objective = Objective.over(X, labels, 3, weights=weights)
     likelihood = Likelihood(objective, 1.0, True, np.ones(4, bool))
@@ -60,9 +60,6 @@ def test_rows_cut_into_parts_make_the_same_sums(monkeypatch):
     cut = likelihood.at(theta)
     np.testing.assert_allclose(cut.information, whole.information, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(cut.score, whole_score, rtol=1e-10, atol=1e-12)
-
-
-def test_columns_that_depend_on_others_have_no_likelihood_and_are_named():
     X, labels, _ = make_rows(2)
     X = np.column_stack([X, X[:, 0] + X[:, 1], np.ones(len(X))])
     objective = Objective.over(X, labels, 2)

@@ -7,7 +7,7 @@ from fastlin import LogisticRegression
 from fastlin.inference import correct_prior
 
 
-def test_it_is_the_closed_form():
+def test_it_is_the_closed_form_and_refuses_what_are_no_shares():
     t, m = 0.02, 0.4
     expected = 0.7 - np.log((1 - t) / t * m / (1 - m))
     assert correct_prior(0.7, t, m) == pytest.approx(expected, rel=1e-14)
@@ -20,6 +20,14 @@ def test_it_is_the_closed_form():
     corrected = correct_prior(intercept, population, sample)
     np.testing.assert_allclose(np.exp(corrected) / np.exp(corrected).sum(), population, rtol=1e-12)
     assert abs(corrected.sum()) < 1e-12
+    for given, found in (
+        ((0.1, 1.5, 0.5), "population_share must be between 0 and 1"),
+        ((0.1, 0.5, [0.3, 0.3, 0.4]), "sample_share must hold the share of each of 2 classes"),
+        ((np.zeros(3), [0.5, 0.4, 0.3], np.full(3, 1 / 3)), "population_share must sum to one"),
+        ((np.zeros(2), 0.5, 0.5), "intercept must be a number"),
+    ):
+        with pytest.raises(ValueError, match=found):
+            correct_prior(*given)
 
 
 def test_a_model_of_oversampled_rows_becomes_that_of_the_population():
@@ -35,14 +43,3 @@ def test_a_model_of_oversampled_rows_becomes_that_of_the_population():
     # Some 5,000 rows of the rare class: a standard error is about 0.03.
     assert abs(corrected.intercept_[0] - whole.intercept_[0]) < 0.12
     assert abs(corrected.predict_proba(X)[:, 1].mean() - y.mean()) < 0.1 * y.mean()
-
-
-def test_shares_that_are_none_are_refused():
-    for given, found in (
-        ((0.1, 1.5, 0.5), "population_share must be between 0 and 1"),
-        ((0.1, 0.5, [0.3, 0.3, 0.4]), "sample_share must hold the share of each of 2 classes"),
-        ((np.zeros(3), [0.5, 0.4, 0.3], np.full(3, 1 / 3)), "population_share must sum to one"),
-        ((np.zeros(2), 0.5, 0.5), "intercept must be a number"),
-    ):
-        with pytest.raises(ValueError, match=found):
-            correct_prior(*given)

@@ -82,7 +82,27 @@ def test_statsmodels_and_the_likelihood_ratio_agree_with_the_profile():
             assert held.llf == pytest.approx(found.log_likelihood - fall, abs=1e-7)
 
 
-def test_an_end_that_is_never_reached_is_infinite():
+@pytest.mark.thorough
+def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infinite():
+    random = np.random.default_rng(5)
+    X = random.normal(size=(24, 2))
+    y = (X @ random.normal(size=(2, 3)) * 50 + random.gumbel(size=(24, 3))).argmax(axis=1)
+    found = FirthLogisticRegression(tol=1e-9).fit(X, y).inference(X, y)
+    end, design, free = found.conf_int()[1, 0, 1], np.column_stack([X, np.ones(len(X))]), np.arange(6) != 3
+    assert end > found.coef[1, 0] + 2 * found.std_errors[1, 0]
+    coef = found.coef.ravel().copy()
+    rest, largest = coef[free], sum_rows(found.coef, design, y, np.ones(len(X)), True)[0]
+
+    def lose(entries):
+        coef[free] = entries
+        return -sum_rows(coef.reshape(2, 3), design, y, np.ones(len(X)), True)[0]
+
+    # Other maxima of the profile lie apart from this way.
+    for value in np.linspace(coef[3], end, 60):
+        coef[3] = value
+        nearest = minimize(lose, rest, method="BFGS", options={"gtol": 1e-6})
+        rest = nearest.x
+    assert -nearest.fun == pytest.approx(largest - chi2.ppf(0.95, 1) / 2, abs=1e-6)
     X, y = np.array([[-1.0], [-1.0], [1.0], [1.0]]), np.array([0, 0, 1, 1])
     likelihood = Likelihood.of_model(Objective.over(X, y, 2, fit_intercept=False), 1.0)
     state, direction = likelihood.at(np.zeros((1, 1))), np.ones((1, 1))

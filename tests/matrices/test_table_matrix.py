@@ -54,7 +54,7 @@ class PlainSums:
     """The sums of passes by NumPy, mostly in extended precision, over the rows [scale x + shift, 1] of a dense X."""
 
     def __init__(self, X, samples, scaling, n_rows_coef):
-        rows, labels, weights = samples
+        rows, labels, weights = samples[:3]
         self.all_rows = np.column_stack([X.astype(np.longdouble) * scaling.scale + scaling.shift, np.ones(len(X))])
         rows = rows if len(rows) else np.arange(len(X))
         self.rows, self.labels = self.all_rows[rows], labels[rows]

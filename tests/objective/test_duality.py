@@ -3,6 +3,8 @@
 Exact means extended precision (np.longdouble) on the very same float64 parameters, columns and weights.
 """
 
+from itertools import product
+
 import numpy as np
 import pytest
 import reference
@@ -13,9 +15,12 @@ from conftest import (
     data_of,
     evaluate,
     make_objective,
+    make_offset,
+    make_offsets_and_targets,
     make_problem,
     make_sized,
     minimum_of,
+    offsets_of,
     penalty_of,
 )
 from hypothesis import given, settings
@@ -38,11 +43,11 @@ def exact_value_and_bound(objective, parameters):
     curvatures = options["l2"] * options["factors"].astype(np.longdouble) * scale**2
     thresholds = options["l1"] * options["factors"].astype(np.longdouble) * scale
     sizes = np.sqrt(np.sum(coef.astype(np.longdouble) ** 2, axis=0)) if grouped else np.abs(coef).sum(axis=0)
-    loss = reference.mean_loss(X, labels, coef, intercept, weights)
+    offsets = offsets_of(objective)
+    loss = reference.mean_loss(X, labels, coef, intercept, weights, offsets)
     value = loss + np.sum(curvatures * coef**2) / 2 + np.sum(thresholds * sizes)
-    bound = reference.dual_value(
-        X, labels, coef, intercept, curvatures, thresholds, weights, objective.fit_intercept, grouped=grouped
-    )
+    options = {"weights": weights, "fit_intercept": objective.fit_intercept, "grouped": grouped, "offsets": offsets}
+    bound = reference.dual_value(X, labels, coef, intercept, curvatures, thresholds, **options)
     return value, bound
 
 
@@ -58,8 +63,11 @@ def size_of_terms(objective, parameters):
     )
 
 
-def make_case(n, d, n_classes, kind, columns, weights, seed, **options):
-    """Return an objective over data of a kind, dense or sparse, with weights of a kind: none, some or huge."""
+def make_case(n, d, n_classes, kind, columns, weights, seed, size=None, soft=False, **options):
+    """Return an objective over data of a kind, dense or sparse, with weights of a kind: none, some or huge.
+
+    Offsets have a size, and labels are soft or not.
+    """
     X, labels, some, *_ = make_problem(n, d, n_classes, np.uint8 if kind == "uint8" else np.float64, seed=seed)
     labels[:n_classes] = np.arange(min(n, n_classes))
     if kind != "uint8":
@@ -70,6 +78,9 @@ def make_case(n, d, n_classes, kind, columns, weights, seed, **options):
     if kind == "float32":
         X = X.astype(np.float32)
     weights = {"none": None, "some": some, "huge": np.where(labels == 0, 1e12, 1.0) * some}[weights]
+    if size is not None:
+        offsets, targets = make_offsets_and_targets(labels, n_classes, size, seed, spread=size)
+        options |= {"offsets": offsets if size else None, "targets": targets if soft else None}
     spread = 10.0 ** np.random.default_rng(d).uniform(-4, 4, d) if columns == "badly scaled" else np.ones(d)
     return Objective.over(X, labels, n_classes, weights=weights, penalty_factors=spread, **options)
 
@@ -123,6 +134,28 @@ def test_rounding_is_bounded(n, d, n_classes, kind, columns, weights, fit_interc
             assert point.lower_bound() <= bound <= value + 1e-16 * value
             # The rounding is that of the terms of the scores, which may be far larger than the loss.
             assert point.rounding <= 1e-12 * (value + size_of_terms(objective, parameters))
+
+
+@pytest.mark.thorough
+def test_rounding_is_bounded_with_offsets_and_targets():
+    generator = np.random.default_rng(1)
+    for (n, d, n_classes, kind, columns, weights, fit_intercept), soft in product(SHAPES[2:15], (False, True)):
+        for (l1, l2), offset in zip(
+            [(0, 1e-4), (0.02, 0), (1e-3, 0.05)] * 2, [1.0, 0.0, 30.0, 1e3, 1e3, 1e3], strict=True
+        ):
+            options = {"l1": l1, "l2": l2, "fit_intercept": fit_intercept}
+            objective = make_case(n, d, n_classes, kind, columns, weights, 0, offset, soft, **options)
+            for size in (0.0, 1e-3, 0.3, 3.0):
+                parameters = size * generator.normal(size=objective.shape)
+                parameters[:, -1] *= fit_intercept
+                if offset == 1e3 and fit_intercept:
+                    # Where the intercepts make up for the offsets, terms of a score cancel.
+                    parameters[:, -1] -= objective.rows.offset_range.mean[-len(parameters) :]
+                point = objective.at(parameters)
+                value, bound = exact_value_and_bound(objective, parameters)
+                assert abs(point.value - value) <= point.rounding
+                assert point.lower_bound() <= bound <= value + 1e-16 * (value + offset)
+                assert point.rounding <= 1e-12 * (value + size_of_terms(objective, parameters) + 10 * offset)
 
 
 def test_the_dual_value_of_the_reference_is_below_the_minimum():
@@ -200,6 +233,37 @@ def test_no_point_has_a_lower_bound_above_the_minimum_with_a_penalty_by_size(gro
                 largest, minimum = check_no_bound_exceeds_the_minimum(objective)
                 # Next to the minimum the bound is next to it, too.
                 assert largest >= minimum * (1 - 1e-4)
+
+
+@pytest.mark.thorough
+def test_no_point_has_a_lower_bound_above_the_minimum_with_offsets_and_targets():
+    shapes = product([0.0, 2.0, 1e3], SMALL[:3], [True, False], [True, False])
+    for size, (n, n_classes, weighted), fit_intercept, soft in shapes:
+        if size == 1e3 and not fit_intercept:
+            # Every row is certain, and mostly wrong: the Hessian of the reference vanishes.
+            continue
+        for _, l2 in SMOOTH[1:3]:
+            options = {"weighted": weighted, "fit_intercept": fit_intercept, "l2": l2}
+            objective, _ = make_offset(n, 6, n_classes, size, soft, **options)
+            largest, minimum = check_no_bound_exceeds_the_minimum(objective)
+            # Next to the minimum the bound is next to it, too.
+            assert largest >= minimum - 1e-6 * (1 + size)
+        # The reference takes too many steps by proximal gradients from far away.
+        for l1, l2 in SIZED[:3] if size < 1e3 else []:
+            objective, _ = make_offset(
+                n,
+                6,
+                n_classes,
+                size,
+                soft,
+                make=make_sized,
+                weighted=weighted,
+                fit_intercept=fit_intercept,
+                l1=l1,
+                l2=l2,
+            )
+            largest, minimum = check_no_bound_exceeds_the_minimum(objective)
+            assert largest >= minimum - 1e-4 * (1 + size)
 
 
 @pytest.mark.parametrize("columns", COLUMNS)

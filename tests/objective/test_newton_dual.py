@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from conftest import COLUMNS, data_of, evaluate, make_objective, make_problem, minimum_of, with_budget
+from conftest import COLUMNS, data_of, evaluate, make_objective, make_offset, make_problem, minimum_of, with_budget
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -225,3 +225,20 @@ def test_there_is_no_bound_without_what_it_needs():
     assert NewtonStep.begin(evaluate(small, point.parameters), direction) is None
     free, _ = make_objective(60, 3, 3)
     assert NewtonStep.begin(evaluate(free, point.parameters), direction) is None
+
+
+def test_the_bound_of_a_step_holds_with_offsets_and_targets():
+    for n_classes, size, soft, fit_intercept in [
+        (2, 2.0, False, True),
+        (2, 1e3, True, True),
+        (4, 2.0, True, False),
+        (4, 1e3, False, True),
+    ]:
+        objective, _ = make_offset(400, 5, n_classes, size, soft, fit_intercept=fit_intercept, l2=1e-4)
+        minimum, lags = minimum_of(objective)[0], []
+        for end, value, rounding in walk(objective, 9):
+            assert value - rounding <= minimum <= end.value + end.rounding
+            excess = float(end.value - minimum)
+            if 1e-13 < excess < 1e-9:
+                lags.append((end.value - value) / excess)
+        assert lags and max(lags) < 20

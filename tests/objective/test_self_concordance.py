@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, data_of, evaluate, make_objective
+from conftest import COLUMNS, data_of, evaluate, make_objective, make_offset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,3 +93,17 @@ def test_a_constant_column_and_one_that_is_penalised_keep_the_bound():
         for _ in range(2):
             point = evaluate(objective, point.parameters + fall_from(point)[1].step)
         assert point.value - least_value(objective) - point.rounding <= fall_from(point)[0] < 1e-4
+
+
+def test_the_bound_holds_with_offsets_and_targets():
+    for n_classes, size, soft in [(2, 2.0, False), (2, 1e3, True), (3, 2.0, True), (3, 1e3, False)]:
+        objective, _ = make_offset(300, 4, n_classes, size, soft)
+        minimum, n_close = least_value(objective), 0
+        point = evaluate(objective, objective.start())
+        for _ in range(8):
+            fall, direction = fall_from(point)
+            excess = point.value - minimum
+            assert excess - point.rounding <= fall
+            n_close += excess > 1e-9 and fall < 5 * excess
+            point = evaluate(objective, point.parameters + direction.step)
+        assert n_close

@@ -2,7 +2,17 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, make_objective, make_problem, minimum_of, value_of, with_budget
+from conftest import (
+    COLUMNS,
+    make_objective,
+    make_offset,
+    make_offsets_and_targets,
+    make_problem,
+    make_sized,
+    minimum_of,
+    value_of,
+    with_budget,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -377,3 +387,68 @@ def test_collinear_columns_beside_a_weak_penalty_take_few_passes(C):
     solution = minimize(Objective.over(X, labels, 2, l2=1 / (C * 1000)), "auto", tol=1e-4)
     assert solution.converged
     assert solution.n_passes < 60
+
+
+def test_every_solver_reaches_the_minimum_with_offsets_and_targets():
+    for n_classes, size, soft, options in [
+        (2, 2.0, False, {"l2": 1e-3}),
+        (2, 1e3, True, {"l2": 1e-3}),
+        (2, 1.0, True, {"l2": 0.0}),
+        (4, 2.0, True, {"l2": 1e-3, "fit_intercept": False}),
+        (4, 1e3, False, {"l2": 0.1}),
+        (4, 2.0, True, {"l2": 1e-3, "l1": 0.02}),
+        (2, 2.0, False, {"l2": 0.0, "l1": 0.02}),
+    ]:
+        make = make_sized if options.get("l1") else make_objective
+        objective, _ = make_offset(80, 6, n_classes, size, soft, make=make, **options)
+        if options["l2"] or make is make_sized:
+            minimum, coef, intercept = minimum_of(objective)
+        else:
+            minimum = minimize(objective, "newton-cholesky", tol=1e-14).value
+        for solver in (*SOLVERS, "saga"):
+            solution = minimize(objective, solver)
+            found_coef, found_intercept, certificate = objective.finish(solution, np.float64)
+            excess = value_of(objective, found_coef, found_intercept) - minimum
+            assert -1e-12 * (1 + size) <= excess <= min(certificate, 1e-8 * minimum)
+            if options["l2"]:
+                np.testing.assert_allclose(found_coef, coef, atol=1e-5)
+                changes = found_intercept - intercept
+                np.testing.assert_allclose(changes - changes.mean() * (n_classes > 2), 0, atol=1e-5 + 1e-12 * size)
+            # Its own accuracy is enough for a proof of the tolerance that is asked for.
+            solution = minimize(objective, "auto", tol=1e-6)
+            assert solution.converged
+            assert solution.value - minimum <= solution.certificate <= 1.01e-6 * solution.value
+
+
+def test_offsets_are_a_column_of_coefficient_one_and_targets_are_weighted_copies():
+    for n_classes in (2, 3):
+        X, labels, weights, *_ = make_problem(60, 4, n_classes)
+        offsets, targets = make_offsets_and_targets(labels, n_classes)
+        all_targets = targets if n_classes > 2 else np.column_stack([1 - targets, targets])
+        soft = Objective.over(X, labels, n_classes, weights=weights, offsets=offsets, targets=targets, l2=0.01)
+        copies, of_class = np.tile(np.arange(60), n_classes), np.repeat(np.arange(n_classes), 60)
+        hard = Objective.over(
+            X[copies],
+            of_class,
+            n_classes,
+            weights=(weights[:, None] * all_targets).T.ravel(),
+            offsets=offsets[copies],
+            l2=0.01,
+        )
+        found, expected = (minimize(objective, "auto") for objective in (soft, hard))
+        assert found.value == pytest.approx(expected.value, rel=1e-12)
+        for one, other in zip(soft.finish(found, float)[:2], hard.finish(expected, float)[:2], strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+        # A column without a penalty has some coefficient; the offsets with that coefficient change nothing.
+        column = np.random.default_rng(2).normal(size=60)
+        wide = Objective.over(
+            np.column_stack([X, column]), labels, n_classes, l2=0.01, penalty_factors=np.array([1.0, 1, 1, 1, 0])
+        )
+        whole = minimize(wide, "auto")
+        coef, intercept, _ = wide.finish(whole, float)
+        narrow = Objective.over(X, labels, n_classes, l2=0.01, offsets=column[:, None] * coef[:, -1])
+        part = minimize(narrow, "auto")
+        assert part.value == pytest.approx(whole.value, rel=1e-10)
+        found_coef, found_intercept, _ = narrow.finish(part, float)
+        np.testing.assert_allclose(found_coef, coef[:, :-1], atol=1e-5)
+        np.testing.assert_allclose(found_intercept, intercept, atol=1e-5)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import make_offsets_and_targets
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
@@ -98,3 +99,14 @@ def test_fits_from_there_end_at_the_minimum(solver):
     solution = choose.minimize(objective, solver=solver, tol=1e-8, max_iter=5000)
     again = choose.minimize(objective, [solution.parameters], solver="newton-cg", tol=1e-10, max_iter=100)
     assert again.value <= solution.value <= again.value * (1 + 1e-7)
+
+
+def test_batches_have_the_offsets_and_targets_of_their_rows():
+    for soft in (False, True):
+        plain = make_clusters()
+        offsets, targets = make_offsets_and_targets(plain.rows.labels, N_CLASSES)
+        objective = make_clusters(offsets=offsets, targets=targets if soft else None)
+        minimum = choose.minimize(objective, solver="lbfgs", tol=1e-5, max_iter=1000).value
+        found = objective.at(start_of(objective)).value
+        assert minimum < found < minimum + 0.2 * (objective.value_at_start() - minimum)
+        assert choose.minimize(objective, solver="auto", tol=1e-4, max_iter=1000).value < minimum * (1 + 2e-4)

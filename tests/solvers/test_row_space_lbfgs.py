@@ -1,8 +1,10 @@
 """Fits in the space of the rows: the same objective, the same minimum, and when they are chosen."""
 
+from itertools import product
+
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, minimum_of, value_of, with_budget
+from conftest import evaluate, make_objective, make_offsets_and_targets, minimum_of, value_of, with_budget
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
@@ -326,3 +328,18 @@ def test_a_tol_of_zero_ends_at_the_floor():
     assert solution.message in (AT_FLOOR, STALLED)
     minimum, *_ = minimum_of(objective)
     assert abs(solution.value - float(minimum)) <= 1e-12 * solution.value
+
+
+def test_offsets_and_targets_are_those_of_the_rows():
+    for n_classes, kind in product((2, 4), KINDS):
+        labels = np.arange(26) % n_classes
+        offsets, targets = make_offsets_and_targets(labels, n_classes)
+        objective = make_few_rows(n_classes, kind, offsets=offsets, targets=targets)
+        assert row_space_lbfgs.suits(objective)
+        space = RowSpace(objective)
+        point = space.at(make_vector(space))
+        whole = evaluate(objective, space.to_parameters(point.vector))
+        assert point.value == pytest.approx(float(value_of(objective, *coefficients_of(whole))), rel=1e-12)
+        solution = minimize(objective)
+        minimum = minimum_of(objective)[0]
+        assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-8 * solution.value

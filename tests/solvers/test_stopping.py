@@ -7,6 +7,7 @@ import pytest
 from conftest import evaluate, make_objective, minimum_of, with_budget
 
 from fastlin.objective import Objective
+from fastlin.solvers import choose
 from fastlin.solvers.stopping import (
     AT_FLOOR,
     LENIENCE,
@@ -293,3 +294,20 @@ def test_a_smaller_objective_counts_as_the_smallest_value():
     for smallest, part, expected in [(0.0, 0.9, []), (0.01, 0.9, [1, 2, 3, 4, 5]), (0.01, 1.1, [])]:
         stopping = Stopping(objective, 1e-4, "excess", 1000, smallest_value=smallest)
         assert run_down(stopping, tiny, np.full(5, part * asked)) == expected
+
+
+def test_only_rows_that_are_right_without_their_offsets_are_separated():
+    X = np.linspace(-1, 1, 20)[:, None]
+    labels = (np.arange(20) % 2).astype(np.int32)
+    # The offsets are right where the column is not, and there is a minimum.
+    offsets = 30.0 * (2 * labels[:, None] - 1)
+    objective = Objective.over(X, labels, 2, offsets=offsets)
+    solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=200)
+    assert solution.value < 1e-9 and solution.message != SEPARABLE
+    labels = (X[:, 0] > 0).astype(np.int32)
+    objective = Objective.over(X, labels, 2, offsets=np.full((20, 1), 3.0))
+    assert choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000).message == SEPARABLE
+    # Soft labels have a minimum wherever the rows lie.
+    objective = Objective.over(X, labels, 2, targets=np.where(labels, 0.9, 0.1)[:, None])
+    solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
+    assert solution.converged and solution.message != SEPARABLE

@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.linear.residuals import (
     divide_by_target,
     divide_logistic,
@@ -16,7 +17,6 @@ from fastlin.kernels.linear.residuals import (
     find_largest,
     take_logarithms,
 )
-from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
 from fastlin.kernels.machine.instructions import add_freely, read_number
@@ -76,8 +76,8 @@ class TiledRows(NamedTuple):
         own_weights.reshape(-1)[:n] = samples.weights if len(samples.weights) else 1.0
         n_blocks = count_blocks(n, row_work=NUMBER_WORK * n_columns)
         run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, rows, scale, shift, values)
-        by_class = [_cut_by_class(each, shape) for each in (samples.offsets, samples.targets)]
-        return cls(values, own_labels, own_weights, *by_class, n, len(samples.weights) > 0)
+        offsets, targets = (_cut_by_class(each, shape) for each in (samples.offsets, samples.targets))
+        return cls(values, own_labels, own_weights, offsets, targets, n, len(samples.weights) > 0)
 
     def fill_column(self, j: int, value: float) -> None:
         """Set the rows of a column to a value."""

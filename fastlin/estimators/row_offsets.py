@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 from fastlin.tensors import read_widened
 from fastlin.typing import FloatArray
 
+# Scores in float32 have room for sums of such numbers.
+LARGEST = 1e30
+
 
 def read_offset(
     offset: ArrayLike | None, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X"
@@ -36,7 +39,7 @@ def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
     Raises
     ------
     ValueError
-        They are not finite numbers.
+        They are not finite numbers, or beyond LARGEST.
     """
     given: Any = np.asarray(read_widened(offset, name))
     if given.dtype.kind not in "fiubO":
@@ -45,10 +48,13 @@ def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
         offsets = np.require(given, np.float64, ["C", "A", "E"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers: {error}") from error
-    finite = np.isfinite(offsets)
-    if not finite.all():
-        place = np.unravel_index(np.argmin(finite), offsets.shape)
-        raise ValueError(f"{name} must be finite, but row {place[0] if place else 0} has {offsets[place]}.")
+    fits = np.abs(offsets) <= LARGEST
+    if not fits.all():
+        place = np.unravel_index(np.argmin(fits), offsets.shape)
+        raise ValueError(
+            f"{name} must hold finite numbers of a magnitude up to {LARGEST:g}, but row {place[0] if place else 0} has "
+            f"{offsets[place]}."
+        )
     return offsets
 
 

@@ -1,0 +1,158 @@
+"""Maxima of a log-likelihood, over all theta or where some linear functions of it are held.
+
+A linear function of theta is given by its direction a (R, P): its value is sum(a theta). Steps are those of L-BFGS
+whose starting matrix is the inverse information at each point. With Firth's penalty the information alone is not the
+curvature: far out, and with few rows for many coefficients, Fisher's scoring would take hundreds of steps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastlin.inference.factors import Factor
+from fastlin.inference.likelihood import State
+from fastlin.typing import FloatArray
+
+# The steps that tell of the curvature, and how often a step is shortened, at most.
+PAIRS, MOST_SHORTENINGS = 10, 40
+# A step has to raise the value by this part of what its slope foretells.
+SUFFICIENT_INCREASE = 1e-4
+# Rounding of the value, relative to it: a step that lowers it by no more is taken.
+ROUNDING = 1e-13
+# Where the distance from a maximum has not shrunk for so many steps and is below so many standard errors, rounding
+# keeps it there: columns that depend on each other but for a thousandth leave 1e-5.
+SHRINKS, PATIENCE, BLURRED = 0.9, 15, 1e-3
+# How many parts the way to values that are held may have, and how far from the maxima, in standard errors, they end.
+MOST_PARTS, NEAR = 200, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """Where a maximisation ended: the State, the steps it took, and how far the next step leads in standard errors."""
+
+    state: State
+    n_iter: int
+    distance: float
+    converged: bool
+
+
+class Metric:
+    """The inverse information at a State, in which some directions (m, R, P) have no part, if any are held."""
+
+    def __init__(self, state: State, held: FloatArray | None) -> None:
+        self._state, self._held = state, held
+        if held is not None:
+            self._solved = np.stack([state.solve(direction) for direction in held])
+            self._inverse = Factor.of(np.einsum("mrp,nrp->mn", held, self._solved)).inverse
+
+    def apply(self, vector: FloatArray) -> FloatArray:
+        """Return the matrix times a vector (R, P): it changes no value that is held."""
+        step = self._state.solve(vector)
+        return step if self._held is None else step - self.lead(np.einsum("mrp,rp->m", self._held, step))
+
+    def lead(self, moves: FloatArray) -> FloatArray:
+        """Return the shortest step, in standard errors, that changes the values that are held by moves (m,)."""
+        return np.einsum("m,mrp->rp", np.einsum("mn,n->m", self._inverse, moves), self._solved)
+
+
+def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = None) -> Maximum:
+    """Return the Maximum of the likelihood of a State, from there on.
+
+    It converges once the square root of score' I^-1 score is no more than tol: no coefficient, nor any linear
+    function of them, would then move by more than tol of its standard error. The values of directions that are held,
+    (m, R, P), stay.
+    """
+    state, least, n_idle = begin, math.inf, 0
+    pairs: list[tuple[FloatArray, FloatArray]] = []
+    for n_iter in range(max_iter + 1):
+        metric = Metric(state, held)
+        plain = metric.apply(state.score)
+        distance = math.sqrt(max(0.0, inner(state.score, plain)))
+        n_idle = 0 if distance < SHRINKS * least else n_idle + 1
+        least = min(least, distance)
+        is_blurred = n_idle >= PATIENCE and distance <= BLURRED
+        if distance <= tol or n_iter == max_iter or is_blurred:
+            return Maximum(state, n_iter, distance, distance <= tol or is_blurred)
+        step = _turn(metric, state.score, pairs) if pairs else plain
+        if not inner(state.score, step) > 0:
+            step, pairs = plain, []
+        found = _approach(state, step, held, distance) or _search(state, step)
+        if found is None and pairs:
+            step, pairs = plain, []
+            found = _search(state, step)
+        if found is None:
+            # Rounding lets the value rise no more.
+            return Maximum(state, n_iter, distance, distance <= BLURRED)
+        pair = found.theta - state.theta, state.score - found.score
+        if inner(*pair) > 0:
+            pairs = [*pairs[1 - PAIRS :], pair]
+        state = found
+    raise AssertionError("The loop ends at max_iter.")
+
+
+def _turn(metric, score, pairs):
+    """Return the step of L-BFGS (Nocedal and Wright 2006, algorithm 7.4), whose starting matrix is the metric."""
+    step, parts = score.copy(), []
+    for moved, changed in reversed(pairs):
+        parts.append(inner(moved, step) / inner(moved, changed))
+        step -= parts[-1] * changed
+    moved, changed = pairs[-1]
+    scale = inner(moved, changed) / inner(changed, metric.apply(changed))
+    step = scale * metric.apply(step)
+    for (moved, changed), part in zip(pairs, reversed(parts), strict=True):
+        step += (part - inner(changed, step) / inner(moved, changed)) * moved
+    return step
+
+
+def _approach(state, step, held, distance):
+    """Return the State after a step near a maximum, where the score tells more than the value; None if it is no nearer.
+
+    Where columns nearly depend on each other, rounding of the determinant would refuse the last steps.
+    """
+    if distance > BLURRED:
+        return None
+    found = state.likelihood.at(state.theta + step)
+    if found is None:
+        return None
+    left = inner(found.score, Metric(found, held).apply(found.score))
+    return found if left < distance**2 else None
+
+
+def _search(state, step):
+    """Return the State after a step that is shortened until the value rises enough; None where it never does."""
+    slope, length = inner(state.score, step), 1.0
+    for _ in range(MOST_SHORTENINGS):
+        found = state.likelihood.at(state.theta + length * step)
+        if found is None:
+            length *= 0.25
+            continue
+        rise = found.value - state.value
+        if rise >= SUFFICIENT_INCREASE * length * slope - ROUNDING * abs(state.value):
+            return found
+        # The maximum of a parabola through both values.
+        length *= min(max(0.5 * length * slope / (length * slope - rise), 0.1), 0.5)
+    return None
+
+
+def hold(maximum: State, held: FloatArray, values: FloatArray, tol: float, max_iter: int) -> Maximum:
+    """Return the Maximum where the linear functions of directions (m, R, P) have values (m,), from a State on."""
+    state, part = maximum, 1.0
+    for _ in range(MOST_PARTS):
+        left = values - np.einsum("mrp,rp->m", held, state.theta)
+        found = state.likelihood.at(state.theta + Metric(state, held).lead(part * left))
+        if found is None:
+            # The way there may leave where the information is definite: then it is gone in parts.
+            part *= 0.5
+            continue
+        if part == 1.0:
+            return maximise(found, tol, max_iter, held)
+        state, part = maximise(found, NEAR, max_iter, held).state, min(1.0, 2 * part)
+    return Maximum(state, MOST_PARTS, math.inf, False)
+
+
+def inner(a: FloatArray, b: FloatArray) -> float:
+    """Return the sum of the products of the entries of two arrays (R, P), the same bits whatever BLAS does."""
+    return float(np.einsum("ij,ij->", a, b))
