@@ -13,6 +13,7 @@ from fastlin import blocks, datasets, exceptions, trainers
 BASES = {
     "CheckpointError": (ValueError,),
     "CheckpointWarning": (UserWarning,),
+    "CollinearityError": (ValueError,),
     "ConvergenceWarning": (sklearn.exceptions.ConvergenceWarning, UserWarning),
     "CourseAssertionError": (AssertionError, ValueError),
     "CourseWarning": (UserWarning,),
@@ -20,6 +21,8 @@ BASES = {
     "DatasetNotFoundError": (FileNotFoundError,),
     "InferenceWarning": (UserWarning,),
     "NoWorkersError": (RuntimeError,),
+    "SeparationError": (ValueError,),
+    "SeparationWarning": (UserWarning,),
     "WorkersLostError": (RuntimeError,),
 }
 
