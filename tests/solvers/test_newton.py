@@ -112,6 +112,14 @@ def test_without_penalty_the_end_has_a_certificate_and_no_more_iterations(monkey
             assert solution.n_iter <= without.n_iter
 
 
+def test_without_penalty_the_known_step_is_taken_and_leads_far_below_tol():
+    objective, _ = make_objective(500, 6, 3)
+    minimum = minimize(objective, tol=1e-15).value
+    for tol in (1e-2, 1e-3, 1e-4):
+        solution = minimize(objective, tol=tol)
+        assert solution.value - minimum < 0.01 * tol * solution.value
+
+
 @pytest.mark.parametrize("precondition", PRECONDITIONERS)
 def test_conjugate_gradients_solve_newtons_equations(precondition):
     for n_classes in (2, 4):
