@@ -358,7 +358,7 @@ class Inference:
                 "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
                 "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
             )
-        if len(self.names) < basis.contrasts.n_columns:
+        if not np.array_equal(basis.places, np.arange(basis.contrasts.n_columns)):
             raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
         effects, errors = find_marginal_effects(basis.point.objective, self.coef, self._covariance, basis.contrasts, at)
         names = self.names[: effects.shape[1]]

@@ -237,7 +237,7 @@ def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
 
 def sum_offsets(passes: Passes, probabilities: FloatArray) -> FloatArray:
     """Return the weighted sum of the offsets of the rows, (K,), as a term of `Passes.sum_curvature`."""
-    rows, offsets = passes.samples.rows, getattr(passes.samples, "offsets", ())
+    rows, offsets = passes.samples.rows, passes.samples.offsets
     if not len(offsets):
         return np.zeros(len(probabilities))
     return np.einsum("i,ik->k", passes.samples.weigh(), offsets[rows] if len(rows) else offsets)

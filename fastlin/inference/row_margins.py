@@ -38,7 +38,7 @@ def find_own_classes(passes: Passes, n_classes: int) -> BoolArray:
     """Return which classes each row has, of shape (m, n_classes); a row without weight has none."""
     samples = passes.samples
     rows = samples.rows if len(samples.rows) else slice(None)
-    targets = getattr(samples, "targets", ())
+    targets = samples.targets
     if len(targets):
         own = targets[rows] > 0
         if n_classes == 2:

@@ -216,7 +216,11 @@ def find_separation(
     step : ndarray of shape (K, d + 1) or None
         Newton's step from there.
     """
-    judged = [_Judged.of(objective, v * is_free(objective)) for v in (parameters, step) if v is not None]
+    judged = [
+        _Judged.of(objective, v * is_free(objective))
+        for v in (parameters, step)
+        if v is not None and np.isfinite(v).all()
+    ]
     if step is not None and not any(each.separates for each in judged):
         # Steps without a line search may have led astray.
         parameters = choose.minimize(objective, [], solver="auto", tol=FINE, max_iter=MOST_ITERATIONS).parameters
@@ -227,11 +231,13 @@ def find_separation(
         if fitted is not None:
             return fitted.describe(is_complete)
         return Undecided("the rows lie on other machines, where only the directions of the fit are tried")
+    is_large = objective.shape[0] * objective.shape[1] > MOST_NAMED_APART
     alone = find_separating_columns(objective, is_complete)
     if alone is not None:
-        is_known = alone.is_complete or not isinstance(_search(objective, parameters, completely=True), _Judged)
+        is_known = alone.is_complete or is_large
+        is_known = is_known or not isinstance(_search(objective, parameters, completely=True), _Judged)
         return alone if is_known else replace(alone, is_complete=True)
-    if fitted is not None and objective.shape[0] * objective.shape[1] > MOST_NAMED_APART:
+    if fitted is not None and is_large:
         return fitted.describe(is_complete)
     found = _search(objective, parameters)
     if isinstance(found, _Judged):

@@ -150,6 +150,10 @@ class DenseMatrix(Matrix):
         """As `Matrix.take` has it."""
         return DenseMatrix(self.X[rows])
 
+    def densify(self, rows: IntArray | slice) -> Array:
+        """As `Matrix.densify` has it."""
+        return widen(self.X[rows])
+
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> Array:
         """Return rows of X in the type of ``out``.
 
@@ -329,15 +333,6 @@ class DensePasses(Passes):
         scaling = _cast(self._scaling, self._X.dtype, np.float64)
         run_blocks(fill_block_class_sums, K, self._layers, numbers, ends, weights, scaling, sums)
         return sums
-
-    def read_rows(self) -> FloatArray:
-        """As `Passes.read_rows` has it."""
-        rows, (scale, shift) = self.samples.rows, self._scaling
-        X = widen(self._matrix.X[rows] if len(rows) else self._matrix.X)
-        read = np.ones((len(X), X.shape[1] + 1))
-        np.multiply(X, scale, out=read[:, :-1])
-        read[:, :-1] += shift
-        return read
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """As `Passes.hessian_product` has it."""

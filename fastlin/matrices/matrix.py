@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.typing import FloatArray, FloatType, IntArray
+from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
     from fastlin.matrices.row_products import DenseRowProducts, SparseRowProducts
@@ -273,6 +273,10 @@ class Matrix:
         """Return the matrix of some rows: a slice, or row numbers in their order."""
         raise NotImplementedError
 
+    def densify(self, rows: IntArray | slice) -> Array:
+        """Return some rows as a dense array (m, d), of a type of NumPy's."""
+        raise NotImplementedError
+
     def copies(self, rows: IntArray) -> bool:
         """Say whether some of the rows, of which there are few, are copied before they are read."""
         return 0 < len(rows) <= COPIED_PART * self.shape[0]
@@ -460,7 +464,12 @@ class Passes:
 
     def read_rows(self) -> FloatArray:
         """Return the rows [x~, 1], dense, (m, d + 1), float64."""
-        return self.compute_scores(np.eye(self._shape[1]))
+        rows, (scale, shift) = self.samples.rows, self._scaling
+        X = self._matrix.densify(rows if len(rows) else slice(None))
+        read = np.ones((len(X), X.shape[1] + 1))
+        np.multiply(X, scale, out=read[:, :-1])
+        read[:, :-1] += shift
+        return read
 
     def find_ranges(self) -> tuple[FloatArray, FloatArray]:
         """Return the smallest and the largest number of each column of the rows, as they are: (d,) and (d,)."""

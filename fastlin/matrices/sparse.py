@@ -29,7 +29,7 @@ from fastlin.matrices.compressed import compressed, count_blocks_with_sums, coun
 from fastlin.matrices.matrix import COPIED_PART, Matrix, Moments, Transposed
 from fastlin.matrices.row_products import SparseRowProducts
 from fastlin.matrices.sparse_passes import PassesByColumns, PassesByRows, SparsePasses, fill_table
-from fastlin.typing import FloatArray, IntArray, SparseContainer
+from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 # Batches of X are multiplied as they are up to this density, where whole ones take as many multiply-adds; else dense.
 # 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
@@ -248,6 +248,10 @@ class SparseMatrix(Matrix):
     def take(self, rows: IntArray | slice) -> SparseMatrix:
         """As `Matrix.take` has it."""
         return SparseMatrix(self.csr[rows])
+
+    def densify(self, rows: IntArray | slice) -> Array:
+        """As `Matrix.densify` has it."""
+        return self.csr[rows].toarray()
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
         """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', of shape (d + 1, d + 1), float64.

@@ -242,6 +242,10 @@ class TableMatrix(Matrix):
         indptr = np.arange(0, n * n_columns + 1, n_columns, dtype=index_type)
         return SparseMatrix(sparse.csr_array((data.ravel(), indices.ravel(), indptr), shape=(n, self.shape[1])))
 
+    def densify(self, rows: IntArray | slice) -> Array:
+        """As `Matrix.densify` has it."""
+        return self.expand(rows).csr.toarray()
+
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """As `Matrix.compute_scores` has it; they are computed in float64."""
         scores = np.empty((self.shape[0], len(coef)), coef.dtype)

@@ -7,6 +7,7 @@ import pytest
 
 import fastlin
 from fastlin.dask import LogisticRegression, LogisticRegressionCV
+from fastlin.exceptions import CollinearityError, SeparationError
 
 from .conftest import assert_nothing_is_held, cut
 
@@ -40,11 +41,25 @@ def check_errors(client, n_classes):
         model.inference(*rows[:2], *cut(0.5 * weights))
     with pytest.raises(RuntimeError, match="rows"):
         found.marginal_effects()
+    named = find_errors_of_few(model, rows)
+    np.testing.assert_allclose(named, local.inference(X, y, weights).std_errors[:, 1:2], rtol=1e-8)
+    # Diagnoses are made of sums over the workers too.
+    separated = np.column_stack([X, (y == 1) & (np.arange(600) % 4 == 0)]).astype(float)
+    for columns, error in ((separated, SeparationError), (np.column_stack([X, X[:, 0] - X[:, 1]]), CollinearityError)):
+        with pytest.raises(error, match="x3"):
+            LogisticRegression(C=np.inf).fit(*cut(columns, y)).inference(*cut(columns, y))
     cv = LogisticRegressionCV(l1_ratios=(0,), scoring="accuracy", tol=1e-9, use_legacy_attributes=False).fit(*rows)
     found = cv.inference(*rows, penalised="sandwich")
     np.testing.assert_allclose(
         found.std_errors, cv.inference(X, y, weights, penalised="sandwich").std_errors, rtol=1e-6
     )
+
+
+def find_errors_of_few(model, rows):
+    """Return the errors of x1 by conjugate gradients."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastlin.inference.estimation.MOST_PARAMETERS", 3)
+        return model.inference(*rows, features=["x1"]).std_errors
 
 
 def test_errors_are_those_of_the_rows_together(client):

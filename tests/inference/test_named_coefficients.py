@@ -104,8 +104,9 @@ def test_what_has_no_errors_is_refused(few_parameters, monkeypatch):
             model.inference(X, y, features=features)
     with pytest.raises(ValueError, match="covariance='cluster' is for models of up to 3 parameters"):
         model.inference(X, y, features="x1", covariance="cluster", clusters=np.arange(len(X)) // 2)
-    with pytest.raises(ValueError, match="leave features out"):
-        model.inference(X, y, features=["x1"]).marginal_effects()
+    for features in (["x1"], ["intercept", *(f"x{j}" for j in range(6))]):
+        with pytest.raises(ValueError, match="leave features out"):
+            model.inference(X, y, features=features).marginal_effects()
     monkeypatch.setattr(module, "MOST_STEPS", 1)
     with pytest.raises(CollinearityError, match="did not find a standard error in 1 steps"):
         model.inference(X, y, features=["x1"])
