@@ -228,6 +228,11 @@ class Inferences:
         """Return C and l1_ratio of the fit."""
         model: Any = self
         if hasattr(model, "C_"):
+            if not model.refit:
+                raise ValueError(
+                    "refit must be True or 'train', got False: the coefficients are the means of those of the folds, "
+                    "where no likelihood has its maximum."
+                )
             return float(np.ravel(model.C_)[0]), float(np.ravel(model.l1_ratio_)[0])
         with warnings.catch_warnings():
             # The fit has warned of them.

@@ -165,7 +165,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         log_likelihood_null=find_null_likelihood(objective, total_weight),
         n_samples=n_samples,
         df_model=estimates.df_model,
-        model_distance=float(np.max(away, initial=0.0)),
+        model_distance=float(np.fmax.reduce(away, axis=None, initial=0.0)),
         distance=estimates.distance,
         _covariance=estimates.covariance,
         _basis=Basis(
@@ -503,8 +503,13 @@ def count_degrees(optimum: Optimum, objective: Objective, n_parameters: int) -> 
 
 
 def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> None:
-    """Warn where the optimum, or the model, is further away than a hundredth of a standard error."""
-    if not found.distance <= CLOSE:
+    """Warn where errors are none, or the optimum or the model is further away than a hundredth of one."""
+    if (np.diagonal(found._covariance) < 0).any():
+        text = (
+            "Some variances by several keys of clusters are below zero, so that their standard errors are NaN: what "
+            "the keys have in common is subtracted, and there are too few clusters for that."
+        )
+    elif not found.distance <= CLOSE:
         known = "may be" if is_proven else "seems to be"
         text = (
             f"The optimum {known} {found.distance:.2g} standard errors from the reported estimates, as near as float64 "

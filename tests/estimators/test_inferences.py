@@ -141,6 +141,9 @@ def test_penalties_are_refused_unless_their_errors_are_named():
     cv = LogisticRegressionCV(l1_ratios=(0,), scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
     expected = fit(X, y, C=cv.C_[0]).inference(X, y, penalised="laplace")
     assert_same(cv.inference(X, y, penalised="laplace"), expected, rtol=1e-6)
+    cv = LogisticRegressionCV(l1_ratios=(0,), scoring="accuracy", refit=False, use_legacy_attributes=False).fit(X, y)
+    with pytest.raises(ValueError, match="refit must be True or 'train', got False"):
+        cv.inference(X, y, penalised="laplace")
 
 
 def test_models_of_too_many_parameters_offer_named_columns():

@@ -8,6 +8,7 @@ from scipy import sparse
 
 import fastlin.inference.clusters as module
 from fastlin import LogisticRegression
+from fastlin.exceptions import InferenceWarning
 from fastlin.inference.clusters import read_clusters
 
 pandas = pytest.importorskip("pandas")
@@ -99,3 +100,12 @@ def test_clusters_may_be_named_by_anything_that_sorts():
     model = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
     with pytest.raises(ValueError, match="at least two clusters"):
         model.inference(X, y, covariance="cluster", clusters=np.zeros(40))
+    # What two keys of two clusters each have in common may exceed both.
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(60, 2)), generator.integers(0, 2, 60)
+    keys = np.column_stack([generator.integers(0, 2, 60), generator.integers(0, 2, 60)])
+    model = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
+    with pytest.warns(InferenceWarning, match="below zero, so that their standard errors are NaN"):
+        found = model.inference(X, y, covariance="cluster", clusters=keys)
+    assert np.isnan(found.std_errors).sum() == 1
+    assert found.model_distance < 1e-6

@@ -7,14 +7,13 @@ import pytest
 
 from fastlin import LogisticRegression
 
-# With each number of draws the part that is covered has a standard deviation of sqrt(0.95 * 0.05 / draws) for each
-# coefficient. Means over the coefficients vary by less.
+# The draws are the same in each run. The part that is covered has a standard deviation of sqrt(0.95 * 0.05 / draws).
 DRAWS = [pytest.param(300, marks=pytest.mark.thorough), pytest.param(2000, marks=pytest.mark.slow)]
 
 
 def allow(n_draws):
-    """Return by how far from 0.95 the part may be: 1 % as asked for, and four deviations of fewer draws."""
-    return max(0.01, 4 * np.sqrt(0.95 * 0.05 / n_draws))
+    """Return by how far from 0.95 the part may be: 1 % of 2,000 draws, four deviations of fewer."""
+    return 0.01 if n_draws >= 2000 else 4 * np.sqrt(0.95 * 0.05 / n_draws)
 
 
 def draw_labels(generator, scores):
@@ -45,8 +44,7 @@ def check_coverage(n_draws, n_classes):
 
     for options in ({}, {"covariance": "HC0"}):
         part = count_covered(draw, truth, n_draws, **options)
-        assert np.abs(part - 0.95).max() < allow(n_draws) + 0.005
-        assert abs(part.mean() - 0.95) < 0.01 + 2 * np.sqrt(0.05 * 0.95 / n_draws / part.size)
+        assert np.abs(part - 0.95).max() <= allow(n_draws)
 
 
 @pytest.mark.parametrize("n_draws", DRAWS)
@@ -76,7 +74,7 @@ def test_intervals_by_clusters_cover_where_those_of_the_model_do_not(n_draws):
         return X, y, {"clusters": clusters, "covariance": "cluster", "use_t": True}
 
     robust = count_covered(draw_clustered, truth, n_draws)
-    assert np.abs(robust - 0.95).max() < allow(n_draws) + 0.01
+    assert np.abs(robust - 0.95).max() <= allow(n_draws)
     of_the_model = count_covered(draw, truth, min(n_draws, 300))
     # The shared column and the intercept.
     assert of_the_model[0, [0, 2]].max() < 0.9
