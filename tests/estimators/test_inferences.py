@@ -152,7 +152,8 @@ def test_penalties_are_refused_unless_their_errors_are_named():
 
 def test_models_of_too_many_parameters_offer_named_columns():
     generator = np.random.default_rng(0)
-    X, y = sparse.random_array((300, 4200), density=0.01, rng=generator, format="csr"), generator.integers(0, 2, 300)
+    X = sparse.csr_array(sparse.random(300, 4200, density=0.01, random_state=0))
+    y = generator.integers(0, 2, 300)
     with pytest.raises(ValueError, match=r"4,201 parameters.*up to 4,096.*features=\[\.\.\.\]"):
         fit(X, y, C=1.0, tol=1e-8).inference(X, y, penalised="laplace")
 

@@ -72,7 +72,7 @@ def compare(n_classes, monkeypatch):
 def test_a_few_words_of_many_have_errors():
     generator = np.random.default_rng(0)
     n, d = 500, 4_200
-    X = sparse.random_array((n, d), density=0.02, rng=generator, format="csr")
+    X = sparse.csr_array(sparse.random(n, d, density=0.02, random_state=0))
     X.data[:] = 1
     y = (X @ (generator.normal(size=d) * (generator.random(d) < 0.1)) + generator.logistic(size=n) > 0).astype(int)
     model = LogisticRegression(C=1.0, tol=1e-13).fit(X, y)
