@@ -242,6 +242,10 @@ class MeanSums:
             total[..., -1] = 0
         return total
 
+    def shrink_offsets(self, part: float) -> MeanSums | None:
+        """Return the rows with offsets of which a part is left, or None where they cannot be read again."""
+        return None
+
     def count_with(self, whole: MeanSums) -> None:
         """Count passes together with those of all rows, of which these are a part or a copy."""
         self._tally, self._n_all = whole._tally, whole._n_all
@@ -409,6 +413,22 @@ class Rows(MeanSums):
         )
         part.count_with(self)
         return part
+
+    def shrink_offsets(self, part: float) -> Rows:
+        """As `MeanSums.shrink_offsets` has it."""
+        shrunk = Rows(
+            self.matrix,
+            self.labels,
+            self.weights,
+            self.n_classes,
+            self.coordinates,
+            self.fit_intercept,
+            self.numbers,
+            offsets=part * self.offsets,
+            targets=self.targets if len(self.targets) else None,
+        )
+        shrunk.count_with(self)
+        return shrunk
 
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes."""
