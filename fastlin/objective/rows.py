@@ -399,36 +399,28 @@ class Rows(MeanSums):
         samples = self.passes.samples
         if matrix is not self.matrix:
             samples = samples.take(numbers)
-        part = Rows(
+        return self._with(matrix, samples, own_numbers, whole)
+
+    def shrink_offsets(self, part: float) -> Rows:
+        """As `MeanSums.shrink_offsets` has it."""
+        return self._with(self.matrix, self.passes.samples._replace(offsets=part * self.offsets), self.numbers)
+
+    def _with(self, matrix, samples, numbers, whole=None):
+        """Return rows of a matrix with what Samples have of them, which count passes together with these."""
+        rows = Rows(
             matrix,
             samples.labels,
             samples.weights,
             self.n_classes,
             self.coordinates,
             self.fit_intercept,
-            own_numbers,
+            numbers,
             whole,
             offsets=samples.offsets,
             targets=samples.targets,
         )
-        part.count_with(self)
-        return part
-
-    def shrink_offsets(self, part: float) -> Rows:
-        """As `MeanSums.shrink_offsets` has it."""
-        shrunk = Rows(
-            self.matrix,
-            self.labels,
-            self.weights,
-            self.n_classes,
-            self.coordinates,
-            self.fit_intercept,
-            self.numbers,
-            offsets=part * self.offsets,
-            targets=self.targets if len(self.targets) else None,
-        )
-        shrunk.count_with(self)
-        return shrunk
+        rows.count_with(self)
+        return rows
 
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes."""
