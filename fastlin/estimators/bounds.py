@@ -54,10 +54,10 @@ def _read(estimator, name, given, missing, shape, widths):
         given = _read_names(estimator, name, given, missing)
     try:
         bounds = np.asarray(given, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be a number or numbers in the shape of coef_, got {given!r}") from None
     if np.isnan(bounds).any():
-        raise ValueError(f"{name} must not hold NaN; {missing} means no bound")
+        raise ValueError(f"{name} must not hold NaN or None; {missing} means no bound")
     if len(widths) < shape[1] and bounds.shape in ((len(widths),), (shape[0], len(widths))):
         # Of a table whose columns have several coefficients.
         bounds = np.repeat(bounds, widths, axis=-1)

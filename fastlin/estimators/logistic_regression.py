@@ -109,9 +109,10 @@ class LogisticRegression(
         factor of sqrt(K). A feature is then in or out for all classes at once.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
         Bounds of the coefficients in the columns as they are given; 0 as lower bound lets none be negative. Those of
-        one dimension hold for all classes, a dict has a number for each feature that it names, and None and infinity
-        are no bound. Every name of a solver stands for proximal Newton then. Coefficients at a bound are exactly there;
-        float32 ones are rounded to the inside. Not with `group_by_class`.
+        one dimension hold for all classes, and a dict has a number for each feature that it names. None in the place of
+        all of them is no bound, and infinity none for a feature. Every name of a solver stands for proximal Newton
+        then. Coefficients at a bound are exactly there; float32 ones are rounded to the inside. Not with
+        `group_by_class`.
     categorical_features : "from_dtype", array-like or None, default=None
         The columns of a table whose values are levels rather than numbers, as scikit-learn's
         `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and Enum

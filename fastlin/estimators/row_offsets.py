@@ -41,12 +41,12 @@ def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
     ValueError
         They are not finite numbers, or beyond LARGEST.
     """
-    given: Any = np.asarray(read_widened(offset, name))
-    if given.dtype.kind not in "fiubO":
-        raise ValueError(f"{name} must hold numbers, got an array of {given.dtype}.")
     try:
+        given: Any = np.asarray(read_widened(offset, name))
+        if given.dtype.kind not in "fiubO":
+            raise TypeError(f"got an array of {given.dtype}")
         offsets = np.require(given, np.float64, ["C", "A", "E"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must hold numbers: {error}") from error
     fits = np.abs(offsets) <= LARGEST
     if not fits.all():

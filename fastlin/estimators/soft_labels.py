@@ -94,12 +94,26 @@ def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
     names = np.asarray(classes)
     if names.shape != (n_classes,):
         raise ValueError(f"classes must name each of the {n_classes} columns of y, got the shape {names.shape}.")
-    if not np.array_equal(np.unique(names), names):
+    if not np.array_equal(sort_classes(names), names):
         raise ValueError(
             f"classes must be different labels in ascending order, got {names.tolist()!r:.200}; bring the columns of y "
             "into the order of the sorted labels."
         )
     return names
+
+
+def sort_classes(classes: ArrayLike) -> Array:
+    """Return the different ones of classes that a user gives, sorted.
+
+    Raises
+    ------
+    ValueError
+        They cannot be compared with each other.
+    """
+    try:
+        return np.unique(np.asarray(classes))
+    except TypeError as error:
+        raise ValueError(f"classes must be labels that can be sorted, got {classes!r:.200}: {error}") from error
 
 
 def make_certain(y: Array, classes: Array) -> FloatArray:

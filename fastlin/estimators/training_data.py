@@ -29,6 +29,7 @@ from fastlin.estimators.soft_labels import (
     find_most_probable,
     name_classes,
     read_soft_labels,
+    sort_classes,
     to_targets,
     weigh_targets,
 )
@@ -164,7 +165,7 @@ def match_classes(found: Array, classes: ArrayLike | None) -> Array:
     """
     if classes is None:
         return found
-    expected = np.unique(np.asarray(classes))
+    expected = sort_classes(classes)
     unknown, missing = (np.setdiff1d(*each) for each in ((found, expected), (expected, found)))
     if len(unknown):
         raise ValueError(f"y has the label {unknown.tolist()[0]!r}, which is not one of classes={expected}.")

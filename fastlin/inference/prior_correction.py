@@ -79,7 +79,10 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
 
 def _read_shares(name: str, given: ArrayLike, n_classes: int) -> FloatArray:
     """Return the share of each class, (n_classes,)."""
-    shares = np.asarray(given, np.float64)
+    try:
+        shares = np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers, got {given!r}") from error
     if shares.ndim == 0 and n_classes == 2:
         shares = np.array([1 - shares, shares])
     if shares.shape != (n_classes,):

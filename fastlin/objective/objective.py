@@ -35,7 +35,7 @@ from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_
 from fastlin.matrices import as_matrix
 from fastlin.objective.box import Box
 from fastlin.objective.coordinates import Coordinates, choose_coordinates
-from fastlin.objective.penalty import Penalty
+from fastlin.objective.penalty import LARGEST_PENALTY, Penalty
 from fastlin.objective.point import Lease, Point, Room
 from fastlin.objective.rows import Rows, weigh_by_counts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
@@ -187,6 +187,21 @@ class Objective:
         last, rows = self.penalty, self.rows
         penalty = Penalty.of(l2, l1, last.factors, last.group_by_class, rows.coordinates, rows.blur, last.box)
         return Objective(self.rows, penalty, self.budget)
+
+    def flatten(self, part: float) -> Objective | None:
+        """Return a J whose minimum, divided by the part, is near the minimum of this one where scores are large.
+
+        It is J times the part, with l(part * score) / part in the place of the loss l of a score, as a function of the
+        parameters times the part. Far from zero both losses are the same; the other one is bent on a longer way. None
+        where the offsets cannot be read again.
+        """
+        rows, last = self.rows.shrink_offsets(part), self.penalty
+        if rows is None:
+            return None
+        box = None if last.box is None else Box.of(part * last.box.lower, part * last.box.upper, rows.coordinates.scale)
+        l2 = min(last.l2 / part, LARGEST_PENALTY)
+        penalty = Penalty.of(l2, last.l1, last.factors, last.group_by_class, rows.coordinates, rows.blur, box)
+        return Objective(rows, penalty, self.budget)
 
     def sample(self, n_rows: int) -> Objective:
         """Return J over about n_rows rows spread evenly over the classes, in the same coordinates and penalty.

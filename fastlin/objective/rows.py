@@ -242,6 +242,10 @@ class MeanSums:
             total[..., -1] = 0
         return total
 
+    def shrink_offsets(self, part: float) -> MeanSums | None:
+        """Return the rows with offsets of which a part is left, or None where they cannot be read again."""
+        return None
+
     def count_with(self, whole: MeanSums) -> None:
         """Count passes together with those of all rows, of which these are a part or a copy."""
         self._tally, self._n_all = whole._tally, whole._n_all
@@ -395,20 +399,28 @@ class Rows(MeanSums):
         samples = self.passes.samples
         if matrix is not self.matrix:
             samples = samples.take(numbers)
-        part = Rows(
+        return self._with(matrix, samples, own_numbers, whole)
+
+    def shrink_offsets(self, part: float) -> Rows:
+        """As `MeanSums.shrink_offsets` has it."""
+        return self._with(self.matrix, self.passes.samples._replace(offsets=part * self.offsets), self.numbers)
+
+    def _with(self, matrix, samples, numbers, whole=None):
+        """Return rows of a matrix with what Samples have of them, which count passes together with these."""
+        rows = Rows(
             matrix,
             samples.labels,
             samples.weights,
             self.n_classes,
             self.coordinates,
             self.fit_intercept,
-            own_numbers,
+            numbers,
             whole,
             offsets=samples.offsets,
             targets=samples.targets,
         )
-        part.count_with(self)
-        return part
+        rows.count_with(self)
+        return rows
 
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes."""

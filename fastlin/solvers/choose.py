@@ -15,7 +15,9 @@ from fastlin.solvers.stopping import IMPATIENT, STALLED, Stopping
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
+    FAR_APART,
     FIRST_STEP,
+    FLATTENED,
     INNER_ACCURACY,
     MAX_NEWTON_WORK,
     MIN_PASSES_TO_WAIT,
@@ -24,10 +26,12 @@ from fastlin.solvers.tuning import (
     NEGLIGIBLE,
     PATIENCE,
     REFRESHES,
+    ROUGH,
     ROUNDING,
     ROWS_PER_COLUMN,
     SAMPLE_ROWS_PER_DIRECTION,
     SHARED_ROWS_PER_COLUMN,
+    TOO_FAR,
 )
 from fastlin.typing import FloatArray
 
@@ -95,6 +99,8 @@ def minimize(
     has_value_at_start = box is None or box.allows_zero
     if starts and not has_value_at_start:
         starts = [objective.start(), *starts]
+    if not starts:
+        starts = _come_near(objective, tol, max_iter)
     best = _find_best(objective, starts, nearby, room)
     is_far = best is None or (has_value_at_start and not best.value <= objective.value_at_start())
     start = objective.start() if best is None or is_far else objective.center(best.parameters)
@@ -169,6 +175,19 @@ def minimize(
         ended = best if best.has_probabilities else solution.parameters
         solution = newton.minimize_by_cholesky(objective, ended, stopping, room=room)
     return solution
+
+
+def _come_near(objective, tol, max_iter):
+    """Return a start, or none, for offsets so far from each other that rows have no curvature a step could go by."""
+    offsets = objective.rows.offset_range
+    if offsets is None:
+        return []
+    # An intercept makes up for what the rows have in common.
+    apart = offsets.spread if objective.fit_intercept else offsets.reach
+    flat = objective.flatten(FLATTENED) if FAR_APART < apart < TOO_FAR else None
+    if flat is None:
+        return []
+    return [minimize(flat, solver="auto", tol=max(tol, ROUGH), max_iter=max_iter).parameters / FLATTENED]
 
 
 def _find_best(objective, starts, nearby, room):

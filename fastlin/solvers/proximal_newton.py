@@ -74,6 +74,8 @@ def minimize(
     has_bounds_alone = objective.penalty.box is not None and not objective.penalty.thresholds.any()
     by_hessian = is_small or isinstance(model, HessianModel) or (has_bounds_alone and objective.affords_hessian)
     n_by_columns = 0
+    # Within bounds, and with offsets, a fit may begin where no row has curvature.
+    may_begin_far = objective.penalty.box is not None or objective.rows.offset_range is not None
     while not message:
         last = current = make_model(point, by_hessian, last, mixed)
         least = current.minimize(accuracy)
@@ -83,23 +85,23 @@ def minimize(
         slope = dot(direction.ravel(), point.gradient.ravel())
         slope += objective.penalty.size(point.parameters + direction) - objective.penalty.size(point.parameters)
         # Where there is no bound this stands in: the model falls by at least half of it.
-        message = stopping.why(point, bound, -slope)
-        end = None if message else _search(point, direction, slope, room, least)
+        is_blind = may_begin_far and mixed < 1 and not -np.inf < slope < 0
+        message = "" if is_blind else stopping.why(point, bound, -slope)
+        end = None if message or is_blind else _search(point, direction, slope, room, least)
         if end is None and current.is_borrowed and not message:
             # The Hessian of this point takes the place of the borrowed one.
             last = None
             if room is not None:
                 point = objective.at(point.parameters, out=room)
             continue
-        # Within bounds a fit may begin far out.
-        if end is None and not message and mixed < 1 and not (is_small and objective.penalty.box is None):
+        if end is None and not message and mixed < 1 and (may_begin_far or not is_small):
             by_hessian = False
             mixed = 1.0 if mixed else MIXED
             if room is not None:
                 point = objective.at(point.parameters, out=room)
             continue
         if end is None:
-            message = message or stopping.why_stalled(point, bound, max(0.0, -slope))
+            message = message or stopping.why_stalled(point, bound, np.inf if np.isnan(slope) else max(0.0, -slope))
             break
         mixed = MIXED if mixed > MIXED else 0.0
         gained = (point.value - end.value) / max(point.value, np.finfo(np.float64).tiny)

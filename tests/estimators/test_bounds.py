@@ -379,6 +379,7 @@ REFUSED = [
     ),
     ({"lower_bounds": np.inf}, "finite numbers between them"),
     ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or numbers"),
+    ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or numbers"),
     ({"lower_bounds": {"age": 0}}, "no names"),
     ({"lower_bounds": 0, "group_by_class": True}, "group_by_class must be False"),
     ({"upper_bounds": "none"}, "'upper_bounds' parameter"),

@@ -132,6 +132,14 @@ def test_rows_and_offsets_of_other_kinds_give_the_same_model():
             residuals = weights * (expit(model.decision_function(X, offset=far)) - y)
             np.testing.assert_allclose(X.T @ residuals + model.coef_[0], 0, atol=1e-4)
             assert abs(residuals.sum()) < 1e-4
+    # Where all are far, hardly a row has curvature at the start.
+    for parameters in ({}, {"solver": "lbfgs", "tol": 1e-8}, {"C": 1.0, "l1_ratio": 0.5}, {"lower_bounds": 0}):
+        assert fit(X, y, weights, offset=1e4 * offset, **parameters).converged_
+    # Without curvature a step of length zero is no sign of the minimum.
+    model = fit(X, y, weights, offset=np.full(N, 1e3), C=np.inf, fit_intercept=False, lower_bounds=-1e4)
+    residuals = weights * (expit(model.decision_function(X, offset=np.full(N, 1e3))) - y)
+    assert model.converged_
+    np.testing.assert_allclose(X.T @ residuals, 0, atol=1e-3)
     # Zeros are no offset.
     assert_same_model(fit(X, y, weights, offset=np.zeros(N)), fit(X, y, weights))
 
@@ -204,9 +212,11 @@ def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
         (y, offsets, r"for 2 classes, got the shape \(240, 3\)"),
         (labels, offset, "for 3 classes, got the shape .* The same number for all classes of a row changes nothing"),
         (labels, offsets[:, :2], r"one number for each row and class, \(n_samples, 3\)"),
-        (y, offset.astype(str), "offset must hold numbers, got an array of <U"),
+        (y, offset.astype(str), "offset must hold numbers: got an array of <U"),
         (y, pd.Series([pd.NA, *offset[1:]], dtype="object"), "offset must hold numbers"),
         (y, sparse.csr_array(offset[:, None]), "offset must hold numbers"),
+        (y, [[1.0], [1.0, 2.0]], "offset must hold numbers"),
+        (y, [10**400] * len(y), "offset must hold numbers"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(X, target, offset=given)

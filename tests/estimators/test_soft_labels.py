@@ -182,6 +182,7 @@ def test_classes_name_the_columns():
         (names[:2], "classes must name each of the 3 columns of y"),
         (["bee", "ant", "cat"], "different labels in ascending order"),
         (["ant", "ant", "cat"], "different labels in ascending order"),
+        (["ant", None, "cat"], "classes must be labels that can be sorted"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(X, soft, classes=wrong)
