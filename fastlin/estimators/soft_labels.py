@@ -14,7 +14,7 @@ from scipy import sparse
 from fastlin.tensors import read_widened
 from fastlin.typing import Array, FloatArray, IntArray
 
-# By how much the probabilities of a row may miss the sum of one, for float32.
+# By how much the probabilities of a row may miss the sum of one, for float32; those of float16 by its rounding.
 SUM_TOLERANCE = 1e-5
 
 
@@ -59,18 +59,19 @@ def read_probabilities(soft: Array, name: str) -> FloatArray:
     Raises
     ------
     ValueError
-        Some are not finite or below 0, or the sum of a row misses one by more than SUM_TOLERANCE.
+        Some are not finite or below 0, or the sum of a row misses one by more than rounding to their type explains.
     """
+    tolerance = max(SUM_TOLERANCE, float(np.finfo(soft.dtype).eps))
     soft = soft.astype(np.float64, copy=False)
     sums = soft.sum(axis=1)
-    fits = (np.abs(sums - 1) <= SUM_TOLERANCE) & (soft.min(axis=1) >= 0)
+    fits = (np.abs(sums - 1) <= tolerance) & (soft.min(axis=1) >= 0)
     if not fits.all():
         i = int(np.argmin(fits))
         wrong = soft[i][~(soft[i] >= 0) | (soft[i] == np.inf)]
         found = f"holds {wrong[0]:g}" if len(wrong) else f"sums to {sums[i]:.6g}"
         raise ValueError(
             f"{name} has {soft.shape[1]} columns and entries other than 0 and 1, so that its rows are probabilities of "
-            f"the classes. They must be finite, at least 0 and sum to one within {SUM_TOLERANCE:g} in each row, but "
+            f"the classes. They must be finite, at least 0 and sum to one within {tolerance:.2g} in each row, but "
             f"row {i} {found}."
         )
     return soft if (sums == 1).all() else soft / sums[:, None]
