@@ -150,8 +150,8 @@ def _minimize(objective, start, stopping, find_direction, *, room):
         direction = find_direction(point, bound)
         decrement = -0.5 * _inner(direction.step, point.gradient)
         message = stopping.why(point, bound, decrement)
-        # Without a penalty coefficients are compared with their standard errors, which fall with the number of rows. The
-        # step that is known leads from 2 of them to 1e-3 of one (1,000,000 x 20, tol 1e-4).
+        # Without a penalty coefficients are compared with their standard errors, which fall with the number of rows.
+        # The step that is known leads from 2 of them to 1e-3 of one (1,000,000 x 20, tol 1e-4).
         if message and (message != REACHED or objective.penalty.is_bounded):
             break
         # A step that lowers J by more ends too far from the minimum for its bound to be of use.
