@@ -186,8 +186,6 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
             reader: Any = self
             data = read_training_data(reader, X, y, sample_weight, offset, classes)
             likelihood = self._make_likelihood(data)
-            if not (likelihood.objective.class_weights > 0).all():
-                raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
             begin = likelihood.at(likelihood.start())
             if begin is None:
                 self._refuse_columns(likelihood)
@@ -352,6 +350,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
         check_size(objective)
+        if not (objective.class_weights > 0).all():
+            raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
         return Likelihood(objective, data.weight_unit, True, self._find_free(data))
 
     def _find_free(self, data: TrainingData) -> BoolArray:

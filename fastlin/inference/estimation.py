@@ -30,7 +30,7 @@ WEIGHTS_ARE = "frequency", "importance"
 MOST_PARAMETERS = 4096
 # The intercepts of the model without features end where half the square of the Newton decrement is below this.
 SETTLED = 1e-20
-MOST_STEPS = 50
+MOST_STEPS = 100
 # Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
 CLOSE = 0.01
 
@@ -108,7 +108,7 @@ def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Que
         ("penalised", choices["penalised"], PENALISED),
         ("weights_are", weights.are, WEIGHTS_ARE),
     ):
-        if given not in accepted:
+        if not (given is None or isinstance(given, str)) or given not in accepted:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
     if not isinstance(choices["use_t"], (bool, np.bool_)):
         raise ValueError(f"use_t must be True or False, got {choices['use_t']!r}.")
@@ -132,6 +132,9 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     """
     check_penalty(objective, question)
     check_size(objective, question)
+    if not (objective.class_weights > 0).all():
+        idle = question.classes[np.argmin(objective.class_weights)]
+        raise ValueError(f"No row with a weight above zero has the class {idle!s}: its coefficients have no estimates.")
     if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
         raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
     n_samples = count_samples(objective, question)
@@ -300,14 +303,13 @@ def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
     """
     if features is None:
         return np.arange(len(names))
-    known = {name: place for place, name in enumerate(names.tolist())}
-    wanted = [features] if isinstance(features, str) else list(features)
-    missing = [name for name in wanted if name not in known]
-    if missing or not wanted or len(set(wanted)) < len(wanted):
+    known = names.tolist()
+    wanted = np.atleast_1d(np.asarray(features, object)).tolist()
+    if not wanted or any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
         raise ValueError(
             f"features must be names of columns, each of them once, among {_shorten(names)}; got {features!r}."
         )
-    return np.array([known[name] for name in wanted])
+    return np.array([known.index(name) for name in wanted])
 
 
 def _shorten(names):
@@ -435,6 +437,9 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     if rows.offset_range is None:
         return total_weight * float(np.sum(weights * np.log(weights)))
     parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
+    # The maximum without offsets, and where they are all the same.
+    near = np.log(weights) - rows.offset_range.mean
+    parameters[:, -1] = near if len(parameters) > 1 else near[1] - near[0]
     best, step = np.inf, np.zeros(len(parameters))
     for _ in range(MOST_STEPS):
         # The sums themselves, since an objective without an intercept leaves its part out.
@@ -445,8 +450,12 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
             parameters[:, -1] -= step
             continue
         best, slope = loss, gradient[:, -1] / rows.total_weight
+        if not slope.any():
+            break
         gram = rows.sum_probability_products(parameters, np.float64)
         curvature = np.diag(gram[:-1, -1]) - gram[:-1, :-1]
+        # Offsets far from each other leave no curvature, but the maximum lies among them.
+        curvature += np.eye(len(slope)) * (np.abs(slope).max() / (1 + rows.offset_range.spread))
         # Equal changes of all classes change nothing.
         step = np.linalg.solve(curvature + (len(slope) > 1) / len(slope), -slope)
         if not -float(step @ slope) > SETTLED:
