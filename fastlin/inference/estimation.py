@@ -186,7 +186,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             point=point if objective.rows.has_labels else None,
         ),
     )
-    warn_of_distances(found, estimates.is_proven, question)
+    warn_of_distances(found, estimates.is_proven, question, n_samples * point.loss)
     return found
 
 
@@ -232,7 +232,7 @@ def find_all_estimates(
 ) -> Estimates:
     """Return the Estimates of some columns, by their places, from the covariance of all."""
     total_weight = objective.rows.total_weight * question.weights.unit
-    optimum = find_optimum(objective, start, total_weight)
+    optimum = find_optimum(objective, start, n_samples)
     check_existence(optimum, question)
     n_parameters = (len(question.classes) - 1) * contrasts.n_columns
     covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
@@ -270,7 +270,7 @@ def find_named_estimates(
         # Newton's steps would come to no end.
         check_large_separation(point, question.names, question.classes)
     curvature = settle(point)
-    point, distance = curvature.point, curvature.decrement * np.sqrt(total_weight)
+    point, distance = curvature.point, curvature.decrement * np.sqrt(n_samples)
     if is_free and may_be_separated(curvature):
         check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
     power = 1 if question.weights.are == "frequency" else 2
@@ -511,8 +511,11 @@ def count_degrees(optimum: Optimum, objective: Objective, n_parameters: int) -> 
     return float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss)) - n_intercepts
 
 
-def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> None:
-    """Warn where errors are none, or the optimum or the model is further away than a hundredth of one."""
+def warn_of_distances(found: Inference, is_proven: bool, question: Question, loss: float) -> None:
+    """Warn where errors are none, or the optimum or the model is further away than a hundredth of one.
+
+    The loss is the sum over all rows.
+    """
     if (np.diagonal(found._covariance) < 0).any():
         text = (
             "Some variances by several keys of clusters are below zero, so that their standard errors are NaN: what "
@@ -525,7 +528,7 @@ def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> 
             "comes to it: columns nearly depend on each other, or lie far from zero."
         )
     elif not found.model_distance <= CLOSE:
-        tol = 10.0 ** np.floor(np.log10(0.5 * CLOSE**2 / max(-found.log_likelihood, 1.0)))
+        tol = 10.0 ** np.floor(np.log10(0.5 * CLOSE**2 / max(loss, 1.0)))
         why = f"The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they agree."
         if question.tol <= tol:
             why = (

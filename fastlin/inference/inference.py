@@ -106,8 +106,8 @@ class Inference:
         How far `coef_` and `intercept_` of the model are from the estimates: the largest difference, in standard
         errors.
     distance : float
-        How far the estimates may be from the true optimum, in standard errors. It is a bound where the smallest
-        curvature of the likelihood gives one, and otherwise the size of the step that is left.
+        How far the estimates may be from the true optimum, in standard errors by the inverse Hessian. It is a bound
+        where the smallest curvature of the likelihood gives one, and otherwise the size of the step that is left.
 
     Examples
     --------
@@ -270,6 +270,8 @@ class Inference:
 
         matrix, name = self._read_hypotheses(R)
         q = len(matrix)
+        if r is not None:
+            name = name.replace(" = 0", " = r")
         values = (
             np.zeros(q) if r is None else np.atleast_1d(_read_numbers("r", r, f"one for each of the {q} rows of R"))
         )

@@ -132,6 +132,7 @@ def test_bad_questions_get_errors_that_name_them():
     for level in (0, 1, 95, "0.9", np.array([0.9, 0.95])):
         with pytest.raises(ValueError, match="level must be between 0 and 1"):
             found.conf_int(level)
+    assert found.wald_test("x0", [1, 0]).name == "x0 = r"
     assert found.wald_test(np.array(["x0", "x1"])) == found.wald_test(["x0", "x1"])
     X, y = make(3)
     for options in ({"covariance": np.array(["HC0"])}, {"reference": [0, 1]}, {"features": 0}, {"features": [["x0"]]}):
