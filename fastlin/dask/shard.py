@@ -152,11 +152,12 @@ class Shard:
         for first, group in self._groups.items():
             weighty = {number: weighting.find_weighty(part) for number, part in group.items()}
             labels = [group[number].labels[rows] for number, rows in weighty.items()]
-            counts = np.bincount(np.concatenate(labels), minlength=weighting.n_classes)
-            seen = np.cumsum(counts) - counts
-            for number, part in group.items():
-                found, counts = find_rows(places[first], part.labels[weighty[number]], seen)
-                seen += counts
+            counts = [np.bincount(each, minlength=weighting.n_classes) for each in labels]
+            totals = np.sum(counts, axis=0)
+            seen = np.cumsum(totals) - totals
+            for (number, part), own, count in zip(group.items(), labels, counts, strict=True):
+                found = find_rows(places[first], own, seen, count)
+                seen += count
                 rows = np.sort(weighty[number][found])
                 drawn[number] = part.X[rows], weighting.sample(part).take(rows)
         return drawn

@@ -6,7 +6,7 @@ of the coefficients that are reported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Self
 
@@ -81,15 +81,18 @@ class Information:
     @classmethod
     def of(cls, point: Point) -> Self:
         """Return the Information at a point: one pass, and one more where its probabilities are not kept."""
-        rows, penalty = point.objective.rows, point.objective.penalty
+        rows = point.objective.rows
         if point.has_probabilities:
-            of_loss = rows.hessian(point.probabilities)
-        else:
-            of_loss = rows.sum_by_pairs(find_class_pair_gram, point.parameters)
+            return cls.of_hessian(point, rows.hessian(point.probabilities))
+        return cls.of_hessian(point, rows.sum_by_pairs(find_class_pair_gram, point.parameters))
+
+    @classmethod
+    def of_hessian(cls, point: Point, of_loss: FloatArray, is_exact: bool = True) -> Self:
+        """Return the Information at a point from the Hessian of the mean loss there."""
         K, m = point.objective.shape
         matrix = of_loss.copy()
         diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
-        np.einsum("kkj->kj", diagonals)[...] += penalty.curvatures
+        np.einsum("kkj->kj", diagonals)[...] += point.objective.penalty.curvatures
         diagonal_of_j = np.einsum("kkj->kj", diagonals).copy()
         if K > 1:
             diagonals += diagonal_of_j.sum(axis=0) / K**2
@@ -98,7 +101,7 @@ class Information:
         with np.errstate(invalid="ignore"):
             # Where all rows are decided nothing is left of the Hessian.
             factor.factorize(0, matrix[None], 0.0)
-        return cls(point.parameters, of_loss, diagonal_of_j, factor)
+        return cls(point.parameters, of_loss, diagonal_of_j, factor, is_exact)
 
     def measure(self, parameters: FloatArray, penalty: Penalty) -> float:
         """Return the distance of parameters (K, d + 1) from the point, in the norm of the Hessian of J."""
@@ -217,7 +220,8 @@ def _choose_guide(point):
         # Every tenth row: to draw them evenly from the classes would take as long as a pass.
         rows = objective.rows.take(np.arange(0, objective.n_rows, SAMPLED_PART))
         if rows.total_weight > 0:
-            return replace(Information.of(replace(objective, rows=rows).at(point.parameters)), is_exact=False)
+            of_loss = rows.hessian(np.ascontiguousarray(point.probabilities[:, ::SAMPLED_PART]))
+            return Information.of_hessian(point, of_loss, is_exact=False)
     if K * m > MANY_PARAMETERS:
         return ConjugateGradients(int(m * PRODUCTS_A_COLUMN))
     return Information.of(point)

@@ -412,16 +412,16 @@ class Rows(MeanSums):
 
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes."""
-        totals = np.zeros(self.n_classes, np.int64)
-        for _, _, labels in self._weighty():
-            totals += np.bincount(labels, minlength=self.n_classes)
+        # To count a million labels takes as long as to find the rows.
+        counts = [np.bincount(labels, minlength=self.n_classes) for _, _, labels in self._weighty()]
+        totals: IntArray = np.sum(counts, axis=0)
         places, drawn = draw_places(int(totals.sum()), n_rows), []
         seen: IntArray = np.cumsum(totals) - totals
         # An order of all rows would take as much memory as labels and weights together.
-        for first, numbers, labels in self._weighty():
-            found, counts = find_rows(places, labels, seen)
+        for (first, numbers, labels), count in zip(self._weighty(), counts, strict=True):
+            found = find_rows(places, labels, seen, count)
             drawn.append(numbers[found] if len(numbers) else first + found)
-            seen = seen + counts
+            seen = seen + count
         return self.take(np.sort(np.concatenate(drawn)))
 
     def _weighty(self):
@@ -519,8 +519,8 @@ def share_places(places: IntArray, counts: IntArray) -> list[IntArray]:
     return np.split(own[order], np.searchsorted(parts[order], np.arange(1, len(counts))))
 
 
-def find_rows(places: IntArray, labels: IntArray, seen: IntArray) -> tuple[IntArray, IntArray]:
-    """Return which rows of a part stand at some of the places, and how many rows of each class the part has.
+def find_rows(places: IntArray, labels: IntArray, seen: IntArray, counts: IntArray) -> IntArray:
+    """Return which rows of a part stand at some of the places, from 0 to m - 1, ascending.
 
     Parameters
     ----------
@@ -530,16 +530,10 @@ def find_rows(places: IntArray, labels: IntArray, seen: IntArray) -> tuple[IntAr
         The classes of the rows of the part.
     seen : ndarray of shape (n_classes,)
         The place of the next row of each class.
-
-    Returns
-    -------
-    numbers : ndarray of int64
-        From 0 to m - 1, ascending.
     counts : ndarray of shape (n_classes,)
-        What seen grows by.
+        How many rows of each class the part has.
     """
-    counts = np.bincount(labels, minlength=len(seen))
     first, last = np.searchsorted(places, seen), np.searchsorted(places, seen + counts)
     numbers = np.empty(int((last - first).sum()), np.int64)
     find_places(writable_view(np.ascontiguousarray(labels, np.int32)), places, first, last, seen.copy(), numbers)
-    return numbers, counts
+    return numbers

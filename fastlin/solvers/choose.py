@@ -165,7 +165,9 @@ def minimize(
             return newton.minimize_by_cholesky(objective, solution.parameters, stopping, room=room)
         solution = _minimize_by_newton(objective, solution.parameters, stopping, room)
     if (is_unsure or solution.message == STALLED) and objective.affords_hessian:
-        solution = newton.minimize_by_cholesky(objective, solution.parameters, stopping, room=room)
+        best = stopping.best
+        ended = best if best.has_probabilities else solution.parameters
+        solution = newton.minimize_by_cholesky(objective, ended, stopping, room=room)
     return solution
 
 

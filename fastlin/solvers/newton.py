@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
+from fastlin.objective import Point
 from fastlin.objective.newton_dual import Direction, NewtonStep
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.objective.self_concordance import bound_fall
@@ -25,14 +26,18 @@ from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Point, Room
+    from fastlin.objective.point import Room
     from fastlin.solvers.preconditioners import AnyPreconditioner, Build, Preconditioner
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
 
 
-def minimize_by_cholesky(objective: Objective, start: FloatArray, stopping: Stopping, *, room: Room | None) -> Solution:
+def minimize_by_cholesky(
+    objective: Objective, start: Point | FloatArray, stopping: Stopping, *, room: Room | None
+) -> Solution:
     """Minimise the objective as `fastlin.solvers` has it.
+
+    start may be a point in float64 that has its probabilities, which saves its pass.
 
     The directions along which softmax is flat get a curvature of their own, and a pivot that vanishes gets one of its
     column's (preconditioners.factorize_hessian, kernels/machine/cholesky.py): the step is Newton's where the Hessian
@@ -143,15 +148,15 @@ def conjugate_gradients(
 
 def _minimize(objective, start, stopping, find_direction, *, room):
     """Minimise the objective by the directions that find_direction makes of a Point and the bound on J - J* there."""
-    point = objective.at(start, out=room)
+    point = start if isinstance(start, Point) else objective.at(start, out=room)
     bound = stopping.begin(point)
     message = stopping.why(point, bound, np.inf)
     while not message:
         direction = find_direction(point, bound)
         decrement = -0.5 * _inner(direction.step, point.gradient)
         message = stopping.why(point, bound, decrement)
-        # Without a penalty coefficients are compared with their standard errors, which fall with the number of rows.
-        # The step that is known leads from 2 of them to 1e-3 of one (1,000,000 x 20, tol 1e-4).
+        # Without a penalty coefficients are compared with their standard errors, which fall with the number of rows:
+        # the step that is known leads from 2 of them to a hundredth of one (1,000,000 x 20, tol 1e-4).
         if message and (message != REACHED or objective.penalty.is_bounded):
             break
         # A step that lowers J by more ends too far from the minimum for its bound to be of use.

@@ -276,10 +276,15 @@ class Stopping:
             return False
         return rows.offset_range is None or rows.evaluate_without_offsets(point.parameters)[0] < least
 
+    @property
+    def best(self) -> Point:
+        """The best point that was seen in float64."""
+        assert self._best is not None
+        return self._best
+
     def solution(self, message: str) -> Solution:
         """Return the best point seen in float64."""
-        best = self._best
-        assert best is not None
+        best = self.best
         message = STOPPED if self._is_stopped and message == LIMITED else message
         return Solution(
             best.parameters,

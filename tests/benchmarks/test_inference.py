@@ -11,8 +11,8 @@ from benchmarks.inference import CASES, STATSMODELS, measure_inference, measure_
 from benchmarks.pages import BLOCKS, choose_races
 from benchmarks.races import FASTLIN
 
-pytest.importorskip("statsmodels", reason="statsmodels is of the extra peers.")
-pytest.importorskip("glum", reason="glum is of the extra peers.")
+pytest.importorskip("statsmodels", reason="statsmodels is of the extra test.")
+pytest.importorskip("glum", reason="glum is of the extra test.")
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 
 from fastlin import LogisticRegression, LogisticRegressionCV, blocks
 from fastlin.exceptions import InferenceWarning
+from fastlin.inference.information import MOST_MOVED
 
 
 def make(n_classes=3, n=300, d=3, seed=0):
@@ -25,7 +26,10 @@ def fit(X, y, *data, **parameters):
 
 def assert_same(found, expected, rtol=1e-9):
     np.testing.assert_allclose(found.coef, expected.coef, atol=rtol * 10)
-    np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=rtol, atol=1e-12)
+    # The Hessian of either may lie where the curvature of each row has changed by as much.
+    sizes = np.outer(expected.std_errors, expected.std_errors)
+    change = found.covariance_matrix() - expected.covariance_matrix()
+    np.testing.assert_array_less(np.abs(change), max(rtol, 2 * MOST_MOVED) * sizes)
     assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-10)
     assert found.n_samples == expected.n_samples
 
@@ -148,7 +152,8 @@ def test_penalties_are_refused_unless_their_errors_are_named():
 
 def test_models_of_too_many_parameters_offer_named_columns():
     generator = np.random.default_rng(0)
-    X, y = sparse.random_array((300, 4200), density=0.01, rng=generator, format="csr"), generator.integers(0, 2, 300)
+    X = sparse.csr_array(sparse.random(300, 4200, density=0.01, random_state=0))
+    y = generator.integers(0, 2, 300)
     with pytest.raises(ValueError, match=r"4,201 parameters.*up to 4,096.*features=\[\.\.\.\]"):
         fit(X, y, C=1.0, tol=1e-8).inference(X, y, penalised="laplace")
 

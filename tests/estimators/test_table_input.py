@@ -170,8 +170,8 @@ def test_codes_of_a_frame_are_not_copied():
         fastlin.LogisticRegression(categorical_features="from_dtype"), frame
     )
     for j, name in ((0, "city"), (2, "day")):
-        assert np.shares_memory(matrix._columns[j].codes, frame[name].array.codes)
-    assert np.shares_memory(matrix._columns[1], frame["age"].to_numpy())
+        assert np.shares_memory(matrix.columns[j].codes, frame[name].array.codes)
+    assert np.shares_memory(matrix.columns[1], frame["age"].to_numpy())
 
 
 @pytest.mark.parametrize("chosen", [["city", "day"], [0, 2], [True, False, True, False], np.array(["day", "city"])])

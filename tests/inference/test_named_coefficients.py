@@ -8,6 +8,7 @@ import fastlin.inference.estimation as estimation
 import fastlin.inference.named_coefficients as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
+from fastlin.inference.information import MOST_MOVED
 from fastlin.inference.separation import Undecided
 
 NAMES, PLACES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
@@ -57,7 +58,8 @@ def compare(n_classes, monkeypatch):
             anew = model.inference(X, y, sample_weight, features=NAMES, **options)
         np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, PLACES])
         np.testing.assert_allclose(named.coef, whole.coef[:, PLACES], rtol=0, atol=1e-7 * whole.std_errors.min())
-        np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=1e-8)
+        # The Hessian of either may lie where the curvature of each row has changed by as much.
+        np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=MOST_MOVED)
         sizes = np.outer(some.std_errors, some.std_errors)
         np.testing.assert_allclose(named.covariance_matrix() / sizes, some.covariance_matrix() / sizes, atol=1e-8)
         np.testing.assert_allclose(anew.std_errors, named.std_errors, rtol=1e-8)
@@ -70,7 +72,7 @@ def compare(n_classes, monkeypatch):
 def test_a_few_words_of_many_have_errors():
     generator = np.random.default_rng(0)
     n, d = 500, 4_200
-    X = sparse.random_array((n, d), density=0.02, rng=generator, format="csr")
+    X = sparse.csr_array(sparse.random(n, d, density=0.02, random_state=0))
     X.data[:] = 1
     y = (X @ (generator.normal(size=d) * (generator.random(d) < 0.1)) + generator.logistic(size=n) > 0).astype(int)
     model = LogisticRegression(C=1.0, tol=1e-13).fit(X, y)

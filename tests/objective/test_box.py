@@ -65,17 +65,17 @@ def exact_value_and_bound(objective, parameters):
 
 
 @pytest.mark.filterwarnings("ignore:(invalid value|divide by zero)")
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(kind):
-    # Two shapes of each kind, other ones with other kinds.
-    shapes = (*SHAPES[KINDS.index(kind)], 0.0), (*SHAPES[KINDS.index(kind) - 1], 3.0)
-    for n, d, n_classes, columns, fit_intercept, offset in shapes:
+@pytest.mark.parametrize("has_offsets", [False, True])
+def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(has_offsets):
+    # A shape for each kind of bounds, and another one with offsets and soft labels.
+    shapes, offset = (SHAPES[-1:] + SHAPES[:-1], 3.0) if has_offsets else (SHAPES, 0.0)
+    for kind, (n, d, n_classes, columns, fit_intercept) in zip(KINDS, shapes, strict=True):
         for l1, l2 in PENALTIES:
             options = {"l1": l1, "l2": l2, "fit_intercept": fit_intercept}
-            objective, generator = make_bounded(n, d, n_classes, columns, kind, offset, offset > 0, seed=n, **options)
+            objective, generator = make_bounded(n, d, n_classes, columns, kind, offset, has_offsets, seed=n, **options)
             is_known = objective.penalty.is_bounded
             assert is_known or not (l1 or l2 or kind in ("around", "away"))
-            for size in (0.0, 0.3, 100.0):
+            for size in (0.3, 100.0):
                 parameters = size * generator.normal(size=objective.shape)
                 parameters[:, -1] *= fit_intercept
                 point = objective.at(objective.penalty.clip(parameters))

@@ -1,5 +1,7 @@
 """Preconditioners against the matrices that NumPy builds for them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from conftest import COLUMNS, evaluate, make_objective, with_budget
@@ -162,6 +164,20 @@ def test_chances_add_up_to_the_number_drawn_and_follow_the_curvature():
     assert (chance[curvature > curvature[uncertain].max()] == 1).all()
     sparse = np.where(np.arange(1000) < 50, curvature, 0.0)
     np.testing.assert_array_equal(preconditioners._chances(sparse, 100), sparse > 0)
+
+
+def test_rows_are_drawn_as_often_as_their_curvature_says_however_few_are_drawn():
+    curvature = np.repeat([0.25, 0.1, 0.01, 0.0], 5000)
+    rows = SimpleNamespace(influence=1.0, numbers=np.empty(0, np.int64))
+    for n_drawn in (500, 5000):
+        generator, counts = np.random.default_rng(0), np.zeros(4)
+        for _ in range(40):
+            numbers, weights, _ = preconditioners._draw(SimpleNamespace(rows=rows), curvature, n_drawn, generator)
+            assert (np.diff(numbers) > 0).all()
+            np.testing.assert_allclose(weights[0], curvature.sum() / n_drawn, rtol=1e-12)
+            counts += np.bincount(numbers // 5000, minlength=4)
+        expected = 40 * n_drawn * np.array([0.25, 0.1, 0.01, 0.0]) / 0.36
+        assert (np.abs(counts - expected) <= 5 * np.sqrt(expected)).all()
 
 
 def test_large_weights_give_the_preconditioner_of_small_ones():
