@@ -13,7 +13,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
-from fastlin.estimators.inferences import Inferences
+from fastlin.estimators.inferences import reading
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
@@ -249,8 +249,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         """
         from fastlin.inference.firth_inference import infer
 
-        read: Any = Inferences._reading
-        with read(self, X, y, sample_weight, offset) as data:
+        with reading(self, X, y, sample_weight, offset) as data:
             likelihood = self._make_likelihood(data)
             classes, coef, intercept = read_coefficients(self)
             start = likelihood.objective.coordinates.to_parameters(coef.astype(np.float64), intercept)
@@ -307,8 +306,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         """
         from fastlin.estimators.resampling import bootstrap
 
-        read: Any = Inferences._reading
-        with read(self, X, y, sample_weight, offset) as data:
+        with reading(self, X, y, sample_weight, offset) as data:
             return bootstrap(lambda: self._prepare_refits(data), data, n_resamples, random_state, clusters)
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
