@@ -196,6 +196,9 @@ class Inferences:
         model: Any = copy(self)
         classes, coef, intercept = read_coefficients(model)
         C, l1_ratio = self._read_strength()
+        if model.penalty_factors is not None and not np.any(model.penalty_factors):
+            # Nothing is penalised at any C.
+            C = np.inf
         names, reference_levels = name_features(model, None), []
         _drop_bounds(model, data, coef, names)
         if hasattr(model, "categories_") and C == np.inf:
