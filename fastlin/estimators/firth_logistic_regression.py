@@ -13,7 +13,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
-from fastlin.estimators.inferences import Inferences
+from fastlin.estimators.inferences import reading
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
@@ -186,8 +186,6 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
             reader: Any = self
             data = read_training_data(reader, X, y, sample_weight, offset, classes)
             likelihood = self._make_likelihood(data)
-            if not (likelihood.objective.class_weights > 0).all():
-                raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
             begin = likelihood.at(likelihood.start())
             if begin is None:
                 self._refuse_columns(likelihood)
@@ -251,8 +249,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         """
         from fastlin.inference.firth_inference import infer
 
-        read: Any = Inferences._reading
-        with read(self, X, y, sample_weight, offset) as data:
+        with reading(self, X, y, sample_weight, offset) as data:
             likelihood = self._make_likelihood(data)
             classes, coef, intercept = read_coefficients(self)
             start = likelihood.objective.coordinates.to_parameters(coef.astype(np.float64), intercept)
@@ -309,8 +306,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         """
         from fastlin.estimators.resampling import bootstrap
 
-        read: Any = Inferences._reading
-        with read(self, X, y, sample_weight, offset) as data:
+        with reading(self, X, y, sample_weight, offset) as data:
             return bootstrap(lambda: self._prepare_refits(data), data, n_resamples, random_state, clusters)
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
@@ -352,6 +348,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
         check_size(objective)
+        if not (objective.class_weights > 0).all():
+            raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
         return Likelihood(objective, data.weight_unit, True, self._find_free(data))
 
     def _find_free(self, data: TrainingData) -> BoolArray:

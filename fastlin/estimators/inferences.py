@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,7 @@ from fastlin.estimators.training_data import check_labels, choose_labels, make_t
 from fastlin.typing import MatrixLike, RandomState
 
 if TYPE_CHECKING:
+    from fastlin.estimators.training_data import TrainingData
     from fastlin.inference.bootstrap import Bootstrap
     from fastlin.inference.inference import Inference
 
@@ -97,7 +98,7 @@ class Inferences:
         InferenceWarning
             `coef_` are more than a hundredth of a standard error from the optimum, to which the inference belongs.
         """
-        with self._reading(X, y, sample_weight, offset) as data:
+        with reading(self, X, y, sample_weight, offset) as data:
             return self._infer(
                 data,
                 covariance=covariance,
@@ -166,20 +167,12 @@ class Inferences:
         model: Any = copy(self)
         # Those of each resample follow from its rows.
         model.class_weight = None
-        with model._reading(X, y, sample_weight, offset) as data:
+        with reading(model, X, y, sample_weight, offset) as data:
             C, l1_ratio = self._read_strength()
             fitted: Any = self
             return bootstrap(
                 lambda: prepare_refits(fitted, data, C, l1_ratio), data, n_resamples, random_state, clusters
             )
-
-    @contextmanager
-    def _reading(self, X, y, sample_weight, offset):
-        """Yield the rows of a fit, within the limits of `n_jobs`."""
-        model: Any = self
-        check_is_fitted(model)
-        with limit_jobs(model.n_jobs):
-            yield _read_known_data(model, X, y, sample_weight, offset)
 
     def _infer(
         self,
@@ -203,6 +196,9 @@ class Inferences:
         model: Any = copy(self)
         classes, coef, intercept = read_coefficients(model)
         C, l1_ratio = self._read_strength()
+        if model.penalty_factors is not None and not np.any(model.penalty_factors):
+            # Nothing is penalised at any C.
+            C = np.inf
         names, reference_levels = name_features(model, None), []
         _drop_bounds(model, data, coef, names)
         if hasattr(model, "categories_") and C == np.inf:
@@ -238,6 +234,20 @@ class Inferences:
             # The fit has warned of them.
             warnings.simplefilter("ignore")
             return read_penalty(model.penalty, model.C, model.l1_ratio)
+
+
+@contextmanager
+def reading(
+    model: Any,
+    X: MatrixLike | Blocks,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    offset: ArrayLike | None,
+) -> Iterator[TrainingData]:
+    """Yield the rows of the fit of a model, within the limits of its `n_jobs`."""
+    check_is_fitted(model)
+    with limit_jobs(model.n_jobs):
+        yield _read_known_data(model, X, y, sample_weight, offset)
 
 
 def _drop_bounds(model, data, coef, names):

@@ -32,7 +32,7 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
     ValueError
         They are not one for each row, or miss some.
     """
-    keys = _split_keys(clusters)
+    keys = _split_keys(clusters, n_rows)
     numbers: list[IntArray] = []
     for key in keys:
         if key.shape != (n_rows,):
@@ -40,7 +40,7 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
                 f"clusters must hold one entry for each of the {n_rows} rows, for each of its keys, got the shape "
                 f"{key.shape}."
             )
-        if any(entry is None for entry in key.tolist()) or (key != key).any():
+        if any(map(_is_missing, key)) if key.dtype.kind == "O" else (key != key).any():
             raise ValueError("clusters must name a cluster for each row, but it holds None or NaN.")
         try:
             numbers.append(np.unique(key, return_inverse=True)[1].reshape(-1))
@@ -49,11 +49,20 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
     return numbers
 
 
-def _split_keys(clusters):
-    """Return the keys as arrays: columns of a table or of an array (n, n_keys), or the arrays of a list."""
+def _is_missing(entry):
+    try:
+        return entry is None or bool(entry != entry)
+    except TypeError:
+        # NA of pandas is neither equal to itself nor not.
+        return True
+
+
+def _split_keys(clusters, n_rows):
+    """Return the keys as arrays: columns of a table or of an array (n_rows, n_keys), or the arrays of a list."""
     if hasattr(clusters, "columns"):
         return [np.asarray(clusters[name]) for name in clusters.columns]
-    if isinstance(clusters, (list, tuple)) and len(clusters) and all(np.ndim(each) == 1 for each in clusters):
+    is_list = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
+    if is_list and all(np.ndim(each) == 1 for each in clusters):
         return [np.asarray(each) for each in clusters]
     array = np.asarray(clusters)
     return list(array.T) if array.ndim == 2 else [array]

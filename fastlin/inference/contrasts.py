@@ -121,7 +121,7 @@ def find_reference(reference: Any, classes: Array) -> int | None:
         return 0
     if isinstance(reference, str) and reference == SYMMETRIC and SYMMETRIC not in classes.tolist():
         return None
-    places = [place for place, label in enumerate(classes.tolist()) if label == reference]
+    places = [place for place, label in enumerate(classes.tolist()) if np.ndim(reference) == 0 and label == reference]
     if not places:
         raise ValueError(
             f"reference must be one of the classes {classes.tolist()}, 'symmetric' or None, got {reference!r}."

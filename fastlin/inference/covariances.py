@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.matrices.dense import DenseMatrix
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -31,11 +30,6 @@ def wrap(information: Information, middle: FloatArray) -> FloatArray:
     found += found.T.copy()
     found *= 0.5
     return found
-
-
-def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return left @ right' of matrices (m, n) and (k, n), the same bits for any number of threads of BLAS."""
-    return DenseMatrix(left).compute_scores(np.ascontiguousarray(right), np.zeros(len(right)))
 
 
 def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:

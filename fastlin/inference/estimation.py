@@ -30,7 +30,7 @@ WEIGHTS_ARE = "frequency", "importance"
 MOST_PARAMETERS = 4096
 # The intercepts of the model without features end where half the square of the Newton decrement is below this.
 SETTLED = 1e-20
-MOST_STEPS = 50
+MOST_STEPS = 100
 # Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
 CLOSE = 0.01
 
@@ -108,7 +108,7 @@ def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Que
         ("penalised", choices["penalised"], PENALISED),
         ("weights_are", weights.are, WEIGHTS_ARE),
     ):
-        if given not in accepted:
+        if not (given is None or isinstance(given, str)) or given not in accepted:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
     if not isinstance(choices["use_t"], (bool, np.bool_)):
         raise ValueError(f"use_t must be True or False, got {choices['use_t']!r}.")
@@ -132,6 +132,9 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     """
     check_penalty(objective, question)
     check_size(objective, question)
+    if not (objective.class_weights > 0).all():
+        idle = question.classes[np.argmin(objective.class_weights)]
+        raise ValueError(f"No row with a weight above zero has the class {idle!s}: its coefficients have no estimates.")
     if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
         raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
     n_samples = count_samples(objective, question)
@@ -183,7 +186,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             point=point if objective.rows.has_labels else None,
         ),
     )
-    warn_of_distances(found, estimates.is_proven, question)
+    warn_of_distances(found, estimates.is_proven, question, n_samples * point.loss)
     return found
 
 
@@ -229,7 +232,7 @@ def find_all_estimates(
 ) -> Estimates:
     """Return the Estimates of some columns, by their places, from the covariance of all."""
     total_weight = objective.rows.total_weight * question.weights.unit
-    optimum = find_optimum(objective, start, total_weight)
+    optimum = find_optimum(objective, start, n_samples)
     check_existence(optimum, question)
     n_parameters = (len(question.classes) - 1) * contrasts.n_columns
     covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
@@ -267,7 +270,7 @@ def find_named_estimates(
         # Newton's steps would come to no end.
         check_large_separation(point, question.names, question.classes)
     curvature = settle(point)
-    point, distance = curvature.point, curvature.decrement * np.sqrt(total_weight)
+    point, distance = curvature.point, curvature.decrement * np.sqrt(n_samples)
     if is_free and may_be_separated(curvature):
         check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
     power = 1 if question.weights.are == "frequency" else 2
@@ -300,14 +303,13 @@ def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
     """
     if features is None:
         return np.arange(len(names))
-    known = {name: place for place, name in enumerate(names.tolist())}
-    wanted = [features] if isinstance(features, str) else list(features)
-    missing = [name for name in wanted if name not in known]
-    if missing or not wanted or len(set(wanted)) < len(wanted):
+    known = names.tolist()
+    wanted = np.atleast_1d(np.asarray(features, object)).tolist()
+    if not wanted or any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
         raise ValueError(
             f"features must be names of columns, each of them once, among {_shorten(names)}; got {features!r}."
         )
-    return np.array([known[name] for name in wanted])
+    return np.array([known.index(name) for name in wanted])
 
 
 def _shorten(names):
@@ -435,6 +437,9 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     if rows.offset_range is None:
         return total_weight * float(np.sum(weights * np.log(weights)))
     parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
+    # The maximum without offsets, and where they are all the same.
+    near = np.log(weights) - rows.offset_range.mean
+    parameters[:, -1] = near if len(parameters) > 1 else near[1] - near[0]
     best, step = np.inf, np.zeros(len(parameters))
     for _ in range(MOST_STEPS):
         # The sums themselves, since an objective without an intercept leaves its part out.
@@ -445,8 +450,12 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
             parameters[:, -1] -= step
             continue
         best, slope = loss, gradient[:, -1] / rows.total_weight
+        if not slope.any():
+            break
         gram = rows.sum_probability_products(parameters, np.float64)
         curvature = np.diag(gram[:-1, -1]) - gram[:-1, :-1]
+        # Offsets far from each other leave no curvature, but the maximum lies among them.
+        curvature += np.eye(len(slope)) * (np.abs(slope).max() / (1 + rows.offset_range.spread))
         # Equal changes of all classes change nothing.
         step = np.linalg.solve(curvature + (len(slope) > 1) / len(slope), -slope)
         if not -float(step @ slope) > SETTLED:
@@ -502,8 +511,11 @@ def count_degrees(optimum: Optimum, objective: Objective, n_parameters: int) -> 
     return float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss)) - n_intercepts
 
 
-def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> None:
-    """Warn where errors are none, or the optimum or the model is further away than a hundredth of one."""
+def warn_of_distances(found: Inference, is_proven: bool, question: Question, loss: float) -> None:
+    """Warn where errors are none, or the optimum or the model is further away than a hundredth of one.
+
+    The loss is the sum over all rows.
+    """
     if (np.diagonal(found._covariance) < 0).any():
         text = (
             "Some variances by several keys of clusters are below zero, so that their standard errors are NaN: what "
@@ -516,7 +528,7 @@ def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> 
             "comes to it: columns nearly depend on each other, or lie far from zero."
         )
     elif not found.model_distance <= CLOSE:
-        tol = 10.0 ** np.floor(np.log10(0.5 * CLOSE**2 / max(-found.log_likelihood, 1.0)))
+        tol = 10.0 ** np.floor(np.log10(0.5 * CLOSE**2 / max(loss, 1.0)))
         why = f"The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they agree."
         if question.tol <= tol:
             why = (

@@ -19,7 +19,7 @@ from fastlin.inference.profile import EXACT, MOST_STEPS, Profile
 from fastlin.typing import Array, FloatArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FirthInference(Inference):
     """An `Inference` by Firth's penalised likelihood; `FirthLogisticRegression.inference` makes it.
 

@@ -60,7 +60,7 @@ class TestResult:
 
 def check_level(level: float) -> float:
     """Return the level of an interval, which lies between 0 and 1."""
-    if not 0 < level < 1:
+    if np.ndim(level) or isinstance(level, str) or not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level!r}.")
     return level
 

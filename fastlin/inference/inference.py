@@ -106,8 +106,8 @@ class Inference:
         How far `coef_` and `intercept_` of the model are from the estimates: the largest difference, in standard
         errors.
     distance : float
-        How far the estimates may be from the true optimum, in standard errors. It is a bound where the smallest
-        curvature of the likelihood gives one, and otherwise the size of the step that is left.
+        How far the estimates may be from the true optimum, in standard errors by the inverse Hessian. It is a bound
+        where the smallest curvature of the likelihood gives one, and otherwise the size of the step that is left.
 
     Examples
     --------
@@ -270,7 +270,11 @@ class Inference:
 
         matrix, name = self._read_hypotheses(R)
         q = len(matrix)
-        values = np.zeros(q) if r is None else np.atleast_1d(np.asarray(r, np.float64))
+        if r is not None:
+            name = name.replace(" = 0", " = r")
+        values = (
+            np.zeros(q) if r is None else np.atleast_1d(_read_numbers("r", r, f"one for each of the {q} rows of R"))
+        )
         if values.shape != (q,):
             raise ValueError(f"r must hold one number for each of the {q} rows of R, got the shape {values.shape}.")
         distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values
@@ -358,10 +362,19 @@ class Inference:
                 "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
                 "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
             )
-        if not np.array_equal(basis.places, np.arange(basis.contrasts.n_columns)):
+        n_rows, n_columns = len(self.coef), basis.contrasts.n_columns
+        coef, covariance, shown = self.coef, self._covariance, basis.places
+        if basis.penalised == "firth" and len(shown) < n_columns:
+            # First levels of categorical columns have coefficients of zero, without an error.
+            coef, covariance = np.zeros((n_rows, n_columns)), np.zeros((n_rows * n_columns,) * 2)
+            coef[:, shown] = self.coef
+            kept = (np.arange(n_rows)[:, None] * n_columns + shown).ravel()
+            covariance[np.ix_(kept, kept)] = self._covariance
+        elif not np.array_equal(shown, np.arange(n_columns)):
             raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
-        effects, errors = find_marginal_effects(basis.point.objective, self.coef, self._covariance, basis.contrasts, at)
-        names = self.names[: effects.shape[1]]
+        effects, errors = find_marginal_effects(basis.point.objective, coef, covariance, basis.contrasts, at)
+        shown = shown[: len(shown) - basis.fit_intercept]
+        effects, errors, names = effects[:, shown], errors[:, shown], self.names[: len(shown)]
         classes = basis.contrasts.list_classes(self.classes, self.reference)
         return MarginalEffects(effects, errors, names, classes, at, basis.df_t)
 
@@ -430,17 +443,14 @@ class Inference:
         """Return R as an array (q, K' p), and the name of the test."""
         size = self.coef.size
         given = [R] if isinstance(R, str) else R
-        if isinstance(given, Sequence) and len(given) and all(isinstance(name, str) for name in given):
+        if np.ndim(given) == 1 and len(given) and all(isinstance(name, str) for name in given):
             places = [self._find_place(name) for name in given]
             rows = len(self.coef) - (self._count_classes() == len(self.coef))
             matrix = np.zeros((rows * len(places), size))
             for number, (a, j) in enumerate((a, j) for a in range(rows) for j in places):
                 matrix[number, a * len(self.names) + j] = 1
             return matrix, ", ".join(given) + " = 0"
-        try:
-            matrix = np.atleast_2d(np.asarray(R, np.float64))
-        except (TypeError, ValueError):
-            raise ValueError(f"R must be numbers of shape (q, {size}) or names of columns, got {R!r}.") from None
+        matrix = np.atleast_2d(_read_numbers("R", R, f"of shape (q, {size}), or names of columns"))
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
             raise ValueError(
                 f"R must be of shape (q, {size}), a column for each of the estimates class by class, got {np.shape(R)}."
@@ -457,3 +467,14 @@ class Inference:
         if not len(places):
             raise ValueError(f"There is no column {name!r}; the columns are {self.names.tolist()}.")
         return int(places[0])
+
+
+def _read_numbers(argument, given, accepted):
+    """Return an argument as an array of finite numbers."""
+    try:
+        numbers = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array(np.nan)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{argument} must be finite numbers, {accepted}, got {given!r}.")
+    return numbers

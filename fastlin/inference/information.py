@@ -159,8 +159,8 @@ class Optimum:
     is_proven: bool
 
 
-def find_optimum(objective: Objective, start: FloatArray, total_weight: float) -> Optimum:
-    """Return the optimum near parameters (K, d + 1) where total_weight rows, counted with their weights, are seen.
+def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> Optimum:
+    """Return the optimum near parameters (K, d + 1); standard errors are those of n_samples rows.
 
     Steps with one Hessian (chord steps), or an approximation of it, each take a pass for the gradient. The Hessian of
     the standard errors is made at their end.
@@ -176,7 +176,7 @@ def find_optimum(objective: Objective, start: FloatArray, total_weight: float) -
             guide, moved, last = Information.of(point), 0.0, np.inf
             continue
         square = max(0.0, -float(np.sum(direction.step * point.gradient)))
-        size, move = sqrt(square * total_weight), _find_move(point, direction.step, sqrt(square))
+        size, move = sqrt(square * n_samples), _find_move(point, direction.step, sqrt(square))
         is_rounded = last <= ROUNDED and size > SHRINKS * last
         if move <= MOST_MOVED or is_rounded:
             break
@@ -191,7 +191,7 @@ def find_optimum(objective: Objective, start: FloatArray, total_weight: float) -
             point, last = objective.at(objective.center(point.parameters + direction.step), out=room), size
             moved += move
     is_exact = isinstance(guide, Information) and guide.is_exact and moved <= MOST_MOVED
-    return _finish(point, guide if is_exact else Information.of(point), total_weight)
+    return _finish(point, guide if is_exact else Information.of(point), n_samples)
 
 
 class ConjugateGradients:
@@ -246,7 +246,7 @@ def _find_move(point, step, decrement):
     return min(most, FARTHEST * decrement / sqrt(float(curvature.min())))
 
 
-def _finish(point, information, total_weight):
+def _finish(point, information, n_samples):
     """Return the Optimum at the end of a step from a point near it, which takes no pass, with a bound of its distance.
 
     J and its gradient change by what their derivatives say: the third ones count for nothing in so short a step.
@@ -261,9 +261,9 @@ def _finish(point, information, total_weight):
     step, slopes = direction.step, point.gradient - objective.penalty.curvatures * point.parameters
     columns = information.factor.square_columns()
     fall = bound_fall(point, direction, information.diagonal, columns, look_up)
-    # J at the end of a step of the Newton decrement r falls by r^2 / 2: |delta_j| is at most sqrt(S) r errors.
+    # J at the end of a step of the Newton decrement r falls by r^2 / 2: |delta_j| is at most sqrt(n) r errors.
     is_proven, decrement = fall < np.inf, sqrt(max(0.0, -float(np.sum(step * point.gradient))))
-    distance = (sqrt(2 * fall) if is_proven else decrement) * sqrt(total_weight)
+    distance = (sqrt(2 * fall) if is_proven else decrement) * sqrt(n_samples)
     if not _find_move(point, step, decrement) <= MOST_MOVED:
         return Optimum(point, information, inverse, distance, is_proven)
     change = np.einsum("ij,j->i", information.of_loss, step.ravel()).reshape(step.shape)
@@ -271,4 +271,4 @@ def _finish(point, information, total_weight):
     total = objective.rows.total_weight * (slopes + change)
     end = objective.make_point(objective.center(point.parameters + step), np.float64, loss, total, None)
     # The end is no further from the optimum than the point was, and the step itself.
-    return Optimum(end, information, inverse, distance + decrement * sqrt(total_weight), is_proven)
+    return Optimum(end, information, inverse, distance + decrement * sqrt(n_samples), is_proven)

@@ -133,7 +133,7 @@ def _list_facts(inference):
         errors += f"; {PENALTIES[basis.penalised]}"
     facts = {
         "rows": f"{inference.n_samples:,.10g}",
-        "parameters": f"{inference._count_parameters():,.6g}, degrees of freedom left {inference.df_resid:,.10g}",
+        "parameters": f"{_count(inference._count_parameters())}, degrees of freedom left {_count(inference.df_resid)}",
         "log-likelihood": f"{inference.log_likelihood:.4f}, of intercepts alone {inference.log_likelihood_null:.4f}",
         "pseudo R2": f"{inference.pseudo_r2:.6f} (McFadden)",
     }
@@ -142,7 +142,7 @@ def _list_facts(inference):
     facts["std errors"] = errors
     if basis.most_inflated is not None:
         name, inflation = basis.most_inflated
-        facts["collinearity"] = f"errors of {name} are {inflation:.3g} times those of unrelated columns, the most"
+        facts["collinearity"] = f"inflates errors up to {inflation:.3g} times, those of {name} most"
     if len(basis.reference_levels):
         facts["reference levels"] = ", ".join(map(str, basis.reference_levels))
     if basis.df_t is not None:
@@ -165,6 +165,10 @@ def _write_row(name, cells, align, weight="bold"):
     style = f"text-align:{align};padding:0.1em 0.8em;font-variant-numeric:tabular-nums"
     head = f'<th style="text-align:left;padding:0.1em 0.8em;font-weight:{weight}">{escape(name)}</th>'
     return "".join(["<tr>", head, *(f'<td style="{style}">{cell}</td>' for cell in cells), "</tr>"])
+
+
+def _count(number):
+    return f"{round(number, 2):,.12g}"
 
 
 def _show(number):

@@ -39,6 +39,9 @@ def test_levels_are_compared_with_the_first_of_each_column():
             assert "reference levels" in str(found.summary())
     penalised = LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(frame, y)
     assert len(penalised.inference(frame, y, penalised="laplace").names) == 7
+    # Factors of zero penalise nothing at any C.
+    plain = penalised.set_params(penalty_factors=np.zeros(6)).fit(frame, y)
+    assert len(plain.inference(frame, y).names) < 7
     # A level with rows of one class alone, a value that the fit has not seen, and no level at all.
     y[frame["colour"] == "b"] = 2
     model = LogisticRegression(C=np.inf, categorical_features="from_dtype").fit(frame, y)

@@ -84,12 +84,13 @@ def test_clusters_may_be_named_by_anything_that_sorts():
     for given in (names, names.tolist(), pandas.Series(names), names.astype(object), names[:, None], [names]):
         assert [each.tolist() for each in read_clusters(given, 4)] == [[1, 0, 1, 2]]
     frame = pandas.DataFrame({"firm": names, "year": [3, 3, 1, 1]})
-    for given in (frame, [names, np.array([3, 3, 1, 1])]):
+    for given in (frame, [names, np.array([3, 3, 1, 1])], frame.to_numpy().tolist()):
         assert [each.tolist() for each in read_clusters(given, 4)] == [[1, 0, 1, 2], [1, 1, 0, 0]]
     for wrong, text in (
         (names[:3], "one entry for each of the 4 rows"),
         (np.array([1, 2, np.nan, 1]), "None or NaN"),
         (["a", None, "b", "b"], "None or NaN"),
+        (pandas.Series(["a", None, "b", "b"], dtype="string"), "None or NaN"),
         (np.array([1, "a", 2, 3], dtype=object), "can be sorted"),
         (np.zeros((4, 2, 1)), "got the shape"),
     ):

@@ -118,6 +118,16 @@ def test_offsets_and_models_without_an_intercept_are_those_of_statsmodels():
     np.testing.assert_allclose(moved.coef[:, :-1], plain.coef[:, :-1], atol=1e-8)
     np.testing.assert_allclose(moved.coef[:, -1], plain.coef[:, -1] - [1.0, -2.0], atol=1e-7)
     assert moved.log_likelihood_null == pytest.approx(plain.log_likelihood_null, rel=1e-10)
+    # Where all offsets are alike, or so far from each other that no row has any curvature at the start.
+    X, y = make_random(2, n=300)
+    model, peer = LogisticRegression(C=np.inf, tol=1e-12), infer(X, y).log_likelihood_null
+    same = np.full(len(y), 1e3)
+    found = model.fit(X, y, offset=same).inference(X, y, offset=same)
+    assert found.log_likelihood_null == pytest.approx(peer, rel=1e-9)
+    spread = np.random.default_rng(1).normal(size=len(y)) * 100
+    values = [np.sum(np.logaddexp(0, spread + b) - y * (spread + b)) for b in -spread]
+    found = model.fit(X, y, offset=spread).inference(X, y, offset=spread)
+    assert found.log_likelihood_null >= -min(values)
 
 
 def test_glum_has_the_same_robust_errors_and_walds_test():
@@ -159,8 +169,9 @@ def check_frequency_weights(n_classes):
         ]
         found = infer(X, y, counts * 1.0, **options, **keys[0])
         expected = infer(*repeated[:2], **options, **keys[1])
-        np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=1e-9, atol=1e-15)
-        np.testing.assert_allclose(found.p_values, expected.p_values, rtol=1e-7)
+        # Both fits end elsewhere, so near the optimum that errors agree to a millionth.
+        assert_agrees(found, expected.coef.T, expected.covariance_matrix())
+        np.testing.assert_allclose(found.p_values, expected.p_values, rtol=1e-4)
         for name in ("aic", "bic", "df_resid", "n_samples", "log_likelihood_null"):
             assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-12), name
 
@@ -180,8 +191,9 @@ def test_importance_weights_have_the_sandwich_of_weighted_scores():
     inverse = np.linalg.inv((columns * (weights * p * (1 - p))[:, None]).T @ columns)
     np.testing.assert_allclose(found.covariance_matrix(), inverse @ scores.T @ scores @ inverse, rtol=1e-8)
     # The unit of the weights does not count, and class weights are such weights.
-    scaled = infer(X, y, 1000 * weights, covariance="HC0", weights_are="importance")
+    scaled = infer(X, y, 1e30 * weights, covariance="HC0", weights_are="importance")
     np.testing.assert_allclose(scaled.std_errors, found.std_errors, rtol=1e-9)
+    assert scaled.distance < 1e-6
     assert np.isnan(found.aic)
     by_class = np.where(y == 1, 2.5, 1.0)
     expected = infer(X, y, by_class, covariance="HC1", weights_are="importance")

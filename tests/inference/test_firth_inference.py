@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas
 import pytest
 from scipy.stats import norm
 
@@ -95,7 +96,18 @@ def test_it_is_described_pickled_and_refused():
     np.testing.assert_array_equal(kept.p_values, found.p_values)
     with pytest.raises(RuntimeError, match="rows are not at hand"):
         kept.conf_int()
+    assert repr(found) == "<Inference of 4 coefficients, covariance='model'>"
     assert found.marginal_effects().effects.shape == (2, 3)
+    # A first level has neither a coefficient nor an effect of its own.
+    levels = np.arange(len(y)) % 3
+    table = pandas.DataFrame({"size": X[:, 0], "level": pandas.Categorical(levels)})
+    wide = np.column_stack([X[:, 0], levels == 1, levels == 2])
+    of_table, of_columns = (
+        FirthLogisticRegression(categorical_features=kind, tol=1e-10).fit(each, y).inference(each, y).marginal_effects()
+        for each, kind in ((table, "from_dtype"), (wide, None))
+    )
+    np.testing.assert_allclose(of_table.effects, of_columns.effects, rtol=1e-7)
+    np.testing.assert_allclose(of_table.std_errors, of_columns.std_errors, rtol=1e-7)
     with pytest.raises(TypeError, match="names of the columns"):
         found.lr_test(kept)
     with pytest.raises(ValueError, match="method must be"):

@@ -120,16 +120,26 @@ def test_bad_questions_get_errors_that_name_them():
     for R, r, text in (
         ("x9", None, "no column 'x9'"),
         ([[1, 2]], None, r"R must be of shape \(q, 8\)"),
-        ([object()], None, "R must be numbers"),
+        ([object()], None, "R must be finite numbers"),
+        (np.full(8, np.nan), None, "R must be finite numbers"),
+        (np.eye(8)[:1], np.nan, "r must be finite numbers"),
         (np.eye(8)[:2], [1.0], "one number for each of the 2 rows"),
         (np.eye(8)[[0, 0]], None, "Row 1 of R is no hypothesis of its own"),
         (np.zeros((1, 8)), None, "Row 0 of R is no hypothesis"),
     ):
         with pytest.raises(ValueError, match=text):
             found.wald_test(R, r)
-    for level in (0, 1, 95):
+    for level in (0, 1, 95, "0.9", np.array([0.9, 0.95])):
         with pytest.raises(ValueError, match="level must be between 0 and 1"):
             found.conf_int(level)
+    assert found.wald_test("x0", [1, 0]).name == "x0 = r"
+    assert found.wald_test(np.array(["x0", "x1"])) == found.wald_test(["x0", "x1"])
+    X, y = make(3)
+    for options in ({"covariance": np.array(["HC0"])}, {"reference": [0, 1]}, {"features": 0}, {"features": [["x0"]]}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
+            infer(X, y, **options)
+    with pytest.raises(ValueError, match="No row with a weight above zero has the class 2"):
+        LogisticRegression(C=np.inf).fit(X, y).inference(X, y, 1.0 * (y < 2))
 
 
 def test_tables_hold_what_arrays_hold(monkeypatch):
