@@ -19,7 +19,7 @@ X = data.data.filter(like="mean ").drop(columns="mean area")
 X = (X - X.mean()) / X.std()
 is_malignant = data.target == 0
 
-model = LogisticRegression(C=np.inf, tol=1e-8).fit(X, is_malignant)
+model = LogisticRegression(C=np.inf).fit(X, is_malignant)
 found = model.inference(X, is_malignant)
 
 figure, axes = plt.subplots(figsize=(9, 4.8), layout="constrained")
@@ -38,7 +38,7 @@ print(f"The correlation of radius and perimeter is {X['mean radius'].corr(X['mea
 # Two columns that say the same share their coefficient in any way, so that neither is sure of its part. Without the
 # perimeter the interval of the radius is narrow, and the likelihood is hardly lower.
 fewer = X.drop(columns="mean perimeter")
-smaller = LogisticRegression(C=np.inf, tol=1e-8).fit(fewer, is_malignant)
+smaller = LogisticRegression(C=np.inf).fit(fewer, is_malignant)
 narrow = smaller.inference(fewer, is_malignant)
 print(f"Without the perimeter: {found.lr_test(narrow)}.")
 
