@@ -35,7 +35,7 @@ EQUAL_ERRORS = 1e-3
 # Peers fit this part of the resamples, and a short case has this part of them.
 PART = 10
 SEED = 0
-# Few rows have fewer columns, so that the classes overlap.
+# The few rows of a short case have fewer columns, so that the classes overlap.
 ROWS_PER_COLUMN = 40
 # Newton's method takes at most ten iterations here, and the quasi-Newton method of statsmodels less than these.
 MOST_ITERATIONS = 1_000
@@ -129,7 +129,7 @@ def _name_solution(problem, coef, intercept, std_errors):
 def draw_table(n_rows, n_all, d, n_classes):
     """Return the TableProblem of normal columns, and labels that are drawn from the model."""
     n = n_rows or n_all
-    d = min(d, max(1, n // ROWS_PER_COLUMN))
+    d = d if n == n_all else min(d, max(1, n // ROWS_PER_COLUMN))
     generator = np.random.default_rng(0)
     X = generator.standard_normal((n + count_test_rows(n), d))
     # Scores have a deviation of one, and the classes overlap.

@@ -228,7 +228,7 @@ class Inference:
         if basis.point is None or basis.contrasts is None:
             raise RuntimeError(NO_ROWS)
         objective = basis.point.objective
-        check_size(objective)
+        check_size(objective, is_profiled=True)
         unit = self.n_samples / objective.rows.total_weight
         maximum = find_maximum(Likelihood.of_model(objective, unit), basis.point.parameters)
         return Profile(maximum, basis.contrasts).find_ends(

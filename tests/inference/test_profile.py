@@ -9,6 +9,7 @@ from scipy.optimize import brentq, minimize
 from scipy.stats import chi2
 
 from fastlin import FirthLogisticRegression, LogisticRegression
+from fastlin.inference import profile
 from fastlin.inference.likelihood import Likelihood
 from fastlin.inference.profile import find_end
 from fastlin.objective import Objective
@@ -112,7 +113,7 @@ def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infi
     assert likelihood.at(np.array([[end]])).value == pytest.approx(state.value - 0.5, abs=1e-8)
 
 
-def test_what_has_no_profile_is_refused():
+def test_what_has_no_profile_is_refused(monkeypatch):
     X, y = make_rows(2)
     model = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
     for found, text in (
@@ -127,3 +128,6 @@ def test_what_has_no_profile_is_refused():
         model.inference(X, y).profile_conf_int(["x0", "x7"])
     with pytest.raises(ValueError, match="level must be between 0 and 1"):
         model.inference(X, y).profile_conf_int(level=2)
+    monkeypatch.setattr(profile, "MOST_PROFILED", X.shape[1])
+    with pytest.raises(ValueError, match=f"profiles are made for up to {X.shape[1]}; use conf_int"):
+        model.inference(X, y).profile_conf_int()
