@@ -186,7 +186,8 @@ def check_size(objective: Objective, *, is_profiled: bool = False) -> None:
     n_parameters = max(1, K - 1) * size
     if is_profiled and n_parameters > MOST_PROFILED:
         raise ValueError(
-            f"The model has {n_parameters:,} parameters, and profiles are made for up to {MOST_PROFILED:,}; use conf_int."
+            f"The model has {n_parameters:,} parameters, and profiles are made for up to {MOST_PROFILED:,}; use "
+            "conf_int."
         )
     if not objective.budget.holds_hessian(n_parameters, 0):
         raise ValueError(
