@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastlin.typing import Array, FloatArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
@@ -53,6 +53,15 @@ class Contrasts:
     def n_columns(self) -> int:
         """The number of columns p that are reported."""
         return len(self.coordinates.scale) + self.fit_intercept
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of parameters of the model: those of all classes but one."""
+        return (max(self.matrix.shape[1], 2) - 1) * self.n_columns
+
+    def find_entries(self, places: IntArray) -> IntArray:
+        """Return where some columns, by their places, stand among all estimates, class by class."""
+        return (np.arange(len(self.matrix))[:, None] * self.n_columns + places).ravel()
 
     def list_classes(self, classes: Array, reference: Any) -> Array:
         """Return all classes in their order, for those that are reported and the reference."""

@@ -143,7 +143,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     contrasts = Contrasts.against(
         question.reference, len(question.classes), objective.coordinates, objective.fit_intercept
     )
-    n_parameters = (len(question.classes) - 1) * contrasts.n_columns
+    n_parameters = contrasts.n_parameters
     df_resid = n_samples - n_parameters
     if df_resid <= 0 and (question.use_t or question.covariance in ("HC1", "cluster")):
         raise ValueError(
@@ -154,9 +154,11 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     places = find_places(question.features, names)
     find = find_named_estimates if is_large(objective) else find_all_estimates
     estimates = find(objective, start, contrasts, places, question, n_samples)
-    point = estimates.point
+    point, covariance = estimates.point, estimates.covariance
+    if question.covariance == "HC1":
+        covariance *= n_samples / df_resid
     with np.errstate(invalid="ignore", divide="ignore"):
-        errors = np.sqrt(np.diagonal(estimates.covariance)).reshape(estimates.coef.shape)
+        errors = np.sqrt(np.diagonal(covariance)).reshape(estimates.coef.shape)
         away = np.abs(contrasts.of(objective.center(start))[:, places] - estimates.coef) / errors
     place, n_clusters = question.reference, estimates.n_clusters
     found = Inference(
@@ -167,10 +169,10 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         log_likelihood=-total_weight * point.loss,
         log_likelihood_null=find_null_likelihood(objective, total_weight),
         n_samples=n_samples,
-        df_model=estimates.df_model,
+        df_model=estimates.n_effective - (len(question.classes) - 1) * objective.fit_intercept,
         model_distance=float(np.fmax.reduce(away, axis=None, initial=0.0)),
         distance=estimates.distance,
-        _covariance=estimates.covariance,
+        _covariance=covariance,
         _basis=Basis(
             covariance=question.covariance,
             penalised=question.penalised,
@@ -202,8 +204,8 @@ class Estimates:
         The coefficients.
     covariance : ndarray of shape (K' q, K' q)
         Their covariance.
-    df_model : float
-        The number of coefficients without the intercepts; NaN where the effective number is not known.
+    n_effective : float
+        The number of parameters; of a penalised model the effective number, NaN where that is not known.
     distance, is_proven
         As `Optimum` has them.
     n_clusters : tuple of int
@@ -215,7 +217,7 @@ class Estimates:
     point: Point
     coef: FloatArray
     covariance: FloatArray
-    df_model: float
+    n_effective: float
     distance: float
     is_proven: bool
     n_clusters: tuple[int, ...] = ()
@@ -234,19 +236,19 @@ def find_all_estimates(
     total_weight = objective.rows.total_weight * question.weights.unit
     optimum = find_optimum(objective, start, n_samples)
     check_existence(optimum, question)
-    n_parameters = (len(question.classes) - 1) * contrasts.n_columns
-    covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
+    covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, contrasts.n_parameters)
     coef, covariance = contrasts.of(optimum.point.parameters), contrasts.covariance_of(covariance)
     if len(places) < contrasts.n_columns or (places[1:] < places[:-1]).any():
-        kept = (np.arange(len(coef))[:, None] * contrasts.n_columns + places).ravel()
+        kept = contrasts.find_entries(places)
         covariance = covariance[np.ix_(kept, kept)]
-    df_model = count_degrees(optimum, objective, n_parameters)
-    diagonal = optimum.information.diagonal
+    n_effective, diagonal = float(contrasts.n_parameters), optimum.information.diagonal
+    if not objective.penalty.is_none:
+        n_effective = float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss))
     return Estimates(
         optimum.point,
         coef[:, places],
         covariance,
-        df_model,
+        n_effective,
         optimum.distance,
         optimum.is_proven,
         n_clusters,
@@ -276,13 +278,9 @@ def find_named_estimates(
     power = 1 if question.weights.are == "frequency" else 2
     covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
     covariance *= question.weights.unit ** (power - 1) / total_weight
-    n_parameters = (len(question.classes) - 1) * contrasts.n_columns
-    if question.covariance == "HC1":
-        covariance *= n_samples / (n_samples - n_parameters)
-    n_intercepts = (objective.rows.n_classes - 1) * objective.fit_intercept
-    df_model = float(n_parameters - n_intercepts) if penalty.is_none else np.nan
+    n_effective = float(contrasts.n_parameters) if penalty.is_none else np.nan
     end = objective.at(objective.center(point.parameters + curvature.step))
-    return Estimates(end, contrasts.of(end.parameters)[:, places], covariance, df_model, distance, False)
+    return Estimates(end, contrasts.of(end.parameters)[:, places], covariance, n_effective, distance, False)
 
 
 def find_most_inflated(inflations: FloatArray | None, names: Array) -> tuple[object, float] | None:
@@ -469,7 +467,7 @@ def find_covariance(
 ) -> tuple[FloatArray, tuple[int, ...]]:
     """Return the covariance of the parameters, (K (d + 1), K (d + 1)), and how many clusters each key has.
 
-    The parameters are those of the objective, in its coordinates.
+    The parameters are those of the objective, in its coordinates. The factor of HC1 is left out.
     """
     information, point, n_clusters = optimum.information, optimum.point, ()
     if question.covariance == "model":
@@ -482,8 +480,6 @@ def find_covariance(
         power = 1 if question.weights.are == "frequency" else 2
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
         middle *= question.weights.unit ** (power - 1)
-        if question.covariance == "HC1":
-            middle *= n_samples / (n_samples - n_parameters)
         found = wrap(information, middle)
     found /= total_weight
     return found, n_clusters
@@ -501,14 +497,6 @@ def _sum_over_clusters(point, keys, factor):
         n_clusters.append(n_found)
     # Those of single keys come first.
     return middle, tuple(n_clusters[: len(keys)])
-
-
-def count_degrees(optimum: Optimum, objective: Objective, n_parameters: int) -> float:
-    """Return the number of coefficients without intercepts, the effective one where they are penalised."""
-    n_intercepts = (objective.rows.n_classes - 1) * objective.fit_intercept
-    if objective.penalty.is_none:
-        return n_parameters - n_intercepts
-    return float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss)) - n_intercepts
 
 
 def warn_of_distances(found: Inference, is_proven: bool, question: Question, loss: float) -> None:

@@ -118,6 +118,14 @@ class FirthInference(Inference):
         statistic, p_value, df = self._profile.test_columns(self._basis.places[self._find_places(smaller)])
         return TestResult("penalised likelihood ratio", statistic, df, None, p_value)
 
+    def _take_all(self, contrasts):
+        """Return estimates and covariance with those of the first levels of categorical columns, which are zero."""
+        places, coef = self._basis.places, np.zeros((len(self.coef), contrasts.n_columns))
+        coef[:, places] = self.coef
+        covariance, kept = np.zeros((coef.size, coef.size)), contrasts.find_entries(places)
+        covariance[np.ix_(kept, kept)] = self._covariance
+        return coef, covariance
+
     @property
     def _profile(self):
         if self._state is None or self._basis.contrasts is None:
@@ -141,7 +149,7 @@ def infer(begin: State, classes: Array, names: Array, reference: Any, coef: Floa
     whole[np.ix_(likelihood.places, likelihood.places)] = state.factor.inverse
     # The coefficients of the first levels of categorical columns are zero by definition.
     places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
-    kept = (np.arange(len(contrasts.matrix))[:, None] * contrasts.n_columns + places).ravel()
+    kept = contrasts.find_entries(places)
     covariance = contrasts.covariance_of(whole)[np.ix_(kept, kept)]
     parameters = likelihood.to_parameters(state.theta)
     estimates, errors = contrasts.of(parameters)[:, places], np.sqrt(np.diagonal(covariance))

@@ -362,18 +362,9 @@ class Inference:
                 "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
                 "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
             )
-        n_rows, n_columns = len(self.coef), basis.contrasts.n_columns
-        coef, covariance, shown = self.coef, self._covariance, basis.places
-        if basis.penalised == "firth" and len(shown) < n_columns:
-            # First levels of categorical columns have coefficients of zero, without an error.
-            coef, covariance = np.zeros((n_rows, n_columns)), np.zeros((n_rows * n_columns,) * 2)
-            coef[:, shown] = self.coef
-            kept = (np.arange(n_rows)[:, None] * n_columns + shown).ravel()
-            covariance[np.ix_(kept, kept)] = self._covariance
-        elif not np.array_equal(shown, np.arange(n_columns)):
-            raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
+        coef, covariance = self._take_all(basis.contrasts)
         effects, errors = find_marginal_effects(basis.point.objective, coef, covariance, basis.contrasts, at)
-        shown = shown[: len(shown) - basis.fit_intercept]
+        shown = basis.places[: len(basis.places) - basis.fit_intercept]
         effects, errors, names = effects[:, shown], errors[:, shown], self.names[: len(shown)]
         classes = basis.contrasts.list_classes(self.classes, self.reference)
         return MarginalEffects(effects, errors, names, classes, at, basis.df_t)
@@ -392,7 +383,7 @@ class Inference:
             The columns class, feature, coef, std_error, z, p_value, lower and upper; a frame where pandas is installed,
             indexed by class and feature, or by feature for two classes.
         """
-        return tables.make_frame(self, tables.find_columns(self, level))
+        return tables.make_frame(self, tables.find_columns(self, "coef", self.coef, level))
 
     def summary(self, level: float = 0.95) -> tables.Text:
         """Return a report: what was fitted, the likelihoods, and the table.
@@ -425,6 +416,12 @@ class Inference:
         """Return what a copy is made of: the rows stay behind."""
         state = {name: value for name, value in vars(self).items() if name != "std_errors"}
         return {**state, "_basis": replace(self._basis, point=None)}
+
+    def _take_all(self, contrasts):
+        """Return the estimates and the covariance of all columns of the model."""
+        if not np.array_equal(self._basis.places, np.arange(contrasts.n_columns)):
+            raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
+        return self.coef, self._covariance
 
     def _count_parameters(self):
         """Return how many parameters there are, with the intercepts."""

@@ -111,18 +111,7 @@ class MarginalEffects:
             The columns class, feature, effect, std_error, z, p_value, lower and upper; a frame where pandas is
             installed, indexed by class and feature.
         """
-        n_classes, d = self.effects.shape
-        intervals = self.conf_int(level)
-        columns = {
-            "class": np.repeat(self.classes, d),
-            "feature": np.tile(self.names, n_classes),
-            "effect": self.effects.ravel(),
-            "std_error": self.std_errors.ravel(),
-            "z": self.z.ravel(),
-            "p_value": self.p_values.ravel(),
-            "lower": intervals[..., 0].ravel(),
-            "upper": intervals[..., 1].ravel(),
-        }
+        columns = tables.find_columns(self, "effect", self.effects, level)
         return tables.index_frame(columns, "class", "feature")
 
     def __repr__(self) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastlin.typing import Array
+from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
     from fastlin.inference.inference import Inference
+    from fastlin.inference.marginal_effects import MarginalEffects
 
 KINDS = {
     "model": "of the model",
@@ -68,17 +69,19 @@ class Text(str):
         return type(self), (str(self), self.html)
 
 
-def find_columns(inference: Inference, level: float) -> dict[str, Array]:
-    """Return the columns of the table by their names, an entry for each estimate, class by class."""
-    n_rows, p = inference.coef.shape
-    intervals = inference.conf_int(level)
+def find_columns(
+    found: Inference | MarginalEffects, name: str, estimates: FloatArray, level: float
+) -> dict[str, Array]:
+    """Return the columns of a table by their names, an entry for each of the estimates, whose name is given."""
+    n_rows, p = estimates.shape
+    intervals = found.conf_int(level)
     return {
-        "class": np.repeat(inference.classes, p),
-        "feature": np.tile(inference.names, n_rows),
-        "coef": inference.coef.ravel(),
-        "std_error": inference.std_errors.ravel(),
-        "z": inference.z.ravel(),
-        "p_value": inference.p_values.ravel(),
+        "class": np.repeat(found.classes, p),
+        "feature": np.tile(found.names, n_rows),
+        name: estimates.ravel(),
+        "std_error": found.std_errors.ravel(),
+        "z": found.z.ravel(),
+        "p_value": found.p_values.ravel(),
         "lower": intervals[..., 0].ravel(),
         "upper": intervals[..., 1].ravel(),
     }
@@ -103,7 +106,7 @@ def index_frame(columns: Mapping[str, Array], *keys: str, leave_out: str | None 
 
 def write_summary(inference: Inference, level: float) -> Text:
     """Return the summary: lines on the fit, and a table with a part for each class."""
-    facts, columns = _list_facts(inference), find_columns(inference, level)
+    facts, columns = _list_facts(inference), find_columns(inference, "coef", inference.coef, level)
     tails = (f"{100 * (0.5 + side * level):.4g}%" for side in (-0.5, 0.5))
     heads = ["coef", "std error", "z" if inference._basis.df_t is None else "t", "p", *tails]
     names, p = [str(name) for name in inference.names], len(inference.names)
