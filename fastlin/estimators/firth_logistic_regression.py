@@ -13,7 +13,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
-from fastlin.estimators.inferences import reading
+from fastlin.estimators.inferences import Resampling, reading
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
@@ -21,11 +21,11 @@ from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import choose_dtype, read_training_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.typing import Array, BoolArray, MatrixLike, RandomState
+from fastlin.typing import Array, BoolArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators.training_data import TrainingData
-    from fastlin.inference.bootstrap import Bootstrap, Refits
+    from fastlin.inference.bootstrap import Refits
     from fastlin.inference.firth_inference import FirthInference
     from fastlin.inference.likelihood import Likelihood
 
@@ -36,7 +36,7 @@ NAMED = 5
 
 
 @estimator
-class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
+class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEstimator):
     """Logistic and softmax regression by Firth's penalised likelihood, for few rows, rare classes and separated data.
 
     The fit maximises::
@@ -259,56 +259,6 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
             columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
             return infer(begin, classes, name_features(self, None), reference, columns.astype(np.float64))
 
-    def bootstrap(
-        self,
-        X: MatrixLike | Blocks,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-        offset: ArrayLike | None = None,
-        *,
-        n_resamples: int = 1000,
-        random_state: RandomState = None,
-        clusters: ArrayLike | None = None,
-    ) -> Bootstrap:
-        """Return the coefficients of fits to resamples of the rows, with errors and intervals made of them.
-
-        A resample that lacks a class, or whose columns depend on each other, is drawn again. Fits have no certificate;
-        they end where the next step would move no coefficient by more than a thousandth of its standard error. The
-        acceleration of BCa intervals leaves out the penalty.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows of the fit.
-        y : array-like of shape (n_samples,)
-            Their labels. None only where X is Blocks that hold them.
-        sample_weight : array-like of shape (n_samples,) or None
-            Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn.
-        offset : array-like or None
-            The offsets of the fit.
-        n_resamples : int, default=1000
-            The number of resamples, at least 2.
-        random_state : int, RandomState or None, default=None
-            The seed of the draws. The first resamples are the same for any number of them.
-        clusters : array-like of shape (n_samples,) or None
-            The cluster of each row: whole clusters are then drawn, as many as there are. None draws single rows.
-
-        Returns
-        -------
-        Bootstrap
-            Coefficients, errors and intervals.
-
-        Raises
-        ------
-        ValueError
-            The rows are not those of such a fit, a class is so rare that resamples lack it, or clusters are not one
-            for each row, and at least two.
-        """
-        from fastlin.estimators.resampling import bootstrap
-
-        with reading(self, X, y, sample_weight, offset) as data:
-            return bootstrap(lambda: self._prepare_refits(data), data, n_resamples, random_state, clusters)
-
     def _prepare_refits(self, data: TrainingData) -> Refits:
         from fastlin.estimators.resampling import count_fits_at_once
         from fastlin.inference.bootstrap import Refits, Resampled
@@ -354,14 +304,11 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
     def _find_free(self, data: TrainingData) -> BoolArray:
         """Return which columns have coefficients, (d + 1,): all but the first levels of categorical columns."""
+        from fastlin.estimators.reference_levels import find_references
+
         free = np.ones(data.matrix.shape[1] + 1, bool)
+        free[find_references(data.matrix, self.fit_intercept)] = False
         free[-1] = self.fit_intercept
-        first, is_determined = 0, self.fit_intercept
-        for levels in getattr(self, "categories_", []):
-            if levels is not None:
-                free[first] = not is_determined
-                is_determined = True
-            first += 1 if levels is None else len(levels)
         return free
 
     def _refuse_columns(self, likelihood: Likelihood) -> NoReturn:

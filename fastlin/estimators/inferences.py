@@ -1,4 +1,4 @@
-"""The method `inference` of linear models: it reads the rows as a fit does, and asks fastlin.inference about them."""
+"""The methods `inference` and `bootstrap` of linear models: they read the rows as a fit does."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.bounds import read_bounds
 from fastlin.estimators.coefficients import check_coefficients, read_coefficients
 from fastlin.estimators.features import check_features, name_features
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
@@ -22,11 +23,83 @@ from fastlin.typing import MatrixLike, RandomState
 
 if TYPE_CHECKING:
     from fastlin.estimators.training_data import TrainingData
-    from fastlin.inference.bootstrap import Bootstrap
+    from fastlin.inference.bootstrap import Bootstrap, Refits
     from fastlin.inference.inference import Inference
 
 
-class Inferences:
+class Resampling:
+    """The method `bootstrap` of an estimator with `coef_` and `intercept_`."""
+
+    def bootstrap(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        *,
+        n_resamples: int = 1000,
+        random_state: RandomState = None,
+        clusters: ArrayLike | None = None,
+    ) -> Bootstrap:
+        """Return the coefficients of fits to resamples of the rows, with errors and intervals made of them.
+
+        Each resample draws as many rows as there are, with replacement, and its fit has the parameters of this model,
+        with C at the chosen one. It starts from the coefficients of all rows and ends, by its certificate where it has
+        one, within a hundredth of a standard error of its own. Fits run side by side on the threads that `n_jobs`
+        allows, and the number of threads changes no bit. A resample that lacks a class is drawn again.
+
+        Fits by Firth's penalised likelihood have no certificate and end within a thousandth of a standard error. A
+        resample whose columns depend on each other is drawn again too, and the acceleration of BCa intervals leaves
+        out the penalty.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their labels. None only where X is Blocks that hold them.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn, and
+            ``class_weight="balanced"`` is found anew in each resample.
+        offset : array-like or None
+            The offsets of the fit.
+        n_resamples : int, default=1000
+            The number of resamples, at least 2.
+        random_state : int, RandomState or None, default=None
+            The seed of the draws. The first resamples are the same for any number of them.
+        clusters : array-like of shape (n_samples,) or None
+            The cluster of each row: whole clusters are then drawn, as many as there are. None draws single rows.
+
+        Returns
+        -------
+        Bootstrap
+            Coefficients, certificates, errors and intervals.
+
+        Raises
+        ------
+        ValueError
+            The rows are not those of such a fit, a class is so rare that resamples lack it, or clusters are not one
+            for each row, and at least two.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Some fits stopped before they came so near to their minimum.
+        """
+        from fastlin.estimators.resampling import bootstrap
+
+        model: Any = copy(self)
+        # Those of each resample follow from its rows.
+        model.class_weight = None
+        with reading(model, X, y, sample_weight, offset) as data:
+            return bootstrap(lambda: self._prepare_refits(data), data, n_resamples, random_state, clusters)
+
+    def _prepare_refits(self, data: TrainingData) -> Refits:
+        """Return what fits resamples of the rows of data."""
+        raise NotImplementedError
+
+
+class Inferences(Resampling):
     """The method `inference` of an estimator with `coef_`, `intercept_` and the parameters of its penalty."""
 
     def inference(
@@ -110,69 +183,11 @@ class Inferences:
                 features=features,
             )
 
-    def bootstrap(
-        self,
-        X: MatrixLike | Blocks,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-        offset: ArrayLike | None = None,
-        *,
-        n_resamples: int = 1000,
-        random_state: RandomState = None,
-        clusters: ArrayLike | None = None,
-    ) -> Bootstrap:
-        """Return the coefficients of fits to resamples of the rows, with errors and intervals made of them.
+    def _prepare_refits(self, data):
+        from fastlin.estimators.resampling import prepare_refits
 
-        Each resample draws as many rows as there are, with replacement, and its fit has the parameters of this model,
-        with C at the chosen one. It starts from the minimum of all rows and ends, by its certificate where it has one,
-        within a hundredth of a standard error of its own. Fits run side by side on the threads that `n_jobs` allows,
-        and the number of threads changes no bit. A resample that lacks a class is drawn again.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows of the fit.
-        y : array-like of shape (n_samples,)
-            Their labels. None only where X is Blocks that hold them.
-        sample_weight : array-like of shape (n_samples,) or None
-            Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn, and
-            ``class_weight="balanced"`` is found anew in each resample.
-        offset : array-like or None
-            The offsets of the fit.
-        n_resamples : int, default=1000
-            The number of resamples, at least 2.
-        random_state : int, RandomState or None, default=None
-            The seed of the draws. The first resamples are the same for any number of them.
-        clusters : array-like of shape (n_samples,) or None
-            The cluster of each row: whole clusters are then drawn, as many as there are. None draws single rows.
-
-        Returns
-        -------
-        Bootstrap
-            Coefficients, certificates, errors and intervals.
-
-        Raises
-        ------
-        ValueError
-            The rows are not those of such a fit, a class is so rare that resamples lack it, or clusters are not one
-            for each row, and at least two.
-
-        Warns
-        -----
-        ConvergenceWarning
-            Some fits stopped before they came so near to their minimum.
-        """
-        from fastlin.estimators.resampling import bootstrap, prepare_refits
-
-        model: Any = copy(self)
-        # Those of each resample follow from its rows.
-        model.class_weight = None
-        with reading(model, X, y, sample_weight, offset) as data:
-            C, l1_ratio = self._read_strength()
-            fitted: Any = self
-            return bootstrap(
-                lambda: prepare_refits(fitted, data, C, l1_ratio), data, n_resamples, random_state, clusters
-            )
+        model: Any = self
+        return prepare_refits(model, data, *self._read_strength())
 
     def _infer(
         self,
@@ -252,11 +267,7 @@ def reading(
 
 def _drop_bounds(model, data, coef, names):
     """Take the bounds of coefficients from a copy of a model, once it is known that none of them bind."""
-    from fastlin.estimators.problem import Problem
-
-    if getattr(model, "lower_bounds", None) is None and getattr(model, "upper_bounds", None) is None:
-        return
-    bounds = getattr(Problem(model, data), "bounds", None)
+    bounds = read_bounds(model, data.matrix, len(coef))
     if bounds is not None:
         binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
         if binds.any():

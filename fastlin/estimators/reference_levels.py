@@ -17,6 +17,7 @@ from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators.training_data import TrainingData
+    from fastlin.matrices import Matrix
 
 
 class Differences(NamedTuple):
@@ -41,6 +42,15 @@ class Differences(NamedTuple):
     references: IntArray
 
 
+def find_references(matrix: Matrix, fit_intercept: bool) -> IntArray:
+    """Return the places of the reference levels among the columns of a matrix, which only tables have."""
+    if not isinstance(matrix, TableMatrix):
+        return np.empty(0, np.int64)
+    firsts = np.cumsum(matrix.widths) - matrix.widths
+    of_levels = [first for first, column in zip(firsts, matrix.columns, strict=True) if isinstance(column, Codes)]
+    return np.array(of_levels[0 if fit_intercept else 1 :], np.int64)
+
+
 def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray, fit_intercept: bool) -> Differences:
     """Return the rows of a table and the coefficients of a fit as differences from the first level of each column.
 
@@ -50,7 +60,8 @@ def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray
         A categorical column holds a value that the fit has not seen.
     """
     matrix: Any = data.matrix
-    coef, intercept, columns, references = coef.copy(), intercept.copy(), [], []
+    coef, intercept, columns = coef.copy(), intercept.copy(), []
+    references = find_references(matrix, fit_intercept)
     # The columns of the levels that take what a reference level loses, where there is no intercept.
     whole: slice | None = None
     firsts = np.cumsum(matrix.widths) - matrix.widths
@@ -65,7 +76,7 @@ def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray
                 "rows were no part of the fit."
             )
         own = slice(first, first + column.n_levels)
-        if not fit_intercept and whole is None:
+        if first not in references:
             whole = own
             columns.append(column)
             continue
@@ -75,9 +86,8 @@ def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray
             intercept += reference
         else:
             coef[:, whole] += reference[:, None]
-        references.append(first)
         if column.n_levels > 1:
             columns.append(Codes(codes - codes.dtype.type(1), column.n_levels - 1))
     kept = np.delete(np.arange(matrix.shape[1]), references)
     reduced = replace(data, matrix=TableMatrix(columns))
-    return Differences(reduced, coef[:, kept], intercept, kept, np.array(references, np.int64))
+    return Differences(reduced, coef[:, kept], intercept, kept, references)

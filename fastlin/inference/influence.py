@@ -71,7 +71,7 @@ def _find_moving(point, free):
     may_move = np.broadcast_to(free, objective.shape).copy()
     if not objective.penalty.is_smooth:
         may_move &= (point.parameters != 0) | (objective.penalty.thresholds == 0)
-    box = getattr(objective.penalty, "box", None)
+    box = objective.penalty.box
     if box is not None:
         may_move &= box.is_free(point.parameters)
     may_move[:, objective.coordinates.vanishing] = False
