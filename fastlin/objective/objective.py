@@ -31,7 +31,7 @@ from numpy.typing import DTypeLike
 
 from fastlin.budget import Budget
 from fastlin.kernels.linear.column_scaling import fill_coefficients
-from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
+from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE, SQUARES
 from fastlin.matrices import as_matrix
 from fastlin.objective.box import Box
 from fastlin.objective.coordinates import Coordinates, choose_coordinates
@@ -338,6 +338,7 @@ class Objective:
             value=float(loss + penalty),
             gradient=gradient,
             loss=loss,
+            squares=0.5 * float(sums[SQUARES]),
             slope=float(sums[SLOPE]),
             slope_size=float(sums[SLOPE_SIZE]),
             dual_square=float(sums[DUAL_SQUARE]),
@@ -357,9 +358,7 @@ class Objective:
         Where rows have offsets, the scores are so in the mean, or without the offsets, where J is lower there.
         Coefficients that may not be zero are at the bound next to it.
         """
-        if self.rows.offset_range is not None:
-            return self._start_with_offsets.parameters.copy()
-        return self._start_less(0.0)
+        return self._start_less(0.0) if self._is_start_known else self._evaluated_start.parameters.copy()
 
     def _start_less(self, shift):
         parameters = np.zeros(self.shape)
@@ -375,30 +374,36 @@ class Objective:
         return np.full(self.rows.n_classes, 1 / self.rows.n_classes)
 
     def value_at_start(self) -> float:
-        """Return J at `start`, where bounds allow coefficients of zero.
+        """Return J at `start`.
 
-        Without offsets it needs no pass over X: it is the entropy of the class weights.
+        Without offsets, and where bounds allow coefficients of zero, it needs no pass over X: it is the entropy of the
+        class weights.
         """
-        if self.rows.offset_range is not None:
-            return self._start_with_offsets.value
+        if not self._is_start_known:
+            return self._evaluated_start.value
         if self.starts_at_class_weights:
             return float(-np.sum(self.class_weights * np.log(self.class_weights)))
         return float(np.log(self.rows.n_classes))
 
     def gradient_at_start(self) -> FloatArray:
         """Return the gradient of J at `start`, (K, d + 1), for K >= 3; without offsets it needs no pass over X."""
-        if self.rows.offset_range is not None:
-            return self._start_with_offsets.gradient
+        if not self._is_start_known:
+            return self._evaluated_start.gradient
         probabilities, gradient = self.probabilities_at_start(), np.zeros(self.shape)
         gradient[:, :-1] = np.outer(probabilities, self.coordinates.mean) - self.rows.class_features()
         if self.fit_intercept:
             gradient[:, -1] = probabilities - self.class_weights
         return gradient
 
+    @property
+    def _is_start_known(self):
+        box = self.penalty.box
+        return self.rows.offset_range is None and (box is None or box.allows_zero)
+
     @cached_property
-    def _start_with_offsets(self):
-        assert self.rows.offset_range is not None
-        mean = self.rows.offset_range.mean
+    def _evaluated_start(self):
+        offsets = self.rows.offset_range
+        mean = np.zeros(1) if offsets is None else offsets.mean
         shifts = [mean, np.zeros(len(mean))] if np.abs(mean).max() > CLEAR_MEAN else [mean]
         return min((self.at(self._start_less(shift)) for shift in shifts), key=lambda point: point.value)
 

@@ -81,6 +81,8 @@ class Point:
         The gradient of the smooth part of J.
     loss : float
         The mean loss.
+    squares : float
+        The quadratic part of the penalty.
     slope : float
         The parameters times the gradient of the loss.
     slope_size : float
@@ -102,6 +104,7 @@ class Point:
     value: float
     gradient: np.ndarray
     loss: float
+    squares: float
     slope: float
     slope_size: float
     dual_square: float

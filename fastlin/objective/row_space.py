@@ -31,7 +31,7 @@ from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.rows import weigh_by_counts
-from fastlin.typing import FloatArray
+from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
@@ -79,6 +79,8 @@ class RowPoint:
         Where it was evaluated.
     value : float
         J.
+    squares : float
+        The penalty.
     gradient : RowVector
         The gradient.
     bound : float
@@ -91,10 +93,12 @@ class RowPoint:
 
     vector: RowVector
     value: float
+    squares: float
     gradient: RowVector
     bound: float
     steepness: float
     l2: float
+    precision: FloatType = np.float64
 
 
 class RowSpace:
@@ -230,7 +234,8 @@ class RowSpace:
         square = gradient.dot_coefficients(gradient)
         bound = 0.5 * (square + float(np.sum(residuals[-1] ** 2 / self.curvatures)))
         steepness = max(sqrt(max(square, 0.0) * self._steepest), float(np.abs(residuals[-1]).max()))
-        return RowPoint(vector, value, gradient, bound, steepness, self._l2)
+        squares = 0.5 * vector.dot_coefficients(vector)
+        return RowPoint(vector, value, squares, gradient, bound, steepness, self._l2)
 
     def to_parameters(self, vector: RowVector) -> FloatArray:
         """Return the parameters (K, d + 1) that a RowVector stands for, in the coordinates of the objective."""

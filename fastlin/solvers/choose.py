@@ -95,14 +95,11 @@ def minimize(
         if solution is not None and solution.message not in (STALLED, IMPATIENT):
             return solution
         starts, suits_row_space = starts if solution is None else [solution.parameters], False
-    starts, box = [objective.penalty.clip(start) for start in starts], objective.penalty.box
-    has_value_at_start = box is None or box.allows_zero
-    if starts and not has_value_at_start:
-        starts = [objective.start(), *starts]
+    starts = [objective.penalty.clip(start) for start in starts]
     if not starts:
         starts = _come_near(objective, tol, max_iter)
     best = _find_best(objective, starts, nearby, room)
-    is_far = best is None or (has_value_at_start and not best.value <= objective.value_at_start())
+    is_far = best is None or not best.value <= objective.value_at_start()
     start = objective.start() if best is None or is_far else objective.center(best.parameters)
     if suits_row_space:
         solution = row_space_lbfgs.minimize(objective, stopping, start=None if is_far else start, room=room)

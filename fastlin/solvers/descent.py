@@ -102,7 +102,14 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     The message of the solution is IMPATIENT or STALLED where another solver may do better.
     """
     n_work = objective.n_rows * start.size
-    descent = Descent.at(start, objective.rows.total_weight, objective.class_weights, objective.penalty.curvatures)
+    descent = Descent.at(
+        start,
+        objective.rows.total_weight,
+        objective.class_weights,
+        objective.penalty.curvatures,
+        stopping.without_features,
+        stopping.floor,
+    )
     steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
     if objective.rows.offset_range is not None:
         # Rows differ from the start on.
@@ -122,12 +129,12 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
         point = steps.make_point()
         bound = stopping.begin(point)
-        message = stopping.why(point, stopping.settle(point) if bound > tol * point.value else bound, inf)
+        message = stopping.why(point, stopping.settle(point) if bound > stopping.asked(point) else bound, inf)
     while not message:
         if not found:
             outcome, found = steps.iterate(least, min(n_at_once, most - len(stopping.history)))
-        value, gap, _ = found[-1]
-        is_open = outcome == ACCEPTED and gap > least * value and not is_followed
+        gap = found[-1][1]
+        is_open = outcome == ACCEPTED and gap > descent.ask(least) and not is_followed
         parameters = descent.row(PARAMETERS).copy()
         for each_value, each_gap, largest in found if is_open else found[:-1]:
             # Where someone looks on, each is a call of its own.
@@ -144,7 +151,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
             bound = stopping.observe(point)
             stopping.record(point, bound)
             # The gap of an iteration leaves out what the exchange between classes costs the bound.
-            least = min(least, tol * gap / bound)
+            least = least if bound <= gap else min(least, tol * gap / bound)
             is_last = len(stopping.history) >= most
             message = stopping.why(point, bound, decrement) or (IMPATIENT if is_last else "")
     return stopping.solution(message)
@@ -169,7 +176,7 @@ class _InCache:
         self.passes_of_matrix = _count_passes_of_matrix(objective, self._is_whole)
 
     def iterate(self, tol, n_iterations):
-        """Make iterations until the gap is within tol of J; return the outcome, and J, gap and gradient of each."""
+        """Make iterations until the gap is what tol asks for; return the outcome, and J, gap and gradient of each."""
         descent, rows, found = self._descent, self._objective.rows, np.empty((n_iterations, 4))
         is_start = bool(descent.counts[N_TRIALS] == BEGINNING)
         n_made = 0
@@ -224,11 +231,12 @@ class _ByPasses:
         if descent.counts[N_TRIALS] == BEGINNING:
             self._evaluate()
             outcome = judge(descent, self._loss)
-            if not tol * numbers[VALUE] < numbers[NATURAL] < inf:
+            if tol == inf or not descent.ask(tol) < numbers[NATURAL] < inf:
                 return outcome, []
-        if turn(descent, tol * numbers[VALUE], self.passes_of_matrix):
+        target = descent.ask(tol)
+        if turn(descent, target, self.passes_of_matrix):
             self._renew()
-            turn(descent, tol * numbers[VALUE], inf)
+            turn(descent, target, inf)
         outcome = SEARCHING
         while outcome == SEARCHING:
             self._evaluate()

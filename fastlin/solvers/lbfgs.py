@@ -97,7 +97,7 @@ def minimize(
         decrements.append(decrement)
         # With few rows left the others' steps, of all rows, cost more.
         if not message and patience is not None and working is objective:
-            message = IMPATIENT if is_slow(decrements, stopping.tol * point.value, patience) else ""
+            message = IMPATIENT if is_slow(decrements, stopping.asked(point), patience) else ""
         if message:
             break
         foreseen, parameters = pairs.smallest_gradient(point, stopping.target(point, bound))
@@ -131,14 +131,14 @@ def minimize(
                 pairs.scale = _measure_step(point, end, direction)
             pairs.add(point, end)
             decrease, size = point.value - end.value, abs(point.value)
-            # Gradients are better than values: what they promise is progress, too.
-            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size
-            point = end
+            last_bound, point = bound, end
             bound = _settle(point, objective, stopping, room)
+            # Gradients are better than values: what they promise is progress, too, and so is a gap that falls.
+            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size and not bound < 0.5 * last_bound
             stopping.record(point, bound)
             n_iter = len(stopping.history)
             build = preconditions.pop(n_iter, None)
-            if build is not None and n_iter not in postponed and decrement <= stopping.tol * point.value:
+            if build is not None and n_iter not in postponed and decrement <= stopping.asked(point):
                 preconditions[2 * n_iter] = build
                 postponed.add(2 * n_iter)
             elif build is not None:

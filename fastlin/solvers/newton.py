@@ -49,7 +49,7 @@ def minimize_by_cholesky(
         # The norm of the inverse takes as long as some factors: only where the end is near.
         if not objective.penalty.is_bounded:
             decrement = -0.5 * _inner(direction.step, point.gradient)
-            if decrement <= stopping.tol * point.value:
+            if decrement <= stopping.asked(point):
                 fall = bound_fall(point, direction, diagonal, factor.square_columns(), factor.solve)
                 stopping.note_dual(point.value - fall, point.rounding)
         return direction
@@ -97,7 +97,7 @@ def minimize_by_conjugate_gradients(
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
         forcing = min(0.5 if bound < np.inf else INNER_ACCURACY, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
-        asked = stopping.asked(point.value) if stopping.rule == "excess" and bound < np.inf else 0.0
+        asked = stopping.asked(point) if stopping.rule == "excess" and bound < np.inf else 0.0
         direction, n_more = conjugate_gradients(point, preconditioner, forcing, asked)
         n_products += n_more
         return direction
@@ -163,7 +163,7 @@ def _minimize(objective, start, stopping, find_direction, *, room):
         is_in_sight = decrement <= sqrt(stopping.tol) * point.value
         step = NewtonStep.begin(point, direction) if is_in_sight else None
         end = line_search.along(objective, point, direction.step, room)
-        if end is None or not end.value < point.value:
+        if end is None or not (end.value < point.value or end.natural_gap < 0.5 * point.natural_gap):
             message = message or stopping.why_stalled(point, bound, decrement)
             break
         point = end

@@ -67,9 +67,9 @@ def minimize(
         limit = np.inf
         while isfinite(point.value) and isfinite(point.bound):
             message = LIMITED if stopping.is_over() else ""
-            if len(bounds) > PATIENCE and is_slow(bounds, stopping.tol * point.value, PATIENCE):
+            if len(bounds) > PATIENCE and is_slow(bounds, stopping.asked(point), PATIENCE):
                 message = IMPATIENT
-            is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.asked(point.value), limit)
+            is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.asked(point), limit)
             line = None if message or is_near else _search(space, point, pairs.direction(point))
             if line is None:
                 limit = IMPROVEMENT * point.bound

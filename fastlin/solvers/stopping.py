@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from fastlin.kernels.linear.quasi_newton import SUM_ROUNDING, ask
 from fastlin.objective import RangeError
-from fastlin.objective.rounding import ROW_ROUNDINGS, UNIT_ROUNDOFF
 from fastlin.solvers.solution import AT_FLOOR, REACHED, Iteration, Solution
 from fastlin.solvers.tuning import (
     INNER_ACCURACY,
@@ -26,6 +26,7 @@ from fastlin.typing import FloatArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point
+    from fastlin.objective.row_space import RowPoint
 
 LIMITED = "max_iter is reached"
 STOPPED = "a callback asked to stop"
@@ -41,10 +42,10 @@ OnIteration: TypeAlias = Callable[[int, Iteration, Callable[[], FloatArray]], ob
 class Stopping:
     """The rule that ends a fit, and the record of how it went.
 
-    A fit ends where the gap between J and the best dual value is proven to be within tol, rounding included. Rounding
-    is bounded for the worst case: where coefficients of thousands cancel that is 1e-3 of J, though what really happens
-    is far less. Where this bound alone exceeds tol, the fit ends by the gap as it was computed, and the certificate
-    says what is proven.
+    A fit ends where the gap between J and the best dual value is proven to be within what `asked` has for tol, rounding
+    included. Rounding is bounded for the worst case: where coefficients of thousands cancel that is 1e-3 of J, though
+    what really happens is far less. Where this bound alone exceeds what is asked for, the fit ends by the gap as it was
+    computed, and the certificate says what is proven.
 
     Parameters
     ----------
@@ -53,11 +54,11 @@ class Stopping:
     tol : float
         What the rule compares with.
     rule : {"excess", "gradient"}
-        "excess": J is within tol * J of the minimum, by the gap, or by the solver's estimate where there is none.
+        "excess": J - J* is no more than `asked`, by the gap, or by the solver's estimate where there is none.
         "gradient": no entry of the gradient exceeds tol, and the smaller one of the gap and the solver's estimate of
-        J - J* is within tol * J. Where the gradient was small for some iterations in a row, and the gap says that J is
-        not far above the minimum, LENIENCE times as much is enough, up to MOST_LENIENT * J. scikit-learn's
-        newton-cholesky asks for both, for the latter without J.
+        J - J* is no more than `asked`. Where the gradient was small for some iterations in a row, and the gap says that
+        J is not far above the minimum, LENIENCE times as much is enough, up to what MOST_LENIENT asks for.
+        scikit-learn's newton-cholesky asks for both, for the latter without J.
     max_iter : int
         The most iterations that are recorded.
     on_iteration : callable or None
@@ -65,6 +66,13 @@ class Stopping:
         (K, d + 1) it ended at. Where it returns something true, this iteration is the last one.
     smallest_value : float
         What a smaller J counts as.
+
+    Attributes
+    ----------
+    without_features : float
+        J of the intercepts' model, or with bounds that allow no coefficients of zero, of those next to zero.
+    floor : float
+        What rounding of the gradient may leave of the gap.
     """
 
     def __init__(
@@ -91,6 +99,12 @@ class Stopping:
         is_single = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
         self._smallest_value = equal if is_single else smallest_value
+        self.without_features = np.inf if is_single else objective.value_at_start()
+        # Where the penalty is not smooth, gaps are differences of values.
+        self.floor, penalty = 2 * SUM_ROUNDING * self.without_features, objective.penalty
+        if penalty.is_smooth and penalty.is_bounded:
+            entry = SUM_ROUNDING / float(penalty.arrays.roots.min(initial=1.0))
+            self.floor = min(self.floor, 0.5 * objective.n_rows_coef * len(penalty.factors) * entry * entry)
         self._separable_loss = SEPARABLE_LOSS * equal
 
     def begin(self, point: Point) -> float:
@@ -118,7 +132,7 @@ class Stopping:
         if point.precision == np.float64:
             self._lower_bound = max(self._lower_bound, point.lower_bound())
             self._dual_value = dual_value
-            if self._best is None or not point.value > self._best.value:
+            if self._best is None or _is_better(point, self._best):
                 self._best = point
         return _measure_gap(point, dual_value)
 
@@ -164,15 +178,23 @@ class Stopping:
         if self._on_iteration is not None and self._on_iteration(len(self.history), self.history[-1], parameters):
             self._is_stopped = True
 
-    def asked(self, value: float) -> float:
-        """Return the excess of J over its minimum that is asked for at a value of J."""
-        return self.tol * max(value, self._smallest_value)
+    def asked(self, point: Point | RowPoint, tol: float | None = None) -> float:
+        """Return the excess of J over its minimum that is asked for at a point, as `ask` has it, by tol or another."""
+        return ask(
+            self.tol if tol is None else tol,
+            point.value,
+            max(point.value, self._smallest_value),
+            point.squares,
+            self.without_features,
+            ROUNDING[point.precision],
+            self.floor,
+        )
 
     def target(self, point: Point, bound: float) -> float:
         """Return the bound that is worth trying to reach by other means than steps, or zero where none is."""
-        if self.rule != "excess" or bound > sqrt(self.tol) * max(point.value, self._smallest_value):
+        if self.rule != "excess" or bound > self.asked(point, sqrt(self.tol)):
             return 0.0
-        return (1 - INNER_ACCURACY) * self.asked(point.value)
+        return (1 - INNER_ACCURACY) * self.asked(point)
 
     def settle(self, point: Point) -> float:
         """Take note of a point and, where that gives the certificate, of the point with its intercept settled.
@@ -193,7 +215,7 @@ class Stopping:
                 break
             # In float32 first, where a pass in float64 takes twice as long.
             settling = self.objective.at(settled, point.precision)
-            has_arrived = self.observe(settling) <= self.asked(settling.value)
+            has_arrived = self.observe(settling) <= self.asked(settling)
             if has_arrived and settling.precision != np.float64:
                 settling = self.objective.at(settled)
                 self.observe(settling)
@@ -204,8 +226,7 @@ class Stopping:
         """Say whether the intercept alone keeps the bound at a point from what is asked for."""
         if self.rule != "excess" or bound == np.inf:
             return False
-        asked, natural = self.asked(point.value), point.natural_gap
-        return natural <= asked < bound
+        return point.natural_gap <= self.asked(point) < bound
 
     def is_met(self, point: Point, bound: float, decrement: float) -> bool:
         """Say whether a point has arrived, as far as the precision it was computed in can tell.
@@ -213,11 +234,11 @@ class Stopping:
         decrement estimates J - J*, where no bound exists or a gradient is asked for: half the square of the Newton
         decrement.
         """
-        asked = self.asked(point.value)
+        asked = self.asked(point)
         if self.rule == "gradient":
             is_small = point.largest_entry <= self.tol
             if bound <= NEAR * point.value and self._persists(lambda n: self.history[n].gradient <= self.tol):
-                asked = max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)) * point.value
+                asked = self.asked(point, max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)))
             return is_small and min(bound, decrement) <= asked
         if not self.objective.penalty.is_bounded:
             return min(bound, decrement) <= asked
@@ -253,7 +274,7 @@ class Stopping:
 
         Since nothing better can be reached, the gap as it was computed decides.
         """
-        if self.rule != "gradient" and bound <= self.asked(point.value):
+        if self.rule != "gradient" and bound <= self.asked(point):
             return REACHED
         # Where columns lie far from zero, J is rounded by more: a gain below that cannot be seen.
         unseen = max(ROUNDING[np.float64] * abs(point.value), min(point.rounding, self.tol * abs(point.value)))
@@ -299,8 +320,22 @@ class Stopping:
 
 
 def _measure_gap(point, dual_value):
-    """Return the gap at a point to a dual value: no smaller than its last digits, which are rounding."""
-    return max(0.0, point.value - dual_value) + ROW_ROUNDINGS * UNIT_ROUNDOFF * point.value
+    """Return the gap at a point to a dual value: no smaller than its last digits, which are rounding.
+
+    Where the class sums are those of the labels, but for rounding, the gradient alone tells it, whatever the digits of
+    J: with small columns or few rows of a class features gain less than these.
+    """
+    gap = max(0.0, point.value - dual_value) + SUM_ROUNDING * point.value
+    if point.objective.penalty.is_smooth and np.abs(point.gradient[:, -1]).max() <= SUM_ROUNDING:
+        return min(gap, point.natural_gap)
+    return gap
+
+
+def _is_better(point, other):
+    """Say whether J is lower at a point than at another, or where rounding decides that, the gap is."""
+    if abs(point.value - other.value) > ROUNDING[np.float64] * abs(other.value):
+        return point.value < other.value
+    return point.natural_gap <= other.natural_gap
 
 
 def is_slow(decrements: Sequence[float], target: float, patience: int) -> bool:

@@ -9,6 +9,7 @@ fastlin/kernels/linear/quasi_newton.py. How much memory a fit may take is decide
 
 import numpy as np
 
+from fastlin.kernels.linear.quasi_newton import VALUE_ROUNDING
 from fastlin.typing import FloatType
 
 # Two numbers this close, relative to the first, are equal up to rounding. Of two values the slope alone decides then
@@ -17,7 +18,7 @@ from fastlin.typing import FloatType
 # rounding makes a matrix indefinite by less: where spreads are 1e-5 of the means 1e-11 hides curvature, so that fits
 # take 500 iterations instead of 25, and 1e-15 lets rounding in; with 1e-14 312 x 58 whose columns are far from zero, L1
 # and no intercept, takes 70 instead of 22.
-ROUNDING: dict[FloatType, float] = {np.float32: 1e-6, np.float64: 1e-13}
+ROUNDING: dict[FloatType, float] = {np.float32: 1e-6, np.float64: VALUE_ROUNDING}
 # What is approximate inside of a solver may miss this part of what it serves: a model by its columns, the active
 # coordinates between two sweeps over all, the residual of a Newton step in sight of the end, a start that is expressed
 # by the rows, a bound that is foreseen, the slope along a line in the row space, whose search takes no pass, a step to

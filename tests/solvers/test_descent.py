@@ -174,7 +174,7 @@ def test_hard_problems_get_new_hessians_and_end():
 
 def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
     """Return a descent at start of J = (v1^2 + 4 v2^2) / 2 with a matrix, and what judges its trial."""
-    walk = Descent.at(np.array([start]), 1.0, np.array([0.5, 0.5]), np.array([1.0, 0.0]))
+    walk = Descent.at(np.array([start]), 1.0, np.array([0.5, 0.5]), np.array([1.0, 0.0]), 1.0, 0.0)
 
     def evaluate_and_judge():
         v = walk.row(TRIAL)
@@ -348,7 +348,7 @@ def test_rows_are_drawn_from_everywhere_and_weigh_as_much_as_all():
     generator = np.random.default_rng(0)
     X, labels = generator.normal(size=(4_000, 3)), (np.arange(4_000) % 2).astype(np.int32)
     objective = Objective.over(X, labels, 2, weights=generator.uniform(0, 2, 4_000), l2=0.01)
-    walk = Descent.at(objective.start(), objective.rows.total_weight, objective.class_weights, np.ones(4))
+    walk = Descent.at(objective.start(), objective.rows.total_weight, objective.class_weights, np.ones(4), 1.0, 0.0)
     steps = descent._ByPasses(objective, walk, objective.make_room())
     assert len(steps._drawn) < 4_000
     assert steps._weigh().sum() == pytest.approx(objective.rows.total_weight, rel=1e-12)

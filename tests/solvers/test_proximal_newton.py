@@ -423,7 +423,8 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kin
     X, labels, *_ = make_problem(400, n_features, 5, np.uint8)
     X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.3)) if kind == "sparse" else X
     objective = Objective.over(X, labels, 5, l1=2.0)
-    expected = minimize(objective, tol=1e-6, max_iter=300)
+    # Features gain a 25th of J.
+    expected = minimize(objective, tol=2e-5, max_iter=300)
     sizes, make = [], proximal_newton.ColumnModel
 
     def make_and_tell(*arguments):
@@ -435,7 +436,7 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kin
     # Room for the probabilities of ninety rows, twice.
     narrow = with_budget(objective, 8 * 90 * objective.bytes_a_row)
     assert not narrow.keeps_probabilities
-    solution = minimize(narrow, tol=1e-6, max_iter=300)
+    solution = minimize(narrow, tol=2e-5, max_iter=300)
     assert expected.converged and solution.converged
     assert solution.value == pytest.approx(expected.value, rel=2e-6)
     # A model by columns holds the sample alone: it is not spread over all rows.

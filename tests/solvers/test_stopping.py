@@ -22,6 +22,41 @@ from fastlin.solvers.stopping import (
 )
 
 
+def find_point_with_gain(objective):
+    """Return the Point halfway from the model without features to the minimum: less than half of J is gained there."""
+    _, coef, intercept = minimum_of(objective)
+    best = objective.coordinates.to_parameters(coef, intercept)
+    return objective.at(0.5 * (best + objective.start()))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_what_is_asked_for_is_tol_times_what_features_gain_or_times_a_smaller_objective(n_classes):
+    objective, _ = make_objective(40, 3, n_classes, l2=0.05)
+    stopping = Stopping(objective, 1e-3, "excess", 100)
+    entropy = -sum(share * np.log(share) for share in objective.class_weights.tolist())
+    point = find_point_with_gain(objective)
+    gain = entropy - point.value
+    assert 0 < gain < point.value
+    assert stopping.asked(point) == pytest.approx(1e-3 * gain, rel=1e-9)
+    assert stopping.asked(point, 1e-5) == pytest.approx(1e-5 * gain, rel=1e-9)
+    # Nothing is gained at the start, and next to nothing may be left of the gap.
+    start = objective.at(objective.start())
+    assert stopping.asked(start) < 1e-27 < stopping.observe(start)
+    separated = SimpleNamespace(value=0.1, squares=0.0, precision=np.float64)
+    assert stopping.asked(separated) == 1e-3 * 0.1
+
+
+def test_the_quadratic_penalty_tells_a_gain_that_rounding_hides():
+    objective, _ = make_objective(40, 3, 2, l2=1e14)
+    solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=100)
+    point = objective.at(solution.parameters)
+    # J falls by less than its last digit, and the gap of the gradient proves that half of the digits are there.
+    assert 0 < point.squares < 1e-16 * point.value
+    start = objective.at(objective.start())
+    assert point.squares == pytest.approx(start.natural_gap, rel=1e-6)
+    assert solution.converged and point.natural_gap <= 1e-6 * point.squares
+
+
 def test_the_bound_of_a_point_uses_the_best_lower_bound_so_far():
     objective, parameters = make_objective(40, 3, 3, l2=0.05)
     minimum, coef, intercept = minimum_of(objective)
@@ -54,15 +89,18 @@ def test_rounding_counts_in_certificates_and_in_the_end_where_it_leaves_room():
     objective, _ = make_objective(60, 3, 3, l2=0.05)
     minimum, coef, intercept = minimum_of(objective)
     point = objective.at(objective.coordinates.to_parameters(coef, intercept))
-    bound = Stopping(objective, 1e-6, "excess", 100).begin(point)
-    stopping = Stopping(objective, 2 * bound / point.value, "excess", 100)
-    assert stopping.begin(point) == bound
+    # Far above the digits of the gradient, and below those of J.
+    bound = 1e-17
+    gain = objective.value_at_start() - point.value
+    stopping = Stopping(objective, 2 * bound / gain, "excess", 100)
+    assert stopping.begin(point) < bound
+    assert stopping.asked(point) == pytest.approx(2 * bound, rel=1e-9)
     certificate = stopping.certify(point)
     assert certificate == point.value - point.lower_bound() + point.rounding > 3 * bound
     # What is asked for is less than the rounding, which then does not count.
     assert stopping.why(point, bound, np.inf) == REACHED
     for part, is_met in ((0.5, False), (-0.5, True)):
-        stopping.tol = (certificate - part * bound) / point.value
+        stopping.tol = (certificate - part * bound) / gain
         assert stopping.is_met(point, bound, np.inf) == is_met
     stopping.record(point, bound)
     assert stopping.history[0].bound == stopping.solution(REACHED).certificate == certificate
@@ -89,10 +127,10 @@ def test_the_start_has_to_be_finite():
 
 
 def test_the_excess_rule_looks_at_the_bound_and_without_one_at_the_decrement():
-    objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    point = objective.at(parameters)
+    objective, _ = make_objective(40, 3, 2, l2=0.05)
+    point = find_point_with_gain(objective)
     stopping = Stopping(objective, 1e-3, "excess", 100)
-    asked = 1e-3 * point.value
+    asked = 1e-3 * (objective.value_at_start() - point.value)
     assert stopping.is_met(point, 0.9 * asked, np.inf)
     assert not stopping.is_met(point, 1.1 * asked, 0.0)
     assert stopping.is_met(point, np.inf, 0.9 * asked)
@@ -100,11 +138,11 @@ def test_the_excess_rule_looks_at_the_bound_and_without_one_at_the_decrement():
 
 
 def test_the_gradient_rule_looks_at_its_largest_entry_by_the_columns_as_they_are_and_at_what_is_left_to_gain():
-    objective, parameters = make_objective(40, 3, 2, columns="badly scaled", l2=0.05)
-    point = objective.at(parameters)
+    objective, _ = make_objective(40, 3, 2, columns="badly scaled", l2=0.05)
+    point = find_point_with_gain(objective)
     largest = point.largest_entry
     assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, 0.0, np.inf)
-    left = largest * point.value
+    left = largest * (objective.value_at_start() - point.value)
     assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, np.inf, left)
     assert not Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, 1.02 * left, 1.02 * left)
     assert not Stopping(objective, 0.99 * largest, "gradient", 100).is_met(point, 0.0, 0.0)
@@ -112,10 +150,11 @@ def test_the_gradient_rule_looks_at_its_largest_entry_by_the_columns_as_they_are
 
 
 def test_a_target_is_set_only_in_sight_of_the_end():
-    objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    point = objective.at(parameters)
+    objective, _ = make_objective(40, 3, 2, l2=0.05)
+    point = find_point_with_gain(objective)
+    gain = objective.value_at_start() - point.value
     stopping = Stopping(objective, 1e-6, "excess", 100)
-    assert 0 < stopping.target(point, 1e-4 * point.value) < 1e-6 * point.value
+    assert 0 < stopping.target(point, 1e-4 * gain) < 1e-6 * gain
     assert stopping.target(point, point.value) == 0
 
 
@@ -151,10 +190,10 @@ def test_a_callback_makes_an_iteration_the_last_one():
 
 
 def test_a_fit_that_cannot_go_on_says_whether_it_is_there():
-    objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    point = objective.at(parameters)
+    objective, _ = make_objective(40, 3, 2, l2=0.05)
+    point = find_point_with_gain(objective)
     stopping = Stopping(objective, 1e-6, "excess", 100)
-    assert stopping.why_stalled(point, 0.5e-6 * point.value, 1.0) == REACHED
+    assert stopping.why_stalled(point, 0.5e-6 * (objective.value_at_start() - point.value), 1.0) == REACHED
     assert stopping.why_stalled(point, point.value, 0.5 * ROUNDING[np.float64] * point.value) == AT_FLOOR
     assert stopping.why_stalled(point, point.value, 2 * ROUNDING[np.float64] * point.value) == STALLED
     by_gradient = Stopping(objective, 1e-6, "gradient", 100)
@@ -241,7 +280,7 @@ def run_down(stopping, values, bounds):
     """Record iterations of given values; return the numbers of those at which the rule was met."""
     met = []
     for place, (value, bound) in enumerate(zip(values, bounds, strict=True), start=1):
-        point = SimpleNamespace(value=value, largest_entry=1.0, precision=np.float32)
+        point = SimpleNamespace(value=value, squares=0.0, largest_entry=1.0, precision=np.float32)
         stopping.record(point, bound)
         if stopping.is_met(point, bound, np.inf):
             met.append(place)
@@ -257,15 +296,15 @@ def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
     entries[10], entries[19] = 1.1 * tol, 1.1 * tol
     met = []
     for place, entry in enumerate(entries, start=1):
-        point = SimpleNamespace(value=2.0, largest_entry=entry, precision=np.float32)
+        point = SimpleNamespace(value=0.4, squares=0.0, largest_entry=entry, precision=np.float32)
         stopping.record(point, np.inf)
         # To ask changes nothing.
         lenient = LENIENCE * tol * point.value
-        answers = {stopping.is_met(point, 0.6, 0.9 * lenient) for _ in range(2)}
+        answers = {stopping.is_met(point, 0.12, 0.9 * lenient) for _ in range(2)}
         assert len(answers) == 1
-        assert not stopping.is_met(point, 0.6, 1.1 * lenient)
+        assert not stopping.is_met(point, 0.12, 1.1 * lenient)
         # Where J may be far above the minimum the estimate is not enough.
-        assert not stopping.is_met(point, 0.7, 0.9 * lenient)
+        assert not stopping.is_met(point, 0.14, 0.9 * lenient)
         assert not stopping.is_met(point, np.inf, 0.9 * lenient)
         if answers == {True}:
             met.append(place)
@@ -274,10 +313,10 @@ def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
     for tol, is_lenient in ((1e-2, False), (1e-4, True)):
         stopping = Stopping(objective, tol, "gradient", 1000)
         for place in range(1, 31):
-            point = SimpleNamespace(value=2.0, largest_entry=0.5 * tol, precision=np.float32)
-            stopping.record(point, 0.6)
+            point = SimpleNamespace(value=0.4, squares=0.0, largest_entry=0.5 * tol, precision=np.float32)
+            stopping.record(point, 0.12)
             if place % 2 == 0:
-                assert stopping.is_met(point, 0.6, 1.1 * tol * point.value) == (is_lenient and place > PERSISTENCE)
+                assert stopping.is_met(point, 0.12, 1.1 * tol * point.value) == (is_lenient and place > PERSISTENCE)
 
 
 def test_a_tol_of_zero_has_no_target():

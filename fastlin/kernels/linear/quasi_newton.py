@@ -33,8 +33,10 @@ CHANGES = STEPS + PAIRS
 # line search with the slopes of its ends; the sum of the losses at the trial; gap, largest entry of the gradient, and
 # gap but for the intercept at the last point; S; by how much the newest step is longer than its change; the last Newton
 # decrements, halves of squares, the newest first; and of each pair the product, and what the recursion keeps of it.
+# The quadratic penalty at the last point, J without features and the floor of the gap are what `ask` takes.
 VALUE, SLOPE, STEP, LOW, LOW_SLOPE, HIGH, HIGH_SLOPE, LOSS, GAP, LARGEST, NATURAL, TOTAL_WEIGHT, SCALE = range(13)
-PACE, DECREMENTS = 6, 13
+SQUARES, WITHOUT_FEATURES, FLOOR = range(13, 16)
+PACE, DECREMENTS = 6, 16
 PRODUCTS = DECREMENTS + PACE + 1
 SCALES = PRODUCTS + PAIRS
 # The places of counts: the newest pair and how many there are, trials of this search, iterations with this matrix,
@@ -56,6 +58,10 @@ MAX_TRIALS = 30
 # and with them the coefficients gain digits.
 MOST_FLAT = 3
 UNIT_ROUNDOFF = 2.0**-53
+# Class sums this close to those of the labels are equal up to the rounding of a row (objective/rounding.py).
+SUM_ROUNDING = 16 * UNIT_ROUNDOFF
+# Values of J this close, relative to the first, are equal up to rounding.
+VALUE_ROUNDING = 1e-13
 RIDGE = 1e-13
 SMALLEST_PIVOT = 1e-15
 # A matrix is built anew after each iteration where it takes no more than so much of a pass, and else once the pace of
@@ -89,10 +95,19 @@ class Descent(NamedTuple):
     hessian: np.ndarray
 
     @classmethod
-    def at(cls, start: np.ndarray, total_weight: float, class_weights: np.ndarray, curvatures: np.ndarray) -> Self:
+    def at(
+        cls,
+        start: np.ndarray,
+        total_weight: float,
+        class_weights: np.ndarray,
+        curvatures: np.ndarray,
+        without_features: float,
+        floor: float,
+    ) -> Self:
         """Return a descent whose first trial are the parameters (K, d + 1) `start`.
 
-        curvatures (d + 1,) are those of the penalty, zero for the intercept alone.
+        curvatures (d + 1,) are those of the penalty, zero for the intercept alone. without_features and floor are those
+        of `ask`.
         """
         (K, size), n = start.shape, start.size
         vectors, numbers, counts = np.zeros((CHANGES + PAIRS, n)), np.zeros(SCALES + PAIRS), np.zeros(6, np.int64)
@@ -101,6 +116,7 @@ class Descent(NamedTuple):
         # Zero too where a curvature has underflowed: the bound of the point itself is infinite then.
         np.divide(1.0, curvatures[:-1], out=of_classes[INVERSES, :, :-1], where=curvatures[:-1] > 0)
         numbers[TOTAL_WEIGHT], numbers[DECREMENTS:PRODUCTS] = total_weight, np.inf
+        numbers[WITHOUT_FEATURES], numbers[FLOOR] = without_features, floor
         counts[N_TRIALS] = BEGINNING
         counts[N_WITH_MATRIX] = STALE if start[:, :-1].any() else NO_MATRIX
         blocks = np.empty((K, size, size))
@@ -109,6 +125,40 @@ class Descent(NamedTuple):
     def row(self, place: int) -> np.ndarray:
         """Return a row of vectors, (K, d + 1)."""
         return self.vectors[place].reshape(self.blocks.shape[:2])
+
+    def ask(self, tol: float) -> float:
+        """Return the excess that is asked for at the last point, as `ask` has it."""
+        value, squares, without_features, floor = self.numbers[[VALUE, SQUARES, WITHOUT_FEATURES, FLOOR]].tolist()
+        return ask(tol, value, value, squares, without_features, VALUE_ROUNDING, floor)
+
+
+def ask(tol, value, scale, squares, without_features, rounding, floor):
+    """Return the excess of J over its minimum that a fit may leave at a point of that value.
+
+    It is tol times what features gain, without_features less the value, or times the scale, which is J itself, where
+    that is less. Where a gain is within the rounding of J, the quadratic penalty at the point, squares, tells it:
+    without features J is at least so far above the minimum, which the point is next to where it has arrived. No less is
+    asked for than the floor, which rounding sets to the gap.
+    """
+    gain = max(without_features - value - rounding * value, squares)
+    return max(tol * min(gain, scale), min(tol * scale, floor))
+
+
+_ask_within = kernel(ask, inline=True)
+
+
+@kernel(inline=True)
+def _ask_at(numbers, tol):
+    """Return what `Descent.ask` returns."""
+    return _ask_within(
+        tol,
+        numbers[VALUE],
+        numbers[VALUE],
+        numbers[SQUARES],
+        numbers[WITHOUT_FEATURES],
+        VALUE_ROUNDING,
+        numbers[FLOOR],
+    )
 
 
 def _judge(descent, loss):
@@ -161,7 +211,7 @@ def _judge(descent, loss):
         # Two classes have one row, that of the second.
         excess = vectors[GRADIENT, (c + 1 if n_rows > 1 else 1) * size - 1]
         excess = -excess if n_rows == 1 and c == 0 else excess
-        if excess > 0:
+        if excess > SUM_ROUNDING:
             gap += excess * (1.0 - np.log(descent.class_weights[c] + excess))
     gap += natural
     if is_start:
@@ -171,6 +221,7 @@ def _judge(descent, loss):
         counts[N_FLAT] = 0 if is_lower or gap < 0.5 * numbers[GAP] else counts[N_FLAT] + 1
         counts[N_WITH_MATRIX] += 1
     numbers[VALUE], numbers[GAP], numbers[NATURAL], numbers[LARGEST] = value, gap, natural, largest
+    numbers[SQUARES] = 0.5 * square
     return ACCEPTED if counts[N_FLAT] < MOST_FLAT else STALLED
 
 
@@ -386,18 +437,19 @@ _aim_within = kernel(_aim, inline=True)
 
 @kernel(reassociate=False)
 def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
-    """Make iterations until the gap is within tol of J, or history (m, 4) is full; return their outcome and number.
+    """Make iterations until the gap is what `ask` has for tol, or history (m, 4) is full; return outcome and number.
 
     rows are TiledRows, scratch a Scratch. The rows of history take J, gap, largest entry of the gradient and passes of
     each iteration. Where a new matrix, which costs so many passes, is worth it, the outcome is LACKING. The first call
-    evaluates the start, and ends there where J or its gradient is not finite, or within tol but for the intercept.
+    evaluates the start, and ends there where J or its gradient is not finite, or it has arrived but for the intercept,
+    and in any case where tol is infinite.
     """
     probabilities, room = scratch.probabilities, scratch.room
     vectors, counts, numbers = descent.vectors, descent.counts, descent.numbers
     n_iter, outcome, is_start = 0, ACCEPTED, counts[N_TRIALS] == BEGINNING
     while n_iter < history.shape[0]:
         if outcome != SEARCHING and not is_start:
-            if _is_worth_it(descent, tol * numbers[VALUE], passes_of_matrix):
+            if _is_worth_it(descent, _ask_at(numbers, tol), passes_of_matrix):
                 return LACKING, n_iter
             _aim_within(descent)
         loss = evaluate_within(rows, vectors[TRIAL], probabilities, room, vectors[TOTAL])
@@ -406,13 +458,13 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
             is_start = False
             for i in range(vectors.shape[1]):
                 vectors[AT_START, i] = vectors[TOTAL, i]
-            if not tol * numbers[VALUE] < numbers[NATURAL] < np.inf:
+            if tol == np.inf or not _ask_at(numbers, tol) < numbers[NATURAL] < np.inf:
                 return outcome, n_iter
         elif outcome != SEARCHING:
             history[n_iter, 0], history[n_iter, 1] = numbers[VALUE], numbers[GAP]
             history[n_iter, 2], history[n_iter, 3] = numbers[LARGEST], counts[N_TRIALS]
             n_iter += 1
-            if outcome == STALLED or numbers[GAP] <= tol * numbers[VALUE]:
+            if outcome == STALLED or numbers[GAP] <= _ask_at(numbers, tol):
                 return outcome, n_iter
     return outcome, n_iter
 
