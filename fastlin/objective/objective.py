@@ -31,7 +31,7 @@ from numpy.typing import DTypeLike
 
 from fastlin.budget import Budget
 from fastlin.kernels.linear.column_scaling import fill_coefficients
-from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE, SQUARES
+from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
 from fastlin.matrices import as_matrix
 from fastlin.objective.box import Box
 from fastlin.objective.coordinates import Coordinates, choose_coordinates
@@ -335,10 +335,9 @@ class Objective:
             self,
             parameters,
             precision,
-            value=float(loss + penalty),
-            gradient=gradient,
             loss=loss,
-            squares=0.5 * float(sums[SQUARES]),
+            size=float(penalty),
+            gradient=gradient,
             slope=float(sums[SLOPE]),
             slope_size=float(sums[SLOPE_SIZE]),
             dual_square=float(sums[DUAL_SQUARE]),

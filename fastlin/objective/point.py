@@ -75,14 +75,12 @@ class Point:
         Where it was evaluated.
     precision : type
         The type that products were computed in, float64 or float32.
-    value : float
-        J.
-    gradient : ndarray of shape (K, d + 1)
-        The gradient of the smooth part of J.
     loss : float
         The mean loss.
-    squares : float
-        The quadratic part of the penalty.
+    size : float
+        The penalty.
+    gradient : ndarray of shape (K, d + 1)
+        The gradient of the smooth part of J.
     slope : float
         The parameters times the gradient of the loss.
     slope_size : float
@@ -101,16 +99,25 @@ class Point:
     objective: Objective
     parameters: np.ndarray
     precision: FloatType
-    value: float
-    gradient: np.ndarray
     loss: float
-    squares: float
+    size: float
+    gradient: np.ndarray
     slope: float
     slope_size: float
     dual_square: float
     largest_entry: float
     blur: float
     lease: Lease | None = None
+
+    @property
+    def value(self) -> float:
+        """J."""
+        return self.loss + self.size
+
+    @property
+    def squares(self) -> float:
+        """The quadratic penalty, where that is the whole penalty; else zero."""
+        return self.size if self.objective.penalty.is_smooth else 0.0
 
     @property
     def is_finite(self) -> bool:
