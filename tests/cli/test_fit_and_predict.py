@@ -1,17 +1,21 @@
 """Fits of tables in files: what is saved and shown, what predictions are, and what is refused, with nothing left."""
 
 import os
+import re
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
 import skops.io
+from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
+from fastlin.cli import fit_and_predict
 from fastlin.cli.data_files import write_table
 
 N_ROWS = 200
@@ -32,6 +36,16 @@ def files(table, run, tmp_path):
     pyarrow.csv.write_csv(table, tmp_path / "flights.csv")
     pyarrow.parquet.write_table(table, tmp_path / "flights.parquet")
     return tmp_path
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Let the program draw nothing, which takes longer than all else."""
+    monkeypatch.setattr(fit_and_predict, "embed", lambda *arguments: "")
+
+
+def read_model(files):
+    return skops.io.load(files / "model.skops", trusted=list(fit_and_predict.TRUSTED))
 
 
 def read_predictions(path):
@@ -153,10 +167,9 @@ def test_standard_errors_are_printed_and_shown_on_the_page(files, table, run):
     # Levels are compared with the first, and the model that is saved has all of them.
     finished = run("fit", "flights.csv", "--target", "end", "--inference")
     assert finished.returncode == 0, finished.stderr
-    first, *others = [f"carrier_{level}" for level in dict.fromkeys(table["carrier"].to_pylist())]
     lines = [line.split()[0] for line in finished.stdout.splitlines() if line.startswith("carrier_")]
-    assert lines == [name.replace("None", "nan") for name in others]
-    assert first in finished.stdout
+    assert lines == ["carrier_UA", "carrier_nan"]
+    assert "reference levels  carrier_AA\n" in finished.stdout
     assert run("predict", "model.skops", "flights.csv").returncode == 0
 
 
@@ -190,6 +203,7 @@ def test_a_validation_file_chooses_c(files, table, run):
     assert finished.returncode == 0, finished.stderr
     assert "data          150 rows, 3 features, 2 classes" in finished.stdout
     assert " at best, on the validation rows" in finished.stdout
+    assert "on 150 rows, the training rows\n" in finished.stdout
     first, second = (
         each.select(["carrier", "delay", "day"]).set_column(0, "carrier", each["carrier"].dictionary_encode())
         for each in (table.slice(0, 150), later)
@@ -199,16 +213,174 @@ def test_a_validation_file_chooses_c(files, table, run):
     labels = [np.array(each["end"].to_pylist()) for each in (table.slice(0, 150), later)]
     model.fit(first, labels[0], X_val=second, y_val=labels[1])
     assert f"choice        C={model.C_:.6g}," in finished.stdout
+    alone = fastlin.LogisticRegression(C=model.C_, categorical_features="from_dtype", missing_level=True)
+    held_out = alone.fit(first, labels[0]).score(second, labels[1])
+    assert f"held out      accuracy {held_out:.4f} on 50 rows, by the same C fitted without them\n" in finished.stdout
     assert run("predict", "model.skops", "later.csv").returncode == 0
     for name, text, words in (
         ("few.csv", "end,delay,day\nlate,1,2\n", "few.csv has no column 'carrier'"),
         ("text.csv", "end,carrier,delay,day\nlate,AA,x,1\n", "column 'delay' of text.csv has text such as 'x'"),
-        ("other.csv", "end,carrier,delay,day\nnever,AA,1,1\n", "cannot fit first.csv: y_val holds 'never'"),
+        (
+            "other.csv",
+            "end,carrier,delay,day\nnever,AA,1,1\n",
+            "column 'end' of other.csv holds 'never', and the labels of the fit are 'late', 'on time'",
+        ),
         ("later.csv", "", "later.csv"),
     ):
         (files / name).write_text(text)
         finished = run("fit", "first.csv", "--target", "end", "--validation", name)
         assert (finished.returncode, words in finished.stderr) == (2, True), finished.stderr
+
+
+def test_the_index_of_a_frame_of_pandas_is_left_out(files, run, no_pictures):
+    is_late = np.arange(60) > 29
+    rows = {"delay": np.sin(np.arange(60.0)), "end": np.where(is_late, "late", "on time")}
+    frame = pd.DataFrame(rows).sample(frac=1, random_state=0)
+    frame.to_parquet(files / "frame.parquet")
+    frame.to_parquet(files / "plain.parquet", index=False)
+    frame.rename_axis("row").to_parquet(files / "named.parquet")
+    frame.to_csv(files / "frame.csv")
+    frame.rename_axis("row").to_csv(files / "named.csv")
+    accuracy = [
+        line for line in run("fit", "plain.parquet", "--target", "end").stdout.splitlines() if "accuracy" in line
+    ]
+    for name, column in (("frame.parquet", "__index_level_0__"), ("named.parquet", "row")):
+        finished = run("fit", name, "--target", "end")
+        assert finished.stdout.count("Note: ") == 1
+        assert f"Note: column {column!r} is the index of a frame of pandas, and is left out\n" in finished.stdout
+        assert accuracy == [line for line in finished.stdout.splitlines() if "accuracy" in line]
+        assert run("fit", name, "--target", "end", "--drop", column).stdout.count("Note: ") == 0
+        assert run("predict", "model.skops", name).returncode == 0
+    for name, note in (
+        ("frame.csv", "column '' has no name, as an index that pandas has written to CSV; --drop '' leaves it out"),
+        ("named.csv", "column 'row' counts the rows from 0 to 59, as an index does; --drop 'row' leaves it out"),
+    ):
+        finished = run("fit", name, "--target", "end")
+        assert f"Note: {note}\n" in finished.stdout
+
+
+def test_the_order_of_the_rows_changes_nothing(files, table, run, no_pictures):
+    found = []
+    for rows in (table, table.take(np.arange(N_ROWS)[::-1])):
+        for name, write in (("rows.csv", pyarrow.csv.write_csv), ("rows.parquet", pyarrow.parquet.write_table)):
+            write(rows, files / name)
+            finished = run("fit", name, "--target", "end", "--inference")
+            found.append([line[:40] for line in finished.stdout.splitlines() if line.startswith(("carrier_", "delay"))])
+    assert len(found[0]) == 3
+    assert found == found[:1] * 4
+
+
+@pytest.mark.parametrize("words", [("True", "False"), ("true", "false"), ("TRUE", "FALSE")])
+def test_truth_values_are_predicted_as_they_are_written(files, run, no_pictures, words):
+    ends = [i % 4 > 1 for i in range(40)]
+    lines = [f"{words[end]},{i % 3},{words[not end]}" for i, end in enumerate(ends)]
+    text = "\n".join(["known,delay,end", *lines])
+    (files / "truth.csv").write_text(text)
+    (files / "title.csv").write_text(text.replace(words[0], "True").replace(words[1], "False"))
+    table = pa.table({"known": [not end for end in ends], "delay": [i % 3 for i in range(40)], "end": ends})
+    pyarrow.parquet.write_table(table, files / "truth.parquet")
+    finished = run("fit", "truth.csv", "--target", "end")
+    # As a feature they are one column of numbers.
+    assert "coefficients  2 of 2 not zero" in finished.stdout
+    for name in ("truth.csv", "title.csv", "truth.parquet"):
+        finished = run("predict", "model.skops", name, "--target", "end", "--output", "out.csv")
+        assert finished.stdout.startswith("accuracy 1.0000"), finished.stderr
+    written = {line.partition(",")[0] for line in (files / "out.csv").read_text().splitlines()[1:]}
+    assert written == {f'"{word}"' for word in words}
+
+
+def test_labels_that_are_coded_otherwise_are_refused(files, run, no_pictures):
+    (files / "words.csv").write_text("a,end\n" + "".join(f"{i},{i % 3 > 0}\n" for i in range(12)))
+    (files / "letters.csv").write_text("a,end\n1,T\n2,F\n")
+    assert run("fit", "words.csv", "--target", "end").returncode == 0
+    finished = run("predict", "model.skops", "letters.csv", "--target", "end")
+    assert finished.returncode == 2
+    assert finished.stderr == (
+        "fastlin: column 'end' of letters.csv holds 'F', and the labels of the fit are 'False', 'True'\n"
+    )
+    assert not (files / "predictions.csv").exists()
+
+
+def test_columns_are_kept_as_they_stand_in_the_file(files, run, no_pictures):
+    assert run("fit", "flights.csv", "--target", "end").returncode == 0
+    rows = "id,when,carrier,delay,day,prediction\n007,2026-01-02,AA,0.50,1,x\n,2026-01-03,ZZ,1,2,y\n1e3,,ZZ,1,2,z\n"
+    (files / "new.csv").write_text(rows)
+    keep = ("--keep", "id", "--keep", "when", "--keep", "day")
+    finished = run("predict", "model.skops", "new.csv", *keep)
+    assert finished.stdout == (
+        "Note: column 'carrier' has 1 level that the fit did not see, such as 'ZZ', in 2 rows; nothing is added to "
+        "their scores\nWrote predictions.csv.\n"
+    )
+    lines = [line.split(",") for line in (files / "predictions.csv").read_text().splitlines()]
+    assert lines[0][:4] == ['"id"', '"when"', '"day"', '"prediction"']
+    assert [line[:3] for line in lines[1:]] == [
+        ['"007"', '"2026-01-02"', "1"],
+        ["", '"2026-01-03"', "2"],
+        ['"1e3"', "", "2"],
+    ]
+    for name, words in (
+        ("prediction", "--keep 'prediction' has the name of a column of the predictions"),
+        ("no", "new.csv has no column 'no'; there are id, when, carrier, delay, day"),
+    ):
+        finished = run("predict", "model.skops", "new.csv", "--keep", name)
+        assert (finished.returncode, words in finished.stderr) == (2, True), finished.stderr
+
+
+def test_other_separators_and_encodings_are_read(files, table, run, no_pictures):
+    plain = table.set_column(0, "carrier", table["carrier"].fill_null("köln"))
+    columns = plain.to_pydict()
+    rows = list(zip(*columns.values(), strict=True))
+    pyarrow.csv.write_csv(plain, files / "plain.csv")
+    german = [
+        ";".join(columns),
+        *(f"{carrier};{delay};{day};{end}".replace(".", ",") for carrier, delay, day, end in rows),
+    ]
+    piped = ["|".join(columns), *("|".join(map(str, row)) for row in rows)]
+    (files / "german.csv").write_text("\n".join(german), encoding="cp1252")
+    (files / "piped.csv").write_text("\n".join(piped), encoding="utf-16")
+    models = []
+    for call in (
+        ["plain.csv"],
+        ["german.csv", "--separator", ";", "--encoding", "latin-1"],
+        ["piped.csv", "--separator", "|", "--encoding", "utf-16"],
+    ):
+        assert run("fit", *call, "--target", "end").returncode == 0
+        finished = run("predict", "model.skops", *call, "--target", "end")
+        assert finished.returncode == 0, finished.stderr
+        models.append((finished.stdout, (files / "predictions.csv").read_bytes()))
+    assert models == models[:1] * 3
+
+
+def test_coefficients_are_ranked_by_what_their_columns_do(files, run, monkeypatch):
+    generator = np.random.default_rng(0)
+    narrow, wide = generator.normal(0, 0.01, 200), generator.normal(0, 100, 200)
+    rows = {"narrow": narrow, "wide": wide, "kind": np.where(np.arange(200) < 20, "a", "b")}
+    end = generator.random(200) < 1 / (1 + np.exp(-wide / 50 - 40 * narrow))
+    pyarrow.csv.write_csv(pa.table({**rows, "end": np.where(end, "x", "y")}), files / "scales.csv")
+    drawn = []
+    monkeypatch.setattr(fit_and_predict, "embed", lambda plot, *size: drawn.append(plot(Figure().subplots())) or "")
+    assert run("fit", "scales.csv", "--target", "end", "--C", "100").returncode == 0
+    axes = drawn[1]
+    coef = {
+        name: abs(value)
+        for name, value in zip(["narrow", "wide", "kind_a", "kind_b"], read_model(files).coef_[0], strict=True)
+    }
+    deviations = {"narrow": narrow.std(), "wide": wide.std(), "kind_a": 0.3, "kind_b": 0.3}
+    bars = {label.get_text(): bar.get_width() for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)}
+    assert next(iter(bars)) == "wide"
+    for name, width in bars.items():
+        assert abs(width) == pytest.approx(coef[name] * deviations[name], rel=1e-12)
+    assert coef["narrow"] > coef["wide"]
+    assert axes.get_xlabel() == "coefficient × deviation of the column (to the right: for y)"
+    page = (files / "model.html").read_text()
+    assert "The largest coefficients, each times the standard deviation of its column" in page
+
+
+def test_an_inference_says_how_far_the_minimum_is(files, table, run):
+    pyarrow.csv.write_csv(table.drop_columns(["carrier"]), files / "numbers.csv")
+    finished = run("fit", "numbers.csv", "--target", "end", "--inference")
+    assert re.search(r"^objective     0\.\d+, \d\.\de-\d+ standard errors from its minimum$", finished.stdout, re.M)
+    assert "without a bound" not in finished.stdout + (files / "model.html").read_text()
 
 
 def test_texts_of_almost_every_row_are_noted(files, table, run):
@@ -231,6 +403,11 @@ BROKEN = {
     "dates.csv": "a,end\n2026-01-01,x\n2026-01-02,y\n",
     "nothing.csv": "a,end\n,x\n,y\n",
     "one.csv": "a,end\n1,x\n2,x\n",
+    "semicolons.csv": "a;end\n1,5;x\n2,5;y\n",
+    "tabs.csv": "a\tend\n1\tx\n2\ty\n",
+    "headless.csv": "0,46.5,x\n1,3.5,y\n",
+    "zeros.csv": "0,0,x\n1,3.5,y\n",
+    "marked.csv": "a,end\n1,x\n ?,y\n2.5,x\n",
     "target.csv": "end\nx\ny\n",
     "data.xls": "",
     "broken.parquet": "PAR1",
@@ -252,7 +429,8 @@ BROKEN = {
         (["ragged.csv"], "cannot read ragged.csv: "),
         (
             ["holes.csv"],
-            "column 'b' of holes.csv has 1 missing numbers; fill them or leave the column out with --drop 'b'",
+            "column 'b' of holes.csv has no number in 1 of 2 rows (an empty field, NA, N/A, NaN, null or '?'); fill "
+            "them in, or leave the column out with --drop 'b'",
         ),
         (["unlabelled.csv"], "column 'end' of unlabelled.csv has 1 missing values, and labels may have none"),
         (["dates.csv"], "column 'a' of dates.csv has values of the type date32[day], where numbers or text are wanted"),
@@ -261,7 +439,30 @@ BROKEN = {
         (["target.csv"], "target.csv has no column but those of --target and --drop"),
         (["flights.csv", "--target", "x"], "flights.csv has no column 'x'; there are carrier, delay, day, end"),
         (["flights.csv", "--drop", "x"], "flights.csv has no column 'x'"),
-        (["latin.csv"], "cannot read latin.csv: its names of columns are not in UTF-8"),
+        (["latin.csv"], "latin.csv is not in utf-8; it may be in latin-1, which --encoding latin-1 reads"),
+        (["late.csv"], "late.csv is not in utf-8; it may be in latin-1, which --encoding latin-1 reads"),
+        (["late.csv", "--encoding", "ascii"], "late.csv is not in ascii; it may be in latin-1"),
+        (["wide.csv"], "wide.csv is not in utf-8; it may be in utf-16, which --encoding utf-16 reads"),
+        (["latin.csv", "--encoding", "x"], "--encoding: 'x' is no encoding that Python knows, such as latin-1"),
+        (["flights.csv", "--separator", "ab"], "--separator: 'ab' is no character that can separate columns"),
+        (
+            ["semicolons.csv"],
+            "the first line of semicolons.csv has ';' between its columns and no ','; read it with --separator ';'",
+        ),
+        (
+            ["tabs.csv"],
+            "the first line of tabs.csv has '\\t' between its columns and no ','; read it with --separator tab",
+        ),
+        (
+            ["headless.csv"],
+            "headless.csv has no column 'end'; there are 0, 46.5, x. The first line of CSV must hold the names of the "
+            "columns, and this one looks like a row",
+        ),
+        (["zeros.csv"], "zeros.csv has more than one column '0'. The first line of CSV must hold the names of the"),
+        (
+            ["marked.csv"],
+            "column 'a' of marked.csv has no number in 1 of 3 rows (an empty field, NA, N/A, NaN, null or '?'); fill",
+        ),
         (["flights.csv", "--C", "1", "--cross-validate"], "--cross-validate chooses C"),
         (["flights.csv", "--cross-validate", "--validation", "a.csv"], "--validation chooses C, so that --cross-"),
         (["flights.csv", "--C", "0"], "--C: '0' is not a number from 1e-300 to inf"),
@@ -273,6 +474,8 @@ def test_what_cannot_be_fitted_gets_one_line_and_leaves_nothing(files, run, argu
     for name, text in BROKEN.items():
         (files / name).write_text(text)
     (files / "latin.csv").write_bytes("größe,end\n1,x\n2,y\n".encode("latin-1"))
+    (files / "late.csv").write_bytes("city,end\nköln,x\nbonn,y\n".encode("latin-1"))
+    (files / "wide.csv").write_bytes("city,end\nköln,x\nbonn,y\n".encode("utf-16"))
     before = set(files.iterdir())
     finished = run("fit", "--target", "end", *arguments)
     assert finished.returncode == 2
@@ -285,6 +488,7 @@ def test_what_cannot_be_predicted_gets_one_line(files, run):
     assert run("fit", "flights.csv", "--target", "end").returncode == 0
     (files / "few.csv").write_text("carrier,day\nAA,1\n")
     (files / "text.csv").write_text("carrier,delay,day\nAA,late,1\n")
+    (files / "holes.csv").write_text("carrier,delay,day\nAA,?,1\nAA,0.5,2\n")
     (files / "damaged.skops").write_text("no model")
     skops.io.dump(ScikitLearnLogisticRegression(), files / "other.skops")
     skops.io.dump(fastlin.MLPClassifier(), files / "network.skops")
@@ -295,6 +499,12 @@ def test_what_cannot_be_predicted_gets_one_line(files, run):
         ("network.skops", "flights.csv", "network.skops holds fastlin.estimators.mlp_classifier.MLPClassifier"),
         ("model.skops", "few.csv", "few.csv has no column 'delay'; there are carrier, day"),
         ("model.skops", "text.csv", "column 'delay' of text.csv has text such as 'late' instead of numbers"),
+        (
+            "model.skops",
+            "holes.csv",
+            "of holes.csv has no number in 1 of 2 rows (an empty field, NA, N/A, NaN, null or",
+        ),
+        ("model.skops", "holes.csv", "'?'); fill them in\n"),
     ):
         finished = run("predict", model, data)
         assert finished.returncode == 2
