@@ -224,7 +224,7 @@ def _add_reproduce(command):
 def _add_compare(command):
     add = command.add_argument
     add("--quick", action="store_true", help="train on 1,000 rows, once, to see that all works; its seconds say little")
-    libraries = "time all installed libraries of `pip install 'fastlin[peers]'` instead; write peers.json and a picture"
+    libraries = "time all installed libraries of the extra peers instead; write peers.json and a picture"
     add("--peers", action="store_true", help=libraries)
     dtype = (
         "type of the data, float64 or float32: float32 takes half the memory and less time, and keeps 7 digits of each "
