@@ -28,7 +28,7 @@ def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, mo
     assert finished.returncode == 1
     assert r"binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x: \x1b[31m" in finished.stdout
     assert finished.stderr == "fastlin: these studies failed: binary\n"
-    assert "These studies failed: binary." in finished.stdout
+    assert "1 claim belongs to studies that failed, as is said above: binary.\n" in finished.stdout
     results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
     assert results.keys() == {"digits.gradient_check", "environment", "claims"}
     page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
@@ -121,6 +121,7 @@ def test_a_log_gets_a_line_now_and_then_and_the_time_to_expect(monkeypatch, tmp_
         return Results({}, {"merit": 1.0})
 
     mnist = Dataset("mnist", *[None] * 4)
+    monkeypatch.setitem(studies.SECONDS, "softmax", 115)
     for quick, minutes in ((False, "about 2 minutes"), (True, "less than a minute")):
         capsys.readouterr()
         run_studies({"softmax": (wait, Settings(mnist, quick))}, tmp_path)
