@@ -7,14 +7,16 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
-# The names that they are imported by.
+# The names that they are installed by.
 EXTRAS = {
-    "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "PIL", "pooch", "rich", "skops", "tqdm"),
+    "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "pillow", "pooch", "rich", "skops", "tqdm"),
     # What the commands fit and predict read, save and draw with.
     "tables": ("jinja2", "matplotlib", "pyarrow", "rich", "skops"),
     "arrow": ("filelock", "pyarrow"),
     "dask": ("dask", "distributed"),
 }
+# The names of those that are imported by another one.
+IMPORTED = {"pillow": "PIL"}
 
 
 @contextlib.contextmanager
@@ -29,14 +31,21 @@ def needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(describe_missing(extra, [str(error.name)]), name=error.name) from error
+        names = {module: package for package, module in IMPORTED.items()}
+        missing = names.get(str(error.name), str(error.name))
+        raise ModuleNotFoundError(describe_missing(extra, [missing]), name=error.name) from error
 
 
 def find_missing(extra: str) -> list[str]:
-    """Return the packages of an extra that are not installed, by the names that they are imported by."""
-    return [name for name in EXTRAS[extra] if find_spec(name) is None]
+    """Return the packages of an extra that are not installed, by the names that they are installed by."""
+    return [name for name in EXTRAS[extra] if find_spec(IMPORTED.get(name, name)) is None]
 
 
 def describe_missing(extra: str, names: Iterable[str]) -> str:
     """Return the line that says which packages are missing and how to install them."""
-    return f"Not installed: {', '.join(names)}. Run pip install 'fastlin[{extra}]'."
+    return f"Not installed: {', '.join(names)}. Run {tell_install(extra)}."
+
+
+def tell_install(extra: str) -> str:
+    """Return the command that installs the packages of an extra: fastlin is on no index of packages yet."""
+    return f"pip install '.[{extra}]' in a checkout of fastlin"

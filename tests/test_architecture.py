@@ -100,6 +100,7 @@ MAY_USE = {
         "figures",
         "datasets",
         "estimators",
+        "blocks",
         "kernels",
         "places",
         "progress",

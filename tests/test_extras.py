@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fastlin.extras import EXTRAS, describe_missing, find_missing, needs
+from fastlin.extras import EXTRAS, IMPORTED, describe_missing, find_missing, needs
 
-ALL = {name for names in EXTRAS.values() for name in names}
+ALL = {IMPORTED.get(name, name) for names in EXTRAS.values() for name in names}
 # Packages that are given by name cannot be imported in the programs below, as where they are not installed.
 WITHOUT = """
 import sys
@@ -37,10 +37,10 @@ def test_extras_are_those_of_the_installation(extra):
     settings = configparser.ConfigParser()
     settings.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
     lines = settings["options.extras_require"][extra].split()
-    required = {re.match(r"[\w-]+", line)[0] for line in lines}
+    assert {re.match(r"[\w-]+", line)[0] for line in lines} == set(EXTRAS[extra])
     distributions = packages_distributions()
-    assert len(required) == len(EXTRAS[extra])
-    assert required <= {distribution.lower() for name in EXTRAS[extra] for distribution in distributions[name]}
+    for name in EXTRAS[extra]:
+        assert name in [distribution.lower() for distribution in distributions[IMPORTED.get(name, name)]]
 
 
 def test_what_is_installed_is_not_missing():
@@ -48,10 +48,12 @@ def test_what_is_installed_is_not_missing():
 
 
 def test_only_a_missing_package_gets_the_hint():
-    hint = r"Not installed: nowhere. Run pip install 'fastlin\[arrow\]'\."
+    hint = r"Not installed: nowhere. Run pip install '\.\[arrow\]' in a checkout of fastlin\."
     with pytest.raises(ModuleNotFoundError, match=hint) as raised, needs("arrow"):
         import nowhere  # noqa: F401
     assert raised.value.name == "nowhere"
+    with pytest.raises(ModuleNotFoundError, match=r"Not installed: pillow\. "), needs("studies"):
+        raise ModuleNotFoundError("No module named 'PIL'", name="PIL")
     with pytest.raises(ImportError, match="cannot import name"), needs("arrow"):
         from pathlib import Nothing  # noqa: F401
 
@@ -96,7 +98,7 @@ def test_what_a_bare_installation_lacks_is_named():
     assert finished.returncode == 0, finished.stderr
     lines = finished.stdout.splitlines()
     for line, extra in zip(lines, NEEDS.values(), strict=False):
-        assert re.fullmatch(rf"Not installed: \w+\. Run pip install 'fastlin\[{extra}\]'\.", line)
+        assert re.fullmatch(rf"Not installed: \w+\. Run pip install '\.\[{extra}\]' in a checkout of fastlin\.", line)
     # The program names all that it lacks before it begins.
     assert lines[len(NEEDS) :] == ["2"] * 4
     hint = f"fastlin: {describe_missing('studies', EXTRAS['studies'])}"

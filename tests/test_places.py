@@ -194,7 +194,7 @@ def test_a_lock_is_hidden_and_is_released_by_any_thread(tmp_path):
 
 def test_who_lacks_the_package_of_locks_learns_what_brings_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "filelock", None)
-    message = r"^Not installed: filelock\. Run pip install 'fastlin\[studies\]'\.$"
+    message = r"^Not installed: filelock\. Run pip install '\.\[studies\]' in a checkout of fastlin\.$"
     with pytest.raises(ModuleNotFoundError, match=message), lock(tmp_path / "results.json"):
         raise AssertionError("nothing is held")
 

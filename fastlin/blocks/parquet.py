@@ -4,6 +4,7 @@ import glob
 import os
 import secrets
 import shutil
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -39,7 +40,8 @@ def from_parquet(
     paths : str, Path, or sequence of these
         Files, folders, of which all ``*.parquet`` are taken in the order of their names, or patterns with ``*``.
     columns : sequence of str or None
-        The columns of X: numbers or truth values. None takes all but `label` and `weight`.
+        The columns of X: numbers or truth values. None takes all but `label`, `weight`, and the index of a frame that
+        pandas has written, which a warning names.
     label, weight : str or None
         The columns of y, of any type, and of the weights.
     cache : str, Path or None
@@ -145,7 +147,14 @@ def _read_schemas(files, columns, label, weight):
     for file in files:
         schema = _open(file).schema_arrow
         if columns is None:
-            columns = [name for name in schema.names if name not in (label, weight)]
+            left_out = list_index_columns(schema)
+            columns = [name for name in schema.names if name not in (label, weight, *left_out)]
+            if left_out:
+                warnings.warn(
+                    f"{file} holds the index of a frame of pandas as {', '.join(map(repr, left_out))}, which is no "
+                    "column of X unless `columns` names it.",
+                    stacklevel=4,
+                )
         names = [*columns, *(name for name in (label, weight) if name is not None)]
         for name in names:
             if schema.names.count(name) != 1:
@@ -162,6 +171,13 @@ def _read_schemas(files, columns, label, weight):
     if weight is not None:
         _choose_type({weight: first[weight]}, files[0])
     return columns, _choose_type({name: first[name] for name in columns}, files[0])
+
+
+def list_index_columns(schema: Any) -> list[str]:
+    """Return the columns of an Arrow schema that hold the index of a frame of pandas, as its metadata say."""
+    found = (schema.pandas_metadata or {}).get("index_columns", [])
+    # An index that only counts is described by a dict, and has no column.
+    return [name for name in found if isinstance(name, str) and name in schema.names]
 
 
 def _choose_type(types, file):

@@ -1,6 +1,7 @@
 """The command line: the names of the commands, the arguments that each takes, and the error of a bad call."""
 
 import argparse
+import codecs
 import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -164,6 +165,7 @@ def _add_fit(command):
     add("--inference", action="store_true", help=errors)
     add("--model", metavar="FILE", default="model.skops", help="file of the model (default: %(default)s)")
     add("--report", metavar="FILE", help="file of the page (default: the name of --model with the ending .html)")
+    _add_form(command)
 
 
 def _add_predict(command):
@@ -171,10 +173,35 @@ def _add_predict(command):
     add("model", metavar="MODEL", help="file that `fastlin fit` has saved")
     add("data", metavar="DATA", help="table of CSV or Parquet with the columns of the fit; others are left out")
     add("--target", metavar="COLUMN", help="column of the true labels, to print the accuracy (default: none)")
+    kept = "column to write before the predictions, such as an id; give --keep again for each one (default: none)"
+    add("--keep", action="append", default=[], metavar="COLUMN", help=kept)
     written = "file of the predictions, CSV or Parquet by its ending .csv, .tsv, .parquet or .pq (default: %(default)s)"
     add("--output", metavar="FILE", default="predictions.csv", help=written)
     escaped = "in CSV, write an apostrophe before labels that a spreadsheet program would run; numbers stay as they are"
     add("--escape-formulas", action="store_true", help=escaped)
+    _add_form(command)
+
+
+def _add_form(command):
+    """Add what says how files of CSV are written."""
+    sign = "sign between the columns of CSV, one character or tab (default: a comma, in .tsv a tab)"
+    command.add_argument("--separator", type=_separator, metavar="SIGN", help=sign)
+    named = "encoding of CSV that is read, such as latin-1 or utf-16 (default: %(default)s)"
+    command.add_argument("--encoding", type=_encoding, default="utf-8", metavar="NAME", help=named)
+
+
+def _separator(text):
+    sign = "\t" if text in ("tab", "\\t") else text
+    if len(sign) != 1 or not sign.isascii() or sign in '"\r\n':
+        raise argparse.ArgumentTypeError(f"{text!r} is no character that can separate columns, such as ';', or tab")
+    return sign
+
+
+def _encoding(text):
+    try:
+        return codecs.lookup(text).name
+    except (LookupError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no encoding that Python knows, such as latin-1") from None
 
 
 def _add_reproduce(command):
@@ -197,7 +224,7 @@ def _add_reproduce(command):
 def _add_compare(command):
     add = command.add_argument
     add("--quick", action="store_true", help="train on 1,000 rows, once, to see that all works; its seconds say little")
-    libraries = "time all installed libraries of `pip install 'fastlin[peers]'` instead; write peers.json and a picture"
+    libraries = "time all installed libraries of the extra peers instead; write peers.json and a picture"
     add("--peers", action="store_true", help=libraries)
     dtype = (
         "type of the data, float64 or float32: float32 takes half the memory and less time, and keeps 7 digits of each "

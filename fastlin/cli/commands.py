@@ -21,6 +21,7 @@ from fastlin.cli.studies import report_claims, run_studies
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, learning, peers
 from fastlin.course.studies.cifar10_training import N_VALIDATION
 from fastlin.course.studies.settings import Settings, Study
+from fastlin.extras import tell_install
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import SWITCH, TARGET, mark_warm
@@ -70,7 +71,7 @@ def compare_libraries(options: argparse.Namespace) -> int:
     missing = peers.find_missing()
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
-        print("pip install 'fastlin[peers]' installs them, and 'fastlin[peers-torch]' PyTorch.")
+        print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
 
     def run_peers(settings):
         results = peers.run(settings, options.dtype)

@@ -1,9 +1,13 @@
 """Tables in files of CSV or Parquet, as Arrow tables whose columns are numbers or levels."""
 
+from __future__ import annotations
+
+import codecs
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,20 +16,30 @@ from fastlin.extras import needs
 from fastlin.places import check_writable, write_whole
 from fastlin.typing import Array
 
+if TYPE_CHECKING:
+    import argparse
+
 # Signs between the columns, by the end of the file's name.
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
+TAB, UTF_8 = "\t", "utf-8"
+SEPARATORS = {".csv": ",", ".tsv": TAB}
+# The names of some thousand columns.
+FIRST_BYTES = 1 << 16
 PARQUET = (".parquet", ".pq")
 ACCEPTED = f"{', '.join((*SEPARATORS, *PARQUET))}, or {', '.join(f'{end}.gz' for end in SEPARATORS)}"
+MISSING = "an empty field, NA, N/A, NaN, null or '?'"
 SHOWN_NAMES = 10
 # What a formula begins with, in the signs of full width too.
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def read_data(name: str, text_columns: Iterable[str] = ()) -> Any:
-    """Return the table in a file, a pyarrow.Table whose columns of text are dictionaries.
+def read_data(
+    name: str, options: argparse.Namespace, text_columns: Iterable[str] = (), target: str | None = None
+) -> Any:
+    """Return the table in a file, a pyarrow.Table whose columns of text are dictionaries with sorted levels.
 
-    The first line of CSV holds the names of the columns. An empty field is a missing value, and so are NA, N/A, NaN and
-    null. text_columns hold text, even where all of this file looks like numbers or truth values.
+    text_columns of CSV hold text, even where all of this file looks like numbers or truth values. Truth values of the
+    target in CSV are the texts that they are in the file, so that they are predicted as such. Of the options,
+    `separator` and `encoding` are those of CSV.
 
     Raises
     ------
@@ -34,33 +48,98 @@ def read_data(name: str, text_columns: Iterable[str] = ()) -> Any:
     """
     with needs("tables"):
         import pyarrow as pa
-        import pyarrow.csv
         import pyarrow.parquet
     separator, is_parquet = _find_format(name)
     try:
         if is_parquet:
             table = pyarrow.parquet.read_table(name)
         else:
-            table = pyarrow.csv.read_csv(
-                name,
-                parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    strings_can_be_null=True, column_types=dict.fromkeys(text_columns, pa.string())
-                ),
-            )
+            separator = options.separator or _check_first_line(name, separator, options.encoding)
+            table = _read_csv(name, separator, options.encoding, text_columns)
         names: list[str] = table.column_names
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {name}") from error
     except UnicodeDecodeError as error:
-        raise CommandError(f"cannot read {name}: its names of columns are not in UTF-8") from error
+        raise _refuse_encoding(name, options.encoding) from error
     except (OSError, pa.ArrowInvalid) as error:
+        if "invalid UTF8" in str(error):
+            raise _refuse_encoding(name, options.encoding) from error
         raise CommandError(f"cannot read {name}: {str(error).splitlines()[0]}") from error
     repeated = sorted({column for column in names if names.count(column) > 1})
     if repeated:
-        raise CommandError(f"{name} has more than one column {repeated[0]!r}")
+        raise CommandError(f"{name} has more than one column {repeated[0]!r}{_doubt_names(names, name)}")
     if not table.num_rows:
         raise CommandError(f"{name} has no rows")
-    return table.cast(pa.schema([(field.name, _choose_type(field.type)) for field in table.schema]))
+    kept = names if is_parquet else list(text_columns)
+    for place, (column, kind) in enumerate(zip(names, table.schema.types, strict=True)):
+        if pa.types.is_binary(kind) and not is_parquet:
+            raise _refuse_encoding(name, options.encoding)
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            others = [] if column in kept else [pa.float64()] if column == target else [pa.bool_(), pa.float64()]
+            table = table.set_column(place, column, _read_texts(table[column], others, separator))
+        elif pa.types.is_decimal(kind):
+            table = table.set_column(place, column, table[column].cast(pa.float64()))
+    return table
+
+
+def _check_first_line(name, separator, encoding):
+    """Return the separator of a file of CSV; refuse a first line with another one, and another encoding."""
+    import pyarrow as pa
+
+    with pa.input_stream(name) as stream:
+        start = stream.read(FIRST_BYTES)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and encoding == UTF_8:
+        raise _refuse_encoding(name, encoding, "utf-16")
+    line = next(iter(start.decode(encoding, "replace").splitlines()), "")
+    found = max((*SEPARATORS.values(), ";", "|"), key=line.count)
+    if found in line and separator not in line:
+        raise CommandError(
+            f"the first line of {name} has {found!r} between its columns and no {separator!r}; read it with "
+            f"--separator {'tab' if found == TAB else repr(found)}"
+        )
+    return separator
+
+
+def _refuse_encoding(name, encoding, likely="latin-1"):
+    return CommandError(f"{name} is not in {encoding}; it may be in {likely}, which --encoding {likely} reads")
+
+
+def _read_csv(name, separator, encoding, text_columns):
+    import pyarrow as pa
+    import pyarrow.csv
+
+    return pyarrow.csv.read_csv(
+        name,
+        read_options=pyarrow.csv.ReadOptions(encoding=encoding),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+        # Truth values are read as texts, and `_read_texts` says what becomes of them.
+        convert_options=pyarrow.csv.ConvertOptions(
+            strings_can_be_null=True,
+            column_types=dict.fromkeys(text_columns, pa.string()),
+            true_values=[],
+            false_values=[],
+        ),
+    )
+
+
+def _read_texts(texts, kinds, separator):
+    """Return a column of texts as the first of some types that all of them have, else as a dictionary.
+
+    A question mark is a missing value among them. Between semicolons numbers may have a decimal comma.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    levels = texts.unique().drop_null().cast(pa.string()).sort()
+    codes = compute.index_in(texts, levels).combine_chunks()
+    values = compute.utf8_trim_whitespace(levels)
+    values = compute.if_else(compute.equal(values, "?"), None, values)
+    if separator == ";":
+        values = compute.replace_substring(values, ",", ".")
+    for kind in kinds:
+        with contextlib.suppress(pa.ArrowInvalid):
+            return values.cast(kind).take(codes)
+    return pa.DictionaryArray.from_arrays(codes, levels)
 
 
 def take_column(table: Any, column: str, name: str) -> tuple[Array, Any]:
@@ -86,29 +165,35 @@ def check_columns(table: Any, columns: Iterable[str], name: str) -> None:
     if missing:
         few = table.column_names[:SHOWN_NAMES]
         more = f" and {table.num_columns - len(few):,} more" if table.num_columns > len(few) else ""
-        raise CommandError(f"{name} has no column {missing[0]!r}; there are {', '.join(few)}{more}")
+        doubt = _doubt_names(table.column_names, name)
+        raise CommandError(f"{name} has no column {missing[0]!r}; there are {', '.join(few)}{more}{doubt}")
 
 
-def check_values(table: Any, name: str, hint: str) -> None:
+def _doubt_names(names, file):
+    """Return what to add to an error of names of columns where those of CSV look like a row."""
+    if _find_format(file)[1] or not any(map(_is_written_number, names)):
+        return ""
+    return ". The first line of CSV must hold the names of the columns, and this one looks like a row"
+
+
+def check_values(table: Any, name: str, way_out: str = "") -> None:
     """Raise a CommandError where a column holds what no model takes, or a column of numbers lacks values.
 
-    The name is that of the file, and the hint says what to do about a column, with a place for its name.
+    The name is that of the file. way_out is what else can be done about a column, with a place for its name.
     """
     import pyarrow as pa
 
     for field in table.schema:
-        column = table[field.name]
-        if not (pa.types.is_dictionary(field.type) or pa.types.is_boolean(field.type) or _is_number(field.type)):
+        column, is_text = table[field.name], pa.types.is_dictionary(field.type)
+        if not (is_text or pa.types.is_boolean(field.type) or _is_number(field.type)):
             kind = "no values" if pa.types.is_null(field.type) else f"values of the type {field.type}"
-            raise CommandError(
-                f"column {field.name!r} of {name} has {kind}, where numbers or text are wanted; "
-                + hint.format(field.name)
-            )
-        if column.null_count and not pa.types.is_dictionary(field.type):
-            raise CommandError(
-                f"column {field.name!r} of {name} has {column.null_count:,} missing numbers; fill them or "
-                + hint.format(field.name)
-            )
+            problem = f"{kind}, where numbers or text are wanted; change them"
+        elif column.null_count and not is_text:
+            missing = "" if _find_format(name)[1] else f" ({MISSING})"
+            problem = f"no number in {column.null_count:,} of {len(column):,} rows{missing}; fill them in"
+        else:
+            continue
+        raise CommandError(f"column {field.name!r} of {name} has {problem}{way_out.format(field.name)}")
 
 
 def check_outputs(outputs: Mapping[str, str], inputs: Iterable[str]) -> None:
@@ -164,13 +249,15 @@ def _escape_formulas(values):
 
 def _escape_formula(text):
     """Return a text with an apostrophe before it where a spreadsheet program would run it; a number stays as it is."""
-    if not text.startswith(FORMULA_SIGNS):
-        return text
+    return f"'{text}" if text.startswith(FORMULA_SIGNS) and not _is_written_number(text) else text
+
+
+def _is_written_number(text):
     try:
         float(text)
     except ValueError:
-        return f"'{text}"
-    return text
+        return False
+    return True
 
 
 def _find_format(name):
@@ -181,15 +268,6 @@ def _find_format(name):
     if end not in SEPARATORS and last not in PARQUET:
         raise CommandError(f"the name of a data file must end in {ACCEPTED}, got {name}")
     return SEPARATORS.get(end), last in PARQUET
-
-
-def _choose_type(kind):
-    """Return the type that a column of Arrow's type is read as."""
-    import pyarrow as pa
-
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return pa.dictionary(pa.int32(), pa.string())
-    return pa.float64() if pa.types.is_decimal(kind) else kind
 
 
 def _is_number(kind):

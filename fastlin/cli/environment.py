@@ -19,8 +19,7 @@ from fastlin.kernels.machine.threads import count_threads
 # What fastlin computes with, what its extras bring, and the libraries of tables that it reads.
 REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "joblib", "platformdirs")
 OPTIONAL = dict.fromkeys(name for names in EXTRAS.values() for name in names)
-# Pillow alone is imported by another name than it is installed by.
-PACKAGES = (*REQUIRED, *(name.replace("PIL", "pillow") for name in OPTIONAL), "pandas", "polars")
+PACKAGES = (*REQUIRED, *OPTIONAL, "pandas", "polars")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 PROCESSORS = Path("/proc/cpuinfo")
 THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlin import LogisticRegression, LogisticRegressionCV
+from fastlin.blocks.parquet import list_index_columns
 from fastlin.cli.arguments import CommandError, refuse, require
 from fastlin.cli.data_files import (
+    SHOWN_NAMES,
     check_columns,
     check_outputs,
     check_table_name,
@@ -24,7 +28,7 @@ from fastlin.course.report import write_model_page
 from fastlin.estimators.coefficients import check_coefficients
 from fastlin.estimators.summary import describe_fit, lay_out
 from fastlin.figures.fitted_models import plot_coefficients, plot_fit
-from fastlin.figures.style import COLORS, embed
+from fastlin.figures.style import COLORS, count_nouns, embed
 from fastlin.fitted import as_array
 from fastlin.places import write_whole
 from fastlin.terminal import make_printable
@@ -39,6 +43,7 @@ TRUSTED = (
     "fastlin.estimators.logistic_regression_cv.LogisticRegressionCV",
     "fastlin.solvers.solution.Iteration",
 )
+WAY_OUT = ", or leave the column out with --drop {!r}"
 N_CS = 10
 N_FOLDS = 5
 N_BARS = 20
@@ -63,14 +68,16 @@ def fit_model(options: argparse.Namespace) -> int:
     page = options.report or str(Path(options.model or "model").with_suffix(".html"))
     read = [name for name in (options.data, options.validation) if name is not None]
     check_outputs({"--model": options.model, "--report": page}, read)
-    table = read_data(options.data)
+    table = read_data(options.data, options, target=options.target)
     labels, table = take_column(table, options.target, options.data)
     dropped = list(dict.fromkeys(options.drop))
     check_columns(table, dropped, options.data)
     table = table.drop_columns(dropped)
+    index = list_index_columns(table.schema)
+    table = table.drop_columns(index)
     if not table.num_columns:
         raise CommandError(f"{options.data} has no column but those of --target and --drop")
-    check_values(table, options.data, "leave the column out with --drop {!r}")
+    check_values(table, options.data, WAY_OUT)
     tables, validation = [table], {}
     if options.validation is not None:
         validation = _read_validation_set(options, table, labels)
@@ -83,11 +90,19 @@ def fit_model(options: argparse.Namespace) -> int:
         if options.inference:
             with refuse(f"there are no standard errors of {options.data}", ValueError, TypeError):
                 found = model.inference(table, labels)
-    notes = [*_note_columns_like_names(table), *dict.fromkeys(str(warning.message) for warning in warned)]
+    notes = [f"column {name!r} is the index of a frame of pandas, and is left out" for name in index]
+    notes += [*_note_columns_like_names(table), *dict.fromkeys(str(warning.message) for warning in warned)]
     lines = describe_fit(model.set_params(verbose=0), table, labels)
+    lines["accuracy"] += ", the training rows"
+    if validation:
+        right = _fit_without_validation(model).predict(validation["X_val"]) == validation["y_val"]
+        lines["held out"] = f"accuracy {right.mean():.4f} on {len(right):,} rows, by the same C fitted without them"
+    if found is not None and "objective" in lines:
+        distance = found.distance + found.model_distance
+        lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
     with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
-    _write_page(model, found, Path(page), options, lines, notes)
+    _write_page(model, found, table, Path(page), options, lines, notes)
     print(*lay_out(lines), sep="\n")
     if found is not None:
         print("", *map(make_printable, found.summary().splitlines()), sep="\n")
@@ -102,21 +117,28 @@ def predict_rows(options: argparse.Namespace) -> int:
     check_table_name(options.output)
     check_outputs({"--output": options.output}, [options.model, options.data])
     model = _load(options.model)
-    table = read_data(options.data, _list_texts(model, options.target))
+    names, kept = list(model.feature_names_in_), list(dict.fromkeys(options.keep))
+    # What is kept is to be written as it stands in the file.
+    texts = [name for name in kept if name not in (*names, options.target)]
+    table = read_data(options.data, options, [*texts, *_list_texts(model, options.target)])
+    check_columns(table, [*names, *kept], options.data)
+    columns = {name: np.array(table[name].to_pylist(), object) for name in kept}
     labels = None
     if options.target is not None:
-        labels, table = take_column(table, options.target, options.data)
-    names = list(model.feature_names_in_)
-    check_columns(table, names, options.data)
-    kinds = getattr(model, "categories_", [None] * len(names))
-    table = _match_types(table.select(names), kinds, options.data, "the model was fitted with column {!r}")
+        labels, table = _take_known_labels(table, options.target, options.data, model.classes_)
+    kinds = _list_levels(model)
+    table = _match_types(table.select(names), kinds, options.data)
     with refuse(f"cannot predict {options.data}", ValueError, TypeError):
         predicted, probabilities = model.predict(table), model.predict_proba(table)
-    columns = {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
-    write_table(options.output, {"prediction": predicted, **columns}, options.escape_formulas)
+    found = {"prediction": predicted}
+    found |= {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
+    if columns.keys() & found:
+        raise CommandError(f"--keep {min(columns.keys() & found)!r} has the name of a column of the predictions")
+    write_table(options.output, columns | found, options.escape_formulas)
     if labels is not None:
         n_right = sum(one == other for one, other in zip(predicted.tolist(), labels.tolist(), strict=True))
         print(f"accuracy {n_right / len(labels):.4f} on {len(labels):,} rows")
+    print(*(f"Note: {make_printable(note)}\n" for note in _note_unseen_levels(table, kinds)), sep="", end="")
     print(make_printable(f"Wrote {options.output}."))
     return 0
 
@@ -126,10 +148,10 @@ def _read_validation_set(options, table, labels):
     kinds = [_name_kind(field.type) for field in table.schema]
     texts = [name for name, kind in zip(table.column_names, kinds, strict=True) if _are_texts(kind)]
     texts += [options.target] if labels.dtype.kind == "U" else []
-    rows = read_data(options.validation, texts)
-    labels, rows = take_column(rows, options.target, options.validation)
+    rows = read_data(options.validation, options, texts)
+    labels, rows = _take_known_labels(rows, options.target, options.validation, np.unique(labels))
     check_columns(rows, table.column_names, options.validation)
-    rows = _match_types(rows.select(table.column_names), kinds, options.validation, "the table to fit has column {!r}")
+    rows = _match_types(rows.select(table.column_names), kinds, options.validation, WAY_OUT)
     return {"X_val": rows, "y_val": labels}
 
 
@@ -160,18 +182,86 @@ def _make_model(options, tables):
     return LogisticRegression(C=C, l1_ratio=options.l1_ratio, **given)
 
 
+def _fit_without_validation(model):
+    """Return a model with the coefficients of the chosen C before the validation rows were fitted too."""
+    coef = model.coefs_paths_[0, 0, np.argmin(abs(model.Cs_ - np.ravel(model.C_)[0]))]
+    held_out = copy.copy(model)
+    held_out.coef_, held_out.intercept_ = coef[:, :-1], coef[:, -1]
+    return held_out
+
+
 def _note_columns_like_names(table):
-    """Yield a line for each column of text that tells almost every row apart."""
+    """Yield a line for each column that tells almost every row apart, and for one without a name."""
     import pyarrow as pa
+    import pyarrow.compute as compute
 
     for field in table.schema:
-        if pa.types.is_dictionary(field.type):
-            n_levels = len(table[field.name].unify_dictionaries().chunk(0).dictionary)
+        column, like = table[field.name], None
+        if not field.name:
+            like = "has no name, as an index that pandas has written to CSV"
+        elif pa.types.is_dictionary(field.type):
+            n_levels = len(column.unify_dictionaries().chunk(0).dictionary)
             if n_levels > max(20, table.num_rows / 2):
+                like = f"has {n_levels:,} different texts in {table.num_rows:,} rows, each with coefficients of its own"
+        elif pa.types.is_integer(field.type):
+            lowest, highest = compute.min_max(column).as_py().values()
+            if highest - lowest + 1 == table.num_rows == len(column.unique()):
+                like = f"counts the rows from {lowest:,} to {highest:,}, as an index does"
+        if like is not None:
+            yield f"column {field.name!r} {like}; --drop {field.name!r} leaves it out"
+
+
+def _note_unseen_levels(table, kinds):
+    """Yield a line for each column of text with levels that the fit did not see."""
+    for name, levels in zip(table.column_names, kinds, strict=True):
+        if levels is not None:
+            counts = {value: count for value, count in _count_levels(table[name]).items() if value not in levels}
+            counts.pop(None, None)
+            if counts:
                 yield (
-                    f"column {field.name!r} has {n_levels:,} different texts in {table.num_rows:,} rows, each with "
-                    f"coefficients of its own; --drop {field.name!r} leaves it out"
+                    f"column {name!r} has {count_nouns(len(counts), 'level')} that the fit did not see, such as "
+                    f"{min(counts)!r}, in {count_nouns(sum(counts.values()), 'row')}; nothing is added to their scores"
                 )
+
+
+def _count_levels(column):
+    """Return the number of rows of each level of a column of Arrow, and of None for those without a value."""
+    return {row["values"]: row["counts"] for row in column.cast(column.type.value_type).value_counts().to_pylist()}
+
+
+def _measure_deviations(table, model):
+    """Return the standard deviation of each column of `coef_`: of a number, or of whether a row has the level."""
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    deviations = []
+    for column, levels in zip(table.columns, _list_levels(model), strict=True):
+        if levels is None:
+            deviations.append(compute.stddev(column.cast(pa.float64())).as_py())
+        else:
+            counts = _count_levels(column)
+            # A missing level is not a number.
+            parts = [counts.get(level if level == level else None, 0) / len(column) for level in levels]
+            deviations += [(part * (1 - part)) ** 0.5 for part in parts]
+    return np.array(deviations)
+
+
+def _take_known_labels(table, target, name, classes):
+    """Return what `take_column` does, with labels of a fit; others, which may be coded otherwise, are refused."""
+    labels, table = take_column(table, target, name)
+    given = labels.tolist()
+    spelled = {str(label).lower(): label for label in classes.tolist()}
+    if spelled.keys() <= {"true", "false"}:
+        # Truth values in CSV are texts, and not all programs write them in the same way.
+        given = [spelled.get(str(label).lower(), label) for label in given]
+    unknown = set(given) - set(classes.tolist())
+    if unknown:
+        known = ", ".join(map(repr, classes[:SHOWN_NAMES].tolist()))
+        more = f" and {len(classes) - SHOWN_NAMES:,} more" if len(classes) > SHOWN_NAMES else ""
+        raise CommandError(
+            f"column {target!r} of {name} holds {min(unknown, key=str)!r}, and the labels of the fit are {known}{more}"
+        )
+    return np.array(given), table
 
 
 def _load(name):
@@ -200,10 +290,15 @@ def _load(name):
     return model
 
 
+def _list_levels(model):
+    """Return the levels of each column of the fit, or None for numbers."""
+    return getattr(model, "categories_", [None] * model.n_features_in_)
+
+
 def _list_texts(model, target):
     """Return the columns that are texts to a model, and the column of its labels where they are."""
-    categories = getattr(model, "categories_", [])
-    texts = [name for name, levels in zip(model.feature_names_in_, categories, strict=False) if _are_texts(levels)]
+    names = model.feature_names_in_
+    texts = [name for name, levels in zip(names, _list_levels(model), strict=True) if _are_texts(levels)]
     return [*texts, target] if target is not None and _are_texts(model.classes_) else texts
 
 
@@ -211,10 +306,10 @@ def _are_texts(levels):
     return levels is not None and isinstance(levels[0], str)
 
 
-def _match_types(table, kinds, name, hint):
+def _match_types(table, kinds, name, way_out=""):
     """Return the table with text where the fit's has levels of text, and refuse any other type than the fit's.
 
-    kinds are the levels of each column of the fit, or an example of them, and None for numbers; the hint is that of
+    kinds are the levels of each column of the fit, or an example of them, and None for numbers; the way out is that of
     `check_values`.
     """
     import pyarrow as pa
@@ -230,22 +325,33 @@ def _match_types(table, kinds, name, hint):
                     f"column {field.name!r} of {name} has values of the type {field.type} instead of text"
                 )
             table = table.set_column(place, field.name, table[place].cast(pa.string()).dictionary_encode())
-    check_values(table, name, hint)
+    check_values(table, name, way_out)
     return table
 
 
-def _write_page(model, found, path, options, lines, notes):
-    n_bars = min(N_BARS, int(np.count_nonzero(abs(model.coef_).max(axis=0))))
+def _write_page(model, found, table, path, options, lines, notes):
     pictures = []
     with contextlib.suppress(ValueError):
         # A fit without an iteration leaves nothing to draw.
         pictures.append(("How the fit went", embed(lambda axes: plot_fit(model, axes), 8, 4.2)))
+    n_bars = min(N_BARS, int(np.count_nonzero(abs(model.coef_).max(axis=0))))
     # Bars of more classes than there are colours would be a picture of a hundred thousand lines.
     if n_bars and len(model.coef_) <= len(COLORS):
         height = 1.2 + n_bars * max(0.28, 0.09 * len(model.coef_))
-        drawn = embed(lambda axes: plot_coefficients(found or model, axes=axes, n_features=N_BARS), 8, height)
-        kind = "largest coefficients" if found is None else "clearest coefficients, with 95 % intervals"
-        pictures.append((f"The {kind}", drawn))
+        caption = "The clearest coefficients, with 95 % intervals"
+        if found is None:
+            caption = "The largest coefficients, each times the standard deviation of its column"
+        pictures.append((caption, embed(lambda axes: _draw_coefficients(model, found, table, axes), 8, height)))
     tables = [] if found is None else [("Standard errors and tests", found.summary().html)]
     with refuse(f"cannot write {path}", OSError):
         write_model_page(path, f"{options.target} from {Path(options.data).name}", lines, notes, pictures, tables)
+
+
+def _draw_coefficients(model, found, table, axes):
+    if found is not None:
+        return plot_coefficients(found, axes=axes, n_features=N_BARS)
+    # Coefficients of columns of other units say nothing beside each other.
+    scaled = SimpleNamespace(coef_=model.coef_ * _measure_deviations(table, model), classes_=model.classes_)
+    plot_coefficients(scaled, model.get_feature_names_out(), axes, N_BARS)
+    axes.set_xlabel(axes.get_xlabel().replace("coefficient", "coefficient × deviation of the column", 1))
+    return axes

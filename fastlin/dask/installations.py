@@ -9,6 +9,7 @@ from importlib.metadata import version
 import distributed
 
 from fastlin import __version__
+from fastlin.extras import tell_install
 from fastlin.kernels.machine.cache_folder import hash_sources
 
 PACKAGES = ("numba", "numpy", "scikit-learn")
@@ -54,7 +55,7 @@ def check_workers(
         if isinstance(found, Exception):
             raise RuntimeError(
                 f"The worker {address} cannot say what is installed there ({type(found).__name__}: {found}). It needs "
-                f"fastlin {__version__}, as the client has it: pip install 'fastlin[dask]'"
+                f"fastlin {__version__}, as the client has it: {tell_install('dask')}"
             ) from found
         for name, expected in own.items():
             if found.get(name) != expected:

@@ -59,6 +59,22 @@ def test_files_are_one_table(folder, tmp_path):
         np.testing.assert_array_equal(fastlin.LogisticRegression().fit(read(paths)).coef_, model.coef_)
 
 
+def test_the_index_of_a_frame_of_pandas_is_no_column(tmp_path):
+    frame = make_table().to_pandas().sort_values("kind").reset_index(drop=True).sample(frac=1, random_state=0)
+    for name, column in ((None, "__index_level_0__"), ("row", "row")):
+        frame.rename_axis(name).to_parquet(tmp_path / "a.parquet")
+        with pytest.warns(
+            UserWarning, match=rf"a\.parquet holds the index of a frame of pandas as '{column}'"
+        ) as warned:
+            blocks = read(tmp_path / "a.parquet")
+        assert blocks.feature_names == ["a", "b"]
+        assert [warning.filename for warning in warned] == [__file__]
+        assert read(tmp_path / "a.parquet", columns=["a", column]).feature_names == ["a", column]
+        assert from_parquet(tmp_path / "a.parquet", columns=["a"], label=column).y.tolist() == frame.index.tolist()
+    frame.reset_index(drop=True).to_parquet(tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet").feature_names == ["a", "b"]
+
+
 def test_a_cache_is_used_again_until_a_file_changes(folder, tmp_path, monkeypatch):
     from fastlin.blocks import parquet
 

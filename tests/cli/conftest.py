@@ -4,10 +4,14 @@ import dataclasses
 import os
 import subprocess
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 from fastlin import cli, datasets
-from fastlin.cli import studies
+from fastlin.cli import fit_and_predict, studies
 from fastlin.kernels.machine.cache_folder import cache_folder
 
 OFFLINE = {
@@ -86,3 +90,27 @@ def run_process(fastlin_program, tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def table():
+    """Return flights with a column of texts, two of numbers, and labels."""
+    n_rows, generator = 200, np.random.default_rng(0)
+    carrier = generator.choice(["AA", "UA", None], n_rows, p=[0.5, 0.4, 0.1])
+    delay = generator.normal(size=n_rows).round(3)
+    late = np.where(delay + (carrier == "UA") + generator.normal(size=n_rows) > 0.5, "late", "on time")
+    return pa.table({"carrier": carrier, "delay": delay, "day": np.arange(n_rows) % 7, "end": late})
+
+
+@pytest.fixture
+def files(table, run, tmp_path):
+    """Write the table in both formats into the folder that the program runs in."""
+    pyarrow.csv.write_csv(table, tmp_path / "flights.csv")
+    pyarrow.parquet.write_table(table, tmp_path / "flights.parquet")
+    return tmp_path
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Let the program draw nothing, which takes longer than all else."""
+    monkeypatch.setattr(fit_and_predict, "embed", lambda *arguments: "")

@@ -12,7 +12,7 @@ import pytest
 from fastlin import cli, datasets, figures, warmup
 from fastlin.cli import commands, environment
 from fastlin.contenders import CONTENDERS
-from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, peers
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, peers
 from fastlin.course.studies.claims import CLAIMS
 from fastlin.course.studies.settings import Results
 from fastlin.kernels.machine.target import Target
@@ -115,13 +115,15 @@ def test_the_claims_are_judged_printed_and_kept(run, digits, tmp_path):
     judged = [claim for claim in claims if claim["verdict"] != "not run"]
     assert {claim["study"] for claim in judged} == {"gradient_check"}
     assert [claim["verdict"] for claim in judged] == ["confirmed", "contradicted", *["confirmed"] * 5]
-    table = finished.stdout.partition("The reports' claims")[2]
-    lines = [line for line in table.splitlines() if line.rstrip().endswith(("confirmed", "contradicted"))]
-    assert len(lines) == len(judged)
-    for line, claim in zip(lines, judged, strict=True):
-        assert line.split()[0] == claim["reports"].replace(", ", "")
-        assert claim["here"] in line
-    assert f"{len(claims) - len(judged)} claims belong to studies that did not run or failed." in finished.stdout
+    table = finished.stdout.partition("The claims that are contradicted")[2]
+    lines = [line for line in table.splitlines() if line.rstrip().endswith("contradicted")]
+    assert len(lines) == 1
+    assert judged[1]["here"] in lines[0]
+    others = sorted({claim.study for claim in CLAIMS if claim.study != "gradient_check"})
+    n_others = len(claims) - len(judged)
+    assert f"{len(claims)} claims: {n_others} not run, 6 confirmed, 1 contradicted. The report has" in finished.stdout
+    why = "did not run, since they were not named"
+    assert f"{n_others} claims belong to studies that {why}: {', '.join(others)}.\n" in finished.stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["--open"]])
@@ -134,13 +136,16 @@ def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits
     assert opened == ([page.as_uri()] if arguments else [])
 
 
-def test_compare_on_synthetic_data(run, tmp_path):
+def test_compare_on_synthetic_data(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "TURN_SECONDS", 0.0)
     finished = run("compare", "--classes", "3", "--samples", "300", "--features", "8", "--dtype", "float32")
     assert finished.returncode == 0
     parameters = read_results(tmp_path / "results")["synthetic.compare"]["parameters"]
     assert (parameters["classes"], parameters["samples"], parameters["features"]) == (3, 300, 8)
     assert parameters["dtype"] == "float32"
     assert "times as fast as scikit-learn" in finished.stdout
+    for name, *cells in (("solver", "lbfgs", "auto"), ("C", "1", "1"), ("tol", "0.0001", "0.0001")):
+        assert [name, *cells] in [line.split() for line in finished.stdout.splitlines()]
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"results.json", "synthetic"}
 
 
@@ -152,7 +157,7 @@ def test_compare_with_peers(run, monkeypatch, tmp_path):
     finished = run("compare", "--peers", "--quick", "--classes", "3", "--samples", "300", "--features", "8")
     assert finished.returncode == 0
     assert "Not installed, so not compared: torch." in finished.stdout
-    assert "'fastlin[peers-torch]'" in finished.stdout
+    assert "pip install '.[peers]' in a checkout of fastlin installs them, and '.[peers-torch]' P" in finished.stdout
     folder = tmp_path / "results"
     assert {path.name for path in folder.iterdir()} == {"results.json", "peers.json", "synthetic"}
     assert {path.name for path in (folder / "synthetic").iterdir()} == {"peers.png"}

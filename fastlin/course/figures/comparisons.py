@@ -51,7 +51,9 @@ def draw_compare(results: StudyResults) -> Drawing:
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     repeats = parameters["repeats"]
-    axes.set(xlabel=f"seconds of a fit ({'one fit' if repeats == 1 else f'median of {repeats}'}), less is better")
+    axes.set(
+        xlabel=f"seconds of a fit ({'one fit' if repeats == 1 else f'median of {repeats} or more'}), less is better"
+    )
     return Drawing(
         figure,
         f"{name_data(results)}, {parameters['samples']:,} × {parameters['features']}, "

@@ -208,7 +208,7 @@ def test_legends_cover_no_axes(draw):
         assert len(set(labels)) == len(labels)
 
 
-@pytest.mark.parametrize(("repeats", "words"), [(1, "one fit"), (3, "median of 3")])
+@pytest.mark.parametrize(("repeats", "words"), [(1, "one fit"), (3, "median of 3 or more")])
 def test_the_comparison_says_of_how_many_fits(repeats, words, draw):
     (axes,) = draw("compare", parameters={"repeats": repeats})[1].axes
     assert axes.get_xlabel() == f"seconds of a fit ({words}), less is better"

@@ -396,7 +396,8 @@ def test_pixels_below_one_another_are_alike_at_the_width_of_the_pictures():
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("classes", "samples", "features"), [(2, 300, 5), (4, 400, 10)])
-def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, samples, features):
+def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, samples, features, monkeypatch):
+    monkeypatch.setattr(compare, "TURN_SECONDS", 0.0)
     data = compare.make_synthetic(classes, samples, features, seed=0)
     assert np.bincount(data.y_train).min() > 0
     results = compare.run(Settings(data), dtype)
@@ -406,6 +407,17 @@ def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, 
     assert abs(contenders["fastlin"]["test_accuracy"] - contenders["scikit-learn"]["test_accuracy"]) < 0.03
     assert abs(contenders["fastlin"]["test_log_loss"] / contenders["scikit-learn"]["test_log_loss"] - 1) < 0.03
     assert contenders["scikit-learn"]["threads"] in (1, count_threads())
+    for name, solver in (("fastlin", "auto"), ("scikit-learn", "lbfgs")):
+        settings = {"C": 1.0, "tol": 1e-4, "solver": solver, "fits": compare.N_TURNS}
+        assert {key: contenders[name][key] for key in settings} == settings
+
+
+def test_short_fits_are_repeated_for_some_time(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(compare, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(compare, "_fit", lambda estimator, X, y: None)
+    assert compare._time_fits(None, None, None, 3) == [1, 1, 1]
+    assert compare._time_fits(None, None, None, 0) == [1]
 
 
 def test_learning_gives_estimators_and_the_course_the_same_rows():

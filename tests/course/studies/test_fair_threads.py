@@ -17,11 +17,12 @@ def test_the_faster_number_of_threads_is_chosen(fastest, monkeypatch):
     def fit():
         seen.append(next(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
         # The first fit takes longest, as imports do.
-        sleep(0.5 if len(seen) == 1 else 0 if seen[-1] == fastest else 0.2)
+        # So may one of any number, where the machine is busy.
+        sleep(0.2 if len(seen) < 4 else 0 if seen[-1] == fastest else 0.05)
 
     monkeypatch.setattr(fair_threads, "count_threads", lambda: 3)
     assert choose_threads(fit) == fastest
-    assert seen[1:] == [1, 3]
+    assert seen[1:] == [1, 3] * 3
 
 
 def test_fastlin_has_as_many_threads_as_the_others():
