@@ -71,12 +71,13 @@ class LogisticRegression(
     dual : bool, default=False
         Accepted where scikit-learn accepts it; the primal problem has the same solution.
     tol : float, default=1e-4
-        With ``solver="auto"`` the fit stops when J is proven to lie within tol * J of its minimum; that of a small
-        table, whose passes take microseconds, goes on to a hundredth of a tol of 1e-6 and more. Where no proof
-        exists (``C=np.inf``), it stops when half the square of the Newton decrement, an estimate of that distance, is
-        below tol * J. With any other solver it stops when no entry of the gradient of J exceeds tol, as in
-        scikit-learn, and J is estimated to lie within tol * J of its minimum, or within 0.3 % where no entry exceeds
-        tol for five iterations in a row and J is proven to lie within a third of its minimum.
+        With ``solver="auto"`` the fit stops when J is proven to lie within tol * min(J_0 - J, J) of its minimum. J_0
+        is the objective of the intercepts alone, so that J_0 - J is what the features gain. The fit of a small table,
+        whose passes take microseconds, goes on to a hundredth of a tol of 1e-6 and more. Where no proof exists
+        (``C=np.inf``), half the square of the Newton decrement estimates the distance. With any other solver the fit
+        stops when no entry of the gradient of J exceeds tol, as in scikit-learn, and that distance is estimated to be
+        within tol, or within the larger of tol and 3e-3 where no entry exceeds tol for five iterations in a row and J
+        is proven to lie within a third of its minimum.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     intercept_scaling : float, default=1

@@ -70,8 +70,9 @@ class LogisticRegressionCV(
     read one X; a fold is a list of row numbers. Folds run side by side on the threads that `n_jobs` allows, and the
     results are the same to the last bit for any number of threads.
 
-    With ``solver="auto"`` each fit ends where J is proven to lie within tol * J of its minimum. Where J is below 1 % of
-    the objective without features, that 1 % takes its place, but in the last fit. `certificates_` has what is proven.
+    With ``solver="auto"`` each fit ends where J is proven to lie within tol of its minimum, as in `LogisticRegression`.
+    Where J is below 1 % of the objective without features, that 1 % takes its place, but in the last fit.
+    `certificates_` has what is proven.
 
     A validation set, which `fit` takes as `X_val` and `y_val`, takes the place of folds. X has the training rows.
     `fit` takes an `offset` and soft labels, as `LogisticRegression.fit` has them.
