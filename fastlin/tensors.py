@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.typing import FloatType
+from fastlin.typing import Array, FloatType
 
 # NumPy has no bfloat16. Its numbers, the upper halves of those of float32, come as records of their bits: X becomes
 # records of no other kind.
@@ -70,6 +70,16 @@ def widen(data: Any, dtype: FloatType = np.float32) -> Any:
 def read_widened(data: Any, name: str) -> Any:
     """Return what `read_in_place` does, but numbers of bfloat16 as float32."""
     return widen(read_in_place(data, name))
+
+
+def to_numbers(rows: Array) -> Array:
+    """Return rows of objects as float64 where all are numbers, as those of frames with nullable columns are."""
+    if rows.ndim != 2 or rows.dtype.kind != "O":
+        return rows
+    try:
+        return rows.astype(np.float64)
+    except (TypeError, ValueError):
+        return rows
 
 
 def has_bfloat16(data: Any) -> bool:

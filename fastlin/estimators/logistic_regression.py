@@ -30,7 +30,8 @@ from fastlin.estimators.parameters import (
 from fastlin.estimators.scikit_learn import BaseEstimator, CallbackSupportMixin, check_parameters, with_callbacks
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
-from fastlin.fitted import read_array
+from fastlin.fitted import as_array, check_array
+from fastlin.tensors import to_numbers
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
 if TYPE_CHECKING:
@@ -335,7 +336,8 @@ class LogisticRegression(
         """Return coef_init and intercept_init as a point to start from; what is None is zero."""
         reason, point = f", for {len(data.classes)} classes and {shape[1]} features", []
         for name, given, expected in (("coef_init", coef_init, shape), ("intercept_init", intercept_init, shape[:1])):
-            start = np.zeros(expected) if given is None else read_array(name, given, expected, reason)
+            start = np.zeros(expected) if given is None else to_numbers(as_array(name, given))
+            check_array(name, start, expected, reason)
             if not np.isfinite(start).all():
                 raise ValueError(f"{name} must be finite, but it holds NaN or infinity.")
             point.append(start.astype(np.float64))

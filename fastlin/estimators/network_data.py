@@ -5,7 +5,6 @@ A target is one class a row, several labels a row, or a probability for each cla
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -20,10 +19,10 @@ from sklearn.utils.validation import check_array, column_or_1d
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.scikit_learn import check_feature_names
 from fastlin.estimators.soft_labels import SUM_TOLERANCE
-from fastlin.estimators.training_data import check_rows, encode_labels, weigh_rows
+from fastlin.estimators.training_data import check_rows, encode_labels, named, weigh_rows
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import Examples
-from fastlin.tensors import read_in_place, read_widened
+from fastlin.tensors import read_in_place, read_widened, to_numbers
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def read_targets(y: Any) -> Targets:
         y holds neither.
     """
     is_sparse: bool = sparse.issparse(y)
-    y = y if is_sparse else np.asarray(y)
+    y = y if is_sparse else to_numbers(np.asarray(y))
     if y.ndim < 2 or (y.ndim == 2 and y.shape[1] == 1 and not is_sparse):
         return Targets("class", *encode_labels(column_or_1d(y, warn=True)))
     kind = type_of_target(y, input_name="y")
@@ -154,13 +153,13 @@ def read_validation(estimator: TrainedEstimator, X_val: Any, y_val: Any, kind: s
         return None
     if X_val is None or y_val is None:
         raise ValueError(f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}")
-    with _named("X_val"):
+    with named("X_val"):
         X_val = read_in_place(X_val, "X_val")
         check_feature_names(estimator, X_val, reset=False)
         # Our own checks come first: scikit-learn would convert a broken container without a look at it.
         X_val = read_if_sparse(X_val, "X_val")
         X_val = check_rows(check_array, X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
-    with _named("y_val"):
+    with named("y_val"):
         y_val = read_widened(y_val, "y_val")
         y_val = check_array(
             read_if_sparse(y_val, "y_val"), accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val"
@@ -208,14 +207,3 @@ def set_aside(
             f"validation_fraction={estimator.validation_fraction} sets aside; give X_val and y_val."
         )
     return (Examples(examples.matrix, examples.labels, examples.weights, rows) for rows in (train, val))
-
-
-@contextlib.contextmanager
-def _named(argument):
-    """Put the name of an argument before the message of an error that does not have it."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if argument not in str(error):
-            error.args = (f"{argument}: {error}",)
-        raise

@@ -5,8 +5,9 @@ The estimators import the rooms below them when a fit or a prediction begins: Nu
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -465,14 +466,28 @@ def encode_labels(y: Array, dtype: type[np.integer] = np.int64) -> tuple[Array, 
     return classes, labels.astype(dtype, copy=False)
 
 
+@contextlib.contextmanager
+def named(argument: str) -> Iterator[None]:
+    """Put the name of an argument before the message of an error that does not have it, also of another library's."""
+    try:
+        yield
+    except Exception as error:
+        if argument in str(error) or isinstance(error, Warning):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{argument}: {error}") from error
+
+
 def weigh_rows(
     y: Array, classes: Array, labels: IntArray, sample_weight: ArrayLike | None, class_weight: ClassWeight
 ) -> FloatArray | None:
     """Return sample weight times class weight per row, float64, or None where every row counts alike."""
     if sample_weight is None and class_weight is None:
         return None
-    sample_weight = read_widened(sample_weight, "sample_weight")
-    weights = check_sample_weight(sample_weight, y, dtype=np.float64, copy=True, ensure_non_negative=True)
+    with named("sample_weight"):
+        sample_weight = read_widened(sample_weight, "sample_weight")
+        # A copy of our own: nullable columns of pandas are copied by scikit-learn into what nobody may write to.
+        weights = np.array(check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True))
     if class_weight is not None:
         # Only ratios of the totals count, which themselves might overflow.
         largest = weights.max(initial=0.0)

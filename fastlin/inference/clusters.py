@@ -60,7 +60,8 @@ def _is_missing(entry):
 def _split_keys(clusters, n_rows):
     """Return the keys as arrays: columns of a table or of an array (n_rows, n_keys), or the arrays of a list."""
     if hasattr(clusters, "columns"):
-        return [np.asarray(clusters[name]) for name in clusters.columns]
+        # Those of Arrow are the columns themselves, and no names.
+        return [np.asarray(each if hasattr(each, "to_pylist") else clusters[each]) for each in clusters.columns]
     is_list = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
     if is_list and all(np.ndim(each) == 1 for each in clusters):
         return [np.asarray(each) for each in clusters]
