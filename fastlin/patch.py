@@ -3,6 +3,9 @@
 The classes stay scikit-learn's: their methods are replaced in place. So names that were imported before, subclasses,
 clones, pickles and isinstance go on as they were, and `unpatch_sklearn` puts the methods back. Where fastlin refuses,
 scikit-learn's own method runs: it fits the model, or raises its error.
+
+Another package, such as MLflow, may have put a method of its own around scikit-learn's. It stays: fastlin's fit then
+takes the place of the function that scikit-learn's method calls after its checks, which the other one comes to.
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ import math
 import runpy
 import sys
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -58,6 +63,7 @@ MOST_REASONS = 100
 # What fits leave that scikit-learn's do not.
 OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_", "timed_out_"
 NOTHING = object()
+INNER = "cell_contents"
 
 
 class _StandIn:
@@ -208,8 +214,12 @@ def _make_fit(name, original):
 
     @functools.wraps(original)
     def fit(self, X, y, sample_weight=None, **params):
-        if params and not takes_params:
-            return original(self, X, y, sample_weight, **params)
+        # Before 1.7 scikit-learn's networks take no weights.
+        given = (X, y) if sample_weight is None else (X, y, sample_weight)
+        # Another package may call this method after its end, and regressors share the inner function of networks.
+        is_ours = _is_in_use(name, fit) and isinstance(self, _find_class(name))
+        if not is_ours or (params and not takes_params):
+            return original(self, *given, **params)
         before = vars(self).copy()
         try:
             # Of those that fastlin does not look at, too.
@@ -228,8 +238,8 @@ def _make_fit(name, original):
         else:
             _count(name, "fastlin")
             return self
-        # Where this raises, scikit-learn refuses as well. Before 1.7 its networks take no weights.
-        original(self, X, y, *(() if sample_weight is None else (sample_weight,)), **params)
+        # Where this raises, scikit-learn refuses as well.
+        original(self, *given, **params)
         for each in OURS:
             vars(self).pop(each, None)
         LOGGER.info("%s.fit: fallback to scikit-learn: %s", name, reason)
@@ -244,8 +254,8 @@ def _make_prediction(name, original):
 
     @functools.wraps(original)
     def predict(self, X):
-        # In a subclass each method may build on another one that it overrides.
-        is_plain = all(getattr(type(self), each, None) is ours for each, ours in _predictions.items())
+        # In a subclass each method may build on another one that it overrides, and the patch may have ended.
+        is_plain = _predictions and all(getattr(type(self), each) is ours for each, ours in _predictions.items())
         if not is_plain or _is_of_array_api(X):
             return original(self, X)
         try:
@@ -256,8 +266,8 @@ def _make_prediction(name, original):
     return predict
 
 
-# What was replaced of each name: the class, and its own methods, NOTHING where it inherits one.
-_replaced: dict[str, tuple[Any, dict[str, Any]]] = {}
+# What was replaced of each name: where, by what, and what was there, NOTHING where a class inherits it.
+_replaced: dict[str, list[tuple[Any, str, Any, Any]]] = {}
 _predictions: dict[str, Callable[..., Any]] = {}
 # What asked for each name: calls of patch_sklearn, and the process that sends work to this one.
 _holders: dict[str, set[object]] = {name: set() for name in MODULES}
@@ -275,25 +285,73 @@ def _count(name, by):
         _fits[name, "other reasons" if is_one_too_many else by] += 1
 
 
+def _is_in_use(name, method):
+    return any(method is ours for _, _, ours, _ in _replaced.get(name, ()))
+
+
+def _is_of_scikit_learn(function):
+    return type(function) is FunctionType and function.__globals__["__name__"].startswith("sklearn.")
+
+
+def _find_fit(patched):
+    """Return where fastlin's fit belongs, an owner and an attribute: the class, or a cell of scikit-learn's closure.
+
+    The cell holds the function that scikit-learn's fit calls after its checks, and a method of another package around
+    that fit comes to it. Such a method names what it calls in its closure, among its globals, or as what it wraps.
+    """
+    if _is_of_scikit_learn(patched.fit):
+        return patched, "fit"
+    names = {f"{each.__name__}.fit" for each in patched.__mro__}
+    reached = [patched.fit, getattr(patched.fit, "__wrapped__", None)]
+    for function in reached:
+        if _is_of_scikit_learn(function) and function.__qualname__ in names:
+            return next(cell for cell in function.__closure__ if cell.cell_contents is function.__wrapped__), INNER
+        # What is no function has no variables, and some cells may be empty yet.
+        with suppress(TypeError, ValueError):
+            variables = inspect.getclosurevars(function)
+            held = [*variables.nonlocals.values(), *variables.globals.values()]
+            reached += [each for each in held if type(each) is FunctionType and each not in reached]
+    warnings.warn(
+        f"{patched.__name__}.fit is that of another package, which is not called where fastlin fits.", stacklevel=6
+    )
+    return patched, "fit"
+
+
 def _replace(name):
     patched = _find_class(name)
-    methods = {"fit": _make_fit(name, patched.fit)}
+    owner, attribute = _find_fit(patched)
+    methods = [(owner, attribute, _make_fit(name, getattr(owner, attribute)))]
     # LogisticRegressionCV inherits its predictions from LogisticRegression.
-    if name == "LogisticRegression":
+    if name == "LogisticRegression" and all(_is_of_scikit_learn(getattr(patched, each)) for each in PREDICTIONS):
         _predictions.update({each: _make_prediction(each, getattr(patched, each)) for each in PREDICTIONS})
-        methods.update(_predictions)
-    _replaced[name] = patched, {each: vars(patched).get(each, NOTHING) for each in methods}
-    for each, method in methods.items():
-        setattr(patched, each, method)
+        methods += [(patched, each, ours) for each, ours in _predictions.items()]
+    _replaced[name] = [(*where, ours, _read(*where)) for *where, ours in methods]
+    for owner, attribute, ours in methods:
+        setattr(owner, attribute, ours)
+
+
+def _read(owner, attribute):
+    return owner.cell_contents if attribute == INNER else vars(owner).get(attribute, NOTHING)
 
 
 def _put_back(name):
-    patched, methods = _replaced.pop(name)
-    for each, method in methods.items():
-        if method is NOTHING:
-            delattr(patched, each)
+    if name == "LogisticRegression":
+        _predictions.clear()
+    replaced = _replaced.pop(name)
+    kept = [
+        (owner, attribute, before) for owner, attribute, ours, before in replaced if _read(owner, attribute) is ours
+    ]
+    for owner, attribute, before in kept:
+        if before is NOTHING:
+            delattr(owner, attribute)
         else:
-            setattr(patched, each, method)
+            setattr(owner, attribute, before)
+    if len(kept) < len(replaced):
+        warnings.warn(
+            f"Another package has replaced methods of scikit-learn's {name} since patch_sklearn did. They stay, and "
+            "models are scikit-learn's again.",
+            stacklevel=4,
+        )
 
 
 def _update():
