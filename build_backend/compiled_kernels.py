@@ -82,19 +82,27 @@ def compile_kernels(tree, words, work):
     folder.mkdir()
     count = os.cpu_count()
 
-    def run(action, name, *share):
-        command = [sys.executable, str(WORKER), action, name or "this processor", str(work), *map(str, share)]
+    def run(action, name, number):
+        command = [sys.executable, str(WORKER), action, name or "this processor", str(work), str(count), str(number)]
         environment = describe_process(tree, table["LEVELS"].get(name), work / "cache")
         subprocess.run(command, cwd=work, env=environment, check=True)
 
     with ThreadPoolExecutor(count) as pool:
         # The warm-up runs what it compiles. Where this processor can run none of the levels, its code is thrown away.
         for action, name in [("warm", runnable), *(("compile", name) for name in names if name != runnable)]:
-            list(pool.map(partial(run, action, name, count), range(count)))
-        list(pool.map(partial(run, "write"), names))
+            list(pool.map(partial(run, action, name), range(count)))
     # Only now, so that no process finds code of a level beside its kernels.
     for name in names:
-        (work / f"{name}.zip").rename(folder / f"{name}.zip")
+        merge_archives([work / f"{name}-{number}.zip" for number in range(count)], folder / f"{name}.zip")
+
+
+def merge_archives(parts, path):
+    """Write an archive with the members of several, each name once: two processes may have compiled the same."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as whole:
+        for part in parts:
+            with zipfile.ZipFile(part) as archive:
+                for name in sorted(set(archive.namelist()) - set(whole.namelist())):
+                    whole.writestr(name, archive.read(name))
 
 
 def describe_process(tree, level, cache):

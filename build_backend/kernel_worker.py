@@ -2,10 +2,10 @@
 
     python kernel_worker.py warm LEVEL FOLDER COUNT NUMBER      # runs the warm-up, and notes what that has compiled
     python kernel_worker.py compile LEVEL FOLDER COUNT NUMBER   # compiles the same for another level, runs nothing
-    python kernel_worker.py write LEVEL FOLDER                  # writes what the others have compiled into an archive
 
 The processes of an action share tasks and a cache folder: what one has compiled, the others load from there. Each step
-of the warm-up is a task, and so is each signature. The package is that of the unpacked wheel, on PYTHONPATH.
+of the warm-up is a task, and so is each signature. Each process writes what it has compiled itself into an archive
+LEVEL-NUMBER.zip. The package is that of the unpacked wheel, on PYTHONPATH.
 """
 
 import pickle
@@ -37,7 +37,7 @@ def read_signatures(folder):
     return list(dict.fromkeys(signature for part in noted for signature in part))
 
 
-def main(action, level, folder, count="1", number="0"):
+def main(action, level, folder, count, number):
     """Do what the command line says."""
     from fastlin.kernels.machine import archives
 
@@ -48,12 +48,10 @@ def main(action, level, folder, count="1", number="0"):
         for step in share_tasks(list(STEPS.values()), level, folder / "steps", *share):
             step()
         (folder / f"signatures-{number}").write_bytes(pickle.dumps(archives.list_signatures()))
-    elif action == "compile":
+    else:
         for signature in share_tasks(read_signatures(folder), level, folder / level, *share):
             archives.compile_signatures([signature])
-    else:
-        archives.compile_signatures(read_signatures(folder))
-        archives.write_archive(folder / f"{level}.zip")
+    archives.write_archive(folder / f"{level}-{number}.zip")
 
 
 if __name__ == "__main__":

@@ -120,11 +120,12 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
     started = []
 
     def run(command, env, **options):
-        action, name, _, *share = command[2:]
-        started.append((action, name, *share))
+        action, name, _, _, number = command[2:]
+        started.append((action, name, number))
         assert env.get("NUMBA_CPU_NAME", "this processor") == name
-        if action == "write":
-            (tmp_path / f"{name}.zip").write_text("code")
+        with zipfile.ZipFile(tmp_path / f"{name}-{number}.zip", "w") as archive:
+            archive.writestr("stamp.json", "{}")
+            archive.writestr(f"kernel-{number}", name)
 
     machine("x86_64")
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
@@ -136,11 +137,12 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
     warm = started[0][1]
     actions = [("warm", warm), *(("compile", name) for name in names if name != warm)]
     # The two processes of an action start in any order, and have ended before those of the next one start.
-    assert [row[:2] for row in started] == [row for row in actions for _ in range(2)] + [
-        ("write", name) for name in names
-    ]
-    assert {row for row in started if len(row) > 2} == {(*row, "2", number) for row in actions for number in "01"}
-    assert {path.name for path in (tree / "fastlin/kernels/compiled").iterdir()} == {f"{name}.zip" for name in names}
+    assert [row[:2] for row in started] == [row for row in actions for _ in range(2)]
+    assert set(started) == {(*row, number) for row in actions for number in "01"}
+    for name in names:
+        with zipfile.ZipFile(tree / "fastlin" / "kernels" / "compiled" / f"{name}.zip") as archive:
+            assert sorted(archive.namelist()) == ["kernel-0", "kernel-1", "stamp.json"]
+            assert archive.read("kernel-1").decode() == name
 
 
 def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):

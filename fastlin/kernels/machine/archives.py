@@ -100,12 +100,14 @@ class Archive:
 
 
 def write_archive(path: Path) -> None:
-    """Write the code of all kernels that are compiled in this process, and that Python calls, into an archive."""
+    """Write the code of all kernels that this process has compiled, not loaded, and that Python calls, into an archive."""
     called = {other for kernel in list_kernels() for other in _calls(kernel)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr(STAMP, json.dumps(make_stamp()))
         for kernel in _list_called():
-            for signature, result in kernel.overloads.items():
+            # LLVM keeps no copy of what it has loaded.
+            for signature in kernel.overloads.keys() - kernel.stats.cache_hits:
+                result = kernel.overloads[signature]
                 archive.writestr(_member(kernel.py_func, signature), pack(result, with_bitcode=kernel in called))
 
 

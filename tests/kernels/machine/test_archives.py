@@ -2,8 +2,10 @@
 
 import importlib
 import pkgutil
+import zipfile
 
 import pytest
+from carried_kernels import COMPILE, PACKAGE, finish, start
 from conftest import COMPILED
 from numba.core.dispatcher import Dispatcher
 
@@ -31,3 +33,13 @@ def test_signatures_name_what_is_compiled_in_this_process(monkeypatch):
     monkeypatch.setattr(Dispatcher, "compile", lambda kernel, types: compiled.append((kernel, types)))
     archives.compile_signatures(archives.list_signatures())
     assert compiled == [(kernel, types) for kernel in archives._list_called() for types in kernel.overloads]
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+def test_an_archive_has_what_the_process_compiled_and_not_what_it_loaded(tmp_path):
+    for name, n_members in (("compiled", 2), ("loaded", 1)):
+        path = tmp_path / f"{name}.zip"
+        finish(start(PACKAGE, COMPILE, path, NUMBA_CACHE_DIR=str(tmp_path / "cache")))
+        with zipfile.ZipFile(path) as archive:
+            assert len(archive.namelist()) == n_members
