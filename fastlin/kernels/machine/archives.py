@@ -100,7 +100,7 @@ class Archive:
 
 
 def write_archive(path: Path) -> None:
-    """Write the code of all kernels that this process has compiled, not loaded, and that Python calls, into an archive."""
+    """Write the code that this process has compiled, not loaded, of the kernels that Python calls into an archive."""
     called = {other for kernel in list_kernels() for other in _calls(kernel)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr(STAMP, json.dumps(make_stamp()))
@@ -133,7 +133,7 @@ def list_kernels() -> list[Any]:
 
 
 def _list_called():
-    """Return the kernels that Python calls; the code of those that only kernels call stands in that of their callers."""
+    """Return the kernels that Python calls; the code of the others stands in that of their callers."""
     return [kernel for kernel in list_kernels() if not kernel.targetoptions["no_cpython_wrapper"]]
 
 
