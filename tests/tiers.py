@@ -60,8 +60,8 @@ class Stopwatch(event.Listener):
     """
 
     def __init__(self):
-        self._depth, self._began = 0, 0.0
-        self._compiled = self._seen_compiled = self._seen = 0.0
+        self.compiled, self._depth, self._began = 0.0, 0, 0.0
+        self._seen = self._seen_compiled = 0.0
         event.register("numba:compile", self)
 
     def on_start(self, _):
@@ -72,11 +72,11 @@ class Stopwatch(event.Listener):
     def on_end(self, _):
         self._depth -= 1
         if not self._depth:
-            self._compiled += time.thread_time() - self._began
+            self.compiled += time.thread_time() - self._began
 
     def lap(self):
         """Return the seconds of all but the compiler, and those of the compiler, since the last call."""
-        times, compiled = os.times(), self._compiled
+        times, compiled = os.times(), self.compiled
         now = time.process_time() + times.children_user + times.children_system
         lap = now - self._seen - (compiled - self._seen_compiled), compiled - self._seen_compiled
         self._seen, self._seen_compiled = now, compiled
