@@ -73,12 +73,12 @@ NOT_RUN = {
     "pytest --benchmark-only --full": HOURS,
     "pytest --benchmark-only --hold-bounds": HOURS,
     "python -m benchmarks.airline 10000000": HOURS,
-    "python -m benchmarks.everyday --short": HOURS,
     "python -m benchmarks.larger_than_memory": HOURS,
     "python -m benchmarks.mini_batches": HOURS,
     "python -m benchmarks.publish": HOURS,
     "python -m benchmarks.scale": HOURS,
     "python -m benchmarks.sensitivity": HOURS,
+    "python -m tests.documented_commands": "tests/test_documented_commands.py reads the same list",
     "wheel tags": ".github/workflows/release.yml runs it",
 }
 
