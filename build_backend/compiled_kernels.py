@@ -17,28 +17,12 @@ import sys
 import sysconfig
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 SETTING = "kernels"
-# What the processes run, in the unpacked wheel: the first runs the warm-up, which says what has to be compiled, and the
-# others compile the same for levels that this processor may not be able to run.
-WARM_UP = """
-import pickle, sys
-from pathlib import Path
-from fastlin.kernels.machine import archives
-from fastlin.warmup import STEPS
-for step in STEPS.values():
-    step()
-Path(sys.argv[1]).write_bytes(pickle.dumps(archives.list_signatures()))
-"""
-COMPILE = """
-import pickle, sys
-from pathlib import Path
-from fastlin.kernels.machine import archives
-archives.compile_signatures(pickle.loads(Path(sys.argv[1]).read_bytes()))
-"""
-WRITE = """
-archives.write_archive(Path(sys.argv[2]))
-"""
+# What the processes run that compile.
+WORKER = Path(__file__).with_name("kernel_worker.py")
 
 
 def list_requirements():
@@ -96,21 +80,29 @@ def compile_kernels(tree, words, work):
     names, runnable = choose_levels(words, table, features)
     folder = tree / "fastlin" / "kernels" / "compiled"
     folder.mkdir()
-    signatures = work / "signatures"
+    count = os.cpu_count()
 
-    def run(program, name):
-        print(f"compiling kernels for {name or 'this processor'}", flush=True)
-        command = [sys.executable, "-c", program, str(signatures), str(work / f"{name}.zip")]
+    def run(action, name, number):
+        command = [sys.executable, str(WORKER), action, name or "this processor", str(work), str(count), str(number)]
         environment = describe_process(tree, table["LEVELS"].get(name), work / "cache")
         subprocess.run(command, cwd=work, env=environment, check=True)
 
-    # The warm-up runs what it compiles. Where this processor can run none of the levels, its code is thrown away.
-    run(WARM_UP + WRITE if runnable else WARM_UP, runnable)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda name: run(COMPILE + WRITE, name), [name for name in names if name != runnable]))
+    with ThreadPoolExecutor(count) as pool:
+        # The warm-up runs what it compiles. Where this processor can run none of the levels, its code is thrown away.
+        for action, name in [("warm", runnable), *(("compile", name) for name in names if name != runnable)]:
+            list(pool.map(partial(run, action, name), range(count)))
     # Only now, so that no process finds code of a level beside its kernels.
     for name in names:
-        (work / f"{name}.zip").rename(folder / f"{name}.zip")
+        merge_archives([work / f"{name}-{number}.zip" for number in range(count)], folder / f"{name}.zip")
+
+
+def merge_archives(parts, path):
+    """Write an archive with the members of several, each name once: two processes may have compiled the same."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as whole:
+        for part in parts:
+            with zipfile.ZipFile(part) as archive:
+                for name in sorted(set(archive.namelist()) - set(whole.namelist())):
+                    whole.writestr(name, archive.read(name))
 
 
 def describe_process(tree, level, cache):

@@ -159,6 +159,7 @@ TESTS_OF_THE_HOUSE = {
     "code_blocks",
     "damage",
     "docs",
+    "documented_commands",
     "interface",
     "portability",
     "tiers",

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import platform
 import re
 import runpy
@@ -26,6 +27,8 @@ ROOT = Path(__file__).parents[1]
 # By its path, as the backend's folder is on no search path outside of a build.
 BACKEND = runpy.run_path(str(ROOT / "build_backend" / "compiled_kernels.py"))
 REPRODUCIBLE = runpy.run_path(str(ROOT / "build_backend" / "reproducible.py"))
+WORKER = runpy.run_path(str(ROOT / "build_backend" / "kernel_worker.py"))
+SOURCE_COPY = runpy.run_path(str(ROOT / "build_backend" / "source_copy.py"))
 TABLE = vars(levels)
 RECIPE = (ROOT / ".ci" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
 
@@ -88,6 +91,74 @@ def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
         "NUMBA_DISABLE_INTEL_SVML",
     }
     assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
+
+
+def test_processes_share_tasks_and_say_how_far_they_are(tmp_path, capsys):
+    first, second = (WORKER["share_tasks"](list("abcdefghij"), "v3", tmp_path / "v3", 2, number) for number in (0, 1))
+    assert [next(first), next(second), next(first)] == ["a", "f", "b"]
+    # Who has done its own part takes what is left of the other's.
+    assert list(second) == ["g", "h", "i", "j", "c", "d", "e"]
+    assert list(first) == []
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"compiling kernels for v3: {number} of 10" for number in range(1, 11)]
+
+
+def test_a_line_of_progress_comes_at_each_tenth(tmp_path, capsys):
+    assert len(list(WORKER["share_tasks"](list(range(95)), "v3", tmp_path / "v3", 1, 0))) == 95
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    assert lines[-1] == "compiling kernels for v3: 95 of 95"
+
+
+def test_signatures_of_all_processes_are_compiled_once(tmp_path):
+    for number, noted in enumerate(([("room", "dot", "f8"), ("room", "dot", "f4")], [("room", "dot", "f8")])):
+        (tmp_path / f"signatures-{number}").write_bytes(pickle.dumps(noted))
+    assert WORKER["read_signatures"](tmp_path) == [("room", "dot", "f8"), ("room", "dot", "f4")]
+
+
+def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, monkeypatch, machine):
+    started = []
+
+    def run(command, env, **options):
+        action, name, _, _, number = command[2:]
+        started.append((action, name, number))
+        assert env.get("NUMBA_CPU_NAME", "this processor") == name
+        with zipfile.ZipFile(tmp_path / f"{name}-{number}.zip", "w") as archive:
+            archive.writestr("stamp.json", "{}")
+            archive.writestr(f"kernel-{number}", name)
+
+    machine("x86_64")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(subprocess, "run", run)
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "fastlin" / "kernels" / "machine", tree / "fastlin" / "kernels" / "machine")
+    names = ["x86-64-v2", "x86-64-v3", "x86-64-v4"]
+    BACKEND["compile_kernels"](tree, names, tmp_path)
+    warm = started[0][1]
+    actions = [("warm", warm), *(("compile", name) for name in names if name != warm)]
+    # The two processes of an action start in any order, and have ended before those of the next one start.
+    assert [row[:2] for row in started] == [row for row in actions for _ in range(2)]
+    assert set(started) == {(*row, number) for row in actions for number in "01"}
+    for name in names:
+        with zipfile.ZipFile(tree / "fastlin" / "kernels" / "compiled" / f"{name}.zip") as archive:
+            assert sorted(archive.namelist()) == ["kernel-0", "kernel-1", "stamp.json"]
+            assert archive.read("kernel-1").decode() == name
+
+
+def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):
+    for name in ("setup.cfg", "fastlin/a.py", "tests/b.py", "docs/_build/c.html", ".venv/d.py", "results/e.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "MANIFEST.in").write_text("include *.md\ngraft tests\ngraft docs\ngraft benchmarks\n")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with SOURCE_COPY["copied_source"]() as copy:
+        assert Path.cwd().samefile(copy)
+        found = sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file())
+        assert found == ["MANIFEST.in", "fastlin/a.py", "setup.cfg", "tests/b.py"]
+        Path("build").mkdir()
+    assert Path.cwd() == tmp_path
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("has_abiflags", [True, False])
@@ -245,9 +316,7 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
     before = {path for path in source.rglob("*") if path.is_file()}
     options = ["--quiet", "--no-deps", "-Ckernels=host-level"]
     subprocess.run([sys.executable, "-m", "pip", "wheel", source, "-w", tmp_path, *options], check=True)
-    # What setuptools leaves behind is there without the setting too.
-    left = {path for path in source.rglob("*") if path.is_file()} - before
-    assert not [path for path in left if path.relative_to(source).parts[0] not in ("build", "fastlin.egg-info")]
+    assert {path for path in source.rglob("*") if path.is_file()} == before
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.stat().st_size < 15e6
 

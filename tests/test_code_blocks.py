@@ -4,24 +4,21 @@ import configparser
 import doctest
 import importlib
 import re
-import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
+import documented_commands
 import matplotlib
 import numpy as np
 import pytest
+from documented_commands import BLOCK, read_blocks
 
 import fastlin
 from fastlin import trainers
 from fastlin.cli.arguments import build_parser
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = {
-    path.relative_to(ROOT).as_posix(): BLOCK.findall(path.read_text(encoding="utf-8"))
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
-}
+PAGES = {page: BLOCK.findall(text) for page, text in documented_commands.PAGES.items()}
 # Blocks of Python that do not run here: the page, a line of the block, and why.
 LEFT_OUT = {
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
@@ -97,28 +94,7 @@ def test_blocks_that_are_left_out_exist(page, line):
     assert len([block for language, block in PAGES[page] if language == "python" and line in block]) == 1
 
 
-def list_commands(block):
-    """Return the commands of a block of shell, each a list of words, without comments and what may be left out."""
-    block = re.sub(
-        r" \[(--[\w-]+|[^\]]*…)\]", lambda found: "" if "…" in found.group(1) else f" {found.group(1)}", block
-    )
-    commands = []
-    for line in block.splitlines():
-        words = shlex.split(line, comments=True)
-        while words:
-            end = words.index("&&") if "&&" in words else len(words)
-            commands.append(words[:end])
-            words = words[end + 1 :]
-    return commands
-
-
-COMMANDS = [
-    (page, words)
-    for page, blocks in PAGES.items()
-    for language, block in blocks
-    if language == "sh"
-    for words in list_commands(block)
-]
+COMMANDS = [(page, words) for page, text in documented_commands.PAGES.items() for words in read_blocks(text)]
 
 
 @pytest.mark.parametrize(

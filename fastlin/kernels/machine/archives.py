@@ -100,25 +100,29 @@ class Archive:
 
 
 def write_archive(path: Path) -> None:
-    """Write the code of all kernels that are compiled in this process, and that Python calls, into an archive."""
+    """Write the code that this process has compiled, not loaded, of the kernels that Python calls into an archive."""
     called = {other for kernel in list_kernels() for other in _calls(kernel)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr(STAMP, json.dumps(make_stamp()))
-        for kernel in list_kernels():
-            for signature, result in () if _is_inner(kernel) else kernel.overloads.items():
+        for kernel in _list_called():
+            # LLVM keeps no copy of what it has loaded.
+            for signature in kernel.overloads.keys() - kernel.stats.cache_hits:
+                result = kernel.overloads[signature]
                 archive.writestr(_member(kernel.py_func, signature), pack(result, with_bitcode=kernel in called))
 
 
 def list_signatures() -> list[tuple[str, str, Any]]:
     """Return (module, name, types of the arguments) of the kernels that Python has called in this process."""
-    kernels = [kernel for kernel in list_kernels() if not _is_inner(kernel)]
-    return [(kernel.__module__, kernel.__name__, types) for kernel in kernels for types in kernel.overloads]
+    return [(kernel.__module__, kernel.__name__, types) for kernel in _list_called() for types in kernel.overloads]
 
 
 def compile_signatures(signatures: Iterable[tuple[str, str, Any]]) -> None:
     """Compile the kernels that `list_signatures` has named, without running them."""
     for module, name, types in signatures:
-        getattr(importlib.import_module(module), name).compile(types)
+        importlib.import_module(module)
+        # A module may give a kernel another name than its function has.
+        (kernel,) = [kernel for kernel in _list_called() if (kernel.__module__, kernel.__name__) == (module, name)]
+        kernel.compile(types)
 
 
 def list_kernels() -> list[Any]:
@@ -128,9 +132,9 @@ def list_kernels() -> list[Any]:
     return sorted(kernels, key=lambda kernel: (kernel.__module__, kernel.__name__))
 
 
-def _is_inner(kernel):
-    """Return whether only kernels call a kernel; its code then stands in theirs."""
-    return kernel.targetoptions["no_cpython_wrapper"]
+def _list_called():
+    """Return the kernels that Python calls; the code of the others stands in that of their callers."""
+    return [kernel for kernel in list_kernels() if not kernel.targetoptions["no_cpython_wrapper"]]
 
 
 def _calls(kernel):

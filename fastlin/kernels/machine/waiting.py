@@ -1,13 +1,14 @@
-"""What tells a user that kernels are being compiled: one line, once in a process, after the first second of it."""
+"""What tells a user that kernels are being compiled: one line, once in a process, within a second of it."""
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from threading import Timer
 from time import perf_counter
 
 # Seconds of compilation that pass without a word.
-PATIENCE = 1.0
+PATIENCE = 0.5
 TEXT = "fastlin compiles code for this processor and these types of data, for some seconds, and keeps it for later."
 LOGGER = logging.getLogger("fastlin")
 
@@ -25,35 +26,41 @@ class CompilationTime:
         self.seconds = 0.0
         self._depth, self._began, self._is_told = 0, 0.0, False
 
-    @contextmanager
+    @contextlib.contextmanager
     def measured(self) -> Iterator[None]:
-        """Count the ``with`` block, in which something is compiled, and say so where it is long. One thread at a time.
-
-        A kernel that compiles others says so while it is at work, any other one at the next.
-        """
+        """Count the ``with`` block, which compiles, and say so where it takes long. One thread at a time."""
         if not self._depth:
             self._began = perf_counter()
+            self._start_timer()
         self._depth += 1
         try:
-            self._tell_if_long(self.seconds + perf_counter() - self._began)
             yield
         finally:
             self._depth -= 1
             if not self._depth:
+                self._timer.cancel()
                 self.seconds += perf_counter() - self._began
 
-    def _tell_if_long(self, seconds):
-        if seconds > PATIENCE and not self._is_told:
-            self._is_told = True
-            tell(TEXT)
+    def _start_timer(self):
+        # LLVM works without the interpreter's lock, so that the line comes within a long kernel too.
+        self._timer = Timer(max(PATIENCE - self.seconds, 0), self._tell)
+        self._timer.daemon = True
+        # Where no thread can be started, code can be compiled all the same.
+        with contextlib.suppress(RuntimeError):
+            if not self._is_told:
+                self._timer.start()
+
+    def _tell(self):
+        self._is_told = True
+        tell(TEXT)
 
 
 def tell(text: str) -> None:
-    """Print a line where somebody sees it, on a terminal's stderr or in a notebook; else write it to the logger."""
+    """Print a line on a terminal's stderr or in a notebook; else log it as a warning, which logs show by default."""
     if sys.stderr is not None and (sys.stderr.isatty() or _is_notebook()):
         print(text, file=sys.stderr, flush=True)
     else:
-        LOGGER.info(text)
+        LOGGER.warning(text)
 
 
 def _is_notebook():

@@ -1,0 +1,178 @@
+"""The commands that README, CONTRIBUTING and docs tell their readers to type, and what runs each of them.
+
+    python -m tests.documented_commands    # the list
+
+Commands are read from the documents: blocks of shell, indented blocks and code within lines. Most stand in one of the
+scripts of `.ci`, which may add options. For each of the others a table below names the line of a script that does the
+same, the test that runs the command, or why nothing does. `tests/test_documented_commands.py` fails where a document
+has a command that is neither in a script nor in a table, and where a table has one that no document has.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+SCRIPTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (".ci/run", ".ci/nightly", ".ci/release")}
+BLOCK = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"(?:(?<=\n\n)|\A)((?: {4}\S.*\n)+)")
+WITHIN_A_LINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+# What begins a command outside of blocks of shell.
+PROGRAMS = {"asv", "chmod", "fastlin", "git", "make", "mypy", "pip", "pytest", "python", "ruff", "wheel"}
+
+RUNS_THE_COMMANDS = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
+HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs its functions on few rows"
+# Commands that a script runs in other words: the script, and these words.
+IN_OTHER_WORDS = {
+    "python -m venv .venv": (".ci/run", 'bash -c "$test_line'),
+    "pip install '.[studies]'": (".ci/nightly", 'bash -c "$study_line"'),
+    "fastlin reproduce": (".ci/nightly", 'bash -c "$study_line"'),
+    "pytest -n 2 --thorough": (".ci/run", 'bash -c "$test_line ${*:---thorough}'),
+    "pytest -n 2 --slow": (".ci/nightly", ".ci/run --slow"),
+    "ruff format .": (".ci/run", "ruff format --check ."),
+    "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3": (".ci/nightly", "-m build --wheel -Ckernels=all"),
+    "pip install 'numba==0.68.*'": (".ci/nightly", '"numba==$numba.*"'),
+}
+# Commands that a test runs.
+BY_A_TEST = {
+    "python -m fastlin.patch script.py": "tests/test_patch.py::test_programs_run_patched",
+    "fastlin fit": RUNS_THE_COMMANDS,
+    "fastlin fit --inference": RUNS_THE_COMMANDS,
+    "fastlin fit flights.csv --target delayed --drop id --cross-validate --l1-ratio 1 --model flights.skops": (
+        RUNS_THE_COMMANDS
+    ),
+    "fastlin predict": RUNS_THE_COMMANDS,
+    "fastlin predict flights.skops new.csv --output predictions.csv": RUNS_THE_COMMANDS,
+    "fastlin compare --peers": "tests/cli/test_commands.py::test_compare_with_peers",
+    "fastlin reproduce --open": (
+        "tests/cli/test_commands.py::test_the_report_is_opened_in_the_browser_where_that_is_asked_for"
+    ),
+}
+# Commands that nothing runs, and why.
+NOT_RUN = {
+    "asv continuous 'HEAD~1' HEAD": HOURS,
+    "asv preview": "it serves pages until Ctrl-C",
+    "asv publish": "it needs the results of a whole run",
+    "asv run --quick --python=same": "`.ci/run` measures the same cases by pytest, and lets asv check them",
+    "asv run benchmarks": HOURS,
+    "chmod -R a+rX /opt/kernels": "it changes the machine",
+    "chmod 700": "it changes the machine",
+    "export NUMBA_CACHE_DIR=/opt/kernels": "it changes the machine",
+    ".ci/nightly": ".github/workflows/nightly.yml runs it",
+    "git push origin v1.2.3": "it publishes",
+    "git tag v1.2.3": "it publishes",
+    "make -C docs linkcheck": "it asks other servers, which fail without a reason of ours",
+    "pip install 'fastlin[studies]'": "the package is on no index yet",
+    "pip install 'fastlin[tables]'": "the package is on no index yet",
+    "pip install '.[peers]'": "some of the peers have no wheels for every system",
+    "pytest --benchmark-only --full": HOURS,
+    "pytest --benchmark-only --hold-bounds": HOURS,
+    "python -m benchmarks.airline 10000000": HOURS,
+    "python -m benchmarks.larger_than_memory": HOURS,
+    "python -m benchmarks.mini_batches": HOURS,
+    "python -m benchmarks.publish": HOURS,
+    "python -m benchmarks.scale": HOURS,
+    "python -m benchmarks.sensitivity": HOURS,
+    "python -m tests.documented_commands": "tests/test_documented_commands.py reads the same list",
+    "wheel tags": ".github/workflows/release.yml runs it",
+}
+
+
+def split_commands(text: str) -> Iterator[list[str]]:
+    """Yield the commands of lines of shell, each a list of words, without comments and what may be left out."""
+    text = re.sub(r" \[[^\]]*\]…?", "", text)
+    for line in text.splitlines():
+        words = shlex.split(line, comments=True)
+        while words:
+            end = words.index("&&") if "&&" in words else len(words)
+            if words[:end]:
+                yield words[:end]
+            words = words[end + 1 :]
+
+
+def normalize(words: list[str]) -> str:
+    """Return a command with the plain name of its program, without what says where or how silently it runs."""
+    program = words[0] if words[0] in SCRIPTS else words[0].rpartition("/")[2]
+    words = ["python" if program == "python3" else program, *words[1:]]
+    # An environment's own program, and the module of that name.
+    if words[:3] in (["python", "-m", "pytest"], ["python", "-m", "fastlin"]):
+        words = words[2:]
+    silent = ("-q", "--quiet")
+    return shlex.join(
+        word for word in words if word not in silent and not (words[0] == "make" and re.match("[A-Z]+=", word))
+    )
+
+
+def is_command(words: list[str]) -> bool:
+    """Return whether words outside of a block of shell are a whole command, not the name of a program alone."""
+    return words[0] in SCRIPTS or (words[0].rpartition("/")[2] in PROGRAMS and " " in normalize(words))
+
+
+def is_synopsis(words: list[str]) -> bool:
+    """Return whether capitals stand for what a reader has to give to fastlin's program."""
+    return words[0] == "fastlin" and any(re.fullmatch("[A-Z]+", word) for word in words)
+
+
+def read_blocks(text: str) -> list[list[str]]:
+    """Return the commands of the blocks of shell of a document."""
+    return [words for language, block in BLOCK.findall(text) if language == "sh" for words in split_commands(block)]
+
+
+def read_commands(text: str) -> list[str]:
+    """Return the commands of a document, each once, in the order of blocks, indented blocks and code within lines."""
+    prose = BLOCK.sub("", text)
+    found = read_blocks(text)
+    for code in (*INDENTED.findall(prose), *WITHIN_A_LINE.findall(prose)):
+        first = code.split()[0]
+        # What is no shell may have a lone quotation mark.
+        if first in SCRIPTS or first.rpartition("/")[2] in PROGRAMS:
+            found += filter(is_command, split_commands(code))
+    return list(dict.fromkeys(normalize(words) for words in found if not is_synopsis(words)))
+
+
+def read_script(text: str) -> set[str]:
+    """Return the commands of a script of the shell."""
+    text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    lexer = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
+    lexer.whitespace, lexer.commenters, lexer.whitespace_split = " \t\r", "", True
+    commands, words = set(), []
+    for token in (*lexer, "\n"):
+        if set(token) <= set("();<>|&\n"):
+            # Words of the shell and settings of the environment come before the program.
+            while words and re.match(r"\w+=|([{!]|if|then|else|do)$", words[0]):
+                words = words[1:]
+            if words:
+                commands.add(normalize(words))
+            words = []
+        else:
+            words.append(token)
+    return commands
+
+
+def find_script(command: str) -> str | None:
+    """Return the name of the script that has a command, with further options or without, or None."""
+    return next(
+        (name for name, lines in LINES.items() if any(f"{line} ".startswith(f"{command} ") for line in lines)), None
+    )
+
+
+def say_what_runs(command: str) -> str | None:
+    """Return what runs a command, or why nothing does; None where neither a script nor a table has it."""
+    if command in IN_OTHER_WORDS:
+        return "{}, as {}".format(*IN_OTHER_WORDS[command])
+    if command in NOT_RUN:
+        return f"nothing: {NOT_RUN[command]}"
+    return BY_A_TEST.get(command) or find_script(command)
+
+
+LINES = {name: read_script(text) for name, text in SCRIPTS.items()}
+
+if __name__ == "__main__":
+    for page, text in PAGES.items():
+        for command in read_commands(text):
+            print(f"{page}: {command}\n    {say_what_runs(command) or 'NOT IN ANY SCRIPT OR TABLE'}")

@@ -1,0 +1,101 @@
+"""Every command that a document tells a user to type is run by a script of .ci or a test, or a reason says why not."""
+
+import documented_commands
+import numpy as np
+import pytest
+from documented_commands import BY_A_TEST, IN_OTHER_WORDS, NOT_RUN, PAGES, SCRIPTS, read_blocks, read_commands
+
+from fastlin import cli
+
+COMMANDS = {command for text in PAGES.values() for command in read_commands(text)}
+
+
+def test_every_command_runs_or_has_a_reason():
+    unknown = {command for command in COMMANDS if documented_commands.say_what_runs(command) is None}
+    assert not unknown, "No script of .ci runs these: let one do it, or add a row to tests/documented_commands.py."
+
+
+def test_the_tables_have_nothing_but_what_documents_say_and_no_script_runs():
+    rows = [*IN_OTHER_WORDS, *BY_A_TEST, *NOT_RUN]
+    assert len(set(rows)) == len(rows)
+    assert set(rows) <= COMMANDS
+    assert [command for command in rows if documented_commands.find_script(command)] == []
+
+
+def test_scripts_have_the_words_that_the_table_names():
+    assert [words for script, words in IN_OTHER_WORDS.values() if words not in SCRIPTS[script]] == []
+
+
+@pytest.mark.parametrize("test", sorted(set(BY_A_TEST.values())))
+def test_tests_that_the_table_names_exist(test):
+    file, _, name = test.partition("::")
+    assert f"\ndef {name}(" in (documented_commands.ROOT / file).read_text(encoding="utf-8")
+
+
+DOCUMENT = """
+Say `fastlin unheard --of` or `fastlin fit`, and not `fastlin/unheard.py` or `fastlin`.
+
+```sh
+python3 -m venv .venv && .venv/bin/pip install '.[new]'  # a comment
+```
+
+```python
+print("pip install nothing")
+```
+
+    .venv/bin/python -m pytest --new
+    a + b = c
+
+| `fastlin fit DATA [--C C]` | `fastlin doctor [--new]` |
+"""
+
+
+def test_a_document_that_gains_a_command_is_noticed():
+    found = read_commands(DOCUMENT)
+    assert found == [
+        "python -m venv .venv",
+        "pip install '.[new]'",
+        "pytest --new",
+        "fastlin unheard --of",
+        "fastlin fit",
+        "fastlin doctor",
+    ]
+    unknown = [command for command in found if documented_commands.say_what_runs(command) is None]
+    assert unknown == ["pip install '.[new]'", "pytest --new", "fastlin unheard --of"]
+
+
+def test_scripts_are_read_without_settings_comments_and_places():
+    script = """
+    # pytest --never
+    NUMBA_DISABLE_JIT=1 ".venv/$name/bin/python" -m pytest -q --slow tests \\
+        > log || { cat log; exit 1; }
+    (cd docs && make html SPHINXBUILD="../python -m sphinx") &
+    part "pytest --named"
+    """
+    found = documented_commands.read_script(script)
+    assert {"pytest --slow tests", "make html", "cd docs", "cat log", "exit 1"} <= found
+    assert not any(command.startswith(("pytest --never", "pytest --named")) for command in found)
+
+
+def test_the_nightly_run_has_the_first_line_of_the_readme_and_ci_runs_both():
+    lines = [line for line in PAGES["README.md"].splitlines() if line.startswith("python3 -m venv .venv && ")]
+    assert [line.endswith("fastlin reproduce") for line in lines] == [True, False]
+    for script in (".ci/run", ".ci/nightly"):
+        assert "\nsource .ci/parts.sh\n" in SCRIPTS[script]
+
+
+@pytest.mark.thorough  # It compiles fits of tables with an L1 penalty.
+def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    for name, n_rows in (("flights.csv", 120), ("new.csv", 20)):
+        delay = generator.normal(size=n_rows).round(2)
+        labels = np.where(delay + generator.logistic(size=n_rows) > 0, "yes", "no")
+        rows = [f"{i},{delay[i]},{'AB'[i % 2]},{labels[i]}" for i in range(n_rows)]
+        (tmp_path / name).write_text("\n".join(["id,delay,carrier,delayed", *rows]), encoding="utf-8")
+    commands = [words for words in read_blocks(PAGES["docs/program.md"]) if words[0] == "fastlin"]
+    assert [words[1] for words in commands] == ["fit", "predict"]
+    commands.append(["fastlin", "fit", "flights.csv", "--target", "delayed", "--drop", "id", "--inference"])
+    for _, *words in commands:
+        assert cli.main(words) == 0, capsys.readouterr().err
+    assert len((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()) == 21
