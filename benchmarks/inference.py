@@ -10,7 +10,7 @@ import importlib.util
 import json
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from benchmarks.many_fits import WAYS, run_in, stack
 from benchmarks.memory import GIVE_BACK, check_system, read_peak, reset_peak
 from benchmarks.problems import ManyProblems, TriedProblem, count_test_rows, pose, score, take_mean
 from benchmarks.processes import run_python
-from benchmarks.races import EQUAL, FASTLIN, Race, Rule, load_problem, run_race
+from benchmarks.races import EQUAL, FASTLIN, Race, Rule, load_problem, run_race, shorten
 
 KIND = "inference"
 STATSMODELS = "statsmodels"
@@ -243,7 +243,7 @@ def measure_inference(name, whole=False):
         if importlib.util.find_spec(package) is None:
             raise NotImplementedError(f"{package} is not installed.")
     case = CASES[name]
-    race = case.race if whole else replace(case.race, rounds=1)
+    race = case.race if whole else shorten(case.race)
     problem = load_problem(race, whole)
     outcome = run_race(race, problem)
     record = outcome.describe() | {"kind": KIND}

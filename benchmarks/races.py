@@ -10,7 +10,7 @@ those of many fits, and networks and passes by what their modules say.
 import importlib.util
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import median
 from time import perf_counter, sleep
@@ -239,6 +239,11 @@ def load_problem(race, whole=False):
     if race.package and importlib.util.find_spec(race.package) is None:
         raise NotImplementedError(f"{race.package} is not installed.")
     return _load(race.load, None if whole else race.rows)
+
+
+def shorten(race):
+    """Return the race in one turn, with each peer on one number of threads: a short race is there for its results."""
+    return replace(race, rounds=1, peer_threads=race.peer_threads[-1:])
 
 
 def run_race(race, problem, n_threads=None):

@@ -1,7 +1,5 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
-from dataclasses import replace
-
 from benchmarks import course, fits, many_fits, mini_batches, networks, passes, paths, predictions
 from benchmarks.everyday import FEW, measure_everyday
 from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
@@ -14,7 +12,7 @@ from benchmarks.memory import measure_case
 from benchmarks.pass_scaling import BASE, SMALL_BASE, measure_pass_scaling
 from benchmarks.probes import CASES as PROBES
 from benchmarks.probes import measure_probe
-from benchmarks.races import THREADS, count_race_threads, load_problem, run_race
+from benchmarks.races import THREADS, count_race_threads, load_problem, run_race, shorten
 from benchmarks.scaling import measure_scaling
 from benchmarks.scikit_learn_cases import FEW as FEW_OF_SCIKIT_LEARN
 from benchmarks.scikit_learn_cases import measure_scikit_learn_cases
@@ -73,8 +71,7 @@ def measure(case, whole=False):
     """
     if case in RACES:
         race, problem = RACES[case], load_problem(RACES[case], whole)
-        # A short race is there for its results: most of the time of more turns goes into waiting.
-        race = race if whole else replace(race, rounds=1)
+        race = race if whole else shorten(race)
         return {
             name_record(case, threads): run_race(race, problem, count_race_threads(threads)).describe()
             for threads in (race.threads if whole and count_threads() > 1 else race.threads[:1])

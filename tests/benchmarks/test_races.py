@@ -216,3 +216,11 @@ def test_a_race_asks_for_a_tol_that_proves_what_its_rule_demands():
     assert without == {
         name for name in RACES if name.startswith(("epoch", "mini-batches", "course", "pass-", "predict"))
     }
+
+
+def test_a_short_race_runs_each_peer_once():
+    race = Race("small", load_small, finish, {"peer": finish}, rounds=5)
+    short = races.shorten(race)
+    assert (short.rounds, short.peer_threads) == (1, ("one",))
+    # Some peers are better off with all threads.
+    assert races.shorten(replace(race, peer_threads=("all",))).peer_threads == ("all",)

@@ -5,12 +5,10 @@ member holds LLVM's bitcode only of kernels that other kernels call. That and th
 what Numba keeps in its own cache.
 """
 
-import functools
 import hashlib
 import importlib
 import io
 import json
-import logging
 import re
 import sys
 import zipfile
@@ -23,13 +21,14 @@ import llvmlite.binding
 import numba
 from numba.core.dispatcher import Dispatcher
 
-from fastlin.kernels.machine.cache_folder import hash_sources
+from fastlin.kernels.machine.cache_folder import hash_sources, log_once
 from fastlin.kernels.machine.saved_code import pack, unpack
 
 # Where the archives lie in an installed wheel; a source tree has none.
 FOLDER = Path(__file__).parents[1] / "compiled"
 ENDING = ".zip"
 STAMP = "stamp.json"
+DAMAGED = "%s is damaged: kernels are compiled where it lacks them."
 
 
 def make_stamp() -> dict[str, Any]:
@@ -89,13 +88,13 @@ class Archive:
         """
         name = _member(kernel, signature)
         if name not in self._names:
-            _log_lack(self.path)
+            log_once("%s has no code for these types of data: it is compiled.", self.path)
             return None
         try:
             return unpack(self._zip.read(name), target_context)
         except Exception:
             # Damage shows in the checksum of the member. Whatever else happens here, compiling is the way out.
-            log_damage(self.path)
+            log_once(DAMAGED, self.path)
             return None
 
 
@@ -150,15 +149,3 @@ def _member(kernel, signature):
     """Return the name of the member that holds a kernel's code for a signature."""
     digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:24]
     return f"{kernel.__module__}.{kernel.__qualname__}-{digest}"
-
-
-@functools.cache
-def _log_lack(path):
-    """Say, once in a process, that an archive has not the code of some kernel."""
-    logging.getLogger("fastlin").info("%s has no code for these types of data: it is compiled.", path)
-
-
-@functools.cache
-def log_damage(path: Path) -> None:
-    """Say, once in a process, that an archive is damaged."""
-    logging.getLogger("fastlin").info("%s is damaged: kernels are compiled where it lacks them.", path)

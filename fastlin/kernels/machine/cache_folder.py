@@ -201,3 +201,9 @@ def _remove_old_folders(made):
                 for file in sorted(files, key=lambda file: not file.name.startswith(("warm-", "tested-"))):
                     file.unlink(missing_ok=True)
                 folder.rmdir()
+
+
+@functools.cache
+def log_once(text: str, *values: Any) -> None:
+    """Write a line to the log at INFO, once in a process."""
+    LOGGER.info(text, *values)

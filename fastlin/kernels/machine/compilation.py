@@ -7,9 +7,7 @@ the processor that it was compiled for, and the level of the wheel's code that i
 """
 
 import contextlib
-import functools
 import gc
-import logging
 import signal
 import sys
 import threading
@@ -21,7 +19,7 @@ from numba.core import config
 from numba.core.runtime import rtsys
 
 from fastlin.kernels.machine.archives import name_platform
-from fastlin.kernels.machine.cache_folder import cache_folder
+from fastlin.kernels.machine.cache_folder import cache_folder, log_once
 from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
 from fastlin.kernels.machine.waiting import CompilationTime
@@ -29,7 +27,6 @@ from fastlin.kernels.machine.waiting import CompilationTime
 # Not the whole fastmath set: "nnan" and "ninf" would let LLVM remove the handling of overflow.
 REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
 KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
-LOGGER = logging.getLogger("fastlin")
 # Of this process. Numba's lock keeps compilations apart.
 TIME = CompilationTime()
 
@@ -76,14 +73,9 @@ def kernel(
         compiled._compiler.compile = _undisturbed(compiled._compiler.compile)
         compiled._cache = _KernelCache(function)
     elif not config.DISABLE_JIT:
-        _log_other_numba()
+        # Its dispatcher, which is not public, is not the known one.
+        log_once("Numba %s keeps compiled kernels in another way: each process compiles them.", numba.__version__)
     return compiled
-
-
-@functools.cache
-def _log_other_numba():
-    """Say, once in a process, that Numba's dispatcher, which is not public, is not the known one."""
-    LOGGER.info("Numba %s keeps compiled kernels in another way: each process compiles them.", numba.__version__)
 
 
 def _undisturbed(compile_kernel):

@@ -5,12 +5,9 @@ by which one may load what the other has saved under the same number (numba issu
 from what it holds, and there is no index.
 """
 
-import functools
 import hashlib
-import logging
 import pickle
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -21,6 +18,7 @@ from numba.core.serialize import dumps
 from fastlin.kernels.machine.cache_folder import (
     cache_folder,
     code_folders,
+    log_once,
     make_folder,
     note_use,
     read_file,
@@ -31,7 +29,7 @@ ENDING = ".nbc"
 # Numba's settings, from the environment, that change the code.
 SETTINGS = ("OPT", "DEBUGINFO_DEFAULT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "USING_SVML")
 SETTINGS += ("EXTEND_VARIABLE_LIFETIMES", "DEBUG_NRT")
-LOGGER = logging.getLogger("fastlin")
+FAILED = "A compiled kernel cannot be %s %s: %s."
 
 
 def pack(result: Any, with_bitcode: bool = True) -> bytes:
@@ -84,7 +82,7 @@ def load_code(name: str, target_context: Any) -> Any:
             continue
         except Exception as error:
             # Numba's classes are not public, and another version of it may have changed them.
-            _log_failure("loaded from", folder, f"{type(error).__name__}: {error}")
+            log_once(FAILED, "loaded from", folder, f"{type(error).__name__}: {error}")
             continue
         note_use(folder)
         return result
@@ -104,10 +102,4 @@ def save_code(name: str, result: Any) -> None:
         write_file(folder / name, hashlib.sha256(content).digest() + content)
     except Exception as error:
         # A full or read-only disk, or another Numba, costs the cache, not the fit.
-        _log_failure("kept in", folder, f"{type(error).__name__}: {error}")
-
-
-@functools.cache
-def _log_failure(what: str, folder: Path, reason: str) -> None:
-    """Say, once in a process, that code cannot be loaded or kept."""
-    LOGGER.info("A compiled kernel cannot be %s %s: %s.", what, folder, reason)
+        log_once(FAILED, "kept in", folder, f"{type(error).__name__}: {error}")

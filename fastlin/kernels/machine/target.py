@@ -16,8 +16,8 @@ import llvmlite.binding
 from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 
-from fastlin.kernels.machine.archives import ENDING, FOLDER, Archive, log_damage, make_stamp
-from fastlin.kernels.machine.cache_folder import has_mark, set_mark
+from fastlin.kernels.machine.archives import DAMAGED, ENDING, FOLDER, Archive, make_stamp
+from fastlin.kernels.machine.cache_folder import has_mark, log_once, set_mark
 from fastlin.kernels.machine.levels import LEVELS, choose_level
 
 # The environment variable that turns the wheel's code on or off.
@@ -104,7 +104,7 @@ def _open_archive(level):
         archive = Archive(path)
     except Exception:
         # A damaged file raises whatever reading it makes of it.
-        log_damage(path)
+        log_once(DAMAGED, path)
         return None
     expected = make_stamp()
     other = [f"{name} {archive.stamp.get(name)}" for name in expected if archive.stamp.get(name) != expected[name]]

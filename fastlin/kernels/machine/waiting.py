@@ -1,6 +1,7 @@
 """What tells a user that kernels are being compiled: one line, once in a process, within a second of it."""
 
 import contextlib
+import functools
 import logging
 import sys
 from collections.abc import Iterator
@@ -24,14 +25,18 @@ class CompilationTime:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._depth, self._began, self._is_told = 0, 0.0, False
+        self._depth, self._began = 0, 0.0
 
     @contextlib.contextmanager
     def measured(self) -> Iterator[None]:
         """Count the ``with`` block, which compiles, and say so where it takes long. One thread at a time."""
         if not self._depth:
             self._began = perf_counter()
-            self._start_timer()
+            # LLVM works without the interpreter's lock, so that the line comes within a long kernel too.
+            self._timer = Timer(max(PATIENCE - self.seconds, 0), tell, [TEXT])
+            # Where no thread can be started, code can be compiled all the same.
+            with contextlib.suppress(RuntimeError):
+                self._timer.start()
         self._depth += 1
         try:
             yield
@@ -41,22 +46,10 @@ class CompilationTime:
                 self._timer.cancel()
                 self.seconds += perf_counter() - self._began
 
-    def _start_timer(self):
-        # LLVM works without the interpreter's lock, so that the line comes within a long kernel too.
-        self._timer = Timer(max(PATIENCE - self.seconds, 0), self._tell)
-        self._timer.daemon = True
-        # Where no thread can be started, code can be compiled all the same.
-        with contextlib.suppress(RuntimeError):
-            if not self._is_told:
-                self._timer.start()
 
-    def _tell(self):
-        self._is_told = True
-        tell(TEXT)
-
-
+@functools.cache
 def tell(text: str) -> None:
-    """Print a line on a terminal's stderr or in a notebook; else log it as a warning, which logs show by default."""
+    """Say a line once in a process: on a terminal's stderr, in a notebook, or as a warning, which all logs show."""
     if sys.stderr is not None and (sys.stderr.isatty() or _is_notebook()):
         print(text, file=sys.stderr, flush=True)
     else:

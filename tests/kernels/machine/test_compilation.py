@@ -16,7 +16,7 @@ import pytest
 from conftest import COMPILED, KERNELS_ALONE
 
 from fastlin.kernels import linear, machine, networks
-from fastlin.kernels.machine import compilation, vectors
+from fastlin.kernels.machine import cache_folder, compilation, vectors
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.saved_code import name_file
 
@@ -236,7 +236,7 @@ def test_another_numba_without_the_known_dispatcher_compiles_and_says_so_once(mo
         return lambda: function()
 
     monkeypatch.setattr(compilation.numba, "njit", compile_otherwise)
-    compilation._log_other_numba.cache_clear()
+    cache_folder.log_once.cache_clear()
     assert [compilation.kernel(lambda: 1)(), compilation.kernel(lambda: 2)()] == [1, 2]
     assert [record.getMessage() for record in caplog.records] == [
         f"Numba {numba.__version__} keeps compiled kernels in another way: each process compiles them."

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.machine import saved_code
+from fastlin.kernels.machine import cache_folder, saved_code
 from fastlin.kernels.machine.saved_code import load_code, name_file, pack, save_code
 from fastlin.kernels.machine.vectors import dot
 
@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch):
     """An empty folder in the place of the cache folder."""
     monkeypatch.setattr(saved_code, "code_folders", lambda: (tmp_path / "none", tmp_path))
     monkeypatch.setattr(saved_code, "cache_folder", lambda: tmp_path)
-    saved_code._log_failure.cache_clear()
+    cache_folder.log_once.cache_clear()
     return tmp_path
 
 

@@ -10,7 +10,7 @@ import pytest
 from carried_kernels import USE, describe_level, finish, start
 from conftest import COMPILED
 
-from fastlin.kernels.machine import archives, target
+from fastlin.kernels.machine import archives, cache_folder, target
 from fastlin.kernels.machine.archives import STAMP
 from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, levels_of
 from fastlin.kernels.machine.target import HOST, vector_bytes
@@ -81,7 +81,7 @@ def choose(wheel, monkeypatch, caplog):
         monkeypatch.setattr(target, "FOLDER", wheel / "kernels" / "compiled")
         monkeypatch.setattr(target, "read_features", lambda: set(features))
         monkeypatch.setattr(target, "has_mark", lambda *machine: False)
-        archives.log_damage.cache_clear()
+        cache_folder.log_once.cache_clear()
         caplog.clear()
         with caplog.at_level("INFO", "fastlin"):
             chosen = target.choose_target()

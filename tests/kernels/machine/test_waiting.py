@@ -14,6 +14,13 @@ from conftest import COMPILED
 from fastlin.kernels.machine import compilation, waiting
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_said_yet():
+    waiting.tell.cache_clear()
+    yield
+    waiting.tell.cache_clear()
+
+
 class Clock:
     """Stands for perf_counter, and for timers, which ring when it is told to go on."""
 
@@ -22,9 +29,11 @@ class Clock:
         monkeypatch.setattr(waiting, "perf_counter", lambda: self.now)
         monkeypatch.setattr(waiting, "Timer", self.make_timer)
 
-    def make_timer(self, delay, function):
+    def make_timer(self, delay, function, arguments):
         at = self.now + delay
-        return SimpleNamespace(start=lambda: self._timers.append((at, function)), cancel=self._timers.clear)
+        return SimpleNamespace(
+            start=lambda: self._timers.append((at, lambda: function(*arguments))), cancel=self._timers.clear
+        )
 
     def go_on(self, seconds):
         self.now += seconds
