@@ -69,13 +69,13 @@ class Races(_Raced):
 
     def track_ratio_to_peer(self, records, race):
         # asv takes less for better.
-        return 1 / records[race]["ratio"]
+        return _shorten(1 / records[race]["ratio"])
 
     track_ratio_to_peer.unit = "fastlin's time / the peer's"
 
     def track_objective_gap(self, records, race):
         # asv counts every negative number as changed.
-        return max(records[race]["gap"], 0.0)
+        return _shorten(max(records[race]["gap"], 0.0))
 
     track_objective_gap.unit = "fastlin's objective beyond the peer's, relatively"
 
@@ -89,20 +89,20 @@ class BothSides(_Raced):
     def track_seconds(self, records, race, side):
         return _look_up(records[race], side, "seconds")
 
-    track_seconds.unit = "s"
+    track_seconds.unit = "seconds"
 
     def track_objective(self, records, race, side):
-        return _look_up(records[race], side, "objective")
+        return _shorten(_look_up(records[race], side, "objective"), digits=9)
 
     track_objective.unit = "objective"
 
     def track_accuracy(self, records, race, side):
-        return _look_up(records[race], side, "accuracy")
+        return _shorten(_look_up(records[race], side, "accuracy"))
 
     track_accuracy.unit = "accuracy on rows not trained on"
 
     def track_log_loss(self, records, race, side):
-        return _look_up(records[race], side, "log_loss")
+        return _shorten(_look_up(records[race], side, "log_loss"))
 
     track_log_loss.unit = "log loss on rows not trained on"
 
@@ -135,9 +135,9 @@ class Memory:
     timeout = 300
 
     def track_peak_beside_X(self, case):
-        return measure_case(MEMORY[case])["fit_bytes"] / 1e6
+        return measure_case(MEMORY[case])["fit_bytes"]
 
-    track_peak_beside_X.unit = "MB"
+    track_peak_beside_X.unit = "bytes"
 
 
 class Limits:
@@ -148,7 +148,7 @@ class Limits:
     timeout = 120
 
     def track_part_of_limit(self, what):
-        return 100 * measure_limit(LIMITS[what])["part"]
+        return _shorten(100 * measure_limit(LIMITS[what])["part"])
 
     track_part_of_limit.unit = "% of the limit's speed"
 
@@ -181,17 +181,22 @@ class FirstUse:
     def track_import(self, records):
         return _seconds(records, "import")
 
-    track_import.unit = "s"
+    track_import.unit = "seconds"
 
     def track_first_fit_of_a_process(self, records):
         return _seconds(records, "first-fit")
 
-    track_first_fit_of_a_process.unit = "s"
+    track_first_fit_of_a_process.unit = "seconds"
 
     def track_first_fit_ever(self, records):
         return _seconds(records, "first-fit-ever")
 
-    track_first_fit_ever.unit = "s"
+    track_first_fit_ever.unit = "seconds"
+
+
+def _shorten(value, digits=4):
+    """Return a number with the digits that matter: asv prints all there are, except of seconds and bytes."""
+    return float(f"{value:.{digits}g}")
 
 
 def _look_up(record, side, what):

@@ -88,7 +88,7 @@ class LogisticRegressionCV(
         Whether the model has an intercept.
     cv : int, splitter, iterable of (train, test) or None, default=None
         How the rows are split into folds: the number of stratified folds, a splitter of scikit-learn, or the folds
-        themselves. None means 5 stratified folds, or none with `X_val`.
+        themselves. None means 5 stratified folds, fewer where no class has 5 rows, or none with `X_val`.
     dual : bool, default=False
         Accepted where scikit-learn accepts it; the primal problem has the same solution.
     penalty : {"l2", "l1", "elasticnet"}, default="deprecated"
@@ -522,7 +522,9 @@ class LogisticRegressionCV(
             # It can read a table as it came, not as a matrix of its columns.
             X = data.matrix.X
         y = data.classes[data.labels] if are_soft(data.y) else data.y
-        splitter = check_cv(self.cv, y, classifier=True)
+        # No fold of a class can be empty.
+        default = min(5, max(2, np.bincount(data.labels).max()))
+        splitter = check_cv(default if self.cv is None else self.cv, y, classifier=True)
         # Sorted, a fold's rows are read in the order in which they lie.
         folds = [
             (np.sort(_number_rows(train, n)), _number_rows(test, n))

@@ -457,11 +457,14 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             A column for each class, in the order of `classes_`.
         """
-        # A probability that rounds to 0 or 1 has a logarithm all the same.
+        # A probability that rounds to 0 has a logarithm all the same.
         scores = self._predict(X, Network.compute_scores)
         if self.out_activation_ == "softmax":
             return log_softmax(scores, axis=1)
-        return np.hstack([log_expit(-scores), log_expit(scores)]) if scores.shape[1] == 1 else log_expit(scores)
+        if scores.shape[1] == 1:
+            return np.hstack([log_expit(-scores), log_expit(scores)])
+        # Labels whose probabilities round to 1 are equally probable by their logarithms too.
+        return np.minimum(scores, 0) - np.log(1 + np.exp(-np.abs(scores)))
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the part of the rows, or of their weights, for which all that is predicted is right.

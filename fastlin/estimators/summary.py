@@ -1,8 +1,10 @@
-"""What a fitted model says of its fit: in lines that `summary` prints, and in a notebook as a table with a picture."""
+"""What a fitted model says of its fit: in lines that `summary` returns, and in a notebook as a table with a picture."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +16,9 @@ from fastlin.extras import find_missing
 from fastlin.fitted import read_count
 from fastlin.terminal import make_printable
 from fastlin.typing import MatrixLike
+
+if TYPE_CHECKING:
+    from fastlin.inference.tables import Text
 
 
 class FitSummary(NotebookDisplay):
@@ -28,8 +33,8 @@ class FitSummary(NotebookDisplay):
         sample_weight: ArrayLike | None = None,
         *,
         offset: ArrayLike | None = None,
-    ) -> None:
-        """Print the data, how the fit ended, and what it found, a line for each.
+    ) -> Text:
+        """Return the data, how the fit ended, and what it found, a line for each.
 
         Parameters
         ----------
@@ -41,9 +46,17 @@ class FitSummary(NotebookDisplay):
             Their weights; None means ones.
         offset : array-like or None
             What is added to their scores, where `score` takes it.
+
+        Returns
+        -------
+        str
+            Plain text, which an interactive session shows as it is and a notebook as a table.
         """
+        from fastlin.inference.tables import Text
+
         given = {} if offset is None else {"offset": offset}
-        print(*lay_out(describe_fit(self, X, y, sample_weight, **given)), sep="\n")
+        lines = describe_fit(self, X, y, sample_weight, **given)
+        return Text("\n".join(lay_out(lines)), _write_table(lines))
 
     def _measure_accuracy(self, X, y, sample_weight, **given):
         model: Any = self
@@ -53,12 +66,10 @@ class FitSummary(NotebookDisplay):
         """Return the lines as a table in HTML and, where Matplotlib is installed, a picture; nothing before a fit."""
         if not hasattr(self, "classes_"):
             return ""
-        cells = "".join(
-            f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(text)}</td></tr>'
-            for name, text in describe_fit(self).items()
-            if name != "model"
-        )
-        return f'<div style="margin-top:0.5em"><table>{cells}</table>{self._draw_fit()}</div>'
+        lines = describe_fit(self)
+        # It stands above.
+        del lines["model"]
+        return f'<div style="margin-top:0.5em">{_write_table(lines)}{self._draw_fit()}</div>'
 
     def _draw_fit(self):
         if "matplotlib" in find_missing("studies"):
@@ -81,7 +92,7 @@ def describe_fit(
     sample_weight: ArrayLike | None = None,
     **given: Any,
 ) -> dict[str, str]:
-    """Return what `FitSummary.summary` prints of a fitted estimator as texts by their names; given may be an offset."""
+    """Return what `FitSummary.summary` says of a fitted estimator as texts by their names; given may be an offset."""
     check_is_fitted(estimator)
     lines = {"model": " ".join(repr(estimator).split()), **estimator._describe_result()}
     # A model that was made from scikit-learn's has no fit.
@@ -100,6 +111,14 @@ def lay_out(lines: Mapping[str, str]) -> Iterator[str]:
     """Yield the names and texts of a dict as lines of two columns, which a terminal can show."""
     width = max(map(len, lines))
     return (f"{name:<{width}}  {make_printable(text)}" for name, text in lines.items())
+
+
+def _write_table(lines):
+    cells = "".join(
+        f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(text)}</td></tr>'
+        for name, text in lines.items()
+    )
+    return f"<table>{cells}</table>"
 
 
 def describe_data(estimator: Any) -> str:

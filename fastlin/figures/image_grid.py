@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-    from fastlin.figures.fitted_models import LinearModel
-
 
 def show_images(
     images: Array,
@@ -66,7 +64,7 @@ def show_images(
 
 
 def plot_weights(
-    w: LinearModel | Array,
+    w: Any,
     labels: Sequence[object] | Array | None = None,
     n_columns: int = 10,
     figure: Figure | SubFigure | None = None,

@@ -115,9 +115,11 @@ class MarginalEffects:
         return tables.index_frame(columns, "class", "feature")
 
     def __repr__(self) -> str:
-        """Return how many effects there are."""
+        """Return the effects with their errors, tests and intervals of 95 %, as a table."""
         n_classes, d = self.effects.shape
-        return f"<MarginalEffects of {d} features on {n_classes} classes, at={self.at!r}>"
+        columns = tables.find_columns(self, "effect", self.effects, 0.95)
+        title = f"marginal effects of {d} features on {n_classes} classes, at={self.at!r}"
+        return f"{title}\n{tables.lay_out_columns(columns)}"
 
 
 def find_marginal_effects(

@@ -104,6 +104,22 @@ def index_frame(columns: Mapping[str, Array], *keys: str, leave_out: str | None 
     return (frame if leave_out is None else frame.drop(columns=leave_out)).set_index(list(keys))
 
 
+def lay_out_columns(columns: Mapping[str, Array], most: int = 20) -> str:
+    """Return arrays by their names as the columns of a table in plain text, of which `most` rows are shown."""
+    n = len(next(iter(columns.values())))
+    half = most // 2
+    shown = range(n) if n <= most else [*range(half), *range(n - half, n)]
+    texts = [
+        [name, *(f"{values[i]:.4g}" if values.dtype.kind == "f" else str(values[i]) for i in shown)]
+        for name, values in columns.items()
+    ]
+    widths = [max(map(len, column)) for column in texts]
+    lines = ["  ".join(map(str.rjust, row, widths)) for row in zip(*texts, strict=True)]
+    if n > most:
+        lines.insert(1 + half, f"... {n - 2 * half:,} more")
+    return "\n".join(lines)
+
+
 def write_summary(inference: Inference, level: float) -> Text:
     """Return the summary: lines on the fit, and a table with a part for each class."""
     facts, columns = _list_facts(inference), find_columns(inference, "coef", inference.coef, level)

@@ -56,6 +56,33 @@ def test_a_race_that_fails_costs_no_other(monkeypatch):
             races.setup(records, race)
 
 
+def list_benchmarks():
+    classes = [each for each in vars(asv_suite).values() if isinstance(each, type)]
+    return {name: method for each in classes for name, method in vars(each).items() if name.startswith("track_")}
+
+
+def test_asv_formats_seconds_and_bytes_and_every_other_number_is_short(monkeypatch):
+    units = {name: method.unit for name, method in list_benchmarks().items()}
+    assert {"seconds", "bytes"} < set(units.values())
+    assert not {"s", "ms", "MB", "GB"} & set(units.values())
+    long = 0.8556799999999999
+    side = dict.fromkeys(("seconds", "objective", "accuracy", "log_loss"), long)
+    record = {"peer": "lbfgs", "ratio": 1 / long, "gap": long, "contenders": {"fastlin": side}}
+    monkeypatch.setattr(asv_suite, "measure_case", lambda case: {"fit_bytes": 12_345_678})
+    monkeypatch.setattr(asv_suite, "measure_limit", lambda limit: {"part": long})
+    # asv itself formats seconds and bytes.
+    assert asv_suite.Memory().track_peak_beside_X(MEMORY_CHOSEN[0]) == 12_345_678
+    found = [
+        Races().track_ratio_to_peer({"x": record}, "x"),
+        Races().track_objective_gap({"x": record}, "x"),
+        BothSides().track_objective({"x": record}, "x", "fastlin"),
+        BothSides().track_accuracy({"x": record}, "x", "fastlin"),
+        BothSides().track_log_loss({"x": record}, "x", "fastlin"),
+        asv_suite.Limits().track_part_of_limit(next(iter(asv_suite.LIMITS))),
+    ]
+    assert found == [0.8557, 0.8557, 0.85568, 0.8557, 0.8557, 85.57]
+
+
 def test_only_the_folder_of_the_benchmarks_is_no_range(monkeypatch):
     pytest.importorskip("asv", reason="asv is of the extra bench.")
     from asv.config import Config

@@ -1,14 +1,21 @@
 """Models of scikit-learn's classes from fastlin's and the other way round, and ONNX from them."""
 
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
 from conftest import load_scaled
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
+from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from small_networks import make, make_data
 
 import fastlin
@@ -99,12 +106,47 @@ def test_what_is_not_fitted_or_of_another_class_is_refused(name):
 
 @pytest.mark.parametrize("name", [*LINEAR, "MLPClassifier"])
 def test_onnx_predicts_the_same(name):
-    skl2onnx, onnxruntime = pytest.importorskip("skl2onnx"), pytest.importorskip("onnxruntime")
     X, y = load_scaled(load_iris)
     X = X.astype(np.float32)
     model = getattr(fastlin, name)().fit(X, y)
-    converted = skl2onnx.to_onnx(model.to_sklearn(), X[:1], options={"zipmap": False})
-    session = onnxruntime.InferenceSession(converted.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert_same_by_onnx(model, model.to_sklearn(), X)
+
+
+def assert_same_by_onnx(model, converted, X):
+    skl2onnx, onnxruntime = pytest.importorskip("skl2onnx"), pytest.importorskip("onnxruntime")
+    written = skl2onnx.to_onnx(converted, X[:1], options={id(converted): {"zipmap": False}})
+    session = onnxruntime.InferenceSession(written.SerializeToString(), providers=["CPUExecutionProvider"])
     labels, probabilities = session.run(None, {session.get_inputs()[0].name: X})
     np.testing.assert_array_equal(labels, model.predict(X))
     np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=1e-4, atol=1e-6)
+
+
+COMPOSITES = {
+    "pipeline": lambda make: make_pipeline(StandardScaler(), make()),
+    "calibrated": lambda make: CalibratedClassifierCV(make(), cv=3),
+    "stacking": lambda make: StackingClassifier([("a", make()), ("b", make(C=0.1))], final_estimator=make(), cv=3),
+    "bagging": lambda make: BaggingClassifier(make(), 3, random_state=0),
+    "one against rest": lambda make: OneVsRestClassifier(make()),
+}
+
+
+@pytest.fixture
+def registration():
+    """Run the registration of the documents for the time of a test."""
+    skl2onnx = pytest.importorskip("skl2onnx")
+    page = (Path(__file__).parents[2] / "docs" / "logistic-regression.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```python\n(import skl2onnx\n.*?)```", page, re.DOTALL)
+    exec(block, {"LogisticRegression": fastlin.LogisticRegression})
+    yield
+    del skl2onnx._supported_operators.sklearn_operator_name_map[fastlin.LogisticRegression]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_onnx_of_composites_predicts_the_same(name, n_classes, registration):
+    X, y = load_scaled(load_iris)
+    X, y = X[y < n_classes].astype(np.float32), y[y < n_classes]
+    # The converter is right for scikit-learn's models, and so for ours.
+    for package in (sklearn.linear_model, fastlin):
+        model = COMPOSITES[name](package.LogisticRegression).fit(X, y)
+        assert_same_by_onnx(model, model, X)

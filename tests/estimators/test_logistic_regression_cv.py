@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The default value for l1_ratios"
 
 
 @pytest.mark.slow
-@parametrize_with_checks([LogisticRegressionCV(Cs=(1.0,), cv=2, **QUIET)])
+@parametrize_with_checks([LogisticRegressionCV(Cs=(1.0,), **QUIET)])
 @pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning", "ignore:The least populated class")
 def test_estimator_checks(estimator, check):
     check(estimator)

@@ -147,3 +147,12 @@ def test_a_path_may_end_without_a_penalty(solver):
     path = fastlin.logistic_path(X, y, Cs=[1.0, 10.0, np.inf], solver=solver, tol=1e-6)
     expected = fastlin.LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
     assert path.objectives[-1] == pytest.approx(expected.history_[-1].objective, rel=1e-5)
+
+
+def test_a_path_shows_itself_as_a_table():
+    path = fastlin.logistic_path(*load_iris(return_X_y=True), Cs=[0.1, 1.0], l1_ratio=0.0)
+    title, heads, first, last = repr(path).splitlines()
+    assert title == "path of 4 features and 3 classes, l1_ratio=0"
+    assert heads.split() == ["Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"]
+    assert first.split()[:2] == ["0.1", f"{path.objectives[0]:.4g}"]
+    assert last.split()[3:] == ["12", str(path.n_iter[1]), "True"]

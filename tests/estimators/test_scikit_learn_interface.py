@@ -70,8 +70,7 @@ def test_checks_of_every_class_of_scikit_learn(estimator, check):
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_coefficients_can_be_made_sparse(estimator):
-    parameters = {"cv": 3} if estimator is fastlin.LogisticRegressionCV else {}
-    estimator_checks.check_sparsify_coefficients(estimator.__name__, estimator(**parameters))
+    estimator_checks.check_sparsify_coefficients(estimator.__name__, estimator())
 
 
 @pytest.mark.parametrize("estimator", ALL_ESTIMATORS)

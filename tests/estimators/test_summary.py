@@ -15,14 +15,13 @@ from fastlin.estimators import summary
 X, Y = load_iris(return_X_y=True)
 
 
-def read_summary(capsys, model, *given):
-    model.summary(*given)
-    return dict(re.split("  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
+def read_summary(model, *given):
+    return dict(re.split("  +", line, maxsplit=1) for line in model.summary(*given).splitlines())
 
 
-def test_a_fit_says_data_objective_gap_iterations_and_coefficients(capsys):
+def test_a_fit_says_data_objective_gap_iterations_and_coefficients():
     model = fastlin.LogisticRegression(C=0.5).fit(X, Y)
-    lines = read_summary(capsys, model, X, Y)
+    lines = read_summary(model, X, Y)
     objective = model.history_[-1].objective
     assert lines["model"] == "LogisticRegression(C=0.5)"
     assert lines["data"] == "150 rows, 4 features, 3 classes"
@@ -34,55 +33,63 @@ def test_a_fit_says_data_objective_gap_iterations_and_coefficients(capsys):
     assert lines["coefficients"] == "12 of 12 not zero, of 4 features"
     assert float(lines["seconds"]) == pytest.approx(model.fit_seconds_, rel=0.01)
     assert lines["accuracy"] == f"{model.score(X, Y):.4f} on 150 rows"
-    assert "accuracy" not in read_summary(capsys, model)
+    assert "accuracy" not in read_summary(model)
+
+
+def test_a_session_shows_the_summary_as_text_and_a_notebook_as_a_table(capsys):
+    found = fastlin.LogisticRegression().fit(X, np.array(["<b>", "c", "d"])[Y]).summary()
+    assert repr(found) == str(found) == found
+    assert found.startswith("model         LogisticRegression()\ndata          150 rows, 4 features, 3 classes\n")
+    assert found._repr_html_().startswith('<table><tr><th style="text-align:left">model</th>')
+    assert not capsys.readouterr().out
 
 
 def test_no_text_commands_the_terminal():
     assert list(summary.lay_out({"model": "a\x1b[31m", "b": "c"})) == [r"model  a\x1b[31m", "b      c"]
 
 
-def test_a_fit_without_a_bound_says_so(capsys):
+def test_a_fit_without_a_bound_says_so():
     two = Y[:100] % 2
     # Newton's steps with the whole Hessian would give one.
     model = fastlin.LogisticRegression(C=np.inf, solver="lbfgs").fit(
         np.random.default_rng(0).normal(size=(100, 2)), two
     )
-    assert "without a bound on the distance from its minimum" in read_summary(capsys, model)["objective"]
+    assert "without a bound on the distance from its minimum" in read_summary(model)["objective"]
 
 
-def test_a_fit_whose_gap_is_that_of_rounding_says_so(capsys):
+def test_a_fit_whose_gap_is_that_of_rounding_says_so():
     # A penalty of next to nothing leaves a bound that rounding makes useless.
     model = fastlin.LogisticRegression().fit(X, Y, np.full(150, 1e100))
     assert model.converged_ and model.certificate_ > 1
-    assert read_summary(capsys, model)["tol"] == "0.0001, reached as far as rounding allows"
+    assert read_summary(model)["tol"] == "0.0001, reached as far as rounding allows"
     model = fastlin.LogisticRegression(solver="newton-cg", tol=1e-2).fit(X, Y)
     assert model.converged_ and model.certificate_ > 1e-2 * model.history_[-1].objective
-    assert read_summary(capsys, model)["tol"] == "0.01, reached"
+    assert read_summary(model)["tol"] == "0.01, reached"
 
 
-def test_a_fit_that_needs_no_iteration_says_that_tol_is_reached(capsys):
+def test_a_fit_that_needs_no_iteration_says_that_tol_is_reached():
     model = fastlin.LogisticRegression(C=1e-9, l1_ratio=1.0).fit(X, Y)
     assert model.history_ == []
-    lines = read_summary(capsys, model)
+    lines = read_summary(model)
     assert (lines["tol"], lines["iterations"].split(",")[0]) == ("0.0001, reached", "0")
     assert "objective" not in lines
 
 
-def test_zeros_are_counted_in_sparse_coefficients_too(capsys):
+def test_zeros_are_counted_in_sparse_coefficients_too():
     model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y)
     n_nonzero, n_features = np.count_nonzero(model.coef_), np.count_nonzero(model.coef_.any(axis=0))
     expected = f"{n_nonzero} of 12 not zero, of {n_features} features"
     assert n_nonzero < 12
-    assert read_summary(capsys, model)["coefficients"] == expected
-    assert read_summary(capsys, model.sparsify())["coefficients"] == expected
+    assert read_summary(model)["coefficients"] == expected
+    assert read_summary(model.sparsify())["coefficients"] == expected
 
 
 @pytest.mark.parametrize("is_legacy", [False, True])
-def test_cross_validation_says_what_it_chose(capsys, is_legacy):
+def test_cross_validation_says_what_it_chose(is_legacy):
     model = fastlin.LogisticRegressionCV(
         Cs=[1e-3, 1.0], l1_ratios=(0.0,), cv=3, scoring="neg_log_loss", use_legacy_attributes=is_legacy
     ).fit(X, Y)
-    lines = read_summary(capsys, model, X, Y)
+    lines = read_summary(model, X, Y)
     assert lines["accuracy"] == f"{np.mean(model.predict(X) == Y):.4f} on 150 rows"
     scores = model.scores_[0] if is_legacy else model.scores_[:, 0]
     scores = scores.reshape(3, 2)
@@ -92,27 +99,27 @@ def test_cross_validation_says_what_it_chose(capsys, is_legacy):
     assert lines["fits"].startswith("6, those of the choice proven within ")
 
 
-def test_trainings_say_epochs_loss_and_accuracy(capsys):
+def test_trainings_say_epochs_loss_and_accuracy():
     network = fastlin.MLPClassifier((5, 4), max_iter=2, n_iter_no_change=np.inf, random_state=0)
     network.fit(X, Y, X_val=X, y_val=Y)
-    lines = read_summary(capsys, network)
+    lines = read_summary(network)
     assert lines["layers"] == f"4 → 5 → 4 → 3, {5 * 5 + 6 * 4 + 5 * 3} coefficients and intercepts"
     assert lines["epochs"] == "2, 300 rows taken"
     assert lines["loss"] == f"{network.loss_curve_[-1]:.6g} in the last epoch, with the penalty"
     assert lines["validation"].startswith(f"loss {network.validation_loss_curve_[-1]:.6g}, accuracy ")
     linear = fastlin.MiniBatchLogisticRegression(max_iter=2, n_iter_no_change=np.inf, random_state=0).fit(X, Y)
-    lines = read_summary(capsys, linear)
+    lines = read_summary(linear)
     assert lines["accuracy"] == f"{linear.accuracy_curve_[-1]:.4f} in the last epoch"
     assert "validation" not in lines
 
 
-def test_what_has_no_fit_of_its_own_says_less(capsys):
+def test_what_has_no_fit_of_its_own_says_less():
     with pytest.raises(NotFittedError):
         fastlin.LogisticRegression().summary()
     made = fastlin.LogisticRegression.from_sklearn(fastlin.LogisticRegression().fit(X, Y).to_sklearn())
-    assert list(read_summary(capsys, made)) == ["model", "data", "coefficients"]
+    assert list(read_summary(made)) == ["model", "data", "coefficients"]
     held = blocks.from_arrays(X, Y)
-    assert read_summary(capsys, fastlin.LogisticRegression().fit(held), held)["accuracy"].endswith(" on 150 rows")
+    assert read_summary(fastlin.LogisticRegression().fit(held), held)["accuracy"].endswith(" on 150 rows")
 
 
 def test_notebooks_show_the_summary_and_a_picture(monkeypatch):

@@ -82,7 +82,7 @@ def test_every_kind_of_rows_is_fitted(kind):
     small = 1e-3 * X
     model = fastlin.LogisticRegression()
     if kind == "blocks":
-        model.fit(from_arrays(small, y, block_rows=500))
+        model.fit(from_arrays(small, y, rows_per_block=500))
     else:
         model.fit(sparse.csr_array(small) if kind == "sparse" else small.astype(np.float32), y)
     expected = fit_reference(X, y, 1e-6)

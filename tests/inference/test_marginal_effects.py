@@ -112,7 +112,11 @@ def test_the_table_and_what_is_refused():
     frame = table.reset_index() if hasattr(table, "reset_index") else table
     assert frame["feature"].tolist() == ["x0", "x1", "x2", "x3"] * 3
     np.testing.assert_array_equal(frame["p_value"], effects.p_values.ravel())
-    assert repr(effects) == "<MarginalEffects of 4 features on 3 classes, at='overall'>"
+    title, heads, *lines = repr(effects).splitlines()
+    assert title == "marginal effects of 4 features on 3 classes, at='overall'"
+    assert heads.split() == ["class", "feature", "effect", "std_error", "z", "p_value", "lower", "upper"]
+    assert len(lines) == 12
+    assert lines[5].split()[2:4] == [f"{effects.effects[1, 1]:.4g}", f"{effects.std_errors[1, 1]:.4g}"]
     with pytest.raises(ValueError, match="at must be 'overall' or 'mean', got 'median'"):
         found.marginal_effects("median")
     with pytest.raises(RuntimeError, match="leaves behind where it is pickled"):

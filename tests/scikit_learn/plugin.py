@@ -45,7 +45,6 @@ OF_CLASSES = {
     "test_fit": INNER,
     "test_verbose_sgd": "verbose shows a progress bar",
     "test_mlp_param_dtypes[MLPClassifier-float64]": "a network is float32 unless dtype says otherwise",
-    "test_predict_proba_multilabel": "probabilities in float32 round to 0 and 1, and their logarithms do not",
     "test_mlp_warm_start_no_convergence[sgd-MLPClassifier]": EPOCHS,
     "test_mlp_warm_start_no_convergence[adam-MLPClassifier]": EPOCHS,
 }

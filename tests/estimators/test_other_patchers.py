@@ -1,0 +1,128 @@
+"""scikit-learn's classes patched beside other packages that put methods of their own around scikit-learn's."""
+
+import functools
+import warnings
+
+import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.preprocessing import StandardScaler
+
+import fastlin
+from fastlin import patch
+
+CLASSES = LogisticRegression, MLPClassifier
+CALLS = []
+
+
+def wrap(cls, name):
+    """Put a method around that of a class, as MLflow does, and return the one that the class had."""
+    original = getattr(cls, name)
+
+    @functools.wraps(original)
+    def logged(self, *args, **kwargs):
+        CALLS.append((type(self).__name__, name))
+        return original(self, *args, **kwargs)
+
+    setattr(cls, name, logged)
+    return original
+
+
+def log_fit(self, *args, **kwargs):
+    """Log as a script does that keeps the original at its top level."""
+    CALLS.append((type(self).__name__, "fit"))
+    return plain_fit(self, *args, **kwargs)
+
+
+plain_fit = LogisticRegression.fit
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@pytest.fixture
+def logs():
+    """Yield what wrappers logged, and give the classes their own methods back."""
+    before = [dict(vars(each)) for each in CLASSES]
+    CALLS.clear()
+    yield CALLS
+    fastlin.unpatch_sklearn()
+    for each, members in zip(CLASSES, before, strict=True):
+        for name in vars(each).keys() - members.keys() - {"__slotnames__"}:
+            delattr(each, name)
+        for name in {"fit", *patch.PREDICTIONS} & members.keys():
+            setattr(each, name, members[name])
+
+
+def is_by_fastlin(cancer):
+    model = LogisticRegression().fit(*cancer)
+    assert model.predict(cancer[0]).shape == cancer[1].shape
+    return hasattr(model, "certificate_")
+
+
+def test_methods_that_another_package_put_around_scikit_learns_are_called_around_fastlins(cancer, logs):
+    for name in ("fit", "fit", "predict"):
+        wrap(LogisticRegression, name)
+    patched = fastlin.patch_sklearn()
+    assert is_by_fastlin(cancer)
+    assert [name for _, name in logs] == ["fit", "fit", "predict"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        patched.__exit__(None, None, None)
+    assert not is_by_fastlin(cancer)
+    assert [name for _, name in logs] == ["fit", "fit", "predict"] * 2
+
+
+def test_a_method_that_keeps_scikit_learns_at_the_top_of_a_script_is_called_around_fastlins(cancer, logs):
+    LogisticRegression.fit = log_fit
+    with fastlin.patch_sklearn():
+        assert is_by_fastlin(cancer)
+    assert not is_by_fastlin(cancer)
+    assert logs == [("LogisticRegression", "fit")] * 2
+
+
+def test_regressors_that_share_a_method_stay_scikit_learns(cancer, logs):
+    X, y = cancer[0][:40], cancer[1][:40]
+    wrap(MLPClassifier, "fit")
+    before = patch.report()
+    with fastlin.patch_sklearn("MLPClassifier"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        MLPClassifier(hidden_layer_sizes=2, max_iter=1).fit(X, y)
+        MLPRegressor(hidden_layer_sizes=2, max_iter=1).fit(X, y)
+    after = patch.report()
+    assert after.fastlin["MLPClassifier"] == before.fastlin["MLPClassifier"] + 1
+    assert after.scikit_learn == before.scikit_learn
+    assert logs == [("MLPClassifier", "fit")]
+
+
+def test_unpatching_takes_back_only_what_is_still_fastlins(cancer, logs):
+    fastlin.patch_sklearn()
+    ours, our_prediction = (wrap(LogisticRegression, name) for name in ("fit", "predict"))
+    assert is_by_fastlin(cancer)
+    theirs = LogisticRegression.fit
+    with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression since") as caught:
+        fastlin.unpatch_sklearn()
+    assert [each.filename for each in caught] == [__file__]
+    assert LogisticRegression.fit is theirs
+    logs.clear()
+    assert not is_by_fastlin(cancer)
+    assert logs == [("LogisticRegression", "fit"), ("LogisticRegression", "predict")]
+    # The other package puts back what it found, whose time is over.
+    LogisticRegression.fit, LogisticRegression.predict = ours, our_prediction
+    assert not is_by_fastlin(cancer)
+    with fastlin.patch_sklearn():
+        assert is_by_fastlin(cancer)
+    assert not is_by_fastlin(cancer)
+
+
+def test_a_method_that_calls_none_of_scikit_learns_is_named(cancer, logs):
+    LogisticRegression.fit = lambda self, X, y: self
+    with pytest.warns(UserWarning, match="LogisticRegression.fit is that of another package") as caught:
+        fastlin.patch_sklearn("LogisticRegression")
+    assert caught[0].filename == __file__
+    assert is_by_fastlin(cancer)
