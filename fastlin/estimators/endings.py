@@ -38,11 +38,11 @@ def kept_on_error(estimator: Any) -> Iterator[None]:
     before, begin = estimator.__dict__.copy(), perf_counter()
     try:
         yield
+        estimator.fit_seconds_ = perf_counter() - begin
     except BaseException:
         # That includes n_features_in_ of the last fit, which the checks of X overwrite.
         estimator.__dict__ = before
         raise
-    estimator.fit_seconds_ = perf_counter() - begin
 
 
 def _name_solver(estimator):

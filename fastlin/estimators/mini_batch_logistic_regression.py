@@ -205,6 +205,9 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         -----
         ConvergenceWarning
             The training diverged, or came to max_iter while it still improved.
+        UserWarning
+            Ctrl-C ended the training, which keeps its whole steps and sets `interrupted_`. Before the first whole step
+            it raises, and the model is as it was.
         """
         check_parameters(self)
         with kept_on_error(self), limit_jobs(self.n_jobs):
@@ -273,6 +276,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         -----
         ConvergenceWarning
             The training diverged; the coefficients are those before the call.
+        UserWarning
+            Ctrl-C ended the training, as `fit` has it.
         """
         check_parameters(self)
         self._check_partial_fit()
@@ -320,6 +325,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         -----
         ConvergenceWarning
             The training diverged.
+        UserWarning
+            Ctrl-C ended the training, as `fit` has it.
         """
         check_parameters(self)
         self._check_class_weight("fit_batches")

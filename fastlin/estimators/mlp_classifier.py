@@ -305,6 +305,9 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         ConvergenceWarning
             The training diverged, or came to max_iter while it still improved; "lbfgs" came to a limit, or no step
             lowered the loss.
+        UserWarning
+            Ctrl-C ended the training, which keeps its whole epochs and sets `interrupted_`. Before the first whole
+            epoch it raises, and the model is as it was.
         CheckpointWarning
             A checkpoint cannot be written. The fit goes on, and the next epoch tries again.
         UserWarning
@@ -382,6 +385,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         -----
         ConvergenceWarning
             The training diverged; the parameters are those before the call.
+        UserWarning
+            Ctrl-C came after the epoch, which is kept. Before that it raises, and the model is as it was.
         """
         with kept_on_error(self):
             self._check_training()
@@ -403,7 +408,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             done = {"n_epochs": len(self.loss_curve_), "n_rows": self.t_} if continues else {}
             training = self._train(descent, examples, None, random_state, 1, continues, **done, patience=patience)
             self.n_iter_ = len(self.loss_curve_)
-        if training.ended == "diverged":
+        if training.ended in ("diverged", "interrupted"):
             warn_of_training(self, training, stacklevel=3)
         return self
 

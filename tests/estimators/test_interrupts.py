@@ -1,0 +1,113 @@
+"""Ctrl-C at any line of a fit: it reaches the caller, or the training warns and says `interrupted_`.
+
+An interrupt that reaches the caller leaves the model as it was, or complete where it comes behind the fit.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import marked
+
+import fastlin
+
+PACKAGE = Path(fastlin.__file__).parent.as_posix()
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(60, 3))
+Y = (X[:, 0] + GENERATOR.normal(size=60) > 0) * 1
+EPOCHS = {"max_iter": 3, "n_iter_no_change": np.inf, "batch_size": 20, "random_state": 0}
+
+
+def steps(**parameters):
+    return fastlin.MiniBatchLogisticRegression(**EPOCHS, **parameters)
+
+
+def network(**parameters):
+    return fastlin.MLPClassifier((2,), **EPOCHS, **parameters)
+
+
+CALLS = {
+    "steps": (steps, lambda model: model.fit(X, Y)),
+    "steps, validation": (lambda: steps(early_stopping=True), lambda model: model.fit(X, Y)),
+    "partial_fit of steps": (steps, lambda model: model.partial_fit(X, Y, [0, 1])),
+    "fit_batches": (steps, lambda model: model.fit_batches([(X, Y), (X, Y)], [0, 1], 2)),
+    "network": (network, lambda model: model.fit(X, Y)),
+    "partial_fit of a network": (network, lambda model: model.partial_fit(X, Y, classes=[0, 1])),
+    "network by lbfgs": (lambda: network(solver="lbfgs"), lambda model: model.fit(X, Y)),
+    "fit": (fastlin.LogisticRegression, lambda model: model.fit(X, Y)),
+    "L1": (lambda: fastlin.LogisticRegression(l1_ratio=1), lambda model: model.fit(X, Y)),
+    "Firth": (fastlin.FirthLogisticRegression, lambda model: model.fit(X, Y)),
+}
+
+
+class Interrupter:
+    """Raises KeyboardInterrupt once, at the line of a number among those of fastlin that are run, kernels apart."""
+
+    def __init__(self, number):
+        self._left, self.has_raised = number, False
+
+    def __call__(self, frame, event, _):
+        file = Path(frame.f_code.co_filename).as_posix()
+        return self._count if file.startswith(PACKAGE) and not file.startswith(f"{PACKAGE}/kernels") else None
+
+    def _count(self, frame, event, _):
+        self._left -= event == "line"
+        if self._left <= 0 and not self.has_raised:
+            self.has_raised = True
+            raise KeyboardInterrupt
+        return self._count
+
+
+def interrupt(call, model, number):
+    """Return the Interrupter of a call, whether it reached the caller, and the warnings."""
+    interrupter, before, reached = Interrupter(number), sys.gettrace(), False
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sys.settrace(interrupter)
+        try:
+            call(model)
+        except KeyboardInterrupt:
+            reached = True
+        finally:
+            sys.settrace(before)
+    return interrupter, reached, [str(each.message) for each in caught]
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed")
+@pytest.mark.parametrize("between", [97, *marked(pytest.mark.slow, 7)])
+@pytest.mark.parametrize("name", CALLS)
+def test_an_interrupt_is_raised_or_told(name, between):
+    make, call = CALLS[name]
+    complete = set(vars(call(make())))
+    n_interrupted = 0
+    while True:
+        model = make()
+        before = dict(vars(model))
+        interrupter, reached, texts = interrupt(call, model, 1 + n_interrupted * between)
+        if not interrupter.has_raised:
+            break
+        n_interrupted += 1
+        if reached:
+            assert vars(model) == before or set(vars(model)) == complete
+        else:
+            assert model.interrupted_
+            assert any(text.startswith("Training interrupted by user") for text in texts)
+    assert n_interrupted > 5
+
+
+def test_an_interrupt_at_the_very_end_of_a_fit_leaves_the_model_as_it_was(monkeypatch):
+    times = iter([0.0])
+
+    def read_clock():
+        for time in times:
+            return time
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", read_clock)
+    model = fastlin.LogisticRegression()
+    before = dict(vars(model))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert vars(model) == before
