@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,37 +12,6 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-class CoefficientPath(Protocol):
-    """What `plot_path` draws: a `RegularizationPath`, which this room does not know."""
-
-    @property
-    def Cs(self) -> FloatArray:
-        """Inverse strengths of the penalty, sorted."""
-
-    @property
-    def classes(self) -> Array:
-        """Labels of the classes."""
-
-    @property
-    def coefs(self) -> FloatArray:
-        """Coefficients of each model."""
-
-    @property
-    def n_nonzeros(self) -> IntArray:
-        """Number of coefficients of each model that are not zero."""
-
-
-class CrossValidation(Protocol):
-    """What `plot_scores` draws: a `LogisticRegressionCV`, which this room does not know."""
-
-    Cs_: FloatArray
-    C_: Any
-    l1_ratios_: FloatArray
-    l1_ratio_: Any
-    scores_: Any
-    scoring: Any
 
 
 def plot_history(
@@ -95,7 +64,7 @@ def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, Float
 
 
 def plot_path(
-    path: CoefficientPath,
+    path: Any,
     axes: Axes | None = None,
     n_labels: int = 8,
     feature_names: Sequence[str] | Array | None = None,
@@ -170,7 +139,7 @@ def plot_path(
     return axes
 
 
-def plot_scores(model: CrossValidation, axes: Axes | None = None) -> Axes:
+def plot_scores(model: Any, axes: Axes | None = None) -> Axes:
     """Plot scores against C, and the chosen C: of folds their mean and spread, of validation rows the scores.
 
     Parameters

@@ -3,64 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastlin.figures.curves import plot_scores
 from fastlin.figures.style import COLORS, current_axes, read_coef
 from fastlin.terminal import make_printable
-from fastlin.typing import Array, FloatArray
+from fastlin.typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class LinearModel(Protocol):
-    """What `plot_coefficients` draws: an estimator of linear models, which this room does not know."""
-
-    @property
-    def classes_(self) -> Array:
-        """Labels of the classes."""
-
-    @property
-    def coef_(self) -> Any:
-        """Coefficients, an array or a sparse container."""
-
-    def get_feature_names_out(self) -> Array:
-        """Return the names of the columns of `coef_`."""
-
-
 # The name of the last coefficient of an inference where the model has an intercept.
 INTERCEPT = "intercept"
-
-
-@runtime_checkable
-class Estimates(Protocol):
-    """What `plot_coefficients` draws of an inference; the last of p coefficients may be the intercept."""
-
-    @property
-    def coef(self) -> FloatArray:
-        """Estimates (K', p), a row for each class but the reference."""
-
-    @property
-    def std_errors(self) -> FloatArray:
-        """Their standard errors (K', p)."""
-
-    @property
-    def names(self) -> Any:
-        """Names (p) of the coefficients."""
-
-    @property
-    def classes(self) -> Any:
-        """Labels (K') of the rows."""
-
-    @property
-    def reference(self) -> Any:
-        """Label of the class that the others are compared with."""
-
-    def conf_int(self, level: float = 0.95) -> FloatArray:
-        """Return the ends of intervals (K', p, 2)."""
 
 
 class _Drawing(NamedTuple):
@@ -123,7 +80,7 @@ def plot_fit(model: Any, axes: Axes) -> Axes:
 
 
 def plot_coefficients(
-    model: LinearModel | Estimates,
+    model: Any,
     feature_names: Sequence[str] | Array | None = None,
     axes: Axes | None = None,
     n_features: int = 20,
@@ -168,10 +125,11 @@ def plot_coefficients(
     >>> axes.get_yticklabels()[0].get_text()
     'petal length (cm)'
     """
-    drawn = _read_estimates(model) if isinstance(model, Estimates) else _read_model(model)
+    has_errors = hasattr(model, "std_errors")
+    drawn = _read_estimates(model) if has_errors else _read_model(model)
     n_all = drawn.values.shape[1]
     if feature_names is None:
-        feature_names = model.names[:n_all] if isinstance(model, Estimates) else model.get_feature_names_out()
+        feature_names = model.names[:n_all] if has_errors else model.get_feature_names_out()
     names = list(feature_names)
     if len(names) != n_all:
         raise ValueError(f"feature_names must be one name for each of {n_all} coefficients, got {len(names)}")
