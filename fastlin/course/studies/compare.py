@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 import fastlin
 from fastlin.contenders import Problem
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies.fair_threads import choose_threads, use_threads
+from fastlin.course.studies.fair_threads import choose_threads, time_fits, use_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 
@@ -58,7 +58,8 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
         for name, estimator in contenders.items():
             settings.notify(f"{name}, {len(X):,} × {X.shape[1]}")
             with use_threads(threads[name]):
-                seconds[name] += _time_fits(estimator, X, y, turn_seconds)
+                fits, _ = time_fits(partial(_fit, estimator, X, y), lambda fits: sum(fits) >= turn_seconds)
+                seconds[name] += fits
     classes, labels = np.unique(y, return_inverse=True)
     problem = Problem("", X, labels, len(classes), C, fit_intercept=True)
     rows = {
@@ -108,16 +109,6 @@ def make_synthetic(classes: int, samples: int, features: int, seed: int) -> Data
     generator.shuffle(y[:samples])
     X = centers[y] + generator.normal(0, 1, (len(y), features))
     return Dataset("synthetic", X[:samples], y[:samples], X[samples:], y[samples:])
-
-
-def _time_fits(estimator, X, y, at_least):
-    """Return the seconds of each of as many fits as take some seconds together."""
-    seconds: list[float] = []
-    while not seconds or sum(seconds) < at_least:
-        begin = perf_counter()
-        _fit(estimator, X, y)
-        seconds.append(perf_counter() - begin)
-    return seconds
 
 
 def _fit(estimator, X, y):

@@ -38,10 +38,10 @@ class Protocol:
     batch_size: int
     binary_learning_rate: float
     softmax_learning_rate: float
-    binary_epochs: int
     softmax_epochs: int
     loss_to_reach: float
     loss_to_stay_below: float
+    binary_epochs: int = 50
     learning_rates: dict = field(default_factory=dict)
 
 
@@ -50,7 +50,6 @@ MNIST = Protocol(
     batch_size=128,
     binary_learning_rate=0.05,
     softmax_learning_rate=0.01,
-    binary_epochs=50,
     softmax_epochs=50,
     loss_to_reach=0.07,
     loss_to_stay_below=0.08,
@@ -61,7 +60,6 @@ DIGITS = Protocol(
     batch_size=16,
     binary_learning_rate=0.5,
     softmax_learning_rate=0.1,
-    binary_epochs=50,
     softmax_epochs=100,
     loss_to_reach=0.12,
     loss_to_stay_below=0.14,

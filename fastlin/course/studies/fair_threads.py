@@ -1,9 +1,10 @@
-"""On how many threads another library is timed: on one or on all, whichever is faster."""
+"""How fits are timed, and on how many threads those of another library: on one or on all, whichever is faster."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 from math import inf
-from time import perf_counter
+from time import perf_counter, sleep
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -18,6 +19,19 @@ def use_threads(n_threads: int) -> Iterator[None]:
     """Let fastlin, BLAS and OpenMP, as far as they are loaded, use `n_threads` threads in the ``with`` block."""
     with limit_threads(n_threads), threadpool_limits(n_threads):
         yield
+
+
+def time_fits(
+    fit: Callable[[], Any], is_enough: Callable[[list[float]], bool], pause: float = 0
+) -> tuple[list[float], Any]:
+    """Repeat a fit until its seconds are enough; return them, and what the last fit returned."""
+    seconds: list[float] = []
+    while not seconds or not is_enough(seconds):
+        sleep(pause)
+        begin = perf_counter()
+        found = fit()
+        seconds.append(perf_counter() - begin)
+    return seconds, found
 
 
 def choose_threads(fit: Callable[[], object]) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from sklearn.metrics import log_loss
 import fastlin
 from fastlin.course import trainers
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies.fair_threads import choose_threads, use_threads
+from fastlin.course.studies.fair_threads import choose_threads, time_fits, use_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import Array, FloatArray
@@ -166,10 +165,8 @@ def run(settings: Settings) -> Results:
 
 def _measure(lesson, train, effort, unit, n_repeats):
     """Return a point: the training in words, its seconds, their median where it is short, and how well it predicts."""
-    seconds: list[float] = []
-    while not seconds or (len(seconds) < n_repeats and max(seconds) < SHORT):
-        begin = perf_counter()
-        predict = train(lesson, effort)
-        seconds.append(perf_counter() - begin)
+    seconds, predict = time_fits(
+        partial(train, lesson, effort), lambda seconds: len(seconds) >= n_repeats or max(seconds) >= SHORT
+    )
     training = f"tol {effort:g}" if unit == "tol" else f"{effort} {unit}"
     return {"effort": effort, "training": training, "seconds": median(seconds), **lesson.test(predict)}
