@@ -1,6 +1,6 @@
 """What the studies of the course share: how they train on each data set, their data, and the trained models."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -182,6 +182,13 @@ def train_orders(settings: Settings, n_orders: int, *, early_stopping: bool = Fa
         settings.notify(f"shuffled, seed {seed}")
         trained.append(train_binary(settings, shuffle=True, early_stopping=early_stopping, seed=seed))
     return seeds, trained
+
+
+def train_splits(settings: Settings, train: Callable[..., Trained], **how: Any) -> Iterator[tuple[int, Trained]]:
+    """Yield the seed of each random split that can be drawn, and the Trained model of it by one of the functions."""
+    for split in find_splits(settings.data, settings.quick):
+        settings.notify(f"random split {split}")
+        yield split, train(settings, split=split, **how)
 
 
 def train_softmax(

@@ -3,7 +3,6 @@
 Each point of a curve is a training from the start, for more and more epochs or iterations, and its whole time counts.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import log_loss
@@ -19,7 +17,7 @@ from sklearn.metrics import log_loss
 import fastlin
 from fastlin.course import trainers
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies.fair_threads import choose_threads, time_fits, use_threads
+from fastlin.course.studies.fair_threads import choose_threads, fit_up_to_limit, time_fits, use_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import Array, FloatArray
@@ -103,10 +101,7 @@ def fit_fastlin(lesson: Lesson, tol: float) -> Predict:
 
 
 def _fit(model, lesson):
-    with warnings.catch_warnings():
-        # Trainings end after so many epochs or iterations on purpose.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(lesson.X, lesson.y)
+    fit_up_to_limit(model, lesson.X, lesson.y)
     return lambda lesson: model.predict_proba(lesson.X_test)
 
 

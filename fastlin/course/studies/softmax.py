@@ -45,9 +45,7 @@ def run(settings: Settings) -> Results:
         settings.notify(f"seed {seed}")
         measure_gap(f"seed {seed}", course.train_softmax(settings, seed=seed))
     late, before, after, training = [], [], [], []
-    for split in course.find_splits(settings.data, settings.quick):
-        settings.notify(f"random split {split}")
-        drawn = course.train_softmax(settings, split=split)
+    for split, drawn in course.train_splits(settings, course.train_softmax):
         measure_gap(f"random split {split}", drawn)
         accuracies = drawn.val["accuracy"]
         late.append([value for step, value in accuracies.items() if step >= RANDOM_SPLIT_FROM])
