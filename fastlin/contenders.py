@@ -132,6 +132,11 @@ class Contender:
         return importlib.util.find_spec(self.module) is not None
 
 
+def _refuse_where(is_unable, reason):
+    if is_unable:
+        raise CannotSolveError(reason)
+
+
 def _fit(model_class, problem, **parameters):
     """Fit a class that has scikit-learn's C and objective."""
     model = model_class(C=problem.C, fit_intercept=problem.fit_intercept, **parameters)
@@ -195,10 +200,8 @@ def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]
 
     It computes in float32, whatever the type of X.
     """
-    if problem.n_classes > 2:
-        raise CannotSolveError("it fits one class against the rest, no softmax")
-    if problem.fit_intercept:
-        raise CannotSolveError("it penalises the intercept")
+    _refuse_where(problem.n_classes > 2, "it fits one class against the rest, no softmax")
+    _refuse_where(problem.fit_intercept, "it penalises the intercept")
     from snapml import LogisticRegression
 
     model = LogisticRegression(
@@ -215,12 +218,9 @@ def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]
 
 def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Minimise skglm's Logistic, the mean loss, and its L2, alpha / 2 ||w||^2 with alpha = l2, by its L-BFGS."""
-    if problem.n_classes > 2:
-        raise CannotSolveError("it has no softmax")
-    if problem.fit_intercept:
-        raise CannotSolveError("its L-BFGS has no intercept")
-    if problem.X.dtype == np.float32:
-        raise CannotSolveError("its logistic loss does not compile for float32")
+    _refuse_where(problem.n_classes > 2, "it has no softmax")
+    _refuse_where(problem.fit_intercept, "its L-BFGS has no intercept")
+    _refuse_where(problem.X.dtype == np.float32, "its logistic loss does not compile for float32")
     from skglm.datafits import Logistic
     from skglm.penalties import L2
     from skglm.solvers import LBFGS
@@ -235,12 +235,10 @@ def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[Floa
     Its parts are l1_ratio ||w||_1 and (1 - l1_ratio) / 2 ||w||^2, so that alpha = l1 + l2. It does not accept a tol of
     zero; the default never ends a fit either.
     """
-    if problem.n_classes > 2:
-        raise CannotSolveError("it has no softmax")
-    if problem.X.dtype == np.float32:
-        # On the digits' pixels in float32, glum 3.4.1 ends 1e-3 above the optimum with each of its solvers. On twice
-        # the pixels, or without the columns that are zero in all but four rows or fewer, it reaches 1e-14.
-        raise CannotSolveError("in float32 it loses columns that hardly vary")
+    _refuse_where(problem.n_classes > 2, "it has no softmax")
+    # On the digits' pixels in float32, glum 3.4.1 ends 1e-3 above the optimum with each of its solvers. On twice
+    # the pixels, or without the columns that are zero in all but four rows or fewer, it reaches 1e-14.
+    _refuse_where(problem.X.dtype == np.float32, "in float32 it loses columns that hardly vary")
     from glum import GeneralizedLinearRegressor
 
     model = GeneralizedLinearRegressor(
@@ -299,18 +297,15 @@ def fit_torch(
     return coef.detach().numpy(), intercept.detach().numpy()
 
 
+def _make_scikit_learn(solver, efforts):
+    return Contender(partial(fit_scikit_learn, solver=solver), efforts, "scikit-learn", "sklearn")
+
+
 CONTENDERS = {
     "fastlin": Contender(fit_fastlin, TOLERANCES, "fastlin", "fastlin"),
-    **{
-        f"scikit-learn {solver}": Contender(
-            partial(fit_scikit_learn, solver=solver), efforts, "scikit-learn", "sklearn"
-        )
-        for solver, efforts in (
-            ("lbfgs", ITERATIONS),
-            ("newton-cg", NEWTON_ITERATIONS),
-            ("newton-cholesky", NEWTON_ITERATIONS),
-        )
-    },
+    "scikit-learn lbfgs": _make_scikit_learn("lbfgs", ITERATIONS),
+    "scikit-learn newton-cg": _make_scikit_learn("newton-cg", NEWTON_ITERATIONS),
+    "scikit-learn newton-cholesky": _make_scikit_learn("newton-cholesky", NEWTON_ITERATIONS),
     "scikit-learn-intelex": Contender(fit_scikit_learn_intelex, ITERATIONS, "scikit-learn-intelex", "sklearnex"),
     "cyanure": Contender(fit_cyanure, ITERATIONS, "cyanure", "cyanure"),
     "snapml": Contender(fit_snapml, ITERATIONS, "snapml", "snapml"),

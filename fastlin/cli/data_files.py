@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,10 +163,14 @@ def check_columns(table: Any, columns: Iterable[str], name: str) -> None:
     """Raise a CommandError unless the table has all of the columns."""
     missing = [column for column in columns if column not in table.column_names]
     if missing:
-        few = table.column_names[:SHOWN_NAMES]
-        more = f" and {table.num_columns - len(few):,} more" if table.num_columns > len(few) else ""
         doubt = _doubt_names(table.column_names, name)
-        raise CommandError(f"{name} has no column {missing[0]!r}; there are {', '.join(few)}{more}{doubt}")
+        raise CommandError(f"{name} has no column {missing[0]!r}; there are {name_few(table.column_names)}{doubt}")
+
+
+def name_few(names: Sequence[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    return f"{', '.join(names[:SHOWN_NAMES])}{more}"
 
 
 def _doubt_names(names, file):

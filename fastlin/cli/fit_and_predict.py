@@ -15,11 +15,11 @@ from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.blocks.parquet import list_index_columns
 from fastlin.cli.arguments import CommandError, refuse, require
 from fastlin.cli.data_files import (
-    SHOWN_NAMES,
     check_columns,
     check_outputs,
     check_table_name,
     check_values,
+    name_few,
     read_data,
     take_column,
     write_table,
@@ -256,10 +256,9 @@ def _take_known_labels(table, target, name, classes):
         given = [spelled.get(str(label).lower(), label) for label in given]
     unknown = set(given) - set(classes.tolist())
     if unknown:
-        known = ", ".join(map(repr, classes[:SHOWN_NAMES].tolist()))
-        more = f" and {len(classes) - SHOWN_NAMES:,} more" if len(classes) > SHOWN_NAMES else ""
+        known = name_few([repr(label) for label in classes.tolist()])
         raise CommandError(
-            f"column {target!r} of {name} holds {min(unknown, key=str)!r}, and the labels of the fit are {known}{more}"
+            f"column {target!r} of {name} holds {min(unknown, key=str)!r}, and the labels of the fit are {known}"
         )
     return np.array(given), table
 
@@ -270,16 +269,14 @@ def _load(name):
 
     try:
         unknown = set(skops.io.get_untrusted_types(file=name)) - set(TRUSTED)
-        if unknown:
-            raise CommandError(f"{name} holds {min(unknown)}, which is no part of a model of fastlin; it is not loaded")
-        model = skops.io.load(name, trusted=list(TRUSTED))
+        model = None if unknown else skops.io.load(name, trusted=list(TRUSTED))
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {name}") from error
-    except CommandError:
-        raise
     # Whatever a file that skops has not written leads to.
     except Exception as error:
         raise CommandError(f"{name} is damaged or no model that fastlin fit has written: {error}") from error
+    if unknown:
+        raise CommandError(f"{name} holds {min(unknown)}, which is no part of a model of fastlin; it is not loaded")
     if not isinstance(model, (LogisticRegression, LogisticRegressionCV)) or not hasattr(model, "feature_names_in_"):
         raise CommandError(f"{name} holds no model that fastlin fit has written")
     with refuse(f"{name} holds a damaged model", ValueError, AttributeError):

@@ -188,21 +188,19 @@ def make_tables(title: str, merits: dict[str, Any], pictures: Sequence[str]) -> 
     first = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     first.add_column(style="cyan")
     first.add_column(overflow="fold")
-    others = []
+    drawn = [first]
     for table in tabulate(merits):
-        if not table.columns:
-            for row in table.rows:
-                first.add_row(*row)
-            continue
-        drawn = Table(title=table.title, title_justify="left", title_style="cyan", box=None, padding=(0, 2, 0, 0))
+        # Single values, which come before all other tables, have no columns.
+        if table.columns:
+            under = Table(title=table.title, title_justify="left", title_style="cyan", box=None, padding=(0, 2, 0, 0))
+            drawn.append(under)
         for number, column in enumerate(table.columns):
-            drawn.add_column(column, justify="right" if number else "left", overflow="fold")
+            drawn[-1].add_column(column, justify="right" if number else "left", overflow="fold")
         for row in table.rows:
-            drawn.add_row(*row)
-        others.append(drawn)
+            drawn[-1].add_row(*row)
     if pictures:
         first.add_row("pictures", ", ".join(pictures))
-    return Group(first, *others)
+    return Group(*drawn)
 
 
 def make_claims_table(claims: Sequence[Mapping[str, Any]]) -> RenderableType:

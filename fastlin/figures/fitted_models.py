@@ -125,10 +125,11 @@ def plot_coefficients(
     >>> axes.get_yticklabels()[0].get_text()
     'petal length (cm)'
     """
-    drawn = _read_estimates(model) if hasattr(model, "std_errors") else _read_model(model)
+    has_errors = hasattr(model, "std_errors")
+    drawn = _read_estimates(model) if has_errors else _read_model(model)
     n_all = drawn.values.shape[1]
     if feature_names is None:
-        feature_names = model.names[:n_all] if hasattr(model, "std_errors") else model.get_feature_names_out()
+        feature_names = model.names[:n_all] if has_errors else model.get_feature_names_out()
     names = list(feature_names)
     if len(names) != n_all:
         raise ValueError(f"feature_names must be one name for each of {n_all} coefficients, got {len(names)}")

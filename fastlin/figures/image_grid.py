@@ -112,12 +112,11 @@ def plot_weights(
     """
     if shape is not None and (not isinstance(shape, tuple) or len(shape) not in (2, 3)):
         raise ValueError(f"shape must be (height, width) or (height, width, 3), got {shape!r}")
-    weights: Any = w
-    has_bias = not hasattr(weights, "coef_")
+    has_bias = not hasattr(w, "coef_")
     if not has_bias:
-        labels = weights.classes_[-weights.coef_.shape[0] :] if labels is None else labels
-        weights = read_coef(weights).T
-    pictures = _to_pictures("w", np.atleast_2d(np.asarray(weights).T), shape, has_bias)
+        labels = w.classes_[-w.coef_.shape[0] :] if labels is None else labels
+        w = read_coef(w).T
+    pictures = _to_pictures("w", np.atleast_2d(np.asarray(w).T), shape, has_bias)
     largest = np.abs(pictures).max() or 1
     labels = range(len(pictures)) if labels is None else labels
     if pictures.ndim == 4:

@@ -4,14 +4,8 @@ import numpy as np
 
 from fastlin.figures.style import COLORS, Drawing, StudyResults, count_nouns, name_data, open_figure
 
-PARAMETERS = {
-    "hidden": "hidden units",
-    "learning_rate": "learning rate",
-    "decay": "decay of the learning rate",
-    "reg": "regularisation",
-    "epochs": "epochs",
-    "batch_size": "batch size",
-}
+# What the parameters of the search are called where their names alone do not say it.
+PARAMETERS = {"hidden": "hidden units", "decay": "decay of the learning rate", "reg": "regularisation"}
 MARKERS = "osD^vPX"
 # The variants whose curves stand in a row of panels.
 N_COLUMNS = 4
@@ -73,7 +67,7 @@ def draw_search(results: StudyResults) -> Drawing:
         if results.parameters["data"] == "cifar10":
             label = "the accuracy that the report states"
             panel.axhline(REPORTED_VALIDATION, color="black", linestyle=":", label=label)
-        panel.set(xlabel=PARAMETERS[name], ylabel="validation accuracy")
+        panel.set(xlabel=PARAMETERS.get(name, name.replace("_", " ")), ylabel="validation accuracy")
         if name == "reg":
             panel.set_xscale("log")
         else:

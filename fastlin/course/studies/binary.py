@@ -16,15 +16,11 @@ def run(settings: Settings) -> Results:
         "validation_images": len(X_val),
         **course.measure_end(trained, X_train, Y_train),
     }
-    splits = course.find_splits(settings.data, settings.quick)
-    if splits:
+    drawn = course.train_splits(settings, course.train_binary, shuffle=False)
+    by_split = {str(split): one.measure_spikes(one.val["accuracy"]) for split, one in drawn}
+    if by_split:
         # A random split has a fifth as many validation images, which by itself makes the spikes larger.
         spikes = trained.measure_spikes(trained.val["accuracy"])
-        by_split = {}
-        for split in splits:
-            settings.notify(f"random split {split}")
-            drawn = course.train_binary(settings, shuffle=False, split=split)
-            by_split[str(split)] = drawn.measure_spikes(drawn.val["accuracy"])
         merits |= {
             "accuracy_spikes": spikes,
             "accuracy_spikes_of_random_splits": by_split,

@@ -41,15 +41,14 @@ TEMPLATE_DROPOUT = 0.05, 0.1, 0.2, 0.35, 0.5
 # The homework's public template: normal weights of 1e-3, Adam with weight decay, batches of 200, pixels from -1 to 1,
 # the first 49,000 images to train on and 1,000 to validate on. Its weight decay of 1e-3 is the gradient of
 # 5e-4 ||W||^2.
-TEMPLATE = Recipe(
-    hidden=(),
+TEMPLATE = replace(
+    PLAIN,
     epochs=10,
     batch_size=200,
     learning_rate=1e-3,
     decay=0.95,
     reg=5e-4,
     momentum=None,
-    init="normal",
     scale=1e-3,
 )
 N_TEMPLATE_VALIDATION = 1_000

@@ -57,6 +57,12 @@ class Images:
     y_test: np.ndarray
     pixel_deviation: float
 
+    @property
+    def parts(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return the images and the labels of each part."""
+        test = self.X_test, self.y_test
+        return {"train": (self.X_train, self.y_train), "validation": (self.X_val, self.y_val), "test": test}
+
     def scale(self, unit: float) -> Images:
         """Return the images measured in another unit, given as a number of pixel values."""
         factor = np.float32(1 / unit)
@@ -172,11 +178,7 @@ def train(
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     network = Network(sizes, "relu", normalization=recipe.normalization, dropout=recipe.dropout)
     initialize(network, recipe.init, random_state, recipe.scale)
-    examples = {
-        "train": Examples(DenseMatrix(images.X_train), images.y_train),
-        "validation": Examples(DenseMatrix(images.X_val), images.y_val),
-        "test": Examples(DenseMatrix(images.X_test), images.y_test),
-    }
+    examples = {name: Examples(DenseMatrix(X), y) for name, (X, y) in images.parts.items()}
     schedule = EpochSchedule(
         max_epochs=recipe.epochs,
         batch_size=recipe.batch_size,

@@ -1,6 +1,5 @@
 """The report's two-layer network on CIFAR-10: by two readings, by TwoLayerNet itself, and with better settings."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 from fastlin.course.studies.cifar10_training import Images, Recipe, prepare, train
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
-from fastlin.training.epochs import EpochTraining
 
 N_COMPONENTS = 1_200
 # The settings that the report calls its optimum. It does not say what it counts as an epoch.
@@ -50,16 +48,18 @@ def run(settings: Settings) -> Results:
     # One bar counts the epochs of all runs.
     n_epochs, n_before, trained = sum(recipe.epochs for recipe, _ in runs.values()), 0, {}
     for name, (recipe, data) in runs.items():
-        on_epoch = count(settings, name, recipe, n_before / n_epochs, n_epochs)
-        trained[name] = train(data, recipe, settings.seed, on_epoch)
+
+        def show(training, name=name, of=recipe.epochs, n_before=n_before):
+            done = len(training.epochs)
+            settings.notify(f"{name}: epoch {done:,} of {of:,}", min(1.0, (n_before + done) / n_epochs))
+
+        trained[name] = train(data, recipe, settings.seed, show)
         n_before += recipe.epochs
     return Results(
         parameters={
             "data": settings.data.name,
             "components": images.X_train.shape[1],
-            "train_images": len(images.y_train),
-            "validation_images": len(images.y_val),
-            "test_images": len(images.y_test),
+            **{f"{name}_images": len(y) for name, (_, y) in images.parts.items()},
             "pixel_deviation": images.pixel_deviation,
             "part_of_epochs": QUICK_PART if settings.quick else 1.0,
             "recipes": {name: recipe.describe() for name, (recipe, _) in runs.items()},
@@ -100,10 +100,8 @@ def train_two_layer_net(images: Images, quick: bool, seed: int) -> dict[str, Any
         np.random.seed(seed)
         network = TwoLayerNet(*sizes)
         history = network.train(
-            images.X_train,
-            images.y_train,
-            images.X_val,
-            images.y_val,
+            *images.parts["train"],
+            *images.parts["validation"],
             learning_rate=REPORT.learning_rate,
             learning_rate_decay=REPORT.decay,
             reg=REPORT.reg,
@@ -116,10 +114,8 @@ def train_two_layer_net(images: Images, quick: bool, seed: int) -> dict[str, Any
     seconds = perf_counter() - begin
     if network.interrupted:
         raise KeyboardInterrupt
-    parts = {"train": (images.X_train, images.y_train), "validation": (images.X_val, images.y_val)}
-    parts["test"] = images.X_test, images.y_test
     return {
-        **{name: float(np.mean(network.predict(X) == y)) for name, (X, y) in parts.items()},
+        **{name: float(np.mean(network.predict(X) == y)) for name, (X, y) in images.parts.items()},
         "last_loss": history["loss_history"][-1] if history["loss_history"] else None,
         "epochs": len(history["val_acc_history"]),
         "ended": "limit" if len(history["loss_history"]) == n_iterations else "diverged",
@@ -165,15 +161,3 @@ def readings(images: Images, scaled: Images, quick: bool) -> dict[str, tuple[Rec
         name: (replace(recipe, epochs=max(5, round(part * recipe.epochs))), data)
         for name, (recipe, data) in runs.items()
     }
-
-
-def count(
-    settings: Settings, name: str, recipe: Recipe, part_before: float, n_epochs: int
-) -> Callable[[EpochTraining], None]:
-    """Return a function for `train` that shows which part of the n_epochs of all runs is done."""
-
-    def on_epoch(training):
-        done = len(training.epochs)
-        settings.notify(f"{name}: epoch {done:,} of {recipe.epochs:,}", min(1.0, part_before + done / n_epochs))
-
-    return on_epoch

@@ -102,16 +102,10 @@ def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] 
 def _judge(claim, entry, has_failed):
     data, reported_data = entry["data"] if entry else None, "cifar10" if claim.reports == HOMEWORK else "mnist"
     row = {
-        "reports": claim.reports,
-        "task": claim.task,
-        "study": claim.study,
+        **{name: getattr(claim, name) for name in ("reports", "task", "study", "says", "assumed", "how", "tolerance")},
         "data": data,
-        "says": claim.says,
-        "assumed": claim.assumed,
-        "how": claim.how,
         # What a report states for its own data set is no measure for another one.
         "reported": "–" if claim.on == "any" and data not in (None, reported_data) else claim.reported,
-        "tolerance": claim.tolerance,
     }
     if entry is None:
         found = "–", NOT_RUN, f"The study {claim.study} {'failed' if has_failed else 'did not run'}."

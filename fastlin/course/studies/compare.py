@@ -1,19 +1,17 @@
 """fastlin's LogisticRegression beside scikit-learn's, on the same data and the same objective."""
 
 import os
-import warnings
 from functools import partial
 from time import perf_counter
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.metrics import log_loss
 
 import fastlin
 from fastlin.contenders import Problem
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies.fair_threads import choose_threads, use_threads
+from fastlin.course.studies.fair_threads import choose_threads, fit_up_to_limit, time_fits, use_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 
@@ -48,7 +46,7 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
     # preconditioners, which take 6 s.
     contenders["fastlin"].fit(X, y)
     first = ScikitLearnLogisticRegression(C=C, max_iter=FIRST_ITERATIONS)
-    threads = {"scikit-learn": choose_threads(partial(_fit, first, X, y)), "fastlin": count_threads()}
+    threads = {"scikit-learn": choose_threads(partial(fit_up_to_limit, first, X, y)), "fastlin": count_threads()}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     n_turns, turn_seconds = (1, 0.0) if settings.quick else (N_TURNS, TURN_SECONDS)
     started = perf_counter()
@@ -58,7 +56,8 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
         for name, estimator in contenders.items():
             settings.notify(f"{name}, {len(X):,} × {X.shape[1]}")
             with use_threads(threads[name]):
-                seconds[name] += _time_fits(estimator, X, y, turn_seconds)
+                fits, _ = time_fits(partial(fit_up_to_limit, estimator, X, y), lambda fits: sum(fits) >= turn_seconds)
+                seconds[name] += fits
     classes, labels = np.unique(y, return_inverse=True)
     problem = Problem("", X, labels, len(classes), C, fit_intercept=True)
     rows = {
@@ -108,22 +107,6 @@ def make_synthetic(classes: int, samples: int, features: int, seed: int) -> Data
     generator.shuffle(y[:samples])
     X = centers[y] + generator.normal(0, 1, (len(y), features))
     return Dataset("synthetic", X[:samples], y[:samples], X[samples:], y[samples:])
-
-
-def _time_fits(estimator, X, y, at_least):
-    """Return the seconds of each of as many fits as take some seconds together."""
-    seconds: list[float] = []
-    while not seconds or sum(seconds) < at_least:
-        begin = perf_counter()
-        _fit(estimator, X, y)
-        seconds.append(perf_counter() - begin)
-    return seconds
-
-
-def _fit(estimator, X, y):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        estimator.fit(X, y)
 
 
 def _seconds_to(history, objective):

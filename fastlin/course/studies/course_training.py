@@ -1,6 +1,6 @@
 """What the studies of the course share: how they train on each data set, their data, and the trained models."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -38,10 +38,10 @@ class Protocol:
     batch_size: int
     binary_learning_rate: float
     softmax_learning_rate: float
-    binary_epochs: int
     softmax_epochs: int
     loss_to_reach: float
     loss_to_stay_below: float
+    binary_epochs: int = 50
     learning_rates: dict = field(default_factory=dict)
 
 
@@ -50,7 +50,6 @@ MNIST = Protocol(
     batch_size=128,
     binary_learning_rate=0.05,
     softmax_learning_rate=0.01,
-    binary_epochs=50,
     softmax_epochs=50,
     loss_to_reach=0.07,
     loss_to_stay_below=0.08,
@@ -61,7 +60,6 @@ DIGITS = Protocol(
     batch_size=16,
     binary_learning_rate=0.5,
     softmax_learning_rate=0.1,
-    binary_epochs=50,
     softmax_epochs=100,
     loss_to_reach=0.12,
     loss_to_stay_below=0.14,
@@ -184,6 +182,13 @@ def train_orders(settings: Settings, n_orders: int, *, early_stopping: bool = Fa
         settings.notify(f"shuffled, seed {seed}")
         trained.append(train_binary(settings, shuffle=True, early_stopping=early_stopping, seed=seed))
     return seeds, trained
+
+
+def train_splits(settings: Settings, train: Callable[..., Trained], **how: Any) -> Iterator[tuple[int, Trained]]:
+    """Yield the seed of each random split that can be drawn, and the Trained model of it by one of the functions."""
+    for split in find_splits(settings.data, settings.quick):
+        settings.notify(f"random split {split}")
+        yield split, train(settings, split=split, **how)
 
 
 def train_softmax(

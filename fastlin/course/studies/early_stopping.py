@@ -27,11 +27,8 @@ def run(settings: Settings) -> Results:
         "best_validation_loss_in_order": min(in_order.val["loss"].values()),
         "median_best_validation_loss_shuffled": float(np.median([min(t.val["loss"].values()) for t in shuffled])),
     }
-    steps = {}
-    for split in course.find_splits(settings.data, settings.quick):
-        settings.notify(f"random split {split}")
-        drawn = course.train_binary(settings, shuffle=False, early_stopping=True, split=split)
-        steps[str(split)] = drawn.last_step
+    drawn = course.train_splits(settings, course.train_binary, shuffle=False, early_stopping=True)
+    steps = {str(split): trained.last_step for split, trained in drawn}
     if steps:
         merits["stop_steps_of_random_splits"] = steps
     limits = {"epochs": course.MOST_EPOCHS, "patience": course.PATIENCE}

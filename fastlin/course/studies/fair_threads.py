@@ -1,13 +1,17 @@
-"""On how many threads another library is timed: on one or on all, whichever is faster."""
+"""How fits are timed, and on how many threads those of another library: on one or on all, whichever is faster."""
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from math import inf
-from time import perf_counter
+from time import perf_counter, sleep
+from typing import Any
 
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from fastlin.kernels.machine.threads import count_threads, limit_threads
+from fastlin.typing import Array
 
 # A single short fit says little: whatever else the machine does may fall into it.
 N_TRIES = 3
@@ -18,6 +22,26 @@ def use_threads(n_threads: int) -> Iterator[None]:
     """Let fastlin, BLAS and OpenMP, as far as they are loaded, use `n_threads` threads in the ``with`` block."""
     with limit_threads(n_threads), threadpool_limits(n_threads):
         yield
+
+
+def fit_up_to_limit(estimator: Any, X: Array, y: Array) -> None:
+    """Fit an estimator that may end after a number of epochs or iterations on purpose, of which it would warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        estimator.fit(X, y)
+
+
+def time_fits(
+    fit: Callable[[], Any], is_enough: Callable[[list[float]], bool], pause: float = 0
+) -> tuple[list[float], Any]:
+    """Repeat a fit until its seconds are enough; return them, and what the last fit returned."""
+    seconds: list[float] = []
+    while not seconds or not is_enough(seconds):
+        sleep(pause)
+        begin = perf_counter()
+        found = fit()
+        seconds.append(perf_counter() - begin)
+    return seconds, found
 
 
 def choose_threads(fit: Callable[[], object]) -> int:

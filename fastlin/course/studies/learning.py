@@ -3,16 +3,13 @@
 Each point of a curve is a training from the start, for more and more epochs or iterations, and its whole time counts.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import log_loss
@@ -20,7 +17,7 @@ from sklearn.metrics import log_loss
 import fastlin
 from fastlin.course import trainers
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies.fair_threads import choose_threads, use_threads
+from fastlin.course.studies.fair_threads import choose_threads, fit_up_to_limit, time_fits, use_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import Array, FloatArray
@@ -104,10 +101,7 @@ def fit_fastlin(lesson: Lesson, tol: float) -> Predict:
 
 
 def _fit(model, lesson):
-    with warnings.catch_warnings():
-        # Trainings end after so many epochs or iterations on purpose.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(lesson.X, lesson.y)
+    fit_up_to_limit(model, lesson.X, lesson.y)
     return lambda lesson: model.predict_proba(lesson.X_test)
 
 
@@ -166,10 +160,8 @@ def run(settings: Settings) -> Results:
 
 def _measure(lesson, train, effort, unit, n_repeats):
     """Return a point: the training in words, its seconds, their median where it is short, and how well it predicts."""
-    seconds: list[float] = []
-    while not seconds or (len(seconds) < n_repeats and max(seconds) < SHORT):
-        begin = perf_counter()
-        predict = train(lesson, effort)
-        seconds.append(perf_counter() - begin)
+    seconds, predict = time_fits(
+        partial(train, lesson, effort), lambda seconds: len(seconds) >= n_repeats or max(seconds) >= SHORT
+    )
     training = f"tol {effort:g}" if unit == "tol" else f"{effort} {unit}"
     return {"effort": effort, "training": training, "seconds": median(seconds), **lesson.test(predict)}

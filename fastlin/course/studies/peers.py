@@ -8,15 +8,15 @@ import importlib.metadata
 import os
 import warnings
 from dataclasses import replace
+from functools import partial
 from statistics import median
-from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
 
 import fastlin
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
-from fastlin.course.studies.fair_threads import use_threads
+from fastlin.course.studies.fair_threads import time_fits, use_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 
@@ -187,14 +187,13 @@ def _fit(fit, problem, effort):
 
 
 def _measure(contender, problem, effort, n_repeats, n_threads):
-    seconds: list[float] = []
     # BLAS and OpenMP, which the fits of the sample have loaded, get as many threads as the contender's own code.
     with use_threads(n_threads):
-        while not seconds or (seconds[0] < SHORT and len(seconds) < n_repeats):
-            sleep(PAUSE)
-            begin = perf_counter()
-            coef, intercept = _fit(contender.fit, problem, effort)
-            seconds.append(perf_counter() - begin)
+        seconds, (coef, intercept) = time_fits(
+            partial(_fit, contender.fit, problem, effort),
+            lambda seconds: seconds[0] >= SHORT or len(seconds) >= n_repeats,
+            PAUSE,
+        )
     return {
         "effort": effort,
         "threads": n_threads,

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from fastlin.course.studies import course_training as course
+from fastlin.course.studies.early_stopping import N_ORDERS
 from fastlin.course.studies.settings import Results, Settings
+from fastlin.course.studies.trends import take_median
 
 # A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
 DIP = 0.25
 MOST_DIPS = 10
-# The orders with early stopping are those of the study of early stopping, which trains them once for both.
-N_ORDERS = 20
 # The end of a training is its last ten epochs: one validation says little.
 LATE_EPOCHS = 10
 # What the measures of speed and of the end are called, and for the end whether less (1) or more (-1) is better.
@@ -42,7 +42,7 @@ def run(settings: Settings) -> Results:
     _, stopped = course.train_orders(settings, 4 if settings.quick else N_ORDERS, early_stopping=True)
     protocol = course.find_protocol(settings.data, settings.quick)
     plain, *others = (measure(trained, protocol) for trained in (in_order, *shuffled))
-    median = _median(others)
+    median: dict[str, Any] = {name: take_median(row[name] for row in others) for name in plain}
     pair = {"in order": stopped_in_order, "shuffled": stopped[0]}
     # The losses become smoother as a training goes on, so that both are measured up to the earlier stop.
     n_common = min(trained.last_step for trained in pair.values())
@@ -164,17 +164,3 @@ def _steps_to_the_same_batch(trained):
     """Return after how many steps a validation comes after the same batch of an epoch again."""
     steps_per_validation = max(1, trained.steps_per_epoch // course.VALIDATIONS)
     return int(np.lcm(trained.steps_per_epoch, steps_per_validation))
-
-
-def _or_infinity(value):
-    """Return a measure as a number; one that a training has not reached, None, counts as infinite."""
-    return np.inf if value is None else value
-
-
-def _median(rows):
-    """Return the median of each measure, None where it is infinite."""
-    medians = {}
-    for name in rows[0]:
-        median = np.median([_or_infinity(row[name]) for row in rows])
-        medians[name] = float(median) if np.isfinite(median) else None
-    return medians

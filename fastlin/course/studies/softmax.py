@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlin.course.studies import course_training as course
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.studies.trends import average_slopes, fit_slope
+from fastlin.course.studies.trends import average_slopes, fit_slope, take_median
 from fastlin.typing import FloatArray, IntArray
 
 # The step from which report B sees a plateau.
@@ -45,19 +45,17 @@ def run(settings: Settings) -> Results:
         settings.notify(f"seed {seed}")
         measure_gap(f"seed {seed}", course.train_softmax(settings, seed=seed))
     late, before, after, training = [], [], [], []
-    for split in course.find_splits(settings.data, settings.quick):
-        settings.notify(f"random split {split}")
-        drawn = course.train_softmax(settings, split=split)
+    for split, drawn in course.train_splits(settings, course.train_softmax):
         measure_gap(f"random split {split}", drawn)
         accuracies = drawn.val["accuracy"]
         late.append([value for step, value in accuracies.items() if step >= RANDOM_SPLIT_FROM])
         before.append(fit_slope(accuracies, drawn.steps_per_epoch, RANDOM_SPLIT_FROM))
         after.append(fit_slope(accuracies, RANDOM_SPLIT_FROM))
         training.append(fit_slope(drawn.train["accuracy"], RANDOM_SPLIT_FROM))
-    growth, reached = average_slopes(growths), [np.inf if step is None else step for step in onsets.values()]
+    growth = average_slopes(growths)
     merits |= {
         "steps_of_overtaking": onsets,
-        "median_step_of_overtaking": float(np.median(reached)) if np.isfinite(np.median(reached)) else None,
+        "median_step_of_overtaking": take_median(onsets.values()),
         "gap_in_points": float(np.mean(gaps)),
         "growth_of_the_gap": growth.change,
         "error_of_the_growth": growth.error,

@@ -1,6 +1,6 @@
 """What a history does from some step on: the slope of a line through it, with its standard error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,12 @@ from fastlin.course.studies.course_training import VALIDATIONS
 
 # A slope is the change over this number of steps.
 STEPS = 1_000
+
+
+def take_median(values: Iterable[float | None]) -> float | None:
+    """Return the median of measures, None where it is infinite; one that was not reached, None, counts as infinite."""
+    median = float(np.median([np.inf if value is None else value for value in values]))
+    return median if np.isfinite(median) else None
 
 
 class Slope(NamedTuple):

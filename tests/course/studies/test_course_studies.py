@@ -412,14 +412,6 @@ def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, 
         assert {key: contenders[name][key] for key in settings} == settings
 
 
-def test_short_fits_are_repeated_for_some_time(monkeypatch):
-    clock = iter(range(100))
-    monkeypatch.setattr(compare, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(compare, "_fit", lambda estimator, X, y: None)
-    assert compare._time_fits(None, None, None, 3) == [1, 1, 1]
-    assert compare._time_fits(None, None, None, 0) == [1]
-
-
 def test_learning_gives_estimators_and_the_course_the_same_rows():
     data = datasets.load_digits()
     lesson = learning.make_lesson(data, 100)
