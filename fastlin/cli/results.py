@@ -71,7 +71,7 @@ def choose_entries(results: dict[str, Any], found: Mapping[str, Any]) -> dict[st
     """
     chosen: dict[str, dict[str, Any]] = {}
     for kind, studies in (("course", STUDIES), ("homework", CIFAR10_STUDIES)):
-        of_this_run = [data for data, study in (title.split(".", 1) for title in found) if study in studies]
+        of_this_run = [data for data, _, study in (title.partition(".") for title in found) if study in studies]
         for data in (*of_this_run, *PREFERRED[kind]):
             entries = {study: results.get(f"{data}.{study}", {}) for study in studies}
             known = {study: entry for study, entry in entries.items() if entry.get("version") == __version__}
