@@ -180,7 +180,7 @@ def test_a_member_that_changed_in_the_zip_is_named(members, tmp_path):
 def test_a_missing_pillow_is_not_taken_for_damage(members, tmp_path, monkeypatch):
     write_zip(tmp_path, members)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match="PIL"):
+    with pytest.raises(ImportError, match="pillow"):
         datasets.load_cifar10(folder=tmp_path)
 
 
