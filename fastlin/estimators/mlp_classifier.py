@@ -434,7 +434,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         return self.classes_[probabilities.argmax(axis=1)]
 
     def predict_proba(self, X: MatrixLike) -> FloatArray:
-        """Return the probabilities of the classes, in the type of the network.
+        """Return the probabilities of the classes, in the type of the network, or of the labels, in float64.
 
         Parameters
         ----------
@@ -446,6 +446,9 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         probabilities : ndarray of shape (n_samples, n_classes)
             A column for each class, in the order of `classes_`; where y had one class, a second column for any other.
         """
+        check_is_fitted(self)
+        if self.out_activation_ == "logistic" and self.n_outputs_ > 1:
+            return np.exp(self.predict_log_proba(X))
         probabilities = self._predict(X, Network.predict_probabilities)
         return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
 
@@ -468,7 +471,9 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             return log_softmax(scores, axis=1)
         if scores.shape[1] == 1:
             return np.hstack([log_expit(-scores), log_expit(scores)])
-        # Labels whose probabilities round to 1 are equally probable by their logarithms too.
+        # In float32 many labels of a row would have the probabilities 0 and 1. Those that round to 1 have no logarithm
+        # either, so that the largest of both is the same label's.
+        scores = scores.astype(np.float64)
         return np.minimum(scores, 0) - np.log(1 + np.exp(-np.abs(scores)))
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:

@@ -102,6 +102,17 @@ def test_logarithms_of_probabilities_are_finite_where_those_round_to_zero(kind):
     np.testing.assert_allclose(np.exp(found), model.predict_proba(1e5 * X), atol=1e-6)
 
 
+def test_the_most_probable_label_has_the_largest_logarithm_too():
+    X, y = make_data()
+    model = make(max_iter=5).fit(X, np.column_stack([y > 0, y > 0, y > 1]).astype(int))
+    # Scores of hundreds, where float32 has no probabilities but 0 and 1.
+    probabilities, logarithms = model.predict_proba(50 * X), model.predict_log_proba(50 * X)
+    assert (probabilities == 1).any() and probabilities.min() < 1e-50
+    # A probability near 1 is rounded by half an eps.
+    np.testing.assert_allclose(np.log(probabilities), logarithms, rtol=1e-12, atol=np.finfo(np.float64).eps)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), logarithms.argmax(axis=1))
+
+
 def test_a_run_that_diverges_at_once_keeps_what_it_began_with():
     X, y = make_data()
     model = make(learning_rate_init=1e30, dtype="float64", batch_size=5, max_iter=3)
