@@ -357,7 +357,13 @@ class Objective:
         Where rows have offsets, the scores are so in the mean, or without the offsets, where J is lower there.
         Coefficients that may not be zero are at the bound next to it.
         """
-        return self._start_less(0.0) if self._is_start_known else self._evaluated_start.parameters.copy()
+        return self._start_less(0.0) if self.has_plain_start else self._start_point.parameters.copy()
+
+    @property
+    def has_plain_start(self) -> bool:
+        """Whether all scores of a row at `start` are those of the intercepts: nothing else has a part in them."""
+        box = self.penalty.box
+        return self.rows.offset_range is None and (box is None or box.allows_zero)
 
     def _start_less(self, shift):
         parameters = np.zeros(self.shape)
@@ -375,35 +381,29 @@ class Objective:
     def value_at_start(self) -> float:
         """Return J at `start`.
 
-        Without offsets, and where bounds allow coefficients of zero, it needs no pass over X: it is the entropy of the
-        class weights.
+        Where the start is plain it needs no pass over X: it is the entropy of the class weights.
         """
-        if not self._is_start_known:
-            return self._evaluated_start.value
+        if not self.has_plain_start:
+            return self._start_point.value
         if self.starts_at_class_weights:
             return float(-np.sum(self.class_weights * np.log(self.class_weights)))
         return float(np.log(self.rows.n_classes))
 
     def gradient_at_start(self) -> FloatArray:
-        """Return the gradient of J at `start`, (K, d + 1), for K >= 3; without offsets it needs no pass over X."""
-        if not self._is_start_known:
-            return self._evaluated_start.gradient
+        """Return the gradient of J at `start`, (K, d + 1), for K >= 3; where it is plain it needs no pass over X."""
+        if not self.has_plain_start:
+            return self._start_point.gradient
         probabilities, gradient = self.probabilities_at_start(), np.zeros(self.shape)
         gradient[:, :-1] = np.outer(probabilities, self.coordinates.mean) - self.rows.class_features()
         if self.fit_intercept:
             gradient[:, -1] = probabilities - self.class_weights
         return gradient
 
-    @property
-    def _is_start_known(self):
-        box = self.penalty.box
-        return self.rows.offset_range is None and (box is None or box.allows_zero)
-
     @cached_property
-    def _evaluated_start(self):
-        offsets = self.rows.offset_range
-        mean = np.zeros(1) if offsets is None else offsets.mean
-        shifts = [mean, np.zeros(len(mean))] if np.abs(mean).max() > CLEAR_MEAN else [mean]
+    def _start_point(self):
+        shifts, offsets = [np.zeros(1)], self.rows.offset_range
+        if offsets is not None:
+            shifts = [offsets.mean, np.zeros(1)] if np.abs(offsets.mean).max() > CLEAR_MEAN else [offsets.mean]
         return min((self.at(self._start_less(shift)) for shift in shifts), key=lambda point: point.value)
 
     def center(self, parameters: FloatArray) -> FloatArray:

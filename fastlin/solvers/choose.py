@@ -15,7 +15,7 @@ from fastlin.solvers.stopping import IMPATIENT, STALLED, Stopping
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
-    FAR_APART,
+    FAR_OUT,
     FIRST_STEP,
     FLATTENED,
     INNER_ACCURACY,
@@ -95,9 +95,7 @@ def minimize(
         if solution is not None and solution.message not in (STALLED, IMPATIENT):
             return solution
         starts, suits_row_space = starts if solution is None else [solution.parameters], False
-    starts = [objective.penalty.clip(start) for start in starts]
-    if not starts:
-        starts = _come_near(objective, tol, max_iter)
+    starts = [objective.penalty.clip(start) for start in starts] or _come_near(objective, tol, max_iter)
     best = _find_best(objective, starts, nearby, room)
     is_far = best is None or not best.value <= objective.value_at_start()
     start = objective.start() if best is None or is_far else objective.center(best.parameters)
@@ -175,16 +173,14 @@ def minimize(
 
 
 def _come_near(objective, tol, max_iter):
-    """Return a start, or none, for offsets so far from each other that rows have no curvature a step could go by."""
-    offsets = objective.rows.offset_range
-    if offsets is None:
+    """Return a start, or none, where rows are so far out at the start that no curvature tells a step its length."""
+    if objective.has_plain_start or not FAR_OUT < objective.value_at_start() < TOO_FAR:
         return []
-    # An intercept makes up for what the rows have in common.
-    apart = offsets.spread if objective.fit_intercept else offsets.reach
-    flat = objective.flatten(FLATTENED) if FAR_APART < apart < TOO_FAR else None
+    flat = objective.flatten(FLATTENED)
     if flat is None:
         return []
-    return [minimize(flat, solver="auto", tol=max(tol, ROUGH), max_iter=max_iter).parameters / FLATTENED]
+    near = minimize(flat, solver="auto", tol=max(tol, ROUGH), max_iter=max_iter).parameters / FLATTENED
+    return [objective.penalty.clip(near)]
 
 
 def _find_best(objective, starts, nearby, room):

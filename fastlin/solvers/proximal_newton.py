@@ -20,7 +20,10 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.tuning import (
+    BELIEVED,
+    FACTOR,
     INNER_ACCURACY,
+    LEAST_MIXED,
     MIN_ACCURACY,
     MIXED,
     NEAR_THRESHOLD,
@@ -68,15 +71,18 @@ def minimize(
     accuracy, mixed = INNER_ACCURACY, 0.0
     last: HessianModel | ColumnModel | None = model
     n_idle, n_crawling, crawling_bound = 0, 0, np.inf
-    is_small = point.parameters.size <= SMALL_HESSIAN
     # With bounds alone most parameters are active. 20,000 x 200 with five classes and ten factors in its columns takes
     # 2 s by the Hessian, and 10 s where models by columns come first.
     has_bounds_alone = objective.penalty.box is not None and not objective.penalty.thresholds.any()
-    by_hessian = is_small or isinstance(model, HessianModel) or (has_bounds_alone and objective.affords_hessian)
+    by_hessian = point.parameters.size <= SMALL_HESSIAN or isinstance(model, HessianModel)
+    by_hessian = by_hessian or (has_bounds_alone and objective.affords_hessian)
     n_by_columns = 0
-    # Within bounds, and with offsets, a fit may begin where no row has curvature.
-    may_begin_far = objective.penalty.box is not None or objective.rows.offset_range is not None
+    # Within bounds, and with offsets, a fit may pass where rows have no curvature.
+    may_be_far = objective.penalty.box is not None or objective.rows.offset_range is not None
+    last_mixed, promised = 1.0, np.inf
     while not message:
+        # The curvature of the loss falls with J, and with it the part that does not swamp it.
+        little = MIXED * float(np.clip(point.value, ROUNDING[np.float64], 1.0))
         last = current = make_model(point, by_hessian, last, mixed)
         least = current.minimize(accuracy)
         direction = least - point.parameters
@@ -84,26 +90,28 @@ def minimize(
         by_hessian = by_hessian or (n_by_columns >= ROUNDS and not mixed and objective.affords_hessian)
         slope = dot(direction.ravel(), point.gradient.ravel())
         slope += objective.penalty.size(point.parameters + direction) - objective.penalty.size(point.parameters)
+        # J is not below zero: a model that promises far more does not know how long its step may be.
+        is_blind = may_be_far and mixed < 1 and (current.is_flat or not -BELIEVED * point.value <= slope < 0)
+        if mixed <= little and not is_blind:
+            promised = max(0.0, -slope)
         # Where there is no bound this stands in: the model falls by at least half of it.
-        is_blind = may_begin_far and mixed < 1 and not -np.inf < slope < 0
-        message = "" if is_blind else stopping.why(point, bound, -slope)
+        message = "" if is_blind else stopping.why(point, bound, promised)
         end = None if message or is_blind else _search(point, direction, slope, room, least)
-        if end is None and current.is_borrowed and not message:
-            # The Hessian of this point takes the place of the borrowed one.
-            last = None
-            if room is not None:
-                point = objective.at(point.parameters, out=room)
-            continue
-        if end is None and not message and mixed < 1 and (may_begin_far or not is_small):
-            by_hessian = False
-            mixed = 1.0 if mixed else MIXED
+        if end is None and not message and (current.is_borrowed or mixed < 1):
+            if current.is_borrowed:
+                # The Hessian of this point takes the place of the borrowed one.
+                last = None
+            else:
+                mixed = min(1.0, FACTOR * mixed) if mixed else min(last_mixed, little)
             if room is not None:
                 point = objective.at(point.parameters, out=room)
             continue
         if end is None:
-            message = message or stopping.why_stalled(point, bound, np.inf if np.isnan(slope) else max(0.0, -slope))
+            message = message or stopping.why_stalled(point, bound, promised)
             break
-        mixed = MIXED if mixed > MIXED else 0.0
+        last_mixed = mixed or last_mixed
+        mixed = mixed / FACTOR if mixed > LEAST_MIXED * little else 0.0
+        promised = np.inf
         gained = (point.value - end.value) / max(point.value, np.finfo(np.float64).tiny)
         last_bound, point = bound, end
         bound = stopping.settle(point)
@@ -153,16 +161,19 @@ def make_model(
     """
     objective, matrix = point.objective, point.objective.matrix
     if by_hessian:
-        curved = point if objective.has_hessian else evaluate_sample(point)
+        kept = borrowed if isinstance(borrowed, HessianModel) else None
         # Without a bound the model alone has to tell how far the minimum is.
-        kept = borrowed if isinstance(borrowed, HessianModel) and objective.penalty.is_bounded else None
-        return HessianModel(point, curved, kept)
+        if kept is not None and not (objective.penalty.is_bounded or kept.is_of(point)):
+            kept = None
+        curved = point if kept is not None or objective.has_hessian else evaluate_sample(point)
+        return HessianModel(point, curved, kept, mixed)
     working_set = choose_working_set(point)
     # A copy of the columns that the model needs, and that copy transposed.
     n_copied = 0 if matrix.lies_in_memory else 2 * matrix.shape[0] * int(np.count_nonzero(working_set.any(axis=0)))
     is_held = objective.keeps_probabilities and objective.budget.holds_copies(8 * n_copied)
     curved = point if is_held else evaluate_sample(point)
-    precision = np.float32 if objective.rows.gains_from_float32 else np.float64
+    # In float32 what is mixed would be lost in probabilities of 1.
+    precision = np.float32 if objective.rows.gains_from_float32 and not mixed else np.float64
     return ColumnModel(point, curved, working_set, precision, mixed)
 
 

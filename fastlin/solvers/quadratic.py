@@ -63,6 +63,8 @@ class HessianModel:
         The same parameters with probabilities of all rows or of a sample, whose Hessian the model has.
     borrowed : HessianModel or None
         A model of a nearby point, or of nearly the same objective, whose Hessian is used instead.
+    mixed : float
+        The part of the curvature of equal probabilities, along the columns alone, that is added.
 
     Attributes
     ----------
@@ -70,12 +72,28 @@ class HessianModel:
         Whether the Hessian is that of another model.
     """
 
-    def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None) -> None:
+    def __init__(
+        self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0
+    ) -> None:
         self._point = point
-        penalty = point.objective.penalty
+        objective, K = point.objective, len(point.parameters)
         self._of_loss: FloatArray = curved.hessian_of_loss() if borrowed is None else borrowed._of_loss
-        self._hessian = self._of_loss + np.diag(np.tile(penalty.curvatures, len(point.parameters)))
-        self.is_borrowed = borrowed is not None
+        self._home: FloatArray = point.parameters if borrowed is None else borrowed._home
+        self._hessian = self._of_loss + np.diag(np.tile(objective.penalty.curvatures, K))
+        if mixed:
+            equal = np.eye(K) / K - 1 / K**2 if K > 1 else np.full((1, 1), 0.25)
+            squares = objective.coordinates.mean_squares.copy()
+            squares[-1] = objective.fit_intercept
+            by_class = self._hessian.reshape(*point.parameters.shape, *point.parameters.shape)
+            np.einsum("kjlj->klj", by_class)[...] += mixed * equal[:, :, None] * squares
+        self.is_borrowed = not self.is_of(point)
+        is_seen = objective.coordinates.mean_squares > 0
+        is_seen[-1] = objective.fit_intercept
+        self.is_flat = not (self._hessian.diagonal().reshape(point.parameters.shape)[:, is_seen] > 0).all()
+
+    def is_of(self, point: Point) -> bool:
+        """Say whether the Hessian is that of a point."""
+        return bool((self._home == point.parameters).all())
 
     def minimize(self, accuracy: float) -> FloatArray:
         """Return the point (K, d + 1) where the model is least, up to a part of its decrease."""
@@ -146,6 +164,7 @@ class ColumnModel:
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)
         run_blocks(fill_block_curvatures, n_blocks, self._columns, self._curvature, self._curvatures)
+        self.is_flat = not (self._curvatures + point.objective.penalty.curvatures[features] > 0).all()
 
     def minimize(self, accuracy: float) -> FloatArray:
         """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease."""

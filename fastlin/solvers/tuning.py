@@ -124,7 +124,7 @@ LINEARISED_FOR = 25
 # a step may be. A fit then begins at the minimum, to ROUGH, of what `Objective.flatten` makes of the part FLATTENED of
 # the offsets. Of 48 small problems with normal offsets of deviation 1e4 none stalls, without it 11; with 1e3 they take
 # 29 passes in the mean, and without it 51. Beyond TOO_FAR that would be many fits.
-FAR_APART, TOO_FAR, FLATTENED, ROUGH = 300.0, 1e9, 0.1, 1e-2
+FAR_OUT, TOO_FAR, FLATTENED, ROUGH = 10.0, 1e9, 0.1, 1e-2
 
 # Entries of X times parameters up to which the descent runs in a core's cache.
 MOST_WORK_IN_CACHE = 1_500_000
@@ -141,7 +141,7 @@ GRAM_RATE, ROW_WORK, ITERATION_WORK, MATRIX_WORK = 1.5, 8, 4_000, 400_000
 # part and then wholly, until a step counts. Probabilities of nearly 0 and 1 have no curvature, but the way to the
 # minimum has: 4,000 posts of text with L1, C = 100, ended at 2.8 times it. With 0.1 fits that begin far out take twice
 # as many steps, with 3e-3 one never arrives.
-MIXED = 1e-3
+MIXED, FACTOR, LEAST_MIXED, BELIEVED = 1e-3, 100.0, 1e-4, 10.0
 # The part of a model's decrease that a sweep must gain to go on: less the closer the end is. By the gain alone, or its
 # root, 5,000 images of MNIST with L1 take 1.3 times as long.
 MIN_ACCURACY = 3e-3

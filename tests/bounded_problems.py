@@ -1,0 +1,147 @@
+"""Random problems with bounds, offsets and large numbers, their objective in NumPy, and the least that SciPy finds.
+
+Nothing of fastlin is used. Coefficients are split into positive and negative parts, so that a penalty by size is
+linear, and all that SciPy's L-BFGS-B has to know of it and of the bounds are bounds.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import minimize
+
+TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uint8]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows, and what an estimator is given beside them.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,) or (n, n_classes)
+        Labels, or the probability of each class.
+    weights : ndarray of shape (n,) or None
+    offset : ndarray of shape (n, K) or None
+    parameters : dict
+        The parameters of `fastlin.LogisticRegression`.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+    offset: np.ndarray | None
+    parameters: dict = field(repr=False)
+
+    def evaluate(self, positive, negative, intercept):
+        """Return J at coef = positive - negative (K, d) and intercept (K,), and its slopes by these three."""
+        X, n = self.X.astype(np.float64), len(self.X)
+        targets = self.y if self.y.ndim == 2 else np.eye(self.y.max() + 1)[self.y]
+        weights = np.ones(n) if self.weights is None else self.weights
+        K, shares = len(positive), weights / weights.sum()
+        strength = np.broadcast_to(self.parameters["penalty_factors"], X.shape[1]) / (
+            self.parameters["C"] * weights.sum()
+        )
+        l1, l2 = self.parameters["l1_ratio"] * strength, (1 - self.parameters["l1_ratio"]) * strength
+        coef = positive - negative
+        scores = X @ coef.T + intercept + (0 if self.offset is None else self.offset)
+        if K == 1:
+            scores = np.column_stack([np.zeros(n), scores])
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        sums = np.exp(shifted).sum(axis=1, keepdims=True)
+        # The likeliest class is left out of the sum, so that a loss next to zero keeps its digits.
+        rest = np.log1p(np.where(shifted == 0, 0, np.exp(shifted)).sum(axis=1) + (shifted == 0).sum(axis=1) - 1)
+        losses = rest - np.sum(np.where(targets > 0, targets * shifted, 0), axis=1)
+        residuals = ((np.exp(shifted) / sums - targets) * shares[:, None])[:, -K:]
+        slopes = residuals.T @ X + l2 * coef
+        value = shares @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive + negative))
+        return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * self.parameters["fit_intercept"])
+
+    def value(self, coef, intercept):
+        """Return J at coef (K, d) and intercept (K,)."""
+        coef = coef.astype(np.float64)
+        return self.evaluate(np.maximum(coef, 0), np.maximum(-coef, 0), intercept.astype(np.float64))[0]
+
+    def least(self, *starts, max_evaluations=5_000):
+        """Return the least J that L-BFGS-B finds from zero, and from starts (coef, intercept) within the bounds."""
+        shape = 1 if self.parameters["K"] == 2 else self.parameters["K"], self.X.shape[1]
+        lower, upper = (np.broadcast_to(self.parameters[name], shape) for name in ("lower_bounds", "upper_bounds"))
+        # Columns are scaled by their root mean square, and what an intercept has in common is left in it.
+        X = self.X.astype(np.float64)
+        scale = np.sqrt(np.mean(X**2, axis=0))
+        scale = np.where(scale > 0, scale, 1.0)
+        sides = [
+            (np.maximum(lower, 0) * scale, np.maximum(upper, 0) * scale),
+            (np.maximum(-upper, 0) * scale, np.maximum(-lower, 0) * scale),
+        ]
+        lows = np.concatenate([sides[0][0].ravel(), sides[1][0].ravel(), np.full(shape[0], -np.inf)])
+        highs = np.concatenate([sides[0][1].ravel(), sides[1][1].ravel(), np.full(shape[0], np.inf)])
+        size = shape[0] * shape[1]
+
+        def evaluate(point):
+            positive, negative = point[: 2 * size].reshape(2, *shape) / scale
+            value, slopes = self.evaluate(positive, negative, point[2 * size :])
+            return value, np.concatenate([(slopes[0] / scale).ravel(), (slopes[1] / scale).ravel(), slopes[2]])
+
+        options = {"maxiter": max_evaluations, "maxfun": max_evaluations, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
+        found = []
+        for coef, intercept in [(np.zeros(shape), np.zeros(shape[0])), *starts]:
+            point = np.concatenate([(np.maximum(s * coef, 0) * scale).ravel() for s in (1, -1)] + [intercept])
+            point = np.clip(point.astype(np.float64), lows, highs)
+            found.append(evaluate(point)[0])
+            bounds = list(zip(lows, highs, strict=True))
+            found.append(minimize(evaluate, point, jac=True, bounds=bounds, method="L-BFGS-B", options=options).fun)
+        return min(found)
+
+
+def draw(seed):
+    """Return the Problem of a seed."""
+    generator = np.random.default_rng(seed)
+    chance = generator.uniform
+    n_classes, n = int(generator.choice([2, 3, 4, 5, 8, 12])), int(np.exp(chance(np.log(2), np.log(81))))
+    n, d = max(n, n_classes), int(np.exp(chance(0, np.log(61))))
+    K, kind = 1 if n_classes == 2 else n_classes, TYPES[generator.integers(len(TYPES))]
+    X = generator.normal(size=(n, d)) * 10 ** chance(-1, 3, size=d if chance() < 0.5 else 1)
+    if chance() < 0.3:
+        X += generator.normal(size=d) * X.std(axis=0) * 10 ** chance(0, 1.5)
+    if kind not in (np.float64, np.float32) or chance() < 0.4:
+        limits = np.iinfo(kind) if kind not in (np.float64, np.float32) else np.iinfo(np.int16)
+        X = np.clip(np.round(X), limits.min, limits.max)
+    X = X.astype(kind)
+    y = generator.permutation(np.arange(n) % n_classes)
+    if chance() < 0.3:
+        y = np.append(np.arange(n_classes), generator.integers(n_classes, size=n - n_classes))
+    if chance() < 0.15:
+        y = generator.dirichlet(np.full(n_classes, 0.3), size=n)
+    weights = generator.choice([generator.uniform(0.1, 3, n), generator.integers(1, 4, n)]) if chance() < 0.3 else None
+    offset = 10 ** chance(0, 3) * generator.normal(size=(n, K)) if chance() < 0.4 else None
+    lower, upper = np.full((K, d), -np.inf), np.full((K, d), np.inf)
+    if chance() < 0.8:
+        size, part = 10 ** chance(-3, 1), chance(0.1, 0.9)
+        first, second = np.round(generator.normal(size=(2, K, d)) * size, 3)
+        lower = np.where(chance(size=(K, d)) < part, np.minimum(first, second), -np.inf)
+        upper = np.where(chance(size=(K, d)) < part, np.maximum(first, second), np.inf)
+        fixed = chance(size=(K, d)) < chance(0, 0.5) ** 2
+        lower, upper = np.where(fixed, first, lower), np.where(fixed, first, upper)
+        if chance() < 0.4:
+            lower, upper = np.where(first > 0, np.minimum(lower, 0), lower), np.where(first > 0, np.maximum(upper, 0), upper)
+    factors = np.ones(d)
+    if chance() < 0.3:
+        factors = generator.choice([0.0, 0.5, 1.0, 10.0], size=d)
+    return Problem(
+        X,
+        y,
+        weights,
+        offset,
+        {
+            "K": n_classes,
+            "C": np.inf if chance() < 0.15 else 10 ** chance(-3, 3),
+            "l1_ratio": float(generator.choice([0.0, 0.0, 0.5, 1.0, 1.0])),
+            "penalty_factors": factors,
+            "lower_bounds": lower,
+            "upper_bounds": upper,
+            "fit_intercept": chance() < 0.7,
+            "solver": str(generator.choice(["auto", "auto", "auto", "lbfgs", "newton-cg"])),
+            "tol": 10 ** chance(-6, -4),
+        },
+    )
