@@ -107,7 +107,7 @@ def _along_signs(slopes, rises, start, step, thresholds, farthest=np.inf):
     bend = float(np.sum(step * rises))
     if not slope < 0:
         return 0.0, 0.0, start
-    is_turning = (step * start < 0) & (np.abs(start) <= np.abs(step)) & (thresholds > 0)
+    is_turning = (np.sign(step) * np.sign(start) < 0) & (np.abs(start) <= np.abs(step)) & (thresholds > 0)
     all_corners = np.divide(-start, step, out=np.full_like(start, np.inf), where=is_turning)
     turning = np.argsort(all_corners, kind="stable")[: np.count_nonzero(is_turning)]
     corners = all_corners[turning]

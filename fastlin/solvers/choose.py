@@ -179,8 +179,8 @@ def _come_near(objective, tol, max_iter):
     flat = objective.flatten(FLATTENED)
     if flat is None:
         return []
-    near = minimize(flat, solver="auto", tol=max(tol, ROUGH), max_iter=max_iter).parameters / FLATTENED
-    return [objective.penalty.clip(near)]
+    near = minimize(flat, solver="auto", tol=max(tol, ROUGH), max_iter=max_iter, is_compared=True)
+    return [objective.penalty.clip(near.parameters / FLATTENED)]
 
 
 def _find_best(objective, starts, nearby, room):

@@ -105,7 +105,7 @@ class Stopping:
         if penalty.is_smooth and penalty.is_bounded:
             entry = SUM_ROUNDING / float(penalty.arrays.roots.min(initial=1.0))
             self.floor = min(self.floor, 0.5 * objective.n_rows_coef * len(penalty.factors) * entry * entry)
-        self._separable_loss = SEPARABLE_LOSS * equal
+        self._separable_loss, self._vanishing_value = SEPARABLE_LOSS * equal, ROUNDING[np.float64] * equal
 
     def begin(self, point: Point) -> float:
         """Take note of the start; return the bound, as `observe` has it.
@@ -235,6 +235,9 @@ class Stopping:
         decrement.
         """
         asked = self.asked(point)
+        # J is not below zero, and has no digits left where it is so far below that of equal probabilities.
+        if not self.objective.penalty.is_bounded and point.value <= max(asked, self._vanishing_value):
+            return True
         if self.rule == "gradient":
             is_small = point.largest_entry <= self.tol
             if bound <= NEAR * point.value and self._persists(lambda n: self.history[n].gradient <= self.tol):
@@ -278,7 +281,9 @@ class Stopping:
             return REACHED
         # Where columns lie far from zero, J is rounded by more: a gain below that cannot be seen.
         unseen = max(ROUNDING[np.float64] * abs(point.value), min(point.rounding, self.tol * abs(point.value)))
-        return AT_FLOOR if 0 <= decrement <= unseen else STALLED
+        # Where a bound proves no digit of J, the estimate is wrong.
+        is_near = bound == np.inf or bound <= INNER_ACCURACY * abs(point.value) + point.rounding + point.dual_rounding
+        return AT_FLOOR if is_near and 0 <= decrement <= unseen else STALLED
 
     def _is_separated(self, point):
         """Say whether something is not penalised and every row is proven to be classified right.
