@@ -72,9 +72,7 @@ class HessianModel:
         Whether the Hessian is that of another model.
     """
 
-    def __init__(
-        self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0
-    ) -> None:
+    def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0) -> None:
         self._point = point
         objective, K = point.objective, len(point.parameters)
         self._of_loss: FloatArray = curved.hessian_of_loss() if borrowed is None else borrowed._of_loss
