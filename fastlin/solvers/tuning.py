@@ -140,9 +140,9 @@ GRAM_RATE, ROW_WORK, ITERATION_WORK, MATRIX_WORK = 1.5, 8, 4_000, 400_000
 # Penalties by size. Where a model by columns misleads, its probabilities are mixed with equal ones, at first by this
 # part and then wholly, until a step counts. Probabilities of nearly 0 and 1 have no curvature, but the way to the
 # minimum has: 4,000 posts of text with L1, C = 100, ended at 2.8 times it. With 0.1 fits that begin far out take twice
-# as many steps, with 3e-3 one never arrives. The part grows and falls by a factor, down to a part of its first value, and
-# is a part of J where that is below one. J is not below zero: where a model promises more than so many times J, it is
-# not believed.
+# as many steps, with 3e-3 one never arrives. The part grows and falls by a factor, down to a part of its first value,
+# and is a part of J where that is below one. J is not below zero: where a model promises more than so many times J, it
+# is not believed.
 MIXED, FACTOR, LEAST_MIXED, BELIEVED = 1e-3, 100.0, 1e-4, 10.0
 # The part of a model's decrease that a sweep must gain to go on: less the closer the end is. By the gain alone, or its
 # root, 5,000 images of MNIST with L1 take 1.3 times as long.

@@ -45,12 +45,13 @@ def test_classes_that_bounds_let_be_separated_are():
     assert model.converged_
 
 
-FIRSTS = [0, *(pytest.param(first, marks=pytest.mark.slow) for first in range(40, 1_000, 40))]
+# Seeds, of which few take a second and a half; most of that is the other minimiser's.
+FIRSTS = [0, *(pytest.param(first, marks=pytest.mark.slow) for first in range(8, 1_000, 8))]
 
 
 @pytest.mark.parametrize("first", FIRSTS)
 def test_no_fit_is_silently_above_the_least_that_another_minimiser_finds(first):
-    for seed in range(first, first + 40):
+    for seed in range(first, first + 8):
         problem = draw(seed)
         if problem.y.ndim == 1 and np.unique(problem.y).size < 2:
             continue
