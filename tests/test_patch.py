@@ -210,7 +210,9 @@ def test_what_fastlin_refuses_is_scikit_learns(cancer, caplog):
         model.fit(X * 1e307, y)
     assert not hasattr(model, "certificate_")
     [line] = caplog.messages
-    assert line.startswith("LogisticRegression.fit: fallback to scikit-learn: X overflows: its values reach")
+    assert line.startswith(
+        "LogisticRegression.fit: fallback to scikit-learn: X overflows: the values of a column reach"
+    )
     np.testing.assert_array_equal(count_fits() - before, [1, 1])
     [reason] = patch.report().reasons.keys() - reasons.keys()
     assert line.endswith(reason) and reason in str(patch.report())

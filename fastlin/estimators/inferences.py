@@ -261,7 +261,8 @@ def reading(
 ) -> Iterator[TrainingData]:
     """Yield the rows of the fit of a model, within the limits of its `n_jobs`."""
     check_is_fitted(model)
-    with limit_jobs(model.n_jobs):
+    # What overflows at extreme scales is looked for in what is found.
+    with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         yield _read_known_data(model, X, y, sample_weight, offset)
 
 

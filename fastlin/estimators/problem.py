@@ -142,10 +142,12 @@ class Problem:
             )
             coef, intercept, certificate = objective.finish(solution, dtype)
         except RangeError as error:
-            largest = self.columns.largest.max()
+            reached = self.columns.largest[self.columns.largest > 0]
+            # Of the column whose scale is furthest from one.
+            largest = reached[np.argmax(np.abs(np.log(reached)))] if len(reached) else 0.0
             raise ValueError(
-                f"X {'overflows' if largest > 1 else 'underflows'}: its values reach {largest:.3g}, so that sums "
-                f"over its rows or the coefficients leave the range of {np.dtype(dtype)}. Scale X, for instance with "
-                "sklearn.preprocessing.StandardScaler."
+                f"X {'overflows' if largest > 1 else 'underflows'}: the values of a column reach {largest:.3g}, so "
+                f"that sums over its rows or the coefficients leave the range of {np.dtype(dtype)}. Scale X, for "
+                "instance with sklearn.preprocessing.StandardScaler."
             ) from error
         return Fit(C, coef, intercept, certificate, solution)

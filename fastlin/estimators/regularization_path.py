@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
 WIDE = -4, 4
 DECADES = 3
+# Where the least C of a grid lies, whatever the scale of X.
+RANGE = 1e-300, 1e300
 # Where C grows by no more than this, the line through the last two solutions needs no comparison with the last.
 FINE = 1.5
 # The tol of the model without penalised features, from which the grid begins.
@@ -381,4 +383,5 @@ def choose_grid(
     if not largest > 0:
         # At every C the penalised coefficients are zero.
         return np.logspace(*WIDE, n_Cs), null.start
-    return problem.invert(largest / l1_ratio) * np.logspace(0, DECADES, n_Cs), null.start
+    least = np.clip(problem.invert(float(largest) / l1_ratio), *RANGE)
+    return least * np.logspace(0, DECADES, n_Cs), null.start

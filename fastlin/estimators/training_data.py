@@ -189,7 +189,7 @@ def choose_unit(largest: float) -> float:
 
     Only their ratios count. Weights of order one survive float32, and their sum does not overflow.
     """
-    return 2.0 ** np.floor(np.log2(largest)) if largest > 0 else 1.0
+    return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
 def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:

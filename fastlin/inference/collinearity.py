@@ -141,7 +141,7 @@ def find_dependences(objective: Objective) -> list[Dependence]:
     order = np.append([d] if objective.fit_intercept else [], free).astype(np.int64)
     spread = np.sqrt(np.diagonal(gram))
     spread[spread == 0] = 1
-    gram /= np.outer(spread, spread)
+    gram = gram / spread / spread[:, None]
     kept: list[int] = []
     factor = np.zeros((len(order), len(order)))
     found = []

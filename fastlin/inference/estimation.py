@@ -16,6 +16,7 @@ from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
 from fastlin.inference.information import Optimum, find_optimum
+from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
 from fastlin.inference.separation import check_large_separation, check_separation
 from fastlin.typing import Array, FloatArray, IntArray
@@ -137,8 +138,8 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         raise ValueError(f"No row with a weight above zero has the class {idle!s}: its coefficients have no estimates.")
     if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
         raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
+    total_weight = sum_weights(objective, question.weights.unit)
     n_samples = count_samples(objective, question)
-    total_weight = objective.rows.total_weight * question.weights.unit
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
     contrasts = Contrasts.against(
         question.reference, len(question.classes), objective.coordinates, objective.fit_intercept
@@ -157,9 +158,13 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     point, covariance = estimates.point, estimates.covariance
     if question.covariance == "HC1":
         covariance *= n_samples / df_resid
-    with np.errstate(invalid="ignore", divide="ignore"):
-        errors = np.sqrt(np.diagonal(covariance)).reshape(estimates.coef.shape)
-        away = np.abs(contrasts.of(objective.center(start))[:, places] - estimates.coef) / errors
+    if np.isinf(covariance).any():
+        raise ValueError(
+            "Standard errors leave the range of float64: the rows tell too little of some coefficient, by the scale of "
+            "its column, the size of the offset or that of the penalty. Scale X."
+        )
+    errors = np.sqrt(np.diagonal(covariance)).reshape(estimates.coef.shape)
+    away = np.abs(contrasts.of(objective.center(start))[:, places] - estimates.coef) / errors
     place, n_clusters = question.reference, estimates.n_clusters
     found = Inference(
         coef=estimates.coef,
@@ -454,8 +459,8 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
         curvature = np.diag(gram[:-1, -1]) - gram[:-1, :-1]
         # Offsets far from each other leave no curvature, but the maximum lies among them.
         curvature += np.eye(len(slope)) * (np.abs(slope).max() / (1 + rows.offset_range.spread))
-        # Equal changes of all classes change nothing.
-        step = np.linalg.solve(curvature + (len(slope) > 1) / len(slope), -slope)
+        # Equal changes of all classes change nothing, so that a curvature along them may have the size of the others.
+        step = np.linalg.solve(curvature + (len(slope) > 1) * np.diagonal(curvature).max() / len(slope), -slope)
         if not -float(step @ slope) > SETTLED:
             break
         parameters[:, -1] += step

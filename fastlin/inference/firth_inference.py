@@ -153,7 +153,7 @@ def infer(begin: State, classes: Array, names: Array, reference: Any, coef: Floa
     covariance = contrasts.covariance_of(whole)[np.ix_(kept, kept)]
     parameters = likelihood.to_parameters(state.theta)
     estimates, errors = contrasts.of(parameters)[:, places], np.sqrt(np.diagonal(covariance))
-    away = np.abs(np.einsum("ak,kj->aj", contrasts.matrix, coef[:, places]) - estimates).ravel()
+    away = np.abs(np.einsum("ak,kj->aj", contrasts.matrix, coef[:, places]) - estimates).ravel() / errors
     return FirthInference(
         coef=estimates,
         names=np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object)[places],
@@ -163,7 +163,7 @@ def infer(begin: State, classes: Array, names: Array, reference: Any, coef: Floa
         log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.places.size - (len(classes) - 1) * objective.fit_intercept),
-        model_distance=float(np.max(away / errors, initial=0.0)),
+        model_distance=float(np.fmax.reduce(away, initial=0.0)),
         distance=found.distance,
         penalised_log_likelihood=likelihood.restore_value(state),
         _covariance=covariance,

@@ -144,7 +144,8 @@ class Inference:
     @property
     def z(self) -> FloatArray:
         """The estimates divided by their standard errors, (K', p)."""
-        return self.coef / self.std_errors
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.coef / self.std_errors
 
     @property
     def p_values(self) -> FloatArray:
@@ -277,7 +278,12 @@ class Inference:
         )
         if values.shape != (q,):
             raise ValueError(f"r must hold one number for each of the {q} rows of R, got the shape {values.shape}.")
-        distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values
+        # Only the ratios of the numbers of a row matter. Those of r may be too large for a statistic.
+        largest = np.abs(matrix).max(axis=1)
+        largest[largest == 0] = 1
+        matrix = matrix / largest[:, None]
+        with np.errstate(over="ignore"):
+            distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values / largest
         covariance = np.einsum("qf,rf->qr", np.einsum("qe,ef->qf", matrix, self._covariance), matrix)
         factor = Factor.of(covariance)
         if factor.first_dependent is not None:
@@ -285,7 +291,10 @@ class Inference:
                 f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, "
                 "names no estimate, or there are fewer clusters than rows of R."
             )
-        statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
+        with np.errstate(over="ignore", invalid="ignore"):
+            statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
+        if not np.isfinite(statistic):
+            raise ValueError(f"r must be near enough to R coef for a finite statistic, got {r!r}.")
         if self._basis.df_t is None:
             return compare_with_chi_squared(name, statistic, q)
         return compare_with_f(name, statistic, q, self._basis.df_t)

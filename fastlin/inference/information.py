@@ -242,8 +242,9 @@ def _find_move(point, step, decrement):
     """
     objective = point.objective
     most = float(np.einsum("kj,j->k", np.abs(step), bound_rows(objective.coordinates)).max())
-    curvature = objective.class_weights * (1 - objective.class_weights)
-    return min(most, FARTHEST * decrement / sqrt(float(curvature.min())))
+    curvature = float((objective.class_weights * (1 - objective.class_weights)).min())
+    # That of a class that has all of the weight, but for rounding, is zero.
+    return min(most, FARTHEST * decrement / sqrt(curvature)) if curvature > 0 else most
 
 
 def _finish(point, information, n_samples):

@@ -22,6 +22,26 @@ from fastlin.typing import BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
+# Likelihoods and covariances of rows whose weights sum to a number from 1 / HEAVIEST to HEAVIEST are finite.
+HEAVIEST = 1e100
+
+
+def sum_weights(objective: Objective, unit: float) -> float:
+    """Return the sum of the weights of all rows as they were given; those of the objective are divided by the unit.
+
+    Raises
+    ------
+    ValueError
+        It is beyond HEAVIEST, or below 1 / HEAVIEST.
+    """
+    total = float(objective.rows.total_weight) * float(unit)
+    if not 1 / HEAVIEST <= total <= HEAVIEST:
+        raise ValueError(
+            f"sample_weight must sum to a number from {1 / HEAVIEST:g} to {HEAVIEST:g} where likelihoods follow from "
+            f"it, got the sum {total:g}; multiply all weights by a number."
+        )
+    return total
+
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
@@ -61,7 +81,7 @@ class Likelihood:
     @property
     def total_weight(self) -> float:
         """The sum of the weights of all rows."""
-        return self.unit * self.objective.rows.total_weight
+        return sum_weights(self.objective, self.unit)
 
     def to_parameters(self, theta: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) of the objective at theta; for softmax those of the first class are zero."""
@@ -81,7 +101,7 @@ class Likelihood:
 
     def at(self, theta: FloatArray) -> State | None:
         """Return the State at theta, or None where the likelihood or its information is not finite and definite."""
-        objective, (R, _) = self.objective, self.shape
+        objective, total, (R, _) = self.objective, self.total_weight, self.shape
         parameters = self.to_parameters(theta)
         point = objective.at(parameters)
         if not point.is_finite:
@@ -90,11 +110,11 @@ class Likelihood:
         objective.rows.count_pass()
         places = self.places
         information = self.unit * whole[np.ix_(places, places)]
-        factor = Factor.of(information)
-        if not factor.is_definite:
+        factor = Factor.of(information) if np.isfinite(information).all() else None
+        if factor is None or not factor.is_definite:
             return None
-        score = -self.total_weight * point.gradient[-R:, self.free]
-        return State(self, theta, -self.total_weight * point.loss, score, information, factor)
+        score = -total * point.gradient[-R:, self.free]
+        return State(self, theta, -total * point.loss, score, information, factor)
 
     def restore_value(self, state: State) -> float:
         """Return the value at a State with the information of the columns as they are, not of the coordinates."""
@@ -110,6 +130,8 @@ class Likelihood:
         gram = objective.rows.gram(objective.rows.numbers, self._weigh(), np.float64)[0]
         # Columns that are constant are zeros in it.
         columns = np.flatnonzero(self.free)
+        if not np.isfinite(gram).all():
+            return []
         return [int(columns[j]) for j in find_dependent(gram[np.ix_(columns, columns)], most)]
 
     def _weigh(self):

@@ -184,7 +184,7 @@ def find_marginal_effects(
         derivatives[..., :-1] /= scale
         by_rows = derivatives[..., : contrasts.n_columns].reshape(K * len(features), -1)
         spread = np.einsum("re,re->r", by_rows, multiply(by_rows, covariance)).reshape(K, -1)
-        variances[:, features] = spread * scale[features] ** 2
+        variances[:, features] = spread * scale[features] * scale[features]
     errors = np.sqrt(np.maximum(variances, 0.0))
     if K == 1:
         return np.concatenate([-effects, effects]), np.concatenate([errors, errors])

@@ -94,11 +94,11 @@ class Penalty:
         curvatures, thresholds = np.zeros((2, len(scale) + 1))
         with np.errstate(over="ignore"):
             by_feature = limit_curvatures(l2, factors)
-            np.minimum(by_feature * scale**2, LARGEST_PENALTY, out=curvatures[:-1])
+            np.minimum(by_feature * scale * scale, LARGEST_PENALTY, out=curvatures[:-1])
             if l1:
                 np.minimum(l1 * factors * scale, LARGEST_PENALTY, out=thresholds[:-1])
-        # The square root of the curvature stays within the range of float64 where the curvature leaves it.
-        arrays = PenaltyArrays(curvatures, thresholds, scale * np.sqrt(by_feature), group_by_class)
+            # The square root of the curvature stays within the range of float64 where the curvature leaves it.
+            arrays = PenaltyArrays(curvatures, thresholds, scale * np.sqrt(by_feature), group_by_class)
         if box is not None:
             arrays = arrays._replace(lower=box.least, upper=box.most)
         columns = ColumnArrays(scale, coordinates.shift, blur)
@@ -161,11 +161,13 @@ class Penalty:
         """Return the part of the penalty that l1 weighs, at parameters (K, d + 1)."""
         if self.is_smooth:
             return 0.0
-        if self.group_by_class:
-            sizes = np.sqrt(np.einsum("kj,kj->j", parameters, parameters))
-        else:
-            sizes = np.abs(parameters).sum(axis=0)
-        return float(np.sum(sizes * self.thresholds))
+        # Not a number at a point that is too far away, which no search accepts.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.group_by_class:
+                sizes = np.sqrt(np.einsum("kj,kj->j", parameters, parameters))
+            else:
+                sizes = np.abs(parameters).sum(axis=0)
+            return float(np.sum(sizes * self.thresholds))
 
     def add_to(
         self, total: FloatArray, total_weight: float, parameters: FloatArray, gradient: FloatArray

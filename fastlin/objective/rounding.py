@@ -233,4 +233,5 @@ def gamma(n: int) -> float:
 
 def norm(values: FloatArray) -> float:
     """Return the root of the sum of the squares; NumPy's own comes from BLAS, whose bits depend on its threads."""
-    return sqrt(float(np.sum(np.square(values))))
+    with np.errstate(over="ignore"):
+        return sqrt(float(np.sum(np.square(values))))

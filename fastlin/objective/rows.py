@@ -380,7 +380,11 @@ class Rows(MeanSums):
         is_weighty = np.broadcast_to(self.weights_of(self.numbers) > 0, squares.shape)
         squares[~is_weighty] = 0
         mean = squares.sum(dtype=np.float64) / np.count_nonzero(is_weighty)
-        squares *= 0.5 / max(mean, np.finfo(np.float64).tiny)
+        # Squares that overflow tell nothing of any row.
+        if mean < np.inf:
+            squares *= 0.5 / max(mean, np.finfo(np.float64).tiny)
+        else:
+            squares[...] = 0.5
         squares += 0.5
         return squares
 

@@ -68,7 +68,9 @@ class Preconditioner:
         if first == 0:
             matrix = matrices[0]
             squares = np.einsum("ij,ij->", matrix, matrix, dtype=np.float64)
-            self.n_directions = float(np.trace(matrix, dtype=np.float64) ** 2 / squares)
+            # Not a number where squares overflow or underflow: no sample is too small then.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.n_directions = float(np.trace(matrix, dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
         ridge = ROUNDING[factors.dtype.type] if ridge is None else ridge
         run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
@@ -115,7 +117,8 @@ class Preconditioner:
             # Each factor is read twice, forwards and backwards.
             n_blocks = cut_work(READ_WORK * solution.size * self._size, n_rows)
             run_blocks(solve_block, n_blocks, self._factors, solution)
-        return largest * (solution / self.shares).reshape(gradient.shape)
+        with np.errstate(over="ignore"):
+            return largest * (solution / self.shares).reshape(gradient.shape)
 
 
 class Diagonal:
@@ -364,7 +367,8 @@ def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditione
     diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
     before = diagonals.copy()
     if K > 1:
-        diagonals += _positive(np.einsum("kkj->j", diagonals) / K**2)
+        with np.errstate(invalid="ignore"):
+            diagonals += _positive(np.einsum("kkj->j", diagonals) / K**2)
     preconditioner = Preconditioner(1, K * m, objective.fast_precision)
     preconditioner.factorize(0, matrix[None].astype(objective.fast_precision, copy=False))
     diagonals[...] = before

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastlin import LogisticRegression
+from fastlin import FirthLogisticRegression, LogisticRegression
 from fastlin.inference import Inference
 from fastlin.kernels.machine.threads import limit_threads
 
@@ -211,3 +211,50 @@ def check_bits(n_classes):
 def test_bits_do_not_depend_on_threads():
     for n_classes in (2, 3):
         check_bits(n_classes)
+
+
+def test_only_the_ratios_of_a_hypothesis_matter_and_what_has_no_finite_statistic_is_refused():
+    found = infer(*make(2))
+    expected = found.wald_test([[1.0, -1, 0, 0], [0, 0, 1, 0]], [0.5, 0.1]).statistic
+    for factor in (1e-300, 1e155, 1e300):
+        R = np.array([[factor, -factor, 0, 0], [0, 0, 1, 0]])
+        assert found.wald_test(R, [0.5 * factor, 0.1]).statistic == pytest.approx(expected, rel=1e-12)
+    assert found.wald_test("x0", [1e150]).p_value == 0
+    for r in (1e155, 1e308, -1e308):
+        with pytest.raises(ValueError, match="r must be near enough to R coef for a finite statistic, got "):
+            found.wald_test("x0", [r])
+
+
+@pytest.mark.parametrize("weight", [1e308, 1e200, 1e-200, 5e-324])
+def test_weights_whose_sum_leaves_no_likelihood_are_named(weight):
+    X, y = make(2, n=60)
+    weights = np.full(60, weight)
+    model = LogisticRegression(C=np.inf).fit(X, y, weights)
+    for options in ({}, {"covariance": "HC0", "weights_are": "importance"}):
+        with pytest.raises(ValueError, match=r"sample_weight must sum to a number from 1e-100 to 1e\+100"):
+            model.inference(X, y, weights, **options)
+    with pytest.raises(ValueError, match=r"sample_weight must sum to a number from 1e-100 to 1e\+100"):
+        FirthLogisticRegression().fit(X, y, weights)
+
+
+@pytest.mark.filterwarnings("ignore:The optimum seems")
+@pytest.mark.parametrize("weight", [1e20, 1e300])
+def test_a_class_that_has_all_of_the_weight_but_for_rounding_ends_in_no_raw_error(weight):
+    X, y = make(2, n=60)
+    weights = np.where(y == 1, weight, 1.0)
+    model = LogisticRegression().fit(X, y, weights)
+    try:
+        found = model.inference(X, y, weights, penalised="laplace")
+    except ValueError as error:
+        assert "sample_weight" in str(error)
+    else:
+        assert not np.isinf(found.std_errors).any()
+
+
+@pytest.mark.filterwarnings("ignore:The optimum seems")
+def test_offsets_far_from_each_other_have_a_null_likelihood():
+    X, y = make(3, n=60)
+    offset = np.random.default_rng(0).normal(size=(60, 3)) * 1e29
+    model = LogisticRegression(C=1.0).fit(X, y, offset=offset)
+    found = model.inference(X, y, offset=offset, penalised="sandwich", covariance="HC0")
+    assert np.isfinite(found.log_likelihood_null)

@@ -114,7 +114,8 @@ class Descent(NamedTuple):
         of_classes = vectors.reshape(-1, K, size)
         of_classes[TRIAL], of_classes[CURVATURES] = start, curvatures
         # Zero too where a curvature has underflowed: the bound of the point itself is infinite then.
-        np.divide(1.0, curvatures[:-1], out=of_classes[INVERSES, :, :-1], where=curvatures[:-1] > 0)
+        is_normal = curvatures[:-1] >= np.finfo(np.float64).tiny
+        np.divide(1.0, curvatures[:-1], out=of_classes[INVERSES, :, :-1], where=is_normal)
         numbers[TOTAL_WEIGHT], numbers[DECREMENTS:PRODUCTS] = total_weight, np.inf
         numbers[WITHOUT_FEATURES], numbers[FLOOR] = without_features, floor
         counts[N_TRIALS] = BEGINNING

@@ -1,0 +1,71 @@
+"""Fits at extreme scales: no warning of NumPy leaks, errors are ValueErrors, and they blame what is the cause.
+
+`extreme_calls.py` draws them.
+"""
+
+import warnings
+
+import extreme_calls
+import numpy as np
+import pytest
+from conftest import marked
+
+from fastlin import FirthLogisticRegression, LogisticRegression
+from fastlin.exceptions import ConvergenceWarning, InferenceWarning, SeparationWarning
+
+EXPECTED = ConvergenceWarning, InferenceWarning, SeparationWarning
+
+
+def check(seed):
+    """Fail where what a seed draws leaks a warning, or ends in an error that is none of ours."""
+    text, calls = extreme_calls.draw_call(np.random.default_rng(seed))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        for category in EXPECTED:
+            warnings.simplefilter("ignore", category)
+        # Bounds beyond float32, and a dual whose curvature is zero: to go as soon as these modules see to them.
+        for module in ("box", "duality"):
+            warnings.filterwarnings("ignore", category=RuntimeWarning, module=rf"fastlin\.objective\.{module}$")
+        try:
+            for _, call in calls:
+                call()
+        except Exception as error:
+            is_ours = isinstance(error, ValueError) and not isinstance(error, np.linalg.LinAlgError)
+            assert is_ours, f"seed {seed}, {text}: {type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 60), *marked(pytest.mark.slow, (60, 4000))])
+def test_no_warning_leaks_and_no_error_is_raw(first, last):
+    for seed in range(first, last):
+        check(seed)
+
+
+def test_what_leaves_the_range_is_the_column_of_the_furthest_scale():
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(300, 2)), np.arange(300) % 2
+    X[:, 1] += y
+    X = (X * [500, 1e-40]).astype(np.float32)
+    with pytest.raises(ValueError, match=r"X underflows: the values of a column reach \d\.\d+e-40"):
+        LogisticRegression(C=np.inf).fit(X, y)
+
+
+def test_firths_columns_are_not_blamed_for_an_offset():
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(30, 2)), np.arange(30) % 2
+    with pytest.raises(
+        ValueError, match="the information of the rows is zero, or overflows, by the size of the offset"
+    ):
+        FirthLogisticRegression().fit(X, y, offset=generator.normal(size=30) * 1e29)
+    with pytest.raises(ValueError, match="columns depend linearly on others or on the intercept; leave out x1 of X"):
+        FirthLogisticRegression().fit(X[:, [0, 0]], y)
+
+
+def test_penalties_that_are_subnormal_are_no_overflow():
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(30, 2)), np.arange(30) % 2
+    plain = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
+    for parameters, weight in (({"C": 1.0}, 1e308), ({"C": 1e308}, 1.0)):
+        model = LogisticRegression(tol=1e-12, **parameters).fit(X, y, np.full(30, weight))
+        np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-6)
+    # Nothing is left of the coefficients beside this penalty.
+    assert not LogisticRegression().fit(X, y, np.full(30, 5e-324)).coef_.any()
