@@ -124,7 +124,10 @@ def draw(seed):
         fixed = chance(size=(K, d)) < chance(0, 0.5) ** 2
         lower, upper = np.where(fixed, first, lower), np.where(fixed, first, upper)
         if chance() < 0.4:
-            lower, upper = np.where(first > 0, np.minimum(lower, 0), lower), np.where(first > 0, np.maximum(upper, 0), upper)
+            lower, upper = (
+                np.where(first > 0, np.minimum(lower, 0), lower),
+                np.where(first > 0, np.maximum(upper, 0), upper),
+            )
     factors = np.ones(d)
     if chance() < 0.3:
         factors = generator.choice([0.0, 0.5, 1.0, 10.0], size=d)

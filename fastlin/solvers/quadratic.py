@@ -69,12 +69,12 @@ class HessianModel:
     Attributes
     ----------
     is_borrowed : bool
-        Whether the Hessian is that of another model.
+        Whether the Hessian is that of another point.
+    is_flat : bool
+        Whether a parameter has a part in J, but no curvature to go by.
     """
 
-    def __init__(
-        self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0
-    ) -> None:
+    def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0) -> None:
         self._point = point
         objective, K = point.objective, len(point.parameters)
         self._of_loss: FloatArray = curved.hessian_of_loss() if borrowed is None else borrowed._of_loss
