@@ -79,7 +79,7 @@ def minimize(
     n_by_columns = 0
     # Within bounds, and with offsets, a fit may pass where rows have no curvature.
     may_be_far = objective.penalty.box is not None or objective.rows.offset_range is not None
-    last_mixed, promised = 1.0, np.inf
+    last_mixed, last_gain, promised = 1.0, 0.0, np.inf
     while not message:
         # The curvature of the loss falls with J, and with it the part that does not swamp it.
         little = MIXED * float(np.clip(point.value, ROUNDING[np.float64], 1.0))
@@ -95,7 +95,11 @@ def minimize(
         if mixed <= little and not is_blind:
             promised = max(0.0, -slope)
         # Where there is no bound this stands in: the model falls by at least half of it.
-        message = "" if is_blind else stopping.why(point, bound, promised)
+        is_swamped = mixed > (0.0 if objective.penalty.is_bounded else FACTOR * LEAST_MIXED * little)
+        # Steps that do not gain ever less are far from where the model is J, and more is left than it promises.
+        slowly = last_gain if promised > INNER_ACCURACY * last_gain else 0.0
+        estimate = np.inf if is_swamped else promised + slowly
+        message = "" if is_blind else stopping.why(point, bound, estimate)
         end = None if message or is_blind else _search(point, direction, slope, room, least)
         if end is None and not message and (current.is_borrowed or mixed < 1):
             if current.is_borrowed:
@@ -111,8 +115,8 @@ def minimize(
             break
         last_mixed = mixed or last_mixed
         mixed = mixed / FACTOR if mixed > LEAST_MIXED * little else 0.0
-        promised = np.inf
-        gained = (point.value - end.value) / max(point.value, np.finfo(np.float64).tiny)
+        promised, last_gain = np.inf, point.value - end.value
+        gained = last_gain / max(point.value, np.finfo(np.float64).tiny)
         last_bound, point = bound, end
         bound = stopping.settle(point)
         stopping.record(point, bound)
@@ -145,7 +149,9 @@ def _search(start, direction, slope, room, least):
             parameters = least if length == 1 else penalty.clip(parameters)
         end = start.objective.at(parameters, out=room)
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + ROUNDING[np.float64] * abs(start.value)
-        if end.is_finite and end.value <= limit:
+        # Beyond that all digits of the scores are lost, and J is a number without a meaning.
+        is_known = end.is_finite and end.rounding <= max(start.value, 1.0)
+        if is_known and end.value <= limit:
             return end
         length /= 2
     return None

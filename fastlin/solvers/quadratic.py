@@ -69,7 +69,9 @@ class HessianModel:
     Attributes
     ----------
     is_borrowed : bool
-        Whether the Hessian is that of another model.
+        Whether the Hessian is that of another point.
+    is_flat : bool
+        Whether a parameter has a part in J, but no curvature to go by.
     """
 
     def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0) -> None:

@@ -120,10 +120,10 @@ MIN_COLUMNS_A_ROW = 3
 # 73 passes; looked for whenever the preconditioner is built 102, after 15 iterations 91, after 100 89.
 LINEARISED_FOR = 25
 
-# Where J at the start is more than FAR_OUT, nearly all rows are decided at the start, and no curvature says how long
-# a step may be. A fit then begins at the minimum, to ROUGH, of what `Objective.flatten` makes of the part FLATTENED of
-# the offsets. Of 48 small problems with normal offsets of deviation 1e4 none stalls, without it 11; with 1e3 they take
-# 29 passes in the mean, and without it 51. Beyond TOO_FAR that would be many fits.
+# Where offsets, or coefficients that may not be zero, leave a J above FAR_OUT at the start, nearly all rows are decided
+# there, and no curvature says how long a step may be. A fit then begins at the minimum, to ROUGH, of what
+# `Objective.flatten` makes of the part FLATTENED of the scores. 55 x 24 with 12 classes, whose bounds lead to scores of
+# 4,000, takes 46 passes, and without it 8,456. Beyond TOO_FAR that would be many fits.
 FAR_OUT, TOO_FAR, FLATTENED, ROUGH = 10.0, 1e9, 0.1, 1e-2
 
 # Entries of X times parameters up to which the descent runs in a core's cache.
@@ -137,12 +137,11 @@ FREE_WORK, CLOSER = 50_000, 0.01
 # without what an iteration takes the smallest fits take up to 1.4 times the passes.
 GRAM_RATE, ROW_WORK, ITERATION_WORK, MATRIX_WORK = 1.5, 8, 4_000, 400_000
 
-# Penalties by size. Where a model by columns misleads, its probabilities are mixed with equal ones, at first by this
-# part and then wholly, until a step counts. Probabilities of nearly 0 and 1 have no curvature, but the way to the
-# minimum has: 4,000 posts of text with L1, C = 100, ended at 2.8 times it. With 0.1 fits that begin far out take twice
-# as many steps, with 3e-3 one never arrives. The part grows and falls by a factor, down to a part of its first value,
-# and is a part of J where that is below one. J is not below zero: where a model promises more than so many times J, it
-# is not believed.
+# Penalties by size and bounds. Where a model misleads, some of the curvature of equal probabilities is mixed in: at
+# first the part MIXED, times J where that is below one, then FACTOR times as much until a step counts, and as much less
+# after each step, down to the part LEAST_MIXED of the first. Probabilities of nearly 0 and 1 have no curvature, but the
+# way to the minimum has: 4,000 posts of text with L1, C = 100, ended at 2.8 times it, and 8 x 18 with eight classes and
+# offsets at 2,000 times. A model within bounds that promises more than BELIEVED times J misleads.
 MIXED, FACTOR, LEAST_MIXED, BELIEVED = 1e-3, 100.0, 1e-4, 10.0
 # The part of a model's decrease that a sweep must gain to go on: less the closer the end is. By the gain alone, or its
 # root, 5,000 images of MNIST with L1 take 1.3 times as long.

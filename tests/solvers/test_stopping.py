@@ -194,7 +194,10 @@ def test_a_fit_that_cannot_go_on_says_whether_it_is_there():
     point = find_point_with_gain(objective)
     stopping = Stopping(objective, 1e-6, "excess", 100)
     assert stopping.why_stalled(point, 0.5e-6 * (objective.value_at_start() - point.value), 1.0) == REACHED
-    assert stopping.why_stalled(point, point.value, 0.5 * ROUNDING[np.float64] * point.value) == AT_FLOOR
+    tiny = 0.5 * ROUNDING[np.float64] * point.value
+    assert stopping.why_stalled(point, 0.01 * point.value, tiny) == AT_FLOOR
+    # A bound that proves no digit of J says that so small an estimate is wrong.
+    assert stopping.why_stalled(point, point.value, tiny) == STALLED
     assert stopping.why_stalled(point, point.value, 2 * ROUNDING[np.float64] * point.value) == STALLED
     by_gradient = Stopping(objective, 1e-6, "gradient", 100)
     assert by_gradient.why_stalled(point, 0.0, 2 * ROUNDING[np.float64] * point.value) == STALLED
