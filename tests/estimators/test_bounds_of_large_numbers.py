@@ -1,0 +1,96 @@
+"""Fits with bounds, offsets and large numbers end at their minimum, or say that they do not."""
+
+import warnings
+
+import bounded_problems
+import numpy as np
+import pytest
+
+import fastlin
+from fastlin.exceptions import ConvergenceWarning
+
+
+def fit(problem):
+    """Return the fitted model of a problem, and J there."""
+    parameters = {name: value for name, value in problem.parameters.items() if name != "K"}
+    offset = problem.offset
+    if offset is not None and offset.shape[1] == 1:
+        offset = offset[:, 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = fastlin.LogisticRegression(**parameters).fit(problem.X, problem.y, problem.weights, offset=offset)
+    return model, problem.value(model.coef_, model.intercept_)
+
+
+def bound_excess(problem, model, least):
+    """Return by how much J of a model that has converged may exceed the least one that is known."""
+    tol = problem.parameters["tol"]
+    # By a solver's name of scikit-learn tol is that of the gradient, and so much of J may be left.
+    relative = tol if problem.parameters["solver"] == "auto" else min(30 * tol, 3e-3)
+    # Coefficients are rounded to the type of float32 rows.
+    relative += 1e-6 if model.coef_.dtype == np.float32 else 0
+    return 1.01 * relative * least + 1e-10
+
+
+@pytest.mark.parametrize(
+    ("C", "X", "y", "lower", "upper", "fit_intercept", "least"),
+    [
+        (
+            0.01,
+            [[122], [224], [298], [-244]],
+            [0, 1, 2, 2],
+            [[-0.2], [0.5], [-np.inf]],
+            [[-0.2], [np.inf], [-2.1]],
+            True,
+            # A linear program over the largest scores says the same.
+            166.55,
+        ),
+        (
+            np.inf,
+            [[-10, -252], [185, 2], [-200, 5], [-31, -194], [-113, 151]],
+            [0, 1, 2, 0, 2],
+            [[-np.inf, -np.inf], [0.6, 0.6], [0.7, -np.inf]],
+            [[-0.9, -1.1], [np.inf, 0.6], [0.7, 0.6]],
+            False,
+            0.0,
+        ),
+    ],
+)
+def test_fits_that_begin_where_all_probabilities_are_0_or_1_end_at_the_minimum(
+    C, X, y, lower, upper, fit_intercept, least
+):
+    parameters = {
+        "K": 3,
+        "C": C,
+        "l1_ratio": 1.0 if C < 1 else 0.0,
+        "penalty_factors": np.ones(len(X[0])),
+        "lower_bounds": np.array(lower),
+        "upper_bounds": np.array(upper),
+        "fit_intercept": fit_intercept,
+    }
+    model, value = fit(bounded_problems.Problem(np.array(X, float), np.array(y), None, None, parameters))
+    assert model.converged_
+    assert value == pytest.approx(least, rel=1e-6, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("seed", "least"), [(33, 0.11822224), (145, 6.2965287), (151, 0.011881668), (316, 0.0291898478)]
+)
+def test_fits_of_large_numbers_end_at_the_minimum_where_models_have_no_curvature(seed, least):
+    # They ended at 1,200 with converged_, at 26 and 17, and after 1,042 passes.
+    problem = bounded_problems.draw(seed)
+    model, value = fit(problem)
+    assert model.converged_
+    assert value - least <= bound_excess(problem, model, least)
+    assert model.n_passes_ < 2000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 4000, 100))
+def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(first):
+    for seed in range(first, first + 100):
+        problem = bounded_problems.draw(seed)
+        model, value = fit(problem)
+        if model.converged_:
+            least = problem.least((model.coef_, model.intercept_), max_evaluations=300)
+            assert value - least <= bound_excess(problem, model, least), seed
