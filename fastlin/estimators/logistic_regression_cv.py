@@ -56,7 +56,6 @@ from fastlin.estimators.validation_set import (
     refuse_beside_rows,
     refuse_without_rows,
 )
-from fastlin.tensors import read_widened
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
 
@@ -325,8 +324,7 @@ class LogisticRegressionCV(
             if sample_weight is None and isinstance(X, Blocks):
                 sample_weight = X.sample_weight
             if sample_weight is not None:
-                sample_weight = read_widened(sample_weight, "sample_weight")
-                sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.y))
+                sample_weight = check_sample_weight(keep_sum_finite(sample_weight), data.y)
             if given_val[0] is None:
                 refuse_without_rows(self.refit, *given_val[1:])
                 routed = self._route(sample_weight, params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -24,7 +25,7 @@ from fastlin.estimators.parameters import Course, Precision, estimator, fitted, 
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.soft_labels import find_most_probable, read_soft_labels
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
-from fastlin.estimators.training_data import check_classes, encode_labels, read_matrix
+from fastlin.estimators.training_data import check_classes, encode_labels, named, read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import Network
 from fastlin.training import LinearDescent, Patience, train_by_epochs
@@ -494,13 +495,9 @@ class _Parts:
 
     def _read(self, number, part, reset):
         """Return the Examples of a part."""
-        try:
+        with contextlib.nullcontext() if self._name is None else named(f"part {number} of {self._name}"):
             if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
-                raise TypeError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
+                raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
             X, y, sample_weight = (*part, None)[:3]
             matrix, y = read_matrix(self._estimator, X, y, reset=reset)
             return make_examples(self._estimator, matrix, y, Targets("class", *encode_labels(y)), sample_weight)
-        except (TypeError, ValueError) as error:
-            if self._name is None:
-                raise
-            raise ValueError(f"part {number} of {self._name}: {error}") from error

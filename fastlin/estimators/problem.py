@@ -142,9 +142,8 @@ class Problem:
             )
             coef, intercept, certificate = objective.finish(solution, dtype)
         except RangeError as error:
-            reached = self.columns.largest[self.columns.largest > 0]
             # Of the column whose scale is furthest from one.
-            largest = reached[np.argmax(np.abs(np.log(reached)))] if len(reached) else 0.0
+            largest = max(self.columns.largest, key=lambda reached: abs(np.log(reached)) if reached > 0 else 0.0)
             raise ValueError(
                 f"X {'overflows' if largest > 1 else 'underflows'}: the values of a column reach {largest:.3g}, so "
                 f"that sums over its rows or the coefficients leave the range of {np.dtype(dtype)}. Scale X, for "

@@ -378,7 +378,8 @@ def choose_grid(
         slopes = np.where(((slopes < 0) & (bounds[1] > 0)) | ((slopes > 0) & (bounds[0] < 0)), slopes, 0.0)
     sizes = np.sqrt(np.einsum("kj,kj->j", slopes, slopes)) if problem.group_by_class else np.abs(slopes).max(axis=0)
     factors = problem.penalty_factors
-    thresholds = sizes if factors is None else sizes[factors > 0] / factors[factors > 0]
+    with np.errstate(over="ignore"):
+        thresholds = sizes if factors is None else sizes[factors > 0] / factors[factors > 0]
     largest = thresholds.max(initial=0)
     if not largest > 0:
         # At every C the penalised coefficients are zero.

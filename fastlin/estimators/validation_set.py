@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from fastlin.estimators.training_data import (
     check_labels,
     keep_sum_finite,
     make_training_data,
+    named,
     read_matrix,
 )
 from fastlin.typing import FloatArray, MatrixLike
@@ -84,9 +84,9 @@ def read_validation_set(
         sample_weight_val = X_val.sample_weight if sample_weight_val is None else sample_weight_val
     if y_val is None:
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
-    with _explain("X_val must be rows of finite numbers with the columns of X"):
+    with named("X_val must be rows of finite numbers with the columns of X"):
         matrix = _read_rows(estimator, X_val)
-    with _explain("y_val must be one label for each row of X_val"):
+    with named("y_val must be one label for each row of X_val"):
         y = check_labels(estimator, y_val, matrix.shape[0], "X_val has")
         if are_soft(y) and y.shape[1] != len(classes):
             raise ValueError(f"y has {len(classes)} classes, but y_val the shape {y.shape}.")
@@ -99,7 +99,7 @@ def read_validation_set(
     refuse_other_scorers(read_scoring(estimator.scoring), y, offsets)
     weights = None
     if sample_weight_val is not None:
-        with _explain("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
+        with named("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
             given = keep_sum_finite(sample_weight_val)
             weights = check_sample_weight(given, y, dtype=np.float64, ensure_non_negative=True)
             if not weights.any():
@@ -191,13 +191,3 @@ def _read_rows(estimator, X_val):
     for name, block in matrix.parts():
         assert_all_finite(block.X, estimator_name=type(estimator).__name__, input_name=name)
     return matrix
-
-
-@contextlib.contextmanager
-def _explain(accepted: str) -> Iterator[None]:
-    """Say what is accepted before the message of an error in what was given."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"{accepted}: {error}") from error

@@ -121,7 +121,9 @@ class Bootstrap:
     @property
     def std_errors(self) -> FloatArray:
         """The standard deviations of the estimates over the resamples, divided by B - 1: (K, p)."""
-        return np.std(self.estimates, axis=0, ddof=1)
+        # The squares of estimates may overflow.
+        largest = np.maximum(np.abs(self.estimates).max(axis=0), np.finfo(np.float64).tiny)
+        return largest * np.std(self.estimates / largest, axis=0, ddof=1)
 
     @property
     def bias(self) -> FloatArray:

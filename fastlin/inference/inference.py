@@ -273,17 +273,14 @@ class Inference:
         q = len(matrix)
         if r is not None:
             name = name.replace(" = 0", " = r")
-        values = (
-            np.zeros(q) if r is None else np.atleast_1d(_read_numbers("r", r, f"one for each of the {q} rows of R"))
-        )
+        given = np.zeros(q) if r is None else r
+        values = np.atleast_1d(_read_numbers("r", given, f"one for each of the {q} rows of R"))
         if values.shape != (q,):
             raise ValueError(f"r must hold one number for each of the {q} rows of R, got the shape {values.shape}.")
-        # Only the ratios of the numbers of a row matter. Those of r may be too large for a statistic.
+        # Only the ratios of the numbers of a row matter.
         largest = np.abs(matrix).max(axis=1)
         largest[largest == 0] = 1
         matrix = matrix / largest[:, None]
-        with np.errstate(over="ignore"):
-            distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values / largest
         covariance = np.einsum("qf,rf->qr", np.einsum("qe,ef->qf", matrix, self._covariance), matrix)
         factor = Factor.of(covariance)
         if factor.first_dependent is not None:
@@ -292,6 +289,7 @@ class Inference:
                 "names no estimate, or there are fewer clusters than rows of R."
             )
         with np.errstate(over="ignore", invalid="ignore"):
+            distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values / largest
             statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
         if not np.isfinite(statistic):
             raise ValueError(f"r must be near enough to R coef for a finite statistic, got {r!r}.")

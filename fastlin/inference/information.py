@@ -98,9 +98,7 @@ class Information:
             diagonals += diagonal_of_j.sum(axis=0) / K**2
         factor = Preconditioner(1, K * m, np.float64)
         # Without the ridge of a preconditioner, which standard errors of nearly collinear columns would show.
-        with np.errstate(invalid="ignore"):
-            # Where all rows are decided nothing is left of the Hessian.
-            factor.factorize(0, matrix[None], 0.0)
+        factor.factorize(0, matrix[None], 0.0)
         return cls(point.parameters, of_loss, diagonal_of_j, factor, is_exact)
 
     def measure(self, parameters: FloatArray, penalty: Penalty) -> float:

@@ -376,15 +376,11 @@ class Rows(MeanSums):
         if len(self.numbers) and not is_copied:
             squares = squares[self.numbers]
         self._count(self.n_rows)
-        # A row without weight may lie anywhere, and has no part in the mean.
+        # A row without weight may lie anywhere, and has no part in the mean; nor has one whose square overflows.
         is_weighty = np.broadcast_to(self.weights_of(self.numbers) > 0, squares.shape)
-        squares[~is_weighty] = 0
+        squares[~is_weighty | (squares == np.inf)] = 0
         mean = squares.sum(dtype=np.float64) / np.count_nonzero(is_weighty)
-        # Squares that overflow tell nothing of any row.
-        if mean < np.inf:
-            squares *= 0.5 / max(mean, np.finfo(np.float64).tiny)
-        else:
-            squares[...] = 0.5
+        squares *= 0.5 / max(mean, np.finfo(np.float64).tiny)
         squares += 0.5
         return squares
 

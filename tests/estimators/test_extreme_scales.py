@@ -49,6 +49,16 @@ def test_what_leaves_the_range_is_the_column_of_the_furthest_scale():
         LogisticRegression(C=np.inf).fit(X, y)
 
 
+def test_the_bootstrap_scales_with_the_columns():
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(30, 2)), np.arange(30) % 2
+    plain, small = (
+        LogisticRegression(C=np.inf).fit(each, y).bootstrap(each, y, n_resamples=5, random_state=0)
+        for each in (X, X * 2.0**-600)
+    )
+    np.testing.assert_allclose(small.std_errors[:, :-1] * 2.0**-600, plain.std_errors[:, :-1], rtol=1e-3)
+
+
 def test_firths_columns_are_not_blamed_for_an_offset():
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(30, 2)), np.arange(30) % 2
