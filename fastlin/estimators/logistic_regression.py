@@ -77,8 +77,8 @@ class LogisticRegression(
         whose passes take microseconds, goes on to a hundredth of a tol of 1e-6 and more. Where no proof exists
         (``C=np.inf``), half the square of the Newton decrement estimates the distance. With any other solver the fit
         stops when no entry of the gradient of J exceeds tol, as in scikit-learn, and that distance is estimated to be
-        within tol, or within the larger of tol and 3e-3 where no entry exceeds tol for five iterations in a row and J
-        is proven to lie within a third of its minimum.
+        within tol, or within thirty times tol, but no more than 3e-3, where no entry exceeds tol for five iterations in
+        a row and J is proven to lie within a third of its minimum.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     intercept_scaling : float, default=1

@@ -90,7 +90,9 @@ class Box:
         Where no number of the type lies between both bounds it is the one next to them.
         """
         kind = coef.dtype.type
-        lower, upper = self.lower.astype(kind), self.upper.astype(kind)
+        # Bounds beyond the range of float32 are infinite there.
+        with np.errstate(over="ignore"):
+            lower, upper = self.lower.astype(kind), self.upper.astype(kind)
         nearest = lower
         # Rounded towards the inside.
         lower = np.where(lower < self.lower, np.nextafter(lower, kind(np.inf)), lower)

@@ -149,7 +149,8 @@ def _maximize_dual(point, gradient, entropy, exchange):
     # entries outside the box no longer changes.
     for _ in range(MAX_DUAL_STEPS):
         slope = entropy - sums[FIRST]
-        if not slope < 0:
+        # At extreme scales the curvature leaves the range of float64.
+        if not slope < 0 or not 0 < sums[SECOND] < np.inf:
             break
         step += slope / sums[SECOND]
         sums = penalty.conjugate(point.parameters, gradient, exchange, step)

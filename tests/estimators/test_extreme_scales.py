@@ -23,9 +23,6 @@ def check(seed):
         warnings.simplefilter("error", RuntimeWarning)
         for category in EXPECTED:
             warnings.simplefilter("ignore", category)
-        # Bounds beyond float32, and a dual whose curvature is zero: to go as soon as these modules see to them.
-        for module in ("box", "duality"):
-            warnings.filterwarnings("ignore", category=RuntimeWarning, module=rf"fastlin\.objective\.{module}$")
         try:
             for _, call in calls:
                 call()
