@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fastlin.kernels.linear.column_scaling import ROW_ROUNDINGS as ROW_ROUNDINGS
 from fastlin.kernels.linear.column_scaling import UNIT_ROUNDOFF as UNIT_ROUNDOFF
 from fastlin.kernels.linear.divergence import DECIDED
 from fastlin.kernels.linear.penalties import STRIP
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from fastlin.objective.rows import MeanSums
     from fastlin.typing import FloatArray
 
-# Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
-# largest score, divisions and weights.
-ROW_ROUNDINGS = 16
 # Those of a product with the Hessian beside its sums, the additions of some hundred moves included.
 STEP_ROUNDINGS = 512
 # In roundings of a row: what a change of e^2 makes of those of linearised probabilities, and of a divergence.

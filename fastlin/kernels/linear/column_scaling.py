@@ -31,6 +31,9 @@ MOST_MOVED = 0.1
 SUMMED_TOGETHER = 64
 # The relative error of a rounded operation.
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
+# Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
+# largest score, divisions and weights.
+ROW_ROUNDINGS = 16
 
 
 @kernel

@@ -18,6 +18,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from fastlin.kernels.linear.column_scaling import ROW_ROUNDINGS, UNIT_ROUNDOFF
 from fastlin.kernels.linear.columnwise import evaluate_within, fill_gram, make_room
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import add_freely
@@ -57,9 +58,8 @@ MAX_TRIALS = 30
 # So many iterations in which neither J falls nor the gap by half end a descent. Gradients fall further than J can tell,
 # and with them the coefficients gain digits.
 MOST_FLAT = 3
-UNIT_ROUNDOFF = 2.0**-53
-# Class sums this close to those of the labels are equal up to the rounding of a row (objective/rounding.py).
-SUM_ROUNDING = 16 * UNIT_ROUNDOFF
+# Class sums this close to those of the labels are equal up to the rounding of a row.
+SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
 # Values of J this close, relative to the first, are equal up to rounding.
 VALUE_ROUNDING = 1e-13
 RIDGE = 1e-13

@@ -28,7 +28,7 @@ from fastlin.places import user_cache_folder
 # one for each environment or checkout of a user, and a few beside them.
 KEPT_FOLDERS = 8
 OUR_FOLDER = re.compile(r"kernels-[0-9a-f]{16}")
-# Files of code, what a killed process left half written or tried, and the marks of finished warm-ups and tests. Numba's
+# Files of code, what a killed process left half written or tried, and marks, those of older versions too. Numba's
 # index files are those of older versions.
 OUR_FILE = re.compile(r".*\.nb[ic](\.tmp\.[0-9a-f]+)?|(warm|tested|writable)-[0-9a-f]{16}")
 LOGGER = logging.getLogger("fastlin")
@@ -122,16 +122,16 @@ def make_folder(folder: Path) -> None:
         _remove_old_folders(folder)
 
 
-def has_mark(kind: str, *machine: Any) -> bool:
-    """Return whether a mark was set for a machine, which the values describe, in a folder of compiled kernels."""
+def has_mark(*machine: Any) -> bool:
+    """Return whether a finished warm-up has set its mark for a machine, which the values describe."""
     # A folder of another user's raises where it may not be entered.
     with contextlib.suppress(OSError):
-        return any((folder / _name_mark(kind, machine)).exists() for folder in code_folders())
+        return any((folder / _name_mark(machine)).exists() for folder in code_folders())
     return False
 
 
-def set_mark(kind: str, *machine: Any) -> None:
-    """Set a mark that later processes find with `has_mark`.
+def set_mark(*machine: Any) -> None:
+    """Set the mark of a finished warm-up, which later processes find with `has_mark`.
 
     Raises
     ------
@@ -142,12 +142,12 @@ def set_mark(kind: str, *machine: Any) -> None:
     if folder is None:
         raise OSError("there is no folder for compiled kernels that can be written to")
     make_folder(folder)
-    (folder / _name_mark(kind, machine)).touch()
+    (folder / _name_mark(machine)).touch()
 
 
-def _name_mark(kind, machine):
+def _name_mark(machine):
     machine = repr((*machine, sys.implementation.cache_tag))
-    return f"{kind}-{hashlib.sha256(machine.encode()).hexdigest()[:16]}"
+    return f"warm-{hashlib.sha256(machine.encode()).hexdigest()[:16]}"
 
 
 @functools.cache

@@ -48,7 +48,7 @@ def choose_target() -> Target:
     """Return the Target of this process."""
     features = read_features()
     level = _choose_archived_level(features)
-    archive = None if level is None or has_mark("warm", *_describe_machine()) else _open_archive(level)
+    archive = None if level is None or has_mark(*_describe_machine()) else _open_archive(level)
     if archive is None:
         return Target(HOST, vector_bytes(features))
     return Target(level, vector_bytes(LEVELS[level].features), archive)
@@ -80,7 +80,7 @@ def mark_warm() -> None:
     OSError
         Nothing can be written to the cache folder.
     """
-    set_mark("warm", *_describe_machine())
+    set_mark(*_describe_machine())
 
 
 def _choose_archived_level(features):
