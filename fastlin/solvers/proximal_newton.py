@@ -82,7 +82,7 @@ def minimize(
     last_mixed, last_gain, promised = 1.0, 0.0, np.inf
     while not message:
         # The curvature of the loss falls with J, and with it the part that does not swamp it.
-        little = MIXED * float(np.clip(point.value, ROUNDING[np.float64], 1.0))
+        little = MIXED * min(max(point.value, ROUNDING[np.float64]), 1.0)
         last = current = make_model(point, by_hessian, last, mixed)
         least = current.minimize(accuracy)
         direction = least - point.parameters
@@ -91,7 +91,7 @@ def minimize(
         slope = dot(direction.ravel(), point.gradient.ravel())
         slope += objective.penalty.size(point.parameters + direction) - objective.penalty.size(point.parameters)
         # J is not below zero: a model that promises far more does not know how long its step may be.
-        is_blind = may_be_far and mixed < 1 and (current.is_flat or not -BELIEVED * point.value <= slope < 0)
+        is_blind = may_be_far and mixed < 1 and (current.is_flat() or not -BELIEVED * point.value <= slope < 0)
         if mixed <= little and not is_blind:
             promised = max(0.0, -slope)
         # Where there is no bound this stands in: the model falls by at least half of it.

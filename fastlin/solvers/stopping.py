@@ -331,7 +331,7 @@ def _measure_gap(point, dual_value):
     J: with small columns or few rows of a class features gain less than these.
     """
     gap = max(0.0, point.value - dual_value) + SUM_ROUNDING * point.value
-    if point.objective.penalty.is_smooth and np.abs(point.gradient[:, -1]).max() <= SUM_ROUNDING:
+    if point.objective.penalty.is_smooth and max(map(abs, point.gradient[:, -1].tolist())) <= SUM_ROUNDING:
         return min(gap, point.natural_gap)
     return gap
 
