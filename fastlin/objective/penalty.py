@@ -161,13 +161,11 @@ class Penalty:
         """Return the part of the penalty that l1 weighs, at parameters (K, d + 1)."""
         if self.is_smooth:
             return 0.0
-        # Not a number at a point that is too far away, which no search accepts.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self.group_by_class:
-                sizes = np.sqrt(np.einsum("kj,kj->j", parameters, parameters))
-            else:
-                sizes = np.abs(parameters).sum(axis=0)
-            return float(np.sum(sizes * self.thresholds))
+        if self.group_by_class:
+            sizes = np.sqrt(np.einsum("kj,kj->j", parameters, parameters))
+        else:
+            sizes = np.abs(parameters).sum(axis=0)
+        return float(np.sum(sizes * self.thresholds))
 
     def add_to(
         self, total: FloatArray, total_weight: float, parameters: FloatArray, gradient: FloatArray

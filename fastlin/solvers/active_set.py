@@ -43,12 +43,10 @@ def settle(
     float
     """
     is_curved = np.diagonal(hessian) > 0
-    # At extreme scales a length or an end may leave the range of float64.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if penalty.group_by_class:
-            return _settle_groups(hessian, penalty.thresholds, is_curved, parameters, slopes)
-        bounds = None if box is None else (box.least.ravel(), box.most.ravel())
-        return _settle_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, bounds)
+    if penalty.group_by_class:
+        return _settle_groups(hessian, penalty.thresholds, is_curved, parameters, slopes)
+    bounds = None if box is None else (box.least.ravel(), box.most.ravel())
+    return _settle_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, bounds)
 
 
 def _settle_signs(hessian, thresholds, is_curved, parameters, slopes, bounds):

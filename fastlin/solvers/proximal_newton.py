@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from fastlin.solvers.stopping import Stopping
 
 
+# At extreme scales a step may leave the range of float64; no search accepts its end.
+@np.errstate(over="ignore", invalid="ignore")
 def minimize(
     objective: Objective,
     start: Point | FloatArray,
