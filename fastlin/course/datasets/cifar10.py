@@ -1,19 +1,16 @@
-"""CIFAR-10, Krizhevsky's 60,000 colour images of ten classes, from any of the forms in which it is distributed."""
+"""CIFAR-10, Krizhevsky's 60,000 colour images of ten classes, from its published batches or from a copy in JPEG."""
 
 import numpy as np
 
-from fastlin.course.datasets.cifar10_batches import BINARY, PICKLED, find_batches
+from fastlin.course.datasets.cifar10_batches import BATCHES, FOLDER, PUBLISHED, find_batches
 from fastlin.course.datasets.cifar10_jpeg import ARCHIVE, CLASS_NAMES, find_jpegs
 from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.download import PublishedFile, download
+from fastlin.course.datasets.download import download
 from fastlin.course.datasets.folders import list_places
 from fastlin.typing import PathLike
 
 N_TRAIN = 50_000
-CIFAR10_FORMS = PICKLED.folder, PICKLED.archive, BINARY.folder, BINARY.archive, ARCHIVE
-# The binary archive is the one that is downloaded, so that nothing from a server is ever unpickled.
-ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-ARCHIVE_BYTES = 170_052_171
+CIFAR10_FORMS = FOLDER, PUBLISHED.name, ARCHIVE
 
 
 def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None = None) -> Dataset:
@@ -24,14 +21,12 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
     The folder that ``FASTLIN_DATA`` names and the user's cache folder are looked through, and the first of these forms
     is taken:
 
-    - the published Python batches, in ``cifar-10-batches-py/``, in the folder itself, or in
+    - the published batches for Python, in ``cifar-10-batches-py/``, in the folder itself, or in
       ``cifar-10-python.tar.gz``;
-    - the published binary batches, in ``cifar-10-batches-bin/``, in the folder itself, or in
-      ``cifar-10-binary.tar.gz``;
-    - the JPEG copy ``cifar10-jpeg.zip``. Its images differ from the published ones by what JPEG loses, and its rows
-      are in another order. It is decoded once, and the decoded images are kept in the cache folder.
+    - the JPEG copy ``cifar10-jpeg.zip``, which takes four seconds to decode. Its images differ from the published ones
+      by what JPEG loses, and its rows are in another order.
 
-    Where there is none of them, the binary archive is downloaded into the cache folder.
+    Where there is none of them, the archive of the batches is downloaded into the cache folder.
 
     Parameters
     ----------
@@ -71,8 +66,11 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
         raise ValueError(f"seed must be a whole number from 0, got {seed!r}")
     read = _find(list_places(folder))
     if read is None:
-        published = PublishedFile(BINARY.archive, BINARY.archive_md5, ARCHIVE_BYTES, (ADDRESS,))
-        download([published], folder, _describe_wanted())
+        wanted = (
+            f"CIFAR-10 was not found. Any one of these is enough:\n  {FOLDER}/ with {', '.join(BATCHES)}\n"
+            f"  {PUBLISHED.name}  md5 {PUBLISHED.md5}\n  {ARCHIVE}"
+        )
+        download([PUBLISHED], folder, wanted)
         read = _find(list_places(folder))
     X_train, y_train, X_test, y_test = read()
     if n_validation == 0:
@@ -86,11 +84,3 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
 def _find(places):
     found = (find(place) for place in places for find in (find_batches, find_jpegs))
     return next((read for read in found if read is not None), None)
-
-
-def _describe_wanted():
-    forms = "\n".join(
-        f"  {kind.folder}/ with {', '.join(kind.files)}\n  {kind.archive}  md5 {kind.archive_md5}"
-        for kind in (PICKLED, BINARY)
-    )
-    return f"CIFAR-10 was not found. Any one of these is enough:\n{forms}\n  {ARCHIVE}"

@@ -23,14 +23,14 @@ MNIST_FILES = {
     "X_test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10000, 28, 28)),
     "y_test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10000,)),
 }
-# The md5 and the number of bytes of each file as the mirrors publish it, gzipped. A download is checked by this md5, so
+# The md5 of each file as the mirrors publish it, gzipped. A download is checked by this md5, so
 # that nothing is unpacked before it is known, and kept as it is: pooch unpacks under the final name, where Ctrl-C would
 # leave half a file. A file on disk may have been gzipped by anyone, so that it is checked by the md5 of MNIST_FILES.
 PUBLISHED_GZIP = {
-    "X_train": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
-    "y_train": ("d53e105ee54ea40749a09fcbcd1e9432", 28_881),
-    "X_test": ("9fb629c4189551a2d022fa330f9573f3", 1_648_877),
-    "y_test": ("ec29112dd5afa0611ce80d1b7f02629c", 4_542),
+    "X_train": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "y_train": "d53e105ee54ea40749a09fcbcd1e9432",
+    "X_test": "9fb629c4189551a2d022fa330f9573f3",
+    "y_test": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -139,7 +139,7 @@ def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
 
 def _published(part):
     name = f"{MNIST_FILES[part][0]}.gz"
-    return PublishedFile(name, *PUBLISHED_GZIP[part], tuple(f"{mirror}{name}" for mirror in MNIST_MIRRORS))
+    return PublishedFile(name, PUBLISHED_GZIP[part], tuple(f"{mirror}{name}" for mirror in MNIST_MIRRORS))
 
 
 def _read_idx(path, md5, shape):

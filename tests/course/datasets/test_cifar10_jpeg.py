@@ -1,7 +1,6 @@
-"""CIFAR-10 from its JPEG copy: the decoded images, damaged and malicious zips, and what is kept in the cache."""
+"""CIFAR-10 from its JPEG copy: the decoded images, and damaged and malicious zips."""
 
 import io
-import os
 import sys
 import warnings
 import zipfile
@@ -62,14 +61,6 @@ def jpeg_folder():
     pytest.skip("cifar10-jpeg.zip is not on disk: set FASTLIN_DATA to the folder that holds it")
 
 
-@pytest.fixture
-def decodings(monkeypatch):
-    """A list that grows with every zip decoded."""
-    decoded, decode = [], cifar10_jpeg._decode_archive
-    monkeypatch.setattr(cifar10_jpeg, "_decode_archive", lambda path, data: decoded.append(path) or decode(path, data))
-    return decoded
-
-
 def test_rows_come_by_number_and_class_in_the_published_layout(members, tmp_path):
     write_zip(tmp_path, members)
     data = datasets.load_cifar10(folder=tmp_path)
@@ -101,34 +92,17 @@ def test_published_batches_go_before_the_copy(members, tmp_path):
         datasets.load_cifar10(folder=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../evil.jpg",
-        "/evil.jpg",
-        "train/cat/../dog/0000.jpg",
-        "train/lion/0000.jpg",
-        "train/cat/0003.jpg",
-        "validation/cat/0000.jpg",
-        DAMAGED,
-    ],
-)
-def test_names_that_do_not_belong_there_are_refused(members, tmp_path, name):
-    path = write_zip(tmp_path / "data", [*members.items(), (name, b"x")])
-    with pytest.raises(ValueError, match=path.name) as caught:
-        datasets.load_cifar10(folder=tmp_path / "data")
-    assert repr(name) in str(caught.value)
+def test_nothing_is_unpacked_and_other_names_are_passed_over(members, tmp_path):
+    write_zip(
+        tmp_path / "data", [("train/", b""), *members.items(), ("../evil.jpg", b"x"), ("train/lion/0000.jpg", b"")]
+    )
+    assert len(datasets.load_cifar10(folder=tmp_path / "data").X_train) == 30
     assert not list(tmp_path.rglob("*.jpg"))
 
 
-def test_entries_of_folders_are_passed_over(members, tmp_path):
-    write_zip(tmp_path / "data", [("train/", b""), *members.items(), ("test/cat/", b"")])
-    assert len(datasets.load_cifar10(folder=tmp_path / "data").X_train)
-
-
-def test_missing_images_are_named_and_counted(members, tmp_path):
+def test_a_missing_image_is_named(members, tmp_path):
     write_zip(tmp_path, {name: data for name, data in members.items() if not name.startswith("test/ship")})
-    with pytest.raises(ValueError, match=r"cifar10-jpeg.zip .* lacks 'test/ship/0000.jpg' \(and 1 more"):
+    with pytest.raises(ValueError, match=r"cifar10-jpeg.zip: test/ship/0000.jpg is"):
         datasets.load_cifar10(folder=tmp_path)
 
 
@@ -182,68 +156,6 @@ def test_a_missing_pillow_is_not_taken_for_damage(members, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match="pillow"):
         datasets.load_cifar10(folder=tmp_path)
-
-
-def test_decoded_images_are_kept(members, tmp_path, decodings):
-    write_zip(tmp_path, members)
-    first = datasets.load_cifar10(folder=tmp_path)
-    assert [path.name for path in datasets.cache_folder().iterdir()] == [cifar10_jpeg.KEPT]
-    second = datasets.load_cifar10(folder=tmp_path)
-    assert len(decodings) == 1
-    for part in ("X_train", "y_train", "X_test", "y_test"):
-        np.testing.assert_array_equal(getattr(first, part), getattr(second, part))
-
-
-def test_another_zip_is_decoded_anew(members, tmp_path, decodings):
-    write_zip(tmp_path / "one", members)
-    other = members | {"train/airplane/0000.jpg": members["train/truck/0002.jpg"]}
-    write_zip(tmp_path / "other", other)
-    one = datasets.load_cifar10(folder=tmp_path / "one")
-    changed = datasets.load_cifar10(folder=tmp_path / "other")
-    assert len(decodings) == 2
-    assert (one.X_train[0] != changed.X_train[0]).any()
-    np.testing.assert_array_equal(changed.X_train[0], changed.X_train[29])
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: b"",
-        lambda data: data[:-1000],
-        lambda data: b"no archive",
-        lambda data: data[:50_000] + bytes((data[50_000] ^ 1,)) + data[50_001:],
-    ],
-    ids=["empty", "short", "foreign", "changed"],
-)
-def test_a_damaged_kept_file_is_made_anew(members, tmp_path, decodings, damage):
-    write_zip(tmp_path, members)
-    first = datasets.load_cifar10(folder=tmp_path)
-    kept = datasets.cache_folder() / cifar10_jpeg.KEPT
-    kept.write_bytes(damage(kept.read_bytes()))
-    for _ in range(2):
-        np.testing.assert_array_equal(datasets.load_cifar10(folder=tmp_path).X_train, first.X_train)
-    assert len(decodings) == 2
-
-
-def test_a_cache_that_cannot_be_written_does_no_harm(members, tmp_path, decodings):
-    write_zip(tmp_path, members)
-    datasets.cache_folder().parent.mkdir(parents=True)
-    datasets.cache_folder().write_bytes(b"a file where the folder should be")
-    assert len(datasets.load_cifar10(folder=tmp_path).X_train) == 30
-    assert len(datasets.load_cifar10(folder=tmp_path).X_train) == 30
-    assert len(decodings) == 2
-
-
-def test_an_interrupted_keeping_leaves_nothing(members, tmp_path, monkeypatch):
-    write_zip(tmp_path, members)
-
-    def fill_the_disk(source, target):
-        raise OSError("No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", fill_the_disk)
-        assert len(datasets.load_cifar10(folder=tmp_path).X_train) == 30
-    assert not list(datasets.cache_folder().iterdir())
 
 
 @pytest.mark.slow
