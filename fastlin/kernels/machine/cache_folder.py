@@ -1,4 +1,4 @@
-"""The folders that keep the user's compiled kernels: their place, whose they are, and the removal of old ones.
+"""The folders that keep the user's compiled kernels: their place, and whose they are.
 
 The name of a folder holds a hash of all kernel sources, so that code never meets that of other sources.
 
@@ -11,7 +11,6 @@ import functools
 import hashlib
 import logging
 import os
-import re
 import secrets
 import stat
 import sys
@@ -24,13 +23,6 @@ from numba import config
 
 from fastlin.places import user_cache_folder
 
-# So many folders, of 13 MB after a warm-up and 36 MB at most, are kept when a new one is made, the new one included:
-# one for each environment or checkout of a user, and a few beside them.
-KEPT_FOLDERS = 8
-OUR_FOLDER = re.compile(r"kernels-[0-9a-f]{16}")
-# Files of code, what a killed process left half written or tried, and marks, those of older versions too. Numba's
-# index files are those of older versions.
-OUR_FILE = re.compile(r".*\.nb[ic](\.tmp\.[0-9a-f]+)?|(warm|tested|writable)-[0-9a-f]{16}")
 LOGGER = logging.getLogger("fastlin")
 
 
@@ -109,17 +101,15 @@ def hash_sources() -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for compiled kernels where it does not exist, and remove old ones beside it.
+    """Make a folder for compiled kernels where it does not exist.
 
     Raises
     ------
     OSError
         The folder cannot be made.
     """
-    if not folder.exists():
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _remove_old_folders(folder)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def has_mark(*machine: Any) -> bool:
@@ -150,14 +140,6 @@ def _name_mark(machine):
     return f"warm-{hashlib.sha256(machine.encode()).hexdigest()[:16]}"
 
 
-@functools.cache
-def note_use(folder: Path) -> None:
-    """Let a folder count as used now, once in a process."""
-    # A folder of root's cannot be changed.
-    with contextlib.suppress(OSError):
-        os.utime(folder)
-
-
 def read_file(path: Path) -> bytes:
     """Return the content of a file of this user's or root's that no one else could have written.
 
@@ -182,25 +164,6 @@ def write_file(path: Path, content: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def _remove_old_folders(made):
-    """Remove the folders of other sources beside the one just made, except those that were used last."""
-    ages = {}
-    for folder in made.parent.iterdir():
-        # Another process may remove a folder between the listing and this line.
-        with contextlib.suppress(OSError):
-            if OUR_FOLDER.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink() and folder != made:
-                ages[folder] = folder.stat().st_mtime
-    for folder in sorted(ages, key=ages.__getitem__, reverse=True)[KEPT_FOLDERS - 1 :]:
-        with contextlib.suppress(OSError):
-            files = list(folder.iterdir())
-            # A folder that holds anything else is not ours alone.
-            if all(OUR_FILE.fullmatch(file.name) and file.is_file() for file in files):
-                # The marks go first: without the code they would be untrue.
-                for file in sorted(files, key=lambda file: not file.name.startswith(("warm-", "tested-"))):
-                    file.unlink(missing_ok=True)
-                folder.rmdir()
 
 
 @functools.cache

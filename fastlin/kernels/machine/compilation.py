@@ -6,11 +6,8 @@ what neither holds is compiled and kept in that folder. The key of each kernel t
 the processor that it was compiled for, and the level of the wheel's code that it runs beside.
 """
 
-import contextlib
 import gc
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -79,52 +76,20 @@ def kernel(
 
 
 def _undisturbed(compile_kernel):
-    """Return compile_kernel with the garbage collector at rest, which takes a tenth of the time on Numba's objects.
-
-    What Ctrl-C raises in there is raised in the end too: Numba may take it for an attribute that is missing.
-    """
+    """Return compile_kernel with the garbage collector at rest, which takes a tenth of the time on Numba's objects."""
 
     def compile_at_rest(*arguments):
         # Under Numba's lock: no two threads are here at once.
         enabled = gc.isenabled()
         gc.disable()
         try:
-            with TIME.measured(), _remembered_interrupts():
+            with TIME.measured():
                 return compile_kernel(*arguments)
         finally:
             if enabled:
                 gc.enable()
 
     return compile_at_rest
-
-
-@contextlib.contextmanager
-def _remembered_interrupts():
-    """Raise at the end of the ``with`` block what the handler of Ctrl-C raised within it, whatever became of that."""
-    handle = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handle):
-        yield
-        return
-    raised = []
-
-    def handle_and_remember(number, frame):
-        try:
-            handle(number, frame)
-        except BaseException as error:
-            raised.append(error)
-            raise
-
-    signal.signal(signal.SIGINT, handle_and_remember)
-    try:
-        yield
-    except BaseException as error:
-        if raised and error is not raised[0]:
-            raise raised[0] from None
-        raise
-    finally:
-        signal.signal(signal.SIGINT, handle)
-    if raised:
-        raise raised[0]
 
 
 class _KernelCache:

@@ -20,7 +20,6 @@ from fastlin.kernels.machine.cache_folder import (
     code_folders,
     log_once,
     make_folder,
-    note_use,
     read_file,
     write_file,
 )
@@ -77,15 +76,12 @@ def load_code(name: str, target_context: Any) -> Any:
             content = read_file(folder / name)
             if hashlib.sha256(content[32:]).digest() != content[:32]:
                 raise ValueError("the file is damaged")
-            result = unpack(content[32:], target_context)
+            return unpack(content[32:], target_context)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except Exception as error:
             # Numba's classes are not public, and another version of it may have changed them.
             log_once(FAILED, "loaded from", folder, f"{type(error).__name__}: {error}")
-            continue
-        note_use(folder)
-        return result
     return None
 
 

@@ -1,4 +1,4 @@
-"""The folder of compiled kernels: its name, whose it is, where it is made and when, and which old ones are removed."""
+"""The folder of compiled kernels: its name, whose it is, and where and when it is made."""
 
 import os
 import shutil
@@ -9,13 +9,11 @@ import pytest
 
 from fastlin.kernels.machine import cache_folder as module
 from fastlin.kernels.machine.cache_folder import (
-    KEPT_FOLDERS,
     cache_folder,
     code_folders,
     has_mark,
     hash_sources,
     make_folder,
-    note_use,
     read_file,
     set_mark,
     write_file,
@@ -177,106 +175,7 @@ def test_a_mark_is_one_of_its_machine(find, tmp_path):
         set_mark("znver5")
 
 
-def make_old(place, number, *names, age=None):
-    """Make a folder of kernels that holds empty files, and folders where a name says so; larger numbers are older."""
-    folder = place / f"kernels-{number:016x}"
-    folder.mkdir()
-    for name in names:
-        (folder / name).mkdir() if name.endswith("/") else (folder / name).touch()
-    os.utime(folder, (10**9 - 3600 * (number if age is None else age),) * 2)
-    return folder
-
-
-OURS = (
-    "vectors.dot-fastlin.py311.nbi",
-    "vectors.dot-fastlin.py311.1.nbc",
-    "a.nbi.tmp.0123abcd",
-    "warm-0123456789abcdef",
-    "tested-0123456789abcdef",
-    "writable-0123456789abcdef",
-)
-
-
-def make_recent(tmp_path):
-    """Make folders that were used after those of small numbers, so that of these and a new one the first is kept."""
-    return [make_old(tmp_path, -number & 0xFFFF, age=-number) for number in range(1, KEPT_FOLDERS - 1)]
-
-
-def test_the_folders_that_were_used_last_are_kept(tmp_path):
-    old = [make_old(tmp_path, number, *OURS) for number in range(1, KEPT_FOLDERS + 3)]
-    # The oldest is used: by a process that loads from it.
-    note_use(old[-1])
-    made = tmp_path / NAME
-    make_folder(made)
-    assert sorted(tmp_path.iterdir()) == sorted([made, old[-1], *old[: KEPT_FOLDERS - 2]])
-    assert len(list(old[0].iterdir())) == len(OURS)
-    # The folder is there now, and nothing is removed when it is asked for again.
-    late = make_old(tmp_path, 99)
-    make_folder(made)
-    assert late.exists()
-
-
-def test_a_folder_that_does_not_let_its_use_be_noted_is_used(tmp_path):
-    note_use(tmp_path / "none")
-
-
-def test_nothing_of_others_is_removed(tmp_path):
-    make_recent(tmp_path)
-    kept = [
-        make_old(tmp_path, 1),
-        make_old(tmp_path, 2, *OURS, "notes.txt"),
-        make_old(tmp_path, 3, "folder.nbi/"),
-        tmp_path / "kernels-not-a-hash",
-        tmp_path / "kernels-00000000000000aa",
-        tmp_path / "kernels-00000000000000bb",
-        tmp_path / "data",
-    ]
-    kept[3].mkdir()
-    kept[4].write_text("a file")
-    kept[5].symlink_to(kept[3])
-    kept[6].mkdir()
-    gone = make_old(tmp_path, 4)
-    make_folder(tmp_path / "kernels-ffffffffffffffff")
-    assert all(path.exists() for path in kept)
-    assert not gone.exists()
-
-
-def test_another_process_may_remove_old_folders_too(tmp_path, monkeypatch):
-    make_recent(tmp_path)
-    old = [make_old(tmp_path, number, *OURS) for number in (1, 2, 3)]
-    remove = Path.rmdir
-
-    def be_late(folder):
-        remove(folder)
-        remove(folder)
-
-    monkeypatch.setattr(Path, "rmdir", be_late)
-    make_folder(tmp_path / "kernels-ffffffffffffffff")
-    assert [folder.exists() for folder in old] == [True, False, False]
-
-
 def test_a_place_that_cannot_be_written_raises(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         make_folder(tmp_path / "file" / "kernels-ffffffffffffffff")
-
-
-def test_a_file_that_another_process_has_open_stays_and_so_does_its_folder(tmp_path, monkeypatch):
-    make_recent(tmp_path)
-    old = [make_old(tmp_path, number, *OURS) for number in (1, 2)]
-    remove = Path.unlink
-
-    def refuse(path, missing_ok=False):
-        # What Windows says to the removal of an open file.
-        if path.suffix == ".nbc":
-            raise PermissionError(13, "The process cannot access the file", str(path))
-        remove(path, missing_ok)
-
-    monkeypatch.setattr(Path, "unlink", refuse)
-    made = tmp_path / "kernels-ffffffffffffffff"
-    make_folder(made)
-    assert made.is_dir()
-    left = [path.name for path in old[1].iterdir()]
-    assert "vectors.dot-fastlin.py311.1.nbc" in left
-    # The mark of a finished warm-up goes before any code does.
-    assert "warm-0123456789abcdef" not in left

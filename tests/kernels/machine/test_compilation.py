@@ -1,14 +1,11 @@
 """Where compiled kernels are kept, and that damage, a full disk and company do no harm."""
 
-import contextlib
 import importlib
 import os
 import pkgutil
 import platform
-import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import llvmlite.binding
 import numba
@@ -169,38 +166,6 @@ def test_processes_that_compile_at_once_leave_a_good_cache(tmp_path):
     for program in programs:
         again = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
         assert again.stdout.split()[0] == "6.0"
-
-
-@pytest.mark.parametrize("swallow", [lambda: None, lambda: int("not a number")], ids=["nothing", "another error"])
-def test_what_ctrl_c_raises_while_a_kernel_is_compiled_is_not_lost(swallow):
-    # The processes of pytest-xdist ignore Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def compile_and_swallow(*arguments):
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        return swallow()
-
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            compilation._undisturbed(compile_and_swallow)()
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert compilation._undisturbed(lambda number: number + 1)(1) == 2
-    # Another thread has no handler of its own.
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(compilation._undisturbed(lambda: 3)).result() == 3
-
-
-def test_a_handler_that_raises_nothing_ends_nothing():
-    numbers = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: numbers.append(number))
-    try:
-        assert compilation._undisturbed(lambda: signal.raise_signal(signal.SIGINT))() is None
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    assert numbers == [signal.SIGINT]
 
 
 def test_names_of_kept_files_suit_every_system():
