@@ -20,7 +20,6 @@ from fastlin.kernels.machine.threads import count_threads
 REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "joblib", "platformdirs")
 OPTIONAL = dict.fromkeys(name for names in EXTRAS.values() for name in names)
 PACKAGES = (*REQUIRED, *OPTIONAL, "pandas", "polars")
-CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 PROCESSORS = Path("/proc/cpuinfo")
 THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
 
@@ -40,7 +39,6 @@ def describe_environment() -> dict[str, Any]:
         **{package: _find_version(package) for package in PACKAGES},
         "processor": _name_processor(),
         "vectors": f"{8 * TARGET.vector_bytes} bits",
-        "caches": ", ".join(_read_caches()) or "unknown",
         "processors": os.cpu_count(),
         "threads": _tell_threads(),
         "threading_layer": THREADING_LAYER,
@@ -81,16 +79,6 @@ def _find_version(package):
 def describe_code() -> str:
     """Return which code of the kernels this process uses."""
     return f"{TARGET.name}, from the wheel" if TARGET.archive else "this processor's own, from the cache"
-
-
-def _read_caches():
-    """Return the level, the kind and the size of each cache of the first processor, where Linux tells them."""
-    found = []
-    with contextlib.suppress(OSError):
-        for folder in sorted(CACHES.glob("index*")):
-            level, kind, size = ((folder / name).read_text("ascii").strip() for name in ("level", "type", "size"))
-            found.append(f"L{level}{'' if kind == 'Unified' else ' ' + kind.lower()} {size}")
-    return found
 
 
 def _name_processor():

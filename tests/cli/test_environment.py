@@ -35,19 +35,6 @@ def test_the_code_in_use_is_named(monkeypatch):
     assert describe_code() == "this processor's own, from the cache"
 
 
-def test_caches_are_read_where_the_system_tells_them(monkeypatch, tmp_path):
-    for place, of_cache in enumerate((("1", "Data", "48K"), ("2", "Unified", "2048K"))):
-        (tmp_path / f"index{place}").mkdir()
-        for name, value in zip(("level", "type", "size"), of_cache, strict=True):
-            (tmp_path / f"index{place}" / name).write_text(value + "\n")
-    monkeypatch.setattr(environment_module, "CACHES", tmp_path)
-    assert describe_environment()["caches"] == "L1 data 48K, L2 2048K"
-    (tmp_path / "index1" / "size").unlink()
-    assert describe_environment()["caches"] == "L1 data 48K"
-    monkeypatch.setattr(environment_module, "CACHES", tmp_path / "none")
-    assert describe_environment()["caches"] == "unknown"
-
-
 def test_a_description_makes_no_folder(monkeypatch, tmp_path):
     written, read = tmp_path / "written", tmp_path / "read"
     monkeypatch.setattr(environment_module, "cache_folder", lambda: written)
