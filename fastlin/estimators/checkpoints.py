@@ -118,10 +118,8 @@ class Checkpoints:
 def _describe(estimator, examples, validation):
     """Return what must be the same for a fit to have the same bits, in values that a file can hold."""
     parameters = estimator.get_params(deep=False)
-    # Only the learning rate of "cosine" knows where the training is to end.
-    free = FREE - {"max_iter"} if estimator.learning_rate == "cosine" else FREE
     return {
-        "parameters": {name: repr(_plain(value)) for name, value in sorted(parameters.items()) if name not in free},
+        "parameters": {name: repr(_plain(value)) for name, value in sorted(parameters.items()) if name not in FREE},
         "data": {
             "the shape of X is": list(examples.matrix.shape),
             "the classes are": f"{estimator.classes_.tolist()!r:.200}",

@@ -58,7 +58,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         Strength of the penalty.
     batch_size : int, default=128
         Number of rows of a batch; the last one of an epoch has the rows that are left.
-    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         How the learning rate goes, as in `MLPClassifier`.
     learning_rate_init : float, default=0.01
         Learning rate of the first epoch. Columns are best of about unit spread, or from 0 to 1.
@@ -405,8 +405,6 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
 
         before is the _Optimizer that the descent goes on with; tell hears of each epoch.
         """
-        # The rate of "cosine" falls within the epochs of a call.
-        n_epochs = len(self.loss_curve_) if before is not None and self.learning_rate != "cosine" else 0
         batch_size = int(min(self.batch_size, MOST_ROWS))
         training = train_by_epochs(
             descent,
@@ -415,7 +413,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             self._make_schedule(max_epochs, batch_size, patience, by_loss=True, keeps_steps=True),
             random_state,
             tell,
-            n_epochs=n_epochs,
+            n_epochs=0 if before is None else len(self.loss_curve_),
             n_rows=descent.n_rows_before,
             patience=before.patience if before is not None and self.learning_rate == "adaptive" else None,
         )

@@ -58,10 +58,10 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
     with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the same. It adds batch
-    normalisation, dropout, learning rates that decay, weight decay, label smoothing, probabilities as targets, class
-    weights, other initialisations, and validation data that the caller gives. Dense float64, float32, float16,
-    bfloat16, uint8, int8, int16, int32 and bool data, tensors in the processor's memory among them, and CSR matrices
-    are read in place, a batch at a time. Other types are converted to float64 first, other sparse containers to CSR.
+    normalisation, dropout, learning rates that decay, weight decay, probabilities as targets, class weights, other
+    initialisations, and validation data that the caller gives. Dense float64, float32, float16, bfloat16, uint8, int8,
+    int16, int32 and bool data, tensors in the processor's memory among them, and CSR matrices are read in place, a
+    batch at a time. Other types are converted to float64 first, other sparse containers to CSR.
 
     The same seed gives the same bits. They do not depend on the number of threads as far as NumPy's BLAS does not:
     OpenBLAS adds up the products of some shapes in another order on another number of threads.
@@ -81,11 +81,10 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     batch_size : int or "auto", default="auto"
         Number of rows of a batch, at most all rows; "auto" is 200. The last batch of an epoch has the
         rows that are left. With `batch_norm`, which needs at least 2 rows, batches are of about equal size.
-    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         How the learning rate goes. With "sgd", "invscaling" divides `learning_rate_init` by (t + 1)^power_t after the
         first epoch, t being the rows trained on, and "adaptive" divides the rate by 5 where the training would end for
-        want of an improvement, until it is 1e-6 or below. "cosine" falls along half a cosine to zero at max_iter, with
-        "adam" too (Loshchilov and Hutter 2017); `partial_fit` has no such end.
+        want of an improvement, until it is 1e-6 or below. "adam" follows neither.
     learning_rate_init : float, default=0.001
         Learning rate of the first epoch.
     power_t : float, default=0.5
@@ -109,9 +108,6 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     weight_decay : float, default=0.0
         With "adam", each step takes away this part of each coefficient, times the learning rate, beside what `alpha`
         does: AdamW (Loshchilov and Hutter 2019).
-    label_smoothing : float, default=0.0
-        Part of the target of each row that training spreads evenly over the classes, from 0 to below 1 (Szegedy et al.
-        2016). Validation takes the targets as they are.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss; "balanced" weighs them inversely to their rows. Only for one class a row.
     batch_norm : {False, "input", "hidden", "both"}, default=False
@@ -220,7 +216,6 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     beta_2: float = parameter(default=0.999, accepts=["from 0 to below 1"])
     epsilon: float = parameter(default=1e-8, accepts=["above 0"])
     weight_decay: float = parameter(default=0.0, accepts=["at least 0"])
-    label_smoothing: float = parameter(default=0.0, accepts=["from 0 to below 1"])
     class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
     batch_norm: Literal[False] | Normalization = parameter(default=False, accepts=["never", Normalization])
     dropout: float = parameter(default=0.0, accepts=["from 0 to below 1"])
@@ -616,7 +611,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
         self._plan, self._kind = plan, kind
         make = partial(load_network, self) if continues else partial(Network, **plan)
-        network = make(dropout=float(self.dropout), label_smoothing=float(self.label_smoothing))
+        network = make(dropout=float(self.dropout))
         if continues:
             check_finite(network)
         else:

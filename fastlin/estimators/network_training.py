@@ -17,8 +17,6 @@ from fastlin.training.step_bar import show_steps
 if TYPE_CHECKING:
     from fastlin.typing import Array
 
-COURSES_OF_SGD = ("invscaling", "adaptive")
-
 
 class EpochTrained(CallbackSupportMixin):
     """What estimators that are trained by epochs show, tell callbacks and keep of a training."""
@@ -87,13 +85,12 @@ class EpochTrained(CallbackSupportMixin):
     def _make_schedule(self, max_epochs, batch_size, patience, **more):
         """Return the EpochSchedule of a training; more is what EpochSchedule has besides."""
         # As in scikit-learn, "adam" does not follow the courses of "sgd".
-        follows = getattr(self, "solver", "sgd") == "sgd" or self.learning_rate not in COURSES_OF_SGD
-        course = self.learning_rate if follows else "constant"
+        course = self.learning_rate if getattr(self, "solver", "sgd") == "sgd" else "constant"
         decay, power = float(self.learning_rate_decay), float(self.power_t)
         return EpochSchedule(
             max_epochs=max_epochs,
             batch_size=batch_size,
-            learning_rate=LearningRate(float(self.learning_rate_init), course, decay, power, max_epochs),
+            learning_rate=LearningRate(float(self.learning_rate_init), course, decay, power),
             alpha=float(self.alpha),
             shuffle=self.shuffle,
             patience=patience,
@@ -115,11 +112,6 @@ class EpochTrained(CallbackSupportMixin):
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
         self._check_class_weight("partial_fit")
-        if self.learning_rate == "cosine":
-            raise ValueError(
-                "learning_rate='cosine' is not supported for partial_fit, which knows no last epoch; use "
-                "'constant', 'invscaling' or 'adaptive'."
-            )
 
     def _begin_partial_fit(self, classes, continues):
         """Check and set the classes of all calls, and what a call goes on from; return the random state of the call.

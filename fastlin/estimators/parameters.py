@@ -28,7 +28,7 @@ Normalization: TypeAlias = Literal["input", "hidden", "both"]
 Initialization: TypeAlias = Literal["xavier", "he", "normal"]
 # Who takes the steps of a network, the courses of a learning rate, and the types that a training computes in.
 Rule: TypeAlias = Literal["adam", "sgd", "lbfgs"]
-Course: TypeAlias = Literal["constant", "invscaling", "adaptive", "cosine"]
+Course: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 Precision: TypeAlias = Literal["float32", "float64"]
 
 # Frames from a warning up to the line that calls `fit`: a function here, `_fit` and `fit`.

@@ -104,9 +104,6 @@ class Network:
         Part of the hidden units that a step leaves out, from 0 to below 1.
     is_independent : bool, default=False
         Whether several outputs each have the logistic loss of two classes. Then the examples have targets.
-    label_smoothing : float, default=0.0
-        Part e of the target of the classes that a step spreads evenly over all of them, from 0 to below 1: targets t
-        become (1 - e) t + e / K (Szegedy et al. 2016, section 7).
     has_intercepts : bool, default=True
         Whether the intercepts of the last layer have a gradient.
     dtype : dtype, default=float32
@@ -132,13 +129,12 @@ class Network:
         normalization: Collection[str] = (),
         dropout: float = 0.0,
         is_independent: bool = False,
-        label_smoothing: float = 0.0,
         has_intercepts: bool = True,
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
-        self._is_independent, self._label_smoothing = is_independent, label_smoothing
+        self._is_independent = is_independent
         self.has_intercepts = has_intercepts
         self.activation, self.dropout = activation, dropout
         self.n_layers = len(self.layer_sizes) - 1
@@ -189,8 +185,7 @@ class Network:
         for part in self._chunks(len(labels)):
             inputs, arrays = self._go_forward(examples.matrix, _part_of(rows, part), seed, part.start)
             gradients = self._gradients if part.start == 0 else self._chunk_gradients
-            targets = self._smooth(labels[part]) if self._label_smoothing else labels[part]
-            found = self._fill_residuals(arrays, targets, weights[part], total, gradients[1][-1])
+            found = self._fill_residuals(arrays, labels[part], weights[part], total, gradients[1][-1])
             self._go_backward(inputs, arrays, seed, part.start, gradients)
             if part.start > 0:
                 self.gradient += self._chunk_gradient
@@ -228,7 +223,6 @@ class Network:
             self.layer_sizes,
             self.activation,
             is_independent=self._is_independent,
-            label_smoothing=self._label_smoothing,
             has_intercepts=self.has_intercepts,
             dtype=dtype,
         )
@@ -346,20 +340,6 @@ class Network:
         if not self.has_intercepts:
             intercept_gradient[:] = 0
         return float(loss), float(n_correct)
-
-    def _smooth(self, labels):
-        """Return targets (n, K) for labels or targets, a part of them spread over the classes."""
-        n_outputs, part = self.layer_sizes[-1], self._label_smoothing
-        n_classes = 2 if n_outputs == 1 or self._is_independent else n_outputs
-        if labels.ndim == 1:
-            targets = np.zeros((len(labels), n_outputs))
-            if n_outputs == 1:
-                targets[:, 0] = labels
-            else:
-                targets[np.arange(len(labels)), labels] = 1
-        else:
-            targets = labels
-        return (1 - part) * targets + part / n_classes
 
     def _go_backward(self, inputs, arrays, seed, first_row, gradients):
         """Fill the gradients from the slopes by z_L, which the last activations hold."""

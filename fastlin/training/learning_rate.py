@@ -1,7 +1,6 @@
 """The learning rate of each epoch, as a value: what it is follows from how far the training has come."""
 
 from dataclasses import dataclass
-from math import cos, pi
 
 # An adaptive rate falls to a fifth, and no more once it is this small.
 ADAPTIVE_DIVISOR = 5.0
@@ -16,24 +15,20 @@ class LearningRate:
     ----------
     initial : float
         The rate of the first epoch.
-    course : {"constant", "invscaling", "adaptive", "cosine"}
+    course : {"constant", "invscaling", "adaptive"}
         "constant" stays; "invscaling" is divided by (t + 1)^power after the first epoch, t being the rows trained on;
         "adaptive" falls to a fifth each time that the patience of the training is exhausted, which ends the training
-        only once that has made it 1e-6 or below; "cosine" falls along half a cosine, to zero after `n_epochs`
-        (Loshchilov and Hutter 2017, equation 5). The first three are scikit-learn's.
+        only once that has made it 1e-6 or below. They are scikit-learn's.
     decay : float
         Factor on the rate after each epoch.
     power : float
         The power of "invscaling".
-    n_epochs : int
-        The epochs of "cosine".
     """
 
     initial: float
     course: str = "constant"
     decay: float = 1.0
     power: float = 0.5
-    n_epochs: int = 1
 
     def at(self, n_epochs: int, n_rows: int = 0, n_renewed: int = 0) -> float:
         """Return the rate after so many epochs, rows trained on, and renewals of the patience."""
@@ -44,9 +39,6 @@ class LearningRate:
             # One after the other, as scikit-learn divides: 0.003125 / 5^5 is another number.
             for _ in range(n_renewed):
                 rate /= ADAPTIVE_DIVISOR
-            return rate
-        if self.course == "cosine":
-            return rate * 0.5 * (1 + cos(pi * min(n_epochs / self.n_epochs, 1.0)))
         return rate
 
     @property

@@ -55,11 +55,6 @@ def test_all_epochs_that_are_asked_for_are_taken():
         stopped.fit_batches([(X, y)])
     with pytest.raises(ValueError, match="not supported for fit_batches"):
         make_model(class_weight="balanced").fit_batches([(X, y)], np.unique(y))
-    # The rate of "cosine" falls within each call.
-    falling = make_model(learning_rate="cosine", shuffle=False, momentum=0.0)
-    falling.fit_batches([(X, y)], np.unique(y), 3)
-    fitted = make_model(learning_rate="cosine", shuffle=False, momentum=0.0, max_iter=3, n_iter_no_change=np.inf)
-    np.testing.assert_array_equal(falling.coef_, fitted.fit(X, y).coef_)
 
 
 @quiet

@@ -256,7 +256,6 @@ def test_default_parameters_are_scikit_learns():
     assert shared == theirs.keys()
     assert ours.keys() - theirs.keys() == {
         "class_weight",
-        "label_smoothing",
         "learning_rate_decay",
         "weight_decay",
         "batch_norm",

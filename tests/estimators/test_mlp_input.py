@@ -227,7 +227,6 @@ def test_a_refused_partial_fit_leaves_the_estimator_as_it_was(name):
         "power_t": [-0.5],
         "max_fun": [0, 1.5],
         "weight_decay": [-1e-3],
-        "label_smoothing": [-0.1, 1.0],
         "class_weight": ["equal"],
         "activation": ["gelu", None],
         "init": ["zeros"],

@@ -1,4 +1,4 @@
-"""What MLPClassifier is trained towards beyond one class a row, and weights and smoothing of the classes."""
+"""What MLPClassifier is trained towards beyond one class a row, and weights of the classes."""
 
 import copy
 import pickle
@@ -147,33 +147,6 @@ def test_class_weights_are_sample_weights(n_classes):
         make(class_weight={0: 2}).fit(X, np.eye(3, dtype=int)[y])
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_smoothed_labels_are_mixed_probabilities(n_classes):
-    X, y = make_data(n_classes)
-    smoothed = make(dtype="float64", label_smoothing=0.2).fit(X, y)
-    targets = 0.8 * np.eye(n_classes)[y] + 0.2 / n_classes
-    if n_classes == 3:
-        expected = make(dtype="float64").fit(X, targets)
-        assert smoothed.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-12)
-        assert_same_network(smoothed, expected, 1e-10)
-        # Probabilities are smoothed alike.
-        again = make(dtype="float64", label_smoothing=0.1).fit(X, targets)
-        once = make(dtype="float64").fit(X, 0.9 * targets + 0.1 / 3)
-        assert_same_network(again, once, 1e-10)
-    else:
-        # Of one output: each row with both labels, weighted.
-        settings = {"dtype": "float64", "shuffle": False, "alpha": 0.0}
-        smoothed = make(**settings, batch_size=90, label_smoothing=0.2).fit(X, y)
-        weights = np.repeat([0.9, 0.1], 90)
-        both = make(**settings, batch_size=180).fit(np.vstack([X, X]), np.concatenate([y, 1 - y]), weights)
-        assert_same_network(smoothed, both, 1e-8)
-    # The validation measures the labels as they are.
-    validated = make(label_smoothing=0.5, max_iter=60).fit(X, y, X_val=X, y_val=y)
-    plain = make(max_iter=60).fit(X, y, X_val=X, y_val=y)
-    assert validated.validation_loss_curve_[-1] > plain.validation_loss_curve_[-1]
-    assert validated.loss_curve_[-1] > plain.loss_curve_[-1]
-
-
 def test_one_class_is_every_rows():
     X, _ = make_data(3)
     for solver in ("adam", "sgd", "lbfgs"):
@@ -199,21 +172,6 @@ def test_certain_probabilities_are_probabilities_where_the_first_were():
     two = np.column_stack([soft[:, 0], 1 - soft[:, 0]])
     with pytest.raises(ValueError, match="y must be of the kind of the last training, class, got soft"):
         make(warm_start=True).fit(X, (y > 0).astype(int)).fit(X, two)
-
-
-@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
-@pytest.mark.parametrize("kind", ["multilabel", "soft"])
-def test_smoothing_of_targets_spreads_over_what_each_output_tells(kind):
-    X, y = make_data(3)
-    targets = (
-        np.column_stack([y == 0, X[:, 0] > 0]).astype(int) if kind == "multilabel" else 0.9 * np.eye(3)[y] + 0.1 / 3
-    )
-    model = make((), dtype="float64", label_smoothing=0.3, alpha=0.0, solver="lbfgs", max_iter=2000, tol=1e-9)
-    model.fit(X, targets)
-    # At the minimum the mean probability of an output is its mean target.
-    n_classes = 2 if kind == "multilabel" else 3
-    expected = 0.7 * targets.mean(axis=0) + 0.3 / n_classes
-    np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), expected, rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
@@ -266,17 +224,11 @@ def test_partial_fit_watches_the_loss_after_a_fit_that_watched_the_validation():
     assert model._optimizer.learning_rate < 0.1 * model.learning_rate_init
 
 
-def test_partial_fit_refuses_a_cosine():
-    X, y = make_data(3)
-    with pytest.raises(ValueError, match="learning_rate='cosine' is not supported for partial_fit"):
-        make(learning_rate="cosine").partial_fit(X, y, classes=[0, 1, 2])
-
-
 def test_pickles_of_versions_with_fewer_parameters_go_on():
     X, y = make_data(3)
     model = make(max_iter=3).fit(X, y)
     state = dict(model.__getstate__())
-    for name in ("learning_rate", "power_t", "max_fun", "class_weight", "weight_decay", "label_smoothing"):
+    for name in ("learning_rate", "power_t", "max_fun", "class_weight", "weight_decay"):
         del state[name]
     for name in ("_optimizer", "_kind", "_no_improvement_count"):
         del state[name]
@@ -324,16 +276,6 @@ def test_weight_decay_shrinks_the_coefficients():
         model = make(solver="adam", weight_decay=weight_decay, max_iter=60).fit(X, y)
         norms.append(np.sqrt(sum(np.sum(coef**2) for coef in model.coefs_)))
     assert norms[1] < 0.8 * norms[0]
-
-
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_a_cosine_ends_with_small_steps(solver):
-    X, y = make_data(3)
-    model = make(solver=solver, learning_rate="cosine", max_iter=40).fit(X, y)
-    assert model._optimizer.learning_rate == pytest.approx(0, abs=1e-12)
-    steps = np.abs(np.diff(model.loss_curve_))
-    assert steps[-3:].max() < 0.1 * steps[:3].max()
-    assert differ(model, make(solver=solver, max_iter=40).fit(X, y))
 
 
 def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_one_after_ctrl_c(monkeypatch):

@@ -1,7 +1,5 @@
 """The course of learning rates, beside scikit-learn's steps of it."""
 
-import math
-
 import pytest
 from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 
@@ -51,13 +49,7 @@ def test_an_adaptive_rate_renews_the_patience_until_it_is_small(initial):
     assert seen[9] == (2, 3, True)
 
 
-def test_a_cosine_falls_to_zero_at_the_end_and_stays_there():
-    rate = LearningRate(0.2, "cosine", n_epochs=10, decay=1.0)
-    assert [rate.at(epoch) for epoch in (0, 5, 10, 12)] == pytest.approx([0.2, 0.1, 0.0, 0.0], abs=1e-16)
-    assert rate.at(3) == pytest.approx(0.1 * (1 + math.cos(0.3 * math.pi)), rel=1e-14)
-
-
 def test_every_course_decays():
-    for course in ("constant", "adaptive", "cosine"):
-        plain, decayed = LearningRate(0.2, course, n_epochs=10), LearningRate(0.2, course, decay=0.5, n_epochs=10)
+    for course in ("constant", "adaptive"):
+        plain, decayed = LearningRate(0.2, course), LearningRate(0.2, course, decay=0.5)
         assert decayed.at(3, 30) == pytest.approx(plain.at(3, 30) / 8, rel=1e-14)
