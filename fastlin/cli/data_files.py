@@ -187,9 +187,10 @@ def check_values(table: Any, name: str, way_out: str = "") -> None:
     """
     import pyarrow as pa
 
+    accepted = pa.types.is_dictionary, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating
     for field in table.schema:
         column, is_text = table[field.name], pa.types.is_dictionary(field.type)
-        if not (is_text or pa.types.is_boolean(field.type) or _is_number(field.type)):
+        if not any(test(field.type) for test in accepted):
             kind = "no values" if pa.types.is_null(field.type) else f"values of the type {field.type}"
             problem = f"{kind}, where numbers or text are wanted; change them"
         elif column.null_count and not is_text:
@@ -272,9 +273,3 @@ def _find_format(name):
     if end not in SEPARATORS and last not in PARQUET:
         raise CommandError(f"the name of a data file must end in {ACCEPTED}, got {name}")
     return SEPARATORS.get(end), last in PARQUET
-
-
-def _is_number(kind):
-    import pyarrow as pa
-
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)

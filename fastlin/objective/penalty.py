@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import hypot
+from math import hypot, sqrt
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -124,8 +124,8 @@ class Penalty:
             relative = self.gradient_blur / self.arrays.roots
             if self.box is not None:
                 relative = relative[self.arrays.roots > 0]
-            largest = relative.max(initial=0.0)
-            return float(largest * np.sqrt(np.sum((relative / largest) ** 2))) if largest > 0 else 0.0
+            largest = float(np.maximum.reduce(relative, initial=0.0))
+            return largest * sqrt(np.add.reduce((relative / largest) ** 2)) if largest > 0 else 0.0
 
     @cached_property
     def largest_blur(self) -> float:

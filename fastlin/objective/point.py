@@ -109,12 +109,12 @@ class Point:
     blur: float
     lease: Lease | None = None
 
-    @property
+    @cached_property
     def value(self) -> float:
         """J."""
         return self.loss + self.size
 
-    @property
+    @cached_property
     def squares(self) -> float:
         """The quadratic penalty, where that is the whole penalty; else zero."""
         return self.size if self.objective.penalty.is_smooth else 0.0

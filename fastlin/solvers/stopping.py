@@ -103,7 +103,7 @@ class Stopping:
         # Where the penalty is not smooth, gaps are differences of values.
         self.floor, penalty = 2 * SUM_ROUNDING * self.without_features, objective.penalty
         if penalty.is_smooth and penalty.is_bounded:
-            entry = SUM_ROUNDING / float(penalty.arrays.roots.min(initial=1.0))
+            entry = SUM_ROUNDING / float(np.minimum.reduce(penalty.arrays.roots, initial=1.0))
             self.floor = min(self.floor, 0.5 * objective.n_rows_coef * len(penalty.factors) * entry * entry)
         self._separable_loss, self._vanishing_value = SEPARABLE_LOSS * equal, ROUNDING[np.float64] * equal
 
@@ -183,7 +183,7 @@ class Stopping:
         return ask(
             self.tol if tol is None else tol,
             point.value,
-            max(point.value, self._smallest_value),
+            point.value if point.value > self._smallest_value else self._smallest_value,
             point.squares,
             self.without_features,
             ROUNDING[point.precision],
