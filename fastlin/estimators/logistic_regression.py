@@ -139,7 +139,7 @@ class LogisticRegression(
         factor of 0, Newton's steps with the whole Hessian give one, and so do fits in which each coefficient that is
         not penalised has both bounds.
     converged_ : bool
-        Whether tol was reached, or the floor that rounding sets.
+        Whether tol was reached, or the floor that rounding sets, in float32 that of `coef_` too; `summary` names it.
     n_passes_ : float
         Number of passes over X; a pass over a tenth of the rows counts as a tenth.
     history_ : list
@@ -292,9 +292,8 @@ class LogisticRegression(
             lines["objective"] = f"{objective:.9g}, {proven}"
         if hasattr(self, "converged_"):
             # Other solvers ask for a small gradient, whatever the gap.
-            is_rounded = self.solver == "auto" and self.tol < gap < np.inf
-            reached = "reached as far as rounding allows" if is_rounded else "reached"
-            lines["tol"] = f"{self.tol:g}, {reached if self.converged_ else 'not reached'}"
+            floor = f" as far as {self.coef_.dtype} allows" if self.solver == "auto" and self.tol < gap < np.inf else ""
+            lines["tol"] = f"{self.tol:g}, {f'reached{floor}' if self.converged_ else 'not reached'}"
             lines["iterations"] = f"{self.n_iter_[0]:,}, {self.n_passes_:.1f} passes over the data"
         return {**lines, "coefficients": describe_coef(self)}
 

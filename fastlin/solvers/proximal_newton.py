@@ -29,6 +29,7 @@ from fastlin.solvers.tuning import (
     NEAR_THRESHOLD,
     ROUNDING,
     ROUNDS,
+    TRUSTED,
 )
 from fastlin.typing import BoolArray, FloatArray
 
@@ -72,7 +73,7 @@ def minimize(
     tiny = sqrt(UNIT_ROUNDOFF)
     accuracy, mixed = INNER_ACCURACY, 0.0
     last: HessianModel | ColumnModel | None = model
-    n_idle, n_crawling, crawling_bound = 0, 0, np.inf
+    n_idle = 0
     # With bounds alone most parameters are active. 20,000 x 200 with five classes and ten factors in its columns takes
     # 2 s by the Hessian, and 10 s where models by columns come first.
     has_bounds_alone = objective.penalty.box is not None and not objective.penalty.thresholds.any()
@@ -85,22 +86,22 @@ def minimize(
     while not message:
         # The curvature of the loss falls with J, and with it the part that does not swamp it.
         little = MIXED * min(max(point.value, ROUNDING[np.float64]), 1.0)
+        more = min(1.0, FACTOR * mixed) if mixed else min(last_mixed, little)
         last = current = make_model(point, by_hessian, last, mixed)
         least = current.minimize(accuracy)
         direction = least - point.parameters
         n_by_columns += not by_hessian
-        by_hessian = by_hessian or (n_by_columns >= ROUNDS and not mixed and objective.affords_hessian)
+        by_hessian = by_hessian or (n_by_columns >= ROUNDS and objective.affords_hessian)
         slope = dot(direction.ravel(), point.gradient.ravel())
         slope += objective.penalty.size(point.parameters + direction) - objective.penalty.size(point.parameters)
         # J is not below zero: a model that promises far more does not know how long its step may be.
         is_blind = may_be_far and mixed < 1 and (current.is_flat() or not -BELIEVED * point.value <= slope < 0)
         if mixed <= little and not is_blind:
             promised = max(0.0, -slope)
-        # Where there is no bound this stands in: the model falls by at least half of it.
-        is_swamped = mixed > (0.0 if objective.penalty.is_bounded else FACTOR * LEAST_MIXED * little)
         # Steps that do not gain ever less are far from where the model is J, and more is left than it promises.
         slowly = last_gain if promised > INNER_ACCURACY * last_gain else 0.0
-        estimate = np.inf if is_swamped else promised + slowly
+        # Where there is no bound this stands in: the model falls by at least half of it. A mixed one promises less.
+        estimate = np.inf if mixed else promised + slowly
         message = "" if is_blind else stopping.why(point, bound, estimate)
         end = None if message or is_blind else _search(point, direction, slope, room, least)
         if end is None and not message and (current.is_borrowed or mixed < 1):
@@ -108,7 +109,7 @@ def minimize(
                 # The Hessian of this point takes the place of the borrowed one.
                 last = None
             else:
-                mixed = min(1.0, FACTOR * mixed) if mixed else min(last_mixed, little)
+                mixed = more
             if room is not None:
                 point = objective.at(point.parameters, out=room)
             continue
@@ -116,8 +117,11 @@ def minimize(
             message = message or stopping.why_stalled(point, bound, promised)
             break
         last_mixed = mixed or last_mixed
-        mixed = mixed / FACTOR if mixed > LEAST_MIXED * little else 0.0
         promised, last_gain = np.inf, point.value - end.value
+        if may_be_far and mixed < 1 and last_gain < TRUSTED * -slope:
+            mixed = more
+        else:
+            mixed = mixed / FACTOR if mixed > LEAST_MIXED * little else 0.0
         gained = last_gain / max(point.value, np.finfo(np.float64).tiny)
         last_bound, point = bound, end
         bound = stopping.settle(point)
@@ -131,10 +135,7 @@ def minimize(
         # gain that the model did not promise is rounding too.
         seen = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
         n_idle = 0 if seen > ROUNDING[np.float64] or bound < 0.5 * last_bound else n_idle + 1
-        if gained > tiny or not bound > 0.5 * crawling_bound:
-            n_crawling, crawling_bound = 0, bound
-        n_crawling += 1
-        if not message and (n_idle >= MOST_FLAT or n_crawling > MAX_TRIALS):
+        if not message and n_idle >= MOST_FLAT:
             message = stopping.why_stalled(point, bound, max(0.0, -slope))
     return replace(stopping.solution(message), model=last if isinstance(last, HessianModel) else None)
 

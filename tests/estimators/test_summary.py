@@ -7,6 +7,7 @@ import pytest
 from sklearn import config_context
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss
 
 import fastlin
 from fastlin import blocks
@@ -61,10 +62,28 @@ def test_a_fit_whose_gap_is_that_of_rounding_says_so():
     # A penalty of next to nothing leaves a bound that rounding makes useless.
     model = fastlin.LogisticRegression().fit(X, Y, np.full(150, 1e100))
     assert model.converged_ and model.certificate_ > 1
-    assert read_summary(model)["tol"] == "0.0001, reached as far as rounding allows"
+    assert read_summary(model)["tol"] == "0.0001, reached as far as float64 allows"
     model = fastlin.LogisticRegression(solver="newton-cg", tol=1e-2).fit(X, Y)
     assert model.converged_ and model.certificate_ > 1e-2 * model.history_[-1].objective
     assert read_summary(model)["tol"] == "0.01, reached"
+
+
+def test_coefficients_in_float32_name_the_floor_that_they_set():
+    generator = np.random.default_rng(0)
+    Z = generator.normal(size=(199, 20))
+    # Far from zero, where the rounding of coefficients moves the scores.
+    X = ((1e3 + Z) * 10 ** generator.uniform(-3, 3, 20)).astype(np.float32)
+    y = np.argmax(Z[:, :3] + generator.normal(size=(199, 3)), axis=1)
+    values = []
+    for dtype, floor in ((np.float64, ""), (np.float32, " as far as float32 allows")):
+        model = fastlin.LogisticRegression(C=300, tol=1e-8).fit(X.astype(dtype), y)
+        assert model.converged_
+        assert read_summary(model)["tol"] == f"1e-08, reached{floor}"
+        coef = model.coef_.astype(np.float64)
+        values.append(log_loss(y, model.predict_proba(X.astype(np.float64))) + 0.5 * np.sum(coef**2) / (300 * 199))
+    # What the rounding of the coefficients adds is part of the certificate.
+    assert 1e-8 * values[0] < model.certificate_
+    assert 0 < values[1] - values[0] <= model.certificate_
 
 
 def test_a_fit_that_needs_no_iteration_says_that_tol_is_reached():
