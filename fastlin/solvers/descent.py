@@ -120,7 +120,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
     least = CLOSER * tol if n_work <= FREE_WORK and not is_followed else tol
-    n_at_once = 1 if is_followed or stopping.has_listener else PATIENCE
+    n_at_once = 1 if is_followed or stopping.on_iteration else PATIENCE
     # Another solver may have made some.
     n_before = len(stopping.history)
     most = min(stopping.max_iter, n_before + PATIENCE)

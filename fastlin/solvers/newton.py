@@ -21,7 +21,7 @@ from fastlin.objective.self_concordance import bound_fall
 from fastlin.solvers import line_search
 from fastlin.solvers.preconditioners import factorize_hessian
 from fastlin.solvers.solution import REACHED
-from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, PATIENCE
+from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, PATIENCE, ROUNDING
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -154,6 +154,10 @@ def _minimize(objective, start, stopping, find_direction, *, room):
     while not message:
         direction = find_direction(point, bound)
         decrement = -0.5 * _inner(direction.step, point.gradient)
+        # A step that leaves the slopes as they are meets none of their curvature, as where it has underflowed.
+        left, before = np.abs(direction.residual).max(), np.abs(point.gradient).max()
+        if left > (1 - INNER_ACCURACY) * before > ROUNDING[np.float64]:
+            decrement = np.inf
         message = stopping.why(point, bound, decrement)
         # Without a penalty coefficients are compared with their standard errors, which fall with the number of rows:
         # the step that is known leads from 2 of them to a hundredth of one (1,000,000 x 20, tol 1e-4).

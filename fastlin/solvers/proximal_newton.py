@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.kernels.linear.quasi_newton import MAX_TRIALS, MOST_FLAT, SUFFICIENT_DECREASE
+from fastlin.kernels.linear.quasi_newton import MAX_TRIALS, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective import Point
 from fastlin.objective.rounding import UNIT_ROUNDOFF
@@ -59,9 +59,7 @@ def minimize(
     model : HessianModel or None
         The last one of a nearby solution, whose Hessian is used as long as it does well.
     """
-    point: Point | None = None
-    if isinstance(start, Point):
-        point = start
+    point = start if isinstance(start, Point) else None
     parameters = start.parameters if isinstance(start, Point) else start
     # Along a column of zeros a model has neither slope nor curvature, but the penalty counts.
     parameters = objective.penalty.clip(np.where(objective.coordinates.mean_squares > 0, parameters, 0.0))
@@ -73,7 +71,7 @@ def minimize(
     tiny = sqrt(UNIT_ROUNDOFF)
     accuracy, mixed = INNER_ACCURACY, 0.0
     last: HessianModel | ColumnModel | None = model
-    n_idle = 0
+    n_idle, idle_bound = 0, np.inf
     # With bounds alone most parameters are active. 20,000 x 200 with five classes and ten factors in its columns takes
     # 2 s by the Hessian, and 10 s where models by columns come first.
     has_bounds_alone = objective.penalty.box is not None and not objective.penalty.thresholds.any()
@@ -92,10 +90,11 @@ def minimize(
         direction = least - point.parameters
         n_by_columns += not by_hessian
         by_hessian = by_hessian or (n_by_columns >= ROUNDS and objective.affords_hessian)
-        slope = dot(direction.ravel(), point.gradient.ravel())
-        slope += objective.penalty.size(point.parameters + direction) - objective.penalty.size(point.parameters)
-        # J is not below zero: a model that promises far more does not know how long its step may be.
-        is_blind = may_be_far and mixed < 1 and (current.is_flat() or not -BELIEVED * point.value <= slope < 0)
+        slope = _measure_slope(point, direction)
+        # J is not below zero: a model that promises far more does not know how long its step may be, and one that
+        # leads up does not know where.
+        is_blind = may_be_far and (current.is_flat() or not -BELIEVED * point.value <= slope < 0)
+        is_blind = mixed < 1 and (is_blind or slope > ROUNDING[np.float64] * point.value)
         if mixed <= little and not is_blind:
             promised = max(0.0, -slope)
         # Steps that do not gain ever less are far from where the model is J, and more is left than it promises.
@@ -134,10 +133,18 @@ def minimize(
         # Below that J does not tell progress from rounding, but the bound may, which counts slopes and not values. A
         # gain that the model did not promise is rounding too.
         seen = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
-        n_idle = 0 if seen > ROUNDING[np.float64] or bound < 0.5 * last_bound else n_idle + 1
-        if not message and n_idle >= MOST_FLAT:
+        if seen > ROUNDING[np.float64] or bound < 0.5 * idle_bound:
+            n_idle, idle_bound = 0, bound
+        n_idle += 1
+        if not message and n_idle > ROUNDS:
             message = stopping.why_stalled(point, bound, max(0.0, -slope))
     return replace(stopping.solution(message), model=last if isinstance(last, HessianModel) else None)
+
+
+def _measure_slope(point, direction):
+    """Return what a whole step changes J by, to first order but for the sizes of the penalty."""
+    size, parameters = point.objective.penalty.size, point.parameters
+    return dot(direction.ravel(), point.gradient.ravel()) + size(parameters + direction) - size(parameters)
 
 
 def _search(start, direction, slope, room, least):
@@ -155,7 +162,10 @@ def _search(start, direction, slope, room, least):
         # Beyond that all digits of the scores are lost, and J is a number without a meaning.
         is_known = end.is_finite and end.rounding <= max(start.value, 1.0)
         if is_known and end.value <= limit:
-            return end
+            # Where J cannot tell, the slope ahead says whether the step is too long.
+            has_fallen = start.value - end.value > ROUNDING[np.float64] * abs(start.value)
+            if has_fallen or _measure_slope(end, direction) <= -slope:
+                return end
         length /= 2
     return None
 

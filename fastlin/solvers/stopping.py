@@ -56,8 +56,9 @@ class Stopping:
     rule : {"excess", "gradient"}
         "excess": J - J* is no more than `asked`, by the gap, or by the solver's estimate where there is none.
         "gradient": no entry of the gradient exceeds tol, and the smaller one of the gap and the solver's estimate of
-        J - J* is no more than `asked`. Where the gradient was small for some iterations in a row, and the gap says that
-        J is not far above the minimum, LENIENCE times as much is enough, up to what MOST_LENIENT asks for.
+        J - J* is no more than `asked`. Where the gradient was small for some iterations in a row, J fell by less in
+        them, and the gap says that it is not far above the minimum, LENIENCE times as much is enough, up to what
+        MOST_LENIENT asks for.
         scikit-learn's newton-cholesky asks for both, for the latter without J.
     max_iter : int
         The most iterations that are recorded.
@@ -89,7 +90,7 @@ class Stopping:
         self.rule = rule
         self.max_iter = max_iter
         self.history: list[Iteration] = []
-        self._on_iteration = on_iteration
+        self.on_iteration = on_iteration
         self._is_stopped = False
         self._started = perf_counter()
         self._n_passes_before = objective.n_passes
@@ -151,11 +152,6 @@ class Stopping:
         """How many passes over X the fit has made."""
         return self.objective.n_passes - self._n_passes_before
 
-    @property
-    def has_listener(self) -> bool:
-        """Whether someone is told of each iteration."""
-        return self._on_iteration is not None
-
     def certify(self, point: Point) -> float:
         """Return the upper bound on J - J* at a point in float64, with room for rounding."""
         return max(0.0, point.value - self._lower_bound) + point.rounding
@@ -175,7 +171,7 @@ class Stopping:
         """
         seconds = perf_counter() - self._started
         self.history.append(Iteration(value, bound, gradient, self.n_passes, seconds))
-        if self._on_iteration is not None and self._on_iteration(len(self.history), self.history[-1], parameters):
+        if self.on_iteration is not None and self.on_iteration(len(self.history), self.history[-1], parameters):
             self._is_stopped = True
 
     def asked(self, point: Point | RowPoint, tol: float | None = None) -> float:
@@ -241,7 +237,9 @@ class Stopping:
         if self.rule == "gradient":
             is_small = point.largest_entry <= self.tol
             if bound <= NEAR * point.value and self._persists(lambda n: self.history[n].gradient <= self.tol):
-                asked = self.asked(point, max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)))
+                lenient = self.asked(point, max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)))
+                # While J falls by more, a small estimate is an accident.
+                asked = lenient if self.history[-PERSISTENCE].objective - point.value <= lenient else asked
             return is_small and min(bound, decrement) <= asked
         if not self.objective.penalty.is_bounded:
             return min(bound, decrement) <= asked

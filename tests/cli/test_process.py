@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
+from fastlin.kernels.machine.waiting import TEXT
 
 
 def test_the_package_is_the_program_and_a_bad_call_gets_one_line_and_status_2(tmp_path):
@@ -23,7 +24,9 @@ def test_the_package_is_the_program_and_a_bad_call_gets_one_line_and_status_2(tm
 @pytest.mark.slow
 def test_a_study_leaves_nothing_but_its_results(run_process, tmp_path):
     finished = run_process("reproduce", "gradient_check", "--quick")
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.returncode == 0
+    # MNIST is out of reach.
+    assert all(line.startswith("Downloading data from ") for line in finished.stderr.splitlines())
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"results.json", "report.html", "digits"}
     assert {path.name for path in tmp_path.iterdir()} <= {"results", "cache"}
 
@@ -58,7 +61,8 @@ def test_the_studies_of_cifar10_run_where_named(run_process, tmp_path):
 @pytest.mark.slow
 def test_warmup_compiles_everything(run_process):
     finished = run_process("warmup")
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.returncode == 0
+    assert finished.stderr in ("", f"{TEXT}\n")
     assert "Compiled in" in finished.stdout
 
 

@@ -18,6 +18,8 @@ def fit(problem):
         offset = offset[:, 0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # scikit-learn's, where half of the rows have a class of their own.
+        warnings.filterwarnings("ignore", "The number of unique classes")
         model = fastlin.LogisticRegression(**parameters).fit(problem.X, problem.y, problem.weights, offset=offset)
     return model, problem.value(model.coef_, model.intercept_)
 

@@ -65,8 +65,8 @@ def _read_archive(path):
     _check(path, data, PUBLISHED.md5)
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
         # In their order in the archive, since going back to a member would unpack everything before it again.
-        members = {Path(member.name).name: archive.extractfile(member) for member in archive if member.isreg()}
-        contents = {name: file.read() for name, file in members.items() if name in BATCHES}
+        members = ((Path(member.name).name, archive.extractfile(member)) for member in archive)
+        contents = {name: file.read() for name, file in members if file is not None}
     return _decode({path / name: contents[name] for name in BATCHES})
 
 

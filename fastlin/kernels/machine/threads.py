@@ -15,7 +15,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import contextvars
-import logging
 import os
 import queue
 import re
@@ -47,7 +46,6 @@ MOST_THREADS = max(MAX_BLOCKS, os.cpu_count() or 1)
 
 # What OpenMP takes for a number of threads.
 NUMBER = re.compile("[+]?0*[1-9][0-9]{0,8}")
-LOGGER = logging.getLogger("fastlin")
 
 # How many threads a run may use: a number, a function that returns one, or None for no limit.
 _limit: contextvars.ContextVar[int | Callable[[], int] | None] = contextvars.ContextVar(
@@ -81,20 +79,11 @@ def _read_limit():
             raise ValueError(f"FASTLIN_NUM_THREADS must be a whole number from 1 on, got {own!r}")
         return int(own)
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(name, "")
         # OpenMP takes a list too, with a number for each level of nesting.
-        first = value.split(",")[0].strip()
+        first = os.environ.get(name, "").split(",")[0].strip()
         if NUMBER.fullmatch(first):
             return min(int(first), _count_processors())
-        if first:
-            _log_no_number(name, value)
     return _count_processors()
-
-
-@lru_cache
-def _log_no_number(name, value):
-    """Say, once in a process, that a variable of other libraries counts for nothing."""
-    LOGGER.info("%s is no number of threads and counts for nothing: %r.", name, value)
 
 
 def _count_processors():
