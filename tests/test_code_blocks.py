@@ -24,6 +24,7 @@ LEFT_OUT = {
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
     ("docs/logistic-regression.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
 }
+COMPILED_AT_LENGTH = {"docs/probing-embeddings.md"}
 # Programs that commands name beside Python and fastlin.
 PROGRAMS = {"asv", "chmod", "export", "make", "mypy", "ruff"}
 # A few epochs are enough to show how a training goes.
@@ -81,7 +82,15 @@ def is_left_out(page, block):
     return any(page == left and line in block for left, line in LEFT_OUT)
 
 
-@pytest.mark.parametrize("page", [page for page, blocks in PAGES.items() if "python" in dict(blocks)])
+# Embeddings in float16 take twenty seconds of the compiler.
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.thorough] if page in COMPILED_AT_LENGTH else [])
+        for page, blocks in PAGES.items()
+        if "python" in dict(blocks)
+    ],
+)
 @pytest.mark.filterwarnings(NOT_CONVERGED)
 def test_python_runs(page, names):
     for language, block in PAGES[page]:

@@ -152,19 +152,18 @@ def _search(start, direction, slope, room, least):
 
     The direction leads to `least`, whose parameters at bounds are exactly these.
     """
-    length, penalty = 1.0, start.objective.penalty
+    length, penalty, unseen = 1.0, start.objective.penalty, ROUNDING[np.float64] * abs(start.value)
     for _ in range(MAX_TRIALS):
         parameters = start.parameters + length * direction
         if penalty.box is not None:
             parameters = least if length == 1 else penalty.clip(parameters)
         end = start.objective.at(parameters, out=room)
-        limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + ROUNDING[np.float64] * abs(start.value)
+        limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + unseen
         # Beyond that all digits of the scores are lost, and J is a number without a meaning.
         is_known = end.is_finite and end.rounding <= max(start.value, 1.0)
         if is_known and end.value <= limit:
             # Where J cannot tell, the slope ahead says whether the step is too long.
-            has_fallen = start.value - end.value > ROUNDING[np.float64] * abs(start.value)
-            if has_fallen or _measure_slope(end, direction) <= -slope:
+            if start.value - end.value > unseen or _measure_slope(end, direction) <= max(-slope, unseen):
                 return end
         length /= 2
     return None

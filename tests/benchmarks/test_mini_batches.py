@@ -58,6 +58,7 @@ def test_sgd_classifier_is_judged_by_its_own_probabilities(images):
     assert tested.log_loss != images.test(model.coef_, model.intercept_).log_loss
 
 
+@pytest.mark.thorough
 def test_sparse_rows_are_learned_by_both_sides():
     data = load_sparse(2_000, 100)
     assert data.X.shape == (2_000, 100)

@@ -117,6 +117,7 @@ def test_a_function_may_fill_the_same_memory_again():
     np.testing.assert_array_equal(fastlin.LogisticRegression().fit(from_batches(make_batches)).coef_, expected.coef_)
 
 
+@pytest.mark.thorough
 def test_a_batch_may_be_empty():
     blocks = from_batches(lambda: [(X, Y), (X[:0], Y[:0]), (X + 1, Y)])
     expected = from_batches(lambda: [(X, Y), (X + 1, Y)])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import reference
 import scipy.sparse
+from conftest import marked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
@@ -209,7 +210,7 @@ def test_a_class_for_each_row():
     assert model.coef_.shape == (1000, 3)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.uint8)])
 def test_rare_rows_that_differ_are_not_overlooked(dtype):
     # Of samples drawn without regard to them L-BFGS took 196 iterations, and of 240,000 such rows 1,000 and more.
     generator = np.random.default_rng(0)

@@ -110,7 +110,7 @@ def test_without_an_intercept_the_model_is_liblinears(C):
 )
 def test_sparse_data_give_the_model_of_dense_data(l1_ratio, n_classes, fit_intercept, group_by_class):
     generator = np.random.default_rng(0)
-    X = np.where(generator.uniform(size=(200, 12)) < 1 / 3, generator.integers(1, 9, (200, 12)), 0)
+    X = np.where(generator.uniform(size=(200, 12)) < 1 / 3, generator.integers(1, 9, (200, 12)), 0.0)
     y = (X @ generator.normal(size=(12, n_classes)) / 4 + generator.gumbel(size=(200, n_classes))).argmax(axis=1)
     X[:, 4], X[7] = 0, 0
     penalty = {"l1_ratio": l1_ratio, "C": 0.1, "group_by_class": group_by_class}

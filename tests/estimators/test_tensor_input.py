@@ -35,6 +35,7 @@ def test_tensors_are_data_labels_and_weights():
 
 
 # The kernels that read bfloat16 take four seconds of the compiler.
+@pytest.mark.thorough
 def test_bfloat16_is_fitted_and_predicted_where_it_lies():
     X, y = load_scaled(load_iris)
     X = as_bfloat16(X)

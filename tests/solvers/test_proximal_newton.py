@@ -351,7 +351,7 @@ def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):
     assert start[0, 2] == 0.1
 
 
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("kind", ["dense", *marked(pytest.mark.thorough, "sparse")])
 def test_the_bits_do_not_depend_on_threads(model, kind):
     X, labels, *_ = make_problem(4000, 60, 4, np.float32)
     if kind == "sparse":
@@ -418,7 +418,7 @@ def test_the_model_of_a_nearby_solution_saves_hessians_and_leads_to_the_same_min
 
 
 @pytest.mark.parametrize("n_features", [3, 200])
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("kind", ["dense", *marked(pytest.mark.thorough, "sparse")])
 def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kind, n_features):
     X, labels, *_ = make_problem(400, n_features, 5, np.uint8)
     X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.3)) if kind == "sparse" else X

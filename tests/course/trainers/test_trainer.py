@@ -95,10 +95,10 @@ def test_both_l2_conventions(half):
     np.testing.assert_allclose(model.w, w, atol=1e-12)
 
 
+@pytest.mark.thorough
 def test_float32_data_train_in_float32():
     data = make_data(3, dtype=np.float32)
-    model = make_model(3)
-    train, val = make_trainer(model, data).train(3)
+    train, val = make_trainer(model := make_model(3), data).train(3)
     assert model.w.dtype == np.float32
     expected_train, expected_val, w = train_plainly(make_data(3), 3, seed=3)
     np.testing.assert_allclose(model.w, w, atol=1e-5)

@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from conftest import COMPILED, assert_same_bits, make_problem
+from conftest import COMPILED, assert_same_bits, make_problem, marked
 
 from fastlin.kernels.linear import dense_rows
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
@@ -51,7 +51,7 @@ def naive_probabilities(scores):
     return np.array([np.array(naive.softmax(list(s), 0)[1]) + np.eye(len(s))[0] for s in scores]).T
 
 
-@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("types", [*list(TYPES)[:-1], *marked(pytest.mark.thorough, list(TYPES)[-1])])
 # Classes of one, below, at and above the three and the five of a loop, with a remainder of each kind.
 @pytest.mark.parametrize("n_classes", [1, 3, 4, 5, 7, 11])
 def test_pass_agrees_with_naive(types, n_classes):
