@@ -380,13 +380,14 @@ def run_on(controller, n_threads, solve, problem):
 
 def _run(solve, problem):
     """Return the median seconds of a call, whether no warning says that it has not converged, and the solution."""
-    seconds = []
+    seconds, total = [], 0.0
     # Peers warn of iterations that are used up, and of parameters that a later version will remove.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        while sum(seconds) < TURN:
+        while not seconds or total < TURN:
             begin = perf_counter()
             solution = solve(problem)
             seconds.append(perf_counter() - begin)
+            total += seconds[-1]
     has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
     return median(seconds), has_converged, solution

@@ -23,8 +23,9 @@ from fastlin.kernels.machine.threads import count_threads
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    # The rest between calls steadies times, which no test looks at.
+    # The rest between calls and their number steady times, which no test looks at.
     monkeypatch.setattr(races, "PAUSE", 0.0)
+    monkeypatch.setattr(races, "TURN", 0.0)
 
 
 def make_small_problem(X, C=1.0):
