@@ -60,9 +60,7 @@ FITS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.thorough] if name == "float32" else []) for name in FITS]
-)
+@pytest.mark.parametrize("name", FITS)
 def test_each_iteration_is_told_with_its_model(name):
     load, parameters = FITS[name]
     X, y = load()

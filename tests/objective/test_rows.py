@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_problem, marked
+from conftest import evaluate, make_objective, make_problem
 from scipy import sparse
 
 from fastlin.kernels.linear.column_scaling import SUMMED_TOGETHER
@@ -72,7 +72,7 @@ def test_rows_count_as_often_as_they_are_named():
     assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32, np.uint8)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
     for n_classes, weighted in [(2, True), (3, True), (3, False)]:
         X, labels, weights, *_ = make_problem(2000, 5, n_classes, dtype)
