@@ -32,7 +32,8 @@ IN_OTHER_WORDS = {
     "python -m venv .venv": (".ci/run", 'bash -c "$test_line'),
     "pip install '.[studies]'": (".ci/nightly", 'bash -c "$study_line"'),
     "fastlin reproduce": (".ci/nightly", 'bash -c "$study_line"'),
-    "pytest -n 2 --thorough": (".ci/run", 'bash -c "$test_line ${*:---thorough}'),
+    # The slow tests come on top of the thorough ones.
+    "pytest -n 2 --thorough": (".ci/nightly", ".ci/run --slow"),
     "pytest -n 2 --slow": (".ci/nightly", ".ci/run --slow"),
     "ruff format .": (".ci/run", "ruff format --check ."),
     "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3": (".ci/nightly", "-m build --wheel -Ckernels=all"),

@@ -85,7 +85,6 @@ def test_a_system_without_what_windows_lacks_imports_fits_and_describes_itself()
     np.testing.assert_array_equal(found["coef"], fastlin.LogisticRegression().fit(*load_iris(return_X_y=True)).coef_)
     assert found["budget"] == 256 << 20
     assert found["threads"] >= 1
-    assert found["environment"]["caches"] == "unknown"
     assert found["modules"] > 100
 
 
