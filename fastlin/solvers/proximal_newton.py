@@ -160,11 +160,10 @@ def _search(start, direction, slope, room, least):
         end = start.objective.at(parameters, out=room)
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + unseen
         # Beyond that all digits of the scores are lost, and J is a number without a meaning.
-        is_known = end.is_finite and end.rounding <= max(start.value, 1.0)
-        if is_known and end.value <= limit:
-            # Where J cannot tell, the slope ahead says whether the step is too long.
-            if start.value - end.value > unseen or _measure_slope(end, direction) <= max(-slope, unseen):
-                return end
+        falls = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
+        # Where J cannot tell, the slope ahead says whether the step is too long.
+        if falls and (start.value - end.value > unseen or _measure_slope(end, direction) <= max(-slope, unseen)):
+            return end
         length /= 2
     return None
 
