@@ -3,7 +3,7 @@
 | tier | tests | runs where |
 | --- | --- | --- |
 | default | those without a mark | the test line of the README, `.ci/run` |
-| `--thorough` | and those marked `thorough`: processes, types of data, more of scikit-learn's checks | the workflow |
+| `--thorough` | and those marked `thorough`: processes, types of data, more of scikit-learn's checks | workflow `ci` |
 | `--slow` | and those marked `slow`: every type and layout, studies on whole data, builds | `.ci/nightly` |
 
 Two thirds of the time with an empty cache go to the compiler, so a tier is held to a number of compiled specialisations

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.kernels.linear.quasi_newton import MAX_TRIALS, SUFFICIENT_DECREASE
+from fastlin.kernels.linear.quasi_newton import MAX_TRIALS, MOST_FLAT, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective import Point
 from fastlin.objective.rounding import UNIT_ROUNDOFF
@@ -116,8 +116,8 @@ def minimize(
             message = message or stopping.why_stalled(point, bound, promised)
             break
         last_mixed = mixed or last_mixed
-        promised, last_gain = np.inf, point.value - end.value
-        if may_be_far and mixed < 1 and last_gain < TRUSTED * -slope:
+        promised, last_gain, unseen = np.inf, point.value - end.value, ROUNDING[np.float64] * point.value
+        if may_be_far and mixed < 1 and unseen < last_gain < TRUSTED * -slope:
             mixed = more
         else:
             mixed = mixed / FACTOR if mixed > LEAST_MIXED * little else 0.0
@@ -130,13 +130,13 @@ def minimize(
         if bound == np.inf or bound > INNER_ACCURACY * last_bound:
             last = None
         accuracy = float(np.clip(gained, MIN_ACCURACY, INNER_ACCURACY)) if gained > tiny else tiny
-        # Below that J does not tell progress from rounding, but the bound may, which counts slopes and not values. A
-        # gain that the model did not promise is rounding too.
+        # A gain below ROUNDING does not tell progress from rounding, but the bound may, which counts slopes and not
+        # values. A gain that the model did not promise is rounding too.
         seen = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
         if seen > ROUNDING[np.float64] or bound < 0.5 * idle_bound:
             n_idle, idle_bound = 0, bound
         n_idle += 1
-        if not message and n_idle > ROUNDS:
+        if not message and n_idle > MOST_FLAT:
             message = stopping.why_stalled(point, bound, max(0.0, -slope))
     return replace(stopping.solution(message), model=last if isinstance(last, HessianModel) else None)
 

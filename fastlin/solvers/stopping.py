@@ -56,10 +56,9 @@ class Stopping:
     rule : {"excess", "gradient"}
         "excess": J - J* is no more than `asked`, by the gap, or by the solver's estimate where there is none.
         "gradient": no entry of the gradient exceeds tol, and the smaller one of the gap and the solver's estimate of
-        J - J* is no more than `asked`. Where the gradient was small for some iterations in a row, J fell by less in
-        them, and the gap says that it is not far above the minimum, LENIENCE times as much is enough, up to what
-        MOST_LENIENT asks for.
-        scikit-learn's newton-cholesky asks for both, for the latter without J.
+        J - J* is no more than `asked`. Where the gradient was small for some iterations in a row, J fell by no more in
+        them than is asked for, and the gap says that it is not far above the minimum, LENIENCE times as much is enough,
+        up to what MOST_LENIENT asks for. scikit-learn's newton-cholesky asks for both, for the latter without J.
     max_iter : int
         The most iterations that are recorded.
     on_iteration : callable or None
@@ -238,8 +237,8 @@ class Stopping:
             is_small = point.largest_entry <= self.tol
             if bound <= NEAR * point.value and self._persists(lambda n: self.history[n].gradient <= self.tol):
                 lenient = self.asked(point, max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)))
-                # While J falls by more, a small estimate is an accident.
-                asked = lenient if self.history[-PERSISTENCE].objective - point.value <= lenient else asked
+                # While J falls by more than is asked for, a small estimate is an accident.
+                asked = lenient if self.history[-PERSISTENCE - 1].objective - point.value <= lenient else asked
             return is_small and min(bound, decrement) <= asked
         if not self.objective.penalty.is_bounded:
             return min(bound, decrement) <= asked

@@ -67,7 +67,7 @@ def _read_archive(path):
         # In their order in the archive, since going back to a member would unpack everything before it again.
         members = ((Path(member.name).name, archive.extractfile(member)) for member in archive)
         contents = {name: file.read() for name, file in members if file is not None}
-    return _decode({path / name: contents[name] for name in BATCHES})
+    return _decode({path / name: contents.pop(name) for name in BATCHES})
 
 
 def _decode(batches):

@@ -71,5 +71,7 @@ def _naming_damage(where: object) -> Iterator[None]:
     """Turn every error into a ValueError that says where; readers of archives raise a dozen kinds for damage."""
     try:
         yield
+    except (MemoryError, PermissionError):
+        raise
     except Exception as error:
         raise ValueError(f"{where} is damaged or not of the JPEG copy of CIFAR-10: {error}.") from error
