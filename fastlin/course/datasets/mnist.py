@@ -23,8 +23,9 @@ MNIST_FILES = {
     "X_test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10000, 28, 28)),
     "y_test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10000,)),
 }
-# The md5 of each file as the mirrors publish it, gzipped. A download is checked by this md5, so that nothing is unpacked
-# before it is known, and kept as it is: pooch unpacks under the final name, where Ctrl-C would leave half a file. A file on disk may have been gzipped by anyone, so that it is checked by the md5 of MNIST_FILES.
+# The md5 of each file as the mirrors publish it, gzipped. A download is checked by this md5, so that nothing is
+# unpacked before it is known, and kept as it is: pooch unpacks under the final name, where Ctrl-C would leave half a
+# file. A file on disk may have been gzipped by anyone, so that it is checked by the md5 of MNIST_FILES.
 PUBLISHED_GZIP = {
     "X_train": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "y_train": "d53e105ee54ea40749a09fcbcd1e9432",
