@@ -136,7 +136,8 @@ def minimize(
         if seen > ROUNDING[np.float64] or bound < 0.5 * idle_bound:
             n_idle, idle_bound = 0, bound
         n_idle += 1
-        if not message and n_idle > MOST_FLAT:
+        # Steps by the Hessian of a sample are many, and each adds little to the digits.
+        if not message and n_idle > (MOST_FLAT if objective.has_hessian else ROUNDS):
             message = stopping.why_stalled(point, bound, max(0.0, -slope))
     return replace(stopping.solution(message), model=last if isinstance(last, HessianModel) else None)
 
