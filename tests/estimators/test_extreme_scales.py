@@ -31,7 +31,9 @@ def check(seed):
             assert is_ours, f"seed {seed}, {text}: {type(error).__name__}: {error}"
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 60), *marked(pytest.mark.slow, (60, 4000))])
+@pytest.mark.parametrize(
+    ("first", "last"), [(0, 20), *marked(pytest.mark.thorough, (20, 60)), *marked(pytest.mark.slow, (60, 4000))]
+)
 def test_no_warning_leaks_and_no_error_is_raw(first, last):
     for seed in range(first, last):
         check(seed)

@@ -28,6 +28,7 @@ def test_estimator_checks():
     check_estimator(FirthLogisticRegression(), expected_failed_checks=of_weights, on_skip=None)
 
 
+@pytest.mark.thorough
 def test_every_container_gives_the_same_model():
     for n_classes in (2, 3):
         X, y = make_rows(n_classes)

@@ -60,7 +60,9 @@ FITS = {
 }
 
 
-@pytest.mark.parametrize("name", FITS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] if name == "float32" else []) for name in FITS]
+)
 def test_each_iteration_is_told_with_its_model(name):
     load, parameters = FITS[name]
     X, y = load()

@@ -97,7 +97,7 @@ def test_without_penalty():
     np.testing.assert_allclose(found.coef_.sum(axis=0), 0, atol=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, *marked(pytest.mark.thorough, np.float32)])
+@pytest.mark.parametrize("dtype", marked(pytest.mark.thorough, np.uint8, np.float32))
 def test_narrow_types_are_fitted_as_they_are(dtype):
     X, y = load_digits(return_X_y=True)
     expected = fit_reference(X, y, C=1e-3)

@@ -103,6 +103,8 @@ def test_balanced_and_one_sided_weights_are_those_of_all_rows_in_the_last_fit():
         np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-6)
 
 
+# The kernels of five types take seconds of the compiler.
+@pytest.mark.thorough
 def test_rows_of_any_kind_are_read_in_place():
     (X, y, _), (X_val, y_val, _) = make_sets()
     X, X_val = np.round(8 * X).clip(0, 100), np.round(8 * X_val).clip(0, 100)

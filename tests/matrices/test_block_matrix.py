@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import make_problem
+from conftest import make_problem, marked
 from scipy import sparse
 
 from fastlin.blocks import from_arrays, from_csr
@@ -30,7 +30,7 @@ def make_both(kind, n_classes=3):
     return as_matrix(X), BlockMatrix(from_arrays(X, rows_per_block=ROWS)), labels, weights
 
 
-KINDS = pytest.mark.parametrize("kind", ["float64", "uint8", "shifted", "sparse"])
+KINDS = pytest.mark.parametrize("kind", ["float64", "shifted", "sparse", *marked(pytest.mark.thorough, "uint8")])
 
 
 @KINDS

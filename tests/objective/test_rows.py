@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_problem
+from conftest import evaluate, make_objective, make_problem, marked
 from scipy import sparse
 
 from fastlin.kernels.linear.column_scaling import SUMMED_TOGETHER
@@ -12,7 +12,7 @@ from fastlin.matrices.dense import MANY_CLASSES, count_dense_roundings
 from fastlin.objective import Objective, weigh_by_counts
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, *marked(pytest.mark.thorough, np.uint8)])
 def test_grams_are_numpys(dtype):
     for fit_intercept, some in [(True, True), (True, False), (False, True)]:
         objective, _ = make_objective(50, 7, 3, dtype, fit_intercept=fit_intercept, l2=0.1)
@@ -72,7 +72,7 @@ def test_rows_count_as_often_as_they_are_named():
     assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32, np.uint8)])
 def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
     for n_classes, weighted in [(2, True), (3, True), (3, False)]:
         X, labels, weights, *_ = make_problem(2000, 5, n_classes, dtype)
@@ -98,7 +98,7 @@ def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
         assert again.n_passes == 1
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, *marked(pytest.mark.thorough, np.uint8)])
 def test_class_features_of_many_classes_are_those_of_a_pass(dtype):
     X, labels, weights, *_ = make_problem(500, 7, MANY_CLASSES + 3, dtype)
     # One class has more rows than are added one after the other, and more than as many sums of them.

@@ -97,8 +97,7 @@ def test_both_l2_conventions(half):
 
 @pytest.mark.thorough
 def test_float32_data_train_in_float32():
-    data = make_data(3, dtype=np.float32)
-    train, val = make_trainer(model := make_model(3), data).train(3)
+    train, val = make_trainer(model := make_model(3), make_data(3, dtype=np.float32)).train(3)
     assert model.w.dtype == np.float32
     expected_train, expected_val, w = train_plainly(make_data(3), 3, seed=3)
     np.testing.assert_allclose(model.w, w, atol=1e-5)
@@ -217,6 +216,7 @@ def test_a_model_of_the_students_own_is_trained():
     assert_same_histories(make_trainer(PlainModel(), data).train(2), make_trainer(make_model(3), data).train(2))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("model", [PlainModel, lambda: OwnModel(0.0, n_inputs=N_FEATURES, n_outputs=3)])
 def test_float32_stays_float32_where_nothing_is_compiled(model):
     model = model()

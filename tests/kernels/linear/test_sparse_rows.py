@@ -33,6 +33,7 @@ def test_indices_of_64_bits_give_the_same_bits():
 
 
 # Every kind of type is read in test_gather.py.
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
 def test_other_types_of_values(dtype):
     problem = SparseProblem(9, 5, 5, dtype)
