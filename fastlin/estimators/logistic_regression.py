@@ -293,7 +293,7 @@ class LogisticRegression(
         if hasattr(self, "converged_"):
             # Other solvers ask for a small gradient, whatever the gap.
             floor = f" as far as {self.coef_.dtype} allows" if self.solver == "auto" and self.tol < gap < np.inf else ""
-            lines["tol"] = f"{self.tol:g}, {f'reached{floor}' if self.converged_ else 'not reached'}"
+            lines["tol"] = f"{self.tol:g}, reached{floor}" if self.converged_ else f"{self.tol:g}, not reached"
             lines["iterations"] = f"{self.n_iter_[0]:,}, {self.n_passes_:.1f} passes over the data"
         return {**lines, "coefficients": describe_coef(self)}
 

@@ -34,7 +34,7 @@ def find_jpegs(place: Path) -> Callable[[], tuple[Array, Array, Array, Array]] |
 
 def _read_jpegs(path):
     with needs("studies"):
-        from PIL import Image
+        import PIL.Image  # noqa: F401
     with _naming_damage(path):
         archive = zipfile.ZipFile(path)
     arrays = []
@@ -44,7 +44,7 @@ def _read_jpegs(path):
             for i, k in np.ndindex(images.shape[:2]):
                 member = f"{part}/{CLASS_NAMES[k]}/{i:04}.jpg"
                 with _naming_damage(f"{path}: {member}"):
-                    images[i, k] = _decode_member(archive, member, Image.open)
+                    images[i, k] = _decode_member(archive, member)
             arrays += [
                 images.reshape(n * len(CLASS_NAMES), -1),
                 np.tile(np.arange(len(CLASS_NAMES), dtype=np.int64), n),
@@ -52,13 +52,15 @@ def _read_jpegs(path):
     return arrays
 
 
-def _decode_member(archive, member, open_image):
+def _decode_member(archive, member):
     """Return an image of shape (3, SIDE, SIDE), the colours one after another as in the published batches."""
+    from PIL import Image
+
     info = archive.getinfo(member)
     size = max(info.file_size, info.compress_size)
     if size > MOST_BYTES:
         raise ValueError(f"it claims {size:,} bytes, where an image takes about 900")
-    image = open_image(io.BytesIO(archive.read(info)), formats=["JPEG"])
+    image = Image.open(io.BytesIO(archive.read(info)), formats=["JPEG"])
     if (image.size, image.mode) != ((SIDE, SIDE), "RGB"):
         raise ValueError(
             f"it is {image.width} × {image.height} pixels in mode {image.mode}, not {SIDE} × {SIDE} in RGB"

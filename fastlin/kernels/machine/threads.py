@@ -216,6 +216,10 @@ class BlockRun:
         finally:
             try:
                 self._helpers.end()
+            except BaseException:
+                # A handler may have raised where `end` begins, before it waits.
+                self._helpers.end()
+                raise
             finally:
                 # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
                 self._call = None
@@ -283,13 +287,11 @@ class _AtWork:
                     with self._last_has_left:
                         pass
                 break
-            except RecursionError as error:
-                raised = error
-                # At the very end of the stack no lock can be taken.
-                if not self._n_threads:
-                    break
             except BaseException as error:
                 raised = error
+                # At the very end of the stack no lock can be taken.
+                if type(error) is RecursionError and not self._n_threads:
+                    break
         if raised is not None:
             raise raised
 
