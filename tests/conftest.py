@@ -51,6 +51,9 @@ sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
 def pytest_configure(config):
     """Load the profile asked for: where pytest-xdist loads this file late, Hypothesis has done so before."""
     settings.load_profile(config.getoption("--hypothesis-profile") or "default")
+    if not COMPILED:
+        # NumPy warns of infinity and NaN where compiled arithmetic says nothing.
+        config.addinivalue_line("filterwarnings", "ignore::RuntimeWarning")
 
 
 def pytest_addoption(parser):
