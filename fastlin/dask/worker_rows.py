@@ -13,7 +13,7 @@ from scipy import sparse
 from fastlin.dask.shard import Setting
 from fastlin.kernels.linear.operands import Samples
 from fastlin.matrices import Passes, as_matrix
-from fastlin.matrices.matrix import add
+from fastlin.matrices.matrix import Sum, add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate
 from fastlin.objective import Rows
 from fastlin.objective.rows import MeanSums, count_rows_coef, draw_places, share_places
@@ -112,7 +112,7 @@ class DaskPasses(PiecewisePasses):
     def _evaluate(self, parameters, probabilities):
         return self._sum(evaluate, add_evaluated, parameters)
 
-    def sum_curvature(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
+    def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
         """As `Passes.sum_curvature` has it, on the workers, so that it takes twice as long as a gradient."""
         return self._sum(Passes.sum_curvature, add, term, parameters, *arguments)
 

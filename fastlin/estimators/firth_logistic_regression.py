@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # By how much of its standard error a coefficient of a resample would still move.
 RESAMPLED_TOL = 1e-3
-# Dependent columns that an error names.
-NAMED = 5
 
 
 @estimator
@@ -313,16 +311,18 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
 
     def _refuse_columns(self, likelihood: Likelihood) -> NoReturn:
         """Raise a ValueError that names the columns that depend on others."""
-        dependent, names = likelihood.find_dependent(NAMED + 1), [*name_features(self, None), "the intercept"]
-        if not dependent:
+        from fastlin.inference.collinearity import NEARLY, describe_all, find_dependences
+
+        found = find_dependences(likelihood.objective, likelihood.free, NEARLY)
+        if not found:
             raise ValueError(
                 "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the "
                 "size of the offset, by weights of far different sizes, or by the scale of X."
             )
-        named = ", ".join(str(names[j]) for j in dependent[:NAMED]) + (", ..." if len(dependent) > NAMED else "")
         raise ValueError(
             "Firth's penalty, the log-determinant of the information, has no finite value where columns depend "
-            f"linearly on others or on the intercept; leave out {named} of X, or scale X."
+            f"linearly on others or on the intercept: {describe_all(found, name_features(self, None))}. Leave out a "
+            "column of each sum."
         )
 
     def _describe_result(self):

@@ -1,39 +1,43 @@
 """Collinear columns: those that are a sum of multiples of other columns and a constant, found and named.
 
-The inverse of the information tells whether to look: where no column is nearly a sum of others, the diagonal of a
-matrix times that of its inverse is small. Else the columns are taken in their order, the intercept first, and each of
-which the columns before it leave nothing is written as their sum. The sum is checked on the rows themselves, since a
-matrix of their products tells differences of columns by half of its digits only.
+The information tells whether to look: where no column is nearly a sum of others, the diagonal of a matrix times that of
+its inverse is small. Else the columns themselves are factorised, R of a QR factorisation of all rows, since a matrix of
+their products holds differences of columns with half of its digits only. Each entry of X is known to half a unit in its
+last place, so a pivot that is no larger than what these errors may leave is zero.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from fastlin.exceptions import CollinearityError
-from fastlin.objective.self_concordance import bound_rows
-from fastlin.typing import Array, FloatArray
+from fastlin.inference.row_margins import BYTES_TOGETHER
+from fastlin.matrices.matrix import add
+from fastlin.typing import Array, BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from fastlin.matrices import Passes
     from fastlin.objective import Objective
 
-# A variance that is so many times what it would be without the other columns may come from columns that depend on each
-# other: rounding leaves of these a part of 1e-16 in a matrix of products.
-SUSPECT = 1e8
-# What the columns before it leave of the square of a column that depends on them, as a part of it, at most.
-# Below the second part products of columns tell nothing more of it, and standard errors would be rounding.
-LEFT, LOST = 1e-9, 1e-13
-# What is left of the rows themselves, relative to the sum of the magnitudes that were subtracted.
-EXACT = 1e-10
+# A variance so many times as large as without the other columns may come from columns that depend on each other. With
+# three pivots p of a factorisation that lose digits one after the other, rounding leaves the last one 1e-16 / p^2, so
+# that one of them is below 1e-5.
+SUSPECT = 1e5
+# What is left of a column that depends on others, in errors of the entries times the root of their number: users add a
+# few terms, each with its rounding.
+MARGIN = 100
+# What is left, relative to its spread, of a column that nearly depends on others.
+NEARLY = 1e-5
+# The part of the largest term of a sum below which another one is rounding.
+SAME = 1e-7
 # A sum with more terms is not written out, and no more sums are.
 MOST_TERMS, MOST_NAMED = 4, 5
 # Factors are shown as fractions with denominators up to this where they differ from them by rounding.
-LARGEST_DENOMINATOR, SAME = 12, 1e-7
+LARGEST_DENOMINATOR = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,24 +81,17 @@ class Dependence:
         return f"{own} = {text}"
 
 
-def looks_collinear(diagonal: FloatArray, variances: FloatArray, added: FloatArray) -> bool:
+def looks_collinear(diagonal: FloatArray, variances: FloatArray) -> bool:
     """Say whether columns may depend on each other, by numbers that an inference has anyway.
 
     Parameters
     ----------
     diagonal, variances : ndarray of shape (K, d + 1)
         The diagonals of a Hessian and of its inverse.
-    added : ndarray of shape (K, d + 1)
-        What the factorisation has added to the diagonal.
-
-    Returns
-    -------
-    bool
     """
-    is_curved = diagonal > 0
-    is_raised, is_inflated = added > diagonal / SUSPECT, ~(diagonal * variances < SUSPECT)
     # The last column stands for the intercept, which there need not be.
-    return bool(not is_curved[:, :-1].all() or (is_curved & (is_raised | is_inflated)).any())
+    is_curved, is_inflated = diagonal > 0, ~(diagonal * variances < SUSPECT)
+    return bool(not is_curved[:, :-1].all() or (is_curved & is_inflated).any())
 
 
 def find_inflations(diagonal: FloatArray, variances: FloatArray) -> FloatArray:
@@ -108,7 +105,7 @@ def find_inflations(diagonal: FloatArray, variances: FloatArray) -> FloatArray:
     return np.sqrt(np.maximum(diagonal * variances, 0.0).max(axis=0))[:-1]
 
 
-def check_collinearity(objective: Objective, names: Array) -> None:
+def check_collinearity(objective: Objective, names: Array, nearly: bool = False) -> None:
     """Raise a CollinearityError that names the columns that depend on others, where there are some.
 
     Parameters
@@ -117,86 +114,129 @@ def check_collinearity(objective: Objective, names: Array) -> None:
         The objective. Columns that its penalty bends are left out.
     names : ndarray of shape (d,)
         The names of the features.
+    nearly : bool
+        Whether to name the columns that nearly depend on others, too.
     """
-    found = find_dependences(objective)
+    found = find_dependences(objective, objective.penalty.curvatures == 0, NEARLY if nearly else 0.0)
     if found:
-        named = "; ".join(each.describe(names) for each in found[:MOST_NAMED])
-        more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        kind, known = ("nearly depend", "not determined by float64") if nearly else ("depend", "not determined")
         raise CollinearityError(
-            f"Columns of X depend on each other{' and on the intercept' if objective.fit_intercept else ''}: {named}"
-            f"{more}. Their coefficients are not determined, and have no standard errors. Leave out "
+            f"Columns of X {kind} on each other{' and on the intercept' if objective.fit_intercept else ''}: "
+            f"{describe_all(found, names)}. Their coefficients are {known}, and have no standard errors. Leave out "
             f"{'one of the columns' if len(found) == 1 else 'a column'} of each sum."
         )
 
 
-def find_dependences(objective: Objective) -> list[Dependence]:
-    """Return the columns that depend on those before them, in their order; it takes a pass, and more in doubt."""
-    d, coordinates = objective.matrix.shape[1], objective.coordinates
-    zeros = np.zeros(objective.shape)
-    gram = objective.rows.passes.sum_curvature(sum_products, zeros)
-    gram /= objective.rows.total_weight
-    gram[coordinates.vanishing], gram[:, coordinates.vanishing] = 0, 0
-    # The intercept first. A penalty determines the coefficients of its columns.
-    free = np.flatnonzero(objective.penalty.curvatures[:-1] == 0)
-    order = np.append([d] if objective.fit_intercept else [], free).astype(np.int64)
-    spread = np.sqrt(np.diagonal(gram))
-    spread[spread == 0] = 1
-    gram = gram / spread / spread[:, None]
-    kept: list[int] = []
-    factor = np.zeros((len(order), len(order)))
+def describe_all(found: list[Dependence], names: Array) -> str:
+    """Return the sums of some dependent columns, of the first ones where they are many."""
+    more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return "; ".join(each.describe(names) for each in found[:MOST_NAMED]) + more
+
+
+def find_dependences(objective: Objective, is_free: BoolArray, nearly: float = 0.0) -> list[Dependence]:
+    """Return the columns that depend on those before them, in their order; it takes a pass.
+
+    Only columns that are free, (d + 1,), are looked at; the penalty determines the coefficients of others. Those of
+    whose spread others leave no more than the part `nearly` are among the found.
+    """
+    coordinates, is_centred = objective.coordinates, objective.fit_intercept
+    together = max(1, BYTES_TOGETHER // (8 * objective.shape[1]))
+    triangle = objective.rows.passes.sum_curvature(Triangle.of, np.zeros(objective.shape), together).factor
+    # The intercept first, whose row then has the means.
+    features = np.flatnonzero(is_free[:-1])
+    triangle = _triangulate(triangle[:, np.append([-1] * is_centred, features).astype(np.int64)])
+    means, centred = triangle[:is_centred], triangle[is_centred:, is_centred:]
+    spreads = np.sqrt(np.einsum("ij,ij->j", centred, centred))
+    sizes = np.hypot(np.sqrt(coordinates.mean_squares[features]), coordinates.shift[features])
+    errors = np.finfo(np.float64).eps / 2 * np.sqrt(objective.rows.total_weight) * sizes + nearly / MARGIN * spreads
+    most = MARGIN * np.sqrt(triangle.shape[1])
+    is_constant = ~(spreads > most * errors) | np.isin(features, coordinates.vanishing)
+    differences = np.zeros((int(is_constant.sum()), len(features)))
+    differences[np.arange(len(differences)), np.flatnonzero(is_constant)] = -1
+    columns = np.flatnonzero(~is_constant)
+    if len(columns):
+        others = _find_sums(centred[:, columns], spreads[columns], errors[columns], most)
+        differences = np.concatenate([differences, np.zeros((len(others), len(features)))])
+        differences[is_constant.sum() :, columns] = others
     found = []
-    longest = bound_rows(coordinates)
-    for j in order:
-        rank = len(kept)
-        # The row of the Cholesky factor, by substitution.
-        row = np.zeros(rank)
-        for i in range(rank):
-            row[i] = (gram[kept[i], j] - np.dot(factor[i, :i], row[:i])) / factor[i, i]
-        left = gram[j, j] - np.dot(row, row)
-        if left > LEFT:
-            factor[rank, :rank], factor[rank, rank] = row, np.sqrt(left)
-            kept.append(int(j))
-            continue
-        weights = np.zeros(rank)
-        for i in range(rank - 1, -1, -1):
-            weights[i] = (row[i] - np.dot(factor[i + 1 : rank, i], weights[i + 1 :])) / factor[i, i]
-        difference = np.zeros(d + 1)
-        difference[kept] = weights * spread[j] / spread[kept]
-        is_small = np.abs(difference) * spread <= SAME * spread[j] * max(1.0, np.abs(weights).max(initial=0.0))
-        difference[:-1][is_small[:-1]] = 0
-        difference[j] = -1
-        dependence = _restore(objective, int(j), difference)
-        if left <= LOST:
-            found.append(dependence)
-            continue
-        rest = objective.rows.passes.sum_curvature(sum_squares, zeros, _express(objective, dependence))
-        shifts = np.append(np.abs(coordinates.shift), 0.0)
-        size = float(np.sum(np.abs(difference) * (longest + shifts)))
-        if np.sqrt(rest[0] / objective.rows.total_weight) <= EXACT * size:
-            found.append(dependence)
-        else:
-            factor[rank, :rank], factor[rank, rank] = row, np.sqrt(left)
-            kept.append(int(j))
-    return found
+    for difference in differences:
+        whole = np.zeros(objective.shape[1])
+        whole[features] = difference
+        whole[-1:] = -means[:, 1:] @ difference / means[0, 0] if is_centred else 0.0
+        found.append(_restore(objective, whole))
+    return sorted(found, key=lambda each: each.feature)
 
 
-def sum_products(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return sum_i s_i [x~_i, 1] [x~_i, 1]', (d + 1, d + 1), as a term of `Passes.sum_curvature`."""
-    return passes.gram(passes.samples.rows, passes.samples.weigh()[None], np.float64)[0]
+def _find_sums(centred, spreads, errors, most):
+    """Return the differences (m, d) between columns and the sums of others that they are, -1 for each such column.
+
+    Each of the centred columns (m, d), of so large spreads (d,), may be off by its error (d,).
+    """
+    # scipy.linalg takes 30 ms to import.
+    from scipy import linalg
+
+    # In units of their errors all columns may be off by the same.
+    triangle, places = linalg.qr(centred / errors, mode="r", pivoting=True, check_finite=False)
+    n_kept = int(np.count_nonzero(np.abs(np.diagonal(triangle)) > most))
+    kept, rest = places[:n_kept], places[n_kept:]
+    sums = np.zeros((len(rest), len(places)))
+    sums[:, kept] = linalg.solve_triangular(triangle[:n_kept, :n_kept], triangle[:n_kept, n_kept:]).T
+    sums[np.arange(len(rest)), rest] = -1
+    # In units of spreads, so that terms which are rounding can be told. The last column of each sum is the one that is
+    # named, and has no part in the other sums.
+    sums *= spreads / errors
+    for number in range(len(sums)):
+        is_large = np.abs(sums) > SAME * np.abs(sums).max(axis=1, keepdims=True)
+        sums[~is_large] = 0
+        last = len(places) - 1 - is_large[number:, ::-1].argmax(axis=1)
+        feature = int(last.max())
+        row = number + int(np.argmax(np.abs(sums[number:, feature]) / np.abs(sums[number:]).max(axis=1)))
+        sums[[number, row]] = sums[[row, number]]
+        sums[number] /= -sums[number, feature]
+        factors = sums[:, feature].copy()
+        factors[number] = 0
+        sums += factors[:, None] * sums[number]
+        sums[factors != 0, feature] = 0
+    sums[np.abs(sums) <= SAME * np.abs(sums).max(axis=1, keepdims=True, initial=0.0)] = 0
+    named = np.array([np.flatnonzero(each)[-1] for each in sums], np.int64)
+    return sums / spreads * spreads[named][:, None]
 
 
-def sum_squares(passes: Passes, probabilities: FloatArray, direction: FloatArray) -> FloatArray:
-    """Return sum_i s_i (x~_i direction)^2, (1,), as a term of `Passes.sum_curvature`."""
-    scores = passes.compute_scores(direction[None])[:, 0]
-    return np.array([np.einsum("i,i,i->", scores, scores, passes.samples.weigh())])
+@dataclass(eq=False)
+class Triangle:
+    """R of the QR factorisation of rows [x~, 1] times the roots of their weights.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (m, d + 1)
+        R, which has no more rows than columns.
+    """
+
+    factor: FloatArray
+
+    @classmethod
+    def of(cls, passes: Passes, probabilities: FloatArray, together: int) -> Self:
+        """Return that of some rows, so many of them at a time, as a term of `Passes.sum_curvature`."""
+        parts = ((part.read_rows(), np.sqrt(part.samples.weigh())) for part in passes.split(together))
+        return add(cls(_triangulate(rows * roots[:, None])) for rows, roots in parts)
+
+    def __iadd__(self, other: Self) -> Self:
+        """Take in the rows of another one."""
+        self.factor = _triangulate(np.concatenate([self.factor, other.factor]))
+        return self
 
 
-def _restore(objective, feature, difference):
-    """Return the Dependence in the columns as they were given of a difference (d + 1,) of scaled columns.
+def _triangulate(rows):
+    return np.linalg.qr(rows, mode="r")
+
+
+def _restore(objective, difference):
+    """Return the Dependence in the columns as they were given of a difference (d + 1,) of scaled columns, -1 its own.
 
     Factors that are a fraction but for rounding become that.
     """
     scale, shift = objective.coordinates.scale, objective.coordinates.shift
+    feature = int(np.flatnonzero(difference[:-1])[-1])
     factors = difference[:-1] * scale / scale[feature]
     factors[feature] = 0
     constant = float(difference[-1] + np.dot(difference[:-1], shift)) / float(scale[feature])
@@ -205,16 +245,6 @@ def _restore(objective, feature, difference):
     factors = np.array([_simplify(factor, abs(factor)) if factor else 0.0 for factor in factors])
     constant = _simplify(constant, size) if objective.fit_intercept else 0.0
     return Dependence(feature, factors, constant)
-
-
-def _express(objective, dependence):
-    """Return the difference (d + 1,) between a column and its sum, in scaled coordinates."""
-    scale, shift = objective.coordinates.scale, objective.coordinates.shift
-    factors = dependence.factors.copy()
-    factors[dependence.feature] = -1
-    difference = factors * scale[dependence.feature] / scale
-    constant = dependence.constant * scale[dependence.feature]
-    return np.append(difference, constant - np.dot(difference, shift))
 
 
 def _simplify(number, size):

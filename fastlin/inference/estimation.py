@@ -330,15 +330,25 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     SeparationError
         Columns without a penalty separate classes.
     """
-    point, information, inverse = optimum.point, optimum.information, optimum.inverse
-    objective = point.objective
+    point, information, objective = optimum.point, optimum.information, optimum.point.objective
     if objective.penalty.is_bounded and not objective.penalty.is_none:
         return
-    variances = np.diagonal(inverse).reshape(point.parameters.shape)
-    if looks_collinear(information.diagonal, variances, information.find_added()):
-        check_collinearity(objective, question.names)
-    step, moved = information.find_step(point).step, information.measure(point.parameters, objective.penalty)
-    check_separation(point, question.names, question.classes, variances, step, moved, question.stacklevel + 1)
+    variances = np.diagonal(optimum.inverse).reshape(point.parameters.shape)
+    step, names, labels = information.find_step(point).step, question.names, question.classes
+    is_resolved = information.resolves(variances)
+    if not is_resolved or looks_collinear(information.diagonal, variances):
+        check_collinearity(objective, names)
+    if is_resolved:
+        moved = information.measure(point.parameters, objective.penalty)
+        check_separation(point, names, labels, variances, step, moved, question.stacklevel + 1)
+        return
+    # Variances that are rounding prove nothing.
+    check_large_separation(point, names, labels, step)
+    check_collinearity(objective, names, nearly=True)
+    raise ValueError(
+        "The information of the rows has no inverse in float64, so that there are no standard errors: classes are "
+        "nearly separated, columns nearly depend on each other, or weights or offsets are of far different sizes."
+    )
 
 
 def check_penalty(objective: Objective, question: Question) -> None:
@@ -375,7 +385,7 @@ def is_large(objective: Objective) -> bool:
 
 
 def check_size(objective: Objective, question: Question) -> None:
-    """Raise a ValueError where the covariance would be too large, or has no digits left."""
+    """Raise a ValueError where the covariance would be too large."""
     K, m = objective.shape
     if is_large(objective) and question.features is None:
         raise ValueError(
@@ -386,11 +396,6 @@ def check_size(objective: Objective, question: Question) -> None:
         raise ValueError(
             f"covariance='cluster' is for models of up to {MOST_PARAMETERS:,} parameters, and this one has {K * m:,}; "
             "with features=[...] there are 'model', 'HC0' and 'HC1'."
-        )
-    if not objective.matrix.resolves_gram(objective.coordinates.shift):
-        raise ValueError(
-            "A column of the sparse X lies so far from zero, compared with its spread, that sums of squares lose its "
-            "digits: subtract a number from the column, or give X as a dense array."
         )
 
 

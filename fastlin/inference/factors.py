@@ -73,15 +73,3 @@ class Factor:
     def inverse(self) -> FloatArray:
         """A^-1."""
         return np.einsum("ki,kj->ij", self.inverse_root, self.inverse_root)
-
-
-def find_dependent(matrix: FloatArray, most: int) -> list[int]:
-    """Return the columns of a symmetric matrix that depend on those before them, no more than `most` of them."""
-    left: list[int] = list(range(len(matrix)))
-    found: list[int] = []
-    while left and len(found) < most:
-        first = Factor.of(matrix[np.ix_(left, left)]).first_dependent
-        if first is None:
-            break
-        found.append(left.pop(first))
-    return found

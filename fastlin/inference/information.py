@@ -51,6 +51,10 @@ SAMPLED_ROWS = 100
 MANY_PARAMETERS = 300
 PRODUCTS_A_COLUMN = 1 / 8
 FORCING = 0.03
+# The relative error of a sum over rows, and of a factorisation for each row of the matrix.
+SUM_ERROR = 4e-15
+# What rounding may change of a variance, relative to it, and of a diagonal entry where a matrix is positive definite.
+LEAST_DIGITS, MOST_ADDED = 0.1, 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +111,19 @@ class Information:
         square = np.einsum("i,ij,j->", way.ravel(), self.of_loss, way.ravel(), optimize=["einsum_path", (0, 1), (0, 1)])
         return sqrt(max(0.0, float(square) + float(np.sum(penalty.curvatures * way**2))))
 
-    def find_added(self) -> FloatArray:
-        """Return what the factorisation has added to the diagonal, (K, d + 1): much where the Hessian is singular."""
-        K = len(self.diagonal)
+    def resolves(self, variances: FloatArray) -> bool:
+        """Say whether rounding leaves variances, the diagonal of the inverse (K, d + 1), two digits or more.
+
+        Rounding changes the Hessian, with a diagonal of ones, by no more than `SUM_ERROR` for each of its rows, and the
+        inverse by as much times the inverse itself, whose trace is the sum of `inflations`. Where the factorisation has
+        changed the matrix, its inverse tells nothing of it.
+        """
+        K, is_curved = len(self.diagonal), self.diagonal > 0
         factorised = self.diagonal + (self.diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
-        return self.factor.square_columns().reshape(self.diagonal.shape) - factorised
+        added = self.factor.square_columns().reshape(self.diagonal.shape) - factorised
+        inflations = (factorised * variances)[is_curved]
+        is_changed = (added[is_curved] > MOST_ADDED * factorised[is_curved]).any()
+        return not is_changed and float(inflations.sum()) * inflations.size * SUM_ERROR < LEAST_DIGITS
 
     def invert(self) -> FloatArray:
         """Return the inverse of the factorised Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from fastlin.inference import firth
-from fastlin.inference.factors import Factor, find_dependent
+from fastlin.inference.factors import Factor
 from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
@@ -120,23 +120,6 @@ class Likelihood:
         """Return the value at a State with the information of the columns as they are, not of the coordinates."""
         scale = self.objective.coordinates.scale[self.free[:-1]]
         return state.value - self.is_firth * self.shape[0] * float(np.log(scale).sum())
-
-    def find_dependent(self, most: int) -> list[int]:
-        """Return the free columns that depend linearly on those before them, or on the intercept, numbered as in X.
-
-        No more than `most` of them; the number of the intercept is d.
-        """
-        objective = self.objective
-        gram = objective.rows.gram(objective.rows.numbers, self._weigh(), np.float64)[0]
-        # Columns that are constant are zeros in it.
-        columns = np.flatnonzero(self.free)
-        if not np.isfinite(gram).all():
-            return []
-        return [int(columns[j]) for j in find_dependent(gram[np.ix_(columns, columns)], most)]
-
-    def _weigh(self):
-        rows = self.objective.rows
-        return np.broadcast_to(np.asarray(rows.weights_of(rows.numbers), np.float64), (1, rows.n_rows)).copy()
 
     @cached_property
     def places(self) -> IntArray:

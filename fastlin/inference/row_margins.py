@@ -15,6 +15,9 @@ from fastlin.typing import BoolArray, FloatArray
 if TYPE_CHECKING:
     from fastlin.matrices import Passes
 
+# Bytes of the dense rows that are read together.
+BYTES_TOGETHER = 16 << 20
+
 
 class Margins(NamedTuple):
     """How the scores of m rows compare.

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.row_margins import compare_scores, count_margins, find_own_classes
+from fastlin.inference.information import SUM_ERROR
+from fastlin.inference.row_margins import BYTES_TOGETHER, compare_scores, count_margins, find_own_classes
 from fastlin.inference.separation_programme import Programme
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.solvers import choose
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 # Of what a difference of scores may reach: what rounding leaves of a zero, and what no rounding explains.
 ZERO, CLEAR = 1e-9, 1e-7
-# The relative error of a sum over rows. A decrement below what it can be by rounding proves nothing.
-SUM_ERROR = 4e-15
 # The product of the decrement and the largest error of a score proves the maximum below 1; the rest is for rounding.
 PROVEN = 0.5
 # The largest number K (d + 1) of variables, and of entries of the constraints, that a linear programme may have. With
@@ -48,8 +47,6 @@ MOST_PROGRAMMES = 60
 FINE, MOST_ITERATIONS = 1e-10, 1_000
 # The fewest rows that a programme gets at a time.
 FEWEST_ADDED = 500
-# Bytes of the rows that are read together.
-BYTES_TOGETHER = 16 << 20
 # A message names no more columns than this.
 MOST_NAMED = 5
 
@@ -197,8 +194,14 @@ def proves_maximum(point: Point, variances: FloatArray, step: FloatArray, moved:
     errors = np.sqrt(np.where(is_part, variances, 0.0))
     decrement = np.sqrt(max(0.0, -float(np.sum(step * point.gradient))))
     # A standard error of a sum is no more than the sum of the standard errors.
-    of_scores = float((errors * bound_rows(coordinates)).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
-    rounding = SUM_ERROR * float((errors * np.sqrt(coordinates.mean_squares)).sum())
+    longest = bound_rows(coordinates)
+    of_scores = float((errors * longest).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
+    # What rounding changes of a score, far from zero more, it changes of a residual: of columns of 50,000 spreads the
+    # gradient was zero where it should have shown a separation.
+    terms = np.abs(point.parameters) * (longest + np.append(np.abs(coordinates.shift), 0.0))
+    rounding = (
+        SUM_ERROR * (1 + float(terms.sum(axis=1).max())) * float((errors * np.sqrt(coordinates.mean_squares)).sum())
+    )
     return bool(of_scores * (decrement + rounding) * np.exp(min(of_scores * moved, 100.0)) < PROVEN)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
-# A column whose mean is so many times its spread loses ten of the sixteen digits of a variance.
-MAX_GRAM_SHIFT = 1e5
 # No more rows than this part of X are copied, rather than read among the others. Of text, 20,000 x 20,000 with 20
 # classes, the copy of a quarter takes 5 ms by rows and by columns, and each pass 5 in place of 12; of half of the rows
 # it pays after three passes. Of dense 20,000 x 200 the copy of a quarter is measured in 0.9 ms, all rows in 1.4.
@@ -28,6 +26,8 @@ COPIED_PART = 0.25
 SCORE_BYTES = 8 << 20
 # Bytes of the probabilities that are held together where those of all rows are not kept.
 PROBABILITY_BYTES = 32 << 20
+
+Sum = TypeVar("Sum")
 
 
 class Moments(NamedTuple):
@@ -213,10 +213,6 @@ class Matrix:
     def gains_from_float32(self, n_rows_coef: int) -> bool:
         """Say whether passes are faster in float32, for K rows of coefficients; sparse entries are widened anyway."""
         return not self.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
-
-    def resolves_gram(self, shift: FloatArray) -> bool:
-        """Say whether Gram matrices of columns with such shifts (d,) keep their digits."""
-        return not self.is_sparse or bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
 
     def count_gram_work(self) -> int:
         """Return the multiply-adds of a Gram matrix of the columns.
@@ -447,7 +443,7 @@ class Passes:
                 blocks[k, :, other], blocks[other, :, k] = gram, gram
         return hessian
 
-    def sum_curvature(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
+    def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
         """Return the sum of ``term(passes, probabilities, *arguments)`` over passes that have some of the rows each.
 
         The probabilities (K, m) of the rows at parameters (K, d + 1) are computed anew, in the type of the parameters,
@@ -509,9 +505,9 @@ class Passes:
             yield self._matrix.passes(self.samples._replace(rows=numbers), self._scaling, self._shape[0])
 
 
-def add(sums: Iterable[FloatArray]) -> FloatArray:
-    """Return the sum of arrays, of which the first is overwritten."""
-    total = next(sums := iter(sums))
+def add(sums: Iterable[Sum]) -> Sum:
+    """Return the sum of arrays, or of what else takes in others by +=, of which the first is overwritten."""
+    total: Any = next(sums := iter(sums))
     for each in sums:
         total += each
     return total

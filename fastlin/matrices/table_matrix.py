@@ -319,10 +319,6 @@ class TableMatrix(Matrix):
         """As `Matrix.row_products` has it, of a sparse copy."""
         return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
-    def resolves_gram(self, shift: FloatArray) -> bool:
-        """As `Matrix.resolves_gram` has it: numbers are centred one by one."""
-        return super().resolves_gram(shift[self.level_features])
-
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
         """As `SparseMatrix.gram` has it: numbers are centred one by one, sums of levels afterwards."""
         n, n_numbers, size = len(rows), len(self._numbers), self.n_table_rows

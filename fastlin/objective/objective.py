@@ -287,9 +287,7 @@ class Objective:
 
     @property
     def affords_hessian(self) -> bool:
-        """Whether the whole Hessian keeps its digits, and neither its memory nor its time is too much."""
-        if not self.matrix.resolves_gram(self.coordinates.shift):
-            return False
+        """Whether neither the memory nor the time of the whole Hessian is too much."""
         n_parameters = self.shape[0] * self.shape[1]
         return self.budget.holds_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
 

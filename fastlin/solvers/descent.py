@@ -86,7 +86,6 @@ def suits(objective: Objective) -> bool:
         and objective.fast_precision == np.float64
         and objective.keeps_probabilities
         and objective.matrix.lies_in_memory
-        and objective.matrix.resolves_gram(objective.coordinates.shift)
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastlin.inference.factors import Factor, find_dependent
+from fastlin.inference.factors import Factor
 
 
 def test_a_factor_inverts_and_names_dependent_columns():
@@ -23,5 +23,3 @@ def test_a_factor_inverts_and_names_dependent_columns():
             columns[:, -1] = 0
             matrix = columns.T @ columns
             assert Factor.of(matrix).first_dependent == 2
-            assert find_dependent(matrix, 5) == [2, size - 1]
-            assert find_dependent(matrix, 1) == [2]

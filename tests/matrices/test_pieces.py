@@ -40,8 +40,6 @@ def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
     pieces = PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
     for K in (1, 1_000_000):
         assert pieces.gains_from_float32(K) == matrix.gains_from_float32(K)
-    for shift in (np.zeros(8), np.full(8, 1e9)):
-        assert pieces.resolves_gram(shift) == matrix.resolves_gram(shift)
     assert pieces.count_gram_work() == matrix.count_gram_work()
     zeros = np.zeros(50, np.int32)
     for n_rows_coef, shift in [(1, 0.0), (1, 1e6), (3, 0.0)]:

@@ -209,8 +209,6 @@ def test_gram_matrices_of_numbers_far_from_zero_keep_their_digits():
     X = np.column_stack([spread([codes, numbers]) * scale + shift, np.ones(700)])
     # A product of numbers that are not centred has 1e18, of which float64 keeps whole hundreds.
     np.testing.assert_allclose(found, X.T @ X, rtol=1e-9, atol=1e-6)
-    assert table.resolves_gram(shift)
-    assert not table.resolves_gram(np.full(6, 1e6))
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():

@@ -1,0 +1,163 @@
+"""Whether estimates exist: separation against a linear programme over whole numbers, ranks against fractions.
+
+Most designs lie far from zero, hold a constant column in the place of an intercept, or are nearly collinear.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastlin import LogisticRegression
+from fastlin.exceptions import CollinearityError, SeparationError
+from tests.conftest import marked
+from tests.inference.test_separation import decide_exactly
+
+# A condition number above this may be refused.
+RESOLVED = 1e6
+pytestmark = pytest.mark.filterwarnings("ignore::fastlin.exceptions.ConvergenceWarning")
+
+
+def find_rank(X):
+    """Return the rank of a matrix, by elimination in fractions."""
+    rows = [[Fraction(float(number)) for number in row] for row in X]
+    rank = 0
+    for j in range(len(rows[0])):
+        pivot = next((i for i in range(rank, len(rows)) if rows[i][j]), None)
+        if pivot is None:
+            continue
+        rows[rank], rows[pivot] = rows[pivot], rows[rank]
+        for i in range(rank + 1, len(rows)):
+            factor = rows[i][j] / rows[rank][j]
+            if factor:
+                rows[i] = [a - factor * b for a, b in zip(rows[i], rows[rank], strict=True)]
+        rank += 1
+    return rank
+
+
+def find_condition(X, fit_intercept):
+    """Return the condition number of the columns, centred where there is an intercept, each of length one."""
+    X = X - X.mean(axis=0) if fit_intercept else X
+    values = np.linalg.svd(X / np.sqrt((X**2).sum(axis=0)), compute_uv=False)
+    return values[0] / values[-1]
+
+
+def judge(X, y, fit_intercept):
+    """Return what an inference says of X and y, and the inference where there is one."""
+    model = LogisticRegression(C=np.inf, tol=1e-12, fit_intercept=fit_intercept, max_iter=1000).fit(X, y)
+    try:
+        return "none", model.inference(X, y)
+    except CollinearityError as error:
+        return ("nearly collinear" if "nearly" in str(error) else "collinear"), None
+    except SeparationError as error:
+        return ("complete" if "ompletely" in str(error) or str(error)[0] == "C" else "quasi"), None
+
+
+def draw_separations(n_problems, seed=0):
+    """Yield designs X, labels, whether they have an intercept, and whole numbers that span the same columns."""
+    generator = np.random.default_rng(seed)
+    while n_problems:
+        kind, n_classes = generator.integers(5), generator.choice([2, 2, 2, 3, 4])
+        n, d = generator.integers(6, 200), generator.integers(1, 4)
+        numbers = generator.integers(-2, 4, (n, d)).astype(float)
+        scores = numbers @ generator.integers(-2, 3, (d, n_classes)) + generator.integers(-1, 2, n_classes)
+        labels = np.array([generator.choice(np.flatnonzero(row == row.max())) for row in scores])
+        is_random = generator.random(n) < generator.choice([0, 0, 0.02, 0.15, 0.5])
+        labels[is_random] = generator.integers(0, n_classes, is_random.sum())
+        labels = np.unique(labels, return_inverse=True)[1]
+        if not labels.max():
+            continue
+        n_problems -= 1
+        far, ones = np.round(10.0 ** generator.uniform(0, 7)), np.ones((n, 1))
+        if kind == 0:
+            yield np.hstack([3 * ones, numbers + far]), labels, False, np.hstack([ones, numbers])
+        elif kind == 1:
+            base = generator.integers(-3, 4, (n, 1)).astype(float)
+            X = np.hstack([base, base + 2.0 ** -generator.integers(1, 15) * numbers])
+            yield X, labels, True, np.hstack([ones, base, numbers])
+        else:
+            X = [numbers, numbers * 10.0 ** generator.integers(-5, 6, d), numbers + far][kind - 2]
+            yield sparse.csr_array(X) if generator.integers(2) else X, labels, True, np.hstack([ones, numbers])
+
+
+@pytest.mark.parametrize("n_problems", [60, *marked(pytest.mark.slow, 4_000)])
+def test_no_separation_is_missed(n_problems):
+    kinds = []
+    for i, (X, labels, fit_intercept, numbers) in enumerate(draw_separations(n_problems)):
+        found, _ = judge(X, labels, fit_intercept)
+        if np.linalg.matrix_rank(numbers) < numbers.shape[1]:
+            assert found in ("collinear", "quasi", "complete"), i
+            continue
+        if found == "nearly collinear":
+            assert find_condition(X.toarray() if sparse.issparse(X) else X, fit_intercept) > RESOLVED, i
+            continue
+        kinds.append(decide_exactly(numbers, labels, labels.max() + 1, fit_intercept=False))
+        # Beyond that, whether all rows are separated may be rounding.
+        assert found == kinds[-1] or (kinds[-1] == "complete" and find_condition(X, fit_intercept) > RESOLVED), i
+    assert all(kinds.count(kind) >= 5 for kind in ("none", "quasi", "complete"))
+
+
+def draw_columns(n_problems, seed=0):
+    """Yield designs, labels, whether they have an intercept, and whether columns depend on each other but for rounding.
+
+    Sums are of floating-point numbers, so that a rank in fractions is whole where a sum was rounded.
+    """
+    generator = np.random.default_rng(seed)
+    for number in range(n_problems):
+        n, d, fit_intercept = generator.integers(30, 120), generator.integers(2, 6), bool(generator.integers(4))
+        base = generator.normal(size=(n, d)) if generator.integers(2) else 1.0 * generator.integers(-3, 4, (n, d))
+        base += generator.choice([0, 0, 1, 1e2, 1e4, 1e6]) * generator.normal(size=d)
+        kind, is_dependent = number % 5, number % 5 < 3
+        if kind == 0:
+            X = np.column_stack([base, base @ np.append(2, generator.integers(-3, 4, d - 1))])
+        elif kind == 1:
+            size = 10 ** generator.uniform(2, 5)
+            columns = [size * base[:, 0], 2 * size * base[:, 0] - 3 * base[:, 1], base[:, 1]]
+            X = np.column_stack([columns[j] for j in generator.permutation(3)] + [base[:, 2:]])
+        elif kind == 2:
+            levels = np.append(np.arange(3), generator.integers(0, 3, n - 3))
+            X = np.column_stack([base, np.eye(3)[levels], np.ones(n)]) * 10.0 ** generator.integers(-3, 4, d + 4)
+        elif kind == 3:
+            X = np.column_stack([base, base[:, 0] + 10 ** generator.uniform(-5.5, -2) * generator.normal(size=n)])
+        else:
+            X = base
+        yield X, np.append([0, 1], generator.integers(0, 2, n - 2)), fit_intercept, is_dependent
+
+
+def find_errors(X, y, fit_intercept):
+    """Return standard errors of two classes, by the model of orthonormal columns."""
+    X = np.column_stack([X - X.mean(axis=0), np.ones(len(X))]) if fit_intercept else X
+    columns, triangle = np.linalg.qr(X)
+    model = LogisticRegression(C=np.inf, tol=1e-13, fit_intercept=False).fit(columns, y)
+    probabilities = model.predict_proba(columns)[:, 1]
+    inverse = np.linalg.inv(np.einsum("ij,i,ik->jk", columns, probabilities * (1 - probabilities), columns))
+    covariance = np.linalg.solve(triangle, np.linalg.solve(triangle, inverse).T)
+    return np.sqrt(np.diagonal(covariance))[: X.shape[1] - fit_intercept]
+
+
+@pytest.mark.parametrize("n_problems", [60, *marked(pytest.mark.slow, 4_000)])
+def test_no_dependence_is_missed_and_no_estimate_refused(n_problems):
+    for i, (X, y, fit_intercept, is_dependent) in enumerate(draw_columns(n_problems)):
+        whole = np.column_stack([X, np.ones(len(X))]) if fit_intercept else X
+        if n_problems < 100 and find_rank(whole) < whole.shape[1]:
+            assert is_dependent, i
+        found, inference = judge(sparse.csr_array(X) if i % 2 else X, y, fit_intercept)
+        if is_dependent:
+            assert found in ("collinear", "quasi", "complete"), i
+        elif found == "nearly collinear":
+            assert find_condition(X, fit_intercept) > RESOLVED, i
+        elif found == "none" and find_condition(X, fit_intercept) < RESOLVED:
+            errors = inference.std_errors[0, : X.shape[1]]
+            np.testing.assert_allclose(errors, find_errors(X, y, fit_intercept), rtol=2e-3, err_msg=str(i))
+
+
+def test_a_singular_information_of_columns_that_do_not_depend_on_each_other_is_refused():
+    # Offsets tell the classes of a level, whose coefficient has next to no curvature, but a maximum.
+    levels = np.repeat(np.arange(3), 40)
+    X, y = np.eye(3)[levels][:, :2], np.tile([0, 1], 60)
+    offset = np.where(levels == 0, np.where(y == 1, 80.0, -80.0), 0.0)
+    model = LogisticRegression(C=np.inf).fit(X, y, offset=offset)
+    with pytest.raises(ValueError, match="has no inverse in float64") as caught:
+        model.inference(X, y, offset=offset)
+    assert not isinstance(caught.value, CollinearityError | SeparationError)
