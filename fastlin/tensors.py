@@ -26,8 +26,12 @@ def read_in_place(data: Any, name: str = "X") -> Any:
     ------
     TypeError
         The data lie on another device, are sparse tensors, or are of a type that NumPy does not have.
+    ValueError
+        Entries are masked.
     """
     if isinstance(data, np.ndarray):
+        if np.ma.is_masked(data):
+            raise ValueError(f"{name} is an array of which entries are masked; give numbers in their place.")
         return data.view(BFLOAT16) if data.dtype.kind == "V" and data.dtype.name == "bfloat16" else data
     if not (hasattr(data, "__dlpack__") or _holds_bfloat16(data)):
         return data

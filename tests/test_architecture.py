@@ -26,7 +26,7 @@ MAY_USE = {
     "places": {"extras"},
     "terminal": set(),
     "progress": {"extras"},
-    "fitted": set(),
+    "fitted": {"tensors"},
     "tensors": set(),
     "kernels": set(),
     "kernels.machine": {"places", "tensors"},

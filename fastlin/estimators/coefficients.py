@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,12 @@ def read_classes(model: Any) -> Array:
     classes = as_array("classes_", model.classes_)
     if classes.ndim != 1 or len(classes) < 2:
         raise ValueError(f"classes_ must hold at least two classes in one dimension, got the shape {classes.shape}")
+    if (
+        classes.dtype.kind == "U"
+        and classes.tobytes()
+        and np.array(classes, "=U").view(np.uint32).max() > sys.maxunicode
+    ):
+        raise ValueError("classes_ must hold texts of Unicode, got a character beyond its last one")
     return classes
 
 

@@ -293,6 +293,7 @@ class LogisticRegression(
         if hasattr(self, "converged_"):
             # Other solvers ask for a small gradient, whatever the gap.
             floor = f" as far as {self.coef_.dtype} allows" if self.solver == "auto" and self.tol < gap < np.inf else ""
+            floor += "; X in float64 allows more" if floor and self.coef_.dtype == np.float32 else ""
             lines["tol"] = f"{self.tol:g}, reached{floor}" if self.converged_ else f"{self.tol:g}, not reached"
             lines["iterations"] = f"{self.n_iter_[0]:,}, {self.n_passes_:.1f} passes over the data"
         return {**lines, "coefficients": describe_coef(self)}

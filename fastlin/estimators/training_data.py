@@ -568,6 +568,7 @@ def check_penalty_factors(penalty_factors: ArrayLike | None, matrix: Matrix) -> 
         return None
     n_features = matrix.shape[1]
     widths = getattr(matrix, "widths", np.ones(n_features, np.int64))
+    penalty_factors = read_widened(penalty_factors, "penalty_factors")
     try:
         factors = np.asarray(penalty_factors, np.float64)
     except (TypeError, ValueError):

@@ -18,6 +18,7 @@ from scipy import sparse
 from fastlin.inference.covariances import find_residuals
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BYTES
+from fastlin.tensors import read_in_place
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def _split_keys(clusters, n_rows):
         return [np.asarray(each if hasattr(each, "to_pylist") else clusters[each]) for each in clusters.columns]
     is_list = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
     if is_list and all(np.ndim(each) == 1 for each in clusters):
-        return [np.asarray(each) for each in clusters]
-    array = np.asarray(clusters)
+        return [np.asarray(read_in_place(each, "clusters")) for each in clusters]
+    array = np.asarray(read_in_place(clusters, "clusters"))
     return list(array.T) if array.ndim == 2 else [array]
 
 

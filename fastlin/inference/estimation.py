@@ -18,7 +18,7 @@ from fastlin.inference.inference import INTERCEPT, Basis, Inference
 from fastlin.inference.information import Optimum, find_optimum
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
-from fastlin.inference.separation import check_large_separation, check_separation
+from fastlin.inference.separation import check_large_separation, check_separation, is_free
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -335,7 +335,7 @@ def check_existence(optimum: Optimum, question: Question) -> None:
         return
     variances = np.diagonal(optimum.inverse).reshape(point.parameters.shape)
     step, names, labels = information.find_step(point).step, question.names, question.classes
-    is_resolved = information.resolves(variances)
+    is_resolved = information.resolves(variances, is_free(objective))
     if not is_resolved or looks_collinear(information.diagonal, variances):
         check_collinearity(objective, names)
     if is_resolved:

@@ -67,6 +67,8 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
             "intercept must be a number, an array of the shape (1,) or (n_classes,) for three classes or more, or a "
             f"fitted model, got {intercept!r}"
         )
+    if not np.isfinite(given).all():
+        raise ValueError(f"intercept must be finite, got {intercept!r}")
     n_classes = max(2, given.size)
     population = _read_shares("population_share", population_share, n_classes)
     sample = _read_shares("sample_share", sample_share, n_classes)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
 
 # A larger penalty leaves nothing of the coefficients, and sums with it would leave the range of float64.
-LARGEST_PENALTY = 1e200
+LARGEST_PENALTY = 1e300
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,16 @@ import numpy as np
 
 from fastlin.kernels.linear.quasi_newton import CURVATURE, MAX_TRIALS, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
+from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.tuning import ROUNDING
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point, Room
+
+# A value that is so many times the least one lies where the loss is linear.
+FAR_UP = 1e3
 
 
 def along(
@@ -80,7 +84,8 @@ def search(
     Returns
     -------
     float or None
-        The accepted step, the last one that was evaluated; None where none was found.
+        The accepted step, or the best one that lowers the value enough, and the last one that was evaluated; None where
+        there is none.
     """
     slack = rounding * abs(value)
     low, low_value, low_slope = 0.0, value, slope
@@ -103,15 +108,27 @@ def search(
             step *= 4.0
         else:
             if abs(high - low) <= ROUNDING[np.float64] * max(high, low):
-                return None
+                break
             step = _interpolate(low, low_value, low_slope, high, high_value, high_slope)
-    return None
+    if not low_value < value:
+        return None
+    # Where curvature has underflowed a direction may be 1e26 long, and the best of its points is all that there is.
+    function(low)
+    return low
 
 
 def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
-    """Return the minimiser of the cubic through both ends, kept off the ends; the middle where there is none."""
+    """Return the minimiser of the cubic through both ends, kept off the ends; the middle where there is none.
+
+    Far out the logistic loss is linear: where tangents meet, the minimum is near.
+    """
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
+        if high_value > FAR_UP * abs(low_value):
+            part = (high_value - low_value - high_slope * width) / (low_slope - high_slope) / width
+            step = low + width * min(max(part, UNIT_ROUNDOFF), 0.9)
+            # Where rounding leaves less than the digits that there are, their number is halved.
+            return step if step > 2 * low else np.sqrt(low) * np.sqrt(high)
         d1 = low_slope + high_slope - 3 * (high_value - low_value) / width
         # Relative to the largest of the three, so that no square overflows.
         unit = max(abs(d1), abs(low_slope), abs(high_slope))

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
 
+# A longer step leads nowhere.
+LONGEST = 1e100
+
 
 def minimize_by_cholesky(
     objective: Objective, start: Point | FloatArray, stopping: Stopping, *, room: Room | None
@@ -124,8 +127,9 @@ def conjugate_gradients(
         n_products += 1
         product = point.hessian_product(direction)
         curvature = _inner(direction, product)
-        # Softmax is flat along some directions, where rounding may take any sign.
-        if not curvature > 0:
+        # Softmax is flat along some directions, where rounding may take any sign; curvature that has underflowed would
+        # make a step longer than float64 holds.
+        if not curvature * LONGEST > square * np.abs(direction).max():
             if not step.any():
                 return Direction(direction, residual + product, np.abs(direction)), n_products
             break

@@ -374,3 +374,27 @@ def test_keys_of_clusters_are_the_columns_of_any_table():
         given = TABLES[table](keys.astype(float), None)
         found = fitted("unpenalised").inference(X, Y, covariance="cluster", clusters=given).std_errors
         np.testing.assert_array_equal(found, expected)
+
+
+def test_arrays_with_masked_entries_are_refused():
+    mask = np.arange(N) == 3
+    labels, numbers = np.ma.masked_array(Y, mask), np.ma.masked_array(np.ones(N), mask)
+    features = np.ma.masked_array(np.zeros(X.shape[1]), np.arange(X.shape[1]) == 0)
+    plain = fitted("unpenalised")
+    for name, call in {
+        "X": lambda: model().fit(np.ma.masked_array(X, X > 1), Y),
+        "X ": lambda: model().fit(X, Y).predict(np.ma.masked_array(X, X > 1)),
+        "y": lambda: model().fit(X, labels),
+        "sample_weight": lambda: model().fit(X, Y, numbers),
+        "offset": lambda: model().fit(X, Y, offset=numbers),
+        "coef_init": lambda: model().fit(X, Y, coef_init=features[None]),
+        "lower_bounds": lambda: LogisticRegression(lower_bounds=features).fit(X, Y),
+        "upper_bounds": lambda: LogisticRegression(upper_bounds=features).fit(X, Y),
+        "penalty_factors": lambda: LogisticRegression(penalty_factors=features).fit(X, Y),
+        "clusters": lambda: plain.inference(X, Y, covariance="cluster", clusters=numbers),
+    }.items():
+        with pytest.raises(ValueError, match=rf"\b{name.strip()} is an array of which entries are masked"):
+            call()
+    # Without masked entries it is an array like others.
+    found = model().fit(np.ma.masked_array(X), Y)
+    np.testing.assert_array_equal(found.coef_, model().fit(X, Y).coef_)

@@ -9,6 +9,7 @@ import extreme_calls
 import numpy as np
 import pytest
 from conftest import marked
+from sklearn.metrics import log_loss
 
 from fastlin import FirthLogisticRegression, LogisticRegression
 from fastlin.exceptions import ConvergenceWarning, InferenceWarning, SeparationWarning
@@ -67,6 +68,19 @@ def test_firths_columns_are_not_blamed_for_an_offset():
         FirthLogisticRegression().fit(X, y, offset=generator.normal(size=30) * 1e29)
     with pytest.raises(ValueError, match=r"columns depend linearly on others or on the intercept: x1 = x0[.] Leave"):
         FirthLogisticRegression().fit(X[:, [0, 0]], y)
+
+
+def test_penalties_beyond_float64_leave_no_coefficient_and_a_true_certificate():
+    y = np.arange(30) % 2
+    for size in (1e50, 1e100, 1e140):
+        X = np.random.default_rng(0).normal(size=(30, 3)) * size
+        for C in (1e-308, 1e-300, 1e-250, 1e-200):
+            model = LogisticRegression(C=C).fit(X, y)
+            penalty = np.sum((np.asarray(model.coef_, np.longdouble) / np.longdouble(C) ** 0.5) ** 2) / 60
+            # J without features is log 2, and not less than the minimum.
+            loss = log_loss(y, model.predict_proba(X))
+            assert loss + penalty <= np.log(2) + model.certificate_ + 1e-12
+            assert model.converged_
 
 
 def test_penalties_that_are_subnormal_are_no_overflow():

@@ -161,3 +161,9 @@ def test_a_singular_information_of_columns_that_do_not_depend_on_each_other_is_r
     with pytest.raises(ValueError, match="has no inverse in float64") as caught:
         model.inference(X, y, offset=offset)
     assert not isinstance(caught.value, CollinearityError | SeparationError)
+    # Nor do rows count beside one of such a weight.
+    generator = np.random.default_rng(0)
+    X, y, weights = generator.normal(size=(60, 2)), np.tile([0, 1], 30), np.append(9e18, np.ones(59))
+    model = LogisticRegression(C=np.inf).fit(X, y, weights)
+    with pytest.raises(ValueError, match="has no inverse in float64"):
+        model.inference(X, y, weights)

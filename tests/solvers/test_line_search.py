@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import evaluate, make_objective
+from scipy.special import expit
 
 from fastlin.solvers import line_search
 
@@ -81,3 +82,32 @@ def test_a_direction_that_does_not_descend_has_no_step():
     for direction in (start.gradient, np.zeros_like(parameters), np.full_like(parameters, np.nan)):
         assert line_search.along(objective, start, direction, None) is None
     assert objective.n_passes == n_passes
+
+
+def test_a_step_that_leaves_to_where_the_loss_is_linear_comes_back_in_a_few():
+    tried = []
+
+    def function(t):
+        tried.append(t)
+        # Of two classes at a score of t, and a third of the weight.
+        return np.logaddexp(0, 30 - t) + 0.5 * np.logaddexp(0, t), 0.5 * expit(t) - expit(30 - t)
+
+    for first_step in 10.0 ** np.arange(2, 160, 7):
+        tried.clear()
+        value, slope = function(0.0)
+        step = line_search.search(function, value, slope, first_step, 30, curvature=0.5)
+        assert len(tried) <= 20
+        assert abs(function(step)[1]) <= 0.5 * -slope
+
+
+def test_the_best_point_is_returned_where_none_meets_the_conditions():
+    tried = []
+
+    def function(t):
+        tried.append(t)
+        # A slope that no step makes smaller.
+        return abs(t - 0.3), -1.0 if t < 0.3 else 1.0
+
+    step = line_search.search(function, 0.3, -1.0, 1.0, 20, curvature=0.1)
+    assert step == tried[-1]
+    assert abs(step - 0.3) < 0.01
