@@ -26,8 +26,8 @@ MAY_USE = {
     "places": {"extras"},
     "terminal": set(),
     "progress": {"extras"},
-    "fitted": {"tensors"},
     "tensors": set(),
+    "fitted": {"tensors"},
     "kernels": set(),
     "kernels.machine": {"places", "tensors"},
     "kernels.linear": {"kernels.machine"},
@@ -40,7 +40,7 @@ MAY_USE = {
     "objective": {"matrices", "kernels", "budget"},
     "networks": {"matrices", "kernels"},
     "solvers": {"objective", "budget", "kernels"},
-    "inference": {"solvers", "objective", "matrices", "kernels", "budget"},
+    "inference": {"solvers", "objective", "matrices", "kernels", "budget", "tensors"},
     "training": {"networks", "matrices", "kernels", "places", "progress", "fitted"},
     "figures": {"extras", "places", "terminal"},
     "estimators": {
