@@ -1,9 +1,8 @@
 """Collinear columns: those that are a sum of multiples of other columns and a constant, found and named.
 
-The information tells whether to look: where no column is nearly a sum of others, the diagonal of a matrix times that of
-its inverse is small. Else the columns themselves are factorised, R of a QR factorisation of all rows, since a matrix of
-their products holds differences of columns with half of its digits only. Each entry of X is known to half a unit in its
-last place, so a pivot that is no larger than what these errors may leave is zero.
+Where the information has no inverse in float64, the columns themselves are factorised, R of a QR factorisation of all
+rows: a matrix of their products holds differences of columns with half of its digits only. Each entry of X is known to
+half a unit in its last place, so a pivot that is no larger than what these errors may leave is zero.
 """
 
 from __future__ import annotations
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from fastlin.matrices import Passes
     from fastlin.objective import Objective
 
-# A variance so many times as large as without the other columns may come from columns that depend on each other. With
-# three pivots p of a factorisation that lose digits one after the other, rounding leaves the last one 1e-16 / p^2, so
-# that one of them is below 1e-5.
-SUSPECT = 1e5
 # What is left of a column that depends on others, in errors of the entries times the root of their number: users add a
 # few terms, each with its rounding.
 MARGIN = 100
@@ -79,19 +74,6 @@ class Dependence:
             text += f" {sign}" if number else sign
             text += size if not name else name if size == "1" else f"{size} {name}"
         return f"{own} = {text}"
-
-
-def looks_collinear(diagonal: FloatArray, variances: FloatArray) -> bool:
-    """Say whether columns may depend on each other, by numbers that an inference has anyway.
-
-    Parameters
-    ----------
-    diagonal, variances : ndarray of shape (K, d + 1)
-        The diagonals of a Hessian and of its inverse.
-    """
-    # The last column stands for the intercept, which there need not be.
-    is_curved, is_inflated = diagonal > 0, ~(diagonal * variances < SUSPECT)
-    return bool(not is_curved[:, :-1].all() or (is_curved & is_inflated).any())
 
 
 def find_inflations(diagonal: FloatArray, variances: FloatArray) -> FloatArray:

@@ -11,14 +11,14 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.clusters import combine_keys, multiply_cluster_sums
-from fastlin.inference.collinearity import check_collinearity, find_inflations, looks_collinear
+from fastlin.inference.collinearity import check_collinearity, find_inflations
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
 from fastlin.inference.information import Optimum, find_optimum
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
-from fastlin.inference.separation import check_large_separation, check_separation, is_free
+from fastlin.inference.separation import check_separation, proves_maximum
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -275,11 +275,11 @@ def find_named_estimates(
     is_free = penalty.is_none or not penalty.is_bounded
     if is_free:
         # Newton's steps would come to no end.
-        check_large_separation(point, question.names, question.classes)
+        check_separation(point, question.names, question.classes)
     curvature = settle(point)
     point, distance = curvature.point, curvature.decrement * np.sqrt(n_samples)
     if is_free and may_be_separated(curvature):
-        check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
+        check_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
     power = 1 if question.weights.are == "frequency" else 2
     covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
     covariance *= question.weights.unit ** (power - 1) / total_weight
@@ -335,15 +335,16 @@ def check_existence(optimum: Optimum, question: Question) -> None:
         return
     variances = np.diagonal(optimum.inverse).reshape(point.parameters.shape)
     step, names, labels = information.find_step(point).step, question.names, question.classes
-    is_resolved = information.resolves(variances, is_free(objective))
-    if not is_resolved or looks_collinear(information.diagonal, variances):
-        check_collinearity(objective, names)
-    if is_resolved:
+    is_sought = objective.penalty.curvatures == 0
+    is_sought[-1] = objective.fit_intercept
+    if information.resolves(variances, is_sought):
         moved = information.measure(point.parameters, objective.penalty)
-        check_separation(point, names, labels, variances, step, moved, question.stacklevel + 1)
+        if not proves_maximum(point, variances, step, moved):
+            check_separation(point, names, labels, step, question.stacklevel + 1)
         return
     # Variances that are rounding prove nothing.
-    check_large_separation(point, names, labels, step)
+    check_collinearity(objective, names)
+    check_separation(point, names, labels, step)
     check_collinearity(objective, names, nearly=True)
     raise ValueError(
         "The information of the rows has no inverse in float64, so that there are no standard errors: classes are "

@@ -111,16 +111,16 @@ class Information:
         square = np.einsum("i,ij,j->", way.ravel(), self.of_loss, way.ravel(), optimize=["einsum_path", (0, 1), (0, 1)])
         return sqrt(max(0.0, float(square) + float(np.sum(penalty.curvatures * way**2))))
 
-    def resolves(self, variances: FloatArray, is_free: BoolArray) -> bool:
+    def resolves(self, variances: FloatArray, is_sought: BoolArray) -> bool:
         """Say whether rounding leaves variances, the diagonal of the inverse (K, d + 1), a digit or more.
 
-        Each of the columns that are free, (d + 1,), needs some curvature. Rounding changes the Hessian, with a diagonal
-        of ones, by no more than `SUM_ERROR` for each of its rows, and the inverse by as much times the inverse itself,
-        whose trace is the sum of `inflations`. Where the factorisation has changed the matrix, its inverse tells
-        nothing of it.
+        Each of the columns that are sought, (d + 1,), needs some curvature. Rounding changes the Hessian, with a
+        diagonal of ones, by no more than `SUM_ERROR` for each of its rows, and the inverse by as much times the inverse
+        itself, whose trace is the sum of `inflations`. Where the factorisation has changed the matrix, its inverse
+        tells nothing of it.
         """
         K, is_curved = len(self.diagonal), self.diagonal > 0
-        if not is_curved[:, is_free].all():
+        if not is_curved[:, is_sought].all():
             return False
         factorised = self.diagonal + (self.diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
         added = self.factor.square_columns().reshape(self.diagonal.shape) - factorised

@@ -109,13 +109,7 @@ class Undecided:
 
 
 def check_separation(
-    point: Point,
-    names: Array,
-    labels: Array,
-    variances: FloatArray,
-    step: FloatArray,
-    moved: float,
-    stacklevel: int,
+    point: Point, names: Array, labels: Array, step: FloatArray | None = None, stacklevel: int | None = None
 ) -> None:
     """Raise a SeparationError where the maximum of the likelihood does not exist, and warn where that is undecided.
 
@@ -127,33 +121,24 @@ def check_separation(
         The names of the features.
     labels : ndarray of shape (n_classes,)
         The classes.
-    variances, step, moved
-        As `proves_maximum` takes them.
-    stacklevel : int
-        That of the warning, for the caller of this function.
+    step : ndarray of shape (K, d + 1) or None
+        Newton's step from the point.
+    stacklevel : int or None
+        That of the warning, for the caller of this function; None leaves it out.
+
+    Raises
+    ------
+    SeparationError
+        Some classes are separated.
     """
-    if not proves_maximum(point, variances, step, moved):
-        _tell(find_separation(point.objective, point.parameters, step), names, labels, stacklevel + 1)
-
-
-def check_large_separation(
-    point: Point, names: Array, labels: Array, step: FloatArray | None = None, stacklevel: int | None = None
-) -> None:
-    """As `check_separation` has it, of a model that is too large for variances; it warns with a stacklevel only."""
     found = find_separation(point.objective, point.parameters, step)
-    if isinstance(found, Separation) or stacklevel is not None:
-        _tell(found, names, labels, 1 if stacklevel is None else stacklevel + 1)
-
-
-def _tell(found, names, labels, stacklevel):
-    """Raise a SeparationError for a Separation, and warn where that is undecided."""
     if isinstance(found, Separation):
         raise SeparationError(
             f"{found.describe(names, labels)} The likelihood grows without end as coefficients do, so that these have "
             "no finite estimates and no standard errors. Leave the columns out, join classes or levels, fit "
             "FirthLogisticRegression, or take a finite C and penalised='laplace'."
         )
-    if isinstance(found, Undecided):
+    if isinstance(found, Undecided) and stacklevel is not None:
         warnings.warn(
             f"It was not decided whether the classes are separated: {found.reason}. If they are, some coefficients "
             "have no finite estimates, and their standard errors mean nothing.",

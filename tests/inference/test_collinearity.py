@@ -73,5 +73,8 @@ def test_an_inference_is_refused_in_every_form_of_rows():
         labels = None if form == "blocks" else y
         with pytest.raises(CollinearityError, match="x6 = 1 - x3 - x4 - x5"):
             LogisticRegression(C=np.inf).fit(rows, labels).inference(rows, labels)
+    constant = np.column_stack([X[:, :3], np.full(N, 0.1)])
+    with pytest.raises(CollinearityError, match="x3 is constant"):
+        LogisticRegression(C=np.inf).fit(constant, y).inference(constant, y)
     # A penalty determines the coefficients.
     assert np.isfinite(LogisticRegression(tol=1e-8).fit(X, y).inference(X, y, penalised="laplace").std_errors).all()

@@ -224,7 +224,7 @@ def test_what_is_too_large_to_search_is_told(monkeypatch):
     objective = Objective.over(X, y, 2)
     zeros, names, labels = np.zeros(objective.shape), np.arange(11), np.arange(2)
     with pytest.warns(SeparationWarning, match="12 coefficients are more than the 2 that are searched"):
-        check_separation(objective.at(zeros), names, labels, np.full(objective.shape, np.inf), zeros, 0.0, 1)
+        check_separation(objective.at(zeros), names, labels, zeros, 1)
     # Nor are all columns named.
     found = Separation(False, tuple(range(9)), ((0, 1),), np.ones((1, 9)), np.zeros(1))
     names, labels = np.array([f"x{j}" for j in range(9)]), np.array(["a", "b"])
