@@ -20,7 +20,6 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.tuning import (
-    BELIEVED,
     FACTOR,
     INNER_ACCURACY,
     LEAST_MIXED,
@@ -91,10 +90,8 @@ def minimize(
         n_by_columns += not by_hessian
         by_hessian = by_hessian or (n_by_columns >= ROUNDS and objective.affords_hessian)
         slope = _measure_slope(point, direction)
-        # J is not below zero: a model that promises far more does not know how long its step may be, and one that
-        # leads up does not know where.
-        is_blind = may_be_far and (current.is_flat() or not -BELIEVED * point.value <= slope < 0)
-        is_blind = mixed < 1 and (is_blind or slope > ROUNDING[np.float64] * point.value)
+        # A model that leads up does not know where to go, nor does one without curvature that leads nowhere.
+        is_blind = mixed < 1 and not (slope < 0 if may_be_far else slope <= ROUNDING[np.float64] * point.value)
         if mixed <= little and not is_blind:
             promised = max(0.0, -slope)
         # Steps that do not gain ever less are far from where the model is J, and more is left than it promises.

@@ -86,13 +86,6 @@ class HessianModel:
             np.einsum("kjlj->klj", by_class)[...] += mixed * equal[:, :, None] * squares
         self.is_borrowed = borrowed is not None and not self.is_of(point)
 
-    def is_flat(self) -> bool:
-        """Say whether a parameter has a part in J, but no curvature to go by."""
-        objective = self._point.objective
-        is_seen = objective.coordinates.mean_squares > 0
-        is_seen[-1] = objective.fit_intercept
-        return not (self._hessian.diagonal().reshape(objective.shape)[:, is_seen] > 0).all()
-
     def is_of(self, point: Point) -> bool:
         """Say whether the Hessian is that of a point."""
         return bool((self._home == point.parameters).all())
@@ -166,11 +159,6 @@ class ColumnModel:
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)
         run_blocks(fill_block_curvatures, n_blocks, self._columns, self._curvature, self._curvatures)
-
-    def is_flat(self) -> bool:
-        """Say as `HessianModel.is_flat` does whether a parameter has no curvature to go by."""
-        curvatures = self._curvatures + self._point.objective.penalty.curvatures[self._columns.features]
-        return not (curvatures > 0).all()
 
     def minimize(self, accuracy: float) -> FloatArray:
         """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease."""

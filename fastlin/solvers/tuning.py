@@ -141,10 +141,9 @@ GRAM_RATE, ROW_WORK, ITERATION_WORK, MATRIX_WORK = 1.5, 8, 4_000, 400_000
 # first the part MIXED, times J where that is below one, then FACTOR times as much until a step counts, and as much less
 # after each step, down to the part LEAST_MIXED of the first. Probabilities of nearly 0 and 1 have no curvature, but the
 # way to the minimum has: 4,000 posts of text with L1, C = 100, ended at 2.8 times it, and 8 x 18 with eight classes and
-# offsets at 2,000 times. A model within bounds that promises more than BELIEVED times J misleads, and so does one
-# whose step gains less than the part TRUSTED of what its slope promises: more is mixed in then. Without that 36 x 53
-# with twelve classes, L1 and bounds takes 20 s, and with it 4.
-MIXED, FACTOR, LEAST_MIXED, BELIEVED, TRUSTED = 1e-3, 100.0, 1e-4, 10.0, 0.25
+# offsets at 2,000 times. A model within bounds whose step gains less than the part TRUSTED of what its slope promises
+# misleads: more is mixed in then. Without that 36 x 53 with twelve classes, L1 and bounds takes 20 s, and with it 4.
+MIXED, FACTOR, LEAST_MIXED, TRUSTED = 1e-3, 100.0, 1e-4, 0.25
 # The part of a model's decrease that a sweep must gain to go on: less the closer the end is. By the gain alone, or its
 # root, 5,000 images of MNIST with L1 take 1.3 times as long.
 MIN_ACCURACY = 3e-3
