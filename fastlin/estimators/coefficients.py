@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -58,11 +57,7 @@ def read_classes(model: Any) -> Array:
     classes = as_array("classes_", model.classes_)
     if classes.ndim != 1 or len(classes) < 2:
         raise ValueError(f"classes_ must hold at least two classes in one dimension, got the shape {classes.shape}")
-    if (
-        classes.dtype.kind == "U"
-        and classes.tobytes()
-        and np.array(classes, "=U").view(np.uint32).max() > sys.maxunicode
-    ):
+    if classes.dtype.kind == "U" and classes.tobytes() and np.array(classes, "=U").view(np.uint32).max() > 0x10FFFF:
         raise ValueError("classes_ must hold texts of Unicode, got a character beyond its last one")
     return classes
 

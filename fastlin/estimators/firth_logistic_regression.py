@@ -311,18 +311,13 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
 
     def _refuse_columns(self, likelihood: Likelihood) -> NoReturn:
         """Raise a ValueError that names the columns that depend on others."""
-        from fastlin.inference.collinearity import NEARLY, describe_all, find_dependences
+        from fastlin.inference.collinearity import check_collinearity
 
-        found = find_dependences(likelihood.objective, likelihood.free, NEARLY)
-        if not found:
-            raise ValueError(
-                "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the "
-                "size of the offset, by weights of far different sizes, or by the scale of X."
-            )
+        for nearly in (False, True):
+            check_collinearity(likelihood.objective, name_features(self, None), likelihood.free, nearly)
         raise ValueError(
-            "Firth's penalty, the log-determinant of the information, has no finite value where columns depend "
-            f"linearly on others or on the intercept: {describe_all(found, name_features(self, None))}. Leave out a "
-            "column of each sum."
+            "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the size of "
+            "the offset, by weights of far different sizes, or by the scale of X."
         )
 
     def _describe_result(self):

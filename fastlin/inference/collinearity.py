@@ -87,39 +87,37 @@ def find_inflations(diagonal: FloatArray, variances: FloatArray) -> FloatArray:
     return np.sqrt(np.maximum(diagonal * variances, 0.0).max(axis=0))[:-1]
 
 
-def check_collinearity(objective: Objective, names: Array, nearly: bool = False) -> None:
+def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, nearly: bool = False) -> None:
     """Raise a CollinearityError that names the columns that depend on others, where there are some.
 
     Parameters
     ----------
     objective : Objective
-        The objective. Columns that its penalty bends are left out.
+        The objective.
     names : ndarray of shape (d,)
         The names of the features.
+    is_free : ndarray of shape (d + 1,), bool
+        The columns that are looked at: a penalty determines the coefficients of others.
     nearly : bool
         Whether to name the columns that nearly depend on others, too.
     """
-    found = find_dependences(objective, objective.penalty.curvatures == 0, NEARLY if nearly else 0.0)
+    found = find_dependences(objective, is_free, NEARLY if nearly else 0.0)
     if found:
+        named = "; ".join(each.describe(names) for each in found[:MOST_NAMED])
+        more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         kind, known = ("nearly depend", "not determined by float64") if nearly else ("depend", "not determined")
         raise CollinearityError(
             f"Columns of X {kind} on each other{' and on the intercept' if objective.fit_intercept else ''}: "
-            f"{describe_all(found, names)}. Their coefficients are {known}, and have no standard errors. Leave out "
+            f"{named}{more}. Their coefficients are {known}, and have no standard errors. Leave out "
             f"{'one of the columns' if len(found) == 1 else 'a column'} of each sum."
         )
-
-
-def describe_all(found: list[Dependence], names: Array) -> str:
-    """Return the sums of some dependent columns, of the first ones where they are many."""
-    more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return "; ".join(each.describe(names) for each in found[:MOST_NAMED]) + more
 
 
 def find_dependences(objective: Objective, is_free: BoolArray, nearly: float = 0.0) -> list[Dependence]:
     """Return the columns that depend on those before them, in their order; it takes a pass.
 
-    Only columns that are free, (d + 1,), are looked at; the penalty determines the coefficients of others. Those of
-    whose spread others leave no more than the part `nearly` are among the found.
+    Only columns that are free, (d + 1,), are looked at. Those of whose spread others leave no more than the part
+    `nearly` are among the found.
     """
     coordinates, is_centred = objective.coordinates, objective.fit_intercept
     together = max(1, BYTES_TOGETHER // (8 * objective.shape[1]))
@@ -133,30 +131,26 @@ def find_dependences(objective: Objective, is_free: BoolArray, nearly: float = 0
     errors = np.finfo(np.float64).eps / 2 * np.sqrt(objective.rows.total_weight) * sizes + nearly / MARGIN * spreads
     most = MARGIN * np.sqrt(triangle.shape[1])
     is_constant = ~(spreads > most * errors) | np.isin(features, coordinates.vanishing)
-    differences = np.zeros((int(is_constant.sum()), len(features)))
-    differences[np.arange(len(differences)), np.flatnonzero(is_constant)] = -1
-    columns = np.flatnonzero(~is_constant)
-    if len(columns):
-        others = _find_sums(centred[:, columns], spreads[columns], errors[columns], most)
-        differences = np.concatenate([differences, np.zeros((len(others), len(features)))])
-        differences[is_constant.sum() :, columns] = others
-    found = []
-    for difference in differences:
-        whole = np.zeros(objective.shape[1])
-        whole[features] = difference
-        whole[-1:] = -means[:, 1:] @ difference / means[0, 0] if is_centred else 0.0
-        found.append(_restore(objective, whole))
-    return sorted(found, key=lambda each: each.feature)
+    constant, varying = features[is_constant], features[~is_constant]
+    sums = _find_sums(centred[:, ~is_constant], spreads[~is_constant], errors[~is_constant], most)
+    differences = np.zeros((len(constant) + len(sums), objective.shape[1]))
+    differences[np.arange(len(constant)), constant] = -1
+    differences[len(constant) :, varying] = sums
+    if is_centred:
+        differences[:, -1] = -differences[:, features] @ means[0, 1:] / means[0, 0]
+    return sorted((_restore(objective, each) for each in differences), key=lambda each: each.feature)
 
 
 def _find_sums(centred, spreads, errors, most):
-    """Return the differences (m, d) between columns and the sums of others that they are, -1 for each such column.
+    """Return the differences (m, d) between columns and the sums of others that they are, times any number.
 
     Each of the centred columns (m, d), of so large spreads (d,), may be off by its error (d,).
     """
     # scipy.linalg takes 30 ms to import.
     from scipy import linalg
 
+    if not len(spreads):
+        return np.empty((0, 0))
     # In units of their errors all columns may be off by the same.
     triangle, places = linalg.qr(centred / errors, mode="r", pivoting=True, check_finite=False)
     n_kept = int(np.count_nonzero(np.abs(np.diagonal(triangle)) > most))
@@ -178,10 +172,8 @@ def _find_sums(centred, spreads, errors, most):
         factors = sums[:, feature].copy()
         factors[number] = 0
         sums += factors[:, None] * sums[number]
-        sums[factors != 0, feature] = 0
     sums[np.abs(sums) <= SAME * np.abs(sums).max(axis=1, keepdims=True, initial=0.0)] = 0
-    named = np.array([np.flatnonzero(each)[-1] for each in sums], np.int64)
-    return sums / spreads * spreads[named][:, None]
+    return sums / spreads
 
 
 @dataclass(eq=False)
@@ -213,12 +205,13 @@ def _triangulate(rows):
 
 
 def _restore(objective, difference):
-    """Return the Dependence in the columns as they were given of a difference (d + 1,) of scaled columns, -1 its own.
+    """Return the Dependence in the columns as they were given of a difference (d + 1,) of scaled columns.
 
     Factors that are a fraction but for rounding become that.
     """
     scale, shift = objective.coordinates.scale, objective.coordinates.shift
     feature = int(np.flatnonzero(difference[:-1])[-1])
+    difference = difference / -difference[feature]
     factors = difference[:-1] * scale / scale[feature]
     factors[feature] = 0
     constant = float(difference[-1] + np.dot(difference[:-1], shift)) / float(scale[feature])

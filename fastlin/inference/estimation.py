@@ -343,9 +343,9 @@ def check_existence(optimum: Optimum, question: Question) -> None:
             check_separation(point, names, labels, step, question.stacklevel + 1)
         return
     # Variances that are rounding prove nothing.
-    check_collinearity(objective, names)
+    check_collinearity(objective, names, is_sought)
     check_separation(point, names, labels, step)
-    check_collinearity(objective, names, nearly=True)
+    check_collinearity(objective, names, is_sought, nearly=True)
     raise ValueError(
         "The information of the rows has no inverse in float64, so that there are no standard errors: classes are "
         "nearly separated, columns nearly depend on each other, or weights or offsets are of far different sizes."

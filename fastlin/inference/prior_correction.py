@@ -62,13 +62,12 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
         model.intercept_ = correct_prior(np.asarray(model.intercept_), population_share, sample_share)
         return model
     given = np.asarray(intercept)
-    if given.dtype.kind not in "fiu" or given.ndim > 1 or given.size == 2 or not given.size:
+    is_shaped = given.dtype.kind in "fiu" and given.ndim < 2 and given.size not in (0, 2)
+    if not is_shaped or not np.isfinite(given).all():
         raise ValueError(
-            "intercept must be a number, an array of the shape (1,) or (n_classes,) for three classes or more, or a "
-            f"fitted model, got {intercept!r}"
+            "intercept must be a finite number, an array of the shape (1,) or (n_classes,) for three classes or more, "
+            f"or a fitted model, got {intercept!r}"
         )
-    if not np.isfinite(given).all():
-        raise ValueError(f"intercept must be finite, got {intercept!r}")
     n_classes = max(2, given.size)
     population = _read_shares("population_share", population_share, n_classes)
     sample = _read_shares("sample_share", sample_share, n_classes)

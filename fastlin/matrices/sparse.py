@@ -265,11 +265,8 @@ class SparseMatrix(Matrix):
         """
         far = np.abs(scaling.shift) > FAR
         if far.any():
-            order = np.argsort(np.append(far, True), kind="stable")
-            scale, shift = np.where(far, 1.0, scaling.scale)[order[:-1]], np.where(far, 0.0, scaling.shift)[order[:-1]]
-            gram = self._centre(far, scaling).gram(rows, row_weights, Scaling(scale, shift))
-            places = np.argsort(order)
-            return gram[np.ix_(places, places)]
+            others = Scaling(np.where(far, 1.0, scaling.scale), np.where(far, 0.0, scaling.shift))
+            return self._centre(far, scaling).gram(rows, row_weights, others)
         d = self.shape[1]
         X = self.entries
         # For each entry the entries of its row.
@@ -281,7 +278,7 @@ class SparseMatrix(Matrix):
         return centre_gram(halves, totals, row_weights.sum(), scaling)
 
     def _centre(self, far, scaling):
-        """Return the columns as they are, and behind them those that are far from zero, whole, scaled and centred.
+        """Return the columns as they are, but those that are far from zero whole, scaled and centred.
 
         That of the last scaling is kept: a column far from zero has nearly all of its entries anyway.
         """
@@ -289,7 +286,8 @@ class SparseMatrix(Matrix):
         kept, others, centred = self._centred
         if not (np.array_equal(kept, far) and np.array_equal(others, own)):
             whole = sparse.csr_array(self.csr[:, far].toarray() * own.scale + own.shift)
-            centred = SparseMatrix(sparse.hstack([self.csr[:, ~far], whole], format="csr"))
+            places = np.argsort(np.argsort(far, kind="stable"))
+            centred = SparseMatrix(sparse.hstack([self.csr[:, ~far], whole], format="csr")[:, places])
             self._centred = far, own, centred
         return centred
 

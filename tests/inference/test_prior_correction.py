@@ -25,8 +25,8 @@ def test_it_is_the_closed_form_and_refuses_what_are_no_shares():
         ((0.1, 1.5, 0.5), "population_share must be between 0 and 1"),
         ((0.1, 0.5, [0.3, 0.3, 0.4]), "sample_share must hold the share of each of 2 classes"),
         ((np.zeros(3), [0.5, 0.4, 0.3], np.full(3, 1 / 3)), "population_share must sum to one"),
-        ((np.zeros(2), 0.5, 0.5), "intercept must be a number"),
-        ((np.array([np.inf, 0, 0]), [0.5, 0.3, 0.2], np.full(3, 1 / 3)), "intercept must be finite"),
+        ((np.zeros(2), 0.5, 0.5), "intercept must be a finite number"),
+        ((np.array([np.inf, 0, 0]), [0.5, 0.3, 0.2], np.full(3, 1 / 3)), "intercept must be a finite number"),
     ):
         with pytest.raises(ValueError, match=found):
             correct_prior(*given)
