@@ -86,6 +86,9 @@ def minimize(
         more = min(1.0, FACTOR * mixed) if mixed else min(last_mixed, little)
         last = current = make_model(point, by_hessian, last, mixed)
         least = current.minimize(accuracy)
+        if len(least) > 1:
+            # Along equal changes of all intercepts only rounding tells a model where to go: to 1e13 and further.
+            least[:, -1] -= least[:, -1].mean()
         direction = least - point.parameters
         n_by_columns += not by_hessian
         by_hessian = by_hessian or (n_by_columns >= ROUNDS and objective.affords_hessian)

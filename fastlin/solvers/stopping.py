@@ -246,8 +246,9 @@ class Stopping:
             return decrement <= asked
         if point.precision == np.float64:
             certificate = self.certify(point)
-            # What rounding may have done is left out only where it alone exceeds what is asked for.
-            bound = certificate if certificate - bound < asked else bound
+            # What rounding may have done is left out only where it alone exceeds what is asked for, and not all of J.
+            is_left_out = asked <= certificate - bound <= INNER_ACCURACY * point.value
+            bound = bound if is_left_out else certificate
         return bound <= asked
 
     def _persists(self, held):

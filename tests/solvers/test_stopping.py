@@ -129,12 +129,14 @@ def test_the_start_has_to_be_finite():
 def test_the_excess_rule_looks_at_the_bound_and_without_one_at_the_decrement():
     objective, _ = make_objective(40, 3, 2, l2=0.05)
     point = find_point_with_gain(objective)
-    stopping = Stopping(objective, 1e-3, "excess", 100)
     asked = 1e-3 * (objective.value_at_start() - point.value)
-    assert stopping.is_met(point, 0.9 * asked, np.inf)
-    assert not stopping.is_met(point, 1.1 * asked, 0.0)
-    assert stopping.is_met(point, np.inf, 0.9 * asked)
-    assert not stopping.is_met(point, np.inf, 1.1 * asked)
+    for part in (0.9, 1.1):
+        stopping = Stopping(objective, 1e-3, "excess", 100)
+        assert stopping.is_met(point, np.inf, part * asked) == (part < 1)
+        # Rounding of all of J is not left out.
+        assert not stopping.is_met(point, 0.9 * asked, np.inf)
+        stopping.note_dual(point.value - part * asked, 0.0)
+        assert stopping.is_met(point, part * asked, 0.0) == (part < 1)
 
 
 def test_the_gradient_rule_looks_at_its_largest_entry_by_the_columns_as_they_are_and_at_what_is_left_to_gain():
