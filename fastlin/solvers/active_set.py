@@ -63,23 +63,23 @@ def _settle_signs(hessian, thresholds, is_curved, parameters, slopes, bounds):
     now, own_slopes, left = start.copy(), slopes[active], np.arange(len(active))
     factor, total = _factorize(block), 0.0
     for _ in range(ROUNDS**2):
-        step = np.zeros_like(now)
-        step[left] = _solve(factor, len(left), (own_slopes + thresholds * np.sign(now))[left])
-        # einsum, not BLAS, whose bits depend on its threads.
-        rises = np.einsum("ij,j->i", block, step)
-        ends, met = _find_bounds(now, step, bounds)
-        length, decrease, corners = _along_signs(own_slopes, rises, now, step, thresholds, ends.min())
+        pull = own_slopes[left] + thresholds[left] * np.sign(now[left])
+        step = _solve(factor, len(left), pull)
+        ends, met = _find_bounds(now[left], step, bounds and [each[left] for each in bounds])
+        # What the factorisation has added to the block makes steps shorter, and the decrease no larger than it is.
+        length, decrease, corners = _along_signs(own_slopes[left], -pull, now[left], step, thresholds[left], ends.min())
         if not decrease > 0:
             break
         total += decrease
-        now += length * step
-        now[corners == length] = 0
+        now[left] += length * step
+        own_slopes[left] -= length * pull
+        now[left[corners == length]] = 0
         is_held = ends <= length
-        now[is_held] = met[is_held]
-        own_slopes += length * rises
-        for place in np.flatnonzero(((now[left] == 0) & (thresholds[left] > 0)) | is_held[left])[::-1]:
+        now[left[is_held]] = met[is_held]
+        is_gone = ((now[left] == 0) & (thresholds[left] > 0)) | is_held
+        for place in np.flatnonzero(is_gone)[::-1]:
             remove_row(factor, len(left), place)
-            left = np.delete(left, place)
+        left = left[~is_gone]
         if not ((corners <= length) | is_held).any() or not len(left):
             break
     parameters[active] = now

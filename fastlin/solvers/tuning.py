@@ -123,8 +123,10 @@ LINEARISED_FOR = 25
 # Where offsets, or coefficients that may not be zero, leave a J above FAR_OUT at the start, nearly all rows are decided
 # there, and no curvature says how long a step may be. A fit then begins at the minimum, to ROUGH, of what
 # `Objective.flatten` makes of the part FLATTENED of the scores. 55 x 24 with 12 classes, whose bounds lead to scores of
-# 4,000, takes 46 passes, and without it 8,456. Beyond TOO_FAR that would be many fits.
-FAR_OUT, TOO_FAR, FLATTENED, ROUGH = 10.0, 1e9, 0.1, 1e-2
+# 4,000, takes 46 passes, and without it 8,456. Parts of 0.1, to 1e-2, leave more to the end: 80 x 60 with 12 classes,
+# bounds and offsets of 1,000 takes up to 12 s, and 2 with these. Parts of 0.4 take fits that have no bounds 1.4 times
+# the passes. Beyond TOO_FAR that would be many fits.
+FAR_OUT, TOO_FAR, FLATTENED, ROUGH = 10.0, 1e9, 0.2, 1e-4
 
 # Entries of X times parameters up to which the descent runs in a core's cache.
 MOST_WORK_IN_CACHE = 1_500_000
