@@ -10,6 +10,9 @@ from conftest import marked
 import fastlin
 from fastlin.exceptions import ConvergenceWarning
 
+# The probabilities of two classes, which no coefficient changes much.
+SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
+
 
 def fit(problem):
     """Return the fitted model of a problem, and J there."""
@@ -112,3 +115,32 @@ def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(f
         if model.converged_:
             least = problem.least((model.coef_, model.intercept_), max_evaluations=300)
             assert value - least <= bound_excess(problem, model, least), seed
+
+
+def test_intercepts_do_not_leave_to_where_rounding_is_all_of_the_objective():
+    # They came to 1e13, and of these problems one ended at twice the minimum with converged_.
+    for seed in (2, 9, 13, 14, 16):
+        generator = np.random.default_rng(seed)
+        X, y = generator.integers(-300, 300, (30, 20)), np.append(np.arange(5), generator.integers(0, 5, 25))
+        offset = 1000 * generator.normal(size=(30, 5))
+        lower = np.where(generator.random((5, 20)) < 0.5, -2 * generator.random((5, 20)), -np.inf)
+        model = fastlin.LogisticRegression(C=100, lower_bounds=lower, tol=1e-6).fit(X, y, offset=offset)
+        assert model.converged_
+        assert model.certificate_ <= 1e-6 * model.history_[-1].objective
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "offset", "parameters", "least"),
+    [
+        ([[304, 609], [303, 0]], [0, 1], [111, 126], {"C": 58, "l1_ratio": 1.0, "fit_intercept": False}, 0.00173365),
+        ([[98, -113], [248, 142]], SOFT, None, {"lower_bounds": 0.1, "upper_bounds": 5.0}, 0.02525),
+    ],
+)
+def test_small_fits_of_large_numbers_end_at_the_minimum(X, y, offset, parameters, least):
+    model = fastlin.LogisticRegression(**parameters).fit(X, y, offset=offset)
+    given = {"l1_ratio": 0.0, "C": 1.0, "penalty_factors": np.ones(2), "fit_intercept": True, **parameters}
+    offset = None if offset is None else np.array(offset)[:, None]
+    problem = bounded_problems.Problem(np.array(X), np.array(y), None, offset, given)
+    assert model.converged_
+    assert model.certificate_ <= 1e-4 * least
+    assert problem.value(model.coef_, model.intercept_) == pytest.approx(least, rel=1e-4)

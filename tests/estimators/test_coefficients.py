@@ -73,3 +73,11 @@ def test_a_start_that_is_not_finite_is_refused():
     model.coef_[1, 2] = np.nan
     with pytest.raises(ValueError, match="coef_ and intercept_ must be finite"):
         model.partial_fit(X, Y[4])
+
+
+def test_classes_that_are_no_text_are_refused():
+    model = fit(2)
+    # As a damaged file may hold it: NumPy's texts are numbers of four bytes.
+    model.classes_ = np.array([0x61, 0x110000], np.uint32).view("<U1")
+    with pytest.raises(ValueError, match="classes_ must hold texts of Unicode"):
+        model.predict(X)
