@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
 
-# A longer step leads nowhere.
-LONGEST = 1e100
+# The square of a residual beside that of the first one: a larger one is rounding.
+LARGEST = 1e20
 
 
 def minimize_by_cholesky(
@@ -127,9 +127,9 @@ def conjugate_gradients(
         n_products += 1
         product = point.hessian_product(direction)
         curvature = _inner(direction, product)
-        # Softmax is flat along some directions, where rounding may take any sign; curvature that has underflowed would
-        # make a step longer than float64 holds.
-        if not curvature * LONGEST > square * np.abs(direction).max():
+        # Softmax is flat along some directions, where rounding may take any sign. Where curvature has underflowed it
+        # leads to residuals of 1e48, and to steps that float64 does not hold.
+        if not curvature > 0 or square > LARGEST * first_square:
             if not step.any():
                 return Direction(direction, residual + product, np.abs(direction)), n_products
             break
