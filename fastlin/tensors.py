@@ -29,9 +29,10 @@ def read_in_place(data: Any, name: str = "X") -> Any:
     ValueError
         Entries are masked.
     """
+    parts = data if isinstance(data, (list, tuple)) else [data]
+    if any(isinstance(each, np.ma.MaskedArray) and np.ma.is_masked(each) for each in parts):
+        raise ValueError(f"{name} is an array of which entries are masked; give numbers in their place.")
     if isinstance(data, np.ndarray):
-        if np.ma.is_masked(data):
-            raise ValueError(f"{name} is an array of which entries are masked; give numbers in their place.")
         return data.view(BFLOAT16) if data.dtype.kind == "V" and data.dtype.name == "bfloat16" else data
     if not (hasattr(data, "__dlpack__") or _holds_bfloat16(data)):
         return data

@@ -53,7 +53,8 @@ def pytest_configure(config):
     settings.load_profile(config.getoption("--hypothesis-profile") or "default")
     if not COMPILED:
         # NumPy warns of infinity and NaN where compiled arithmetic says nothing.
-        config.addinivalue_line("filterwarnings", "ignore::RuntimeWarning")
+        for text in ("overflow", "invalid value", "divide by zero"):
+            config.addinivalue_line("filterwarnings", f"ignore:{text} encountered:RuntimeWarning")
 
 
 def pytest_addoption(parser):

@@ -293,7 +293,9 @@ class LogisticRegression(
         if hasattr(self, "converged_"):
             # Other solvers ask for a small gradient, whatever the gap.
             floor = f" as far as {self.coef_.dtype} allows" if self.solver == "auto" and self.tol < gap < np.inf else ""
-            floor += "; X in float64 allows more" if floor and self.coef_.dtype == np.float32 else ""
+            # The last iteration knows nothing of the type of the coefficients.
+            is_rounded = floor and self.history_ and self.history_[-1].bound < 0.5 * self.certificate_
+            floor += "; X in float64 allows more" if is_rounded else ""
             lines["tol"] = f"{self.tol:g}, reached{floor}" if self.converged_ else f"{self.tol:g}, not reached"
             lines["iterations"] = f"{self.n_iter_[0]:,}, {self.n_passes_:.1f} passes over the data"
         return {**lines, "coefficients": describe_coef(self)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.estimators.listeners import Listener
     from fastlin.estimators.training_data import TrainingData
+
+# A penalty below this part of J is rounding.
+NOTHING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +99,16 @@ class Problem:
         self._objective = objective
         return objective
 
+    def _is_cut_off(self, C):
+        """Say whether J tells the penalty at C from the largest one that there is, which takes its place."""
+        if self.invert(C) <= LARGEST_PENALTY:
+            return False
+        # A coefficient is no larger than a slope, which no column exceeds, over the penalty.
+        tiny = np.finfo(np.float64).smallest_subnormal
+        penalty = -log(max(C * self.data.weight_unit, tiny)) - log(self._total_weight)
+        largest = log(max(np.max(self.columns.largest, initial=0.0), tiny)) - log(LARGEST_PENALTY)
+        return penalty + 2 * largest > log(NOTHING)
+
     def slopes(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the gradient of the mean loss by the coefficients, (K, d), at coef and intercept."""
         objective = self.objective(np.inf, 0.0)
@@ -131,6 +145,8 @@ class Problem:
             return on_iteration and on_iteration(n_iter, iteration, lambda: objective.read_off(parameters(), dtype))
 
         try:
+            if self._is_cut_off(C):
+                raise RangeError("a penalty that float64 does not hold would count")
             solution = choose.minimize(
                 objective,
                 [objective.coordinates.to_parameters(*start) for start in starts],

@@ -2,7 +2,7 @@
 
 Where the information has no inverse in float64, the columns themselves are factorised, R of a QR factorisation of all
 rows: a matrix of their products holds differences of columns with half of its digits only. Each entry of X is known to
-half a unit in its last place, so a pivot that is no larger than what these errors may leave is zero.
+half a unit in its last place, of its own type, so a pivot that is no larger than what these errors may leave is zero.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # few terms, each with its rounding.
 MARGIN = 100
 # What is left, relative to its spread, of a column that nearly depends on others.
-NEARLY = 1e-5
+NEARLY = 1e-6
 # The part of the largest term of a sum below which another one is rounding.
 SAME = 1e-7
 # A sum with more terms is not written out, and no more sums are.
@@ -53,8 +53,8 @@ class Dependence:
     factors: np.ndarray
     constant: float
 
-    def describe(self, names: Array) -> str:
-        """Return the sum, or the columns where it is long; names are those of the features."""
+    def describe(self, names: Array, nearly: bool = False) -> str:
+        """Return the sum, or what it is nearly, or the columns where it is long; names are those of the features."""
         used = np.flatnonzero(self.factors)
         own = str(names[self.feature])
         if not len(used):
@@ -73,7 +73,7 @@ class Dependence:
             size = _show(abs(factor))
             text += f" {sign}" if number else sign
             text += size if not name else name if size == "1" else f"{size} {name}"
-        return f"{own} = {text}"
+        return f"{own} {'is nearly' if nearly else '='} {text}"
 
 
 def find_inflations(diagonal: FloatArray, variances: FloatArray) -> FloatArray:
@@ -103,7 +103,7 @@ def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, n
     """
     found = find_dependences(objective, is_free, NEARLY if nearly else 0.0)
     if found:
-        named = "; ".join(each.describe(names) for each in found[:MOST_NAMED])
+        named = "; ".join(each.describe(names, nearly) for each in found[:MOST_NAMED])
         more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         kind, known = ("nearly depend", "not determined by float64") if nearly else ("depend", "not determined")
         raise CollinearityError(
@@ -120,7 +120,8 @@ def find_dependences(objective: Objective, is_free: BoolArray, nearly: float = 0
     `nearly` are among the found.
     """
     coordinates, is_centred = objective.coordinates, objective.fit_intercept
-    together = max(1, BYTES_TOGETHER // (8 * objective.shape[1]))
+    # With fewer rows than columns each part would take as long as all.
+    together = max(objective.shape[1], BYTES_TOGETHER // (8 * objective.shape[1]))
     triangle = objective.rows.passes.sum_curvature(Triangle.of, np.zeros(objective.shape), together).factor
     # The intercept first, whose row then has the means.
     features = np.flatnonzero(is_free[:-1])
@@ -128,11 +129,15 @@ def find_dependences(objective: Objective, is_free: BoolArray, nearly: float = 0
     means, centred = triangle[:is_centred], triangle[is_centred:, is_centred:]
     spreads = np.sqrt(np.einsum("ij,ij->j", centred, centred))
     sizes = np.hypot(np.sqrt(coordinates.mean_squares[features]), coordinates.shift[features])
-    errors = np.finfo(np.float64).eps / 2 * np.sqrt(objective.rows.total_weight) * sizes + nearly / MARGIN * spreads
+    dtype = objective.matrix.dtype
+    # Whole numbers are exact, and are scaled in float64.
+    unit = np.finfo(np.float32 if dtype.kind == "f" and dtype.itemsize < 8 else np.float64).eps / 2
+    errors = unit * np.sqrt(objective.rows.total_weight) * sizes + nearly / MARGIN * spreads
     most = MARGIN * np.sqrt(triangle.shape[1])
     is_constant = ~(spreads > most * errors) | np.isin(features, coordinates.vanishing)
     constant, varying = features[is_constant], features[~is_constant]
-    sums = _find_sums(centred[:, ~is_constant], spreads[~is_constant], errors[~is_constant], most)
+    least = max(SAME, nearly)
+    sums = _find_sums(centred[:, ~is_constant], spreads[~is_constant], errors[~is_constant], most, least)
     differences = np.zeros((len(constant) + len(sums), objective.shape[1]))
     differences[np.arange(len(constant)), constant] = -1
     differences[len(constant) :, varying] = sums
@@ -141,10 +146,11 @@ def find_dependences(objective: Objective, is_free: BoolArray, nearly: float = 0
     return sorted((_restore(objective, each) for each in differences), key=lambda each: each.feature)
 
 
-def _find_sums(centred, spreads, errors, most):
+def _find_sums(centred, spreads, errors, most, least):
     """Return the differences (m, d) between columns and the sums of others that they are, times any number.
 
-    Each of the centred columns (m, d), of so large spreads (d,), may be off by its error (d,).
+    Each of the centred columns (m, d), of so large spreads (d,), may be off by its error (d,). Terms below the part
+    `least` of the largest one are left out.
     """
     # scipy.linalg takes 30 ms to import.
     from scipy import linalg
@@ -162,7 +168,7 @@ def _find_sums(centred, spreads, errors, most):
     # named, and has no part in the other sums.
     sums *= spreads / errors
     for number in range(len(sums)):
-        is_large = np.abs(sums) > SAME * np.abs(sums).max(axis=1, keepdims=True)
+        is_large = np.abs(sums) > least * np.abs(sums).max(axis=1, keepdims=True)
         sums[~is_large] = 0
         last = len(places) - 1 - is_large[number:, ::-1].argmax(axis=1)
         feature = int(last.max())
@@ -172,7 +178,7 @@ def _find_sums(centred, spreads, errors, most):
         factors = sums[:, feature].copy()
         factors[number] = 0
         sums += factors[:, None] * sums[number]
-    sums[np.abs(sums) <= SAME * np.abs(sums).max(axis=1, keepdims=True, initial=0.0)] = 0
+    sums[np.abs(sums) <= least * np.abs(sums).max(axis=1, keepdims=True, initial=0.0)] = 0
     return sums / spreads
 
 

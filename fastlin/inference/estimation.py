@@ -15,7 +15,7 @@ from fastlin.inference.collinearity import check_collinearity, find_inflations
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
-from fastlin.inference.information import Optimum, find_optimum
+from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, find_optimum
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
 from fastlin.inference.separation import check_separation, proves_maximum
@@ -329,25 +329,27 @@ def check_existence(optimum: Optimum, question: Question) -> None:
         Columns without a penalty depend on each other.
     SeparationError
         Columns without a penalty separate classes.
+    ValueError
+        Standard errors would be rounding for another reason.
     """
     point, information, objective = optimum.point, optimum.information, optimum.point.objective
-    if objective.penalty.is_bounded and not objective.penalty.is_none:
-        return
-    variances = np.diagonal(optimum.inverse).reshape(point.parameters.shape)
     step, names, labels = information.find_step(point).step, question.names, question.classes
-    is_sought = objective.penalty.curvatures == 0
+    is_sought, is_penalised = objective.penalty.curvatures == 0, objective.penalty.is_bounded
     is_sought[-1] = objective.fit_intercept
-    if information.resolves(variances, is_sought):
+    if information.resolves(optimum.inverse, is_sought):
         moved = information.measure(point.parameters, objective.penalty)
-        if not proves_maximum(point, variances, step, moved):
+        if not is_penalised and not proves_maximum(point, optimum.inverse, step, moved):
             check_separation(point, names, labels, step, question.stacklevel + 1)
         return
-    # Variances that are rounding prove nothing.
-    check_collinearity(objective, names, is_sought)
-    check_separation(point, names, labels, step)
-    check_collinearity(objective, names, is_sought, nearly=True)
+    if not is_penalised:
+        # Variances that are rounding prove nothing. The search for a separation takes longest, and where columns nearly
+        # depend on each other far too long.
+        check_collinearity(objective, names, is_sought)
+        check_collinearity(objective, names, is_sought, nearly=True)
+        check_separation(point, names, labels, step)
     raise ValueError(
-        "The information of the rows has no inverse in float64, so that there are no standard errors: classes are "
+        "The information of the rows has no inverse in float64, so that there are no standard errors: "
+        f"{'the penalty is too weak for columns that depend on each other, ' if is_penalised else ''}classes are "
         "nearly separated, columns nearly depend on each other, or weights or offsets are of far different sizes."
     )
 
@@ -481,19 +483,30 @@ def find_covariance(
     The parameters are those of the objective, in its coordinates. The factor of HC1 is left out.
     """
     information, point, n_clusters = optimum.information, optimum.point, ()
+    if question.covariance == "model" and question.penalised != "sandwich":
+        return optimum.inverse / total_weight, n_clusters
     if question.covariance == "model":
-        is_wrapped = question.penalised == "sandwich"
-        found = wrap(information, information.of_loss) if is_wrapped else optimum.inverse.copy()
+        middle = information.of_loss
     elif question.covariance == "cluster":
         middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
-        found = wrap(information, middle * question.weights.unit)
+        middle = middle * question.weights.unit
     else:
         power = 1 if question.weights.are == "frequency" else 2
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
         middle *= question.weights.unit ** (power - 1)
-        found = wrap(information, middle)
-    found /= total_weight
-    return found, n_clusters
+    found, size = wrap(information, middle), np.abs(optimum.inverse)
+    # What the sums over rows have lost, an error relative to the sizes of their terms, is multiplied as they are.
+    lost = SUM_ERROR * np.einsum("ij,ji->i", size @ np.abs(middle), size)
+    if (lost > LEAST_DIGITS * np.abs(np.diagonal(found))).any():
+        raise ValueError(
+            f"The standard errors of {_name(question)} would be rounding: the rows' parts in them are of far "
+            "different sizes, as where a row of a tiny weight alone keeps classes from being separated."
+        )
+    return found / total_weight, n_clusters
+
+
+def _name(question):
+    return "penalised='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
 
 
 def _sum_over_clusters(point, keys, factor):
@@ -515,7 +528,7 @@ def warn_of_distances(found: Inference, is_proven: bool, question: Question, los
 
     The loss is the sum over all rows.
     """
-    if (np.diagonal(found._covariance) < 0).any():
+    if len(question.clusters) > 1 and (np.diagonal(found._covariance) < 0).any():
         text = (
             "Some variances by several keys of clusters are below zero, so that their standard errors are NaN: what "
             "the keys have in common is subtracted, and there are too few clusters for that."

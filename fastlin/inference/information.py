@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from fastlin.inference.factors import MOST_ADDED
 from fastlin.matrices.matrix import PROBABILITY_BYTES
 from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.objective.newton_dual import Direction
 from fastlin.objective.point import Room
+from fastlin.objective.rounding import norm
 from fastlin.objective.self_concordance import bound_fall, bound_rows
 from fastlin.solvers import choose
 from fastlin.solvers.newton import conjugate_gradients
@@ -51,10 +53,10 @@ SAMPLED_ROWS = 100
 MANY_PARAMETERS = 300
 PRODUCTS_A_COLUMN = 1 / 8
 FORCING = 0.03
-# The relative error of a sum over rows, and of a factorisation for each row of the matrix.
+# The relative error of a sum over rows, and of a factorisation.
 SUM_ERROR = 4e-15
-# What rounding may change of a variance, relative to it, and of a diagonal entry where a matrix is positive definite.
-LEAST_DIGITS, MOST_ADDED = 0.1, 1e-9
+# What rounding may change of a variance, relative to it.
+LEAST_DIGITS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,22 +113,22 @@ class Information:
         square = np.einsum("i,ij,j->", way.ravel(), self.of_loss, way.ravel(), optimize=["einsum_path", (0, 1), (0, 1)])
         return sqrt(max(0.0, float(square) + float(np.sum(penalty.curvatures * way**2))))
 
-    def resolves(self, variances: FloatArray, is_sought: BoolArray) -> bool:
-        """Say whether rounding leaves variances, the diagonal of the inverse (K, d + 1), a digit or more.
+    def resolves(self, inverse: FloatArray, is_sought: BoolArray) -> bool:
+        """Say whether rounding leaves the diagonal of the inverse, (K (d + 1), K (d + 1)), a digit or more.
 
         Each of the columns that are sought, (d + 1,), needs some curvature. Rounding changes the Hessian, with a
-        diagonal of ones, by no more than `SUM_ERROR` for each of its rows, and the inverse by as much times the inverse
-        itself, whose trace is the sum of `inflations`. Where the factorisation has changed the matrix, its inverse
-        tells nothing of it.
+        diagonal of ones, by about `SUM_ERROR`, and each entry of the diagonal of the inverse, relative to it, by no
+        more than that times the norm of the inverse (Higham 2002, section 14.1). Where the factorisation has changed
+        the matrix, its inverse tells nothing of it.
         """
         K, is_curved = len(self.diagonal), self.diagonal > 0
         if not is_curved[:, is_sought].all():
             return False
         factorised = self.diagonal + (self.diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
         added = self.factor.square_columns().reshape(self.diagonal.shape) - factorised
-        inflations = (factorised * variances)[is_curved]
         is_changed = (added[is_curved] > MOST_ADDED * factorised[is_curved]).any()
-        return not is_changed and float(inflations.sum()) * inflations.size * SUM_ERROR < LEAST_DIGITS
+        roots = np.sqrt(np.where(is_curved, factorised, 0.0)).ravel()
+        return not is_changed and SUM_ERROR * norm(inverse * roots * roots[:, None]) < LEAST_DIGITS
 
     def invert(self) -> FloatArray:
         """Return the inverse of the factorised Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.tensors import read_in_place
 from fastlin.typing import FloatArray
 
 Model = TypeVar("Model")
@@ -61,7 +62,7 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
         model: Any = copy(intercept)
         model.intercept_ = correct_prior(np.asarray(model.intercept_), population_share, sample_share)
         return model
-    given = np.asarray(intercept)
+    given = np.asarray(read_in_place(intercept, "intercept"))
     is_shaped = given.dtype.kind in "fiu" and given.ndim < 2 and given.size not in (0, 2)
     if not is_shaped or not np.isfinite(given).all():
         raise ValueError(
@@ -80,6 +81,7 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
 
 def _read_shares(name: str, given: ArrayLike, n_classes: int) -> FloatArray:
     """Return the share of each class, (n_classes,)."""
+    given = read_in_place(given, name)
     try:
         shares = np.asarray(given, np.float64)
     except (TypeError, ValueError) as error:

@@ -147,7 +147,7 @@ def check_separation(
         )
 
 
-def proves_maximum(point: Point, variances: FloatArray, step: FloatArray, moved: float = 0.0) -> bool:
+def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: float = 0.0) -> bool:
     """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
 
     Along a step of the length r = sqrt(step' I step), I the information, the scores of a row differ by no more than
@@ -159,8 +159,8 @@ def proves_maximum(point: Point, variances: FloatArray, step: FloatArray, moved:
     ----------
     point : Point
         The point, in float64.
-    variances : ndarray of shape (K, d + 1)
-        The diagonal of the inverse of the Hessian of J, in the coordinates of the point.
+    inverse : ndarray of shape (K (d + 1), K (d + 1))
+        That of the Hessian of J, in the coordinates of the point.
     step : ndarray of shape (K, d + 1)
         The step from the point by that Hessian.
     moved : float
@@ -172,22 +172,43 @@ def proves_maximum(point: Point, variances: FloatArray, step: FloatArray, moved:
     bool
     """
     coordinates, is_part = point.objective.coordinates, point.objective.coordinates.mean_squares > 0
+    variances = np.diagonal(inverse).reshape(point.parameters.shape)
     is_part[-1] = point.objective.fit_intercept
     is_part[coordinates.vanishing] = False
     if not (np.isfinite(variances).all() and (variances[:, is_part] > 0).all() and np.isfinite(step).all()):
         return False
     errors = np.sqrt(np.where(is_part, variances, 0.0))
     decrement = np.sqrt(max(0.0, -float(np.sum(step * point.gradient))))
-    # A standard error of a sum is no more than the sum of the standard errors.
     longest = bound_rows(coordinates)
-    of_scores = float((errors * longest).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
-    # What rounding changes of a score, far from zero more, it changes of a residual: of columns of 50,000 spreads the
-    # gradient was zero where it should have shown a separation.
-    terms = np.abs(point.parameters) * (longest + np.append(np.abs(coordinates.shift), 0.0))
-    rounding = (
-        SUM_ERROR * (1 + float(terms.sum(axis=1).max())) * float((errors * np.sqrt(coordinates.mean_squares)).sum())
-    )
-    return bool(of_scores * (decrement + rounding) * np.exp(min(of_scores * moved, 100.0)) < PROVEN)
+    # The rounding of scores moves the gradient by what the Hessian makes of it; that of residuals and of their sums does
+    # so whatever the curvature of the rows. Both are more where columns lie far from zero.
+    shift = np.append(np.abs(coordinates.shift), 0.0)
+    of_scores = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
+    of_sums = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
+    rounding = SUM_ERROR * (of_scores + of_sums)
+
+    def proves(of_scores):
+        of_scores *= 1 if len(errors) == 1 else 2
+        return bool(of_scores * (decrement + rounding) * np.exp(min(of_scores * moved, 100.0)) < PROVEN)
+
+    # A standard error of a sum is no more than the sum of the standard errors; that of the scores of a row is far less
+    # where columns nearly depend on each other.
+    if proves(float((errors * longest).sum(axis=1).max())):
+        return True
+    return point.objective.rows.has_labels and proves(_find_largest_error(point.objective, inverse))
+
+
+def _find_largest_error(objective, inverse):
+    """Return the largest standard error of a score of a row, from the inverse of the Hessian, with its rounding."""
+    (K, size), largest = objective.shape, 0.0
+    for place in range(0, K * size, size):
+        block = inverse[place : place + size, place : place + size]
+        for part in _read(objective):
+            rows = part.read_rows() * (np.diagonal(block) > 0)
+            square = np.einsum("ij,ij->i", rows @ block, rows)
+            square += SUM_ERROR * np.einsum("ij,ij->i", np.abs(rows) @ np.abs(block), np.abs(rows))
+            largest = max(largest, float(square.max()))
+    return float(np.sqrt(largest))
 
 
 def find_separation(

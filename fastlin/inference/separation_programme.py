@@ -12,6 +12,9 @@ from fastlin.typing import BoolArray, FloatArray
 TOLERANCE = 1e-10
 # A maximum below this is zero. Rows and the gain are scaled to a size of one.
 NOTHING = 1e-9
+# Iterations for each variable. Programmes of thousands of rows take up to 7; where columns nearly depend on each other
+# HiGHS came to no end in six minutes.
+MOST_TURNS = 30
 
 
 class Programme:
@@ -87,7 +90,11 @@ class Programme:
             b_ub=limits,
             bounds=bounds,
             method="highs",
-            options={"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE},
+            options={
+                "primal_feasibility_tolerance": TOLERANCE,
+                "dual_feasibility_tolerance": TOLERANCE,
+                "maxiter": MOST_TURNS * len(costs),
+            },
         )
         if found.status != 0:
             raise ArithmeticError(f"HiGHS did not solve the linear programme ({found.message.strip()})")

@@ -81,6 +81,11 @@ def test_penalties_beyond_float64_leave_no_coefficient_and_a_true_certificate():
             loss = log_loss(y, model.predict_proba(X))
             assert loss + penalty <= np.log(2) + model.certificate_ + 1e-12
             assert model.converged_
+    # Beside these columns a penalty that float64 does not hold would count.
+    for size, C in ((1e140, 5e-324), (1e150, 1e-308)):
+        X = np.random.default_rng(0).normal(size=(30, 3)) * size
+        with pytest.raises(ValueError, match="X overflows: the values of a column reach"):
+            LogisticRegression(C=C).fit(X, y)
 
 
 def test_penalties_that_are_subnormal_are_no_overflow():

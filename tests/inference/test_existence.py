@@ -99,13 +99,15 @@ def test_no_separation_is_missed(n_problems):
 
 
 def draw_columns(n_problems, seed=0):
-    """Yield designs, labels, whether they have an intercept, and whether columns depend on each other but for rounding.
+    """Yield designs, labels of two to five classes, whether they have an intercept, and whether columns are dependent.
 
     Sums are of floating-point numbers, so that a rank in fractions is whole where a sum was rounded.
     """
     generator = np.random.default_rng(seed)
     for number in range(n_problems):
         n, d, fit_intercept = generator.integers(30, 120), generator.integers(2, 6), bool(generator.integers(4))
+        n_classes, n_more = generator.choice([2, 2, 3, 5]), generator.choice([0, 0, 20])
+        n += 10 * n_classes * n_more
         base = generator.normal(size=(n, d)) if generator.integers(2) else 1.0 * generator.integers(-3, 4, (n, d))
         base += generator.choice([0, 0, 1, 1e2, 1e4, 1e6]) * generator.normal(size=d)
         kind, is_dependent = number % 5, number % 5 < 3
@@ -122,16 +124,21 @@ def draw_columns(n_problems, seed=0):
             X = np.column_stack([base, base[:, 0] + 10 ** generator.uniform(-5.5, -2) * generator.normal(size=n)])
         else:
             X = base
-        yield X, np.append([0, 1], generator.integers(0, 2, n - 2)), fit_intercept, is_dependent
+        X = np.column_stack([X, generator.normal(size=(n, n_more))])
+        labels = np.append(np.arange(n_classes), generator.integers(0, n_classes, n - n_classes))
+        yield X, labels, fit_intercept, is_dependent
 
 
 def find_errors(X, y, fit_intercept):
-    """Return standard errors of two classes, by the model of orthonormal columns."""
+    """Return the standard errors of the second class against the first, (d,), by the model of orthonormal columns."""
     X = np.column_stack([X - X.mean(axis=0), np.ones(len(X))]) if fit_intercept else X
     columns, triangle = np.linalg.qr(X)
     model = LogisticRegression(C=np.inf, tol=1e-13, fit_intercept=False).fit(columns, y)
-    probabilities = model.predict_proba(columns)[:, 1]
-    inverse = np.linalg.inv(np.einsum("ij,i,ik->jk", columns, probabilities * (1 - probabilities), columns))
+    p = model.predict_proba(columns)[:, 1:]
+    curvatures = np.eye(p.shape[1]) * p[:, None] - p[:, :, None] * p[:, None]
+    information = np.einsum("ij,ikl,im->kjlm", columns, curvatures, columns)
+    size = len(triangle)
+    inverse = np.linalg.inv(information.reshape(p.shape[1] * size, -1))[:size, :size]
     covariance = np.linalg.solve(triangle, np.linalg.solve(triangle, inverse).T)
     return np.sqrt(np.diagonal(covariance))[: X.shape[1] - fit_intercept]
 
@@ -140,7 +147,8 @@ def find_errors(X, y, fit_intercept):
 def test_no_dependence_is_missed_and_no_estimate_refused(n_problems):
     for i, (X, y, fit_intercept, is_dependent) in enumerate(draw_columns(n_problems)):
         whole = np.column_stack([X, np.ones(len(X))]) if fit_intercept else X
-        if n_problems < 100 and find_rank(whole) < whole.shape[1]:
+        # Fractions of many rows take long.
+        if n_problems < 100 and len(X) < 200 and find_rank(whole) < whole.shape[1]:
             assert is_dependent, i
         found, inference = judge(sparse.csr_array(X) if i % 2 else X, y, fit_intercept)
         if is_dependent:
@@ -167,3 +175,56 @@ def test_a_singular_information_of_columns_that_do_not_depend_on_each_other_is_r
     model = LogisticRegression(C=np.inf).fit(X, y, weights)
     with pytest.raises(ValueError, match="has no inverse in float64"):
         model.inference(X, y, weights)
+
+
+@pytest.mark.parametrize(("n_classes", "d"), [(2, 100), (3, 30), (8, 15), (15, 15)])
+def test_many_classes_and_columns_are_refused_no_sooner(n_classes, d):
+    generator, n = np.random.default_rng(0), 100 * d
+    X, y = generator.normal(size=(n, d)), generator.integers(0, n_classes, n)
+    for distance, is_refused in ((8e-6, False), (1e-8, True)):
+        X[:, 1] = X[:, 0] + distance * generator.normal(size=n)
+        found = LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
+        if is_refused:
+            with pytest.raises(
+                CollinearityError, match=r"nearly depend on each other and on the .*: x1 is nearly x0[.]"
+            ):
+                found.inference(X, y)
+        else:
+            assert found.inference(X, y).std_errors[0, 1] == pytest.approx(find_errors(X, y, True)[1], rel=1e-3)
+
+
+def test_a_penalty_too_weak_for_dependent_columns_is_refused():
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(100, 2))[:, [0, 1, 0]], np.arange(100) % 2
+    inference = LogisticRegression(C=1e6).fit(X, y).inference(X, y, penalised="laplace")
+    # The prior alone tells the columns apart: half of its variance is that of each.
+    assert inference.std_errors[0, 0] == pytest.approx(np.sqrt(1e6 / 2), rel=1e-4)
+    for C, penalised in ((1e15, "laplace"), (1e15, "sandwich"), (1e18, "sandwich"), (1e7, "sandwich")):
+        with pytest.raises(ValueError, match=r"no inverse in float64.* the penalty is too weak|would be rounding"):
+            LogisticRegression(C=C).fit(X, y).inference(X, y, penalised=penalised)
+
+
+def test_robust_errors_that_one_row_of_a_tiny_weight_allows_are_right_or_refused():
+    # The last row alone has the first class at x = 1.
+    X, y = np.repeat([0.0, 1.0], [20, 21])[:, None], np.append(np.arange(20) % 2, np.ones(21))
+    y[-1] = 0
+    for weight in (1e-2, 1e-4, 1e-6):
+        weights = np.append(np.ones(40), weight)
+        model = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y, weights)
+        errors = model.inference(X, y, weights, covariance="HC0", weights_are="importance").std_errors[0]
+        # The log-odds at 0 and at 1 are estimated apart; the variance of each is sum s^2 r^2 / (sum s p (1 - p))^2.
+        p = 20 / (20 + weight)
+        variance = (20 * (1 - p) ** 2 + weight**2 * p**2) / ((20 + weight) * p * (1 - p)) ** 2
+        np.testing.assert_allclose(errors, np.sqrt([variance + 0.2, 0.2]), rtol=5e-3)
+    for weight in (1e-8, 1e-14):
+        weights = np.append(np.ones(40), weight)
+        model = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y, weights)
+        with pytest.raises(ValueError, match=r"would be rounding|no inverse in float64"):
+            model.inference(X, y, weights, covariance="HC0", weights_are="importance")
+
+
+def test_sums_in_float32_are_dependent_but_for_its_rounding():
+    X = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    X, y = np.column_stack([X, X.sum(axis=1)]), np.arange(200) % 2
+    with pytest.raises(CollinearityError, match=r"depend on each other and on the intercept: x2 = x0 [+] x1[.]"):
+        LogisticRegression(C=np.inf).fit(X, y).inference(X, y)

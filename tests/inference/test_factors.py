@@ -5,7 +5,7 @@ import numpy as np
 from fastlin.inference.factors import Factor
 
 
-def test_a_factor_inverts_and_names_dependent_columns():
+def test_a_factor_inverts_and_tells_what_is_not_definite():
     random = np.random.default_rng(0)
     for size in (1, 2, 31, 80):
         columns = random.normal(size=(2 * size, size)) * 10.0 ** random.integers(-6, 6, size)

@@ -48,7 +48,7 @@ def test_values_scores_and_informations():
             np.testing.assert_allclose(state.score.ravel(), slopes, rtol=1e-6, atol=1e-6)
 
 
-def test_parts_of_rows_make_the_same_sums_and_dependent_columns_are_named(monkeypatch):
+def test_parts_of_rows_make_the_same_sums(monkeypatch):
     X, labels, weights = make_rows(3, n=200)
     objective = Objective.over(X, labels, 3, weights=weights)
     likelihood = Likelihood(objective, 1.0, True, np.ones(4, bool))
