@@ -180,8 +180,8 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
     errors = np.sqrt(np.where(is_part, variances, 0.0))
     decrement = np.sqrt(max(0.0, -float(np.sum(step * point.gradient))))
     longest = bound_rows(coordinates)
-    # The rounding of scores moves the gradient by what the Hessian makes of it; that of residuals and of their sums does
-    # so whatever the curvature of the rows. Both are more where columns lie far from zero.
+    # The rounding of scores moves the gradient by what the Hessian makes of it, that of residuals and of their sums
+    # whatever the curvature of the rows. Both are more where columns lie far from zero.
     shift = np.append(np.abs(coordinates.shift), 0.0)
     of_scores = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
     of_sums = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
