@@ -44,15 +44,8 @@ from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContain
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
 
-# A curvature of the penalty, in coordinates where the loss has one of about 1, that float32 does not blur: more than
-# what is added to the diagonal of a block for its rounding.
-CLEAR_CURVATURE = 1e-6
 # Where the mean of the offsets is no larger, a start that takes it from the intercepts is near the other.
 CLEAR_MEAN = 1.0
-# A row is decided where its curvature is below this part of the mean. Leaving the decided rows out pays where no more
-# than the second part of all rows are left.
-DECIDED = 3e-3
-WORTH_LEAVING_OUT = 0.7
 
 
 def fill_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
@@ -62,29 +55,6 @@ def fill_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatAr
 
 class RangeError(OverflowError):
     """J, its gradient or its coefficients are outside the range of their type."""
-
-
-@dataclass(frozen=True, eq=False)
-class Linearisation:
-    """What left-out rows add to the mean loss near an anchor: a value and a slope.
-
-    Attributes
-    ----------
-    anchor : ndarray of shape (K, d + 1)
-        The parameters at which value and slope are exact.
-    value : float
-        The mean loss that the rows add at the anchor.
-    slopes : ndarray of shape (K, d + 1)
-        Its gradient there.
-    """
-
-    anchor: np.ndarray
-    value: float
-    slopes: np.ndarray
-
-    def at(self, parameters: FloatArray) -> tuple[float, FloatArray]:
-        """Return the value and the slopes at parameters (K, d + 1)."""
-        return self.value + float(np.sum(self.slopes * (parameters - self.anchor))), self.slopes
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +69,11 @@ class Objective:
         Both penalties of the coefficients.
     budget : Budget
         What may be held beside X.
-    linearisation : Linearisation or None
-        The rows of negligible curvature, which enter by their tangent.
     """
 
     rows: Rows
     penalty: Penalty
     budget: Budget
-    linearisation: Linearisation | None = None
 
     @classmethod
     def over(
@@ -209,7 +176,7 @@ class Objective:
 
         Its lower bounds are estimates, since the mean of the columns stays that of all rows.
         """
-        return replace(self, rows=self.rows.sample(n_rows), linearisation=None)
+        return replace(self, rows=self.rows.sample(n_rows))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -262,23 +229,10 @@ class Objective:
         return np.float32 if self.rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth else np.float64
 
     @property
-    def block_precision(self) -> FloatType:
-        """The type that blocks of a preconditioner are computed in.
-
-        It is float32 where the columns allow it and the penalty stands above the rounding, however small a pass: blocks
-        are formed in half of the time (1,000 x 784, two classes, C = 100: 88 ms, in float64 113). Below the rounding
-        collinear columns took a hundred times the passes.
-        """
-        is_clear = self.coordinates.allows_float32 and self.penalty.is_bounded and self.penalty.is_smooth
-        if is_clear and self.penalty.curvatures[:-1].min(initial=1.0) >= CLEAR_CURVATURE:
-            return np.float32
-        return self.fast_precision
-
-    @property
     def keeps_probabilities(self) -> bool:
         """Whether the probabilities of all rows are kept: the rows are here, and the budget has room for them."""
         is_small = self.budget.holds_probabilities(self.bytes_a_row * self.n_rows)
-        return self.linearisation is None and self.rows.has_labels and is_small
+        return self.rows.has_labels and is_small
 
     @property
     def has_hessian(self) -> bool:
@@ -318,10 +272,6 @@ class Objective:
         """
         lease = None if out is None else out.lease()
         loss, total = self.rows.evaluate(parameters, precision, None if lease is None else lease.probabilities)
-        if self.linearisation is not None:
-            rest, slopes = self.linearisation.at(parameters)
-            loss += rest
-            total += self.rows.total_weight * slopes
         return self.make_point(parameters, precision, loss, total, lease)
 
     def make_point(
@@ -371,12 +321,6 @@ class Objective:
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return self.penalty.clip(parameters)
 
-    def probabilities_at_start(self) -> FloatArray:
-        """Return the probability of each class at `start`, which all rows without offsets have, (n_classes,)."""
-        if self.starts_at_class_weights:
-            return self.class_weights
-        return np.full(self.rows.n_classes, 1 / self.rows.n_classes)
-
     def value_at_start(self) -> float:
         """Return J at `start`.
 
@@ -389,16 +333,6 @@ class Objective:
         if self.fit_intercept and min(shares) > 0:
             return -sum(share * log(share) for share in shares)
         return log(self.rows.n_classes)
-
-    def gradient_at_start(self) -> FloatArray:
-        """Return the gradient of J at `start`, (K, d + 1), for K >= 3; where it is plain it needs no pass over X."""
-        if not self.has_plain_start:
-            return self._start_point.gradient
-        probabilities, gradient = self.probabilities_at_start(), np.zeros(self.shape)
-        gradient[:, :-1] = np.outer(probabilities, self.coordinates.mean) - self.rows.class_features()
-        if self.fit_intercept:
-            gradient[:, -1] = probabilities - self.class_weights
-        return gradient
 
     @cached_property
     def _start_point(self):
@@ -477,27 +411,3 @@ class Objective:
         squares = np.square(change)
         rise = np.sum(np.abs(gradient * change)) + 0.5 * np.sum(self.penalty.curvatures * squares)
         return float(rise + 0.25 * np.sum(self.coordinates.mean_squares) * np.sum(squares))
-
-
-def linearise_decided_rows(point: Point) -> Objective:
-    """Return J near a point with the rows of negligible curvature replaced by their linearisation there.
-
-    A row whose probabilities are nearly 0 and 1 hardly bends J: on MNIST with a weak penalty these are three rows in
-    four. Value and gradient at the point are those of J. Where too few rows are decided, or the point never
-    had room for probabilities, the objective itself is returned.
-    """
-    objective = point.objective
-    if point.lease is None:
-        return objective
-    curvature = np.zeros(objective.n_rows)
-    for class_curvature in point.curvatures():
-        curvature += class_curvature
-    undecided = np.flatnonzero(curvature > DECIDED * curvature.mean())
-    rows = objective.rows
-    n_bytes = 0 if rows.matrix.lies_in_memory else len(undecided) * rows.matrix.row_bytes
-    if len(undecided) > WORTH_LEAVING_OUT * objective.n_rows or not objective.budget.holds_copies(n_bytes):
-        return objective
-    part = rows.take(rows.numbers[undecided] if len(rows.numbers) else undecided, within_whole=True)
-    loss, total = part.evaluate(point.parameters, point.precision)
-    slopes = point.gradient - objective.penalty.curvatures * point.parameters - total / rows.total_weight
-    return replace(objective, rows=part, linearisation=Linearisation(point.parameters, point.loss - loss, slopes))

@@ -232,7 +232,7 @@ class Point:
             The room of the point was given to another point.
         """
         objective = self.objective
-        if not objective.fit_intercept or objective.linearisation is not None:
+        if not objective.fit_intercept:
             return None
         if self.lease is None:
             K = objective.n_rows_coef

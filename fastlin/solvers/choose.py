@@ -9,20 +9,19 @@ import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
-from fastlin.solvers import descent, lbfgs, mini_batches, newton, preconditioners, proximal_newton, row_space_lbfgs
+from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.solution import REACHED
 from fastlin.solvers.stopping import IMPATIENT, STALLED, Stopping
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
     FAR_OUT,
-    FIRST_STEP,
     FLATTENED,
     INNER_ACCURACY,
-    MAX_NEWTON_WORK,
     MIN_PASSES_TO_WAIT,
     MIN_SAMPLE,
     MOST_ROWS_PER_COLUMN,
+    MOST_WORK_IN_CACHE,
     NEGLIGIBLE,
     PATIENCE,
     REFRESHES,
@@ -128,18 +127,7 @@ def minimize(
     is_worth = is_far and has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
     sampled = _minimize_sample(objective, n_sampled, start, tol) if is_worth else None
     preconditions = _schedule(objective, build, refreshes, sampled is not None)
-    first_step = None
     beginning: FloatArray | Point = start if sampled is None else sampled
-    is_plain = is_far and sampled is None and preconditions[0] is not preconditioners.diagonal
-    if is_plain and mini_batches.suits(objective):
-        block = preconditioners.block_at_start(objective)
-        if mini_batches.is_far(objective, block):
-            rough = _at_rounded(objective, mini_batches.minimize_roughly(objective, start, block), room)
-            # Where a few rows have nearly all weight, batches without them tell nothing of the length of a step.
-            if rough.value < objective.value_at_start():
-                beginning, first_step = rough, FIRST_STEP
-        elif preconditions[0] is preconditioners.shared_block:
-            preconditions[0] = lambda point: block
     patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
     # A point that was evaluated need not be so again.
     if not is_far and best is not None and (best.has_probabilities or room is None) and _is_near(start, best):
@@ -154,7 +142,6 @@ def minimize(
         patience=patience,
         preconditioner=None if nearby is None else nearby.preconditioner,
         pairs=None if nearby is None else nearby.pairs,
-        first_step=first_step,
     )
     if solver == "lbfgs" or not objective.has_hessian:
         return solution
@@ -235,7 +222,7 @@ def choose_solver(objective: Objective, solver: str) -> str:
     if solver in ("lbfgs", "newton-cg"):
         return solver
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
-    is_tiny = n_parameters <= SMALL_HESSIAN and work <= MAX_NEWTON_WORK
+    is_tiny = n_parameters <= SMALL_HESSIAN and work <= MOST_WORK_IN_CACHE
     return "newton-cholesky" if is_tiny and objective.affords_hessian else "lbfgs"
 
 

@@ -49,8 +49,8 @@ from fastlin.solvers.tuning import (
     GRAM_RATE,
     ITERATION_WORK,
     MATRIX_WORK,
-    MAX_NEWTON_WORK,
     MIN_PASSES_TO_WAIT,
+    MOST_FACTOR_WORK,
     MOST_ROWS_PER_COLUMN,
     MOST_WORK_IN_CACHE,
     PATIENCE,
@@ -76,13 +76,12 @@ def suits(objective: Objective) -> bool:
     """
     (K, size), penalty = objective.shape, objective.penalty
     return (
-        size**3 <= MAX_NEWTON_WORK
+        size**3 <= MOST_FACTOR_WORK
         and K * size <= np.clip(objective.n_rows, 2 * SMALL_HESSIAN, 4 * SMALL_HESSIAN)
         and (_lies_in_cache(objective) or not objective.rows.are_uneven)
         and bool((objective.class_weights > 0).all())
         and penalty.is_smooth
         and bool((penalty.arrays.roots > 0).all())
-        and objective.linearisation is None
         and objective.fast_precision == np.float64
         and objective.keeps_probabilities
         and objective.matrix.lies_in_memory
@@ -274,9 +273,8 @@ class _ByPasses:
         renew(descent, grams)
 
     def _sum_products(self, row_weights):
-        """Return the Gram matrices (C, d + 1, d + 1) of the drawn rows with weights (C, m), in float32 if that does."""
-        rows, precision = self._objective.rows, self._objective.block_precision
-        return rows.gram(self._numbers(), row_weights, precision).astype(np.float64, copy=False)
+        """Return the Gram matrices (C, d + 1, d + 1) of the drawn rows with weights (C, m)."""
+        return self._objective.rows.gram(self._numbers(), row_weights, np.float64)
 
     def _weigh(self):
         """Return the weights of the drawn rows, so that their sums expect those of all rows."""

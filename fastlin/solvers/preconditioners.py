@@ -174,17 +174,6 @@ def shared_block(point: Point) -> Preconditioner:
     return _share_block(objective, curvature, shares)
 
 
-def block_at_start(objective: Objective) -> Preconditioner:
-    """Return what `shared_block` returns for `Objective.start`, where all rows have the same probabilities.
-
-    That takes no pass over the rows. There are at least three classes.
-    """
-    rows, probabilities = objective.rows, objective.probabilities_at_start()
-    of_classes = probabilities * (1 - probabilities)
-    curvature = np.full(objective.n_rows, of_classes.sum()) * rows.weights_of(rows.numbers)
-    return _share_block(objective, curvature, of_classes[:, None])
-
-
 def _share_block(objective, curvature, shares):
     shares = np.sqrt(_positive(shares / max(shares.mean(), np.finfo(np.float64).tiny)))
     n_drawn = _count_shared_rows(objective)
@@ -196,7 +185,7 @@ def _share_block(objective, curvature, shares):
 def count_bytes(objective: Objective, n_matrices: int) -> int:
     """Return how much memory so many blocks take."""
     size = objective.shape[1]
-    return n_matrices * size * (size + 1) // 2 * np.dtype(objective.block_precision).itemsize
+    return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
 
 
 def class_blocks(point: Point) -> Preconditioner:
@@ -402,7 +391,7 @@ def _blocks(objective, samples):
     sample may have none, and without a penalty worth the name the block would say that the pixel may go anywhere.
     10,000 standardised images of MNIST take 81 iterations, without that 361; 60,000 at C = 100 59 and 150.
     """
-    size, precision = objective.shape[1], objective.block_precision
+    size, precision = objective.shape[1], objective.fast_precision
     preconditioner, rows = Preconditioner(len(samples), size, precision), objective.rows
     coordinates = objective.coordinates
     if not rows.matrix.lies_in_memory:

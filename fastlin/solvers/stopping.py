@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import log, sqrt
+from math import log
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -184,12 +184,6 @@ class Stopping:
             ROUNDING[point.precision],
             self.floor,
         )
-
-    def target(self, point: Point, bound: float) -> float:
-        """Return the bound that is worth trying to reach by other means than steps, or zero where none is."""
-        if self.rule != "excess" or bound > self.asked(point, sqrt(self.tol)):
-            return 0.0
-        return (1 - INNER_ACCURACY) * self.asked(point)
 
     def settle(self, point: Point) -> float:
         """Take note of a point and, where that gives the certificate, of the point with its intercept settled.

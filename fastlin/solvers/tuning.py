@@ -20,9 +20,8 @@ from fastlin.typing import FloatType
 # and no intercept, takes 70 instead of 22.
 ROUNDING: dict[FloatType, float] = {np.float32: 1e-6, np.float64: VALUE_ROUNDING}
 # What is approximate inside of a solver may miss this part of what it serves: a model by its columns, the active
-# coordinates between two sweeps over all, the residual of a Newton step in sight of the end, a start that is expressed
-# by the rows, a bound that is foreseen, the slope along a line in the row space, whose search takes no pass, a step to
-# where a group is zero; and so much of the bound may be left where a
+# coordinates between two sweeps over all, a start that is expressed by the rows, the slope along a line in the row
+# space, whose search takes no pass, a step to where a group is zero; and so much of the bound may be left where a
 # Hessian is used again. 50 fits along C of sparse 16,000 x 123 to 1e-6 then take 0.56 instead of 0.69 processor
 # seconds; with 0.3 small elastic nets take up to 1.3 times as long. Active coordinates that are settled no better take
 # 5,000 images of MNIST with L1 a pass more. Of groups that are not tried at zero 375 x 51 with columns that depend on
@@ -37,17 +36,10 @@ INNER_ACCURACY = 0.1
 # curvature (C > 1) 5.0, with fewer rows for the one block too 4.2.
 PATIENCE = 100
 
-# The part of the slope that may be left after the first step of L-BFGS where no fit nearby went before. With many
-# classes the preconditioner alone goes too far at first, and the pair of that step misleads the next ten: of 20,000 x
-# 512 with 1,000 classes the first step ends at 1.06, with the search at 0.40. With 0.02 text takes one pass more. With
-# 0.1, or with 0.07 here and in the row space, 237 x 193 without penalty takes 83 passes instead of 61.
-FIRST_CURVATURE = 0.05
-
 # Stopping. Without a penalty J has no minimum where every row is classified right. It is followed down to this part of
 # the loss of equal probabilities.
 SEPARABLE_LOSS = 1e-4
-# If the predicted bound is below IMPROVEMENT times the last one that was computed in vain, compute the real one. The
-# end is in sight of a step of Newton's where its decrement is below the same part.
+# If the predicted bound is below IMPROVEMENT times the last one that was computed in vain, compute the real one.
 IMPROVEMENT = 0.3
 # A small gradient has to last for so many iterations and the one before.
 PERSISTENCE = 5
@@ -84,17 +76,8 @@ HELD = 0.97
 # Classes that a pass has products for while it reads X.
 READ_CLASSES = 8
 
-# With many classes a fit that begins far out begins with batches of so many rows, or as many as columns, so many times
-# all rows, where these make so many batches. The first step is Polyak's times a factor; that of L-BFGS from there is
-# tried at a part of its direction. Of 15,000 x 384 with 600 classes that makes 25 passes of 40, of 30,000 x 768 with
-# 100 27 of 68. Half and twice the first step, and one and four times all rows, end higher or cost as much as they gain.
-BATCH_ROWS, EPOCHS, FEWEST_BATCHES, POLYAK, FIRST_STEP = 512, 2, 8, 2.0, 0.15
-
-# The choice of a solver. Newton's steps are the fastest where the whole Hessian and its factor take no more
-# multiply-adds: 10,000 x 30, two classes, takes 6.4 ms, by L-BFGS 8.6; 5,000 x 10, 5 classes, 9.3 and 14. 60 x 160, 3
-# classes, has 127 million and takes 64 and 31. Sparse 16,000 x 123 with 14 entries a row has 14 million and takes as
-# long by either. A factor of a block of a descent may take a sixth of that.
-MAX_NEWTON_WORK = 16_000_000
+# The cube of the columns of a descent, six times the multiply-adds of a factor of one of its blocks.
+MOST_FACTOR_WORK = 16_000_000
 # The preconditioner is built anew after so many iterations, and less often where that takes more than CHEAP_WORK
 # multiply-adds. Blocks for each class then come late: at the start, where all rows matter alike, they are worth no more
 # than one block for all. 10,000 images of MNIST take 31 passes and 0.49 s, with blocks from the start 82 and 0.94. With
@@ -116,10 +99,6 @@ MIN_PASSES_TO_WAIT = 20
 # 1,500 x 3,000. Normal columns with three classes, 5,000 x 10,000, take 4.0 and 3.0 s. Text of 11,314 rows at C = 100
 # takes 0.97 and 1.5 s with 20,000 columns, 1.9 and 1.4 s with 11,000.
 MIN_COLUMNS_A_ROW = 3
-# Decided rows are looked for anew after so many iterations of L-BFGS in float32. 20,000 images of MNIST at C = 100 take
-# 73 passes; looked for whenever the preconditioner is built 102, after 15 iterations 91, after 100 89.
-LINEARISED_FOR = 25
-
 # Where offsets, or coefficients that may not be zero, leave a J above FAR_OUT at the start, nearly all rows are decided
 # there, and no curvature says how long a step may be. A fit then begins at the minimum, to ROUGH, of what
 # `Objective.flatten` makes of the part FLATTENED of the scores. 55 x 24 with 12 classes, whose bounds lead to scores of
@@ -128,7 +107,9 @@ LINEARISED_FOR = 25
 # the passes. Beyond TOO_FAR that would be many fits.
 FAR_OUT, TOO_FAR, FLATTENED, ROUGH = 10.0, 1e9, 0.2, 1e-4
 
-# Entries of X times parameters up to which the descent runs in a core's cache.
+# Entries of X times parameters up to which the descent runs in a core's cache, and the multiply-adds of a Hessian and
+# its factor up to which Newton's steps are the fastest where something is not penalised: 1,000 x 20 with C = inf takes
+# 1.4 ms, by L-BFGS 2.1; 10,000 x 20 takes 4.2 and 3.7, 100,000 x 10 16.8 and 13.9.
 MOST_WORK_IN_CACHE = 1_500_000
 # With so few entries of X times parameters an iteration takes a hundredth of the fit, and tol is undercut: users
 # compare coefficients, and these gain two digits.

@@ -1,13 +1,12 @@
 """Points: values that do not change, and rooms that are handed over."""
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_sized, with_budget
 
 from fastlin.matrices import matrix
-from fastlin.objective.objective import Linearisation, linearise_decided_rows
 
 PENALTIES = {"smooth": {"l2": 0.1}, "by size": {"l2": 0.02, "l1": 0.05}}
 
@@ -70,7 +69,6 @@ def ask_for_probabilities(point):
 def use_probabilities_where_there_was_room(point):
     """Yield what does without the probabilities of a point that never had room for them."""
     yield lambda: point.settle_intercept()
-    yield lambda: linearise_decided_rows(point)
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
@@ -99,7 +97,6 @@ def test_a_point_without_room_says_so():
         for ask in ask_for_probabilities(point):
             with pytest.raises(RuntimeError, match="without room"):
                 ask()
-        assert linearise_decided_rows(point) is point.objective
 
 
 @pytest.mark.parametrize("weighted", [True, False])
@@ -113,10 +110,8 @@ def test_a_point_without_room_settles_its_intercept_by_parts_of_the_rows(monkeyp
         settled = objective.at(parameters).settle_intercept()
         np.testing.assert_allclose(settled, expected, rtol=1e-9, atol=1e-11)
         assert objective.n_passes - before == pytest.approx(2)
-    # Neither where there is no memory for the curvature nor where rows enter by their tangent.
+    # Not where there is no memory for the curvature.
     assert with_budget(objective, 0).at(parameters).settle_intercept() is None
-    linearised = replace(objective, linearisation=Linearisation(parameters, 0.0, np.zeros_like(parameters)))
-    assert linearised.at(parameters).settle_intercept() is None
 
 
 def test_a_point_with_room_has_the_value_of_one_without():

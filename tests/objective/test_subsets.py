@@ -1,11 +1,10 @@
-"""Samples of the rows, and rows of negligible curvature that enter by their linearisation."""
+"""Samples of the rows."""
 
 import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_problem
 
 from fastlin.objective import Objective, rows
-from fastlin.objective.objective import linearise_decided_rows
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -52,50 +51,6 @@ def test_a_sample_of_some_rows_holds_some_of_these():
     sample = Objective.over(X, labels, 3, numbers=numbers).sample(10)
     assert sample.n_rows == 10
     assert np.isin(sample.rows.numbers, numbers).all()
-
-
-def make_separable(n_classes, n=400, weighted=False, rows=None):
-    """Return an objective whose rows are mostly decided at the returned parameters."""
-    generator = np.random.default_rng(n_classes)
-    labels = generator.integers(0, n_classes, n)
-    X = generator.normal(size=(n, 4)) + 3 * np.eye(max(4, n_classes))[labels][:, :4]
-    weights = generator.uniform(0.5, 2, n) if weighted else None
-    objective = Objective.over(X, labels, n_classes, weights=weights, l2=1e-5, numbers=rows)
-    coef = 5 * np.eye(max(4, n_classes))[:n_classes, :4] if n_classes > 2 else np.array([[-5.0, 5.0, 0.0, 0.0]])
-    return objective, objective.coordinates.to_parameters(coef, np.zeros(len(coef)))
-
-
-@pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("some", [False, True])
-def test_with_linearised_rows_the_objective_touches_the_whole_one(n_classes, some):
-    for weighted in (False, True):
-        rows = np.arange(0, 400, 2) if some else None
-        objective, parameters = make_separable(n_classes, weighted=weighted, rows=rows)
-        point = evaluate(objective, parameters)
-        linearised = linearise_decided_rows(point)
-        assert linearised is not objective
-        assert linearised.n_rows < 0.7 * objective.n_rows
-        found = linearised.at(parameters)
-        assert found.value == pytest.approx(point.value, rel=1e-12)
-        np.testing.assert_allclose(found.gradient, point.gradient, rtol=1e-9, atol=1e-14)
-        # Tangents lie below what they touch, and near by only a little.
-        generator = np.random.default_rng(1)
-        for size, part in ((1.0, np.inf), (0.01, 1e-5)):
-            moved = parameters + size * generator.normal(size=parameters.shape)
-            whole, partial = objective.at(moved).value, linearised.at(moved).value
-            assert partial <= whole * (1 + 1e-12)
-            assert whole - partial < part * whole
-        assert linearised.n_passes == objective.n_passes
-        # It keeps no probabilities, so that no one takes those of some rows for those of all.
-        assert linearised.make_room() is None
-        np.testing.assert_array_equal(linearised.class_weights, objective.class_weights)
-
-
-def test_where_rows_are_undecided_or_probabilities_unknown_all_rows_stay():
-    objective, _ = make_objective(60, 3, 3, l2=0.1)
-    assert linearise_decided_rows(evaluate(objective, np.zeros(objective.shape))) is objective
-    decided, parameters = make_separable(3)
-    assert linearise_decided_rows(decided.at(parameters)) is decided
 
 
 @pytest.mark.parametrize("weighted", [False, True])

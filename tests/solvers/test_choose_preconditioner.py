@@ -29,11 +29,11 @@ def test_the_budget_decides_which_preconditioner_is_built():
     assert choose.choose_preconditioner(small)[0] is preconditioners.sampled_hessian
     binary, _ = make_objective(50, 6, 2, l2=0.1)
     assert choose.choose_preconditioner(binary)[0] is preconditioners.class_blocks
-    # A block of 2,121 columns in float32 takes 9 MB.
-    wide, _ = make_objective(10, 2120, 3, l2=0.1)
+    # A block of 1,501 columns takes 9 MB.
+    wide, _ = make_objective(10, 1500, 3, l2=0.1)
     assert choose.choose_preconditioner(with_budget(wide, 1 << 40))[0] is preconditioners.class_blocks
     assert choose.choose_preconditioner(with_budget(wide, 0))[0] is preconditioners.shared_block
-    wider, _ = make_objective(10, 2840, 3, l2=0.1)
+    wider, _ = make_objective(10, 2010, 3, l2=0.1)
     assert choose.choose_preconditioner(with_budget(wider, 0)) == (preconditioners.diagonal, ())
 
 
@@ -63,7 +63,7 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
 def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
     monkeypatch.setattr(choose, "CHEAP_WORK", 0)
-    monkeypatch.setattr(descent, "MAX_NEWTON_WORK", 0)
+    monkeypatch.setattr(descent, "MOST_FACTOR_WORK", 0)
     assert choose.choose_preconditioner(objective) == (preconditioners.class_blocks, choose.EXPENSIVE_REFRESHES)
     built = note_builds(monkeypatch, "shared_block", "class_blocks")
     solution = minimize(objective, "auto")

@@ -84,7 +84,7 @@ def test_other_options_have_the_minima_of_the_other_solvers(way, monkeypatch):
             objective, _ = make_objective(60, 5, n_classes, l2=0.02, **options)
             found = minimize(objective)
             with monkeypatch.context() as patch:
-                patch.setattr(descent, "MAX_NEWTON_WORK", 0)
+                patch.setattr(descent, "MOST_FACTOR_WORK", 0)
                 other = choose.minimize(objective, solver="newton-cholesky", tol=1e-10, max_iter=100)
             assert found.value == pytest.approx(other.value, rel=2e-10), options
             np.testing.assert_allclose(found.parameters, other.parameters, atol=1e-4, err_msg=str(options))

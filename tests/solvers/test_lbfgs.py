@@ -8,7 +8,6 @@ import pytest
 from conftest import evaluate, make_objective, make_problem, minimum_of, with_budget
 
 from fastlin.objective import Objective
-from fastlin.objective import objective as objectives
 from fastlin.solvers import lbfgs, preconditioners
 from fastlin.solvers.stopping import Stopping
 
@@ -132,27 +131,6 @@ def add(pairs, step, change):
     pairs.add(before, SimpleNamespace(parameters=1 + step.ravel(), gradient=1 + change.ravel()))
 
 
-def test_the_combination_of_the_last_steps_is_the_least_squares_solution():
-    objective, parameters = make_objective(100, 3, 3, l2=0.01)
-    generator = np.random.default_rng(0)
-    pairs = lbfgs.Pairs(objective)
-    # Gradient changes of a quadratic with the Hessian of the objective.
-    point = evaluate(objective, parameters)
-    hessian, gradient = point.hessian(), point.gradient.ravel()
-    steps = generator.normal(size=(4, parameters.size))
-    for step in steps:
-        add(pairs, step, hessian @ step)
-    foreseen, candidate = pairs.smallest_gradient(point, np.inf)
-    root = np.sqrt(pairs._weights)
-    changes = (hessian @ steps.T) * root[:, None]
-    best, *_ = np.linalg.lstsq(changes, root * gradient, rcond=None)
-    np.testing.assert_allclose(candidate.ravel(), parameters.ravel() - steps.T @ best, rtol=1e-4, atol=1e-5)
-    left = root * gradient - changes @ best
-    assert foreseen == pytest.approx(0.5 * left @ left, rel=1e-4)
-    assert pairs.smallest_gradient(point, 0.99 * foreseen) == (np.inf, None)
-    assert pairs.smallest_gradient(point, 0.0) == (np.inf, None)
-
-
 @pytest.mark.parametrize(("n_bytes", "tolerance"), [(1 << 30, 1e-8), (0, 1e-5)])
 def test_the_direction_inverts_the_hessian_along_the_newest_change(n_bytes, tolerance):
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
@@ -214,23 +192,9 @@ def test_a_pair_that_is_left_out_of_a_full_ring_takes_all_others_with_it():
         for ring in (pairs, fresh):
             add(ring, parameters, np.array(factors) * parameters)
     assert pairs.n_pairs == fresh.n_pairs == 2
-    np.testing.assert_array_equal(pairs.smallest_gradient(point, np.inf)[1], fresh.smallest_gradient(point, np.inf)[1])
     preconditioner = preconditioners.diagonal(point)
     directions = [ring.direction(point.gradient, preconditioner)[0] for ring in (pairs, fresh)]
     np.testing.assert_array_equal(*directions)
-
-
-@pytest.fixture
-def linearised(monkeypatch):
-    """The objectives with linearised rows that are made, in their order."""
-    made = []
-
-    def linearise_and_tell(point):
-        made.append(objectives.linearise_decided_rows(point))
-        return made[-1]
-
-    monkeypatch.setattr(lbfgs, "linearise_decided_rows", linearise_and_tell)
-    return made
 
 
 def make_hard(n=3_000):
@@ -249,22 +213,20 @@ def hard_minimum():
     return solution.value
 
 
-def test_with_few_rows_undecided_the_minimum_is_the_same(linearised, hard_minimum):
+def test_in_float32_the_minimum_is_the_same_where_most_rows_are_decided(hard_minimum):
     objective = make_hard()
     solution = minimize(objective, tol=1e-6, precision=np.float32, precondition=preconditioners.diagonal, max_iter=2000)
-    assert linearised
-    assert min(part.n_rows for part in linearised) < objective.n_rows / 2
     assert solution.converged
     assert abs(solution.value - hard_minimum) <= 2e-6 * hard_minimum
     assert solution.value - hard_minimum <= solution.certificate
 
 
-def test_with_linearised_rows_a_preconditioner_comes_from_all_rows_at_the_present_parameters(linearised):
+def test_a_preconditioner_comes_from_all_rows_at_the_present_parameters():
     objective = make_hard()
     refreshes, built = set(range(1, 200, 3)), []
 
     def precondition(point):
-        built.append((len(linearised), point, point.probabilities.copy()))
+        built.append((point, point.probabilities.copy()))
         return preconditioners.class_blocks(point)
 
     recorded = []
@@ -283,28 +245,15 @@ def test_with_linearised_rows_a_preconditioner_comes_from_all_rows_at_the_presen
         room=objective.make_room(),
         precision=np.float32,
     )
-    # Some of them were built while most rows were linearised.
-    assert any(n_made and linearised[n_made - 1] is not objective for n_made, *_ in built)
     assert len(built) > 3
-    for _, point, probabilities in built:
+    for point, probabilities in built:
         assert point.objective is objective
         np.testing.assert_array_equal(
             evaluate(objective, point.parameters, point.precision).probabilities, probabilities
         )
     # Each is at the parameters of the iteration it was asked for.
-    for (_, point, _), n_iter in zip(built[1:], sorted(refreshes), strict=False):
+    for (point, _), n_iter in zip(built[1:], sorted(refreshes), strict=False):
         np.testing.assert_array_equal(point.parameters, recorded[n_iter - 1])
-
-
-def test_tangents_that_mislead_are_left(monkeypatch, linearised):
-    # All rows but one enter by their tangents: J falls without end along them.
-    monkeypatch.setattr(objectives, "DECIDED", np.inf)
-    objective = make_hard(600)
-    solution = minimize(objective, tol=1e-6, precision=np.float32, precondition=preconditioners.diagonal, max_iter=2000)
-    assert linearised
-    assert solution.converged
-    reached = minimize(make_hard(600), tol=1e-8, max_iter=2000)
-    assert abs(solution.value - reached.value) <= 2e-6 * reached.value
 
 
 def test_the_preconditioner_of_a_fit_serves_the_next():
