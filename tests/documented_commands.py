@@ -76,6 +76,7 @@ NOT_RUN = {
     "python -m benchmarks.larger_than_memory": HOURS,
     "python -m benchmarks.mini_batches": HOURS,
     "python -m benchmarks.publish": HOURS,
+    "python -m benchmarks.rent": HOURS,
     "python -m benchmarks.scale": HOURS,
     "python -m benchmarks.sensitivity": HOURS,
     "python -m tests.documented_commands": "tests/test_documented_commands.py reads the same list",

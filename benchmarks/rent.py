@@ -1,0 +1,114 @@
+"""What each special path of the solvers gains: whole fits without it over fits with it, in turn.
+
+`python -m benchmarks.rent` prints a line for each problem, and at the end the geometric mean of each path over those
+that it changes. A path stays where that is at least 1.25 over three different problems or more, one of them real or in
+the README, and where without it a fit does not end or has no proof. Names of paths leave the others out.
+"""
+
+import argparse
+import sys
+import warnings
+from contextlib import ExitStack
+from unittest.mock import patch
+
+import numpy as np
+
+from benchmarks.everyday import CASES
+from benchmarks.sensitivity import fit, list_large_problems
+from fastlin.exceptions import ConvergenceWarning
+from fastlin.matrices import dense
+from fastlin.objective import Objective
+from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
+from fastlin.solvers.stopping import Stopping
+
+# Fits that take longer, in seconds, are left out, and so many seconds are spent on each pair of fits.
+MOST_SECONDS, SECONDS = 3.0, 1.0
+MOST_TURNS = 15
+
+_suits, _choose, _share = descent.suits, choose.choose_preconditioner, preconditioners._share_block
+
+
+def _never(*_):
+    return False
+
+
+def _suits_in_cache(objective):
+    return _suits(objective) and descent._lies_in_cache(objective)
+
+
+def _without_class_blocks(objective, is_kept=True):
+    build, refreshes = _choose(objective, is_kept)
+    if build is preconditioners.class_blocks and objective.n_rows_coef > 1:
+        return preconditioners.shared_block, choose.REFRESHES
+    return build, refreshes
+
+
+# What each path is switched off by: owner, name and what takes its place.
+SWITCHES = {
+    "descent": [(descent, "suits", _never)],
+    "descent in cache": [(descent, "_lies_in_cache", _never)],
+    "descent by passes": [(descent, "suits", _suits_in_cache)],
+    "row space": [(row_space_lbfgs, "suits", _never)],
+    "sample at the start": [(choose, "_minimize_sample", lambda *_: None)],
+    "blocks of classes": [(choose, "choose_preconditioner", _without_class_blocks)],
+    "passes in float32": [(Objective, "fast_precision", property(lambda _: np.float64))],
+    "shares of classes": [(preconditioners, "_share_block", lambda *given: _share(*given[:2], np.ones_like(given[2])))],
+    "settled intercepts": [(Stopping, "is_worth_settling", _never)],
+    "rows read in place": [(dense, "allows_folding", _never)],
+}
+
+
+def list_problems():
+    """Yield the everyday problems and the large ones, as `benchmarks.sensitivity` has them."""
+    for case in CASES:
+        if case.group != "frames":
+            problem = case.load(None)
+            yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
+    yield from list_large_problems()
+
+
+def fit_without(problem, path):
+    """Return what `fit` does, with a path switched off."""
+    with ExitStack() as stack:
+        for change in SWITCHES[path]:
+            stack.enter_context(patch.object(*change))
+        return fit(problem)
+
+
+def measure(problem, path):
+    """Return the time without a path over the time with it, the median of each, or None where no bit changes."""
+    known, with_it = fit(problem)
+    found, without = fit_without(problem, path)
+    if found == known:
+        return None
+    n_turns = int(np.clip(SECONDS / (with_it + without), 2, MOST_TURNS))
+    times = [(fit(problem)[1], fit_without(problem, path)[1]) for _ in range(n_turns)]
+    with_it, without = np.median(times, axis=0)
+    return without / with_it
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("paths", nargs="*", help="the paths; default: all")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    gains = {path: [] for path in arguments.paths or SWITCHES}
+    for problem in list_problems():
+        fit(problem)
+        if fit(problem)[1] > MOST_SECONDS:
+            continue
+        line = {path: measure(problem, path) for path in gains}
+        for path, gain in line.items():
+            gains[path] += [] if gain is None else [gain]
+        shown = ", ".join(f"{path} {gain:.2f}" for path, gain in line.items() if gain is not None)
+        print(f"{problem[0]}: {shown or 'no path'}", flush=True)
+    print("\n| path | problems | mean gain | least | most |\n| --- | --- | --- | --- | --- |")
+    for path, found in gains.items():
+        if found:
+            mean = np.exp(np.mean(np.log(found)))
+            print(f"| {path} | {len(found)} | {mean:.2f} | {min(found):.2f} | {max(found):.2f} |")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
