@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.solution import REACHED
-from fastlin.solvers.stopping import IMPATIENT, STALLED, Stopping
+from fastlin.solvers.stopping import Stopping
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
@@ -36,7 +36,7 @@ from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Point
+    from fastlin.objective.point import Point, Room
     from fastlin.solvers.preconditioners import Build
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import OnIteration
@@ -86,77 +86,165 @@ def minimize(
         start = objective.penalty.clip(starts[0] if starts else np.zeros(objective.shape))
         point = objective.at(start, out=room)
         return stopping.solution(stopping.why(point, stopping.begin(point), np.inf))
-    method = choose_solver(objective, solver)
-    suits_row_space = method == "lbfgs" and row_space_lbfgs.suits(objective)
-    row_point = None if nearby is None else nearby.row_point
-    if suits_row_space and row_point:
-        solution = row_space_lbfgs.minimize(objective, stopping, room=room, nearby=row_point)
-        if solution is not None and solution.message not in (STALLED, IMPATIENT):
-            return solution
-        starts, suits_row_space = starts if solution is None else [solution.parameters], False
+    task, methods = Task(objective, stopping, room, solver, nearby), list_methods(objective, solver, room)
+    if methods[0] is by_rows and nearby is not None and nearby.row_point:
+        found = row_space_lbfgs.minimize(objective, stopping, room=room, nearby=nearby.row_point)
+        if found is not None and found.is_ended:
+            return found
+        starts, methods = starts if found is None else [found.parameters], methods[1:]
     starts = [objective.penalty.clip(start) for start in starts] or _come_near(objective, tol, max_iter)
-    best = _find_best(objective, starts, nearby, room)
-    is_far = best is None or not best.value <= objective.value_at_start()
-    start = objective.start() if best is None or is_far else objective.center(best.parameters)
-    if suits_row_space:
-        solution = row_space_lbfgs.minimize(objective, stopping, start=None if is_far else start, room=room)
-        if solution is not None and solution.message not in (STALLED, IMPATIENT):
-            return solution
-        start = start if solution is None else objective.center(solution.parameters)
+    beginning, is_unsure = _choose_beginning(objective, starts, nearby, room), False
+    for method in methods:
+        if is_unsure and method is not by_cholesky:
+            continue
+        found = method(task, beginning)
+        if found is None:
+            continue
+        solution = found
+        # Without a bound, the gradient by an approximation of the Hessian does not tell how far the minimum is where
+        # columns nearly depend on each other: Newton's steps do.
+        is_unsure = method is by_lbfgs and not objective.penalty.is_bounded and solution.message == REACHED
+        if solution.is_ended and not is_unsure:
+            break
+        best = stopping.best
+        beginning = Beginning(objective.center(solution.parameters), best if best.has_probabilities else None)
+    return solution
+
+
+class Task(NamedTuple):
+    """What all methods of a fit share: what is minimised, when to stop, and what is known from a fit nearby."""
+
+    objective: Objective
+    stopping: Stopping
+    room: Room | None
+    solver: str
+    nearby: Solution | None
+
+
+class Beginning(NamedTuple):
+    """Where a method begins.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (K, d + 1)
+        The parameters.
+    point : Point or None
+        A point there, or so near that its precision does not tell, which need not be evaluated again.
+    is_plain : bool
+        Whether nothing better than the model of the intercepts is known.
+    """
+
+    parameters: FloatArray
+    point: Point | None = None
+    is_plain: bool = False
+
+
+# A method takes a Task and a Beginning, and returns a Solution, or None where it does not even begin.
+Method: TypeAlias = Callable[[Task, Beginning], "Solution | None"]
+
+
+def list_methods(objective: Objective, solver: str, room: Room | None) -> list[Method]:
+    """Return the methods that minimise an objective, in their order: each takes over where the one before gives up."""
     if not objective.penalty.is_smooth:
-        # A point whose probabilities are still there need not be evaluated again.
-        is_ready = not is_far and best is not None and (best.has_probabilities or room is None)
-        model = None if nearby is None else nearby.model
-        begun = best if best is not None and is_ready else start
-        return proximal_newton.minimize(objective, begun, stopping, room=room, model=model)
+        return [by_proximal_newton]
+    name, affords_hessian = choose_solver(objective, solver), objective.affords_hessian
+    methods: list[Method] = [by_rows] if name == "lbfgs" and row_space_lbfgs.suits(objective) else []
     if solver not in ("newton-cg", "newton-cholesky") and room is not None and descent.suits(objective):
-        solution = descent.minimize(objective, start, stopping, room)
-        if solution.message not in (STALLED, IMPATIENT):
-            return solution
-        start = objective.center(solution.parameters)
-    if method == "newton-cholesky":
-        return newton.minimize_by_cholesky(objective, start, stopping, room=room)
-    if method == "newton-cg":
-        return _minimize_by_newton(objective, start, stopping, room, is_at_start=is_far)
+        methods.append(by_descent)
+    if name == "newton-cholesky":
+        return [*methods, by_cholesky]
+    if name == "newton-cg":
+        return [*methods, by_conjugate_gradients]
+    methods.append(by_lbfgs)
+    if solver == "lbfgs" or not objective.has_hessian:
+        return methods
+    if not (affords_hessian and objective.shape[0] * objective.shape[1] <= SMALL_HESSIAN):
+        methods.append(by_conjugate_gradients)
+    return [*methods, by_cholesky] if affords_hessian else methods
+
+
+def by_rows(task: Task, beginning: Beginning) -> Solution | None:
+    """Minimise by L-BFGS in the space of the rows."""
+    start = None if beginning.is_plain else beginning.parameters
+    return row_space_lbfgs.minimize(task.objective, task.stopping, start=start, room=task.room)
+
+
+def by_proximal_newton(task: Task, beginning: Beginning) -> Solution:
+    """Minimise by models with the penalty as it is."""
+    model = None if task.nearby is None else task.nearby.model
+    begun = beginning.parameters if beginning.point is None else beginning.point
+    return proximal_newton.minimize(task.objective, begun, task.stopping, room=task.room, model=model)
+
+
+def by_descent(task: Task, beginning: Beginning) -> Solution:
+    """Minimise by compiled quasi-Newton steps, for which there is room."""
+    assert task.room is not None
+    return descent.minimize(task.objective, beginning.parameters, task.stopping, task.room)
+
+
+def by_cholesky(task: Task, beginning: Beginning) -> Solution:
+    """Minimise by Newton's steps with the whole Hessian."""
+    point = beginning.point
+    begun = point if point is not None and point.precision == np.float64 else beginning.parameters
+    return newton.minimize_by_cholesky(task.objective, begun, task.stopping, room=task.room)
+
+
+def by_lbfgs(task: Task, beginning: Beginning) -> Solution:
+    """Minimise by L-BFGS in the coefficients, with preconditioners."""
+    objective, nearby, start = task.objective, task.nearby, beginning.parameters
     build, refreshes = choose_preconditioner(objective)
     n_sampled = max(MIN_SAMPLE, SHARED_ROWS_PER_COLUMN * objective.shape[1])
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
     # worse than zeros, and took 25 iterations to mend.
     has_more = SHARED_ROWS_PER_COLUMN * objective.n_rows >= MOST_ROWS_PER_COLUMN * n_sampled
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
-    is_worth = is_far and has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
-    sampled = _minimize_sample(objective, n_sampled, start, tol) if is_worth else None
-    preconditions = _schedule(objective, build, refreshes, sampled is not None)
-    beginning: FloatArray | Point = start if sampled is None else sampled
-    patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
-    # A point that was evaluated need not be so again.
-    if not is_far and best is not None and (best.has_probabilities or room is None) and _is_near(start, best):
-        beginning = best
-    solution = lbfgs.minimize(
+    is_worth = has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
+    sampled = (
+        _minimize_sample(objective, n_sampled, start, task.stopping.tol) if beginning.is_plain and is_worth else None
+    )
+    begun: FloatArray | Point = start if sampled is None else sampled
+    point = beginning.point
+    if point is not None and point.precision == objective.fast_precision and _is_near(start, point):
+        begun = point
+    return lbfgs.minimize(
         objective,
-        beginning,
-        stopping,
-        preconditions=preconditions,
-        room=room,
+        begun,
+        task.stopping,
+        preconditions=_schedule(objective, build, refreshes, sampled is not None),
+        room=task.room,
         precision=objective.fast_precision,
-        patience=patience,
+        patience=PATIENCE if task.solver != "lbfgs" and objective.has_hessian else None,
         preconditioner=None if nearby is None else nearby.preconditioner,
         pairs=None if nearby is None else nearby.pairs,
     )
-    if solver == "lbfgs" or not objective.has_hessian:
-        return solution
-    # Without a bound, the gradient by an approximation of the Hessian does not tell how far the minimum is where
-    # columns nearly depend on each other: Newton's steps do.
-    is_unsure = not objective.penalty.is_bounded and solution.message == REACHED
-    if solution.message in (IMPATIENT, STALLED):
-        if start.size <= SMALL_HESSIAN and objective.affords_hessian:
-            return newton.minimize_by_cholesky(objective, solution.parameters, stopping, room=room)
-        solution = _minimize_by_newton(objective, solution.parameters, stopping, room)
-    if (is_unsure or solution.message == STALLED) and objective.affords_hessian:
-        best = stopping.best
-        ended = best if best.has_probabilities else solution.parameters
-        solution = newton.minimize_by_cholesky(objective, ended, stopping, room=room)
-    return solution
+
+
+def by_conjugate_gradients(task: Task, beginning: Beginning) -> Solution:
+    """Minimise by truncated Newton steps."""
+    objective, start = task.objective, beginning.parameters
+    build, _ = choose_preconditioner(objective, is_kept=False)
+    builds = [build]
+    # Where all rows matter alike, one block is worth as much: 5,000 x 300 with 30 classes takes 0.7 s, with blocks for
+    # each class from the start 1.35.
+    if beginning.is_plain and build is preconditioners.class_blocks and objective.n_rows_coef > 1:
+        builds = [preconditioners.shared_block, build]
+    # To draw the rows takes a pass, and where few are drawn for many blocks their sums run at half the speed of a pass.
+    preconditions = [(build, 1 + 2 * preconditioners.count_passes(objective, build)) for build in builds]
+    if build is preconditioners.sampled_hessian:
+        # A small Hessian is built for each step: two steps are then the same as one and one from there.
+        preconditions = [(build, 0)]
+    return newton.minimize_by_conjugate_gradients(
+        objective, start, task.stopping, preconditions=preconditions, room=task.room
+    )
+
+
+def _choose_beginning(objective, starts, nearby, room):
+    """Return the Beginning at the best start, or where the intercepts' model is better, at that."""
+    best = _find_best(objective, starts, nearby, room)
+    if best is None or not best.value <= objective.value_at_start():
+        return Beginning(objective.start(), None, True)
+    is_ready = best.has_probabilities or room is None
+    return Beginning(objective.center(best.parameters), best if is_ready else None)
 
 
 def _come_near(objective, tol, max_iter):
@@ -195,21 +283,6 @@ def _is_near(start, point):
     """Say whether parameters are those of a point, as far as its precision can tell."""
     distance = np.abs(start - point.parameters).max()
     return bool(distance <= ROUNDING[point.precision] * np.abs(start).max())
-
-
-def _minimize_by_newton(objective, start, stopping, room, is_at_start=False):
-    build, _ = choose_preconditioner(objective, is_kept=False)
-    builds = [build]
-    # Where all rows matter alike, one block is worth as much: 5,000 x 300 with 30 classes takes 0.7 s, with blocks for
-    # each class from the start 1.35.
-    if is_at_start and build is preconditioners.class_blocks and objective.n_rows_coef > 1:
-        builds = [preconditioners.shared_block, build]
-    # To draw the rows takes a pass, and where few are drawn for many blocks their sums run at half the speed of a pass.
-    preconditions = [(build, 1 + 2 * preconditioners.count_passes(objective, build)) for build in builds]
-    if build is preconditioners.sampled_hessian:
-        # A small Hessian is built for each step: two steps are then the same as one and one from there.
-        preconditions = [(build, 0)]
-    return newton.minimize_by_conjugate_gradients(objective, start, stopping, preconditions=preconditions, room=room)
 
 
 def choose_solver(objective: Objective, solver: str) -> str:

@@ -42,7 +42,7 @@ from fastlin.kernels.linear.quasi_newton import (
 )
 from fastlin.objective.rows import draw_places
 from fastlin.solvers import preconditioners
-from fastlin.solvers.stopping import IMPATIENT
+from fastlin.solvers.solution import IMPATIENT
 from fastlin.solvers.tuning import (
     CLOSER,
     FREE_WORK,

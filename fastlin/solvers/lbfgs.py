@@ -16,8 +16,8 @@ import numpy as np
 from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
-from fastlin.solvers.solution import REACHED
-from fastlin.solvers.stopping import IMPATIENT, LIMITED, is_slow
+from fastlin.solvers.solution import IMPATIENT, REACHED
+from fastlin.solvers.stopping import LIMITED, is_slow
 from fastlin.solvers.tuning import ROUNDING
 from fastlin.typing import FloatArray, FloatType
 

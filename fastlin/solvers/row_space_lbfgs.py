@@ -22,7 +22,8 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, RowVector
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
-from fastlin.solvers.stopping import IMPATIENT, LIMITED, STALLED, is_slow
+from fastlin.solvers.solution import IMPATIENT, STALLED
+from fastlin.solvers.stopping import LIMITED, is_slow
 from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE
 from fastlin.typing import FloatArray
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 REACHED = "tol is reached"
 AT_FLOOR = "the objective is at the floor that its precision sets"
+IMPATIENT = "another solver may do better"
+STALLED = "the objective no longer falls"
 
 
 class Iteration(NamedTuple):
@@ -92,6 +94,11 @@ class Solution:
     def converged(self) -> bool:
         """Whether tol was reached, or the floor that the precision of the data sets."""
         return self.message in (REACHED, AT_FLOOR)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing is left to do for another method."""
+        return self.message not in (IMPATIENT, STALLED)
 
     @property
     def n_iter(self) -> int:

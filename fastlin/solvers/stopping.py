@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlin.kernels.linear.quasi_newton import SUM_ROUNDING, ask
 from fastlin.objective import RangeError
-from fastlin.solvers.solution import AT_FLOOR, REACHED, Iteration, Solution
+from fastlin.solvers.solution import AT_FLOOR, REACHED, STALLED, Iteration, Solution
 from fastlin.solvers.tuning import (
     INNER_ACCURACY,
     LENIENCE,
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 LIMITED = "max_iter is reached"
 STOPPED = "a callback asked to stop"
-IMPATIENT = "another solver may do better"
-STALLED = "the objective no longer falls"
 SEPARABLE = "the classes are separable by what is not penalised"
 
 # What a solver calls after each iteration, with its number, the Iteration, and a function that returns the parameters

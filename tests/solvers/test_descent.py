@@ -36,7 +36,8 @@ from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import dense
 from fastlin.objective import Objective, RangeError
 from fastlin.solvers import choose, descent
-from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, STOPPED, Stopping
+from fastlin.solvers.solution import IMPATIENT, REACHED
+from fastlin.solvers.stopping import LIMITED, STOPPED, Stopping
 
 IN_CACHE_OR_NOT = pytest.mark.parametrize("in_cache", [True, False])
 

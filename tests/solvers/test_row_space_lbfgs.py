@@ -12,7 +12,8 @@ from fastlin.objective import Objective
 from fastlin.objective import row_space as spaces
 from fastlin.objective.row_space import RowLine, RowSpace
 from fastlin.solvers import choose, lbfgs, line_search, row_space_lbfgs
-from fastlin.solvers.stopping import AT_FLOOR, IMPATIENT, LIMITED, REACHED, STALLED, Stopping
+from fastlin.solvers.solution import AT_FLOOR, IMPATIENT, REACHED, STALLED
+from fastlin.solvers.stopping import LIMITED, Stopping
 
 KINDS = ["dense", "sparse"]
 
