@@ -25,7 +25,7 @@ from fastlin.solvers.stopping import Stopping
 MOST_SECONDS, SECONDS = 3.0, 1.0
 MOST_TURNS = 15
 
-_suits, _choose, _share = descent.suits, choose.choose_preconditioner, preconditioners._share_block
+_suits, _choose = descent.suits, choose.choose_preconditioner
 
 
 def _never(*_):
@@ -52,7 +52,6 @@ SWITCHES = {
     "sample at the start": [(choose, "_minimize_sample", lambda *_: None)],
     "blocks of classes": [(choose, "choose_preconditioner", _without_class_blocks)],
     "passes in float32": [(Objective, "fast_precision", property(lambda _: np.float64))],
-    "shares of classes": [(preconditioners, "_share_block", lambda *given: _share(*given[:2], np.ones_like(given[2])))],
     "settled intercepts": [(Stopping, "is_worth_settling", _never)],
     "rows read in place": [(dense, "allows_folding", _never)],
 }

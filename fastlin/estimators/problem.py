@@ -139,14 +139,17 @@ class Problem:
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
+        if self._is_cut_off(C):
+            raise ValueError(
+                f"C={C:g} is a penalty that float64 does not hold, and that counts beside X, whose values reach "
+                f"{self.columns.largest.max():.3g}. Scale X, for instance with sklearn.preprocessing.StandardScaler."
+            )
         dtype = choose_dtype(matrix, estimator.solver)
 
         def tell(n_iter, iteration, parameters):
             return on_iteration and on_iteration(n_iter, iteration, lambda: objective.read_off(parameters(), dtype))
 
         try:
-            if self._is_cut_off(C):
-                raise RangeError("a penalty that float64 does not hold would count")
             solution = choose.minimize(
                 objective,
                 [objective.coordinates.to_parameters(*start) for start in starts],

@@ -2,7 +2,7 @@
 
 Where the information has no inverse in float64, the columns themselves are factorised, R of a QR factorisation of all
 rows: a matrix of their products holds differences of columns with half of its digits only. Each entry of X is known to
-half a unit in its last place, of its own type, so a pivot that is no larger than what these errors may leave is zero.
+half a unit in its last place, so a pivot that is no larger than what these errors may leave is zero.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from fastlin.exceptions import CollinearityError
 from fastlin.inference.row_margins import BYTES_TOGETHER
 from fastlin.matrices.matrix import add
-from fastlin.typing import Array, BoolArray, FloatArray
+from fastlin.typing import Array, BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.matrices import Passes
@@ -102,6 +102,9 @@ def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, n
         Whether to name the columns that nearly depend on others, too.
     """
     found = find_dependences(objective, is_free, NEARLY if nearly else 0.0)
+    if not found and objective.matrix.dtype == np.float32:
+        # Users add columns in the type of X.
+        found = find_dependences(objective, is_free, dtype=np.float32)
     if found:
         named = "; ".join(each.describe(names, nearly) for each in found[:MOST_NAMED])
         more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
@@ -113,11 +116,13 @@ def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, n
         )
 
 
-def find_dependences(objective: Objective, is_free: BoolArray, nearly: float = 0.0) -> list[Dependence]:
+def find_dependences(
+    objective: Objective, is_free: BoolArray, nearly: float = 0.0, dtype: FloatType = np.float64
+) -> list[Dependence]:
     """Return the columns that depend on those before them, in their order; it takes a pass.
 
     Only columns that are free, (d + 1,), are looked at. Those of whose spread others leave no more than the part
-    `nearly` are among the found.
+    `nearly` are among the found. dtype is the type in which entries of X are known to half a unit in the last place.
     """
     coordinates, is_centred = objective.coordinates, objective.fit_intercept
     # With fewer rows than columns each part would take as long as all.
@@ -129,15 +134,14 @@ def find_dependences(objective: Objective, is_free: BoolArray, nearly: float = 0
     means, centred = triangle[:is_centred], triangle[is_centred:, is_centred:]
     spreads = np.sqrt(np.einsum("ij,ij->j", centred, centred))
     sizes = np.hypot(np.sqrt(coordinates.mean_squares[features]), coordinates.shift[features])
-    dtype = objective.matrix.dtype
-    # Whole numbers are exact, and are scaled in float64.
-    unit = np.finfo(np.float32 if dtype.kind == "f" and dtype.itemsize < 8 else np.float64).eps / 2
-    errors = unit * np.sqrt(objective.rows.total_weight) * sizes + nearly / MARGIN * spreads
-    most = MARGIN * np.sqrt(triangle.shape[1])
-    is_constant = ~(spreads > most * errors) | np.isin(features, coordinates.vanishing)
-    constant, varying = features[is_constant], features[~is_constant]
+    sizes *= np.sqrt(objective.rows.total_weight)
+    errors, most = np.finfo(dtype).eps / 2 * sizes + nearly / MARGIN * spreads, MARGIN * np.sqrt(triangle.shape[1])
+    is_constant = ~(spreads > most * np.finfo(np.float64).eps / 2 * sizes) | np.isin(features, coordinates.vanishing)
+    # Nothing is known of a column that varies by less than the errors.
+    is_varying = ~is_constant & (spreads > most * errors)
+    constant, varying = features[is_constant], features[is_varying]
     least = max(SAME, nearly)
-    sums = _find_sums(centred[:, ~is_constant], spreads[~is_constant], errors[~is_constant], most, least)
+    sums = _find_sums(centred[:, is_varying], spreads[is_varying], errors[is_varying], most, least)
     differences = np.zeros((len(constant) + len(sums), objective.shape[1]))
     differences[np.arange(len(constant)), constant] = -1
     differences[len(constant) :, varying] = sums

@@ -494,19 +494,20 @@ def find_covariance(
         power = 1 if question.weights.are == "frequency" else 2
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
         middle *= question.weights.unit ** (power - 1)
-    found, size = wrap(information, middle), np.abs(optimum.inverse)
-    # What the sums over rows have lost, an error relative to the sizes of their terms, is multiplied as they are.
-    lost = SUM_ERROR * np.einsum("ij,ji->i", size @ np.abs(middle), size)
+    found = wrap(information, middle)
+    # The sums of rows' products are off by a part of themselves, those of clusters by what is lost where the scores of
+    # a cluster cancel; the inverses multiply both, in any direction.
+    lost = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
+    squares = optimum.inverse**2
+    lost = np.sqrt(np.einsum("ij,jk,ki->i", squares, lost, squares, optimize=["einsum_path", (0, 1), (0, 1)]))
     if (lost > LEAST_DIGITS * np.abs(np.diagonal(found))).any():
+        kind = "penalised='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
         raise ValueError(
-            f"The standard errors of {_name(question)} would be rounding: the rows' parts in them are of far "
-            "different sizes, as where a row of a tiny weight alone keeps classes from being separated."
+            f"The standard errors of {kind} would be rounding, since their terms cancel: columns depend on each other, "
+            "but for a weak penalty or for little, the scores of each cluster sum to zero, or a row of a tiny weight "
+            "alone keeps classes from being separated."
         )
     return found / total_weight, n_clusters
-
-
-def _name(question):
-    return "penalised='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
 
 
 def _sum_over_clusters(point, keys, factor):

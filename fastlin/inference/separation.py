@@ -205,10 +205,14 @@ def _find_largest_error(objective, inverse):
         block = inverse[place : place + size, place : place + size]
         for part in _read(objective):
             rows = part.read_rows() * (np.diagonal(block) > 0)
-            square = np.einsum("ij,ij->i", rows @ block, rows)
-            square += SUM_ERROR * np.einsum("ij,ij->i", np.abs(rows) @ np.abs(block), np.abs(rows))
+            square = _multiply(rows, block) + SUM_ERROR * _multiply(np.abs(rows), np.abs(block))
             largest = max(largest, float(square.max()))
     return float(np.sqrt(largest))
+
+
+def _multiply(rows, matrix):
+    """Return x' A x of each row (m, d + 1); einsum, not BLAS, whose bits depend on its threads."""
+    return np.einsum("ij,ij->i", np.einsum("ij,jk->ik", rows, matrix), rows)
 
 
 def find_separation(

@@ -223,8 +223,7 @@ class Point:
         Returns
         -------
         ndarray of shape (K, d + 1) or None
-            None where there is no intercept, rows enter by their tangent, K^2 numbers are beyond the budget, or all
-            probabilities are 0 or 1.
+            None where there is no intercept, K^2 numbers are beyond the budget, or all probabilities are 0 or 1.
 
         Raises
         ------

@@ -171,10 +171,6 @@ def shared_block(point: Point) -> Preconditioner:
     for k, class_curvature in enumerate(point.curvatures()):
         curvature += class_curvature
         shares[k] = class_curvature.sum()
-    return _share_block(objective, curvature, shares)
-
-
-def _share_block(objective, curvature, shares):
     shares = np.sqrt(_positive(shares / max(shares.mean(), np.finfo(np.float64).tiny)))
     n_drawn = _count_shared_rows(objective)
     block = _blocks(objective, [_draw(objective, curvature / len(shares), n_drawn, np.random.default_rng(0))])

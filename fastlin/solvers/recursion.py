@@ -62,8 +62,8 @@ class Recursion:
         """Return the place of the next pair: what is written there is not part of the recursion until `accept`."""
         return (self._newest + 1) % self.size
 
-    def accept(self, place: int) -> bool:
-        """Take in the pair that was written to a place; say whether it was, or rounding has spoilt it."""
+    def accept(self, place: int) -> None:
+        """Take in the pair that was written to a place, unless rounding has spoilt it."""
         change, image = self._changes[0, place], self._changes[-1, place]
         n_pairs = min(self.n_pairs + 1, self.size)
         products = self.multiply(self._steps[-1], change, n_pairs)
@@ -72,10 +72,9 @@ class Recursion:
             if self.n_pairs == self.size:
                 # The rejected step overwrote the oldest pair, so all pairs are dropped.
                 self._newest, self.n_pairs = -1, 0
-            return False
+            return
         self._newest, self.n_pairs = place, n_pairs
         self._crossed[:n_pairs, place] = products
-        return True
 
     def apply(self, forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]) -> list[FloatArray]:
         """Return the forms of the inverse Hessian times a vector, given by its forms.

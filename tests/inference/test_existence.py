@@ -191,6 +191,9 @@ def test_many_classes_and_columns_are_refused_no_sooner(n_classes, d):
                 found.inference(X, y)
         else:
             assert found.inference(X, y).std_errors[0, 1] == pytest.approx(find_errors(X, y, True)[1], rel=1e-3)
+            clusters = generator.integers(0, 30, n)
+            for covariance, given in (("HC0", {}), ("cluster", {"clusters": clusters})):
+                assert np.isfinite(found.inference(X, y, covariance=covariance, **given).std_errors).all()
 
 
 def test_a_penalty_too_weak_for_dependent_columns_is_refused():
@@ -228,3 +231,17 @@ def test_sums_in_float32_are_dependent_but_for_its_rounding():
     X, y = np.column_stack([X, X.sum(axis=1)]), np.arange(200) % 2
     with pytest.raises(CollinearityError, match=r"depend on each other and on the intercept: x2 = x0 [+] x1[.]"):
         LogisticRegression(C=np.inf).fit(X, y).inference(X, y)
+    # Whole numbers far from zero, of which float32 knows each, have no part in it.
+    generator = np.random.default_rng(0)
+    X = np.column_stack([1e6 + generator.integers(-5, 6, 200), *[generator.integers(0, 5, 200)] * 2]).astype(np.float32)
+    with pytest.raises(CollinearityError, match=r"on the intercept: x2 = x1[.]"):
+        LogisticRegression(C=np.inf).fit(X, y).inference(X, y)
+
+
+def test_scores_of_clusters_that_sum_to_zero_have_no_errors():
+    # The model knows the clusters themselves.
+    clusters = np.repeat([0, 1], 150)
+    X, y = clusters[:, None] * 1.0, np.random.default_rng(0).random(300) < 0.4 + 0.1 * clusters
+    model = LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
+    with pytest.raises(ValueError, match="would be rounding, since their terms cancel"):
+        model.inference(X, y, covariance="cluster", clusters=clusters)

@@ -58,11 +58,11 @@ def test_values_equal_up_to_rounding_are_decided_by_the_slope():
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_along_the_steepest_descent_the_objective_falls_and_the_end_has_the_room(n_classes, precision):
-    for first_step in (1e-3, 1.0, 1e5):
+    for length in (1e-3, 1.0, 1e5):
         objective, parameters = make_objective(60, 4, n_classes, l2=0.01)
         room = objective.make_room()
         start = objective.at(parameters.astype(precision).astype(float), precision, out=room)
-        end = line_search.along(objective, start, -start.gradient, room, first_step)
+        end = line_search.along(objective, start, -length * start.gradient, room)
         np.testing.assert_array_equal(start.parameters, parameters.astype(precision))
         assert end.value < start.value
         assert end.precision is precision
