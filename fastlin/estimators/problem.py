@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # A penalty below this part of J is rounding.
 NOTHING = 1e-12
+# A rise of less than this part of J without features changes no prediction.
+LOST = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +161,7 @@ class Problem:
                 on_iteration=None if on_iteration is None else tell,
                 **hints,
             )
-            coef, intercept, certificate = objective.finish(solution, dtype)
+            coef, intercept, rise = objective.finish(solution, dtype)
         except RangeError as error:
             # Of the column whose scale is furthest from one.
             largest = max(self.columns.largest, key=lambda reached: abs(np.log(reached)) if reached > 0 else 0.0)
@@ -168,4 +170,7 @@ class Problem:
                 f"that sums over its rows or the coefficients leave the range of {np.dtype(dtype)}. Scale X, for "
                 "instance with sklearn.preprocessing.StandardScaler."
             ) from error
-        return Fit(C, coef, intercept, certificate, solution)
+        if rise > max(solution.value, LOST * objective.value_at_start()):
+            # No digit of J is left: coefficients of 1e15 in float32 move scores by 1e8.
+            solution = replace(solution, message=f"the coefficients are too large for {np.dtype(dtype)}")
+        return Fit(C, coef, intercept, solution.certificate + rise, solution)

@@ -365,15 +365,15 @@ class Objective:
         return coef if box is None else box.round(coef, centred), intercept.astype(dtype)
 
     def finish(self, solution: Any, dtype: DTypeLike) -> tuple[FloatArray, FloatArray, float]:
-        """Return coef, intercept and certificate of a Solution, centred and rounded to dtype.
+        """Return coef and intercept of a Solution, centred and rounded to dtype, and by how much J may rise by that.
 
         Returns
         -------
         coef : ndarray of shape (K, d)
         intercept : ndarray of shape (K,)
-        certificate : float
-            The solution's, and what rounding adds at most: the second derivative of the loss of a row by its scores
-            is at most 1/2, so that a change of the parameters by e raises J by no more than
+        rise : float
+            The most that rounding adds: the second derivative of the loss of a row by its scores is at most 1/2, so
+            that a change of the parameters by e raises J by no more than
             <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2.
 
         Raises
@@ -402,7 +402,7 @@ class Objective:
             if (within != coef).any():
                 rise = self._move(solution.gradient, change, (within.astype(np.float64) - coef) / coordinates.scale)
                 coef = within
-        return coef, intercept, solution.certificate + rise + self.penalty.size(change)
+        return coef, intercept, rise + self.penalty.size(change)
 
     def _move(self, gradient, change, further):
         """Add what bounds brought, (K, d), to the change (K, d + 1) of parameters with a gradient; return the rise."""

@@ -133,11 +133,12 @@ def minimize(
         # A gain below ROUNDING does not tell progress from rounding, but the bound may, which counts slopes and not
         # values. A gain that the model did not promise is rounding too.
         seen = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
-        if seen > ROUNDING[np.float64] or bound < 0.5 * idle_bound:
+        # Steps by the curvature of a sample are many, and each adds little to the digits.
+        most, falls = (ROUNDS, 1 - INNER_ACCURACY) if current.is_sampled else (MOST_FLAT, 0.5)
+        if seen > ROUNDING[np.float64] or bound < falls * idle_bound:
             n_idle, idle_bound = 0, bound
         n_idle += 1
-        # Steps by the Hessian of a sample are many, and each adds little to the digits.
-        if not message and n_idle > (MOST_FLAT if objective.has_hessian else ROUNDS):
+        if not message and n_idle > most:
             message = stopping.why_stalled(point, bound, max(0.0, -slope))
     return replace(stopping.solution(message), model=last if isinstance(last, HessianModel) else None)
 

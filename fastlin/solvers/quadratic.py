@@ -68,8 +68,8 @@ class HessianModel:
 
     Attributes
     ----------
-    is_borrowed : bool
-        Whether the Hessian is that of another point.
+    is_borrowed, is_sampled : bool
+        Whether the Hessian is that of another point, or of some of the rows.
     """
 
     def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0) -> None:
@@ -85,6 +85,7 @@ class HessianModel:
             by_class = self._hessian.reshape(*point.parameters.shape, *point.parameters.shape)
             np.einsum("kjlj->klj", by_class)[...] += mixed * equal[:, :, None] * squares
         self.is_borrowed = borrowed is not None and not self.is_of(point)
+        self.is_sampled: bool = borrowed.is_sampled if borrowed is not None else curved is not point
 
     def is_of(self, point: Point) -> bool:
         """Say whether the Hessian is that of a point."""
@@ -122,6 +123,11 @@ class ColumnModel:
         What columns and scores are computed in.
     mixed : float
         The part of the probabilities, in their curvature, that is equal for all classes.
+
+    Attributes
+    ----------
+    is_borrowed, is_sampled : bool
+        As `HessianModel` has them.
     """
 
     # Its columns stand for one point only.
@@ -130,7 +136,7 @@ class ColumnModel:
     def __init__(
         self, point: Point, curved: Point, working_set: BoolArray, precision: FloatType, mixed: float = 0.0
     ) -> None:
-        self._point = point
+        self._point, self.is_sampled = point, curved is not point
         # By features, so that a column stays in the cache for all its classes.
         features, classes = np.nonzero(working_set.T)
         used = np.flatnonzero(working_set.any(axis=0))

@@ -106,6 +106,16 @@ def test_fits_of_large_numbers_end_at_the_minimum_where_models_have_no_curvature
     assert model.n_passes_ < 2000
 
 
+@pytest.mark.thorough
+def test_a_fit_whose_coefficients_are_too_large_for_their_type_has_not_converged():
+    # Its minimum lies at coefficients of 4e15, which float32 rounds by 2e8: J of the model is 2.8 times the least.
+    problem = bounded_problems.draw(1328)
+    model, value = fit(problem)
+    assert model.coef_.dtype == np.float32
+    assert value > 2 * problem.least()
+    assert not model.converged_
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 4000, 100))
 def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(first):

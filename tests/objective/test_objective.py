@@ -347,8 +347,8 @@ def test_the_certificate_counts_the_rounding_of_a_large_intercept():
     X, labels, *_ = make_problem(60, 3, 2)
     objective = Objective.over(X + 1e10, labels, 2, l2=0.1)
     solution = choose.minimize(objective, solver="auto", tol=1e-12, max_iter=100)
-    _, intercept, certificate = objective.finish(solution, np.float64)
-    assert certificate >= solution.certificate + 0.2 * (np.finfo(np.float64).eps * intercept[0]) ** 2
+    _, intercept, rise = objective.finish(solution, np.float64)
+    assert rise >= 0.2 * (np.finfo(np.float64).eps * intercept[0]) ** 2
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -361,8 +361,8 @@ def test_what_rounding_adds_counts_the_size_where_the_loss_is_flat(grouped):
         point = objective.at(parameters)
         assert np.abs(point.gradient).max() < 1e-10
         solution = Solution(parameters, point.value, point.loss, point.gradient, 0.0, "", [], 1.0)
-        rounded, intercept, certificate = objective.finish(solution, np.float32)
-        assert abs(value_of(objective, rounded, intercept) - value_of(objective, coef, np.zeros(1))) <= certificate < 1
+        rounded, intercept, rise = objective.finish(solution, np.float32)
+        assert abs(value_of(objective, rounded, intercept) - value_of(objective, coef, np.zeros(1))) <= rise < 1
 
 
 def test_coefficients_outside_the_range_of_their_type_raise():
