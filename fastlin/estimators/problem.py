@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # A penalty below this part of J is rounding.
 NOTHING = 1e-12
-# A rise of less than this part of J without features changes no prediction.
+# A smaller rise of J changes no prediction.
 LOST = 1e-6
 
 
@@ -170,7 +170,7 @@ class Problem:
                 f"that sums over its rows or the coefficients leave the range of {np.dtype(dtype)}. Scale X, for "
                 "instance with sklearn.preprocessing.StandardScaler."
             ) from error
-        if rise > max(solution.value, LOST * objective.value_at_start()):
+        if rise > max(solution.value, LOST):
             # No digit of J is left: coefficients of 1e15 in float32 move scores by 1e8.
             solution = replace(solution, message=f"the coefficients are too large for {np.dtype(dtype)}")
         return Fit(C, coef, intercept, solution.certificate + rise, solution)
