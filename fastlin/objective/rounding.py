@@ -12,14 +12,21 @@ import numpy as np
 
 from fastlin.kernels.linear.column_scaling import ROW_ROUNDINGS as ROW_ROUNDINGS
 from fastlin.kernels.linear.column_scaling import UNIT_ROUNDOFF as UNIT_ROUNDOFF
+from fastlin.kernels.linear.divergence import DECIDED
 from fastlin.kernels.linear.penalties import STRIP
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 
 if TYPE_CHECKING:
     from fastlin.objective.duality import FeasibleValue
+    from fastlin.objective.newton_dual import Divergence, NewtonStep
     from fastlin.objective.point import Point
     from fastlin.objective.rows import MeanSums
     from fastlin.typing import FloatArray
+
+# Those of a product with the Hessian beside its sums, the additions of some hundred moves included.
+STEP_ROUNDINGS = 512
+# In roundings of a row: what a change of e^2 makes of those of linearised probabilities, and of a divergence.
+DUAL_ROUNDINGS, DIVERGENCE_ROUNDINGS = 24, 96
 
 
 class RowErrors(NamedTuple):
@@ -168,6 +175,47 @@ def bound_loss_rounding(point: Point) -> float:
     # A row of three or more classes adds two terms.
     error = (of_rows + gamma(2 * n_sums)) * point.loss + of_labels
     return error + sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores * of_scores
+
+
+def bound_step_rounding(
+    step: NewtonStep, end: Point, dual: FeasibleValue, size: float, divergence: Divergence
+) -> float:
+    """Return by how much the computed dual value of a Newton step can exceed the dual objective of a feasible point.
+
+    size is the sum of the magnitudes of what is summed over the parameters beside the conjugate.
+    """
+    objective, penalty, start = end.objective, end.objective.penalty, step.start
+    K, d = len(end.parameters), len(penalty.gradient_blur)
+    n_classes, of_rows = len(dual.means), gamma(_count_row_roundings(end))
+    n_products, n_sums = objective.rows.passes.roundings
+    # In any order of the sums over rows, columns and parameters, each of which has some roundings of its own.
+    of_products = gamma(objective.n_rows + d + end.parameters.size + STEP_ROUNDINGS)
+    blur = penalty.columns.blur + 2 * np.abs(penalty.columns.shift)
+    path = np.einsum("kj,j->k", step.direction.path[:, :-1], blur) + step.direction.path[:, -1]
+    blur = np.where(penalty.gradient_blur > 0, blur, 0.0)
+    of_path, blur_norm = norm(path), norm(blur / penalty.arrays.roots)
+    of_penalty = norm(step.direction.path[:, :-1] * penalty.arrays.roots)
+    # The rows: gradients and probabilities at both ends, the dual point itself, and what the Hessian makes of the path.
+    of_rows_alone = 4 * (bound_gradient_rounding(start) + bound_gradient_rounding(end)) + DUAL_ROUNDINGS * of_rows
+    if divergence.has_decided:
+        of_rows_alone += DECIDED * (2 + of_path)
+    of_residuals = of_rows_alone + 4 * of_products * (0.25 if K == 1 else 0.5) * of_path
+    distance = of_residuals * blur_norm + 4 * of_products * of_penalty
+    distance += gamma(4) * (sqrt(start.dual_square) + sqrt(2 * max(0.0, end.value - end.loss)))
+    error = end.loss_rounding + gamma(_count_parameter_sums(end)) * (size + abs(end.value - dual.value))
+    if objective.fit_intercept:
+        part, least = max(dual.parts), min((mean for mean in dual.means if mean > 0), default=1.0)
+        off = 2 * sqrt(n_classes) * of_residuals
+        error += off * (2 - log(least)) + _bound_offsets(objective, dual.means, off)
+        distance += 2 * off / least * blur_norm
+        distance += (
+            part * blur_norm * ((1 + sqrt(n_classes)) * of_residuals + 2 * (gamma(n_sums + n_products) + of_rows))
+        )
+    # The scores at the end, whose rounding counts by the distance of both distributions (Pinsker).
+    of_scores, of_divergence = bound_score_rounding(objective.rows, end.blur), DIVERGENCE_ROUNDINGS * of_rows
+    mean = max(divergence.mean, 0.0) + of_divergence
+    error += of_divergence + of_products * mean + sqrt(2 * mean) * of_scores + 0.25 * of_scores * of_scores
+    return error + distance * sqrt(2 * max(0.0, end.value - dual.value)) + 0.5 * distance * distance
 
 
 def _count_parameter_sums(point):

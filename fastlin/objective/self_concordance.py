@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.objective.rounding import (
     ROW_ROUNDINGS,
+    STEP_ROUNDINGS,
     bound_gradient_rounding,
     bound_score_rounding,
     gamma,
@@ -24,28 +25,13 @@ from fastlin.objective.rounding import (
 
 if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
+    from fastlin.objective.newton_dual import Direction
     from fastlin.objective.point import Point
     from fastlin.typing import FloatArray
 
-# What a product with the Hessian is rounded by beside its sums.
-STEP_ROUNDINGS = 512
+
 # The unit vectors that are solved for together: the whole inverse would take as much memory as the Hessian.
 SOLVED_TOGETHER = 128
-
-
-class Direction(NamedTuple):
-    """A solution of Newton's equations at a point.
-
-    Attributes
-    ----------
-    step : ndarray of shape (K, d + 1)
-        The solution.
-    residual : ndarray of shape (K, d + 1)
-        H step + gradient, as it was computed.
-    """
-
-    step: np.ndarray
-    residual: np.ndarray
 
 
 def bound_fall(

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.kernels.linear.quasi_newton import CURVATURE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.solution import IMPATIENT, REACHED
 from fastlin.solvers.stopping import LIMITED, is_slow
-from fastlin.solvers.tuning import ROUNDING
+from fastlin.solvers.tuning import FIRST_CURVATURE, ROUNDING
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def minimize(
     else:
         point = start
     bound = stopping.begin(point)
+    first_curvature = FIRST_CURVATURE if preconditioner is None else CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)
     restarted, message = False, ""
@@ -85,7 +87,8 @@ def minimize(
             message = IMPATIENT if is_slow(decrements, stopping.asked(point), patience) else ""
         if message:
             break
-        end = line_search.along(objective, point, direction, room)
+        curvature = CURVATURE if decrements[1:] else first_curvature
+        end = line_search.along(objective, point, direction, room, curvature)
         stalled = True
         if end is not None:
             if not pairs.n_pairs:

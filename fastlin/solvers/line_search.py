@@ -26,10 +26,12 @@ def along(
     start: Point,
     direction: FloatArray,
     room: Room | None,
+    curvature: float = CURVATURE,
 ) -> Point | None:
     """Return the Point along a direction (K, d + 1) from another, or None where none is found.
 
-    Probabilities of the points that are tried, and in the end of the one returned, move into the room.
+    Probabilities of the points that are tried, and in the end of the one returned, move into the room. Of the slope at
+    the start no more than the part ``curvature`` is left there.
     """
     precision = start.precision
     last = None
@@ -48,7 +50,7 @@ def along(
     slope = dot(start.gradient.ravel(), direction.ravel())
     if not slope < 0:
         return None
-    step = search(function, start.value, slope, 1.0, MAX_TRIALS, ROUNDING[precision])
+    step = search(function, start.value, slope, 1.0, MAX_TRIALS, ROUNDING[precision], curvature)
     return None if step is None else last
 
 
