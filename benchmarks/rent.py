@@ -2,19 +2,18 @@
 
 `python -m benchmarks.rent` prints a line for each problem, and at the end the geometric mean of each path over those
 that it changes. A path stays where that is at least 1.25 over three different problems or more, one of them real or in
-the README, and where without it a fit does not end or has no proof. Names of paths leave the others out.
+the README, or where without it a fit does not end or has no proof. Names of paths leave the others out.
 """
 
 import argparse
 import sys
 import warnings
-from contextlib import ExitStack
+from itertools import chain
 from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.everyday import CASES
-from benchmarks.sensitivity import fit, list_large_problems
+from benchmarks.sensitivity import fit, list_everyday_problems, list_large_problems
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import dense
 from fastlin.objective import Objective
@@ -45,32 +44,21 @@ def _without_class_blocks(objective, is_kept=True):
 
 # What each path is switched off by: owner, name and what takes its place.
 SWITCHES = {
-    "descent": [(descent, "suits", _never)],
-    "descent in cache": [(descent, "_lies_in_cache", _never)],
-    "descent by passes": [(descent, "suits", _suits_in_cache)],
-    "row space": [(row_space_lbfgs, "suits", _never)],
-    "sample at the start": [(choose, "_minimize_sample", lambda *_: None)],
-    "blocks of classes": [(choose, "choose_preconditioner", _without_class_blocks)],
-    "passes in float32": [(Objective, "fast_precision", property(lambda _: np.float64))],
-    "settled intercepts": [(Stopping, "is_worth_settling", _never)],
-    "rows read in place": [(dense, "allows_folding", _never)],
+    "descent": (descent, "suits", _never),
+    "descent in cache": (descent, "_lies_in_cache", _never),
+    "descent by passes": (descent, "suits", _suits_in_cache),
+    "row space": (row_space_lbfgs, "suits", _never),
+    "sample at the start": (choose, "_minimize_sample", lambda *_: None),
+    "blocks of classes": (choose, "choose_preconditioner", _without_class_blocks),
+    "passes in float32": (Objective, "fast_precision", property(lambda _: np.float64)),
+    "settled intercepts": (Stopping, "is_worth_settling", _never),
+    "rows read in place": (dense, "allows_folding", _never),
 }
-
-
-def list_problems():
-    """Yield the everyday problems and the large ones, as `benchmarks.sensitivity` has them."""
-    for case in CASES:
-        if case.group != "frames":
-            problem = case.load(None)
-            yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
-    yield from list_large_problems()
 
 
 def fit_without(problem, path):
     """Return what `fit` does, with a path switched off."""
-    with ExitStack() as stack:
-        for change in SWITCHES[path]:
-            stack.enter_context(patch.object(*change))
+    with patch.object(*SWITCHES[path]):
         return fit(problem)
 
 
@@ -93,7 +81,7 @@ def main():
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     gains = {path: [] for path in arguments.paths or SWITCHES}
-    for problem in list_problems():
+    for problem in chain(list_everyday_problems(), list_large_problems()):
         fit(problem)
         if fit(problem)[1] > MOST_SECONDS:
             continue

@@ -102,7 +102,7 @@ def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, n
         Whether to name the columns that nearly depend on others, too.
     """
     found = find_dependences(objective, is_free, NEARLY if nearly else 0.0)
-    if not found and objective.matrix.dtype == np.float32:
+    if not found and not nearly and objective.matrix.dtype == np.float32:
         # Users add columns in the type of X.
         found = find_dependences(objective, is_free, dtype=np.float32)
     if found:

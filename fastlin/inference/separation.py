@@ -187,9 +187,9 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
     of_sums = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
     rounding = SUM_ERROR * (of_scores + of_sums)
 
-    def proves(of_scores):
-        of_scores *= 1 if len(errors) == 1 else 2
-        return bool(of_scores * (decrement + rounding) * np.exp(min(of_scores * moved, 100.0)) < PROVEN)
+    def proves(largest_error):
+        of_difference = largest_error * (1 if len(errors) == 1 else 2)
+        return bool(of_difference * (decrement + rounding) * np.exp(min(of_difference * moved, 100.0)) < PROVEN)
 
     # A standard error of a sum is no more than the sum of the standard errors; that of the scores of a row is far less
     # where columns nearly depend on each other.
@@ -201,10 +201,11 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
 def _find_largest_error(objective, inverse):
     """Return the largest standard error of a score of a row, from the inverse of the Hessian, with its rounding."""
     (K, size), largest = objective.shape, 0.0
-    for place in range(0, K * size, size):
-        block = inverse[place : place + size, place : place + size]
-        for part in _read(objective):
-            rows = part.read_rows() * (np.diagonal(block) > 0)
+    blocks = [inverse[first : first + size, first : first + size] for first in range(0, K * size, size)]
+    for part in _read(objective):
+        read = part.read_rows()
+        for block in blocks:
+            rows = read * (np.diagonal(block) > 0)
             square = _multiply(rows, block) + SUM_ERROR * _multiply(np.abs(rows), np.abs(block))
             largest = max(largest, float(square.max()))
     return float(np.sqrt(largest))

@@ -198,10 +198,8 @@ def by_lbfgs(task: Task, beginning: Beginning) -> Solution:
     # worse than zeros, and took 25 iterations to mend.
     has_more = SHARED_ROWS_PER_COLUMN * objective.n_rows >= MOST_ROWS_PER_COLUMN * n_sampled
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
-    is_worth = has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
-    sampled = (
-        _minimize_sample(objective, n_sampled, start, task.stopping.tol) if beginning.is_plain and is_worth else None
-    )
+    is_worth = beginning.is_plain and has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
+    sampled = _minimize_sample(objective, n_sampled, start, task.stopping.tol) if is_worth else None
     begun: FloatArray | Point = start if sampled is None else sampled
     point = beginning.point
     if point is not None and point.precision == objective.fast_precision and _is_near(start, point):
