@@ -21,24 +21,22 @@ def has_levels(column: Any) -> bool:
 
 
 def read_numbers(label: object, column: Any) -> Array:
-    """Return a column of numbers as an array of a type that kernels read: the same memory where it has one.
+    """Return a column of numbers as an array of real numbers: the same memory where it is one.
 
     Raises
     ------
     ValueError
         It holds something else. The label is what the error calls the column.
     """
-    from fastlin.kernels.linear.operands import NUMBER_TYPES
-
     dtype: Any = getattr(column, "dtype", None)
     if _is_arrow(column):
         column = _join(column).to_numpy(zero_copy_only=False)
     elif getattr(dtype, "na_value", None) is not None and not has_levels(column) and dtype.kind not in "mM":
         column = _fill_missing(column)
     numbers = np.asarray(column)
-    if numbers.dtype.kind == "b" or numbers.dtype in NUMBER_TYPES:
+    if numbers.dtype.kind in "bfiu" and getattr(dtype, "kind", "f") not in "mM":
         return numbers
-    if numbers.dtype.kind in "fiuO" and getattr(dtype, "kind", "f") not in "mM":
+    if numbers.dtype.kind == "O" and getattr(dtype, "kind", "f") not in "mM":
         try:
             return numbers.astype(np.float64)
         except (TypeError, ValueError):

@@ -36,7 +36,7 @@ from fastlin.kernels.linear.logistic_rows import (
     fill_block_logistic_hessian_product,
     fill_block_logistic_loss_and_gradient,
 )
-from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
+from fastlin.kernels.linear.operands import BlockSums, Kept, Levels, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.in_place import count_roundings_in_place, count_tile_rows_in_place
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
@@ -72,6 +72,22 @@ MANY_CLASSES = 32
 BLOCK_ROWS = 512
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
+
+
+class Beside(NamedTuple):
+    """What comes beside the rows of dense passes: the levels of a table, by which the passes are cut.
+
+    Attributes
+    ----------
+    n_blocks, tile_rows : int
+        The blocks of a pass, and the rows that are worked on at a time.
+    levels : Levels
+        The levels.
+    """
+
+    n_blocks: int
+    tile_rows: int
+    levels: Levels
 
 
 class DenseMatrix(Matrix):
@@ -128,23 +144,29 @@ class DenseMatrix(Matrix):
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """As `Matrix.compute_scores` has it."""
         scores = np.empty((len(self.X), len(coef)), coef.dtype)
-        self._score(coef, intercept, scores, np.empty(0, np.int64))
+        self.score(coef, intercept, scores, np.empty(0, np.int64))
         return scores
 
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
         """As `Matrix.find_best_class` has it, in one pass."""
         best = np.empty(len(self.X), np.int64)
-        self._score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
+        self.score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
         return best
 
-    def _score(self, coef, intercept, scores, best):
+    def score(
+        self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, beside: Beside | None = None
+    ) -> None:
+        """Fill scores (n, K) and best (n,), either of which may have no rows, as `fill_block_scores` does."""
         K, d = coef.shape
-        n_blocks = count_blocks(len(self.X), row_work=K * d)
         # To align a copy takes two microseconds, a tenth of the prediction of a row.
         copied = copy_aligned(coef) if len(self.X) > FEW_SCORED else np.array(coef, order="C")
         parameters = Parameters(copied, intercept.astype(coef.dtype))
-        tile_rows = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize)
-        run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best)
+        if beside is None:
+            n_blocks = count_blocks(len(self.X), row_work=K * d)
+            tile_rows, levels = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize), ()
+        else:
+            n_blocks, tile_rows, *levels = beside
+        run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best, *levels)
 
     def take(self, rows: IntArray | slice) -> DenseMatrix:
         """As `Matrix.take` has it."""
@@ -274,13 +296,15 @@ class DensePasses(Passes):
     allow it.
     """
 
-    def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+    def __init__(
+        self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int, beside: Beside | None = None
+    ) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self._X = X = matrix.X
-        self._layers = matrix.layers
+        self._layers, self._beside = matrix.layers, beside
         K, d = n_rows_coef, X.shape[1]
-        self._reads_in_place = K == 1 and not len(samples.rows) and X.itemsize in X.strides
-        self._n_blocks = count_pass_blocks(self._n_rows, d, K, X.itemsize)
+        self._reads_in_place = K == 1 and not (len(samples.rows) or beside) and X.itemsize in X.strides
+        self._n_blocks = beside.n_blocks if beside else count_pass_blocks(self._n_rows, d, K, X.itemsize)
         self._plans: dict[FloatType, Plan] = {}
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
@@ -312,6 +336,7 @@ class DensePasses(Passes):
             self._losses,
             self._sums,
             Kept.of(probabilities),
+            *self._levels,
         )
         self._add_blocks(gradient)
         return float(np.add.reduce(self._losses))
@@ -344,7 +369,7 @@ class DensePasses(Passes):
             run_blocks(fill_block_logistic_hessian_product, self._n_blocks, self._layers, *by_rows, *given)
         else:
             rows = self._row_numbers(self.samples.rows)
-            run_blocks(fill_block_hessian_product, self._n_blocks, self._layers, rows, *by_rows, *given)
+            run_blocks(fill_block_hessian_product, self._n_blocks, self._layers, rows, *by_rows, *given, *self._levels)
         return self._add_blocks(np.empty(self._shape))
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
@@ -404,6 +429,11 @@ class DensePasses(Passes):
         np.add.reduce(self._sums.intercept, out=total[:, -1])
         return total
 
+    @property
+    def _levels(self):
+        """What kernels take beside everything else, if there are levels."""
+        return () if self._beside is None else (self._beside.levels,)
+
     def _row_numbers(self, rows):
         return rows if len(rows) else np.arange(len(self._X))
 
@@ -420,6 +450,7 @@ class DensePasses(Passes):
             (K, _), X, scaling = self._shape, self._X, _cast(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)
             tile_rows = count_tile(self._n_rows, X.shape[1], K, X.itemsize, precision, folds)
+            tile_rows = tile_rows if self._beside is None else self._beside.tile_rows
             self._plans[precision] = Plan(scaling, tile_rows, folds)
         return self._plans[precision]
 

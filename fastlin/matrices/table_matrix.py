@@ -1,38 +1,25 @@
-"""X as a table: columns of numbers beside columns of codes, each where it lies, and an objective's passes over them."""
+"""X as a table: a dense part, its columns of numbers, beside columns of codes, and an objective's passes over both."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
-from fastlin.kernels.linear.operands import (
-    NUMBER_TYPES,
-    BlockSums,
-    Kept,
-    Parameters,
-    Samples,
-    TableColumns,
-)
-from fastlin.kernels.linear.table_rows import (
-    fill_block_level_weights,
-    fill_block_table_gram,
-    fill_block_table_hessian_product,
-    fill_block_table_loss_and_gradient,
-    fill_block_table_scores,
-)
+from fastlin.kernels.linear.operands import NO_ROWS, Levels, Samples
+from fastlin.kernels.linear.table_rows import fill_block_level_gram, fill_block_level_weights
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.panels import count_product_roundings
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
-from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import Matrix, Moments, Passes, Transposed, merge_moments
+from fastlin.matrices.dense import Beside, DenseMatrix, DensePasses
+from fastlin.matrices.matrix import Matrix, Moments, Passes, Transposed
 from fastlin.matrices.sparse import SparseMatrix, centre_gram
 from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
@@ -44,11 +31,8 @@ if TYPE_CHECKING:
 MOST_TILE_ROWS = 2048
 # What a code takes beside its multiply-adds, in multiply-adds.
 CODE_WORK = 8
-# Bytes of the rows that are sparse or dense for a while, where a sum is computed from those.
-BYTES_TOGETHER = 8 << 20
 # A fit may take four times `budget_bytes`, half of the table: an eighth of it for each of what a fit may keep.
 PART_IN_MEMORY = 8
-LARGEST_INT32 = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,17 +68,26 @@ class Codes:
         wide_enough = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_levels))
         return np.where(self.codes < 0, self.n_levels - 1, self.codes).astype(wide_enough)
 
+    def spread(self) -> sparse.csc_array:
+        """Return the levels as columns (n, n_levels) of ones, uint8."""
+        codes = self.number_missing()
+        # A stable sort of codes of one or two bytes counts them.
+        rows = np.argsort(codes, kind="stable")
+        starts = np.searchsorted(codes[rows], np.arange(self.n_levels + 1))
+        rows = rows[starts[0] :]
+        return sparse.csc_array((np.ones(len(rows), np.uint8), rows, starts - starts[0]), (len(codes), self.n_levels))
+
 
 class TableMatrix(Matrix):
     """X of shape (n, d) whose columns are numbers or levels of categorical columns: 1 where a row has it, else 0.
 
-    Nothing is copied: passes read the columns where they lie.
+    Codes are read where they lie. Numbers are copied once, next to each other.
 
     Parameters
     ----------
     columns : sequence of ndarray of shape (n,) and Codes
-        The columns in order; those of numbers have one of NUMBER_TYPES, or bool. A categorical one stands for as many
-        columns as it has levels.
+        The columns in order; those of numbers have any type of NumPy's that is real. A categorical one stands for as
+        many columns as it has levels.
     names : sequence of str or None
         What the columns are called; None means by their numbers.
 
@@ -104,15 +97,17 @@ class TableMatrix(Matrix):
         The parameter.
     widths : ndarray of int64
         For each column of the table how many columns of X it stands for.
+    number_features, level_features : ndarray of int64
+        The columns of X that are numbers, and the levels.
     """
 
     def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
         self.columns, self._names = columns, names
+        is_coded = np.array([isinstance(column, Codes) for column in columns])
         self.widths = np.array([column.n_levels if isinstance(column, Codes) else 1 for column in columns])
         firsts = np.cumsum([0, *self.widths])
         self._coded = [column for column in columns if isinstance(column, Codes)]
         self._numbers = [column for column in columns if not isinstance(column, Codes)]
-        is_coded = np.array([isinstance(column, Codes) for column in columns])
         self._coded_firsts, self.number_features = firsts[:-1][is_coded], firsts[:-1][~is_coded]
         arrays = [*self._numbers, *(column.codes for column in self._coded)]
         n = len(arrays[0])
@@ -127,12 +122,29 @@ class TableMatrix(Matrix):
         self.level_features = np.delete(np.arange(self.shape[1]), self.number_features)
         # A table of levels has a row for each column of X, and one for each categorical column's values without level.
         self._missing_places = self.shape[1] + np.arange(len(self._coded))
-        self.n_table_rows = self.shape[1] + len(self._coded)
 
     @property
     def X(self) -> TableMatrix:
         """The matrix itself, which can be asked for some of its rows."""
         return self
+
+    @cached_property
+    def numbers(self) -> DenseMatrix:
+        """The columns of numbers, a copy."""
+        numbers = np.empty((self.shape[0], len(self._numbers)), self.dtype)
+        for j, column in enumerate(self._numbers):
+            numbers[:, j] = column
+        return DenseMatrix(numbers)
+
+    @cached_property
+    def _code_columns(self):
+        """The categorical columns as kernels take them, `Levels.columns`."""
+        columns = []
+        for column, first, place in zip(self._coded, self._coded_firsts, self._missing_places, strict=True):
+            missing = first + column.n_levels - 1 if column.has_missing_level else place
+            address = column.codes.__array_interface__["data"][0]
+            columns.append((address, *column.codes.strides, column.codes.itemsize, first, missing))
+        return np.array(columns, np.int64).reshape(-1, 5)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -156,19 +168,6 @@ class TableMatrix(Matrix):
         """As `Matrix.take` has it."""
         return self[rows]
 
-    @cached_property
-    def operands(self) -> TableColumns:
-        """The columns as kernels take them, TableColumns."""
-        codes = []
-        for column, first, place in zip(self._coded, self._coded_firsts, self._missing_places, strict=True):
-            missing = first + column.n_levels - 1 if column.has_missing_level else place
-            codes.append((address_of(column.codes), *column.codes.strides, column.codes.itemsize, first, missing))
-        numbers = [
-            (address_of(column), *column.strides, NUMBER_TYPES.index(_without_bool(column.dtype)))
-            for column in self._numbers
-        ]
-        return TableColumns(np.array(codes, np.int64).reshape(-1, 5), np.array(numbers, np.int64).reshape(-1, 3))
-
     def find_moments(self, weights: FloatArray | None = None) -> Moments:
         """As `Matrix.find_moments` has it."""
         moments = Moments(*np.zeros((5, self.shape[1])))
@@ -179,13 +178,7 @@ class TableMatrix(Matrix):
             n_own, n_rest = (own, rest) if weights is None else self._weigh_levels(None)
             smallest[features], largest[features] = n_rest == 0, n_own > 0
         if self._numbers:
-            totals, parts = [], []
-            for first, last in self._pieces(8 * len(self._numbers)):
-                own = None if weights is None else weights[first:last]
-                totals.append(float(last - first) if own is None else float(own.sum()))
-                piece = DenseMatrix(self._stack_numbers(first, last))
-                parts.append(piece.find_moments(own if totals[-1] > 0 else None))
-            for found, of_numbers in zip(moments, merge_moments(np.array(totals), parts), strict=True):
+            for found, of_numbers in zip(moments, self.numbers.find_moments(weights), strict=True):
                 found[self.number_features] = of_numbers
         return moments
 
@@ -195,52 +188,25 @@ class TableMatrix(Matrix):
         A level that all rows have leaves nothing, not what rounding would leave of a difference. weights (n,) may be
         None.
         """
-        n = self.shape[0]
-        n_blocks = count_blocks(n, CODE_WORK * len(self._coded), 8 * self.n_table_rows, self._column_bytes)
-        totals = np.empty((n_blocks, self.n_table_rows))
+        n, size = self.shape[0], self.shape[1] + len(self._coded)
+        n_blocks = count_blocks(n, CODE_WORK * len(self._coded), 8 * size, self._column_bytes)
+        totals = np.empty((n_blocks, size))
         row_weights = np.empty(0) if weights is None else weights
-        run_blocks(fill_block_level_weights, n_blocks, self.operands, row_weights, n, totals)
-        own, rest = np.add.reduce(totals), np.zeros(self.n_table_rows)
+        run_blocks(fill_block_level_weights, n_blocks, self._code_columns, np.arange(n), row_weights, totals)
+        own, rest = np.add.reduce(totals), np.zeros(size)
         for column, first, place in zip(self._coded, self._coded_firsts, self._missing_places, strict=True):
             part = np.append(first + np.arange(column.n_levels), place)
             rest[part[1:]] += np.cumsum(own[part])[:-1]
             rest[part[:-1]] += np.cumsum(own[part][::-1])[-2::-1]
         return own[self.level_features], rest[self.level_features]
 
-    def _stack_numbers(self, first, last):
-        """Return the columns of numbers of some rows, (last - first, M) float64."""
-        stacked = np.empty((last - first, len(self._numbers)))
-        for j, column in enumerate(self._numbers):
-            stacked[:, j] = column[first:last]
-        return stacked
-
-    def _pieces(self, row_bytes):
-        """Yield the first and the last row number, less one, of pieces of rows that take so many bytes each."""
-        step = max(1, BYTES_TOGETHER // row_bytes)
-        for first in range(0, self.shape[0], step):
-            yield first, min(first + step, self.shape[0])
-
     def expand(self, rows: IntArray | slice) -> SparseMatrix:
         """Return the SparseMatrix of some rows, by their numbers or as a slice."""
-        columns = [column[rows] for column in self.columns]
-        n, n_columns = len(columns[0].codes if isinstance(columns[0], Codes) else columns[0]), len(columns)
-        index_type = choose_index_type(max(n * n_columns, self.shape[1]))
-        indices, data = np.empty((n, n_columns), index_type), np.ones((n, n_columns), self.dtype)
-        first = 0
-        for j, column in enumerate(columns):
-            if isinstance(column, Codes):
-                indices[:, j] = column.codes
-                missing = np.flatnonzero(column.codes < 0)
-                indices[missing, j] = column.n_levels - 1
-                if not column.has_missing_level:
-                    data[missing, j] = 0
-                indices[:, j] += first
-                first += column.n_levels
-            else:
-                indices[:, j], data[:, j] = first, column
-                first += 1
-        indptr = np.arange(0, n * n_columns + 1, n_columns, dtype=index_type)
-        return SparseMatrix(sparse.csr_array((data.ravel(), indices.ravel(), indptr), shape=(n, self.shape[1])))
+        parts = [
+            taken.spread() if isinstance(taken, Codes) else sparse.csc_array(taken[:, None])
+            for taken in (column[rows] for column in self.columns)
+        ]
+        return SparseMatrix(sparse.hstack(parts, "csr", self.dtype))
 
     def densify(self, rows: IntArray | slice) -> Array:
         """As `Matrix.densify` has it."""
@@ -248,34 +214,35 @@ class TableMatrix(Matrix):
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """As `Matrix.compute_scores` has it; they are computed in float64."""
-        scores = np.empty((self.shape[0], len(coef)), coef.dtype)
-        (n_blocks, tile_rows), n_numbers = self.cut(self.shape[0], len(coef), 0), len(self.number_features)
-        table = zeros_table(self.n_table_rows, len(coef))
-        table[: self.shape[1], : len(coef)] = coef.T
-        run_blocks(
-            fill_block_table_scores,
-            n_blocks,
-            self.operands,
-            Scaling(np.ones(n_numbers), np.zeros(n_numbers)),
-            Parameters(np.ascontiguousarray(coef[:, self.number_features], np.float64), intercept.astype(np.float64)),
-            table,
-            tile_rows,
-            scores,
-        )
-        return scores
+        scores = np.empty((self.shape[0], len(coef)))
+        self._score(coef, intercept, scores, NO_ROWS)
+        return scores.astype(coef.dtype, copy=False)
 
-    def cut(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> tuple[int, int]:
-        """Return the number of blocks of a pass, which keep so many bytes each, and the rows of a tile."""
+    def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
+        """As `Matrix.find_best_class` has it, in one pass."""
+        best = np.empty(self.shape[0], np.int64)
+        self._score(coef, intercept, np.empty((0, len(coef))), best)
+        return best
+
+    def _score(self, coef, intercept, scores, best):
+        beside, coef = self.open_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
+        beside.levels.table[: self.shape[1], : len(coef)] = coef.T
+        self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, beside)
+
+    def open_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Beside:
+        """Return the levels for a pass over so many rows, whose blocks keep so many bytes each beside those."""
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
+        size = self.shape[1] + n_coded
         n_blocks = count_blocks(
             n_rows,
             row_work=2 * n_rows_coef * n_numbers + (CODE_WORK + 2 * width) * n_coded,
-            partial_bytes=partial_bytes,
+            partial_bytes=partial_bytes + 8 * width * size,
             data_bytes=self._column_bytes,
         )
         row_bytes = 8 * (n_numbers + 1 + n_rows_coef + width) + 4 * n_coded
         tile_rows = max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
-        return n_blocks, tile_rows
+        sums = zeros_aligned((n_blocks * size, width), np.float64).reshape(n_blocks, size, width)
+        return Beside(n_blocks, tile_rows, Levels(self._code_columns, zeros_table(size, n_rows_coef), sums))
 
     def select(self, rows: IntArray) -> tuple[TableMatrix, IntArray]:
         """As `Matrix.select` has it: few rows are copied."""
@@ -291,29 +258,16 @@ class TableMatrix(Matrix):
                 yield f"Column {name!r} of X", DenseMatrix(column[:, None])
 
     def _transpose(self, precision):
-        """Return levels by their rows, a copy of four bytes an entry, and numbers as dense data have them."""
+        """Return levels by their rows, a copy of five bytes an entry, and numbers as dense data have them."""
         n, d = self.shape
-        scale, shift = np.ones(d), np.zeros(d)
-        places, lengths, index_type = np.full(d, -1), np.zeros(d, np.int64), choose_index_type(n)
-        indices = [np.empty(0, index_type)]
-        for column, first in zip(self._coded, self._coded_firsts, strict=True):
-            counts = np.bincount(column.codes.astype(np.int32) + 1, minlength=column.n_levels + 1)
-            n_codes = column.n_levels - column.has_missing_level
-            # A stable sort of codes of one or two bytes counts them.
-            order = np.argsort(column.codes, kind="stable").astype(index_type)
-            indices.append(order[counts[0] :])
-            lengths[first : first + n_codes] = counts[1 : n_codes + 1]
-            if column.has_missing_level:
-                indices.append(order[: counts[0]])
-                lengths[first + n_codes] = counts[0]
-        panel = np.empty((len(self._numbers), n), precision)
-        own = self.measure().choose_coordinates()
-        for place, (row, j, column) in enumerate(zip(panel, self.number_features, self._numbers, strict=True)):
-            scale[j], shift[j], places[j] = own[0][j], own[1][j], place
-            row[:] = column * scale[j] + shift[j]
-        rows = np.concatenate(indices)
-        starts = np.append(0, np.cumsum(lengths))
-        return Transposed(panel, places, starts, rows, np.ones(len(rows), np.uint8), scale, shift)
+        nothing = sparse.csc_array((n, 1), dtype=np.uint8)
+        levels = sparse.hstack([c.spread() if isinstance(c, Codes) else nothing for c in self.columns], "csc")
+        panel, places, scale, shift = np.empty((0, n), precision), np.full(d, -1), np.ones(d), np.zeros(d)
+        if self._numbers:
+            numbers, features = self.numbers.transposed(precision), self.number_features
+            panel, places[features] = numbers.panel, numbers.places
+            scale[features], shift[features] = numbers.scale, numbers.shift
+        return Transposed(panel, places, levels.indptr, levels.indices, levels.data, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """As `Matrix.row_products` has it, of a sparse copy."""
@@ -321,25 +275,25 @@ class TableMatrix(Matrix):
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
         """As `SparseMatrix.gram` has it: numbers are centred one by one, sums of levels afterwards."""
-        n, n_numbers, size = len(rows), len(self._numbers), self.n_table_rows
-        row_work = (n_numbers + len(self._coded)) * (n_numbers + 1) + CODE_WORK * len(self._coded) ** 2 // 2
-        n_blocks = min(count_blocks(n, row_work), max(1, MAX_PARTIAL_BYTES // (8 * size**2)))
-        halves, totals = np.zeros((n_blocks, size, size)), np.empty((n_blocks, self.shape[1]))
-        features, (scale, shift) = self.number_features, scaling
-        run_blocks(
-            fill_block_table_gram,
-            n_blocks,
-            self.operands,
-            rows,
-            row_weights,
-            Scaling(scale[features], shift[features]),
-            features,
-            halves,
-            totals,
-        )
-        scale, shift = scale.copy(), shift.copy()
+        features, (d, n_coded) = self.number_features, (self.shape[1], len(self._coded))
+        own, size, width = Scaling(scaling.scale[features], scaling.shift[features]), d + n_coded, len(features) + 1
+        row_work = n_coded * width + CODE_WORK * n_coded**2 // 2
+        n_blocks = min(count_blocks(len(rows), row_work), max(1, MAX_PARTIAL_BYTES // (8 * size**2)))
+        crosses, pairs = np.empty((n_blocks, size, width)), np.zeros((n_blocks, size, size))
+        given = self._code_columns, self.numbers.layers, rows, row_weights, own, crosses, pairs
+        run_blocks(fill_block_level_gram, n_blocks, *given)
+        # Each level beside the numbers and a one, and below the numbers beside themselves.
+        cross, half = np.add.reduce(crosses)[:d], np.add.reduce(pairs)[:d, :d]
+        half[:, features] += cross[:, :-1]
+        totals = cross[:, -1].copy()
+        half[np.diag_indices(d)] = 0.5 * totals
+        if self._numbers:
+            samples = Samples(rows, NO_ROWS, NO_ROWS)
+            (gram,) = DensePasses(self.numbers, samples, own, 1).gram(rows, row_weights[None], np.float64)
+            totals[features], half[np.ix_(features, features)] = gram[:-1, -1], 0.5 * gram[:-1, :-1]
+        scale, shift = scaling.scale.copy(), scaling.shift.copy()
         scale[features], shift[features] = 1, 0
-        return centre_gram(halves, totals, row_weights.sum(), Scaling(scale, shift))
+        return centre_gram(half[None], totals[None], row_weights.sum(), Scaling(scale, shift))
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> TablePasses:
         """As `Matrix.passes` has it."""
@@ -347,96 +301,49 @@ class TableMatrix(Matrix):
 
 
 class TablePasses(Passes):
-    """Passes over the columns of a table, in float64."""
+    """Passes over the columns of a table, in float64: those over its numbers, which the levels come beside."""
 
     def __init__(self, matrix: TableMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        self._matrix, K = matrix, n_rows_coef
-        features, n_columns = matrix.number_features, count_columns(K)
-        self._number_scaling = Scaling(*(each[features] for each in scaling))
-        partial_bytes = 8 * (n_columns * matrix.n_table_rows + K * len(features))
-        self._n_blocks, self._tile_rows = matrix.cut(self._n_rows, K, partial_bytes)
-        self._table = zeros_table(matrix.n_table_rows, K)
-        self._losses = np.empty(self._n_blocks)
-        self._sums = BlockSums(np.empty((self._n_blocks, K, len(features))), np.empty((self._n_blocks, K)))
-        n_numbers, n_coded = len(features), len(matrix.widths) - len(features)
+        features, levels = matrix.number_features, matrix.level_features
+        self._of_levels = Scaling(scaling.scale[levels], scaling.shift[levels])
+        beside = matrix.open_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
+        self._levels = beside.levels
+        own = Scaling(scaling.scale[features], scaling.shift[features])
+        self._numbers = DensePasses(matrix.numbers, samples, own, n_rows_coef, beside)
         # The levels of a row are added one by one, and so are the rows of a level within a block.
-        n_products = count_product_roundings(n_numbers, K) + n_coded + 2
-        self.roundings = n_products, -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
+        n_products = count_product_roundings(len(features), n_rows_coef) + len(matrix.columns) - len(features) + 2
+        self.roundings = n_products, -(-self._n_rows // beside.n_blocks) + beside.n_blocks + 2
         # Numbers are centred one by one, the shifts of levels are summed by columns.
         self.shift_roundings = np.zeros(self._shape[1] - 1)
-        self.shift_roundings[matrix.level_features] = 1 + self._shape[1] / n_products
-        level_sums = zeros_aligned((self._n_blocks * matrix.n_table_rows, n_columns), np.float64)
-        self._level_sums = level_sums.reshape(self._n_blocks, matrix.n_table_rows, n_columns)
+        self.shift_roundings[levels] = 1 + self._shape[1] / n_products
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
-        run_blocks(
-            fill_block_table_loss_and_gradient,
-            self._n_blocks,
-            self._matrix.operands,
-            self.samples,
-            self._number_scaling,
-            self._split(parameters),
-            self._table,
-            self._tile_rows,
-            self._losses,
-            self._sums,
-            self._level_sums,
-            Kept.of(probabilities),
-        )
-        self._add_blocks(gradient)
-        return float(np.add.reduce(self._losses))
+        numbers = self._split(parameters)
+        of_numbers = np.empty(numbers.shape)
+        loss = self._numbers.evaluate(numbers, probabilities, of_numbers)
+        self._join(of_numbers, gradient)
+        return loss
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """As `Passes.hessian_product` has it."""
-        rows = self.samples.rows
-        run_blocks(
-            fill_block_table_hessian_product,
-            self._n_blocks,
-            self._matrix.operands,
-            rows if len(rows) else np.arange(self._n_rows),
-            self.samples.weigh(),
-            probabilities.astype(np.float64, copy=False),
-            self._number_scaling,
-            self._split(direction),
-            self._table,
-            self._tile_rows,
-            self._sums,
-            self._level_sums,
-        )
-        return self._add_blocks(np.empty(self._shape))
+        product = self._numbers.hessian_product(self._split(direction), probabilities.astype(np.float64, copy=False))
+        return self._join(product, np.empty(self._shape))
 
     def _split(self, parameters):
-        """Fill the table of levels, and return the Parameters of the columns of numbers, with all shifts of levels."""
-        matrix, K = self._matrix, self._shape[0]
-        levels, numbers = matrix.level_features, matrix.number_features
-        coef = parameters[:, levels].astype(np.float64)
-        self._table[levels, :K] = (coef * self._scaling.scale[levels]).T
-        intercept = parameters[:, -1] + np.einsum("kj,j->k", coef, self._scaling.shift[levels])
-        return Parameters(np.ascontiguousarray(parameters[:, numbers], np.float64), intercept)
+        """Fill the table of levels, and return the parameters of the numbers, with all shifts of levels."""
+        matrix, (scale, shift) = self._matrix, self._of_levels
+        coef = parameters[:, matrix.level_features].astype(np.float64)
+        self._levels.table[matrix.level_features, : len(coef)] = (coef * scale).T
+        numbers = parameters[:, np.append(matrix.number_features, -1)].astype(np.float64)
+        numbers[:, -1] += np.einsum("kj,j->k", coef, shift)
+        return numbers
 
-    def _add_blocks(self, total):
-        """Fill total (K, d + 1) with the sums of all blocks, added in their order, and return it."""
-        matrix, K = self._matrix, self._shape[0]
-        levels = matrix.level_features
-        intercept = np.add.reduce(self._sums.intercept)
-        sums = np.add.reduce(self._level_sums)[levels, :K].T
-        total[:, levels] = sums * self._scaling.scale[levels] + intercept[:, None] * self._scaling.shift[levels]
-        total[:, matrix.number_features] = np.add.reduce(self._sums.coef)
-        total[:, -1] = intercept
+    def _join(self, of_numbers, total):
+        """Fill total (K, d + 1) with the sums by the parameters of the numbers and by level, and return it."""
+        matrix, (scale, shift) = self._matrix, self._of_levels
+        sums = np.add.reduce(self._levels.sums)[matrix.level_features, : len(total)].T
+        total[:, matrix.level_features] = sums * scale + of_numbers[:, -1:] * shift
+        total[:, np.append(matrix.number_features, -1)] = of_numbers
         return total
-
-
-def choose_index_type(largest: int) -> np.dtype[Any]:
-    """Return the type of numbers of rows, columns or entries up to the largest."""
-    return np.dtype(np.int32 if largest <= LARGEST_INT32 else np.int64)
-
-
-def address_of(array: Array) -> int:
-    """Return where the first number of an array lies."""
-    return array.__array_interface__["data"][0]
-
-
-def _without_bool(dtype):
-    return np.dtype(np.uint8) if dtype.kind == "b" else dtype

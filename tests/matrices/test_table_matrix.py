@@ -111,13 +111,11 @@ def test_shape_and_entries(table):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_statistics_are_those_of_the_spread_columns(table, weighted, monkeypatch):
+def test_statistics_are_those_of_the_spread_columns(table, weighted):
     table, X = table
     weights = np.random.default_rng(2).random(len(X)) if weighted else None
     if weighted:
         weights[X[:, 0] == X[0, 0]] = 0
-    # Several pieces.
-    monkeypatch.setattr("fastlin.matrices.table_matrix.BYTES_TOGETHER", 10_000)
     found, exact = table.measure(weights), X.astype(np.longdouble)
     mean = np.average(exact, axis=0, weights=weights)
     expected = {
@@ -218,7 +216,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     parameters = 0.1 * generator.normal(size=(3, 92))
     samples = Samples(np.empty(0, np.int64), generator.integers(0, 3, n).astype(np.int32), np.empty(0))
     passes = table.passes(samples, Scaling(np.ones(91), np.zeros(91)), 3)
-    assert len(passes._losses) > 2
+    assert len(passes._levels.sums) > 2
     weights, found = generator.random((1, n)), set()
     for limit in (1, 2, 3):
         with limit_threads(limit):
@@ -274,21 +272,3 @@ def test_few_rows_are_copied_and_many_are_not():
 def test_columns_of_other_shapes_are_refused(columns):
     with pytest.raises(ValueError, match="columns of a table must have one length"):
         TableMatrix(columns)
-
-
-def test_numbers_beyond_int32_are_int64(monkeypatch, table):
-    table, X = table
-    narrow = table.expand(slice(None)).X
-    assert narrow.indices.dtype == narrow.indptr.dtype == np.int32
-    assert table_matrix.choose_index_type(2**31 - 1) == np.int32
-    assert table_matrix.choose_index_type(2**31) == np.int64
-    # As if the largest number of 32 bits were 650, of 700 rows.
-    monkeypatch.setattr(table_matrix, "LARGEST_INT32", 650)
-    wide = table.expand(slice(None)).X
-    assert wide.indices.dtype == wide.indptr.dtype == np.int64
-    np.testing.assert_array_equal(wide.toarray(), X)
-    found = table.transposed(np.float64, None)
-    assert found.indices.dtype == np.int64
-    for j in np.flatnonzero(found.places < 0):
-        rows = found.indices[found.starts[j] : found.starts[j + 1]]
-        np.testing.assert_array_equal(rows, np.flatnonzero(X[:, j]))

@@ -7,6 +7,7 @@ for K = 1 it is p (1 - p) [x~, 1][x~, 1]'.
 
 import numpy as np
 
+from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
 from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -38,9 +39,9 @@ PADDING = 16
 
 @kernel(reassociate=False)
 def fill_block_hessian_product(
-    block, n_blocks, X, rows, row_weights, probabilities, scaling, direction, tile_rows, products
+    block, n_blocks, X, rows, row_weights, probabilities, scaling, direction, tile_rows, products, levels=None
 ):
-    """Fill the block's slice of products, BlockSums: the Hessian times direction, Parameters.
+    """Fill the block's slice of products, BlockSums: the Hessian times direction, Parameters, beside Levels or None.
 
     With t = direction.coef x~_i + direction.intercept and u_k = s_i p_k (t_k - sum_l p_l t_l), for K = 1
     u = s_i p (1 - p) t, the products are sum u x~_i' and sum u over the block's part of rows. row_weights (m,) and
@@ -55,15 +56,21 @@ def fill_block_hessian_product(
     slopes = zeros_aligned((n_classes, tile_rows), panels.coef.dtype)
     for k in range(n_classes):
         products.intercept[block, k] = 0
+    if levels is not None:
+        of_levels = open_levels(levels, block, tile_rows)
     for start in range(first, last, tile_rows):
         stop = start + tile_rows if start + tile_rows < last else last
         list_rows(X, rows, stop, tile_rows, last, ahead)
         load_and_multiply(X, rows[start:stop], panels, direction.intercept, slopes, ahead)
+        if levels is not None:
+            add_level_scores(levels, rows[start:stop], of_levels, slopes)
         turn_products_to_slopes(slopes, stop - start, row_weights, probabilities, start)
         for k in range(n_classes):
             for i in range(stop - start):
                 products.intercept[block, k] += slopes[k, i]
         add_tile(panels, stop - start, slopes, sums, ahead)
+        if levels is not None:
+            add_to_levels(slopes, stop - start, of_levels)
     copy_sums(sums, products.coef[block])
 
 

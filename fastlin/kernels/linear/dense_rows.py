@@ -4,12 +4,14 @@ X (n, d) is of any type and strides, and comes as `any_layout` makes it. A row e
 everything else in the type of coef, which is the one computed in. K = 1 is the logistic loss with labels 0 and 1,
 K >= 3 the softmax with labels 0 to K - 1. A pass works on tiles of rows, a few hundred kilobytes each: scores,
 residuals and gradient of a tile follow one another while it lies in the second-level cache, so that X is read from
-memory once.
+memory once. Where X is the numbers of a table, the levels of its other columns come beside them; else these are None,
+for which Numba compiles nothing.
 """
 
 import numpy as np
 
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
 from fastlin.kernels.machine.arrays import CACHE_LINE, dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import compile_small, read_number, request_line
@@ -74,12 +76,15 @@ def add_score_rows(scores, n_rows, sums):
 
 
 @kernel(reassociate=False)
-def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameters, tile_rows, losses, sums, kept):
+def fill_block_loss_and_gradient(
+    block, n_blocks, X, samples, scaling, parameters, tile_rows, losses, sums, kept, levels=None
+):
     """Fill the block's slice of losses (B,), float64, and of sums, BlockSums: loss and gradient in one pass.
 
     losses[block] is sum s_i l_i and the sums are its derivatives by coef and intercept, over the block's part of the
     rows of samples. The gradient of a tile of ``tile_rows`` rows is summed in the type of coef, beyond that in float64.
-    What is Kept takes the probabilities of the block's rows.
+    What is Kept takes the probabilities of the block's rows. Levels add their coefficients to the scores, and take the
+    block's sums by level.
     """
     compile_small()
     X = X[0]
@@ -94,26 +99,32 @@ def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameter
     scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
     for k in range(n_classes):
         intercept_sums[k] = 0
+    if levels is not None:
+        of_levels = open_levels(levels, block, tile_rows)
     loss = 0.0
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         numbers = rows[start:stop]
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
         load_and_multiply(X, numbers, panels, intercept, scores, ahead)
+        if levels is not None:
+            add_level_scores(levels, numbers, of_levels, scores)
         loss += turn_scores_to_residuals(scores, numbers, samples, kept, first + start)
         add_score_rows(scores, stop - start, intercept_sums)
         add_tile(panels, stop - start, scores, gradient, ahead)
+        if levels is not None:
+            add_to_levels(scores, stop - start, of_levels)
     losses[block] = loss
     copy_sums(gradient, sums.coef[block])
 
 
 @kernel(reassociate=False)
-def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best):
+def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, levels=None):
     """Fill scores[i] = coef x_i + intercept for the rows i of the block, and best[i] with the class of the largest.
 
     Either of scores (n, K) and best (n,), int64, may have no rows; it is not filled then. Of equal scores the first
     class is best, and for K = 1 it is 1 where the score is above 0, else 0. For the classes no more than the scores of
-    a tile are held.
+    a tile are held. Levels add their coefficients.
     """
     X = X[0]
     coef = parameters.coef
@@ -123,10 +134,14 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best):
     ahead = empty_list(tile_rows)
     of_tile = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
     largest = zeros_aligned(tile_rows, coef.dtype)
+    if levels is not None:
+        of_levels = open_levels(levels, block, tile_rows)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
         read_and_multiply(X, rows[start:stop], panels, parameters.intercept, of_tile, ahead)
+        if levels is not None:
+            add_level_scores(levels, rows[start:stop], of_levels, of_tile)
         if scores.shape[0] > 0:
             for i in range(stop - start):
                 for k in range(coef.shape[0]):

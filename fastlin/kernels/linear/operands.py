@@ -156,50 +156,41 @@ class Chunk(NamedTuple):
     table: np.ndarray
 
 
-class TableColumns(NamedTuple):
-    """The columns of a table, by where they lie: arrays of any types and strides, which the caller keeps alive.
+class Levels(NamedTuple):
+    """The categorical columns of a table, with what a pass over them reads and fills: for C columns and d features.
+
+    A table of levels has a row for each feature, and then one for the values without a level of each column.
 
     Attributes
     ----------
-    codes : ndarray of shape (C, 5), int64
-        For each categorical column the address of its first code, the bytes from one code to the next and those of a
-        code, and the rows of a table of levels that stand for the codes 0 and -1. The levels follow in the order of the
-        codes.
-    numbers : ndarray of shape (M, 3), int64
-        For each column of numbers the address of the first one, the bytes from one to the next, and the place of its
-        type in NUMBER_TYPES.
+    columns : ndarray of shape (C, 5), int64
+        For each column the address of its first code, the bytes from one code to the next and those of a code, and the
+        rows of a table of levels that stand for the codes 0 and -1. The levels follow in the order of the codes, which
+        are of int8, int16 or int32. The caller keeps the codes alive.
+    table : ndarray of shape (d + C, columns of a table), float64
+        The coefficients of the levels.
+    sums : ndarray of shape (B, d + C, columns of a table), float64
+        The sums of the residuals by level, or of what else a pass sums, of each block of rows.
     """
 
-    codes: np.ndarray
-    numbers: np.ndarray
+    columns: np.ndarray
+    table: np.ndarray
+    sums: np.ndarray
 
 
-# What a column of numbers of a table may hold; bool is read as uint8.
-NUMBER_TYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "int32", "int16", "int8", "uint8"))
-
-
-class TableTile(NamedTuple):
-    """Some rows of a table as a kernel works on them.
+class LevelTile(NamedTuple):
+    """Some rows of Levels as a kernel works on them.
 
     Attributes
     ----------
-    numbers : ndarray of shape (tile rows, M), float64
-        The columns of numbers.
     codes : ndarray of shape (C, tile rows), int32
         The rows of a table of levels that the codes name.
-    places : ndarray of shape (tile rows,), int64
-        The numbers from 0 on.
-    scores : ndarray of shape (K, tile rows)
-        The scores, and what becomes of them.
     rowwise : ndarray of shape (tile rows, columns of a table), float64
         The scores of each row in one piece.
-    nothing : ndarray, int64
-        An empty list of memory to ask for.
+    sums : ndarray of shape (d + C, columns of a table), float64
+        The block's part of the sums.
     """
 
-    numbers: np.ndarray
     codes: np.ndarray
-    places: np.ndarray
-    scores: np.ndarray
     rowwise: np.ndarray
-    nothing: np.ndarray
+    sums: np.ndarray
