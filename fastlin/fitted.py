@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.tensors import read_widened
+from fastlin.tensors import read_in_place
 from fastlin.typing import Array
 
 # The largest number of int64, and the words of the state of NumPy's RandomState.
@@ -94,7 +94,7 @@ def describe(value: Any) -> str:
 def as_array(name: str, values: Any) -> Array:
     """Return values as an array of any type; the name is what an error calls them."""
     try:
-        return np.asarray(read_widened(values, name))
+        return np.asarray(read_in_place(values, name))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array, got {type(values).__name__}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Arrays of other libraries, read where they lie: tensors of PyTorch, arrays of JAX and CuPy, numbers of bfloat16.
+"""The types of X, and arrays of other libraries, read where they lie: tensors of PyTorch, arrays of JAX and CuPy.
 
 None of these libraries is imported here: an array of theirs comes from a program that has imported it.
 """
@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.typing import Array, FloatType
+from fastlin.typing import Array
 
-# NumPy has no bfloat16. Its numbers, the upper halves of those of float32, come as records of their bits: X becomes
-# records of no other kind.
-BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+# The types of dense X that kernels read as they are.
+DTYPES = [np.dtype(name) for name in ("float64", "float32", "uint8", "int8", "int16", "bool")]
 # DLPack's numbers of the devices whose memory NumPy reads: the processor, and memory that it shares with CUDA or ROCm.
 READABLE = (1, 3, 11, 13)
 
@@ -20,7 +19,7 @@ READABLE = (1, 3, 11, 13)
 def read_in_place(data: Any, name: str = "X") -> Any:
     """Return an array of another library as one of NumPy in the same memory, and anything else as it is.
 
-    Numbers of bfloat16 become BFLOAT16. Errors call the data by the name.
+    Numbers of bfloat16, which NumPy does not have, become float32 in a copy. Errors call the data by the name.
 
     Raises
     ------
@@ -33,7 +32,7 @@ def read_in_place(data: Any, name: str = "X") -> Any:
     if any(isinstance(each, np.ma.MaskedArray) and np.ma.is_masked(each) for each in parts):
         raise ValueError(f"{name} is an array of which entries are masked; give numbers in their place.")
     if isinstance(data, np.ndarray):
-        return data.view(BFLOAT16) if data.dtype.kind == "V" and data.dtype.name == "bfloat16" else data
+        return _widen_bfloat16(data) if data.dtype.kind == "V" and data.dtype.name == "bfloat16" else data
     if not (hasattr(data, "__dlpack__") or _holds_bfloat16(data)):
         return data
     torch: Any = sys.modules.get("torch")
@@ -64,17 +63,16 @@ def read_in_place(data: Any, name: str = "X") -> Any:
     ) from reason
 
 
-def widen(data: Any, dtype: FloatType = np.float32) -> Any:
-    """Return an array of BFLOAT16 as a copy of a type, and anything else as it is."""
-    if not has_bfloat16(data):
-        return data
-    with np.errstate(invalid="ignore"):
-        return np.left_shift(data["bfloat16"], 16, dtype=np.uint32).view(np.float32).astype(dtype, copy=False)
+def choose_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type that dense X of a type is kept in: its own if kernels read it, or a float type that holds it."""
+    if dtype in DTYPES:
+        return dtype
+    return np.dtype(np.float32 if dtype == np.float16 else np.float64)
 
 
-def read_widened(data: Any, name: str) -> Any:
-    """Return what `read_in_place` does, but numbers of bfloat16 as float32."""
-    return widen(read_in_place(data, name))
+def widen(X: Any) -> Any:
+    """Return an array of float16 as float32, a copy, and anything else as it is."""
+    return X.astype(np.float32) if isinstance(X, np.ndarray) and X.dtype == np.float16 else X
 
 
 def to_numbers(rows: Array) -> Array:
@@ -87,9 +85,9 @@ def to_numbers(rows: Array) -> Array:
         return rows
 
 
-def has_bfloat16(data: Any) -> bool:
-    """Say whether the data are an array of BFLOAT16."""
-    return isinstance(data, np.ndarray) and data.dtype == BFLOAT16
+def _widen_bfloat16(data):
+    """Return numbers of bfloat16, the upper halves of those of float32, as float32."""
+    return np.left_shift(data.view(np.uint16), 16, dtype=np.uint32).view(np.float32)
 
 
 def _holds_bfloat16(data):
@@ -102,7 +100,7 @@ def _read_tensor(tensor):
     torch = sys.modules["torch"]
     tensor = tensor.detach().resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view(BFLOAT16)
+        return _widen_bfloat16(tensor.view(torch.int16).numpy())
     return tensor.numpy()
 
 

@@ -25,7 +25,6 @@ from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import Objective
-from fastlin.tensors import BFLOAT16
 
 # Everything in tests/kernels runs a second time uncompiled, with --thorough, and the layer `linear` with --slow
 # (tests/test_without_compilation.py).
@@ -134,8 +133,9 @@ def load_scaled(loader):
 
 
 def as_bfloat16(X):
-    """Return numbers as BFLOAT16, rounded towards zero."""
-    return (np.asarray(X, np.float32).view(np.uint32) >> 16).astype(np.uint16).view(BFLOAT16)
+    """Return numbers as those of ml_dtypes' bfloat16."""
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    return np.asarray(X, np.float32).astype(ml_dtypes.bfloat16)
 
 
 def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):

@@ -5,7 +5,7 @@ from conftest import make_sparse
 from scipy import sparse
 
 from fastlin.kernels.linear import sparse_columns, sparse_rows
-from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Samples, TableParameters
+from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Losses, Samples, TableParameters
 from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
@@ -58,8 +58,9 @@ class SparseProblem:
             begin, end = np.searchsorted(rows, (first, last)) if len(rows) else (first, last)
             cuts = np.array([begin, (begin + end) // 2, end])
             losses, sums = np.full(2, np.nan), np.full((2, self.K), np.nan)
-            arguments = self.rows, samples, cuts, parameters, 8, residuals, losses, sums, Kept.of(probabilities)
-            run_blocks(sparse_rows.fill_block_residuals, 2, *arguments)
+            arguments = self.rows, rows, cuts, parameters, 8, residuals, sums
+            turn = Losses(samples, losses, Kept.of(probabilities)), None
+            run_blocks(sparse_rows.fill_block_chunk, 2, *arguments, *turn)
             self.multiply_columns(residuals, sums.sum(axis=0), number > 0, gradient, borders)
             loss, totals = loss + losses.sum(), totals + sums.sum(axis=0)
         return loss, gradient[:, :-1], totals, probabilities

@@ -10,10 +10,9 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from fastlin.exceptions import DataChangedError
+from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray, SparseContainer
 
-# The types of X that fits read as they are; others become float64.
-DTYPES = [np.dtype(kind) for kind in ("f8", "f4", "u1", "i1", "i2", "i4", "f2", "?")]
 # Blocks of this size hide what it takes to begin one, and two of them fit beside anything.
 BLOCK_BYTES = 64 << 20
 ACCEPTED = "Blocks hold two-dimensional NumPy arrays, or CSR matrices, of real numbers."
@@ -187,7 +186,7 @@ def read_type(X: Any, name: str) -> np.dtype[Any]:
     if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2 or X.dtype.kind not in "fiub":
         found = f"{X.ndim}-D {type(X).__name__} of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
         raise ValueError(f"{name} is a {found}. {ACCEPTED}")
-    return X.dtype if X.dtype in DTYPES else np.dtype(np.float64)
+    return choose_type(X.dtype)
 
 
 def find_kind(X: Any, name: str, first: Kind | None) -> Kind:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from fastlin.blocks.array_blocks import FileCheck, read_ahead
-from fastlin.blocks.blocks import BLOCK_BYTES, DTYPES, Blocks, Kind, cut, join_blocks
+from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, Kind, cut, join_blocks
 from fastlin.blocks.decoded_folders import UNFINISHED, CacheFolder, TemporaryFolder, digest, name_source
 from fastlin.extras import needs
+from fastlin.tensors import choose_type
 from fastlin.typing import PathLike
 
 MOST_MAPPED = 256
@@ -194,8 +195,7 @@ def _choose_type(types, file):
         kinds.append(np.dtype(bool) if pa.types.is_boolean(kind) else np.dtype(kind.to_pandas_dtype()))
     if not kinds:
         raise ValueError("columns is empty; X must have at least one column.")
-    together = np.result_type(*kinds)
-    return together if together in DTYPES else np.dtype(np.float64)
+    return choose_type(np.result_type(*kinds))
 
 
 def _decode(file, columns, dtype, label, weight, owner):

@@ -31,10 +31,11 @@ from fastlin.estimators.training_data import (
     refuse_categories,
     weigh_classes,
 )
-from fastlin.matrices import DTYPES, PiecewiseMatrix
+from fastlin.matrices import PiecewiseMatrix
 from fastlin.matrices.matrix import Columns
 from fastlin.matrices.pieces import merge
 from fastlin.objective.offsets import OffsetRange, OffsetSums
+from fastlin.tensors import choose_type
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
@@ -88,7 +89,7 @@ class DaskTrainingData:
     def measure(self, rows: int | None = None) -> Columns:
         """Return the Columns over rows."""
         _, moments = self.cluster.sum(merge, "measure", self._weighting_of(rows))
-        return Columns.from_moments(moments)
+        return moments
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: int | None = None) -> DaskRows:
         """Return the DaskRows of an objective in Coordinates over rows."""
@@ -280,7 +281,7 @@ def _describe_matrix(known):
     dtype = np.result_type(*(each.dtype for each in known))
     return PiecewiseMatrix(
         (sum(each.shape[0] for each in known), first.shape[1]),
-        dtype if dtype in DTYPES else np.dtype(np.float64),
+        choose_type(dtype),
         first.is_sparse,
         sum(each.n_entries for each in known),
         max(each.longest_row for each in known),

@@ -25,7 +25,8 @@ from fastlin.estimators.soft_labels import are_certain, find_most_probable, read
 from fastlin.estimators.table_columns import is_missing
 from fastlin.estimators.training_data import choose_unit
 from fastlin.exceptions import DataChangedError
-from fastlin.matrices import DTYPES, as_matrix
+from fastlin.matrices import as_matrix
+from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray
 
 if TYPE_CHECKING:
@@ -261,8 +262,7 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, off
         X = np.empty(X.shape)
     if X.ndim != 2 or X.dtype.kind not in "fiub":
         raise ValueError(f"{name} of X is a {X.ndim}-D {type(X).__name__} of {X.dtype}. {ACCEPTED}")
-    if X.dtype not in DTYPES:
-        X = X.astype(np.float64)
+    X = X.astype(choose_type(X.dtype), copy=False)
     assert_all_finite(X, input_name=f"{name} of X")
     n_rows = X.shape[0]
     soft, offsets = _read_soft(y, n_rows, f"{name} of y"), None

@@ -121,7 +121,7 @@ class Shard:
         return told
 
     def measure(self, weighting: Weighting) -> dict[Node, Measured]:
-        """Return, by nodes, the total weight and the moments of the columns, as `find_moments` has them."""
+        """Return, by nodes, the total weight and the moments of the columns, as `measure` has them."""
 
         def measure_part(number):
             part = self._parts[number]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.tensors import read_widened
+from fastlin.tensors import read_in_place
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _read(estimator, name, given, missing, shape, widths):
         return np.full(shape, missing)
     if isinstance(given, Mapping):
         given = _read_names(estimator, name, given, missing)
-    given = read_widened(given, name)
+    given = read_in_place(given, name)
     try:
         bounds = np.asarray(given, np.float64)
     except (TypeError, ValueError, OverflowError):

@@ -13,7 +13,6 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from fastlin.exceptions import CheckpointError, CheckpointWarning
-from fastlin.tensors import widen
 from fastlin.training.checkpoint_file import check_training, read_checkpoint, refuse_damage, write_checkpoint
 from fastlin.typing import PathLike
 
@@ -147,7 +146,7 @@ def _plain(value):
 def _ends(examples):
     """Return the first and the last rows as dense arrays."""
     X = examples.matrix.X
-    return [part.toarray() if issparse(part) else np.asarray(widen(part)) for part in (X[:SEEN_ROWS], X[-SEEN_ROWS:])]
+    return [part.toarray() if issparse(part) else np.asarray(part) for part in (X[:SEEN_ROWS], X[-SEEN_ROWS:])]
 
 
 def _digest(*arrays):

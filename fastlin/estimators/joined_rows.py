@@ -9,9 +9,9 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.blocks.array_blocks import from_arrays, from_csr
-from fastlin.blocks.blocks import DTYPES, Blocks
+from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
-from fastlin.tensors import BFLOAT16, widen
+from fastlin.tensors import choose_type
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
@@ -28,25 +28,14 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
 
     if isinstance(first, TableMatrix) and isinstance(second, TableMatrix):
         return first.append(second)
-    kinds = [each.dtype for each in (first, second)]
-    # float32 holds the numbers of bfloat16.
-    dtype = np.result_type(*(np.float32 if kind == BFLOAT16 else kind for kind in kinds))
-    dtype = dtype if dtype in DTYPES else np.dtype(np.float64)
-    if first.is_sparse and dtype == np.float16:
-        # SciPy's containers have no such type.
-        dtype = np.dtype(np.float32)
-    if kinds == [BFLOAT16, BFLOAT16]:
-        dtype = BFLOAT16
+    dtype = choose_type(np.result_type(first.dtype, second.dtype))
     lie_in_memory = first.lies_in_memory and second.lies_in_memory
     n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
     if lie_in_memory and Budget.beside(first.budget_bytes).holds_copies(n_bytes):
         other = _convert(second.X, dtype, first.is_sparse)
         if first.is_sparse:
             return as_matrix(sparse.vstack([first.X, other], format="csr", dtype=dtype))
-        X = first.X if first.dtype == dtype else widen(first.X)
-        return as_matrix(np.concatenate([X, other], dtype=dtype))
-    # Blocks have no bfloat16, whose coefficients are float64.
-    dtype = np.dtype(np.float64) if dtype == BFLOAT16 else dtype
+        return as_matrix(np.concatenate([first.X, other], dtype=dtype))
     joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
     if lie_in_memory:
         # A fit may take as much beside them as beside one array.
@@ -59,20 +48,7 @@ def _as_blocks(matrix: Any) -> Blocks:
 
     if isinstance(matrix, BlockMatrix):
         return matrix.blocks
-    if matrix.dtype == BFLOAT16:
-        return _as_float32_blocks(matrix.X)
     return from_csr(matrix.X) if matrix.is_sparse else from_arrays(matrix.X)
-
-
-def _as_float32_blocks(X: Any) -> Blocks:
-    """Return the rows of an array of BFLOAT16, of which there are no blocks."""
-    bits = from_arrays(X.view(np.int16))
-
-    def read() -> Iterator[Any]:
-        for rows in bits.read():
-            yield widen(rows.view(BFLOAT16))
-
-    return Blocks(read, bits.borders, bits.names, (len(X), X.shape[1]), np.dtype(np.float32))
 
 
 def _chain(first: Blocks, second: Blocks, dtype: np.dtype[Any]) -> Blocks:
@@ -94,7 +70,7 @@ def _chain(first: Blocks, second: Blocks, dtype: np.dtype[Any]) -> Blocks:
 
 def _convert(X: Any, dtype: np.dtype[Any], is_sparse: bool) -> Any:
     """Return rows in a type, sparse or dense, and rows that are so as they are."""
-    X = X if X.dtype == dtype else widen(X).astype(dtype)
+    X = X.astype(dtype, copy=False)
     if sparse.issparse(X) == is_sparse:
         return X
     return sparse.csr_array(X) if is_sparse else X.toarray()

@@ -53,10 +53,11 @@ class LogisticRegression(
     loss for two classes, else the softmax cross-entropy. r is the `l1_ratio`, f_j = 1 are the `penalty_factors`, and
     ``W_.j`` the coefficients of feature j over the classes. The intercept b is not penalised.
 
-    Dense data of float64, float32, float16, bfloat16, uint8, int8, int16, int32 and bool are read in place, in any
-    memory layout, unless X is small; an L1 penalty takes one copy, transposed. Tensors in the processor's memory are
-    read as NumPy's arrays, which predictions are. Sparse data of real numbers are never made dense: CSR
-    with int32 or int64 indices is used as it is, beside one transposed copy, and other containers are converted once.
+    Dense data of float64, float32, uint8, int8, int16 and bool are read in place, in any memory layout, unless X is
+    small; float16 and bfloat16 are copied to float32, other types to float64. An L1 penalty takes one copy, transposed.
+    Tensors in the processor's memory are read as NumPy's arrays, which predictions are. Sparse data of real numbers are
+    never made dense: CSR with int32 or int64 indices is used as it is, beside one transposed copy, and other containers
+    are converted once.
     There is no need to standardise columns for the solver's sake, whatever their scale and offset. The same data give
     the same bits for any number of threads.
 

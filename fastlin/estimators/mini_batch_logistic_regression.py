@@ -48,9 +48,9 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
     takes steps of one row and fits each class against the rest; it has no batches, no momentum, no validation data of
     the caller's and no log loss to stop by.
 
-    Dense float64, float32, float16, bfloat16, uint8, int8, int16, int32 and bool data and CSR matrices are read in
-    place, a batch at a time; so are memory-mapped arrays and tensors in the processor's memory. The same seed gives the
-    same bits for any number of threads.
+    Dense float64, float32, uint8, int8, int16 and bool data and CSR matrices are read in place, a batch at a time; so
+    are memory-mapped arrays and tensors in the processor's memory. float16 and bfloat16 are copied to float32. The same
+    seed gives the same bits for any number of threads.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ from fastlin.estimators.training_data import keep_sum_finite, read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import NORMALIZATIONS, Network
 from fastlin.networks.initialization import initialize
-from fastlin.tensors import read_widened
+from fastlin.tensors import read_in_place
 from fastlin.training import AdamDescent, MomentumDescent, Patience, train_by_epochs, train_by_lbfgs
 from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike, RandomState
 
@@ -59,9 +59,9 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
     with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the same. It adds batch
     normalisation, dropout, learning rates that decay, weight decay, probabilities as targets, class weights, other
-    initialisations, and validation data that the caller gives. Dense float64, float32, float16, bfloat16, uint8, int8,
-    int16, int32 and bool data, tensors in the processor's memory among them, and CSR matrices are read in place, a
-    batch at a time. Other types are converted to float64 first, other sparse containers to CSR.
+    initialisations, and validation data that the caller gives. Dense float64, float32, uint8, int8, int16 and bool
+    data, tensors in the processor's memory among them, and CSR matrices are read in place, a batch at a time. float16
+    and bfloat16 are converted to float32 first, other types to float64, other sparse containers to CSR.
 
     The same seed gives the same bits. They do not depend on the number of threads as far as NumPy's BLAS does not:
     OpenBLAS adds up the products of some shapes in another order on another number of threads.
@@ -489,7 +489,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             From 0 to 1.
         """
         # scikit-learn converts labels without a look at them.
-        y = read_if_sparse(read_widened(y, "y"), "y")
+        y = read_if_sparse(read_in_place(y, "y"), "y")
         return super().score(X, y, keep_sum_finite(sample_weight))
 
     def _describe_result(self):

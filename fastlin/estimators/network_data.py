@@ -19,10 +19,10 @@ from sklearn.utils.validation import check_array, column_or_1d
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.scikit_learn import check_feature_names
 from fastlin.estimators.soft_labels import SUM_TOLERANCE
-from fastlin.estimators.training_data import check_rows, encode_labels, named, weigh_rows
-from fastlin.matrices import DTYPES, as_matrix
+from fastlin.estimators.training_data import encode_labels, named, weigh_rows
+from fastlin.matrices import as_matrix
 from fastlin.networks import Examples
-from fastlin.tensors import read_in_place, read_widened, to_numbers
+from fastlin.tensors import DTYPES, read_in_place, to_numbers, widen
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -158,9 +158,9 @@ def read_validation(estimator: TrainedEstimator, X_val: Any, y_val: Any, kind: s
         check_feature_names(estimator, X_val, reset=False)
         # Our own checks come first: scikit-learn would convert a broken container without a look at it.
         X_val = read_if_sparse(X_val, "X_val")
-        X_val = check_rows(check_array, X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
+        X_val = check_array(widen(X_val), accept_sparse="csr", dtype=DTYPES, input_name="X_val")
     with named("y_val"):
-        y_val = read_widened(y_val, "y_val")
+        y_val = read_in_place(y_val, "y_val")
         y_val = check_array(
             read_if_sparse(y_val, "y_val"), accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val"
         )

@@ -15,7 +15,6 @@ from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
 from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
-from fastlin.tensors import widen
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class Problem:
         self.columns = data.measure(rows)
         if not self.columns.finite:
             for name, part in data.matrix.parts():
-                assert_all_finite(widen(part.X), estimator_name=type(estimator).__name__, input_name=name)
+                assert_all_finite(part.X, estimator_name=type(estimator).__name__, input_name=name)
 
     def invert(self, number: float) -> float:
         """Return the penalty 1 / (C S) for a C, or the C for a penalty; S sums up the weights as they were given.

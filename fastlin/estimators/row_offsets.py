@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.tensors import read_widened
+from fastlin.tensors import read_in_place
 from fastlin.typing import FloatArray
 
 # Scores in float32 have room for sums of such numbers.
@@ -42,7 +42,7 @@ def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
         They are not finite numbers, or beyond LARGEST.
     """
     try:
-        given: Any = np.asarray(read_widened(offset, name))
+        given: Any = np.asarray(read_in_place(offset, name))
         if given.dtype.kind not in "fiubO":
             raise TypeError(f"got an array of {given.dtype}")
         offsets = np.require(given, np.float64, ["C", "A", "E"])

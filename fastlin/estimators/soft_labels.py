@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.tensors import read_widened, to_numbers
+from fastlin.tensors import read_in_place, to_numbers
 from fastlin.typing import Array, FloatArray, IntArray
 
 # By how much the probabilities of a row may miss the sum of one, for float32; those of float16 by its rounding.
@@ -157,4 +157,4 @@ def _as_matrix(y, name):
             return None
     if len(getattr(y, "shape", ())) != 2:
         return None
-    return to_numbers(np.asarray(read_widened(y, name)))
+    return to_numbers(np.asarray(read_in_place(y, name)))

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,7 @@ from fastlin.estimators.soft_labels import (
     weigh_targets,
 )
 from fastlin.fitted import read_count
-from fastlin.tensors import has_bfloat16, read_in_place, read_widened, widen
+from fastlin.tensors import DTYPES, read_in_place, widen
 from fastlin.typing import Array, ClassWeight, FloatArray, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
 LABELS_TOGETHER = 1_000_000
-# Entries of BFLOAT16 that are widened together to find out whether they are finite.
-ENTRIES_WIDENED = 1 << 16
 # What scikit-learn's checks take for no y.
 NO_Y = "no_validation"
 
@@ -197,7 +194,7 @@ def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:
 
     What is no array of finite numbers is returned as it is, for those who check it.
     """
-    sample_weight = read_widened(sample_weight, "sample_weight")
+    sample_weight = read_in_place(sample_weight, "sample_weight")
     weights = np.asarray(sample_weight)
     if weights.dtype.kind != "f" or not weights.size:
         return sample_weight
@@ -237,7 +234,7 @@ def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
 
 def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
-    from fastlin.matrices import DTYPES, DenseMatrix, SparseMatrix, TableMatrix, as_matrix
+    from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix, as_matrix
 
     if isinstance(X, Blocks):
         raise TypeError(
@@ -248,12 +245,10 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
         # Rows whose reader has checked them.
         return X
     is_fit = y is not NO_Y
-    X, y = read_in_place(X), read_widened(y, "y")
+    X, y = read_in_place(X), read_in_place(y, "y")
     if not checks.get("reset", True):
         read_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
     if reads_table(estimator, X, is_fit):
-        # As columns of float16.
-        X = widen(X, np.float64)
         if not is_fit:
             return read_table(estimator, X)
         table = read_table_to_fit(estimator, X)
@@ -275,23 +270,10 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
         checks["dtype"] = DTYPES
     else:
         X, checks["dtype"] = matrix.X, None
-    checked = check_rows(partial(validate_data, estimator), X, y, accept_sparse="csr", **checks)
+    checked = validate_data(estimator, widen(X), y, accept_sparse="csr", **checks)
     if isinstance(checked, tuple):
         return matrix or as_matrix(checked[0]), checked[1]
     return matrix or as_matrix(checked)
-
-
-def check_rows(check: Callable[..., Any], X: Any, *y: Any, **checks: Any) -> Any:
-    """Return what a check of scikit-learn returns for X, and y where it is given, with BFLOAT16, which it refuses."""
-    if not (has_bfloat16(X) and X.ndim == 2):
-        return check(widen(X), *y, **checks)
-    checked = check(X.view(np.int16), *y, **checks)
-    if checks.get("ensure_all_finite", True):
-        # Only some rows are widened at a time.
-        step = max(1, ENTRIES_WIDENED // X.shape[1])
-        for first in range(0, len(X), step):
-            assert_all_finite(widen(X[first : first + step]), input_name=checks.get("input_name", "X"))
-    return (X, *checked[1:]) if isinstance(checked, tuple) else X
 
 
 def refuse_categories(estimator: Any, what: str) -> None:
@@ -318,7 +300,7 @@ def check_labels(estimator: object, y: ArrayLike | None, n_rows: int, subject: s
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None; only Blocks hold labels."
         )
-    y = read_widened(y, "y")
+    y = read_in_place(y, "y")
     soft = read_soft_labels(y)
     if soft is None:
         y = column_or_1d(y, warn=True)
@@ -380,7 +362,7 @@ def read_scored(
     elif y is None:
         raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
     else:
-        y = read_widened(y, "y")
+        y = read_in_place(y, "y")
         soft = read_soft_labels(y)
         if soft is not None:
             y = soft
@@ -430,9 +412,8 @@ def _is_ready(estimator, X):
     if X.shape[1] != getattr(estimator, "n_features_in_", -1):
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        # A sum that overflows leaves the answer to scikit-learn; that of float16 would from 65,504 on.
-        kind = np.float32 if X.dtype == np.float16 else None
-        return X.dtype.kind != "f" or isfinite(np.add.reduce(X, axis=None, dtype=kind))
+        # A sum that overflows leaves the answer to scikit-learn.
+        return X.dtype.kind != "f" or isfinite(np.add.reduce(X, axis=None))
 
 
 def _is_whole_labels(y):
@@ -485,7 +466,7 @@ def weigh_rows(
     if sample_weight is None and class_weight is None:
         return None
     with named("sample_weight"):
-        sample_weight = read_widened(sample_weight, "sample_weight")
+        sample_weight = read_in_place(sample_weight, "sample_weight")
         # A copy of our own: nullable columns of pandas are copied by scikit-learn into what nobody may write to.
         weights = np.array(check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True))
     if class_weight is not None:
@@ -568,7 +549,7 @@ def check_penalty_factors(penalty_factors: ArrayLike | None, matrix: Matrix) -> 
         return None
     n_features = matrix.shape[1]
     widths = getattr(matrix, "widths", np.ones(n_features, np.int64))
-    penalty_factors = read_widened(penalty_factors, "penalty_factors")
+    penalty_factors = read_in_place(penalty_factors, "penalty_factors")
     try:
         factors = np.asarray(penalty_factors, np.float64)
     except (TypeError, ValueError):

@@ -49,7 +49,7 @@ def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
 def multiply_scores(passes: Passes, probabilities: FloatArray, power: int) -> FloatArray:
     """Return sum_i s_i^power g_i g_i', (K (d + 1), K (d + 1)), as a term of `Passes.sum_curvature`."""
     residuals, weights = find_residuals(passes, probabilities), passes.samples.weigh() ** power
-    K, m = passes._shape
+    K, m = passes.shape
     total = np.empty((K, m, K, m))
     for k in range(K):
         grams = passes.gram(passes.samples.rows, residuals[: k + 1] * (residuals[k] * weights), np.float64)

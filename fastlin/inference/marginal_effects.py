@@ -209,7 +209,7 @@ def multiply_probabilities(probabilities: FloatArray) -> FloatArray:
 
 def sum_products(passes: Passes, probabilities: FloatArray) -> FloatArray:
     """Return sum_i s_i q_i [x~_i, 1]', q what `multiply_probabilities` returns, as a term of `Passes.sum_curvature`."""
-    K, size = passes._shape
+    K, size = passes.shape
     n_products = len(multiply_probabilities(np.zeros((K, 1))))
     most_rows = max(1, BYTES_TOGETHER // (8 * (2 * size + 2 * n_products)))
     total, first = np.zeros((n_products, size)), 0

@@ -2,10 +2,9 @@
 
 from typing import TypeVar, overload
 
-from fastlin.matrices.block_matrix import BlockMatrix
-from fastlin.matrices.dense import DTYPES, DenseMatrix
+from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import Matrix, Passes
-from fastlin.matrices.pieces import PiecewiseMatrix
+from fastlin.matrices.pieces import BlockMatrix, PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
 from fastlin.matrices.table_matrix import Codes, TableMatrix
 from fastlin.typing import Array, SparseContainer
@@ -42,7 +41,6 @@ def as_matrix(X: Array | SparseContainer | Matrix) -> Matrix:
 
 
 __all__ = [
-    "DTYPES",
     "BlockMatrix",
     "Codes",
     "DenseMatrix",

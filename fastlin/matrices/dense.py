@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from fastlin.kernels.linear.column_scaling import (
-    fill_block_class_sums,
     fill_block_column_statistics,
     fill_block_panel,
-    fill_moments,
+    join_column_statistics,
 )
 from fastlin.kernels.linear.columnwise import TiledRows, count_roundings, fill_block_sums
 from fastlin.kernels.linear.curvature import (
@@ -21,43 +21,42 @@ from fastlin.kernels.linear.curvature import (
     WIDE_PANEL_ROWS,
     fill_block_class_pair_gram,
     fill_block_gram,
-    fill_block_hessian_product,
     pad_pairs,
     unpack_pairs,
 )
 from fastlin.kernels.linear.dense_rows import (
-    fill_block_loss_and_gradient,
+    fill_block_pass,
     fill_block_rows,
     fill_block_scores,
 )
 from fastlin.kernels.linear.logistic_rows import (
     SHIFT_ROUNDINGS,
     allows_folding,
-    fill_block_logistic_hessian_product,
-    fill_block_logistic_loss_and_gradient,
+    fill_block_pass_in_place,
 )
-from fastlin.kernels.linear.operands import BlockSums, Kept, Levels, Parameters, Samples
-from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
+from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Levels, Losses, Parameters, Samples
+from fastlin.kernels.linear.row_multipliers import fill_block_row_products
+from fastlin.kernels.machine.arrays import any_layout, copy_aligned, zeros_aligned
 from fastlin.kernels.machine.in_place import count_roundings_in_place, count_tile_rows_in_place
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
-from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_WORK, count_blocks, run_blocks
+from fastlin.kernels.machine.threads import (
+    EXPONENTIAL_WORK,
+    MAX_PARTIAL_BYTES,
+    READ_WORK,
+    count_blocks,
+    cut_work,
+    run_blocks,
+)
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.matrices.matrix import Matrix, Moments, Passes, Transposed, add_exactly
-from fastlin.matrices.row_products import DenseRowProducts
-from fastlin.tensors import BFLOAT16, widen
+from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
+from fastlin.tensors import choose_type
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
 # With so many panels of a Gram matrix, the first of which take longest, the rows are not cut as well.
 EVEN_PANELS = 5
-# The types that are read as they are, beside BFLOAT16.
-DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
 # What a column costs in a row of a pass, for each of three classes or more: 10,000 x 20 with four takes 430
 # microseconds. With one row of coefficients the products wait for memory.
 CLASS_WORK = 10
-# X of no more entries is measured by one plain kernel, in a copy where it is not float64 in C order.
-FEW_ENTRIES = 1 << 15
-# Of no more rows, scores take no longer with coefficients that do not start on a cache line.
-FEW_SCORED = 16
 
 # An X of no more numbers is copied column by column: a megabyte.
 FEW_NUMBERS = 1 << 17
@@ -72,6 +71,15 @@ MANY_CLASSES = 32
 BLOCK_ROWS = 512
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
+# A panel of dense X takes about so many bytes, and has a multiple of so many columns, at most MOST_COLUMNS: 2,000 x
+# 20,000 takes 48 ms with 32 columns, 44 with 128, where reading X once takes 30.
+PANEL_BYTES = 1 << 21
+PANEL_COLUMNS = 32
+MOST_COLUMNS = 256
+# G takes as long as a product for each so many rows and class: 500 x 5,000 45 ms, a product 3.4; 2,000 x 20,000 4.1 s
+# and 44 ms. It is computed once as many products are made, so that a fit takes at most twice as long as with the better
+# of both.
+ROWS_A_PRODUCT = 24
 
 
 class Beside(NamedTuple):
@@ -91,12 +99,12 @@ class Beside(NamedTuple):
 
 
 class DenseMatrix(Matrix):
-    """X of shape (n, d), of one of DTYPES or BFLOAT16, which are not checked here, and of any strides.
+    """X of shape (n, d), of any type and of any strides.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
-        The data, the caller's memory. They are never copied as a whole, nor changed.
+        The data, the caller's memory, which is not changed. Where their type is none of DTYPES, they are copied to one.
 
     Attributes
     ----------
@@ -105,34 +113,25 @@ class DenseMatrix(Matrix):
     """
 
     def __init__(self, X: Array) -> None:
+        X = X.astype(choose_type(X.dtype), copy=False)
+        X = X.view(np.uint8) if X.dtype == np.bool_ else X
         super().__init__(X.shape, X.dtype, False, X.size, X.nbytes)
         self._X, self.layers = X, any_layout(X)
         self._row_gram: tuple[FloatArray, DenseMatrix] | None = None
 
-    def find_moments(self, weights: FloatArray | None = None) -> Moments:
-        """As `Matrix.find_moments` has it."""
+    def measure(self, weights: FloatArray | None = None) -> Columns:
+        """As `Matrix.measure` has it."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
-        if 0 < self.X.size <= FEW_ENTRIES:
-            moments = np.empty((5, d))
-            fill_moments(writable_view(np.ascontiguousarray(widen(self.X), np.float64)), row_weights, moments)
-            return Moments(*moments)
-        # As in `fill_moments`.
+        # The origin is the heaviest row: a light one far from the others would leave of the spread what rounding does.
         heaviest = 0 if weights is None else int(np.argmax(weights))
-        origins = widen(self.X[heaviest]).astype(np.float64)
+        total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
+        origins = self.X[heaviest].astype(np.float64)
         n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.X.nbytes)
-        sums, squares, smallest, largest = outputs = np.empty((4, n_blocks, d))
-        tile_rows = count_tile_rows(d, 1, origins.itemsize)
-        run_blocks(fill_block_column_statistics, n_blocks, self.layers, row_weights, origins, tile_rows, *outputs)
-        smallest, largest = smallest.min(axis=0), largest.max(axis=0)
-        total = float(n) if weights is None else float(weights.sum())
-        # The kernel's comparisons pass over NaN.
-        smallest = np.where(np.isnan(squares).any(axis=0), np.nan, smallest)
-        with np.errstate(over="ignore", invalid="ignore"):
-            shift, square = sums.sum(axis=0) / total, squares.sum(axis=0) / total
-            share = (1.0 if weights is None else float(weights[heaviest])) / total
-            variance = np.maximum(square - shift**2, share * square)
-            return Moments(*add_exactly(origins, shift), variance, smallest, largest)
+        statistics, columns = np.empty((4, n_blocks, d)), np.empty((5, d))
+        run_blocks(fill_block_column_statistics, n_blocks, self.layers, row_weights, origins, statistics)
+        join_column_statistics(statistics, origins, total, weight / total, columns)
+        return Columns(*columns)
 
     def gram(self, weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of weights[i] [x_i, 1] [x_i, 1]', (d + 1, d + 1), in a precision; weights (n,)."""
@@ -141,26 +140,12 @@ class DenseMatrix(Matrix):
         passes = self.passes(samples, Scaling(np.ones(d), np.zeros(d)), 1)
         return passes.gram(samples.rows, weights[None], precision)[0]
 
-    def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """As `Matrix.compute_scores` has it."""
-        scores = np.empty((len(self.X), len(coef)), coef.dtype)
-        self.score(coef, intercept, scores, np.empty(0, np.int64))
-        return scores
-
-    def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """As `Matrix.find_best_class` has it, in one pass."""
-        best = np.empty(len(self.X), np.int64)
-        self.score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
-        return best
-
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, beside: Beside | None = None
     ) -> None:
-        """Fill scores (n, K) and best (n,), either of which may have no rows, as `fill_block_scores` does."""
+        """As `Matrix.score` has it, with levels beside the rows, if there are any."""
         K, d = coef.shape
-        # To align a copy takes two microseconds, a tenth of the prediction of a row.
-        copied = copy_aligned(coef) if len(self.X) > FEW_SCORED else np.array(coef, order="C")
-        parameters = Parameters(copied, intercept.astype(coef.dtype))
+        parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
         if beside is None:
             n_blocks = count_blocks(len(self.X), row_work=K * d)
             tile_rows, levels = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize), ()
@@ -174,7 +159,7 @@ class DenseMatrix(Matrix):
 
     def densify(self, rows: IntArray | slice) -> Array:
         """As `Matrix.densify` has it."""
-        return widen(self.X[rows])
+        return self.X[rows]
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> Array:
         """Return rows of X in the type of ``out``.
@@ -205,7 +190,7 @@ class DenseMatrix(Matrix):
         What float32 cannot hold is centred, by the statistics of all rows, before it is rounded.
         """
         n, d = self.shape
-        is_narrow = self.X.itemsize <= 2 and self.X.dtype not in (np.float16, BFLOAT16)
+        is_narrow = self.X.itemsize <= 2
         panel = np.empty((d, n), self.X.dtype if is_narrow else precision)
         scale, shift = (np.ones(d), np.zeros(d)) if is_narrow else self.measure().choose_coordinates()
         n_blocks = count_blocks(n, row_work=4 * d)
@@ -318,63 +303,38 @@ class DensePasses(Passes):
         """
         folds = self._plan(np.float64).folds
         d, itemsize = self._X.shape[1], self._X.itemsize
-        roundings = count_dense_roundings(self._n_rows, d, self._shape[0], itemsize, folds)
+        roundings = count_dense_roundings(self._n_rows, d, self.shape[0], itemsize, folds)
         return roundings, SHIFT_ROUNDINGS if folds else 0.0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
-        precision = parameters.dtype.type
-        plan = self._plan(precision)
-        run_blocks(
-            fill_block_logistic_loss_and_gradient if plan.folds else fill_block_loss_and_gradient,
-            self._n_blocks,
-            self._layers,
-            self.samples,
-            plan.scaling,
-            _split(parameters, precision),
-            plan.tile_rows,
-            self._losses,
-            self._sums,
-            Kept.of(probabilities),
-            *self._levels,
-        )
-        self._add_blocks(gradient)
+        losses = Losses(self.samples, self._losses, Kept.of(probabilities))
+        self._run(parameters, gradient, losses, None)
         return float(np.add.reduce(self._losses))
-
-    def sum_by_class(self) -> FloatArray | None:
-        """As `Passes.sum_by_class` has it: with many classes a pass multiplies for each of them what one of them has.
-
-        A sum takes no more roundings one after the other than a sum and a product of a pass together, which is what
-        certificates count for it.
-        """
-        rows, labels, weights = self.samples[:3]
-        (K, _), d = self._shape, self._X.shape[1]
-        if K < MANY_CLASSES or len(self.samples.targets):
-            return None
-        own_labels = labels[rows] if len(rows) else labels
-        order = np.argsort(own_labels, kind="stable")
-        ends = np.searchsorted(own_labels[order], np.arange(K + 1))
-        numbers, sums = rows[order] if len(rows) else order, np.empty((K, d))
-        scaling = _cast(self._scaling, self._X.dtype, np.float64)
-        run_blocks(fill_block_class_sums, K, self._layers, numbers, ends, weights, scaling, sums)
-        return sums
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """As `Passes.hessian_product` has it."""
         precision = probabilities.dtype.type
+        curvature = Curvature(self._row_weights(precision), probabilities)
+        return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
+
+    def _run(self, parameters, total, losses, curvature):
+        """Fill and return total (K, d + 1), the sums of a pass by Losses or a Curvature, added block by block."""
+        precision = parameters.dtype.type
         plan = self._plan(precision)
-        by_rows = self._row_weights(precision), probabilities
-        given = plan.scaling, _split(direction, precision), plan.tile_rows, self._sums
+        given = plan.scaling, _split(parameters, precision), plan.tile_rows, self._sums, losses, curvature
         if plan.folds:
-            run_blocks(fill_block_logistic_hessian_product, self._n_blocks, self._layers, *by_rows, *given)
+            run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *given)
         else:
-            rows = self._row_numbers(self.samples.rows)
-            run_blocks(fill_block_hessian_product, self._n_blocks, self._layers, rows, *by_rows, *given, *self._levels)
-        return self._add_blocks(np.empty(self._shape))
+            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *self._levels)
+        # In small passes sum(), which comes to the same, takes a microsecond more each time.
+        np.add.reduce(self._sums.coef, out=total[:, :-1])
+        np.add.reduce(self._sums.intercept, out=total[:, -1])
+        return total
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """As `Passes.gram` has it."""
-        size, n = self._shape[1], row_weights.shape[1]
+        size, n = self.shape[1], row_weights.shape[1]
         panel_rows = PANEL_ROWS if size < WIDE else WIDE_PANEL_ROWS
         n_panels = -(-size // panel_rows)
         # One panel after the other has less work: the first ones alone do not keep threads equally busy.
@@ -394,7 +354,7 @@ class DensePasses(Passes):
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """As `Passes.class_pair_gram` has it."""
-        K, size = self._shape
+        K, size = self.shape
         precision = probabilities.dtype.type
         if K == 1:
             # Each array of a number for each row takes as long as a tenth of a small Gram matrix.
@@ -422,13 +382,6 @@ class DensePasses(Passes):
         unpack_pairs(sums, size, hessian)
         return hessian
 
-    def _add_blocks(self, total):
-        """Fill total (K, d + 1) with the sums of all blocks, added in their order, and return it."""
-        # In small passes sum(), which comes to the same, takes a microsecond more each time.
-        np.add.reduce(self._sums.coef, out=total[:, :-1])
-        np.add.reduce(self._sums.intercept, out=total[:, -1])
-        return total
-
     @property
     def _levels(self):
         """What kernels take beside everything else, if there are levels."""
@@ -447,7 +400,7 @@ class DensePasses(Passes):
     def _plan(self, precision):
         """Return the Plan of passes in a precision; a small pass takes 15 microseconds, a plan two."""
         if precision not in self._plans:
-            (K, _), X, scaling = self._shape, self._X, _cast(self._scaling, self._X.dtype, precision)
+            (K, _), X, scaling = self.shape, self._X, _cast(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)
             tile_rows = count_tile(self._n_rows, X.shape[1], K, X.itemsize, precision, folds)
             tile_rows = tile_rows if self._beside is None else self._beside.tile_rows
@@ -458,7 +411,7 @@ class DensePasses(Passes):
 def _cast(scaling, dtype, precision):
     """Return a Scaling for passes in a precision over data of a type."""
     # Numbers that float32 cannot hold are centred before they are rounded to it.
-    kind = np.float64 if dtype in (np.float64, np.int32) else precision
+    kind = np.float64 if dtype == np.float64 else precision
     return Scaling(scaling.scale.astype(kind), scaling.shift.astype(kind))
 
 
@@ -477,11 +430,11 @@ class ColumnPasses(DensePasses):
 
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        self.lies_in_cache = self._n_rows * self._shape[1] <= FEW_NUMBERS
+        self.lies_in_cache = self._n_rows * self.shape[1] <= FEW_NUMBERS
 
     def _count_roundings(self):
         # Columns are centred before anything else.
-        return count_roundings(self._n_rows, self._shape[1]), 0.0
+        return count_roundings(self._n_rows, self.shape[1]), 0.0
 
     @cached_property
     def by_columns(self) -> TiledRows:
@@ -503,3 +456,69 @@ class ColumnPasses(DensePasses):
         run_blocks(fill_block_sums, n_blocks, rows, parameters.ravel(), losses, totals, kept)
         np.add.reduce(totals.reshape(n_blocks, K, size), out=gradient)
         return float(np.add.reduce(losses))
+
+
+class DenseRowProducts:
+    """Products for dense X, which are computed panel by panel at first, and by G itself later.
+
+    Parameters
+    ----------
+    layers : ndarray of shape (2, n, d)
+        The data, as `any_layout` makes them.
+    n_rows_coef : int
+        K.
+    factors : ndarray of shape (d,)
+        The penalty factors, all above zero.
+    find_gram : callable or None
+        What returns G as a DenseMatrix. None where G does not fit into memory, or would lose digits.
+    """
+
+    def __init__(
+        self, layers: Array, n_rows_coef: int, factors: FloatArray, find_gram: Callable[[], DenseMatrix] | None
+    ) -> None:
+        _, n, d = layers.shape
+        self._layers, self._n_rows_coef = layers, n_rows_coef
+        self._scaling, self._factors = Scaling(np.ones(d), np.zeros(d)), 1 / factors
+        self._width = min(max(1, PANEL_BYTES // (8 * n * PANEL_COLUMNS)) * PANEL_COLUMNS, MOST_COLUMNS)
+        n_panels = -(-d // self._width)
+        n_blocks = cut_work(2 * n * d * n_rows_coef, min(n_panels, MAX_PARTIAL_BYTES // (8 * n * n_rows_coef)))
+        self._coef = np.empty((n_rows_coef, d))
+        self._products = np.empty((n_blocks, n_rows_coef, n))
+        self._find_gram = find_gram
+        self._gram: DenseMatrix | None = None
+        self._n_left = n // (ROWS_A_PRODUCT * n_rows_coef)
+
+    def combine(self, vector: FloatArray, coef: FloatArray) -> None:
+        """Fill coef (K, d) with F^-1 X' vector."""
+        self._run(self._turn(vector))
+        coef[:] = self._coef
+
+    def multiply(self, vector: FloatArray, product: FloatArray) -> None:
+        """Fill the first n rows of product with G vector."""
+        turned = self._turn(vector)
+        if self._find_gram is not None and self._n_left == 0:
+            self._gram, self._find_gram = self._find_gram(), None
+        self._n_left -= 1
+        n = turned.shape[1]
+        if self._gram is not None:
+            product[:n, : len(turned)] = self._gram.compute_scores(turned, np.zeros(len(turned)))
+        else:
+            self._run(turned)
+            product[:n, : len(turned)] = np.add.reduce(self._products).T
+
+    def _turn(self, vector):
+        """Return the numbers of a vector class by class, (K, n)."""
+        return copy_aligned(vector[: self._products.shape[2], : self._n_rows_coef].T)
+
+    def _run(self, turned):
+        run_blocks(
+            fill_block_row_products,
+            len(self._products),
+            self._layers,
+            self._scaling,
+            turned,
+            self._factors,
+            self._width,
+            self._coef,
+            self._products,
+        )

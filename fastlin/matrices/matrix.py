@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.matrices.row_products import DenseRowProducts, SparseRowProducts
 
 # Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
@@ -30,8 +27,8 @@ PROBABILITY_BYTES = 32 << 20
 Sum = TypeVar("Sum")
 
 
-class Moments(NamedTuple):
-    """What is summed over the rows of each column, weighted: arrays of shape (d,), float64.
+class Columns(NamedTuple):
+    """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64.
 
     Attributes
     ----------
@@ -52,70 +49,52 @@ class Moments(NamedTuple):
     smallest: np.ndarray
     largest: np.ndarray
 
-
-class Columns(NamedTuple):
-    """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64.
-
-    Attributes
-    ----------
-    mean : ndarray of shape (d,)
-        The weighted means, rounded.
-    remainder : ndarray of shape (d,)
-        What the means lost when they were rounded.
-    spread : ndarray of shape (d,)
-        The weighted standard deviations; zero where a column is constant.
-    largest : ndarray of shape (d,)
-        The largest magnitudes over all rows, whatever their weights.
-    farthest : ndarray of shape (d,)
-        The largest distances of an entry from the mean, over all rows.
-    finite : bool
-        Whether X holds finite numbers only.
-    """
-
-    mean: np.ndarray
-    remainder: np.ndarray
-    spread: np.ndarray
-    largest: np.ndarray
-    farthest: np.ndarray
-    finite: bool
+    @property
+    def spread(self) -> FloatArray:
+        """The weighted standard deviations; zero where a column is constant."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = np.sqrt(self.variance)
+            # Squares of numbers beyond 1e+-150 leave the range of float64.
+            if not (spread.min(initial=np.inf) > 1e-150 and spread.max(initial=0.0) < np.inf):
+                half = 0.5 * self.largest - 0.5 * self.smallest
+                spread = np.where(~np.isfinite(spread) | ((spread <= 1e-150) & (half < 1e-140)), half, spread)
+        return spread
 
     @property
-    def root_mean_square(self) -> FloatArray:
-        """The roots of the weighted means of squares."""
-        return np.hypot(self.mean, self.spread)
+    def magnitude(self) -> FloatArray:
+        """The largest magnitudes over all rows."""
+        return np.maximum(np.abs(self.smallest), np.abs(self.largest))
+
+    @property
+    def farthest(self) -> FloatArray:
+        """The largest distances of an entry from the mean, over all rows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.maximum(self.mean - self.smallest, self.largest - self.mean)
+
+    @property
+    def finite(self) -> bool:
+        """Whether X holds finite numbers only."""
+        return bool(self.magnitude.max(initial=0.0) < np.inf)
 
     def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
         """Return scale and shift (d,) for which x scale + shift has a spread near one and a mean of zero.
 
         The scale is a power of two, so that it rounds nothing.
         """
-        exponents = -np.log2(self.spread, where=self.spread > 0, out=np.zeros_like(self.spread))
+        spread = self.spread
+        exponents = -np.log2(spread, where=spread > 0, out=np.zeros_like(spread))
         scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
         return scale, -self.mean * scale
 
-    @classmethod
-    def from_moments(cls, moments: Moments) -> Self:
-        """Return the Columns of some Moments."""
-        mean, remainder, variance, smallest, largest = moments
-        with np.errstate(over="ignore", invalid="ignore"):
-            spread = np.sqrt(variance)
-            # Squares of numbers beyond 1e+-150 leave the range of float64.
-            if not (spread.min(initial=np.inf) > 1e-150 and spread.max(initial=0.0) < np.inf):
-                half = 0.5 * largest - 0.5 * smallest
-                spread = np.where(~np.isfinite(spread) | ((spread <= 1e-150) & (half < 1e-140)), half, spread)
-            magnitude = np.maximum(np.abs(smallest), np.abs(largest))
-            farthest = np.maximum(mean - smallest, largest - mean)
-        return cls(mean, remainder, spread, magnitude, farthest, bool(magnitude.max(initial=0.0) < np.inf))
 
-
-def merge_moments(totals: FloatArray, moments: Sequence[Moments]) -> Moments:
-    """Return the Moments of several blocks of rows from those of each.
+def merge_columns(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
+    """Return the Columns of several blocks of rows from those of each.
 
     Parameters
     ----------
     totals : ndarray of shape (B,)
         The weight of each block, of which some is above zero.
-    moments : sequence of B Moments
+    moments : sequence of B Columns
         Those of a block without weight tell its smallest and largest entries.
     """
     mean, remainder, variance, smallest, largest = (np.array(each) for each in zip(*moments, strict=True))
@@ -128,7 +107,7 @@ def merge_moments(totals: FloatArray, moments: Sequence[Moments]) -> Moments:
         shift = np.add.reduce(shares * distances)
         # Chan, Golub and LeVeque 1979: the variances, and that of the means.
         variance = np.add.reduce(shares * (variance[counts] + (distances - shift) ** 2))
-        return Moments(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
+        return Columns(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
 
 
 def add_exactly(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -227,15 +206,13 @@ class Matrix:
 
         Non-finite values are reported in `Columns.finite`; they do not raise.
         """
-        return Columns.from_moments(self.find_moments(weights))
-
-    def find_moments(self, weights: FloatArray | None = None) -> Moments:
-        """Return the Moments of the columns, with weights (n,) of the rows or None for ones."""
         raise NotImplementedError
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
-        raise NotImplementedError
+        scores = np.empty((self.shape[0], len(coef)), coef.dtype)
+        self.score(coef, intercept, scores, NO_ROWS)
+        return scores
 
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
         """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
@@ -243,27 +220,23 @@ class Matrix:
         Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
         """
         best = np.empty(self.shape[0], np.int64)
-        for part, scores in self._score_parts(coef, intercept):
-            best[part] = scores[:, 0] > 0 if len(coef) == 1 else scores.argmax(axis=1)
+        self.score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
         return best
+
+    def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
+        """Fill scores (n, K) and best (n,), either of which may have no rows, in one pass."""
+        raise NotImplementedError
 
     def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the sum of the squares of the scores of each row, (n,) float32; those of all rows are never held."""
-        squares = np.empty(self.shape[0], np.float32)
-        for part, scores in self._score_parts(coef, intercept):
+        n, together = self.shape[0], max(1, SCORE_BYTES // (8 * len(coef)))
+        squares = np.empty(n, np.float32)
+        for first in range(0, n, together):
+            part = slice(first, min(first + together, n))
+            scores = self.take(part).compute_scores(coef, intercept)
             with np.errstate(over="ignore"):
                 np.einsum("ik,ik->i", scores, scores, out=squares[part], casting="same_kind")
         return squares
-
-    def _score_parts(self, coef, intercept):
-        """Yield slices of the rows, and the scores of each."""
-        n, together = self.shape[0], max(1, SCORE_BYTES // (8 * len(coef)))
-        for first in range(0, n, together):
-            part = slice(first, min(first + together, n))
-            yield part, self._score_part(part, coef, intercept)
-
-    def _score_part(self, part, coef, intercept):
-        return self.take(part).compute_scores(coef, intercept)
 
     def take(self, rows: IntArray | slice) -> Matrix:
         """Return the matrix of some rows: a slice, or row numbers in their order."""
@@ -307,9 +280,7 @@ class Matrix:
     def _transpose(self, precision):
         raise NotImplementedError
 
-    def row_products(
-        self, n_rows_coef: int, factors: FloatArray, allows_gram: bool
-    ) -> DenseRowProducts | SparseRowProducts:
+    def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> Any:
         """Return the products by the inner products of the rows, for K rows of coefficients and penalty factors (d,).
 
         allows_gram says whether the inner products of the rows may be kept, and lose no digits.
@@ -341,6 +312,8 @@ class Passes:
     ----------
     samples
         The parameter.
+    shape : tuple of int
+        The shape (K, d + 1) of parameters and sums.
     lies_in_cache : bool
         Whether a pass reads a copy that lies in the second-level cache of a core.
     roundings : tuple of int
@@ -358,7 +331,7 @@ class Passes:
         self._matrix: Any = matrix
         self.samples, self._scaling = samples, scaling
         self._n_rows = len(samples.rows) or n
-        self._shape = n_rows_coef, d + 1
+        self.shape = n_rows_coef, d + 1
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters.
@@ -383,11 +356,7 @@ class Passes:
         """Return the passes over the same rows as if they had no offsets."""
         if not len(self.samples.offsets):
             return self
-        return self._matrix.passes(self.samples._replace(offsets=NO_DOUBLE), self._scaling, self._shape[0])
-
-    def sum_by_class(self) -> FloatArray | None:
-        """Return the sum of s_i x~_i over the rows of each class, (K, d), or None where `evaluate` tells it as fast."""
-        return None
+        return self._matrix.passes(self.samples._replace(offsets=NO_DOUBLE), self._scaling, self.shape[0])
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
@@ -395,15 +364,7 @@ class Passes:
 
     def compute_scores(self, directions: FloatArray) -> FloatArray:
         """Return the products of the rows with directions (C, d + 1) in the space of parameters, (m, C), float64."""
-        rows, (scale, shift) = self.samples.rows, self._scaling
-        matrix = self._matrix
-        if len(rows):
-            # A slice of dense rows is no copy.
-            is_slice = len(rows) == rows[-1] - rows[0] + 1 and bool((np.diff(rows) == 1).all())
-            matrix = matrix.take(slice(int(rows[0]), int(rows[-1]) + 1) if is_slice else rows)
-        coef = directions[:, :-1].astype(np.float64)
-        intercept = directions[:, -1] + np.einsum("kj,j->k", coef, shift)
-        return matrix.compute_scores(coef * scale, intercept)
+        return np.concatenate([scores for _, scores in self.score_parts(directions.astype(np.float64))])
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
@@ -422,14 +383,14 @@ class Passes:
         ndarray of shape (C, d + 1, d + 1)
         """
         rows = rows if len(rows) else np.arange(self._matrix.shape[0])
-        grams = np.empty((len(row_weights), self._shape[1], self._shape[1]), precision)
+        grams = np.empty((len(row_weights), self.shape[1], self.shape[1]), precision)
         for gram, weights in zip(grams, row_weights.astype(np.float64), strict=True):
             gram[:] = self._matrix.gram(rows, weights, self._scaling)
         return grams
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
-        K, size = self._shape
+        K, size = self.shape
         hessian = np.empty((K * size, K * size))
         blocks = hessian.reshape(K, size, K, size)
         # One call of `gram` for each pair would take a third longer where rows are few.
@@ -470,14 +431,14 @@ class Passes:
     def find_ranges(self) -> tuple[FloatArray, FloatArray]:
         """Return the smallest and the largest number of each column of the rows, as they are: (d,) and (d,)."""
         rows = self.samples.rows
-        moments = (self._matrix.take(rows) if len(rows) else self._matrix).find_moments()
-        return moments.smallest, moments.largest
+        columns = (self._matrix.take(rows) if len(rows) else self._matrix).measure()
+        return columns.smallest, columns.largest
 
     def take(self, places: IntArray) -> Passes:
         """Return passes over some of the rows, by their places among these, ascending."""
         rows = self.samples.rows
         samples = self.samples._replace(rows=rows[places] if len(rows) else places)
-        return self._matrix.passes(samples, self._scaling, self._shape[0])
+        return self._matrix.passes(samples, self._scaling, self.shape[0])
 
     def score_parts(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
         """Yield places of some rows of the passes after the other, and their scores (m, M) at parameters (M, d + 1).
@@ -502,7 +463,7 @@ class Passes:
         for first in range(0, self._n_rows, most_rows):
             last = min(first + most_rows, self._n_rows)
             numbers = rows[first:last] if len(rows) else np.arange(first, last)
-            yield self._matrix.passes(self.samples._replace(rows=numbers), self._scaling, self._shape[0])
+            yield self._matrix.passes(self.samples._replace(rows=numbers), self._scaling, self.shape[0])
 
 
 def add(sums: Iterable[Sum]) -> Sum:

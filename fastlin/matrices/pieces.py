@@ -2,25 +2,29 @@
 
 A piece is a matrix with labels and weights. Each sum over the rows has a term and a join: the term is a function of one
 piece, or of the passes over one, and the join adds up the terms of several pieces in their order. Blocks are joined in
-a loop, as they are read (`block_matrix.py`), and partitions in a tree over the workers that hold them (`fastlin.dask`).
+a loop, as they are read (`BlockMatrix`), and partitions in a tree over the workers that hold them (`fastlin.dask`).
 Terms and joins are functions of modules, which workers can be sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy import sparse
 
 from fastlin.kernels.linear.logistic_rows import SHIFT_ROUNDINGS, allows_folding
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.dense import DenseMatrix, count_dense_roundings
-from fastlin.matrices.matrix import Matrix, Moments, Passes, merge_moments
-from fastlin.matrices.sparse_passes import count_chunks, count_sparse_roundings, count_sparse_shift_roundings
-from fastlin.typing import FloatArray
+from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, merge_columns
+from fastlin.matrices.sparse import SparseMatrix, count_chunks, count_sparse_roundings, count_sparse_shift_roundings
+from fastlin.typing import FloatArray, FloatType, IntArray
 
 # A fit may take four times `budget_bytes`, an eighth of X: all that it takes together then fits into a quarter.
 PART_IN_MEMORY = 32
@@ -28,7 +32,7 @@ PART_IN_MEMORY = 32
 MOST_BYTES = 1 << 30
 
 # The total weight of some rows, and the moments of their columns.
-Measured: TypeAlias = tuple[float, Moments]
+Measured: TypeAlias = tuple[float, Columns]
 # The loss over some rows, sum s_i l_i, and its derivative (K, d + 1).
 Evaluated: TypeAlias = tuple[float, FloatArray]
 
@@ -139,17 +143,17 @@ def measure(matrix: Matrix, weights: FloatArray) -> Measured:
     """Return the total weight and the moments of a piece; weights (m,) without entries are ones."""
     if not matrix.shape[0]:
         zeros, none = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], np.inf)
-        return 0.0, Moments(zeros, zeros, zeros, none, -none)
+        return 0.0, Columns(zeros, zeros, zeros, none, -none)
     total = float(weights.sum()) if len(weights) else float(matrix.shape[0])
     # Rows without weight have a smallest and a largest entry all the same.
-    return total, matrix.find_moments(weights if len(weights) and total > 0 else None)
+    return total, matrix.measure(weights if len(weights) and total > 0 else None)
 
 
 def merge(measured: Iterable[Measured]) -> Measured:
     """Return the total weight and the moments of several pieces together."""
     found, moments = zip(*measured, strict=True)
     totals = np.array(found)
-    return float(totals.sum()), merge_moments(totals if totals.any() else np.ones(len(totals)), moments)
+    return float(totals.sum()), merge_columns(totals if totals.any() else np.ones(len(totals)), moments)
 
 
 def evaluate(passes: Passes, parameters: FloatArray, probabilities: FloatArray | None = None) -> Evaluated:
@@ -183,3 +187,192 @@ def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatAr
     # Relative to the largest, so that weights of any unit lie within the range of float32.
     unit = weights.max(initial=0.0) or 1.0
     return DenseMatrix(probabilities.T).gram(weights / unit, precision).astype(np.float64) * unit
+
+
+class BlockMatrix(PiecewiseMatrix):
+    """X of shape (n, d) whose rows come block by block, in the same order for each pass.
+
+    While one block is computed with, another thread reads the next one. Sums are added in the order of the blocks, so
+    that bits depend on where the rows are cut, and not on where they lie.
+
+    Parameters
+    ----------
+    blocks : object
+        What `fastlin.blocks.Blocks` is: `shape`, `dtype`, `is_sparse`, `borders`, `names`, `n_entries`, `nbytes`,
+        `longest_row` and `read`, which returns an iterator of the blocks of X.
+
+    Attributes
+    ----------
+    blocks
+        The parameter.
+    n_reads : int
+        How many times all blocks have been read.
+    """
+
+    def __init__(self, blocks: Any) -> None:
+        pieces = [(n, blocks.dtype) for n in np.diff(blocks.borders).tolist()]
+        super().__init__(blocks.shape, blocks.dtype, blocks.is_sparse, blocks.n_entries, blocks.longest_row, pieces)
+        self.blocks = blocks
+        self.n_reads = 0
+
+    def read(self) -> Iterator[tuple[int, int, DenseMatrix | SparseMatrix]]:
+        """Yield the first and the last row number, less one, of each block with rows, and its matrix.
+
+        The next block is read meanwhile.
+
+        Yields
+        ------
+        first, last : int
+            The rows of the block are those from first to last - 1.
+        matrix : DenseMatrix or SparseMatrix
+            The block.
+        """
+        for (first, last), (_, block) in zip(pairwise(self.blocks.borders), self.parts(), strict=True):
+            if last > first:
+                yield int(first), int(last), block
+
+    def parts(self) -> Iterator[tuple[str, DenseMatrix | SparseMatrix]]:
+        """As `Matrix.parts` has it: each block."""
+        make: Callable[[Any], DenseMatrix | SparseMatrix] = SparseMatrix if self.is_sparse else DenseMatrix
+        process = os.getpid()
+        coming, reader = self.blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
+        try:
+            ahead = reader.submit(next, coming, None)
+            for name in self.blocks.names:
+                if os.getpid() != process:
+                    raise RuntimeError("Blocks that were read before a fork cannot be read on in the child.")
+                X = ahead.result()
+                ahead = reader.submit(next, coming, None)
+                try:
+                    block = make(X)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from error
+                yield f"{name} of X", block
+            # What follows the last block is the end, or an error.
+            ahead.result()
+            self.n_reads += 1
+        finally:
+            # Where the reader is still at work, and the user presses Ctrl-C again, it ends by itself.
+            reader.submit(coming.close)
+            reader.shutdown()
+
+    def count_read_bytes(self) -> int:
+        """Return how many bytes have been read so far, in whole readings of all blocks."""
+        return self.n_reads * self.blocks.nbytes
+
+    def measure(self, weights: FloatArray | None = None) -> Columns:
+        """As `Matrix.measure` has it."""
+        given = np.empty(0) if weights is None else weights
+        _, moments = merge(measure(block, given[first:last]) for first, last, block in self.read())
+        return moments
+
+    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+        """As `Matrix.sum_squared_scores` has it."""
+        return np.concatenate([block.sum_squared_scores(coef, intercept) for _, _, block in self.read()])
+
+    def take(self, rows: IntArray | slice) -> DenseMatrix | SparseMatrix:
+        """As `Matrix.take` has it: a copy in memory."""
+        rows = np.arange(self.shape[0])[rows] if isinstance(rows, slice) else rows
+        if self.is_sparse:
+            found = [(places, block.X[own]) for places, own, block in self._find(rows)]
+            order = np.argsort(np.concatenate([places for places, _ in found]), kind="stable")
+            return SparseMatrix(sparse.vstack([piece for _, piece in found], format="csr")[order])
+        taken = np.empty((len(rows), self.shape[1]), self.dtype)
+        for places, own, block in self._find(rows):
+            taken[places] = block.X[own]
+        return DenseMatrix(taken)
+
+    def _find(self, rows):
+        """Yield for each block which of the row numbers lie in it, what they are there, and its matrix."""
+        for first, last, block in self.read():
+            places = np.flatnonzero((rows >= first) & (rows < last))
+            yield places, rows[places] - first, block
+
+    def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
+        """As `Matrix.select` has it: a copy in memory, of which all rows are meant."""
+        return self.take(rows), rows[:0]
+
+    def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
+        """As `Matrix.transposed` has it: the columns that will be used, from one pass and not kept."""
+        features = np.arange(self.shape[1]) if features is None else features
+        pieces = [block.X[:, features] for _, _, block in self.read()]
+        if self.is_sparse:
+            found = SparseMatrix(sparse.vstack(pieces, format="csr"))
+        else:
+            found = DenseMatrix(np.concatenate(pieces))
+        del pieces
+        return _spread(found.transposed(precision), features, self.shape[1])
+
+    def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> BlockPasses:
+        """As `Matrix.passes` has it, over sorted rows."""
+        return BlockPasses(self, samples, scaling, n_rows_coef)
+
+
+class BlockPasses(PiecewisePasses):
+    """The sums of all blocks, joined as they are read; the rows of the samples are sorted."""
+
+    def __init__(self, matrix: BlockMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        counts = [n for n, _ in matrix.pieces]
+        if len(samples.rows):
+            ends = np.searchsorted(samples.rows, np.cumsum(counts))
+            counts = np.diff(ends, prepend=0).tolist()
+        super().__init__(matrix, samples, scaling, n_rows_coef, counts, len(counts) - 1)
+
+    def _evaluate(self, parameters, probabilities):
+        def evaluate_block(places, passes):
+            if probabilities is None:
+                return evaluate(passes, parameters)
+            kept = np.empty(probabilities[:, places].shape, probabilities.dtype)
+            found = evaluate(passes, parameters, kept)
+            probabilities[:, places] = kept
+            return found
+
+        return add_evaluated(evaluate_block(*each) for each in self._cut(self.samples.rows))
+
+    def _add(self, term, curved, *arguments):
+        return self._add_over(self.samples.rows, term, curved, *arguments)
+
+    def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
+        """As `Passes.gram` has it; the rows are sorted."""
+        return self._add_over(rows, _find_gram, row_weights, precision).astype(precision, copy=False)
+
+    def split(self, most_rows: int) -> Iterator[Passes]:
+        """As `Passes.split` has it, from one reading."""
+        for _, passes in self._cut(self.samples.rows):
+            yield from passes.split(most_rows)
+
+    def _add_over(self, rows, term, by_rows, *arguments):
+        """Return the sum of ``term(passes, own, *arguments)`` over sorted rows, own being by_rows of a block's rows."""
+        return add(
+            term(passes, np.ascontiguousarray(by_rows[:, places]), *arguments) for places, passes in self._cut(rows)
+        )
+
+    def _cut(self, rows):
+        """Yield which of some sorted row numbers each block has, as a slice, and the passes over its own."""
+        if (rows[1:] < rows[:-1]).any():
+            raise ValueError("Passes over a matrix in blocks take rows in their order, but these are not sorted.")
+        for first, last, block in self._matrix.read():
+            places, own = slice(first, last), rows
+            if len(rows):
+                places = slice(*np.searchsorted(rows, (first, last)))
+                own = rows[places] - first
+                if not len(own):
+                    continue
+                if len(own) == last - first and (np.diff(own) == 1).all():
+                    # A pass over all rows reads them faster without their numbers.
+                    own = own[:0]
+            samples = self.samples.take(slice(first, last))._replace(rows=own)
+            yield places, block.passes(samples, self._scaling, self.shape[0])
+
+
+def _find_gram(passes, row_weights, precision):
+    return passes.gram(passes.samples.rows, row_weights, precision).astype(np.float64, copy=False)
+
+
+def _spread(found, features, d):
+    """Return the Transposed of some columns as one of d columns, of which the others are empty."""
+    places, lengths, scale, shift = np.full(d, -1), np.zeros(d, np.int64), np.ones(d), np.zeros(d)
+    places[features], lengths[features] = found.places, np.diff(found.starts)
+    scale[features], shift[features] = found.scale, found.shift
+    starts = np.append(0, np.cumsum(lengths))
+    return Transposed(found.panel, places, starts, found.indices, found.values, scale, shift)

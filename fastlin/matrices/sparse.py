@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import cached_property
 from typing import Any
 
@@ -10,39 +11,57 @@ from numpy.typing import DTypeLike
 from scipy import sparse
 
 from fastlin.containers import read_container
-from fastlin.kernels.linear.operands import Compressed, Samples, TableParameters
+from fastlin.kernels.linear.operands import (
+    NO_ROWS,
+    Chunk,
+    Compressed,
+    Curvature,
+    Kept,
+    Losses,
+    Samples,
+    TableParameters,
+)
+from fastlin.kernels.linear.row_multipliers import fill_block_lines
 from fastlin.kernels.linear.sparse_columns import (
     count_block_disorder,
     fill_block_centred_gram,
+    fill_block_product,
     fill_block_sparse_gram,
     fill_block_sparse_statistics,
 )
 from fastlin.kernels.linear.sparse_rows import (
+    fill_block_chunk,
+    fill_block_logistic_pass,
     fill_block_row_squares,
     fill_block_row_sums,
     fill_block_sparse_rows,
     fill_block_sparse_scores,
+    fill_block_table,
 )
-from fastlin.kernels.machine.gather import zeros_table
+from fastlin.kernels.machine.arrays import writable_view
+from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, cut_work, run_blocks
-from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
-from fastlin.matrices.matrix import COPIED_PART, Matrix, Moments, Transposed
-from fastlin.matrices.row_products import SparseRowProducts
-from fastlin.matrices.sparse_passes import PassesByColumns, PassesByRows, SparsePasses, fill_table
+from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
+from fastlin.matrices.matrix import COPIED_PART, Columns, Matrix, Passes, Transposed
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 # Batches of X are multiplied as they are up to this density, where whole ones take as many multiply-adds; else dense.
 # 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
 MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
-# No row numbers: all rows.
-ALL = np.empty(0, np.int64)
 # Columns whose mean is so many times their spread are centred one entry after the other in Gram matrices. Else these
 # would lose the square of it in digits: with 1,000 of 16 six, and standard errors of correlated columns all.
 FAR = 8
 # Values that are looked at before all are, to see whether all are one.
 ONES_TRIED = 64
+# Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
+RESIDUAL_BYTES = 8 << 20
+# Rows of a tile in a pass by rows alone, of which only the scores are kept.
+TILE_ROWS = 512
+# What a row or column takes beside its entries, in entries.
+LINE_WORK = 8
+# Entries for each number of the sums that every block of rows has for itself: adding up the sums takes little beside.
+ENTRIES_PER_SUM = 4
 
 
 class SparseMatrix(Matrix):
@@ -108,12 +127,12 @@ class SparseMatrix(Matrix):
         """The number of entries of the longest row."""
         return int(np.diff(self.csr.indptr).max(initial=0))
 
-    def find_moments(self, weights: FloatArray | None = None) -> Moments:
-        """As `Matrix.find_moments` has it."""
+    def measure(self, weights: FloatArray | None = None) -> Columns:
+        """As `Matrix.measure` has it."""
         n, d = self.shape
         n_blocks = count_blocks_with_sums(n, self.n_entries, d)
         if weights is None and self._ordered is None and n_blocks and self.csr is self.X:
-            return self._find_moments_by_rows(n_blocks)
+            return self._measure_by_rows(n_blocks)
         columns = compressed(self.csc)
         borders = cut_lines(columns.indptr, count_line_blocks(d, len(columns.data), 1))
         row_weights = np.empty(0) if weights is None else weights
@@ -121,10 +140,10 @@ class SparseMatrix(Matrix):
         outputs = mean, variance, smallest, largest = np.empty((4, d))
         run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
         # Sums of entries that are not centred round by as much as a mean does.
-        return Moments(mean, np.zeros(d), variance, smallest, largest)
+        return Columns(mean, np.zeros(d), variance, smallest, largest)
 
-    def _find_moments_by_rows(self, n_blocks):
-        """Return the Moments of rows that count alike, from blocks of rows, without a transposed copy of X."""
+    def _measure_by_rows(self, n_blocks):
+        """Return the Columns of rows that count alike, from blocks of rows, without a transposed copy of X."""
         n, d = self.shape
         borders = cut_lines(self.entries.indptr, n_blocks)
         sums, squares = np.empty((n_blocks, d, 4)), np.empty((n_blocks, d))
@@ -138,25 +157,12 @@ class SparseMatrix(Matrix):
             variance = ((n - count) * mean**2 + np.add.reduce(squares)) / n
         smallest = np.where(count < n, np.minimum(smallest, 0.0), smallest)
         largest = np.where(count < n, np.maximum(largest, 0.0), largest)
-        return Moments(mean, np.zeros(d), variance, smallest, largest)
+        return Columns(mean, np.zeros(d), variance, smallest, largest)
 
-    def compute_scores(self, coef: FloatArray, intercept: FloatArray, rows: IntArray = ALL) -> FloatArray:
-        """As `Matrix.compute_scores` has it; or (m, K), of rows (m,)."""
-        scores = np.empty((len(rows) or self.shape[0], len(coef)), coef.dtype)
-        self._score(coef, intercept, rows, scores, np.empty(0, np.int64))
-        return scores
-
-    def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """As `Matrix.find_best_class` has it, in one pass."""
-        best = np.empty(self.shape[0], np.int64)
-        self._score(coef, intercept, ALL, np.empty((0, len(coef)), coef.dtype), best)
-        return best
-
-    def _score_part(self, part, coef, intercept):
-        # Rows that are taken would be copied.
-        return self.compute_scores(coef, intercept, np.arange(part.start, part.stop))
-
-    def _score(self, coef, intercept, rows, scores, best):
+    def score(
+        self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, rows: IntArray = NO_ROWS
+    ) -> None:
+        """As `Matrix.score` has it, or for the rows (m,) of X."""
         K, d = coef.shape
         table = zeros_table(d, K)
         fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
@@ -290,6 +296,253 @@ class SparseMatrix(Matrix):
             centred = SparseMatrix(sparse.hstack([self.csr[:, ~far], whole], format="csr")[:, places])
             self._centred = far, own, centred
         return centred
+
+
+class SparsePasses(Passes):
+    """The sums over rows that an objective is made of, without those that a subclass makes by its own way through X."""
+
+    def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
+        self._table = zeros_table(matrix.shape[1], n_rows_coef)
+        self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
+
+    def _count_roundings(self, n_sums):
+        """Take note of the roundings of sums over the rows that are put together from so many sums."""
+        self.roundings = count_sparse_roundings(self._matrix.longest_row, self._n_rows, n_sums)
+        self.shift_roundings = count_sparse_shift_roundings(self.shape[1], self.roundings[0])
+
+
+class PassesByRows(SparsePasses):
+    """Passes of the logistic loss that read X row by row, once: each block of rows has a gradient of its own.
+
+    The parameters are those of SparsePasses; K is 1.
+    """
+
+    def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
+        self._tile_rows = TILE_ROWS
+        starts = count_starts(matrix.entries.indptr, samples.rows)
+        self._n_sums = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
+        self._borders = cut_lines(starts, self._n_sums)
+        self._sums = np.empty((self._n_sums, self.shape[1]))
+        self._count_roundings(self._n_sums)
+
+    @staticmethod
+    def suit(matrix: SparseMatrix, rows: IntArray, n_rows_coef: int) -> bool:
+        """Say whether these passes are faster than those by rows and columns: with enough entries for each column."""
+        if n_rows_coef > 1:
+            return False
+        n_entries = int(count_starts(matrix.entries.indptr, rows)[-1]) if len(rows) else matrix.n_entries
+        return count_blocks_with_sums(len(rows) or matrix.shape[0], n_entries, matrix.shape[1]) > 0
+
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
+        """As `Passes.evaluate` has it."""
+        losses = Losses(self.samples, np.empty(self._n_sums), Kept.of(probabilities))
+        self._run(parameters, gradient, losses, None)
+        return float(np.add.reduce(losses.values))
+
+    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
+        """As `Passes.hessian_product` has it."""
+        curvature = Curvature(self.samples.weigh(), probabilities)
+        return self._run(direction, np.empty(self.shape), None, curvature)
+
+    def _run(self, parameters, product, losses, curvature):
+        """Fill and return product (1, d + 1) with the sums of a pass, in the coordinates."""
+        (intercept,), coef = fill_table(parameters, self._scaling, self._table), self._table[:, 0]
+        given = self._matrix.entries, self.samples.rows, self._borders, coef, intercept, self._tile_rows
+        run_blocks(fill_block_logistic_pass, self._n_sums, *given, self._sums, losses, curvature)
+        total = self._sums[0] if self._n_sums == 1 else np.add.reduce(self._sums)
+        product[0, :-1] = self._scaling.scale * total[:-1] + self._scaling.shift * total[-1]
+        product[0, -1] = total[-1]
+        return product
+
+
+class PassesByColumns(SparsePasses):
+    """Passes that read X by rows, for the residuals, and then by columns, for the gradient.
+
+    The parameters are those of SparsePasses. Few rows, or rows in another order, are copied with their columns.
+    """
+
+    def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
+        rows = samples.rows
+        if len(rows) and (matrix.copies(rows) or (rows[1:] <= rows[:-1]).any()):
+            matrix, samples = matrix.take(rows), samples.take(rows)
+        self._read = samples
+        n, d = matrix.shape
+        K = n_rows_coef
+        columns = matrix.csc
+        self._by_rows, self._by_columns = compressed(matrix.csr), compressed(columns)
+        n_chunks = count_chunks(n, d, K)
+        self._residuals = zeros_table(-(-n // n_chunks), K)
+        self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
+        self._count_roundings(n_chunks)
+        self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
+
+    def _chunk(self, first, last):
+        """Return the Chunk of a range of rows, and the places among the rows of the pass where its blocks begin."""
+        indptr, rows = self._by_rows.indptr, self._read.rows
+        if not len(rows):
+            starts, place = indptr[first : last + 1], first
+        else:
+            place, end = np.searchsorted(rows, (first, last))
+            rows = rows[place:end]
+            starts = count_starts(indptr, rows)
+        n_blocks = count_line_blocks(len(starts) - 1, starts[-1] - starts[0], self.shape[0])
+        return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
+
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
+        """As `Passes.evaluate` has it."""
+        values, kept = [], Kept.of(probabilities)
+
+        def open_losses(n_blocks):
+            values.append(np.empty(n_blocks))
+            return Losses(self._read, values[-1], kept), None
+
+        self._run(parameters, gradient, open_losses)
+        return float(np.add.reduce(values[0] if len(values) == 1 else np.concatenate(values)))
+
+    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
+        """As `Passes.hessian_product` has it."""
+        curvature = Curvature(self._read.weigh(), probabilities)
+        return self._run(direction, np.empty(self.shape), lambda n_blocks: (None, curvature))
+
+    def _run(self, parameters, product, choose_turn):
+        """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]', chunk by chunk of rows.
+
+        choose_turn says for a number of blocks by what Losses, or else what Curvature, scores become the numbers r.
+        """
+        by_table = TableParameters(self._table, fill_table(parameters, self._scaling, self._table))
+        totals = np.zeros(self.shape[0])
+        for chunk, borders in self._chunks:
+            if len(self._read.rows) and len(self._chunks) > 1:
+                # Rows that the pass leaves out would keep the numbers of another chunk.
+                self._residuals[:] = 0
+            sums = np.empty((len(borders) - 1, self.shape[0]))
+            given = self._by_rows, self._read.rows, borders, by_table, self._tile_rows, chunk, sums
+            run_blocks(fill_block_chunk, len(sums), *given, *choose_turn(len(sums)))
+            chunk_sums = np.add.reduce(sums)
+            run_blocks(
+                fill_block_product,
+                len(self._column_borders) - 1,
+                self._by_columns,
+                self._column_borders,
+                chunk,
+                chunk_sums,
+                self._scaling,
+                chunk.first > 0,
+                product,
+            )
+            totals += chunk_sums
+        product[:, -1] = totals
+        return product
+
+
+def count_chunks(n_rows: int, n_features: int, n_rows_coef: int) -> int:
+    """Return how many chunks of rows have their residuals kept at a time."""
+    n_bytes = max(RESIDUAL_BYTES, 8 * n_rows_coef * (n_features + 1))
+    return max(1, -(-n_rows // max(1, n_bytes // (8 * count_columns(n_rows_coef)))))
+
+
+def count_sparse_roundings(longest_row: int, n_rows: int, n_sums: int) -> tuple[int, int]:
+    """Return the roundings of sparse passes: a product runs over the entries of a row, a sum over those of a column."""
+    return longest_row + 2, n_rows + n_sums
+
+
+def count_sparse_shift_roundings(size: int, n_products: int) -> float:
+    """Return the roundings of a shift in sparse passes over size - 1 columns, beside n_products of a product.
+
+    An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
+    """
+    return 1 + size / n_products
+
+
+def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:
+    """Fill table (d, columns) with the transposed coef (K, d) times scale; return sum_j coef_kj shift_j, (K,).
+
+    Where coef is of shape (K, d + 1), its last column is an intercept and added to that.
+    """
+    n_blocks = cut_work(NUMBER_WORK * table.size, len(table))
+    shifts = np.empty((n_blocks, len(coef)))
+    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
+    intercept = np.add.reduce(shifts)
+    return intercept + coef[:, -1] if coef.shape[1] > len(table) else intercept
+
+
+class SparseRowProducts:
+    """Products for sparse X: a pass by columns, then one by rows.
+
+    Parameters
+    ----------
+    csr, csc : SciPy sparse containers of shape (n, d)
+        X by rows and by columns.
+    n_rows_coef : int
+        K.
+    factors : ndarray of shape (d,)
+        The penalty factors, all above zero.
+    """
+
+    def __init__(self, csr: SparseContainer, csc: SparseContainer, n_rows_coef: int, factors: FloatArray) -> None:
+        self._lines = [
+            (compressed(X), cut_lines(X.indptr, count_line_blocks(len(X.indptr) - 1, X.indptr[-1], n_rows_coef)))
+            for X in (csc, csr)
+        ]
+        self._factors = [1 / factors, np.ones(csr.shape[0])]
+        self._coef = zeros_table(len(factors), n_rows_coef)
+
+    def combine(self, vector: FloatArray, coef: FloatArray) -> None:
+        """Fill coef (K, d) with F^-1 X' vector."""
+        self._fill(0, vector, self._coef)
+        coef[:] = self._coef[:, : len(coef)].T
+
+    def multiply(self, vector: FloatArray, product: FloatArray) -> None:
+        """Fill the first n rows of product with G vector."""
+        self._fill(0, vector, self._coef)
+        self._fill(1, self._coef, product)
+
+    def _fill(self, side, table, product):
+        X, borders = self._lines[side]
+        run_blocks(fill_block_lines, len(borders) - 1, X, borders, table, self._factors[side], product)
+
+
+def count_line_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
+    """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
+    width = 1 + count_columns(n_classes) // 8
+    return cut_work(NUMBER_WORK * width * (int(n_entries) + LINE_WORK * n_lines))
+
+
+def count_blocks_with_sums(n_rows: int, n_entries: int, n_columns: int) -> int:
+    """Return into how many blocks rows are cut that each have sums for all columns: 0 where there are few entries."""
+    return min(count_line_blocks(n_rows, n_entries, 1), n_entries // (ENTRIES_PER_SUM * max(1, n_columns)))
+
+
+def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
+    """Return where the entries of each row would start, (m + 1,), if only the given rows, or all, were there."""
+    if not len(rows):
+        return indptr
+    return np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
+
+
+def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
+    """Return the n_blocks + 1 borders of blocks of rows or columns that have about as much work each.
+
+    The entries of line i stand from starts[i] to starts[i + 1]: a few columns of text have most of the entries.
+    """
+    n_lines, origin = len(starts) - 1, int(starts[0])
+
+    def work(i):
+        return int(starts[i]) - origin + LINE_WORK * i
+
+    total = work(n_lines)
+    borders = [bisect_left(range(n_lines), total * block // n_blocks, key=work) for block in range(n_blocks)]
+    return np.array([*borders, n_lines])
+
+
+def compressed(matrix: SparseContainer) -> Compressed:
+    """Return a CSR or CSC matrix as kernels take it, the same memory."""
+    data = matrix.data.view(np.uint8) if matrix.dtype == bool else matrix.data
+    arrays = (writable_view(np.ascontiguousarray(array)) for array in (data, matrix.indices, matrix.indptr))
+    return Compressed(*arrays)
 
 
 def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -19,12 +18,9 @@ from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
 from fastlin.matrices.dense import Beside, DenseMatrix, DensePasses
-from fastlin.matrices.matrix import Matrix, Moments, Passes, Transposed
-from fastlin.matrices.sparse import SparseMatrix, centre_gram
+from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
+from fastlin.matrices.sparse import SparseMatrix, SparseRowProducts, centre_gram
 from fastlin.typing import Array, BoolArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.matrices.row_products import SparseRowProducts
 
 # Each column of a tile is a loop of its own: 2,000,000 x 8 columns of codes and 2 of numbers take 50 ms with tiles of
 # 2,048 rows, 57 with 512 and 73 with 128.
@@ -168,9 +164,9 @@ class TableMatrix(Matrix):
         """As `Matrix.take` has it."""
         return self[rows]
 
-    def find_moments(self, weights: FloatArray | None = None) -> Moments:
-        """As `Matrix.find_moments` has it."""
-        moments = Moments(*np.zeros((5, self.shape[1])))
+    def measure(self, weights: FloatArray | None = None) -> Columns:
+        """As `Matrix.measure` has it."""
+        moments = Columns(*np.zeros((5, self.shape[1])))
         mean, _, variance, smallest, largest = moments
         if self._coded:
             (own, rest), features = self._weigh_levels(weights), self.level_features
@@ -178,7 +174,7 @@ class TableMatrix(Matrix):
             n_own, n_rest = (own, rest) if weights is None else self._weigh_levels(None)
             smallest[features], largest[features] = n_rest == 0, n_own > 0
         if self._numbers:
-            for found, of_numbers in zip(moments, self.numbers.find_moments(weights), strict=True):
+            for found, of_numbers in zip(moments, self.numbers.measure(weights), strict=True):
                 found[self.number_features] = of_numbers
         return moments
 
@@ -212,19 +208,8 @@ class TableMatrix(Matrix):
         """As `Matrix.densify` has it."""
         return self.expand(rows).csr.toarray()
 
-    def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """As `Matrix.compute_scores` has it; they are computed in float64."""
-        scores = np.empty((self.shape[0], len(coef)))
-        self._score(coef, intercept, scores, NO_ROWS)
-        return scores.astype(coef.dtype, copy=False)
-
-    def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """As `Matrix.find_best_class` has it, in one pass."""
-        best = np.empty(self.shape[0], np.int64)
-        self._score(coef, intercept, np.empty((0, len(coef))), best)
-        return best
-
-    def _score(self, coef, intercept, scores, best):
+    def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
+        """As `Matrix.score` has it; scores are computed in float64."""
         beside, coef = self.open_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
         beside.levels.table[: self.shape[1], : len(coef)] = coef.T
         self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, beside)
@@ -251,10 +236,10 @@ class TableMatrix(Matrix):
         return self, rows
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
-        """As `Matrix.parts` has it: the columns of numbers."""
+        """As `Matrix.parts` has it: the columns of numbers that may not be finite."""
         names = range(len(self.columns)) if self._names is None else self._names
         for name, column in zip(names, self.columns, strict=True):
-            if not isinstance(column, Codes):
+            if not isinstance(column, Codes) and column.dtype.kind == "f":
                 yield f"Column {name!r} of X", DenseMatrix(column[:, None])
 
     def _transpose(self, precision):
@@ -315,8 +300,8 @@ class TablePasses(Passes):
         n_products = count_product_roundings(len(features), n_rows_coef) + len(matrix.columns) - len(features) + 2
         self.roundings = n_products, -(-self._n_rows // beside.n_blocks) + beside.n_blocks + 2
         # Numbers are centred one by one, the shifts of levels are summed by columns.
-        self.shift_roundings = np.zeros(self._shape[1] - 1)
-        self.shift_roundings[levels] = 1 + self._shape[1] / n_products
+        self.shift_roundings = np.zeros(self.shape[1] - 1)
+        self.shift_roundings[levels] = 1 + self.shape[1] / n_products
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
@@ -329,7 +314,7 @@ class TablePasses(Passes):
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """As `Passes.hessian_product` has it."""
         product = self._numbers.hessian_product(self._split(direction), probabilities.astype(np.float64, copy=False))
-        return self._join(product, np.empty(self._shape))
+        return self._join(product, np.empty(self.shape))
 
     def _split(self, parameters):
         """Fill the table of levels, and return the parameters of the numbers, with all shifts of levels."""

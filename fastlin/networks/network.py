@@ -27,6 +27,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastlin.kernels.linear.operands import NO_ROWS
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.networks.layers import (
@@ -261,7 +262,7 @@ class Network:
                 arrays = BatchArrays(len(labels), sizes, self.dtype, False)
                 numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
                 # The intercept is added with the loss.
-                arrays.activations[-1][:] = matrix.compute_scores(self.coefs[0].T, np.zeros(sizes[-1]), numbers)
+                matrix.score(self.coefs[0].T, np.zeros(sizes[-1]), arrays.activations[-1], NO_ROWS, numbers)
             found = self._fill_residuals(arrays, labels, weights, 1.0, sums)
             loss, n_correct = loss + found[0], n_correct + found[1]
             total += float(weights.sum()) if len(weights) else len(labels)

@@ -82,17 +82,18 @@ def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_int
     scale, shift, mean, peaks = found
     with np.errstate(over="ignore"):
         roots = np.sqrt(limit_curvatures(l2, factors))
-    np.hypot(columns.spread if fit_intercept else columns.root_mean_square, roots, out=scale)
+    spread = columns.spread
+    np.hypot(spread if fit_intercept else np.hypot(columns.mean, spread), roots, out=scale)
     n_vanishing, allows_float32 = fill_coordinates(
         columns.mean,
         columns.remainder,
-        columns.spread,
+        spread,
         columns.farthest,
-        columns.largest,
+        columns.magnitude,
         fit_intercept,
         scale.view(np.int64),
         found,
         mean_squares,
     )
-    vanishing = (columns.spread == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
+    vanishing = (spread == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
     return Coordinates(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)

@@ -241,8 +241,9 @@ class RowSpace:
         """Return the parameters (K, d + 1) that a RowVector stands for, in the coordinates of the objective."""
         coordinates = self.objective.coordinates
         parameters = np.empty(self.objective.shape)
-        coef = self._products.combine(self._centre(vector.multipliers))
-        np.divide(coef, self._l2 * coordinates.scale, out=parameters[:, :-1])
+        coef = parameters[:, :-1]
+        self._products.combine(self._centre(vector.multipliers), coef)
+        np.divide(coef, self._l2 * coordinates.scale, out=coef)
         parameters[:, coordinates.vanishing] = 0
         parameters[:, -1] = vector.multipliers[-1, : self._n_classes]
         if self.objective.fit_intercept:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.kernels.linear.class_order import find_places
 from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import multiply_probabilities
@@ -208,14 +207,9 @@ class MeanSums:
         if self._whole is not None:
             return self._whole.class_features()
         if self._class_features is None:
-            sums = self.passes.sum_by_class()
-            if sums is None:
-                parameters = np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1))
-                _, total = self.evaluate_without_offsets(parameters)
-                self._class_features = self._find_class_features(parameters, total)
-            else:
-                sums[:, self.coordinates.vanishing] = 0
-                self._class_features = sums / self.total_weight
+            parameters = np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1))
+            _, total = self.evaluate_without_offsets(parameters)
+            self._class_features = self._find_class_features(parameters, total)
         assert self._class_features is not None
         return self._class_features
 
@@ -546,6 +540,6 @@ def find_rows(places: IntArray, labels: IntArray, seen: IntArray, counts: IntArr
         How many rows of each class the part has.
     """
     first, last = np.searchsorted(places, seen), np.searchsorted(places, seen + counts)
-    numbers = np.empty(int((last - first).sum()), np.int64)
-    find_places(writable_view(np.ascontiguousarray(labels, np.int32)), places, first, last, seen.copy(), numbers)
-    return numbers
+    order, starts = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts
+    own = [places[first[k] : last[k]] - seen[k] + starts[k] for k in range(len(counts))]
+    return np.sort(order[np.concatenate(own)])

@@ -10,12 +10,12 @@ import numpy as np
 from fastlin.kernels.linear.coordinate_descent import (
     DescentState,
     ModelArrays,
-    RowCurvature,
     WorkingColumns,
     descend_by_columns,
     descend_by_hessian,
     fill_block_curvatures,
 )
+from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.solvers import active_set
 from fastlin.solvers.tuning import HESSIAN_ACCURACY, INNER_ACCURACY, ROUNDS
@@ -160,7 +160,7 @@ class ColumnModel:
         if mixed:
             equal = probabilities.dtype.type(mixed / max(2, len(probabilities)))
             probabilities = probabilities * probabilities.dtype.type(1 - mixed) + equal
-        self._curvature = RowCurvature(row_weights, probabilities)
+        self._curvature = Curvature(row_weights, probabilities)
         self._curvatures = np.empty(len(features))
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)

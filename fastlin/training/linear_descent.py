@@ -11,7 +11,7 @@ from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, train_steps
 from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 from fastlin.matrices import DenseMatrix
-from fastlin.matrices.compressed import compressed
+from fastlin.matrices.sparse import compressed
 from fastlin.networks import Network
 from fastlin.networks.network import Examples
 from fastlin.training.momentum import MomentumDescent

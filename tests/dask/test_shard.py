@@ -96,7 +96,7 @@ def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
 
     total, moments = join(call(shards, "measure", weighting), merge)
     assert total == pytest.approx(rows.weights.sum(), rel=1e-13)
-    for found, expected in zip(moments, rows.matrix.find_moments(rows.weights), strict=True):
+    for found, expected in zip(moments, rows.matrix.measure(rows.weights), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
 
 
@@ -161,7 +161,7 @@ def test_partitions_without_rows_or_weight_take_no_part():
     objective.rows.weights[40:130] = 0
     shards, weighting = make_shards(objective, [[1, 2, 3], [0, 4]])
     _total, moments = join(call(shards[:1], "measure", weighting) + call(shards[1:], "measure", weighting), merge)
-    for found, expected in zip(moments, objective.matrix.find_moments(objective.rows.weights), strict=True):
+    for found, expected in zip(moments, objective.matrix.measure(objective.rows.weights), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
     [by_node] = call(shards[:1], "sum", evaluate, add_evaluated, 3, parameters)
     assert all(loss == 0 and (gradient == 0).all() for loss, gradient in by_node.values())

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import compressed, sparse_passes
+from fastlin.matrices import sparse as sparse_matrices
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 CONTAINERS = [
@@ -161,8 +161,8 @@ def test_more_rows_than_a_sample_and_than_a_chunk(monkeypatch):
     expected = fit(X, y, solver="lbfgs", tol=1e-11)
     assert_same(fit(sparse.csr_array(X), y, solver="lbfgs", tol=1e-11), expected, 1e-7)
     # By rows and then by columns, in chunks of rows.
-    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 10**9)
-    monkeypatch.setattr(sparse_passes, "RESIDUAL_BYTES", 200_000)
+    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", 10**9)
+    monkeypatch.setattr(sparse_matrices, "RESIDUAL_BYTES", 200_000)
     assert_same(fit(sparse.csr_array(X), y, solver="lbfgs", tol=1e-11), expected, 1e-7)
 
 

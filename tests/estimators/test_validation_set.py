@@ -22,7 +22,6 @@ from fastlin import LogisticRegressionCV, blocks
 from fastlin.budget import Budget
 from fastlin.estimators.joined_rows import join_matrices
 from fastlin.matrices import BlockMatrix, as_matrix
-from fastlin.tensors import widen
 
 QUIET = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
 CS = [0.01, 1.0, 100.0]
@@ -131,10 +130,10 @@ def test_rows_of_any_kind_are_read_in_place():
         np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-3, err_msg=f"{one} {other}")
         np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-3, atol=1e-5, err_msg=f"{one} {other}")
         # The last fit has the type that holds both.
-        fits_float32 = other in ("float16", "bfloat16", "float32", "uint8", "COO float32")
-        is_float32 = (one == "float32" and fits_float32) or (one, other) == ("bfloat16", "uint8")
-        assert (found.coef_.dtype == np.float32) == is_float32, (one, other)
-        assert found.coefs_paths_.dtype == (np.float32 if one == "float32" else np.float64)
+        are_float32 = [kind in ("float16", "bfloat16", "float32", "COO float32") for kind in (one, other)]
+        fit_float32 = [kind or name == "uint8" for kind, name in zip(are_float32, (one, other), strict=True)]
+        assert (found.coef_.dtype == np.float32) == (any(are_float32) and all(fit_float32)), (one, other)
+        assert found.coefs_paths_.dtype == (np.float32 if are_float32[0] else np.float64)
         assert [as_bytes(each[0]) for each in (given, given_val)] == before
 
 
@@ -170,14 +169,12 @@ def test_tables_with_categories():
 
 def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
     (X, y, _), (X_val, y_val, _) = make_sets()
-    # Numbers that bfloat16 holds.
-    X, X_val = (widen(as_bfloat16(each), np.float64) for each in (X, X_val))
     small = fit((X, y), (X_val, y_val), tol=1e-10)
     monkeypatch.setattr(Budget, "holds_copies", lambda *_: False)
-    for kind, itemsize in ((np.asarray, 8), (sparse.csr_array, 8), (as_bfloat16, 2)):
+    for kind in (np.asarray, sparse.csr_array):
         joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_val)))
         assert isinstance(joined, BlockMatrix)
-        assert joined.budget_bytes >= itemsize * (X.size + X_val.size)
+        assert joined.budget_bytes >= 8 * (X.size + X_val.size)
         found = fit((kind(X), y), (kind(X_val), y_val), tol=1e-10)
         np.testing.assert_allclose(found.coef_, small.coef_, atol=1e-6)
     monkeypatch.undo()

@@ -10,7 +10,7 @@ from scipy import sparse
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices import as_matrix, compressed, sparse_passes
+from fastlin.matrices import as_matrix
 from fastlin.matrices import sparse as sparse_matrices
 
 NONE = np.empty(0, np.int64)
@@ -93,8 +93,8 @@ def test_gram_matrices_of_columns_far_from_zero_keep_their_digits(rows):
 def test_chunks_of_rows_give_the_same(monkeypatch, n_classes, rows):
     X, rows = make_csr(), ROWS[rows]
     expected = measure_passes(make_passes(X, n_classes, rows), (n_classes, D), rows)
-    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 10**9)
-    monkeypatch.setattr(sparse_passes, "RESIDUAL_BYTES", 0)
+    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", 10**9)
+    monkeypatch.setattr(sparse_matrices, "RESIDUAL_BYTES", 0)
     passes = make_passes(X, n_classes, rows)
     assert len(passes._chunks) > 3
     assert_close(measure_passes(passes, (n_classes, D), rows), expected)
@@ -104,11 +104,11 @@ def test_chunks_of_rows_give_the_same(monkeypatch, n_classes, rows):
 def test_two_classes_are_read_by_rows_or_by_columns(monkeypatch, cut_into_blocks, rows):
     X, rows = make_csr(), ROWS[rows]
     cut_into_blocks(2_000)
-    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 0.5)
+    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", 0.5)
     by_rows = make_passes(X, 1, rows)
-    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 10**9)
+    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", 10**9)
     by_columns = make_passes(X, 1, rows)
-    assert isinstance(by_rows, sparse_passes.PassesByRows) and isinstance(by_columns, sparse_passes.PassesByColumns)
+    assert isinstance(by_rows, sparse_matrices.PassesByRows) and isinstance(by_columns, sparse_matrices.PassesByColumns)
     assert_close(measure_passes(by_rows, (1, D), rows), measure_passes(by_columns, (1, D), rows))
 
 
@@ -123,7 +123,7 @@ def test_values_that_are_all_one_are_left_out_and_leave_the_bits():
         found = measure_passes(make_passes(X, n_classes), (n_classes, D))
         matrix = as_matrix(X)
         # The values as they are.
-        matrix.entries = compressed.compressed(X)
+        matrix.entries = sparse_matrices.compressed(X)
         expected = measure_passes(make_passes(matrix, n_classes), (n_classes, D))
         for first, second in zip(found, expected, strict=True):
             np.testing.assert_array_equal(first, second)
@@ -132,12 +132,12 @@ def test_values_that_are_all_one_are_left_out_and_leave_the_bits():
 @pytest.mark.parametrize(("n_classes", "by_rows"), [(1, True), (1, False), (20, False)])
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks, n_classes, by_rows):
     cut_into_blocks(2_000)
-    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 1 if by_rows else 10**9)
+    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", 1 if by_rows else 10**9)
     X = make_csr()
     results = []
     for n_threads in (1, 2, 3, 7):
         with limit_threads(n_threads):
-            moments = as_matrix(X).find_moments()
+            moments = as_matrix(X).measure()
             results.append((*measure_passes(make_passes(X, n_classes), (n_classes, D)), *moments))
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
@@ -160,7 +160,7 @@ def test_columns_and_predictions_are_those_of_dense_data(dtype, weighted):
     assert matrix.budget_bytes == X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
     weights = np.random.default_rng(3).uniform(0, 2, N) if weighted else None
     found, expected = matrix.measure(weights), dense.measure(weights)
-    for name in ("mean", "spread", "root_mean_square", "largest"):
+    for name in ("mean", "spread", "magnitude"):
         assert_close([getattr(found, name)], [getattr(expected, name)], 1e-6 if dtype == np.float32 else 1e-12)
     assert found.finite
     widened = as_matrix(X.toarray().astype(float))
@@ -168,8 +168,9 @@ def test_columns_and_predictions_are_those_of_dense_data(dtype, weighted):
         coef, intercept = np.random.default_rng(4).normal(size=(n_classes, D)), np.arange(n_classes) - 1.0
         scores = X.toarray().astype(float) @ coef.T + intercept
         assert_close([matrix.compute_scores(coef, intercept)], [scores])
-        some = np.array([5, 3, 3, 59])
-        assert_close([matrix.compute_scores(coef, intercept, some)], [scores[some]])
+        some, found = np.array([5, 3, 3, 59]), np.empty((4, n_classes))
+        matrix.score(coef, intercept, found, some[:0], some)
+        assert_close([found], [scores[some]])
         assert matrix.compute_scores(coef.astype(np.float32), intercept).dtype == np.float32
         np.testing.assert_array_equal(matrix.find_best_class(coef, intercept), widened.find_best_class(coef, intercept))
 
@@ -184,10 +185,10 @@ def test_statistics_by_rows_are_those_by_columns(cut_into_blocks, ones):
         X.data[:] = 1
     cut_into_blocks(2_000)
     found, by_columns = as_matrix(X), as_matrix(X.tocsc())
-    for value, expected in zip(found.find_moments(), by_columns.find_moments(), strict=True):
+    for value, expected in zip(found.measure(), by_columns.measure(), strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-13)
     assert found._ordered is None
-    assert found.find_moments().variance[0] == found.find_moments().variance[3] == 0
+    assert found.measure().variance[0] == found.measure().variance[3] == 0
 
 
 @pytest.mark.parametrize("scale", [1e200, 1e-200])
@@ -242,7 +243,7 @@ def test_duplicates_are_summed_in_a_copy(form):
         found = measure_passes(make_passes(X, n_classes), (n_classes, D))
         assert_close(found, measure_passes(make_passes(plain, n_classes), (n_classes, D)))
     found, expected = as_matrix(X).measure(), as_matrix(plain).measure()
-    assert_close([found.spread, found.largest], [expected.spread, expected.largest])
+    assert_close([found.spread, found.magnitude], [expected.spread, expected.magnitude])
     assert len(X.data) == n_entries
 
 
@@ -257,7 +258,7 @@ def test_nothing_stored():
     X = sparse.csr_array((20, 4))
     columns = as_matrix(X).measure()
     assert columns.finite
-    assert not np.concatenate([columns.mean, columns.spread, columns.largest]).any()
+    assert not np.concatenate([columns.mean, columns.spread, columns.magnitude]).any()
     passes = make_passes(X, 3)
     dense = make_passes(np.zeros((20, 4)), 3)
     parameters = np.random.default_rng(0).normal(size=(3, 5))
@@ -302,12 +303,12 @@ def test_columns_far_from_zero_are_kept_whole_and_others_as_entries():
 
 def test_blocks_have_equal_work():
     starts = np.concatenate([np.arange(10), 10 + 1000 * np.arange(1, 4), 3010 + np.arange(1, 100)])
-    borders = compressed.cut_lines(starts, 4)
+    borders = sparse_matrices.cut_lines(starts, 4)
     assert borders[0] == 0
     assert borders[-1] == len(starts) - 1
     assert (np.diff(borders) > 0).all()
-    work = np.diff(starts[borders] + compressed.LINE_WORK * borders)
-    assert work.max() < 1100 + compressed.LINE_WORK * 100
+    work = np.diff(starts[borders] + sparse_matrices.LINE_WORK * borders)
+    assert work.max() < 1100 + sparse_matrices.LINE_WORK * 100
 
 
 @pytest.mark.thorough

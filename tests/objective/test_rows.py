@@ -1,14 +1,10 @@
 """The rows that the sums of an objective run over: weights, class sums, Gram matrices, lengths, passes counted."""
 
-import itertools
-
 import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_problem, marked
 from scipy import sparse
 
-from fastlin.kernels.linear.column_scaling import SUMMED_TOGETHER
-from fastlin.matrices.dense import MANY_CLASSES, count_dense_roundings
 from fastlin.objective import Objective, weigh_by_counts
 
 
@@ -96,31 +92,6 @@ def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
         assert again.n_passes == 1
         np.testing.assert_allclose(again.rows.class_features(), expected, rtol=1e-13, atol=1e-14)
         assert again.n_passes == 1
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, *marked(pytest.mark.thorough, np.uint8)])
-def test_class_features_of_many_classes_are_those_of_a_pass(dtype):
-    X, labels, weights, *_ = make_problem(500, 7, MANY_CLASSES + 3, dtype)
-    # One class has more rows than are added one after the other, and more than as many sums of them.
-    X, labels = np.concatenate([X, *[X[:100]] * 45]), np.concatenate([labels, np.zeros(4500, labels.dtype)])
-    weights = np.concatenate([weights, *[weights[:100]] * 45])
-    numbers = np.random.default_rng(0).integers(0, len(X), 3000)
-    for given, named in [(None, None), (weights, None), (weights, numbers)]:
-        options = {"weights": given, "l2": 0.1, "numbers": named}
-        of_sums, of_pass = (Objective.over(X, labels, MANY_CLASSES + 3, **options) for _ in range(2))
-        of_pass.at(np.zeros(of_pass.shape))
-        found, expected = of_sums.rows.class_features(), of_pass.rows.class_features()
-        assert of_sums.n_passes == 0
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
-
-
-def test_class_features_of_many_classes_are_rounded_no_more_than_certificates_count():
-    shapes = itertools.product((70, 700, 5_000, 60_000, 1_000_000), (2, 60, 1024, 5000), (MANY_CLASSES, 1000), (2, 8))
-    for n, d, K, itemsize in shapes:
-        # All rows may be of one class.
-        n_roundings = min(n, SUMMED_TOGETHER) + min(-(-n // SUMMED_TOGETHER), SUMMED_TOGETHER)
-        n_roundings += -(-n // SUMMED_TOGETHER**2)
-        assert n_roundings <= sum(count_dense_roundings(n, d, K, itemsize, False)), (n, d, K)
 
 
 def test_passes_are_counted_with_those_of_parts():

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from fastlin.course.trainers.checks import check_count, check_number
 from fastlin.fitted import read_array
 from fastlin.kernels.machine.arrays import compute_type
-from fastlin.matrices import DTYPES, DenseMatrix
+from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
+from fastlin.tensors import choose_type
 from fastlin.training import DivergedError, MomentumDescent, train
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import FloatArray, IntArray
@@ -284,8 +285,7 @@ class TwoLayerNet:
             raise ValueError(
                 f"{name} must be real numbers of shape (N, {n_inputs}) with N >= 1, got {X.dtype} of shape {X.shape}"
             )
-        if X.dtype not in DTYPES:
-            X = X.astype(np.float64)
+        X = X.astype(choose_type(X.dtype), copy=False)
         if not np.isfinite(X).all():
             raise ValueError(f"{name} must have no NaN or infinite values")
         return X

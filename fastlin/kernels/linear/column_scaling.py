@@ -1,19 +1,17 @@
 """Kernels over the columns of dense X: statistics, the coordinates that they enter in, X transposed, coefficients.
 
-Those over X pass over its rows once. X comes as `any_layout` makes it, and a small one as float64 in C order. In NumPy
-those over the columns alone took a hundred calls on arrays of a few numbers, a third of the time of a small fit.
+Those over X pass over its rows once. X comes as `any_layout` makes it. In NumPy those over the columns alone took a
+hundred calls on arrays of a few numbers, a third of the time of a small fit.
 """
 
 import numpy as np
 
 from fastlin.kernels.linear.dense_rows import block_rows
 from fastlin.kernels.linear.residuals import weight_of
-from fastlin.kernels.machine import simd
-from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.arrays import dense_row
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_small
-from fastlin.kernels.machine.tiles import load_tile, no_scaling, pad_scaling, pad_vector, zeros_padded
+from fastlin.kernels.machine.tiles import load_tile, pad_scaling, zeros_padded
 from fastlin.kernels.machine.vectors import compensated_dot
 
 # A float64 has an exponent above the bits of its fraction, ONE for the numbers from 1 on. ROOT_OF_2 is the fraction of
@@ -27,8 +25,6 @@ FLOAT32_EXPONENTS = 60
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 # A shift is rounded to float32 where that moves the mean of the scaled column, whose spread is about one, by no more.
 MOST_MOVED = 0.1
-# Rows, and sums of rows, that are added one after the other to the sum of a class.
-SUMMED_TOGETHER = 64
 # The relative error of a rounded operation.
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 # Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
@@ -36,81 +32,69 @@ UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 ROW_ROUNDINGS = 16
 
 
-@kernel
-def fill_block_column_statistics(block, n_blocks, X, weights, origins, tile_rows, sums, squares, smallest, largest):
-    """Fill the block's slice of sums, squares, smallest and largest (B, d), float64, over the block's rows of X.
+@kernel(reassociate=False)
+def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistics):
+    """Fill statistics[:, block], of (4, B, d), float64, over the block's rows of X: sums, squares and extremes.
 
-    sums = sum s (x - origin) and squares = sum s (x - origin)^2 with origins (d,), float64, a row of X, so that the
-    variance does not cancel; smallest and largest are the extremes of x. All numbers of a column are finite where
-    smallest and largest are and squares is not NaN. weights s (n,) without entries stand for ones.
+    The sums are sum s (x - origin) and the squares sum s (x - origin)^2 with origins (d,), float64, a row of X, so that
+    the variance does not cancel; then come the smallest and the largest x. All numbers of a column are finite where its
+    extremes are and the squares are not NaN. weights s (n,) without entries stand for ones.
     """
-    compile_small()
     X = X[0]
-    n_rows, n_features = X.shape
-    rows = block_rows(block, n_blocks, n_rows)
-    tile = zeros_padded(tile_rows, n_features, origins.dtype)
-    padded_origins, unscaled = pad_vector(origins, tile), no_scaling(tile)
-    width, lanes = tile.shape[1], VECTOR_BYTES // tile.itemsize
-    statistics, row_weights = zeros_aligned((4, width), np.float64), zeros_aligned(tile_rows, np.float64)
-    for j in range(width):
-        statistics[2, j], statistics[3, j] = np.inf, -np.inf
-    for start in range(0, rows.shape[0], tile_rows):
-        stop = start + tile_rows if start + tile_rows < rows.shape[0] else rows.shape[0]
-        load_tile(X, rows[start:stop], unscaled, tile)
-        for i in range(stop - start):
-            row_weights[i] = weight_of(weights, rows[start + i])
-        j = 0
-        while j < width:
-            if j + 4 * lanes <= width:
-                simd.take_4_vectors(tile, stop - start, row_weights, padded_origins, statistics, j)
-                j += 4 * lanes
-            else:
-                simd.take_1_vector(tile, stop - start, row_weights, padded_origins, statistics, j)
-                j += lanes
-    for j in range(n_features):
-        sums[block, j], squares[block, j] = statistics[0, j], statistics[1, j]
-        smallest[block, j], largest[block, j] = statistics[2, j], statistics[3, j]
+    first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
+    sums, squares = statistics[0, block], statistics[1, block]
+    smallest, largest = statistics[2, block], statistics[3, block]
+    for j in range(sums.shape[0]):
+        sums[j], squares[j], smallest[j], largest[j] = 0.0, 0.0, np.inf, -np.inf
+    if X.strides[1] == X.itemsize:
+        for i in range(first, last):
+            row, weight = dense_row(X, i), weight_of(weights, i)
+            # Two loops: LLVM makes vectors of a loop that writes to two arrays, and none of one that writes to four.
+            for j in range(row.shape[0]):
+                distance = np.float64(row[j]) - origins[j]
+                sums[j] += weight * distance
+                squares[j] += weight * distance * distance
+            for j in range(row.shape[0]):
+                x = np.float64(row[j])
+                smallest[j] = x if x < smallest[j] else smallest[j]
+                largest[j] = x if x > largest[j] else largest[j]
+        return
+    for j in range(sums.shape[0]):
+        total, square, low, high, origin = 0.0, 0.0, np.inf, -np.inf, origins[j]
+        for i in range(first, last):
+            x, weight = np.float64(X[i, j]), weight_of(weights, i)
+            distance = x - origin
+            total += weight * distance
+            square += weight * distance * distance
+            low = x if x < low else low
+            high = x if x > high else high
+        sums[j], squares[j], smallest[j], largest[j] = total, square, low, high
 
 
 @kernel(reassociate=False)
-def fill_moments(X, weights, moments):
-    """Fill moments (5, d) with the mean, remainder, variance, smallest and largest of the columns of X (n, d).
+def join_column_statistics(statistics, origins, total, share, columns):
+    """Fill columns (5, d) with the arrays of `Columns` from the statistics (4, B, d) of all blocks.
 
-    They are those of `Moments`. X is small and float64 in C order: its rows are neither cut into blocks nor loaded as
-    tiles. weights s (n,) without entries stand for ones. The smallest number of a column that holds NaN is NaN.
+    total is the weight of all rows, and share the part of it that the row of the origins has.
     """
-    n_rows, n_features = X.shape
-    # The origin is the heaviest row: a light one far from the others would leave of the spread what rounding does.
-    heaviest, total = 0, float(n_rows)
-    if weights.shape[0]:
-        total = 0.0
-        for i in range(n_rows):
-            total += weights[i]
-            heaviest = i if weights[i] > weights[heaviest] else heaviest
-    share = (weights[heaviest] if weights.shape[0] else 1.0) / total
-    origins, sums, squares, smallest, largest = X[heaviest], moments[0], moments[2], moments[3], moments[4]
-    for j in range(n_features):
-        sums[j], squares[j], smallest[j], largest[j] = 0.0, 0.0, np.inf, -np.inf
-    for i in range(n_rows):
-        weight, row = weights[i] if weights.shape[0] else 1.0, X[i]
-        for j in range(n_features):
-            distance = row[j] - origins[j]
-            sums[j] += weight * distance
-            squares[j] += weight * distance * distance
-            smallest[j] = row[j] if row[j] < smallest[j] else smallest[j]
-            largest[j] = row[j] if row[j] > largest[j] else largest[j]
-    for j in range(n_features):
+    for j in range(origins.shape[0]):
+        shift, square, low, high = 0.0, 0.0, np.inf, -np.inf
+        for block in range(statistics.shape[1]):
+            shift += statistics[0, block, j]
+            square += statistics[1, block, j]
+            low = min(low, statistics[2, block, j])
+            high = max(high, statistics[3, block, j])
         # The comparisons pass over NaN.
-        smallest[j] = smallest[j] if squares[j] == squares[j] else np.nan
-        shift, square = sums[j] / total, squares[j] / total
+        low = low if square == square else np.nan
+        shift, square = shift / total, square / total
         # The inequality of Cauchy and Schwarz: the row at the origin adds nothing to the square. So the variance is
         # zero where all rows have one number, and nowhere else.
         variance, least = square - shift * shift, share * square
-        squares[j] = variance if variance > least else least
         # As `add_exactly` does.
         mean = origins[j] + shift
         own = mean - origins[j]
-        moments[0, j], moments[1, j] = mean, (origins[j] - (mean - own)) + (shift - own)
+        columns[0, j], columns[1, j] = mean, (origins[j] - (mean - own)) + (shift - own)
+        columns[2, j], columns[3, j], columns[4, j] = variance if variance > least else least, low, high
 
 
 @kernel
@@ -130,38 +114,6 @@ def fill_block_panel(block, n_blocks, X, scaling, tile_rows, like, panel):
             row = panel[j, first + start : first + stop]
             for i in range(row.shape[0]):
                 row[i] = tile[i, j]
-
-
-@kernel(reassociate=False)
-def fill_block_class_sums(block, n_blocks, X, numbers, ends, weights, scaling, sums):
-    """Fill sums[k] with the sum of s_i (X_i scale + shift), float64, over the rows of class k, the block's number.
-
-    The rows of class k are numbers[ends[k]] to numbers[ends[k + 1] - 1]; weights without entries are ones. No more than
-    SUMMED_TOGETHER rows, and as many sums of rows, are added one after the other, then the sums of these.
-    """
-    compile_small()
-    X = X[0]
-    n_features = X.shape[1]
-    tile = zeros_padded(SUMMED_TOGETHER, n_features, scaling.scale.dtype)
-    padded_scaling = pad_scaling(scaling, tile)
-    levels = zeros_aligned((3, n_features), np.float64)
-    of_tile, of_tiles, total = levels[0], levels[1], levels[2]
-    for start in range(ends[block], ends[block + 1], SUMMED_TOGETHER):
-        stop = start + SUMMED_TOGETHER if start + SUMMED_TOGETHER < ends[block + 1] else ends[block + 1]
-        load_tile(X, numbers[start:stop], padded_scaling, tile)
-        for i in range(stop - start):
-            row, weight = tile[i], weights[numbers[start + i]] if weights.shape[0] > 0 else 1.0
-            for j in range(n_features):
-                of_tile[j] += weight * row[j]
-        is_last = stop == ends[block + 1] or (stop - ends[block]) % SUMMED_TOGETHER**2 == 0
-        for j in range(n_features):
-            of_tiles[j] += of_tile[j]
-            of_tile[j] = 0
-            if is_last:
-                total[j] += of_tiles[j]
-                of_tiles[j] = 0
-    for j in range(n_features):
-        sums[block, j] = total[j]
 
 
 @kernel(reassociate=False)

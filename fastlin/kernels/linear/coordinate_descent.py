@@ -35,7 +35,7 @@ class WorkingColumns(NamedTuple):
     starts, indices, values : ndarray
         The entries by columns.
     scale, shift : ndarray of shape (d,)
-        In the type computed in.
+        In the type computed in; the shift of entries is zero.
     features, classes : ndarray of shape (C,)
         The feature and the class of each coordinate.
     """
@@ -49,21 +49,6 @@ class WorkingColumns(NamedTuple):
     shift: np.ndarray
     features: np.ndarray
     classes: np.ndarray
-
-
-class RowCurvature(NamedTuple):
-    """What the Hessian of the loss knows of the rows.
-
-    Attributes
-    ----------
-    row_weights : ndarray of shape (n,)
-        s_i.
-    probabilities : ndarray of shape (K, n)
-        p_ik.
-    """
-
-    row_weights: np.ndarray
-    probabilities: np.ndarray
 
 
 class ModelArrays(NamedTuple):
@@ -175,7 +160,7 @@ def _add_row(row, change, slopes):
 def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, state):
     """Visit the intercepts and every coordinate of a working set (the active ones) once; return the decrease.
 
-    The arguments are a WorkingColumns, a RowCurvature, a PenaltyArrays, a ModelArrays and a DescentState. The Hessian
+    The arguments are a WorkingColumns, a Curvature, a PenaltyArrays, a ModelArrays and a DescentState. The Hessian
     of the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). Grouped, the K coordinates of a
     feature follow one another.
     """
@@ -189,20 +174,20 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     decrease = 0.0
     for k in range(n_classes):
         if intercept_curvatures[k] > 0:
-            slope = intercept_gradient[k] + _dense_slope(
-                row_weights, kind(0), kind(1), row_weights, probabilities[k], scores[k], means
+            slope = intercept_gradient[k] + _slope(
+                None, row_weights, kind(0), kind(1), row_weights, probabilities[k], scores[k], means
             )
             change = -slope / intercept_curvatures[k]
             intercept_steps[k] += change
             decrease += 0.5 * intercept_curvatures[k] * change * change
-            _add_dense(row_weights, kind(0), kind(1), kind(change), probabilities[k], scores[k], means)
+            _add_column(None, row_weights, kind(0), kind(1), kind(change), probabilities[k], scores[k], means)
     together = n_classes if grouped else 1
     points = np.empty(n_classes)
     n_visited = 0
     for first in range(0, parameters.shape[0], together):
         j = features[first]
         n_visited = n_visited + together if first > 0 and features[first - 1] == j else together
-        place, entries, scale = places[j], slice(starts[j], starts[j + 1]), scales[j]
+        place, entries, scale, shift = places[j], slice(starts[j], starts[j + 1]), scales[j], shifts[j]
         curvature, length = 0.0, 0.0
         for c in range(first, first + together):
             # For a group the sum of a row of its block of the Hessian, p (1 - p) and the rest, bounds the block.
@@ -214,14 +199,11 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
             square = 0.0
             for c in range(first, first + together):
                 k = classes[c]
+                rows = row_weights, probabilities[k], scores[k], means
                 if place >= 0:
-                    slope = _dense_slope(
-                        panel[place], scale, shifts[j], row_weights, probabilities[k], scores[k], means
-                    )
+                    slope = _slope(None, panel[place], scale, shift, *rows)
                 else:
-                    slope = _sparse_slope(
-                        indices[entries], values[entries], scale, row_weights, probabilities[k], scores[k], means
-                    )
+                    slope = _slope(indices[entries], values[entries], scale, shift, *rows)
                 slope += gradient[c] + of_penalty[j] * (parameters[c] - origins[c])
                 points[c - first] = parameters[c] - slope / curvature
                 square += points[c - first] * points[c - first]
@@ -237,20 +219,19 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
                     continue
                 parameters[c] = least
                 decrease += 0.5 * curvature * change * change
+                added = kind(change), probabilities[k], scores[k], means
                 if place >= 0:
-                    _add_dense(panel[place], scale, shifts[j], kind(change), probabilities[k], scores[k], means)
+                    _add_column(None, panel[place], scale, shift, *added)
                 else:
-                    _add_sparse(
-                        indices[entries], values[entries], kind(change * scale), probabilities[k], scores[k], means
-                    )
+                    _add_column(indices[entries], values[entries], scale, shift, *added)
         if n_visited == n_classes > 1 and (thresholds[j] > 0 or of_penalty[j] > 0):
             # The scores of all classes change alike, and with them their mean: slopes stay.
             own = slice(first + together - n_classes, first + together)
-            shift = best_shift(parameters[own], thresholds[j], of_penalty[j], grouped)
+            moved = best_shift(parameters[own], thresholds[j], of_penalty[j], grouped)
             if has_bounds:
-                shift = limit_shift(shift, parameters[own], lower[:, j], upper[:, j])
+                moved = limit_shift(moved, parameters[own], lower[:, j], upper[:, j])
             for c in range(own.start, own.stop):
-                parameters[c] += shift
+                parameters[c] += moved
                 if has_bounds:
                     parameters[c] = min(max(parameters[c], lower[classes[c], j]), upper[classes[c], j])
     return decrease
@@ -265,66 +246,47 @@ def fill_block_curvatures(block, n_blocks, columns, curvature_of_rows, curvature
     for c in range(block * n_coordinates // n_blocks, (block + 1) * n_coordinates // n_blocks):
         j, p = features[c], probabilities[classes[c]]
         if places[j] >= 0:
-            curvatures[c] = _dense_curvature(panel[places[j]], scales[j], shifts[j], row_weights, p)
+            curvatures[c] = _curvature(None, panel[places[j]], scales[j], shifts[j], row_weights, p)
         else:
-            first, last = starts[j], starts[j + 1]
-            curvatures[c] = _sparse_curvature(indices[first:last], values[first:last], scales[j], row_weights, p)
+            own = slice(starts[j], starts[j + 1])
+            curvatures[c] = _curvature(indices[own], values[own], scales[j], shifts[j], row_weights, p)
 
 
 @kernel(inner=True)
-def _dense_slope(column, scale, shift, row_weights, p, t, m):
+def _slope(indices, values, scale, shift, row_weights, p, t, m):
+    """Return sum s_i x_i p_i (t_i - m_i) of a column: of its entries, or of all rows where indices are None."""
     kind = p.dtype.type
     total = kind(0)
-    for i in range(column.shape[0]):
-        total += row_weights[i] * (kind(column[i]) * scale + shift) * p[i] * (t[i] - m[i])
+    for entry in range(values.shape[0]):
+        i = np.uint64(entry)
+        if indices is not None:
+            i = np.uint64(indices[entry])
+        total += row_weights[i] * (kind(values[entry]) * scale + shift) * p[i] * (t[i] - m[i])
     return total
 
 
 @kernel(inner=True)
-def _dense_curvature(column, scale, shift, row_weights, p):
+def _curvature(indices, values, scale, shift, row_weights, p):
+    """Return sum s_i x_i^2 p_i (1 - p_i) of a column, as `_slope` takes it."""
     kind = p.dtype.type
     total = kind(0)
-    for i in range(column.shape[0]):
-        x = kind(column[i]) * scale + shift
+    for entry in range(values.shape[0]):
+        i = np.uint64(entry)
+        if indices is not None:
+            i = np.uint64(indices[entry])
+        x = kind(values[entry]) * scale + shift
         total += row_weights[i] * x * x * p[i] * (kind(1) - p[i])
     return total
 
 
 @kernel(inner=True)
-def _add_dense(column, scale, shift, change, p, t, m):
+def _add_column(indices, values, scale, shift, change, p, t, m):
+    """Add change times a column, as `_slope` takes it, to the scores t, and p times that to their means m."""
     kind = p.dtype.type
-    for i in range(column.shape[0]):
-        added = change * (kind(column[i]) * scale + shift)
-        t[i] += added
-        m[i] += p[i] * added
-
-
-@kernel(inner=True)
-def _sparse_slope(indices, values, scale, row_weights, p, t, m):
-    kind = p.dtype.type
-    total = kind(0)
-    for entry in range(indices.shape[0]):
-        i = np.uint64(indices[entry])
-        total += row_weights[i] * kind(values[entry]) * p[i] * (t[i] - m[i])
-    return total * scale
-
-
-@kernel(inner=True)
-def _sparse_curvature(indices, values, scale, row_weights, p):
-    kind = p.dtype.type
-    total = kind(0)
-    for entry in range(indices.shape[0]):
-        i = np.uint64(indices[entry])
-        x = kind(values[entry])
-        total += row_weights[i] * x * x * p[i] * (kind(1) - p[i])
-    return total * scale * scale
-
-
-@kernel(inner=True)
-def _add_sparse(indices, values, change, p, t, m):
-    kind = p.dtype.type
-    for entry in range(indices.shape[0]):
-        i = np.uint64(indices[entry])
-        added = change * kind(values[entry])
+    for entry in range(values.shape[0]):
+        i = np.uint64(entry)
+        if indices is not None:
+            i = np.uint64(indices[entry])
+        added = change * (kind(values[entry]) * scale + shift)
         t[i] += added
         m[i] += p[i] * added

@@ -1,4 +1,4 @@
-"""Kernels for second-order solvers: the Hessian of the loss times a direction, and Gram matrices of weighted rows.
+"""Kernels for second-order solvers: Gram matrices of weighted rows, and the Hessian of the loss.
 
 Shapes and x~ are those of dense_rows.py; rows (m,) are the row numbers of the pass, row_weights and probabilities stand
 in their order. With p the softmax probabilities the Hessian of the loss of a row is (diag(p) - p p') x [x~, 1][x~, 1]',
@@ -7,13 +7,11 @@ for K = 1 it is p (1 - p) [x~, 1][x~, 1]'.
 
 import numpy as np
 
-from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
 from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
-from fastlin.kernels.machine.panels import add_tile, copy_sums, load_and_multiply, open_panels, open_sums
 from fastlin.kernels.machine.prefetch import empty_list, list_rows
 from fastlin.kernels.machine.products import add_panel, add_product, add_triangle
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER
@@ -35,69 +33,6 @@ COLUMN_PAIRS = 256
 CLASS_PAIRS = 60
 # The float32 numbers of the widest vector.
 PADDING = 16
-
-
-@kernel(reassociate=False)
-def fill_block_hessian_product(
-    block, n_blocks, X, rows, row_weights, probabilities, scaling, direction, tile_rows, products, levels=None
-):
-    """Fill the block's slice of products, BlockSums: the Hessian times direction, Parameters, beside Levels or None.
-
-    With t = direction.coef x~_i + direction.intercept and u_k = s_i p_k (t_k - sum_l p_l t_l), for K = 1
-    u = s_i p (1 - p) t, the products are sum u x~_i' and sum u over the block's part of rows. row_weights (m,) and
-    probabilities (K, m) are in the type of direction.
-    """
-    X = X[0]
-    n_classes = direction.coef.shape[0]
-    first, last = block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks
-    panels = open_panels(direction.coef, scaling, tile_rows)
-    sums = open_sums(panels, n_classes)
-    ahead = empty_list(tile_rows)
-    slopes = zeros_aligned((n_classes, tile_rows), panels.coef.dtype)
-    for k in range(n_classes):
-        products.intercept[block, k] = 0
-    if levels is not None:
-        of_levels = open_levels(levels, block, tile_rows)
-    for start in range(first, last, tile_rows):
-        stop = start + tile_rows if start + tile_rows < last else last
-        list_rows(X, rows, stop, tile_rows, last, ahead)
-        load_and_multiply(X, rows[start:stop], panels, direction.intercept, slopes, ahead)
-        if levels is not None:
-            add_level_scores(levels, rows[start:stop], of_levels, slopes)
-        turn_products_to_slopes(slopes, stop - start, row_weights, probabilities, start)
-        for k in range(n_classes):
-            for i in range(stop - start):
-                products.intercept[block, k] += slopes[k, i]
-        add_tile(panels, stop - start, slopes, sums, ahead)
-        if levels is not None:
-            add_to_levels(slopes, stop - start, of_levels)
-    copy_sums(sums, products.coef[block])
-
-
-@kernel(inner=True)
-def turn_products_to_slopes(slopes, n_rows, all_weights, probabilities, start):
-    """Overwrite slopes t (K, tile rows) with s_i p_k (t_k - sum_l p_l t_l), for K = 1 with s_i p (1 - p) t.
-
-    The first n_rows of each take the entries of all_weights and probabilities from ``start`` on.
-    """
-    compile_apart()
-    n_classes = slopes.shape[0]
-    row_weights = all_weights[start : start + n_rows]
-    one = slopes.dtype.type(1)
-    if n_classes == 1:
-        t, p = slopes[0], probabilities[0, start : start + n_rows]
-        for i in range(n_rows):
-            t[i] *= row_weights[i] * p[i] * (one - p[i])
-        return
-    means = zeros_aligned(n_rows, slopes.dtype)
-    for k in range(n_classes):
-        t, p = slopes[k], probabilities[k, start : start + n_rows]
-        for i in range(n_rows):
-            means[i] += p[i] * t[i]
-    for k in range(n_classes):
-        t, p = slopes[k], probabilities[k, start : start + n_rows]
-        for i in range(n_rows):
-            t[i] = row_weights[i] * p[i] * (t[i] - means[i])
 
 
 @kernel

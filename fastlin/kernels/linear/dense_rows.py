@@ -1,4 +1,4 @@
-"""Kernels over dense rows: the rows themselves, scores, losses and gradients of the logistic and the softmax loss.
+"""Kernels over dense rows: the rows themselves, scores, and the sums of the logistic and the softmax loss.
 
 X (n, d) is of any type and strides, and comes as `any_layout` makes it. A row enters as x~ = scale x + shift, and
 everything else in the type of coef, which is the one computed in. K = 1 is the logistic loss with labels 0 and 1,
@@ -10,11 +10,11 @@ for which Numba compiles nothing.
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.linear.residuals import turn_products_to_slopes, turn_scores_to_residuals
 from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
 from fastlin.kernels.machine.arrays import CACHE_LINE, dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import compile_small, read_number, request_line
+from fastlin.kernels.machine.instructions import compile_small, request_line
 from fastlin.kernels.machine.panels import (
     add_tile,
     copy_sums,
@@ -76,25 +76,24 @@ def add_score_rows(scores, n_rows, sums):
 
 
 @kernel(reassociate=False)
-def fill_block_loss_and_gradient(
-    block, n_blocks, X, samples, scaling, parameters, tile_rows, losses, sums, kept, levels=None
-):
-    """Fill the block's slice of losses (B,), float64, and of sums, BlockSums: loss and gradient in one pass.
+def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows, sums, losses, curvature, levels=None):
+    """Fill the block's slice of sums, BlockSums, over its part of the rows ``numbers`` (m,), in one pass.
 
-    losses[block] is sum s_i l_i and the sums are its derivatives by coef and intercept, over the block's part of the
-    rows of samples. The gradient of a tile of ``tile_rows`` rows is summed in the type of coef, beyond that in float64.
-    What is Kept takes the probabilities of the block's rows. Levels add their coefficients to the scores, and take the
-    block's sums by level.
+    With Losses these are the derivatives of sum s_i l_i, which the block's place of them takes, by coef and intercept.
+    With a Curvature, in the type of coef, they are the Hessian of that times the parameters, a direction: sum u x~_i'
+    and sum u for u_k = s_i p_k (t_k - sum_l p_l t_l), t the scores. Numbers without entries are all rows. The sum over
+    a tile of ``tile_rows`` rows is made in the type of coef, beyond that in float64. Levels add their coefficients to
+    the scores, and take the block's sums by level.
     """
     compile_small()
     X = X[0]
     coef, intercept = parameters
     intercept_sums = sums.intercept[block]
     n_classes = coef.shape[0]
-    rows, first = rows_of_block(block, n_blocks, samples.rows, X.shape[0])
+    rows, first = rows_of_block(block, n_blocks, numbers, X.shape[0])
     n_rows = rows.shape[0]
     panels = open_panels(coef, scaling, tile_rows)
-    gradient = open_sums(panels, n_classes)
+    coef_sums = open_sums(panels, n_classes)
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
     for k in range(n_classes):
@@ -104,18 +103,22 @@ def fill_block_loss_and_gradient(
     loss = 0.0
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-        numbers = rows[start:stop]
+        own = rows[start:stop]
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        load_and_multiply(X, numbers, panels, intercept, scores, ahead)
+        load_and_multiply(X, own, panels, intercept, scores, ahead)
         if levels is not None:
-            add_level_scores(levels, numbers, of_levels, scores)
-        loss += turn_scores_to_residuals(scores, numbers, samples, kept, first + start)
+            add_level_scores(levels, own, of_levels, scores)
+        if losses is not None:
+            loss += turn_scores_to_residuals(scores, own, losses.samples, losses.kept, first + start)
+        if curvature is not None:
+            turn_products_to_slopes(scores, stop - start, curvature, first + start)
         add_score_rows(scores, stop - start, intercept_sums)
-        add_tile(panels, stop - start, scores, gradient, ahead)
+        add_tile(panels, stop - start, scores, coef_sums, ahead)
         if levels is not None:
             add_to_levels(scores, stop - start, of_levels)
-    losses[block] = loss
-    copy_sums(gradient, sums.coef[block])
+    if losses is not None:
+        losses.values[block] = loss
+    copy_sums(coef_sums, sums.coef[block])
 
 
 @kernel(reassociate=False)
@@ -169,7 +172,7 @@ def fill_block_rows(block, n_blocks, X, rows, gathered):
     for i in range(block * rows.shape[0] // n_blocks, end):
         if X.strides[1] != X.itemsize:
             for j in range(X.shape[1]):
-                gathered[i, j] = read_number(X[rows[i], j])
+                gathered[i, j] = X[rows[i], j]
             continue
         if i + ROWS_AHEAD < end:
             # The processor does not foresee rows that are out of order: 17 instead of 21 microseconds.
@@ -178,4 +181,4 @@ def fill_block_rows(block, n_blocks, X, rows, gathered):
                 request_line(ahead.ctypes.data + offset)
         source, target = dense_row(X, rows[i]), gathered[i]
         for j in range(target.shape[0]):
-            target[j] = read_number(source[j])
+            target[j] = source[j]

@@ -11,13 +11,11 @@ spread: docs/derivations.md, section 8, says how much, and `allows_folding` wher
 
 import numpy as np
 
-from fastlin.kernels.linear.curvature import turn_products_to_slopes
 from fastlin.kernels.linear.residuals import (
     add_up,
-    are_plain,
-    gather_logistic,
     open_logistic_room,
-    turn_logistic_scores,
+    turn_logistic_rows,
+    turn_products_to_slopes,
 )
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -57,61 +55,27 @@ def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -
 
 
 @kernel(reassociate=False)
-def fill_block_logistic_loss_and_gradient(
-    block, n_blocks, X, samples, scaling, parameters, tile_rows, losses, sums, kept
-):
-    """Fill the block's slice of losses (B,), float64, and of sums, BlockSums, in one pass over all rows.
-
-    They are those of `fill_block_loss_and_gradient` for K = 1, and so is what is Kept.
-    """
+def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows, sums, losses, curvature):
+    """Fill the block's slice of sums in one pass over all rows, as `fill_block_pass` does for K = 1."""
     compile_small()
     X = X[0]
-    labels, weights = samples.labels, samples.weights
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
     coef, intercept = _fold(parameters, scaling)
     scores, rooms = _open_scores(tile_rows, coef), open_logistic_room(tile_rows, coef)
-    gradient, part = zeros_aligned(coef.shape[0], np.float64), zeros_aligned(coef.shape[0], coef.dtype)
-    loss, total, is_plain = 0.0, 0.0, are_plain(samples)
-    numbers, no_targets = np.empty(0 if is_plain else tile_rows, np.int64), zeros_aligned(0, coef.dtype)
+    coef_sums, part = zeros_aligned(coef.shape[0], np.float64), zeros_aligned(coef.shape[0], coef.dtype)
+    loss, total = 0.0, 0.0
     for start in range(first, last, tile_rows):
         n_rows = tile_rows if start + tile_rows < last else last - start
         _fill_scores(X, start, n_rows, coef, intercept, scores[0])
-        own = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
-        found = scores[0, :n_rows]
-        if is_plain:
-            loss += turn_logistic_scores(found, labels[start : start + n_rows], no_targets, own, kept, start, *rooms)
-        else:
-            for i in range(n_rows):
-                numbers[i] = start + i
-            loss += gather_logistic(found, numbers[:n_rows], samples, kept, start)
-        total += add_up(found)
-        _add_rows(X, start, n_rows, scores[0], gradient, part)
-    losses[block] = loss
-    _unfold(gradient, total, scaling, sums, block)
-
-
-@kernel(reassociate=False)
-def fill_block_logistic_hessian_product(
-    block, n_blocks, X, row_weights, probabilities, scaling, direction, tile_rows, products
-):
-    """Fill the block's slice of products, BlockSums, in one pass over all rows.
-
-    They are those of `fill_block_hessian_product` for K = 1.
-    """
-    compile_small()
-    X = X[0]
-    first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
-    coef, intercept = _fold(direction, scaling)
-    slopes = _open_scores(tile_rows, coef)
-    product, part = zeros_aligned(coef.shape[0], np.float64), zeros_aligned(coef.shape[0], coef.dtype)
-    total = 0.0
-    for start in range(first, last, tile_rows):
-        n_rows = tile_rows if start + tile_rows < last else last - start
-        _fill_scores(X, start, n_rows, coef, intercept, slopes[0])
-        turn_products_to_slopes(slopes, n_rows, row_weights, probabilities, start)
-        total += add_up(slopes[0, :n_rows])
-        _add_rows(X, start, n_rows, slopes[0], product, part)
-    _unfold(product, total, scaling, products, block)
+        if losses is not None:
+            loss += turn_logistic_rows(scores[0, :n_rows], losses.samples, losses.kept, start, rooms)
+        if curvature is not None:
+            turn_products_to_slopes(scores, n_rows, curvature, start)
+        total += add_up(scores[0, :n_rows])
+        _add_rows(X, start, n_rows, scores[0], coef_sums, part)
+    if losses is not None:
+        losses.values[block] = loss
+    _unfold(coef_sums, total, scaling, sums, block)
 
 
 @kernel(inline=True)

@@ -78,6 +78,39 @@ class Kept(NamedTuple):
         return cls(probabilities, NO_DOUBLE) if is_single else cls(NO_SINGLE, probabilities)
 
 
+class Losses(NamedTuple):
+    """What a pass for the loss and the gradient turns scores into residuals by, and what else it fills.
+
+    Attributes
+    ----------
+    samples : Samples
+        The rows of the pass.
+    values : ndarray of shape (B,), float64
+        The sum of the losses of each block.
+    kept : Kept
+        The room for the probabilities of the rows.
+    """
+
+    samples: Samples
+    values: np.ndarray
+    kept: Kept
+
+
+class Curvature(NamedTuple):
+    """What the Hessian of the loss knows of the rows, by which a pass for a Hessian times a direction turns scores.
+
+    Attributes
+    ----------
+    row_weights : ndarray of shape (m,)
+        s_i, in the order of the rows of the pass.
+    probabilities : ndarray of shape (K, m)
+        p_ik.
+    """
+
+    row_weights: np.ndarray
+    probabilities: np.ndarray
+
+
 class Parameters(NamedTuple):
     """The coefficients and intercepts of a linear model, or a direction in their space, in the type computed in.
 

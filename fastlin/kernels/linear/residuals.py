@@ -1,4 +1,4 @@
-"""From the scores of a tile to its losses, probabilities and residuals.
+"""From the scores of a tile to its losses, probabilities and residuals, or to the slopes of a Hessian.
 
 Scores stand class by class, so that every loop runs over rows and is vectorised. Dense rows, sparse rows and
 mini-batches all come here.
@@ -36,12 +36,6 @@ def weight_of(weights, row):
     return weights[row] if weights.shape[0] > 0 else 1.0
 
 
-@kernel(inline=True)
-def are_plain(samples):
-    """Say whether the rows have neither offsets nor targets."""
-    return (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0)
-
-
 @kernel(inner=True)
 def gather_logistic(scores, numbers, samples, kept, first):
     """Do `turn_logistic_scores` for the rows ``numbers`` of samples, with their offsets."""
@@ -59,6 +53,24 @@ def gather_logistic(scores, numbers, samples, kept, first):
     for i in range(n_rows if samples.offsets.shape[0] > 0 else 0):
         scores[i] += scores.dtype.type(samples.offsets[numbers[i], 0])
     return turn_logistic_scores(scores, labels, targets, weights, kept, first, *open_logistic_room(n_rows, scores))
+
+
+@kernel(inner=True)
+def turn_logistic_rows(scores, samples, kept, start, rooms):
+    """Do `turn_logistic_scores` for rows that follow one another, from ``start`` on, where samples are all rows.
+
+    The rooms are those of `open_logistic_room`.
+    """
+    n_rows, labels, weights = scores.shape[0], samples.labels, samples.weights
+    if (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0):
+        own_weights = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
+        no_targets = zeros_aligned(0, scores.dtype)
+        own_labels = labels[start : start + n_rows]
+        return turn_logistic_scores(scores, own_labels, no_targets, own_weights, kept, start, *rooms)
+    numbers = np.empty(n_rows, np.int64)
+    for i in range(n_rows):
+        numbers[i] = start + i
+    return gather_logistic(scores, numbers, samples, kept, start)
 
 
 @kernel(inline=True)
@@ -243,3 +255,30 @@ def _softmax_residuals(scores, numbers, samples, kept, first):
         for k in range(n_classes):
             scores[k, i] -= kind(np.float64(weight_of(weights, row)) * targets[row, k])
     return loss
+
+
+@kernel(inner=True)
+def turn_products_to_slopes(slopes, n_rows, curvature, start):
+    """Overwrite slopes t (K, tile rows) with s_i p_k (t_k - sum_l p_l t_l), for K = 1 with s_i p (1 - p) t.
+
+    The first n_rows of each take the entries of a Curvature from ``start`` on. With p the softmax probabilities the
+    Hessian of the loss of a row by its scores is diag(p) - p p', for K = 1 it is p (1 - p).
+    """
+    compile_apart()
+    n_classes, probabilities = slopes.shape[0], curvature.probabilities
+    row_weights = curvature.row_weights[start : start + n_rows]
+    one = slopes.dtype.type(1)
+    if n_classes == 1:
+        t, p = slopes[0], probabilities[0, start : start + n_rows]
+        for i in range(n_rows):
+            t[i] *= row_weights[i] * p[i] * (one - p[i])
+        return
+    means = zeros_aligned(n_rows, slopes.dtype)
+    for k in range(n_classes):
+        t, p = slopes[k], probabilities[k, start : start + n_rows]
+        for i in range(n_rows):
+            means[i] += p[i] * t[i]
+    for k in range(n_classes):
+        t, p = slopes[k], probabilities[k, start : start + n_rows]
+        for i in range(n_rows):
+            t[i] = row_weights[i] * p[i] * (t[i] - means[i])

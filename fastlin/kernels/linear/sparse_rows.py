@@ -1,18 +1,26 @@
-"""Kernels over sparse rows: the rows themselves, scores, losses, residuals, slopes of a Hessian, sums by columns.
+"""Kernels over sparse rows: the rows themselves, scores, residuals or slopes of a Hessian, sums by columns.
 
 Rows are the lines of a CSR matrix, `Compressed`, whose indices may stand in any order. Everything is computed in
 float64. Tables hold a row for each feature or row of the data and a column for each class (machine/gather.py); K = 1 is
 the logistic loss, K >= 3 the softmax. A column enters as x~ = scale x + shift without being changed: the scale goes
 into the table of coefficients, the shift into the intercepts.
+
+One pass of the logistic loss walks over X once: it computes score, residual and gradient of a tile of rows, and each
+block has a gradient of its own. Values without entries stand there for ones, as one-hot columns have them.
 """
 
 import numpy as np
 
-from fastlin.kernels.linear.curvature import turn_products_to_slopes
-from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.linear.residuals import (
+    gather_logistic,
+    open_logistic_room,
+    turn_logistic_rows,
+    turn_products_to_slopes,
+    turn_scores_to_residuals,
+)
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.gather import combine_rows
+from fastlin.kernels.machine.gather import add_entries, combine_rows, dot_entries
 
 
 @kernel
@@ -34,48 +42,84 @@ def fill_block_table(block, n_blocks, coef, scaling, table, shifts):
 
 
 @kernel
-def fill_block_residuals(block, n_blocks, X, samples, borders, parameters, tile_rows, residuals, losses, sums, kept):
-    """Fill the block's rows of residuals, a Chunk, with s_i dl_i / dscore_k, and losses[block] with sum s_i l_i.
+def fill_block_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, chunk, sums, losses, curvature):
+    """Fill the block's rows of a Chunk with what a pass sums, and sums[block, k], of sums (B, K), with their sums.
 
-    X is Compressed by rows, parameters are TableParameters. The block's rows stand at borders[block] to
-    borders[block + 1] of the rows of samples. sums[block, k], of sums (B, K), takes the sums of the residuals.
-    What is Kept takes the probabilities of the rows.
+    With Losses these are the residuals s_i dl_i / dscore_k, and the block's place of them takes sum s_i l_i. With a
+    Curvature they are s_i p_k (t_k - sum_l p_l t_l), for K = 1 s_i p (1 - p) t, t the scores. X is Compressed by rows,
+    parameters are TableParameters. The block's rows stand at borders[block] to borders[block + 1] of ``rows``, without
+    entries of all rows.
     """
     loss = 0.0
     for k in range(parameters.intercept.shape[0]):
         sums[block, k] = 0
     numbers = np.empty(tile_rows, np.int64)
-    rowwise, tile = _empty_tile(parameters, tile_rows)
+    rowwise = zeros_aligned((tile_rows, parameters.table.shape[1]), np.float64)
+    tile = zeros_aligned((parameters.intercept.shape[0], tile_rows), np.float64)
     for start in range(borders[block], borders[block + 1], tile_rows):
         stop = start + tile_rows if start + tile_rows < borders[block + 1] else borders[block + 1]
         tile_numbers = numbers[: stop - start]
-        _list_numbers(samples.rows, start, tile_numbers)
+        for i in range(stop - start):
+            tile_numbers[i] = rows[start + i] if rows.shape[0] > 0 else start + i
         _fill_tile(X, tile_numbers, parameters, rowwise, tile)
-        loss += turn_scores_to_residuals(tile, tile_numbers, samples, kept, start)
-        _store_tile(tile, tile_numbers, residuals, sums[block])
-    losses[block] = loss
+        if losses is not None:
+            loss += turn_scores_to_residuals(tile, tile_numbers, losses.samples, losses.kept, start)
+        if curvature is not None:
+            turn_products_to_slopes(tile, stop - start, curvature, start)
+        _store_tile(tile, tile_numbers, chunk, sums[block])
+    if losses is not None:
+        losses.values[block] = loss
 
 
-@kernel
-def fill_block_slopes(
-    block, n_blocks, X, rows, row_weights, borders, direction, tile_rows, slopes, sums, probabilities
-):
-    """Fill the block's rows of slopes, a Chunk, with s_i p_k (t_k - sum_l p_l t_l), for K = 1 with s_i p (1 - p) t.
+@kernel(reassociate=False)
+def fill_block_logistic_pass(block, n_blocks, X, rows, borders, coef, intercept, tile_rows, sums, losses, curvature):
+    """Fill sums[block], of sums (B, d + 1), with sum r_i [x_i, 1] over the block's rows.
 
-    t are the scores by the TableParameters of a direction; row_weights (m,) and probabilities (K, m) stand in the order
-    of rows. Everything else is as in fill_block_residuals.
+    The scores are x_i coef + intercept, with coef (d,). With Losses r are the residuals s_i dl_i / dscore, and the
+    block's place of them takes sum s_i l_i. With a Curvature they are s_i p_i (1 - p_i) times the score. The block's
+    rows stand at borders[block] to borders[block + 1] of ``rows``, without entries of all rows.
     """
-    for k in range(direction.intercept.shape[0]):
-        sums[block, k] = 0
-    numbers = np.empty(tile_rows, np.int64)
-    rowwise, tile = _empty_tile(direction, tile_rows)
+    own, loss = sums[block], 0.0
+    for j in range(own.shape[0]):
+        own[j] = 0
+    tile, numbers = zeros_aligned((1, tile_rows), np.float64), np.empty(tile_rows, np.int64)
+    rooms = open_logistic_room(tile_rows, tile)
     for start in range(borders[block], borders[block + 1], tile_rows):
         stop = start + tile_rows if start + tile_rows < borders[block + 1] else borders[block + 1]
-        tile_numbers = numbers[: stop - start]
-        _list_numbers(rows, start, tile_numbers)
-        _fill_tile(X, tile_numbers, direction, rowwise, tile)
-        turn_products_to_slopes(tile, stop - start, row_weights, probabilities, start)
-        _store_tile(tile, tile_numbers, slopes, sums[block])
+        tile_numbers, scores = numbers[: stop - start], tile[0, : stop - start]
+        _fill_logistic_scores(X, rows, start, tile_numbers, coef, intercept, scores)
+        if losses is not None:
+            if rows.shape[0] > 0:
+                loss += gather_logistic(scores, tile_numbers, losses.samples, losses.kept, start)
+            else:
+                loss += turn_logistic_rows(scores, losses.samples, losses.kept, start, rooms)
+        if curvature is not None:
+            turn_products_to_slopes(tile, stop - start, curvature, start)
+        _add_logistic_rows(X, tile_numbers, scores, own)
+    if losses is not None:
+        losses.values[block] = loss
+
+
+@kernel(inner=True, reassociate=False)
+def _fill_logistic_scores(X, rows, start, numbers, coef, intercept, scores):
+    """Fill numbers[i] with rows[start + i], or start + i where rows has no entries, and scores[i] with its score."""
+    data, indices, indptr = X
+    for i in range(numbers.shape[0]):
+        numbers[i] = rows[start + i] if rows.shape[0] > 0 else start + i
+        first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
+        scores[i] = dot_entries(data, indices, first, last, coef) + intercept
+
+
+@kernel(inner=True, reassociate=False)
+def _add_logistic_rows(X, numbers, residuals, sums):
+    """Add residuals[i] [x, 1], x the row numbers[i], to sums (d + 1,)."""
+    data, indices, indptr = X
+    total = 0.0
+    for i in range(numbers.shape[0]):
+        first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
+        total += residuals[i]
+        add_entries(data, indices, first, last, residuals[i], sums)
+    sums[sums.shape[0] - 1] += total
 
 
 @kernel
@@ -106,20 +150,6 @@ def _combine_line(X, line, table, sums, i):
     """Fill sums[i] with the sum of the rows of table that the entries of a line of X name, times the entries."""
     first, last = np.int64(X.indptr[line]), np.int64(X.indptr[line + 1])
     combine_rows(X.data, X.indices, first, last, table, np.int64(0), sums, i)
-
-
-@kernel(inline=True)
-def _empty_tile(parameters, tile_rows):
-    """Return the scores of a tile by rows (tile rows, columns of the table) and by classes (K, tile rows)."""
-    rowwise = zeros_aligned((tile_rows, parameters.table.shape[1]), np.float64)
-    return rowwise, zeros_aligned((parameters.intercept.shape[0], tile_rows), np.float64)
-
-
-@kernel(inner=True)
-def _list_numbers(rows, start, numbers):
-    """Fill numbers[i] = rows[start + i], or start + i where rows has no entries."""
-    for i in range(numbers.shape[0]):
-        numbers[i] = rows[start + i] if rows.shape[0] > 0 else start + i
 
 
 @kernel(inner=True)

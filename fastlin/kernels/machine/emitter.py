@@ -11,11 +11,9 @@ from llvmlite import ir
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
-from fastlin.kernels.machine.target import TARGET, read_features
+from fastlin.kernels.machine.target import TARGET
 
 VECTOR_BYTES = TARGET.vector_bytes
-# Whether a processor of the x86 family has an instruction that widens float16; elsewhere several do it.
-WIDENS_FLOAT16 = "f16c" in read_features()
 
 
 def emitted(emit, sign=types.void):
@@ -46,11 +44,6 @@ def emitted(emit, sign=types.void):
     return choose
 
 
-def is_bits(kind):
-    """Say whether X of a Numba type comes as the bits of 16-bit floats, which `emit_float32` reads."""
-    return kind == types.uint16 or isinstance(kind, types.Record)
-
-
 def emit_prefetch(builder, address, for_writing, locality):
     """Ask for the cache line at an address: locality 3 is the first-level cache, 2 the second-level one."""
     number = ir.IntType(32)
@@ -58,35 +51,6 @@ def emit_prefetch(builder, address, for_writing, locality):
     hint = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
     pointer = builder.inttoptr(address, cgutils.voidptr_t)
     builder.call(hint, [pointer, number(int(for_writing)), number(locality), number(1)])
-
-
-def emit_float32(builder, bits, kind):
-    """Return the float32 numbers that the bits of 16-bit floats stand for, vectors or single ones.
-
-    The kind is the Numba type of X, as `any_layout` chooses it: uint16 for float16, a record for bfloat16.
-    """
-
-    def like(kind, value=None):
-        kind = ir.VectorType(kind, bits.type.count) if isinstance(bits.type, ir.VectorType) else kind
-        number = value if not isinstance(kind, ir.VectorType) else [value] * kind.count
-        return kind if value is None else ir.Constant(kind, number)
-
-    word = ir.IntType(32)
-    if isinstance(kind, types.Record):
-        moved = builder.shl(builder.zext(bits, like(word)), like(word, 16))
-        return builder.bitcast(moved, like(ir.FloatType()))
-    if WIDENS_FLOAT16:
-        return builder.fpext(builder.bitcast(bits, like(ir.HalfType())), like(ir.FloatType()))
-    bits = builder.zext(bits, like(word))
-    size = builder.and_(bits, like(word, 0x7FFF))
-    sign = builder.shl(builder.and_(bits, like(word, 0x8000)), like(word, 16))
-    moved = builder.shl(size, like(word, 13))
-    # The exponents differ by 112. As a product this holds for subnormal numbers too.
-    scaled = builder.fmul(builder.bitcast(moved, like(ir.FloatType())), like(ir.FloatType(), 2.0**112))
-    # Infinity and NaN have the largest exponent of either type.
-    special = builder.icmp_unsigned(">=", size, like(word, 0x7C00))
-    found = builder.select(special, builder.or_(moved, like(word, 0x7F800000)), builder.bitcast(scaled, like(word)))
-    return builder.bitcast(builder.or_(found, sign), like(ir.FloatType()))
 
 
 class Emitter:
@@ -171,9 +135,7 @@ class Emitter:
         return self.convert(builder.call(load, [pointer, align, mask, ir.Constant(vector, None)]), kind)
 
     def convert(self, vector, kind):
-        """Return a vector of numbers of a Numba type, or of their bits, in the type computed in."""
-        if is_bits(kind):
-            vector, kind = emit_float32(self.builder, vector, kind), types.float32
+        """Return a vector of numbers of a Numba type in the type computed in."""
         if not isinstance(kind, types.Float):
             signed = isinstance(kind, types.Integer) and kind.signed
             return (self.builder.sitofp if signed else self.builder.uitofp)(vector, self.vector)

@@ -315,57 +315,6 @@ def load_square(X, row, scaling, tile, i, j):
     tile[i : i + lanes, part] = x * scaling.scale[part] + scaling.shift[part]
 
 
-def _statistics(n_vectors):
-    """Make the loop that takes rows into the four statistics of n_vectors vectors of columns.
-
-    They are the rows of ``statistics``: the weighted sums of x - origin and of its square, the smallest and the
-    largest x.
-    """
-
-    def generate(context, builder, kinds, arguments):
-        tile_type, _, weights_type, origins_type, statistics_type, _ = kinds
-        tile, n_rows, weights, origins, statistics, j = arguments
-        emit = Emitter(context, builder, tile_type.dtype)
-        row_weights, row_origins = emit.data(weights_type, weights), emit.data(origins_type, origins)
-        zero = j.type(0)
-        columns = [builder.add(j, j.type(v * emit.lanes)) for v in range(n_vectors)]
-        origin = [emit.load(row_origins, column) for column in columns]
-        places = [
-            [emit.pointer(statistics_type, statistics, zero, column, row_step=r) for r in range(4)]
-            for column in columns
-        ]
-        kept = [emit.zeros(4) for _ in columns]
-        for v in range(n_vectors):
-            for place, statistic in zip(places[v], kept[v], strict=True):
-                builder.store(emit.load(place), statistic)
-        with cgutils.for_range(builder, n_rows, intp=j.type) as loop:
-            s = emit.spread(builder.load(builder.gep(row_weights, [loop.index])))
-            for v, column in enumerate(columns):
-                x = emit.load(emit.pointer(tile_type, tile, loop.index, column))
-                total, square, low, high = (builder.load(statistic) for statistic in kept[v])
-                d = builder.fsub(x, origin[v])
-                weighted = builder.fmul(s, d)
-                low = builder.select(builder.fcmp_ordered("<", x, low), x, low)
-                high = builder.select(builder.fcmp_ordered(">", x, high), x, high)
-                found = builder.fadd(total, weighted), emit.multiply_add(weighted, d, square), low, high
-                for value, statistic in zip(found, kept[v], strict=True):
-                    builder.store(value, statistic)
-        for v in range(n_vectors):
-            for place, statistic in zip(places[v], kept[v], strict=True):
-                emit.store(builder.load(statistic), place)
-
-    @emitted(generate)
-    def loop(tile, n_rows, weights, origins, statistics, j):
-        part = slice(j, j + n_vectors * VECTOR_BYTES // tile.itemsize)
-        x = tile[:n_rows, part]
-        statistics[0, part] += weights[:n_rows] @ (x - origins[part])
-        statistics[1, part] += weights[:n_rows] @ (x - origins[part]) ** 2
-        statistics[2, part] = np.fmin(statistics[2, part], np.fmin.reduce(x))
-        statistics[3, part] = np.fmax(statistics[3, part], np.fmax.reduce(x))
-
-    return loop
-
-
 def _emit_row(context, builder, kinds, arguments):
     X_type, _, scaling_type, tile_type, _ = kinds
     X, row, scaling, tile, i = arguments
@@ -407,4 +356,3 @@ add_4_vectors_3_classes = _accumulation(4, 3)
 add_4_vectors_1_class = _accumulation(4, 1)
 add_1_vector = _accumulation(1, CLASSES_TOGETHER)
 add_1_vector_1_class = _accumulation(1, 1)
-take_4_vectors, take_1_vector = _statistics(4), _statistics(1)

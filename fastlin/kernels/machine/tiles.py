@@ -12,7 +12,7 @@ from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import compile_small, read_number
+from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.simd import ROW_GROUP
 
 # A tile, its scores, the coefficients and the next tile's rows share the second-level cache (1 MB and more).
@@ -131,7 +131,7 @@ def load_tile(X, numbers, scaling, tile):
         for i in range(n_squares * lanes if begin < n_turned else 0, n_rows):
             x, t = X[numbers[i], begin:end], tile[i, begin:end]
             for j in range(x.shape[0]):
-                t[j] = widen(read_number(x[j])) * scales[j] + shifts[j]
+                t[j] = widen(x[j]) * scales[j] + shifts[j]
     for i in range(n_rows):
         for j in range(n_features, shift.shape[0]):
             tile[i, j] = shift[j]

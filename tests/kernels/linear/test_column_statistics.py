@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, fill_block_panel, fill_moments
+from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, fill_block_panel
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
@@ -12,10 +12,10 @@ from fastlin.matrices import as_matrix
 
 
 def measure(X, n_blocks=3, weights=None):
-    outputs = [np.full((n_blocks, X.shape[1]), np.nan) for _ in range(4)]
+    statistics = np.full((4, n_blocks, X.shape[1]), np.nan)
     weights = np.empty(0) if weights is None else weights
-    run_blocks(fill_block_column_statistics, n_blocks, any_layout(X), weights, X[0].astype(np.float64), 8, *outputs)
-    return outputs
+    run_blocks(fill_block_column_statistics, n_blocks, any_layout(X), weights, X[0].astype(np.float64), statistics)
+    return statistics
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", "bool"])
@@ -69,31 +69,34 @@ def test_finite_numbers_whose_squares_overflow_count_as_finite():
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_moments_of_a_small_matrix_are_those_of_the_blocks(weighted, monkeypatch):
+def test_statistics_of_blocks_are_joined(weighted, monkeypatch):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(41, 9)) * 10.0 ** generator.uniform(-150, 150, 9) + [1e9, *np.zeros(8)]
     X[:, 3], X[7, 4] = 0.1, -3.0
     weights = generator.uniform(0, 2, 41) if weighted else None
-    small = as_matrix(X).find_moments(weights)
-    monkeypatch.setattr("fastlin.matrices.dense.FEW_ENTRIES", 0)
-    with np.errstate(all="ignore"):
-        blocks = as_matrix(X).find_moments(weights)
+    found = []
+    for n_blocks in (1, 4):
+        monkeypatch.setattr("fastlin.matrices.dense.count_blocks", lambda *_, n_blocks=n_blocks, **named: n_blocks)
+        with np.errstate(all="ignore"):
+            found.append(as_matrix(X).measure(weights))
+    one, four = found
     rounding = 41 * np.finfo(np.float64).eps * np.ptp(X, axis=0)
-    assert (np.abs((small.mean - blocks.mean) + (small.remainder - blocks.remainder)) <= rounding).all()
-    np.testing.assert_allclose(small.variance, blocks.variance, rtol=1e-12)
-    np.testing.assert_array_equal(small[3:], blocks[3:])
-    assert small.variance[3] == small.remainder[3] == 0
-    assert small.mean[3] == 0.1
+    assert (np.abs((one.mean - four.mean) + (one.remainder - four.remainder)) <= rounding).all()
+    np.testing.assert_allclose(one.variance, four.variance, rtol=1e-12)
+    np.testing.assert_array_equal(one[3:], four[3:])
+    for columns in found:
+        assert columns.variance[3] == columns.remainder[3] == 0
+        assert columns.mean[3] == 0.1
 
 
-def test_a_small_matrix_that_is_not_finite_shows_in_its_extremes():
+def test_a_matrix_that_is_not_finite_shows_in_its_extremes():
     for value in (np.nan, np.inf, -np.inf):
         for i in range(5):
-            X, moments = np.ones((5, 3)), np.empty((5, 3))
+            X = np.ones((5, 3))
             X[i, 1] = value
             with np.errstate(all="ignore"):
-                fill_moments(X, np.empty(0), moments)
-            np.testing.assert_array_equal(np.isfinite(moments[3:]).all(axis=0), [True, False, True])
+                columns = as_matrix(X).measure()
+            np.testing.assert_array_equal(np.isfinite(columns[3:]).all(axis=0), [True, False, True])
 
 
 def test_any_number_of_threads_gives_the_same_bits():

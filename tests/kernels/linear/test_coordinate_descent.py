@@ -10,12 +10,12 @@ from conftest import COMPILED
 from fastlin.kernels.linear.coordinate_descent import (
     DescentState,
     ModelArrays,
-    RowCurvature,
     WorkingColumns,
     descend_by_columns,
     descend_by_hessian,
     fill_block_curvatures,
 )
+from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.linear.penalties import PenaltyArrays
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 
@@ -153,7 +153,7 @@ class Model:
     @property
     def rows(self):
         """The curvature of the rows as the kernels take it."""
-        return RowCurvature(self.weights.astype(self.work), self.probabilities)
+        return Curvature(self.weights.astype(self.work), self.probabilities)
 
     def sweeps_by_columns(self, descent, n_sweeps, only_active=False):
         """Sweep in place; return the decreases."""

@@ -6,7 +6,7 @@ import pytest
 from conftest import COMPILED, assert_same_bits, make_problem, marked
 
 from fastlin.kernels.linear import curvature, dense_rows
-from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
+from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Losses, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
@@ -40,18 +40,9 @@ class Rows:
     def multiply(self, n_blocks=1):
         """Return the Hessian times the direction, by coefficients and by intercepts."""
         products = BlockSums(np.full((n_blocks, self.K, self.d), np.nan), np.full((n_blocks, self.K), np.nan))
-        run_blocks(
-            curvature.fill_block_hessian_product,
-            n_blocks,
-            any_layout(self.X),
-            self.numbers,
-            self.weights,
-            self.probabilities,
-            self.scaling,
-            self.direction,
-            8,
-            products,
-        )
+        arguments = any_layout(self.X), self.numbers, self.scaling, self.direction, 8, products
+        turn = None, Curvature(self.weights, self.probabilities)
+        run_blocks(dense_rows.fill_block_pass, n_blocks, *arguments, *turn)
         return products.coef.sum(axis=0), products.intercept.sum(axis=0)
 
     def gram(self, row_weights, n_parts=1, panel_rows=curvature.PANEL_ROWS):
@@ -153,8 +144,8 @@ def test_hessian_product_is_the_derivative_of_the_gradient(n_classes):
     def gradient(step):
         sums = BlockSums(np.empty((1, n_classes, d)), np.empty((1, n_classes)))
         parameters = Parameters(coef + step * rows.direction.coef, intercept + step * rows.direction.intercept)
-        arguments = any_layout(X), samples, rows.scaling, parameters, 8, np.empty(1), sums, Kept.of(rows.probabilities)
-        dense_rows.fill_block_loss_and_gradient(0, 1, *arguments)
+        arguments = any_layout(X), samples.rows, rows.scaling, parameters, 8, sums
+        dense_rows.fill_block_pass(0, 1, *arguments, Losses(samples, np.empty(1), Kept.of(rows.probabilities)), None)
         return sums.coef[0], sums.intercept[0]
 
     step = 1e-6

@@ -6,7 +6,7 @@ import pytest
 from conftest import COMPILED, assert_same_bits, make_problem, marked
 
 from fastlin.kernels.linear import dense_rows
-from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
+from fastlin.kernels.linear.operands import BlockSums, Kept, Losses, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
@@ -39,8 +39,8 @@ def run_pass(X, labels, weights, coef, intercept, kind=np.float64, scaling=None,
     probabilities = np.full((n_classes, len(rows) or len(X)), np.nan, kind)
     samples = Samples(rows, labels.astype(np.int32), weights.astype(np.float64))
     parameters = Parameters(np.ascontiguousarray(coef, kind), intercept.astype(kind))
-    arguments = any_layout(X), samples, scaling, parameters, 8, losses, sums, Kept.of(probabilities)
-    run_blocks(dense_rows.fill_block_loss_and_gradient, n_blocks, *arguments)
+    arguments = any_layout(X), rows, scaling, parameters, 8, sums
+    run_blocks(dense_rows.fill_block_pass, n_blocks, *arguments, Losses(samples, losses, Kept.of(probabilities)), None)
     return losses.sum(), sums.coef.sum(axis=0), sums.intercept.sum(axis=0), probabilities
 
 

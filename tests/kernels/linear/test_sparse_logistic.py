@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sparse_problem import NONE, SparseProblem, assert_close
 
-from fastlin.kernels.linear import sparse_logistic, sparse_rows
-from fastlin.kernels.linear.operands import Kept, Samples
+from fastlin.kernels.linear import sparse_rows
+from fastlin.kernels.linear.operands import Curvature, Kept, Losses, Samples
 from fastlin.kernels.machine.threads import run_blocks
 
 ROWS = {"all": NONE, "some": np.array([1, 4, 5, 20, 22]), "in another order": np.array([7, 3, 3, 0, 22, 15, 1])}
@@ -34,15 +34,16 @@ def test_the_pass_and_its_hessian_agree_with_naive(is_one, rows):
     probabilities = np.full((1, m), np.nan)
     samples = Samples(rows, problem.labels, problem.weights)
     # Tiles smaller than a block.
-    given = X, samples, borders, coef, intercept, 8
-    run_blocks(sparse_logistic.fill_block_logistic_pass, 2, *given, losses, sums, Kept.of(probabilities))
+    given = X, rows, borders, coef, intercept, 8, sums
+    turn = Losses(samples, losses, Kept.of(probabilities)), None
+    run_blocks(sparse_rows.fill_block_logistic_pass, 2, *given, *turn)
     loss, gradient, totals = naive.loss_and_gradient(dense, labels, weights, problem.coef, problem.intercept)
     p = 1 / (1 + np.exp(-(dense @ coef + intercept)))
     found = losses.sum(), sums.sum(axis=0)[:-1], sums.sum(axis=0)[-1], probabilities[0]
     assert_close(found, (loss, gradient[0], totals[0], p))
     direction, shift = np.cos(problem.coef), np.sin(problem.intercept)
-    given = X, rows, weights, borders, direction[0], float(shift[0]), 8
-    run_blocks(sparse_logistic.fill_block_logistic_product, 2, *given, sums, probabilities)
+    given = X, rows, borders, direction[0], float(shift[0]), 8, sums
+    run_blocks(sparse_rows.fill_block_logistic_pass, 2, *given, None, Curvature(weights, probabilities))
     product, totals = naive.hessian_product(dense, weights, p[:, None], direction, shift)
     assert_close((sums.sum(axis=0)[:-1], sums.sum(axis=0)[-1]), (product[0], totals[0]))
 

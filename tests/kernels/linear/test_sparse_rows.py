@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from sparse_problem import NONE, SparseProblem, assert_close
 
 from fastlin.kernels.linear import sparse_rows
-from fastlin.kernels.linear.operands import Chunk, Compressed, TableParameters
+from fastlin.kernels.linear.operands import Chunk, Compressed, Curvature, TableParameters
 from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 
@@ -63,8 +63,8 @@ def test_slopes_agree_with_naive(n_classes):
     by_table = problem.fill_table(direction, intercept_direction)
     slopes, sums = Chunk(0, gather.zeros_table(19, n_classes)), np.full((2, n_classes), np.nan)
     borders = np.array([0, 9, 19])
-    arguments = problem.rows, NONE, problem.weights, borders, by_table, 8, slopes, sums, probabilities
-    run_blocks(sparse_rows.fill_block_slopes, 2, *arguments)
+    arguments = problem.rows, NONE, borders, by_table, 8, slopes, sums
+    run_blocks(sparse_rows.fill_block_chunk, 2, *arguments, None, Curvature(problem.weights, probabilities))
     product = np.full((n_classes, 7), np.nan)
     problem.multiply_columns(slopes, sums.sum(axis=0), False, product)
     assert_close((product[:, :-1], sums.sum(axis=0)), expected)

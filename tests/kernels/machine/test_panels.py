@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import COMPILED, assert_same_bits, marked
 
-from fastlin.kernels.linear import curvature, dense_rows
-from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
+from fastlin.kernels.linear import dense_rows
+from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Losses, Parameters, Samples
 from fastlin.kernels.machine import panels
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
@@ -59,8 +59,9 @@ class Problem:
         losses, sums = np.full(n_blocks, np.nan), self.open_sums(n_blocks)
         probabilities = np.full((self.shape[0], len(self.numbers)), np.nan, self.kind)
         samples = Samples(self.numbers, self.labels, np.empty(0))
-        arguments = any_layout(X), samples, self.scaling, self.parameters, MAX_TILE_ROWS, losses, sums
-        run_blocks(dense_rows.fill_block_loss_and_gradient, n_blocks, *arguments, Kept.of(probabilities))
+        arguments = any_layout(X), self.numbers, self.scaling, self.parameters, MAX_TILE_ROWS, sums
+        turn = Losses(samples, losses, Kept.of(probabilities)), None
+        run_blocks(dense_rows.fill_block_pass, n_blocks, *arguments, *turn)
         return losses.sum(), sums.coef.sum(axis=0), sums.intercept.sum(axis=0), probabilities.T
 
     def open_sums(self, n_blocks=1):
@@ -90,8 +91,8 @@ def test_a_hessian_product_agrees_with_numpy(kind):
     problem = Problem(MAX_TILE_ROWS + 1 if COMPILED else 9, 70, MANY_CLASSES + 1, kind)
     products, weights = problem.open_sums(), np.random.default_rng(0).uniform(0, 2, len(problem.numbers)).astype(kind)
     probabilities = np.ascontiguousarray(problem.probabilities.T, kind)
-    arguments = any_layout(problem.X), problem.numbers, weights, probabilities, problem.scaling
-    curvature.fill_block_hessian_product(0, 1, *arguments, problem.parameters, MAX_TILE_ROWS, products)
+    arguments = any_layout(problem.X), problem.numbers, problem.scaling, problem.parameters, MAX_TILE_ROWS, products
+    dense_rows.fill_block_pass(0, 1, *arguments, None, Curvature(weights, probabilities))
     slopes, p = problem.multiply(problem.x), probabilities.T.astype(float)
     slopes = weights[:, None] * p * (slopes - (p * slopes).sum(axis=1, keepdims=True))
     by_coef, by_intercept, bound = problem.sum(slopes)
