@@ -27,7 +27,7 @@ from fastlin.kernels.linear.table_rows import (
 )
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
-from fastlin.kernels.machine.panels import count_product_roundings
+from fastlin.kernels.machine.products import count_product_roundings
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
@@ -361,7 +361,7 @@ class TablePasses(Passes):
         self._sums = BlockSums(np.empty((self._n_blocks, K, len(features))), np.empty((self._n_blocks, K)))
         n_numbers, n_coded = len(features), len(matrix.widths) - len(features)
         # The levels of a row are added one by one, and so are the rows of a level within a block.
-        n_products = count_product_roundings(n_numbers, K) + n_coded + 2
+        n_products = count_product_roundings(n_numbers) + n_coded + 2
         self.roundings = n_products, -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
         # Numbers are centred one by one, the shifts of levels are summed by columns.
         self.shift_roundings = np.zeros(self._shape[1] - 1)

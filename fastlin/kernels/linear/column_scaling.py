@@ -59,14 +59,8 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, tile_rows
         load_tile(X, rows[start:stop], unscaled, tile)
         for i in range(stop - start):
             row_weights[i] = weight_of(weights, rows[start + i])
-        j = 0
-        while j < width:
-            if j + 4 * lanes <= width:
-                simd.take_4_vectors(tile, stop - start, row_weights, padded_origins, statistics, j)
-                j += 4 * lanes
-            else:
-                simd.take_1_vector(tile, stop - start, row_weights, padded_origins, statistics, j)
-                j += lanes
+        for j in range(0, width, lanes):
+            simd.take_statistics(tile, stop - start, row_weights, padded_origins, statistics, j)
     for j in range(n_features):
         sums[block, j], squares[block, j] = statistics[0, j], statistics[1, j]
         smallest[block, j], largest[block, j] = statistics[2, j], statistics[3, j]

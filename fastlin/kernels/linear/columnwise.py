@@ -19,7 +19,7 @@ from fastlin.kernels.linear.residuals import (
 )
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
-from fastlin.kernels.machine.instructions import add_freely, read_number
+from fastlin.kernels.machine.instructions import add_freely
 from fastlin.kernels.machine.threads import NUMBER_WORK, count_blocks, run_blocks
 
 # Numbers of a tile of few columns, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take
@@ -113,7 +113,7 @@ def fill_block_tiles(block, n_blocks, X, rows, scale, shift, values):
         for j in range(X.shape[2]):
             for i in range(min(n_rows - first, tile_rows)):
                 number = rows[first + i] if rows.shape[0] > 0 else first + i
-                values[t, j, i] = np.float64(read_number(X[0, number, j])) * scale[j] + shift[j]
+                values[t, j, i] = np.float64(X[0, number, j]) * scale[j] + shift[j]
 
 
 def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:

@@ -12,11 +12,11 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
-from fastlin.kernels.machine.panels import add_tile, copy_sums, load_and_multiply, open_panels, open_sums
-from fastlin.kernels.machine.prefetch import empty_list, list_rows
-from fastlin.kernels.machine.products import add_panel, add_product, add_triangle
+from fastlin.kernels.machine.prefetch import empty_list
+from fastlin.kernels.machine.products import add_product, add_triangle, load_and_multiply, open_tile
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros_padded
+from fastlin.kernels.machine.vectors import copy_rows
 
 # Rows of a Gram matrix that are summed in one pass over X, whole groups of classes and vectors: enough of them to be
 # worth the pass, and of a wide matrix more. With many rows few panels are left, and threads share the rows as well:
@@ -49,22 +49,19 @@ def fill_block_hessian_product(
     X = X[0]
     n_classes = direction.coef.shape[0]
     first, last = block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks
-    panels = open_panels(direction.coef, scaling, tile_rows)
-    sums = open_sums(panels, n_classes)
-    ahead = empty_list(tile_rows)
-    slopes = zeros_aligned((n_classes, tile_rows), panels.coef.dtype)
+    rows, tile = rows[first:last], open_tile(direction.coef, scaling, tile_rows)
+    sums = zeros_aligned(tile.coef.shape, np.float64)
     for k in range(n_classes):
         products.intercept[block, k] = 0
-    for start in range(first, last, tile_rows):
-        stop = start + tile_rows if start + tile_rows < last else last
-        list_rows(X, rows, stop, tile_rows, last, ahead)
-        load_and_multiply(X, rows[start:stop], panels, direction.intercept, slopes, ahead)
-        turn_products_to_slopes(slopes, stop - start, row_weights, probabilities, start)
+    for start in range(0, last - first, tile_rows):
+        stop = start + tile_rows if start + tile_rows < last - first else last - first
+        load_and_multiply(X, rows, start, stop, direction.intercept, tile)
+        turn_products_to_slopes(tile.scores, stop - start, row_weights, probabilities, first + start)
         for k in range(n_classes):
             for i in range(stop - start):
-                products.intercept[block, k] += slopes[k, i]
-        add_tile(panels, stop - start, slopes, sums, ahead)
-    copy_sums(sums, products.coef[block])
+                products.intercept[block, k] += tile.scores[k, i]
+        add_product(tile.rows, stop - start, tile.scores, sums, tile.ahead)
+    copy_rows(sums, products.coef[block])
 
 
 @kernel(inner=True)
@@ -118,7 +115,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     X = X[:, begin:]
     padded_scaling = pad_scaling(Scaling(scaling.scale[begin:], scaling.shift[begin:]), tile)
     padded_scaling.shift[n_columns - 1 - begin] = 1
-    ahead = empty_list(np.int64(GRAM_ROWS))
+    nothing = empty_list(np.int64(0))
     columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
     n_together = MAX_SUMS_BYTES // (8 * n_summed * tile.shape[1])
     n_together = 1 if n_together < 1 else n_together if n_together < n_sets else n_sets
@@ -132,7 +129,6 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
         for start in range(first, last, GRAM_ROWS):
             stop = start + GRAM_ROWS if start + GRAM_ROWS < last else last
             load_tile(X, rows[start:stop], padded_scaling, tile)
-            list_rows(X, rows, stop, np.int64(GRAM_ROWS), last, ahead)
             _transpose(tile, stop - start, n_summed, columns)
             for t in range(n_here):
                 of_set = multipliers[t * n_rows_set : (t + 1) * n_rows_set]
@@ -140,7 +136,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
             if n_pieces == 1:
                 for t in range(n_here):
                     of_set = slice(t * n_rows_set, (t + 1) * n_rows_set)
-                    add_triangle(tile, stop - start, n_columns - begin, multipliers[of_set], sums[of_set], ahead)
+                    add_triangle(tile, stop - start, n_columns - begin, multipliers[of_set], sums[of_set])
                 continue
             for p in range(n_pieces):
                 _copy_columns(tile, stop - start, p * group, piece)
@@ -150,7 +146,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
                     of_set = multipliers[t * n_rows_set : t * n_rows_set + n_reached]
                     place = (p * n_together + t) * n_rows_set
                     of_piece = sums[place : place + n_reached]
-                    add_panel(piece, stop - start, of_set, of_piece, np.int64(0), ahead)
+                    add_product(piece, stop - start, of_set, of_piece, nothing)
         for t in range(n_here):
             for p in range(n_pieces):
                 place = (p * n_together + t) * n_rows_set
@@ -241,7 +237,7 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     padded_scaling.shift[n_columns - 1] = 1
     weighted = zeros_aligned((n_classes, PAIR_ROWS), tile.dtype)
     multipliers = zeros_aligned((CLASS_PAIRS, PAIR_ROWS), tile.dtype)
-    ahead = empty_list(np.int64(0))
+    nothing = empty_list(np.int64(0))
     for start in range(first, last, PAIR_ROWS):
         n_rows = PAIR_ROWS if start + PAIR_ROWS < last else last - start
         load_tile(X, rows[start : start + n_rows], padded_scaling, tile)
@@ -272,7 +268,7 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
                         k += 1
                         other = k
                 of_pairs = sums[part, first_pair : first_pair + n_pairs, first_column : first_column + width]
-                add_product(products, n_rows, multipliers[:n_pairs], np.int64(0), of_pairs, ahead)
+                add_product(products, n_rows, multipliers[:n_pairs], of_pairs, nothing)
 
 
 def pad_pairs(n_pairs: int) -> int:

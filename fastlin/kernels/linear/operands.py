@@ -189,17 +189,11 @@ class TableTile(NamedTuple):
         The rows of a table of levels that the codes name.
     places : ndarray of shape (tile rows,), int64
         The numbers from 0 on.
-    scores : ndarray of shape (K, tile rows)
-        The scores, and what becomes of them.
     rowwise : ndarray of shape (tile rows, columns of a table), float64
         The scores of each row in one piece.
-    nothing : ndarray, int64
-        An empty list of memory to ask for.
     """
 
     numbers: np.ndarray
     codes: np.ndarray
     places: np.ndarray
-    scores: np.ndarray
     rowwise: np.ndarray
-    nothing: np.ndarray

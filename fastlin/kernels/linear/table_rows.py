@@ -16,10 +16,10 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import add_named, add_to_named
 from fastlin.kernels.machine.instructions import compile_apart, compile_small, read_at
-from fastlin.kernels.machine.panels import add_tile, copy_sums, load_and_multiply, open_panels, open_sums
 from fastlin.kernels.machine.prefetch import empty_list
-from fastlin.kernels.machine.products import add_product
+from fastlin.kernels.machine.products import add_product, load_and_multiply, open_tile
 from fastlin.kernels.machine.tiles import follow_each_other, zeros_padded
+from fastlin.kernels.machine.vectors import copy_rows
 
 # Rows whose products are summed at a time: their codes, numbers and weights lie in the first-level cache.
 GRAM_ROWS = 128
@@ -38,8 +38,8 @@ def fill_block_table_loss_and_gradient(
     compile_small()
     rows, first = rows_of_block(block, n_blocks, samples.rows, samples.labels.shape[0])
     n_rows = rows.shape[0]
-    panels = open_panels(parameters.coef, scaling, tile_rows)
-    gradient = open_sums(panels, parameters.coef.shape[0])
+    dense = open_tile(parameters.coef, scaling, tile_rows)
+    gradient = zeros_aligned(dense.coef.shape, np.float64)
     tile = _open_tile(columns, parameters, levels, tile_rows)
     intercept_sums, own_sums = sums.intercept[block], level_sums[block]
     intercept_sums[:] = 0
@@ -48,12 +48,12 @@ def fill_block_table_loss_and_gradient(
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         numbers = rows[start:stop]
-        _fill_scores(columns, numbers, panels, parameters.intercept, levels, tile)
-        loss += turn_scores_to_residuals(tile.scores, numbers, samples, kept, first + start)
-        add_score_rows(tile.scores, stop - start, intercept_sums)
-        _add_scores(stop - start, panels, tile, gradient, own_sums)
+        _fill_scores(columns, numbers, dense, parameters.intercept, levels, tile)
+        loss += turn_scores_to_residuals(dense.scores, numbers, samples, kept, first + start)
+        add_score_rows(dense.scores, stop - start, intercept_sums)
+        _add_scores(stop - start, dense, tile, gradient, own_sums)
     losses[block] = loss
-    copy_sums(gradient, sums.coef[block])
+    copy_rows(gradient, sums.coef[block])
 
 
 @kernel(reassociate=False)
@@ -77,19 +77,19 @@ def fill_block_table_hessian_product(
     """
     compile_small()
     first, last = block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks
-    panels = open_panels(direction.coef, scaling, tile_rows)
-    sums = open_sums(panels, direction.coef.shape[0])
+    dense = open_tile(direction.coef, scaling, tile_rows)
+    sums = zeros_aligned(dense.coef.shape, np.float64)
     tile = _open_tile(columns, direction, levels, tile_rows)
     intercept_products, own_products = products.intercept[block], level_products[block]
     intercept_products[:] = 0
     own_products[:] = 0
     for start in range(first, last, tile_rows):
         stop = start + tile_rows if start + tile_rows < last else last
-        _fill_scores(columns, rows[start:stop], panels, direction.intercept, levels, tile)
-        turn_products_to_slopes(tile.scores, stop - start, row_weights, probabilities, start)
-        add_score_rows(tile.scores, stop - start, intercept_products)
-        _add_scores(stop - start, panels, tile, sums, own_products)
-    copy_sums(sums, products.coef[block])
+        _fill_scores(columns, rows[start:stop], dense, direction.intercept, levels, tile)
+        turn_products_to_slopes(dense.scores, stop - start, row_weights, probabilities, start)
+        add_score_rows(dense.scores, stop - start, intercept_products)
+        _add_scores(stop - start, dense, tile, sums, own_products)
+    copy_rows(sums, products.coef[block])
 
 
 @kernel(reassociate=False)
@@ -97,14 +97,14 @@ def fill_block_table_scores(block, n_blocks, columns, scaling, parameters, level
     """Fill scores[i], of scores (n, K), with the scores of the rows i of the block; the rest is as for the loss."""
     compile_small()
     rows = block_rows(block, n_blocks, scores.shape[0])
-    panels = open_panels(parameters.coef, scaling, tile_rows)
+    dense = open_tile(parameters.coef, scaling, tile_rows)
     tile = _open_tile(columns, parameters, levels, tile_rows)
     for start in range(0, rows.shape[0], tile_rows):
         stop = start + tile_rows if start + tile_rows < rows.shape[0] else rows.shape[0]
-        _fill_scores(columns, rows[start:stop], panels, parameters.intercept, levels, tile)
+        _fill_scores(columns, rows[start:stop], dense, parameters.intercept, levels, tile)
         for i in range(stop - start):
             for k in range(scores.shape[1]):
-                scores[rows[start + i], k] = tile.scores[k, i]
+                scores[rows[start + i], k] = dense.scores[k, i]
 
 
 @kernel(reassociate=False)
@@ -135,7 +135,7 @@ def fill_block_table_gram(block, n_blocks, columns, rows, row_weights, scaling, 
                 weighted[i, j] = found[j, i] * weights[i]
         for i in range(stop - start):
             weighted[i, n_columns] = weights[i]
-        add_product(weighted, stop - start, found, np.int64(0), number_sums, nothing)
+        add_product(weighted, stop - start, found, number_sums, nothing)
         for c in range(codes.shape[0]):
             _read_codes(columns.codes[c], numbers, follow, codes[c])
             add_to_named(weighted, codes[c], stop - start, level_sums)
@@ -165,43 +165,41 @@ def _add_pairs(codes, weights, half):
 @kernel(inline=True)
 def _open_tile(columns, parameters, levels, tile_rows):
     """Return room for a tile of rows."""
-    n_classes, n_columns = parameters.coef.shape
+    n_columns = parameters.coef.shape[1]
     # Numba then takes the numbers for a part of an array, as X of `any_layout` is, and compiles no product again.
     return TableTile(
         zeros_aligned((tile_rows, n_columns + 1), np.float64)[:, :n_columns],
         zeros_aligned((columns.codes.shape[0], tile_rows), np.int32),
         np.arange(tile_rows),
-        zeros_aligned((n_classes, tile_rows), parameters.coef.dtype),
         zeros_aligned((tile_rows, levels.shape[1]), np.float64),
-        empty_list(np.int64(0)),
     )
 
 
 @kernel(inner=True)
-def _fill_scores(columns, numbers, panels, intercept, levels, tile):
-    """Read the rows ``numbers`` of the table into tile, and fill its scores (K, tile rows)."""
+def _fill_scores(columns, numbers, dense, intercept, levels, tile):
+    """Read the rows ``numbers`` of the table into tile, and fill the scores of the Tile ``dense``."""
     n_rows, rowwise = numbers.shape[0], tile.rowwise
     follow = follow_each_other(numbers)
     for j in range(columns.numbers.shape[0]):
         _read_numbers(columns.numbers[j], numbers, follow, tile.numbers[:, j])
-    load_and_multiply(tile.numbers, tile.places[:n_rows], panels, intercept, tile.scores, tile.nothing)
+    load_and_multiply(tile.numbers, tile.places[:n_rows], np.int64(0), n_rows, intercept, dense)
     rowwise[:] = 0
     for c in range(columns.codes.shape[0]):
         _read_codes(columns.codes[c], numbers, follow, tile.codes[c])
         add_named(levels, tile.codes[c], n_rows, rowwise)
-    for k in range(tile.scores.shape[0]):
-        scores = tile.scores[k]
+    for k in range(dense.scores.shape[0]):
+        scores = dense.scores[k]
         for i in range(n_rows):
             scores[i] += rowwise[i, k]
 
 
 @kernel(inner=True)
-def _add_scores(n_rows, panels, tile, sums, level_sums):
-    """Add the sums over the tile's rows of its scores times numbers to sums, and times levels to level_sums."""
-    add_tile(panels, n_rows, tile.scores, sums, tile.nothing)
+def _add_scores(n_rows, dense, tile, sums, level_sums):
+    """Add the sums over the tile's rows of the scores times numbers to sums, and times levels to level_sums."""
+    add_product(dense.rows, n_rows, dense.scores, sums, dense.ahead)
     rowwise = tile.rowwise
-    for k in range(tile.scores.shape[0]):
-        scores = tile.scores[k]
+    for k in range(dense.scores.shape[0]):
+        scores = dense.scores[k]
         for i in range(n_rows):
             rowwise[i, k] = scores[i]
     for c in range(tile.codes.shape[0]):

@@ -4,7 +4,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import make_array, populate_array
@@ -105,18 +105,16 @@ def any_layout(X: Array) -> Array:
 
     Numba compiles a kernel anew for rows that lie together, for columns that do, and for neither: a fit of another
     layout waited four seconds again. An array whose layers overlap has the type of neither. Kernels take its first
-    layer, and find out what lies together when they run.
-
-    Numba knows no float16: compiled kernels get its bits as uint16, which X of no other type becomes. They read the
-    records of bfloat16; uncompiled ones get a float32 copy.
+    layer, and find out what lies together when they run. Floats of 16 bits, which Numba does not know, are copied as
+    float32.
     """
-    X = widen(X) if config.DISABLE_JIT else X
+    X = widen(X)
+    X = X.astype(np.float32) if X.dtype == np.float16 else X
     shape, strides = (2, *X.shape), (0, *X.strides)
-    dtype = np.dtype(np.uint16) if X.dtype == np.float16 and not config.DISABLE_JIT else X.dtype
     if X.flags.c_contiguous and X.flags.writeable and X.size:
         # The same in a microsecond instead of eight.
-        return np.ndarray(shape, dtype, X, 0, strides)
-    return np.lib.stride_tricks.as_strided(writable_view(X).view(dtype), shape, strides)
+        return np.ndarray(shape, X.dtype, X, 0, strides)
+    return np.lib.stride_tricks.as_strided(writable_view(X), shape, strides)
 
 
 class _Writable:

@@ -11,11 +11,9 @@ from llvmlite import ir
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
-from fastlin.kernels.machine.target import TARGET, read_features
+from fastlin.kernels.machine.target import TARGET
 
 VECTOR_BYTES = TARGET.vector_bytes
-# Whether a processor of the x86 family has an instruction that widens float16; elsewhere several do it.
-WIDENS_FLOAT16 = "f16c" in read_features()
 
 
 def emitted(emit, sign=types.void):
@@ -44,49 +42,6 @@ def emitted(emit, sign=types.void):
         return intrinsic(compiled)
 
     return choose
-
-
-def is_bits(kind):
-    """Say whether X of a Numba type comes as the bits of 16-bit floats, which `emit_float32` reads."""
-    return kind == types.uint16 or isinstance(kind, types.Record)
-
-
-def emit_prefetch(builder, address, for_writing, locality):
-    """Ask for the cache line at an address: locality 3 is the first-level cache, 2 the second-level one."""
-    number = ir.IntType(32)
-    shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-    hint = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
-    pointer = builder.inttoptr(address, cgutils.voidptr_t)
-    builder.call(hint, [pointer, number(int(for_writing)), number(locality), number(1)])
-
-
-def emit_float32(builder, bits, kind):
-    """Return the float32 numbers that the bits of 16-bit floats stand for, vectors or single ones.
-
-    The kind is the Numba type of X, as `any_layout` chooses it: uint16 for float16, a record for bfloat16.
-    """
-
-    def like(kind, value=None):
-        kind = ir.VectorType(kind, bits.type.count) if isinstance(bits.type, ir.VectorType) else kind
-        number = value if not isinstance(kind, ir.VectorType) else [value] * kind.count
-        return kind if value is None else ir.Constant(kind, number)
-
-    word = ir.IntType(32)
-    if isinstance(kind, types.Record):
-        moved = builder.shl(builder.zext(bits, like(word)), like(word, 16))
-        return builder.bitcast(moved, like(ir.FloatType()))
-    if WIDENS_FLOAT16:
-        return builder.fpext(builder.bitcast(bits, like(ir.HalfType())), like(ir.FloatType()))
-    bits = builder.zext(bits, like(word))
-    size = builder.and_(bits, like(word, 0x7FFF))
-    sign = builder.shl(builder.and_(bits, like(word, 0x8000)), like(word, 16))
-    moved = builder.shl(size, like(word, 13))
-    # The exponents differ by 112. As a product this holds for subnormal numbers too.
-    scaled = builder.fmul(builder.bitcast(moved, like(ir.FloatType())), like(ir.FloatType(), 2.0**112))
-    # Infinity and NaN have the largest exponent of either type.
-    special = builder.icmp_unsigned(">=", size, like(word, 0x7C00))
-    found = builder.select(special, builder.or_(moved, like(word, 0x7F800000)), builder.bitcast(scaled, like(word)))
-    return builder.bitcast(builder.or_(found, sign), like(ir.FloatType()))
 
 
 class Emitter:
@@ -171,9 +126,7 @@ class Emitter:
         return self.convert(builder.call(load, [pointer, align, mask, ir.Constant(vector, None)]), kind)
 
     def convert(self, vector, kind):
-        """Return a vector of numbers of a Numba type, or of their bits, in the type computed in."""
-        if is_bits(kind):
-            vector, kind = emit_float32(self.builder, vector, kind), types.float32
+        """Return a vector of numbers of a Numba type in the type computed in."""
         if not isinstance(kind, types.Float):
             signed = isinstance(kind, types.Integer) and kind.signed
             return (self.builder.sitofp if signed else self.builder.uitofp)(vector, self.vector)
@@ -246,9 +199,12 @@ class Emitter:
                 self.store(self.builder.fadd(old, total), place, align=align)
 
     def prefetch(self, address):
-        """Ask for a cache line that is read soon."""
-        # Into the second-level cache: the first-level one holds what is worked on.
-        emit_prefetch(self.builder, address, for_writing=False, locality=2)
+        """Ask for a cache line that is read soon, in the second-level cache: the first holds what is worked on."""
+        number = ir.IntType(32)
+        shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        hint = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
+        is_write, locality, is_data = number(0), number(2), number(1)
+        self.builder.call(hint, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data])
 
     def zeros(self, count):
         """Return so many places that hold a vector of zeros each; LLVM keeps them in registers."""
@@ -295,7 +251,6 @@ class RowReader:
 
     def read(self, rows, j, left=None):
         """Return the vectors from column j on of rows, pointers; of the first ``left`` columns, zeros behind them."""
-        rows = [self._point(row) for row in rows]
         work, element = self._work, rows[0].type.pointee
         scaling = self._scaling and [work.load(values, j) for values in self._scaling]
         align = work.context.get_abi_sizeof(element)
@@ -308,18 +263,3 @@ class RowReader:
                 x = work.load_part(work.builder.gep(row, [j]), self._X_kind, count)
             vectors.append(self._emit.convert(work.multiply_add(x, *scaling), self._kind) if scaling else x)
         return vectors
-
-    def read_column(self, source, j):
-        """Return the vector of numbers of column j that a pointer leads to, which lie next to each other."""
-        assert self._scaling is not None
-        source = self._point(source)
-        work, element = self._work, source.type.pointee
-        align = work.context.get_abi_sizeof(element)
-        x = work.convert(work.load(source, vector=ir.VectorType(element, work.lanes), align=align), self._X_kind)
-        scaling = [work.spread(work.builder.load(work.builder.gep(values, [j]))) for values in self._scaling]
-        return self._emit.convert(work.multiply_add(x, *scaling), self._kind)
-
-    def _point(self, source):
-        """Return a pointer to numbers of X, or to the bits of its records."""
-        is_record = isinstance(self._X_kind, types.Record)
-        return self._emit.builder.bitcast(source, ir.IntType(16).as_pointer()) if is_record else source

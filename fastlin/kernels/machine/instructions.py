@@ -6,7 +6,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from fastlin.kernels.machine.emitter import emit_float32, emit_prefetch, emitted, is_bits
+from fastlin.kernels.machine.emitter import emitted
 
 # Below AVX-512 no vector instruction converts between float64 and whole numbers of its size, and LLVM converts them one
 # by one: an exponential then takes 1.81 ns, by way of smaller ones 1.6.
@@ -30,18 +30,6 @@ compile_small = _attributes("optsize", "minsize")
 compile_apart = _attributes("noinline")
 
 
-def _request(for_writing):
-    """Make a function that asks for the cache line at an address; uncompiled it does nothing."""
-
-    def request(context, builder, kinds, arguments):
-        emit_prefetch(builder, arguments[0], for_writing, locality=3)
-
-    return emitted(request, lambda address: types.void(types.intp))(lambda address: None)
-
-
-request_line, request_line_to_write = _request(for_writing=False), _request(for_writing=True)
-
-
 def _emit_free_sum(context, builder, kinds, arguments):
     return builder.fadd(*arguments, flags=("reassoc", "nsz", "arcp", "contract"))
 
@@ -50,20 +38,6 @@ def _emit_free_sum(context, builder, kinds, arguments):
 def add_freely(a, b):
     """Return a + b of two float64, an addition that may change places with others like it."""
     return a + b
-
-
-def _emit_number(context, builder, kinds, arguments):
-    [kind], [number] = kinds, arguments
-    if isinstance(kind, types.Record):
-        # Kernels have the address of a record.
-        number = builder.load(builder.bitcast(number, ir.IntType(16).as_pointer()), align=1)
-    return emit_float32(builder, number, kind) if is_bits(kind) else number
-
-
-@emitted(_emit_number, lambda x: (types.float32 if is_bits(x) else x)(x))
-def read_number(x):
-    """Return a number of X: float32 for the bits of a 16-bit float, which kernels get in its place, else itself."""
-    return x
 
 
 def _bits(kind):

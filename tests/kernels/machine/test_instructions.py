@@ -5,17 +5,8 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.machine import emitter
-from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import (
-    binary_exponent,
-    compile_apart,
-    power_of_two,
-    read_number,
-    request_line,
-)
-from fastlin.tensors import BFLOAT16, widen
+from fastlin.kernels.machine.instructions import binary_exponent, compile_apart, power_of_two
 
 
 @kernel
@@ -31,41 +22,12 @@ def call_binary_exponent(x):
 
 
 def sum_apart(values):
-    """Return the sum, compiled apart, with a line asked for that is there and one that is not."""
+    """Return the sum, compiled apart."""
     compile_apart()
-    request_line(values.ctypes.data)
-    request_line(0)
     total = 0.0
     for i in range(values.shape[0]):
         total += values[i]
     return total
-
-
-def read_numbers(X, numbers):
-    """Fill numbers with those of X (1, n)."""
-    for i in range(numbers.shape[0]):
-        numbers[i] = read_number(X[0, i])
-
-
-@pytest.mark.parametrize("by_instruction", [True, False])
-def test_every_float16_is_read(by_instruction, monkeypatch):
-    if by_instruction and not emitter.WIDENS_FLOAT16:
-        pytest.skip("the processor has no instruction for it")
-    monkeypatch.setattr(emitter, "WIDENS_FLOAT16", by_instruction)
-    X = np.arange(2**16, dtype=np.uint16).view(np.float16)[None]
-    numbers = np.empty(X.size, np.float32)
-    # Compiled anew for each way.
-    (numba.njit(read_numbers) if COMPILED else read_numbers)(any_layout(X)[0], numbers)
-    np.testing.assert_array_equal(numbers, X[0].astype(np.float32))
-    np.testing.assert_array_equal(np.signbit(numbers), np.signbit(X[0]))
-
-
-def test_every_bfloat16_is_read():
-    X = np.arange(2**16, dtype=np.uint16).view(BFLOAT16)[None]
-    numbers = np.empty(X.size, np.float32)
-    (numba.njit(read_numbers) if COMPILED else read_numbers)(any_layout(X)[0], numbers)
-    np.testing.assert_array_equal(numbers, widen(X[0]))
-    np.testing.assert_array_equal(np.signbit(numbers), np.signbit(widen(X[0])))
 
 
 @pytest.mark.parametrize(("kind", "lowest", "highest"), [(np.float64, -1022, 1023), (np.float32, -126, 127)])
@@ -80,7 +42,7 @@ def test_powers_and_exponents(kind, lowest, highest):
 
 
 @pytest.mark.skipif(not COMPILED, reason="uncompiled they do nothing")
-def test_attributes_and_requests_change_no_result():
+def test_attributes_change_no_result():
     # Compiled anew: code that was kept cannot be inspected.
     compiled = numba.njit(sum_apart)
     assert compiled(np.arange(5.0)) == 10
