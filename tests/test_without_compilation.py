@@ -11,7 +11,7 @@ TESTS = Path(__file__).parent
 
 
 # The tests of what depends on the width of vectors.
-BY_WIDTH = ("exponential", "gather", "instructions", "panels", "prefetch", "products", "tiles")
+BY_WIDTH = ("exponential", "gather", "instructions", "prefetch", "products", "tiles")
 # Numba's names for a processor without any feature that it has to be told of, as arm64 is: 16 bytes make a vector.
 NARROWEST = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 

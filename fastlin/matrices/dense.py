@@ -38,7 +38,7 @@ from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Levels, 
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, zeros_aligned
 from fastlin.kernels.machine.in_place import count_roundings_in_place, count_tile_rows_in_place
-from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
+from fastlin.kernels.machine.products import count_product_roundings
 from fastlin.kernels.machine.threads import (
     EXPONENTIAL_WORK,
     MAX_PARTIAL_BYTES,
@@ -148,7 +148,7 @@ class DenseMatrix(Matrix):
         parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
         if beside is None:
             n_blocks = count_blocks(len(self.X), row_work=K * d)
-            tile_rows, levels = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize), ()
+            tile_rows, levels = count_tile_rows(d, K, coef.itemsize), ()
         else:
             n_blocks, tile_rows, *levels = beside
         run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best, *levels)
@@ -235,12 +235,11 @@ def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: 
     return n_blocks if K < MANY_CLASSES else min(n_blocks, max(2, n_rows // BLOCK_ROWS))
 
 
-def count_tile(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int, precision: FloatType, folds: bool) -> int:
-    """Return the rows of a tile of a pass as `count_pass_blocks` has it; `folds` is that of its Plan."""
+def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: FloatType, folds: bool) -> int:
+    """Return the rows of a tile of a pass; `folds` is that of its Plan."""
     if folds:
         return count_tile_rows_in_place(n_features, itemsize)
-    rows_a_block = -(-n_rows // count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize))
-    return choose_tile_rows(rows_a_block, n_features, n_rows_coef, np.dtype(precision).itemsize)
+    return count_tile_rows(n_features, n_rows_coef, np.dtype(precision).itemsize)
 
 
 def count_dense_roundings(
@@ -250,9 +249,9 @@ def count_dense_roundings(
     if is_copied(n_rows, n_features, n_rows_coef):
         return count_roundings(n_rows, n_features + 1)
     n_blocks = count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize)
-    tile_rows = count_tile(n_rows, n_features, n_rows_coef, itemsize, np.float64, folds)
+    tile_rows = count_tile(n_features, n_rows_coef, itemsize, np.float64, folds)
     n_tiles = -(-n_rows // (n_blocks * tile_rows))
-    n_products = count_roundings_in_place(n_features) if folds else count_product_roundings(n_features, n_rows_coef)
+    n_products = count_roundings_in_place(n_features) if folds else count_product_roundings(n_features)
     return n_products, tile_rows + n_tiles + n_blocks
 
 
@@ -402,7 +401,7 @@ class DensePasses(Passes):
         if precision not in self._plans:
             (K, _), X, scaling = self.shape, self._X, _cast(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)
-            tile_rows = count_tile(self._n_rows, X.shape[1], K, X.itemsize, precision, folds)
+            tile_rows = count_tile(X.shape[1], K, X.itemsize, precision, folds)
             tile_rows = tile_rows if self._beside is None else self._beside.tile_rows
             self._plans[precision] = Plan(scaling, tile_rows, folds)
         return self._plans[precision]

@@ -12,8 +12,8 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
-from fastlin.kernels.machine.prefetch import empty_list, list_rows
-from fastlin.kernels.machine.products import add_panel, add_product, add_triangle
+from fastlin.kernels.machine.prefetch import empty_list
+from fastlin.kernels.machine.products import add_product, add_triangle
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros_padded
 
@@ -60,7 +60,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     X = X[:, begin:]
     padded_scaling = pad_scaling(Scaling(scaling.scale[begin:], scaling.shift[begin:]), tile)
     padded_scaling.shift[n_columns - 1 - begin] = 1
-    ahead = empty_list(np.int64(GRAM_ROWS))
+    nothing = empty_list(np.int64(0))
     columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
     n_together = MAX_SUMS_BYTES // (8 * n_summed * tile.shape[1])
     n_together = 1 if n_together < 1 else n_together if n_together < n_sets else n_sets
@@ -74,7 +74,6 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
         for start in range(first, last, GRAM_ROWS):
             stop = start + GRAM_ROWS if start + GRAM_ROWS < last else last
             load_tile(X, rows[start:stop], padded_scaling, tile)
-            list_rows(X, rows, stop, np.int64(GRAM_ROWS), last, ahead)
             _transpose(tile, stop - start, n_summed, columns)
             for t in range(n_here):
                 of_set = multipliers[t * n_rows_set : (t + 1) * n_rows_set]
@@ -82,7 +81,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
             if n_pieces == 1:
                 for t in range(n_here):
                     of_set = slice(t * n_rows_set, (t + 1) * n_rows_set)
-                    add_triangle(tile, stop - start, n_columns - begin, multipliers[of_set], sums[of_set], ahead)
+                    add_triangle(tile, stop - start, n_columns - begin, multipliers[of_set], sums[of_set])
                 continue
             for p in range(n_pieces):
                 _copy_columns(tile, stop - start, p * group, piece)
@@ -92,7 +91,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
                     of_set = multipliers[t * n_rows_set : t * n_rows_set + n_reached]
                     place = (p * n_together + t) * n_rows_set
                     of_piece = sums[place : place + n_reached]
-                    add_panel(piece, stop - start, of_set, of_piece, np.int64(0), ahead)
+                    add_product(piece, stop - start, of_set, of_piece, nothing)
         for t in range(n_here):
             for p in range(n_pieces):
                 place = (p * n_together + t) * n_rows_set
@@ -183,7 +182,7 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     padded_scaling.shift[n_columns - 1] = 1
     weighted = zeros_aligned((n_classes, PAIR_ROWS), tile.dtype)
     multipliers = zeros_aligned((CLASS_PAIRS, PAIR_ROWS), tile.dtype)
-    ahead = empty_list(np.int64(0))
+    nothing = empty_list(np.int64(0))
     for start in range(first, last, PAIR_ROWS):
         n_rows = PAIR_ROWS if start + PAIR_ROWS < last else last - start
         load_tile(X, rows[start : start + n_rows], padded_scaling, tile)
@@ -214,7 +213,7 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
                         k += 1
                         other = k
                 of_pairs = sums[part, first_pair : first_pair + n_pairs, first_column : first_column + width]
-                add_product(products, n_rows, multipliers[:n_pairs], np.int64(0), of_pairs, ahead)
+                add_product(products, n_rows, multipliers[:n_pairs], of_pairs, nothing)
 
 
 def pad_pairs(n_pairs: int) -> int:

@@ -12,22 +12,17 @@ import numpy as np
 
 from fastlin.kernels.linear.residuals import turn_products_to_slopes, turn_scores_to_residuals
 from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
-from fastlin.kernels.machine.arrays import CACHE_LINE, dense_row, zeros_aligned
+from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import compile_small, request_line
-from fastlin.kernels.machine.panels import (
-    add_tile,
-    copy_sums,
+from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.products import (
+    add_product,
     load_and_multiply,
-    open_panels,
-    open_panels_to_read,
-    open_sums,
+    open_tile,
+    open_tile_to_read,
     read_and_multiply,
 )
-from fastlin.kernels.machine.prefetch import empty_list, list_rows
-
-# Rows are requested from memory this many rows ahead.
-ROWS_AHEAD = 4
+from fastlin.kernels.machine.vectors import copy_rows
 
 
 @kernel(inner=True)
@@ -92,10 +87,8 @@ def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows,
     n_classes = coef.shape[0]
     rows, first = rows_of_block(block, n_blocks, numbers, X.shape[0])
     n_rows = rows.shape[0]
-    panels = open_panels(coef, scaling, tile_rows)
-    coef_sums = open_sums(panels, n_classes)
-    ahead = empty_list(tile_rows)
-    scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
+    tile = open_tile(coef, scaling, tile_rows)
+    coef_sums = zeros_aligned(tile.coef.shape, np.float64)
     for k in range(n_classes):
         intercept_sums[k] = 0
     if levels is not None:
@@ -104,21 +97,20 @@ def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows,
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         own = rows[start:stop]
-        list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        load_and_multiply(X, own, panels, intercept, scores, ahead)
+        load_and_multiply(X, rows, start, stop, intercept, tile)
         if levels is not None:
-            add_level_scores(levels, own, of_levels, scores)
+            add_level_scores(levels, own, of_levels, tile.scores)
         if losses is not None:
-            loss += turn_scores_to_residuals(scores, own, losses.samples, losses.kept, first + start)
+            loss += turn_scores_to_residuals(tile.scores, own, losses.samples, losses.kept, first + start)
         if curvature is not None:
-            turn_products_to_slopes(scores, stop - start, curvature, first + start)
-        add_score_rows(scores, stop - start, intercept_sums)
-        add_tile(panels, stop - start, scores, coef_sums, ahead)
+            turn_products_to_slopes(tile.scores, stop - start, curvature, first + start)
+        add_score_rows(tile.scores, stop - start, intercept_sums)
+        add_product(tile.rows, stop - start, tile.scores, coef_sums, tile.ahead)
         if levels is not None:
-            add_to_levels(scores, stop - start, of_levels)
+            add_to_levels(tile.scores, stop - start, of_levels)
     if losses is not None:
         losses.values[block] = loss
-    copy_sums(coef_sums, sums.coef[block])
+    copy_rows(coef_sums, sums.coef[block])
 
 
 @kernel(reassociate=False)
@@ -133,16 +125,14 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, l
     coef = parameters.coef
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
-    panels = open_panels_to_read(X, coef, tile_rows)
-    ahead = empty_list(tile_rows)
-    of_tile = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
+    tile = open_tile_to_read(X, coef, tile_rows)
+    of_tile = tile.scores
     largest = zeros_aligned(tile_rows, coef.dtype)
     if levels is not None:
         of_levels = open_levels(levels, block, tile_rows)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-        list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        read_and_multiply(X, rows[start:stop], panels, parameters.intercept, of_tile, ahead)
+        read_and_multiply(X, rows, start, stop, parameters.intercept, tile)
         if levels is not None:
             add_level_scores(levels, rows[start:stop], of_levels, of_tile)
         if scores.shape[0] > 0:
@@ -168,17 +158,11 @@ def fill_block_rows(block, n_blocks, X, rows, gathered):
     X is (n, d), of any type and layout.
     """
     X = X[0]
-    end = (block + 1) * rows.shape[0] // n_blocks
-    for i in range(block * rows.shape[0] // n_blocks, end):
-        if X.strides[1] != X.itemsize:
+    for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
+        if X.strides[1] == X.itemsize:
+            source, target = dense_row(X, rows[i]), gathered[i]
+            for j in range(target.shape[0]):
+                target[j] = source[j]
+        else:
             for j in range(X.shape[1]):
                 gathered[i, j] = X[rows[i], j]
-            continue
-        if i + ROWS_AHEAD < end:
-            # The processor does not foresee rows that are out of order: 17 instead of 21 microseconds.
-            ahead = dense_row(X, rows[i + ROWS_AHEAD])
-            for offset in range(0, ahead.shape[0] * X.itemsize, CACHE_LINE):
-                request_line(ahead.ctypes.data + offset)
-        source, target = dense_row(X, rows[i]), gathered[i]
-        for j in range(target.shape[0]):
-            target[j] = source[j]

@@ -60,14 +60,14 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
         for k in range(n_classes):
             for j in range(sums.shape[1]):
                 sums[k, j] = 0
-        add_product(room, n_rows, multipliers, np.int64(0), sums, empty_list(0))
+        add_product(room, n_rows, multipliers, sums, empty_list(0))
         for k in range(n_classes):
             for j in range(last - first):
                 sums[k, j] *= factors[first + j]
                 coef[k, first + j] = sums[k, j]
             for j in range(last - first, sums.shape[1]):
                 sums[k, j] = 0
-        add_scores(room, n_rows, sums, np.int64(0), scores, empty_list(0))
+        add_scores(room, n_rows, n_rows, sums, np.int64(0), scores, empty_list(0))
     for k in range(n_classes):
         for i in range(n_rows):
             products[block, k, i] = scores[k, i]

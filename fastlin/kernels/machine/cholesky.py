@@ -13,7 +13,7 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
 from fastlin.kernels.machine.prefetch import empty_list
-from fastlin.kernels.machine.products import add_panel
+from fastlin.kernels.machine.products import add_product
 
 # Rows that are factorised together, whole groups of the products' classes; the products subtract what the rows before
 # them contribute.
@@ -62,9 +62,7 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
             rows = factor[piece * size : (piece + 1) * size]
             for i in range(0, first, ROWS_MULTIPLIED):
                 end = i + ROWS_MULTIPLIED if i + ROWS_MULTIPLIED < first else first
-                add_panel(
-                    rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop], np.int64(0), nothing
-                )
+                add_product(rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop], nothing)
         _factorize_rows(factor, matrix, first, stop)
     for i in range(size):
         packed = triangles[block, i * size - i * (i - 1) // 2 :]
@@ -89,7 +87,7 @@ def _factorize_rows(factor, matrix, first, stop):
             negative[0, h - first] = -factor[own * size + h, i % group]
         for piece in range(own, factor.shape[0] // size):
             rows = factor[piece * size : (piece + 1) * size]
-            add_panel(rows[first:i], i - first, negative, rows[i : i + 1], np.int64(0), nothing)
+            add_product(rows[first:i], i - first, negative, rows[i : i + 1], nothing)
         pivot = factor[own * size + i, i % group]
         diagonal = matrix[i, i]
         if not diagonal > 0:
@@ -174,13 +172,13 @@ def solve_group(block, n_blocks, mirrored, values):
     for first in range(0, size, ROWS_TOGETHER):
         stop = first + ROWS_TOGETHER if first + ROWS_TOGETHER < size else size
         if first > 0:
-            add_panel(x, first, mirrored[first:stop], x[first:stop], np.int64(0), nothing)
+            add_product(x, first, mirrored[first:stop], x[first:stop], nothing)
         for i in range(first, stop):
             _finish_row(mirrored[i], x, first, i, i)
     for first in range((size - 1) // ROWS_TOGETHER * ROWS_TOGETHER, -1, -ROWS_TOGETHER):
         stop = first + ROWS_TOGETHER if first + ROWS_TOGETHER < size else size
         if stop < size:
-            add_panel(x[stop:], size - stop, mirrored[first:stop, stop:], x[first:stop], np.int64(0), nothing)
+            add_product(x[stop:], size - stop, mirrored[first:stop, stop:], x[first:stop], nothing)
         for i in range(stop - 1, first - 1, -1):
             _finish_row(mirrored[i], x, i + 1, stop, i)
     for k in range(begin, end):

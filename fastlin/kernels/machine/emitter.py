@@ -44,15 +44,6 @@ def emitted(emit, sign=types.void):
     return choose
 
 
-def emit_prefetch(builder, address, for_writing, locality):
-    """Ask for the cache line at an address: locality 3 is the first-level cache, 2 the second-level one."""
-    number = ir.IntType(32)
-    shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-    hint = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
-    pointer = builder.inttoptr(address, cgutils.voidptr_t)
-    builder.call(hint, [pointer, number(int(for_writing)), number(locality), number(1)])
-
-
 class Emitter:
     """A builder of the instructions that the loops need, on vectors of one type.
 
@@ -208,9 +199,12 @@ class Emitter:
                 self.store(self.builder.fadd(old, total), place, align=align)
 
     def prefetch(self, address):
-        """Ask for a cache line that is read soon."""
-        # Into the second-level cache: the first-level one holds what is worked on.
-        emit_prefetch(self.builder, address, for_writing=False, locality=2)
+        """Ask for a cache line that is read soon, in the second-level cache: the first holds what is worked on."""
+        number = ir.IntType(32)
+        shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        hint = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
+        is_write, locality, is_data = number(0), number(2), number(1)
+        self.builder.call(hint, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data])
 
     def zeros(self, count):
         """Return so many places that hold a vector of zeros each; LLVM keeps them in registers."""
@@ -257,7 +251,6 @@ class RowReader:
 
     def read(self, rows, j, left=None):
         """Return the vectors from column j on of rows, pointers; of the first ``left`` columns, zeros behind them."""
-        rows = [self._point(row) for row in rows]
         work, element = self._work, rows[0].type.pointee
         scaling = self._scaling and [work.load(values, j) for values in self._scaling]
         align = work.context.get_abi_sizeof(element)
@@ -270,18 +263,3 @@ class RowReader:
                 x = work.load_part(work.builder.gep(row, [j]), self._X_kind, count)
             vectors.append(self._emit.convert(work.multiply_add(x, *scaling), self._kind) if scaling else x)
         return vectors
-
-    def read_column(self, source, j):
-        """Return the vector of numbers of column j that a pointer leads to, which lie next to each other."""
-        assert self._scaling is not None
-        source = self._point(source)
-        work, element = self._work, source.type.pointee
-        align = work.context.get_abi_sizeof(element)
-        x = work.convert(work.load(source, vector=ir.VectorType(element, work.lanes), align=align), self._X_kind)
-        scaling = [work.spread(work.builder.load(work.builder.gep(values, [j]))) for values in self._scaling]
-        return self._emit.convert(work.multiply_add(x, *scaling), self._kind)
-
-    def _point(self, source):
-        """Return a pointer to numbers of X, or to the bits of its records."""
-        is_record = isinstance(self._X_kind, types.Record)
-        return self._emit.builder.bitcast(source, ir.IntType(16).as_pointer()) if is_record else source

@@ -34,39 +34,30 @@ def exponentiate_in_place(values):
 @kernel(inline=True)
 def exponential(value, values):
     """Return exp(value) as `exponentiate_in_place` has it, in the type of values, an array; without reassociation."""
+    power, rest = _split_exponential(value, values)
+    return power * (rest + values.dtype.type(1))
+
+
+@kernel(inline=True)
+def exponential_less_one(value, values):
+    """Return exp(value) - 1 as `exponential` does, exact near 0 as well."""
+    power, rest = _split_exponential(value, values)
+    return power * rest + (power - values.dtype.type(1))
+
+
+@kernel(inline=True)
+def _split_exponential(value, values):
+    """Return 2^n and exp(r) - 1, whose product and 2^n add up to exp(value): n is round(value / log 2)."""
     kind = values.dtype.type
     lowest = kind(LOWEST_SINGLE if values.itemsize == 4 else LOWEST)
     whole = kind(WHOLE_SINGLE if values.itemsize == 4 else WHOLE)
     # Written so that NaN stays NaN.
     x = lowest if value < lowest else value
-    n, r = _reduce(x, whole, kind)
-    p = _series(r, kind) * r + kind(1.0)
-    # A NaN, whose p is NaN already, has no whole number for an exponent.
-    p *= power_of_two(n if n == n else kind(0))
-    return kind(0) if value < lowest else p
-
-
-@kernel(reassociate=False, inner=True)
-def exponentiate_less_one_in_place(values):
-    """Overwrite values with exp(values) - 1, exact near 0 as well.
-
-    Everything is as in `exponentiate_in_place`, with 2^n (exp(r) - 1) + (2^n - 1) in place of 2^n exp(r).
-    """
-    kind = values.dtype.type
-    lowest = kind(LOWEST_SINGLE if values.itemsize == 4 else LOWEST)
-    whole = kind(WHOLE_SINGLE if values.itemsize == 4 else WHOLE)
-    for j in range(values.shape[0]):
-        x = lowest if values[j] < lowest else values[j]
-        n, r = _reduce(x, whole, kind)
-        power = power_of_two(n if n == n else kind(0))
-        values[j] = power * (_series(r, kind) * r) + (power - kind(1.0))
-
-
-@kernel(inline=True)
-def _reduce(x, whole, kind):
-    """Return n and r with x = n log 2 + r: n = round(x / log 2), |r| <= log(2) / 2."""
     n = (x * kind(LOG2_E) + whole) - whole
-    return n, (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
+    r = (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
+    # A NaN, whose r is NaN, has no whole number for an exponent.
+    power = power_of_two(n if n == n else kind(0))
+    return kind(0) if value < lowest else power, _series(r, kind) * r
 
 
 @kernel(inline=True)

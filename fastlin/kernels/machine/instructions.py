@@ -6,7 +6,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from fastlin.kernels.machine.emitter import emit_prefetch, emitted
+from fastlin.kernels.machine.emitter import emitted
 
 # Below AVX-512 no vector instruction converts between float64 and whole numbers of its size, and LLVM converts them one
 # by one: an exponential then takes 1.81 ns, by way of smaller ones 1.6.
@@ -28,18 +28,6 @@ def _attributes(*attributes):
 compile_small = _attributes("optsize", "minsize")
 # Never made part of the caller: what is written to be vectorised stays so, and has the same bits for every layout of X.
 compile_apart = _attributes("noinline")
-
-
-def _request(for_writing):
-    """Make a function that asks for the cache line at an address; uncompiled it does nothing."""
-
-    def request(context, builder, kinds, arguments):
-        emit_prefetch(builder, arguments[0], for_writing, locality=3)
-
-    return emitted(request, lambda address: types.void(types.intp))(lambda address: None)
-
-
-request_line, request_line_to_write = _request(for_writing=False), _request(for_writing=True)
 
 
 def _emit_free_sum(context, builder, kinds, arguments):

@@ -23,19 +23,19 @@ def empty_list(tile_rows):
 
 
 @kernel(inner=True)
-def list_rows(X, rows, start, count, stop, ahead):
-    """Overwrite the list ``ahead`` with the memory of the rows ``rows[start:stop]`` of X, of ``count`` of them at most.
+def list_rows(X, rows, start, ahead):
+    """Overwrite the list ``ahead`` with the memory of the rows of X from ``rows[start]`` on, of as many as it has room.
 
     The list becomes empty where the columns of X do not lie next to each other.
     """
     compile_small()
-    stop = start + count if start + count < stop else stop
+    n_rows = min(rows.shape[0] - start, ahead.shape[0] - ADDRESSES)
     for i in range(ADDRESSES):
         ahead[i] = 0
-    if start < stop and X.strides[1] == X.itemsize:
-        together = rows[stop - 1] - rows[start] == stop - 1 - start and X.strides[0] == X.shape[1] * X.itemsize
-        ahead[COUNT] = 1 if together else stop - start
-        ahead[LENGTH] = X.shape[1] * X.itemsize * (stop - start if together else 1)
+    if n_rows > 0 and X.strides[1] == X.itemsize:
+        together = rows[start + n_rows - 1] - rows[start] == n_rows - 1 and X.strides[0] == X.shape[1] * X.itemsize
+        ahead[COUNT] = 1 if together else n_rows
+        ahead[LENGTH] = X.shape[1] * X.itemsize * (n_rows if together else 1)
         for i in range(ahead[COUNT]):
             ahead[ADDRESSES + i] = np.intp(X.ctypes.data) + rows[start + i] * X.strides[0]
 

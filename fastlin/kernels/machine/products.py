@@ -1,14 +1,17 @@
 """The two products of a tile, scores and sums, in the type computed in; the first scores read X and fill the tile."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastlin.kernels.machine import simd
+from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_small
-from fastlin.kernels.machine.prefetch import next_lines
-from fastlin.kernels.machine.simd import CLASSES_TOGETHER, LOADED_ROWS
-from fastlin.kernels.machine.tiles import load_tile, no_scaling, zeros_padded
+from fastlin.kernels.machine.prefetch import empty_list, list_rows, next_lines
+from fastlin.kernels.machine.simd import CLASSES_TOGETHER, ROW_GROUP, lines_in_step
+from fastlin.kernels.machine.tiles import Scaling, load_tile, no_scaling, pad_columns, pad_scaling, zeros_padded
 
 # Scores pass over at most so many bytes of each row: five classes, the scaling and four rows of it, of X and of the
 # tile, fit into the first-level cache.
@@ -17,81 +20,110 @@ CHUNK_BYTES = 2_200
 CLASSES_CACHED = 10 // CLASSES_TOGETHER * CLASSES_TOGETHER
 
 
-@kernel(reassociate=False, inline=True)
-def load_and_multiply(X, numbers, scaling, tile, coef, intercept, scores, ahead):
-    """Load the rows ``numbers`` into tile as `load_tile` does, and fill scores[k, i] = coef[k] tile[i] + intercept[k].
+class Tile(NamedTuple):
+    """Some rows of X as the products take them, with all that these need.
 
-    coef (K, width) holds whole aligned vectors. Where a row of X is one piece of memory, the products of the first
-    classes read it themselves. The rows of tile (tile rows, width) are a multiple of ROW_GROUP; those beyond the last
-    number, to the end of the last group, are overwritten with copies of the last row, and the scores (K, tile rows)
-    likewise. Meanwhile the memory of the list ``ahead`` is asked for.
+    Attributes
+    ----------
+    rows : ndarray of shape (tile rows, width)
+        The rows, scaled and shifted; whole vectors, and whole groups of rows.
+    scaling : Scaling
+        How the columns of X enter, for all columns of the tile.
+    coef : ndarray of shape (K, width)
+        The coefficients.
+    scores : ndarray of shape (K, tile rows)
+        The scores of the rows, and what becomes of them.
+    ahead : ndarray, int64
+        The list of the memory that the next tile is read from.
     """
+
+    rows: np.ndarray
+    scaling: Scaling
+    coef: np.ndarray
+    scores: np.ndarray
+    ahead: np.ndarray
+
+
+@kernel(inner=True)
+def open_tile(coef, scaling, tile_rows):
+    """Return a Tile of ``tile_rows`` rows for coef (K, d)."""
+    compile_small()
+    rows = zeros_padded(tile_rows, coef.shape[1], coef.dtype)
+    scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
+    return Tile(rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_list(tile_rows))
+
+
+@kernel(inner=True)
+def open_tile_to_read(X, coef, tile_rows):
+    """Return a Tile for `read_and_multiply`, which needs no rows where a row of X is one piece of memory."""
+    compile_small()
+    n_rows = 0 if X.strides[1] == X.itemsize else tile_rows
+    rows = zeros_padded(n_rows, coef.shape[1], coef.dtype)
+    scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
+    return Tile(rows, no_scaling(rows), pad_columns(coef), scores, empty_list(tile_rows))
+
+
+@kernel(reassociate=False, inner=True)
+def load_and_multiply(X, numbers, start, stop, intercept, tile):
+    """Load some rows of X into the tile, and fill its scores[k, i] = coef[k] rows[i] + intercept[k].
+
+    The rows are those that ``numbers[start:stop]`` name.
+
+    Where a row of X is one piece of memory, the products of the first classes read it themselves. Rows and scores are
+    overwritten to the end of the last group of rows. Meanwhile the memory of the rows from ``stop`` on is asked for.
+    """
+    compile_small()
+    rows, scaling, coef, scores, ahead = tile
     n_classes, width = coef.shape
-    lanes = VECTOR_BYTES // tile.itemsize
-    chunk = _chunk(width, lanes)
-    count = _classes_together(n_classes)
+    n_rows, zero = stop - start, np.int64(0)
+    list_rows(X, numbers, stop, ahead)
+    numbers = numbers[start:stop]
     fill_rows(intercept, scores)
     if X.strides[1] != X.itemsize:
-        load_tile(X, numbers, scaling, tile)
-        add_scores(tile, numbers.shape[0], coef, np.int64(0), scores, ahead)
+        load_tile(X, numbers, scaling, rows)
+        add_scores(rows, n_rows, n_rows, coef, zero, scores, ahead)
         return
+    count, lanes = _classes_together(n_classes), VECTOR_BYTES // coef.itemsize
+    chunk = _chunk(width, lanes)
     for first in range(0, width, chunk):
         last = first + chunk if first + chunk < width else width
-        n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, tile.itemsize)
-        for i in range(0, numbers.shape[0], LOADED_ROWS if count == 1 else 4):
-            lines = next_lines(ahead, n_lines, tile)
+        n_lines = (last - first) // lanes * _lines_in_step(count)
+        for i in range(0, n_rows, 8 if count == 1 else 4):
+            lines = next_lines(ahead, n_lines, coef)
             if count == CLASSES_TOGETHER:
-                simd.load_and_multiply_4_rows(X, numbers, i, scaling, tile, coef, first, last, scores, lines)
+                simd.load_and_multiply_4_rows(X, numbers, i, coef, zero, first, last, scores, lines, scaling, rows)
             elif count == 3:
-                simd.load_and_multiply_4_rows_3_classes(X, numbers, i, scaling, tile, coef, first, last, scores, lines)
+                simd.load_and_multiply_4_rows_3_classes(
+                    X, numbers, i, coef, zero, first, last, scores, lines, scaling, rows
+                )
             else:
-                simd.load_and_multiply_rows_1_class(X, numbers, i, scaling, tile, coef, first, last, scores, lines)
-    add_scores(tile, numbers.shape[0], coef, count, scores, ahead)
+                simd.load_and_multiply_8_rows_1_class(
+                    X, numbers, i, coef, zero, first, last, scores, lines, scaling, rows
+                )
+    add_scores(rows, n_rows, n_rows, coef, count, scores, ahead)
 
 
-_lines_in_step = kernel(simd.lines_in_step, inline=True)
+@kernel(reassociate=False, inner=True)
+def read_and_multiply(X, numbers, start, stop, intercept, tile):
+    """Fill the scores of the tile as `load_and_multiply` does, of X as it is.
 
-
-@kernel(inline=True)
-def spare_tile(X, tile_rows, coef):
-    """Return the tile that `read_and_multiply` takes, which has no rows where a row of X is one piece of memory."""
-    return zeros_padded(0 if X.strides[1] == X.itemsize else tile_rows, X.shape[1], coef.dtype)
-
-
-@kernel(reassociate=False, inline=True)
-def read_and_multiply(X, numbers, tile, coef, intercept, scores, ahead):
-    """Fill scores[k, i] = coef[k] X[numbers[i]] + intercept[k] as `load_and_multiply` does, without scale and shift.
-
-    Where a row of X is one piece of memory nothing is stored into tile. In the course's training, whose validations
-    take most of the time, storing it cost a quarter.
+    Where a row of X is one piece of memory no row is stored. In the course's training, whose validations take most of
+    the time, storing them cost a quarter.
     """
-    n_classes, width = coef.shape
-    lanes = VECTOR_BYTES // coef.itemsize
-    chunk = _chunk(width, lanes)
+    compile_small()
+    rows, scaling, coef, scores, ahead = tile
+    n_rows, zero = stop - start, np.int64(0)
+    list_rows(X, numbers, stop, ahead)
+    numbers = numbers[start:stop]
     fill_rows(intercept, scores)
-    if X.strides[1] != X.itemsize:
-        load_tile(X, numbers, no_scaling(tile), tile)
-        add_scores(tile, numbers.shape[0], coef, np.int64(0), scores, ahead)
-        return
-    for first in range(0, width, chunk):
-        last = first + chunk if first + chunk < width else width
-        for first_class in range(0, n_classes, CLASSES_CACHED):
-            end = first_class + CLASSES_CACHED if first_class + CLASSES_CACHED < n_classes else n_classes
-            for i in range(0, numbers.shape[0], 4):
-                k = first_class
-                while k < end:
-                    count = _classes_together(end - k)
-                    n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
-                    if count == CLASSES_TOGETHER:
-                        lines = next_lines(ahead, n_lines, coef)
-                        simd.read_and_multiply_4_rows(X, numbers, i, coef, k, first, last, scores, lines)
-                    elif count == 3:
-                        lines = next_lines(ahead, n_lines, coef)
-                        simd.read_and_multiply_4_rows_3_classes(X, numbers, i, coef, k, first, last, scores, lines)
-                    elif i % LOADED_ROWS == 0:
-                        lines = next_lines(ahead, n_lines, coef)
-                        simd.read_and_multiply_rows_1_class(X, numbers, i, coef, k, first, last, scores, lines)
-                    k += count
+    if X.strides[1] == X.itemsize:
+        add_scores(X, numbers, n_rows, coef, zero, scores, ahead)
+    else:
+        load_tile(X, numbers, scaling, rows)
+        add_scores(rows, n_rows, n_rows, coef, zero, scores, ahead)
+
+
+_lines_in_step = kernel(lines_in_step, inline=True)
 
 
 @kernel(inline=True)
@@ -114,97 +146,90 @@ def _classes_together(n_left):
     return CLASSES_TOGETHER if n_left >= CLASSES_TOGETHER else 3 if n_left >= 3 else 1
 
 
-@kernel(reassociate=False, inner=True)
-def add_scores(tile, n_rows, coef, first_class, scores, ahead):
-    """Add coef[k] tile[i] to scores[k, i] for i < n_rows and k from first_class on.
+def count_product_roundings(n_features: int) -> int:
+    """Return how many roundings the score of a row takes one after the other, in float64.
 
-    tile (tile rows, width) and coef (K, width) hold whole aligned vectors; scores (K, tile rows) is changed up to the
-    end of the last group of rows. Meanwhile the memory of the list ``ahead`` is asked for.
+    A product runs over the lanes of a vector side by side, in chunks whose sums are added.
+    """
+    lanes = VECTOR_BYTES // 8
+    return -(-n_features // lanes) + lanes + -(-8 * n_features // CHUNK_BYTES) + 1
+
+
+@kernel(reassociate=False, inner=True)
+def add_scores(X, numbers, n_rows, coef, first_class, scores, ahead):
+    """Add coef[k] X[numbers[i]] to scores[k, i] for i < n_rows and k from first_class on.
+
+    X has its columns next to each other; n_rows itself in the place of numbers stands for the first rows. coef (K,
+    width) holds whole aligned vectors; scores (K, tile rows) is changed up to the end of the last group of rows.
+    Meanwhile the memory of the list ``ahead`` is asked for.
     """
     compile_small()
     n_classes, width = coef.shape
-    lanes = VECTOR_BYTES // tile.itemsize
+    lanes = VECTOR_BYTES // coef.itemsize
     chunk = _chunk(width, lanes)
     for first in range(0, width, chunk):
         last = first + chunk if first + chunk < width else width
-        k = first_class
-        while k < n_classes:
-            count = _classes_together(n_classes - k)
-            for i in range(0, n_rows, 8 if count == 1 else 4):
-                lines = next_lines(ahead, (last - first) // lanes, tile)
-                if count == CLASSES_TOGETHER:
-                    simd.multiply_4_rows(tile, i, coef, k, first, last, scores, lines)
-                elif count == 3:
-                    simd.multiply_4_rows_3_classes(tile, i, coef, k, first, last, scores, lines)
-                else:
-                    simd.multiply_8_rows_1_class(tile, i, coef, k, first, last, scores, lines)
-            k += count
+        for group in range(first_class, n_classes, CLASSES_CACHED):
+            end = group + CLASSES_CACHED if group + CLASSES_CACHED < n_classes else n_classes
+            for i in range(0, n_rows, 4):
+                k = group
+                while k < end:
+                    count = _classes_together(end - k)
+                    n_lines = (last - first) // lanes * _lines_in_step(count)
+                    if count == CLASSES_TOGETHER:
+                        lines = next_lines(ahead, n_lines, coef)
+                        simd.multiply_4_rows(X, numbers, i, coef, k, first, last, scores, lines)
+                    elif count == 3:
+                        lines = next_lines(ahead, n_lines, coef)
+                        simd.multiply_4_rows_3_classes(X, numbers, i, coef, k, first, last, scores, lines)
+                    elif i % ROW_GROUP == 0:
+                        lines = next_lines(ahead, n_lines, coef)
+                        simd.multiply_8_rows_1_class(X, numbers, i, coef, k, first, last, scores, lines)
+                    k += count
 
 
 @kernel(reassociate=False, inner=True)
-def add_product(tile, n_rows, multipliers, first_column, sums, ahead):
-    """Add the sum over i < n_rows of multipliers[k, i] tile[i, j] to sums[k, j], for j from first_column on.
+def add_product(tile, n_rows, multipliers, sums, ahead):
+    """Add the sum over i < n_rows of multipliers[k, i] tile[i, j] to sums[k, j].
 
-    multipliers (K, tile rows); first_column is a whole number of vectors; sums (K, width), aligned, float64 or of
-    tile's type: the rows of a tile are added up in tile's type before. Meanwhile the memory of the list ``ahead`` is
-    asked for.
+    multipliers (K, tile rows); sums (K, width), aligned, float64 or of tile's type: the rows of a tile are added up in
+    tile's type before. Meanwhile the memory of the list ``ahead`` is asked for.
     """
     compile_small()
     n_classes, width = sums.shape
     lanes = VECTOR_BYTES // tile.itemsize
-    j = first_column
-    while j + 4 * lanes <= width:
-        _add_4_vectors(tile, n_rows, j, multipliers, sums, j, ahead)
-        j += 4 * lanes
+    j = 0
     while j < width:
+        is_wide = j + 4 * lanes <= width
         k = 0
         while k < n_classes:
+            count = _classes_together(n_classes - k)
+            count = count if is_wide or count == CLASSES_TOGETHER else 1
             lines = next_lines(ahead, n_rows, tile)
-            if n_classes - k >= CLASSES_TOGETHER:
-                simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, j, lines)
-                k += CLASSES_TOGETHER
+            if is_wide and count == CLASSES_TOGETHER:
+                simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, lines)
+            elif is_wide and count == 3:
+                simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums, lines)
+            elif is_wide:
+                simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums, lines)
+            elif count == CLASSES_TOGETHER:
+                simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, lines)
             else:
-                simd.add_1_vector_1_class(tile, n_rows, j, multipliers, k, sums, j, lines)
-                k += 1
-        j += lanes
+                simd.add_1_vector_1_class(tile, n_rows, j, multipliers, k, sums, lines)
+            k += count
+        j += 4 * lanes if is_wide else lanes
 
 
 @kernel(reassociate=False, inner=True)
-def add_panel(panel, n_rows, multipliers, sums, column, ahead):
-    """Add the sum over i < n_rows of multipliers[k, i] panel[i] to sums[k, column:], as `add_product` does.
-
-    panel (rows, four vectors); sums of panel's type or float64.
-    """
-    compile_small()
-    _add_4_vectors(panel, n_rows, np.int64(0), multipliers, sums, column, ahead)
-
-
-@kernel(reassociate=False, inner=True)
-def add_triangle(panel, n_rows, n_columns, multipliers, sums, ahead):
-    """Add what `add_panel` does to sums[k, j] for k <= j < n_columns.
+def add_triangle(tile, n_rows, n_columns, multipliers, sums):
+    """Add what `add_product` does to sums[k, j] for k <= j < n_columns.
 
     Entries below the diagonal are added to as well, up to the end of a vector and of a group of classes, which the rows
     of sums are whole groups of.
     """
     compile_small()
-    lanes = VECTOR_BYTES // panel.itemsize
+    lanes, lines = VECTOR_BYTES // tile.itemsize, next_lines(empty_list(0), 0, tile)
     for j in range(0, n_columns, lanes):
         end = j + lanes if j + lanes < sums.shape[0] else sums.shape[0]
         for k in range(0, end, CLASSES_TOGETHER):
-            simd.add_1_vector(panel, n_rows, j, multipliers, k, sums, j, next_lines(ahead, n_rows, panel))
-
-
-@kernel(reassociate=False, inline=True)
-def _add_4_vectors(tile, n_rows, j, multipliers, sums, column, ahead):
-    """Add a product as `add_product` does, of four vectors of tile from column j on, to sums from ``column`` on."""
-    k = 0
-    while k < sums.shape[0]:
-        count = _classes_together(sums.shape[0] - k)
-        lines = next_lines(ahead, n_rows, tile)
-        if count == CLASSES_TOGETHER:
-            simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, column, lines)
-        elif count == 3:
-            simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums, column, lines)
-        else:
-            simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums, column, lines)
-        k += count
+            simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, lines)

@@ -8,202 +8,109 @@ vectors are. Uncompiled, NumPy stands in.
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils
+from numba.core import cgutils, types
 
 from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, emitted
 
 # The sums of 4 rows (or vectors), a vector of each class and one of a row fill 26 of 32 registers, or all of 16.
 CLASSES_TOGETHER = 5 if VECTOR_BYTES == 64 else 3
 ROW_GROUP = 8
-# With one class a pass over X is bound by memory: eight rows at a time, and eight cache lines asked for in each step,
-# one for each row (1,000,000 rows of 30 columns: 28.3 ms, with one line 36.9).
+# With one class a pass over X is bound by memory: eight rows at a time, and a cache line for each of them in a step
+# (1,000,000 rows of 30 columns: 28.3 ms, with one line 36.9).
 LOADED_ROWS = 8
-# Float64 rows that are worked on in float32 have fewer steps than cache lines (MNIST: 34.5 ms, with one line 39.3).
-WIDE_LINES = 4
 
 
-def _multiplication(n_rows, n_classes):
-    """Make the loop that adds the products of n_rows rows and n_classes classes to their scores."""
-
-    def generate(context, builder, kinds, arguments):
-        tile_type, _, coef_type, _, _, _, scores_type, _ = kinds
-        tile, i, coef, k, first, last, scores, lines = arguments
-        emit = Emitter(context, builder, tile_type.dtype)
-        address, step = cgutils.unpack_tuple(builder, lines)
-        rows = [emit.pointer(tile_type, tile, i, first, row_step=r) for r in range(n_rows)]
-        classes = [emit.pointer(coef_type, coef, k, first, row_step=c) for c in range(n_classes)]
-        sums = [emit.zeros(n_rows) for _ in range(n_classes)]
-        count = builder.udiv(builder.sub(last, first), first.type(emit.lanes))
-        with cgutils.for_range(builder, count, intp=first.type) as loop:
-            j = builder.mul(loop.index, first.type(emit.lanes))
-            emit.prefetch(builder.add(address, builder.mul(loop.index, step)))
-            x, w = [emit.load(row, j) for row in rows], [emit.load(weights, j) for weights in classes]
-            emit.add_products(x, w, sums)
-        emit.add_to_scores(sums, scores_type, scores, k, i)
-
-    @emitted(generate)
-    def loop(tile, i, coef, k, first, last, scores, lines):
-        scores[k : k + n_classes, i : i + n_rows] += (
-            coef[k : k + n_classes, first:last] @ tile[i : i + n_rows, first:last].T
-        )
-
-    return loop
-
-
-def lines_in_step(n_classes: int, itemsize: int, computed_itemsize: int) -> int:
-    """Return how many cache lines a loop that reads X asks for in each step.
-
-    It depends on the sizes of an entry of X and of one in the type computed in.
-    """
-    if n_classes == 1:
-        return LOADED_ROWS
-    return WIDE_LINES if itemsize > computed_itemsize else 1
-
-
-def _emit_products_of_rows(emit, reader, sources, keep, classes, first, last, lines, itemsize):
-    """Emit the loop over the columns of rows of X, and return the places of the sums.
-
-    Parameters
-    ----------
-    emit : Emitter
-        The builder of instructions.
-    reader : RowReader
-        What reads the vectors of the rows.
-    sources : list of LLVM pointers
-        The rows of X.
-    keep : callable
-        Takes the vectors of the rows at column j, and j.
-    classes : list of LLVM pointers
-        The rows of coef.
-    first, last : LLVM values
-        The columns: whole vectors, and the padding up to the last one.
-    lines : LLVM value
-        Where the cache lines to ask for begin, and the bytes between them.
-    itemsize : int
-        The bytes of an entry of X.
-    """
-    builder = emit.builder
-    zero, lanes = first.type(0), first.type(emit.lanes)
-    address, step = cgutils.unpack_tuple(builder, lines)
-    sums = [emit.zeros(len(sources)) for _ in classes]
-    n_lines = lines_in_step(len(classes), itemsize, emit.context.get_abi_sizeof(emit.scalar))
-
-    def prefetch(index):
-        for line in range(n_lines):
-            place = builder.add(builder.mul(index, first.type(n_lines)), first.type(line))
-            emit.prefetch(builder.add(address, builder.mul(place, step)))
-
-    def multiply(j, left=None):
-        x = reader.read(sources, j, left)
-        keep(x, j)
-        emit.add_products(x, [emit.load(weights, j) for weights in classes], sums)
-
-    features = builder.and_(reader.n_features, first.type(-emit.lanes))
-    end = builder.select(builder.icmp_signed("<", features, last), features, last)
-    count = builder.udiv(builder.sub(end, first), lanes)
-    with cgutils.for_range(builder, count) as loop:
-        prefetch(loop.index)
-        multiply(builder.add(first, builder.mul(loop.index, lanes)))
-    left = builder.sub(reader.n_features, end)
-    partial = builder.and_(builder.icmp_signed("<", end, last), builder.icmp_signed(">", left, zero))
-    with builder.if_then(partial):
-        prefetch(count)
-        multiply(end, left)
-    return sums
+def lines_in_step(n_classes: int) -> int:
+    """Return how many cache lines a loop of `_multiplication` asks for in each step."""
+    return LOADED_ROWS if n_classes == 1 else 1
 
 
 def _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows):
-    """Return the pointers to the rows of X that numbers[i] and the following ones name, the last one repeated."""
+    """Return the pointers to the rows that `_multiplication` takes at i."""
     builder = emit.builder
-    final = builder.sub(emit.shape(numbers_type, numbers)[0], i.type(1))
+    in_order = isinstance(numbers_type, types.Integer)
+    count = numbers if in_order else emit.shape(numbers_type, numbers)[0]
+    final = builder.sub(count, i.type(1))
     pointers = []
     for r in range(n_rows):
-        place = builder.add(i, i.type(r))
-        place = builder.select(builder.icmp_signed("<", place, final), place, final)
-        row = builder.load(builder.gep(emit.data(numbers_type, numbers), [place]))
+        row = builder.add(i, i.type(r))
+        row = builder.select(builder.icmp_signed("<", row, final), row, final)
+        row = row if in_order else builder.load(builder.gep(emit.data(numbers_type, numbers), [row]))
         pointers.append(emit.pointer(X_type, X, row, i.type(0)))
     return pointers
 
 
 def _read_rows(X, numbers, i, n_rows, first, last):
-    """Return columns of the rows of X that numbers[i] and the following ones name, the last one repeated."""
+    """Return some columns of the rows that `_multiplication` takes at i."""
+    numbers = np.arange(numbers) if np.ndim(numbers) == 0 else numbers
     return X[numbers[np.minimum(np.arange(i, i + n_rows), len(numbers) - 1)], first:last]
 
 
-def _loading_multiplication(n_rows, n_classes):
-    """Make the loop that multiplies as `_multiplication` does, and reads the rows of X, which it stores into the tile.
+def _multiplication(n_rows, n_classes, stores=False):
+    """Make the loop that adds the products of n_rows rows of X and n_classes classes, from k on, to their scores.
 
-    The products are those of the first classes. The rows are those that numbers[i] and the following ones name, the
-    last of them again where fewer than n_rows are left; X has its columns next to each other. Loading them before, in a
-    loop of its own, took 134 ns a row of MNIST, a fifth of the pass.
+    The rows are those that numbers[i] and the following ones name, the last of them again where fewer are left. In the
+    place of numbers may stand how many rows X has that are meant, in their order. X has its columns next to each other.
+    The products are over the columns from first to last, whole vectors, and the padding up to the last one. A loop that
+    ``stores`` scales and shifts the rows, and fills the tile with them: in a loop of its own that took 134 ns a row of
+    MNIST, a fifth of the pass.
     """
 
     def generate(context, builder, kinds, arguments):
-        X_type, numbers_type, _, scaling_type, tile_type, coef_type, _, _, scores_type, _ = kinds
-        X, numbers, i, scaling, tile, coef, first, last, scores, lines = arguments
-        emit = Emitter(context, builder, tile_type.dtype)
-        zero = first.type(0)
-        sources = _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows)
-        targets = [emit.pointer(tile_type, tile, i, zero, row_step=r) for r in range(n_rows)]
-        classes = [emit.pointer(coef_type, coef, zero, zero, row_step=c) for c in range(n_classes)]
-
-        def store(x, j):
-            for vector, target in zip(x, targets, strict=True):
-                emit.store(vector, builder.gep(target, [j]))
-
-        reader = RowReader(emit, X_type, X, scaling_type, scaling)
-        itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
-        sums = _emit_products_of_rows(emit, reader, sources, store, classes, first, last, lines, itemsize)
-        emit.add_to_scores(sums, scores_type, scores, zero, i)
-
-    @emitted(generate)
-    def loop(X, numbers, i, scaling, tile, coef, first, last, scores, lines):
-        x = _read_rows(X, numbers, i, n_rows, first, last).astype(scaling.scale.dtype)
-        end = first + x.shape[1]
-        tile[i : i + n_rows, first:end] = x * scaling.scale[first:end] + scaling.shift[first:end]
-        scores[:n_classes, i : i + n_rows] += coef[:n_classes, first:last] @ tile[i : i + n_rows, first:last].T
-
-    return loop
-
-
-def _reading_multiplication(n_rows, n_classes):
-    """Make the loop that multiplies as `_loading_multiplication` does, from class k on, and stores nothing.
-
-    X enters as it is, without scale and shift.
-    """
-
-    def generate(context, builder, kinds, arguments):
-        X_type, numbers_type, _, coef_type, _, _, _, scores_type, _ = kinds
-        X, numbers, i, coef, k, first, last, scores, lines = arguments
+        X_type, numbers_type, _, coef_type, _, _, _, scores_type, _, *others = kinds
+        X, numbers, i, coef, k, first, last, scores, lines, *kept = arguments
         emit = Emitter(context, builder, coef_type.dtype)
+        zero, lanes = first.type(0), first.type(emit.lanes)
+        reader = RowReader(emit, X_type, X, *(others[0], kept[0]) if stores else ())
         sources = _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows)
-        classes = [emit.pointer(coef_type, coef, k, first.type(0), row_step=c) for c in range(n_classes)]
+        targets = [emit.pointer(others[1], kept[1], i, zero, row_step=r) for r in range(n_rows if stores else 0)]
+        classes = [emit.pointer(coef_type, coef, k, zero, row_step=c) for c in range(n_classes)]
+        sums = [emit.zeros(n_rows) for _ in classes]
+        address, step = cgutils.unpack_tuple(builder, lines)
+        n_lines = lines_in_step(n_classes)
 
-        def keep_nothing(x, j):
-            pass
+        def multiply(index, j, left=None):
+            for line in range(n_lines):
+                place = builder.add(builder.mul(index, first.type(n_lines)), first.type(line))
+                emit.prefetch(builder.add(address, builder.mul(place, step)))
+            x = reader.read(sources, j, left)
+            for vector, target in zip(x if stores else (), targets, strict=True):
+                emit.store(vector, builder.gep(target, [j]))
+            emit.add_products(x, [emit.load(weights, j) for weights in classes], sums)
 
-        reader = RowReader(emit, X_type, X)
-        itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
-        sums = _emit_products_of_rows(emit, reader, sources, keep_nothing, classes, first, last, lines, itemsize)
+        features = builder.and_(reader.n_features, first.type(-emit.lanes))
+        end = builder.select(builder.icmp_signed("<", features, last), features, last)
+        count = builder.udiv(builder.sub(end, first), lanes)
+        with cgutils.for_range(builder, count) as loop:
+            multiply(loop.index, builder.add(first, builder.mul(loop.index, lanes)))
+        left = builder.sub(reader.n_features, end)
+        partial = builder.and_(builder.icmp_signed("<", end, last), builder.icmp_signed(">", left, zero))
+        with builder.if_then(partial):
+            multiply(count, end, left)
         emit.add_to_scores(sums, scores_type, scores, k, i)
 
-    @emitted(generate)
-    def loop(X, numbers, i, coef, k, first, last, scores, lines):
+    def read(X, numbers, i, coef, k, first, last, scores, lines):
         x = _read_rows(X, numbers, i, n_rows, first, last).astype(coef.dtype)
         scores[k : k + n_classes, i : i + n_rows] += coef[k : k + n_classes, first : first + x.shape[1]] @ x.T
 
-    return loop
+    def load(X, numbers, i, coef, k, first, last, scores, lines, scaling, tile):
+        x = _read_rows(X, numbers, i, n_rows, first, last).astype(scaling.scale.dtype)
+        part = slice(first, first + x.shape[1])
+        tile[i : i + n_rows, part] = x * scaling.scale[part] + scaling.shift[part]
+        read(tile, len(tile), i, coef, k, first, last, scores, lines)
+
+    return emitted(generate)(load if stores else read)
 
 
 def _accumulation(n_vectors, n_classes):
     """Make the loop that adds rows times multipliers to n_vectors vectors of the sums of n_classes classes.
 
-    The vectors stand at column j of tile, and at ``column`` of sums.
+    The vectors stand at column j of tile and of sums.
     """
 
     def generate(context, builder, kinds, arguments):
-        tile_type, _, _, multipliers_type, _, sums_type, _, _ = kinds
-        tile, n_rows, j, multipliers, k, sums, column, lines = arguments
+        tile_type, _, _, multipliers_type, _, sums_type, _ = kinds
+        tile, n_rows, j, multipliers, k, sums, lines = arguments
         emit = Emitter(context, builder, tile_type.dtype)
         address, step = cgutils.unpack_tuple(builder, lines)
         zero = n_rows.type(0)
@@ -222,16 +129,15 @@ def _accumulation(n_vectors, n_classes):
         align = min(VECTOR_BYTES, emit.lanes * context.get_abi_sizeof(kind))
         for c in range(n_classes):
             for v in range(n_vectors):
-                place = emit.pointer(sums_type, sums, k, column, row_step=c, column_step=v * emit.lanes)
+                place = emit.pointer(sums_type, sums, k, j, row_step=c, column_step=v * emit.lanes)
                 part = builder.load(parts[c][v])
                 part = part if kind == emit.scalar else builder.fpext(part, wide)
                 emit.store(builder.fadd(emit.load(place, vector=wide, align=align), part), place, align=align)
 
     @emitted(generate)
-    def loop(tile, n_rows, j, multipliers, k, sums, column, lines):
-        width = n_vectors * VECTOR_BYTES // tile.itemsize
-        product = multipliers[k : k + n_classes, :n_rows] @ tile[:n_rows, j : j + width]
-        sums[k : k + n_classes, column : column + width] += product
+    def loop(tile, n_rows, j, multipliers, k, sums, lines):
+        part = slice(j, j + n_vectors * VECTOR_BYTES // tile.itemsize)
+        sums[k : k + n_classes, part] += multipliers[k : k + n_classes, :n_rows] @ tile[:n_rows, part]
 
     return loop
 
@@ -281,40 +187,6 @@ def multiply_columns(tile, n_rows, j, h, count, products, place):
     products[:n_rows, place : place + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
 
 
-def _emit_load_square(context, builder, kinds, arguments):
-    X_type, _, scaling_type, tile_type, _, _ = kinds
-    X, row, scaling, tile, i, j = arguments
-    emit = Emitter(context, builder, tile_type.dtype)
-    reader = RowReader(emit, X_type, X, scaling_type, scaling)
-    array = context.make_array(X_type)(context, builder, X)
-    _, stride = cgutils.unpack_tuple(builder, array.strides)
-    itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
-    first = builder.bitcast(array.data, cgutils.voidptr_t)
-    first = builder.gep(first, [builder.mul(row, row.type(itemsize))])
-    tile_rows, _ = emit.shape(tile_type, tile)
-    vectors = []
-    for c in range(emit.lanes):
-        column = builder.add(j, j.type(c))
-        source = builder.bitcast(builder.gep(first, [builder.mul(column, stride)]), array.data.type)
-        # The next tile's part of the column: 60,000 x 784 takes 80 ms instead of 87.
-        emit.prefetch(builder.ptrtoint(builder.gep(source, [tile_rows]), row.type))
-        vectors.append(reader.read_column(source, column))
-    for r, vector in enumerate(emit.transpose(vectors)):
-        emit.store(vector, emit.pointer(tile_type, tile, i, j, row_step=r))
-
-
-@emitted(_emit_load_square)
-def load_square(X, row, scaling, tile, i, j):
-    """Fill a square of tile, a vector wide, at row i and column j, with rows of X from ``row`` on.
-
-    The rows of each column of X lie next to each other. x scale + shift is computed in their type.
-    """
-    lanes = VECTOR_BYTES // tile.itemsize
-    part = slice(j, j + lanes)
-    x = X[row : row + lanes, part].astype(scaling.scale.dtype)
-    tile[i : i + lanes, part] = x * scaling.scale[part] + scaling.shift[part]
-
-
 def _emit_row(context, builder, kinds, arguments):
     X_type, _, scaling_type, tile_type, _ = kinds
     X, row, scaling, tile, i = arguments
@@ -342,12 +214,9 @@ def load_row(X, row, scaling, tile, i):
     tile[i, d:] = scaling.shift[d:]
 
 
-load_and_multiply_4_rows = _loading_multiplication(4, CLASSES_TOGETHER)
-load_and_multiply_4_rows_3_classes = _loading_multiplication(4, 3)
-load_and_multiply_rows_1_class = _loading_multiplication(LOADED_ROWS, 1)
-read_and_multiply_4_rows = _reading_multiplication(4, CLASSES_TOGETHER)
-read_and_multiply_4_rows_3_classes = _reading_multiplication(4, 3)
-read_and_multiply_rows_1_class = _reading_multiplication(LOADED_ROWS, 1)
+load_and_multiply_4_rows = _multiplication(4, CLASSES_TOGETHER, stores=True)
+load_and_multiply_4_rows_3_classes = _multiplication(4, 3, stores=True)
+load_and_multiply_8_rows_1_class = _multiplication(8, 1, stores=True)
 multiply_4_rows = _multiplication(4, CLASSES_TOGETHER)
 multiply_4_rows_3_classes = _multiplication(4, 3)
 multiply_8_rows_1_class = _multiplication(8, 1)

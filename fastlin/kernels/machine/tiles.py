@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlin.kernels.machine import simd
-from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.instructions import compile_apart, compile_small
 from fastlin.kernels.machine.simd import ROW_GROUP
 
 # A tile, its scores, the coefficients and the next tile's rows share the second-level cache (1 MB and more).
@@ -20,8 +20,6 @@ TILE_BYTES = 300_000
 # Also the number of rows that float32 products add up before the sum goes on in float64.
 MAX_TILE_ROWS = 128
 CACHE_SETS_BYTES = 512
-# Columns that are read together where rows are not contiguous: a cache line of the tile each.
-COLUMNS_READ = 8
 
 
 class Scaling(NamedTuple):
@@ -115,23 +113,33 @@ def load_tile(X, numbers, scaling, tile):
         for i in range(n_rows):
             simd.load_row(X, numbers[i], scaling, tile, i)
         return
-    scale, shift = scaling.scale, scaling.shift
-    widen = scale.dtype.type
+    # Some columns at a time are read into rows, and these are turned in squares.
     lanes = VECTOR_BYTES // tile.itemsize
-    # Columns in one piece are read in squares, as far as whole ones go and the rows follow each other.
-    n_squares = n_rows // lanes if X.strides[0] == X.itemsize and follow_each_other(numbers) else 0
-    step = lanes if lanes > COLUMNS_READ else COLUMNS_READ
-    n_turned = n_features // step * step if n_squares > 0 else 0
-    for j in range(0, n_turned, lanes):
-        for i in range(0, n_squares * lanes, lanes):
-            simd.load_square(X, numbers[i], scaling, tile, i, j)
-    for begin in range(0, n_features, COLUMNS_READ):
-        end = begin + COLUMNS_READ if begin + COLUMNS_READ < n_features else n_features
-        scales, shifts = scale[begin:end], shift[begin:end]
-        for i in range(n_squares * lanes if begin < n_turned else 0, n_rows):
-            x, t = X[numbers[i], begin:end], tile[i, begin:end]
-            for j in range(x.shape[0]):
-                t[j] = widen(x[j]) * scales[j] + shifts[j]
-    for i in range(n_rows):
-        for j in range(n_features, shift.shape[0]):
-            tile[i, j] = shift[j]
+    n_whole = n_rows // lanes * lanes
+    columns = zeros_aligned((lanes, (n_rows + lanes - 1) // lanes * lanes), tile.dtype)
+    follow = X.strides[0] == X.itemsize and follow_each_other(numbers)
+    for begin in range(0, tile.shape[1], lanes):
+        for j in range(begin, begin + lanes):
+            if j >= n_features:
+                columns[j - begin] = scaling.shift[j]
+            elif follow:
+                column = dense_row(X.T, j)[numbers[0] : numbers[0] + n_rows]
+                _scale_column(column, scaling, j, columns[j - begin])
+            else:
+                for i in range(n_rows):
+                    x = scaling.scale.dtype.type(X[numbers[i], j])
+                    columns[j - begin, i] = x * scaling.scale[j] + scaling.shift[j]
+        for i in range(0, n_whole, lanes):
+            simd.transpose_square(columns, np.int64(0), i, tile, i, begin)
+        for i in range(n_whole, n_rows):
+            for j in range(lanes):
+                tile[i, begin + j] = columns[j, i]
+
+
+@kernel(reassociate=False, inner=True)
+def _scale_column(x, scaling, j, scaled):
+    """Fill scaled[i] with x[i], an entry of column j, scaled and shifted."""
+    compile_apart()
+    scale, shift = scaling.scale[j], scaling.shift[j]
+    for i in range(x.shape[0]):
+        scaled[i] = scaling.scale.dtype.type(x[i]) * scale + shift

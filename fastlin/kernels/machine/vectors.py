@@ -93,3 +93,12 @@ def find_second_scales(products, crossed, newest, n_pairs, scales):
             older = (newest - other) % m
             added += scales[older] * crossed[older, row]
         scales[row] -= added / crossed[row, row]
+
+
+@kernel(inner=True)
+def copy_rows(source, target):
+    """Fill target (m, d) with the first columns of source."""
+    for i in range(target.shape[0]):
+        from_row, to_row = source[i, : target.shape[1]], target[i]
+        for j in range(to_row.shape[0]):
+            to_row[j] = from_row[j]

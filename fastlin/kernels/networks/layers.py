@@ -6,17 +6,23 @@ computes the products with coefficients. Sums over rows are float64, with a row 
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import weight_of
-from fastlin.kernels.machine.arrays import CACHE_LINE
+from fastlin.kernels.linear.dense_rows import block_rows
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.residuals import (
+    exponentiate_below,
+    find_largest,
+    gather_logistic,
+    turn_scores_to_residuals,
+    weight_of,
+)
+from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.exponential import exponentiate_in_place, exponentiate_less_one_in_place, log_from_one
-from fastlin.kernels.machine.instructions import request_line, request_line_to_write
+from fastlin.kernels.machine.exponential import exponential, exponential_less_one
+from fastlin.kernels.networks.minibatches import find_right, nothing_kept
 
 IDENTITY, LOGISTIC, RELU, TANH = range(4)
 # Number of 32-bit numbers. Dropout keeps a unit where the number drawn for it is below this times the part kept.
 DRAWS = 1 << 32
-# Number of parameters that are updated together, and number ahead of them that are requested from memory.
-UPDATED_TOGETHER, AHEAD = 256, 2048
 
 
 @kernel
@@ -97,34 +103,26 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, f
                 a[j] = a[j] * growth if _is_kept(first_place + j, seed, kept) else zero
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _apply_logistic(a):
     """Overwrite a with 1 / (1 + exp(-a)), by the exponential that does not overflow."""
     one, zero = a.dtype.type(1), a.dtype.type(0)
-    signs = np.empty_like(a)
     for j in range(a.shape[0]):
-        signs[j] = a[j]
-        a[j] = -abs(a[j])
-    exponentiate_in_place(a)
-    for j in range(a.shape[0]):
-        a[j] = (a[j] if signs[j] < zero else one) / (one + a[j])
+        e = exponential(-abs(a[j]), a)
+        a[j] = (e if a[j] < zero else one) / (one + e)
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _apply_tanh(a):
     """Overwrite a with tanh(a) = -e / (2 + e), with the sign of a, where e = exp(-2 |a|) - 1.
 
     Small values of a keep their digits.
     """
     two, zero = a.dtype.type(2), a.dtype.type(0)
-    signs = np.empty_like(a)
     for j in range(a.shape[0]):
-        signs[j] = a[j]
-        a[j] = -two * abs(a[j])
-    exponentiate_less_one_in_place(a)
-    for j in range(a.shape[0]):
-        value = a[j] / (two + a[j])
-        a[j] = value if signs[j] < zero else -value
+        e = exponential_less_one(-two * abs(a[j]), a)
+        value = e / (two + e)
+        a[j] = value if a[j] < zero else -value
 
 
 @kernel
@@ -189,88 +187,54 @@ def fill_block_residuals(
     """Overwrite scores (n, K) with the gradient of sum_i s_i l_i / total by scores + intercept, over the block's rows.
 
     targets (n, K) are from 0 to 1; without entries, labels (n,) name those that are 1, or for K = 1 are the targets.
-    Independent outputs z, and a single one, have the loss l = sum_k log(1 + exp(z_k)) - t_k z_k, and a row is right
-    where each output is on the side of its target. Else l = logsumexp(z) - sum_k t_k z_k, the targets of a row sum to
-    one, and a row is right where the best class (the first of equal ones) has the largest target. All are shifted so
-    that nothing overflows. weights (0,) stand for ones. losses[block] becomes the sum of s_i l_i, sums[block] the sum
-    of the gradients, and n_correct[block] the sum of the s_i of the rows that are right.
+    Independent outputs, and a single one, have the logistic loss each, and a row is right where each output is on the
+    side of its target. Else the loss is that of the softmax, the targets of a row sum to one, and a row is right where
+    the best class (the first of equal ones) has the largest target. weights (0,) stand for ones. losses[block] becomes
+    the sum of s_i l_i, sums[block] the sum of the gradients, and n_correct[block] the sum of the s_i of the rows that
+    are right.
     """
-    n_classes = scores.shape[1]
-    is_independent = is_independent or n_classes == 1
-    kind = scores.dtype.type
-    zero, one = kind(0), kind(1)
-    first = block * scores.shape[0] // n_blocks
-    part = scores[first : (block + 1) * scores.shape[0] // n_blocks]
-    # What is added to the logarithms of a row, of which a softmax has one.
-    rest, logarithms = np.zeros(part.shape[0]), np.ones((part.shape[0], n_classes if is_independent else 1))
-    is_positive = np.empty(part.shape, np.bool_)
-    loss, correct = 0.0, 0.0
-    for i in range(part.shape[0]):
-        z, row, best, is_right = part[i], first + i, 0, True
+    n_classes, has_targets = scores.shape[1], targets.shape[0] > 0
+    first, last = block * scores.shape[0] // n_blocks, (block + 1) * scores.shape[0] // n_blocks
+    n_rows, n_targets = last - first, last - first if has_targets else 0
+    own_weights = weights[first:last] if weights.shape[0] > 0 else weights
+    turned = _add_intercept(scores[first:last], intercept)
+    numbers, right = block_rows(0, 1, n_rows), zeros_aligned(n_rows, np.int64)
+    own_labels, own_right = zeros_aligned(n_rows, np.int64), zeros_aligned(n_rows, np.int64)
+    kept, no_offsets, loss = nothing_kept(), zeros_aligned((0, 0), np.float64), 0.0
+    if is_independent or n_classes == 1:
+        own_targets = zeros_aligned((n_targets, 1), np.float64)
+        samples = Samples(numbers, own_labels, own_weights, no_offsets, own_targets)
+        right[:] = 1
         for k in range(n_classes):
-            z[k] += intercept[k]
-            # The NaN of a training that diverged must not get lost in comparisons.
-            best = k if (z[k] > z[best]) | (z[k] != z[k]) else best
-        if is_independent:
+            for i in range(n_rows):
+                own_labels[i] = targets[first + i, k] >= 0.5 if has_targets else labels[first + i]
+            for i in range(n_targets):
+                own_targets[i, 0] = targets[first + i, k]
+            find_right(turned[k : k + 1], numbers, own_labels, own_right)
+            for i in range(n_rows):
+                right[i] &= own_right[i]
+            loss += gather_logistic(turned[k], numbers, samples, kept, 0)
+    else:
+        own_targets = zeros_aligned((n_targets, n_classes), np.float64)
+        samples = Samples(numbers, own_labels, own_weights, no_offsets, own_targets)
+        for i in range(n_rows):
+            own_labels[i] = 0 if has_targets else labels[first + i]
+        for i in range(n_targets):
             for k in range(n_classes):
-                target = targets[row, k] if targets.shape[0] > 0 else np.float64(labels[row])
-                is_positive[i, k] = z[k] >= zero
-                is_right = is_right and is_positive[i, k] == (target >= 0.5) and z[k] == z[k]
-                # A factor of zero leaves out a score that is not finite.
-                factor = is_positive[i, k] - target
-                rest[i] += factor * np.float64(z[k]) if factor != 0 else 0.0
-                z[k] = -abs(z[k])
-        else:
-            largest, best_target = z[best], 0
-            for k in range(n_classes):
-                z[k] -= largest
-            if targets.shape[0] > 0:
-                for k in range(n_classes):
-                    best_target = k if targets[row, k] > targets[row, best_target] else best_target
-                    rest[i] -= targets[row, k] * np.float64(z[k]) if targets[row, k] != 0 else 0.0
-            else:
-                best_target = labels[row]
-                rest[i] = -np.float64(z[best_target])
-            is_right = best == best_target and largest == largest
-        correct += weight_of(weights, row) * np.float64(is_right)
-    exponentiate_in_place(part.reshape(-1))
-    s = sums[block]
-    for k in range(n_classes):
-        s[k] = 0
-    for i in range(part.shape[0]):
-        e, row = part[i], first + i
-        scale = kind(weight_of(weights, row) / total)
-        if is_independent:
-            for k in range(n_classes):
-                target = kind(targets[row, k]) if targets.shape[0] > 0 else kind(labels[row])
-                logarithms[i, k] += np.float64(e[k])
-                # Of sure targets nothing cancels.
-                rise = one - target - target * e[k] if is_positive[i, k] else (one - target) * e[k] - target
-                e[k] = rise / (one + e[k]) * scale
-        else:
-            logarithms[i, 0] = 0.0
-            for k in range(n_classes):
-                logarithms[i, 0] += np.float64(e[k])
-            scale_i = scale / kind(logarithms[i, 0])
-            for k in range(n_classes):
-                e[k] *= scale_i
-            if targets.shape[0] > 0:
-                for k in range(n_classes):
-                    e[k] -= kind(targets[row, k]) * scale
-            else:
-                e[labels[row]] -= scale
-        for k in range(n_classes):
-            s[k] += np.float64(e[k])
-    # The logarithms are vectorised in a loop of their own.
-    found = logarithms.reshape(-1)
-    for p in range(found.shape[0]):
-        found[p] = log_from_one(found[p])
-    for i in range(part.shape[0]):
-        for k in range(logarithms.shape[1]):
-            rest[i] += logarithms[i, k]
-        loss += weight_of(weights, first + i) * rest[i]
+                own_targets[i, k] = targets[first + i, k]
+                own_labels[i] = k if own_targets[i, k] > own_targets[i, own_labels[i]] else own_labels[i]
+        find_right(turned, numbers, own_labels, right)
+        loss = turn_scores_to_residuals(turned, numbers, samples, kept, 0)
     losses[block] = loss
-    n_correct[block] = correct
+    n_correct[block] = 0
+    for i in range(n_rows):
+        n_correct[block] += weight_of(own_weights, i) * right[i]
+    share = scores.dtype.type(1 / total)
+    for k in range(n_classes):
+        sums[block, k] = 0
+        for i in range(n_rows):
+            scores[first + i, k] = turned[k, i] * share
+            sums[block, k] += np.float64(scores[first + i, k])
 
 
 @kernel
@@ -280,25 +244,31 @@ def fill_block_probabilities(block, n_blocks, scores, intercept, is_independent)
     One output, and independent ones, each have the probability of class 1. The intercept (K,) is added to the scores
     first.
     """
-    n_classes = scores.shape[1]
-    for i in range(block * scores.shape[0] // n_blocks, (block + 1) * scores.shape[0] // n_blocks):
-        z = scores[i]
+    own = scores[block * scores.shape[0] // n_blocks : (block + 1) * scores.shape[0] // n_blocks]
+    turned = _add_intercept(own, intercept)
+    n_classes, n_rows = turned.shape
+    totals = zeros_aligned(n_rows, np.float64)
+    if n_classes == 1 or is_independent:
+        totals[:] = 1
         for k in range(n_classes):
-            z[k] += intercept[k]
-        if n_classes == 1 or is_independent:
-            _apply_logistic(z)
-        else:
-            largest = z[0]
-            for k in range(1, n_classes):
-                largest = max(largest, z[k])
-            for k in range(n_classes):
-                z[k] -= largest
-            exponentiate_in_place(z)
-            total = 0.0
-            for k in range(n_classes):
-                total += np.float64(z[k])
-            for k in range(n_classes):
-                z[k] /= z.dtype.type(total)
+            _apply_logistic(turned[k])
+    else:
+        largest = zeros_aligned(n_rows, turned.dtype)
+        find_largest(turned, n_rows, largest)
+        exponentiate_below(turned, n_rows, largest, totals)
+    for i in range(n_rows):
+        for k in range(n_classes):
+            own[i, k] = turned[k, i] / turned.dtype.type(totals[i])
+
+
+@kernel(inner=True)
+def _add_intercept(scores, intercept):
+    """Return scores (n, K) with intercept (K,) added as an array (K, n), which linear/residuals.py takes."""
+    turned = zeros_aligned((scores.shape[1], scores.shape[0]), scores.dtype)
+    for i in range(scores.shape[0]):
+        for k in range(scores.shape[1]):
+            turned[k, i] = scores[i, k] + intercept[k]
+    return turned
 
 
 @kernel
@@ -313,23 +283,15 @@ def update_with_momentum(parameters, gradient, velocity, n_penalised, l2, learni
     rate, part = kind(learning_rate), kind(momentum)
     squares = 0.0
     for penalised in (True, False):
-        first, end = (0, n_penalised) if penalised else (n_penalised, parameters.shape[0])
-        shrink = kind(l2) if penalised else kind(0)
-        for start in range(first, end, UPDATED_TOGETHER):
-            stop = min(start + UPDATED_TOGETHER, end)
-            w, g, v = parameters[start:stop], gradient[start:stop], velocity[start:stop]
-            # The other processors have just written a part of the gradient and read w. With requests ahead the step
-            # takes 22 instead of 24 to 31 microseconds for 42,000 parameters.
-            for offset in range(AHEAD * w.itemsize, (AHEAD + UPDATED_TOGETHER) * w.itemsize, CACHE_LINE):
-                request_line(g.ctypes.data + offset)
-                request_line_to_write(w.ctypes.data + offset)
-            total = 0.0
-            for j in range(w.shape[0]):
-                total += np.float64(w[j]) * np.float64(w[j])
-                step = rate * (g[j] + shrink * w[j])
-                v[j] = part * v[j] - step
-                w[j] += part * v[j] - step if nesterov else v[j]
-            squares += total if penalised else 0.0
+        own = slice(0, n_penalised) if penalised else slice(n_penalised, parameters.shape[0])
+        w, g, v = parameters[own], gradient[own], velocity[own]
+        shrink, total = kind(l2) if penalised else kind(0), 0.0
+        for j in range(w.shape[0]):
+            total += np.float64(w[j]) * np.float64(w[j])
+            step = rate * (g[j] + shrink * w[j])
+            v[j] = part * v[j] - step
+            w[j] += part * v[j] - step if nesterov else v[j]
+        squares += total if penalised else 0.0
     return squares
 
 
@@ -350,18 +312,15 @@ def update_with_adam(
     of_mean, of_square, one = kind(beta_1), kind(beta_2), kind(1)
     total_squares = 0.0
     for penalised in (True, False):
-        first, end = (0, n_penalised) if penalised else (n_penalised, parameters.shape[0])
+        own = slice(0, n_penalised) if penalised else slice(n_penalised, parameters.shape[0])
+        w, g, m, v = parameters[own], gradient[own], means[own], squares[own]
         shrink, lost = (kind(l2), kind(decay)) if penalised else (kind(0), kind(0))
-        for start in range(first, end, UPDATED_TOGETHER):
-            stop = min(start + UPDATED_TOGETHER, end)
-            w, g = parameters[start:stop], gradient[start:stop]
-            m, v = means[start:stop], squares[start:stop]
-            total = 0.0
-            for j in range(w.shape[0]):
-                total += np.float64(w[j]) * np.float64(w[j])
-                slope = g[j] + shrink * w[j]
-                m[j] = of_mean * m[j] + (one - of_mean) * slope
-                v[j] = of_square * v[j] + (one - of_square) * (slope * slope)
-                w[j] -= rate * m[j] / (np.sqrt(v[j]) + small) + lost * w[j]
-            total_squares += total if penalised else 0.0
+        total = 0.0
+        for j in range(w.shape[0]):
+            total += np.float64(w[j]) * np.float64(w[j])
+            slope = g[j] + shrink * w[j]
+            m[j] = of_mean * m[j] + (one - of_mean) * slope
+            v[j] = of_square * v[j] + (one - of_square) * (slope * slope)
+            w[j] -= rate * m[j] / (np.sqrt(v[j]) + small) + lost * w[j]
+        total_squares += total if penalised else 0.0
     return total_squares

@@ -14,9 +14,14 @@ from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import compile_apart
-from fastlin.kernels.machine.prefetch import empty_list, list_rows
-from fastlin.kernels.machine.products import add_product, load_and_multiply, read_and_multiply, spare_tile
-from fastlin.kernels.machine.tiles import no_scaling, pad_columns, zeros_padded
+from fastlin.kernels.machine.products import (
+    add_product,
+    load_and_multiply,
+    open_tile,
+    open_tile_to_read,
+    read_and_multiply,
+)
+from fastlin.kernels.machine.tiles import no_scaling, pad_columns
 
 
 class MomentumState(NamedTuple):
@@ -92,6 +97,24 @@ class Measured(NamedTuple):
     totals: np.ndarray
 
 
+class Batch(NamedTuple):
+    """What is summed over the rows of a batch.
+
+    Attributes
+    ----------
+    sums : ndarray of shape (3,)
+        The losses, the weights, and the weights of the rows that are right.
+    intercept_gradient : ndarray of shape (K,)
+        The residuals.
+    right : ndarray of shape (tile rows,), int64
+        Room for whether each row of a tile is right.
+    """
+
+    sums: np.ndarray
+    intercept_gradient: np.ndarray
+    right: np.ndarray
+
+
 @kernel(reassociate=False)
 def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
     """Take the steps first to last - 1 of an epoch: v = momentum v + gradient_part g, w -= velocity_part v.
@@ -104,60 +127,83 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
     X = X[0]
     w, order = state.w, samples.rows
     n_features, n_classes = w.shape
-    coef, v = zeros_padded(n_classes, n_features, w.dtype), zeros_padded(n_classes, n_features, w.dtype)
-    for j in range(n_features):
-        for k in range(n_classes):
-            coef[k, j], v[k, j] = w[j, k], state.velocity[j, k]
-    g = zeros_aligned((n_classes, coef.shape[1]), np.float64)
-    tile = zeros_padded(tile_rows, n_features, w.dtype)
-    unscaled = no_scaling(tile)
-    ahead = empty_list(tile_rows)
-    scores = zeros_aligned((n_classes, tile_rows), w.dtype)
-    right = zeros_aligned(tile_rows, np.int64)
-    intercept, intercept_gradient = zeros_aligned(n_classes, w.dtype), zeros_aligned(n_classes, np.float64)
-    for k in range(n_classes):
-        intercept[k] = state.intercept[k]
-    kept, beginning = nothing_kept(), np.int64(0)
-    n_averaged = state.counts[1]
+    tile = open_tile(w.T, no_scaling(w.T), tile_rows)
+    coef, scores = tile.coef, tile.scores
+    v, g = pad_columns(state.velocity.T), zeros_aligned(coef.shape, np.float64)
+    batch = open_batch(n_classes, tile_rows)
+    multiply_all(state.mean, np.float64(state.counts[1]))
     for step in range(first, last):
-        begin, end = step * batch_size, min((step + 1) * batch_size, order.shape[0])
+        end = min((step + 1) * batch_size, order.shape[0])
         for k in range(n_classes):
-            intercept_gradient[k] = 0
             for j in range(coef.shape[1]):
                 g[k, j] = 0
-        loss = total = n_right = 0.0
-        for start in range(begin, end, tile_rows):
+        for start in range(step * batch_size, end, tile_rows):
             stop = start + tile_rows if start + tile_rows < end else end
-            batch_end = end if stop < end or step + 1 == last else min(end + batch_size, order.shape[0])
-            numbers = order[start:stop]
-            list_rows(X, order, stop, tile_rows, batch_end, ahead)
-            load_and_multiply(X, numbers, unscaled, tile, coef, intercept, scores, ahead)
-            if measured.right.shape[0] > 0:
-                find_right(scores, numbers, samples.labels, right)
-            total, n_right = add_weights(samples, numbers, right, total, n_right)
-            loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
-            add_product(tile, stop - start, scores, beginning, g, ahead)
-            for k in range(n_classes):
-                for i in range(stop - start):
-                    intercept_gradient[k] += scores[k, i]
-        note_batch(measured, step - first, loss, total, n_right)
-        squares = 0.0
+            load_and_multiply(X, order, start, stop, state.intercept, tile)
+            measure_rows(scores, order[start:stop], samples, measured, batch)
+            add_product(tile.rows, stop - start, scores, g, tile.ahead)
+        squares, total = 0.0, batch.sums[1]
         if total > 0:
             for k in range(n_classes):
                 squares += _update(coef[k], g[k], v[k], total, rule)
-            update_intercept(intercept, intercept_gradient, state.intercept_velocity, total, rule)
-            if state.mean.shape[0] > 0:
-                n_averaged += 1
-                average(coef, intercept, n_averaged, state.mean)
-        measured.squares[step - first] = squares
+            add_to_mean(coef, state.mean)
+        finish_batch(batch, measured, step - first, squares, rule, state)
+    multiply_all(state.mean, 1.0 / max(state.counts[1], 1))
     state.counts[0] += min(last * batch_size, order.shape[0]) - first * batch_size
-    state.counts[1] = n_averaged
     for k in range(n_classes):
-        state.intercept[k] = intercept[k]
         for j in range(n_features):
             w[j, k] = coef[k, j]
             state.gradient[j, k] = g[k, j]
             state.velocity[j, k] = v[k, j]
+
+
+@kernel(inline=True)
+def open_batch(n_classes, tile_rows):
+    """Return the Batch of no rows."""
+    sums, intercept_gradient = zeros_aligned(3, np.float64), zeros_aligned(n_classes, np.float64)
+    return Batch(sums, intercept_gradient, zeros_aligned(tile_rows, np.int64))
+
+
+@kernel(reassociate=False, inner=True)
+def measure_rows(scores, numbers, samples, measured, batch):
+    """Add the rows ``numbers`` to the batch, and overwrite their scores (K, tile rows) with their residuals."""
+    sums, n_rows = batch.sums, numbers.shape[0]
+    if measured.right.shape[0] > 0:
+        find_right(scores, numbers, samples.labels, batch.right)
+    for i in range(n_rows):
+        weight = np.float64(weight_of(samples.weights, numbers[i]))
+        sums[1] += weight
+        sums[2] += weight * batch.right[i]
+    sums[0] += turn_scores_to_residuals(scores, numbers, samples, nothing_kept(), np.int64(0))
+    for k in range(scores.shape[0]):
+        for i in range(n_rows):
+            batch.intercept_gradient[k] += scores[k, i]
+
+
+@kernel(inline=True)
+def finish_batch(batch, measured, place, squares, rule, state):
+    """Note in Measured what a batch came to before its step, take the step of the intercepts, and begin a new batch.
+
+    The mean of state has the sum over the steps until the run ends.
+    """
+    sums = batch.sums
+    loss, total, n_right = sums[0], sums[1], sums[2]
+    intercept, velocity, gradient = state.intercept, state.intercept_velocity, batch.intercept_gradient
+    measured.losses[place] = loss / total if total > 0 else 0.0
+    measured.squares[place] = squares
+    if measured.right.shape[0] > 0:
+        measured.right[place], measured.totals[place] = n_right, total
+    kind = intercept.dtype.type
+    for k in range(intercept.shape[0] if rule.has_intercept and total > 0 else 0):
+        velocity[k] = kind(rule.momentum) * velocity[k] + kind(gradient[k] / total) * kind(rule.gradient_part)
+        intercept[k] -= kind(rule.velocity_part) * velocity[k]
+    if state.mean.shape[0] > 0 and total > 0:
+        state.counts[1] += 1
+        for k in range(intercept.shape[0]):
+            state.mean[state.mean.shape[0] - 1, k] += np.float64(intercept[k])
+    for k in range(gradient.shape[0]):
+        gradient[k] = 0
+    sums[0] = sums[1] = sums[2] = 0
 
 
 @kernel(inline=True)
@@ -185,22 +231,19 @@ def _update(w, g, v, total, rule):
 
 
 @kernel(inline=True)
-def update_intercept(intercept, gradient, velocity, total, rule):
-    """Do as `_update` does to the intercepts (K,), if there are any, without a penalty."""
-    kind = intercept.dtype.type
-    for k in range(intercept.shape[0] if rule.has_intercept else 0):
-        velocity[k] = kind(rule.momentum) * velocity[k] + kind(gradient[k] / total) * kind(rule.gradient_part)
-        intercept[k] -= kind(rule.velocity_part) * velocity[k]
+def add_to_mean(coef, mean):
+    """Add coef (K, d or more) to the sums of the weights (d + 1, K) over the steps, if there are any."""
+    for j in range(mean.shape[0] - 1):
+        for k in range(coef.shape[0]):
+            mean[j, k] += np.float64(coef[k, j])
 
 
-@kernel(inline=True)
-def average(coef, intercept, n_averaged, mean):
-    """Let the mean (d + 1, K) of n_averaged - 1 steps take in one more."""
-    n_features = mean.shape[0] - 1
-    for k in range(coef.shape[0]):
-        for j in range(n_features):
-            mean[j, k] += (np.float64(coef[k, j]) - mean[j, k]) / n_averaged
-        mean[n_features, k] += (np.float64(intercept[k]) - mean[n_features, k]) / n_averaged
+@kernel(inner=True)
+def multiply_all(array, factor):
+    """Multiply an array of two dimensions by a number."""
+    for j in range(array.shape[0]):
+        for k in range(array.shape[1]):
+            array[j, k] *= factor
 
 
 @kernel(reassociate=False)
@@ -216,9 +259,8 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     n_rows = rows.shape[0]
     nothing = zeros_aligned((0, 0), np.float64)
     samples = Samples(rows, labels, weights, nothing, nothing)
-    padded, tile = pad_columns(coef), spare_tile(X, tile_rows, coef)
-    ahead = empty_list(tile_rows)
-    scores, right = zeros_aligned((n_classes, tile_rows), coef.dtype), zeros_aligned(tile_rows, np.int64)
+    tile, right = open_tile_to_read(X, coef, tile_rows), zeros_aligned(tile_rows, np.int64)
+    scores = tile.scores
     intercept = zeros_aligned(n_classes, coef.dtype)
     kept, beginning = nothing_kept(), np.int64(0)
     loss = 0.0
@@ -226,8 +268,7 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         numbers = rows[start:stop]
-        list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        read_and_multiply(X, numbers, tile, padded, intercept, scores, ahead)
+        read_and_multiply(X, rows, start, stop, intercept, tile)
         find_right(scores, numbers, labels, right)
         for i in range(stop - start):
             correct += right[i]
@@ -236,24 +277,6 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     if losses.shape[0] > 0:
         losses[block] = loss
     n_correct[block] = correct
-
-
-@kernel(inline=True)
-def add_weights(samples, numbers, right, total, n_right):
-    """Return the weight of a batch, and of its rows that are right, with the rows ``numbers`` added to either."""
-    for i in range(numbers.shape[0]):
-        weight = np.float64(weight_of(samples.weights, numbers[i]))
-        total += weight
-        n_right += weight * right[i]
-    return total, n_right
-
-
-@kernel(inline=True)
-def note_batch(measured, place, loss, total, n_right):
-    """Note in Measured, for the step of a place, what a batch came to before it."""
-    measured.losses[place] = loss / total if total > 0 else 0.0
-    if measured.right.shape[0] > 0:
-        measured.right[place], measured.totals[place] = n_right, total
 
 
 @kernel(inner=True)
@@ -266,7 +289,8 @@ def find_right(scores, numbers, labels, right):
     n_rows = numbers.shape[0]
     if scores.shape[0] == 1:
         for i in range(n_rows):
-            right[i] = np.int64((scores[0, i] >= 0) == (labels[numbers[i]] == 1))
+            s = scores[0, i]
+            right[i] = np.int64(s >= 0 if labels[numbers[i]] == 1 else s < 0)
         return
     own = zeros_aligned(n_rows, scores.dtype)
     for i in range(n_rows):

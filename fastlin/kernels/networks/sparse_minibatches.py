@@ -13,25 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import turn_scores_to_residuals
-from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
+from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import add_entries, dot_entries
-from fastlin.kernels.machine.instructions import request_line
-from fastlin.kernels.networks.minibatches import (
-    add_weights,
-    average,
-    find_right,
-    note_batch,
-    nothing_kept,
-    update_intercept,
-)
+from fastlin.kernels.networks.minibatches import add_to_mean, finish_batch, measure_rows, multiply_all, open_batch
 
 # To change all weights takes as long as to find those that a batch has entries for, and change them alone, where X has
 # so many columns for each entry of a batch.
 COLUMNS_PER_ENTRY = 32
-# How many rows before its turn a row is asked for: rows are drawn in any order.
-ROWS_AHEAD = 4
 
 
 class Waiting(NamedTuple):
@@ -71,60 +60,36 @@ def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_ro
     powers = _raise_to_powers(rule, last - first if waits else 1)
     waiting = Waiting(powers, np.zeros(n_waiting, np.int64), np.empty(n_waiting, np.int64), state.mean)
     g = zeros_aligned((n_features, n_classes), np.float64)
-    intercept_gradient = zeros_aligned(n_classes, np.float64)
     scores = zeros_aligned((n_classes, tile_rows), w.dtype)
-    right = zeros_aligned(tile_rows, np.int64)
-    kept, beginning = nothing_kept(), np.int64(0)
-    n_taken, n_averaged = 0, state.counts[1]
-    products = zeros_aligned(3, np.float64)
+    batch = open_batch(n_classes, tile_rows)
+    n_taken, products = 0, zeros_aligned(3, np.float64)
+    multiply_all(state.mean, np.float64(state.counts[1]))
     if waits:
-        _multiply_all(state.mean, np.float64(n_averaged))
         _sum_products(w, v, products)
     for step in range(first, last):
-        begin, end = step * batch_size, min((step + 1) * batch_size, order.shape[0])
-        for k in range(n_classes):
-            intercept_gradient[k] = 0
-        loss = total = n_right = 0.0
-        n_columns = 0
-        for start in range(begin, end, tile_rows):
-            stop = start + tile_rows if start + tile_rows < end else end
-            numbers = order[start:stop]
+        end, n_columns, squares = min((step + 1) * batch_size, order.shape[0]), 0, 0.0
+        for start in range(step * batch_size, end, tile_rows):
+            numbers = order[start : min(start + tile_rows, end)]
             if waits:
                 n_columns = _bring_up_to_date(X, numbers, n_taken, waiting, n_columns, w, v)
-            _fill_scores(X, order, start, stop, w, state.intercept, scores)
-            if measured.right.shape[0] > 0:
-                find_right(scores, numbers, samples.labels, right)
-            total, n_right = add_weights(samples, numbers, right, total, n_right)
-            loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
-            _add_gradient(X, numbers, scores, g, intercept_gradient)
-        note_batch(measured, step - first, loss, total, n_right)
-        measured.squares[step - first] = products[0] if waits and total > 0 else 0.0
-        columns = waiting.columns[:n_columns]
-        if total > 0:
-            n_taken += 1
-            if waits:
-                _change_columns(columns, g, total, rule, waiting, products, w, v)
-            else:
-                measured.squares[step - first] = _change_all(w.ravel(), g.ravel(), v.ravel(), total, rule)
-            update_intercept(state.intercept, intercept_gradient, state.intercept_velocity, total, rule)
-            if state.mean.shape[0] > 0:
-                n_averaged += 1
-                if waits:
-                    # The sums of the weights are added up as they change.
-                    for k in range(n_classes):
-                        state.mean[n_features, k] += np.float64(state.intercept[k])
-                else:
-                    average(w.T, state.intercept, n_averaged, state.mean)
-        else:
-            for p in range(n_columns):
-                waiting.n_steps[columns[p]] = n_taken
-    if waits:
-        for j in range(n_features):
-            _take_missed_steps(j, n_taken, waiting, w, v)
-        if n_averaged > 0:
-            _multiply_all(state.mean, 1.0 / n_averaged)
+            _fill_scores(X, numbers, w, state.intercept, scores)
+            measure_rows(scores, numbers, samples, measured, batch)
+            _add_gradient(X, numbers, scores, g)
+        columns, total = waiting.columns[:n_columns], batch.sums[1]
+        if total > 0 and waits:
+            squares = products[0]
+            _change_columns(columns, g, total, rule, waiting, products, w, v)
+        elif total > 0:
+            squares = _change_all(w.ravel(), g.ravel(), v.ravel(), total, rule)
+            add_to_mean(w.T, state.mean)
+        n_taken += total > 0
+        for p in range(n_columns):
+            waiting.n_steps[columns[p]] = n_taken
+        finish_batch(batch, measured, step - first, squares, rule, state)
+    for j in range(n_waiting):
+        _take_missed_steps(j, n_taken, waiting, w, v)
+    multiply_all(state.mean, 1.0 / max(state.counts[1], 1))
     state.counts[0] += min(last * batch_size, order.shape[0]) - first * batch_size
-    state.counts[1] = n_averaged
 
 
 @kernel(inner=True)
@@ -139,14 +104,6 @@ def _raise_to_powers(rule, n_steps):
             powers[n + 1, 2 + k] = powers[n, 2 + k] - rule.velocity_part * speed
             powers[n + 1, 4 + k] = powers[n, 4 + k] + powers[n + 1, 2 + k]
     return powers
-
-
-@kernel(inner=True)
-def _multiply_all(array, factor):
-    """Multiply an array of two dimensions by a number."""
-    for j in range(array.shape[0]):
-        for k in range(array.shape[1]):
-            array[j, k] *= factor
 
 
 @kernel(inner=True)
@@ -194,19 +151,13 @@ def _take_missed_steps(j, n_taken, waiting, w, v):
 
 
 @kernel(inner=True)
-def _fill_scores(X, order, start, stop, w, intercept, scores):
-    """Fill scores[k, i] with the score of class k of the row order[start + i], up to the row before order[stop]."""
+def _fill_scores(X, numbers, w, intercept, scores):
+    """Fill scores[k, i] with the score of class k of the row numbers[i]."""
     data, indices, indptr = X
     kind, flat = w.dtype.type, w.ravel()
     n_classes = w.shape[1]
-    for i in range(stop - start):
-        later = order[min(start + i + ROWS_AHEAD, order.shape[0] - 1)]
-        first, last = np.int64(indptr[later]), np.int64(indptr[later + 1])
-        for byte in range(first * data.itemsize, last * data.itemsize, CACHE_LINE):
-            request_line(data.ctypes.data + byte)
-        for byte in range(first * indices.itemsize, last * indices.itemsize, CACHE_LINE):
-            request_line(indices.ctypes.data + byte)
-        row = order[start + i]
+    for i in range(numbers.shape[0]):
+        row = numbers[i]
         first, last = np.int64(indptr[row]), np.int64(indptr[row + 1])
         if n_classes == 1:
             scores[0, i] = dot_entries(data, indices, first, last, flat) + intercept[0]
@@ -220,14 +171,12 @@ def _fill_scores(X, order, start, stop, w, intercept, scores):
 
 
 @kernel(inner=True)
-def _add_gradient(X, numbers, residuals, g, intercept_gradient):
-    """Add residuals[k, i] x_i to g (d, K), and residuals[k, i] to intercept_gradient[k], for the rows ``numbers``."""
+def _add_gradient(X, numbers, residuals, g):
+    """Add residuals[k, i] x_i to g (d, K) for the rows ``numbers``."""
     data, indices, indptr = X
     n_classes, flat = residuals.shape[0], g.ravel()
     for i in range(numbers.shape[0]):
         first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
-        for k in range(n_classes):
-            intercept_gradient[k] += residuals[k, i]
         if n_classes == 1:
             add_entries(data, indices, first, last, np.float64(residuals[0, i]), flat)
         else:

@@ -7,10 +7,17 @@ import pytest
 from conftest import COMPILED, from_python
 
 from fastlin.kernels.machine import exponential
+from fastlin.kernels.machine.compilation import kernel
 
 exponentiate_in_place = from_python(exponential.exponentiate_in_place)
-exponentiate_less_one_in_place = from_python(exponential.exponentiate_less_one_in_place)
 log_from_one, log_one_plus = from_python(exponential.log_from_one), from_python(exponential.log_one_plus)
+
+
+@kernel(reassociate=False)
+def exponentiate_less_one_in_place(values):
+    """Overwrite values with exp(values) - 1, one by one."""
+    for j in range(values.shape[0]):
+        values[j] = exponential.exponential_less_one(values[j], values)
 
 
 @pytest.mark.parametrize(("dtype", "lowest"), [(np.float64, -708.0), (np.float32, -87.0)])

@@ -6,12 +6,7 @@ import pytest
 from conftest import COMPILED
 
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import (
-    binary_exponent,
-    compile_apart,
-    power_of_two,
-    request_line,
-)
+from fastlin.kernels.machine.instructions import binary_exponent, compile_apart, power_of_two
 
 
 @kernel
@@ -27,10 +22,8 @@ def call_binary_exponent(x):
 
 
 def sum_apart(values):
-    """Return the sum, compiled apart, with a line asked for that is there and one that is not."""
+    """Return the sum, compiled apart."""
     compile_apart()
-    request_line(values.ctypes.data)
-    request_line(0)
     total = 0.0
     for i in range(values.shape[0]):
         total += values[i]
@@ -49,7 +42,7 @@ def test_powers_and_exponents(kind, lowest, highest):
 
 
 @pytest.mark.skipif(not COMPILED, reason="uncompiled they do nothing")
-def test_attributes_and_requests_change_no_result():
+def test_attributes_change_no_result():
     # Compiled anew: code that was kept cannot be inspected.
     compiled = numba.njit(sum_apart)
     assert compiled(np.arange(5.0)) == 10

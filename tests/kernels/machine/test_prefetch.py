@@ -28,7 +28,7 @@ def take_all(ahead, n_lines, cached):
 def test_the_lines_of_all_rows_are_asked_for_once(rows, n_lines):
     X = np.zeros((10, 100))
     ahead, cached = empty_list(np.int64(8)), np.zeros(8)
-    list_rows(X, np.array([0, *rows, 1]), np.int64(1), np.int64(8), np.int64(1 + len(rows)), ahead)
+    list_rows(X, np.array([0, *rows]), np.int64(1), ahead)
     addresses = take_all(ahead, n_lines, cached)
     pieces = [(rows[0], len(rows))] if rows[0] == 3 else [(row, 1) for row in rows]
     expected = []
@@ -42,12 +42,12 @@ def test_the_lines_of_all_rows_are_asked_for_once(rows, n_lines):
 def test_no_more_rows_are_listed_than_a_tile_has():
     X = np.zeros((10, 8))
     ahead = empty_list(np.int64(2))
-    list_rows(X, np.array([7, 1, 4, 3]), np.int64(1), np.int64(2), np.int64(4), ahead)
+    list_rows(X, np.array([7, 1, 4, 3]), np.int64(1), ahead)
     assert take_all(ahead, 1, np.zeros(8)) == [X[1].ctypes.data, X[4].ctypes.data]
 
 
 @pytest.mark.parametrize("X", [np.zeros((10, 8)).T, np.zeros((8, 20))[:, ::2]], ids=["columns", "gaps"])
 def test_rows_that_are_not_one_piece_are_not_listed(X):
     ahead = empty_list(np.int64(4))
-    list_rows(X, np.arange(8), np.int64(0), np.int64(4), np.int64(8), ahead)
+    list_rows(X, np.arange(8), np.int64(0), ahead)
     assert take_all(ahead, 1, np.zeros(8)) == []
