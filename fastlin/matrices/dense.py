@@ -13,7 +13,7 @@ from fastlin.kernels.linear.column_scaling import (
     fill_block_panel,
     fill_moments,
 )
-from fastlin.kernels.linear.columnwise import TiledRows, count_roundings, fill_block_sums
+from fastlin.kernels.linear.columnwise import TiledRows, count_tiles, fill_block_sums
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
@@ -31,15 +31,14 @@ from fastlin.kernels.linear.dense_rows import (
     fill_block_scores,
 )
 from fastlin.kernels.linear.logistic_rows import (
-    SHIFT_ROUNDINGS,
     allows_folding,
     fill_block_logistic_hessian_product,
     fill_block_logistic_loss_and_gradient,
 )
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
-from fastlin.kernels.machine.in_place import count_roundings_in_place, count_tile_rows_in_place
-from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
+from fastlin.kernels.machine.in_place import count_tile_rows_in_place
+from fastlin.kernels.machine.panels import choose_tile_rows
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_WORK, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.matrix import Matrix, Moments, Passes, Transposed, add_exactly
@@ -236,17 +235,14 @@ def count_tile(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int, pr
     return choose_tile_rows(rows_a_block, n_features, n_rows_coef, np.dtype(precision).itemsize)
 
 
-def count_dense_roundings(
-    n_rows: int, n_features: int, n_rows_coef: int, itemsize: int, folds: bool
-) -> tuple[int, int]:
-    """Return the roundings of dense passes: a sum runs over the rows of a tile, then over tiles and blocks."""
+def count_longest_sum(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> int:
+    """Return `Passes.longest_sum`: a sum runs over the rows of a tile, then over its tiles and blocks."""
     if is_copied(n_rows, n_features, n_rows_coef):
-        return count_roundings(n_rows, n_features + 1)
+        return sum(count_tiles(n_rows, n_features + 1))
     n_blocks = count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize)
-    tile_rows = count_tile(n_rows, n_features, n_rows_coef, itemsize, np.float64, folds)
-    n_tiles = -(-n_rows // (n_blocks * tile_rows))
-    n_products = count_roundings_in_place(n_features) if folds else count_product_roundings(n_features, n_rows_coef)
-    return n_products, tile_rows + n_tiles + n_blocks
+    folds = (False, True) if n_rows_coef == 1 else (False,)
+    tiles = [count_tile(n_rows, n_features, n_rows_coef, itemsize, np.float64, each) for each in folds]
+    return max(tile_rows - (-n_rows // (n_blocks * tile_rows)) for tile_rows in tiles) + n_blocks
 
 
 class Plan(NamedTuple):
@@ -284,18 +280,8 @@ class DensePasses(Passes):
         self._plans: dict[FloatType, Plan] = {}
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
-        self.roundings, self.shift_roundings = self._count_roundings()
-
-    def _count_roundings(self):
-        """Return roundings and shift_roundings.
-
-        The shift takes part in none where rows are centred: the scale is a power of two, so that x scale + shift is
-        rounded once, by a part of itself.
-        """
-        folds = self._plan(np.float64).folds
-        d, itemsize = self._X.shape[1], self._X.itemsize
-        roundings = count_dense_roundings(self._n_rows, d, self._shape[0], itemsize, folds)
-        return roundings, SHIFT_ROUNDINGS if folds else 0.0
+        self.longest_sum = count_longest_sum(self._n_rows, d, K, X.itemsize)
+        self.is_centred = not self._plan(np.float64).folds
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
@@ -447,10 +433,7 @@ class ColumnPasses(DensePasses):
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self.lies_in_cache = self._n_rows * self._shape[1] <= FEW_NUMBERS
-
-    def _count_roundings(self):
-        # Columns are centred before anything else.
-        return count_roundings(self._n_rows, self._shape[1]), 0.0
+        self.is_centred = True
 
     @cached_property
     def by_columns(self) -> TiledRows:

@@ -27,7 +27,6 @@ from fastlin.kernels.linear.table_rows import (
 )
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
-from fastlin.kernels.machine.panels import count_product_roundings
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
@@ -359,13 +358,10 @@ class TablePasses(Passes):
         self._table = zeros_table(matrix.n_table_rows, K)
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, len(features))), np.empty((self._n_blocks, K)))
-        n_numbers, n_coded = len(features), len(matrix.widths) - len(features)
-        # The levels of a row are added one by one, and so are the rows of a level within a block.
-        n_products = count_product_roundings(n_numbers, K) + n_coded + 2
-        self.roundings = n_products, -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
+        self.longest_sum = -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
         # Numbers are centred one by one, the shifts of levels are summed by columns.
-        self.shift_roundings = np.zeros(self._shape[1] - 1)
-        self.shift_roundings[matrix.level_features] = 1 + self._shape[1] / n_products
+        self.is_centred = np.ones(self._shape[1] - 1, np.bool_)
+        self.is_centred[matrix.level_features] = False
         level_sums = zeros_aligned((self._n_blocks * matrix.n_table_rows, n_columns), np.float64)
         self._level_sums = level_sums.reshape(self._n_blocks, matrix.n_table_rows, n_columns)
 

@@ -204,15 +204,10 @@ class Point:
         """What rounding did to the rows, as `rounding.find_row_errors` has it."""
         return rounding.find_row_errors(self)
 
-    @cached_property
-    def loss_rounding(self) -> float:
-        """By how much rounding can have moved the mean loss, as `rounding.bound_loss_rounding` has it."""
-        return rounding.bound_loss_rounding(self)
-
-    @cached_property
+    @property
     def rounding(self) -> float:
-        """By how much rounding can have moved the value, as `rounding.bound_value_rounding` has it."""
-        return rounding.bound_value_rounding(self)
+        """By how much rounding can have moved the value, where the point is in float64."""
+        return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.size
 
     def settle_intercept(self) -> FloatArray | None:
         """Return the parameters after a Newton step of the intercept alone.

@@ -19,6 +19,7 @@ from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import multiply_probabilities
 from fastlin.objective.offsets import OffsetRange, OffsetSums
+from fastlin.objective.rounding import ROW_ROUNDINGS, SCORE_ROUNDINGS, gamma
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class MeanSums:
         Whether passes in float32 are faster and the columns allow them.
     has_labels : bool
         Whether the labels of the rows are in this process.
+    row_rounding, score_rounding, sum_rounding : float
+        The relative errors in float64 of what a row makes of its scores, with targets of sums over the classes too, of
+        a score, and of a sum over the rows with all of these.
     """
 
     has_labels: bool
@@ -104,6 +108,10 @@ class MeanSums:
         self.coordinates, self.fit_intercept, self.passes = coordinates, fit_intercept, passes
         self.n_rows, self.total_weight, self.class_weights = n_rows, total_weight, class_weights
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
+        d, K = matrix.shape[1], self.n_rows_coef
+        n_roundings = ROW_ROUNDINGS + K + (2 * K + 4 if has_targets else 0)
+        self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(d + SCORE_ROUNDINGS)
+        self.sum_rounding = gamma(passes.longest_sum + d + SCORE_ROUNDINGS + n_roundings)
         self._whole = whole
         # A list, which all parts of the same rows share.
         self._tally, self._n_all = [0.0], matrix.shape[0]
@@ -112,12 +120,14 @@ class MeanSums:
 
     @property
     def blur(self) -> FloatArray:
-        """By how much a unit of each column's parameter can blur a score, relative to the roundings of a product: (d,).
+        """By how much a unit of each column's parameter can blur a score, relative to `score_rounding`: (d,).
 
-        In the mean over the rows, as a root of squares. The shift of a column takes part in fewer roundings, or more.
+        In the mean over the rows, as a root of squares.
         """
         coordinates = self.coordinates
-        return np.sqrt(coordinates.mean_squares[:-1]) + self.passes.shift_roundings * np.abs(coordinates.shift)
+        # An entry that is not centred may be as large as the shift, and so may what the intercept has of it.
+        of_shift = np.where(self.passes.is_centred, 0.0, 2 * np.abs(coordinates.shift))
+        return np.sqrt(coordinates.mean_squares[:-1]) + of_shift
 
     def curved_at(self, point: Point) -> FloatArray:
         """Return what Hessians at a Point are made from: the probabilities (K, n_rows) that it keeps.

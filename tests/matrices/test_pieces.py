@@ -47,11 +47,11 @@ def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
         samples = Samples(np.empty(0, np.int64), zeros, np.empty(0))
         passes = matrix.passes(samples, *given)
         found = PiecewisePasses(pieces, samples, *given, [50], 0)
-        assert found.shift_roundings == pytest.approx(passes.shift_roundings)
+        assert found.is_centred == passes.is_centred
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_the_pieces(is_sparse):
+def test_the_longest_sum_is_known_before_the_first_pass_and_no_shorter_than_those_of_the_pieces(is_sparse):
     from scipy import sparse
 
     generator, sizes = np.random.default_rng(0), [0, 700, 40, 30_000]
@@ -65,9 +65,8 @@ def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_th
         samples = [Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0)) for n in (len(X), *sizes)]
         found = PiecewisePasses(pieces, samples[0], *given, sizes, 3)
         passes = [one.passes(own, *given) for one, own in zip(matrices[1:], samples[2:], strict=True)]
-        most = [max(counts) for counts in zip(*(each.roundings for each in passes), strict=True)]
-        assert most[0] <= found.roundings[0] <= 2 * most[0]
-        assert most[1] + 3 <= found.roundings[1] <= 2 * most[1] + 3
+        most = max(each.longest_sum for each in passes)
+        assert most + 3 <= found.longest_sum <= 2 * most + 3
 
 
 def test_joins_come_to_the_same_in_a_loop_and_in_a_tree():

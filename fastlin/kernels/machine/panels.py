@@ -72,18 +72,6 @@ def choose_tile_rows(n_rows: int, n_features: int, n_classes: int, itemsize: int
     return MAX_TILE_ROWS if n_rows >= MAX_TILE_ROWS else min(rows, MAX_TILE_ROWS - ROW_GROUP)
 
 
-def count_product_roundings(n_features: int, n_classes: int) -> int:
-    """Return how many roundings the score of a row takes one after the other, in float64.
-
-    A product runs over the lanes of a vector side by side, in chunks whose sums are added. In panels it runs over some
-    columns one by one, whose sums are added.
-    """
-    lanes = VECTOR_BYTES // 8
-    whole = -(-n_features // lanes) + lanes + -(-8 * n_features // products.CHUNK_BYTES) + 1
-    cut = min(n_features, COLUMNS_TURNED) + -(-n_features // COLUMNS_TURNED) + 1
-    return whole if n_classes < MANY_CLASSES else max(whole, cut)
-
-
 @kernel(inline=True)
 def _is_cut(n_classes, tile_rows):
     return n_classes >= MANY_CLASSES and tile_rows == MAX_TILE_ROWS

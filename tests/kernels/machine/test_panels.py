@@ -135,9 +135,3 @@ def test_panels_are_whole_parts_of_a_tile_and_of_the_columns_that_are_turned():
         width = panels.PANEL_VECTORS * VECTOR_BYTES // itemsize
         assert MAX_TILE_ROWS % width == 0
         assert COLUMNS_TURNED % width == 0
-
-
-def test_the_roundings_of_a_score_count_its_additions():
-    # One number after the other within the columns that are turned together, then their sums and the intercept.
-    assert panels.count_product_roundings(512, 1000) >= COLUMNS_TURNED + 512 // COLUMNS_TURNED + 1
-    assert panels.count_product_roundings(3, 1000) >= 5
