@@ -196,7 +196,7 @@ def _maximize_in_box(point, gradient, entropy, exchange):
     of_box = float(np.sum(penalty.gradient_blur[counts] * reach[counts]))
     # The parameter of a constant column need not be zero, and has a part in the slope.
     values = np.abs(parameters[:, vanishing]).sum(axis=0)
-    return value, size, of_box + float(np.sum(penalty.columns.blur[vanishing] * values))
+    return value, size, of_box + float(np.sum(penalty.arrays.blur[vanishing] * values))
 
 
 def climb(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:

@@ -152,7 +152,7 @@ class NewtonStep:
         K, d = len(end.parameters), len(penalty.gradient_blur)
         # In any order of the sums over rows, columns and parameters, each of which has some roundings of its own.
         of_products = gamma(rows.n_rows + d + end.parameters.size + STEP_ROUNDINGS)
-        blur = penalty.columns.blur + 2 * np.abs(penalty.columns.shift)
+        blur = penalty.arrays.blur + 2 * np.abs(penalty.arrays.shift)
         path = norm(np.einsum("kj,j->k", direction.path[:, :-1], blur) + direction.path[:, -1])
         blur = np.where(penalty.gradient_blur > 0, blur, 0.0)
         # Gradients and probabilities at both ends, the dual point itself, and what the Hessian makes of the path.

@@ -80,6 +80,11 @@ class MeanSums:
         Whether passes in float32 are faster and the columns allow them.
     has_labels : bool
         Whether the labels of the rows are in this process.
+    tally : list of float
+        How many passes over X have been made; one over a tenth of the rows is a tenth of a pass.
+    blur : ndarray of shape (d,)
+        By how much a unit of each column's parameter can blur a score, relative to `score_rounding`, as a root of
+        squares in the mean over the rows.
     row_rounding, score_rounding, sum_rounding : float
         The relative errors in float64 of what a row makes of its scores, with targets of sums over the classes too, of
         a score, and of a sum over the rows with all of these.
@@ -112,22 +117,14 @@ class MeanSums:
         n_roundings = ROW_ROUNDINGS + K + (2 * K + 4 if has_targets else 0)
         self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(d + SCORE_ROUNDINGS)
         self.sum_rounding = gamma(passes.longest_sum + d + SCORE_ROUNDINGS + n_roundings)
+        # An entry that is not centred may be as large as the shift, and so may what the intercept has of it.
+        of_shift = np.where(passes.is_centred, 0.0, 2 * np.abs(coordinates.shift))
+        self.blur = np.sqrt(coordinates.mean_squares[:-1]) + of_shift
         self._whole = whole
         # A list, which all parts of the same rows share.
-        self._tally, self._n_all = [0.0], matrix.shape[0]
+        self.tally, self._n_all = [0.0], matrix.shape[0]
         self._total: FloatArray | None = None
         self._class_features: FloatArray | None = None
-
-    @property
-    def blur(self) -> FloatArray:
-        """By how much a unit of each column's parameter can blur a score, relative to `score_rounding`: (d,).
-
-        In the mean over the rows, as a root of squares.
-        """
-        coordinates = self.coordinates
-        # An entry that is not centred may be as large as the shift, and so may what the intercept has of it.
-        of_shift = np.where(self.passes.is_centred, 0.0, 2 * np.abs(coordinates.shift))
-        return np.sqrt(coordinates.mean_squares[:-1]) + of_shift
 
     def curved_at(self, point: Point) -> FloatArray:
         """Return what Hessians at a Point are made from: the probabilities (K, n_rows) that it keeps.
@@ -135,11 +132,6 @@ class MeanSums:
         For rows on other machines these are the parameters (K, d + 1), at which probabilities are computed anew.
         """
         return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
-
-    @property
-    def n_passes(self) -> float:
-        """How many passes over X have been made; one over a tenth of the rows is a tenth of a pass."""
-        return self._tally[0]
 
     def evaluate(
         self, parameters: FloatArray, precision: FloatType, probabilities: FloatArray | None = None
@@ -152,7 +144,7 @@ class MeanSums:
         total = np.empty(parameters.shape) if self._total is None else self._total
         self._total = total
         loss = self.passes.evaluate(parameters.astype(precision, copy=False), probabilities, total)
-        self._count(self.n_rows)
+        self.count_pass()
         total = self._clean(total)
         if precision == np.float64:
             self.note_sums(parameters, total)
@@ -162,7 +154,7 @@ class MeanSums:
         """Return what `evaluate` does in float64 where the rows had no offsets."""
         total = np.empty(parameters.shape)
         loss = self.passes.without_offsets().evaluate(parameters, None, total)
-        self._count(self.n_rows)
+        self.count_pass()
         return loss / self.total_weight, self._clean(total)
 
     def note_sums(self, parameters: FloatArray, total: FloatArray) -> None:
@@ -174,14 +166,14 @@ class MeanSums:
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss times direction (K, d + 1), for what `curved_at` returns."""
         product = self.passes.hessian_product(direction, curved)
-        self._count(self.n_rows)
+        self.count_pass()
         product = self._clean(product)
         product /= self.total_weight
         return product
 
     def hessian(self, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes, for what `curved_at` returns."""
-        self._count(self.n_rows)
+        self.count_pass()
         return self.average_pairs(self.passes.class_pair_gram(curved))
 
     def sum_by_pairs(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
@@ -189,7 +181,7 @@ class MeanSums:
 
         The probabilities at parameters (K, d + 1) are computed anew, in their type, some rows at a time.
         """
-        self._count(2 * self.n_rows)
+        self.count_pass(2)
         return self.average_pairs(self.passes.sum_curvature(term, parameters, *arguments))
 
     def average_pairs(self, total: FloatArray) -> FloatArray:
@@ -201,12 +193,16 @@ class MeanSums:
         self._clean(by_columns.reshape(-1, size, len(total)).transpose(0, 2, 1))
         return total
 
-    def sum_probability_products(self, parameters: FloatArray, precision: FloatType) -> FloatArray:
+    def sum_probability_products(
+        self, parameters: FloatArray, precision: FloatType, kept: FloatArray | None = None
+    ) -> FloatArray:
         """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
 
-        They are computed anew, which takes a pass.
+        They are computed anew, which takes a pass, where they are not kept.
         """
-        self._count(self.n_rows)
+        if kept is not None:
+            return multiply_probabilities(self.passes, kept) / self.total_weight
+        self.count_pass()
         return self.passes.sum_curvature(multiply_probabilities, parameters.astype(precision)) / self.total_weight
 
     def class_features(self) -> FloatArray:
@@ -258,14 +254,11 @@ class MeanSums:
 
     def count_with(self, whole: MeanSums) -> None:
         """Count passes together with those of all rows, of which these are a part or a copy."""
-        self._tally, self._n_all = whole._tally, whole._n_all
+        self.tally, self._n_all = whole.tally, whole._n_all
 
     def count_pass(self, n_passes: float = 1) -> None:
-        """Take note of passes over the rows that were made elsewhere."""
-        self._count(n_passes * self.n_rows)
-
-    def _count(self, n_rows):
-        self._tally[0] += n_rows / self._n_all
+        """Take note of passes over the rows."""
+        self.tally[0] += n_passes * self.n_rows / self._n_all
 
 
 class Rows(MeanSums):
@@ -385,7 +378,7 @@ class Rows(MeanSums):
         squares = matrix.sum_squared_scores(coef, np.einsum("kj,j->k", signs, coordinates.shift))
         if len(self.numbers) and not is_copied:
             squares = squares[self.numbers]
-        self._count(self.n_rows)
+        self.count_pass()
         # A row without weight may lie anywhere, and has no part in the mean; nor has one whose square overflows.
         is_weighty = np.broadcast_to(self.weights_of(self.numbers) > 0, squares.shape)
         squares[~is_weighty | (squares == np.inf)] = 0
@@ -477,7 +470,7 @@ class Rows(MeanSums):
         if not row_weights.shape[1]:
             return np.zeros((len(row_weights), size, size), precision)
         grams = self.passes.gram(numbers, row_weights / self.total_weight, precision)
-        self._count(len(numbers) or self.matrix.shape[0])
+        self.count_pass((len(numbers) or self.matrix.shape[0]) / self.n_rows)
         self._clean(grams)
         self._clean(grams.transpose(0, 2, 1))
         return grams

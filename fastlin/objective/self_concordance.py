@@ -55,7 +55,7 @@ def bound_fall(
     steepest, roundings = 0.25 if K == 1 else 0.5, objective.n_rows + point.parameters.size + STEP_ROUNDINGS
     squares = coordinates.mean_squares
     shifts = np.append(2 * np.abs(coordinates.shift), 0.0)
-    blur = np.append(penalty.columns.blur, 1.0) + np.where(squares > 0, shifts, 0.0)
+    blur = np.append(penalty.arrays.blur, 1.0) + np.where(squares > 0, shifts, 0.0)
     longest = bound_rows(coordinates)
     # Columns without curvature have no part in J.
     is_curved = diagonal.ravel() > 0
