@@ -38,7 +38,7 @@ from fastlin.objective.box import Box
 from fastlin.objective.coordinates import Coordinates, choose_coordinates
 from fastlin.objective.penalty import LARGEST_PENALTY, Penalty
 from fastlin.objective.point import Point, Room
-from fastlin.objective.rows import Rows, weigh_by_counts
+from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
 
 if TYPE_CHECKING:
@@ -166,16 +166,15 @@ class Objective:
         bounds : tuple of ndarray of shape (K, d) or None
             The lower and the upper bounds of the coefficients, some of them finite. None means none.
         **by_rows : ndarray of shape (n, K) or None
-            `offsets` and `targets`, as Rows takes them.
+            `offsets` and `targets`, as `make_samples` takes them.
         """
         matrix = as_matrix(X)
-        numbers = np.empty(0, np.int64) if numbers is None else numbers
-        columns = matrix.measure(weigh_by_counts(numbers, weights, matrix.shape[0]) if len(numbers) else weights)
-        weights = np.empty(0) if weights is None else weights.astype(np.float64)
-        labels = labels.astype(np.int32, copy=False)
+        samples = make_samples(labels, weights, numbers, **by_rows)
+        named = samples.rows
+        columns = matrix.measure(weigh_by_counts(named, weights, matrix.shape[0]) if len(named) else weights)
         factors = fill_factors(penalty_factors, matrix.shape[1])
         coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
-        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers, None, **by_rows)
+        rows = Rows(matrix, samples, n_classes, coordinates, fit_intercept)
         return cls.of_rows(rows, l2, l1, factors, group_by_class, bounds)
 
     @classmethod
