@@ -38,7 +38,7 @@ from fastlin.kernels.linear.logistic_rows import (
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
-from fastlin.kernels.machine.panels import choose_tile_rows
+from fastlin.kernels.machine.panels import COLUMNS_TURNED, choose_tile_rows
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_WORK, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.matrix import Matrix, Moments, Passes, Transposed, add_exactly
@@ -235,14 +235,20 @@ def count_tile(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int, pr
     return choose_tile_rows(rows_a_block, n_features, n_rows_coef, np.dtype(precision).itemsize)
 
 
-def count_longest_sum(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> int:
-    """Return `Passes.longest_sum`: a sum runs over the rows of a tile, then over its tiles and blocks."""
+def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> tuple[int, int]:
+    """Return `Passes.longest_product` and `longest_sum`.
+
+    A product runs over lanes of four columns or more, but with many classes over some columns one by one. A sum runs
+    over the rows of a tile, then over its tiles and blocks.
+    """
+    longest_product = n_features // 4 + 12 + (COLUMNS_TURNED if n_rows_coef >= MANY_CLASSES else 0)
+    longest_product = min(n_features + 4, longest_product)
     if is_copied(n_rows, n_features, n_rows_coef):
-        return sum(count_tiles(n_rows, n_features + 1))
+        return longest_product, sum(count_tiles(n_rows, n_features + 1))
     n_blocks = count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize)
     folds = (False, True) if n_rows_coef == 1 else (False,)
     tiles = [count_tile(n_rows, n_features, n_rows_coef, itemsize, np.float64, each) for each in folds]
-    return max(tile_rows - (-n_rows // (n_blocks * tile_rows)) for tile_rows in tiles) + n_blocks
+    return longest_product, n_blocks + max(t - (-n_rows // (n_blocks * t)) for t in tiles)
 
 
 class Plan(NamedTuple):
@@ -280,8 +286,8 @@ class DensePasses(Passes):
         self._plans: dict[FloatType, Plan] = {}
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
-        self.longest_sum = count_longest_sum(self._n_rows, d, K, X.itemsize)
-        self.is_centred = not self._plan(np.float64).folds
+        self.longest_product, self.longest_sum = count_roundings(self._n_rows, d, K, X.itemsize)
+        self.shift_roundings = 2.0 if self._plan(np.float64).folds else 0.0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
@@ -433,7 +439,7 @@ class ColumnPasses(DensePasses):
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self.lies_in_cache = self._n_rows * self._shape[1] <= FEW_NUMBERS
-        self.is_centred = True
+        self.shift_roundings = 0.0
 
     @cached_property
     def by_columns(self) -> TiledRows:

@@ -17,7 +17,7 @@ from fastlin.kernels.linear.logistic_rows import allows_folding
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.dense import DenseMatrix, count_longest_sum
+from fastlin.matrices.dense import DenseMatrix, count_roundings
 from fastlin.matrices.matrix import Matrix, Moments, Passes, merge_moments
 from fastlin.matrices.sparse_passes import count_chunks
 from fastlin.typing import FloatArray
@@ -102,12 +102,13 @@ class PiecewisePasses(Passes):
         super().__init__(matrix, samples, scaling, n_rows_coef)
         d, K, pieces = matrix.shape[1], n_rows_coef, matrix.pieces
         if matrix.is_sparse:
-            self.is_centred = False
+            self.longest_product = matrix.longest_row + 4
+            self.shift_roundings = 1 + (d + 1) / self.longest_product
             self.longest_sum = max(counts) + MAX_BLOCKS + max(count_chunks(n, d, K) for n, _ in pieces)
         else:
-            self.is_centred = not (K == 1 and allows_folding(*scaling, np.float64))
+            self.shift_roundings = 2.0 if K == 1 and allows_folding(*scaling, np.float64) else 0.0
             kinds = {(n, dtype.itemsize) for n, (_, dtype) in zip(counts, pieces, strict=True) if n}
-            self.longest_sum = max(count_longest_sum(n, d, K, itemsize) for n, itemsize in kinds)
+            self.longest_product, self.longest_sum = max(count_roundings(n, d, K, itemsize) for n, itemsize in kinds)
         self.longest_sum += n_joins
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:

@@ -29,10 +29,10 @@ TILE_ROWS = 512
 class SparsePasses(Passes):
     """The sums over rows that an objective is made of, without those that a subclass makes by its own way through X."""
 
-    is_centred = False
-
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
+        self.longest_product = matrix.longest_row + 4
+        self.shift_roundings = 1 + self._shape[1] / self.longest_product
         self._table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
 

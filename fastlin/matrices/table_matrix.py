@@ -360,8 +360,9 @@ class TablePasses(Passes):
         self._sums = BlockSums(np.empty((self._n_blocks, K, len(features))), np.empty((self._n_blocks, K)))
         self.longest_sum = -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
         # Numbers are centred one by one, the shifts of levels are summed by columns.
-        self.is_centred = np.ones(self._shape[1] - 1, np.bool_)
-        self.is_centred[matrix.level_features] = False
+        self.longest_product = len(matrix.widths) + 4
+        self.shift_roundings = np.zeros(self._shape[1] - 1)
+        self.shift_roundings[matrix.level_features] = 1 + self._shape[1] / self.longest_product
         level_sums = zeros_aligned((self._n_blocks * matrix.n_table_rows, n_columns), np.float64)
         self._level_sums = level_sums.reshape(self._n_blocks, matrix.n_table_rows, n_columns)
 

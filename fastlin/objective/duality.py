@@ -96,8 +96,10 @@ def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: Du
     error, of_gradient, exchange, before = errors.entropy, errors.gradient, NO_EXCHANGE, entropy
     # Without an intercept nothing ties the class sums.
     if objective.fit_intercept:
-        least = float(np.min(means, where=means > 0, initial=1.0))
-        error += errors.class_sums * (2 - log(least))
+        # Another exchange, of half the error of the class sums, would mend this. A class gives no more than it has.
+        weights = np.where(objective.class_weights > 0, objective.class_weights, 1.0)
+        least = max(min(means.min(), weights.min()), errors.class_sums, UNIT_ROUNDOFF)
+        error += errors.class_sums * (0.5 - 1.5 * log(least))
         if offsets is not None:
             exchanged = float(np.sum(np.abs(excess) + UNIT_ROUNDOFF))
             error += (errors.class_sums + gamma(2 * n_classes + 8) * exchanged) * offsets.reach
@@ -112,8 +114,8 @@ def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: Du
             # What classes exchange is a sum over the classes, of the gradients of the labels too.
             part = float(np.maximum.reduce(parts))
             of_gradient += part * ((1 + sqrt(n_classes)) * of_gradient + 2 * objective.rows.sum_rounding)
-        # A part error / mean of a probability is exchanged, whose mean square is no more than the mean.
-        of_gradient += 2 * errors.class_sums / sqrt(least)
+        # A part error / weight of a probability is exchanged, whose mean square is no more than the weight.
+        of_gradient += errors.class_sums / sqrt((4 if len(gradient) == 1 else 2) * least)
     if objective.penalty.box is None:
         value, size = _maximize(point, gradient, entropy, exchange), 0.0
     else:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from fastlin.objective.rows import MeanSums
     from fastlin.typing import FloatArray
 
-# The roundings of a score beside those of its d products and sums: of the centring, the intercept and its parts.
-SCORE_ROUNDINGS = 4
 # Those of a product with the Hessian beside its sums, the additions of some hundred moves included.
 STEP_ROUNDINGS = 512
 
@@ -72,12 +70,14 @@ def find_row_errors(point: Point) -> RowErrors:
     scores, sums = bound_score_rounding(rows, point.blur), rows.sum_rounding
     # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
     steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
-    by_scores, by_squares = sqrt(2) * root_mean_square * scores, scores * scores
+    # What the residuals of a row have as their norm.
+    residual = root_mean_square if K == 1 else sqrt(2) * root_mean_square
+    by_scores, by_squares = residual * scores, scores * scores
     return RowErrors(
         scores,
         # A row of three or more classes adds two terms.
         loss=2 * sums * loss + absolute + by_scores + 0.25 * by_squares,
-        gradient=steepest * scores + by_squares + sqrt(2) * root_mean_square * sums + absolute,
+        gradient=steepest * scores + by_squares + residual * sums + absolute,
         class_sums=2 * by_scores + by_squares + 2 * missed * sums + absolute,
     )
 

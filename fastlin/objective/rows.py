@@ -18,7 +18,7 @@ from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import multiply_probabilities
 from fastlin.objective.offsets import OffsetRange, OffsetSums
-from fastlin.objective.rounding import ROW_ROUNDINGS, SCORE_ROUNDINGS, gamma
+from fastlin.objective.rounding import ROW_ROUNDINGS, gamma
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -112,13 +112,10 @@ class MeanSums:
         self.coordinates, self.fit_intercept, self.passes = coordinates, fit_intercept, passes
         self.n_rows, self.total_weight, self.class_weights = n_rows, total_weight, class_weights
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
-        d, K = matrix.shape[1], self.n_rows_coef
-        n_roundings = ROW_ROUNDINGS + K + (2 * K + 4 if has_targets else 0)
-        self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(d + SCORE_ROUNDINGS)
-        self.sum_rounding = gamma(passes.longest_sum + d + SCORE_ROUNDINGS + n_roundings)
-        # An entry that is not centred may be as large as the shift, and so may what the intercept has of it.
-        of_shift = np.where(passes.is_centred, 0.0, 2 * np.abs(coordinates.shift))
-        self.blur = np.sqrt(coordinates.mean_squares[:-1]) + of_shift
+        n_roundings = ROW_ROUNDINGS + self.n_rows_coef + (2 * self.n_rows_coef + 4 if has_targets else 0)
+        self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(passes.longest_product)
+        self.sum_rounding = gamma(passes.longest_sum + passes.longest_product + n_roundings)
+        self.blur = np.sqrt(coordinates.mean_squares[:-1]) + passes.shift_roundings * np.abs(coordinates.shift)
         self._whole = whole
         # A list, which all parts of the same rows share.
         self.tally, self._n_all = [0.0], matrix.shape[0]

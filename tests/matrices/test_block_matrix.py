@@ -71,7 +71,7 @@ def test_sums_of_a_pass_are_those_of_the_rows_together(monkeypatch, kind, n_clas
         ]
 
     # Before the first pass.
-    longest_sum = found.longest_sum
+    lengths = found.longest_product, found.longest_sum
     for one, other in zip(sum_over(expected), sum_over(found), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
     # Labels and weights of some rows, of which one block has none and another one all.
@@ -79,8 +79,10 @@ def test_sums_of_a_pass_are_those_of_the_rows_together(monkeypatch, kind, n_clas
     part = samples._replace(rows=some), *given[1:]
     for one, other in zip(sum_over(whole.passes(*part)), sum_over(blocks.passes(*part)), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
-    assert found.longest_sum == longest_sum >= -(-N // ROWS)
-    assert found.is_centred == expected.is_centred
+    assert (found.longest_product, found.longest_sum) == lengths
+    assert found.longest_product >= 1 and found.longest_sum >= -(-N // ROWS)
+    assert found.shift_roundings >= expected.shift_roundings
+    assert (found.shift_roundings > 0) == (expected.shift_roundings > 0)
     with pytest.raises(ValueError, match="not sorted"):
         blocks.passes(samples._replace(rows=rows[::-1]), *given[1:]).evaluate(parameters, None, parameters.copy())
 

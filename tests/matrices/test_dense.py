@@ -110,9 +110,9 @@ def test_two_classes_are_read_in_place_where_that_costs_few_digits(monkeypatch, 
     for layout, rows in [*((layout, np.empty(0, np.int64)) for layout in layouts), (X, np.arange(60))]:
         passes = as_matrix(layout).passes(Samples(rows, labels, weights), Scaling(scale, shift), 1)
         in_place = offset < 1e6 and layout is not layouts[2] and not len(rows)
-        assert passes.is_centred == (not in_place)
+        assert passes.shift_roundings == (2 if in_place else 0)
         gradient, probabilities = np.empty((1, D + 1)), np.empty((1, 60))
-        tolerance = 1e-14 * (1 + 2 * in_place * offset)
+        tolerance = 1e-14 * (1 + passes.shift_roundings * offset)
         assert passes.evaluate(parameters, probabilities, gradient) == pytest.approx(loss, rel=tolerance)
         np.testing.assert_allclose(gradient[0], (residuals @ x).astype(float), atol=100 * tolerance)
         p = (1 / (1 + np.exp(-scores))).astype(float)

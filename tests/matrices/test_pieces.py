@@ -47,11 +47,11 @@ def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
         samples = Samples(np.empty(0, np.int64), zeros, np.empty(0))
         passes = matrix.passes(samples, *given)
         found = PiecewisePasses(pieces, samples, *given, [50], 0)
-        assert found.is_centred == passes.is_centred
+        assert found.shift_roundings == pytest.approx(passes.shift_roundings)
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-def test_the_longest_sum_is_known_before_the_first_pass_and_no_shorter_than_those_of_the_pieces(is_sparse):
+def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_the_pieces(is_sparse):
     from scipy import sparse
 
     generator, sizes = np.random.default_rng(0), [0, 700, 40, 30_000]
@@ -65,8 +65,11 @@ def test_the_longest_sum_is_known_before_the_first_pass_and_no_shorter_than_thos
         samples = [Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0)) for n in (len(X), *sizes)]
         found = PiecewisePasses(pieces, samples[0], *given, sizes, 3)
         passes = [one.passes(own, *given) for one, own in zip(matrices[1:], samples[2:], strict=True)]
-        most = max(each.longest_sum for each in passes)
-        assert most + 3 <= found.longest_sum <= 2 * most + 3
+        longest_product, longest_sum = (
+            max(getattr(each, name) for each in passes) for name in ("longest_product", "longest_sum")
+        )
+        assert longest_product <= found.longest_product <= 2 * longest_product
+        assert longest_sum + 3 <= found.longest_sum <= 2 * longest_sum + 3
 
 
 def test_joins_come_to_the_same_in_a_loop_and_in_a_tree():

@@ -8,7 +8,7 @@ from conftest import evaluate, make_objective, make_problem, marked
 from scipy import sparse
 
 from fastlin.kernels.linear.column_scaling import SUMMED_TOGETHER
-from fastlin.matrices.dense import MANY_CLASSES, count_longest_sum
+from fastlin.matrices.dense import MANY_CLASSES, count_roundings
 from fastlin.objective import Objective, weigh_by_counts
 
 
@@ -120,7 +120,7 @@ def test_class_features_of_many_classes_are_rounded_no_more_than_certificates_co
         # All rows may be of one class.
         n_roundings = min(n, SUMMED_TOGETHER) + min(-(-n // SUMMED_TOGETHER), SUMMED_TOGETHER)
         n_roundings += -(-n // SUMMED_TOGETHER**2)
-        assert n_roundings <= count_longest_sum(n, d, K, itemsize) + d, (n, d, K)
+        assert n_roundings <= sum(count_roundings(n, d, K, itemsize)), (n, d, K)
 
 
 def test_passes_are_counted_with_those_of_parts():
