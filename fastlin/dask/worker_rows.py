@@ -70,17 +70,7 @@ class DaskRows(MeanSums):
             self._sample = -1, None
             self._sample = n_rows, self._draw(n_rows)
         X, samples = self._sample[1]
-        rows = Rows(
-            X,
-            samples.labels,
-            samples.weights,
-            self.n_classes,
-            self.coordinates,
-            self.fit_intercept,
-            samples.rows,
-            offsets=samples.offsets,
-            targets=samples.targets,
-        )
+        rows = Rows(X, samples, self.n_classes, self.coordinates, self.fit_intercept)
         rows.count_with(self)
         return rows
 

@@ -57,7 +57,7 @@ class TrainingData:
 
     y are the labels as they were given, classes those that occur, sorted, and labels the number of each row's class,
     int32. weights are sample weight times class weight, float64, divided by `weight_unit`, a power of two near the
-    largest of them; None where every row counts alike. offsets and targets are as Rows takes them.
+    largest of them; None where every row counts alike. offsets and targets are as `make_samples` takes them.
     """
 
     matrix: Matrix
@@ -80,21 +80,10 @@ class TrainingData:
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: IntArray | None = None) -> Rows:
         """Return the Rows of an objective in Coordinates over rows, as `weigh` takes them."""
-        from fastlin.objective import Rows
+        from fastlin.objective import Rows, make_samples
 
-        numbers = np.empty(0, np.int64) if rows is None else rows
-        weights = np.empty(0) if self.weights is None else self.weights
-        return Rows(
-            self.matrix,
-            self.labels,
-            weights,
-            len(self.classes),
-            coordinates,
-            fit_intercept,
-            numbers,
-            offsets=self.offsets,
-            targets=self.targets,
-        )
+        samples = make_samples(self.labels, self.weights, rows, self.offsets, self.targets)
+        return Rows(self.matrix, samples, len(self.classes), coordinates, fit_intercept)
 
     def _weights_of(self, rows):
         """Return the weights of all rows; those that are not named tell the columns nothing."""

@@ -192,7 +192,7 @@ class Draws:
     weights : ndarray of shape (n,) or None
         The weight of each row; None means ones.
     targets : ndarray of shape (n, K) or None
-        The soft labels of the rows, as Rows takes them.
+        The soft labels of the rows, as `make_samples` takes them.
     clusters : ndarray of shape (n,), int, or None
         The number of each row's cluster, from 0 without gaps. None means that each row is one.
     """

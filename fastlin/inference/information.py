@@ -246,7 +246,7 @@ def make_room(objective: Objective) -> Room | None:
     """Return room for the probabilities of all rows, where they do not take more than a pass holds anyway."""
     K, n_rows = objective.n_rows_coef, objective.n_rows
     is_small = objective.rows.has_labels and 8 * K * n_rows <= PROBABILITY_BYTES
-    return Room(np.empty((K, n_rows))) if is_small else None
+    return Room((K, n_rows), np.float64) if is_small else None
 
 
 def _find_move(point, step, decrement):

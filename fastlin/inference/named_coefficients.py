@@ -188,12 +188,12 @@ def come_near(objective: Objective, start: FloatArray) -> Point:
 def settle(point: Point) -> Curvature:
     """Return the curvature at the optimum near a point, by Newton's steps."""
     objective, curvature = point.objective, Curvature(point)
-    room = None if point.lease is None else point.lease.room
     for _ in range(MOST_NEWTON_STEPS):
         last = curvature.decrement
         if last * sqrt(objective.rows.total_weight) <= SETTLED:
             break
-        curvature = Curvature(objective.at(objective.center(curvature.point.parameters + curvature.step), out=room))
+        end = objective.at(objective.center(curvature.point.parameters + curvature.step), out=point.room)
+        curvature = Curvature(end)
         if not curvature.decrement < last:
             break
     return curvature

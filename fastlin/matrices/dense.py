@@ -13,7 +13,7 @@ from fastlin.kernels.linear.column_scaling import (
     fill_block_panel,
     join_column_statistics,
 )
-from fastlin.kernels.linear.columnwise import TiledRows, count_roundings, fill_block_sums
+from fastlin.kernels.linear.columnwise import TiledRows, count_tiles, fill_block_sums
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
@@ -30,15 +30,13 @@ from fastlin.kernels.linear.dense_rows import (
     fill_block_scores,
 )
 from fastlin.kernels.linear.logistic_rows import (
-    SHIFT_ROUNDINGS,
     allows_folding,
     fill_block_pass_in_place,
 )
 from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Levels, Losses, Parameters, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, zeros_aligned
-from fastlin.kernels.machine.in_place import count_roundings_in_place, count_tile_rows_in_place
-from fastlin.kernels.machine.products import count_product_roundings
+from fastlin.kernels.machine.in_place import count_tile_rows_in_place
 from fastlin.kernels.machine.threads import (
     EXPONENTIAL_WORK,
     MAX_PARTIAL_BYTES,
@@ -242,17 +240,19 @@ def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: Floa
     return count_tile_rows(n_features, n_rows_coef, np.dtype(precision).itemsize)
 
 
-def count_dense_roundings(
-    n_rows: int, n_features: int, n_rows_coef: int, itemsize: int, folds: bool
-) -> tuple[int, int]:
-    """Return the roundings of dense passes: a sum runs over the rows of a tile, then over tiles and blocks."""
+def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> tuple[int, int]:
+    """Return `Passes.longest_product` and `longest_sum`.
+
+    A product runs over lanes of four columns or more. A sum runs over the rows of a tile, then over its tiles and
+    blocks.
+    """
+    longest_product = min(n_features + 4, n_features // 4 + 12)
     if is_copied(n_rows, n_features, n_rows_coef):
-        return count_roundings(n_rows, n_features + 1)
+        return longest_product, sum(count_tiles(n_rows, n_features + 1))
     n_blocks = count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize)
-    tile_rows = count_tile(n_features, n_rows_coef, itemsize, np.float64, folds)
-    n_tiles = -(-n_rows // (n_blocks * tile_rows))
-    n_products = count_roundings_in_place(n_features) if folds else count_product_roundings(n_features)
-    return n_products, tile_rows + n_tiles + n_blocks
+    folds = (False, True) if n_rows_coef == 1 else (False,)
+    tiles = [count_tile(n_features, n_rows_coef, itemsize, np.float64, each) for each in folds]
+    return longest_product, n_blocks + max(t - (-n_rows // (n_blocks * t)) for t in tiles)
 
 
 class Plan(NamedTuple):
@@ -292,18 +292,8 @@ class DensePasses(Passes):
         self._plans: dict[FloatType, Plan] = {}
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
-        self.roundings, self.shift_roundings = self._count_roundings()
-
-    def _count_roundings(self):
-        """Return roundings and shift_roundings.
-
-        The shift takes part in none where rows are centred: the scale is a power of two, so that x scale + shift is
-        rounded once, by a part of itself.
-        """
-        folds = self._plan(np.float64).folds
-        d, itemsize = self._X.shape[1], self._X.itemsize
-        roundings = count_dense_roundings(self._n_rows, d, self.shape[0], itemsize, folds)
-        return roundings, SHIFT_ROUNDINGS if folds else 0.0
+        self.longest_product, self.longest_sum = count_roundings(self._n_rows, d, K, X.itemsize)
+        self.shift_roundings = 2.0 if self._plan(np.float64).folds else 0.0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
@@ -430,10 +420,7 @@ class ColumnPasses(DensePasses):
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self.lies_in_cache = self._n_rows * self.shape[1] <= FEW_NUMBERS
-
-    def _count_roundings(self):
-        # Columns are centred before anything else.
-        return count_roundings(self._n_rows, self.shape[1]), 0.0
+        self.shift_roundings = 0.0
 
     @cached_property
     def by_columns(self) -> TiledRows:

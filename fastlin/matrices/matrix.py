@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
+from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
@@ -316,15 +317,16 @@ class Passes:
         The shape (K, d + 1) of parameters and sums.
     lies_in_cache : bool
         Whether a pass reads a copy that lies in the second-level cache of a core.
-    roundings : tuple of int
-        How many roundings a product of a row, and a sum over the rows, take one after the other, in float64.
+    longest_product, longest_sum : int
+        No term of the score of a row, or of a sum over the rows, goes through more roundings one after the other, in
+        float64.
     shift_roundings : float or ndarray of shape (d,)
-        How many roundings the shift of a column takes part in, relative to those of a product.
+        How many roundings the shift of a column takes part in, relative to those of a product: none where its entries
+        are centred before anything else, else that of an entry and those of a sum over the columns.
     """
 
     lies_in_cache = False
-    roundings: tuple[int, int]
-    shift_roundings: float | FloatArray
+    shift_roundings: float | FloatArray = 0.0
 
     def __init__(self, matrix: Matrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         n, d = matrix.shape
@@ -332,6 +334,8 @@ class Passes:
         self.samples, self._scaling = samples, scaling
         self._n_rows = len(samples.rows) or n
         self.shape = n_rows_coef, d + 1
+        # In any order: the products, the intercept and its parts; the rows of a block and the blocks.
+        self.longest_product, self.longest_sum = d + 4, self._n_rows + MAX_BLOCKS
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters.

@@ -17,13 +17,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import sparse
 
-from fastlin.kernels.linear.logistic_rows import SHIFT_ROUNDINGS, allows_folding
+from fastlin.kernels.linear.logistic_rows import allows_folding
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.dense import DenseMatrix, count_dense_roundings
+from fastlin.matrices.dense import DenseMatrix, count_roundings
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, merge_columns
-from fastlin.matrices.sparse import SparseMatrix, count_chunks, count_sparse_roundings, count_sparse_shift_roundings
+from fastlin.matrices.sparse import SparseMatrix, count_chunks
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 # A fit may take four times `budget_bytes`, an eighth of X: all that it takes together then fits into a quarter.
@@ -106,16 +106,14 @@ class PiecewisePasses(Passes):
         super().__init__(matrix, samples, scaling, n_rows_coef)
         d, K, pieces = matrix.shape[1], n_rows_coef, matrix.pieces
         if matrix.is_sparse:
-            n_sums = max(MAX_BLOCKS, *(count_chunks(n, d, K) for n, _ in pieces))
-            n_products, n_sums = count_sparse_roundings(matrix.longest_row, max(counts), n_sums)
-            self.shift_roundings = count_sparse_shift_roundings(d + 1, n_products)
+            self.longest_product = matrix.longest_row + 4
+            self.shift_roundings = 1 + (d + 1) / self.longest_product
+            self.longest_sum = max(counts) + MAX_BLOCKS + max(count_chunks(n, d, K) for n, _ in pieces)
         else:
-            folds = K == 1 and allows_folding(*scaling, np.float64)
+            self.shift_roundings = 2.0 if K == 1 and allows_folding(*scaling, np.float64) else 0.0
             kinds = {(n, dtype.itemsize) for n, (_, dtype) in zip(counts, pieces, strict=True) if n}
-            found = [count_dense_roundings(n, d, K, itemsize, f) for n, itemsize in kinds for f in {False, folds}]
-            n_products, n_sums = map(max, zip(*found, strict=True))
-            self.shift_roundings = SHIFT_ROUNDINGS if folds else 0.0
-        self.roundings = n_products, n_sums + n_joins
+            self.longest_product, self.longest_sum = max(count_roundings(n, d, K, itemsize) for n, itemsize in kinds)
+        self.longest_sum += n_joins
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""

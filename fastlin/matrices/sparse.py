@@ -303,13 +303,10 @@ class SparsePasses(Passes):
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
+        self.longest_product = matrix.longest_row + 4
+        self.shift_roundings = 1 + self.shape[1] / self.longest_product
         self._table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
-
-    def _count_roundings(self, n_sums):
-        """Take note of the roundings of sums over the rows that are put together from so many sums."""
-        self.roundings = count_sparse_roundings(self._matrix.longest_row, self._n_rows, n_sums)
-        self.shift_roundings = count_sparse_shift_roundings(self.shape[1], self.roundings[0])
 
 
 class PassesByRows(SparsePasses):
@@ -325,7 +322,6 @@ class PassesByRows(SparsePasses):
         self._n_sums = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
         self._borders = cut_lines(starts, self._n_sums)
         self._sums = np.empty((self._n_sums, self.shape[1]))
-        self._count_roundings(self._n_sums)
 
     @staticmethod
     def suit(matrix: SparseMatrix, rows: IntArray, n_rows_coef: int) -> bool:
@@ -376,7 +372,7 @@ class PassesByColumns(SparsePasses):
         n_chunks = count_chunks(n, d, K)
         self._residuals = zeros_table(-(-n // n_chunks), K)
         self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
-        self._count_roundings(n_chunks)
+        self.longest_sum += n_chunks
         self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
 
     def _chunk(self, first, last):
@@ -442,19 +438,6 @@ def count_chunks(n_rows: int, n_features: int, n_rows_coef: int) -> int:
     """Return how many chunks of rows have their residuals kept at a time."""
     n_bytes = max(RESIDUAL_BYTES, 8 * n_rows_coef * (n_features + 1))
     return max(1, -(-n_rows // max(1, n_bytes // (8 * count_columns(n_rows_coef)))))
-
-
-def count_sparse_roundings(longest_row: int, n_rows: int, n_sums: int) -> tuple[int, int]:
-    """Return the roundings of sparse passes: a product runs over the entries of a row, a sum over those of a column."""
-    return longest_row + 2, n_rows + n_sums
-
-
-def count_sparse_shift_roundings(size: int, n_products: int) -> float:
-    """Return the roundings of a shift in sparse passes over size - 1 columns, beside n_products of a product.
-
-    An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
-    """
-    return 1 + size / n_products
 
 
 def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:

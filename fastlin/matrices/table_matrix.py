@@ -13,7 +13,6 @@ from fastlin.kernels.linear.operands import NO_ROWS, Levels, Samples
 from fastlin.kernels.linear.table_rows import fill_block_level_gram, fill_block_level_weights
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
-from fastlin.kernels.machine.products import count_product_roundings
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
@@ -296,12 +295,11 @@ class TablePasses(Passes):
         self._levels = beside.levels
         own = Scaling(scaling.scale[features], scaling.shift[features])
         self._numbers = DensePasses(matrix.numbers, samples, own, n_rows_coef, beside)
-        # The levels of a row are added one by one, and so are the rows of a level within a block.
-        n_products = count_product_roundings(len(features)) + len(matrix.columns) - len(features) + 2
-        self.roundings = n_products, -(-self._n_rows // beside.n_blocks) + beside.n_blocks + 2
+        self.longest_sum = -(-self._n_rows // beside.n_blocks) + beside.n_blocks + 2
         # Numbers are centred one by one, the shifts of levels are summed by columns.
+        self.longest_product = len(matrix.widths) + 4
         self.shift_roundings = np.zeros(self.shape[1] - 1)
-        self.shift_roundings[levels] = 1 + self.shape[1] / n_products
+        self.shift_roundings[levels] = 1 + self.shape[1] / self.longest_product
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""

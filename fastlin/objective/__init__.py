@@ -11,7 +11,7 @@ from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.objective import Objective, RangeError, fill_factors
 from fastlin.objective.penalty import LARGEST_PENALTY
 from fastlin.objective.point import Point, Room
-from fastlin.objective.rows import Rows, weigh_by_counts
+from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 
 __all__ = [
     "LARGEST_PENALTY",
@@ -22,5 +22,6 @@ __all__ = [
     "Rows",
     "choose_coordinates",
     "fill_factors",
+    "make_samples",
     "weigh_by_counts",
 ]

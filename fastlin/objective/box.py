@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
-
-# Steps towards the best point between the labels and the probabilities, and the part of its value that may be missed.
-MAX_DUAL_STEPS, CLOSE = 20, 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,45 +115,6 @@ class Box:
         return float((np.maximum(np.maximum(rising, falling), 0) / scale).max(initial=0.0))
 
 
-class Conjugate(NamedTuple):
-    """The conjugate of the penalty within a Box at a dual point.
-
-    Attributes
-    ----------
-    value, slope, bend : float
-        The conjugate, and its first two derivatives by the step towards the probabilities.
-    size : float
-        The sum of the magnitudes of its terms.
-    """
-
-    value: float
-    slope: float
-    bend: float
-    size: float
-
-
-class DualPoint(NamedTuple):
-    """The best point between the labels and the probabilities.
-
-    Attributes
-    ----------
-    step : float
-        How far it lies on the way from the labels.
-    value : float
-        The dual objective.
-    size : float
-        The sum of the magnitudes of what it adds up over the parameters, beside the entropy.
-    reach : ndarray of shape (d,)
-        By how much an error of the gradient of a column enters, where it has no quadratic penalty: a norm over the
-        classes.
-    """
-
-    step: float
-    value: float
-    size: float
-    reach: np.ndarray
-
-
 class BoxDual:
     """The dual objective on the way from the labels to a dual point, as a function of the step.
 
@@ -171,6 +129,11 @@ class BoxDual:
         Within the box.
     slopes : ndarray of shape (K, d)
         The gradient of the loss at the whole step.
+
+    Attributes
+    ----------
+    limit : float
+        The conjugate is infinite beyond this step.
     """
 
     def __init__(self, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> None:
@@ -186,43 +149,10 @@ class BoxDual:
         is_open = ~self._has_root & np.isinf(self._side) & (self._u != 0)
         self._side = np.where(np.isinf(self._side), penalty.box.smallest, self._side)
         limits = np.divide(self._thresholds, np.abs(self._u), out=np.full_like(self._u, np.inf), where=is_open)
-        self._limit = float(min(1.0, limits.min(initial=1.0)))
+        self.limit = float(min(1.0, limits.min(initial=1.0)))
 
-    def maximize(self, entropy: float) -> DualPoint:
-        """Return the best point where the entropy is at least the step times the given one."""
-        low, high = 0.0, self._limit
-        best = high
-        of_best = of_high = self._conjugate(high)
-        if entropy - of_high.slope < 0:
-            of_low = self._conjugate(low)
-            if -of_low.value > best * entropy - of_best.value:
-                best, of_best = low, of_low
-            for _ in range(MAX_DUAL_STEPS):
-                slopes = entropy - of_low.slope, entropy - of_high.slope
-                if slopes[0] <= 0:
-                    break
-                values = low * entropy - of_low.value, high * entropy - of_high.value
-                # Both tangents lie above, and so does the point where they meet.
-                rise = values[1] - values[0] - slopes[1] * (high - low)
-                met = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
-                newton = high + slopes[1] / of_high.bend if of_high.bend > 0 else low
-                middle = newton if low < newton < high else met
-                limit = values[0] + slopes[0] * (met - low)
-                if not low < middle < high:
-                    break
-                found = self._conjugate(middle)
-                if middle * entropy - found.value > best * entropy - of_best.value:
-                    best, of_best = middle, found
-                if limit - (best * entropy - of_best.value) <= CLOSE * abs(limit):
-                    break
-                if entropy - found.slope >= 0:
-                    low, of_low = middle, found
-                else:
-                    high, of_high = middle, found
-        value = best * entropy - of_best.value
-        return DualPoint(best, value if value == value else -np.inf, of_best.size, self._measure_reach(best))
-
-    def _conjugate(self, step):
+    def conjugate(self, step: float) -> list[float]:
+        """Return the conjugate, its first two derivatives by the step, and the sum of the magnitudes of its terms."""
         u, thresholds, roots = self._u, self._thresholds, self._roots
         excess = np.maximum(step * np.abs(u) - thresholds, 0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -234,17 +164,18 @@ class BoxDual:
         products, squares = step * u * least, 0.5 * np.square(roots * least)
         sizes = thresholds * np.abs(least)
         is_moving = (excess > 0) & (inside == unbounded)
-        return Conjugate(
-            value=float(np.sum(products - sizes - squares)),
-            slope=float(np.sum(u * least)),
-            bend=float(np.sum(np.where(is_moving, bends, 0))),
-            size=float(np.sum(np.abs(products) + sizes + squares + self._curved * np.abs(least))),
-        )
+        return [
+            float(np.sum(products - sizes - squares)),
+            float(np.sum(u * least)),
+            float(np.sum(np.where(is_moving, bends, 0))),
+            float(np.sum(np.abs(products) + sizes + squares + self._curved * np.abs(least))),
+        ]
 
-    def _measure_reach(self, step):
+    def measure_reach(self, step: float) -> FloatArray:
         """Return the norm over the classes of how far the parameters are from where the conjugate may have its maximum.
 
-        An error that is smaller than the threshold moves the maximum from a bound to the number next to zero at most.
+        It is zero where there is a quadratic penalty, (d,). An error of the gradient that is smaller than the threshold
+        moves the maximum from a bound to the number next to zero at most.
         """
         values, smallest = self._parameters, self._box.smallest
         near, far = np.abs(values - smallest), np.abs(values - self._side)

@@ -19,7 +19,7 @@ import numpy as np
 from fastlin.kernels.linear.column_scaling import fill_coordinates
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.kernels.machine.vectors import compensated_dot
-from fastlin.objective.penalty import limit_curvatures
+from fastlin.objective.penalty import LARGEST_PENALTY
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_int
     found, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
     scale, shift, mean, peaks = found
     with np.errstate(over="ignore"):
-        roots = np.sqrt(limit_curvatures(l2, factors))
+        roots = np.sqrt(np.minimum(l2 * factors, LARGEST_PENALTY))
     spread = columns.spread
     np.hypot(spread if fit_intercept else np.hypot(columns.mean, spread), roots, out=scale)
     n_vanishing, allows_float32 = fill_coordinates(

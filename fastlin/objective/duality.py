@@ -14,82 +14,115 @@ derivation is in docs/derivations.md.
 
 from __future__ import annotations
 
-from math import log
+from collections.abc import Callable
+from math import log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.penalties import CONJUGATE, FIRST, SECOND, WITHIN, Exchange
-from fastlin.objective.box import MAX_DUAL_STEPS, BoxDual, DualPoint
+from fastlin.kernels.linear.penalties import CONJUGATE, WITHIN, Exchange
+from fastlin.objective.box import BoxDual
 from fastlin.objective.penalty import NO_EXCHANGE
-from fastlin.objective.rounding import bound_dual_rounding
+from fastlin.objective.rounding import UNIT_ROUNDOFF, bound_parameter_sums, gamma
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
+
+# Steps towards the best point between the labels and the probabilities, and the part of its value that may be missed.
+MAX_DUAL_STEPS, CLOSE = 20, 1e-13
+
+
+class DualErrors(NamedTuple):
+    """What rounding did to a dual point before its value is computed.
+
+    Attributes
+    ----------
+    entropy : float
+        The error of the entropy, beside that of sums over the parameters.
+    gradient : float
+        That of its gradient of the loss, relative to the blur of each column.
+    class_sums : float
+        That of its class sums together.
+    size : float
+        The sum of the magnitudes of what the entropy adds up over the parameters.
+    blur_norm : float
+        The norm of the blurs over the roots of the curvatures.
+    further : float
+        The norm of what else the gradient is off by, over the same.
+    """
+
+    entropy: float
+    gradient: float
+    class_sums: float
+    size: float
+    blur_norm: float
+    further: float = 0.0
 
 
 def find_dual_value(point: Point) -> tuple[float, float]:
     """Return the dual objective at a feasible point that is made from a point, and by how much rounding can raise it.
 
     The value less its rounding is a lower bound of the minimum of J. It is rigorous where the point was computed in
-    float64, and an estimate where it was not. The value is minus infinity where something is not penalised. Where the
-    intercept is not stationary, the probabilities give a class k of mean probability m_k an excess g_k. Then each class
-    with g_k > 0 gives up the part g_k / m_k of its probability in every row, and those with g_k < 0 share it, in
-    proportion. Since -q log q is concave and its slope at least -1, the mean entropy falls by no more than the sum of
-    g_k (1 - log m_k) over the classes with g_k > 0. With offsets, <Q_i, o_i> falls by the sum of g_k c_k over all
-    classes, c their mean offsets, and by no more than the spread of the offsets times the sum of the g_k > 0 beyond.
+    float64, and an estimate where it was not. The value is minus infinity where something is not penalised.
     """
     if not point.objective.penalty.is_bounded or not point.is_finite:
         return -np.inf, 0.0
-    dual = find_feasible_value(point, point.gradient, point.loss - point.slope)
-    return dual.value, bound_dual_rounding(point, dual)
+    of_rows, blur_norm = point.row_errors, point.objective.penalty.blur_norm
+    errors = DualErrors(of_rows.loss, of_rows.gradient, of_rows.class_sums, point.slope_size, blur_norm)
+    return evaluate_dual(point, point.gradient, point.loss - point.slope, errors)
 
 
-class FeasibleValue(NamedTuple):
-    """The dual objective at a feasible point.
-
-    Attributes
-    ----------
-    value : float
-        The dual objective.
-    means : list of float
-        The mean probability of each class before the exchange.
-    parts : list of float
-        The part of its probability that each class gave up.
-    within : DualPoint or None
-        The same point, where the coefficients have bounds.
-    """
-
-    value: float
-    means: list[float]
-    parts: list[float]
-    within: DualPoint | None = None
-
-
-def find_feasible_value(point: Point, gradient: FloatArray, entropy: float) -> FeasibleValue:
+def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: DualErrors) -> tuple[float, float]:
     """Return the dual objective where the classes of a dual point have exchanged what its class sums exceed.
 
     The dual point has the given entropy. Its gradient of the loss, and the slope of the quadratic penalty at the
-    parameters of `point`, add up to ``gradient`` (K, d + 1).
+    parameters of `point`, add up to ``gradient`` (K, d + 1). Beside the value stands by how much rounding can have
+    raised it, the errors of the dual point included.
+
+    Where the intercept is not stationary, the dual point gives a class k of mean probability m_k an excess g_k. Then
+    each class with g_k > 0 gives up the part g_k / m_k of its probability in every row, and those with g_k < 0 share
+    it, in proportion. Since -q log q is concave and its slope at least -1, the mean entropy falls by no more than the
+    sum of g_k (1 - log m_k) over the classes with g_k > 0. With offsets, <Q_i, o_i> falls by the sum of g_k c_k over
+    all classes, c their mean offsets, and by no more than the spread of the offsets times the sum of the g_k > 0
+    beyond.
     """
     objective = point.objective
-    excess = _find_excess(gradient)
-    means = [weight + rise for weight, rise in zip(objective.class_weights.tolist(), excess, strict=True)]
-    offsets = objective.rows.offset_range
+    offsets, n_classes = objective.rows.offset_range, len(objective.class_weights)
+    excess = gradient[:, -1]
+    # Two classes have one row of coefficients. The other class has its negative.
+    excess = np.array([-excess[0], excess[0]]) if len(excess) == 1 else excess
+    means, rising = objective.class_weights + excess, np.maximum(excess, 0.0)
+    error, of_gradient, exchange, before = errors.entropy, errors.gradient, NO_EXCHANGE, entropy
     # Without an intercept nothing ties the class sums.
-    if not max(excess) > 0 > min(excess):
-        return _maximize(point, gradient, entropy, NO_EXCHANGE, means, [0.0])
-    # In plain numbers, as the classes are few beside the rows: with arrays this took as long as a small pass.
-    parts = [rise / mean if rise > 0 else 0.0 for rise, mean in zip(excess, means, strict=True)]
-    entropy -= sum(rise * (1 - log(mean)) for rise, mean in zip(excess, means, strict=True) if rise > 0)
-    if offsets is not None:
-        entropy -= sum(rise * mean for rise, mean in zip(excess, offsets.mean.tolist(), strict=True))
-        entropy -= offsets.spread * sum(rise for rise in excess if rise > 0)
-    missing = sum(-rise for rise in excess if rise < 0)
-    received = [-rise / missing if rise < 0 else 0.0 for rise in excess]
-    exchange = Exchange(objective.rows.class_features(), np.array(parts), np.array(received))
-    return _maximize(point, gradient, entropy, exchange, means, parts)
+    if objective.fit_intercept:
+        # Another exchange, of half the error of the class sums, would mend this. A class gives no more than it has.
+        weights = np.where(objective.class_weights > 0, objective.class_weights, 1.0)
+        least = max(min(means.min(), weights.min()), errors.class_sums, UNIT_ROUNDOFF)
+        error += errors.class_sums * (0.5 - 1.5 * log(least))
+        if offsets is not None:
+            exchanged = float(np.sum(np.abs(excess) + UNIT_ROUNDOFF))
+            error += (errors.class_sums + gamma(2 * n_classes + 8) * exchanged) * offsets.reach
+        given = float(np.add.reduce(rising))
+        if given > 0 and np.minimum.reduce(excess) < 0:
+            parts = rising / np.where(rising > 0, means, 1.0)
+            entropy -= given - float(np.sum(rising * np.log(means, where=rising > 0, out=np.zeros(n_classes))))
+            if offsets is not None:
+                entropy -= float(np.sum(excess * offsets.mean)) + offsets.spread * given
+            falling = rising - excess
+            exchange = Exchange(objective.rows.class_features(), parts, falling / np.add.reduce(falling))
+            # What classes exchange is a sum over the classes, of the gradients of the labels too.
+            part = float(np.maximum.reduce(parts))
+            of_gradient += part * ((1 + sqrt(n_classes)) * of_gradient + 2 * objective.rows.sum_rounding)
+        # A part error / weight of a probability is exchanged, whose mean square is no more than the weight.
+        of_gradient += errors.class_sums / sqrt((4 if len(gradient) == 1 else 2) * least)
+    if objective.penalty.box is None:
+        value, size = _maximize(point, gradient, entropy, exchange), 0.0
+    else:
+        value, size, of_box = _maximize_in_box(point, gradient, entropy, exchange)
+        error += of_gradient * of_box
+    error += bound_parameter_sums(point) * (errors.size + abs(before - value) + size)
+    return value, _add_gradient_rounding(point, value, entropy, error, of_gradient, errors)
 
 
 def find_natural_gap(point: Point) -> float:
@@ -99,34 +132,26 @@ def find_natural_gap(point: Point) -> float:
         return np.inf
     if penalty.is_smooth:
         return 0.5 * point.dual_square
-    return point.value - _maximize(point, point.gradient, point.loss - point.slope, NO_EXCHANGE, [], []).value
+    find = _maximize if penalty.box is None else lambda *given: _maximize_in_box(*given)[0]
+    return point.value - find(point, point.gradient, point.loss - point.slope, NO_EXCHANGE)
 
 
-def _find_excess(gradient):
-    """Return by how much the mean probability of each class exceeds the labels' part, for all classes."""
-    excess = gradient[:, -1].tolist()
-    # Two classes have one row of coefficients. The other class has its negative.
-    return [-excess[0], excess[0]] if len(excess) == 1 else excess
+def _add_gradient_rounding(point, value, entropy, error, of_gradient, errors):
+    """Return the error of a dual value with what that of its gradient, relative to the blurs, makes of it."""
+    penalty = point.objective.penalty
+    if penalty.l2 > 0:
+        distance = of_gradient * errors.blur_norm + errors.further
+        return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance
+    of_step = of_gradient * penalty.largest_blur
+    if penalty.box is None:
+        return error + of_gradient * sqrt(len(point.parameters)) * point.blur + abs(entropy) * of_step
+    of_step += gamma(4)
+    error += of_step * max(abs(entropy), value)
+    # Where nothing is left, it is known that J is not below zero.
+    return error if of_step < 1 and error < np.inf else max(value, 0.0)
 
 
-def _maximize(point, gradient, entropy, exchange, means, parts):
-    """Return the FeasibleValue of the best point between the labels and the probabilities after the exchange."""
-    objective = point.objective
-    if objective.penalty.box is None:
-        return FeasibleValue(_maximize_dual(point, gradient, entropy, exchange), means, parts)
-    of_loss = objective.penalty.exchanged_slopes(point.parameters, gradient, exchange)
-    vanishing, mean = objective.coordinates.vanishing, objective.coordinates.mean
-    # Where the class sums are those of the labels there is no slope by a column that is constant. At the probabilities
-    # there is one, since rounding leaves such a column next to zero; the slope of the point is without it.
-    of_loss[:, vanishing] = 0
-    of_constants = np.einsum("kj,j->k", point.parameters[:, vanishing], mean[vanishing])
-    entropy -= float(np.sum(of_constants * gradient[:, -1]))
-    with np.errstate(over="ignore", invalid="ignore"):
-        within = BoxDual(objective.penalty, point.parameters, of_loss).maximize(entropy)
-    return FeasibleValue(within.value, means, parts, within)
-
-
-def _maximize_dual(point, gradient, entropy, exchange):
+def _maximize(point, gradient, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange.
 
     At the part t of the way the gradient is t G, and the entropy is at least t times that of the probabilities, since
@@ -138,24 +163,76 @@ def _maximize_dual(point, gradient, entropy, exchange):
     if entropy <= 0 and not penalty.is_smooth:
         # The labels themselves are better.
         return 0.0
-    step = 1.0
-    sums = penalty.conjugate(point.parameters, gradient, exchange, step)
-    value = entropy - sums[CONJUGATE]
+
+    def conjugate(step):
+        return penalty.conjugate(point.parameters, gradient, exchange, step).tolist()
+
     if penalty.is_smooth:
-        return float(value) if value == value else -np.inf
+        value = entropy - conjugate(1.0)[CONJUGATE]
+        return value if value == value else -np.inf
     if penalty.l2 == 0:
-        return entropy * float(min(sums[WITHIN], 1.0))
-    # Newton's steps for a concave function of one number, from above: they stay above and end where the set of
-    # entries outside the box no longer changes.
-    for _ in range(MAX_DUAL_STEPS):
-        slope = entropy - sums[FIRST]
-        # At extreme scales the curvature leaves the range of float64.
-        if not slope < 0 or not 0 < sums[SECOND] < np.inf:
-            break
-        step += slope / sums[SECOND]
-        sums = penalty.conjugate(point.parameters, gradient, exchange, step)
-        better = step * entropy - sums[CONJUGATE]
-        if not better > value:
-            break
-        value = better
-    return float(value) if value == value else -np.inf
+        return entropy * min(conjugate(1.0)[WITHIN], 1.0)
+    return climb(entropy, conjugate, 1.0)[1]
+
+
+def _maximize_in_box(point, gradient, entropy, exchange):
+    """Return what `_maximize` does where coefficients have bounds, and how rounding enters.
+
+    Behind the value stands the sum of the magnitudes of what it adds up over the parameters, and by how much an error
+    of the gradient, relative to the blurs, enters by columns without a quadratic penalty.
+    """
+    objective, penalty, parameters = point.objective, point.objective.penalty, point.parameters
+    of_loss = penalty.exchanged_slopes(parameters, gradient, exchange)
+    vanishing, mean = objective.coordinates.vanishing, objective.coordinates.mean
+    # Where the class sums are those of the labels there is no slope by a column that is constant. At the probabilities
+    # there is one, since rounding leaves such a column next to zero; the slope of the point is without it.
+    of_loss[:, vanishing] = 0
+    of_constants = np.einsum("kj,j->k", parameters[:, vanishing], mean[vanishing])
+    entropy -= float(np.sum(of_constants * gradient[:, -1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        dual = BoxDual(penalty, parameters, of_loss)
+        step, value = climb(entropy, dual.conjugate, dual.limit)
+        reach, size = dual.measure_reach(step), dual.conjugate(step)[-1]
+    # Without a quadratic penalty an error counts by how far the conjugate's maximum may be from the parameters.
+    counts = (reach > 0) & (penalty.gradient_blur > 0)
+    of_box = float(np.sum(penalty.gradient_blur[counts] * reach[counts]))
+    # The parameter of a constant column need not be zero, and has a part in the slope.
+    values = np.abs(parameters[:, vanishing]).sum(axis=0)
+    return value, size, of_box + float(np.sum(penalty.arrays.blur[vanishing] * values))
+
+
+def climb(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:
+    """Return the step from 0 to `high` where step * entropy - conjugate is largest, and the value there.
+
+    conjugate takes a step, and returns a convex function with its first two derivatives in front of a list.
+    """
+    low, best = 0.0, high
+    of_best = of_high = conjugate(high)
+    if entropy < of_high[1]:
+        of_low = conjugate(low)
+        if -of_low[0] > best * entropy - of_best[0]:
+            best, of_best = low, of_low
+        for _ in range(MAX_DUAL_STEPS):
+            slopes = entropy - of_low[1], entropy - of_high[1]
+            if slopes[0] <= 0:
+                break
+            values = low * entropy - of_low[0], high * entropy - of_high[0]
+            # Both tangents lie above, and so does the point where they meet.
+            rise = values[1] - values[0] - slopes[1] * (high - low)
+            met = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
+            newton = high + slopes[1] / of_high[2] if of_high[2] > 0 else low
+            middle = newton if low < newton < high else met
+            limit = values[0] + slopes[0] * (met - low)
+            if not low < middle < high:
+                break
+            found = conjugate(middle)
+            if middle * entropy - found[0] > best * entropy - of_best[0]:
+                best, of_best = middle, found
+            if limit - (best * entropy - of_best[0]) <= CLOSE * abs(limit):
+                break
+            if entropy >= found[1]:
+                low, of_low = middle, found
+            else:
+                high, of_high = middle, found
+    value = best * entropy - of_best[0]
+    return best, value if value == value else -np.inf

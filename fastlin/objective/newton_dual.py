@@ -14,15 +14,16 @@ a point alone lags by a hundred and more. The derivation is in docs/derivations.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.divergence import fill_block_divergences
+from fastlin.kernels.linear.divergence import DECIDED, fill_block_divergences
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
-from fastlin.objective.duality import find_feasible_value
-from fastlin.objective.rounding import bound_step_rounding
-from fastlin.typing import FloatArray, IntArray
+from fastlin.objective.duality import DualErrors, evaluate_dual
+from fastlin.objective.rounding import STEP_ROUNDINGS, gamma, norm
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # Rows that leave take passes of their own. Of more than this part of all rows the bound is no better than the point's.
 LARGEST_LEAVING = 0.125
 NO_ROWS = np.empty(0, np.int64)
+# In roundings of a row: what a change of e^2 makes of those of linearised probabilities, and of a divergence.
+DUAL_ROUNDINGS, DIVERGENCE_ROUNDINGS = 24, 96
 
 
 class Direction(NamedTuple):
@@ -48,24 +51,6 @@ class Direction(NamedTuple):
     step: FloatArray
     residual: FloatArray
     path: FloatArray
-
-
-class Divergence(NamedTuple):
-    """How far the linearised probabilities are from those at the end of a step.
-
-    Attributes
-    ----------
-    mean : float
-        The weighted mean of the divergences, without the rows that leave.
-    leaving : ndarray of int64
-        The rows whose linearised probabilities are no distribution, or no digits of it are known.
-    has_decided : bool
-        Whether some rows are so certain at both ends that one probability has no digits left.
-    """
-
-    mean: float
-    leaving: IntArray
-    has_decided: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,21 +97,29 @@ class NewtonStep:
             end.is_finite and end.has_probabilities and np.array_equal(end.parameters, self.start.parameters + step)
         ):
             return nothing
-        divergence = self._compare(end.probabilities)
+        divergence, leaving, has_decided = self._compare(end.probabilities)
         residual = self.direction.residual
-        if len(divergence.leaving):
+        if len(leaving):
             matrix, n_rows = end.objective.matrix, end.objective.n_rows
-            if not matrix.lies_in_memory or len(divergence.leaving) > LARGEST_LEAVING * n_rows:
+            if not matrix.lies_in_memory or len(leaving) > LARGEST_LEAVING * n_rows:
                 return nothing
-            residual = residual + self._find_change(end, divergence.leaving)
+            residual = residual + self._find_change(end, leaving)
         slopes = residual - end.objective.penalty.curvatures * end.parameters
-        terms = slopes * end.parameters
-        dual = find_feasible_value(end, residual, end.loss - float(np.sum(terms)) - divergence.mean)
-        size = float(np.sum(np.abs(residual * end.parameters))) + 2 * (end.value - end.loss)
-        return dual.value, bound_step_rounding(self, end, dual, size, divergence)
+        entropy = end.loss - float(np.sum(slopes * end.parameters)) - divergence
+        return evaluate_dual(end, residual, entropy, self._bound_errors(end, residual, divergence, has_decided))
 
     def _compare(self, probabilities):
-        """Return the Divergence of the linearised probabilities from those at the end (K, n_rows)."""
+        """Compare the linearised probabilities with those at the end (K, n_rows).
+
+        Returns
+        -------
+        divergence : float
+            The weighted mean of the divergences, without the rows that leave.
+        leaving : ndarray of int64
+            The rows whose linearised probabilities are no distribution, or no digits of it are known.
+        has_decided : bool
+            Whether some rows are so certain at both ends that one probability has no digits left.
+        """
         rows = self.start.objective.rows
         n_blocks = count_blocks(rows.n_rows, EXPONENTIAL_WORK * len(probabilities))
         sums, leaving = np.empty((n_blocks, 3)), np.empty(rows.n_rows, np.bool_)
@@ -142,7 +135,7 @@ class NewtonStep:
         )
         total, n_decided, n_leaving = np.add.reduce(sums)
         found = np.flatnonzero(leaving) if n_leaving else NO_ROWS
-        return Divergence(float(total) / rows.total_weight, found, bool(n_decided))
+        return float(total) / rows.total_weight, found, bool(n_decided)
 
     def _find_change(self, end, leaving):
         """Return (1 / S) sum_i s_i (p_i(end) - alpha_i) x~_i' over the rows that leave."""
@@ -152,3 +145,30 @@ class NewtonStep:
         change -= part.evaluate(self.start.parameters, np.float64)[1] / rows.total_weight
         change -= part.hessian_product(step, np.ascontiguousarray(self.probabilities[:, leaving]))
         return change
+
+    def _bound_errors(self, end, residual, divergence, has_decided):
+        """Return the DualErrors of the linearised probabilities, whose gradient is known by the residual."""
+        rows, penalty, start, direction = end.objective.rows, end.objective.penalty, self.start, self.direction
+        K, d = len(end.parameters), len(penalty.gradient_blur)
+        # In any order of the sums over rows, columns and parameters, each of which has some roundings of its own.
+        of_products = gamma(rows.n_rows + d + end.parameters.size + STEP_ROUNDINGS)
+        blur = penalty.arrays.blur + 2 * np.abs(penalty.arrays.shift)
+        path = norm(np.einsum("kj,j->k", direction.path[:, :-1], blur) + direction.path[:, -1])
+        blur = np.where(penalty.gradient_blur > 0, blur, 0.0)
+        # Gradients and probabilities at both ends, the dual point itself, and what the Hessian makes of the path.
+        of_rows = 4 * (start.row_errors.gradient + end.row_errors.gradient) + DUAL_ROUNDINGS * rows.row_rounding
+        of_rows += DECIDED * (2 + path) if has_decided else 0.0
+        of_rows += 4 * of_products * (0.25 if K == 1 else 0.5) * path
+        # The scores at the end, whose rounding counts by the distance of both distributions (Pinsker).
+        of_scores, of_divergence = end.row_errors.scores, DIVERGENCE_ROUNDINGS * rows.row_rounding
+        mean = max(divergence, 0.0) + of_divergence
+        of_divergence += of_products * mean + sqrt(2 * mean) * of_scores + 0.25 * of_scores * of_scores
+        further = 4 * of_products * norm(direction.path[:, :-1] * penalty.arrays.roots)
+        return DualErrors(
+            entropy=end.row_errors.loss + of_divergence,
+            gradient=of_rows,
+            class_sums=2 * sqrt(rows.n_classes) * of_rows,
+            size=float(np.sum(np.abs(residual * end.parameters))) + 2 * end.size,
+            blur_norm=norm(blur / penalty.arrays.roots),
+            further=further + gamma(4) * (sqrt(start.dual_square) + sqrt(2 * end.size)),
+        )

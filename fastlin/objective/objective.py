@@ -22,7 +22,7 @@ minimum lies there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import log
 from typing import TYPE_CHECKING, Any, Self
@@ -37,8 +37,8 @@ from fastlin.matrices import as_matrix
 from fastlin.objective.box import Box
 from fastlin.objective.coordinates import Coordinates, choose_coordinates
 from fastlin.objective.penalty import LARGEST_PENALTY, Penalty
-from fastlin.objective.point import Lease, Point, Room
-from fastlin.objective.rows import Rows, weigh_by_counts
+from fastlin.objective.point import Point, Room
+from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
 
 if TYPE_CHECKING:
@@ -69,11 +69,60 @@ class Objective:
         Both penalties of the coefficients.
     budget : Budget
         What may be held beside X.
+    matrix, coordinates, fit_intercept, class_weights, n_rows, n_rows_coef
+        Those of the rows.
+    shape : tuple of int
+        That of parameters and gradients, (K, d + 1).
+    has_plain_start : bool
+        Whether all scores of a row at `start` are those of the intercepts: nothing else has a part in them.
+    fast_precision : type
+        The type that a solver may work in until the end, and that curvature is computed in. It is float32 where that
+        makes passes faster and the columns allow it. Without a penalty nothing bends the directions that float32 would
+        blur.
+    bytes_a_row : int
+        The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array.
+    keeps_probabilities : bool
+        Whether the probabilities of all rows are kept: the rows are here, and the budget has room for them.
+    has_hessian : bool
+        Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines.
     """
 
-    rows: Rows
+    rows: Any
     penalty: Penalty
     budget: Budget
+    matrix: Matrix = field(init=False)
+    coordinates: Coordinates = field(init=False)
+    fit_intercept: bool = field(init=False)
+    class_weights: FloatArray = field(init=False)
+    n_rows: int = field(init=False)
+    n_rows_coef: int = field(init=False)
+    shape: tuple[int, int] = field(init=False)
+    has_plain_start: bool = field(init=False)
+    fast_precision: FloatType = field(init=False)
+    bytes_a_row: int = field(init=False)
+    keeps_probabilities: bool = field(init=False)
+    has_hessian: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Add what follows from the rest: an objective never changes."""
+        rows, penalty, box = self.rows, self.penalty, self.penalty.box
+        is_fast = rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth
+        bytes_a_row = (1 if penalty.is_smooth else 2) * (4 if is_fast else 8) * rows.n_rows_coef
+        keeps_probabilities = rows.has_labels and self.budget.holds_probabilities(bytes_a_row * rows.n_rows)
+        vars(self).update(
+            matrix=rows.matrix,
+            coordinates=rows.coordinates,
+            fit_intercept=rows.fit_intercept,
+            class_weights=rows.class_weights,
+            n_rows=rows.n_rows,
+            n_rows_coef=rows.n_rows_coef,
+            shape=(rows.n_rows_coef, rows.matrix.shape[1] + 1),
+            has_plain_start=rows.offset_range is None and (box is None or box.allows_zero),
+            fast_precision=np.float32 if is_fast else np.float64,
+            bytes_a_row=bytes_a_row,
+            keeps_probabilities=keeps_probabilities,
+            has_hessian=keeps_probabilities or not rows.has_labels,
+        )
 
     @classmethod
     def over(
@@ -117,16 +166,15 @@ class Objective:
         bounds : tuple of ndarray of shape (K, d) or None
             The lower and the upper bounds of the coefficients, some of them finite. None means none.
         **by_rows : ndarray of shape (n, K) or None
-            `offsets` and `targets`, as Rows takes them.
+            `offsets` and `targets`, as `make_samples` takes them.
         """
         matrix = as_matrix(X)
-        numbers = np.empty(0, np.int64) if numbers is None else numbers
-        columns = matrix.measure(weigh_by_counts(numbers, weights, matrix.shape[0]) if len(numbers) else weights)
-        weights = np.empty(0) if weights is None else weights.astype(np.float64)
-        labels = labels.astype(np.int32, copy=False)
+        samples = make_samples(labels, weights, numbers, **by_rows)
+        named = samples.rows
+        columns = matrix.measure(weigh_by_counts(named, weights, matrix.shape[0]) if len(named) else weights)
         factors = fill_factors(penalty_factors, matrix.shape[1])
         coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
-        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers, None, **by_rows)
+        rows = Rows(matrix, samples, n_classes, coordinates, fit_intercept)
         return cls.of_rows(rows, l2, l1, factors, group_by_class, bounds)
 
     @classmethod
@@ -147,14 +195,14 @@ class Objective:
         # 0.02 s in place of 8 s on 246 x 57 with columns that nearly depend on each other.
         is_grouped = group_by_class and rows.n_rows_coef > 1
         box = None if bounds is None else Box.of(*bounds, rows.coordinates.scale)
-        penalty = Penalty.of(l2, l1, factors, is_grouped, rows.coordinates, rows.blur, box)
+        penalty = Penalty.of(rows, l2, l1, factors, is_grouped, box)
         return cls(rows, penalty, Budget.beside(rows.matrix.budget_bytes))
 
     def with_penalty(self, l2: float, l1: float) -> Objective:
         """Return J with penalties of other strengths, over the same rows in the same coordinates."""
-        last, rows = self.penalty, self.rows
-        penalty = Penalty.of(l2, l1, last.factors, last.group_by_class, rows.coordinates, rows.blur, last.box)
-        return Objective(self.rows, penalty, self.budget)
+        last = self.penalty
+        penalty = Penalty.of(self.rows, l2, l1, last.factors, last.group_by_class, last.box)
+        return replace(self, penalty=penalty)
 
     def flatten(self, part: float) -> Objective | None:
         """Return a J whose minimum, divided by the part, is near the minimum of this one where scores are large.
@@ -168,8 +216,8 @@ class Objective:
             return None
         box = None if last.box is None else Box.of(part * last.box.lower, part * last.box.upper, rows.coordinates.scale)
         l2 = min(last.l2 / part, LARGEST_PENALTY)
-        penalty = Penalty.of(l2, last.l1, last.factors, last.group_by_class, rows.coordinates, rows.blur, box)
-        return Objective(rows, penalty, self.budget)
+        penalty = Penalty.of(rows, l2, last.l1, last.factors, last.group_by_class, box)
+        return replace(self, rows=rows, penalty=penalty)
 
     def sample(self, n_rows: int) -> Objective:
         """Return J over about n_rows rows spread evenly over the classes, in the same coordinates and penalty.
@@ -179,83 +227,19 @@ class Objective:
         return replace(self, rows=self.rows.sample(n_rows))
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """The shape (K, d + 1) of parameters and gradients."""
-        return self.rows.n_rows_coef, self.rows.matrix.shape[1] + 1
-
-    @property
-    def n_rows_coef(self) -> int:
-        """K, the number of rows of coefficients."""
-        return self.rows.n_rows_coef
-
-    @property
-    def n_rows(self) -> int:
-        """The number of rows that the mean loss runs over."""
-        return self.rows.n_rows
-
-    @property
-    def matrix(self) -> Matrix:
-        """X in its form."""
-        return self.rows.matrix
-
-    @property
-    def coordinates(self) -> Coordinates:
-        """The coordinates of the parameters."""
-        return self.rows.coordinates
-
-    @property
-    def fit_intercept(self) -> bool:
-        """Whether there is an intercept."""
-        return self.rows.fit_intercept
-
-    @property
-    def class_weights(self) -> FloatArray:
-        """The part of the total weight that each class has, of shape (n_classes,)."""
-        return self.rows.class_weights
-
-    @property
     def n_passes(self) -> float:
         """How many passes over X these rows, and parts of them, have made."""
-        return self.rows.n_passes
+        return self.rows.tally[0]
 
-    @property
-    def fast_precision(self) -> FloatType:
-        """The type that a solver may work in until the end, and that curvature is computed in.
-
-        It is float32 where that makes passes faster and the columns allow it. Without a penalty nothing bends the
-        directions that float32 would blur.
-        """
-        penalty = self.penalty
-        return np.float32 if self.rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth else np.float64
-
-    @property
-    def keeps_probabilities(self) -> bool:
-        """Whether the probabilities of all rows are kept: the rows are here, and the budget has room for them."""
-        is_small = self.budget.holds_probabilities(self.bytes_a_row * self.n_rows)
-        return self.rows.has_labels and is_small
-
-    @property
-    def has_hessian(self) -> bool:
-        """Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines."""
-        return self.keeps_probabilities or not self.rows.has_labels
-
-    @property
+    @cached_property
     def affords_hessian(self) -> bool:
         """Whether neither the memory nor the time of the whole Hessian is too much."""
         n_parameters = self.shape[0] * self.shape[1]
         return self.budget.holds_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
 
-    @property
-    def bytes_a_row(self) -> int:
-        """The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array."""
-        n_arrays = 1 if self.penalty.is_smooth else 2
-        return n_arrays * np.dtype(self.fast_precision).itemsize * self.n_rows_coef
-
     def make_room(self) -> Room | None:
         """Return room for the probabilities of one point, or None where the budget has none."""
-        if not self.keeps_probabilities:
-            return None
-        return Room(np.empty((self.n_rows_coef, self.n_rows), self.fast_precision))
+        return Room((self.n_rows_coef, self.n_rows), self.fast_precision) if self.keeps_probabilities else None
 
     def at(self, parameters: FloatArray, precision: FloatType = np.float64, out: Room | None = None) -> Point:
         """Return the Point at parameters: one pass over the rows.
@@ -270,14 +254,13 @@ class Objective:
             The room that the point's probabilities move into. A point that had it before loses its own. None leaves
             them out.
         """
-        lease = None if out is None else out.lease()
-        loss, total = self.rows.evaluate(parameters, precision, None if lease is None else lease.probabilities)
-        return self.make_point(parameters, precision, loss, total, lease)
+        loss, total = self.rows.evaluate(parameters, precision, None if out is None else out.give())
+        return self.make_point(parameters, precision, loss, total, out)
 
     def make_point(
-        self, parameters: FloatArray, precision: FloatType, loss: float, total: FloatArray, lease: Lease | None
+        self, parameters: FloatArray, precision: FloatType, loss: float, total: FloatArray, room: Room | None
     ) -> Point:
-        """Return the Point at parameters from the mean loss there, and S times its gradient."""
+        """Return the Point at parameters from the mean loss there, S times its gradient, and the room filled last."""
         gradient = np.empty(self.shape)
         penalty, sums, blur = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
         return Point(
@@ -292,31 +275,21 @@ class Objective:
             dual_square=float(sums[DUAL_SQUARE]),
             largest_entry=float(sums[LARGEST]),
             blur=blur,
-            lease=lease,
+            room=room,
+            n_given=0 if room is None else room.n_given,
         )
-
-    @property
-    def starts_at_class_weights(self) -> bool:
-        """Whether the intercepts can give each class its part of the weight; else `start` is zero."""
-        return self.fit_intercept and bool((self.class_weights > 0).all())
 
     def start(self) -> FloatArray:
         """Return the parameters whose scores are the logarithms of the class weights: the best without features.
 
-        Where rows have offsets, the scores are so in the mean, or without the offsets, where J is lower there.
-        Coefficients that may not be zero are at the bound next to it.
+        They are zero where a class has no weight. Where rows have offsets, the scores are so in the mean, or without
+        the offsets, where J is lower there. Coefficients that may not be zero are at the bound next to it.
         """
         return self._start_less(0.0) if self.has_plain_start else self._start_point.parameters.copy()
 
-    @property
-    def has_plain_start(self) -> bool:
-        """Whether all scores of a row at `start` are those of the intercepts: nothing else has a part in them."""
-        box = self.penalty.box
-        return self.rows.offset_range is None and (box is None or box.allows_zero)
-
     def _start_less(self, shift):
         parameters = np.zeros(self.shape)
-        if self.starts_at_class_weights:
+        if self.fit_intercept and (self.class_weights > 0).all():
             intercept = np.log(self.class_weights) - shift
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return self.penalty.clip(parameters)
@@ -328,11 +301,10 @@ class Objective:
         """
         if not self.has_plain_start:
             return self._start_point.value
-        # In plain numbers, as the classes are few: with arrays this took a hundredth of a small fit.
-        shares = self.class_weights.tolist()
-        if self.fit_intercept and min(shares) > 0:
-            return -sum(share * log(share) for share in shares)
-        return log(self.rows.n_classes)
+        shares = self.class_weights
+        if self.fit_intercept and (shares > 0).all():
+            return -float(np.add.reduce(shares * np.log(shares)))
+        return log(len(shares))
 
     @cached_property
     def _start_point(self):

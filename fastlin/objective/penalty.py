@@ -21,10 +21,10 @@ import numpy as np
 
 from fastlin.kernels.linear.penalties import (
     LARGEST,
+    NO_BOUNDS,
     SIZES,
     SQUARES,
     WITHIN,
-    ColumnArrays,
     Exchange,
     PenaltyArrays,
     fill_block_dual,
@@ -35,7 +35,7 @@ from fastlin.objective.box import Box
 from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.objective.coordinates import Coordinates
+    from fastlin.objective.rows import MeanSums
 
 # A larger penalty leaves nothing of the coefficients, and sums with it would leave the range of float64.
 LARGEST_PENALTY = 1e300
@@ -61,10 +61,14 @@ class Penalty:
         The same as kernels take them.
     box : Box or None
         The bounds of the coefficients, where there are any. Then l1 is not grouped.
-    columns : ColumnArrays
-        Scale and shift of each column, and by how much a parameter of it can blur a score.
     gradient_blur : ndarray of shape (d,)
         By how much each column can blur the gradient: not at all where its sums are zero, since it has no part in J.
+    is_smooth : bool
+        Whether the penalty has a gradient everywhere.
+    is_bounded : bool
+        Whether every coefficient is penalised or has both bounds: J has a minimum, and lower bounds of it exist.
+    is_none : bool
+        Whether no coefficient is penalised.
     """
 
     l2: float
@@ -75,47 +79,45 @@ class Penalty:
     thresholds: np.ndarray
     arrays: PenaltyArrays
     box: Box | None
-    columns: ColumnArrays
     gradient_blur: np.ndarray
+    is_smooth: bool
+    is_bounded: bool
+    is_none: bool
 
     @classmethod
     def of(
-        cls,
-        l2: float,
-        l1: float,
-        factors: FloatArray,
-        group_by_class: bool,
-        coordinates: Coordinates,
-        blur: FloatArray,
-        box: Box | None = None,
+        cls, rows: MeanSums, l2: float, l1: float, factors: FloatArray, group_by_class: bool, box: Box | None = None
     ) -> Self:
-        """Return the penalty of the given strengths and factors (d,) in coordinates; blur (d,) is part of `columns`."""
-        scale = coordinates.scale
+        """Return the penalty of the given strengths and factors (d,) in the coordinates of the rows."""
+        scale, shift = rows.coordinates.scaling
         curvatures, thresholds = np.zeros((2, len(scale) + 1))
         with np.errstate(over="ignore"):
-            by_feature = limit_curvatures(l2, factors)
+            by_feature = np.minimum(l2 * factors, LARGEST_PENALTY)
             np.minimum(by_feature * scale * scale, LARGEST_PENALTY, out=curvatures[:-1])
             if l1:
                 np.minimum(l1 * factors * scale, LARGEST_PENALTY, out=thresholds[:-1])
             # The square root of the curvature stays within the range of float64 where the curvature leaves it.
-            arrays = PenaltyArrays(curvatures, thresholds, scale * np.sqrt(by_feature), group_by_class)
-        if box is not None:
-            arrays = arrays._replace(lower=box.least, upper=box.most)
-        columns = ColumnArrays(scale, coordinates.shift, blur)
-        gradient_blur = blur.copy()
-        gradient_blur[coordinates.vanishing] = 0
-        return cls(l2, l1, factors, group_by_class, curvatures, thresholds, arrays, box, columns, gradient_blur)
-
-    @cached_property
-    def is_smooth(self) -> bool:
-        """Whether the penalty has a gradient everywhere."""
-        return self.box is None and not (self.l1 and self.thresholds.any())
-
-    @cached_property
-    def is_bounded(self) -> bool:
-        """Whether every coefficient is penalised or has both bounds: J has a minimum, and lower bounds of it exist."""
-        is_penalised = (self.arrays.roots > 0) | (self.thresholds[:-1] > 0)
-        return bool((is_penalised if self.box is None else is_penalised | self.box.is_closed).all())
+            roots = scale * np.sqrt(by_feature)
+        least, most = (NO_BOUNDS, NO_BOUNDS) if box is None else (box.least, box.most)
+        arrays = PenaltyArrays(curvatures, thresholds, roots, group_by_class, least, most, scale, shift, rows.blur)
+        gradient_blur = rows.blur.copy()
+        gradient_blur[rows.coordinates.vanishing] = 0
+        is_sized = bool(l1) and bool(thresholds.any())
+        is_penalised = (roots > 0) | (thresholds[:-1] > 0)
+        return cls(
+            l2,
+            l1,
+            factors,
+            group_by_class,
+            curvatures,
+            thresholds,
+            arrays,
+            box,
+            gradient_blur,
+            is_smooth=box is None and not is_sized,
+            is_bounded=bool((is_penalised if box is None else is_penalised | box.is_closed).all()),
+            is_none=not (is_sized or curvatures.any()),
+        )
 
     @cached_property
     def blur_norm(self) -> float:
@@ -136,11 +138,6 @@ class Penalty:
                 # Without a threshold no step leads to one.
                 relative = relative[self.thresholds[:-1] > 0]
             return float(np.fmax.reduce(relative, initial=0.0))
-
-    @cached_property
-    def is_none(self) -> bool:
-        """Whether no coefficient is penalised."""
-        return not (self.curvatures.any() or self.thresholds.any())
 
     @cached_property
     def is_uncentred(self) -> BoolArray:
@@ -192,7 +189,7 @@ class Penalty:
         blur : float
             The norm over the classes of the sums of |parameter| times the blur of its column.
         """
-        n_blocks = self._count_blocks(parameters)
+        n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums, blurs = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
         run_blocks(
             fill_block_penalties,
@@ -201,7 +198,6 @@ class Penalty:
             total_weight,
             parameters,
             self.arrays,
-            self.columns,
             gradient,
             sums,
             blurs,
@@ -211,7 +207,7 @@ class Penalty:
             totals, of_classes = np.add.reduce(sums), np.add.reduce(blurs)
             totals[LARGEST] = np.maximum.reduce(sums[:, LARGEST])
         if self.box is not None:
-            scale, shift, _ = self.columns
+            scale, shift = self.arrays.scale, self.arrays.shift
             of_intercept = gradient[:, -1:]
             largest = self.box.measure_subgradient(
                 parameters, gradient[:, :-1] - shift * of_intercept, self.thresholds[:-1], scale
@@ -237,7 +233,7 @@ class Penalty:
             What fill_block_dual sums, at the places that it names. At WITHIN stands the step at which an entry without
             a quadratic penalty leaves the box.
         """
-        n_blocks = self._count_blocks(parameters)
+        n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))
         run_blocks(fill_block_dual, n_blocks, gradient, parameters, self.arrays, exchange, float(step), sums)
         if n_blocks == 1:
@@ -258,14 +254,6 @@ class Penalty:
         lost = exchange.parts[own, None] * (of_loss + exchange.features[own])
         return of_loss + exchange.received[own, None] * given - lost
 
-    def _count_blocks(self, parameters):
-        return cut_work(NUMBER_WORK * len(parameters) * len(self.factors), len(self.factors))
-
 
 # Nothing is exchanged where the class sums of the probabilities are those of the labels.
 NO_EXCHANGE = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
-
-
-def limit_curvatures(l2: float, factors: FloatArray) -> FloatArray:
-    """Return l2 f_j for each feature, no larger than LARGEST_PENALTY. NumPy may warn that the product overflows."""
-    return np.minimum(l2 * factors, LARGEST_PENALTY)

@@ -6,61 +6,44 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.machine.vectors import dot
+from fastlin.kernels.machine.cholesky import factorize_block, solve_block
+from fastlin.kernels.machine.threads import run_blocks
 from fastlin.objective import duality, rounding
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-# Steps of conjugate gradients.
-SETTLING_STEPS = 20
-# A direction is flat where its curvature is below this part of the largest that it may have.
-FLATNESS = 1e-10
-
 
 class Room:
     """Memory for the probabilities of one point at a time, which the next point takes over.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        That of the probabilities, (K, n_rows).
+    precision : type
+        Their type.
 
     Attributes
     ----------
     probabilities : ndarray of shape (K, n_rows)
         The memory.
-    n_leases : int
+    n_given : int
         How many points have had it, the one that has it now included.
     """
 
-    def __init__(self, probabilities: FloatArray) -> None:
-        self.probabilities, self.n_leases = probabilities, 0
+    def __init__(self, shape: tuple[int, int], precision: FloatType) -> None:
+        self.probabilities, self.n_given = np.empty(shape, precision), 0
 
-    def lease(self) -> Lease:
-        """Return the Lease of the point that has the memory from now on, and fills it."""
-        self.n_leases += 1
-        return Lease(self, self.n_leases)
-
-
-class Lease(NamedTuple):
-    """The right of a point to a Room until that has the next Lease.
-
-    Attributes
-    ----------
-    room : Room
-        The room.
-    number : int
-        Which of its leases it is.
-    """
-
-    room: Room
-    number: int
-
-    @property
-    def probabilities(self) -> FloatArray | None:
-        """The memory, or None where another point has it."""
-        return self.room.probabilities if self.number == self.room.n_leases else None
+    def give(self) -> FloatArray:
+        """Return the memory for the next point to fill; the last one loses it."""
+        self.n_given += 1
+        return self.probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +75,10 @@ class Point:
     blur : float
         The norm over the classes of the sums of |parameter| times the blur of its column. It bounds the rounding of the
         scores.
-    lease : Lease or None
-        The right to the room that the point was evaluated into. None where it had no room.
+    room : Room or None
+        What the point was evaluated into. None where it had no room.
+    n_given : int
+        How many points had had that then.
     """
 
     objective: Objective
@@ -107,7 +92,8 @@ class Point:
     dual_square: float
     largest_entry: float
     blur: float
-    lease: Lease | None = None
+    room: Room | None = None
+    n_given: int = 0
 
     @cached_property
     def value(self) -> float:
@@ -128,7 +114,7 @@ class Point:
     @property
     def has_probabilities(self) -> bool:
         """Whether the point still has the room with its probabilities."""
-        return self.lease is not None and self.lease.probabilities is not None
+        return self.room is not None and self.room.n_given == self.n_given
 
     @property
     def probabilities(self) -> FloatArray:
@@ -139,12 +125,11 @@ class Point:
         RuntimeError
             The point was evaluated without room, or its room was given to another point.
         """
-        if self.lease is None:
+        if self.room is None:
             raise RuntimeError("The point was evaluated without room for probabilities.")
-        probabilities = self.lease.probabilities
-        if probabilities is None:
+        if not self.has_probabilities:
             raise RuntimeError("The room with the probabilities of this point was given to another point.")
-        return probabilities
+        return self.room.probabilities
 
     def curvatures(self) -> Iterator[FloatArray]:
         """Yield s_i p_ik (1 - p_ik) of all rows, class by class."""
@@ -204,90 +189,46 @@ class Point:
         """What rounding did to the rows, as `rounding.find_row_errors` has it."""
         return rounding.find_row_errors(self)
 
-    @cached_property
-    def loss_rounding(self) -> float:
-        """By how much rounding can have moved the mean loss, as `rounding.bound_loss_rounding` has it."""
-        return rounding.bound_loss_rounding(self)
-
-    @cached_property
+    @property
     def rounding(self) -> float:
-        """By how much rounding can have moved the value, as `rounding.bound_value_rounding` has it."""
-        return rounding.bound_value_rounding(self)
+        """By how much rounding can have moved the value, where the point is in float64."""
+        return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.size
 
     def settle_intercept(self) -> FloatArray | None:
         """Return the parameters after a Newton step of the intercept alone.
 
-        The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities, by conjugate gradients. A point
-        that never had room for probabilities has them computed anew, some rows at a time, which takes a pass.
+        The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities. A point that never had room for
+        probabilities has them computed anew, some rows at a time, which takes a pass.
 
         Returns
         -------
         ndarray of shape (K, d + 1) or None
-            None where there is no intercept, K^2 numbers are beyond the budget, or all probabilities are 0 or 1.
+            None where there is no intercept, the matrix is beyond the budget, or all probabilities are 0 or 1.
 
         Raises
         ------
         RuntimeError
             The room of the point was given to another point.
         """
-        objective = self.objective
-        if not objective.fit_intercept:
+        objective, K = self.objective, len(self.parameters)
+        if not (objective.fit_intercept and objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)):
             return None
-        if self.lease is None:
-            K = objective.n_rows_coef
-            if not objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2):
-                return None
-            shares, diagonal, multiply = _sum_curvature(self)
-        else:
-            shares, diagonal, multiply = _read_curvature(self)
-        if not diagonal.min() > 0:
+        kept = None if self.room is None else self.probabilities
+        gram = objective.rows.sum_probability_products(self.parameters, objective.fast_precision, kept)
+        matrix, precision = np.diag(gram[:-1, -1]) - gram[:-1, :-1], objective.fast_precision
+        if not np.diagonal(matrix).min() > 0:
             return None
-        step = np.zeros(len(diagonal))
-        residual = self.gradient[:, -1].copy()
-        # Equal steps of all classes change nothing: along them there is neither slope nor curvature but rounding.
-        is_flat = len(residual) > 1
-        residual -= residual.mean() if is_flat else 0
-        direction = solved = residual / diagonal
-        square = first = dot(residual, solved)
-        for _ in range(SETTLING_STEPS):
-            product = multiply(direction)
-            slope = dot(direction, product)
-            if not slope > FLATNESS * float(np.sum(shares * direction * direction)):
-                break
-            step += square / slope * direction
-            residual -= square / slope * product
-            solved = residual / diagonal
-            last, square = square, dot(residual, solved)
-            if not square > 1e-8 * first:
-                break
-            direction = solved + square / last * direction
+        lengths, step = np.sqrt(np.diagonal(matrix)), self.gradient[:, -1:].T.copy()
+        matrix /= np.outer(lengths, lengths)
+        if K > 1:
+            # Equal steps of all classes change nothing: along them there is neither slope nor curvature but rounding.
+            step -= step.mean()
+            matrix += np.outer(lengths, lengths) / np.sum(lengths**2)
+        step /= lengths
+        factor = np.empty((1, K * (K + 1) // 2), precision)
+        run_blocks(factorize_block, 1, matrix[None].astype(precision), float(np.finfo(precision).eps), factor)
+        run_blocks(solve_block, 1, factor, step)
+        step /= lengths
         settled = self.parameters.copy()
-        settled[:, -1] -= step - step.mean() if is_flat else step
+        settled[:, -1] -= step[0] - step.mean() if K > 1 else step[0]
         return settled
-
-
-def _read_curvature(point):
-    """Return m, the diagonal of diag(m) - E[p p'] and what multiplies by it, from the probabilities of the point."""
-    rows, probabilities = point.objective.rows, point.probabilities
-    weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
-    # einsum, not BLAS, whose bits depend on its threads.
-    shares = np.einsum("ki,i->k", probabilities, weights, dtype=np.float64)
-    squares = np.einsum("ki,ki,i->k", probabilities, probabilities, weights, dtype=np.float64)
-
-    def multiply(direction):
-        means = np.einsum("ki,k->i", probabilities, direction, dtype=np.float64) * weights
-        return shares * direction - np.einsum("ki,i->k", probabilities, means, dtype=np.float64)
-
-    return shares, shares - squares, multiply
-
-
-def _sum_curvature(point):
-    """Return what `_read_curvature` returns, from sums of products of probabilities that are computed anew."""
-    objective = point.objective
-    gram = objective.rows.sum_probability_products(point.parameters, objective.fast_precision)
-    shares, products = gram[:-1, -1], gram[:-1, :-1]
-    return (
-        shares,
-        shares - np.diagonal(products),
-        lambda direction: shares * direction - np.einsum("kl,l->k", products, direction),
-    )

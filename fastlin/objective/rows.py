@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import multiply_probabilities
 from fastlin.objective.offsets import OffsetRange, OffsetSums
+from fastlin.objective.rounding import ROW_ROUNDINGS, gamma
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -78,6 +79,14 @@ class MeanSums:
         Whether passes in float32 are faster and the columns allow them.
     has_labels : bool
         Whether the labels of the rows are in this process.
+    tally : list of float
+        How many passes over X have been made; one over a tenth of the rows is a tenth of a pass.
+    blur : ndarray of shape (d,)
+        By how much a unit of each column's parameter can blur a score, relative to `score_rounding`, as a root of
+        squares in the mean over the rows.
+    row_rounding, score_rounding, sum_rounding : float
+        The relative errors in float64 of what a row makes of its scores, with targets of sums over the classes too, of
+        a score, and of a sum over the rows with all of these.
     """
 
     has_labels: bool
@@ -103,20 +112,15 @@ class MeanSums:
         self.coordinates, self.fit_intercept, self.passes = coordinates, fit_intercept, passes
         self.n_rows, self.total_weight, self.class_weights = n_rows, total_weight, class_weights
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
+        n_roundings = ROW_ROUNDINGS + self.n_rows_coef + (2 * self.n_rows_coef + 4 if has_targets else 0)
+        self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(passes.longest_product)
+        self.sum_rounding = gamma(passes.longest_sum + passes.longest_product + n_roundings)
+        self.blur = np.sqrt(coordinates.mean_squares[:-1]) + passes.shift_roundings * np.abs(coordinates.shift)
         self._whole = whole
         # A list, which all parts of the same rows share.
-        self._tally, self._n_all = [0.0], matrix.shape[0]
+        self.tally, self._n_all = [0.0], matrix.shape[0]
         self._total: FloatArray | None = None
         self._class_features: FloatArray | None = None
-
-    @property
-    def blur(self) -> FloatArray:
-        """By how much a unit of each column's parameter can blur a score, relative to the roundings of a product: (d,).
-
-        In the mean over the rows, as a root of squares. The shift of a column takes part in fewer roundings, or more.
-        """
-        coordinates = self.coordinates
-        return np.sqrt(coordinates.mean_squares[:-1]) + self.passes.shift_roundings * np.abs(coordinates.shift)
 
     def curved_at(self, point: Point) -> FloatArray:
         """Return what Hessians at a Point are made from: the probabilities (K, n_rows) that it keeps.
@@ -124,11 +128,6 @@ class MeanSums:
         For rows on other machines these are the parameters (K, d + 1), at which probabilities are computed anew.
         """
         return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
-
-    @property
-    def n_passes(self) -> float:
-        """How many passes over X have been made; one over a tenth of the rows is a tenth of a pass."""
-        return self._tally[0]
 
     def evaluate(
         self, parameters: FloatArray, precision: FloatType, probabilities: FloatArray | None = None
@@ -141,7 +140,7 @@ class MeanSums:
         total = np.empty(parameters.shape) if self._total is None else self._total
         self._total = total
         loss = self.passes.evaluate(parameters.astype(precision, copy=False), probabilities, total)
-        self._count(self.n_rows)
+        self.count_pass()
         total = self._clean(total)
         if precision == np.float64:
             self.note_sums(parameters, total)
@@ -151,7 +150,7 @@ class MeanSums:
         """Return what `evaluate` does in float64 where the rows had no offsets."""
         total = np.empty(parameters.shape)
         loss = self.passes.without_offsets().evaluate(parameters, None, total)
-        self._count(self.n_rows)
+        self.count_pass()
         return loss / self.total_weight, self._clean(total)
 
     def note_sums(self, parameters: FloatArray, total: FloatArray) -> None:
@@ -163,14 +162,14 @@ class MeanSums:
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss times direction (K, d + 1), for what `curved_at` returns."""
         product = self.passes.hessian_product(direction, curved)
-        self._count(self.n_rows)
+        self.count_pass()
         product = self._clean(product)
         product /= self.total_weight
         return product
 
     def hessian(self, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes, for what `curved_at` returns."""
-        self._count(self.n_rows)
+        self.count_pass()
         return self.average_pairs(self.passes.class_pair_gram(curved))
 
     def sum_by_pairs(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
@@ -178,7 +177,7 @@ class MeanSums:
 
         The probabilities at parameters (K, d + 1) are computed anew, in their type, some rows at a time.
         """
-        self._count(2 * self.n_rows)
+        self.count_pass(2)
         return self.average_pairs(self.passes.sum_curvature(term, parameters, *arguments))
 
     def average_pairs(self, total: FloatArray) -> FloatArray:
@@ -190,12 +189,16 @@ class MeanSums:
         self._clean(by_columns.reshape(-1, size, len(total)).transpose(0, 2, 1))
         return total
 
-    def sum_probability_products(self, parameters: FloatArray, precision: FloatType) -> FloatArray:
+    def sum_probability_products(
+        self, parameters: FloatArray, precision: FloatType, kept: FloatArray | None = None
+    ) -> FloatArray:
         """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
 
-        They are computed anew, which takes a pass.
+        They are computed anew, which takes a pass, where they are not kept.
         """
-        self._count(self.n_rows)
+        if kept is not None:
+            return multiply_probabilities(self.passes, kept) / self.total_weight
+        self.count_pass()
         return self.passes.sum_curvature(multiply_probabilities, parameters.astype(precision)) / self.total_weight
 
     def class_features(self) -> FloatArray:
@@ -242,14 +245,11 @@ class MeanSums:
 
     def count_with(self, whole: MeanSums) -> None:
         """Count passes together with those of all rows, of which these are a part or a copy."""
-        self._tally, self._n_all = whole._tally, whole._n_all
+        self.tally, self._n_all = whole.tally, whole._n_all
 
     def count_pass(self, n_passes: float = 1) -> None:
-        """Take note of passes over the rows that were made elsewhere."""
-        self._count(n_passes * self.n_rows)
-
-    def _count(self, n_rows):
-        self._tally[0] += n_rows / self._n_all
+        """Take note of passes over the rows."""
+        self.tally[0] += n_passes * self.n_rows / self._n_all
 
 
 class Rows(MeanSums):
@@ -259,27 +259,22 @@ class Rows(MeanSums):
     ----------
     matrix : Matrix
         All rows of X.
-    labels : ndarray of shape (n,), int32
-        0 to n_classes - 1, of all rows of X.
-    weights : ndarray of shape (n,), float64
-        s_i >= 0 of all rows of X. Without entries all are one.
+    samples : Samples
+        The rows that the sums run over, as `make_samples` returns them.
     n_classes : int
         The number of classes, at least 2.
     coordinates : Coordinates
         How the columns enter.
     fit_intercept : bool
         Whether there is an intercept.
-    numbers : ndarray of shape (m,), int64
-        The row numbers that the sums run over. Without entries they run over all rows.
     whole : Rows or None
         Rows that these are a part of. The sums are then divided by the total weight of all of them, and the class
         weights are theirs, since the other rows enter J in another way.
-    offsets : ndarray of shape (n, K), float64, or None
-        Finite numbers that are added to the scores of all rows of X. None stands for zeros.
-    targets : ndarray of shape (n, K), float64, or None
-        The probabilities of the classes in all rows of X, for two classes that of the second. They are at least zero,
-        and sum to one over the classes but for rounding. None stands for the labels, which are else the most probable
-        classes.
+
+    Attributes
+    ----------
+    numbers, labels, weights, offsets, targets
+        What the samples hold.
     """
 
     has_labels = True
@@ -287,39 +282,26 @@ class Rows(MeanSums):
     def __init__(
         self,
         matrix: Matrix,
-        labels: IntArray,
-        weights: FloatArray,
+        samples: Samples,
         n_classes: int,
         coordinates: Coordinates,
         fit_intercept: bool,
-        numbers: IntArray,
         whole: Rows | None = None,
-        *,
-        offsets: FloatArray | None = None,
-        targets: FloatArray | None = None,
     ) -> None:
-        self.labels, self.weights, self.numbers = labels, weights, numbers
-        self.offsets, self.targets = _by_rows(offsets), _by_rows(targets)
+        numbers, own = samples.rows, samples.take(samples.rows) if len(samples.rows) else samples
+        self.numbers, self.labels, self.weights, self.offsets, self.targets = samples
         n_rows = len(numbers) or matrix.shape[0]
-        if whole is None:
-            own_weights = weights[numbers] if len(numbers) and len(weights) else weights
-            total_weight = float(own_weights.sum()) if len(weights) else float(n_rows)
-            if len(self.targets):
-                own_targets = self.targets[numbers] if len(numbers) else self.targets
-                class_weights = weigh_targets(own_targets, own_weights) / total_weight
-            else:
-                own_labels = labels[numbers] if len(numbers) else labels
-                class_weights = weigh_classes(own_labels, own_weights, n_classes) / total_weight
-        else:
+        total_weight = own_weight = float(own.weights.sum()) if len(own.weights) else float(n_rows)
+        if whole is not None:
             total_weight, class_weights = whole.total_weight, whole.class_weights
-        samples = Samples(numbers, labels, weights, self.offsets, self.targets)
+        elif len(own.targets):
+            class_weights = weigh_targets(own.targets, own.weights) / total_weight
+        else:
+            class_weights = weigh_classes(own.labels, own.weights, n_classes) / total_weight
         passes = matrix.passes(samples, coordinates.scaling, count_rows_coef(n_classes))
         offset_range = None
-        if len(self.offsets):
-            own_offsets = self.offsets[numbers] if len(numbers) else self.offsets
-            own_weights = weights[numbers] if len(numbers) and len(weights) else weights
-            own_weight = float(own_weights.sum()) if len(weights) else float(n_rows)
-            offset_range = OffsetRange.of(OffsetSums.of(own_offsets, own_weights), own_weight)
+        if len(own.offsets):
+            offset_range = OffsetRange.of(OffsetSums.of(own.offsets, own.weights), own_weight)
         super().__init__(
             matrix,
             n_classes,
@@ -331,7 +313,7 @@ class Rows(MeanSums):
             class_weights,
             whole,
             offset_range=offset_range,
-            has_targets=len(self.targets) > 0,
+            has_targets=len(own.targets) > 0,
         )
 
     @cached_property
@@ -369,7 +351,7 @@ class Rows(MeanSums):
         squares = matrix.sum_squared_scores(coef, np.einsum("kj,j->k", signs, coordinates.shift))
         if len(self.numbers) and not is_copied:
             squares = squares[self.numbers]
-        self._count(self.n_rows)
+        self.count_pass()
         # A row without weight may lie anywhere, and has no part in the mean; nor has one whose square overflows.
         is_weighty = np.broadcast_to(self.weights_of(self.numbers) > 0, squares.shape)
         squares[~is_weighty | (squares == np.inf)] = 0
@@ -388,31 +370,19 @@ class Rows(MeanSums):
         within_whole : bool
             Whether sums are still divided by the weight of all of these rows.
         """
-        whole = self if within_whole else None
         matrix, own_numbers = self.matrix.select(numbers)
-        samples = self.passes.samples
+        samples = self.passes.samples._replace(rows=own_numbers)
         if matrix is not self.matrix:
-            samples = samples.take(numbers)
-        return self._with(matrix, samples, own_numbers, whole)
+            samples = samples.take(numbers)._replace(rows=own_numbers)
+        return self._with(matrix, samples, self if within_whole else None)
 
     def shrink_offsets(self, part: float) -> Rows:
         """As `MeanSums.shrink_offsets` has it."""
-        return self._with(self.matrix, self.passes.samples._replace(offsets=part * self.offsets), self.numbers)
+        return self._with(self.matrix, self.passes.samples._replace(offsets=part * self.offsets))
 
-    def _with(self, matrix, samples, numbers, whole=None):
-        """Return rows of a matrix with what Samples have of them, which count passes together with these."""
-        rows = Rows(
-            matrix,
-            samples.labels,
-            samples.weights,
-            self.n_classes,
-            self.coordinates,
-            self.fit_intercept,
-            numbers,
-            whole,
-            offsets=samples.offsets,
-            targets=samples.targets,
-        )
+    def _with(self, matrix, samples, whole=None):
+        """Return rows of a matrix which count passes together with these."""
+        rows = Rows(matrix, samples, self.n_classes, self.coordinates, self.fit_intercept, whole)
         rows.count_with(self)
         return rows
 
@@ -461,7 +431,7 @@ class Rows(MeanSums):
         if not row_weights.shape[1]:
             return np.zeros((len(row_weights), size, size), precision)
         grams = self.passes.gram(numbers, row_weights / self.total_weight, precision)
-        self._count(len(numbers) or self.matrix.shape[0])
+        self.count_pass((len(numbers) or self.matrix.shape[0]) / self.n_rows)
         self._clean(grams)
         self._clean(grams.transpose(0, 2, 1))
         return grams
@@ -492,9 +462,39 @@ def weigh_by_counts(numbers: IntArray, weights: FloatArray | None, n: int) -> Fl
     return counts if weights is None else counts * weights
 
 
-def _by_rows(values):
-    """Return numbers by rows and classes as kernels take them; None stands for none."""
-    return NO_DOUBLE if values is None else writable_view(np.ascontiguousarray(values, np.float64))
+def make_samples(
+    labels: IntArray,
+    weights: FloatArray | None = None,
+    numbers: IntArray | None = None,
+    offsets: FloatArray | None = None,
+    targets: FloatArray | None = None,
+) -> Samples:
+    """Return the Samples of some rows of X.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,), integer
+        0 to n_classes - 1, of all rows of X.
+    weights : ndarray of shape (n,) or None
+        s_i >= 0 of all rows of X. None stands for ones.
+    numbers : ndarray of shape (m,), int64, or None
+        The row numbers that sums run over. None stands for all rows.
+    offsets : ndarray of shape (n, K) or None
+        Finite numbers that are added to the scores of all rows of X. None stands for zeros.
+    targets : ndarray of shape (n, K) or None
+        The probabilities of the classes in all rows of X, for two classes that of the second. They are at least zero,
+        and sum to one over the classes but for rounding. None stands for the labels, which are else the most probable
+        classes.
+    """
+    return Samples(
+        NO_ROWS if numbers is None else numbers,
+        labels.astype(np.int32, copy=False),
+        np.empty(0) if weights is None else weights.astype(np.float64, copy=False),
+        *(
+            NO_DOUBLE if each is None else writable_view(np.ascontiguousarray(each, np.float64))
+            for each in (offsets, targets)
+        ),
+    )
 
 
 def count_rows_coef(n_classes: int) -> int:
@@ -539,7 +539,11 @@ def find_rows(places: IntArray, labels: IntArray, seen: IntArray, counts: IntArr
     counts : ndarray of shape (n_classes,)
         How many rows of each class the part has.
     """
-    first, last = np.searchsorted(places, seen), np.searchsorted(places, seen + counts)
-    order, starts = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts
-    own = [places[first[k] : last[k]] - seen[k] + starts[k] for k in range(len(counts))]
-    return np.sort(order[np.concatenate(own)])
+    ends = seen + counts
+    k = np.searchsorted(ends, places, side="right")
+    is_here = k < len(ends)
+    is_here[is_here] = places[is_here] >= seen[k[is_here]]
+    k = k[is_here]
+    # Short numbers are sorted in 2 ms a million.
+    order = np.argsort(labels.astype(np.int16) if len(counts) < 1 << 15 else labels, kind="stable")
+    return np.sort(order[places[is_here] - (seen - np.cumsum(counts) + counts)[k]])

@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.objective.rounding import (
-    ROW_ROUNDINGS,
-    STEP_ROUNDINGS,
-    bound_gradient_rounding,
-    bound_score_rounding,
-    gamma,
-    norm,
-)
+from fastlin.objective.rounding import ROW_ROUNDINGS, STEP_ROUNDINGS, bound_score_rounding, gamma, norm
 
 if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
@@ -62,7 +55,7 @@ def bound_fall(
     steepest, roundings = 0.25 if K == 1 else 0.5, objective.n_rows + point.parameters.size + STEP_ROUNDINGS
     squares = coordinates.mean_squares
     shifts = np.append(2 * np.abs(coordinates.shift), 0.0)
-    blur = np.append(penalty.columns.blur, 1.0) + np.where(squares > 0, shifts, 0.0)
+    blur = np.append(penalty.arrays.blur, 1.0) + np.where(squares > 0, shifts, 0.0)
     longest = bound_rows(coordinates)
     # Columns without curvature have no part in J.
     is_curved = diagonal.ravel() > 0
@@ -73,14 +66,14 @@ def bound_fall(
     of_scores = bound_score_rounding(
         objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), longest + blur))
     )
-    of_probabilities = 4 * (of_scores + gamma(ROW_ROUNDINGS + K)) * float(squares.sum())
+    of_probabilities = 4 * (of_scores + objective.rows.row_rounding) * float(squares.sum())
     of_sums = gamma(roundings) * (steepest * norm(blur) ** 2 + 4 * trace)
     off = of_probabilities + of_sums
     smallest = 1 / size - float(added[is_curved].max(initial=0.0)) - off if size > 0 else 0.0
     if not smallest > 0:
         return np.inf
     step, residual = direction.step, direction.residual
-    of_gradient = 2 * bound_gradient_rounding(point) * norm(blur)
+    of_gradient = 2 * point.row_errors.gradient * norm(blur)
     of_gradient += gamma(4) * norm(penalty.curvatures * point.parameters)
     length = norm(step)
     left = norm(residual) + of_gradient + 2 * off * length

@@ -247,12 +247,11 @@ class _ByPasses:
         if not _is_at_trial(descent):
             return objective.at(descent.row(PARAMETERS).copy(), out=self._room)
         mean, total = self._loss / objective.rows.total_weight, descent.row(TOTAL).copy()
-        return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, mean, total, self._lease)
+        return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, mean, total, self._room)
 
     def _evaluate(self):
-        self._lease = self._room.lease()
         rows = self._objective.rows
-        loss, total = rows.evaluate(self._descent.row(TRIAL), np.float64, self._lease.probabilities)
+        loss, total = rows.evaluate(self._descent.row(TRIAL), np.float64, self._room.give())
         self._descent.row(TOTAL)[:] = total
         self._loss = loss * rows.total_weight
 
@@ -268,7 +267,7 @@ class _ByPasses:
             self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
             renew(descent, preconditioners.hessian_of(self._sample, self.make_point()).unpack())
             return
-        p = np.ascontiguousarray(self._lease.probabilities[:, drawn])
+        p = np.ascontiguousarray(self._room.probabilities[:, drawn])
         grams = self._sum_products(p * (1 - p) * self._weigh())
         renew(descent, grams)
 

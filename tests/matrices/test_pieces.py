@@ -65,9 +65,11 @@ def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_th
         samples = [Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0)) for n in (len(X), *sizes)]
         found = PiecewisePasses(pieces, samples[0], *given, sizes, 3)
         passes = [one.passes(own, *given) for one, own in zip(matrices[1:], samples[2:], strict=True)]
-        most = [max(counts) for counts in zip(*(each.roundings for each in passes), strict=True)]
-        assert most[0] <= found.roundings[0] <= 2 * most[0]
-        assert most[1] + 3 <= found.roundings[1] <= 2 * most[1] + 3
+        longest_product, longest_sum = (
+            max(getattr(each, name) for each in passes) for name in ("longest_product", "longest_sum")
+        )
+        assert longest_product <= found.longest_product <= 2 * longest_product
+        assert longest_sum + 3 <= found.longest_sum <= 2 * longest_sum + 3
 
 
 def test_joins_come_to_the_same_in_a_loop_and_in_a_tree():

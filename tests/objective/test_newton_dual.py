@@ -99,7 +99,7 @@ def test_the_value_is_the_dual_objective_but_for_its_rounding(n_classes, columns
             direction = solve(point)
             step = NewtonStep.begin(point, direction)
             end = evaluate(objective, point.parameters + direction.step)
-            leaving = step._compare(end.probabilities).leaving
+            leaving = step._compare(end.probabilities)[1]
             value, rounding = step.find_dual_value(end)
             exact, sums = exact_dual_value(objective, point.parameters, direction.step, leaving)
             if np.isfinite(value) and (not fit_intercept or np.abs(sums).max() < 1e-14):
@@ -123,7 +123,7 @@ def test_rows_that_leave_take_the_probabilities_of_the_end(n_classes):
         direction = direct(point, best - point.parameters)
         step = NewtonStep.begin(point, direction)
         end = evaluate(objective, point.parameters + direction.step)
-        leaving = step._compare(end.probabilities).leaving
+        leaving = step._compare(end.probabilities)[1]
         value, rounding = step.find_dual_value(end)
         if len(leaving) > LARGEST_LEAVING * 400:
             assert (value, rounding) == (-np.inf, 0)

@@ -123,16 +123,6 @@ def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:
     return n_tiles, max(1, -(-n_rows // n_tiles // ROWS_AT_ONCE)) * ROWS_AT_ONCE
 
 
-def count_roundings(n_rows: int, n_columns: int) -> tuple[int, int]:
-    """Return how many roundings a score of a row, and a sum over the rows, take one after the other.
-
-    A score adds four products, and then the sum of the next four, of numbers that were rounded when they were centred.
-    A sum runs over a tile, in an order that the compiler chooses, and then over the tiles.
-    """
-    n_tiles, tile_rows = count_tiles(n_rows, n_columns)
-    return 5 + -(-n_columns // 4), min(n_rows, tile_rows) + n_tiles
-
-
 def evaluate(rows, parameters, probabilities, room, total):
     """Return sum s_i l_i at parameters (K (d + 1),), and fill total (K (d + 1),) with its derivative.
 

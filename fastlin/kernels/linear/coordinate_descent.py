@@ -101,7 +101,7 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
     hessian (p, p) is H with the curvatures of the penalty on its diagonal, by classes then features. parameters (p,)
     are Z and slopes (p,) the smooth model's gradient at Z: both are kept up to date. penalty is a PenaltyArrays.
     """
-    of_penalty, thresholds, _, grouped, lower, upper = penalty
+    of_penalty, thresholds, _, grouped, lower, upper = penalty[:6]
     has_bounds = lower.shape[0] > 0
     size = parameters.shape[0] // n_classes
     together = n_classes if grouped else 1
@@ -166,7 +166,7 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     """
     panel, places, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows
-    of_penalty, thresholds, _, grouped, lower, upper = penalty
+    of_penalty, thresholds, _, grouped, lower, upper = penalty[:6]
     has_bounds = lower.shape[0] > 0
     gradient, curvatures, origins, intercept_gradient, intercept_curvatures = model
     parameters, intercept_steps, scores, means = state

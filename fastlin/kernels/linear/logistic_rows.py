@@ -35,9 +35,6 @@ from fastlin.typing import FloatArray, FloatType
 # to the terms of its column by 129 at most, seven of the 53 bits of float64; one of 2 multiplies it by 5 at most, of 24
 # bits in float32.
 MOST_SHIFT = {np.float64: 64.0, np.float32: 2.0}
-# How many roundings a shift takes part in, relative to those of a product: an entry may be as large as the shift, and
-# so may what the intercept has of it.
-SHIFT_ROUNDINGS = 2.0
 
 
 def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -> bool:

@@ -19,11 +19,11 @@ STRIP = 256
 # The places of what fill_block_dual sums: the conjugate of the penalty, its first two derivatives by the step, and the
 # step at which the box is left.
 CONJUGATE, FIRST, SECOND, WITHIN = range(4)
-NO_BOUNDS = np.empty((0, 0))
+NO_BOUNDS, NO_DOUBLE = np.empty((0, 0)), np.empty(0)
 
 
 class PenaltyArrays(NamedTuple):
-    """The penalties of the parameters.
+    """The penalties of the parameters, and the coordinates of their columns.
 
     Attributes
     ----------
@@ -35,6 +35,10 @@ class PenaltyArrays(NamedTuple):
         Whether the size of a column is its norm over the classes.
     lower, upper : ndarray of shape (K, d + 1)
         The bounds of the parameters, which descents keep to. Without entries there are none; grouped there are none.
+    scale, shift : ndarray of shape (d,)
+        A scaled column is scale * x + shift.
+    blur : ndarray of shape (d,)
+        By how much a parameter of one can blur a score, relative to the rounding of a product.
     """
 
     curvatures: np.ndarray
@@ -43,22 +47,9 @@ class PenaltyArrays(NamedTuple):
     grouped: bool
     lower: np.ndarray = NO_BOUNDS
     upper: np.ndarray = NO_BOUNDS
-
-
-class ColumnArrays(NamedTuple):
-    """The coordinates of the columns.
-
-    Attributes
-    ----------
-    scale, shift : ndarray of shape (d,)
-        A scaled column is scale * x + shift.
-    blur : ndarray of shape (d,)
-        By how much a parameter of one can blur a score, relative to the rounding of a product.
-    """
-
-    scale: np.ndarray
-    shift: np.ndarray
-    blur: np.ndarray
+    scale: np.ndarray = NO_DOUBLE
+    shift: np.ndarray = NO_DOUBLE
+    blur: np.ndarray = NO_DOUBLE
 
 
 class Exchange(NamedTuple):
@@ -128,15 +119,14 @@ def limit_shift(shift, values, lower, upper):
 
 
 @kernel
-def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penalty, columns, gradient, sums, blurs):
+def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penalty, gradient, sums, blurs):
     """gradient = total / total_weight + curvatures parameters (K, d + 1), sums (B, 6) and blurs (B, K), by columns.
 
     For the block's columns. blurs are the magnitudes of the parameters times the blur of their column, by class. total
-    (K, d + 1) is the gradient of the loss before division. penalty is a PenaltyArrays, columns a ColumnArrays. A
+    (K, d + 1) is the gradient of the loss before division. penalty is a PenaltyArrays. A
     root of zero leaves its column out of the dual sums.
     """
-    curvatures, thresholds, roots, grouped, _, _ = penalty
-    scale, shift, blur = columns
+    curvatures, thresholds, roots, grouped, _, _, scale, shift, blur = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]
     part = 1 / total_weight
     for k in range(n_classes):
@@ -210,7 +200,7 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
     (grouped, over the classes) and t the threshold the conjugate is sum max(step a - t, 0)^2 / (2 roots^2). Where a
     root is zero its column is left out, and WITHIN is the least t / a.
     """
-    curvatures, thresholds, roots, grouped, _, _ = penalty
+    curvatures, thresholds, roots, grouped = penalty[:4]
     features, parts, received = exchange
     n_classes, n_features, n_parts = parameters.shape[0], roots.shape[0], parts.shape[0]
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks

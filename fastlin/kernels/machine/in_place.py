@@ -7,7 +7,7 @@ Each loop is emitted as LLVM instructions, as those of `simd`. Uncompiled, NumPy
 
 from numba.core import cgutils, types
 
-from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, emitted
+from fastlin.kernels.machine.emitter import Emitter, RowReader, emitted
 
 # Eight sums of rows, or four of columns, are enough to hide how long an addition takes.
 ROWS_READ, COLUMNS_READ = 8, 4
@@ -20,12 +20,6 @@ MAX_TILE_ROWS = 512
 def count_tile_rows_in_place(n_features: int, itemsize: int) -> int:
     """Return the rows of a tile, whole groups, for X of entries of ``itemsize`` bytes, from the shape alone."""
     return int(min(max(TILE_BYTES // (itemsize * n_features) // ROWS_READ, 1) * ROWS_READ, MAX_TILE_ROWS))
-
-
-def count_roundings_in_place(n_features: int) -> int:
-    """Return how many roundings the score of a row takes one after the other, in float64, by rows or by columns."""
-    lanes = VECTOR_BYTES // 8
-    return max(-(-n_features // lanes) + lanes, -(-n_features // COLUMNS_READ) + COLUMNS_READ) + 2
 
 
 def _walk(emit, count, body):

@@ -146,15 +146,6 @@ def _classes_together(n_left):
     return CLASSES_TOGETHER if n_left >= CLASSES_TOGETHER else 3 if n_left >= 3 else 1
 
 
-def count_product_roundings(n_features: int) -> int:
-    """Return how many roundings the score of a row takes one after the other, in float64.
-
-    A product runs over the lanes of a vector side by side, in chunks whose sums are added.
-    """
-    lanes = VECTOR_BYTES // 8
-    return -(-n_features // lanes) + lanes + -(-8 * n_features // CHUNK_BYTES) + 1
-
-
 @kernel(reassociate=False, inner=True)
 def add_scores(X, numbers, n_rows, coef, first_class, scores, ahead):
     """Add coef[k] X[numbers[i]] to scores[k, i] for i < n_rows and k from first_class on.

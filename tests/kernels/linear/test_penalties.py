@@ -16,7 +16,6 @@ from fastlin.kernels.linear.penalties import (
     SQUARES,
     STRIP,
     WITHIN,
-    ColumnArrays,
     Exchange,
     PenaltyArrays,
     best_shift,
@@ -36,7 +35,7 @@ class Case:
         generator = np.random.default_rng(seed)
         self.K, self.d, self.generator = n_classes, d, generator
         scale, shift = 2.0 ** generator.integers(-3, 3, d), generator.normal(size=d)
-        self.columns = ColumnArrays(scale, shift, generator.uniform(1, 3, d))
+        self.scale, self.shift, self.blur = scale, shift, generator.uniform(1, 3, d)
         factors = generator.uniform(0.5, 2, d) * (generator.uniform(size=d) < 0.9)
         self.curvatures = np.append(l2 * factors * scale**2, 0)
         self.roots = scale * np.sqrt(l2 * factors)
@@ -48,7 +47,8 @@ class Case:
         self.of_loss = generator.normal(size=(n_classes, d + 1))
 
     def penalty(self, grouped):
-        return PenaltyArrays(self.curvatures, self.thresholds, self.roots, grouped)
+        columns = {"scale": self.scale, "shift": self.shift, "blur": self.blur}
+        return PenaltyArrays(self.curvatures, self.thresholds, self.roots, grouped, **columns)
 
 
 def lengths(values, grouped):
@@ -70,7 +70,6 @@ def test_penalties_are_numpys(n_classes, d, grouped):
             case.total_weight,
             parameters,
             penalty,
-            case.columns,
             gradient,
             found,
             blurs,
@@ -81,17 +80,17 @@ def test_penalties_are_numpys(n_classes, d, grouped):
         assert sums[SIZES] == pytest.approx((lengths(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12)
         assert sums[SLOPE] == pytest.approx((parameters * case.of_loss).sum(), rel=1e-10, abs=1e-12)
         assert sums[SLOPE_SIZE] == pytest.approx(np.abs(parameters * case.of_loss).sum(), rel=1e-12)
-        blur = np.abs(coef) @ case.columns.blur + np.abs(parameters[:, -1])
+        blur = np.abs(coef) @ case.blur + np.abs(parameters[:, -1])
         np.testing.assert_allclose(blurs.sum(axis=0), blur, rtol=1e-12)
         counted = case.roots > 0
         square = ((gradient[:, :-1][:, counted] / case.roots[counted]) ** 2).sum()
         assert sums[DUAL_SQUARE] == pytest.approx(square, rel=1e-12)
         # By the coefficients of columns that are not shifted.
-        slopes = gradient[:, :-1] - case.columns.shift * gradient[:, -1:]
+        slopes = gradient[:, :-1] - case.shift * gradient[:, -1:]
         sizes, thresholds = lengths(coef, grouped), case.thresholds[:-1]
         along = np.divide(coef, sizes, out=np.zeros_like(coef), where=sizes > 0)
         at_zero = np.maximum(lengths(slopes, grouped) - thresholds, 0)
-        entries = np.where(sizes > 0, np.abs(slopes + thresholds * along), at_zero) / case.columns.scale
+        entries = np.where(sizes > 0, np.abs(slopes + thresholds * along), at_zero) / case.scale
         expected = max(entries.max(), np.abs(gradient[:, -1]).max())
         assert found[:, LARGEST].max() == pytest.approx(expected, rel=1e-12)
 
