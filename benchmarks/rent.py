@@ -17,14 +17,14 @@ from benchmarks.sensitivity import fit, list_everyday_problems, list_large_probl
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import dense
 from fastlin.objective import Objective
-from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
+from fastlin.solvers import descent, lbfgs, preconditioners, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
 # Fits that take longer, in seconds, are left out, and so many seconds are spent on each pair of fits.
 MOST_SECONDS, SECONDS = 3.0, 1.0
 MOST_TURNS = 15
 
-_suits, _choose = descent.suits, choose.choose_preconditioner
+_suits, _choose = descent.suits, preconditioners.choose
 
 
 def _never(*_):
@@ -36,10 +36,16 @@ def _suits_in_cache(objective):
 
 
 def _without_class_blocks(objective, is_kept=True):
-    build, refreshes = _choose(objective, is_kept)
-    if build is preconditioners.class_blocks and objective.n_rows_coef > 1:
-        return preconditioners.shared_block, choose.REFRESHES
-    return build, refreshes
+    return preconditioners.choose_first(objective, _choose(objective, is_kept))
+
+
+def _without_hessian(objective, is_kept=True):
+    build = _choose(objective, is_kept)
+    return preconditioners.class_blocks if build is preconditioners.sampled_hessian else build
+
+
+def _begin_with(objective, build):
+    return build
 
 
 # What each path is switched off by: owner, name and what takes its place.
@@ -48,8 +54,10 @@ SWITCHES = {
     "descent in cache": (descent, "_lies_in_cache", _never),
     "descent by passes": (descent, "suits", _suits_in_cache),
     "row space": (row_space_lbfgs, "suits", _never),
-    "sample at the start": (choose, "_minimize_sample", lambda *_: None),
-    "blocks of classes": (choose, "choose_preconditioner", _without_class_blocks),
+    "blocks of classes": (preconditioners, "choose", _without_class_blocks),
+    "Hessian of a sample": (preconditioners, "choose", _without_hessian),
+    "one block at first": (preconditioners, "choose_first", _begin_with),
+    "first search": (lbfgs, "FIRST_CURVATURE", lbfgs.CURVATURE),
     "passes in float32": (Objective, "fast_precision", property(lambda _: np.float64)),
     "settled intercepts": (Stopping, "is_worth_settling", _never),
     "rows read in place": (dense, "allows_folding", _never),

@@ -86,7 +86,7 @@ def decide(objective):
         objective.fast_precision,
         choose.choose_solver(objective, "auto"),
         choose.choose_solver(objective, "newton-cholesky"),
-        choose.choose_preconditioner(objective),
+        preconditioners.choose(objective),
         budget.count_sampled_rows(objective.bytes_a_row),
     )
 

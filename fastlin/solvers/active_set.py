@@ -14,7 +14,7 @@ import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
 from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.solvers.tuning import INNER_ACCURACY, ROUNDING, ROUNDS, SURPRISE
+from fastlin.solvers.tuning import INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -194,10 +194,10 @@ def _along_groups(block, slopes, start, thresholds):
     change = change_to(end)
     without = np.where((_norms(end) < INNER_ACCURACY * norms) & (thresholds > 0), 0.0, end)
     change_without = change_to(without)
-    is_whole = length > 1 - SURPRISE
+    is_whole = length > 1 - MIN_ACCURACY
     if (without != end).any() and change_without <= 0.5 * change:
         end, change, is_whole = without, change_without, False
-    return end.ravel(), -change, is_whole and abs(-change - promised) <= SURPRISE * promised
+    return end.ravel(), -change, is_whole and abs(-change - promised) <= MIN_ACCURACY * promised
 
 
 def _factorize(block):

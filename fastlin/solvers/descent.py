@@ -44,20 +44,13 @@ from fastlin.objective.rows import draw_places
 from fastlin.solvers import preconditioners
 from fastlin.solvers.solution import IMPATIENT
 from fastlin.solvers.tuning import (
-    CLOSER,
-    FREE_WORK,
     GRAM_RATE,
+    INNER_ACCURACY,
     ITERATION_WORK,
-    MATRIX_WORK,
     MIN_PASSES_TO_WAIT,
-    MOST_FACTOR_WORK,
-    MOST_ROWS_PER_COLUMN,
     MOST_WORK_IN_CACHE,
     PATIENCE,
-    ROW_WORK,
     ROWS_PER_COLUMN,
-    SAMPLE_PASSES,
-    SHARED_ROWS_PER_COLUMN,
 )
 from fastlin.typing import FloatArray
 
@@ -76,7 +69,7 @@ def suits(objective: Objective) -> bool:
     """
     (K, size), penalty = objective.shape, objective.penalty
     return (
-        size**3 <= MOST_FACTOR_WORK
+        2 * size <= SMALL_HESSIAN
         and K * size <= np.clip(objective.n_rows, 2 * SMALL_HESSIAN, 4 * SMALL_HESSIAN)
         and (_lies_in_cache(objective) or not objective.rows.are_uneven)
         and bool((objective.class_weights > 0).all())
@@ -117,7 +110,8 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     tol, message = stopping.tol, ""
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
-    least = CLOSER * tol if n_work <= FREE_WORK and not is_followed else tol
+    # An iteration of so little work is next to nothing, and users compare coefficients, which gain two digits.
+    least = INNER_ACCURACY**2 * tol if INNER_ACCURACY * n_work <= ITERATION_WORK and not is_followed else tol
     n_at_once = 1 if is_followed or stopping.on_iteration else PATIENCE
     # Another solver may have made some.
     n_before = len(stopping.history)
@@ -208,17 +202,18 @@ class _ByPasses:
         n, (K, size) = objective.n_rows, objective.shape
         self._sample: Objective | None = None
         self._has_hessian = 1 < K and K * size <= SMALL_HESSIAN
-        n_drawn = np.clip(SAMPLE_PASSES * 4 * n * K // size, SHARED_ROWS_PER_COLUMN * size, MOST_ROWS_PER_COLUMN * size)
+        # As many as two passes take.
+        n_drawn = np.clip(8 * n * K // size, 4 * ROWS_PER_COLUMN * size, 16 * ROWS_PER_COLUMN * size)
         self._drawn = draw_places(n, n_drawn)
         if not np.any(objective.rows.weights_of(self._numbers())):
             # None of those that were drawn has a weight.
             self._drawn = np.arange(n)
-        of_pass = 2 * n * K * size + ROW_WORK * n * K
+        of_pass = 2 * n * K * size
         n_sampled = ROWS_PER_COLUMN * K * size
         sums, factor = len(self._drawn) * size**2 / 2 * K, K * size**3 / 6
         if self._has_hessian:
             sums, factor = min(n, n_sampled) * (K * size) ** 2 / 4, (K * size) ** 3 / 6
-        passes = (sums / GRAM_RATE + factor + MATRIX_WORK) / of_pass
+        passes = (sums / GRAM_RATE + factor + PATIENCE * ITERATION_WORK) / of_pass
         # The Hessian of a sample does not converge: pairs learn what it errs by, and a new one would drop them.
         is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
@@ -289,7 +284,7 @@ class _ByPasses:
 def _count_passes_of_matrix(objective, is_whole):
     """Return how many iterations without one a matrix of a small X and its factors take as long as."""
     n, (K, size) = objective.n_rows, objective.shape
-    of_pass = 2 * n * K * size + ROW_WORK * n * K + ITERATION_WORK
+    of_pass = 2 * n * K * size + ITERATION_WORK
     n_grams = K * (K + 1) / 2 if is_whole else K
     factor = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
     return (n_grams * n * size**2 / 2 / GRAM_RATE + factor) / of_pass

@@ -21,7 +21,7 @@ from fastlin.objective.self_concordance import bound_fall
 from fastlin.solvers import line_search
 from fastlin.solvers.preconditioners import factorize_hessian
 from fastlin.solvers.solution import REACHED
-from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, PATIENCE, ROUNDING
+from fastlin.solvers.tuning import INNER_ACCURACY, PATIENCE, ROUNDING, TRUSTED
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
 
 def minimize_by_conjugate_gradients(
     objective: Objective,
-    start: FloatArray,
+    start: Point | FloatArray,
     stopping: Stopping,
     *,
     preconditions: Sequence[tuple[Build, int]],
@@ -142,7 +142,7 @@ def conjugate_gradients(
         solved = preconditioner.solve(residual)
         last_square, square = square, _inner(residual, solved)
         if not square > forcing**2 * first_square:
-            is_last = asked > 0 and decrement <= IMPROVEMENT * np.sqrt(asked * point.value)
+            is_last = asked > 0 and decrement <= TRUSTED * np.sqrt(asked * point.value)
             is_blurred = not square > UNIT_ROUNDOFF * first_square
             if not is_last or is_blurred or _cost(residual, point) <= INNER_ACCURACY * asked:
                 break

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.machine.cholesky import (
     count_solved_together,
     factorize_block,
@@ -24,13 +25,13 @@ from fastlin.kernels.machine.cholesky import (
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, READ_WORK, cut_work, run_blocks
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
-    FEW_CLASSES,
-    HELD,
+    INNER_ACCURACY,
+    MIN_PASSES_TO_WAIT,
     PATIENCE,
     READ_CLASSES,
+    REFRESHES,
     ROUNDING,
     ROWS_PER_COLUMN,
-    SHARED_ROWS_PER_COLUMN,
 )
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -46,12 +47,6 @@ class Preconditioner:
 
     Gradients are cut into rows of `size` entries, each solved with its own matrix, or all with the only one, times
     their `shares` (K, 1).
-
-    Attributes
-    ----------
-    n_directions : float
-        Over how many directions the first matrix spreads its curvature: the squared sum of its eigenvalues, divided by
-        the sum of their squares.
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
@@ -65,12 +60,6 @@ class Preconditioner:
         Save for rounding; what it makes indefinite is mended. The ridge is a part of each diagonal entry that is added
         to it; None means one above the rounding of the type.
         """
-        if first == 0:
-            matrix = matrices[0]
-            squares = np.einsum("ij,ij->", matrix, matrix, dtype=np.float64)
-            # Not a number where squares overflow or underflow: no sample is too small then.
-            with np.errstate(over="ignore", invalid="ignore"):
-                self.n_directions = float(np.trace(matrix, dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
         ridge = ROUNDING[factors.dtype.type] if ridge is None else ridge
         run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
@@ -122,15 +111,7 @@ class Preconditioner:
 
 
 class Diagonal:
-    """M of its diagonal (K, d + 1) alone.
-
-    Attributes
-    ----------
-    n_directions : float
-        One, the least that there can be: the columns' dependence on each other is not known.
-    """
-
-    n_directions = 1.0
+    """M of its diagonal (K, d + 1) alone."""
 
     def __init__(self, diagonal: FloatArray) -> None:
         self._diagonal = diagonal
@@ -147,6 +128,41 @@ class Diagonal:
 # What approximates a Hessian, and what builds it at a point.
 AnyPreconditioner: TypeAlias = Preconditioner | Diagonal
 Build: TypeAlias = Callable[[Point], AnyPreconditioner]
+
+
+def choose(objective: Objective, is_kept: bool = True) -> Build:
+    """Return what builds the best preconditioner that the budget allows.
+
+    is_kept says that it serves many iterations: then blocks for each class may take more memory and time, where to
+    solve with them takes no longer than a pass, and to factorise them no longer than blocks may cost.
+    """
+    K, size = objective.shape
+    if 1 < K and K * size <= SMALL_HESSIAN:
+        return sampled_hessian
+    budget, n_bytes = objective.budget, count_bytes(objective, K)
+    is_quick = is_kept and size**2 <= 2 * objective.matrix.n_entries and affords_factors(objective)
+    if budget.holds_preconditioner(n_bytes) or (is_quick and budget.holds_blocks(n_bytes)):
+        return class_blocks
+    return shared_block if budget.holds_preconditioner(count_bytes(objective, 1)) else diagonal
+
+
+def choose_first(objective: Objective, build: Build) -> Build:
+    """Return what builds the first preconditioner: where all rows matter alike, one block is worth as much as many."""
+    return shared_block if build is class_blocks and objective.n_rows_coef > 1 else build
+
+
+def schedule(objective: Objective) -> dict[int, Build]:
+    """Return what L-BFGS builds, by the iteration after which it does; 0 is the start.
+
+    Each takes as many passes as iterations have gone before, at most: that costs no more than twice the better of both.
+    """
+    build = choose(objective)
+    if build is diagonal:
+        return {0: diagonal}
+    first = choose_first(objective, build)
+    is_cheap = count_passes(objective, first) < MIN_PASSES_TO_WAIT
+    unit = max(1.0, count_passes(objective, build) / REFRESHES[0])
+    return {0: first if is_cheap else diagonal} | {int(unit * n_iter): build for n_iter in REFRESHES}
 
 
 def diagonal(point: Point) -> Diagonal:
@@ -205,6 +221,11 @@ def class_blocks(point: Point) -> Preconditioner:
     return _blocks(objective, [_draw(objective, curvature, m, generator) for curvature, m in pairs])
 
 
+def count_products(objective: Objective, build: Build) -> int:
+    """Return how many products with the Hessian are made before one that was built is replaced; a small one at once."""
+    return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build)
+
+
 def count_passes(objective: Objective, build: Build) -> int:
     """Return how many passes take as long as `class_blocks` or `shared_block` where all rows matter alike.
 
@@ -235,35 +256,27 @@ def affords_class_blocks(objective: Objective) -> bool:
     return K == 1 or K * _count_class_rows(objective) <= _count_affordable_rows(objective)
 
 
-def _pass_work(objective):
-    """Return the multiply-adds of a pass over the rows of an objective."""
-    return 2 * objective.n_rows * objective.shape[0] * objective.shape[1]
-
-
 def _count_class_rows(objective):
     """Return how many rows `class_blocks` draws for each class where it can afford them."""
+    return max(ROWS_PER_COLUMN * objective.shape[1], objective.n_rows // 32)
+
+
+def _count_affordable_rows(objective):
+    """Return how many rows of blocks take no longer than blocks may cost: PATIENCE / 2 passes."""
     K, size = objective.shape
-    least = objective.n_rows // 32
-    many = max(ROWS_PER_COLUMN * size, least)
-    is_affordable = K * many <= _count_affordable_rows(objective)
-    return max(ROWS_PER_COLUMN // 2 * size, least) if K > FEW_CLASSES and is_affordable else many
-
-
-def _count_affordable_rows(objective, share=1):
-    """Return how many rows of blocks take no longer than blocks may cost, or than one of so many shares of that."""
-    return int(PATIENCE // 2 // share * _pass_work(objective) / (objective.shape[1] ** 2 / 2))
+    return 2 * PATIENCE * objective.n_rows * K // size
 
 
 def _count_shared_rows(objective):
-    """Return how many rows `shared_block` draws."""
-    size, affordable = objective.shape[1], _count_affordable_rows(objective, share=4)
-    return min(SHARED_ROWS_PER_COLUMN * size, max(ROWS_PER_COLUMN * size, affordable))
+    """Return how many rows `shared_block` draws: four times as many as a block of a class, where that costs little."""
+    least = ROWS_PER_COLUMN * objective.shape[1]
+    return min(4 * least, max(least, _count_affordable_rows(objective) // 4))
 
 
 def _count_holders(curvature):
-    """Return the number of rows that together hold HELD of the curvature, the fewest."""
+    """Return the number of rows that together hold nearly all of the curvature, the fewest."""
     held = np.cumsum(-np.sort(-curvature, kind="stable"), dtype=np.float64)
-    return 1 + int(np.searchsorted(held, HELD * held[-1]))
+    return 1 + int(np.searchsorted(held, (1 - INNER_ACCURACY) * held[-1]))
 
 
 def with_probabilities(point: Point) -> Point:
@@ -293,30 +306,13 @@ class Drawn(NamedTuple):
 
 def _draw(objective, curvature, n_drawn, generator):
     influence = curvature * objective.rows.influence
-    total, largest = float(influence.sum(dtype=np.float64)), float(influence.max())
-    if 4 * n_drawn * largest < total:
-        # No row is likely. A number for each of a million rows takes 7 ms.
-        tried = _try_rows(len(influence), n_drawn * largest / total, generator)
-        drawn = tried[generator.random(len(tried)) * largest < influence[tried]]
-        chance = influence[drawn] * (n_drawn / total)
-    else:
-        chance = _chances(influence, n_drawn)
-        drawn = np.flatnonzero(generator.random(len(chance)) < chance)
-        chance = chance[drawn]
+    chance = _chances(influence, n_drawn)
+    drawn = np.flatnonzero(generator.random(len(chance)) < chance)
+    chance = chance[drawn]
     numbers, weights = objective.rows.numbers, curvature[drawn] / chance
     heaviest = weights.max(where=chance < 1, initial=0.0)
     variance = float(heaviest / max(curvature.sum(dtype=np.float64), np.finfo(np.float64).tiny))
     return Drawn(numbers[drawn] if len(numbers) else drawn, weights[None], variance)
-
-
-def _try_rows(n_rows, chance, generator):
-    """Return the row numbers that each row is among with the same small chance, ascending, by the gaps between them."""
-    parts, last = [], -1
-    while last < n_rows:
-        parts.append(last + np.cumsum(generator.geometric(chance, 16 + int(1.1 * n_rows * chance))))
-        last = parts[-1][-1]
-    tried = np.concatenate(parts)
-    return tried[: np.searchsorted(tried, n_rows)]
 
 
 def sampled_hessian(point: Point) -> Preconditioner:
@@ -364,10 +360,6 @@ def _chances(curvature, n_drawn):
     """Return min(1, c curvature) with c such that about n_drawn rows are drawn."""
     if n_drawn >= np.count_nonzero(curvature):
         return (curvature > 0).astype(np.float64)
-    factor = n_drawn / curvature.sum(dtype=np.float64)
-    if factor * curvature.max() < 1:
-        # No row is certain, which takes one look at them: 3 ms in place of 10 for a million.
-        return curvature * factor
     # The sum over all rows is a lower bound of c; each turn gives the rows that are not certain what is left over.
     certain = np.zeros(len(curvature), bool)
     for _ in range(20):

@@ -22,10 +22,8 @@ from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.tuning import (
     FACTOR,
     INNER_ACCURACY,
-    LEAST_MIXED,
     MIN_ACCURACY,
     MIXED,
-    NEAR_THRESHOLD,
     ROUNDING,
     ROUNDS,
     TRUSTED,
@@ -120,7 +118,7 @@ def minimize(
         if may_be_far and mixed < 1 and unseen < last_gain < TRUSTED * -slope:
             mixed = more
         else:
-            mixed = mixed / FACTOR if mixed > LEAST_MIXED * little else 0.0
+            mixed = mixed / FACTOR if mixed > little / FACTOR**2 else 0.0
         gained = last_gain / max(point.value, np.finfo(np.float64).tiny)
         last_bound, point = bound, end
         bound = stopping.settle(point)
@@ -208,7 +206,7 @@ def choose_working_set(point: Point) -> BoolArray:
     if point.objective.penalty.group_by_class:
         sizes = np.broadcast_to(np.sqrt(np.einsum("kj,kj->j", gradient, gradient)), gradient.shape)
         active = np.broadcast_to(active.any(axis=0), gradient.shape)
-    chosen = active | (sizes >= NEAR_THRESHOLD * thresholds)
+    chosen = active | (sizes >= (1 - INNER_ACCURACY) * thresholds)
     box = point.objective.penalty.box
     if box is not None:
         least, most = box.least[:, :-1], box.most[:, :-1]

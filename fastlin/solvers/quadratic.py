@@ -18,7 +18,7 @@ from fastlin.kernels.linear.coordinate_descent import (
 from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.solvers import active_set
-from fastlin.solvers.tuning import HESSIAN_ACCURACY, INNER_ACCURACY, ROUNDS
+from fastlin.solvers.tuning import INNER_ACCURACY, MIN_ACCURACY, ROUNDS
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class HessianModel:
 
         descend(
             visit,
-            HESSIAN_ACCURACY * accuracy,
+            MIN_ACCURACY**2 * accuracy,
             lambda: active_set.settle(self._hessian, penalty, parameters, slopes, penalty.box),
         )
         return parameters.reshape(point.parameters.shape)

@@ -24,7 +24,7 @@ from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.solution import IMPATIENT, STALLED
 from fastlin.solvers.stopping import LIMITED, is_slow
-from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE
+from fastlin.solvers.tuning import INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE, TRUSTED
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def minimize(
             is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.asked(point), limit)
             line = None if message or is_near else _search(space, point, pairs.direction(point))
             if line is None:
-                limit = IMPROVEMENT * point.bound
+                limit = TRUSTED * point.bound
                 whole = objective.at(space.to_parameters(point.vector), out=room)
                 if not whole.is_finite:
                     return None

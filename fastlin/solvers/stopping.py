@@ -15,11 +15,10 @@ from fastlin.solvers.solution import AT_FLOOR, REACHED, STALLED, Iteration, Solu
 from fastlin.solvers.tuning import (
     INNER_ACCURACY,
     LENIENCE,
-    MOST_LENIENT,
-    NEAR,
     PERSISTENCE,
     ROUNDING,
     SEPARABLE_LOSS,
+    TRUSTED,
 )
 from fastlin.typing import FloatArray
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
     from fastlin.objective.row_space import RowPoint
 
+# What tol is where nothing is said.
+USUAL_TOL = 1e-4
 LIMITED = "max_iter is reached"
 STOPPED = "a callback asked to stop"
 SEPARABLE = "the classes are separable by what is not penalised"
@@ -56,7 +57,7 @@ class Stopping:
         "gradient": no entry of the gradient exceeds tol, and the smaller one of the gap and the solver's estimate of
         J - J* is no more than `asked`. Where the gradient was small for some iterations in a row, J fell by no more in
         them than is asked for, and the gap says that it is not far above the minimum, LENIENCE times as much is enough,
-        up to what MOST_LENIENT asks for. scikit-learn's newton-cholesky asks for both, for the latter without J.
+        but for no larger a tol than USUAL_TOL. scikit-learn's newton-cholesky asks for both, for the latter without J.
     max_iter : int
         The most iterations that are recorded.
     on_iteration : callable or None
@@ -227,8 +228,8 @@ class Stopping:
             return True
         if self.rule == "gradient":
             is_small = point.largest_entry <= self.tol
-            if bound <= NEAR * point.value and self._persists(lambda n: self.history[n].gradient <= self.tol):
-                lenient = self.asked(point, max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)))
+            if bound <= TRUSTED * point.value and self._persists(lambda n: self.history[n].gradient <= self.tol):
+                lenient = self.asked(point, max(self.tol, LENIENCE * min(self.tol, USUAL_TOL)))
                 # While J falls by more than is asked for, a small estimate is an accident.
                 asked = lenient if self.history[-PERSISTENCE - 1].objective - point.value <= lenient else asked
             return is_small and min(bound, decrement) <= asked

@@ -1,4 +1,4 @@
-"""Which preconditioner L-BFGS has, when it is built anew, and where a sample of the rows gives a first solution."""
+"""Which preconditioner L-BFGS has, and when it is built anew."""
 
 import numpy as np
 from conftest import make_objective, with_budget
@@ -26,15 +26,15 @@ def note_builds(monkeypatch, *names):
 
 def test_the_budget_decides_which_preconditioner_is_built():
     small, _ = make_objective(50, 6, 4, l2=0.1)
-    assert choose.choose_preconditioner(small)[0] is preconditioners.sampled_hessian
+    assert preconditioners.choose(small) is preconditioners.sampled_hessian
     binary, _ = make_objective(50, 6, 2, l2=0.1)
-    assert choose.choose_preconditioner(binary)[0] is preconditioners.class_blocks
+    assert preconditioners.choose(binary) is preconditioners.class_blocks
     # A block of 1,501 columns takes 9 MB.
     wide, _ = make_objective(10, 1500, 3, l2=0.1)
-    assert choose.choose_preconditioner(with_budget(wide, 1 << 40))[0] is preconditioners.class_blocks
-    assert choose.choose_preconditioner(with_budget(wide, 0))[0] is preconditioners.shared_block
+    assert preconditioners.choose(with_budget(wide, 1 << 40)) is preconditioners.class_blocks
+    assert preconditioners.choose(with_budget(wide, 0)) is preconditioners.shared_block
     wider, _ = make_objective(10, 2010, 3, l2=0.1)
-    assert choose.choose_preconditioner(with_budget(wider, 0)) == (preconditioners.diagonal, ())
+    assert preconditioners.schedule(with_budget(wider, 0)) == {0: preconditioners.diagonal}
 
 
 def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(monkeypatch):
@@ -45,7 +45,7 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
     labels = (X @ generator.normal(size=600) + generator.normal(size=300) > 0).astype(int)
     few = Objective.over(X, labels, 2, l2=1e-6)
     n_passes = preconditioners.count_passes(few, preconditioners.class_blocks)
-    assert n_passes >= choose.MIN_PASSES_TO_WAIT
+    assert n_passes >= preconditioners.MIN_PASSES_TO_WAIT
     built = note_builds(monkeypatch, "diagonal", "class_blocks")
     monkeypatch.setattr(choose, "PATIENCE", 1000)
     solution = minimize(few, "lbfgs", max_iter=n_passes - 1)
@@ -62,19 +62,19 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
 
 def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
-    monkeypatch.setattr(choose, "CHEAP_WORK", 0)
-    monkeypatch.setattr(descent, "MOST_FACTOR_WORK", 0)
-    assert choose.choose_preconditioner(objective) == (preconditioners.class_blocks, choose.EXPENSIVE_REFRESHES)
+    monkeypatch.setattr(descent, "suits", lambda objective: False)
+    iterations = list(preconditioners.schedule(objective))[1:]
+    assert preconditioners.choose(objective) is preconditioners.class_blocks and len(iterations) == 4
     built = note_builds(monkeypatch, "shared_block", "class_blocks")
     solution = minimize(objective, "auto")
-    n_expected = sum(n_iter < solution.n_iter for n_iter in choose.EXPENSIVE_REFRESHES)
+    n_expected = sum(n_iter < solution.n_iter for n_iter in iterations)
     assert built == ["shared_block", *["class_blocks"] * n_expected]
     # A fit nearby begins with the preconditioner that is there, and goes on with its own.
     built.clear()
     again = minimize(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby=solution)
     assert again.converged
     # A fit may end with the iteration after which one is built.
-    n_built = [sum(n_iter < again.n_iter + end for n_iter in choose.EXPENSIVE_REFRESHES) for end in (0, 1)]
+    n_built = [sum(n_iter < again.n_iter + end for n_iter in iterations) for end in (0, 1)]
     assert built in [["class_blocks"] * n for n in n_built]
 
 
@@ -84,12 +84,9 @@ def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passe
     labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(4_000, 40))).argmax(axis=1)
     objective = Objective.over(X, labels, 40, l2=1 / 4_000)
     built = note_builds(monkeypatch, "shared_block", "class_blocks")
-    monkeypatch.setattr(choose, "CHEAP_WORK", 0)
-    build, refreshes = choose.choose_preconditioner(objective)
-    assert preconditioners.affords_class_blocks(objective) and refreshes == choose.EXPENSIVE_REFRESHES
-    n_passes = preconditioners.count_passes(objective, build)
-    first = max(choose.REFRESHES[0], n_passes)
-    assert first < choose.EXPENSIVE_REFRESHES[0]
+    assert preconditioners.affords_class_blocks(objective)
+    n_passes = preconditioners.count_passes(objective, preconditioners.class_blocks)
+    first = max(preconditioners.REFRESHES[0], n_passes)
     minimize(objective, "auto", max_iter=first - 1)
     assert built == ["shared_block"]
     built.clear()
@@ -114,36 +111,12 @@ def test_large_blocks_need_quick_solutions_and_many_iterations():
     # Blocks of 30 MB: more than the least room, and less than a quarter of the budget.
     n_bytes = preconditioners.count_bytes(dense, 60)
     assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds_blocks(n_bytes)
-    assert choose.choose_preconditioner(dense)[0] is preconditioners.class_blocks
-    assert choose.choose_preconditioner(dense, is_kept=False)[0] is preconditioners.shared_block
+    assert preconditioners.choose(dense) is preconditioners.class_blocks
+    assert preconditioners.choose(dense, is_kept=False) is preconditioners.shared_block
     # With twenty entries a row a solution takes as long as a pass.
     X = sparse.random_array((6_000, 500), density=0.04, rng=generator, format="csr")
     assert X.nnz * 2 < 501**2
-    assert choose.choose_preconditioner(Objective.over(X, labels, 60, l2=1e-3))[0] is preconditioners.shared_block
-
-
-def test_blocks_of_many_classes_come_from_fewer_rows():
-    rows = []
-    for n_classes in (preconditioners.FEW_CLASSES, preconditioners.FEW_CLASSES + 1):
-        objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
-        assert preconditioners.affords_class_blocks(objective)
-        rows.append(preconditioners._count_class_rows(objective))
-    assert rows == [preconditioners.ROWS_PER_COLUMN * 61, preconditioners.ROWS_PER_COLUMN // 2 * 61]
-
-
-def test_a_sample_with_few_rows_for_each_direction_of_the_columns_gives_no_start(monkeypatch):
-    generator = np.random.default_rng(0)
-    # The first columns are five, told in fifty ways; the others are fifty.
-    factors = generator.normal(size=(40_000, 5)).astype(np.float32)
-    few = factors @ generator.normal(size=(5, 50)).astype(np.float32)
-    few += 0.1 * generator.normal(size=few.shape).astype(np.float32)
-    many = generator.normal(size=(40_000, 50)).astype(np.float32)
-    labels = (factors @ generator.normal(size=(5, 20)) + generator.gumbel(size=(40_000, 20))).argmax(axis=1)
-    n_sampled, has_start = 2_000, []
-    for X in (few, many):
-        objective = Objective.over(X, labels, 20, l2=1e-3)
-        has_start.append(choose._minimize_sample(objective, n_sampled, objective.start(), 1e-4) is not None)
-    assert has_start == [True, False]
+    assert preconditioners.choose(Objective.over(X, labels, 60, l2=1e-3)) is preconditioners.shared_block
 
 
 def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(monkeypatch):
@@ -155,10 +128,5 @@ def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(monkey
     assert not preconditioners.affords_factors(objective)
     assert preconditioners.affords_factors(Objective.over(generator.normal(size=(1_000, 300)), labels[:1_000], 2, l2=1))
     built = note_builds(monkeypatch, "diagonal", "class_blocks", "shared_block")
-    monkeypatch.setattr(choose, "SHARED_ROWS_PER_COLUMN", 2)
-    monkeypatch.setattr(choose, "MOST_ROWS_PER_COLUMN", 8)
-    monkeypatch.setattr(choose, "SAMPLE_ROWS_PER_DIRECTION", 0)
     assert minimize(objective, "lbfgs", tol=1e-4).converged
-    assert set(built) == {"diagonal"}
-    # The sample has one, and so has the fit.
-    assert len(built) == 2
+    assert built == ["diagonal"]

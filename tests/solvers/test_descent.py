@@ -85,7 +85,7 @@ def test_other_options_have_the_minima_of_the_other_solvers(way, monkeypatch):
             objective, _ = make_objective(60, 5, n_classes, l2=0.02, **options)
             found = minimize(objective)
             with monkeypatch.context() as patch:
-                patch.setattr(descent, "MOST_FACTOR_WORK", 0)
+                patch.setattr(descent, "suits", lambda objective: False)
                 other = choose.minimize(objective, solver="newton-cholesky", tol=1e-10, max_iter=100)
             assert found.value == pytest.approx(other.value, rel=2e-10), options
             np.testing.assert_allclose(found.parameters, other.parameters, atol=1e-4, err_msg=str(options))
@@ -283,7 +283,7 @@ def test_drawn_rows_without_weight_are_no_sample(monkeypatch):
 def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, monkeypatch):
     monkeypatch.setattr(descent, "SMALL_HESSIAN", 0)
     # However small the problem is, matrices take no time.
-    monkeypatch.setattr(descent, "MATRIX_WORK", 0)
+    monkeypatch.setattr(descent, "ITERATION_WORK", 0)
     kinds = []
 
     def build(rows, walk, *given):

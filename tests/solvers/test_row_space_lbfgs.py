@@ -11,7 +11,7 @@ from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
 from fastlin.objective import row_space as spaces
 from fastlin.objective.row_space import RowLine, RowSpace
-from fastlin.solvers import choose, lbfgs, line_search, row_space_lbfgs
+from fastlin.solvers import choose, lbfgs, line_search, preconditioners, row_space_lbfgs
 from fastlin.solvers.solution import AT_FLOOR, IMPATIENT, REACHED, STALLED
 from fastlin.solvers.stopping import LIMITED, Stopping
 
@@ -237,7 +237,7 @@ def test_what_overflows_or_stalls_is_left_to_the_coefficients(monkeypatch):
 
 def lbfgs_of(objective):
     """Return the solution by L-BFGS in the coefficients."""
-    build, _ = choose.choose_preconditioner(objective)
+    build = preconditioners.choose(objective)
     stopping = Stopping(objective, 1e-8, "excess", 1000)
     room = objective.make_room()
     return lbfgs.minimize(objective, objective.start(), stopping, preconditions={0: build}, room=room)
