@@ -28,6 +28,8 @@ def read_in_place(data: Any, name: str = "X") -> Any:
     ValueError
         Entries are masked.
     """
+    if type(data) is np.ndarray and data.dtype.kind != "V":
+        return data
     parts = data if isinstance(data, (list, tuple)) else [data]
     if any(isinstance(each, np.ma.MaskedArray) and np.ma.is_masked(each) for each in parts):
         raise ValueError(f"{name} is an array of which entries are masked; give numbers in their place.")

@@ -27,7 +27,13 @@ from fastlin.estimators.parameters import (
     parameter,
     read_penalty,
 )
-from fastlin.estimators.scikit_learn import BaseEstimator, CallbackSupportMixin, check_parameters, with_callbacks
+from fastlin.estimators.scikit_learn import (
+    BaseEstimator,
+    CallbackSupportMixin,
+    check_parameters,
+    has_callbacks,
+    with_callbacks,
+)
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
 from fastlin.fitted import as_array, check_array
@@ -269,7 +275,8 @@ class LogisticRegression(
             starts = self._starts(data, coef_init, intercept_init)
             fit = self._minimize(X, y, sample_weight, data, C, l1_ratio, starts)
         solution = fit.solution
-        warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
+        if not solution.converged:
+            warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
         self.coef_ = fit.coef
@@ -306,10 +313,13 @@ class LogisticRegression(
         """Return the Fit to the data at C and l1_ratio, and tell the callbacks, which get what `fit` was given."""
         from fastlin.estimators.problem import Problem
 
+        problem = Problem(self, data)
+        if not (self.verbose or has_callbacks(self)):
+            return problem.minimize(C, l1_ratio, starts)
         tasks = begin_tasks(self, X, y, sample_weight, describe_linear_model(data.classes))
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
-            fit = Problem(self, data).minimize(C, l1_ratio, starts, tell_all(show, tasks))
+            fit = problem.minimize(C, l1_ratio, starts, tell_all(show, tasks))
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)
         return fit

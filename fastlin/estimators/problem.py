@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import starmap
 from math import log
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ class Problem:
         self.data = data
         self.rows = rows
         self.group_by_class = estimator.group_by_class
-        self.penalty_factors = check_penalty_factors(estimator.penalty_factors, data.matrix)
+        given = estimator.penalty_factors
+        self.penalty_factors = None if given is None else check_penalty_factors(given, data.matrix)
         self.bounds = read_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
         self._total_weight = data.weigh(rows)
         if not self._total_weight > 0:
@@ -101,9 +103,7 @@ class Problem:
         return objective
 
     def _is_cut_off(self, C):
-        """Say whether J tells the penalty at C from the largest one that there is, which takes its place."""
-        if self.invert(C) <= LARGEST_PENALTY:
-            return False
+        """Say whether J tells the penalty at C, which float64 does not hold, from the largest one in its place."""
         # A coefficient is no larger than a slope, which no column exceeds, over the penalty.
         tiny = np.finfo(np.float64).smallest_subnormal
         penalty = -log(max(C * self.data.weight_unit, tiny)) - log(self._total_weight)
@@ -140,7 +140,7 @@ class Problem:
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
-        if self._is_cut_off(C):
+        if self.invert(C) > LARGEST_PENALTY and self._is_cut_off(C):
             raise ValueError(
                 f"C={C:g} is a penalty that float64 does not hold, and that counts beside X, whose values reach "
                 f"{self.columns.largest.max():.3g}. Scale X, for instance with sklearn.preprocessing.StandardScaler."
@@ -153,7 +153,7 @@ class Problem:
         try:
             solution = choose.minimize(
                 objective,
-                [objective.coordinates.to_parameters(*start) for start in starts],
+                list(starmap(objective.coordinates.to_parameters, starts)),
                 solver=estimator.solver,
                 tol=estimator.tol if tol is None else tol,
                 max_iter=estimator.max_iter,

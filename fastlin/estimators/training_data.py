@@ -71,12 +71,12 @@ class TrainingData:
 
     def weigh(self, rows: IntArray | None = None) -> float:
         """Return the total weight of rows, by their numbers, each as often as it is named; None means all."""
-        weights = self._weights_of(rows)
+        weights = self.weights if rows is None else self._weights_of(rows)
         return float(len(self.labels) if weights is None else weights.sum())
 
     def measure(self, rows: IntArray | None = None) -> Columns:
         """Return the Columns over rows, as `weigh` takes them."""
-        return self.matrix.measure(self._weights_of(rows))
+        return self.matrix.measure(self.weights if rows is None else self._weights_of(rows))
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: IntArray | None = None) -> Rows:
         """Return the Rows of an objective in Coordinates over rows, as `weigh` takes them."""
@@ -87,8 +87,6 @@ class TrainingData:
 
     def _weights_of(self, rows):
         """Return the weights of all rows; those that are not named tell the columns nothing."""
-        if rows is None:
-            return self.weights
         from fastlin.objective import weigh_by_counts
 
         return weigh_by_counts(rows, self.weights, len(self.labels))
@@ -113,8 +111,13 @@ def read_training_data(
     check_dual(estimator)
     if isinstance(X, Blocks):
         matrix, y, sample_weight = read_blocks(estimator, X, y, sample_weight)
+    elif _is_whole_labels(y) or (soft := read_soft_labels(y)) is None:
+        # The numbers of X need not be finite yet.
+        matrix, y = read_matrix(estimator, X, y, ensure_all_finite=False)
     else:
-        matrix, y = _read_rows_and_labels(estimator, X, y)
+        # scikit-learn's checks of rows and labels together take one label a row.
+        matrix, _ = read_matrix(estimator, X, find_most_probable(soft), ensure_all_finite=False)
+        y = soft
     return make_training_data(estimator, matrix, y, sample_weight, offset, classes)
 
 
@@ -135,23 +138,21 @@ def make_training_data(
     else:
         found, labels = encode_labels(y, np.int32)
         check_classes(estimator, found)
-        classes = match_classes(found, classes)
+        classes = found if classes is None else match_classes(found, classes)
         weights = weigh_rows(y, classes, labels, sample_weight, class_weight)
-    weights, unit = share_unit(weights)
-    offsets = read_offset(offset, len(labels), len(classes))
+    weights, unit = (None, 1.0) if weights is None else share_unit(weights)
+    offsets = None if offset is None else read_offset(offset, len(labels), len(classes))
     return TrainingData(matrix, y, classes, labels, weights, unit, offsets=offsets, targets=targets)
 
 
-def match_classes(found: Array, classes: ArrayLike | None) -> Array:
-    """Return the classes that were found in y, sorted, once they are those that are given, if any are.
+def match_classes(found: Array, classes: ArrayLike) -> Array:
+    """Return the classes that were found in y, sorted, once they are those that are given.
 
     Raises
     ------
     ValueError
         y has other labels, or lacks one.
     """
-    if classes is None:
-        return found
     expected = sort_classes(classes)
     unknown, missing = (np.setdiff1d(*each) for each in ((found, expected), (expected, found)))
     if len(unknown):
@@ -161,10 +162,8 @@ def match_classes(found: Array, classes: ArrayLike | None) -> Array:
     return found
 
 
-def share_unit(weights: FloatArray | None) -> tuple[FloatArray | None, float]:
+def share_unit(weights: FloatArray) -> tuple[FloatArray, float]:
     """Return weights, divided in place by a power of two near the largest of them, and this unit."""
-    if weights is None:
-        return None, 1.0
     unit = choose_unit(weights.max())
     weights /= unit
     return weights, unit
@@ -360,15 +359,6 @@ def read_scored(
     return y, keep_sum_finite(sample_weight)
 
 
-def _read_rows_and_labels(estimator, X, y):
-    """Return X as a matrix, whose numbers need not be finite, and y, soft labels as `read_soft_labels` has them."""
-    soft = read_soft_labels(y)
-    # scikit-learn's checks of rows and labels together take one label a row.
-    labels = y if soft is None else find_most_probable(soft)
-    matrix, y = read_matrix(estimator, X, labels, ensure_all_finite=False)
-    return matrix, y if soft is None else soft
-
-
 def _is_plain(X, dtypes):
     """Say whether an array is one that scikit-learn's checks would return as it is, if all of it is finite.
 
@@ -524,8 +514,8 @@ def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray)
     return class_weights
 
 
-def check_penalty_factors(penalty_factors: ArrayLike | None, matrix: Matrix) -> FloatArray | None:
-    """Return the penalty factors as an array (d,) of float64, or None where there are none.
+def check_penalty_factors(penalty_factors: ArrayLike, matrix: Matrix) -> FloatArray:
+    """Return the penalty factors as an array (d,) of float64.
 
     Those of a table may be one for each of its columns: then all levels of a column have its factor.
 
@@ -534,8 +524,6 @@ def check_penalty_factors(penalty_factors: ArrayLike | None, matrix: Matrix) -> 
     ValueError
         Where they are not one finite number of at least 0 for each feature.
     """
-    if penalty_factors is None:
-        return None
     n_features = matrix.shape[1]
     widths = getattr(matrix, "widths", np.ones(n_features, np.int64))
     penalty_factors = read_in_place(penalty_factors, "penalty_factors")
