@@ -47,7 +47,7 @@ from fastlin.kernels.machine.threads import (
 )
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
-from fastlin.tensors import choose_type
+from fastlin.tensors import DTYPES, choose_type
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
 # With so many panels of a Gram matrix, the first of which take longest, the rows are not cut as well.
@@ -55,6 +55,8 @@ EVEN_PANELS = 5
 # What a column costs in a row of a pass, for each of three classes or more: 10,000 x 20 with four takes 430
 # microseconds. With one row of coefficients the products wait for memory.
 CLASS_WORK = 10
+# Of no more rows, scores take no longer with coefficients that do not start on a cache line.
+FEW_SCORED = 16
 
 # An X of no more numbers is copied column by column: a megabyte.
 FEW_NUMBERS = 1 << 17
@@ -62,11 +64,9 @@ FEW_NUMBERS = 1 << 17
 # four classes take 0.7 of the time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as
 # FEWEST_COLUMNS, so that no copy takes more than 16 MB.
 FEW_PRODUCTS, FEWEST_COLUMNS = 1 << 25, 16
-# With so many classes their sums are summed apart from a pass: of 600 they take a tenth of one.
-MANY_CLASSES = 32
 # Blocks of so many classes have so many rows: to make room for sums and coefficients takes as long as 75 of them, and
 # 8,000 x 384 with 100 classes 15 % longer in 27 blocks than in 15.
-BLOCK_ROWS = 512
+MANY_CLASSES, BLOCK_ROWS = 32, 512
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
 # A panel of dense X takes about so many bytes, and has a multiple of so many columns, at most MOST_COLUMNS: 2,000 x
@@ -111,8 +111,10 @@ class DenseMatrix(Matrix):
     """
 
     def __init__(self, X: Array) -> None:
-        X = X.astype(choose_type(X.dtype), copy=False)
-        X = X.view(np.uint8) if X.dtype == np.bool_ else X
+        if X.dtype not in DTYPES:
+            X = X.astype(choose_type(X.dtype))
+        elif X.dtype == np.bool_:
+            X = X.view(np.uint8)
         super().__init__(X.shape, X.dtype, False, X.size, X.nbytes)
         self._X, self.layers = X, any_layout(X)
         self._row_gram: tuple[FloatArray, DenseMatrix] | None = None
@@ -143,7 +145,9 @@ class DenseMatrix(Matrix):
     ) -> None:
         """As `Matrix.score` has it, with levels beside the rows, if there are any."""
         K, d = coef.shape
-        parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
+        # To align a copy takes two microseconds, a tenth of the prediction of a row.
+        copied = copy_aligned(coef) if len(self.X) > FEW_SCORED else np.array(coef, order="C")
+        parameters = Parameters(copied, intercept.astype(coef.dtype))
         if beside is None:
             n_blocks = count_blocks(len(self.X), row_work=K * d)
             tile_rows, levels = count_tile_rows(d, K, coef.itemsize), ()

@@ -8,10 +8,8 @@ import pytest
 from scipy import sparse
 
 import fastlin
-from fastlin import matrices
 from fastlin.blocks import from_arrays, from_csr
 from fastlin.blocks.array_blocks import find_map
-from fastlin.blocks.blocks import DTYPES
 from fastlin.exceptions import DataChangedError
 
 
@@ -40,10 +38,6 @@ def test_several_arrays_are_one(data):
     blocks = from_arrays([X[:10], X[10:]], y, rows_per_block=50)
     assert blocks.borders.tolist() == [0, 10, 60, 100]
     np.testing.assert_array_equal(np.concatenate(list(blocks.read())), X)
-
-
-def test_the_types_are_those_that_fits_read():
-    assert {*DTYPES} == {np.dtype(kind) for kind in matrices.DTYPES}
 
 
 def test_types_that_fits_do_not_read_become_float64():
