@@ -362,8 +362,9 @@ def signatures(path):
             if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
                 inner = [*names, child.name]
             if isinstance(child, ast.ClassDef) and has_fields(child):
+                fields = (ast.unparse(statement) for statement in child.body if isinstance(statement, ast.AnnAssign))
                 # What the constructor takes.
-                yield ".".join(inner), sum(isinstance(statement, ast.AnnAssign) for statement in child.body)
+                yield ".".join(inner), sum("init=False" not in field for field in fields)
             if isinstance(child, ast.FunctionDef):
                 arguments = child.args
                 plain = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]

@@ -11,12 +11,13 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.dask.shard import Setting
+from fastlin.dask.strata import share_places
 from fastlin.kernels.linear.operands import Samples
 from fastlin.matrices import Passes, as_matrix
 from fastlin.matrices.matrix import Sum, add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate
 from fastlin.objective import Rows
-from fastlin.objective.rows import MeanSums, count_rows_coef, draw_places, share_places
+from fastlin.objective.rows import MeanSums, count_rows_coef, draw_places
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:

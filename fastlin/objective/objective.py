@@ -261,6 +261,8 @@ class Objective:
         self, parameters: FloatArray, precision: FloatType, loss: float, total: FloatArray, room: Room | None
     ) -> Point:
         """Return the Point at parameters from the mean loss there, S times its gradient, and the room filled last."""
+        if room is not None:
+            room.owner = parameters
         gradient = np.empty(self.shape)
         penalty, sums, blur = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
         return Point(
@@ -276,7 +278,6 @@ class Objective:
             largest_entry=float(sums[LARGEST]),
             blur=blur,
             room=room,
-            n_given=0 if room is None else room.n_given,
         )
 
     def start(self) -> FloatArray:

@@ -33,16 +33,17 @@ class Room:
     ----------
     probabilities : ndarray of shape (K, n_rows)
         The memory.
-    n_given : int
-        How many points have had it, the one that has it now included.
+    owner : ndarray or None
+        The parameters of the point that has it now.
     """
 
     def __init__(self, shape: tuple[int, int], precision: FloatType) -> None:
-        self.probabilities, self.n_given = np.empty(shape, precision), 0
+        self.probabilities = np.empty(shape, precision)
+        self.owner: FloatArray | None = None
 
     def give(self) -> FloatArray:
         """Return the memory for the next point to fill; the last one loses it."""
-        self.n_given += 1
+        self.owner = None
         return self.probabilities
 
 
@@ -77,8 +78,6 @@ class Point:
         scores.
     room : Room or None
         What the point was evaluated into. None where it had no room.
-    n_given : int
-        How many points had had that then.
     """
 
     objective: Objective
@@ -93,7 +92,6 @@ class Point:
     largest_entry: float
     blur: float
     room: Room | None = None
-    n_given: int = 0
 
     @cached_property
     def value(self) -> float:
@@ -114,7 +112,7 @@ class Point:
     @property
     def has_probabilities(self) -> bool:
         """Whether the point still has the room with its probabilities."""
-        return self.room is not None and self.room.n_given == self.n_given
+        return self.room is not None and self.room.owner is self.parameters
 
     @property
     def probabilities(self) -> FloatArray:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from fastlin.dask.parts import Description, decode, encode
 from fastlin.dask.shard import Setting, Shard
+from fastlin.dask.strata import share_places
 from fastlin.dask.tree import add_up
 from fastlin.dask.weighting import Weighting
 from fastlin.matrices import Passes, matrix
@@ -23,7 +24,7 @@ from fastlin.matrices.pieces import (
     multiply_probabilities,
 )
 from fastlin.objective.offsets import OffsetRange, OffsetSums
-from fastlin.objective.rows import draw_places, share_places
+from fastlin.objective.rows import draw_places
 
 BORDERS = [0, 40, 40, 90, 130, 200]
 

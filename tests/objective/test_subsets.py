@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_problem
 
-from fastlin.objective import Objective, rows
+from fastlin.objective import Objective
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -55,7 +55,7 @@ def test_a_sample_of_some_rows_holds_some_of_these():
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("numbered", [False, True])
-def test_samples_are_the_rows_of_one_order_however_many_are_sorted_together(monkeypatch, weighted, numbered):
+def test_samples_are_rows_in_the_order_of_their_classes(weighted, numbered):
     X, labels, *_ = make_problem(300, 2, 5)
     weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
     numbers = np.arange(0, 300, 2) if numbered else None
@@ -65,6 +65,4 @@ def test_samples_are_the_rows_of_one_order_however_many_are_sorted_together(monk
     order = order if weights is None else order[weights[order] > 0]
     places = (np.arange(20) + np.random.default_rng(0).random(20)) * (len(order) / 20)
     expected = np.sort(order[places.astype(int)])
-    for together in (1, 7, 1000):
-        monkeypatch.setattr(rows, "ROWS_TOGETHER", together)
-        np.testing.assert_array_equal(objective.sample(20).rows.numbers, expected)
+    np.testing.assert_array_equal(objective.sample(20).rows.numbers, expected)
