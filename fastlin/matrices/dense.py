@@ -36,6 +36,7 @@ from fastlin.kernels.linear.logistic_rows import (
 from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Levels, Losses, Parameters, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, zeros_aligned
+from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
 from fastlin.kernels.machine.threads import (
     EXPONENTIAL_WORK,
@@ -247,10 +248,10 @@ def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: Floa
 def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> tuple[int, int]:
     """Return `Passes.longest_product` and `longest_sum`.
 
-    A product runs over lanes of four columns or more. A sum runs over the rows of a tile, then over its tiles and
-    blocks.
+    A product runs over the lanes of a vector side by side, or over four columns. A sum runs over the rows of a tile,
+    then over its tiles and blocks.
     """
-    longest_product = min(n_features + 4, n_features // 4 + 12)
+    longest_product = min(n_features + 4, n_features // min(4, VECTOR_BYTES // 8) + 12)
     if is_copied(n_rows, n_features, n_rows_coef):
         return longest_product, sum(count_tiles(n_rows, n_features + 1))
     n_blocks = count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize)
