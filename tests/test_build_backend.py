@@ -3,6 +3,7 @@
 import base64
 import csv
 import hashlib
+import importlib.metadata
 import io
 import json
 import os
@@ -42,18 +43,21 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (None, []),
-        ({}, []),
-        ({"kernels": ""}, []),
-        ({"--build-option": "x"}, []),
+        (None, ["core"]),
+        ({}, ["core"]),
+        ({"kernels": ""}, ["core"]),
+        ({"--build-option": "x"}, ["core"]),
         ({"kernels": "all"}, ["all"]),
         ({"kernels": "x86-64-v2, x86-64-v3"}, ["x86-64-v2", "x86-64-v3"]),
         # A frontend makes a list of a setting that is given twice.
         ({"kernels": ["x86-64-v2", "x86-64-v3"]}, ["x86-64-v2", "x86-64-v3"]),
     ],
 )
-def test_the_setting_is_read_as_frontends_give_it(settings, words):
+def test_the_setting_is_read_as_frontends_give_it(monkeypatch, settings, words):
+    monkeypatch.delenv("FASTLIN_BUILD_KERNELS", raising=False)
     assert BACKEND["read_setting"](settings) == words
+    monkeypatch.setenv("FASTLIN_BUILD_KERNELS", "0")
+    assert BACKEND["read_setting"](settings) == (words if words != ["core"] else [])
 
 
 def test_levels_follow_the_setting_and_the_machine(machine):
@@ -61,6 +65,7 @@ def test_levels_follow_the_setting_and_the_machine(machine):
     machine("x86_64")
     assert choose(["all"], TABLE, set(levels.AVX2)) == (["x86-64-v4", "x86-64-v3", "x86-64-v2"], "x86-64-v3")
     assert choose(["host-level"], TABLE, set(levels.AVX2)) == (["x86-64-v3"], "x86-64-v3")
+    assert choose(["core"], TABLE, set(levels.AVX2)) == (["x86-64-v3"], "x86-64-v3")
     # A level need not run on the machine that compiles it.
     assert choose(["x86-64-v4", "x86-64-v4"], TABLE, set(levels.AVX2)) == (["x86-64-v4"], None)
     machine("arm64")
@@ -89,6 +94,7 @@ def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
         "NUMBA_CPU_FEATURES",
         "NUMBA_CACHE_DIR",
         "NUMBA_DISABLE_INTEL_SVML",
+        "FASTLIN_COMPILERS",
     }
     assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
 
@@ -143,6 +149,35 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
         with zipfile.ZipFile(tree / "fastlin" / "kernels" / "compiled" / f"{name}.zip") as archive:
             assert sorted(archive.namelist()) == ["kernel-0", "kernel-1", "stamp.json"]
             assert archive.read("kernel-1").decode() == name
+
+
+@pytest.mark.parametrize("words", [["core"], ["host-level"]])
+def test_only_without_a_setting_a_wheel_may_be_pure_where_nothing_can_be_compiled(tmp_path, machine, capsys, words):
+    machine("s390x")
+    pure = tmp_path / "fastlin-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(pure, "w") as wheel:
+        for path in (ROOT / "fastlin" / "kernels" / "machine").glob("*.py"):
+            wheel.write(path, path.relative_to(ROOT))
+    if words == ["core"]:
+        assert BACKEND["add_kernels"](pure, words, tmp_path) == pure.name
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith("fastlin's kernels are not compiled now, but when they are needed: ValueError: ")
+    else:
+        with pytest.raises(ValueError, match="-Ckernels must be"):
+            BACKEND["add_kernels"](pure, words, tmp_path)
+
+
+def test_the_environment_has_the_numba_of_the_build_or_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    BACKEND["check_numba"]()
+    for version in (importlib.metadata.version("numba"), "0.1.2"):
+        information = tmp_path / f"numba-{version}.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: numba\nVersion: {version}\n")
+        if version != "0.1.2":
+            BACKEND["check_numba"]()
+    with pytest.raises(RuntimeError, match=r"the environment has Numba 0\.1\.2, the build "):
+        BACKEND["check_numba"]()
 
 
 def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ from fastlin.kernels.linear.dense_rows import (
     fill_block_loss_and_gradient,
     fill_block_rows,
     fill_block_scores,
+    fill_scores,
 )
 from fastlin.kernels.linear.logistic_rows import (
     SHIFT_ROUNDINGS,
@@ -37,6 +38,7 @@ from fastlin.kernels.linear.logistic_rows import (
     fill_block_logistic_loss_and_gradient,
 )
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
+from fastlin.kernels.machine import companion
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.in_place import count_roundings_in_place, count_tile_rows_in_place
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
@@ -54,13 +56,10 @@ DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.floa
 # What a column costs in a row of a pass, for each of three classes or more: 10,000 x 20 with four takes 430
 # microseconds. With one row of coefficients the products wait for memory.
 CLASS_WORK = 10
-# X of no more entries is measured by one plain kernel, in a copy where it is not float64 in C order.
-FEW_ENTRIES = 1 << 15
-# Of no more rows, scores take no longer with coefficients that do not start on a cache line.
-FEW_SCORED = 16
 
-# An X of no more numbers is copied column by column: a megabyte.
-FEW_NUMBERS = 1 << 17
+# An X of no more numbers, a megabyte, is copied column by column. It is measured by one plain kernel, in a copy where
+# it is not float64 in C order, and scored by one, up to so many products.
+FEW_NUMBERS, FEW_SCORE_PRODUCTS = 1 << 17, 1 << 21
 # So is one of more than two classes, where the products of its columns are no more: 100,000 x 5 and 3,000 x 50 with
 # four classes take 0.7 of the time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as
 # FEWEST_COLUMNS, so that no copy takes more than 16 MB.
@@ -97,7 +96,8 @@ class DenseMatrix(Matrix):
         """As `Matrix.find_moments` has it."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
-        if 0 < self.X.size <= FEW_ENTRIES:
+        if 0 < self.X.size <= FEW_NUMBERS:
+            companion.begin("fastlin.kernels.first_fit")
             moments = np.empty((5, d))
             fill_moments(writable_view(np.ascontiguousarray(widen(self.X), np.float64)), row_weights, moments)
             return Moments(*moments)
@@ -139,10 +139,12 @@ class DenseMatrix(Matrix):
 
     def _score(self, coef, intercept, scores, best):
         K, d = coef.shape
+        if self.X.size <= FEW_NUMBERS and self.X.size * K <= FEW_SCORE_PRODUCTS:
+            X = np.ascontiguousarray(widen(self.X), coef.dtype)
+            fill_scores(writable_view(X), np.array(coef, order="C"), intercept.astype(coef.dtype), scores, best)
+            return
         n_blocks = count_blocks(len(self.X), row_work=K * d)
-        # To align a copy takes two microseconds, a tenth of the prediction of a row.
-        copied = copy_aligned(coef) if len(self.X) > FEW_SCORED else np.array(coef, order="C")
-        parameters = Parameters(copied, intercept.astype(coef.dtype))
+        parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
         tile_rows = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize)
         run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best)
 

@@ -61,6 +61,8 @@ class Archive:
         The parameter.
     stamp : dict
         With what the kernels can be used.
+    n_kernels : int
+        The number of kernels and signatures.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class Archive:
         self._zip = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
         self._names = frozenset(self._zip.namelist())
         self.stamp = json.loads(self._zip.read(STAMP))
+        self.n_kernels = len(self._names) - 1
 
     def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
         """Return a kernel's code for a signature as Numba rebuilds a result of its own; None where it is not there.

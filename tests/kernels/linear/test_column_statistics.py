@@ -75,7 +75,7 @@ def test_moments_of_a_small_matrix_are_those_of_the_blocks(weighted, monkeypatch
     X[:, 3], X[7, 4] = 0.1, -3.0
     weights = generator.uniform(0, 2, 41) if weighted else None
     small = as_matrix(X).find_moments(weights)
-    monkeypatch.setattr("fastlin.matrices.dense.FEW_ENTRIES", 0)
+    monkeypatch.setattr("fastlin.matrices.dense.FEW_NUMBERS", 0)
     with np.errstate(all="ignore"):
         blocks = as_matrix(X).find_moments(weights)
     rounding = 41 * np.finfo(np.float64).eps * np.ptp(X, axis=0)
