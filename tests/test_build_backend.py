@@ -316,7 +316,7 @@ def test_a_python_for_both_architectures_of_macos_packs_for_one(tmp_path, monkey
 
 
 # Fits what users fit first, and prints which code it used, which kernels it had to compile, and a hash of the models.
-FITS = """
+BEGIN = """
 import hashlib, json, warnings
 import numpy as np
 from scipy import sparse
@@ -327,6 +327,8 @@ from fastlin.kernels.machine.target import TARGET
 warnings.simplefilter("ignore")
 digest = hashlib.sha256()
 X, y = load_digits(return_X_y=True)
+"""
+FITS = """
 problems = [(X, y), (X.copy(), y), (np.asfortranarray(X), y), (X.astype("f4"), y), (X.astype("u1"), y)]
 problems += [load_iris(return_X_y=True), load_breast_cancer(return_X_y=True), (sparse.csr_array(X), y)]
 for X, y in problems:
@@ -335,13 +337,25 @@ for X, y in problems:
         digest.update(model.coef_.tobytes() + model.predict_proba(X).tobytes() + model.predict(X).tobytes())
 model = LogisticRegressionCV(Cs=2, cv=2, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False).fit(X, y)
 MLPClassifier(10, max_iter=2, random_state=0).fit(X, y).predict(X)
+"""
+# What is compiled without a setting is for these.
+FIRST_FITS = """
+for X, y in ((X, y), load_iris(return_X_y=True), load_breast_cancer(return_X_y=True)):
+    for dtype in ("f8", "f4"):
+        for options in ({}, {"C": 0.01}) if len(set(y)) > 2 else ({}, {"l1_ratio": 1.0}):
+            model = LogisticRegression(**options).fit(X.astype(dtype), y)
+            digest.update(model.coef_.tobytes() + model.predict_proba(X).tobytes() + model.predict(X).tobytes())
+"""
+END = """
 compiled = {kernel.__name__: len(kernel.stats.cache_misses) for kernel in list_kernels() if kernel.stats.cache_misses}
 print(json.dumps([TARGET.name, compiled, digest.hexdigest()]))
 """
 
 
 @pytest.mark.slow  # The kernels of a level are compiled, for some minutes, with dependencies from the package index.
-def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_path):
+@pytest.mark.parametrize(("setting", "fits"), [(["-Ckernels=host-level"], FITS), ([], FIRST_FITS)])
+def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_path, monkeypatch, setting, fits):
+    monkeypatch.delenv("FASTLIN_BUILD_KERNELS", raising=False)
     source = tmp_path / "source"
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("fastlin", "build_backend"):
@@ -349,7 +363,7 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
     for name in ("pyproject.toml", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     before = {path for path in source.rglob("*") if path.is_file()}
-    options = ["--quiet", "--no-deps", "-Ckernels=host-level"]
+    options = ["--quiet", "--no-deps", *setting]
     subprocess.run([sys.executable, "-m", "pip", "wheel", source, "-w", tmp_path, *options], check=True)
     assert {path for path in source.rglob("*") if path.is_file()} == before
     (wheel,) = tmp_path.glob("*.whl")
@@ -371,7 +385,7 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
     }
     for name in ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR"):
         variables[name] = str(blocked)
-    command = [python, "-c", FITS]
+    command = [python, "-c", BEGIN + fits + END]
     processes = [subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE) for _ in range(2)]
     (level, compiled, bits), other = (json.loads(process.communicate(timeout=300)[0]) for process in processes)
     assert level in levels.LEVELS

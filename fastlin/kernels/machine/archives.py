@@ -121,10 +121,7 @@ def list_signatures() -> list[tuple[str, str, Any]]:
 def compile_signatures(signatures: Iterable[tuple[str, str, Any]]) -> None:
     """Compile the kernels that `list_signatures` has named, without running them."""
     for module, name, types in signatures:
-        importlib.import_module(module)
-        # A module may give a kernel another name than its function has.
-        (kernel,) = [kernel for kernel in _list_called() if (kernel.__module__, kernel.__name__) == (module, name)]
-        kernel.compile(types)
+        getattr(importlib.import_module(module), name).compile(types)
 
 
 def list_kernels() -> list[Any]:

@@ -1,8 +1,8 @@
 """A second process that compiles kernels beside this one, since Numba compiles one at a time in a process.
 
 Both take tasks from one list, this process from its end. The one that makes the file of a task has taken it. What the
-other process has compiled lies in the user's cache folder. It ends with its list, or with this process, which closes its
-stdin then. Where it cannot be started or ends early, this process compiles everything.
+other process has compiled lies in the user's cache folder. It ends with its list, or with this process, at whose end its
+stdin is closed. Where it cannot be started or ends early, this process compiles everything.
 """
 
 import atexit
