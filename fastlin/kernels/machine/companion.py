@@ -1,8 +1,8 @@
 """A second process that compiles kernels beside this one, since Numba compiles one at a time in a process.
 
 Both take tasks from one list, this process from its end. The one that makes the file of a task has taken it. What the
-other process has compiled lies in the user's cache folder. It ends with its list, or with this process, at whose end its
-stdin is closed. Where it cannot be started or ends early, this process compiles everything.
+other process has compiled lies in the user's cache folder. It ends with its list, or with this process, whose end
+closes its stdin. Where it cannot be started or ends early, this process compiles everything.
 """
 
 import atexit
@@ -30,8 +30,16 @@ from fastlin.kernels.machine.threads import count_threads
 SETTING = "FASTLIN_COMPILERS"
 # Seconds in which the other process compiles any of its kernels.
 PATIENCE = 60
-# The other process imports what this one does, and nothing from the current folder.
-PROGRAM = "import sys; module, folder, *sys.path = sys.argv[1:]; __import__(module, fromlist=['main']).main(folder)"
+PACKAGE = Path(__file__).parents[2]
+# The other process imports what this one does, nothing from the current folder, and kernels alone: the imports of
+# fastlin/__init__.py take a second.
+PROGRAM = f"""
+import sys
+module, folder, *sys.path = sys.argv[1:]
+package = sys.modules["fastlin"] = type(sys)("fastlin")
+package.__path__ = [{str(PACKAGE)!r}]
+__import__(module, fromlist=["main"]).main(folder)
+"""
 
 
 # That of this process.
@@ -102,9 +110,10 @@ class Companion:
 
     def has_compiled(self, name: str) -> bool:
         """Do what the function of that name does; while the other process is at it, take tasks from the end."""
-        if name not in self._tasks or name in self._own or self._takes(name):
+        folder, deadline = cache_folder(), monotonic() + PATIENCE
+        if folder is None or name not in self._tasks or name in self._own or self._takes(name):
             return False
-        path, deadline = cache_folder() / name, monotonic() + PATIENCE
+        path = folder / name
         while not path.exists():
             if self._process.poll() is not None or monotonic() > deadline:
                 return path.exists()
