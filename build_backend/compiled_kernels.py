@@ -7,6 +7,7 @@ import base64
 import configparser
 import csv
 import hashlib
+import importlib.metadata
 import io
 import os
 import platform
@@ -21,6 +22,12 @@ from functools import partial
 from pathlib import Path
 
 SETTING = "kernels"
+# What is compiled without the setting: the kernels of the first fits, for the level of this processor. The environment
+# variable turns that off.
+CORE = ["core"]
+SWITCH = "FASTLIN_BUILD_KERNELS"
+# More processes than there are tasks would only import fastlin.
+MOST_PROCESSES = 8
 # What the processes run that compile.
 WORKER = Path(__file__).with_name("kernel_worker.py")
 
@@ -33,9 +40,10 @@ def list_requirements():
 
 
 def read_setting(config_settings):
-    """Return the words of the setting: "all", "host-level", or names of levels; none without the setting."""
+    """Return the words of the setting, "all", "host-level" or names of levels; without it CORE, or none if off."""
     value = (config_settings or {}).get(SETTING, "")
-    return [word.strip() for word in (value.split(",") if isinstance(value, str) else value) if word.strip()]
+    words = [word.strip() for word in (value.split(",") if isinstance(value, str) else value) if word.strip()]
+    return words or ([] if os.environ.get(SWITCH, "").strip().lower() in ("0", "off") else CORE)
 
 
 def choose_levels(words, table, features):
@@ -58,7 +66,7 @@ def choose_levels(words, table, features):
     there = table["levels_of"](platform.machine())
     if words == ["all"]:
         names = there
-    elif words == ["host-level"]:
+    elif words in (["host-level"], CORE):
         names = [name for name in [table["choose_level"](there, features)] if name]
     else:
         names = list(dict.fromkeys(words))
@@ -68,6 +76,28 @@ def choose_levels(words, table, features):
             f"got {','.join(words)!r}"
         )
     return names, table["choose_level"](names, features)
+
+
+def add_kernels(pure, words, wheel_directory):
+    """Write a wheel with compiled kernels beside the code of a pure one, and return its name.
+
+    Without a setting it is the name of the pure one where kernels cannot be compiled.
+    """
+    work = pure.parent
+    tree = work / "tree"
+    with zipfile.ZipFile(pure) as wheel:
+        wheel.extractall(tree)
+    try:
+        if words == CORE:
+            check_numba()
+        compile_kernels(tree, words, work)
+    except Exception as error:
+        if words != CORE:
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        print(f"fastlin's kernels are not compiled now, but when they are needed: {reason}", flush=True)
+        return pure.name
+    return pack_wheel(tree, pure.name, wheel_directory)
 
 
 def compile_kernels(tree, words, work):
@@ -80,7 +110,7 @@ def compile_kernels(tree, words, work):
     names, runnable = choose_levels(words, table, features)
     folder = tree / "fastlin" / "kernels" / "compiled"
     folder.mkdir()
-    count = os.cpu_count()
+    count = min(os.cpu_count() or 1, MOST_PROCESSES)
 
     def run(action, name, number):
         command = [sys.executable, str(WORKER), action, name or "this processor", str(work), str(count), str(number)]
@@ -89,11 +119,27 @@ def compile_kernels(tree, words, work):
 
     with ThreadPoolExecutor(count) as pool:
         # The warm-up runs what it compiles. Where this processor can run none of the levels, its code is thrown away.
-        for action, name in [("warm", runnable), *(("compile", name) for name in names if name != runnable)]:
+        warm = "core" if words == CORE else "warm"
+        for action, name in [(warm, runnable), *(("compile", name) for name in names if name != runnable)]:
             list(pool.map(partial(run, action, name), range(count)))
     # Only now, so that no process finds code of a level beside its kernels.
     for name in names:
         merge_archives([work / f"{name}-{number}.zip" for number in range(count)], folder / f"{name}.zip")
+
+
+def check_numba():
+    """Check that the environment in which the wheel will be installed has no other Numba than the build.
+
+    Raises
+    ------
+    RuntimeError
+        It has another one, with which the code could not be used.
+    """
+    own = importlib.metadata.version("numba")
+    paths = list({sysconfig.get_path(name) for name in ("purelib", "platlib")})
+    for found in importlib.metadata.distributions(name="numba", path=paths):
+        if found.version != own:
+            raise RuntimeError(f"the environment has Numba {found.version}, the build {own}")
 
 
 def merge_archives(parts, path):
@@ -114,6 +160,8 @@ def describe_process(tree, level, cache):
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
         "NUMBA_CACHE_DIR": str(cache),
+        # The processes that compile are these.
+        "FASTLIN_COMPILERS": "1",
         # Code that calls Intel's library of vector functions would not load where that is missing.
         "NUMBA_DISABLE_INTEL_SVML": "1",
     }

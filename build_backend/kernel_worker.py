@@ -1,6 +1,7 @@
 """One of several processes that compile the kernels of a wheel side by side, since Numba has one lock in a process.
 
     python kernel_worker.py warm LEVEL FOLDER COUNT NUMBER      # runs the warm-up, and notes what that has compiled
+    python kernel_worker.py core LEVEL FOLDER COUNT NUMBER      # does so with its part for the first fits
     python kernel_worker.py compile LEVEL FOLDER COUNT NUMBER   # compiles the same for another level, runs nothing
 
 The processes of an action share tasks and a cache folder: what one has compiled, the others load from there. Each step
@@ -42,10 +43,11 @@ def main(action, level, folder, count, number):
     from fastlin.kernels.machine import archives
 
     folder, share = Path(folder), (int(count), int(number))
-    if action == "warm":
-        from fastlin.warmup import STEPS
+    if action != "compile":
+        from fastlin.warmup import CORE, STEPS
 
-        for step in share_tasks(list(STEPS.values()), level, folder / "steps", *share):
+        steps = CORE if action == "core" else STEPS
+        for step in share_tasks(list(steps.values()), level, folder / "steps", *share):
             step()
         (folder / f"signatures-{number}").write_bytes(pickle.dumps(archives.list_signatures()))
     else:

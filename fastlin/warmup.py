@@ -50,6 +50,12 @@ def fit_small(dtype: str) -> None:
     fit_and_predict(*make_problem(dtype, *WIDE))
 
 
+def fit_first(dtype: str, n_rows: int, n_features: int, n_classes: int, **options: Any) -> None:
+    """Fit rows whose classes follow from X, and the first class against the others."""
+    X, _ = make_problem(dtype, n_rows, n_features, n_classes)
+    fit_by_each(X, X[:, :n_classes].argmax(axis=1), options)
+
+
 def fit_large(dtype: str) -> None:
     """Fit so many rows of a type that the fit begins in float32."""
     X, y = make_problem(dtype, 5_000, 400, 10)
@@ -124,4 +130,16 @@ STEPS = {
         for dtype in TYPES
     },
     **{f"trainers, {dtype}": partial(train_model, dtype) for dtype in ("float64", "float32")},
+}
+
+# What a wheel holds without a setting of its build. One of two processes begins with the first step, the other in the
+# middle.
+CORE = {
+    "first fits": partial(fit_first, "float64", 200, 8, 3),
+    "first fits, float32": partial(fit_first, "float32", 200, 8, 3),
+    "L1, float32": partial(fit_first, "float32", 40, 20, 2, l1_ratio=1, C=10),
+    "many columns": partial(fit_first, "float64", 5_000, 400, 10, max_iter=3),
+    "many rows": partial(fit_first, "float64", 4_000, 40, 3),
+    "many rows, float32": partial(fit_first, "float32", 4_000, 40, 3),
+    "L1": partial(fit_first, "float64", 40, 20, 2, l1_ratio=1, C=10),
 }

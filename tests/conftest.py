@@ -50,6 +50,8 @@ sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
 def pytest_configure(config):
     """Load the profile asked for: where pytest-xdist loads this file late, Hypothesis has done so before."""
     settings.load_profile(config.getoption("--hypothesis-profile") or "default")
+    # The processes of pytest-xdist have all processors at work, and what this one compiles is counted.
+    os.environ.setdefault("FASTLIN_COMPILERS", "1")
     if not COMPILED:
         # NumPy warns of infinity and NaN where compiled arithmetic says nothing.
         for text in ("overflow", "invalid value", "divide by zero"):

@@ -3,6 +3,7 @@
 import base64
 import csv
 import hashlib
+import importlib.metadata
 import io
 import json
 import os
@@ -42,18 +43,21 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (None, []),
-        ({}, []),
-        ({"kernels": ""}, []),
-        ({"--build-option": "x"}, []),
+        (None, ["core"]),
+        ({}, ["core"]),
+        ({"kernels": ""}, ["core"]),
+        ({"--build-option": "x"}, ["core"]),
         ({"kernels": "all"}, ["all"]),
         ({"kernels": "x86-64-v2, x86-64-v3"}, ["x86-64-v2", "x86-64-v3"]),
         # A frontend makes a list of a setting that is given twice.
         ({"kernels": ["x86-64-v2", "x86-64-v3"]}, ["x86-64-v2", "x86-64-v3"]),
     ],
 )
-def test_the_setting_is_read_as_frontends_give_it(settings, words):
+def test_the_setting_is_read_as_frontends_give_it(monkeypatch, settings, words):
+    monkeypatch.delenv("FASTLIN_BUILD_KERNELS", raising=False)
     assert BACKEND["read_setting"](settings) == words
+    monkeypatch.setenv("FASTLIN_BUILD_KERNELS", "0")
+    assert BACKEND["read_setting"](settings) == (words if words != ["core"] else [])
 
 
 def test_levels_follow_the_setting_and_the_machine(machine):
@@ -61,6 +65,7 @@ def test_levels_follow_the_setting_and_the_machine(machine):
     machine("x86_64")
     assert choose(["all"], TABLE, set(levels.AVX2)) == (["x86-64-v4", "x86-64-v3", "x86-64-v2"], "x86-64-v3")
     assert choose(["host-level"], TABLE, set(levels.AVX2)) == (["x86-64-v3"], "x86-64-v3")
+    assert choose(["core"], TABLE, set(levels.AVX2)) == (["x86-64-v3"], "x86-64-v3")
     # A level need not run on the machine that compiles it.
     assert choose(["x86-64-v4", "x86-64-v4"], TABLE, set(levels.AVX2)) == (["x86-64-v4"], None)
     machine("arm64")
@@ -89,6 +94,7 @@ def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
         "NUMBA_CPU_FEATURES",
         "NUMBA_CACHE_DIR",
         "NUMBA_DISABLE_INTEL_SVML",
+        "FASTLIN_COMPILERS",
     }
     assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
 
@@ -143,6 +149,35 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
         with zipfile.ZipFile(tree / "fastlin" / "kernels" / "compiled" / f"{name}.zip") as archive:
             assert sorted(archive.namelist()) == ["kernel-0", "kernel-1", "stamp.json"]
             assert archive.read("kernel-1").decode() == name
+
+
+@pytest.mark.parametrize("words", [["core"], ["host-level"]])
+def test_only_without_a_setting_a_wheel_may_be_pure_where_nothing_can_be_compiled(tmp_path, machine, capsys, words):
+    machine("s390x")
+    pure = tmp_path / "fastlin-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(pure, "w") as wheel:
+        for path in (ROOT / "fastlin" / "kernels" / "machine").glob("*.py"):
+            wheel.write(path, path.relative_to(ROOT))
+    if words == ["core"]:
+        assert BACKEND["add_kernels"](pure, words, tmp_path) == pure.name
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith("fastlin's kernels are not compiled now, but when they are needed: ValueError: ")
+    else:
+        with pytest.raises(ValueError, match="-Ckernels must be"):
+            BACKEND["add_kernels"](pure, words, tmp_path)
+
+
+def test_the_environment_has_the_numba_of_the_build_or_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    BACKEND["check_numba"]()
+    for version in (importlib.metadata.version("numba"), "0.1.2"):
+        information = tmp_path / f"numba-{version}.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: numba\nVersion: {version}\n")
+        if version != "0.1.2":
+            BACKEND["check_numba"]()
+    with pytest.raises(RuntimeError, match=r"the environment has Numba 0\.1\.2, the build "):
+        BACKEND["check_numba"]()
 
 
 def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):
@@ -281,7 +316,7 @@ def test_a_python_for_both_architectures_of_macos_packs_for_one(tmp_path, monkey
 
 
 # Fits what users fit first, and prints which code it used, which kernels it had to compile, and a hash of the models.
-FITS = """
+BEGIN = """
 import hashlib, json, warnings
 import numpy as np
 from scipy import sparse
@@ -292,6 +327,8 @@ from fastlin.kernels.machine.target import TARGET
 warnings.simplefilter("ignore")
 digest = hashlib.sha256()
 X, y = load_digits(return_X_y=True)
+"""
+FITS = """
 problems = [(X, y), (X.copy(), y), (np.asfortranarray(X), y), (X.astype("f4"), y), (X.astype("u1"), y)]
 problems += [load_iris(return_X_y=True), load_breast_cancer(return_X_y=True), (sparse.csr_array(X), y)]
 for X, y in problems:
@@ -300,13 +337,25 @@ for X, y in problems:
         digest.update(model.coef_.tobytes() + model.predict_proba(X).tobytes() + model.predict(X).tobytes())
 model = LogisticRegressionCV(Cs=2, cv=2, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False).fit(X, y)
 MLPClassifier(10, max_iter=2, random_state=0).fit(X, y).predict(X)
+"""
+# What is compiled without a setting is for these.
+FIRST_FITS = """
+for X, y in ((X, y), load_iris(return_X_y=True), load_breast_cancer(return_X_y=True)):
+    for dtype in ("f8", "f4"):
+        for options in ({}, {"C": 0.01}) if len(set(y)) > 2 else ({}, {"l1_ratio": 1.0}):
+            model = LogisticRegression(**options).fit(X.astype(dtype), y)
+            digest.update(model.coef_.tobytes() + model.predict_proba(X).tobytes() + model.predict(X).tobytes())
+"""
+END = """
 compiled = {kernel.__name__: len(kernel.stats.cache_misses) for kernel in list_kernels() if kernel.stats.cache_misses}
 print(json.dumps([TARGET.name, compiled, digest.hexdigest()]))
 """
 
 
 @pytest.mark.slow  # The kernels of a level are compiled, for some minutes, with dependencies from the package index.
-def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_path):
+@pytest.mark.parametrize(("setting", "fits"), [(["-Ckernels=host-level"], FITS), ([], FIRST_FITS)])
+def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_path, monkeypatch, setting, fits):
+    monkeypatch.delenv("FASTLIN_BUILD_KERNELS", raising=False)
     source = tmp_path / "source"
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("fastlin", "build_backend"):
@@ -314,7 +363,7 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
     for name in ("pyproject.toml", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     before = {path for path in source.rglob("*") if path.is_file()}
-    options = ["--quiet", "--no-deps", "-Ckernels=host-level"]
+    options = ["--quiet", "--no-deps", *setting]
     subprocess.run([sys.executable, "-m", "pip", "wheel", source, "-w", tmp_path, *options], check=True)
     assert {path for path in source.rglob("*") if path.is_file()} == before
     (wheel,) = tmp_path.glob("*.whl")
@@ -336,7 +385,7 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
     }
     for name in ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR"):
         variables[name] = str(blocked)
-    command = [python, "-c", FITS]
+    command = [python, "-c", BEGIN + fits + END]
     processes = [subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE) for _ in range(2)]
     (level, compiled, bits), other = (json.loads(process.communicate(timeout=300)[0]) for process in processes)
     assert level in levels.LEVELS

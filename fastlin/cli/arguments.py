@@ -59,8 +59,7 @@ TEXTS = {
         "Compile what estimators and trainers need for float64, float32 and uint8 data,\n"
         "and keep it for all later processes; a wheel that carries compiled code leaves\n"
         "nothing to do.",
-        """  fastlin warmup
-  fastlin warmup --host""",
+        """  fastlin warmup""",
     ),
 }
 DESCRIPTION = "Fit linear classifiers, compare libraries, and repeat the course's studies."
@@ -128,7 +127,6 @@ def build_parser() -> argparse.ArgumentParser:
         "predict": _add_predict,
         "reproduce": _add_reproduce,
         "compare": _add_compare,
-        "warmup": _add_warmup,
     }
     for name, (_, description, examples) in TEXTS.items():
         command = commands.add_parser(
@@ -243,11 +241,6 @@ def _add_compare(command):
     add("--samples", type=_count_from(10), metavar="N", help="rows to train on; a fifth more test (default: 20000)")
     add("--features", type=_count_from(1), metavar="N", help="columns (default: 100)")
     _add_seed(synthetic, "seed of the random data; MNIST is the same with each (default: %(default)s)")
-
-
-def _add_warmup(command):
-    host = "compile for this very processor, although the wheel carries code; later processes use the new code"
-    command.add_argument("--host", action="store_true", help=host)
 
 
 def _add_data_and_output(command, sought):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import webbrowser
 from functools import partial
 from pathlib import Path
@@ -24,7 +21,7 @@ from fastlin.course.studies.settings import Settings, Study
 from fastlin.extras import tell_install
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.cache_folder import cache_folder
-from fastlin.kernels.machine.target import SWITCH, TARGET, mark_warm
+from fastlin.kernels.machine.target import TARGET
 from fastlin.places import check_writable
 from fastlin.progress import show_bar
 from fastlin.terminal import make_printable
@@ -94,11 +91,6 @@ def compile_ahead(options: argparse.Namespace) -> int:
     """Compile everything that the estimators and trainers need, and show how far that is."""
     from fastlin.warmup import STEPS
 
-    if options.host and TARGET.archive:
-        # A process keeps the code that it began with.
-        # Without -P it would import the package of a checkout that it is called in.
-        command = [sys.executable, "-P", "-m", "fastlin", "warmup"]
-        return subprocess.run(command, env={**os.environ, SWITCH: "off"}).returncode
     begin = perf_counter()
     with show_bar("fastlin", len(STEPS)) as show:
         for n_done, (name, compile_step) in enumerate(STEPS.items()):
@@ -111,12 +103,6 @@ def compile_ahead(options: argparse.Namespace) -> int:
         print(f"Nothing has to be compiled: the code in use is {describe_code()}.")
         return 0
     place = cache_folder() or "no folder, since none is writable"
-    # Uncompiled there are no kernels.
-    if kernels and not TARGET.archive and cache_folder():
-        try:
-            mark_warm()
-        except OSError as error:
-            place = f"no folder, since nothing can be written to {place}: {error.strerror}"
     print(make_printable(f"Compiled in {perf_counter() - begin:.1f} s; kept in {place}."))
     return 0
 

@@ -13,6 +13,7 @@ from fastlin import __version__
 from fastlin.estimators.summary import lay_out
 from fastlin.extras import EXTRAS
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
+from fastlin.kernels.machine.saved_code import ENDING
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
@@ -77,8 +78,12 @@ def _find_version(package):
 
 
 def describe_code() -> str:
-    """Return which code of the kernels this process uses."""
-    return f"{TARGET.name}, from the wheel" if TARGET.archive else "this processor's own, from the cache"
+    """Return which code of the kernels this process uses: how many the wheel carries, and how many the cache keeps."""
+    # Kernels of other processors and settings of Numba may lie there too.
+    kept = f"{len([path for folder in code_folders() for path in folder.glob(f'*{ENDING}')])} in the cache"
+    if TARGET.archive is None:
+        return f"this processor's own, {kept}"
+    return f"{TARGET.name}, {TARGET.archive.n_kernels} kernels from the wheel, {kept}"
 
 
 def _name_processor():

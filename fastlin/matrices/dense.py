@@ -28,6 +28,7 @@ from fastlin.kernels.linear.dense_rows import (
     fill_block_pass,
     fill_block_rows,
     fill_block_scores,
+    fill_scores,
 )
 from fastlin.kernels.linear.logistic_rows import (
     allows_folding,
@@ -35,7 +36,8 @@ from fastlin.kernels.linear.logistic_rows import (
 )
 from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Levels, Losses, Parameters, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
-from fastlin.kernels.machine.arrays import any_layout, copy_aligned, zeros_aligned
+from fastlin.kernels.machine import companion
+from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
 from fastlin.kernels.machine.threads import (
@@ -56,11 +58,10 @@ EVEN_PANELS = 5
 # What a column costs in a row of a pass, for each of three classes or more: 10,000 x 20 with four takes 430
 # microseconds. With one row of coefficients the products wait for memory.
 CLASS_WORK = 10
-# Of no more rows, scores take no longer with coefficients that do not start on a cache line.
-FEW_SCORED = 16
 
-# An X of no more numbers is copied column by column: a megabyte.
-FEW_NUMBERS = 1 << 17
+# An X of no more numbers, a megabyte, is copied column by column. It is measured by one plain kernel, in a copy where
+# it is not float64 in C order, and scored by one, up to so many products.
+FEW_NUMBERS, FEW_SCORE_PRODUCTS = 1 << 17, 1 << 21
 # So is one of more than two classes, where the products of its columns are no more: 100,000 x 5 and 3,000 x 50 with
 # four classes take 0.7 of the time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as
 # FEWEST_COLUMNS, so that no copy takes more than 16 MB.
@@ -124,6 +125,8 @@ class DenseMatrix(Matrix):
         """As `Matrix.measure` has it."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
+        if 0 < self.X.size <= FEW_NUMBERS:
+            companion.begin("fastlin.kernels.first_fit")
         # The origin is the heaviest row: a light one far from the others would leave of the spread what rounding does.
         heaviest = 0 if weights is None else int(np.argmax(weights))
         total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
@@ -146,9 +149,11 @@ class DenseMatrix(Matrix):
     ) -> None:
         """As `Matrix.score` has it, with levels beside the rows, if there are any."""
         K, d = coef.shape
-        # To align a copy takes two microseconds, a tenth of the prediction of a row.
-        copied = copy_aligned(coef) if len(self.X) > FEW_SCORED else np.array(coef, order="C")
-        parameters = Parameters(copied, intercept.astype(coef.dtype))
+        if beside is None and self.X.size <= FEW_NUMBERS and self.X.size * K <= FEW_SCORE_PRODUCTS:
+            X = writable_view(np.ascontiguousarray(self.X, coef.dtype))
+            fill_scores(X, np.array(coef, order="C"), intercept.astype(coef.dtype), scores, best)
+            return
+        parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
         if beside is None:
             n_blocks = count_blocks(len(self.X), row_work=K * d)
             tile_rows, levels = count_tile_rows(d, K, coef.itemsize), ()

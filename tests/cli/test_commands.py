@@ -198,77 +198,26 @@ def test_info(run):
         assert word in finished.stdout
 
 
-@pytest.fixture
-def marks(monkeypatch):
-    """Let the program mark no warm-up as finished; return what it would mark."""
-    marks = []
-    monkeypatch.setattr(commands, "mark_warm", lambda: marks.append("marked"))
-    monkeypatch.setattr(commands, "cache_folder", lambda: "a folder")
-    return marks
-
-
-def test_warmup_takes_every_step(run, monkeypatch, marks):
+def test_warmup_takes_every_step(run, monkeypatch):
     steps = []
     monkeypatch.setattr(warmup, "STEPS", {name: functools.partial(steps.append, name) for name in ("a", "b")})
     finished = run("warmup")
     assert finished.returncode == 0
     assert steps == ["a", "b"]
     assert "Compiled in" in finished.stdout
-    # Later processes use this processor's own code from now on.
-    assert marks == ["marked"]
 
 
-def test_warmup_has_nothing_to_do_where_the_wheel_carries_all(run, monkeypatch, marks):
+def test_warmup_has_nothing_to_do_where_the_wheel_carries_all(run, monkeypatch):
     for module in (commands, environment):
-        monkeypatch.setattr(module, "TARGET", Target("x86-64-v3", 32, "an archive"))
+        monkeypatch.setattr(module, "TARGET", Target("x86-64-v3", 32, SimpleNamespace(n_kernels=7)))
     kernels = []
     monkeypatch.setattr(commands, "list_kernels", lambda: kernels)
     monkeypatch.setattr(warmup, "STEPS", {"a": lambda: None})
     finished = run("warmup")
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert "Nothing has to be compiled: the code in use is x86-64-v3, from the wheel." in finished.stdout
+    assert "Nothing has to be compiled: the code in use is x86-64-v3, 7 kernels from the wheel, " in finished.stdout
     kernels.append(SimpleNamespace(stats=SimpleNamespace(cache_misses={"a signature": 1})))
     assert "Compiled in" in run("warmup").stdout
-    assert marks == []
-
-
-def test_warmup_for_this_processor_runs_without_the_code_of_the_wheel(run, monkeypatch, marks):
-    started = []
-
-    def start(command, env):
-        started.append((command[1:], env["FASTLIN_COMPILED"]))
-        return SimpleNamespace(returncode=3)
-
-    monkeypatch.setattr(commands, "TARGET", Target("x86-64-v3", 32, "an archive"))
-    monkeypatch.setattr(commands.subprocess, "run", start)
-    assert run("warmup", "--host").returncode == 3
-    assert started == [(["-P", "-m", "fastlin", "warmup"], "off")]
-    assert marks == []
-
-
-def test_a_warm_up_that_kept_nothing_is_no_error_and_leaves_no_mark(run, monkeypatch):
-    def refuse():
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(warmup, "STEPS", {"a": lambda: None})
-    monkeypatch.setattr(commands, "mark_warm", refuse)
-    finished = run("warmup")
-    assert (finished.returncode, finished.stderr) == (0, "")
-    assert "nothing can be written to" in finished.stdout
-
-
-def test_an_uncompiled_warm_up_leaves_no_mark(run, monkeypatch, marks):
-    monkeypatch.setattr(warmup, "STEPS", {"a": lambda: None})
-    monkeypatch.setattr(commands, "list_kernels", lambda: [])
-    assert run("warmup").returncode == 0
-    assert marks == []
-
-
-def test_warmup_for_this_processor_runs_here_where_its_code_is_used_already(run, monkeypatch, marks):
-    monkeypatch.setattr(warmup, "STEPS", {"a": lambda: None})
-    finished = run("warmup", "--host")
-    assert finished.returncode == 0
-    assert marks == ["marked"]
 
 
 def test_ctrl_c_ends_with_one_line_and_without_results(run, digits, monkeypatch, tmp_path):

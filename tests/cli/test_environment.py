@@ -1,6 +1,7 @@
 """The description of where the program runs."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -28,11 +29,13 @@ def test_a_wrong_number_of_threads_is_a_line_of_the_description(monkeypatch):
     assert [line.split(maxsplit=1)[1] for line in lay_out_environment() if line.startswith("threads ")] == [message]
 
 
-def test_the_code_in_use_is_named(monkeypatch):
-    monkeypatch.setattr(environment_module, "TARGET", Target("x86-64-v3", 32, "an archive"))
-    assert describe_code() == "x86-64-v3, from the wheel"
+def test_the_code_in_use_is_named(monkeypatch, tmp_path):
+    (tmp_path / "a.nbc").touch()
+    monkeypatch.setattr(environment_module, "code_folders", lambda: (tmp_path / "none", tmp_path))
+    monkeypatch.setattr(environment_module, "TARGET", Target("x86-64-v3", 32, SimpleNamespace(n_kernels=7)))
+    assert describe_code() == "x86-64-v3, 7 kernels from the wheel, 1 in the cache"
     monkeypatch.setattr(environment_module, "TARGET", Target("host", 32))
-    assert describe_code() == "this processor's own, from the cache"
+    assert describe_code() == "this processor's own, 1 in the cache"
 
 
 def test_a_description_makes_no_folder(monkeypatch, tmp_path):

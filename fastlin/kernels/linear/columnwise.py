@@ -246,7 +246,7 @@ def evaluate(rows, parameters, probabilities, room, total):
     return loss
 
 
-evaluate_within = kernel(evaluate, inline=True)
+evaluate_within = kernel(evaluate, reassociate=False, inner=True)
 
 
 @kernel(reassociate=False)

@@ -152,6 +152,28 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, l
 
 
 @kernel
+def fill_scores(X, coef, intercept, scores, best):
+    """Fill scores and best as `fill_block_scores` does, for a small X (n, d) in C order and of the type of coef (K, d).
+
+    It is neither cut into blocks nor loaded as tiles, which takes a tenth of the time to compile.
+    """
+    for i in range(X.shape[0]):
+        row, largest = X[i], -np.inf
+        for k in range(coef.shape[0]):
+            factors, score = coef[k], coef.dtype.type(0)
+            for j in range(row.shape[0]):
+                score += row[j] * factors[j]
+            score += intercept[k]
+            if scores.shape[0] > 0:
+                scores[i, k] = score
+            if best.shape[0] > 0:
+                if coef.shape[0] == 1:
+                    best[i] = score > 0
+                elif k == 0 or score > largest:
+                    best[i], largest = k, score
+
+
+@kernel
 def fill_block_rows(block, n_blocks, X, rows, gathered):
     """Fill gathered (m, d) with gathered_i = X[rows_i], converted, for the block's part of rows (m,).
 

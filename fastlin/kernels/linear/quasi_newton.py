@@ -5,10 +5,9 @@ taken in coordinates in which B is the identity: with a factor U' U = B, a gradi
 s^ is s = U^-1 s^, so that an iteration solves with either triangle once. In Python it would take 0.15 to 0.3
 milliseconds beside its passes, which themselves take 0.005 to 0.1.
 
-Each function becomes part of the few kernels that Python calls before they are compiled, and matrices have a kernel of
-their own, since compilation takes longer than in proportion to its size. Vectors are rows of one array, read number by
-number: what Numba makes of a slice or a tuple takes longer to compile than the loop over it. With slices and functions
-that were compiled one by one a first fit of iris took 19 seconds.
+Compilation takes longer than in proportion to the size of a function: pass, judgement, direction and matrices are
+functions of their own. Smaller ones become part of these before they are compiled. Vectors are rows of one array, read
+number by number: what Numba makes of a slice or a tuple takes longer to compile than the loop over it.
 
 Loops that begin at a variable count in unsigned numbers. A signed one might be negative, for all that LLVM knows, and
 Numba would count it from the end: such a loop runs number by number, and the factors took twice as long.
@@ -166,7 +165,8 @@ def _ask_at(numbers, tol):
     )
 
 
-def _judge(descent, loss):
+@kernel(reassociate=False, inner=True)
+def judge_within(descent, loss):
     """Take note of the sums at the trial, and return what it comes to.
 
     As in solvers/line_search.py, but a step is taken, too, where J falls and its slope has become positive: the pair is
@@ -230,6 +230,7 @@ def _judge(descent, loss):
     return ACCEPTED if counts[N_FLAT] < MOST_FLAT else STALLED
 
 
+@kernel(reassociate=False, inner=True)
 def _aim(descent):
     """Find the direction from the last point, and make its end the next trial."""
     vectors, numbers, counts = descent.vectors, descent.numbers, descent.counts
@@ -436,8 +437,10 @@ def renew_in_cache(rows, descent, scratch, is_whole):
     descent.counts[KIND], descent.counts[N_WITH_MATRIX] = SHARED if is_first else WHOLE if is_whole else SEPARATE, 0
 
 
-judge, _judge_within = kernel(_judge, reassociate=False), kernel(_judge, inline=True)
-_aim_within = kernel(_aim, inline=True)
+@kernel(reassociate=False)
+def judge(descent, loss):
+    """Do what `judge_within` does."""
+    return judge_within(descent, loss)
 
 
 @kernel(reassociate=False)
@@ -456,9 +459,9 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
         if outcome != SEARCHING and not is_start:
             if _is_worth_it(descent, _ask_at(numbers, tol), passes_of_matrix):
                 return LACKING, n_iter
-            _aim_within(descent)
+            _aim(descent)
         loss = evaluate_within(rows, vectors[TRIAL], probabilities, room, vectors[TOTAL])
-        outcome = _judge_within(descent, loss)
+        outcome = judge_within(descent, loss)
         if is_start:
             is_start = False
             for i in range(vectors.shape[1]):
@@ -507,7 +510,7 @@ def turn(descent, target, passes_of_matrix):
     """Find the next direction, or return True where a new matrix, which costs so many passes, is worth it before."""
     if _is_worth_it(descent, target, passes_of_matrix):
         return True
-    _aim_within(descent)
+    _aim(descent)
     return False
 
 
@@ -520,8 +523,9 @@ def renew(descent, matrices):
     """
     blocks, counts = descent.blocks, descent.counts
     if matrices.shape[1] > blocks.shape[1]:
-        descent.hessian[0] = matrices[0]
         for i in range(matrices.shape[1]):
+            for j in range(matrices.shape[1]):
+                descent.hessian[0, i, j] = matrices[0, i, j]
             descent.hessian[0, i, i] = 1.0 / matrices[0, i, i]
         counts[KIND] = WHOLE
     else:

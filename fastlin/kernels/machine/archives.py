@@ -61,6 +61,8 @@ class Archive:
         The parameter.
     stamp : dict
         With what the kernels can be used.
+    n_kernels : int
+        The number of kernels and signatures.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class Archive:
         self._zip = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
         self._names = frozenset(self._zip.namelist())
         self.stamp = json.loads(self._zip.read(STAMP))
+        self.n_kernels = len(self._names) - 1
 
     def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
         """Return a kernel's code for a signature as Numba rebuilds a result of its own; None where it is not there.
@@ -118,10 +121,7 @@ def list_signatures() -> list[tuple[str, str, Any]]:
 def compile_signatures(signatures: Iterable[tuple[str, str, Any]]) -> None:
     """Compile the kernels that `list_signatures` has named, without running them."""
     for module, name, types in signatures:
-        importlib.import_module(module)
-        # A module may give a kernel another name than its function has.
-        (kernel,) = [kernel for kernel in _list_called() if (kernel.__module__, kernel.__name__) == (module, name)]
-        kernel.compile(types)
+        getattr(importlib.import_module(module), name).compile(types)
 
 
 def list_kernels() -> list[Any]:

@@ -13,7 +13,6 @@ import logging
 import os
 import secrets
 import stat
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,34 +109,6 @@ def make_folder(folder: Path) -> None:
     """
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def has_mark(*machine: Any) -> bool:
-    """Return whether a finished warm-up has set its mark for a machine, which the values describe."""
-    # A folder of another user's raises where it may not be entered.
-    with contextlib.suppress(OSError):
-        return any((folder / _name_mark(machine)).exists() for folder in code_folders())
-    return False
-
-
-def set_mark(*machine: Any) -> None:
-    """Set the mark of a finished warm-up, which later processes find with `has_mark`.
-
-    Raises
-    ------
-    OSError
-        Nothing can be written to the cache folder.
-    """
-    folder = cache_folder()
-    if folder is None:
-        raise OSError("there is no folder for compiled kernels that can be written to")
-    make_folder(folder)
-    (folder / _name_mark(machine)).touch()
-
-
-def _name_mark(machine):
-    machine = repr((*machine, sys.implementation.cache_tag))
-    return f"warm-{hashlib.sha256(machine.encode()).hexdigest()[:16]}"
 
 
 def read_file(path: Path) -> bytes:

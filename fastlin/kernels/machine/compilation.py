@@ -9,14 +9,17 @@ the processor that it was compiled for, and the level of the wheel's code that i
 import gc
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numba
 from numba.core import config
+from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 
 from fastlin.kernels.machine.archives import name_platform
 from fastlin.kernels.machine.cache_folder import cache_folder, log_once
+from fastlin.kernels.machine.companion import has_compiled
 from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
 from fastlin.kernels.machine.waiting import CompilationTime
@@ -24,6 +27,8 @@ from fastlin.kernels.machine.waiting import CompilationTime
 # Not the whole fastmath set: "nnan" and "ninf" would let LLVM remove the handling of overflow.
 REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
 KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
+# The method of Numba's with LLVM's passes over a function, in all versions that are tested.
+PASSES = "_function_pass_manager"
 # Of this process. Numba's lock keeps compilations apart.
 TIME = CompilationTime()
 
@@ -76,16 +81,26 @@ def kernel(
 
 
 def _undisturbed(compile_kernel):
-    """Return compile_kernel with the garbage collector at rest, which takes a tenth of the time on Numba's objects."""
+    """Return compile_kernel without what takes a quarter of its time and changes next to nothing of the code.
+
+    That is the garbage collector, on Numba's objects, and LLVM's passes over the functions of a module, whose work the
+    passes over the module do again.
+    """
 
     def compile_at_rest(*arguments):
         # Under Numba's lock: no two threads are here at once.
-        enabled = gc.isenabled()
+        enabled, codegen = gc.isenabled(), cpu_target.target_context.codegen()
+        # Within another compilation it is changed already.
+        passes = getattr(codegen, PASSES, None)
         gc.disable()
+        if passes is not None:
+            setattr(codegen, PASSES, partial(passes, opt=0))
         try:
             with TIME.measured():
                 return compile_kernel(*arguments)
         finally:
+            if passes is not None:
+                setattr(codegen, PASSES, passes)
             if enabled:
                 gc.enable()
 
@@ -111,15 +126,21 @@ class _KernelCache:
         # its runtime alone, and a compilation loads them itself.
         rtsys.initialize(target_context)
         shipped = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
-        return shipped or load_code(self._name(sig, target_context.codegen()), target_context)
+        name = self.name(sig, target_context.codegen())
+        kept = shipped or load_code(name, target_context)
+        if kept:
+            return kept
+        with TIME.measured():
+            return load_code(name, target_context) if has_compiled(name) else None
 
     def save_overload(self, sig, result):
-        save_code(self._name(sig, result.codegen), result)
+        save_code(self.name(sig, result.codegen), result)
 
     def flush(self):
         """Forget nothing before Numba's `recompile`: other sources have another folder."""
 
-    def _name(self, sig, codegen):
+    def name(self, sig, codegen):
+        """Return the name of the file that keeps the code for a signature."""
         _, *processor = codegen.magic_tuple()
         machine = (sys.implementation.cache_tag, name_platform(), *processor)
         # Beside a level's code, a kernel has the vectors of the level and may hold code of the level.

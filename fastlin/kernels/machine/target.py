@@ -1,8 +1,7 @@
 """What the kernels of this process are compiled for, decided once, when the first kernel is imported.
 
-It is either this very processor, or a level for which the wheel carries code. A warm-up for this processor that has
-been finished comes first, then the best level that the processor and the operating system support. A half-filled cache
-never decides, so that the same seed gives the same bits in every process.
+It is the best level for which the wheel carries code and that the processor and the operating system support, or else
+this very processor. What the cache holds never decides, so that the same seed gives the same bits in every process.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
-import llvmlite.binding
 from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 
 from fastlin.kernels.machine.archives import DAMAGED, ENDING, FOLDER, Archive, make_stamp
-from fastlin.kernels.machine.cache_folder import has_mark, log_once, set_mark
+from fastlin.kernels.machine.cache_folder import log_once
 from fastlin.kernels.machine.levels import LEVELS, choose_level
 
 # The environment variable that turns the wheel's code on or off.
@@ -48,7 +46,7 @@ def choose_target() -> Target:
     """Return the Target of this process."""
     features = read_features()
     level = _choose_archived_level(features)
-    archive = None if level is None or has_mark(*_describe_machine()) else _open_archive(level)
+    archive = None if level is None else _open_archive(level)
     if archive is None:
         return Target(HOST, vector_bytes(features))
     return Target(level, vector_bytes(LEVELS[level].features), archive)
@@ -65,22 +63,6 @@ def read_features() -> set[str]:
 def vector_bytes(features: Collection[str]) -> int:
     """Return the width of the widest vectors among some features."""
     return 64 if "avx512f" in features else 32 if "avx2" in features else 16
-
-
-def _describe_machine():
-    """Return the processor that kernels are compiled for where the wheel's code is not used, and its features."""
-    return config.CPU_NAME or llvmlite.binding.get_host_cpu_name(), sorted(read_features())
-
-
-def mark_warm() -> None:
-    """Let later processes use the code that a finished warm-up has compiled for this very processor.
-
-    Raises
-    ------
-    OSError
-        Nothing can be written to the cache folder.
-    """
-    set_mark(*_describe_machine())
 
 
 def _choose_archived_level(features):

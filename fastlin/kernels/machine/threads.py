@@ -155,87 +155,11 @@ def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> No
     An error of any block is raised here. Whatever is raised, by a block or by the handler of a signal, no thread
     writes to the caller's arrays after the return.
     """
-    if n_blocks == 1:
-        kernel(0, 1, *arguments)
-    else:
+    if n_blocks > 1 and count_threads() > 1:
         BlockRun(kernel, n_blocks, *arguments).finish()
-
-
-class BlockRun:
-    """One run of a kernel over all its blocks: helpers join in after `start`, the caller in `finish`.
-
-    Parameters
-    ----------
-    kernel : callable
-        Called as ``kernel(block, n_blocks, *arguments)``.
-    n_blocks : int
-        Number of blocks.
-    *arguments
-        What the kernel takes beside the block.
-    """
-
-    def __init__(self, kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
-        self._call: Any = lambda block: kernel(block, n_blocks, *arguments)
-        self._n_blocks = n_blocks
-        self._started = False
-        # Guards the next two.
-        self._lock = threading.Lock()
-        self._next_block = 0
-        self._error: BaseException | None = None
-        # Only helpers at work are waited for. Waiting for all that were invited would never end where every helper
-        # waits like this one, in runs that nest.
-        self._helpers = _AtWork()
-
-    def start(self) -> None:
-        """Invite as many helpers as the limit of this thread allows."""
-        self._started = True
-        n_helpers = min(count_threads(), self._n_blocks) - 1
-        if n_helpers > 0:
-            _helpers.grow(n_helpers)
-            for _ in range(n_helpers):
-                _helpers.invite(self)
-
-    def help(self) -> None:
-        """Run blocks until none is left, on a helper's thread."""
-        if not self._helpers.enter():
-            return
-        try:
-            self._run_blocks()
-        except BaseException as error:
-            with self._lock:
-                self._next_block = self._n_blocks
-                self._error = self._error or error
-        self._helpers.leave()
-
-    def finish(self) -> None:
-        """Take part and return when every block is done, as `run_blocks` does."""
-        try:
-            if not self._started:
-                self.start()
-            self._run_blocks()
-        finally:
-            try:
-                self._helpers.end()
-            except BaseException:
-                # A handler may have raised where `end` begins, before it waits.
-                self._helpers.end()
-                raise
-            finally:
-                # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
-                self._call = None
-        if self._error is not None:
-            raise self._error
-
-    def _run_blocks(self):
-        # Blocks are handed out in turn: threads that read neighbouring rows read memory faster than threads that
-        # each have a part of their own (MNIST, two threads: 24.4 against 27.5 ms a pass).
-        while True:
-            with self._lock:
-                block = self._next_block
-                if block == self._n_blocks or self._helpers.ended:
-                    return
-                self._next_block = block + 1
-            self._call(block)
+    else:
+        for block in range(n_blocks):
+            kernel(block, n_blocks, *arguments)
 
 
 class _AtWork:
@@ -248,7 +172,7 @@ class _AtWork:
     """
 
     def __init__(self):
-        # Guards the next two.
+        # Guards the number, and what a subclass says.
         self._lock = threading.Lock()
         self._n_threads = 0
         self.ended = False
@@ -272,10 +196,7 @@ class _AtWork:
                 self._last_has_left.release()
 
     def end(self):
-        """Let nobody begin and return when all have left, whatever handlers of signals raise meanwhile, and raise that.
-
-        It calls no function of Python's, so that it needs no deeper stack than its caller had.
-        """
+        """Let nobody begin, return when all have left, whatever handlers of signals raise meanwhile, and raise that."""
         raised = None
         while True:
             try:
@@ -289,11 +210,81 @@ class _AtWork:
                 break
             except BaseException as error:
                 raised = error
-                # At the very end of the stack no lock can be taken.
-                if type(error) is RecursionError and not self._n_threads:
-                    break
         if raised is not None:
             raise raised
+
+
+class BlockRun(_AtWork):
+    """One run of a kernel over all its blocks: helpers join in after `start`, the caller in `finish`.
+
+    Only helpers at work are waited for. Waiting for all that were invited would never end where every helper waits like
+    this one, in runs that nest.
+
+    Parameters
+    ----------
+    kernel : callable
+        Called as ``kernel(block, n_blocks, *arguments)``.
+    n_blocks : int
+        Number of blocks.
+    *arguments
+        What the kernel takes beside the block.
+    """
+
+    def __init__(self, kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
+        super().__init__()
+        self._kernel, self._n_blocks, self._arguments = kernel, n_blocks, arguments
+        self._started = False
+        # The lock guards these two.
+        self._next_block = 0
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Invite as many helpers as the limit of this thread allows."""
+        self._started = True
+        _helpers.invite(self, min(count_threads(), self._n_blocks) - 1)
+
+    def help(self) -> None:
+        """Run blocks until none is left, on a helper's thread."""
+        if not self.enter():
+            return
+        try:
+            self._run_blocks()
+        except BaseException as error:
+            with self._lock:
+                self._next_block = self._n_blocks
+                self._error = self._error or error
+        self.leave()
+
+    def finish(self) -> None:
+        """Take part and return when every block is done, as `run_blocks` does."""
+        try:
+            if not self._started:
+                self.start()
+            self._run_blocks()
+        finally:
+            try:
+                self.end()
+            except BaseException:
+                # A handler may have raised where `end` begins, before it waits.
+                self.end()
+                raise
+            finally:
+                # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
+                self._arguments = ()
+        if self._error is not None:
+            raise self._error
+
+    def _run_blocks(self):
+        # Blocks are handed out in turn: threads that read neighbouring rows read memory faster than threads that
+        # each have a part of their own (MNIST, two threads: 24.4 against 27.5 ms a pass).
+        kernel, n_blocks, arguments = self._kernel, self._n_blocks, self._arguments
+        while True:
+            with self._lock:
+                block = self._next_block
+                if block == n_blocks or self.ended:
+                    return
+                self._next_block = block + 1
+            kernel(block, n_blocks, *arguments)
 
 
 class _Helpers:
@@ -310,8 +301,6 @@ class _Helpers:
 
     def grow(self, n_threads):
         """Make sure that there are at least so many threads."""
-        if len(self._threads) >= n_threads:
-            return
         # After the main thread has ended, Python may start no more of them: callers then do all the work.
         with self._lock, contextlib.suppress(RuntimeError):
             while len(self._threads) < n_threads:
@@ -319,9 +308,12 @@ class _Helpers:
                 thread.start()
                 self._threads.append(thread)
 
-    def invite(self, run):
-        """Ask one thread to help with a BlockRun."""
-        self._invitations.put(run)
+    def invite(self, run, n_threads):
+        """Ask so many threads to help with a BlockRun."""
+        if len(self._threads) < n_threads:
+            self.grow(n_threads)
+        for _ in range(n_threads):
+            self._invitations.put(run)
 
     def end(self):
         """End all threads, so that none is inside a kernel while the interpreter is taken down."""

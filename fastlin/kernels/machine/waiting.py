@@ -1,4 +1,4 @@
-"""What tells a user that kernels are being compiled: one line, once in a process, within a second of it."""
+"""What tells a user that kernels are being compiled: one line, once in a process, after a second of it."""
 
 import contextlib
 import functools
@@ -9,7 +9,7 @@ from threading import Timer
 from time import perf_counter
 
 # Seconds of compilation that pass without a word.
-PATIENCE = 0.5
+PATIENCE = 1.0
 TEXT = "fastlin compiles code for this processor and these types of data, for some seconds, and keeps it for later."
 LOGGER = logging.getLogger("fastlin")
 

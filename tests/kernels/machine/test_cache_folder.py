@@ -11,11 +11,9 @@ from fastlin.kernels.machine import cache_folder as module
 from fastlin.kernels.machine.cache_folder import (
     cache_folder,
     code_folders,
-    has_mark,
     hash_sources,
     make_folder,
     read_file,
-    set_mark,
     write_file,
 )
 
@@ -162,17 +160,6 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(PermissionError):
         write_file(tmp_path / "code.nbc", b"new")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
-
-
-def test_a_mark_is_one_of_its_machine(find, tmp_path):
-    find(tmp_path, None)
-    assert not has_mark("znver5", ["avx2"])
-    set_mark("znver5", ["avx2"])
-    assert has_mark("znver5", ["avx2"])
-    assert not has_mark("znver5", [])
-    find(None, None)
-    with pytest.raises(OSError, match="no folder for compiled kernels"):
-        set_mark("znver5")
 
 
 def test_a_place_that_cannot_be_written_raises(tmp_path):

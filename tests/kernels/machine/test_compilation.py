@@ -192,7 +192,7 @@ def test_code_is_kept_for_every_version_of_macos(monkeypatch):
     keys = []
     for triple in ("arm64-apple-darwin23.6.0", "arm64-apple-darwin24.1.0", "aarch64-unknown-linux-gnu"):
         monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda triple=triple: triple)
-        keys.append(vectors.dot._cache._name((), Codegen(triple)))
+        keys.append(vectors.dot._cache.name((), Codegen(triple)))
     assert keys[0] == keys[1] != keys[2]
 
 

@@ -80,7 +80,6 @@ def choose(wheel, monkeypatch, caplog):
     def choose(features=FEATURES):
         monkeypatch.setattr(target, "FOLDER", wheel / "kernels" / "compiled")
         monkeypatch.setattr(target, "read_features", lambda: set(features))
-        monkeypatch.setattr(target, "has_mark", lambda *machine: False)
         cache_folder.log_once.cache_clear()
         caplog.clear()
         with caplog.at_level("INFO", "fastlin"):
@@ -202,17 +201,9 @@ def test_what_the_wheel_lacks_is_compiled_beside_its_code_and_kept(wheel, use):
 
 
 @pytest.mark.slow
-def test_a_half_filled_cache_decides_nothing_and_a_finished_warm_up_does(wheel, use, tmp_path):
+def test_what_the_cache_holds_decides_nothing(wheel, use):
     use(wheel, FASTLIN_COMPILED="off")
     assert use(wheel)[0]["target"] == BEST
-    mark = "from fastlin.kernels.machine.target import mark_warm; mark_warm()"
-    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    finish(start(wheel, mark, **cache))
-    found, logged = use(wheel)
-    assert (found["target"], found["dot"], logged) == (HOST, HIT, [])
-    # Another processor, which shares the folder, is not warm.
-    found, _ = use(wheel, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES=",".join(f"+{name}" for name in FEATURES))
-    assert found["target"] == BEST
 
 
 @pytest.mark.thorough

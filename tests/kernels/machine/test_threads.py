@@ -172,28 +172,6 @@ def test_a_handler_that_raises_every_millisecond_ends_no_wait():
     assert len(written) == 1
 
 
-@pytest.mark.thorough
-def test_a_run_at_the_end_of_the_stack_ends():
-    # In a process of its own: a run that hung here would hold up all tests.
-    program = """
-import sys
-from fastlin.kernels.machine.threads import limit_threads, run_blocks
-def descend(n):
-    return run_blocks(lambda block, n_blocks: None, 2) if n == 0 else descend(n - 1)
-sys.setrecursionlimit(150)
-failed = 0
-with limit_threads(2):
-    for depth in range(100, 150):
-        try:
-            descend(depth)
-        except RecursionError:
-            failed += 1
-print(failed)
-"""
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert 0 < int(finished.stdout) < 50, finished.stderr
-
-
 def test_a_run_starts_before_finish():
     started = threading.Event()
     with limit_threads(2):

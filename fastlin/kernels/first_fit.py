@@ -1,0 +1,46 @@
+"""What the first fit of a small table compiles, as tasks that two processes share.
+
+Only the kernels that read X have types that follow from X; those here have the same types for any X and any number of
+classes.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import typeof
+from numba.core.registry import cpu_target
+
+from fastlin.kernels.linear import column_scaling, columnwise, dense_rows, penalties, quasi_newton
+from fastlin.kernels.machine import companion
+
+
+def list_tasks() -> dict[str, Callable[[], Any]]:
+    """Return what compiles each of the kernels, by the names of the files that keep their code, the longest first."""
+    vector, matrix, tiles, places = np.ones(1), np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), np.int64)
+    rows = columnwise.TiledRows(tiles, places, matrix, tiles, tiles, 1, False)
+    descent = quasi_newton.Descent.at(matrix, 1.0, vector, vector, 0.0, 0.0)
+    penalty = penalties.PenaltyArrays(vector, vector, vector, False, scale=vector, shift=vector, blur=vector)
+    exchange = penalties.Exchange(matrix, vector, vector)
+    scratch = quasi_newton.Scratch.of(1, 1, 1, 1)
+    calls: list[tuple[Any, tuple[Any, ...]]] = [
+        (columnwise.evaluate_within, (rows, vector, tiles, matrix, vector)),
+        (quasi_newton.renew_in_cache, (rows, descent, scratch, False)),
+        (penalties.fill_block_penalties, (0, 1, matrix, 1.0, matrix, penalty, matrix, matrix, matrix)),
+        (penalties.fill_block_dual, (0, 1, matrix, matrix, penalty, exchange, 1.0, matrix)),
+        (
+            column_scaling.fill_coefficients,
+            (matrix, matrix, vector, vector, vector, 1.0, matrix, vector, matrix),
+        ),
+        (dense_rows.fill_scores, (matrix, matrix, vector, matrix, places[0])),
+        (quasi_newton.judge_within, (descent, 1.0)),
+    ]
+    codegen = cpu_target.target_context.codegen()
+    signatures = [(kernel, tuple(map(typeof, arguments))) for kernel, arguments in calls]
+    return {kernel._cache.name(types, codegen): partial(kernel.compile, types) for kernel, types in signatures}
+
+
+def main(folder: str) -> None:
+    """Compile beside another process, which has taken tasks in a folder too."""
+    companion.work(folder, list_tasks())

@@ -1,0 +1,189 @@
+"""The second process: what it is started for, that both share the tasks, and that it ends whatever happens."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+from conftest import COMPILED
+
+from fastlin.kernels import first_fit
+from fastlin.kernels.machine import companion
+from fastlin.kernels.machine.companion import Companion, remove, take, work
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+# The kernels of a first fit are compiled in an empty folder, by as many processes as the variable says.
+PROGRAM = """
+import json
+import numpy as np
+from fastlin import LogisticRegression
+from fastlin.kernels.machine import companion
+from fastlin.kernels.machine.archives import list_kernels
+X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
+model = LogisticRegression().fit(X, y)
+found = model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
+process = companion._companion and companion._companion._process.pid
+loaded = {kernel.__name__ for kernel in list_kernels() if kernel.stats.cache_hits}
+print(json.dumps([process, sorted(loaded), found]))
+"""
+
+
+@pytest.fixture
+def welcome(monkeypatch):
+    """Let everything speak for another process; return the modules that one was started for."""
+    started = []
+    module = SimpleNamespace(list_tasks=lambda: {"a.nbc": None})
+    monkeypatch.setenv(companion.SETTING, "2")
+    monkeypatch.setattr(companion, "count_threads", lambda: 2)
+    monkeypatch.setattr(companion, "TARGET", SimpleNamespace(archive=None))
+    monkeypatch.setattr(companion, "Companion", lambda name, tasks: started.append(name))
+    monkeypatch.setattr(companion.importlib, "import_module", lambda name: module)
+    monkeypatch.setattr(companion, "cache_folder", lambda: "a folder")
+    monkeypatch.setattr(companion, "code_folders", lambda: ())
+    companion.begin.cache_clear()
+    yield started
+    companion.begin.cache_clear()
+
+
+def test_one_process_is_started_for_kernels_that_are_missing(welcome):
+    companion.begin("room")
+    companion.begin("room")
+    assert welcome == ["room"]
+
+
+def test_none_is_started_where_all_is_compiled(welcome, monkeypatch, tmp_path):
+    (tmp_path / "a.nbc").touch()
+    monkeypatch.setattr(companion, "code_folders", lambda: (tmp_path,))
+    companion.begin("room")
+    assert welcome == []
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [
+        (companion, "TARGET", SimpleNamespace(archive="of a wheel")),
+        (companion, "count_threads", lambda: 1),
+        (companion, "cache_folder", lambda: None),
+        (companion.config, "DISABLE_JIT", 1),
+        (companion.multiprocessing, "parent_process", lambda: "a pool"),
+        (companion.sys, "executable", "/usr/bin/office"),
+        (companion.sys, "executable", None),
+    ],
+)
+def test_none_is_started_where_it_is_not_welcome(welcome, monkeypatch, place, name, value):
+    monkeypatch.setattr(place, name, value)
+    companion.begin("room")
+    assert welcome == []
+
+
+def test_the_variable_turns_it_off(welcome, monkeypatch):
+    monkeypatch.setenv(companion.SETTING, "1")
+    companion.begin("room")
+    assert welcome == []
+
+
+def test_a_system_that_starts_no_process_is_no_error(welcome, monkeypatch):
+    def refuse(name, tasks):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(companion, "Companion", refuse)
+    companion.begin("room")
+    assert not companion.has_compiled("a.nbc")
+
+
+def test_a_task_is_taken_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(companion, "_end_with_parent", lambda folder: None)
+    assert take(str(tmp_path), "a.nbc")
+    assert not take(str(tmp_path), "a.nbc")
+    done = []
+    work(str(tmp_path), {"a.nbc": lambda: done.append("a"), "b.nbc": lambda: done.append("b")})
+    assert done == ["b"]
+    remove(str(tmp_path))
+    assert not tmp_path.exists()
+
+
+@pytest.fixture
+def other(monkeypatch, tmp_path):
+    """A second process that has begun with its first task and then does what a program says, and tasks for both."""
+    monkeypatch.setattr(companion, "cache_folder", lambda: tmp_path)
+    others = []
+
+    def start(program, tasks):
+        begin = "import sys, time; from pathlib import Path; folder = sys.argv[2]; Path(folder, 'a.nbc').touch()\n"
+        monkeypatch.setattr(companion, "PROGRAM", begin + program)
+        others.append(Companion("room", tasks))
+        while not os.path.exists(os.path.join(others[0]._folder, "a.nbc")):
+            time.sleep(0.01)
+        return others[0]
+
+    yield start
+    for each in others:
+        each.end()
+        assert each._process.returncode is not None
+        assert not os.path.exists(each._folder)
+
+
+def test_this_process_takes_tasks_from_the_end_while_the_other_one_is_at_work(other, tmp_path):
+    done = []
+    tasks = {f"{name}.nbc": lambda name=name: done.append(name) for name in "abcd"}
+    program = f"while not Path(folder, 'b.nbc').exists(): time.sleep(0.01)\nPath({str(tmp_path)!r}, 'a.nbc').touch()"
+    one = other(program, tasks)
+    assert one.has_compiled("a.nbc")
+    assert done == ["d", "c", "b"]
+    # What is no task, and what this process has taken, it compiles itself.
+    assert not one.has_compiled("e.nbc")
+    assert not one.has_compiled("d.nbc")
+
+
+@pytest.mark.parametrize("program", ["sys.exit(1)", "import os; os.abort()"])
+def test_what_an_ended_process_has_begun_is_compiled_here(other, program):
+    assert not other(program, {"a.nbc": None}).has_compiled("a.nbc")
+
+
+def test_nobody_waits_for_ever_for_a_process_that_hangs(other, monkeypatch):
+    monkeypatch.setattr(companion, "PATIENCE", 0.1)
+    assert not other("time.sleep(60)", {"a.nbc": None}).has_compiled("a.nbc")
+
+
+def run(folder, n_processes):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "FASTLIN_COMPILERS": str(n_processes)}
+    environment |= {"FASTLIN_NUM_THREADS": "2", "FASTLIN_COMPILED": "off"}
+    return subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow  # Two first fits are compiled.
+def test_a_first_fit_has_the_same_bits_by_two_processes_and_every_task_is_one_of_its_kernels(tmp_path):
+    ran = [run(tmp_path / str(n), n) for n in (1, 2)]
+    (none, loaded_alone, alone), (process, loaded, together) = (json.loads(each.communicate()[0]) for each in ran)
+    assert none is None and loaded_alone == []
+    assert together == alone
+    assert {"evaluate", "renew_in_cache"} <= set(loaded)
+    # It has ended with the one that started it.
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    kept = {path.name for path in (tmp_path / "1").rglob("*.nbc")}
+    assert set(first_fit.list_tasks()) <= kept
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="this system ends processes in another way")
+def test_the_other_process_ends_with_one_that_is_killed(tmp_path):
+    program = (
+        "import sys, time; from fastlin.kernels.machine import companion\n"
+        "companion.PROGRAM = 'import sys, time; sys.path[:] = sys.argv[3:]\\nfrom fastlin.kernels.machine.companion "
+        'import work; work(sys.argv[2], {"a.nbc": lambda: time.sleep(60)})\'\n'
+        "one = companion.Companion('room', {}); print(one._folder, flush=True); time.sleep(60)"
+    )
+    first = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    folder = first.stdout.readline().strip()
+    while not os.path.exists(os.path.join(folder, "a.nbc")):
+        time.sleep(0.01)
+    first.kill()
+    first.wait()
+    deadline = time.monotonic() + 30
+    while os.path.exists(folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
