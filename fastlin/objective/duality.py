@@ -48,6 +48,8 @@ class DualErrors(NamedTuple):
         The sum of the magnitudes of what the entropy adds up over the parameters.
     blur_norm : float
         The norm of the blurs over the roots of the curvatures.
+    exchange : float
+        What an exchange that mends the class sums adds to the error of the gradient, as RowErrors has it.
     further : float
         The norm of what else the gradient is off by, over the same.
     """
@@ -57,6 +59,7 @@ class DualErrors(NamedTuple):
     class_sums: float
     size: float
     blur_norm: float
+    exchange: float = np.inf
     further: float = 0.0
 
 
@@ -69,8 +72,8 @@ def find_dual_value(point: Point) -> tuple[float, float]:
     if not point.objective.penalty.is_bounded or not point.is_finite:
         return -np.inf, 0.0
     of_rows, blur_norm = point.row_errors, point.objective.penalty.blur_norm
-    errors = DualErrors(of_rows.loss, of_rows.gradient, of_rows.class_sums, point.slope_size, blur_norm)
-    return evaluate_dual(point, point.gradient, point.loss - point.slope, errors)
+    given = of_rows.loss, of_rows.gradient, of_rows.class_sums, point.slope_size, blur_norm, of_rows.exchange
+    return evaluate_dual(point, point.gradient, point.loss - point.slope, DualErrors(*given))
 
 
 def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: DualErrors) -> tuple[float, float]:
@@ -115,7 +118,8 @@ def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: Du
             part = float(np.maximum.reduce(parts))
             of_gradient += part * ((1 + sqrt(n_classes)) * of_gradient + 2 * objective.rows.sum_rounding)
         # A part error / weight of a probability is exchanged, whose mean square is no more than the weight.
-        of_gradient += errors.class_sums / sqrt((4 if len(gradient) == 1 else 2) * least)
+        by_mean = errors.class_sums / sqrt((4 if len(gradient) == 1 else 2) * least)
+        of_gradient += min(by_mean, errors.exchange * max(1.0, float((means / weights).max())))
     if objective.penalty.box is None:
         value, size = _maximize(point, gradient, entropy, exchange), 0.0
     else:

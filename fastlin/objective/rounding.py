@@ -6,7 +6,7 @@ gamma(m) times the sum of their magnitudes. The bounds are derived in docs/deriv
 
 from __future__ import annotations
 
-from math import sqrt
+from math import expm1, inf, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -38,12 +38,16 @@ class RowErrors(NamedTuple):
         That of the gradient of the mean loss, relative to the blur of each column.
     class_sums : float
         That of the mean probabilities of all classes together.
+    exchange : float
+        What an exchange that mends the class sums makes of the gradient, relative to the blur of each column, where
+        they are near the weights of the classes; infinite where a class has no weight.
     """
 
     scores: float
     loss: float
     gradient: float
     class_sums: float
+    exchange: float
 
 
 def find_row_errors(point: Point) -> RowErrors:
@@ -60,25 +64,29 @@ def find_row_errors(point: Point) -> RowErrors:
         largest = 1.0
         missed = root_mean_square = min(1.0, sqrt(loss))
     else:
-        # The largest loss of a row is that of a row of the least weight which has all of the mean loss.
-        largest = min(1.0, loss * rows.total_weight / rows.smallest_weight)
-        missed = min(1.0, loss)
+        # The largest loss of a row is that of a row of the least weight which has all of the mean loss. The mean of the
+        # labels' probabilities is at least that of their logarithms says (Jensen).
+        largest, missed = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
         root_mean_square = sqrt(missed * largest)
     # Softmax has it from its total, which is above one, and from a residual, which is a probability less one. The
     # logistic loss and its residual come from the smaller probability, but with a target from a difference.
     absolute = rows.row_rounding if K > 1 or rows.has_targets else 0.0
-    scores, sums = bound_score_rounding(rows, point.blur), rows.sum_rounding
+    scores, sums, plain = bound_score_rounding(rows, point.blur), rows.sum_rounding, rows.plain_sum_rounding
     # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
     steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
     # What the residuals of a row have as their norm.
     residual = root_mean_square if K == 1 else sqrt(2) * root_mean_square
     by_scores, by_squares = residual * scores, scores * scores
+    weight, length = float(rows.class_weights.min()), 1.0 if K == 1 else sqrt(2)
+    # The error of a class sum is relative to the class, but for what the squares of errors of scores add.
+    exchange = length * (length * scores + 2 * plain + absolute) + 2 * by_squares / sqrt(weight) if weight > 0 else inf
     return RowErrors(
         scores,
         # A row of three or more classes adds two terms.
         loss=2 * sums * loss + absolute + by_scores + 0.25 * by_squares,
         gradient=steepest * scores + by_squares + residual * sums + absolute,
-        class_sums=2 * by_scores + by_squares + 2 * missed * sums + absolute,
+        class_sums=2 * by_scores + by_squares + 2 * missed * plain + absolute,
+        exchange=exchange,
     )
 
 

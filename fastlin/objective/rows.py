@@ -83,9 +83,9 @@ class MeanSums:
     blur : ndarray of shape (d,)
         By how much a unit of each column's parameter can blur a score, relative to `score_rounding`, as a root of
         squares in the mean over the rows.
-    row_rounding, score_rounding, sum_rounding : float
+    row_rounding, score_rounding, plain_sum_rounding, sum_rounding : float
         The relative errors in float64 of what a row makes of its scores, with targets of sums over the classes too, of
-        a score, and of a sum over the rows with all of these.
+        a score, of a sum over the rows of what they make, and of such a sum of products with a column.
     """
 
     has_labels: bool
@@ -113,6 +113,7 @@ class MeanSums:
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
         n_roundings = ROW_ROUNDINGS + self.n_rows_coef + (2 * self.n_rows_coef + 4 if has_targets else 0)
         self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(passes.longest_product)
+        self.plain_sum_rounding = gamma(passes.longest_sum + n_roundings)
         self.sum_rounding = gamma(passes.longest_sum + passes.longest_product + n_roundings)
         self.blur = np.sqrt(coordinates.mean_squares[:-1]) + passes.shift_roundings * np.abs(coordinates.shift)
         self._whole = whole
