@@ -51,6 +51,7 @@ from fastlin.solvers.tuning import (
     MOST_WORK_IN_CACHE,
     PATIENCE,
     ROWS_PER_COLUMN,
+    SLOW_WORK,
 )
 from fastlin.typing import FloatArray
 
@@ -208,7 +209,7 @@ class _ByPasses:
         if not np.any(objective.rows.weights_of(self._numbers())):
             # None of those that were drawn has a weight.
             self._drawn = np.arange(n)
-        of_pass = 2 * n * K * size
+        of_pass = 2 * n * K * size + SLOW_WORK * n * K
         n_sampled = ROWS_PER_COLUMN * K * size
         sums, factor = len(self._drawn) * size**2 / 2 * K, K * size**3 / 6
         if self._has_hessian:
@@ -284,7 +285,7 @@ class _ByPasses:
 def _count_passes_of_matrix(objective, is_whole):
     """Return how many iterations without one a matrix of a small X and its factors take as long as."""
     n, (K, size) = objective.n_rows, objective.shape
-    of_pass = 2 * n * K * size + ITERATION_WORK
+    of_pass = 2 * n * K * size + SLOW_WORK * n * K + ITERATION_WORK
     n_grams = K * (K + 1) / 2 if is_whole else K
     factor = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
     return (n_grams * n * size**2 / 2 / GRAM_RATE + factor) / of_pass

@@ -25,13 +25,15 @@ from fastlin.kernels.machine.cholesky import (
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, READ_WORK, cut_work, run_blocks
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
+    CHEAP_WORK,
+    EXPENSIVE_REFRESHES,
     INNER_ACCURACY,
     MIN_PASSES_TO_WAIT,
     PATIENCE,
-    READ_CLASSES,
     REFRESHES,
     ROUNDING,
     ROWS_PER_COLUMN,
+    SLOW_WORK,
 )
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -154,15 +156,30 @@ def choose_first(objective: Objective, build: Build) -> Build:
 def schedule(objective: Objective) -> dict[int, Build]:
     """Return what L-BFGS builds, by the iteration after which it does; 0 is the start.
 
-    Each takes as many passes as iterations have gone before, at most: that costs no more than twice the better of both.
+    Blocks for each class that are dear come once as many iterations are made as they take passes; what takes many
+    passes even at the start waits likewise, which costs at most twice the better of both.
     """
     build = choose(objective)
     if build is diagonal:
         return {0: diagonal}
-    first = choose_first(objective, build)
-    is_cheap = count_passes(objective, first) < MIN_PASSES_TO_WAIT
-    unit = max(1.0, count_passes(objective, build) / REFRESHES[0])
-    return {0: first if is_cheap else diagonal} | {int(unit * n_iter): build for n_iter in REFRESHES}
+    first, refreshes = build, REFRESHES
+    if not _is_cheap(objective, build):
+        first, refreshes = choose_first(objective, build), EXPENSIVE_REFRESHES
+        if first is not build and affords_class_blocks(objective):
+            n_passes = max(count_passes(objective, build), REFRESHES[0])
+            refreshes = min(n_passes, refreshes[0]), *refreshes[1:]
+    n_passes = count_passes(objective, first)
+    if n_passes < MIN_PASSES_TO_WAIT:
+        return {0: first} | dict.fromkeys(refreshes, build)
+    return {0: diagonal, n_passes: build} | {n_iter: build for n_iter in refreshes if n_iter > n_passes}
+
+
+def _is_cheap(objective, build):
+    """Say whether all rows that a preconditioner is built from take little time, alone or beside a pass."""
+    K, size = objective.shape
+    n_blocks, block = (1, K * size) if build is sampled_hessian else (1 if build is shared_block else K, size)
+    work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * block) * block**2 // 2
+    return work <= max(CHEAP_WORK, objective.n_rows * K * size // 2)
 
 
 def diagonal(point: Point) -> Diagonal:
@@ -240,7 +257,7 @@ def count_passes(objective: Objective, build: Build) -> int:
     part = objective.n_rows / matrix.shape[0]
     gram_work = min(n_drawn / objective.n_rows, 1.0) * part * matrix.count_gram_work() / 2
     # Of few classes a pass takes as long as it takes to read X.
-    pass_work = max(1.0, 2 * part * matrix.n_entries * max(K, READ_CLASSES))
+    pass_work = max(1.0, 2 * part * matrix.n_entries * max(K, SLOW_WORK))
     return int(n_blocks * (gram_work + size**3 / 6) // pass_work)
 
 
@@ -258,7 +275,11 @@ def affords_class_blocks(objective: Objective) -> bool:
 
 def _count_class_rows(objective):
     """Return how many rows `class_blocks` draws for each class where it can afford them."""
-    return max(ROWS_PER_COLUMN * objective.shape[1], objective.n_rows // 32)
+    (K, size), least = objective.shape, objective.n_rows // 32
+    many = max(ROWS_PER_COLUMN * size, least)
+    # With many classes a pass makes as many multiply-adds a second as the sums of blocks do: half the rows are enough.
+    is_halved = K > 4 * SLOW_WORK and K * many <= _count_affordable_rows(objective)
+    return max(ROWS_PER_COLUMN // 2 * size, least) if is_halved else many
 
 
 def _count_affordable_rows(objective):

@@ -39,9 +39,9 @@ PERSISTENCE, LENIENCE = 5, 30.0
 # Rows of a sample for each parameter of a block. One block for all classes, or for a descent, is worth four times as
 # many; a descent takes up to sixteen times as many where they cost little.
 ROWS_PER_COLUMN = 4
-# The preconditioner is built anew after so many iterations, or later in proportion where that takes more passes than
-# the first of these.
-REFRESHES = 4, 12, 36, 108
+# The preconditioner is built anew after so many iterations, and less often where that takes more than CHEAP_WORK
+# multiply-adds.
+REFRESHES, EXPENSIVE_REFRESHES, CHEAP_WORK = (4, 12, 36, 108), (15, 60), 200_000_000
 # With few rows a block takes as long as many passes, and a fit may arrive before it pays: it waits where it takes so
 # many.
 MIN_PASSES_TO_WAIT = 20
@@ -50,8 +50,8 @@ MIN_COLUMNS_A_ROW = 3
 
 # The cost model, in multiply-adds of a pass (a quarter of a nanosecond on AMD EPYC, znver4): up to how many a pass runs
 # in a core's cache, and a Hessian with its factor takes less than iterations; how many of a Gram matrix one of them is
-# worth; what an iteration takes besides; the number of classes below which a pass takes as long as it takes to read X.
-MOST_WORK_IN_CACHE, GRAM_RATE, ITERATION_WORK, READ_CLASSES = 1_500_000, 1.5, 4_000, 8
+# worth; what an iteration takes besides; what an exponential takes, and half of what it takes to read a number of X.
+MOST_WORK_IN_CACHE, GRAM_RATE, ITERATION_WORK, SLOW_WORK = 1_500_000, 1.5, 4_000, 8
 
 # Where a model with a penalty by size misleads, some of the curvature of equal probabilities is mixed in: at first the
 # part MIXED, times J where that is below one, then FACTOR times as much until a step counts, and as much less after

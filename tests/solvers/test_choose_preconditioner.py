@@ -62,9 +62,10 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
 
 def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
+    monkeypatch.setattr(preconditioners, "CHEAP_WORK", 0)
     monkeypatch.setattr(descent, "suits", lambda objective: False)
     iterations = list(preconditioners.schedule(objective))[1:]
-    assert preconditioners.choose(objective) is preconditioners.class_blocks and len(iterations) == 4
+    assert preconditioners.choose(objective) is preconditioners.class_blocks and len(iterations) == 2
     built = note_builds(monkeypatch, "shared_block", "class_blocks")
     solution = minimize(objective, "auto")
     n_expected = sum(n_iter < solution.n_iter for n_iter in iterations)
@@ -84,9 +85,11 @@ def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passe
     labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(4_000, 40))).argmax(axis=1)
     objective = Objective.over(X, labels, 40, l2=1 / 4_000)
     built = note_builds(monkeypatch, "shared_block", "class_blocks")
+    monkeypatch.setattr(preconditioners, "CHEAP_WORK", 0)
     assert preconditioners.affords_class_blocks(objective)
     n_passes = preconditioners.count_passes(objective, preconditioners.class_blocks)
     first = max(preconditioners.REFRESHES[0], n_passes)
+    assert first < preconditioners.EXPENSIVE_REFRESHES[0]
     minimize(objective, "auto", max_iter=first - 1)
     assert built == ["shared_block"]
     built.clear()
@@ -117,6 +120,15 @@ def test_large_blocks_need_quick_solutions_and_many_iterations():
     X = sparse.random_array((6_000, 500), density=0.04, rng=generator, format="csr")
     assert X.nnz * 2 < 501**2
     assert preconditioners.choose(Objective.over(X, labels, 60, l2=1e-3)) is preconditioners.shared_block
+
+
+def test_blocks_of_many_classes_come_from_fewer_rows():
+    rows = []
+    for n_classes in (32, 33):
+        objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
+        assert preconditioners.affords_class_blocks(objective)
+        rows.append(preconditioners._count_class_rows(objective))
+    assert rows == [preconditioners.ROWS_PER_COLUMN * 61, preconditioners.ROWS_PER_COLUMN // 2 * 61]
 
 
 def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(monkeypatch):
