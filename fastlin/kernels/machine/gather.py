@@ -38,9 +38,7 @@ def zeros_table(n_rows: int, n_classes: int) -> FloatArray:
 def _combination(n_vectors, lanes, n_sums):
     """Make the loop for n_vectors vectors of the table's columns; every n_sums-th entry goes into the same sum.
 
-    One sum waits four cycles until the last product is added. Several sums side by side do not wait. Six vectors with
-    two sums each are as many as sixteen registers hold; a second loop over the entries takes longer than two more
-    vectors: with 20 classes in five vectors of 32 bytes a pass took 18.1 ms by two loops, now 15.7.
+    One sum waits four cycles until the last product is added. Several sums side by side do not wait.
     """
 
     def generate(context, builder, kinds, arguments):
@@ -100,8 +98,6 @@ def _combination(n_vectors, lanes, n_sums):
     return loop
 
 
-_combine_6_vectors = _combination(6, LANES, 2)
-_combine_5_vectors = _combination(5, LANES, 2)
 _combine_4_vectors = _combination(4, LANES, 2)
 _combine_3_vectors = _combination(3, LANES, 2)
 _combine_2_vectors = _combination(2, LANES, 2)
@@ -122,16 +118,10 @@ def combine_rows(data, indices, first, last, table, origin, sums, i):
         _combine_numbers(data, indices, first, last, table, origin, sums, i, np.int64(0))
         return
     k = np.int64(0)
-    while width - k > 6 * LANES:
+    while width - k >= 4 * LANES:
         _combine_4_vectors(data, indices, first, last, table, origin, sums, i, k)
         k += 4 * LANES
-    if width - k >= 6 * LANES:
-        _combine_6_vectors(data, indices, first, last, table, origin, sums, i, k)
-    elif width - k >= 5 * LANES:
-        _combine_5_vectors(data, indices, first, last, table, origin, sums, i, k)
-    elif width - k >= 4 * LANES:
-        _combine_4_vectors(data, indices, first, last, table, origin, sums, i, k)
-    elif width - k >= 3 * LANES:
+    if width - k >= 3 * LANES:
         _combine_3_vectors(data, indices, first, last, table, origin, sums, i, k)
     elif width - k >= 2 * LANES:
         _combine_2_vectors(data, indices, first, last, table, origin, sums, i, k)
@@ -191,8 +181,8 @@ def _entry(data, place, kind):
     return kind(data[place]) if data.shape[0] > 0 else kind(1)
 
 
-def _addition(n_vectors, lanes, gathers):
-    """Make the loop that adds n_vectors vectors of named rows of a table to rows in order, or the other way round."""
+def _addition(lanes, gathers):
+    """Make the loop that adds a vector of named rows of a table to rows in order, or the other way round."""
 
     def generate(context, builder, kinds, arguments):
         source_type, codes_type, _, target_type, _ = kinds
@@ -213,15 +203,12 @@ def _addition(n_vectors, lanes, gathers):
             named = context.cast(builder, code, codes_type.dtype, types.int64)
             to, of = (loop.index, named) if gathers else (named, loop.index)
             target_row, source_row = row(target_type, target, to), row(source_type, source, of)
-            for v in range(n_vectors):
-                place = number(v * lanes)
-                added = emit.load(source_row, place, align=align)
-                place = builder.gep(target_row, [place])
-                emit.store(builder.fadd(emit.load(place, align=align), added), place, align=align)
+            added = emit.load(source_row, align=align)
+            emit.store(builder.fadd(emit.load(target_row, align=align), added), target_row, align=align)
 
     @emitted(generate)
     def loop(source, codes, n_rows, target, k):
-        part, named, in_order = slice(k, k + n_vectors * lanes), codes[:n_rows], np.arange(n_rows)
+        part, named, in_order = slice(k, k + lanes), codes[:n_rows], np.arange(n_rows)
         to, of = (in_order, named) if gathers else (named, in_order)
         np.add.at(target[:, part], to, source[of, part])
 
@@ -230,26 +217,18 @@ def _addition(n_vectors, lanes, gathers):
 
 def _additions(gathers):
     """Return the kernel that makes these loops for tables of any width."""
-    four, two, one = (_addition(n_vectors, LANES, gathers) for n_vectors in (4, 2, 1))
-    half, single = _addition(1, HALF, gathers), _addition(1, 1, gathers)
+    one, half, single = (_addition(lanes, gathers) for lanes in (LANES, HALF, 1))
 
     @kernel(inner=True)
     def add(source, codes, n_rows, target):
-        width = target.shape[1]
+        width, k = target.shape[1], np.int64(0)
         if width == 1:
-            single(source, codes, n_rows, target, np.int64(0))
-            return
-        k = np.int64(0)
-        while width - k >= 4 * LANES:
-            four(source, codes, n_rows, target, k)
-            k += 4 * LANES
-        if width - k >= 2 * LANES:
-            two(source, codes, n_rows, target, k)
-            k += 2 * LANES
-        if width - k >= LANES:
-            one(source, codes, n_rows, target, k)
-        elif width > k:
+            single(source, codes, n_rows, target, k)
+        elif width == HALF:
             half(source, codes, n_rows, target, k)
+        else:
+            for k in range(0, width, LANES):
+                one(source, codes, n_rows, target, k)
 
     return add
 
