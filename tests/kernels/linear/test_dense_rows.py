@@ -225,6 +225,14 @@ def test_scores_and_best_class(types, n_classes):
             results.append(scores)
         # Read in place or by way of a tile.
         assert_same_bits([[scores] for scores in results])
+        # By the kernel for a small X.
+        scores, best, of_all = np.full((n, n_classes), np.nan, kind), np.full(n, -1), np.full(n, -1)
+        dense_rows.fill_scores(X.astype(kind), *parameters, scores, best[:0])
+        dense_rows.fill_scores(X.astype(kind), *parameters, scores[:0], best)
+        dense_rows.fill_scores(X.astype(kind), *parameters, scores.copy(), of_all)
+        np.testing.assert_array_equal(of_all, best)
+        assert (np.abs(scores - expected) <= bound).all()
+        np.testing.assert_array_equal(best, scores[:, 0] > 0 if n_classes == 1 else scores.argmax(axis=1))
 
 
 def test_of_equal_scores_the_first_class_is_best():
@@ -233,8 +241,13 @@ def test_of_equal_scores_the_first_class_is_best():
     four = Parameters(np.zeros((4, 2)), np.array([0.0, 1, 1, 0]))
     dense_rows.fill_block_scores(0, 1, any_layout(X), four, 8, no_scores, best)
     assert (best == 1).all()
+    dense_rows.fill_scores(X, *four, no_scores, best)
+    assert (best == 1).all()
     one = Parameters(np.zeros((1, 2)), np.zeros(1))
     dense_rows.fill_block_scores(0, 1, any_layout(X), one, 8, no_scores, best)
+    assert (best == 0).all()
+    best[:] = -1
+    dense_rows.fill_scores(X, *one, no_scores, best)
     assert (best == 0).all()
 
 

@@ -182,7 +182,7 @@ def test_the_other_process_ends_with_one_that_is_killed(tmp_path):
     while not os.path.exists(os.path.join(folder, "a.nbc")):
         time.sleep(0.01)
     first.kill()
-    first.wait()
+    first.communicate()
     deadline = time.monotonic() + 30
     while os.path.exists(folder):
         assert time.monotonic() < deadline
