@@ -206,7 +206,7 @@ def choose_working_set(point: Point) -> BoolArray:
     if point.objective.penalty.group_by_class:
         sizes = np.broadcast_to(np.sqrt(np.einsum("kj,kj->j", gradient, gradient)), gradient.shape)
         active = np.broadcast_to(active.any(axis=0), gradient.shape)
-    chosen = active | (sizes >= (1 - INNER_ACCURACY) * thresholds)
+    chosen = active | (sizes >= (1 - 2 * INNER_ACCURACY) * thresholds)
     box = point.objective.penalty.box
     if box is not None:
         least, most = box.least[:, :-1], box.most[:, :-1]
