@@ -143,9 +143,9 @@ class ColumnModel:
         transposed, row_weights, probabilities = _read_columns(curved, precision, used, is_sample=curved is not point)
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
-        shift = coordinates.shift - scale * transposed.shift
         # Entries are not centred: what that leaves to the intercept comes back with its step.
         self._left_out = np.where(transposed.places < 0, coordinates.shift, 0)
+        shift = coordinates.shift - scale * transposed.shift - self._left_out
         self._columns = WorkingColumns(
             transposed.panel,
             transposed.places,

@@ -12,7 +12,7 @@ from fastlin.fitted import read_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
-from fastlin.tensors import choose_type
+from fastlin.tensors import DTYPES
 from fastlin.training import DivergedError, MomentumDescent, train
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import FloatArray, IntArray
@@ -285,7 +285,7 @@ class TwoLayerNet:
             raise ValueError(
                 f"{name} must be real numbers of shape (N, {n_inputs}) with N >= 1, got {X.dtype} of shape {X.shape}"
             )
-        X = X.astype(choose_type(X.dtype), copy=False)
+        X = X.astype(X.dtype if X.dtype in DTYPES else np.float64, copy=False)
         if not np.isfinite(X).all():
             raise ValueError(f"{name} must have no NaN or infinite values")
         return X
