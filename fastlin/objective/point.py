@@ -201,8 +201,8 @@ class Point:
         Returns
         -------
         ndarray of shape (K, d + 1) or None
-            None where there is no intercept, all probabilities are 0 or 1, or the matrix of a point without room is beyond
-            the budget.
+            None where there is no intercept, all probabilities are 0 or 1, or the matrix of a point without room is
+            beyond the budget.
 
         Raises
         ------
