@@ -17,7 +17,7 @@ from benchmarks.sensitivity import fit, list_everyday_problems, list_large_probl
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import dense
 from fastlin.objective import Objective
-from fastlin.solvers import descent, lbfgs, preconditioners, row_space_lbfgs
+from fastlin.solvers import choose, descent, lbfgs, preconditioners, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
 # Fits that take longer, in seconds, are left out, and so many seconds are spent on each pair of fits.
@@ -48,6 +48,10 @@ def _begin_with(objective, build):
     return build
 
 
+def _no_sample(objective, tol):
+    return None
+
+
 # What each path is switched off by: owner, name and what takes its place.
 SWITCHES = {
     "descent": (descent, "suits", _never),
@@ -57,6 +61,7 @@ SWITCHES = {
     "blocks of classes": (preconditioners, "choose", _without_class_blocks),
     "Hessian of a sample": (preconditioners, "choose", _without_hessian),
     "one block at first": (preconditioners, "choose_first", _begin_with),
+    "sample at the start": (choose, "_minimize_sample", _no_sample),
     "first search": (lbfgs, "FIRST_CURVATURE", lbfgs.CURVATURE),
     "passes in float32": (Objective, "fast_precision", property(lambda _: np.float64)),
     "settled intercepts": (Stopping, "is_worth_settling", _never),

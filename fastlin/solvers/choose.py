@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
+from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.solution import REACHED
 from fastlin.solvers.stopping import USUAL_TOL, Stopping
-from fastlin.solvers.tuning import INNER_ACCURACY, MOST_WORK_IN_CACHE, PATIENCE, ROUNDING, TRUSTED
+from fastlin.solvers.tuning import (
+    EXPENSIVE_REFRESHES,
+    FEW_ROWS,
+    INNER_ACCURACY,
+    MOST_WORK_IN_CACHE,
+    PATIENCE,
+    ROUNDING,
+    ROWS_PER_COLUMN,
+    SAMPLE_ROWS_PER_DIRECTION,
+    TRUSTED,
+)
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -212,17 +223,51 @@ def by_descent(fit: Fit) -> Solution:
 def by_lbfgs(fit: Fit) -> Solution:
     """Minimise by L-BFGS in the coefficients, with preconditioners."""
     objective, nearby = fit.objective, fit.nearby
+    sampled = _minimize_sample(objective, fit.stopping.tol) if fit.beginning.is_plain else None
     return lbfgs.minimize(
         objective,
-        fit.begin_in(objective.fast_precision),
+        fit.begin_in(objective.fast_precision) if sampled is None else sampled,
         fit.stopping,
-        preconditions=preconditioners.schedule(objective),
+        preconditions=preconditioners.schedule(objective, is_sampled=sampled is not None),
         room=fit.room,
         precision=objective.fast_precision,
         patience=PATIENCE if fit.solver != "lbfgs" and objective.has_hessian else None,
         preconditioner=None if nearby is None else nearby.preconditioner,
         pairs=None if nearby is None else nearby.pairs,
     )
+
+
+def _minimize_sample(objective, tol):
+    """Return a start for many rows, found by iterations on some of them, or None where they tell too little.
+
+    They do where they lack a class, or are few for the directions that the columns have. The penalty of a row stays the
+    same, as if the sample were all data with the same C: with a weaker one the sample is fitted too well.
+    """
+    n_sampled = max(FEW_ROWS // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
+    n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
+    if objective.n_rows < max(FEW_ROWS, 4 * n_sampled) or n_copied > objective.budget.bytes:
+        return None
+    sample = objective.sample(n_sampled)
+    if not (sample.class_weights > 0).all():
+        return None
+    part = sample.rows.total_weight / objective.rows.total_weight
+    sample = sample.with_penalty(min(objective.penalty.l2 / part, LARGEST_PENALTY), 0.0)
+    room, start = sample.make_room(), objective.start()
+    build = preconditioners.choose_shared(sample)
+    preconditioner = build(sample.at(start, sample.fast_precision, out=room))
+    if sample.n_rows < SAMPLE_ROWS_PER_DIRECTION * len(start) * preconditioner.n_directions:
+        return None
+    # Its matrix serves no longer than the one that is built at the solution.
+    stopping = Stopping(sample, tol / INNER_ACCURACY, "excess", 2 * EXPENSIVE_REFRESHES[0])
+    solution = lbfgs.minimize(
+        sample,
+        start,
+        stopping,
+        preconditions={0: lambda point: preconditioner},
+        room=room,
+        precision=sample.fast_precision,
+    )
+    return solution.parameters
 
 
 def by_conjugate_gradients(fit: Fit) -> Solution:

@@ -49,6 +49,12 @@ class Preconditioner:
 
     Gradients are cut into rows of `size` entries, each solved with its own matrix, or all with the only one, times
     their `shares` (K, 1).
+
+    Attributes
+    ----------
+    n_directions : float
+        Over how many directions the first matrix spreads its curvature: the squared sum of its eigenvalues, divided by
+        the sum of their squares.
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
@@ -62,6 +68,11 @@ class Preconditioner:
         Save for rounding; what it makes indefinite is mended. The ridge is a part of each diagonal entry that is added
         to it; None means one above the rounding of the type.
         """
+        if first == 0:
+            squares = np.einsum("ij,ij->", matrices[0], matrices[0], dtype=np.float64)
+            # Not a number where squares overflow or underflow: no sample is too small then.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.n_directions = float(np.trace(matrices[0], dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
         ridge = ROUNDING[factors.dtype.type] if ridge is None else ridge
         run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
@@ -113,7 +124,15 @@ class Preconditioner:
 
 
 class Diagonal:
-    """M of its diagonal (K, d + 1) alone."""
+    """M of its diagonal (K, d + 1) alone.
+
+    Attributes
+    ----------
+    n_directions : float
+        One, the least that there can be: the columns' dependence on each other is not known.
+    """
+
+    n_directions = 1.0
 
     def __init__(self, diagonal: FloatArray) -> None:
         self._diagonal = diagonal
@@ -148,20 +167,32 @@ def choose(objective: Objective, is_kept: bool = True) -> Build:
     return shared_block if budget.holds_preconditioner(count_bytes(objective, 1)) else diagonal
 
 
+def choose_shared(objective: Objective) -> Build:
+    """Return what builds one block for all classes, where that is affordable, else the diagonal."""
+    is_held = objective.budget.holds_preconditioner(count_bytes(objective, 1))
+    return shared_block if is_held and affords_factors(objective) else diagonal
+
+
 def choose_first(objective: Objective, build: Build) -> Build:
     """Return what builds the first preconditioner: where all rows matter alike, one block is worth as much as many."""
     return shared_block if build is class_blocks and objective.n_rows_coef > 1 else build
 
 
-def schedule(objective: Objective) -> dict[int, Build]:
+def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]:
     """Return what L-BFGS builds, by the iteration after which it does; 0 is the start.
 
-    Blocks for each class that are dear come once as many iterations are made as they take passes; what takes many
-    passes even at the start waits likewise, which costs at most twice the better of both.
+    What is built at the solution of a sample lasts twice as long. Blocks for each class that are dear come once as many
+    iterations are made as they take passes; what takes many passes even at the start waits likewise, which costs at
+    most twice the better of both.
     """
     build = choose(objective)
     if build is diagonal:
         return {0: diagonal}
+    if is_sampled:
+        later = [2 * n_iter for n_iter in EXPENSIVE_REFRESHES]
+        if affords_factors(objective):
+            return dict.fromkeys((0, *later), build)
+        return {0: diagonal, max(count_passes(objective, build), later[0]): build}
     first, refreshes = build, REFRESHES
     if not _is_cheap(objective, build):
         first, refreshes = choose_first(objective, build), EXPENSIVE_REFRESHES
@@ -327,13 +358,30 @@ class Drawn(NamedTuple):
 
 def _draw(objective, curvature, n_drawn, generator):
     influence = curvature * objective.rows.influence
-    chance = _chances(influence, n_drawn)
-    drawn = np.flatnonzero(generator.random(len(chance)) < chance)
-    chance = chance[drawn]
+    total, largest = float(influence.sum(dtype=np.float64)), float(influence.max())
+    if 4 * n_drawn * largest < total:
+        # No row is likely. A number for each of a million rows takes 7 ms.
+        tried = _try_rows(len(influence), n_drawn * largest / total, generator)
+        drawn = tried[generator.random(len(tried)) * largest < influence[tried]]
+        chance = influence[drawn] * (n_drawn / total)
+    else:
+        chance = _chances(influence, n_drawn)
+        drawn = np.flatnonzero(generator.random(len(chance)) < chance)
+        chance = chance[drawn]
     numbers, weights = objective.rows.numbers, curvature[drawn] / chance
     heaviest = weights.max(where=chance < 1, initial=0.0)
     variance = float(heaviest / max(curvature.sum(dtype=np.float64), np.finfo(np.float64).tiny))
     return Drawn(numbers[drawn] if len(numbers) else drawn, weights[None], variance)
+
+
+def _try_rows(n_rows, chance, generator):
+    """Return the row numbers that each row is among with the same small chance, ascending, by the gaps between them."""
+    parts, last = [], -1
+    while last < n_rows:
+        parts.append(last + np.cumsum(generator.geometric(chance, 16 + int(1.1 * n_rows * chance))))
+        last = parts[-1][-1]
+    tried = np.concatenate(parts)
+    return tried[: np.searchsorted(tried, n_rows)]
 
 
 def sampled_hessian(point: Point) -> Preconditioner:

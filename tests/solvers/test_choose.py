@@ -323,6 +323,39 @@ def test_names_lead_to_their_solvers(monkeypatch):
         called.clear()
 
 
+def test_a_sample_keeps_the_penalty_of_a_row(monkeypatch):
+    X, labels, *_ = make_problem(3_000, 5, 3)
+    weights = np.ones(3_000)
+    weights[::3] = 0
+    weights[1::3] = 2.5
+    objective = Objective.over(X, labels, 3, weights=weights, l2=0.1)
+    minimized = []
+    solve = lbfgs.minimize
+    monkeypatch.setattr(
+        lbfgs, "minimize", lambda *given, **options: minimized.append(given[0]) or solve(*given, **options)
+    )
+    monkeypatch.setattr(choose, "FEW_ROWS", 3_000)
+    choose._minimize_sample(objective, 1e-4)
+    (sample,) = minimized
+    assert sample.n_rows == 300
+    strengths = [part.penalty.l2 * part.rows.total_weight for part in (sample, objective)]
+    assert strengths[0] == pytest.approx(strengths[1], rel=1e-12)
+
+
+def test_many_rows_are_begun_on_a_sample(monkeypatch):
+    monkeypatch.setattr(choose, "FEW_ROWS", 25_000)
+    X, *_ = make_problem(25_000, 60, 11, np.float32)
+    labels = (X @ np.random.default_rng(1).normal(size=(60, 11))).argmax(axis=1)
+    objective = Objective.over(X, labels, 11, l2=1e-3)
+    first = []
+    solution = minimize(objective, "auto", tol=1e-6, on_iteration=lambda n_iter, iteration, _: first.append(iteration))
+    begun = objective.at(objective.start()).value
+    assert first[0].objective < 0.5 * begun
+    assert solution.converged
+    assert objective.at(solution.parameters).lower_bound() <= solution.value
+    assert solution.certificate <= 1e-6 * solution.value
+
+
 @settings(max_examples=40)
 @given(
     n=st.integers(6, 50),

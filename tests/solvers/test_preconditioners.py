@@ -211,6 +211,14 @@ def test_a_gradient_below_the_range_of_float32_is_still_solved():
     )
 
 
+def test_directions_are_counted_by_the_spread_of_the_eigenvalues():
+    orthogonal = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
+    preconditioner = preconditioners.Preconditioner(1, 6, np.float64)
+    for eigenvalues, n_directions in [(np.full(6, 3.0), 6.0), ([2.0, 2.0, 1e-9, 1e-9, 1e-9, 1e-9], 2.0)]:
+        preconditioner.factorize(0, (orthogonal * eigenvalues @ orthogonal.T)[None])
+        assert preconditioner.n_directions == pytest.approx(n_directions, rel=1e-6)
+
+
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_columns_of_a_factor_are_squared_where_they_lie(precision):
     matrix = np.random.default_rng(0).normal(size=(40, 7))

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlin.kernels.linear.dense_rows import block_rows
 from fastlin.kernels.linear.residuals import weight_of
-from fastlin.kernels.machine.arrays import dense_row
+from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.tiles import load_tile, pad_scaling, zeros_padded
@@ -38,7 +38,8 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
 
     The sums are sum s (x - origin) and the squares sum s (x - origin)^2 with origins (d,), float64, a row of X, so that
     the variance does not cancel; then come the smallest and the largest x. All numbers of a column are finite where its
-    extremes are and the squares are not NaN. weights s (n,) without entries stand for ones.
+    extremes are and the squares are not NaN. weights s without entries stand for ones. There are as many of them for a
+    row as for the first: narrow rows come several together, as one, with a weight for each and as many columns as all.
     """
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
@@ -47,13 +48,20 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
     for j in range(sums.shape[0]):
         sums[j], squares[j], smallest[j], largest[j] = 0.0, 0.0, np.inf, -np.inf
     if X.strides[1] == X.itemsize:
+        row_weights = zeros_aligned(X.shape[1], np.float64)
+        row_weights[:] = 1.0
+        together = weights.shape[0] // X.shape[0]
+        width = X.shape[1] // max(1, together)
         for i in range(first, last):
-            row, weight = dense_row(X, i), weight_of(weights, i)
+            row = dense_row(X, i)
+            for part in range(together):
+                for j in range(part * width, (part + 1) * width):
+                    row_weights[j] = weights[i * together + part]
             # Two loops: LLVM makes vectors of a loop that writes to two arrays, and none of one that writes to four.
             for j in range(row.shape[0]):
                 distance = np.float64(row[j]) - origins[j]
-                sums[j] += weight * distance
-                squares[j] += weight * distance * distance
+                sums[j] += row_weights[j] * distance
+                squares[j] += row_weights[j] * distance * distance
             for j in range(row.shape[0]):
                 x = np.float64(row[j])
                 smallest[j] = x if x < smallest[j] else smallest[j]
