@@ -134,18 +134,17 @@ class DenseMatrix(Matrix):
         total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
         origins = self.X[heaviest].astype(np.float64)
         # Narrow rows are measured several together: one by one 100,000 x 5 took a fifth of its fit.
-        is_narrow = self.X.flags.c_contiguous and self.X.size > FEW_NUMBERS
-        together = max(1, COLUMNS_MEASURED // d) if is_narrow else 1
-        n_whole, found = n - n % together, []
-        for rows, width in ((slice(0, n_whole), together), (slice(n_whole, n), 1)):
-            if rows.start < rows.stop:
-                X = self.X[rows].reshape((rows.stop - rows.start) // width, width * d)
-                n_blocks = count_blocks(len(X), row_work=width * d, partial_bytes=32 * width * d, data_bytes=X.nbytes)
-                statistics, own_origins = np.empty((4, n_blocks, width * d)), np.tile(origins, width)
-                given = any_layout(X), row_weights[rows], own_origins, statistics
-                run_blocks(fill_block_column_statistics, n_blocks, *given)
-                found.append(statistics.reshape(4, -1, d))
-        statistics, columns = found[0] if len(found) == 1 else np.concatenate(found, axis=1), np.empty((5, d))
+        together = COLUMNS_MEASURED // d if self.X.flags.c_contiguous and self.X.size > FEW_NUMBERS else 1
+        if together > 1:
+            n_whole = n - n % together
+            whole = self.X[:n_whole].reshape(-1, together * d)
+            found = [_measure(any_layout(whole), row_weights[:n_whole], np.tile(origins, together)).reshape(4, -1, d)]
+            if n_whole < n:
+                found.append(_measure(any_layout(self.X[n_whole:]), row_weights[n_whole:], origins))
+            statistics = np.concatenate(found, axis=1)
+        else:
+            statistics = _measure(self.layers, row_weights, origins)
+        columns = np.empty((5, d))
         join_column_statistics(statistics, origins, total, weight / total, columns)
         return Columns(*columns)
 
@@ -247,6 +246,15 @@ def is_copied(n_rows: int, n_features: int, n_rows_coef: int) -> bool:
     return n_rows * size <= FEW_NUMBERS or (n_rows_coef > 1 and products <= FEW_PRODUCTS)
 
 
+def _measure(X, weights, origins):
+    """Return the column statistics (4, B, d) of X, as `any_layout` makes it."""
+    _, n, d = X.shape
+    n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=n * d * X.itemsize)
+    statistics = np.empty((4, n_blocks, d))
+    run_blocks(fill_block_column_statistics, n_blocks, X, weights, origins, statistics)
+    return statistics
+
+
 def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> int:
     """Return into how many blocks a pass over rows of X, whose entries have so many bytes, is cut."""
     K, d = n_rows_coef, n_features
@@ -315,7 +323,8 @@ class DensePasses(Passes):
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
         self.longest_product, self.longest_sum = count_roundings(self._n_rows, d, K, X.itemsize)
-        self.shift_roundings = 2.0 if self._plan(np.float64).folds else 0.0
+        if self._reads_in_place and not is_copied(self._n_rows, d, K):
+            self.shift_roundings = 2.0 if self._plan(np.float64).folds else 0.0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
@@ -442,7 +451,6 @@ class ColumnPasses(DensePasses):
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self.lies_in_cache = self._n_rows * self.shape[1] <= FEW_NUMBERS
-        self.shift_roundings = 0.0
 
     @cached_property
     def by_columns(self) -> TiledRows:

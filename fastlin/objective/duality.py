@@ -100,8 +100,11 @@ def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: Du
     # Without an intercept nothing ties the class sums.
     if objective.fit_intercept:
         # Another exchange, of half the error of the class sums, would mend this. A class gives no more than it has.
-        weights = np.where(objective.class_weights > 0, objective.class_weights, 1.0)
-        least = max(min(means.min(), weights.min()), errors.class_sums, UNIT_ROUNDOFF)
+        weights = objective.class_weights
+        if not objective.rows.least_share > 0:
+            weights = np.where(weights > 0, weights, 1.0)
+        least = min(float(np.minimum.reduce(means)), float(np.minimum.reduce(weights)))
+        least = max(least, errors.class_sums, UNIT_ROUNDOFF)
         error += errors.class_sums * (0.5 - 1.5 * log(least))
         if offsets is not None:
             exchanged = float(np.sum(np.abs(excess) + UNIT_ROUNDOFF))
@@ -109,7 +112,8 @@ def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: Du
         given = float(np.add.reduce(rising))
         if given > 0 and np.minimum.reduce(excess) < 0:
             parts = rising / np.where(rising > 0, means, 1.0)
-            entropy -= given - float(np.sum(rising * np.log(means, where=rising > 0, out=np.zeros(n_classes))))
+            logarithms = np.log(means, where=rising > 0, out=np.zeros(n_classes))
+            entropy -= given - float(np.add.reduce(rising * logarithms))
             if offsets is not None:
                 entropy -= float(np.sum(excess * offsets.mean)) + offsets.spread * given
             falling = rising - excess
@@ -119,7 +123,7 @@ def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: Du
             of_gradient += part * ((1 + sqrt(n_classes)) * of_gradient + 2 * objective.rows.sum_rounding)
         # A part error / weight of a probability is exchanged, whose mean square is no more than the weight.
         by_mean = errors.class_sums / sqrt((4 if len(gradient) == 1 else 2) * least)
-        of_gradient += min(by_mean, errors.exchange * max(1.0, float((means / weights).max())))
+        of_gradient += min(by_mean, errors.exchange * max(1.0, float(np.maximum.reduce(means / weights))))
     if objective.penalty.box is None:
         value, size = _maximize(point, gradient, entropy, exchange), 0.0
     else:

@@ -290,7 +290,7 @@ class Objective:
 
     def _start_less(self, shift):
         parameters = np.zeros(self.shape)
-        if self.fit_intercept and (self.class_weights > 0).all():
+        if self.fit_intercept and self.rows.least_share > 0:
             intercept = np.log(self.class_weights) - shift
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return self.penalty.clip(parameters)
@@ -303,7 +303,7 @@ class Objective:
         if not self.has_plain_start:
             return self._start_point.value
         shares = self.class_weights
-        if self.fit_intercept and (shares > 0).all():
+        if self.fit_intercept and self.rows.least_share > 0:
             return -float(np.add.reduce(shares * np.log(shares)))
         return log(len(shares))
 

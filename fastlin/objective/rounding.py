@@ -77,7 +77,7 @@ def find_row_errors(point: Point) -> RowErrors:
     # What the residuals of a row have as their norm.
     residual = root_mean_square if K == 1 else sqrt(2) * root_mean_square
     by_scores, by_squares = residual * scores, scores * scores
-    weight, length = float(rows.class_weights.min()), 1.0 if K == 1 else sqrt(2)
+    weight, length = rows.least_share, 1.0 if K == 1 else sqrt(2)
     # The error of a class sum is relative to the class, but for what the squares of errors of scores add.
     exchange = length * (length * scores + 2 * plain + absolute) + 2 * by_squares / sqrt(weight) if weight > 0 else inf
     return RowErrors(

@@ -76,6 +76,8 @@ class MeanSums:
         K, the number of rows of coefficients: one for two classes.
     gains_from_float32 : bool
         Whether passes in float32 are faster and the columns allow them.
+    least_share : float
+        The least of the class weights.
     has_labels : bool
         Whether the labels of the rows are in this process.
     tally : list of float
@@ -110,6 +112,7 @@ class MeanSums:
         self.n_rows_coef = count_rows_coef(n_classes)
         self.coordinates, self.fit_intercept, self.passes = coordinates, fit_intercept, passes
         self.n_rows, self.total_weight, self.class_weights = n_rows, total_weight, class_weights
+        self.least_share = float(np.minimum.reduce(class_weights))
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
         n_roundings = ROW_ROUNDINGS + self.n_rows_coef + (2 * self.n_rows_coef + 4 if has_targets else 0)
         self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(passes.longest_product)

@@ -71,9 +71,9 @@ def suits(objective: Objective) -> bool:
     (K, size), penalty = objective.shape, objective.penalty
     return (
         2 * size <= SMALL_HESSIAN
-        and K * size <= np.clip(objective.n_rows, 2 * SMALL_HESSIAN, 4 * SMALL_HESSIAN)
+        and K * size <= min(max(objective.n_rows, 2 * SMALL_HESSIAN), 4 * SMALL_HESSIAN)
         and (_lies_in_cache(objective) or not objective.rows.are_uneven)
-        and bool((objective.class_weights > 0).all())
+        and objective.rows.least_share > 0
         and penalty.is_smooth
         and bool((penalty.arrays.roots > 0).all())
         and objective.fast_precision == np.float64
