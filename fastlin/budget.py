@@ -64,6 +64,10 @@ class Budget:
         """Say whether rows or columns of X that does not lie in memory may take so many bytes of it: a quarter."""
         return n_bytes <= self.bytes // 4
 
+    def holds_sample(self, n_bytes: int) -> bool:
+        """Say whether rows copied for a first solution may take so many bytes: the whole budget, as yet unused."""
+        return n_bytes <= self.bytes
+
     def holds_preconditioner(self, n_bytes: int) -> bool:
         """Say whether a preconditioner may take so many bytes: a twentieth of the budget, a fifth of a large X."""
         return n_bytes <= max(SMALLEST_PRECONDITIONER, self.bytes / 20)

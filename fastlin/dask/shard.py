@@ -14,7 +14,6 @@ import distributed
 import numpy as np
 
 from fastlin.dask.scores import sum_scores
-from fastlin.dask.strata import find_rows
 from fastlin.dask.tree import Node, Sum, add_up, find_nodes
 from fastlin.dask.weighting import Weighting
 from fastlin.kernels.linear.operands import Samples
@@ -22,7 +21,7 @@ from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.pieces import Measured, measure, merge
 from fastlin.objective.offsets import OffsetSums
-from fastlin.objective.rows import weigh_targets
+from fastlin.objective.rows import find_rows, weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastlin.objective.rows import sort_by_classes
 from fastlin.typing import IntArray
 
 
@@ -26,26 +25,3 @@ def share_places(places: IntArray, counts: IntArray) -> list[IntArray]:
     own = own_starts[parts, labels] + ranks - (ends - counts)[parts, labels]
     order = np.argsort(parts, kind="stable")
     return np.split(own[order], np.searchsorted(parts[order], np.arange(1, len(counts))))
-
-
-def find_rows(places: IntArray, labels: IntArray, seen: IntArray, counts: IntArray) -> IntArray:
-    """Return which rows of a part stand at some of the places, from 0 to m - 1, ascending.
-
-    Parameters
-    ----------
-    places : ndarray of int64
-        Ascending places.
-    labels : ndarray of shape (m,)
-        The classes of the rows of the part.
-    seen : ndarray of shape (n_classes,)
-        The place of the next row of each class.
-    counts : ndarray of shape (n_classes,)
-        How many rows of each class the part has.
-    """
-    ends = seen + counts
-    k = np.searchsorted(ends, places, side="right")
-    is_here = k < len(ends)
-    is_here[is_here] = places[is_here] >= seen[k[is_here]]
-    k = k[is_here]
-    order = sort_by_classes(labels, len(counts))
-    return np.sort(order[places[is_here] - (seen - np.cumsum(counts) + counts)[k]])

@@ -71,12 +71,12 @@ class TrainingData:
 
     def weigh(self, rows: IntArray | None = None) -> float:
         """Return the total weight of rows, by their numbers, each as often as it is named; None means all."""
-        weights = self.weights if rows is None else self._weights_of(rows)
+        weights = self._weights_of(rows)
         return float(len(self.labels) if weights is None else weights.sum())
 
     def measure(self, rows: IntArray | None = None) -> Columns:
         """Return the Columns over rows, as `weigh` takes them."""
-        return self.matrix.measure(self.weights if rows is None else self._weights_of(rows))
+        return self.matrix.measure(self._weights_of(rows))
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: IntArray | None = None) -> Rows:
         """Return the Rows of an objective in Coordinates over rows, as `weigh` takes them."""
@@ -87,6 +87,8 @@ class TrainingData:
 
     def _weights_of(self, rows):
         """Return the weights of all rows; those that are not named tell the columns nothing."""
+        if rows is None:
+            return self.weights
         from fastlin.objective import weigh_by_counts
 
         return weigh_by_counts(rows, self.weights, len(self.labels))

@@ -59,16 +59,16 @@ EVEN_PANELS = 5
 # microseconds. With one row of coefficients the products wait for memory.
 CLASS_WORK = 10
 
-# Columns of rows that are measured as one.
+# Narrow rows are measured together up to so many columns: one by one 100,000 x 5 took a fifth of its fit.
 COLUMNS_MEASURED = 256
-# An X of no more numbers, a megabyte, is copied column by column. It is measured by one plain kernel, in a copy where
-# it is not float64 in C order, and scored by one, up to so many products.
-FEW_NUMBERS, FEW_SCORE_PRODUCTS = 1 << 17, 1 << 21
-# So is one of more than two classes, where the products of its columns are no more: 100,000 x 5 and 3,000 x 50 with
-# four classes take 0.7 of the time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as
-# FEWEST_COLUMNS, so that no copy takes more than 16 MB.
-FEW_PRODUCTS, FEWEST_COLUMNS = 1 << 25, 16
-# Blocks of so many classes have so many rows: to make room for sums and coefficients takes as long as 75 of them, and
+# An X of no more numbers, a megabyte, is copied column by column. So is one of more than two classes, where the
+# products of its columns are no more than FEW_PRODUCTS: 100,000 x 5 and 3,000 x 50 with four classes take 0.7 of the
+# time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as FEWEST_COLUMNS, so that no copy takes
+# more than 16 MB.
+FEW_NUMBERS, FEW_PRODUCTS, FEWEST_COLUMNS = 1 << 17, 1 << 25, 16
+# An X of FEW_NUMBERS is scored by a kernel that compiles sooner, up to so many products.
+FEW_SCORE_PRODUCTS = 1 << 21
+# Blocks of many classes have no fewer rows: to make room for sums and coefficients takes as long as 75 of them, and
 # 8,000 x 384 with 100 classes 15 % longer in 27 blocks than in 15.
 MANY_CLASSES, BLOCK_ROWS = 32, 512
 # What a column costs in a row of such a copy, for each class.
@@ -133,7 +133,6 @@ class DenseMatrix(Matrix):
         heaviest = 0 if weights is None else int(np.argmax(weights))
         total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
         origins = self.X[heaviest].astype(np.float64)
-        # Narrow rows are measured several together: one by one 100,000 x 5 took a fifth of its fit.
         together = COLUMNS_MEASURED // d if self.X.flags.c_contiguous and self.X.size > FEW_NUMBERS else 1
         if together > 1:
             n_whole = n - n % together

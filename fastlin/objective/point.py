@@ -210,11 +210,11 @@ class Point:
             The room of the point was given to another point.
         """
         objective, K = self.objective, len(self.parameters)
-        kept = None if self.room is None else self.probabilities
         # Beside probabilities that are kept the matrix is small.
-        is_affordable = kept is not None or objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)
+        is_affordable = self.room is not None or objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)
         if not (objective.fit_intercept and is_affordable):
             return None
+        kept = None if self.room is None else self.probabilities
         gram = objective.rows.sum_probability_products(self.parameters, objective.fast_precision, kept)
         matrix, precision = np.diag(gram[:-1, -1]) - gram[:-1, :-1], objective.fast_precision
         if not np.diagonal(matrix).min() > 0:

@@ -237,6 +237,23 @@ def by_lbfgs(fit: Fit) -> Solution:
     )
 
 
+def by_conjugate_gradients(fit: Fit) -> Solution:
+    """Minimise by truncated Newton steps."""
+    objective = fit.objective
+    build = preconditioners.choose(objective, is_kept=False)
+    builds = [preconditioners.choose_first(objective, build), build] if fit.beginning.is_plain else [build]
+    preconditions = [(each, preconditioners.count_products(objective, each)) for each in builds]
+    start = fit.begin_in(np.float64)
+    return newton.minimize_by_conjugate_gradients(
+        objective, start, fit.stopping, preconditions=preconditions, room=fit.room
+    )
+
+
+def by_cholesky(fit: Fit) -> Solution:
+    """Minimise by Newton's steps with the whole Hessian."""
+    return newton.minimize_by_cholesky(fit.objective, fit.begin_in(np.float64), fit.stopping, room=fit.room)
+
+
 def _minimize_sample(objective, tol):
     """Return a start for many rows, found by iterations on some of them, or None where they tell too little.
 
@@ -245,10 +262,10 @@ def _minimize_sample(objective, tol):
     """
     n_sampled = max(FEW_ROWS // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
-    if objective.n_rows < max(FEW_ROWS, 4 * n_sampled) or n_copied > objective.budget.bytes:
+    if objective.n_rows < max(FEW_ROWS, 4 * n_sampled) or not objective.budget.holds_sample(n_copied):
         return None
     sample = objective.sample(n_sampled)
-    if not (sample.class_weights > 0).all():
+    if not sample.rows.least_share > 0:
         return None
     part = sample.rows.total_weight / objective.rows.total_weight
     sample = sample.with_penalty(min(objective.penalty.l2 / part, LARGEST_PENALTY), 0.0)
@@ -268,20 +285,3 @@ def _minimize_sample(objective, tol):
         precision=sample.fast_precision,
     )
     return solution.parameters
-
-
-def by_conjugate_gradients(fit: Fit) -> Solution:
-    """Minimise by truncated Newton steps."""
-    objective = fit.objective
-    build = preconditioners.choose(objective, is_kept=False)
-    builds = [preconditioners.choose_first(objective, build), build] if fit.beginning.is_plain else [build]
-    preconditions = [(each, preconditioners.count_products(objective, each)) for each in builds]
-    start = fit.begin_in(np.float64)
-    return newton.minimize_by_conjugate_gradients(
-        objective, start, fit.stopping, preconditions=preconditions, room=fit.room
-    )
-
-
-def by_cholesky(fit: Fit) -> Solution:
-    """Minimise by Newton's steps with the whole Hessian."""
-    return newton.minimize_by_cholesky(fit.objective, fit.begin_in(np.float64), fit.stopping, room=fit.room)

@@ -42,8 +42,8 @@ ROWS_PER_COLUMN = 4
 # The preconditioner is built anew after so many iterations, and less often where that takes more than CHEAP_WORK
 # multiply-adds.
 REFRESHES, EXPENSIVE_REFRESHES, CHEAP_WORK = (4, 12, 36, 108), (15, 60), 200_000_000
-# Of so many rows or more a tenth of this number, or as many as one block for all classes takes, give a first solution.
-# It is worth its time with so many of them for each class and direction of the columns.
+# With FEW_ROWS rows or more a fit begins at the solution of a sample: a tenth of FEW_ROWS, or as many rows as one block
+# for all classes takes. The sample needs so many rows for each class and direction of the columns.
 FEW_ROWS, SAMPLE_ROWS_PER_DIRECTION = 50_000, 3
 # With few rows a block takes as long as many passes, and a fit may arrive before it pays: it waits where it takes so
 # many.

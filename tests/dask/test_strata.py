@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from fastlin.dask.strata import find_rows, share_places
-from fastlin.objective.rows import draw_places
+from fastlin.dask.strata import share_places
+from fastlin.objective.rows import draw_places, find_rows
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -38,8 +38,8 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
 
     The sums are sum s (x - origin) and the squares sum s (x - origin)^2 with origins (d,), float64, a row of X, so that
     the variance does not cancel; then come the smallest and the largest x. All numbers of a column are finite where its
-    extremes are and the squares are not NaN. weights s without entries stand for ones. There are as many of them for a
-    row as for the first: narrow rows come several together, as one, with a weight for each and as many columns as all.
+    extremes are and the squares are not NaN. weights s (n,) without entries stand for ones. A row of X may be several
+    narrow rows, one behind the other: then there are as many weights for each row of X, and X is in C order.
     """
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks

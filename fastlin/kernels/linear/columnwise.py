@@ -123,7 +123,8 @@ def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:
     return n_tiles, max(1, -(-n_rows // n_tiles // ROWS_AT_ONCE)) * ROWS_AT_ONCE
 
 
-def evaluate(rows, parameters, probabilities, room, total):
+@kernel(reassociate=False, inner=True)
+def evaluate_within(rows, parameters, probabilities, room, total):
     """Return sum s_i l_i at parameters (K (d + 1),), and fill total (K (d + 1),) with its derivative.
 
     rows are TiledRows, whose probabilities (T, K, m) are kept. The losses are those of residuals.py. Columns are read
@@ -244,9 +245,6 @@ def evaluate(rows, parameters, probabilities, room, total):
                 total[first + b] += u * (j + 2 <= last)
                 total[first + c] += v * (j + 3 <= last)
     return loss
-
-
-evaluate_within = kernel(evaluate, reassociate=False, inner=True)
 
 
 @kernel(reassociate=False)

@@ -19,7 +19,7 @@ STRIP = 256
 # The places of what fill_block_dual sums: the conjugate of the penalty, its first two derivatives by the step, and the
 # step at which the box is left.
 CONJUGATE, FIRST, SECOND, WITHIN = range(4)
-NO_BOUNDS, NO_DOUBLE = np.empty((0, 0)), np.empty(0)
+NO_BOUNDS, NO_VALUES = np.empty((0, 0)), np.empty(0)
 
 
 class PenaltyArrays(NamedTuple):
@@ -47,9 +47,9 @@ class PenaltyArrays(NamedTuple):
     grouped: bool
     lower: np.ndarray = NO_BOUNDS
     upper: np.ndarray = NO_BOUNDS
-    scale: np.ndarray = NO_DOUBLE
-    shift: np.ndarray = NO_DOUBLE
-    blur: np.ndarray = NO_DOUBLE
+    scale: np.ndarray = NO_VALUES
+    shift: np.ndarray = NO_VALUES
+    blur: np.ndarray = NO_VALUES
 
 
 class Exchange(NamedTuple):
@@ -123,8 +123,8 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
     """gradient = total / total_weight + curvatures parameters (K, d + 1), sums (B, 6) and blurs (B, K), by columns.
 
     For the block's columns. blurs are the magnitudes of the parameters times the blur of their column, by class. total
-    (K, d + 1) is the gradient of the loss before division. penalty is a PenaltyArrays. A
-    root of zero leaves its column out of the dual sums.
+    (K, d + 1) is the gradient of the loss before division. penalty is a PenaltyArrays. A root of zero leaves its column
+    out of the dual sums.
     """
     curvatures, thresholds, roots, grouped, _, _, scale, shift, blur = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]

@@ -90,7 +90,6 @@ def _undisturbed(compile_kernel):
     def compile_at_rest(*arguments):
         # Under Numba's lock: no two threads are here at once.
         enabled, codegen = gc.isenabled(), cpu_target.target_context.codegen()
-        # Within another compilation it is changed already.
         passes = getattr(codegen, PASSES, None)
         gc.disable()
         if passes is not None:
