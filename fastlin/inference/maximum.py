@@ -14,14 +14,13 @@ import numpy as np
 
 from fastlin.inference.factors import Factor
 from fastlin.inference.likelihood import State
+from fastlin.kernels.linear.quasi_newton import MAX_TRIALS
+from fastlin.solvers import line_search
+from fastlin.solvers.recursion import Recursion
 from fastlin.typing import FloatArray
 
-# The steps that tell of the curvature, and how often a step is shortened, at most.
-PAIRS, MOST_SHORTENINGS = 10, 40
-# A step has to raise the value by this part of what its slope foretells.
-SUFFICIENT_INCREASE = 1e-4
-# Rounding of the value, relative to it: a step that lowers it by no more is taken.
-ROUNDING = 1e-13
+# The steps that tell of the curvature, at most.
+PAIRS = 10
 # Where the distance from a maximum has not shrunk for so many steps and is below so many standard errors, rounding
 # keeps it there: columns that depend on each other but for a thousandth leave 1e-5.
 SHRINKS, PATIENCE, BLURRED = 0.9, 15, 1e-3
@@ -53,6 +52,10 @@ class Metric:
         step = self._state.solve(vector)
         return step if self._held is None else step - self.lead(np.einsum("mrp,rp->m", self._held, step))
 
+    def solve(self, vector: FloatArray) -> FloatArray:
+        """Return the matrix times a vector, both raveled."""
+        return self.apply(vector.reshape(self._state.theta.shape)).ravel()
+
     def lead(self, moves: FloatArray) -> FloatArray:
         """Return the shortest step, in standard errors, that changes the values that are held by moves (m,)."""
         return np.einsum("m,mrp->rp", np.einsum("mn,n->m", self._inverse, moves), self._solved)
@@ -66,7 +69,8 @@ def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
     (m, R, P), stay.
     """
     state, least, n_idle = begin, math.inf, 0
-    pairs: list[tuple[FloatArray, FloatArray]] = []
+    # Divided by the weight, changes are of the order of one.
+    pairs, total = Recursion(PAIRS, begin.theta.size), begin.likelihood.total_weight
     for n_iter in range(max_iter + 1):
         metric = Metric(state, held)
         plain = metric.apply(state.score)
@@ -76,35 +80,22 @@ def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
         is_blurred = n_idle >= PATIENCE and distance <= BLURRED
         if distance <= tol or n_iter == max_iter or is_blurred:
             return Maximum(state, n_iter, distance, distance <= tol or is_blurred)
-        step = _turn(metric, state.score, pairs) if pairs else plain
+        step = plain
+        if pairs.n_pairs:
+            (turned,) = pairs.apply([state.score.ravel() / total], metric.solve)
+            step = turned.reshape(plain.shape)
         if not inner(state.score, step) > 0:
-            step, pairs = plain, []
+            step, pairs = plain, Recursion(PAIRS, plain.size)
         found = _approach(state, step, held, distance) or _search(state, step)
-        if found is None and pairs:
-            step, pairs = plain, []
+        if found is None and pairs.n_pairs:
+            step, pairs = plain, Recursion(PAIRS, plain.size)
             found = _search(state, step)
         if found is None:
             # Rounding lets the value rise no more.
             return Maximum(state, n_iter, distance, distance <= BLURRED)
-        pair = found.theta - state.theta, state.score - found.score
-        if inner(*pair) > 0:
-            pairs = [*pairs[1 - PAIRS :], pair]
+        pairs.add((found.theta - state.theta).ravel(), (state.score - found.score).ravel() / total)
         state = found
     raise AssertionError("The loop ends at max_iter.")
-
-
-def _turn(metric, score, pairs):
-    """Return the step of L-BFGS (Nocedal and Wright 2006, algorithm 7.4), whose starting matrix is the metric."""
-    step, parts = score.copy(), []
-    for moved, changed in reversed(pairs):
-        parts.append(inner(moved, step) / inner(moved, changed))
-        step -= parts[-1] * changed
-    moved, changed = pairs[-1]
-    scale = inner(moved, changed) / inner(changed, metric.apply(changed))
-    step = scale * metric.apply(step)
-    for (moved, changed), part in zip(pairs, reversed(parts), strict=True):
-        step += (part - inner(changed, step) / inner(moved, changed)) * moved
-    return step
 
 
 def _approach(state, step, held, distance):
@@ -122,19 +113,16 @@ def _approach(state, step, held, distance):
 
 
 def _search(state, step):
-    """Return the State after a step that is shortened until the value rises enough; None where it never does."""
-    slope, length = inner(state.score, step), 1.0
-    for _ in range(MOST_SHORTENINGS):
+    """Return the State along a step where the value has risen enough; None where it never does."""
+    found = None
+
+    def function(length):
+        nonlocal found
         found = state.likelihood.at(state.theta + length * step)
-        if found is None:
-            length *= 0.25
-            continue
-        rise = found.value - state.value
-        if rise >= SUFFICIENT_INCREASE * length * slope - ROUNDING * abs(state.value):
-            return found
-        # The maximum of a parabola through both values.
-        length *= min(max(0.5 * length * slope / (length * slope - rise), 0.1), 0.5)
-    return None
+        return (math.inf, math.nan) if found is None else (-found.value, -inner(found.score, step))
+
+    length = line_search.search(function, -state.value, -inner(state.score, step), 1.0, MAX_TRIALS)
+    return None if length is None else found
 
 
 def hold(maximum: State, held: FloatArray, values: FloatArray, tol: float, max_iter: int) -> Maximum:

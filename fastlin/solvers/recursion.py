@@ -58,6 +58,12 @@ class Recursion:
         """The size of the ring."""
         return len(self._crossed)
 
+    def add(self, step: FloatArray, change: FloatArray) -> None:
+        """Take in a pair, both raveled, of one form."""
+        place = self.place_next()
+        self._steps[0, place], self._changes[0, place] = step, change
+        self.accept(place)
+
     def place_next(self) -> int:
         """Return the place of the next pair: what is written there is not part of the recursion until `accept`."""
         return (self._newest + 1) % self.size
