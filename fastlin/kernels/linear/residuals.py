@@ -214,7 +214,7 @@ def exponentiate_below(scores, n_rows, largest, totals):
             totals[i] += np.float64(s[i])
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _softmax_residuals(scores, numbers, samples, kept, first):
     compile_apart()
     labels, weights, offsets, targets = samples.labels, samples.weights, samples.offsets, samples.targets
@@ -224,22 +224,21 @@ def _softmax_residuals(scores, numbers, samples, kept, first):
         for k in range(n_classes):
             scores[k, i] += kind(offsets[numbers[i], k])
     largest, row_weights = zeros_aligned(n_rows, scores.dtype), zeros_aligned(n_rows, scores.dtype)
-    totals = zeros_aligned(n_rows, np.float64)
+    totals, losses = zeros_aligned(n_rows, np.float64), zeros_aligned(n_rows, np.float64)
     find_largest(scores, n_rows, largest)
-    loss = 0.0
     for i in range(n_rows):
         row = numbers[i]
         row_weights[i] = weight_of(weights, row)
         if targets.shape[0] == 0:
-            loss -= np.float64(weight_of(weights, row)) * np.float64(scores[labels[row], i] - largest[i])
+            losses[i] = np.float64(weight_of(weights, row)) * np.float64(largest[i] - scores[labels[row], i])
     for i in range(n_rows if targets.shape[0] > 0 else 0):
         missed = 0.0
         for k in range(n_classes):
             missed += targets[numbers[i], k] * np.float64(largest[i] - scores[k, i])
-        loss += np.float64(weight_of(weights, numbers[i])) * missed
+        losses[i] = np.float64(weight_of(weights, numbers[i])) * missed
     exponentiate_below(scores, n_rows, largest, totals)
     for i in range(n_rows):
-        loss += np.float64(row_weights[i]) * log_from_one(totals[i])
+        losses[i] += np.float64(row_weights[i]) * log_from_one(totals[i])
         row_weights[i] /= kind(totals[i])
     for k in range(n_classes):
         s = scores[k, :n_rows]
@@ -254,7 +253,7 @@ def _softmax_residuals(scores, numbers, samples, kept, first):
         row = numbers[i]
         for k in range(n_classes):
             scores[k, i] -= kind(np.float64(weight_of(weights, row)) * targets[row, k])
-    return loss
+    return add_up(losses)
 
 
 @kernel(inner=True)
