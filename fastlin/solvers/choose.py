@@ -13,7 +13,7 @@ from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.solution import REACHED
-from fastlin.solvers.stopping import USUAL_TOL, Stopping
+from fastlin.solvers.stopping import Stopping
 from fastlin.solvers.tuning import (
     EXPENSIVE_REFRESHES,
     FEW_ROWS,
@@ -22,8 +22,8 @@ from fastlin.solvers.tuning import (
     PATIENCE,
     ROUNDING,
     ROWS_PER_COLUMN,
-    SAMPLE_ROWS_PER_DIRECTION,
     TRUSTED,
+    USUAL_TOL,
 )
 from fastlin.typing import FloatArray, FloatType
 
@@ -272,7 +272,7 @@ def _minimize_sample(objective, tol):
     room, start = sample.make_room(), objective.start()
     build = preconditioners.choose_shared(sample)
     preconditioner = build(sample.at(start, sample.fast_precision, out=room))
-    if sample.n_rows < SAMPLE_ROWS_PER_DIRECTION * len(start) * preconditioner.n_directions:
+    if sample.n_rows < ROWS_PER_COLUMN * len(start) * preconditioner.n_directions:
         return None
     # Its matrix serves no longer than the one that is built at the solution.
     stopping = Stopping(sample, tol / INNER_ACCURACY, "excess", 2 * EXPENSIVE_REFRESHES[0])

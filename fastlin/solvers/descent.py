@@ -44,7 +44,6 @@ from fastlin.objective.rows import draw_places
 from fastlin.solvers import preconditioners
 from fastlin.solvers.solution import IMPATIENT
 from fastlin.solvers.tuning import (
-    GRAM_RATE,
     INNER_ACCURACY,
     ITERATION_WORK,
     MIN_PASSES_TO_WAIT,
@@ -214,7 +213,7 @@ class _ByPasses:
         sums, factor = len(self._drawn) * size**2 / 2 * K, K * size**3 / 6
         if self._has_hessian:
             sums, factor = min(n, n_sampled) * (K * size) ** 2 / 4, (K * size) ** 3 / 6
-        passes = (sums / GRAM_RATE + factor + PATIENCE * ITERATION_WORK) / of_pass
+        passes = (sums + factor + PATIENCE * ITERATION_WORK) / of_pass
         # The Hessian of a sample does not converge: pairs learn what it errs by, and a new one would drop them.
         is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
@@ -288,4 +287,4 @@ def _count_passes_of_matrix(objective, is_whole):
     of_pass = 2 * n * K * size + SLOW_WORK * n * K + ITERATION_WORK
     n_grams = K * (K + 1) / 2 if is_whole else K
     factor = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
-    return (n_grams * n * size**2 / 2 / GRAM_RATE + factor) / of_pass
+    return (n_grams * n * size**2 / 2 + factor) / of_pass

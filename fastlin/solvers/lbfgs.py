@@ -19,7 +19,7 @@ from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.solution import IMPATIENT, REACHED
 from fastlin.solvers.stopping import LIMITED, is_slow
-from fastlin.solvers.tuning import FIRST_CURVATURE, ROUNDING
+from fastlin.solvers.tuning import INNER_ACCURACY, ROUNDING
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def minimize(
     else:
         point = start
     bound = stopping.begin(point)
-    first_curvature = FIRST_CURVATURE if preconditioner is None else CURVATURE
+    # With many classes the preconditioner alone goes too far at first, and that pair misleads the next steps.
+    first_curvature = 0.5 * INNER_ACCURACY if preconditioner is None else CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)
     restarted, message = False, ""

@@ -20,10 +20,8 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.tuning import (
-    FACTOR,
     INNER_ACCURACY,
     MIN_ACCURACY,
-    MIXED,
     ROUNDING,
     ROUNDS,
     TRUSTED,
@@ -35,6 +33,11 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Room
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
+
+# Where a model misleads, some of the curvature of equal probabilities is mixed in: at first a tenth of this part, times
+# J where that is below one, then more by this factor until a step counts, and less by it after each step.
+# Probabilities of nearly 0 and 1 have no curvature, but the way to the minimum has.
+NEGLIGIBLE = INNER_ACCURACY**2
 
 
 # At extreme scales a step may leave the range of float64; no search accepts its end.
@@ -80,8 +83,8 @@ def minimize(
     last_mixed, last_gain, promised = 1.0, 0.0, np.inf
     while not message:
         # The curvature of the loss falls with J, and with it the part that does not swamp it.
-        little = MIXED * min(max(point.value, ROUNDING[np.float64]), 1.0)
-        more = min(1.0, FACTOR * mixed) if mixed else min(last_mixed, little)
+        little = INNER_ACCURACY * NEGLIGIBLE * min(max(point.value, ROUNDING[np.float64]), 1.0)
+        more = min(1.0, mixed / NEGLIGIBLE) if mixed else min(last_mixed, little)
         last = current = make_model(point, by_hessian, last, mixed)
         least = current.minimize(accuracy)
         if len(least) > 1:
@@ -118,7 +121,7 @@ def minimize(
         if may_be_far and mixed < 1 and unseen < last_gain < TRUSTED * -slope:
             mixed = more
         else:
-            mixed = mixed / FACTOR if mixed > little / FACTOR**2 else 0.0
+            mixed = NEGLIGIBLE * mixed if mixed > NEGLIGIBLE**2 * little else 0.0
         gained = last_gain / max(point.value, np.finfo(np.float64).tiny)
         last_bound, point = bound, end
         bound = stopping.settle(point)

@@ -17,8 +17,8 @@ from fastlin.solvers.tuning import (
     LENIENCE,
     PERSISTENCE,
     ROUNDING,
-    SEPARABLE_LOSS,
     TRUSTED,
+    USUAL_TOL,
 )
 from fastlin.typing import FloatArray
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
     from fastlin.objective.row_space import RowPoint
 
-# What tol is where nothing is said.
-USUAL_TOL = 1e-4
 LIMITED = "max_iter is reached"
 STOPPED = "a callback asked to stop"
 SEPARABLE = "the classes are separable by what is not penalised"
@@ -104,7 +102,7 @@ class Stopping:
         if penalty.is_smooth and penalty.is_bounded:
             entry = SUM_ROUNDING / float(np.minimum.reduce(penalty.arrays.roots, initial=1.0))
             self.floor = min(self.floor, 0.5 * objective.n_rows_coef * len(penalty.factors) * entry * entry)
-        self._separable_loss, self._vanishing_value = SEPARABLE_LOSS * equal, ROUNDING[np.float64] * equal
+        self._separable_loss, self._vanishing_value = USUAL_TOL * equal, ROUNDING[np.float64] * equal
 
     def begin(self, point: Point) -> float:
         """Take note of the start; return the bound, as `observe` has it.

@@ -25,26 +25,23 @@ TRUSTED = 0.25
 # each class may cost half as many passes, and one block for all a quarter of that.
 PATIENCE = 100
 
-# The part of the slope that may be left after the first step of L-BFGS where no fit nearby went before. With many
-# classes the preconditioner alone goes too far at first, and the pair of that step misleads the next ones.
-FIRST_CURVATURE = 0.05
-
-# Without a penalty J has no minimum where every row is classified right. It is followed down to this part of the loss
-# of equal probabilities.
-SEPARABLE_LOSS = 1e-4
+# What tol is where nothing is said. Without a penalty J has no minimum where every row is classified right: it is
+# followed down to this part of the loss of equal probabilities.
+USUAL_TOL = 1e-4
 # By the rule of scikit-learn's solvers a gradient has to stay small for so many iterations and the one before; then so
 # many times what is usually asked for may be left.
 PERSISTENCE, LENIENCE = 5, 30.0
 
-# Rows of a sample for each parameter of a block. One block for all classes, or for a descent, is worth four times as
-# many; a descent takes up to sixteen times as many where they cost little.
+# Rows of a sample for each parameter of a block, and for each class and direction of the columns where a fit begins at
+# the sample's solution. One block for all classes, or for a descent, is worth four times as many; a descent takes up to
+# sixteen times as many where they cost little.
 ROWS_PER_COLUMN = 4
 # The preconditioner is built anew after so many iterations, and less often where that takes more than CHEAP_WORK
 # multiply-adds.
 REFRESHES, EXPENSIVE_REFRESHES, CHEAP_WORK = (4, 12, 36, 108), (15, 60), 200_000_000
-# With FEW_ROWS rows or more a fit begins at the solution of a sample: a tenth of FEW_ROWS, or as many rows as one block
-# for all classes takes. The sample needs so many rows for each class and direction of the columns.
-FEW_ROWS, SAMPLE_ROWS_PER_DIRECTION = 50_000, 3
+# With so many rows or more a fit begins at the solution of a sample: a tenth of them, or as many as one block for all
+# classes takes.
+FEW_ROWS = 50_000
 # With few rows a block takes as long as many passes, and a fit may arrive before it pays: it waits where it takes so
 # many.
 MIN_PASSES_TO_WAIT = 20
@@ -52,14 +49,10 @@ MIN_PASSES_TO_WAIT = 20
 MIN_COLUMNS_A_ROW = 3
 
 # The cost model, in multiply-adds of a pass (a quarter of a nanosecond on AMD EPYC, znver4): up to how many a pass runs
-# in a core's cache, and a Hessian with its factor takes less than iterations; how many of a Gram matrix one of them is
-# worth; what an iteration takes besides; what an exponential takes, and half of what it takes to read a number of X.
-MOST_WORK_IN_CACHE, GRAM_RATE, ITERATION_WORK, SLOW_WORK = 1_500_000, 1.5, 4_000, 8
+# in a core's cache, and a Hessian with its factor takes less than iterations; what an iteration takes besides; what an
+# exponential takes, and half of what it takes to read a number of X.
+MOST_WORK_IN_CACHE, ITERATION_WORK, SLOW_WORK = 1_500_000, 4_000, 8
 
-# Where a model with a penalty by size misleads, some of the curvature of equal probabilities is mixed in: at first the
-# part MIXED, times J where that is below one, then FACTOR times as much until a step counts, and as much less after
-# each step. Probabilities of nearly 0 and 1 have no curvature, but the way to the minimum has.
-MIXED, FACTOR = 1e-3, 100.0
 # The part of a model's decrease that a sweep must gain to go on, at the least; its square where the whole Hessian is at
 # hand. What a step for groups gains may differ by as much from what it promised.
 MIN_ACCURACY = 3e-3
