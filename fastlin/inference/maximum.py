@@ -93,7 +93,7 @@ def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
         if found is None:
             # Rounding lets the value rise no more.
             return Maximum(state, n_iter, distance, distance <= BLURRED)
-        pairs.add((found.theta - state.theta).ravel(), (state.score - found.score).ravel() / total)
+        pairs.take_in((found.theta - state.theta).ravel(), (state.score - found.score).ravel() / total)
         state = found
     raise AssertionError("The loop ends at max_iter.")
 

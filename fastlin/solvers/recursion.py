@@ -58,7 +58,7 @@ class Recursion:
         """The size of the ring."""
         return len(self._crossed)
 
-    def add(self, step: FloatArray, change: FloatArray) -> None:
+    def take_in(self, step: FloatArray, change: FloatArray) -> None:
         """Take in a pair, both raveled, of one form."""
         place = self.place_next()
         self._steps[0, place], self._changes[0, place] = step, change
