@@ -14,7 +14,6 @@ import numpy as np
 
 from fastlin.inference.factors import Factor
 from fastlin.inference.likelihood import State
-from fastlin.kernels.linear.quasi_newton import MAX_TRIALS
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.typing import FloatArray
@@ -121,7 +120,7 @@ def _search(state, step):
         found = state.likelihood.at(state.theta + length * step)
         return (math.inf, math.nan) if found is None else (-found.value, -inner(found.score, step))
 
-    length = line_search.search(function, -state.value, -inner(state.score, step), 1.0, MAX_TRIALS)
+    length = line_search.search(function, -state.value, -inner(state.score, step))
     return None if length is None else found
 
 

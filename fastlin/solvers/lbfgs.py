@@ -166,10 +166,9 @@ class Pairs(Recursion):
         """Take in all pairs of others, the oldest first, with the changes that the penalty makes here."""
         more = self._penalty_curvatures - others._penalty_curvatures
         for age in reversed(range(others.n_pairs)):
-            place, newest = (others._newest - age) % others.size, self.place_next()
-            self._steps[0, newest] = others._steps[0, place]
-            self._changes[0, newest] = others._changes[0, place] + more * others._steps[0, place]
-            self.accept(newest)
+            place = (others._newest - age) % others.size
+            step = others._steps[0, place]
+            self.take_in(step, others._changes[0, place] + more * step)
 
     def add(self, before: Point, after: Point) -> None:
         """Take in the step from one Point to another, unless rounding has spoilt it."""

@@ -50,7 +50,7 @@ def along(
     slope = dot(start.gradient.ravel(), direction.ravel())
     if not slope < 0:
         return None
-    step = search(function, start.value, slope, 1.0, MAX_TRIALS, ROUNDING[precision], curvature)
+    step = search(function, start.value, slope, rounding=ROUNDING[precision], curvature=curvature)
     return None if step is None else last
 
 
@@ -58,8 +58,8 @@ def search(
     function: Callable[[float], tuple[float, float]],
     value: float,
     slope: float,
-    step: float,
-    max_evaluations: int,
+    step: float = 1.0,
+    max_evaluations: int = MAX_TRIALS,
     rounding: float = ROUNDING[np.float64],
     curvature: float = CURVATURE,
 ) -> float | None:

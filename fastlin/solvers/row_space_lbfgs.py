@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.quasi_newton import MAX_TRIALS
 from fastlin.kernels.machine.gather import count_columns
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, RowVector
@@ -96,7 +95,7 @@ def _search(space, point, direction):
     line, slope = RowLine(space, point.vector, direction), direction.dot(point.gradient)
     if not slope < 0:
         return None
-    step = line_search.search(line, point.value, slope, 1.0, MAX_TRIALS, curvature=INNER_ACCURACY)
+    step = line_search.search(line, point.value, slope, curvature=INNER_ACCURACY)
     return None if step is None else line
 
 
