@@ -62,7 +62,7 @@ SWITCHES = {
     "Hessian of a sample": (preconditioners, "choose", _without_hessian),
     "one block at first": (preconditioners, "choose_first", _begin_with),
     "sample at the start": (choose, "_minimize_sample", _no_sample),
-    "first search": (lbfgs, "INNER_ACCURACY", lbfgs.CURVATURE),
+    "first search": (lbfgs, "INNER_ACCURACY", 2 * lbfgs.CURVATURE),
     "passes in float32": (Objective, "fast_precision", property(lambda _: np.float64)),
     "settled intercepts": (Stopping, "is_worth_settling", _never),
     "rows read in place": (dense, "allows_folding", _never),
