@@ -52,13 +52,13 @@ def _name_solver(estimator):
 
 def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
     """Warn where a fit did not reach tol, at the line that is stacklevel frames from here."""
-    from fastlin.solvers.stopping import LIMITED, SEPARABLE, STOPPED
+    from fastlin.solvers.solution import LIMITED, SEPARABLE, STOPPED
 
     # Who sets a callback that stops the fit knows of it.
-    if solution.converged or solution.message == STOPPED:
+    if solution.converged or solution.ending == STOPPED:
         return
     relative = solution.certificate / solution.value if solution.value > 0 else np.inf
-    if solution.message == SEPARABLE:
+    if solution.ending == SEPARABLE:
         text = (
             f"The classes are separable by features without a penalty (C={estimator.C}, or a penalty factor of 0): the "
             "objective falls towards 0 and the coefficients grow without end. The fit stopped at an objective of "
@@ -72,10 +72,10 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
         )
         text = (
             f"The fit stopped after {solution.n_iter} iterations, before tol={estimator.tol} was reached "
-            f"({solution.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
+            f"({solution.ending.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
         )
     # Only of this end are scikit-learn's words true.
-    known = TEXTS.get(_name_solver(estimator), "") if solution.message == LIMITED else ""
+    known = TEXTS.get(_name_solver(estimator), "") if solution.ending == LIMITED else ""
     known = known.format(n_iter=solution.n_iter, objective=solution.value)
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
 

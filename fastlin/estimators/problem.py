@@ -15,7 +15,7 @@ from fastlin.estimators.bounds import read_bounds
 from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
 from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
-from fastlin.solvers.solution import Solution
+from fastlin.solvers.solution import Ending, Solution
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -171,5 +171,5 @@ class Problem:
             ) from error
         if rise > max(solution.value, LOST):
             # No digit of J is left: coefficients of 1e15 in float32 move scores by 1e8.
-            solution = replace(solution, message=f"the coefficients are too large for {np.dtype(dtype)}")
+            solution = replace(solution, ending=Ending(f"the coefficients are too large for {np.dtype(dtype)}"))
         return Fit(C, coef, intercept, solution.certificate + rise, solution)

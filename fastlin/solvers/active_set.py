@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
 
 
-def settle(
+def minimize_active(
     hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, box: Box | None = None
 ) -> float:
     """Move towards where the model is least while what is zero, or at a bound, remains so; return the decrease.
@@ -44,13 +44,13 @@ def settle(
     """
     is_curved = np.diagonal(hessian) > 0
     if penalty.group_by_class:
-        return _settle_groups(hessian, penalty.thresholds, is_curved, parameters, slopes)
+        return _minimize_groups(hessian, penalty.thresholds, is_curved, parameters, slopes)
     bounds = None if box is None else (box.least.ravel(), box.most.ravel())
-    return _settle_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, bounds)
+    return _minimize_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, bounds)
 
 
-def _settle_signs(hessian, thresholds, is_curved, parameters, slopes, bounds):
-    """Settle the parameters that are not zero: Newton's steps for their signs, by one factor from which rows go."""
+def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, bounds):
+    """Minimise over what is not zero: Newton's steps for the signs, by one factor from which rows go."""
     thresholds = np.resize(thresholds, len(parameters))
     is_active = ((parameters != 0) | (thresholds == 0)) & is_curved
     if bounds is not None:
@@ -124,12 +124,12 @@ def _along_signs(slopes, rises, start, step, thresholds, farthest=np.inf):
     return length, decrease, all_corners
 
 
-def _settle_groups(hessian, thresholds, is_curved, parameters, slopes):
-    """Settle the groups that are not zero: Newton's steps with the curvature of the norms."""
+def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes):
+    """Minimise over the groups that are not zero: Newton's steps with the curvature of the norms."""
     shape = (-1, len(thresholds))
     is_curved = is_curved.reshape(shape).all(axis=0)
-    total, n_left, is_settled = 0.0, None, False
-    while not is_settled and n_left != 0:
+    total, n_left, is_last = 0.0, None, False
+    while not is_last and n_left != 0:
         is_active = ((parameters.reshape(shape) != 0) | (thresholds == 0)).any(axis=0) & is_curved
         active = np.flatnonzero(np.broadcast_to(is_active, parameters.reshape(shape).shape))
         if not len(active):
@@ -140,7 +140,7 @@ def _settle_groups(hessian, thresholds, is_curved, parameters, slopes):
         n_left -= 1
         block, start = hessian[np.ix_(active, active)], parameters[active]
         own_thresholds = thresholds[is_active]
-        end, decrease, is_settled = _along_groups(block, slopes[active], start, own_thresholds)
+        end, decrease, is_last = _along_groups(block, slopes[active], start, own_thresholds)
         if not decrease > 0:
             break
         parameters[active] = end

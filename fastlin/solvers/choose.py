@@ -12,7 +12,7 @@ import numpy as np
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
-from fastlin.solvers.solution import REACHED
+from fastlin.solvers.solution import LIMITED, REACHED
 from fastlin.solvers.stopping import Stopping
 from fastlin.solvers.tuning import (
     EXPENSIVE_REFRESHES,
@@ -77,7 +77,7 @@ def minimize(
         # The model before the first step: zeros, or where a warm start begins.
         start = objective.penalty.clip(starts[0] if starts else np.zeros(objective.shape))
         point = objective.at(start, out=fit.room)
-        return stopping.solution(stopping.why(point, stopping.begin(point), np.inf))
+        return stopping.solution(stopping.why(point, stopping.begin(point), np.inf) or LIMITED)
     is_unsure = False
     for method in list_methods(objective, solver, fit.room):
         found = None if is_unsure and method is not by_cholesky else method(fit)
@@ -86,8 +86,8 @@ def minimize(
         solution = found
         # Without a bound, the gradient by an approximation of the Hessian does not tell how far the minimum is where
         # columns nearly depend on each other: Newton's steps do.
-        is_unsure = method is by_lbfgs and not objective.penalty.is_bounded and solution.message == REACHED
-        if solution.is_ended and not is_unsure:
+        is_unsure = method is by_lbfgs and not objective.penalty.is_bounded and solution.ending == REACHED
+        if solution.ending.is_final and not is_unsure:
             break
         best = stopping.best
         fit.beginning = Beginning(objective.center(best.parameters), best if best.has_probabilities else None)

@@ -90,7 +90,7 @@ def _lies_in_cache(objective):
 def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: Room) -> Solution:
     """Minimise an objective that `suits`, as `fastlin.solvers` has it.
 
-    The message of the solution is IMPATIENT or STALLED where another solver may do better.
+    The solution's ending is IMPATIENT or STALLED where another solver may do better.
     """
     n_work = objective.n_rows * start.size
     descent = Descent.at(
@@ -107,7 +107,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         descent.counts[N_WITH_MATRIX] = STALE
     elif steps.passes_of_matrix > MIN_PASSES_TO_WAIT:
         descent.counts[N_WITH_MATRIX] = NO_MATRIX
-    tol, message = stopping.tol, ""
+    tol, ending = stopping.tol, None
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
     # An iteration of so little work is next to nothing, and users compare coefficients, which gain two digits.
@@ -121,8 +121,8 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
         point = steps.make_point()
         bound = stopping.begin(point)
-        message = stopping.why(point, stopping.settle(point) if bound > stopping.asked(point) else bound, inf)
-    while not message:
+        ending = stopping.why(point, stopping.settle(point) if bound > stopping.asked(point) else bound, inf)
+    while not ending:
         if not found:
             outcome, found = steps.iterate(least, min(n_at_once, most - len(stopping.history)))
         gap = found[-1][1]
@@ -136,17 +136,17 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
             continue
         point, decrement = steps.make_point(), descent.numbers[DECREMENTS]
         if outcome != ACCEPTED:
-            message = stopping.why_stalled(point, stopping.settle(point), decrement)
+            ending = stopping.why_stalled(point, stopping.settle(point), decrement)
         elif is_open:
-            message = stopping.why(point, stopping.settle(point), decrement) or IMPATIENT
+            ending = stopping.why(point, stopping.settle(point), decrement) or IMPATIENT
         else:
             bound = stopping.observe(point)
             stopping.record(point, bound)
             # The gap of an iteration leaves out what the exchange between classes costs the bound.
             least = least if bound <= gap else min(least, tol * gap / bound)
             is_last = len(stopping.history) >= most
-            message = stopping.why(point, bound, decrement) or (IMPATIENT if is_last else "")
-    return stopping.solution(message)
+            ending = stopping.why(point, bound, decrement) or (IMPATIENT if is_last else None)
+    return stopping.solution(ending)
 
 
 def _is_at_trial(descent):

@@ -17,8 +17,8 @@ from fastlin.kernels.linear.quasi_newton import CURVATURE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
-from fastlin.solvers.solution import IMPATIENT, REACHED
-from fastlin.solvers.stopping import LIMITED, is_slow
+from fastlin.solvers.solution import IMPATIENT, LIMITED, REACHED
+from fastlin.solvers.stopping import is_slow
 from fastlin.solvers.tuning import INNER_ACCURACY, ROUNDING
 from fastlin.typing import FloatArray, FloatType
 
@@ -70,7 +70,7 @@ def minimize(
     first_curvature = 0.5 * INNER_ACCURACY if preconditioner is None else CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)
-    restarted, message = False, ""
+    restarted, ending = False, None
     decrements: list[float] = []
     postponed: set[int] = set()
     preconditions = dict(preconditions)
@@ -78,15 +78,15 @@ def minimize(
         direction, decrement = pairs.direction(point.gradient, preconditioner)
         if point.precision != np.float64 and stopping.is_met(point, bound, decrement):
             if stopping.has_arrived():
-                message = REACHED
+                ending = REACHED
                 break
             point = objective.at(point.parameters, out=room)
             bound = stopping.settle(point)
-        message = stopping.why(point, bound, decrement)
+        ending = stopping.why(point, bound, decrement)
         decrements.append(decrement)
-        if not message and patience is not None:
-            message = IMPATIENT if is_slow(decrements, stopping.asked(point), patience) else ""
-        if message:
+        if not ending and patience is not None:
+            ending = IMPATIENT if is_slow(decrements, stopping.asked(point), patience) else None
+        if ending:
             break
         curvature = CURVATURE if decrements[1:] else first_curvature
         end = line_search.along(objective, point, direction, room, curvature)
@@ -119,15 +119,15 @@ def minimize(
             # Rounding may have spoilt the pairs: once more without them.
             pairs, restarted = Pairs(objective), True
         else:
-            message = stopping.why_stalled(point, bound, decrement)
+            ending = stopping.why_stalled(point, bound, decrement)
             break
-    if point.precision != np.float64 and message != REACHED:
+    if point.precision != np.float64 and ending != REACHED:
         point = objective.at(point.parameters, out=room)
         bound = stopping.observe(point)
-        if message == LIMITED and bound < np.inf and stopping.is_met(point, bound, decrement):
-            message = REACHED
+        if ending == LIMITED and bound < np.inf and stopping.is_met(point, bound, decrement):
+            ending = REACHED
     return replace(
-        stopping.solution(message),
+        stopping.solution(ending),
         preconditioner=preconditioner.divided(pairs.scale),
         pairs=pairs if pairs.are_small else None,
     )

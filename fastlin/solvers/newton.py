@@ -154,33 +154,33 @@ def _minimize(objective, start, stopping, find_direction, *, room):
     """Minimise the objective by the directions that find_direction makes of a Point and the bound on J - J* there."""
     point = start if isinstance(start, Point) else objective.at(start, out=room)
     bound = stopping.begin(point)
-    message = stopping.why(point, bound, np.inf)
-    while not message:
+    ending = stopping.why(point, bound, np.inf)
+    while not ending:
         direction = find_direction(point, bound)
         decrement = -0.5 * _inner(direction.step, point.gradient)
         # A step that leaves the slopes as they are meets none of their curvature, as where it has underflowed.
         left, before = np.abs(direction.residual).max(), np.abs(point.gradient).max()
         if left > (1 - INNER_ACCURACY) * before > ROUNDING[np.float64]:
             decrement = np.inf
-        message = stopping.why(point, bound, decrement)
+        ending = stopping.why(point, bound, decrement)
         # Without a penalty coefficients are compared with their standard errors, which fall with the number of rows:
         # the step that is known leads from 2 of them to a hundredth of one (1,000,000 x 20, tol 1e-4).
-        if message and (message != REACHED or objective.penalty.is_bounded):
+        if ending and (ending != REACHED or objective.penalty.is_bounded):
             break
         # A step that lowers J by more ends too far from the minimum for its bound to be of use.
         is_in_sight = decrement <= sqrt(stopping.tol) * point.value
         step = NewtonStep.begin(point, direction) if is_in_sight else None
         end = line_search.along(objective, point, direction.step, room)
         if end is None or not (end.value < point.value or end.natural_gap < 0.5 * point.natural_gap):
-            message = message or stopping.why_stalled(point, bound, decrement)
+            ending = ending or stopping.why_stalled(point, bound, decrement)
             break
         point = end
         if step is not None:
             stopping.note_dual(*step.find_dual_value(point))
         bound = stopping.settle(point)
         stopping.record(point, bound)
-        message = message or stopping.why(point, bound, np.inf)
-    return stopping.solution(message)
+        ending = ending or stopping.why(point, bound, np.inf)
+    return stopping.solution(ending)
 
 
 def _cost(residual, point):

@@ -66,7 +66,7 @@ def minimize(
     if point is None or not (parameters == point.parameters).all():
         point = objective.at(parameters, out=room)
     bound = stopping.begin(point)
-    message = stopping.why(point, bound, np.inf)
+    ending = stopping.why(point, bound, np.inf)
     # After a step that gained less of J only an exact one still lowers the bound.
     tiny = sqrt(UNIT_ROUNDOFF)
     accuracy, mixed = INNER_ACCURACY, 0.0
@@ -81,7 +81,7 @@ def minimize(
     # Within bounds, and with offsets, a fit may pass where rows have no curvature.
     may_be_far = objective.penalty.box is not None or objective.rows.offset_range is not None
     last_mixed, last_gain, promised = 1.0, 0.0, np.inf
-    while not message:
+    while not ending:
         # The curvature of the loss falls with J, and with it the part that does not swamp it.
         little = INNER_ACCURACY * NEGLIGIBLE * min(max(point.value, ROUNDING[np.float64]), 1.0)
         more = min(1.0, mixed / NEGLIGIBLE) if mixed else min(last_mixed, little)
@@ -102,9 +102,9 @@ def minimize(
         slowly = last_gain if promised > INNER_ACCURACY * last_gain else 0.0
         # Where there is no bound this stands in: the model falls by at least half of it. A mixed one promises less.
         estimate = np.inf if mixed else promised + slowly
-        message = "" if is_blind else stopping.why(point, bound, estimate)
-        end = None if message or is_blind else _search(point, direction, slope, room, least)
-        if end is None and not message and (current.is_borrowed or mixed < 1):
+        ending = None if is_blind else stopping.why(point, bound, estimate)
+        end = None if ending or is_blind else _search(point, direction, slope, room, least)
+        if end is None and not ending and (current.is_borrowed or mixed < 1):
             if current.is_borrowed:
                 # The Hessian of this point takes the place of the borrowed one.
                 last = None
@@ -114,7 +114,7 @@ def minimize(
                 point = objective.at(point.parameters, out=room)
             continue
         if end is None:
-            message = message or stopping.why_stalled(point, bound, promised)
+            ending = ending or stopping.why_stalled(point, bound, promised)
             break
         last_mixed = mixed or last_mixed
         promised, last_gain, unseen = np.inf, point.value - end.value, ROUNDING[np.float64] * point.value
@@ -126,7 +126,7 @@ def minimize(
         last_bound, point = bound, end
         bound = stopping.settle(point)
         stopping.record(point, bound)
-        message = stopping.why(point, bound, np.inf)
+        ending = stopping.why(point, bound, np.inf)
         # Without a bound nothing tells whether the last Hessian still does.
         if bound == np.inf or bound > INNER_ACCURACY * last_bound:
             last = None
@@ -139,9 +139,9 @@ def minimize(
         if seen > ROUNDING[np.float64] or bound < falls * idle_bound:
             n_idle, idle_bound = 0, bound
         n_idle += 1
-        if not message and n_idle > most:
-            message = stopping.why_stalled(point, bound, max(0.0, -slope))
-    return replace(stopping.solution(message), model=last if isinstance(last, HessianModel) else None)
+        if not ending and n_idle > most:
+            ending = stopping.why_stalled(point, bound, max(0.0, -slope))
+    return replace(stopping.solution(ending), model=last if isinstance(last, HessianModel) else None)
 
 
 def _measure_slope(point, direction):

@@ -103,7 +103,7 @@ class HessianModel:
         descend(
             visit,
             MIN_ACCURACY**2 * accuracy,
-            lambda: active_set.settle(self._hessian, penalty, parameters, slopes, penalty.box),
+            lambda: active_set.minimize_active(self._hessian, penalty, parameters, slopes, penalty.box),
         )
         return parameters.reshape(point.parameters.shape)
 

@@ -21,8 +21,8 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, RowVector
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
-from fastlin.solvers.solution import IMPATIENT, STALLED
-from fastlin.solvers.stopping import LIMITED, is_slow
+from fastlin.solvers.solution import IMPATIENT, LIMITED, STALLED
+from fastlin.solvers.stopping import is_slow
 from fastlin.solvers.tuning import INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE, TRUSTED
 from fastlin.typing import FloatArray
 
@@ -66,22 +66,20 @@ def minimize(
         # The bound must fall so far before it is tried out.
         limit = np.inf
         while isfinite(point.value) and isfinite(point.bound):
-            message = LIMITED if stopping.is_over() else ""
+            ending = LIMITED if stopping.is_over() else None
             if len(bounds) > PATIENCE and is_slow(bounds, stopping.asked(point), PATIENCE):
-                message = IMPATIENT
+                ending = IMPATIENT
             is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.asked(point), limit)
-            line = None if message or is_near else _search(space, point, pairs.direction(point))
+            line = None if ending or is_near else _search(space, point, pairs.direction(point))
             if line is None:
                 limit = TRUSTED * point.bound
                 whole = objective.at(space.to_parameters(point.vector), out=room)
                 if not whole.is_finite:
                     return None
-                message = stopping.why(whole, stopping.settle(whole), point.bound) or message
-                if not message:
-                    line = _search(space, point, pairs.direction(point)) if is_near else None
-                    message = STALLED if line is None else ""
+                ending = stopping.why(whole, stopping.settle(whole), point.bound) or ending
+                line = _search(space, point, pairs.direction(point)) if is_near and not ending else None
                 if line is None:
-                    return replace(stopping.solution(message), row_point=point)
+                    return replace(stopping.solution(ending or STALLED), row_point=point)
             end = line.end()
             pairs.add(point, end)
             point = end

@@ -13,10 +13,32 @@ if TYPE_CHECKING:
     from fastlin.solvers.preconditioners import AnyPreconditioner
     from fastlin.solvers.quadratic import HessianModel
 
-REACHED = "tol is reached"
-AT_FLOOR = "the objective is at the floor that its precision sets"
-IMPATIENT = "another solver may do better"
-STALLED = "the objective no longer falls"
+
+class Ending(NamedTuple):
+    """Why a solver ended.
+
+    Attributes
+    ----------
+    message : str
+        The same in words.
+    converged : bool
+        Whether tol was reached, or the floor that the precision of the data sets.
+    is_final : bool
+        Whether nothing is left to do for another method.
+    """
+
+    message: str
+    converged: bool = False
+    is_final: bool = True
+
+
+REACHED = Ending("tol is reached", converged=True)
+AT_FLOOR = Ending("the objective is at the floor that its precision sets", converged=True)
+LIMITED = Ending("max_iter is reached")
+STOPPED = Ending("a callback asked to stop")
+SEPARABLE = Ending("the classes are separable by what is not penalised")
+IMPATIENT = Ending("another solver may do better", is_final=False)
+STALLED = Ending("the objective no longer falls", is_final=False)
 
 
 class Iteration(NamedTuple):
@@ -60,7 +82,7 @@ class Solution:
         The gradient of the smooth part of J.
     certificate : float
         Upper bound on J - J*; infinite where none is known.
-    message : str
+    ending : Ending
         Why it ended.
     history : list of Iteration
         What each iteration reached.
@@ -82,7 +104,7 @@ class Solution:
     loss: float
     gradient: np.ndarray
     certificate: float
-    message: str
+    ending: Ending
     history: list[Iteration]
     n_passes: float
     preconditioner: AnyPreconditioner | None = None
@@ -93,12 +115,7 @@ class Solution:
     @property
     def converged(self) -> bool:
         """Whether tol was reached, or the floor that the precision of the data sets."""
-        return self.message in (REACHED, AT_FLOOR)
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether nothing is left to do for another method."""
-        return self.message not in (IMPATIENT, STALLED)
+        return self.ending.converged
 
     @property
     def n_iter(self) -> int:

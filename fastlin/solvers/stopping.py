@@ -11,7 +11,17 @@ import numpy as np
 
 from fastlin.kernels.linear.quasi_newton import SUM_ROUNDING, ask
 from fastlin.objective import RangeError
-from fastlin.solvers.solution import AT_FLOOR, REACHED, STALLED, Iteration, Solution
+from fastlin.solvers.solution import (
+    AT_FLOOR,
+    LIMITED,
+    REACHED,
+    SEPARABLE,
+    STALLED,
+    STOPPED,
+    Ending,
+    Iteration,
+    Solution,
+)
 from fastlin.solvers.tuning import (
     INNER_ACCURACY,
     LENIENCE,
@@ -26,10 +36,6 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point
     from fastlin.objective.row_space import RowPoint
-
-LIMITED = "max_iter is reached"
-STOPPED = "a callback asked to stop"
-SEPARABLE = "the classes are separable by what is not penalised"
 
 # What a solver calls after each iteration, with its number, the Iteration, and a function that returns the parameters
 # (K, d + 1) it ended at. Where it returns something true, this iteration is the last one.
@@ -247,21 +253,21 @@ class Stopping:
         n_iter = len(self.history)
         return n_iter > PERSISTENCE and all(map(held, range(n_iter - PERSISTENCE - 1, n_iter)))
 
-    def why(self, point: Point, bound: float, decrement: float) -> str:
-        """Return why the fit ends at a point, or an empty text. Only a point in float64 can have arrived."""
+    def why(self, point: Point, bound: float, decrement: float) -> Ending | None:
+        """Return why the fit ends at a point, or None. Only a point in float64 can have arrived."""
         is_met = point.precision == np.float64 and self.is_met(point, bound, decrement)
         is_free = self.objective.penalty.is_none
         if ((is_met and is_free) or point.value < self._separable_loss) and self._is_separated(point):
             return SEPARABLE
         if is_met:
             return REACHED
-        return LIMITED if self.is_over() else ""
+        return LIMITED if self.is_over() else None
 
     def is_over(self) -> bool:
         """Say whether `max_iter` is reached, or the caller has asked for the end."""
         return self._is_stopped or len(self.history) >= self.max_iter
 
-    def why_stalled(self, point: Point, bound: float, decrement: float) -> str:
+    def why_stalled(self, point: Point, bound: float, decrement: float) -> Ending:
         """Return why no step leads on from a point: it is within tol, at the floor of its precision, or stalled.
 
         Since nothing better can be reached, the gap as it was computed decides.
@@ -297,17 +303,17 @@ class Stopping:
         assert self._best is not None
         return self._best
 
-    def solution(self, message: str) -> Solution:
+    def solution(self, ending: Ending) -> Solution:
         """Return the best point seen in float64."""
         best = self.best
-        message = STOPPED if self._is_stopped and message == LIMITED else message
+        ending = STOPPED if self._is_stopped and ending == LIMITED else ending
         return Solution(
             best.parameters,
             best.value,
             best.loss,
             best.gradient,
             self.certify(best),
-            message,
+            ending,
             self.history,
             self.n_passes,
         )

@@ -38,7 +38,7 @@ def test_the_subgradient_is_zero_where_settled(grouped, spread):
     hessian, penalty, start, slopes_at_start = make_model(grouped, spread)
     parameters, slopes = start.copy(), slopes_at_start.copy()
     before = value_of(hessian, penalty, slopes, np.zeros(len(start)), start)
-    decrease = active_set.settle(hessian, penalty, parameters, slopes)
+    decrease = active_set.minimize_active(hessian, penalty, parameters, slopes)
     change = parameters - start
     after = value_of(hessian, penalty, slopes_at_start, change, parameters)
     assert decrease == pytest.approx(before - after, rel=1e-8, abs=1e-12)
@@ -54,7 +54,7 @@ def test_the_subgradient_is_zero_where_settled(grouped, spread):
     assert np.abs(left[free]).max() < (1e-3 if grouped else 1e-7)
 
 
-def test_signs_settle_with_one_factor(monkeypatch):
+def test_signs_end_with_one_factor(monkeypatch):
     factorize, sizes, solve, solved = active_set._factorize, [], active_set._solve, []
     monkeypatch.setattr(active_set, "_factorize", lambda block: sizes.append(len(block)) or factorize(block))
     monkeypatch.setattr(
@@ -62,13 +62,13 @@ def test_signs_settle_with_one_factor(monkeypatch):
     )
     hessian, penalty, parameters, slopes = make_model(False, 1e-2)
     n_active = np.count_nonzero((parameters.reshape(K, SIZE) != 0) | (THRESHOLDS == 0))
-    active_set.settle(hessian, penalty, parameters, slopes)
+    active_set.minimize_active(hessian, penalty, parameters, slopes)
     assert sizes == [n_active]
     # Several steps, between which parameters became zero and left the factor.
     assert len(solved) > 2 and solved[-1] == np.count_nonzero(parameters) < n_active
 
 
-def test_groups_settle_in_few_steps(monkeypatch):
+def test_groups_end_in_few_steps(monkeypatch):
     along_groups, lengths = active_set._along_groups, []
 
     def step(block, *arguments):
@@ -77,11 +77,11 @@ def test_groups_settle_in_few_steps(monkeypatch):
 
     monkeypatch.setattr(active_set, "_along_groups", step)
     hessian, penalty, parameters, slopes = make_model(True, 1.0)
-    active_set.settle(hessian, penalty, parameters, slopes)
+    active_set.minimize_active(hessian, penalty, parameters, slopes)
     assert 1 < len(lengths) <= 12
 
 
-def test_groups_settle_where_the_model_is_flat_but_for_their_norms():
+def test_groups_end_where_the_model_is_flat_but_for_their_norms():
     generator = np.random.default_rng(0)
     # Three rows for eight parameters: along the other five directions a step by the curvature is far too long.
     rows = generator.normal(size=(3, 8))
@@ -89,7 +89,7 @@ def test_groups_settle_where_the_model_is_flat_but_for_their_norms():
     slopes_at_start = hessian @ (0.5 * generator.normal(size=8))
     penalty = SimpleNamespace(thresholds=np.full(4, 1e-3), group_by_class=True)
     parameters, slopes = start.copy(), slopes_at_start.copy()
-    decrease = active_set.settle(hessian, penalty, parameters, slopes)
+    decrease = active_set.minimize_active(hessian, penalty, parameters, slopes)
     change = parameters - start
     smooth = slopes_at_start @ change + 0.5 * change @ hessian @ change
     norms_before, norms = (np.linalg.norm(each.reshape(2, 4), axis=0).sum() for each in (start, parameters))
@@ -104,7 +104,7 @@ def test_a_parameter_that_would_turn_is_zero():
     penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0]), group_by_class=False)
     slopes = hessian @ parameters - np.array([0.5, 0.0])
     before = 0.3 * 1.0 + 0.5 * 0.3**2 - 0.5 * 0.3
-    assert active_set.settle(hessian, penalty, parameters, slopes) == pytest.approx(before)
+    assert active_set.minimize_active(hessian, penalty, parameters, slopes) == pytest.approx(before)
     assert not parameters.any()
     np.testing.assert_allclose(slopes, [-0.5, 0.0])
 
@@ -112,14 +112,14 @@ def test_a_parameter_that_would_turn_is_zero():
 def test_bounds_that_are_met_are_kept_to():
     hessian, penalty, start, slopes_at_start = make_model(False, 1e-2)
     free, slopes = start.copy(), slopes_at_start.copy()
-    most = active_set.settle(hessian, penalty, free, slopes)
+    most = active_set.minimize_active(hessian, penalty, free, slopes)
     # Some lie between a start and where it would go, one holds a parameter where it is.
     lower, upper = np.minimum(start, free) - 1, np.maximum(start, free) + 1
     lower[4:8], upper[4:8] = np.minimum(start, 0.5 * (start + free))[4:8], np.maximum(start, 0.5 * (start + free))[4:8]
     lower[9] = upper[9] = start[9]
     parameters, slopes = start.copy(), slopes_at_start.copy()
     box = SimpleNamespace(least=lower.reshape(K, SIZE), most=upper.reshape(K, SIZE))
-    decrease = active_set.settle(hessian, penalty, parameters, slopes, box)
+    decrease = active_set.minimize_active(hessian, penalty, parameters, slopes, box)
     assert ((lower <= parameters) & (parameters <= upper)).all()
     is_held = (parameters == lower) | (parameters == upper)
     assert is_held[9] and is_held[4:8].any() and not is_held.all()
@@ -139,6 +139,6 @@ def test_bounds_that_are_met_are_kept_to():
 def test_nothing_active_is_left_alone():
     penalty = SimpleNamespace(thresholds=np.ones(2), group_by_class=False)
     parameters, slopes = np.zeros(2), np.ones(2)
-    assert active_set.settle(np.eye(2), penalty, parameters, slopes) == 0
+    assert active_set.minimize_active(np.eye(2), penalty, parameters, slopes) == 0
     assert not parameters.any()
     np.testing.assert_array_equal(slopes, np.ones(2))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
 from fastlin.solvers import choose, descent, lbfgs, newton, row_space_lbfgs
-from fastlin.solvers.stopping import LIMITED, SEPARABLE
+from fastlin.solvers.solution import LIMITED, SEPARABLE
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 
@@ -126,7 +126,7 @@ def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
     solution = minimize(objective, solver, max_iter=1, tol=1e-12)
     assert solution.n_iter == 1
     assert not solution.converged
-    assert solution.message == LIMITED
+    assert solution.ending == LIMITED
     assert np.isfinite(solution.parameters).all()
     assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
@@ -163,7 +163,7 @@ def test_separable_classes_without_penalty_end_at_a_small_loss(solver):
         labels = np.arange(60) % n_classes
         X = generator.normal(size=(60, 3)) + 20 * np.eye(3)[labels]
         solution = minimize(Objective.over(X, labels, n_classes), solver, tol=1e-12)
-        assert solution.message == SEPARABLE
+        assert solution.ending == SEPARABLE
         assert not solution.converged
         assert solution.certificate == np.inf
         assert solution.n_iter < 100

@@ -6,7 +6,8 @@ from scipy import sparse
 
 from fastlin.objective import Objective
 from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
-from fastlin.solvers.stopping import LIMITED, Stopping
+from fastlin.solvers.solution import LIMITED
+from fastlin.solvers.stopping import Stopping
 
 
 def minimize(objective, solver, starts=(), tol=1e-10, max_iter=1000, **options):
@@ -49,7 +50,7 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
     built = note_builds(monkeypatch, "diagonal", "class_blocks")
     monkeypatch.setattr(choose, "PATIENCE", 1000)
     solution = minimize(few, "lbfgs", max_iter=n_passes - 1)
-    assert (solution.message, built) == (LIMITED, ["diagonal"])
+    assert (solution.ending, built) == (LIMITED, ["diagonal"])
     built.clear()
     solution = minimize(few, "lbfgs")
     assert solution.converged

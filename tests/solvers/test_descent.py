@@ -36,8 +36,8 @@ from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import dense
 from fastlin.objective import Objective, RangeError
 from fastlin.solvers import choose, descent
-from fastlin.solvers.solution import IMPATIENT, REACHED
-from fastlin.solvers.stopping import LIMITED, STOPPED, Stopping
+from fastlin.solvers.solution import IMPATIENT, LIMITED, REACHED, STOPPED
+from fastlin.solvers.stopping import Stopping
 
 IN_CACHE_OR_NOT = pytest.mark.parametrize("in_cache", [True, False])
 
@@ -63,7 +63,7 @@ def test_the_minimum_is_found_and_certified(way):
         objective, _ = make_objective(60, 5, n_classes, columns=columns, l2=0.01)
         assert descent.suits(objective)
         found, (expected, *_) = minimize(objective), minimum_of(objective)
-        assert found.message == REACHED and found.converged
+        assert found.ending == REACHED and found.converged
         assert expected - 1e-12 <= found.value <= expected + found.certificate
         assert found.certificate <= 1e-10 * found.value
         values = [iteration.objective for iteration in found.history]
@@ -114,7 +114,7 @@ def test_who_looks_on_changes_no_bits(way):
     assert [n for n, *_ in seen] == list(range(1, len(seen) + 1))
     assert objective.at(seen[0][2]).value == pytest.approx(seen[0][1], rel=1e-14)
     stopped = minimize(objective, on_iteration=lambda n_iter, *_: n_iter == 2)
-    assert stopped.message == STOPPED and stopped.n_iter == 2
+    assert stopped.ending == STOPPED and stopped.n_iter == 2
     np.testing.assert_array_equal(stopped.parameters, seen[1][2])
 
 
@@ -123,7 +123,7 @@ def test_every_rule_ends_it(way):
     for rule in ("excess", "gradient"):
         objective, _ = make_objective(60, 5, 3, l2=0.01)
         found = minimize(objective, tol=1e-5, rule=rule)
-        assert found.message == REACHED
+        assert found.ending == REACHED
         assert found.value <= minimum_of(objective)[0] * (1 + 1e-4)
 
 
@@ -131,11 +131,11 @@ def test_every_rule_ends_it(way):
 def test_it_stops_after_max_iter_and_hands_over_where_it_takes_too_long(way, monkeypatch):
     objective, _ = make_objective(60, 5, 3, l2=1e-6)
     found = minimize(objective, max_iter=3)
-    assert found.message == LIMITED and found.n_iter == 3
+    assert found.ending == LIMITED and found.n_iter == 3
     monkeypatch.setattr(descent, "PATIENCE", 2)
-    assert minimize(objective).message == IMPATIENT
+    assert minimize(objective).ending == IMPATIENT
     whole = choose.minimize(objective, solver="auto", tol=1e-8, max_iter=100)
-    assert whole.message == REACHED and whole.n_iter > 2
+    assert whole.ending == REACHED and whole.n_iter > 2
 
 
 def test_by_passes_the_bits_are_those_of_any_number_of_threads(monkeypatch):
@@ -170,7 +170,7 @@ def test_hard_problems_get_new_hessians_and_end():
     labels = (X[:, 0] + 0.02 * X[:, 1] > 0) + 1 * (X[:, 2] > 1.0)
     objective = Objective.over(X, labels.astype(np.int32), 3, l2=1e-5)
     found = minimize(objective, tol=1e-9)
-    assert found.message == REACHED and found.n_iter < 60
+    assert found.ending == REACHED and found.n_iter < 60
 
 
 def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
@@ -256,7 +256,7 @@ def test_iterations_of_another_solver_count(way):
         for _ in range(n_before):
             stopping.note(1.0, 1.0, 1.0, objective.start)
         found = descent.minimize(objective, objective.start(), stopping, objective.make_room())
-        assert found.message == (LIMITED if max_iter == 5 else REACHED)
+        assert found.ending == (LIMITED if max_iter == 5 else REACHED)
         assert n_before < found.n_iter <= max_iter
 
 
@@ -276,7 +276,7 @@ def test_drawn_rows_without_weight_are_no_sample(monkeypatch):
     weights = np.where(np.arange(90) < 40, 0.0, generator.uniform(1, 2, 90))
     X, labels = generator.normal(size=(90, 3)), (np.arange(90) % 2).astype(np.int32)
     found = minimize(Objective.over(X, labels, 2, weights=weights, l2=0.01))
-    assert found.message == REACHED and np.isfinite(found.certificate)
+    assert found.ending == REACHED and np.isfinite(found.certificate)
 
 
 @IN_CACHE_OR_NOT
@@ -299,7 +299,7 @@ def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, mo
     objective, _ = make_objective(60, 5, 4, columns="badly scaled", l2=1e-7)
     found = minimize(objective)
     assert SEPARATE in kinds and WHOLE not in kinds
-    assert found.message == REACHED
+    assert found.ending == REACHED
     assert found.value <= minimum_of(objective)[0] + found.certificate
 
 
@@ -325,7 +325,7 @@ def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, 
         ages.clear()
         warm = minimize(objective, start=cold.parameters * 1.1)
         assert ages[0] == (NO_MATRIX if is_dear else STALE)
-        assert warm.message == REACHED and 0 < warm.n_iter < cold.n_iter + 5
+        assert warm.ending == REACHED and 0 < warm.n_iter < cold.n_iter + 5
         np.testing.assert_allclose(warm.parameters, cold.parameters, atol=1e-4)
 
 
@@ -335,7 +335,7 @@ def test_a_start_of_which_only_the_intercept_is_off_is_settled(way):
     start = minimize(objective).parameters
     start[:, -1] += [0.02, -0.01, 0.0]
     found = minimize(objective, tol=1e-8, start=start)
-    assert found.message == REACHED
+    assert found.ending == REACHED
     assert found.value <= minimum_of(objective)[0] * (1 + 1e-8)
 
 
@@ -360,12 +360,12 @@ def test_small_fits_undercut_a_loose_tol_and_stop_at_max_iter_within_it(way):
     objective, _ = make_objective(60, 5, 3, l2=0.01)
     expected = minimum_of(objective)[0]
     closer = minimize(objective, tol=1e-3)
-    assert closer.message == REACHED and closer.value <= expected * (1 + 1e-5)
+    assert closer.ending == REACHED and closer.value <= expected * (1 + 1e-5)
     # Ended by max_iter before it is as close as it would be, it is within tol all the same.
     n_enough = next(n for n, iteration in enumerate(closer.history, 1) if iteration.bound <= 1e-3 * iteration.objective)
     assert n_enough < closer.n_iter
     limited = minimize(objective, tol=1e-3, max_iter=n_enough)
-    assert limited.message == REACHED and limited.n_iter == n_enough
+    assert limited.ending == REACHED and limited.n_iter == n_enough
     # A smaller tol comes no less close.
     bounds = [minimize(objective, tol=tol).certificate for tol in (1e-6, 9e-7, 1e-8, 1e-10)]
     assert max(bounds[:3]) <= 1.01e-8 * objective.value_at_start() and bounds[3] <= bounds[2]

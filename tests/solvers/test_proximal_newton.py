@@ -21,7 +21,8 @@ from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import matrix
 from fastlin.objective import Objective
 from fastlin.solvers import choose, proximal_newton
-from fastlin.solvers.stopping import AT_FLOOR, LIMITED, REACHED, Stopping
+from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED
+from fastlin.solvers.stopping import Stopping
 
 PENALTIES = [(0.03, 0.0), (0.02, 0.05), (1e-3, 0.0)]
 
@@ -129,7 +130,7 @@ def test_the_bound_of_every_iteration_holds(model, columns):
             for n_steps in (1, 2):
                 cut = minimize(objective, parameters, max_iter=n_steps)
                 assert cut.n_iter == n_steps
-                assert (cut.message, cut.converged) == (LIMITED, False)
+                assert (cut.ending, cut.converged) == (LIMITED, False)
                 np.testing.assert_array_equal([step.objective for step in cut.history], values[:n_steps])
                 assert 0 < cut.value - minimum <= cut.certificate
 
@@ -250,7 +251,7 @@ def test_separable_classes_have_a_minimum_with_a_penalty(model):
             X[:, 0] += 20 * labels
             objective = Objective.over(X, labels, n_classes, l1=l1)
             solution = minimize(objective, tol=1e-6)
-            assert solution.message == REACHED
+            assert solution.ending == REACHED
             assert solution.certificate <= 1e-6 * solution.value
             coef, intercept, _ = objective.finish(solution, np.float64)
             np.testing.assert_array_equal(
@@ -265,7 +266,7 @@ def test_a_tiny_tol_ends_at_the_floor(model, columns):
             objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_by_class=grouped)
             solution = minimize(objective, tol=tol)
             assert solution.converged
-            assert solution.message in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
+            assert solution.ending in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
             assert solution.n_iter < 60
             assert solution.certificate <= (1e-10 if columns != "shifted" else 1e-7) * solution.value
 
@@ -285,7 +286,7 @@ def test_the_rule_of_the_gradient_bounds_the_smallest_subgradient(model):
     objective, _ = make_objective(80, 6, 3, l1=0.02)
     for tol in (1e-2, 1e-4, 1e-6):
         solution = minimize(objective, tol=tol, rule="gradient")
-        assert solution.message == REACHED
+        assert solution.ending == REACHED
         coef, intercept, _ = objective.finish(solution, np.float64)
         found = violation_of(objective, coef, intercept)
         # The intercept's slope comes in by the shift of the columns, here below 1.
@@ -299,7 +300,7 @@ def test_iterations_are_passed_on_and_limited(model):
     solution = minimize(objective, parameters, max_iter=3, on_iteration=lambda *each: heard.append(each))
     assert [number for number, *_ in heard] == [1, 2, 3]
     assert [each for _, each, _ in heard] == solution.history
-    assert solution.message == LIMITED
+    assert solution.ending == LIMITED
     assert all(each.n_passes > 0 for each in solution.history)
 
 
@@ -345,7 +346,7 @@ def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):
     start = minimize(objective).parameters.copy()
     start[:, 2] = [0.1, 0.0, -0.1]
     solution = minimize(objective, start, tol=1e-10)
-    assert solution.message == REACHED
+    assert solution.ending == REACHED
     assert not solution.parameters[:, 2].any()
     assert start[0, 2] == 0.1
 

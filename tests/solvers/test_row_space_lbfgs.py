@@ -12,8 +12,8 @@ from fastlin.objective import Objective
 from fastlin.objective import row_space as spaces
 from fastlin.objective.row_space import RowLine, RowSpace
 from fastlin.solvers import choose, lbfgs, line_search, preconditioners, row_space_lbfgs
-from fastlin.solvers.solution import AT_FLOOR, IMPATIENT, REACHED, STALLED
-from fastlin.solvers.stopping import LIMITED, Stopping
+from fastlin.solvers.solution import AT_FLOOR, IMPATIENT, LIMITED, REACHED, STALLED
+from fastlin.solvers.stopping import Stopping
 
 KINDS = ["dense", "sparse"]
 
@@ -100,7 +100,7 @@ def test_a_line_follows_the_objective(kind, n_classes):
 def test_the_minimum_is_reached_and_certified(kind, n_classes, name):
     objective = make_few_rows(n_classes, kind, **OPTIONS[name])
     solution = minimize(objective)
-    assert (solution.converged, solution.message) == (True, REACHED)
+    assert (solution.converged, solution.ending) == (True, REACHED)
     minimum, coef, intercept = minimum_of(objective)
     assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-8 * solution.value
     found = objective.finish(solution, np.float64)
@@ -217,7 +217,7 @@ def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkey
 
 def test_the_limit_of_iterations_holds():
     solution = minimize(make_few_rows(3), max_iter=2)
-    assert (solution.n_iter, solution.converged, solution.message) == (2, False, LIMITED)
+    assert (solution.n_iter, solution.converged, solution.ending) == (2, False, LIMITED)
     assert solution.certificate > 1e-8 * solution.value
 
 
@@ -232,7 +232,7 @@ def test_what_overflows_or_stalls_is_left_to_the_coefficients(monkeypatch):
     assert solution.value == pytest.approx(expected.value, rel=1e-8)
     monkeypatch.undo()
     monkeypatch.setattr(line_search, "search", lambda *a, **k: None)
-    assert minimize(objective).message == STALLED
+    assert minimize(objective).ending == STALLED
 
 
 def lbfgs_of(objective):
@@ -300,7 +300,7 @@ def test_where_it_is_slow_the_coefficients_take_over():
     objective = Objective.over(X, labels, 4, l2=1e-6)
     assert row_space_lbfgs.suits(objective)
     by_rows = minimize(objective, tol=1e-6)
-    assert by_rows.message == IMPATIENT
+    assert by_rows.ending == IMPATIENT
     assert by_rows.n_iter >= row_space_lbfgs.PATIENCE
     solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
     assert solution.converged
@@ -326,7 +326,7 @@ def test_by_the_name_of_lbfgs_no_derivative_exceeds_tol(kind):
 def test_a_tol_of_zero_ends_at_the_floor():
     objective = make_few_rows(8)
     solution = choose.minimize(objective, solver="auto", tol=0.0, max_iter=1000)
-    assert solution.message in (AT_FLOOR, STALLED)
+    assert solution.ending in (AT_FLOOR, STALLED)
     minimum, *_ = minimum_of(objective)
     assert abs(solution.value - float(minimum)) <= 1e-12 * solution.value
 

@@ -8,18 +8,8 @@ from conftest import evaluate, make_objective, minimum_of, with_budget
 
 from fastlin.objective import Objective
 from fastlin.solvers import choose
-from fastlin.solvers.stopping import (
-    AT_FLOOR,
-    LENIENCE,
-    LIMITED,
-    PERSISTENCE,
-    REACHED,
-    ROUNDING,
-    SEPARABLE,
-    STALLED,
-    STOPPED,
-    Stopping,
-)
+from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED, SEPARABLE, STALLED, STOPPED
+from fastlin.solvers.stopping import LENIENCE, PERSISTENCE, ROUNDING, Stopping
 
 
 def find_point_with_gain(objective):
@@ -113,7 +103,7 @@ def test_a_float32_point_counts_neither_for_the_lower_bound_nor_as_an_end():
     single, double = objective.at(parameters, np.float32), objective.at(parameters)
     bound = stopping.observe(single)
     assert stopping.is_met(single, bound, np.inf)
-    assert stopping.why(single, bound, np.inf) == ""
+    assert stopping.why(single, bound, np.inf) is None
     assert stopping.why(double, stopping.observe(double), np.inf) == REACHED
 
 
@@ -157,7 +147,7 @@ def test_iterations_are_recorded_and_passed_on():
     point = objective.at(parameters)
     stopping.begin(point)
     for _ in range(2):
-        assert stopping.why(point, 1.0, 1.0) == ""
+        assert stopping.why(point, 1.0, 1.0) is None
         stopping.record(point, 0.25)
     assert stopping.why(point, 1.0, 1.0) == LIMITED
     assert [news[:2] for news in heard] == list(enumerate(stopping.history, 1))
@@ -173,12 +163,12 @@ def test_a_callback_makes_an_iteration_the_last_one():
     stopping = Stopping(objective, 1e-6, "excess", 100, lambda n_iter, *_: n_iter == 2)
     point = objective.at(parameters)
     stopping.begin(point)
-    for message in ("", LIMITED):
+    for ending in (None, LIMITED):
         stopping.record(point, 0.25)
-        assert stopping.why(point, 1.0, 1.0) == message
+        assert stopping.why(point, 1.0, 1.0) == ending
     solution = stopping.solution(LIMITED)
-    assert (solution.message, solution.converged, solution.n_iter) == (STOPPED, False, 2)
-    assert stopping.solution(REACHED).message == REACHED
+    assert (solution.ending, solution.converged, solution.n_iter) == (STOPPED, False, 2)
+    assert stopping.solution(REACHED).ending == REACHED
 
 
 def test_a_fit_that_cannot_go_on_says_whether_it_is_there():
@@ -228,7 +218,7 @@ def test_a_wrong_row_of_little_weight_is_not_separated():
     objective = Objective.over(X, labels, 2, weights=weights)
     point = objective.at(objective.coordinates.to_parameters(np.array([[100.0]]), np.array([-550.0])))
     assert point.loss < 1e-6
-    assert Stopping(objective, 0.0, "excess", 100).why(point, np.inf, np.inf) == ""
+    assert Stopping(objective, 0.0, "excess", 100).why(point, np.inf, np.inf) is None
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -329,11 +319,11 @@ def test_only_rows_that_are_right_without_their_offsets_are_separated():
     offsets = 30.0 * (2 * labels[:, None] - 1)
     objective = Objective.over(X, labels, 2, offsets=offsets)
     solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=200)
-    assert solution.value < 1e-9 and solution.message != SEPARABLE
+    assert solution.value < 1e-9 and solution.ending != SEPARABLE
     labels = (X[:, 0] > 0).astype(np.int32)
     objective = Objective.over(X, labels, 2, offsets=np.full((20, 1), 3.0))
-    assert choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000).message == SEPARABLE
+    assert choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000).ending == SEPARABLE
     # Soft labels have a minimum wherever the rows lie.
     objective = Objective.over(X, labels, 2, targets=np.where(labels, 0.9, 0.1)[:, None])
     solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
-    assert solution.converged and solution.message != SEPARABLE
+    assert solution.converged and solution.ending != SEPARABLE
