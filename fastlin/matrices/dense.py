@@ -59,8 +59,6 @@ EVEN_PANELS = 5
 # microseconds. With one row of coefficients the products wait for memory.
 CLASS_WORK = 10
 
-# Narrow rows are measured together up to so many columns: one by one 100,000 x 5 took a fifth of its fit.
-COLUMNS_MEASURED = 256
 # An X of no more numbers, a megabyte, is copied column by column. So is one of more than two classes, where the
 # products of its columns are no more than FEW_PRODUCTS: 100,000 x 5 and 3,000 x 50 with four classes take 0.7 of the
 # time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as FEWEST_COLUMNS, so that no copy takes
@@ -133,16 +131,9 @@ class DenseMatrix(Matrix):
         heaviest = 0 if weights is None else int(np.argmax(weights))
         total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
         origins = self.X[heaviest].astype(np.float64)
-        together = COLUMNS_MEASURED // d if self.X.flags.c_contiguous and self.X.size > FEW_NUMBERS else 1
-        if together > 1:
-            n_whole = n - n % together
-            whole = self.X[:n_whole].reshape(-1, together * d)
-            found = [_measure(any_layout(whole), row_weights[:n_whole], np.tile(origins, together)).reshape(4, -1, d)]
-            if n_whole < n:
-                found.append(_measure(any_layout(self.X[n_whole:]), row_weights[n_whole:], origins))
-            statistics = np.concatenate(found, axis=1)
-        else:
-            statistics = _measure(self.layers, row_weights, origins)
+        n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.X.nbytes)
+        statistics = np.empty((4, n_blocks, d))
+        run_blocks(fill_block_column_statistics, n_blocks, self.layers, row_weights, origins, statistics)
         columns = np.empty((5, d))
         join_column_statistics(statistics, origins, total, weight / total, columns)
         return Columns(*columns)
@@ -243,15 +234,6 @@ def is_copied(n_rows: int, n_features: int, n_rows_coef: int) -> bool:
     size = n_features + 1
     products = n_rows * size * max(size, FEWEST_COLUMNS)
     return n_rows * size <= FEW_NUMBERS or (n_rows_coef > 1 and products <= FEW_PRODUCTS)
-
-
-def _measure(X, weights, origins):
-    """Return the column statistics (4, B, d) of X, as `any_layout` makes it."""
-    _, n, d = X.shape
-    n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=n * d * X.itemsize)
-    statistics = np.empty((4, n_blocks, d))
-    run_blocks(fill_block_column_statistics, n_blocks, X, weights, origins, statistics)
-    return statistics
 
 
 def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> int:

@@ -258,7 +258,7 @@ def test_a_point_in_float32_without_probabilities_is_settled_in_float64(n_classe
     # The probabilities once more, and the settled point in float32 and, since it has arrived, in float64: one of
     # Newton's steps suffices here.
     assert objective.n_passes == n_passes + 3
-    assert stopping.solution("").certificate <= 1e-4 * point.value
+    assert stopping.solution(LIMITED).certificate <= 1e-4 * point.value
 
 
 def run_down(stopping, values, bounds):

@@ -23,7 +23,8 @@ from fastlin.kernels.machine.in_place import (
     COLUMNS_READ,
     ROWS_READ,
     add_columns,
-    add_rows,
+    add_long_rows,
+    add_short_rows,
     score_columns,
     score_rows,
 )
@@ -31,6 +32,8 @@ from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray, FloatType
 
+# Bytes of a row from which on the rows of the next tile are asked for: see `add_long_rows`.
+LONG_ROW = 320
 # The most that a shift may be, in spreads of a column, which are near one. A shift of 64 multiplies what rounding does
 # to the terms of its column by 129 at most, seven of the 53 bits of float64; one of 2 multiplies it by 5 at most, of 24
 # bits in float32.
@@ -135,8 +138,12 @@ def _add_rows(X, start, n_rows, multipliers, sums, part):
     for i in range(n_rows, multipliers.shape[0]):
         multipliers[i] = 0
     if X.strides[1] == X.itemsize:
-        for i in range(0, n_rows, ROWS_READ):
-            add_rows(X, start + i, n_rows - i, multipliers, i, part)
+        if X.shape[1] * X.itemsize >= LONG_ROW:
+            for i in range(0, n_rows, ROWS_READ):
+                add_long_rows(X, start + i, n_rows - i, multipliers, i, part)
+        else:
+            for i in range(0, n_rows, ROWS_READ):
+                add_short_rows(X, start + i, n_rows - i, multipliers, i, part)
         for j in range(part.shape[0]):
             sums[j] += np.float64(part[j])
             part[j] = 0

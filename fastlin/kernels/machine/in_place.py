@@ -7,6 +7,7 @@ Each loop is emitted as LLVM instructions, as those of `simd`. Uncompiled, NumPy
 
 from numba.core import cgutils, types
 
+from fastlin.kernels.machine.arrays import CACHE_LINE
 from fastlin.kernels.machine.emitter import Emitter, RowReader, emitted
 
 # Eight sums of rows, or four of columns, are enough to hide how long an addition takes.
@@ -100,29 +101,43 @@ def score_rows(X, row, n_rows, coef, intercept, scores, i):
     scores[i : i + len(x)] = x @ coef[: X.shape[1]] + intercept
 
 
-def _emit_add_rows(context, builder, kinds, arguments):
-    X_type, _, _, multipliers_type, _, sums_type = kinds
-    X, row, n_rows, multipliers, i, sums = arguments
-    emit = Emitter(context, builder, multipliers_type.dtype)
-    reader = RowReader(emit, X_type, X)
-    pointers = _pointers(emit, X_type, X, row, row.type(0), 0, ROWS_READ, n_rows)
-    factors = _spread_numbers(emit, multipliers_type, multipliers, i, ROWS_READ)
-    total = emit.data(sums_type, sums)
-    _walk(
-        emit,
-        reader.n_features,
-        lambda j, left: _add_products(emit, reader.read(pointers, j, left), factors, builder.gep(total, [j])),
-    )
+def _accumulation(looks_ahead):
+    """Make the loop that adds eight rows times their multipliers; it may ask for the rows of the next tile."""
+
+    def generate(context, builder, kinds, arguments):
+        X_type, _, _, multipliers_type, _, sums_type = kinds
+        X, row, n_rows, multipliers, i, sums = arguments
+        emit = Emitter(context, builder, multipliers_type.dtype)
+        reader = RowReader(emit, X_type, X)
+        pointers = _pointers(emit, X_type, X, row, row.type(0), 0, ROWS_READ, n_rows)
+        factors = _spread_numbers(emit, multipliers_type, multipliers, i, ROWS_READ)
+        total = emit.data(sums_type, sums)
+        tile_rows = emit.shape(multipliers_type, multipliers)[0]
+        later = _pointers(emit, X_type, X, builder.add(row, tile_rows), row.type(0), 0, ROWS_READ, n_rows)
+        in_line = CACHE_LINE // context.get_abi_sizeof(context.get_data_type(X_type.dtype))
+
+        def add(j, left):
+            for pointer in later if looks_ahead else ():
+                for step in range(0, emit.lanes, in_line):
+                    emit.prefetch(builder.ptrtoint(builder.gep(pointer, [builder.add(j, j.type(step))]), j.type))
+            _add_products(emit, reader.read(pointers, j, left), factors, builder.gep(total, [j]))
+
+        _walk(emit, reader.n_features, add)
+
+    def add_rows(X, row, n_rows, multipliers, i, sums):
+        """Add multipliers[i + r] X[row + r] to sums for the first eight of n_rows rows; there zeros follow the last.
+
+        sums (width,) holds whole aligned vectors of the type of multipliers.
+        """
+        x = X[row : row + min(ROWS_READ, n_rows)].astype(sums.dtype)
+        sums[: X.shape[1]] += multipliers[i : i + len(x)] @ x
+
+    return emitted(generate)(add_rows)
 
 
-@emitted(_emit_add_rows)
-def add_rows(X, row, n_rows, multipliers, i, sums):
-    """Add multipliers[i + r] X[row + r] to sums for the first eight of n_rows rows; there zeros follow the last.
-
-    sums (width,) holds whole aligned vectors of the type of multipliers.
-    """
-    x = X[row : row + min(ROWS_READ, n_rows)].astype(sums.dtype)
-    sums[: X.shape[1]] += multipliers[i : i + len(x)] @ x
+# Short rows follow each other so closely that the processor itself asks for them: 1,000,000 x 20 takes 1.1 times as
+# long with prefetches, 100,000 x 100 0.8 times.
+add_short_rows, add_long_rows = _accumulation(False), _accumulation(True)
 
 
 def _emit_score_columns(context, builder, kinds, arguments):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, fill_block_panel
+from fastlin.kernels.linear.column_scaling import NARROW, fill_block_column_statistics, fill_block_panel
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
@@ -50,22 +50,25 @@ def test_variance_of_a_column_far_from_zero_does_not_cancel():
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_what_is_not_finite_shows_wherever_it_stands(value, dtype):
+    # Narrow rows are measured column by column, others row by row.
     for i in range(13):
-        X = np.ones((13, 3), dtype)
-        X[i, 1] = value
-        with np.errstate(all="ignore"), limit_threads(1):
-            _, squares, smallest, largest = measure(X)
-        finite = (np.isfinite(smallest) & np.isfinite(largest) & ~np.isnan(squares)).all(axis=0)
-        np.testing.assert_array_equal(finite, [True, False, True])
+        for n_columns in (3, NARROW + 1):
+            X = np.ones((13, n_columns), dtype)
+            X[i, 1] = value
+            with np.errstate(all="ignore"), limit_threads(1):
+                _, squares, smallest, largest = measure(X)
+            finite = (np.isfinite(smallest) & np.isfinite(largest) & ~np.isnan(squares)).all(axis=0)
+            np.testing.assert_array_equal(finite, np.arange(n_columns) != 1)
 
 
 def test_finite_numbers_whose_squares_overflow_count_as_finite():
-    X = np.tile([[1e300], [-1.7e308], [1.7e308]], (7, 1))
-    with np.errstate(all="ignore"), limit_threads(1):
-        _, squares, smallest, largest = measure(X)
-    assert not np.isnan(squares).any()
-    assert smallest.min() == -1.7e308
-    assert largest.max() == 1.7e308
+    for n_columns in (1, NARROW):
+        X = np.tile([[1e300], [-1.7e308], [1.7e308]], (7, n_columns))
+        with np.errstate(all="ignore"), limit_threads(1):
+            _, squares, smallest, largest = measure(X)
+        assert not np.isnan(squares).any()
+        assert smallest.min() == -1.7e308
+        assert largest.max() == 1.7e308
 
 
 @pytest.mark.parametrize("weighted", [False, True])
