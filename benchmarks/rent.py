@@ -17,7 +17,7 @@ from benchmarks.sensitivity import fit, list_everyday_problems, list_large_probl
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import dense
 from fastlin.objective import Objective
-from fastlin.solvers import choose, descent, lbfgs, preconditioners, row_space_lbfgs
+from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
 # Fits that take longer, in seconds, are left out, and so many seconds are spent on each pair of fits.
@@ -62,7 +62,6 @@ SWITCHES = {
     "Hessian of a sample": (preconditioners, "choose", _without_hessian),
     "one block at first": (preconditioners, "choose_first", _begin_with),
     "sample at the start": (choose, "_minimize_sample", _no_sample),
-    "first search": (lbfgs, "INNER_ACCURACY", 2 * lbfgs.CURVATURE),
     "passes in float32": (Objective, "fast_precision", property(lambda _: np.float64)),
     "settled intercepts": (Stopping, "is_worth_settling", _never),
     "rows read in place": (dense, "allows_folding", _never),

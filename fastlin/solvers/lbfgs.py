@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.quasi_newton import CURVATURE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.solution import IMPATIENT, LIMITED, REACHED
 from fastlin.solvers.stopping import is_slow
-from fastlin.solvers.tuning import INNER_ACCURACY, ROUNDING
+from fastlin.solvers.tuning import ROUNDING
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -66,8 +65,6 @@ def minimize(
     else:
         point = start
     bound = stopping.begin(point)
-    # With many classes the preconditioner alone goes too far at first, and that pair misleads the next steps.
-    first_curvature = 0.5 * INNER_ACCURACY if preconditioner is None else CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)
     restarted, ending = False, None
@@ -88,8 +85,7 @@ def minimize(
             ending = IMPATIENT if is_slow(decrements, stopping.asked(point), patience) else None
         if ending:
             break
-        curvature = CURVATURE if decrements[1:] else first_curvature
-        end = line_search.along(objective, point, direction, room, curvature)
+        end = line_search.along(objective, point, direction, room)
         stalled = True
         if end is not None:
             if not pairs.n_pairs:

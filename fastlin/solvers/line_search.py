@@ -21,17 +21,10 @@ if TYPE_CHECKING:
 FAR_UP = 1e3
 
 
-def along(
-    objective: Objective,
-    start: Point,
-    direction: FloatArray,
-    room: Room | None,
-    curvature: float = CURVATURE,
-) -> Point | None:
+def along(objective: Objective, start: Point, direction: FloatArray, room: Room | None) -> Point | None:
     """Return the Point along a direction (K, d + 1) from another, or None where none is found.
 
-    Probabilities of the points that are tried, and in the end of the one returned, move into the room. Of the slope at
-    the start no more than the part ``curvature`` is left there.
+    Probabilities of the points that are tried, and in the end of the one returned, move into the room.
     """
     precision = start.precision
     last = None
@@ -50,7 +43,7 @@ def along(
     slope = dot(start.gradient.ravel(), direction.ravel())
     if not slope < 0:
         return None
-    step = search(function, start.value, slope, rounding=ROUNDING[precision], curvature=curvature)
+    step = search(function, start.value, slope, rounding=ROUNDING[precision])
     return None if step is None else last
 
 
