@@ -27,7 +27,7 @@ from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
-    INNER_ACCURACY,
+    HELD,
     MIN_PASSES_TO_WAIT,
     PATIENCE,
     REFRESHES,
@@ -326,9 +326,9 @@ def _count_shared_rows(objective):
 
 
 def _count_holders(curvature):
-    """Return the number of rows that together hold nearly all of the curvature, the fewest."""
+    """Return the number of rows that together hold HELD of the curvature, the fewest."""
     held = np.cumsum(-np.sort(-curvature, kind="stable"), dtype=np.float64)
-    return 1 + int(np.searchsorted(held, (1 - INNER_ACCURACY) * held[-1]))
+    return 1 + int(np.searchsorted(held, HELD * held[-1]))
 
 
 def with_probabilities(point: Point) -> Point:
