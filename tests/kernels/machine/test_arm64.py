@@ -39,7 +39,8 @@ assert TARGET.vector_bytes == 16
 found = collections.defaultdict(list)
 
 def compile_alone(kernel, *arguments):
-    types = tuple(map(numba.typeof, arguments))
+    n_left = kernel.py_func.__code__.co_argcount - len(arguments)
+    types = *map(numba.typeof, arguments), *[numba.types.Omitted(None)] * n_left
     kernel.compile(types)
     code, assembly = kernel.inspect_llvm(types), kernel.inspect_asm(types)
     # The same code for macOS, whose conventions and object files are others.
@@ -64,7 +65,7 @@ from fastlin.kernels.machine import exponential, gather, tiles
 from fastlin.kernels.networks import layers
 
 def multiply(tile, coef, scores):
-    simd.multiply_4_rows(tile, 0, coef, 0, 0, tile.shape[1], scores, (tile.ctypes.data, 0))
+    simd.multiply_4_rows(tile, tile.shape[0], 0, coef, 0, 0, tile.shape[1], scores, (tile.ctypes.data, 0))
 
 def load(X, scaling, tile):
     simd.load_row(X, 0, scaling, tile, 0)
