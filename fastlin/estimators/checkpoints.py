@@ -81,7 +81,7 @@ class Checkpoints:
         if self.resumed is not None:
             self._check(about)
             with refuse_damage(self._resume):
-                check_training(self.resumed, descent, examples, validation is not None)
+                check_training(self.resumed, descent, examples)
         save = None if self._path is None else partial(self._save, about)
         return {"save": save, "resumed": self.resumed}
 
