@@ -6,7 +6,7 @@ complete where every row has a larger score for its own class than for each othe
 
 That the maximum exists needs no search: `proves_maximum` tells it from the standard errors. Where that fails,
 `find_separation` looks at each column by itself, at the directions in which the fit moves, and last at all directions:
-a linear programme (Konis 2007) over the rows that the direction found so far violates most, until it violates none. A
+a linear programme (Konis 2007, chapter 4) over all rows, or of many over those that the fit is least sure of. A
 direction that is found is checked on all rows.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,6 @@ import numpy as np
 from fastlin.exceptions import SeparationError, SeparationWarning
 from fastlin.inference.information import SUM_ERROR
 from fastlin.inference.row_margins import BYTES_TOGETHER, compare_scores, count_margins, find_own_classes
-from fastlin.inference.separation_programme import Programme
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.solvers import choose
 from fastlin.typing import Array, BoolArray, FloatArray
@@ -41,12 +40,16 @@ PROVEN = 0.5
 MOST_VARIABLES, MOST_ENTRIES = 1_000, 8_000_000
 # Of more coefficients than this the programme is not solved for the sake of fewer columns: with 400 it took 8 seconds.
 MOST_NAMED_APART = 200
-# Programmes that are solved one after the other, with more rows each.
-MOST_PROGRAMMES = 60
+# The strictest tolerance that HiGHS takes. A maximum below the other one is zero.
+TOLERANCE, NOTHING = 1e-10, 1e-9
+# The first programme has so many rows, and each further one so many times more: of 20,000 x 30 all rows take 2.4 s, and
+# the first ones 0.05.
+FEWEST_ROWS, GROWTH = 500, 8
+# Iterations for each variable. Programmes of thousands of rows take up to 7; where columns nearly depend on each other
+# HiGHS came to no end in six minutes.
+MOST_TURNS = 30
 # The tolerance and the iterations of a fit that is to separate the classes, if anything does.
 FINE, MOST_ITERATIONS = 1e-10, 1_000
-# The fewest rows that a programme gets at a time.
-FEWEST_ADDED = 500
 # A message names no more columns than this.
 MOST_NAMED = 5
 
@@ -245,18 +248,13 @@ def find_separation(
         if fitted is not None:
             return fitted.describe(is_complete)
         return Undecided("the rows lie on other machines, where only the directions of the fit are tried")
-    is_large = objective.shape[0] * objective.shape[1] > MOST_NAMED_APART
     alone = find_separating_columns(objective, is_complete)
     if alone is not None:
-        is_known = alone.is_complete or is_large
-        is_known = is_known or not isinstance(_search(objective, parameters, completely=True), _Judged)
-        return alone if is_known else replace(alone, is_complete=True)
-    if fitted is not None and is_large:
-        return fitted.describe(is_complete)
-    found = _search(objective, parameters)
+        return alone
+    is_large = objective.shape[0] * objective.shape[1] > MOST_NAMED_APART
+    found = fitted if fitted is not None and is_large else _search(objective, parameters)
     if isinstance(found, _Judged):
-        complete = None if is_complete or found.is_complete else _search(objective, found.direction, completely=True)
-        return found.describe(is_complete or found.is_complete or isinstance(complete, _Judged))
+        return found.describe(is_complete or found.is_complete)
     return found if fitted is None else fitted.describe(is_complete)
 
 
@@ -401,11 +399,11 @@ def _read(objective: Objective) -> Iterator[Passes]:
     return objective.rows.passes.split(max(1, BYTES_TOGETHER // row_bytes))
 
 
-def _search(objective, start, completely=False):
-    """Return the judged direction that separates the classes (completely), None where there is none, or Undecided.
+def _search(objective, parameters):
+    """Return the judged direction that separates the classes, None where there is none, or Undecided.
 
-    The programme has all rows where they are few, and else those that the directions found so far violate most: start
-    (K, d + 1) is the first of them. What no direction does to some of the rows, none does to all of them.
+    The programme has the rows that the parameters (K, d + 1) are least sure of, and more of them where its direction
+    violates others. What no direction does to some of the rows, none does to all of them.
     """
     rows, (K, size) = objective.rows, objective.shape
     if K * size > MOST_VARIABLES:
@@ -413,44 +411,76 @@ def _search(objective, start, completely=False):
     features = rows.class_features()
     sums = np.column_stack([features, rows.class_weights])
     gain = (sums[1:] - sums[:1] if K == 1 else K * sums - sums.sum(axis=0)) * is_free(objective)
-    programme = Programme(gain, rows.n_classes)
-    most_rows = MOST_ENTRIES // (2 * size * (rows.n_classes - 1))
-    n_added = min(most_rows, max(FEWEST_ADDED, 2 * K * size))
-    added = find_violated(objective, start, n_added)
-    for _ in range(MOST_PROGRAMMES):
-        programme.add(*added)
+    most = min(MOST_ENTRIES // (2 * size * (rows.n_classes - 1)), rows.n_rows)
+    n_rows = max(FEWEST_ROWS, 2 * K * size)
+    while True:
+        read, own = find_violated(objective, parameters, min(n_rows, most))
         try:
-            direction = programme.solve(completely)
+            direction = _solve_programme(gain, read, own)
         except ArithmeticError as error:
             return Undecided(str(error))
         if direction is None:
             return None
         judged = _Judged.of(objective, direction * is_free(objective))
-        if judged.is_complete if completely else judged.separates:
+        if judged.separates:
             return judged
-        if programme.n_rows >= min(most_rows, rows.n_rows):
-            break
-        added = find_violated(objective, direction, n_added, 0.0 if completely else judged.zero)
-        if not len(added[0]):
-            break
-    return Undecided(f"a linear programme over {programme.n_rows:,} rows came to no end")
+        if n_rows >= most:
+            return Undecided(f"a linear programme over {len(read):,} rows did not tell")
+        n_rows *= GROWTH
 
 
-def find_violated(
-    objective: Objective, direction: FloatArray, n_wanted: int, zero: float | None = None
-) -> tuple[FloatArray, BoolArray]:
-    """Return the rows [x~, 1] that a direction violates most, (m, d + 1), and their classes (m, n_classes).
+def _solve_programme(gain, rows, own):
+    """Return the direction (K, d + 1) of the largest gain that violates no row, or None where none gains anything.
 
-    With zero they are those whose violation, or lack of a lead, is above it. Without it any rows will do.
+    The magnitudes of a direction sum to one at most. gain (K, d + 1) is the sum, with weights above zero, of what all
+    rows gain; rows (m, d + 1) have their own classes own (m, n_classes).
+
+    Raises
+    ------
+    ArithmeticError
+        HiGHS has not solved the programme.
     """
+    from scipy import optimize, sparse
+
+    (K, size), n_classes = gain.shape, own.shape[1]
+    gain = gain / max(np.abs(gain).max(initial=0.0), np.finfo(np.float64).tiny)
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    rows = sparse.csr_array(rows / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None])
+    # What a row's score for a class is made of, by the coefficients of all classes; of two classes the first has none.
+    of_class = np.eye(K) if K > 1 else np.array([[0.0], [1.0]])
+    leads = [
+        sparse.kron((of_class[k] - of_class[other])[None], rows[own[:, k]])
+        for k in range(n_classes)
+        for other in range(n_classes)
+        if other != k and own[:, k].any()
+    ]
+    matrix = sparse.vstack(leads, format="csr")
+    # A direction is the difference of two without signs, whose sum is bounded.
+    costs = np.concatenate([-gain.ravel(), gain.ravel()])
+    constraints = sparse.vstack([sparse.hstack([-matrix, matrix]), np.ones((1, len(costs)))], format="csr")
+    limits = np.append(np.zeros(matrix.shape[0]), 1.0)
+    options = dict.fromkeys(("primal_feasibility_tolerance", "dual_feasibility_tolerance"), TOLERANCE)
+    found = optimize.linprog(
+        costs, constraints, limits, method="highs", options={**options, "maxiter": MOST_TURNS * len(costs)}
+    )
+    if found.status != 0:
+        raise ArithmeticError(f"HiGHS did not solve the linear programme ({found.message.strip()})")
+    if not -found.fun > NOTHING:
+        return None
+    direction = found.x[: K * size] - found.x[K * size :]
+    direction[np.abs(direction) <= TOLERANCE * np.abs(direction).max()] = 0
+    return direction.reshape(K, size)
+
+
+def find_violated(objective: Objective, direction: FloatArray, n_wanted: int) -> tuple[FloatArray, BoolArray]:
+    """Return the rows [x~, 1] that a direction violates most, (m, d + 1), and their classes (m, n_classes)."""
     n_classes, size = objective.rows.n_classes, objective.shape[1]
     found, classes, violations = np.empty((0, size)), np.empty((0, n_classes), bool), np.empty(0)
     for part in _read(objective):
         own = find_own_classes(part, n_classes)
         lead = compare_scores(part, direction, own).lead
         violation = -np.minimum(lead, np.finfo(np.float64).max)
-        is_seen = own.any(axis=1) & (True if zero is None else violation > zero)
-        places = np.flatnonzero(is_seen)
+        places = np.flatnonzero(own.any(axis=1))
         places = np.sort(places[np.argsort(-violation[places], kind="stable")[:n_wanted]])
         if not len(places):
             continue

@@ -163,8 +163,7 @@ def test_columns_that_separate_together_are_named():
         model.inference(X[:, :1], X[:, 0] > 0)
 
 
-def test_rows_that_a_programme_lacks_are_added(monkeypatch):
-    monkeypatch.setattr(module, "FEWEST_ADDED", 4)
+def test_any_direction_is_found_and_of_many_rows_those_that_tell(monkeypatch):
     monkeypatch.setattr(module, "BYTES_TOGETHER", 20_000)
     generator = np.random.default_rng(3)
     X = generator.integers(-3, 4, (4_000, 4)).astype(float)
@@ -174,6 +173,12 @@ def test_rows_that_a_programme_lacks_are_added(monkeypatch):
     found = find_separation(objective, np.zeros(objective.shape))
     assert name(found) == "quasi"
     np.testing.assert_allclose(found.coef[0] / found.coef[0, 0], [1, 2, -1, 1], rtol=1e-6)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "FEWEST_ROWS", 4)
+        assert name(find_separation(objective, np.zeros(objective.shape))) == "quasi"
+        patch.setattr(module, "MOST_ENTRIES", 2 * 5 * 20)
+        undecided = find_separation(objective, np.zeros(objective.shape))
+    assert isinstance(undecided, Undecided) and "over 20 rows did not tell" in undecided.reason
     # One row that lies on the wrong side leaves no separation.
     y[np.flatnonzero(direction == 1)[0]] = 0
     assert find_separation(Objective.over(X, y, 2), np.zeros(objective.shape)) is None
