@@ -247,7 +247,8 @@ def draw_content(generator, data):
     """Return a damage of the JSON in the bytes of a checkpoint, or of one of its arrays."""
     with np.load(io.BytesIO(data)) as file:
         arrays = {name: file[name] for name in file.files}
-    content = json.loads(str(arrays.pop("content")))
+    # The digest stays: it tells that something became of the file.
+    content, digest = json.loads(str(arrays.pop("content"))), arrays.pop("digest")
     if generator.integers(3) == 0:
         name = list(arrays)[generator.integers(len(arrays))]
         what, damaged = draw_array(generator, arrays[name])
@@ -265,7 +266,7 @@ def draw_content(generator, data):
         what = f"{[*path, last]}: {value!r}"
         node[last] = value
     file = io.BytesIO()
-    np.savez(file, content=np.array(json.dumps(content)), **arrays)
+    np.savez(file, content=np.array(json.dumps(content)), digest=digest, **arrays)
     return what, file.getvalue()
 
 

@@ -79,8 +79,8 @@ class Checkpoints:
             return {}
         about = {**_describe(estimator, examples, validation), "start": self._start}
         if self.resumed is not None:
-            self._check(about)
             with refuse_damage(self._resume):
+                self._check(about)
                 check_training(self.resumed, descent, examples)
         save = None if self._path is None else partial(self._save, about)
         return {"save": save, "resumed": self.resumed}
