@@ -87,7 +87,7 @@ def load_and_multiply(X, numbers, start, stop, intercept, tile):
     chunk = _chunk(width, lanes)
     for first in range(0, width, chunk):
         last = first + chunk if first + chunk < width else width
-        n_lines = (last - first) // lanes * _lines_in_step(count)
+        n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
         for i in range(0, n_rows, 8 if count == 1 else 4):
             lines = next_lines(ahead, n_lines, coef)
             if count == CLASSES_TOGETHER:
@@ -166,7 +166,7 @@ def add_scores(X, numbers, n_rows, coef, first_class, scores, ahead):
                 k = group
                 while k < end:
                     count = _classes_together(end - k)
-                    n_lines = (last - first) // lanes * _lines_in_step(count)
+                    n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
                     if count == CLASSES_TOGETHER:
                         lines = next_lines(ahead, n_lines, coef)
                         simd.multiply_4_rows(X, numbers, i, coef, k, first, last, scores, lines)
