@@ -335,6 +335,14 @@ def cifar10():
     pytest.skip("CIFAR-10 is not on disk: set FASTLIN_DATA to the folder that holds it in any of its forms")
 
 
+@pytest.fixture(scope="module")
+def sparse_passes():
+    """Fit every sparse X by sparse passes, filled or not, so that tests of all forms of X need no empty columns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastlin.matrices.FILLED", 2)
+        yield
+
+
 @pytest.fixture
 def cut_into_blocks(monkeypatch):
     """A function that makes blocks of so many multiply-adds worth a thread, for the rest of the test."""

@@ -132,6 +132,8 @@ def make_training_data(
     classes: ArrayLike | None = None,
 ) -> TrainingData:
     """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
+    from fastlin.matrices import choose_form
+
     targets, class_weight = None, getattr(estimator, "class_weight", None)
     if are_soft(y):
         classes, labels = name_classes(classes, y.shape[1]), find_most_probable(y)
@@ -144,7 +146,7 @@ def make_training_data(
         weights = weigh_rows(y, classes, labels, sample_weight, class_weight)
     weights, unit = (None, 1.0) if weights is None else share_unit(weights)
     offsets = None if offset is None else read_offset(offset, len(labels), len(classes))
-    return TrainingData(matrix, y, classes, labels, weights, unit, offsets=offsets, targets=targets)
+    return TrainingData(choose_form(matrix), y, classes, labels, weights, unit, offsets=offsets, targets=targets)
 
 
 def match_classes(found: Array, classes: ArrayLike) -> Array:

@@ -16,6 +16,8 @@ import fastlin
 from fastlin.blocks import from_arrays
 from fastlin.exceptions import ConvergenceWarning
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 FACTORS = np.array([1.0, 0.5, 2.0, 1.0, 0.1])
 
 

@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 
 

@@ -14,6 +14,8 @@ from sklearn.metrics import log_loss
 from fastlin import FirthLogisticRegression, LogisticRegression
 from fastlin.exceptions import ConvergenceWarning, InferenceWarning, SeparationWarning
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 EXPECTED = ConvergenceWarning, InferenceWarning, SeparationWarning
 
 

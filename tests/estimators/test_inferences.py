@@ -12,6 +12,8 @@ from fastlin import LogisticRegression, LogisticRegressionCV, blocks
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.information import MOST_MOVED
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 
 def make(n_classes=3, n=300, d=3, seed=0):
     generator = np.random.default_rng(seed)

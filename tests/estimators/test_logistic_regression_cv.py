@@ -25,6 +25,8 @@ from fastlin.estimators.problem import Problem
 from fastlin.estimators.scikit_learn import give_labels
 from fastlin.kernels.machine.threads import limit_threads
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 QUIET = {"scoring": "neg_log_loss", "use_legacy_attributes": False}
 CS = [0.01, 1.0, 100.0]
 # Whether l1_ratios are given makes no difference here, and one test of warnings looks at them.

@@ -18,6 +18,8 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 N_PROBLEMS = 100
 ROUNDING = 1e-11
 

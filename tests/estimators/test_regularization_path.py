@@ -12,6 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import fastlin
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 FACTORS = [1.0, 0.0, 0.5, 3.0, 0.0, 2.0]
 
 

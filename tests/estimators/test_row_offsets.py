@@ -17,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 from fastlin import LogisticRegression, LogisticRegressionCV, MiniBatchLogisticRegression, blocks, logistic_path
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 N, D = 240, 4
 QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
 EXACT = {"tol": 1e-11}

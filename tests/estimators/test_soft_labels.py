@@ -16,6 +16,8 @@ from fastlin import LogisticRegression, LogisticRegressionCV, blocks, logistic_p
 from fastlin.blocks import from_arrays, from_batches
 from fastlin.estimators.soft_labels import read_soft_labels, weigh_targets
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 N, D = 240, 4
 QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
 

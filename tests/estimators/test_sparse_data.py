@@ -16,6 +16,8 @@ import fastlin
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import sparse as sparse_matrices
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 CONTAINERS = [
     getattr(sparse, f"{name}_{kind}")

@@ -387,3 +387,20 @@ def test_a_second_fit_of_plain_arrays_reads_them_like_the_first():
     for labels in (y[:-1], y[:, None], np.stack([y, y])):
         with pytest.raises(ValueError) if labels.shape != (150, 1) else pytest.warns(DataConversionWarning):
             fastlin.LogisticRegression().fit(X, labels)
+
+
+@pytest.mark.parametrize(("n_filled", "form"), [(2, "DenseMatrix"), (1, "SparseMatrix")])
+def test_sparse_data_are_fitted_as_a_dense_copy_where_a_third_is_filled(monkeypatch, n_filled, form):
+    X, y = load_scaled(load_iris)
+    X[:, n_filled:] = 0
+    forms = []
+    measure = fastlin.estimators.training_data.TrainingData.measure
+    monkeypatch.setattr(
+        fastlin.estimators.training_data.TrainingData,
+        "measure",
+        lambda data, rows=None: forms.append(type(data.matrix).__name__) or measure(data, rows),
+    )
+    found = fastlin.LogisticRegression(tol=1e-10).fit(sparse.csr_array(X), y)
+    expected = fastlin.LogisticRegression(tol=1e-10).fit(X, y)
+    assert forms == [form, "DenseMatrix"]
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-4)

@@ -16,6 +16,8 @@ from sklearn.metrics import roc_auc_score
 import fastlin
 from fastlin.blocks import from_arrays
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 
 def draw(n_rows=2_000, part=0.05, signal=1.0):
     """Return columns of unit size and labels, a part of them positive, about which three columns tell."""

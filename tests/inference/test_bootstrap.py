@@ -12,6 +12,8 @@ from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference.bootstrap import Bootstrap, Draws
 from fastlin.kernels.machine.threads import limit_threads
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 
 def make_rows(n_classes=2, n=120, seed=0):
     random = np.random.default_rng(seed)

@@ -11,6 +11,8 @@ from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.clusters import read_clusters
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 pandas = pytest.importorskip("pandas")
 
 

@@ -9,6 +9,8 @@ from fastlin.exceptions import CollinearityError
 from fastlin.inference.collinearity import find_dependences
 from fastlin.objective import Objective
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 N = 200
 
 

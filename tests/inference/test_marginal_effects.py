@@ -9,6 +9,8 @@ from scipy import sparse
 import fastlin.inference.marginal_effects as module
 from fastlin import LogisticRegression
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 
 def make_rows(n_classes, n=400, seed=0):
     generator = np.random.default_rng(seed)

@@ -14,6 +14,8 @@ from fastlin.objective import Objective
 from fastlin.solvers import choose
 from tests.conftest import marked
 
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
 
 def decide_exactly(X, labels, n_classes, fit_intercept):
     """Return "none", "quasi" or "complete" for whole numbers X, by one programme over all rows and classes."""
