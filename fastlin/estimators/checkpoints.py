@@ -13,7 +13,14 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from fastlin.exceptions import CheckpointError, CheckpointWarning
-from fastlin.training.checkpoint_file import check_training, read_checkpoint, refuse_damage, write_checkpoint
+from fastlin.training.checkpoint_file import (
+    pack_generator,
+    read_checkpoint,
+    refuse_damage,
+    unpack_generator,
+    unpack_state,
+    write_checkpoint,
+)
 from fastlin.typing import PathLike
 
 if TYPE_CHECKING:
@@ -30,8 +37,7 @@ SEEN_ROWS = 64
 class Checkpoints:
     """Where the fit of an MLPClassifier writes its checkpoints, and the checkpoint that it goes on from.
 
-    `resumed` is the training that this one goes on with, or None, and `random_state` draws the network, the validation
-    data and the orders of the rows.
+    `random_state` draws the network, the validation data and the orders of the rows.
 
     Raises
     ------
@@ -53,17 +59,16 @@ class Checkpoints:
         self._path = None if save_checkpoint is None else Path(save_checkpoint)
         if self._path is not None and (not self._path.parent.is_dir() or self._path.is_dir()):
             raise ValueError(f"save_checkpoint must be a file in a folder that exists, got {str(save_checkpoint)!r}")
-        self.resumed, self._has_warned = None, False
-        self._before: dict[str, Any] = {}
+        self._resume = None if resume is None else Path(resume)
+        self._has_warned = False
         self.random_state = check_random_state(estimator.random_state)
-        self._start = self.random_state.get_state()
-        if resume is not None:
-            self._resume = Path(resume)
-            self.resumed, self._before = read_checkpoint(self._resume)
-            self._start = self._before["start"]
+        if self._resume is not None:
+            self._content, self._arrays = read_checkpoint(self._resume)
             # A state of its own: the caller's is left as it is.
             self.random_state = np.random.RandomState()
-            self.random_state.set_state(tuple(self._start))
+            with refuse_damage(self._resume):
+                self.random_state.set_state(unpack_generator("start", self._content["start"]))
+        self._start = self.random_state.get_state()
 
     def prepare(
         self, estimator: MLPClassifier, descent: Descent, examples: Examples, validation: Examples | None
@@ -75,20 +80,23 @@ class Checkpoints:
         CheckpointError
             The checkpoint is of a fit with other parameters or data, or is damaged.
         """
-        if self._path is None and self.resumed is None:
-            return {}
-        about = {**_describe(estimator, examples, validation), "start": self._start}
-        if self.resumed is not None:
+        kept: dict[str, Any] = {}
+        if self._path is None and self._resume is None:
+            return kept
+        about = {**_describe(estimator, examples, validation), "start": pack_generator(self._start)}
+        if self._resume is not None:
             with refuse_damage(self._resume):
                 self._check(about)
-                check_training(self.resumed, descent, examples)
-        save = None if self._path is None else partial(self._save, about)
-        return {"save": save, "resumed": self.resumed}
+                given = self._content, self._arrays, descent, examples
+                kept["resumed"] = unpack_state(*given, validation is not None)
+        if self._path is not None:
+            kept["save"] = partial(self._save, about)
+        return kept
 
-    def _save(self, about, training):
+    def _save(self, about, state):
         assert self._path is not None
         try:
-            write_checkpoint(self._path, training, about)
+            write_checkpoint(self._path, state, about)
         except OSError as error:
             # Hours of training are worth more than a checkpoint of them; the disk may have room again later.
             if not self._has_warned:
@@ -109,7 +117,7 @@ class Checkpoints:
         }
         for kind, text in texts.items():
             for name, value in about[kind].items():
-                before = self._before[kind].get(name)
+                before = self._content[kind].get(name)
                 if before != value:
                     raise CheckpointError("resume: " + text.format(self._resume, name, before, value))
 

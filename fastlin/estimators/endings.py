@@ -19,7 +19,7 @@ from fastlin.typing import BoolArray, IntArray
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator, LogisticRegression, TrainedEstimator
     from fastlin.solvers.solution import Solution
-    from fastlin.training.epochs import EpochTraining
+    from fastlin.training.loop import Training
 
 # What scikit-learn's warning says, by the solver's name.
 TEXTS = {
@@ -96,13 +96,13 @@ def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEsti
 
 
 def warn_of_training(
-    estimator: TrainedEstimator, training: EpochTraining, stacklevel: int, keeps_steps: bool = False
+    estimator: TrainedEstimator, training: Training, stacklevel: int, keeps_steps: bool = False
 ) -> None:
     """Warn where a training by epochs diverged, was interrupted or came to its limit.
 
     keeps_steps says whether Ctrl-C kept the steps of the epoch that it ended.
     """
-    n_epochs, solver, ended = len(training.epochs), getattr(estimator, "solver", "sgd"), training.ended
+    n_epochs, solver, ended = len(training.records), getattr(estimator, "solver", "sgd"), training.ended
     category: type[Warning] = ConvergenceWarning
     if ended == "diverged":
         kept = f"those of epoch {training.n_kept}" if training.n_kept else "those that it began with"

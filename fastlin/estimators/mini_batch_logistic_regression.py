@@ -243,7 +243,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             training = self._train_and_tell(X, y, sample_weight, descent, train)
             if training.ended == "diverged":
                 read_matrix(self, X, reset=False)
-            self.n_iter_ = len(training.epochs)
+            self.n_iter_ = len(training.records)
         warn_of_training(self, training, stacklevel=3, keeps_steps=True)
         return self
 
@@ -386,14 +386,15 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         network = Network((self.n_features_in_, n_outputs), has_intercepts=self.fit_intercept, dtype=self.dtype)
         average = _count_rows_before_mean(self.average)
-        descent = LinearDescent(network, self.momentum, average, self.t_ if continues else 0)
+        descent = LinearDescent(network, self.momentum, average)
         if continues:
+            descent.counts[0] = self.t_
             _, coef, intercept = read_coefficients(self)
             network.coefs[0][:], network.intercepts[0][:] = coef.T, intercept
             check_finite(network, "coef_ and intercept_")
         if before is not None:
-            check_like("_optimizer", before[:2], (network.parameters, descent.save()))
-            descent.restore(before.carried)
+            check_like("_optimizer", before[:2], (network.parameters, descent.carried))
+            descent.restore([*network.state, *before.carried])
             if descent.n_averaged:
                 network.parameters[:] = before.parameters
             if before.average != average:
@@ -401,7 +402,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         return descent
 
     def _train(self, descent, rows, validation, random_state, max_epochs, patience, tell=None, *, before=None):
-        """Train, keep the model and its curves, and return the EpochTraining.
+        """Train, keep the model and its curves, and return the Training.
 
         before is the _Optimizer that the descent goes on with; tell hears of each epoch.
         """
@@ -414,14 +415,13 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             random_state,
             tell,
             n_epochs=0 if before is None else len(self.loss_curve_),
-            n_rows=descent.n_rows_before,
             patience=before.patience if before is not None and self.learning_rate == "adaptive" else None,
         )
-        self.t_ = descent.n_rows_before + descent.n_rows
+        self.t_ = descent.n_rows
         self._random_state = random_state
         assert training.patience is not None
         average = _count_rows_before_mean(self.average)
-        self._optimizer = _Optimizer(descent.network.parameters.copy(), descent.save(), average, training.patience)
+        self._optimizer = _Optimizer(descent.network.parameters, descent.carried, average, training.patience)
         self._keep(training, descent, validation is not None, continues=before is not None)
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None

@@ -338,12 +338,11 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
                         stacklevel=2,
                     )
                 descent = self._make_descent(network, random_state)
-                n_rows = self.t_ if continues else 0
                 given = descent, examples, validation, random_state, self.max_iter, continues
                 kept = checkpoints.prepare(self, descent, examples, validation)
-                train = partial(self._train, *given, n_rows=n_rows, **kept)
+                train = partial(self._train, *given, **kept)
             training = self._train_and_tell(X, y, sample_weight, network, train)
-            self.n_iter_ = len(training.epochs)
+            self.n_iter_ = len(training.records)
         warn_of_training(self, training, stacklevel=3)
         return self
 
@@ -397,11 +396,12 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             before = getattr(self, "_optimizer", None) if continues else None
             patience = None
             if before is not None and before.solver == self.solver:
-                check_like("_optimizer.carried", before.carried, descent.save())
-                descent.restore(before.carried)
+                check_like("_optimizer.carried", before.carried, descent.carried)
+                descent.restore([*network.state, *before.carried])
                 patience = before.patience
-            done = {"n_epochs": len(self.loss_curve_), "n_rows": self.t_} if continues else {}
-            training = self._train(descent, examples, None, random_state, 1, continues, **done, patience=patience)
+            n_epochs = len(self.loss_curve_) if continues else 0
+            given = descent, examples, None, random_state, 1, continues
+            training = self._train(*given, n_epochs=n_epochs, patience=patience)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
             warn_of_training(self, training, stacklevel=3)
@@ -619,7 +619,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         return network
 
     def _train_on_all_rows(self, network, examples, validation, random_state, continues, tell):
-        """Train by L-BFGS, keep the network and its curves, and return the EpochTraining."""
+        """Train by L-BFGS, keep the network and its curves, and return the Training."""
         with self._show_epochs(self.max_iter, tell) as on_epoch:
             training = train_by_lbfgs(
                 network,
@@ -640,7 +640,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     def _train(
         self, descent, examples, validation, random_state, max_epochs, continues, tell=None, *, n_epochs=0, **more
     ):
-        """Train by mini-batches, keep the network and its curves, and return the EpochTraining.
+        """Train by mini-batches, keep the network and its curves, and return the Training.
 
         What more is given goes to `train_by_epochs`.
         """
@@ -648,13 +648,15 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
         batch_size: Any = AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
         schedule = self._make_schedule(max_epochs, min(batch_size, len(examples)), self.n_iter_no_change)
+        n_rows_before = self.t_ if continues else 0
+        descent.counts[0] = n_rows_before
         with self._show_epochs(max_epochs, tell) as on_epoch:
             given = descent, examples, validation, schedule, random_state, on_epoch
             training = train_by_epochs(*given, n_epochs=n_epochs, **more)
-        self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
+        self.t_ = n_rows_before + len(training.records) * len(examples)
         assert training.patience is not None
-        rate = schedule.learning_rate.at(n_epochs + len(training.epochs), self.t_, training.patience.n_renewed)
-        self._optimizer = _Optimizer(self.solver, rate, descent.save(), training.patience)
+        rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.patience.n_renewed)
+        self._optimizer = _Optimizer(self.solver, rate, descent.carried, training.patience)
         self._no_improvement_count, self._random_state = training.patience.n_worse, random_state
         self._keep(training, descent.network, validation is not None, continues)
         return training
@@ -679,7 +681,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
         is_by_loss = not self.early_stopping or self.solver == "lbfgs"
         best = getattr(self, "best_loss_", None) if continues else None
-        losses = [epoch.loss for epoch in training.epochs]
+        losses = [epoch.loss for epoch in training.records]
         self.best_loss_ = min([np.inf if best is None else best, *losses]) if is_by_loss else None
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
 

@@ -37,7 +37,7 @@ class EpochTrained(CallbackSupportMixin):
 
     @with_callbacks
     def _train_and_tell(self, X, y, sample_weight, trained, train):
-        """Return the EpochTraining of train(tell), which is to tell of each epoch, and tell callbacks of its end.
+        """Return the Training of train(tell), which is to tell of each epoch, and tell callbacks of its end.
 
         X, y and sample_weight are what `fit` was given.
         """
@@ -49,31 +49,31 @@ class EpochTrained(CallbackSupportMixin):
         tasks = begin_tasks(estimator, X, y, sample_weight, describe)
         if tasks is None:
             return train(None)
-        training = train(lambda training: tasks(len(training.epochs), training.epochs[-1], lambda: ()))
+        training = train(lambda training: tasks(len(training.records), training.records[-1], lambda: ()))
         tasks.end()
         return training
 
     @contextlib.contextmanager
     def _show_epochs(self, n_epochs, tell=None):
-        """Yield a function that shows the last epoch of an EpochTraining, with verbose, and tells of it."""
+        """Yield a function that shows the last epoch of a Training, with verbose, and tells of it."""
         with show_steps(bool(self.verbose), n_epochs) as show:
 
             def show_epoch(training):
-                epoch = training.epochs[-1]
+                epoch = training.records[-1]
                 loss, accuracy = (epoch.loss, epoch.validation_loss), (epoch.accuracy, epoch.validation_accuracy)
-                show(len(training.epochs), loss=loss, accuracy=accuracy)
+                show(len(training.records), loss=loss, accuracy=accuracy)
 
             yield tell_all(show_epoch, tell)
 
     def _keep(self, training, trained, is_validated, continues):
-        """Set what an EpochTraining leaves; the curves go on where it continues another."""
+        """Set what a Training leaves; the curves go on where it continues another."""
         for name, measure, is_measured in (
             ("loss_curve_", "loss", True),
             ("accuracy_curve_", "accuracy", True),
             ("validation_loss_curve_", "validation_loss", is_validated),
             ("validation_scores_", "validation_accuracy", is_validated),
         ):
-            values = [getattr(epoch, measure) for epoch in training.epochs]
+            values = [getattr(epoch, measure) for epoch in training.records]
             if continues and is_measured and getattr(self, name):
                 # A copy of the curve at each call would make a long stream of calls slow.
                 getattr(self, name).extend(values)

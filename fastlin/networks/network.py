@@ -120,6 +120,8 @@ class Network:
         Views of the parameters for each layer. At first scales are one, and all others zero.
     normalizations : list of Normalization
         That of the input first, where it is normalised, then those of the hidden layers, where they are.
+    state : list of ndarray
+        What a training changes in place: the parameters, and the mean and variance of each normalisation.
     """
 
     def __init__(
@@ -154,6 +156,7 @@ class Network:
         self._gradients, self._chunk_gradients = self.cut(self.gradient), self.cut(self._chunk_gradient)
         for scale in self.scales:
             scale[:] = 1
+        self.state = [self.parameters, *(array for each in self.normalizations for array in (each.mean, each.variance))]
         self._arrays: dict[int, BatchArrays] = {}
         self._none = np.empty(0, self.dtype)
 
@@ -250,34 +253,23 @@ class Network:
         """Return mean loss and accuracy, both by weight, of a network that predicts."""
         loss = n_correct = total = 0.0
         sums = np.empty(self.layer_sizes[-1], self.dtype)
-        # Sparse rows that a single layer multiplies need no room for themselves, and so go through it many at a time.
-        matrix = examples.matrix if isinstance(examples.matrix, SparseMatrix) and self.n_layers == 1 else None
-        sizes = self.layer_sizes if matrix is None else (1, self.layer_sizes[-1])
+        # A single layer reads rows where they lie, many at a time; only dense rows in another order are copied.
+        is_copied = examples.rows is not None and not isinstance(examples.matrix, SparseMatrix)
+        sizes = self.layer_sizes if self.n_layers > 1 or is_copied else (1, self.layer_sizes[-1])
         for part in self._chunks(len(examples), sizes):
             rows = examples.rows_of(part)
             labels, weights = _targets(examples, rows)
-            if matrix is None:
+            if self.n_layers > 1:
                 _, arrays = self._go_forward(examples.matrix, rows)
             else:
                 arrays = BatchArrays(len(labels), sizes, self.dtype, False)
-                numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
                 # The intercept is added with the loss.
-                matrix.score(self.coefs[0].T, np.zeros(sizes[-1]), arrays.activations[-1], NO_ROWS, numbers)
+                no_intercept = np.zeros(sizes[-1], self.dtype)
+                examples.matrix.take(rows).score(self.coefs[0].T, no_intercept, arrays.activations[-1], NO_ROWS)
             found = self._fill_residuals(arrays, labels, weights, 1.0, sums)
             loss, n_correct = loss + found[0], n_correct + found[1]
             total += float(weights.sum()) if len(weights) else len(labels)
         return loss / total, n_correct / total
-
-    def save(self) -> tuple[FloatArray, list[tuple[FloatArray, FloatArray]]]:
-        """Return a copy of the parameters and the running statistics, for `restore`."""
-        return self.parameters.copy(), [(n.mean.copy(), n.variance.copy()) for n in self.normalizations]
-
-    def restore(self, saved: tuple[FloatArray, list[tuple[FloatArray, FloatArray]]]) -> None:
-        """Go back to the parameters and running statistics that `save` returned."""
-        parameters, statistics = saved
-        self.parameters[:] = parameters
-        for normalization, (mean, variance) in zip(self.normalizations, statistics, strict=True):
-            normalization.mean[:], normalization.variance[:] = mean, variance
 
     def _chunks(self, n_rows, layer_sizes=()):
         """Return slices of the rows that go through the network together."""

@@ -6,7 +6,7 @@ with one of them, at the `LearningRate` of each epoch, and `train_by_lbfgs` take
 """
 
 from fastlin.training.adam import AdamDescent
-from fastlin.training.epochs import EpochSchedule, EpochTraining, train_by_epochs
+from fastlin.training.epochs import EpochSchedule, train_by_epochs
 from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.learning_rate import LearningRate
 from fastlin.training.linear_descent import LinearDescent
@@ -20,7 +20,6 @@ __all__ = [
     "Checkpoint",
     "DivergedError",
     "EpochSchedule",
-    "EpochTraining",
     "LearningRate",
     "LinearDescent",
     "MomentumDescent",

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastlin.networks import Examples
-from fastlin.training.judges import BestCheckpoint, Patience
+from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.learning_rate import LearningRate
 from fastlin.training.loop import DivergedError, Training, train
 from fastlin.training.network_descent import Descent
+from fastlin.typing import Array, IntArray
 
 # Rows whose loss is computed at the end of a training without validation: no batch was computed with its parameters.
 PROBE_ROWS = 128
@@ -53,22 +53,19 @@ class Epoch:
     validation_accuracy: float | None = None
 
 
-@dataclass(frozen=True)
-class EpochTraining:
-    """The whole epochs of a network's training, how it ended, and what is left of the patience, as `Training` has them.
+class EpochState(NamedTuple):
+    """All that a training of rows in memory goes on from after a whole epoch.
 
-    The network has the parameters after n_kept epochs. The epoch in which a training diverged is left out.
+    `last` and `best` are what `Descent.save` returned after the last epoch and at the best checkpoint; `order` (n,) and
+    `generator`, the state of a RandomState, are what the orders to come follow from. n_rows is that of the descent.
     """
 
-    epochs: list[Epoch]
-    ended: str
-    n_kept: int
-    patience: Patience | None = None
-
-    @classmethod
-    def of(cls, training: Training) -> Self:
-        """Return the view of a Training whose records are epochs."""
-        return cls(training.records, training.ended, training.n_kept, training.patience)
+    records: list[Epoch]
+    last: list[Array]
+    best: list[Array]
+    order: IntArray
+    generator: Any
+    n_rows: int
 
 
 def train_by_epochs(
@@ -77,15 +74,14 @@ def train_by_epochs(
     validation: Examples | None,
     schedule: EpochSchedule,
     random_state: np.random.RandomState,
-    on_epoch: Callable[[EpochTraining], object] | None = None,
+    on_epoch: Callable[[Training], object] | None = None,
     *,
     n_epochs: int = 0,
-    n_rows: int = 0,
     patience: Patience | None = None,
-    save: Callable[[Training], object] | None = None,
-    resumed: Training | None = None,
-) -> EpochTraining:
-    """Train the network of a descent.
+    save: Callable[[EpochState], object] | None = None,
+    resumed: EpochState | None = None,
+) -> Training:
+    """Train the network of a descent; the records of the Training are Epochs.
 
     The network ends with the parameters of the best epoch by accuracy or loss on the validation examples, or of the
     last epoch where there are no such examples. A training diverges when its losses or parameters are no longer finite.
@@ -99,14 +95,14 @@ def train_by_epochs(
     random_state : RandomState
         Draws the orders of the rows.
     on_epoch : callable or None
-        Called with the EpochTraining after each whole epoch, which is the last one where it returns something true.
-    n_epochs, n_rows : int
-        The epochs that the learning rate has been through before, and the rows trained on.
+        Called with the Training after each whole epoch, which is the last one where it returns something true.
+    n_epochs : int
+        The epochs that the learning rate has been through before.
     patience : Patience or None
         What is left of the patience of the training that this one continues, if both scores come from the same data.
     save : callable or None
-        Called with the Training after each whole epoch, from which another training can go on.
-    resumed : Training or None
+        Called with the EpochState after each whole epoch, where the rows are in memory.
+    resumed : EpochState or None
         What `save` was called with in a training of the same rows; this one goes on from there.
 
     Raises
@@ -119,58 +115,61 @@ def train_by_epochs(
     watched = validated if schedule.early_stopping else _negative_loss
     n_renewals = schedule.learning_rate.n_renewals
     limits: dict[str, Any] = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
-    if resumed is not None and resumed.best is not None:
-        # A file holds no functions.
-        best = replace(resumed.best, score=best.score)
     # What another measure was worth says nothing of this one.
     if patience is not None and patience.score is watched:
         left = replace(patience, **limits)
     else:
         left = Patience(watched, **limits)
-    records = [] if resumed is None else resumed.records
-    # Its limits may be others now.
-    left = reduce(Patience.after, records, left)
-    make_rows = _Stream if callable(examples) else _ShuffledRows
-    rows = make_rows(examples, schedule, random_state)
-    learner = _Learner(descent, rows, validation, schedule, n_epochs, n_rows, left.n_renewed)
-    epochs = learner.take_epochs(len(records))
+    learner = _Learner(descent, examples, validation, schedule, random_state, n_epochs)
+    records, n_rows_before = [], descent.n_rows
     if resumed is not None:
-        learner.resume(resumed.last.saved)
-        if left.is_exhausted:
-            epochs = iter(())
+        records = resumed.records
+        learner.resume(resumed)
+        # The limits may be others now.
+        for number, record in enumerate(records):
+            left = left.after(record)
+            places = Checkpoint(number, resumed.best), Checkpoint(number + 1, resumed.best)
+            best = best.after(record, *places)
+    learner.n_renewed = left.n_renewed
+    # What has come to its end stays there.
+    has_ended = resumed is not None and left.is_exhausted
 
     def after_epoch(training):
         learner.n_renewed = training.patience.n_renewed
         if save is not None:
-            save(training)
-        return on_epoch is not None and on_epoch(EpochTraining.of(training))
+            save(learner.describe(training))
+        return on_epoch is not None and on_epoch(training)
+
+    def save_step():
+        return descent.save() if descent.n_rows > n_rows_before and learner.is_finite() else None
 
     training = train(
-        epochs,
-        learner.save,
-        learner.restore,
+        () if has_ended else learner.take_epochs(len(records)),
+        descent.save,
+        descent.restore,
         records=records,
         patience=left,
         best=best,
         on_checkpoint=after_epoch,
-        save_step=learner.save_step if schedule.keeps_steps else None,
+        save_step=save_step if schedule.keeps_steps else None,
         check_end=learner.check_end if validation is None else None,
     )
-    if training.ended == "interrupted" and not (training.records or (schedule.keeps_steps and descent.n_rows)):
+    has_steps = schedule.keeps_steps and descent.n_rows > n_rows_before
+    if training.ended == "interrupted" and not (training.records or has_steps):
         raise KeyboardInterrupt
     if training.ended == "diverged":
         # A velocity that is not finite would spoil every later training.
         descent.reset()
-    return EpochTraining.of(training)
+    return training
 
 
 class _ShuffledRows:
-    """Examples in memory, in an order that is drawn for each epoch."""
+    """Examples in an order that is drawn for each epoch."""
 
     def __init__(self, examples, schedule, random_state):
-        self._examples, self._schedule, self._random_state = examples, schedule, random_state
-        self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
-        n = len(self._order)
+        self.examples, self._schedule, self._random_state = examples, schedule, random_state
+        self.order = np.arange(len(examples)) if examples.rows is None else examples.rows
+        n = len(self.order)
         self._n_rows = n - n % schedule.batch_size if schedule.whole_batches else n
 
     def run_epoch(self, descent, learning_rate):
@@ -178,53 +177,12 @@ class _ShuffledRows:
         schedule, order = self._schedule, None
         if schedule.shuffle:
             # The same state draws the same orders as scikit-learn's shuffle.
-            places = np.arange(len(self._order))
+            places = np.arange(len(self.order))
             self._random_state.shuffle(places)
-            self._order = self._order[places]
-        if schedule.shuffle or self._n_rows < len(self._order):
-            order = self._order[: self._n_rows]
-        return descent.run_epoch(self._examples, order, schedule.batch_size, learning_rate, schedule.alpha)
-
-    def probe(self):
-        """Return Examples of the rows that the last steps took."""
-        return Examples(self._examples.matrix, self._examples.labels, rows=self._order[-PROBE_ROWS:])
-
-    def save(self):
-        """Return what the orders to come follow from."""
-        return self._order, self._random_state.get_state()
-
-    def resume(self, saved):
-        """Go on from what `save` returned."""
-        self._order, drawn = saved
-        self._random_state.set_state(tuple(drawn))
-
-
-class _Stream:
-    """Examples that come one after another, the rows of each in an order that is drawn for it."""
-
-    def __init__(self, begin, schedule, random_state):
-        self._begin, self._schedule, self._random_state = begin, schedule, random_state
-        self._rows: Any = None
-
-    def run_epoch(self, descent, learning_rate):
-        """Take the steps of an epoch; return what `Descent.run_epoch` does, over the rows of all examples."""
-        loss = n_correct = n_rows = total = 0
-        for examples in self._begin():
-            self._rows = _ShuffledRows(examples, self._schedule, self._random_state)
-            mean_loss, accuracy = self._rows.run_epoch(descent, learning_rate)
-            weight = len(examples) if examples.weights is None else float(examples.weights.sum())
-            loss, n_correct = loss + len(examples) * mean_loss, n_correct + weight * accuracy
-            n_rows, total = n_rows + len(examples), total + weight
-            if not np.isfinite(mean_loss):
-                break
-        return loss / n_rows, n_correct / total
-
-    def probe(self):
-        """As `_ShuffledRows.probe` has it."""
-        return self._rows.probe()
-
-    def save(self):
-        """Return nothing: what comes next is not known here."""
+            self.order = self.order[places]
+        if schedule.shuffle or self._n_rows < len(self.order):
+            order = self.order[: self._n_rows]
+        return descent.run_epoch(self.examples, order, schedule.batch_size, learning_rate, schedule.alpha)
 
 
 class _Learner:
@@ -233,46 +191,60 @@ class _Learner:
     n_renewed is how many times the patience of the training was renewed by now.
     """
 
-    def __init__(self, descent, rows, validation, schedule, n_epochs, n_rows, n_renewed):
-        self._n_epochs_before, self._n_rows_before, self.n_renewed = n_epochs, n_rows, n_renewed
-        self._descent, self._schedule = descent, schedule
-        self._rows, self._validation = rows, validation
+    def __init__(self, descent, examples, validation, schedule, random_state, n_epochs):
+        self._descent, self._validation, self._schedule = descent, validation, schedule
+        self._random_state, self._n_epochs_before, self.n_renewed = random_state, n_epochs, 0
+        # The rows in memory, or those of a stream that were taken last.
+        self._stream = examples if callable(examples) else None
+        self._rows: Any = None if callable(examples) else _ShuffledRows(examples, schedule, random_state)
 
     def take_epochs(self, first):
         """Yield the Epoch of each epoch from a first one on."""
         descent, schedule = self._descent, self._schedule
         for n_epochs in range(first, schedule.max_epochs):
-            n_rows = self._n_rows_before + descent.n_rows
-            rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, n_rows, self.n_renewed)
-            loss, accuracy = self._rows.run_epoch(descent, rate)
-            if not (np.isfinite(loss) and self._is_finite()):
+            rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, descent.n_rows, self.n_renewed)
+            sums = np.zeros(4)
+            for rows in self._take_parts():
+                sums += rows.run_epoch(descent, rate)
+                if not np.isfinite(sums[0]):
+                    raise DivergedError
+            if not self.is_finite():
                 raise DivergedError
-            yield Epoch(loss, accuracy, *(() if self._validation is None else self._measure(self._validation)))
+            loss, n_rows, n_correct, weight = sums.tolist()
+            accuracy = n_correct / weight if weight else 0.0
+            validated = () if self._validation is None else self._measure(self._validation)
+            yield Epoch(loss / n_rows, accuracy, *validated)
 
-    def save(self):
-        descent = self._descent
-        return descent.network.save(), descent.save(), descent.n_rows, self._rows.save()
+    def _take_parts(self):
+        """Yield the rows that make an epoch together."""
+        if self._stream is None:
+            yield self._rows
+            return
+        for examples in self._stream():
+            self._rows = _ShuffledRows(examples, self._schedule, self._random_state)
+            yield self._rows
 
-    def save_step(self):
-        return self.save() if self._descent.n_rows and self._is_finite() else None
+    def is_finite(self):
+        return np.isfinite(self._descent.network.parameters).all()
 
-    def resume(self, saved):
-        _, _, self._descent.n_rows, rows = saved
-        self._rows.resume(rows)
-        self.restore(saved)
+    def describe(self, training):
+        """Return the EpochState after the last epoch of a Training."""
+        best = training.best.checkpoint
+        generator = self._random_state.get_state()
+        return EpochState(
+            training.records, training.last.saved, best.saved, self._rows.order, generator, self._descent.n_rows
+        )
 
-    def restore(self, saved):
-        # The caller's random numbers go on from where the training ended.
-        parameters, carried, *_ = saved
-        self._descent.network.restore(parameters)
-        # A training that goes on from there takes up the velocity of the same epoch.
-        self._descent.restore(carried)
+    def resume(self, state):
+        """Go on from an EpochState."""
+        self._descent.restore(state.last)
+        self._descent.counts[0], self._rows.order = state.n_rows, state.order
+        self._random_state.set_state(state.generator)
 
     def check_end(self):
-        self._measure(self._rows.probe())
-
-    def _is_finite(self):
-        return np.isfinite(self._descent.network.parameters).all()
+        """Raise a DivergedError where a few of the rows that the last steps took have no finite loss."""
+        examples = self._rows.examples
+        self._measure(Examples(examples.matrix, examples.labels, rows=self._rows.order[-PROBE_ROWS:]))
 
     def _measure(self, examples):
         """Return mean loss and accuracy of the network's predictions, both finite."""

@@ -1,7 +1,6 @@
 """Mini-batch gradient descent for networks without hidden layers, in compiled runs of steps."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from fastlin.matrices import DenseMatrix
 from fastlin.matrices.sparse import compressed
 from fastlin.networks import Network
 from fastlin.networks.network import Examples
-from fastlin.training.momentum import MomentumDescent
+from fastlin.training.network_descent import Descent, Sums
 from fastlin.typing import IntArray
 
 # Multiply-adds of a run of steps: Ctrl-C waits for its end, 20 ms. One of an entry of sparse rows takes as long as
@@ -23,36 +22,25 @@ RUN_WORK = 100_000_000
 ENTRY_WORK = 16
 
 
-class LinearDescent(MomentumDescent):
+class LinearDescent(Descent):
     """Steps with momentum on softmax regression, which may predict by the mean of the parameters after each step.
 
-    The mean of the steps of a convex problem converges faster than the steps (Polyak and Juditsky 1992). One thread
-    takes the steps, so that no bit depends on the number of threads. The network has one layer, and neither
-    normalisation nor dropout. The mean begins with the first step after first_row rows, of which steps were taken with
-    n_rows_before before.
+    The mean of the steps of a convex problem converges faster than the steps (Polyak and Juditsky 1992). It begins with
+    the first step after first_row rows. One thread takes the steps, so that no bit depends on the number of threads.
+    The network has one layer, and neither normalisation nor dropout. `velocity` and `mean` are (p,), and the second of
+    `counts` is the number of steps that the mean has.
     """
 
-    def __init__(self, network: Network, momentum: float, first_row: float = np.inf, n_rows_before: int = 0) -> None:
-        # Rows and averaged steps, which the kernel counts.
-        self._counts = np.zeros(2, np.int64)
-        super().__init__(network, momentum)
-        self.mean = np.zeros(len(network.parameters))
-        self.n_rows_before = n_rows_before
-        self._n_rows_left = first_row - n_rows_before
-
-    @property
-    def n_rows(self) -> int:
-        """The number of rows that steps have been taken with, each time counted."""
-        return int(self._counts[0])
-
-    @n_rows.setter
-    def n_rows(self, n_rows: int) -> None:
-        self._counts[0] = n_rows
+    def __init__(self, network: Network, momentum: float = 0.0, first_row: float = np.inf) -> None:
+        self.velocity, self.mean = np.zeros_like(network.parameters), np.zeros(len(network.parameters))
+        super().__init__(network, ())
+        self.carried = self.velocity, self.mean, self.counts[1:]
+        self._momentum, self._first_row = float(momentum), first_row
 
     @property
     def n_averaged(self) -> int:
         """The number of steps that the mean has."""
-        return int(self._counts[1])
+        return int(self.counts[1])
 
     def predictor(self) -> Network:
         """As `Descent.predictor` has it: a network with the mean, as soon as there is one."""
@@ -62,44 +50,38 @@ class LinearDescent(MomentumDescent):
         averaged.parameters[:] = self.mean
         return averaged
 
-    def save(self) -> Any:
-        """As `Descent.save` has it: the velocity, the mean and the number of its steps."""
-        return super().save(), self.mean.copy(), self.n_averaged
-
-    def restore(self, saved: Any) -> None:
-        """As `Descent.restore` has it."""
-        velocity, self.mean[:], self._counts[1] = saved
-        super().restore(velocity)
-        if not self.network.has_intercepts:
-            self.velocity[self.network.n_coefficients :] = 0
+    def reset(self) -> None:
+        """As `Descent.reset` has it: the mean stays."""
+        self.velocity[:] = 0
 
     def forget_mean(self) -> None:
         """Let the mean begin anew."""
-        self.mean[:], self._counts[1] = 0, 0
+        self.mean[:], self.counts[1] = 0, 0
 
     def run_epoch(
         self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
-    ) -> tuple[float, float]:
+    ) -> Sums:
         """As `Descent.run_epoch` has it, but that alpha is l2, whatever the weight of a batch."""
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)
         n_together = max(1, RUN_WORK // self._count_work(examples.matrix, batch_size))
-        loss = n_right = total = 0.0
+        rule = MomentumRule(-float(learning_rate), -1.0, self._momentum, float(alpha), self.network.has_intercepts)
+        loss = n_correct = total = 0.0
         first = 0
         while first < n_steps and math.isfinite(loss):
             last = min(first + n_together, n_steps)
-            n_rows_left = self._n_rows_left - self.n_rows
+            n_rows_left = self._first_row - self.n_rows
             if n_rows_left > 0:
                 last = int(min(last, first + -(-n_rows_left // batch_size)))
-            measured = self._take_steps(examples, order, batch_size, (first, last), learning_rate, alpha)
+            measured = self.take_steps(examples, order, batch_size, (first, last), rule)
             losses = measured.losses + alpha / 2 * measured.squares
             sizes = np.diff(np.minimum(np.arange(first, last + 1) * batch_size, len(order)))
             # A batch without weight has no loss, and takes no step.
             loss += float(sizes @ np.where(measured.totals > 0, losses, 0.0))
-            n_right, total = n_right + float(measured.right.sum()), total + float(measured.totals.sum())
+            n_correct, total = n_correct + float(measured.right.sum()), total + float(measured.totals.sum())
             first = last
-        return loss / len(order), n_right / total if total else 0.0
+        return Sums(loss, len(order), n_correct, total)
 
     def _count_work(self, matrix, batch_size):
         """Return the multiply-adds of a step."""
@@ -109,23 +91,24 @@ class LinearDescent(MomentumDescent):
         n, d = matrix.shape
         return ENTRY_WORK * batch_size * max(1, matrix.n_entries // n) * (n_coefficients // d) + n_coefficients
 
-    def _take_steps(self, examples, order, batch_size, steps, learning_rate, alpha):
+    def take_steps(
+        self, examples: Examples, order: IntArray, batch_size: int, steps: tuple[int, int], rule: MomentumRule
+    ) -> Measured:
         """Take the steps of an order, from a first one up to before a last, and return what they measured."""
         (first, last), network = steps, self.network
-        is_averaged = self.n_rows >= self._n_rows_left
+        is_averaged = self.n_rows >= self._first_row
         vectors = [network.cut(vector) for vector in (network.parameters, self.velocity, network.gradient)]
         ((w,), (intercept,), _), ((velocity,), (intercept_velocity,), _), ((gradient,), _, _) = vectors
         mean = self.mean.reshape(-1, w.shape[1])[: len(self.mean) * is_averaged]
-        state = MomentumState(w, gradient, velocity, intercept, intercept_velocity, mean, self._counts)
-        rule = MomentumRule(-float(learning_rate), -1.0, self._momentum, float(alpha), network.has_intercepts)
+        state = MomentumState(w, gradient, velocity, intercept, intercept_velocity, mean, self.counts)
         weights = np.empty(0) if examples.weights is None else examples.weights
         targets = examples.labels if examples.labels.ndim == 2 else NO_DOUBLE
         samples = Samples(order, examples.most_probable, weights, targets=targets)
         measured = Measured(*np.empty((4, last - first)))
         if isinstance(examples.matrix, DenseMatrix):
-            take_steps, X, tile_columns = train_steps, any_layout(examples.matrix.X), w.shape[0]
+            train, X, tile_columns = train_steps, any_layout(examples.matrix.X), w.shape[0]
         else:
-            take_steps, X, tile_columns = train_sparse_steps, compressed(examples.matrix.X), 0
+            train, X, tile_columns = train_sparse_steps, compressed(examples.matrix.X), 0
         tile_rows = count_tile_rows(tile_columns, w.shape[1], w.itemsize)
-        take_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured)
+        train(X, samples, batch_size, first, last, state, rule, tile_rows, measured)
         return measured

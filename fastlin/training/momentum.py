@@ -1,7 +1,5 @@
 """Mini-batch gradient descent with momentum."""
 
-from typing import Any
-
 import numpy as np
 
 from fastlin.kernels.networks.layers import update_with_momentum
@@ -23,21 +21,9 @@ class MomentumDescent(Descent):
         nesterov: bool = False,
         random_state: np.random.RandomState | None = None,
     ) -> None:
-        super().__init__(network, random_state)
         self.velocity = np.zeros_like(network.parameters)
+        super().__init__(network, (self.velocity,), random_state)
         self._momentum, self._nesterov = float(momentum), bool(nesterov)
-
-    def save(self) -> Any:
-        """As `Descent.save` has it: the velocity."""
-        return self.velocity.copy()
-
-    def restore(self, saved: Any) -> None:
-        """As `Descent.restore` has it."""
-        self.velocity[:] = saved
-
-    def reset(self) -> None:
-        """As `Descent.reset` has it."""
-        self.velocity[:] = 0
 
     def _update(self, learning_rate, l2):
         network = self.network

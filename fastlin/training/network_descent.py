@@ -2,41 +2,60 @@
 
 import math
 from itertools import pairwise
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from fastlin.networks.network import Examples, Network
-from fastlin.typing import IntArray
+from fastlin.typing import Array, IntArray
+
+
+class Sums(NamedTuple):
+    """What an epoch measures before each step, summed over its rows: by them the losses, by weight who was right."""
+
+    loss: float
+    n_rows: float
+    n_correct: float
+    weight: float
 
 
 class Descent:
     """Steps on a network's parameters; a subclass says by which rule.
 
     The gradient of a step is that of the batch's loss plus (l2 / 2) ||W||^2 over the coefficients of all layers. Where
-    the network has dropout, random_state draws a seed for that of each batch. n_rows counts the rows that steps were
-    taken with, each time.
+    the network has dropout, random_state draws a seed for that of each batch. `carried` are the arrays that the rule
+    carries from step to step and changes in place, which begin with zeros. `counts` has first the number of rows that
+    steps were taken with, each time counted.
     """
 
-    def __init__(self, network: Network, random_state: np.random.RandomState | None = None) -> None:
-        self.network, self.n_rows = network, 0
+    def __init__(
+        self, network: Network, carried: tuple[Array, ...], random_state: np.random.RandomState | None = None
+    ) -> None:
+        self.network, self.carried, self.counts = network, carried, np.zeros(2, np.int64)
         self._random_state = random_state
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows that steps were taken with, each time counted."""
+        return int(self.counts[0])
 
     def predictor(self) -> Network:
         """Return the network that predicts after the steps taken so far."""
         return self.network.fold()
 
-    def save(self) -> Any:
-        """Return a copy of what the rule carries from step to step."""
-        raise NotImplementedError
+    def save(self) -> list[Array]:
+        """Return copies of the network's arrays and of what the rule carries."""
+        return [array.copy() for array in (*self.network.state, *self.carried)]
 
-    def restore(self, saved: Any) -> None:
+    def restore(self, saved: list[Array]) -> None:
         """Go back to what `save` returned."""
-        raise NotImplementedError
+        for array, values in zip((*self.network.state, *self.carried), saved, strict=True):
+            array[...] = values
 
     def reset(self) -> None:
         """Forget what the rule carries from step to step."""
-        raise NotImplementedError
+        for array in self.carried:
+            array[...] = 0
 
     def _update(self, learning_rate, l2):
         """Take the step of the network's gradient; return the sum of the squares of the coefficients before it."""
@@ -70,12 +89,12 @@ class Descent:
         if total > 0:
             l2 = float(l2 / total if l2_by_weight else l2)
             loss += l2 / 2 * self._update(float(learning_rate), l2)
-        self.n_rows += n_rows
+        self.counts[0] += n_rows
         return loss, n_correct, total
 
     def run_epoch(
         self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
-    ) -> tuple[float, float]:
+    ) -> Sums:
         """Take a step on each batch of the examples; the last batch has the rows that are left.
 
         The batches of a network with batch normalisation are of about equal size instead.
@@ -89,11 +108,9 @@ class Descent:
 
         Returns
         -------
-        loss : float
-            Mean over the rows of their batches' losses before each step, with the penalty. It is not finite where the
-            training diverged; the epoch ends with the first such batch.
-        accuracy : float
-            Part of the rows, by weight, that were right in their batches.
+        Sums
+            Their loss has the penalty. It is not finite where the training diverged; the epoch ends with the first such
+            batch.
         """
         n_rows = len(examples) if order is None else len(order)
         loss = n_correct = total = 0.0
@@ -106,7 +123,7 @@ class Descent:
                 n_correct, total = n_correct + correct, total + weight
                 if not math.isfinite(batch_loss):
                     break
-        return loss / n_rows, n_correct / total if total else 0.0
+        return Sums(loss, n_rows, n_correct, total)
 
     def _cut(self, n_rows, batch_size):
         """Return the slices of an epoch's batches.

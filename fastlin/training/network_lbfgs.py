@@ -7,7 +7,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from fastlin.networks.network import Examples, Network
-from fastlin.training.epochs import Epoch, EpochTraining
+from fastlin.training.epochs import Epoch
+from fastlin.training.judges import Checkpoint
+from fastlin.training.loop import Training
 
 # What the line search is told of a loss that is not finite: it interpolates, which infinity would spoil.
 TOO_LARGE = 1e100
@@ -24,8 +26,8 @@ def train_by_lbfgs(
     max_iter: int,
     max_fun: int,
     tol: float,
-    on_iteration: Callable[[EpochTraining], object] | None = None,
-) -> EpochTraining:
+    on_iteration: Callable[[Training], object] | None = None,
+) -> Training:
     """Minimise the loss of all examples, with the penalty, by SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
 
     The network, which has neither batch normalisation nor dropout, ends with the parameters of the best iteration by
@@ -40,13 +42,13 @@ def train_by_lbfgs(
     tol : float
         The training ends where no entry of the gradient exceeds it, or where the loss no longer falls by 2e-9 of it.
     on_iteration : callable or None
-        Called with the EpochTraining after each iteration, which is the last one where it returns something true.
+        Called with the Training after each iteration, which is the last one where it returns something true.
 
     Returns
     -------
-    EpochTraining
-        Its epochs are iterations. It has "converged", come to a "limit", "stalled" where no step lowered the loss,
-        "diverged" at the start, or was "stopped" or "interrupted".
+    Training
+        Its records are the Epochs of the iterations. It has "converged", come to a "limit", "stalled" where no step
+        lowered the loss, "diverged" at the start, or was "stopped" or "interrupted".
 
     Raises
     ------
@@ -72,7 +74,7 @@ def train_by_lbfgs(
         ended = "interrupted"
     finally:
         network.parameters[:] = descent.kept
-    return EpochTraining(descent.epochs, ended, descent.n_kept)
+    return descent.describe(ended)
 
 
 class _Descent:
@@ -126,5 +128,9 @@ class _Descent:
         if self._on_iteration is None:
             return
         self._given.parameters[:] = intermediate_result.x
-        if self._on_iteration(EpochTraining(self.epochs, "limit", self.n_kept)):
+        if self._on_iteration(self.describe("limit")):
             raise StopIteration
+
+    def describe(self, ended):
+        """Return the Training so far."""
+        return Training(self.epochs, Checkpoint(len(self.epochs), None), ended, self.n_kept)

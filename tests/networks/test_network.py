@@ -5,7 +5,7 @@ import itertools
 import naive_network
 import numpy as np
 import pytest
-from conftest import LAYOUTS, marked
+from conftest import COMPILED, LAYOUTS, marked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -281,10 +281,10 @@ def test_a_batch_without_weight_has_no_loss_and_no_gradient():
     examples = make_examples()
     made = make_network(normalization=("hidden",))
     made.gradient[:] = 1
-    statistics = made.save()[1]
+    statistics = [array.copy() for array in made.state[1:]]
     assert made.compute_gradient(Examples(examples.matrix, examples.labels, np.zeros(N)), everything(N)) == (0, 0, 0)
     np.testing.assert_array_equal(made.gradient, 0)
-    for found, before in zip(made.save()[1], statistics, strict=True):
+    for found, before in zip(made.state[1:], statistics, strict=True):
         np.testing.assert_array_equal(found, before)
 
 
@@ -306,7 +306,7 @@ def test_predictions_take_running_statistics_and_leave_dropout_out(
         input_statistics=statistics.pop(0) if "input" in normalization else None,
         hidden_statistics=statistics,
     )
-    before = made.save()
+    before = [array.copy() for array in made.state]
     folded = made.fold()
     found = folded.predict_probabilities(examples.matrix)
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13)
@@ -319,28 +319,34 @@ def test_predictions_take_running_statistics_and_leave_dropout_out(
     assert loss == pytest.approx(-shares @ np.log(own[np.arange(19), examples.labels]), rel=1e-10)
     assert accuracy == pytest.approx(shares @ (own.argmax(axis=1) == examples.labels), rel=1e-12)
     # Neither folding nor measuring changes what is trained.
-    np.testing.assert_array_equal(made.parameters, before[0])
-    for (mean, variance), normalization_layer in zip(before[1], made.normalizations, strict=True):
-        np.testing.assert_array_equal(normalization_layer.mean, mean)
-        np.testing.assert_array_equal(normalization_layer.variance, variance)
+    assert len(before) == 1 + 2 * len(made.normalizations)
+    for array, found in zip(before, made.state, strict=True):
+        np.testing.assert_array_equal(found, array)
 
 
-def test_a_network_comes_back_to_where_it_was_saved():
-    made = make_network(normalization=("input", "hidden"))
-    examples = make_examples()
-    made.compute_gradient(examples, everything(N))
-    saved = made.save()
-    expected = made.fold().predict_probabilities(examples.matrix)
-    made.parameters += 1
-    made.compute_gradient(make_examples(seed=5), everything(N))
-    assert not np.allclose(made.fold().predict_probabilities(examples.matrix), expected)
-    made.restore(saved)
-    np.testing.assert_array_equal(made.fold().predict_probabilities(examples.matrix), expected)
-    # What was saved is a copy, both ways.
-    made.parameters += 1
-    made.normalizations[0].mean += 1
-    made.restore(saved)
-    np.testing.assert_array_equal(made.fold().predict_probabilities(examples.matrix), expected)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_a_single_layer_is_measured_on_rows_of_any_kind(n_classes, dtype):
+    n = 400 if COMPILED else 30
+    made, examples = make_network((), n_classes=n_classes, dtype=dtype), make_examples(n, n_classes, True, dtype=dtype)
+    X, labels, weights = examples.matrix.X, examples.labels, examples.weights
+    scores = X.astype(float) @ made.coefs[0].astype(float) + made.intercepts[0]
+    right = (scores.argmax(axis=1) if n_classes > 2 else scores[:, 0] >= 0) == labels
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    order = np.random.default_rng(0).permutation(n)
+    kinds = X, np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], sparse.csr_array(X)
+    for kind, rows in itertools.product(kinds, (None, order[: n // 2])):
+        meant = slice(None) if rows is None else rows
+        loss, *_ = evaluate_naively(made, Examples(as_matrix(X[meant]), labels[meant], weights[meant]))
+        found = made.measure(Examples(as_matrix(kind), labels, weights, rows))
+        assert found == pytest.approx((loss, np.average(right[meant], weights=weights[meant])), rel=tolerance)
+
+
+def test_of_equal_scores_of_a_single_layer_the_first_class_wins():
+    X, labels = np.ones((3, D)), np.array([0, 1, 2])
+    assert Network((D, 3)).measure(Examples(as_matrix(X), labels))[1] == pytest.approx(1 / 3)
+    # One output: a probability of exactly one half is class 1.
+    assert Network((D, 1)).measure(Examples(as_matrix(X), np.minimum(labels, 1)))[1] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(("normalization", "dtype"), [((), np.float32), (("input", "hidden"), np.float64)])

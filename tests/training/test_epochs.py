@@ -32,8 +32,8 @@ class Script:
         self.parameters += 0.5
         if loss == "inf":
             self.parameters[:] = np.inf
-            return 1.0, 0.5
-        return loss, 0.25
+            return 1.0, 1, 0.5, 1
+        return loss, 1, 0.25, 1
 
     def reset(self):
         self.velocity[:] = 0
@@ -72,8 +72,8 @@ def test_the_learning_rate_decays_and_the_rest_is_passed_on():
     assert [rate for _, _, rate, _ in script.calls] == pytest.approx([0.5, 0.45, 0.405, 0.3645])
     assert all(order is None and (size, alpha) == (2, 0.3) for order, size, _, alpha in script.calls)
     assert (training.ended, training.n_kept, script.parameters[0]) == ("limit", 4, 4)
-    assert [(epoch.loss, epoch.accuracy) for epoch in training.epochs] == [(1.0, 0.25)] * 4
-    assert training.epochs[0].validation_loss is training.epochs[0].validation_accuracy is None
+    assert [(epoch.loss, epoch.accuracy) for epoch in training.records] == [(1.0, 0.25)] * 4
+    assert training.records[0].validation_loss is training.records[0].validation_accuracy is None
     assert script.velocity[0] == 1
 
 
@@ -118,7 +118,7 @@ def test_the_end_and_what_is_kept(figures, patience, tol, early_stopping, valida
         script, validated, max_epochs=len(figures), patience=patience, tol=tol, early_stopping=early_stopping
     )
     n_epochs = count_epochs(figures, patience, tol)
-    assert len(training.epochs) == n_epochs
+    assert len(training.records) == n_epochs
     if n_epochs < len(figures):
         assert training.ended == "patience"
     scores = figures if early_stopping else figures[::-1]
@@ -126,19 +126,19 @@ def test_the_end_and_what_is_kept(figures, patience, tol, early_stopping, valida
     expected = int(np.argmax(scores[:n_epochs])) + 1 if validated else n_epochs
     assert training.n_kept == script.parameters[0] == expected
     if validated:
-        assert [epoch.validation_accuracy for epoch in training.epochs] == scores[:n_epochs]
-        assert [epoch.validation_loss for epoch in training.epochs] == [1 - score for score in scores[:n_epochs]]
+        assert [epoch.validation_accuracy for epoch in training.records] == scores[:n_epochs]
+        assert [epoch.validation_loss for epoch in training.records] == [1 - score for score in scores[:n_epochs]]
 
 
 def test_patience_is_one_more_than_so_many_epochs():
-    assert len(train(Script([1.0] * 20), max_epochs=20, patience=3).epochs) == 20
+    assert len(train(Script([1.0] * 20), max_epochs=20, patience=3).records) == 20
     training = train(Script([1.0] * 20), patience=3, tol=1e-4)
-    assert (len(training.epochs), training.ended) == (5, "patience")
+    assert (len(training.records), training.ended) == (5, "patience")
 
 
 def test_without_patience_all_epochs_are_taken():
     training = train(Script([float(i) for i in range(30)]), max_epochs=30, tol=1.0)
-    assert (len(training.epochs), training.ended, training.n_kept) == (30, "limit", 30)
+    assert (len(training.records), training.ended, training.n_kept) == (30, "limit", 30)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_without_patience_all_epochs_are_taken():
 def test_a_training_that_diverges_ends_there_with_its_best_epoch(losses, scores, last, best):
     script = Script([*losses, last, 0.0], scores or ())
     training = train(script, scores is not None)
-    assert (training.ended, training.n_kept, len(training.epochs)) == ("diverged", best, len(losses))
+    assert (training.ended, training.n_kept, len(training.records)) == ("diverged", best, len(losses))
     assert script.parameters[0] == best
     assert len(script.calls) == len(losses) + 1
     # A later training must not begin with a velocity that is not finite.
@@ -164,20 +164,20 @@ def test_a_training_that_diverges_ends_there_with_its_best_epoch(losses, scores,
 @pytest.mark.parametrize("score", [np.nan, np.inf])
 def test_a_validation_that_overflows_is_an_epoch_that_diverged(score):
     training = train(Script([3.0, 2.0, 1.0], [0.2, 0.1, score]), validation=True)
-    assert (training.ended, training.n_kept, len(training.epochs)) == ("diverged", 1, 2)
+    assert (training.ended, training.n_kept, len(training.records)) == ("diverged", 1, 2)
 
 
 def test_a_last_epoch_whose_network_overflows_has_diverged():
     script = Script([3.0, 2.0, 1.0], [np.nan])
     training = train(script, max_epochs=3)
-    assert (training.ended, training.n_kept, len(training.epochs)) == ("diverged", 2, 2)
+    assert (training.ended, training.n_kept, len(training.records)) == ("diverged", 2, 2)
     assert script.parameters[0] == 2
 
 
 def test_ctrl_c_in_the_middle_of_an_epoch_keeps_the_last_whole_one():
     script = Script([3.0, 1.0, 2.0, KeyboardInterrupt()])
     training = train(script)
-    assert (training.ended, training.n_kept, len(training.epochs)) == ("interrupted", 3, 3)
+    assert (training.ended, training.n_kept, len(training.records)) == ("interrupted", 3, 3)
     assert script.parameters[0] == 3
 
 
@@ -191,7 +191,7 @@ def test_ctrl_c_before_the_end_of_the_first_epoch_leaves_the_network_as_it_was(s
 
 def test_on_epoch_sees_each_whole_epoch():
     seen = []
-    train(Script([3.0, 2.0, np.nan]), on_epoch=lambda training: seen.append(training.epochs[-1].loss))
+    train(Script([3.0, 2.0, np.nan]), on_epoch=lambda training: seen.append(training.records[-1].loss))
     assert seen == [3.0, 2.0]
 
 
@@ -230,7 +230,7 @@ def test_the_loss_of_whole_batches_is_the_mean_over_the_rows_used(shuffle):
     training = train_by_epochs(descent, examples, None, schedule, np.random.RandomState(2))
     # 40 rows.
     assert [size for size, _ in batches] == [12] * 9
-    for number, epoch in enumerate(training.epochs):
+    for number, epoch in enumerate(training.records):
         part = slice(3 * number, 3 * number + 3)
         assert epoch.loss == pytest.approx(np.mean(losses[part]), rel=1e-12)
         assert epoch.accuracy == pytest.approx(sum(correct for _, correct in batches[part]) / 36, rel=1e-12)
@@ -249,18 +249,18 @@ def test_a_real_network_is_trained_and_measured_after_each_epoch():
     descent, examples = make_descent()
     schedule = EpochSchedule(max_epochs=30, batch_size=8, learning_rate=LearningRate(0.05))
     training = train_by_epochs(descent, examples, examples, schedule, np.random.RandomState(2))
-    kept = training.epochs[training.n_kept - 1]
-    assert kept.validation_accuracy == max(epoch.validation_accuracy for epoch in training.epochs) > 0.9
+    kept = training.records[training.n_kept - 1]
+    assert kept.validation_accuracy == max(epoch.validation_accuracy for epoch in training.records) > 0.9
     # Parameters and running statistics are those of the epoch kept.
     assert descent.network.fold().measure(examples) == (kept.validation_loss, kept.validation_accuracy)
-    assert training.epochs[-1].loss < training.epochs[0].loss
+    assert training.records[-1].loss < training.records[0].loss
 
 
 @pytest.mark.parametrize("n_batches", [3, 13])
 def test_ctrl_c_in_a_real_epoch_gives_the_network_of_the_epochs_before(monkeypatch, n_batches):
     schedule = EpochSchedule(max_epochs=10, batch_size=8, learning_rate=LearningRate(0.05))
     descent, examples = make_descent()
-    before = descent.network.save()
+    before = descent.save()
     compute_gradient, calls = descent.network.compute_gradient, []
 
     def interrupt(*arguments):
@@ -282,10 +282,7 @@ def test_ctrl_c_in_a_real_epoch_gives_the_network_of_the_epochs_before(monkeypat
         whole, _ = make_descent()
         schedule = EpochSchedule(max_epochs=n_epochs, batch_size=8, learning_rate=LearningRate(0.05))
         train_by_epochs(whole, examples, None, schedule, np.random.RandomState(2))
-        expected = whole.network.save()
-        # A training that goes on from here takes the steps of one that was not interrupted.
-        np.testing.assert_array_equal(descent.velocity, whole.velocity)
-    found = descent.network.save()
-    np.testing.assert_array_equal(found[0], expected[0])
-    for statistics, others in zip(found[1], expected[1], strict=True):
-        np.testing.assert_array_equal(statistics, others)
+        # The velocity among them: a training that goes on takes the steps of one that was not interrupted.
+        expected = whole.save()
+    for array, others in zip(descent.save(), expected, strict=True):
+        np.testing.assert_array_equal(array, others)

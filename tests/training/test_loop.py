@@ -23,18 +23,17 @@ class Script:
     An exception among the scores is raised by that validation; `diverges_at` names the step that raises DivergedError.
     """
 
-    def __init__(self, scores=(), validates_beside=False, diverges_at=None, diverges_at_end=False):
+    def __init__(self, scores=(), diverges_at=None, diverges_at_end=False):
         self.taken, self.calls = [], []
-        self.validates_beside = validates_beside
         self._scores = list(scores)
         self._diverges_at, self._diverges_at_end = diverges_at, diverges_at_end
 
     def take(self, n_steps, steps_per_validation):
-        """Yield the record of each step, validated unless validations run beside the steps."""
-        self._steps_per_validation = steps_per_validation
+        """Yield the record of each step, validated after so many."""
         for step in range(n_steps):
             record = self.advance(step)
-            yield record if self.validates_beside or not self._is_validated(record) else self.validate(record)
+            is_validated = steps_per_validation is not None and step % steps_per_validation == 0
+            yield self.validate(record) if is_validated else record
 
     def advance(self, step):
         self.calls.append(("advance", step))
@@ -43,21 +42,12 @@ class Script:
             raise DivergedError
         return Record(step)
 
-    def _is_validated(self, record):
-        return self._steps_per_validation is not None and record.first % self._steps_per_validation == 0
-
     def validate(self, record):
         self.calls.append(("validate", record.first))
         score = self._scores[record.first]
         if isinstance(score, BaseException):
             raise score
         return replace(record, score=score)
-
-    def begin_validation(self, record):
-        if not self._is_validated(record):
-            return None
-        self.calls.append(("begin", record.first))
-        return lambda: self.validate(record)
 
     def save(self):
         return list(self.taken)
@@ -80,9 +70,8 @@ def loss_of(record):
 
 
 def run(script, n_steps=4, steps_per_validation=1, **rules):
-    begin_validation = script.begin_validation if script.validates_beside else None
-    rules = {"begin_validation": begin_validation, "check_end": script.check_end, **rules}
-    return train(script.take(n_steps, steps_per_validation), script.save, script.restore, **rules)
+    steps = script.take(n_steps, steps_per_validation)
+    return train(steps, script.save, script.restore, check_end=script.check_end, **rules)
 
 
 def assert_is(training, script, ended, n_records, n_kept):
@@ -91,52 +80,39 @@ def assert_is(training, script, ended, n_records, n_kept):
     assert script.taken == list(range(n_kept))
 
 
-BESIDE = pytest.mark.parametrize("beside", [False, True])
-
-
-@BESIDE
-def test_a_whole_training_keeps_the_last_checkpoint_or_the_best(beside):
-    script = Script([0.1, 0.4, 0.4, 0.3], beside)
+def test_a_whole_training_keeps_the_last_checkpoint_or_the_best():
+    script = Script([0.1, 0.4, 0.4, 0.3])
     training = run(script)
     assert_is(training, script, "limit", 4, 4)
     assert [record.score for record in training.records] == [0.1, 0.4, 0.4, 0.3]
-    script = Script([0.1, 0.4, 0.4, 0.3], beside)
+    script = Script([0.1, 0.4, 0.4, 0.3])
     assert_is(run(script, best=BestCheckpoint(score_of)), script, "limit", 4, 2)
     # A score of what a stretch began with decides nothing here.
-    script = Script([0.1, 0.4, 0.4, 0.3], beside)
+    script = Script([0.1, 0.4, 0.4, 0.3])
     assert_is(run(script, best=BestCheckpoint(loss_of, judges_start=True)), script, "limit", 4, 4)
 
 
-def test_validations_run_between_the_stretches_or_beside_them():
+def test_validations_run_between_the_stretches():
     script = Script([0.1, 0.2, 0.3])
     run(script, 3)
     assert [name for name, _ in script.calls] == ["advance", "validate"] * 3
-    script = Script([0.1, 0.2, 0.3], validates_beside=True)
-    run(script, 3)
-    # The next stretch is taken before the validation is waited for.
-    assert script.calls == [
-        *[("advance", 0), ("begin", 0), ("advance", 1), ("validate", 0), ("begin", 1), ("advance", 2), ("validate", 1)],
-        *[("begin", 2), ("validate", 2)],
-    ]
 
 
-@BESIDE
-def test_patience_ends_the_training_and_drops_what_was_taken_beside(beside):
-    script = Script([0.3, 0.2, 0.1, 0.5, 0.6], beside)
+def test_patience_ends_the_training():
+    script = Script([0.3, 0.2, 0.1, 0.5, 0.6])
     training = run(script, 5, patience=Patience(score_of, 1))
     assert_is(training, script, "patience", 3, 3)
-    script = Script([0.3, 0.2, 0.1, 0.5, 0.6], beside)
+    script = Script([0.3, 0.2, 0.1, 0.5, 0.6])
     training = run(script, 5, patience=Patience(score_of, 1), best=BestCheckpoint(score_of))
     assert_is(training, script, "patience", 3, 1)
     assert [name for name, _ in script.calls].count("validate") == 3
     # Exhausted by the last validation.
-    script = Script([0.3, 0.2], beside)
+    script = Script([0.3, 0.2])
     assert_is(run(script, 2, patience=Patience(score_of, 0)), script, "patience", 2, 2)
 
 
-@BESIDE
-def test_checkpoints_without_validation_are_not_judged(beside):
-    script = Script([0.3, None, 0.2, None, 0.1, None], beside)
+def test_checkpoints_without_validation_are_not_judged():
+    script = Script([0.3, None, 0.2, None, 0.1, None])
     training = run(script, 6, 2, patience=Patience(score_of, 1), best=BestCheckpoint(score_of))
     assert_is(training, script, "patience", 5, 1)
     assert [record.score for record in training.records] == [0.3, None, 0.2, None, 0.1]
@@ -163,41 +139,20 @@ def test_a_last_stretch_whose_parameters_are_of_no_use_does_not_count():
     assert_is(run(script, 3, None, best=BestCheckpoint(loss_of, judges_start=True)), script, "diverged", 2, 1)
 
 
-@BESIDE
-def test_ctrl_c_while_validating_leaves_that_validation_out(beside):
-    script = Script([0.5, 0.1, KeyboardInterrupt(), 0.2], beside)
+def test_ctrl_c_while_validating_leaves_that_stretch_out():
+    script = Script([0.5, 0.1, KeyboardInterrupt(), 0.2])
     training = run(script, best=BestCheckpoint(score_of))
-    # Beside the validation one more step was taken, which counts. Without, the stretch is not whole.
-    assert_is(training, script, "interrupted", *((4, 4) if beside else (2, 2)))
-    assert [record.score for record in training.records] == ([0.5, 0.1, None, None] if beside else [0.5, 0.1])
-
-
-def test_ctrl_c_waits_for_the_validation_under_way():
-    class Interrupted(Script):
-        def advance(self, step):
-            if step == 2:
-                self.taken = [*self.taken, 2]
-                raise KeyboardInterrupt
-            return super().advance(step)
-
-    script = Interrupted([0.5, 0.1, 0.2], validates_beside=True)
-    training = run(script, patience=Patience(score_of, 1), best=BestCheckpoint(score_of))
     assert_is(training, script, "interrupted", 2, 2)
     assert [record.score for record in training.records] == [0.5, 0.1]
-    # A validation that exhausts the patience ends the training as it would have without Ctrl-C.
-    script = Interrupted([0.5, 0.1, 0.2], validates_beside=True)
-    training = run(script, patience=Patience(score_of, 0), best=BestCheckpoint(score_of))
-    assert_is(training, script, "interrupted", 2, 1)
 
 
-@BESIDE
 @pytest.mark.parametrize("rule", [None, BestCheckpoint(score_of)], ids=["last", "best"])
-def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(beside, rule):
+def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(rule):
     scores = [0.1, 0.9, 0.2]
 
     def train_until(last_line=np.inf):
         """Return the script, what it met (None for KeyboardInterrupt) and the lines of the loop gone through."""
-        script, n_lines = Script(scores, beside), 0
+        script, n_lines = Script(scores), 0
 
         def count_line(frame, event, argument):
             nonlocal n_lines
@@ -226,15 +181,14 @@ def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(beside, rule):
             n_records = len(training.records)
             assert_is(training, script, "interrupted", n_records, n_records)
             for record in training.records:
-                assert record.score in ([scores[record.first], None] if beside else [scores[record.first]])
+                assert record.score == scores[record.first]
             numbers.add(n_records)
     assert numbers == {0, 1, 2, 3}
 
 
-@BESIDE
-def test_on_checkpoint_sees_each_checkpoint(beside):
+def test_on_checkpoint_sees_each_checkpoint():
     seen = []
-    run(Script([0.1, 0.2, 0.3], beside), 3, on_checkpoint=lambda training: seen.append(len(training.records)))
+    run(Script([0.1, 0.2, 0.3]), 3, on_checkpoint=lambda training: seen.append(len(training.records)))
     assert sorted(set(seen)) == [1, 2, 3]
     assert seen == sorted(seen)
 

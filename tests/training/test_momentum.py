@@ -23,6 +23,12 @@ def make_examples(n=22, weighted=False):
     return Examples(as_matrix(generator.normal(size=(n, 5))), generator.integers(0, 3, n), weights)
 
 
+def run_epoch(descent, *arguments):
+    """Return mean loss and accuracy of an epoch."""
+    sums = descent.run_epoch(*arguments)
+    return sums.loss / sums.n_rows, sums.n_correct / sums.weight
+
+
 class NaiveDescent:
     """The formula of MomentumDescent on lists of arrays."""
 
@@ -112,6 +118,26 @@ def test_each_step_draws_the_seed_of_its_dropout():
     np.testing.assert_allclose(network.parameters, expected.parameters(), rtol=1e-10, atol=1e-12)
 
 
+def test_a_descent_comes_back_to_where_it_was_saved():
+    network = Network((5, 4, 3), normalization=("input", "hidden"), dtype=np.float64)
+    network.parameters[:] = 0.5 * np.random.default_rng(0).normal(size=len(network.parameters))
+    examples, descent = make_examples(), MomentumDescent(network, 0.9)
+    descent.step(examples, slice(0, 22), 0.2, 0.1)
+    saved, velocity = descent.save(), descent.velocity.copy()
+    expected = descent.predictor().predict_probabilities(examples.matrix)
+    descent.step(examples, slice(3, 9), 0.2, 0.1)
+    assert not np.allclose(descent.predictor().predict_probabilities(examples.matrix), expected)
+    descent.restore(saved)
+    np.testing.assert_array_equal(descent.predictor().predict_probabilities(examples.matrix), expected)
+    np.testing.assert_array_equal(descent.velocity, velocity)
+    # What was saved is a copy, both ways.
+    for array in (network.parameters, network.normalizations[0].mean, descent.velocity):
+        array += 1
+    descent.restore(saved)
+    np.testing.assert_array_equal(descent.predictor().predict_probabilities(examples.matrix), expected)
+    np.testing.assert_array_equal(descent.velocity, velocity)
+
+
 @pytest.mark.parametrize(
     ("batch_size", "ordered", "some"), [(1, False, False), (8, True, False), (8, False, True), (22, True, True)]
 )
@@ -123,7 +149,7 @@ def test_an_epoch_goes_through_all_batches(batch_size, ordered, some):
     order = np.random.default_rng(3).permutation(rows) if ordered else None
     meant = Examples(examples.matrix, examples.labels, examples.weights, rows if some else None)
     batch_size = min(batch_size, len(rows))
-    loss, accuracy = MomentumDescent(network, 0.9, True).run_epoch(meant, order, batch_size, 0.1, 0.7)
+    loss, accuracy = run_epoch(MomentumDescent(network, 0.9, True), meant, order, batch_size, 0.1, 0.7)
     rows = order if ordered else rows
     expected_loss = 0.0
     for start in range(0, len(rows), batch_size):
@@ -140,7 +166,7 @@ def test_the_accuracy_of_an_epoch_is_by_weight_and_before_each_step():
     scores = network.predict_probabilities(examples.matrix)
     right = scores.argmax(axis=1) == examples.labels
     # So small a step moves no score.
-    _, accuracy = MomentumDescent(network).run_epoch(examples, None, 5, 1e-12, 0.0)
+    _, accuracy = run_epoch(MomentumDescent(network), examples, None, 5, 1e-12, 0.0)
     assert accuracy == pytest.approx(examples.weights[right].sum() / examples.weights.sum(), rel=1e-12)
 
 
@@ -149,7 +175,7 @@ def test_an_epoch_ends_with_the_first_batch_whose_loss_is_not_finite(monkeypatch
     descent = MomentumDescent(network)
     losses = iter([1.0, 2.0, np.nan, 3.0])
     monkeypatch.setattr(descent, "step", lambda *arguments, **options: (next(losses), 1.0, 5.0))
-    loss, _ = descent.run_epoch(examples, None, 5, 0.1, 0.0)
+    loss, _ = run_epoch(descent, examples, None, 5, 0.1, 0.0)
     assert np.isnan(loss)
     assert next(losses) == 3.0
 
@@ -158,5 +184,5 @@ def test_an_epoch_ends_with_the_first_batch_whose_loss_is_not_finite(monkeypatch
 def test_a_diverging_epoch_says_so_without_warnings(dtype, learning_rate):
     network = Network((5, 4, 3), "relu", dtype=dtype)
     network.parameters[:] = np.random.default_rng(0).normal(size=len(network.parameters))
-    loss, _ = MomentumDescent(network, 0.9).run_epoch(make_examples(), None, 2, learning_rate, 0.1)
+    loss, _ = run_epoch(MomentumDescent(network, 0.9), make_examples(), None, 2, learning_rate, 0.1)
     assert not (np.isfinite(loss) and np.isfinite(network.parameters).all())

@@ -20,5 +20,5 @@ def test_a_float32_network_is_trained_as_its_twin_in_float64():
         for each in (network, wide)
     ]
     assert trainings[0] == trainings[1]
-    assert trainings[0].epochs[-1].loss < 0.8 * trainings[0].epochs[0].loss
+    assert trainings[0].records[-1].loss < 0.8 * trainings[0].records[0].loss
     np.testing.assert_array_equal(network.parameters, wide.parameters.astype(np.float32))

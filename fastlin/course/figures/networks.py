@@ -21,7 +21,7 @@ def draw_two_layer(results: StudyResults) -> Drawing:
     on_cifar10 = results.parameters["data"] == "cifar10"
     figure, axes = open_figure(2, len(runs), width=6 * len(runs))
     for (loss, accuracy), (name, trained) in zip(axes.T, runs.items(), strict=True):
-        n_epochs = len(trained.training.epochs)
+        n_epochs = len(trained.training.records)
         _plot_epochs(loss, trained.training, "loss", color=COLORS[0], label="training")
         # The losses of the batches hold the penalty, so that the validation loss gets it too.
         penalties = trained.penalties[:n_epochs]
@@ -179,7 +179,7 @@ def draw_curves(results: StudyResults) -> Drawing:
 
 def _plot_epochs(panel, training, measure, added=0, **style):
     """Plot a measure of the epochs of a training, to which something is added."""
-    values = np.array([getattr(epoch, measure) for epoch in training.epochs])
+    values = np.array([getattr(epoch, measure) for epoch in training.records])
     panel.plot(np.arange(1, len(values) + 1), values + added, **style)
     panel.xaxis.get_major_locator().set_params(integer=True)
 

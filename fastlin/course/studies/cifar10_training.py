@@ -23,14 +23,7 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.networks.initialization import initialize
-from fastlin.training import (
-    AdamDescent,
-    EpochSchedule,
-    EpochTraining,
-    LearningRate,
-    MomentumDescent,
-    train_by_epochs,
-)
+from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Training, train_by_epochs
 
 # This leaves two whole batches of 22,000 images, the size that the report names, to train on.
 N_VALIDATION = 6_000
@@ -139,7 +132,7 @@ class Trained:
     validation images, or of the first parameters where the first epoch diverged.
     """
 
-    training: EpochTraining
+    training: Training
     accuracies: dict
     penalties: list
     seconds: float
@@ -164,9 +157,7 @@ def _run_recipe(number, images, recipe, seed):
     return number, train(images, recipe, seed)
 
 
-def train(
-    images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[EpochTraining], object] | None = None
-) -> Trained:
+def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Training], object] | None = None) -> Trained:
     """Train a network by a recipe; the seed is that of the initialisation, the batches and dropout.
 
     Raises
@@ -208,4 +199,6 @@ def train(
     # The parameters of the best epoch of a training that diverges may overflow on other images.
     with np.errstate(over="ignore", invalid="ignore"):
         accuracies = {name: predictor.measure(part)[1] for name, part in examples.items()}
+    # What each epoch left is of no use to studies.
+    training = replace(training, last=training.last._replace(saved=None), best=None)
     return Trained(training, accuracies, penalties, seconds)

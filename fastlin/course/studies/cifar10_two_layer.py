@@ -50,7 +50,7 @@ def run(settings: Settings) -> Results:
     for name, (recipe, data) in runs.items():
 
         def show(training, name=name, of=recipe.epochs, n_before=n_before):
-            done = len(training.epochs)
+            done = len(training.records)
             settings.notify(f"{name}: epoch {done:,} of {of:,}", min(1.0, (n_before + done) / n_epochs))
 
         trained[name] = train(data, recipe, settings.seed, show)
@@ -69,8 +69,8 @@ def run(settings: Settings) -> Results:
             "runs": {
                 name: {
                     **result.accuracies,
-                    "last_loss": result.training.epochs[-1].loss if result.training.epochs else None,
-                    "epochs": len(result.training.epochs),
+                    "last_loss": result.training.records[-1].loss if result.training.records else None,
+                    "epochs": len(result.training.records),
                     "ended": result.training.ended,
                     "seconds": result.seconds,
                 }
@@ -135,7 +135,7 @@ def compare_settings(settings: Settings, images: Images) -> dict[str, Any]:
     rows: dict[str, dict[str, Any]] = {}
     for name, (given, chosen) in cases.items():
         trained = train(given, chosen, settings.seed)
-        last = trained.training.epochs[-1]
+        last = trained.training.records[-1]
         rows[name] = {"loss": last.loss, "validation": last.validation_accuracy, "seconds": trained.seconds}
     first, without, pixels = rows.values()
     return {

@@ -1,5 +1,7 @@
 """The trainers of the course, which a student's script constructs, subclasses and calls."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -183,7 +185,6 @@ class BaseTrainer:
         kernels: Any = CompiledTraining(self) if self.can_compile() else None
         compiles_steps = kernels is not None and not self.overrides("train_step")
         compiles_validation = kernels is not None and not self.overrides("validation_step")
-        validate = kernels.validate if compiles_validation else self.validation_step
         # The student's own code is not called beside other steps, nor for steps that are dropped again.
         validates_beside = compiles_steps and compiles_validation
         batch_size, steps_per_epoch = self.batch_size, len(self.X_train) // self.batch_size
@@ -206,30 +207,54 @@ class BaseTrainer:
                         rows = order[step * batch_size : (step + 1) * batch_size]
                         losses = [float(self.train_step(self.X_train[rows], self.Y_train[rows]))]
                     step += len(losses)
-                    steps = Steps(before + step - 1, losses)
-                    if is_validated(steps) and not validates_beside:
-                        val_loss, accuracy_train, accuracy_val = validate()
-                        steps = steps._replace(validation=(val_loss, accuracy_train, accuracy_val))
-                    yield steps
+                    yield Steps(before + step - 1, losses)
 
         def is_validated(steps):
             return steps.last % steps_per_validation == 0
 
-        def begin_validation(steps):
-            if not is_validated(steps):
-                return None
-            finish = kernels.begin_validation()
-            return lambda: steps._replace(validation=finish())
+        # Those behind the stretch that was yielded last.
+        weights = self.model.w
+
+        def take_validated():
+            """Yield each stretch with its validation."""
+            nonlocal weights
+            for steps in take_epochs():
+                weights = self.model.w
+                if is_validated(steps):
+                    validation = kernels.validate(weights) if compiles_validation else self.validation_step()
+                    steps = steps._replace(validation=validation)
+                yield steps
+
+        def take_while_validating():
+            """Do the same, and take the next stretch while one is validated."""
+            nonlocal weights
+            run, stretches, pending = copy_context().run, take_epochs(), None
+            with ThreadPoolExecutor(1) as thread:
+                while True:
+                    interrupt = None
+                    try:
+                        steps = next(stretches, None)
+                    except KeyboardInterrupt as error:
+                        steps, interrupt = None, error
+                    after = self.model.w
+                    if pending is not None:
+                        before, weights, validation = pending
+                        yield before if validation is None else before._replace(validation=validation.result())
+                    if interrupt is not None:
+                        raise interrupt
+                    if steps is None:
+                        return
+                    validation = thread.submit(run, kernels.validate, after) if is_validated(steps) else None
+                    pending = steps, after, validation
 
         try:
             with show_steps(self.progress, int(num_epochs) * steps_per_epoch) as show:
                 training = train(
-                    take_epochs(),
-                    save=lambda: np.array(self.model.w),
+                    take_while_validating() if validates_beside else take_validated(),
+                    save=lambda: np.array(weights),
                     restore=lambda w: setattr(self.model, "w", w),
                     patience=Patience(_negative_loss, self.patience - 1) if self.early_stopping else None,
                     best=BestCheckpoint(_negative_loss) if self.early_stopping else None,
-                    begin_validation=begin_validation if validates_beside else None,
                     on_checkpoint=lambda training: _report(training, show),
                 )
         finally:

@@ -217,8 +217,8 @@ class TwoLayerNet:
         with show_steps(verbose, num_iters) as show, np.errstate(over="ignore", invalid="ignore"):
             training = train(
                 iterate(),
-                network.save,
-                network.restore,
+                descent.save,
+                descent.restore,
                 on_checkpoint=lambda training: show(len(training.records), loss=(training.records[-1].loss, None)),
             )
         self.interrupted = training.ended == "interrupted"

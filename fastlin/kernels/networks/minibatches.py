@@ -1,4 +1,4 @@
-"""Kernels of mini-batch gradient descent: a run of whole update steps, and the evaluation of the result.
+"""Kernels of mini-batch gradient descent on dense rows: a run of whole update steps.
 
 Labels, coefficients and losses are those of linear/dense_rows.py. Rows are read through an index, so that a shuffled
 epoch copies a tile at a time.
@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.dense_rows import block_rows
-from fastlin.kernels.linear.operands import Kept, Samples
+from fastlin.kernels.linear.operands import Kept
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -18,8 +17,6 @@ from fastlin.kernels.machine.products import (
     add_product,
     load_and_multiply,
     open_tile,
-    open_tile_to_read,
-    read_and_multiply,
 )
 from fastlin.kernels.machine.tiles import no_scaling, pad_columns
 
@@ -86,9 +83,8 @@ class Measured(NamedTuple):
         The mean loss of the batch before the step, without the penalty.
     squares : ndarray of shape (n_steps,)
         The sum of the squares of the weights before the step.
-    right, totals : ndarray of shape (n_steps,) or (0,)
-        The weight of the rows of the batch whose best class is their label, and of all of them; without entries they
-        are left out.
+    right, totals : ndarray of shape (n_steps,)
+        The weight of the rows of the batch whose best class is their label, and of all of them.
     """
 
     losses: np.ndarray
@@ -140,7 +136,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
         for start in range(step * batch_size, end, tile_rows):
             stop = start + tile_rows if start + tile_rows < end else end
             load_and_multiply(X, order, start, stop, state.intercept, tile)
-            measure_rows(scores, order[start:stop], samples, measured, batch)
+            measure_rows(scores, order[start:stop], samples, batch)
             add_product(tile.rows, stop - start, scores, g, tile.ahead)
         squares, total = 0.0, batch.sums[1]
         if total > 0:
@@ -165,11 +161,10 @@ def open_batch(n_classes, tile_rows):
 
 
 @kernel(reassociate=False, inner=True)
-def measure_rows(scores, numbers, samples, measured, batch):
+def measure_rows(scores, numbers, samples, batch):
     """Add the rows ``numbers`` to the batch, and overwrite their scores (K, tile rows) with their residuals."""
     sums, n_rows = batch.sums, numbers.shape[0]
-    if measured.right.shape[0] > 0:
-        find_right(scores, numbers, samples.labels, batch.right)
+    find_right(scores, numbers, samples.labels, batch.right)
     for i in range(n_rows):
         weight = np.float64(weight_of(samples.weights, numbers[i]))
         sums[1] += weight
@@ -191,8 +186,7 @@ def finish_batch(batch, measured, place, squares, rule, state):
     intercept, velocity, gradient = state.intercept, state.intercept_velocity, batch.intercept_gradient
     measured.losses[place] = loss / total if total > 0 else 0.0
     measured.squares[place] = squares
-    if measured.right.shape[0] > 0:
-        measured.right[place], measured.totals[place] = n_right, total
+    measured.right[place], measured.totals[place] = n_right, total
     kind = intercept.dtype.type
     for k in range(intercept.shape[0] if rule.has_intercept and total > 0 else 0):
         velocity[k] = kind(rule.momentum) * velocity[k] + kind(gradient[k] / total) * kind(rule.gradient_part)
@@ -244,39 +238,6 @@ def multiply_all(array, factor):
     for j in range(array.shape[0]):
         for k in range(array.shape[1]):
             array[j, k] *= factor
-
-
-@kernel(reassociate=False)
-def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses, n_correct):
-    """Fill losses[block] with the sum of the losses, n_correct[block] with how many rows' best class is their label.
-
-    Both are over the rows of the block, with scores X coef' for coef (K, d). Of equal scores the first class wins, and
-    a probability of exactly one half counts as label 1. weights (n,) are those of the losses. An empty losses (0,)
-    leaves the loss out.
-    """
-    n_classes = coef.shape[0]
-    rows = block_rows(block, n_blocks, X.shape[0])
-    n_rows = rows.shape[0]
-    nothing = zeros_aligned((0, 0), np.float64)
-    samples = Samples(rows, labels, weights, nothing, nothing)
-    tile, right = open_tile_to_read(X, coef, tile_rows), zeros_aligned(tile_rows, np.int64)
-    scores = tile.scores
-    intercept = zeros_aligned(n_classes, coef.dtype)
-    kept, beginning = nothing_kept(), np.int64(0)
-    loss = 0.0
-    correct = np.int64(0)
-    for start in range(0, n_rows, tile_rows):
-        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-        numbers = rows[start:stop]
-        read_and_multiply(X, rows, start, stop, intercept, tile)
-        find_right(scores, numbers, labels, right)
-        for i in range(stop - start):
-            correct += right[i]
-        if losses.shape[0] > 0:
-            loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
-    if losses.shape[0] > 0:
-        losses[block] = loss
-    n_correct[block] = correct
 
 
 @kernel(inner=True)

@@ -10,7 +10,7 @@ from fastlin.course import figures as drawn
 from fastlin.course.figures import networks
 from fastlin.course.studies.cifar10_deep import DEPTHS, FEW_LAYERS, VARIANTS
 from fastlin.course.studies.settings import Results
-from fastlin.training import EpochTraining
+from fastlin.training import Checkpoint, Training
 
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
 NAMES = ["hidden", "learning_rate", "decay", "reg", "epochs", "batch_size"]
@@ -37,7 +37,7 @@ def make_training(n_epochs, ended="limit", loss=2.0):
         SimpleNamespace(loss=loss, accuracy=0.3, validation_loss=1.5, validation_accuracy=0.1 + 0.01 * number)
         for number in range(n_epochs)
     ]
-    return EpochTraining(epochs, ended, n_epochs)
+    return Training(epochs, Checkpoint(n_epochs, None), ended, n_epochs)
 
 
 def make_two_layer(data, ended="limit", n_epochs=6, loss=2.0):

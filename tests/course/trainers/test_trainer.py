@@ -312,46 +312,20 @@ def test_interrupted_training_returns_whole_steps(monkeypatch):
 
 def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
     data = make_data(3)
-    original = CompiledTraining.begin_validation
+    original = CompiledTraining.validate
     calls = []
 
-    def begin_validation(self):
-        finish = original(self)
+    def validate(self, weights):
         calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, weights)
 
-        def interrupted():
-            if len(calls) == 3:
-                raise KeyboardInterrupt
-            return finish()
-
-        return interrupted
-
-    monkeypatch.setattr(CompiledTraining, "begin_validation", begin_validation)
+    monkeypatch.setattr(CompiledTraining, "validate", validate)
     model = make_model(3)
     train, val = make_trainer(model, data).train(10)
     assert list(val["loss"]) == [0, 1]
-    assert list(train["loss"]) == [0, 1, 2, 3]
-
-
-def test_both_validations_are_waited_for_where_ctrl_c_ends_one_wait(monkeypatch):
-    trainer, ended = make_trainer(make_model(3), make_data(3)), []
-
-    class Interrupted:
-        def __init__(self, *arguments):
-            pass
-
-        def start(self):
-            pass
-
-        def finish(self):
-            ended.append(1)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(compiled, "BlockRun", Interrupted)
-    finish = CompiledTraining(trainer).begin_validation()
-    with pytest.raises(KeyboardInterrupt):
-        finish()
-    assert len(ended) == 2
+    assert list(train["loss"]) == [0, 1]
 
 
 @pytest.mark.parametrize("own_validation", [False, True])

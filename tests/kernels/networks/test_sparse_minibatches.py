@@ -7,11 +7,11 @@ from scipy import sparse
 
 from fastlin.kernels.linear.operands import Compressed, Samples
 from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState
-from fastlin.kernels.networks.sparse_minibatches import COLUMNS_PER_ENTRY, train_sparse_steps
+from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 
 N, BATCH_SIZE, N_STEPS = 43, 10, 12
-# With many columns weights wait for a batch that has entries for them.
-FEW, MANY = 6, 2 * COLUMNS_PER_ENTRY * 3 * BATCH_SIZE
+# Of many columns a batch has few.
+FEW, MANY = 6, 1_920
 
 
 def make_rows(d, seed=0):
