@@ -241,12 +241,9 @@ class Network:
 
     def predict_probabilities(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the probabilities of the classes, (n, K), or of class 1, (n, 1), of a network that predicts."""
-        n = matrix.shape[0]
-        probabilities = np.empty((n, self.layer_sizes[-1]), self.dtype)
-        for part in self._chunks(n):
-            _, arrays = self._go_forward(matrix, part)
-            fill_block_probabilities(0, 1, arrays.activations[-1], self.intercepts[-1], self._is_independent)
-            probabilities[part] = arrays.activations[-1]
+        probabilities, no_intercept = self.compute_scores(matrix), np.zeros(self.layer_sizes[-1], self.dtype)
+        for part in self._chunks(len(probabilities)):
+            fill_block_probabilities(0, 1, probabilities[part], no_intercept, self._is_independent)
         return probabilities
 
     def measure(self, examples: Examples) -> tuple[float, float]:

@@ -113,13 +113,10 @@ def train_by_epochs(
     validated = _negative_validation_loss if schedule.by_loss else _validation_accuracy
     best = BestCheckpoint(_negative_loss, judges_start=True) if validation is None else BestCheckpoint(validated)
     watched = validated if schedule.early_stopping else _negative_loss
-    n_renewals = schedule.learning_rate.n_renewals
-    limits: dict[str, Any] = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
+    left = Patience(watched, schedule.patience, schedule.tol, n_renewals=schedule.learning_rate.n_renewals)
     # What another measure was worth says nothing of this one.
     if patience is not None and patience.score is watched:
-        left = replace(patience, **limits)
-    else:
-        left = Patience(watched, **limits)
+        left = replace(left, best_score=patience.best_score, n_worse=patience.n_worse, n_renewed=patience.n_renewed)
     learner = _Learner(descent, examples, validation, schedule, random_state, n_epochs)
     records, n_rows_before = [], descent.n_rows
     if resumed is not None:

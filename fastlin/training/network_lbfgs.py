@@ -56,7 +56,7 @@ def train_by_lbfgs(
         Ctrl-C came before the end of the first iteration; the network is as it was.
     """
     descent = _Descent(network, examples, validation, alpha, on_iteration)
-    start = network.parameters.astype(np.float64)
+    training, start = descent.training, descent.training.last.saved
     limits = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
     try:
         # The losses of a training that diverges overflow.
@@ -64,24 +64,23 @@ def train_by_lbfgs(
             found = minimize(
                 descent.evaluate, start, method="L-BFGS-B", jac=True, callback=descent.end_iteration, options=limits
             )
-        ended = "diverged" if descent.has_diverged else ENDINGS[found.status]
+        training.ended = "diverged" if descent.has_diverged else ENDINGS[found.status]
         # After a loss that was not finite the search takes steps so small that the loss seems to fall no more.
-        if ended == "converged" and descent.has_overflowed and np.abs(found.jac).max() > tol:
-            ended = "stalled"
+        if training.ended == "converged" and descent.has_overflowed and np.abs(found.jac).max() > tol:
+            training.ended = "stalled"
     except KeyboardInterrupt:
-        if not descent.epochs:
+        if not training.records:
             raise
-        ended = "interrupted"
+        training.ended = "interrupted"
     finally:
-        network.parameters[:] = descent.kept
-    return descent.describe(ended)
+        network.parameters[:] = training.last.saved
+    return training
 
 
 class _Descent:
-    """What L-BFGS evaluates, and the iterations that it has made, as Epochs.
+    """What L-BFGS evaluates, and the Training, whose last checkpoint is the one to keep.
 
-    `kept` are the parameters to end with, which have seen n_kept iterations. A loss or gradient that is not finite
-    makes the search overflow, and at the start diverge.
+    A loss or gradient that is not finite makes the search overflow, and at the start diverge.
     """
 
     def __init__(self, network, examples, validation, alpha, on_iteration):
@@ -90,8 +89,8 @@ class _Descent:
         self._examples, self._validation = examples, validation
         self._alpha, self._on_iteration = alpha, on_iteration
         self._accuracy: float = 0.0
-        self._best: float | None = None
-        self.epochs, self.kept, self.n_kept = [], network.parameters.astype(np.float64), 0
+        self._best: float = -np.inf
+        self.training = Training([], Checkpoint(0, network.parameters.astype(np.float64)))
         self.has_diverged = self.has_overflowed = False
 
     def evaluate(self, parameters):
@@ -109,28 +108,25 @@ class _Descent:
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             # The line search takes a shorter step; at the start there is none.
             self.has_overflowed = True
-            self.has_diverged = self.has_diverged or (not self.epochs and bool((parameters == self.kept).all()))
+            training = self.training
+            is_start = not training.records and np.array_equal(parameters, training.last.saved)
+            self.has_diverged = self.has_diverged or is_start
             return TOO_LARGE, np.zeros_like(gradient)
         return float(loss), gradient
 
     def end_iteration(self, intermediate_result):
         """Take note of the iteration that ends at these parameters."""
         # Evaluated last, so that the accuracy is theirs.
-        network, loss = self._network, float(intermediate_result.fun)
-        validation: Any = (None, None)
+        network, training, parameters = self._network, self.training, intermediate_result.x.copy()
+        validation: Any = ()
         if self._validation is not None:
-            network.parameters[:] = intermediate_result.x
+            network.parameters[:] = parameters
             validation = network.fold().measure(self._validation)
-        self.epochs.append(Epoch(loss, self._accuracy, *validation))
-        if self._validation is None or self._best is None or validation[1] > self._best:
-            self._best = validation[1]
-            self.kept, self.n_kept = intermediate_result.x.copy(), len(self.epochs)
-        if self._on_iteration is None:
-            return
-        self._given.parameters[:] = intermediate_result.x
-        if self._on_iteration(self.describe("limit")):
+        training.records.append(Epoch(float(intermediate_result.fun), self._accuracy, *validation))
+        if not validation or validation[1] > self._best:
+            self._best = validation[1] if validation else self._best
+            training.n_kept = len(training.records)
+            training.last = Checkpoint(training.n_kept, parameters)
+        self._given.parameters[:] = parameters
+        if self._on_iteration is not None and self._on_iteration(training):
             raise StopIteration
-
-    def describe(self, ended):
-        """Return the Training so far."""
-        return Training(self.epochs, Checkpoint(len(self.epochs), None), ended, self.n_kept)
