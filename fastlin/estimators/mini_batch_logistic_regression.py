@@ -235,12 +235,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
                 examples, validation = set_aside(self, examples, random_state)
             descent = self._make_descent(continues)
             given = descent, examples, validation, random_state, self.max_iter, self.n_iter_no_change
-
-            def train(tell):
-                with self._show_epochs(self.max_iter, tell) as on_epoch:
-                    return self._train(*given, on_epoch)
-
-            training = self._train_and_tell(X, y, sample_weight, descent, train)
+            training = self._train_and_tell(X, y, sample_weight, descent, partial(self._train, *given))
             if training.ended == "diverged":
                 read_matrix(self, X, reset=False)
             self.n_iter_ = len(training.records)
@@ -401,10 +396,10 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
                 descent.forget_mean()
         return descent
 
-    def _train(self, descent, rows, validation, random_state, max_epochs, patience, tell=None, *, before=None):
+    def _train(self, descent, rows, validation, random_state, max_epochs, patience, on_epoch=None, *, before=None):
         """Train, keep the model and its curves, and return the Training.
 
-        before is the _Optimizer that the descent goes on with; tell hears of each epoch.
+        before is the _Optimizer that the descent goes on with; on_epoch hears of each epoch.
         """
         batch_size = int(min(self.batch_size, MOST_ROWS))
         training = train_by_epochs(
@@ -413,7 +408,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             validation,
             self._make_schedule(max_epochs, batch_size, patience, by_loss=True, keeps_steps=True),
             random_state,
-            tell,
+            on_epoch,
             n_epochs=0 if before is None else len(self.loss_curve_),
             patience=before.patience if before is not None and self.learning_rate == "adaptive" else None,
         )

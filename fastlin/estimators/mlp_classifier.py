@@ -339,8 +339,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
                     )
                 descent = self._make_descent(network, random_state)
                 given = descent, examples, validation, random_state, self.max_iter, continues
-                kept = checkpoints.prepare(self, descent, examples, validation)
-                train = partial(self._train, *given, **kept)
+                train = partial(self._train, *given, **checkpoints.prepare(self, descent, examples, validation))
             training = self._train_and_tell(X, y, sample_weight, network, train)
             self.n_iter_ = len(training.records)
         warn_of_training(self, training, stacklevel=3)
@@ -400,8 +399,9 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
                 descent.restore([*network.state, *before.carried])
                 patience = before.patience
             n_epochs = len(self.loss_curve_) if continues else 0
-            given = descent, examples, None, random_state, 1, continues
-            training = self._train(*given, n_epochs=n_epochs, patience=patience)
+            with self._show_epochs(1) as on_epoch:
+                given = descent, examples, None, random_state, 1, continues, on_epoch
+                training = self._train(*given, n_epochs=n_epochs, patience=patience)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
             warn_of_training(self, training, stacklevel=3)
@@ -618,19 +618,11 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             initialize(network, self.init, random_state, self.init_scale)
         return network
 
-    def _train_on_all_rows(self, network, examples, validation, random_state, continues, tell):
+    def _train_on_all_rows(self, network, examples, validation, random_state, continues, on_iteration):
         """Train by L-BFGS, keep the network and its curves, and return the Training."""
-        with self._show_epochs(self.max_iter, tell) as on_epoch:
-            training = train_by_lbfgs(
-                network,
-                examples,
-                validation,
-                alpha=self.alpha,
-                max_iter=self.max_iter,
-                max_fun=self.max_fun,
-                tol=self.tol,
-                on_iteration=on_epoch,
-            )
+        limits = {"max_iter": self.max_iter, "max_fun": self.max_fun, "tol": self.tol}
+        given = network, examples, validation
+        training = train_by_lbfgs(*given, alpha=self.alpha, **limits, on_iteration=on_iteration)
         self._keep(training, network, validation is not None, continues)
         self.t_ = self.t_ if continues else 0
         # Mini-batches that go on from here begin with nothing.
@@ -638,7 +630,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         return training
 
     def _train(
-        self, descent, examples, validation, random_state, max_epochs, continues, tell=None, *, n_epochs=0, **more
+        self, descent, examples, validation, random_state, max_epochs, continues, on_epoch, *, n_epochs=0, **more
     ):
         """Train by mini-batches, keep the network and its curves, and return the Training.
 
@@ -650,9 +642,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         schedule = self._make_schedule(max_epochs, min(batch_size, len(examples)), self.n_iter_no_change)
         n_rows_before = self.t_ if continues else 0
         descent.counts[0] = n_rows_before
-        with self._show_epochs(max_epochs, tell) as on_epoch:
-            given = descent, examples, validation, schedule, random_state, on_epoch
-            training = train_by_epochs(*given, n_epochs=n_epochs, **more)
+        given = descent, examples, validation, schedule, random_state, on_epoch
+        training = train_by_epochs(*given, n_epochs=n_epochs, **more)
         self.t_ = n_rows_before + len(training.records) * len(examples)
         assert training.patience is not None
         rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.patience.n_renewed)

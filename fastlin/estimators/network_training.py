@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.fitted_networks import check_continuation
-from fastlin.estimators.listeners import begin_tasks, tell_all
+from fastlin.estimators.listeners import begin_tasks
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
 from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_steps
@@ -37,7 +37,7 @@ class EpochTrained(CallbackSupportMixin):
 
     @with_callbacks
     def _train_and_tell(self, X, y, sample_weight, trained, train):
-        """Return the Training of train(tell), which is to tell of each epoch, and tell callbacks of its end.
+        """Return the Training of train(on_epoch), which is to tell of each epoch, and tell callbacks of its end.
 
         X, y and sample_weight are what `fit` was given.
         """
@@ -47,23 +47,24 @@ class EpochTrained(CallbackSupportMixin):
             return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(trained)}
 
         tasks = begin_tasks(estimator, X, y, sample_weight, describe)
-        if tasks is None:
-            return train(None)
-        training = train(lambda training: tasks(len(training.records), training.records[-1], lambda: ()))
-        tasks.end()
+        with self._show_epochs(estimator.max_iter, tasks) as on_epoch:
+            training = train(on_epoch)
+        if tasks is not None:
+            tasks.end()
         return training
 
     @contextlib.contextmanager
-    def _show_epochs(self, n_epochs, tell=None):
-        """Yield a function that shows the last epoch of a Training, with verbose, and tells of it."""
+    def _show_epochs(self, n_epochs, tasks=None):
+        """Yield a function that shows the last epoch of a Training, with verbose, and tells the tasks of it."""
         with show_steps(bool(self.verbose), n_epochs) as show:
 
-            def show_epoch(training):
+            def on_epoch(training):
                 epoch = training.records[-1]
                 loss, accuracy = (epoch.loss, epoch.validation_loss), (epoch.accuracy, epoch.validation_accuracy)
                 show(len(training.records), loss=loss, accuracy=accuracy)
+                return tasks is not None and tasks(len(training.records), epoch, tuple)
 
-            yield tell_all(show_epoch, tell)
+            yield on_epoch
 
     def _keep(self, training, trained, is_validated, continues):
         """Set what a Training leaves; the curves go on where it continues another."""
