@@ -277,7 +277,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         """
         check_parameters(self)
         self._check_partial_fit()
-        return self._go_on(_Parts(self, lambda: [(X, y, sample_weight)]), classes, 1)
+        return self._go_on(partial(self._read_parts, lambda: [(X, y, sample_weight)]), classes, 1)
 
     def fit_batches(
         self,
@@ -338,7 +338,9 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             )
         n_parts = n_epochs * len(batches) if hasattr(batches, "__len__") else None
         with show_steps(bool(self.verbose), n_parts) as show:
-            return self._go_on(_Parts(self, begin, "batches", show), classes, n_epochs, X_val, y_val)
+            numbers = itertools.count(1)
+            read = partial(self._read_parts, begin, name="batches", on_part=lambda: show(next(numbers)))
+            return self._go_on(read, classes, n_epochs, X_val, y_val)
 
     def _describe_result(self):
         return {"data": describe_data(self), **describe_training(self), "coefficients": describe_coef(self)}
@@ -353,21 +355,46 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         """
         return make_linear_model(self)
 
-    def _go_on(self, parts, classes, n_epochs, X_val=None, y_val=None):
-        """Train on the parts for some epochs, from the last training on."""
+    def _read_parts(self, begin, reset=False, name=None, on_part=None):
+        """Yield the Examples of each part of an epoch, which begin() returns an iterator over.
+
+        The name is that of the argument, which errors name with the number of the part. on_part is called when steps
+        were taken with a part.
+        """
+        number = -1
+        for number, part in enumerate(begin()):
+            with contextlib.nullcontext() if name is None else named(f"part {number} of {name}"):
+                if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
+                    raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
+                X, y, sample_weight = (*part, None)[:3]
+                matrix, y = read_matrix(self, X, y, reset=reset and number == 0)
+                targets = Targets("class", *encode_labels(y))
+                examples = make_examples(self, matrix, y, targets, sample_weight)
+            yield examples
+            if on_part is not None:
+                on_part()
+        if number < 0:
+            every = "" if reset else " in every epoch"
+            raise ValueError(f"{name} must hold at least one part{every}, got none")
+
+    def _go_on(self, read, classes, n_epochs, X_val=None, y_val=None):
+        """Train for some epochs, from the last training on, on the parts that read() yields."""
         with kept_on_error(self), limit_jobs(self.n_jobs):
             continues = hasattr(self, "coef_")
             random_state = self._begin_partial_fit(classes, continues)
             before = self._optimizer if continues else None
             if continues and not isinstance(before, _Optimizer):
                 raise ValueError(f"_optimizer must be that of the last call, got {type(before).__name__}")
-            parts.read_first(reset=not continues)
+            # The columns of the first part are those of the estimator.
+            epoch = read(reset=not continues)
+            epochs = itertools.chain([itertools.chain([next(epoch)], epoch)], iter(read, None))
             validation = read_validation(self, X_val, y_val, "class")
             # Epochs that are asked for are taken, unless validation data or a rate that is to fall say otherwise.
             is_watched = self.early_stopping or self.learning_rate == "adaptive"
             patience = self.n_iter_no_change if is_watched else np.inf
             descent = self._make_descent(continues, before)
-            training = self._train(descent, parts, validation, random_state, n_epochs, patience, before=before)
+            given = descent, partial(next, epochs), validation, random_state, n_epochs, patience
+            training = self._train(*given, before=before)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
             warn_of_training(self, training, stacklevel=4, keeps_steps=True)
@@ -452,45 +479,3 @@ class _Optimizer(NamedTuple):
     carried: Any
     average: float
     patience: Patience
-
-
-class _Parts:
-    """The rows of `partial_fit` and `fit_batches`, read and checked part by part.
-
-    begin returns an iterator over the parts of an epoch. The name is that of the argument, which errors name with the
-    number of the part, and show is called with the number of parts that steps were taken with.
-    """
-
-    def __init__(self, estimator, begin, name=None, show=None):
-        self._estimator, self._begin, self._name, self._show = estimator, begin, name, show
-        self._begun, self._n_taken = None, 0
-
-    def read_first(self, reset):
-        """Read the first part, whose columns are then those of the estimator."""
-        epoch = self._read_epoch(reset)
-        self._begun = itertools.chain([next(epoch)], epoch)
-
-    def __call__(self):
-        """Return an iterator over the Examples of each part of an epoch."""
-        epoch, self._begun = self._begun or self._read_epoch(), None
-        return epoch
-
-    def _read_epoch(self, reset=False):
-        number = -1
-        for number, part in enumerate(self._begin()):
-            yield self._read(number, part, reset and number == 0)
-            self._n_taken += 1
-            if self._show is not None:
-                self._show(self._n_taken)
-        if number < 0:
-            every = " in every epoch" if self._n_taken else ""
-            raise ValueError(f"{self._name} must hold at least one part{every}, got none")
-
-    def _read(self, number, part, reset):
-        """Return the Examples of a part."""
-        with contextlib.nullcontext() if self._name is None else named(f"part {number} of {self._name}"):
-            if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
-                raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
-            X, y, sample_weight = (*part, None)[:3]
-            matrix, y = read_matrix(self._estimator, X, y, reset=reset)
-            return make_examples(self._estimator, matrix, y, Targets("class", *encode_labels(y)), sample_weight)
