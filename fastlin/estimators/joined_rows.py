@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def join_matrices(first: Matrix, second: Matrix) -> Matrix:
     """Return a matrix with the rows of the first and then those of the second.
 
-    Rows of two types get the one that holds both; they are sparse where those of the first are. The shapes and types
-    alone say whether the rows are copied: tables are, since no blocks hold them, and others where the copy takes no
-    more than a quarter of what a fit may take beside the first.
+    Both are of one kind; rows of two types get the one that holds both. The shapes and types alone say whether the rows
+    are copied: tables are, since no blocks hold them, and others where the copy takes no more than a quarter of what a
+    fit may take beside the first.
     """
     from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
 
@@ -32,10 +32,9 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
     lie_in_memory = first.lies_in_memory and second.lies_in_memory
     n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
     if lie_in_memory and Budget.beside(first.budget_bytes).holds_copies(n_bytes):
-        other = _convert(second.X, dtype, first.is_sparse)
         if first.is_sparse:
-            return as_matrix(sparse.vstack([first.X, other], format="csr", dtype=dtype))
-        return as_matrix(np.concatenate([first.X, other], dtype=dtype))
+            return as_matrix(sparse.vstack([first.X, second.X], format="csr", dtype=dtype))
+        return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))
     joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
     if lie_in_memory:
         # A fit may take as much beside them as beside one array.
@@ -52,25 +51,17 @@ def _as_blocks(matrix: Any) -> Blocks:
 
 
 def _chain(first: Blocks, second: Blocks, dtype: np.dtype[Any]) -> Blocks:
-    """Return the blocks of the first and then of the second, all in one type, and sparse where the first are."""
+    """Return the blocks of the first and then of the second, all in one type."""
 
     def read() -> Iterator[Any]:
         for blocks in (first, second):
             for X in blocks.read():
-                yield _convert(X, dtype, first.is_sparse)
+                yield X.astype(dtype, copy=False)
 
     borders = np.concatenate([first.borders, first.borders[-1] + second.borders[1:]])
     names = [*first.names, *(f"validation {name}" for name in second.names)]
     shape = first.shape[0] + second.shape[0], first.shape[1]
-    # What is dense has no more entries than this as sparse rows.
-    longest = max(first.longest_row, second.longest_row)
-    row_lengths = (first.n_entries + second.n_entries, longest) if first.is_sparse else None
+    row_lengths = None
+    if first.is_sparse:
+        row_lengths = first.n_entries + second.n_entries, max(first.longest_row, second.longest_row)
     return Blocks(read, borders, names, shape, dtype, row_lengths=row_lengths)
-
-
-def _convert(X: Any, dtype: np.dtype[Any], is_sparse: bool) -> Any:
-    """Return rows in a type, sparse or dense, and rows that are so as they are."""
-    X = X.astype(dtype, copy=False)
-    if sparse.issparse(X) == is_sparse:
-        return X
-    return sparse.csr_array(X) if is_sparse else X.toarray()

@@ -276,7 +276,7 @@ class LogisticRegressionCV(
             As `LogisticRegression.fit` has them; folds and scores have the offsets of their rows. With them, or with
             soft labels, `scoring` must be "accuracy", "neg_log_loss" or None: no other scorer sees them.
         X_val : array-like or sparse matrix of shape (n_validation_samples, n_features), Blocks or None
-            The rows that choose, in place of folds; they may be of another kind and type than X. `cv` must be None.
+            The rows that choose, in place of folds: of the kind that X is, and of any type. `cv` must be None.
         y_val : array-like of shape (n_validation_samples,) or (n_validation_samples, n_classes)
             Their labels, which may be soft whatever y is. Those that y lacks count as wrong where the scorer takes
             predicted labels and `refit` is "train" or False, and are an error elsewhere. None only where `X_val` is

@@ -355,9 +355,10 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         """
         return make_linear_model(self)
 
-    def _read_parts(self, begin, reset=False, name=None, on_part=None):
+    def _read_parts(self, begin, reset=None, name=None, on_part=None):
         """Yield the Examples of each part of an epoch, which begin() returns an iterator over.
 
+        reset says whether the first part has the columns of the estimator; None stands for the epochs after the first.
         The name is that of the argument, which errors name with the number of the part. on_part is called when steps
         were taken with a part.
         """
@@ -367,14 +368,14 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
                 if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
                     raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
                 X, y, sample_weight = (*part, None)[:3]
-                matrix, y = read_matrix(self, X, y, reset=reset and number == 0)
+                matrix, y = read_matrix(self, X, y, reset=bool(reset) and number == 0)
                 targets = Targets("class", *encode_labels(y))
                 examples = make_examples(self, matrix, y, targets, sample_weight)
             yield examples
             if on_part is not None:
                 on_part()
         if number < 0:
-            every = "" if reset else " in every epoch"
+            every = " in every epoch" if reset is None else ""
             raise ValueError(f"{name} must hold at least one part{every}, got none")
 
     def _go_on(self, read, classes, n_epochs, X_val=None, y_val=None):

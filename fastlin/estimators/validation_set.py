@@ -86,6 +86,8 @@ def read_validation_set(
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
     with named("X_val must be rows of finite numbers with the columns of X"):
         matrix = _read_rows(estimator, X_val)
+        if (type(matrix), matrix.is_sparse) != (type(data.matrix), data.matrix.is_sparse):
+            raise ValueError(f"they must be {_name_kind(data.matrix)}, as X is, got {_name_kind(matrix)}")
     with named("y_val must be one label for each row of X_val"):
         y = check_labels(estimator, y_val, matrix.shape[0], "X_val has")
         if are_soft(y) and y.shape[1] != len(classes):
@@ -174,6 +176,13 @@ def _meets_other_labels(estimator):
     """Say whether labels that y lacks may be scored, since that takes predictions alone and no fit has these rows."""
     response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")
     return response == "predict" and estimator.refit in (False, "train")
+
+
+def _name_kind(matrix):
+    """Return in words what kind of rows a matrix has."""
+    from fastlin.matrices import BlockMatrix
+
+    return ("sparse" if matrix.is_sparse else "dense") + (" blocks" if isinstance(matrix, BlockMatrix) else " rows")
 
 
 def _read_rows(estimator, X_val):

@@ -1,5 +1,6 @@
 """LogisticRegressionCV with a given validation set: as one fold, as plain loops, and as scikit-learn has it."""
 
+import itertools
 import tracemalloc
 import warnings
 
@@ -120,9 +121,10 @@ def test_rows_of_any_kind_are_read_in_place():
         "blocks": lambda rows, labels: (blocks.from_arrays(rows, labels, rows_per_block=13), None),
         "sparse blocks": lambda rows, labels: (blocks.from_csr([sparse.csr_array(rows)], labels), None),
     }
-    pairs = [(one, other) for one in ("float32", "CSR", "blocks") for other in kinds]
-    pairs += [("uint8", "float16"), ("float16", "uint8"), ("uint8", "uint8"), ("sparse blocks", "float32")]
-    pairs += [("bfloat16", "bfloat16"), ("bfloat16", "uint8"), ("bfloat16", "CSR")]
+    dense = "float16", "bfloat16", "float32", "uint8", "int64 by columns", "list"
+    pairs = [("float32", other) for other in dense] + [("CSR", other) for other in ("CSR", "COO float32")]
+    pairs += [("blocks", "blocks"), ("sparse blocks", "sparse blocks"), ("uint8", "float16"), ("float16", "uint8")]
+    pairs += [("uint8", "uint8"), ("bfloat16", "bfloat16"), ("bfloat16", "uint8")]
     for one, other in pairs:
         given, given_val = kinds[one](X, y), kinds[other](X_val, y_val)
         before = [as_bytes(each[0]) for each in (given, given_val)]
@@ -135,6 +137,19 @@ def test_rows_of_any_kind_are_read_in_place():
         assert (found.coef_.dtype == np.float32) == (any(are_float32) and all(fit_float32)), (one, other)
         assert found.coefs_paths_.dtype == (np.float32 if are_float32[0] else np.float64)
         assert [as_bytes(each[0]) for each in (given, given_val)] == before
+
+
+def test_rows_of_another_kind_are_refused():
+    (X, y, _), (X_val, y_val, _) = make_sets()
+    kinds = {
+        "dense rows": lambda rows: rows,
+        "sparse rows": sparse.csr_array,
+        "dense blocks": blocks.from_arrays,
+        "sparse blocks": lambda rows: blocks.from_csr([sparse.csr_array(rows)]),
+    }
+    for (one, make), (other, make_other) in itertools.permutations(kinds.items(), 2):
+        with pytest.raises(ValueError, match=f"^X_val .*: they must be {one}, as X is, got {other}"):
+            fit((make(X), y), (make_other(X_val), y_val))
 
 
 def test_tables_with_categories():
