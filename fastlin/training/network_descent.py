@@ -6,9 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlin.kernels.machine.threads import READ_WORK, cut_work, run_blocks
 from fastlin.kernels.networks.layers import update_with_adam, update_with_momentum
 from fastlin.networks.network import Examples, Network
 from fastlin.typing import Array, IntArray
+
+# What the step of a parameter takes, which reads three numbers and writes two, in multiply-adds.
+UPDATE_WORK = 5 * READ_WORK
 
 
 class Sums(NamedTuple):
@@ -58,9 +62,26 @@ class Descent:
         for array in self.carried:
             array[...] = 0
 
-    def _update(self, learning_rate, l2):
-        """Take the step of the network's gradient; return the sum of the squares of the coefficients before it."""
+    def _update(self, part, n_penalised, learning_rate, l2):
+        """Take the step of a part of the parameters, of which the first n_penalised are coefficients.
+
+        Return the sum of the squares of these coefficients before it.
+        """
         raise NotImplementedError
+
+    def _update_all(self, learning_rate, l2):
+        """Take the step of all parameters, on several threads; return the sum of the squares of all coefficients."""
+        n, n_coefficients = len(self.network.parameters), self.network.n_coefficients
+        n_blocks = cut_work(UPDATE_WORK * n)
+        squares = np.empty(n_blocks)
+
+        def update(block, n_blocks):
+            part = slice(n * block // n_blocks, n * (block + 1) // n_blocks)
+            n_penalised = min(max(n_coefficients - part.start, 0), part.stop - part.start)
+            squares[block] = self._update(part, n_penalised, learning_rate, l2)
+
+        run_blocks(update, n_blocks)
+        return float(squares.sum())
 
     def step(
         self, examples: Examples, rows: IntArray | slice, learning_rate: float, l2: float, *, l2_by_weight: bool = False
@@ -89,7 +110,7 @@ class Descent:
         # A batch without weight has no gradient, and its penalty may be infinite.
         if total > 0:
             l2 = float(l2 / total if l2_by_weight else l2)
-            loss += l2 / 2 * self._update(float(learning_rate), l2)
+            loss += l2 / 2 * self._update_all(float(learning_rate), l2)
         self.counts[0] += n_rows
         return loss, n_correct, total
 
@@ -158,10 +179,10 @@ class MomentumDescent(Descent):
         super().__init__(network, (self.velocity,), random_state)
         self._momentum, self._nesterov = float(momentum), bool(nesterov)
 
-    def _update(self, learning_rate, l2):
+    def _update(self, part, n_penalised, learning_rate, l2):
         network = self.network
-        vectors = network.parameters, network.gradient, self.velocity
-        return update_with_momentum(*vectors, network.n_coefficients, l2, learning_rate, self._momentum, self._nesterov)
+        vectors = network.parameters[part], network.gradient[part], self.velocity[part]
+        return update_with_momentum(*vectors, n_penalised, l2, learning_rate, self._momentum, self._nesterov)
 
 
 class AdamDescent(Descent):
@@ -188,11 +209,13 @@ class AdamDescent(Descent):
         self._beta_1, self._beta_2, self._epsilon = float(beta_1), float(beta_2), float(epsilon)
         self._weight_decay = float(weight_decay)
 
-    def _update(self, learning_rate, l2):
-        network = self.network
+    def _update_all(self, learning_rate, l2):
         self.n_steps += 1
-        n_steps = int(self.n_steps[0])
+        return super()._update_all(learning_rate, l2)
+
+    def _update(self, part, n_penalised, learning_rate, l2):
+        network, n_steps = self.network, int(self.n_steps[0])
         correction = math.sqrt(1 - self._beta_2**n_steps) / (1 - self._beta_1**n_steps)
-        vectors = network.parameters, network.gradient, self.means, self.squares
+        vectors = (each[part] for each in (network.parameters, network.gradient, self.means, self.squares))
         rates = learning_rate * self._weight_decay, learning_rate * correction
-        return update_with_adam(*vectors, network.n_coefficients, l2, *rates, self._beta_1, self._beta_2, self._epsilon)
+        return update_with_adam(*vectors, n_penalised, l2, *rates, self._beta_1, self._beta_2, self._epsilon)
