@@ -36,9 +36,9 @@ from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from fastlin import estimators
+from fastlin.estimators.labels import read_soft_labels
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.soft_labels import read_soft_labels
 
 __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
 

@@ -21,16 +21,15 @@ from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import remember_features
-from fastlin.estimators.row_offsets import check_offset_shape
-from fastlin.estimators.soft_labels import name_classes
-from fastlin.estimators.training_data import (
+from fastlin.estimators.labels import (
     check_classes,
-    check_dual,
     check_largest,
+    check_offset_shape,
     choose_unit,
-    refuse_categories,
+    name_classes,
     weigh_classes,
 )
+from fastlin.estimators.training_data import check_dual, refuse_categories
 from fastlin.matrices import PiecewiseMatrix
 from fastlin.matrices.matrix import Columns
 from fastlin.matrices.pieces import merge

@@ -20,10 +20,14 @@ from sklearn.utils.validation import assert_all_finite
 from fastlin.blocks.blocks import add_row_lengths, digest_rows
 from fastlin.containers import read_container
 from fastlin.dask.weighting import find_folds
-from fastlin.estimators.row_offsets import read_offset_numbers
-from fastlin.estimators.soft_labels import are_certain, find_most_probable, read_probabilities
-from fastlin.estimators.table_columns import is_missing
-from fastlin.estimators.training_data import choose_unit
+from fastlin.estimators.features import is_missing
+from fastlin.estimators.labels import (
+    are_certain,
+    choose_unit,
+    find_most_probable,
+    read_offset_numbers,
+    read_probabilities,
+)
 from fastlin.exceptions import DataChangedError
 from fastlin.matrices import as_matrix
 from fastlin.tensors import choose_type

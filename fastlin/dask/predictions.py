@@ -15,8 +15,7 @@ from fastlin.dask.collections import cut_alike, is_collection, list_partitions, 
 from fastlin.dask.scores import average_scores, sum_scores
 from fastlin.estimators.coefficients import check_coefficients
 from fastlin.estimators.features import check_features
-from fastlin.estimators.row_offsets import check_offset_shape
-from fastlin.estimators.soft_labels import read_probabilities
+from fastlin.estimators.labels import check_offset_shape, read_probabilities
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.typing import Array, FloatArray, MatrixLike
 

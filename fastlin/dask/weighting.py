@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.estimators.soft_labels import to_targets, weigh_targets
+from fastlin.estimators.labels import to_targets, weigh_targets
 from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.typing import FloatArray, IntArray

@@ -1,4 +1,4 @@
-"""The features of X: how many, their names, and in tables of pandas, polars, Arrow or NumPy which are categorical.
+"""The columns of X: how many, their names, and in tables of pandas, polars, Arrow or NumPy which are categorical.
 
 Categorical columns are read as codes, which nobody spreads out.
 The levels of a column of pandas' categories, of an enum or of an Arrow dictionary are those of its type, in their
@@ -7,6 +7,7 @@ order, whether rows have them or not. Those of any other column are the values o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,19 @@ from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.estimators.coefficients import read_categories
-from fastlin.estimators.table_columns import has_levels, read_levels, read_numbers
 from fastlin.extras import needs
-from fastlin.typing import Array, MatrixLike
+from fastlin.typing import Array, IntArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.matrices.table_matrix import TableMatrix
 
 ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
+# The types of codes that kernels read, and of whole numbers whose memory they are where no number is too large.
+CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
+SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
+# Values that NumPy sorts and of which none is missing, but for None and NaN among objects and floats.
+SORTED = "biufUSO"
 
 
 def remember_features(estimator: Any, n_features: int, names: Sequence[str] | None) -> None:
@@ -84,12 +89,10 @@ def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
         return hasattr(estimator, "categories_")
     vars(estimator).pop("categories_", None)
     asked = getattr(estimator, "categorical_features", None)
-    if asked is None:
-        return False
     if isinstance(asked, str):
         # Without them X is read as ever.
         return (_is_frame(X) or _is_stream(X)) and any(has_levels(column) for column in _split(estimator, X)[1])
-    return True
+    return asked is not None
 
 
 def read_table_to_fit(estimator: LinearEstimator, X: MatrixLike) -> TableMatrix:
@@ -106,22 +109,24 @@ def read_table_to_fit(estimator: LinearEstimator, X: MatrixLike) -> TableMatrix:
     from fastlin.matrices import Codes, TableMatrix
 
     names, columns = _split(estimator, X)
-    _refuse_empty(estimator, columns)
+    labels = _label(estimator, names, columns)
     are_categorical = _choose_categorical(estimator, names, columns)
     read: list[Array | Codes] = []
     categories: list[Array | None] = []
-    for label, column, is_categorical in zip(_label(names, columns), columns, are_categorical, strict=True):
+    for label, column, is_categorical in zip(labels, columns, are_categorical, strict=True):
         if not is_categorical:
             read.append(read_numbers(label, column))
             categories.append(None)
             continue
         levels, codes, is_missing = _read_known_levels(estimator, label, column)
-        levels = [*levels, np.nan] if is_missing else levels
-        read.append(Codes(codes, len(levels), is_missing))
-        categories.append(_as_objects(levels))
+        # Tuples among the levels stay what they are.
+        known = np.empty(len(levels) + is_missing, object)
+        known[:] = [*levels, np.nan] if is_missing else levels
+        read.append(Codes(codes, len(known), is_missing))
+        categories.append(known)
     remember_features(estimator, len(columns), names)
     estimator.categories_ = categories
-    return TableMatrix(read, _label(names, columns))
+    return TableMatrix(read, labels)
 
 
 def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
@@ -140,9 +145,8 @@ def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
     categories = read_categories(estimator)
     names, columns = _split(estimator, X)
     check_features(estimator, len(columns), names, "X has")
-    _refuse_empty(estimator, columns)
     read: list[Array | Codes] = []
-    for label, column, levels in zip(_label(names, columns), columns, categories, strict=True):
+    for label, column, levels in zip(_label(estimator, names, columns), columns, categories, strict=True):
         if levels is None:
             numbers = read_numbers(label, column)
             assert_all_finite(numbers, estimator_name=type(estimator).__name__, input_name=f"Column {label!r} of X")
@@ -191,8 +195,11 @@ def _is_stream(X):
     return hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc") and len(getattr(X, "shape", ())) == 2
 
 
-def _label(names, columns):
-    """Return what errors call the columns."""
+def _label(estimator, names, columns):
+    """Return what errors call the columns, of which there is at least one, with rows."""
+    if not columns or not len(columns[0]):
+        what = "sample(s)" if columns else "feature(s)"
+        raise ValueError(f"Found a table with 0 {what} while a minimum of 1 is required by {type(estimator).__name__}.")
     return range(len(columns)) if names is None else names
 
 
@@ -218,18 +225,12 @@ def _choose_categorical(estimator, names, columns):
             )
         return chosen.tolist()
     known = range(n) if names is None or chosen.dtype.kind in "iu" else names
-    unknown = [each for each in chosen.tolist() if each not in known]
+    wanted = chosen.tolist()
+    unknown = [each for each in wanted if each not in known]
     if unknown:
         has = f"the {n} columns of X have no names" if names is None else f"X has the columns {list(names)}"
         raise ValueError(f"categorical_features names {unknown[0]!r}, but {has}: names or numbers from 0 to {n - 1}.")
-    wanted = set(chosen.tolist())
     return [each in wanted for each in known]
-
-
-def _refuse_empty(estimator, columns):
-    if not columns or not len(columns[0]):
-        what = "sample(s)" if columns else "feature(s)"
-        raise ValueError(f"Found a table with 0 {what} while a minimum of 1 is required by {type(estimator).__name__}.")
 
 
 def _read_known_levels(estimator, label, column):
@@ -255,8 +256,139 @@ def _number_levels(label, levels):
     return places
 
 
-def _as_objects(levels):
-    """Return levels as an array of objects: tuples among them stay what they are."""
-    array = np.empty(len(levels), object)
-    array[:] = levels
-    return array
+def has_levels(column: Any) -> bool:
+    """Say whether the type of a column has levels."""
+    # Arrow's own type, or the one that a column of pandas stores.
+    kind = getattr(column, "type", None) or getattr(getattr(column, "dtype", None), "pyarrow_dtype", None)
+    return hasattr(column, "cat") or (hasattr(kind, "index_type") and hasattr(kind, "value_type"))
+
+
+def read_numbers(label: object, column: Any) -> Array:
+    """Return a column of numbers as an array of real numbers: the same memory where it is one.
+
+    Raises
+    ------
+    ValueError
+        It holds something else. The label is what the error calls the column.
+    """
+    dtype: Any = getattr(column, "dtype", None)
+    are_dates = getattr(dtype, "kind", "f") in "mM"
+    if _is_arrow(column):
+        column = _join(column).to_numpy(zero_copy_only=False)
+    elif getattr(dtype, "na_value", None) is not None and not has_levels(column) and not are_dates:
+        # Of pandas' types that know missing values.
+        with contextlib.suppress(TypeError, ValueError):
+            column = column.to_numpy(np.float64, na_value=np.nan)
+    numbers = np.asarray(column)
+    if numbers.dtype.kind == "O" and not are_dates:
+        with contextlib.suppress(TypeError, ValueError):
+            return numbers.astype(np.float64)
+    if numbers.dtype.kind in "bfiu" and not are_dates:
+        return numbers
+    raise ValueError(
+        f"Column {label!r} of X holds {_describe(numbers)} rather than numbers: encode it, or name it in "
+        "categorical_features."
+    )
+
+
+def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
+    """Return the levels of a column, a list, and the code of each row, -1 where its value is missing.
+
+    Raises
+    ------
+    ValueError
+        Levels cannot be sorted, or codes are beyond the levels.
+    """
+    try:
+        if _is_arrow(column):
+            return _read_dictionary(label, _join(column))
+        if hasattr(column, "iloc"):
+            categories = (column if hasattr(column, "cat") else column.astype("category")).array
+            return categories.categories.tolist(), _as_codes(label, categories.codes, len(categories.categories), -1)
+        return _find_levels(np.asarray(column))
+    except (TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"Column {label!r} of X has levels that cannot be sorted, as text and numbers cannot, or that are not "
+            f"single values: {error}"
+        ) from error
+
+
+def _is_arrow(column):
+    return hasattr(column, "to_pylist")
+
+
+def _join(column):
+    """Return a column of an Arrow table in one piece, its memory where it is one already."""
+    if has_levels(column):
+        column = column.unify_dictionaries()
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    joined = column.combine_chunks()
+    return joined.chunk(0) if hasattr(joined, "num_chunks") else joined
+
+
+def _describe(values):
+    """Return what a column holds, for an error."""
+    if values.dtype.kind != "O":
+        return "text" if values.dtype.kind in "US" else f"values of type {values.dtype}"
+    wrong = next((value for value in values if not isinstance(value, (int, float))), None)
+    return "text" if isinstance(wrong, str) else f"values such as {wrong!r}"
+
+
+def is_missing(value: object) -> bool:
+    """Say whether a value is None, NaN, or what pandas has for them, of which a comparison says nothing."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True
+
+
+def _find_levels(values):
+    """Return the values of an array without a type for levels, sorted, and the number of each."""
+    if values.dtype.kind not in SORTED:
+        raise TypeError(f"values of type {values.dtype}")
+    are_objects = values.dtype.kind == "O"
+    missing = np.array([is_missing(value) for value in values], bool) if are_objects else values != values
+    levels, codes = np.unique(values[~missing], return_inverse=True)
+    found = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
+    found[~missing] = codes
+    return levels.tolist(), found
+
+
+def _read_dictionary(label, column):
+    """Return the levels and codes of an Arrow array; the memory of its codes where nothing is missing."""
+    is_plain = not has_levels(column)
+    column = column.dictionary_encode() if is_plain else column
+    levels, indices = column.dictionary.to_pylist(), column.indices
+    if indices.null_count == len(indices):
+        return [level for level in levels if not is_missing(level)], np.full(len(indices), -1, np.int8)
+    missing = np.asarray(indices.is_null()) if indices.null_count else None
+    # A missing row has the code of another one for a while.
+    indices = indices.fill_null(indices.drop_null()[0]) if indices.null_count else indices
+    codes = _as_codes(label, indices.to_numpy(zero_copy_only=False), len(levels), 0)
+    known = dict.fromkeys(level for level in levels if not is_missing(level))
+    if is_plain or len(known) < len(levels):
+        # A dictionary may hold values twice, and missing ones.
+        distinct = sorted(known) if is_plain else list(known)
+        places = {level: place for place, level in enumerate(distinct)}
+        codes = np.array([places.get(level, -1) for level in levels], np.int32)[codes]
+        levels = distinct
+    return levels, codes if missing is None else np.where(missing, codes.dtype.type(-1), codes)
+
+
+def _as_codes(label, codes, n_levels, smallest):
+    """Return codes in a type that kernels read: the same memory where one of its size does.
+
+    Kernels trust the codes, and not every reader has looked at them.
+    """
+    if not smallest <= codes.min() <= codes.max() < n_levels:
+        raise ValueError(
+            f"Column {label!r} of X is broken: its codes run from {codes.min()} to {codes.max()}, and it has "
+            f"{n_levels} levels."
+        )
+    if codes.dtype in CODE_TYPES:
+        return codes
+    signed = SIGNED.get(codes.dtype)
+    if signed is not None and n_levels <= np.iinfo(signed).max:
+        return codes.view(signed)
+    return codes.astype(np.int32)

@@ -13,12 +13,11 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.bounds import read_bounds
 from fastlin.estimators.coefficients import check_coefficients, read_coefficients
-from fastlin.estimators.features import check_features, name_features
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
-from fastlin.estimators.soft_labels import are_soft, find_most_probable, read_soft_labels
-from fastlin.estimators.training_data import check_labels, choose_labels, make_training_data, read_matrix
+from fastlin.estimators.features import name_features
+from fastlin.estimators.labels import are_soft, choose_labels, read_labels
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_bounds, read_penalty
+from fastlin.estimators.training_data import make_training_data, read_blocks, read_matrix
 from fastlin.typing import MatrixLike, RandomState
 
 if TYPE_CHECKING:
@@ -283,19 +282,12 @@ def _drop_bounds(model, data, coef, names):
 def _read_known_data(model, X, y, sample_weight, offset):
     """Return the TrainingData of rows whose columns and classes are those of a fitted model."""
     if isinstance(X, Blocks):
-        from fastlin.matrices import BlockMatrix
-
-        if hasattr(model, "categories_"):
-            raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
-        check_features(model, X.shape[1], X.feature_names, "the blocks have")
-        y, sample_weight = choose_labels(model, X, y, sample_weight)
-        matrix: Any = BlockMatrix(X)
+        matrix: Any = read_blocks(model, X, reset=False)
+        y, sample_weight = choose_labels(X, y, sample_weight)
     else:
         # The measurement of the columns finds out whether X is finite.
         matrix = read_matrix(model, X, reset=False, ensure_all_finite=False)
-        soft = read_soft_labels(y)
-        labels = y if soft is None else find_most_probable(soft)
-        y = check_labels(model, labels, matrix.shape[0], "X has") if soft is None else soft
+    y = read_labels(model, y, matrix.shape[0])
     check_coefficients(model, matrix.shape[1])
     classes = model.classes_ if are_soft(y) else None
     # Its checks may not change the model.

@@ -9,18 +9,17 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.special import expit, log_expit, log_softmax
 from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import assert_all_finite, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.coefficients import check_coefficients, read_categories, read_classes, read_coefficients
-from fastlin.estimators.features import check_features, name_features
+from fastlin.estimators.features import name_features
+from fastlin.estimators.labels import are_soft, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.row_offsets import read_offset
 from fastlin.estimators.row_scores import average_rows
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
-from fastlin.estimators.soft_labels import are_soft
-from fastlin.estimators.training_data import read_matrix, read_scored
+from fastlin.estimators.training_data import check_parts, read_blocks, read_matrix
 from fastlin.tensors import read_in_place, widen
 from fastlin.typing import Array, FloatArray, MatrixLike
 
@@ -259,19 +258,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
     def _read_blocks(self, blocks):
         """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
-        from fastlin.matrices import BlockMatrix
-
-        if hasattr(self, "categories_"):
-            raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
-        check_features(self, blocks.shape[1], blocks.feature_names, "the blocks have")
+        matrix = read_blocks(self, blocks, reset=False)
         check_coefficients(self, blocks.shape[1])
-
-        def read():
-            for name, block in BlockMatrix(blocks).parts():
-                assert_all_finite(block.X, estimator_name=type(self).__name__, input_name=name)
-                yield block
-
-        return read()
+        return check_parts(self, matrix)
 
     def _scores_by_scikit_learn(self):
         """Say whether coefficients are sparse; those of a table are made dense, since scikit-learn reads none."""

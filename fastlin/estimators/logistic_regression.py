@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.bounds import GivenBounds
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error, warn_of_end
 from fastlin.estimators.exchange import LinearExchange
@@ -19,6 +18,7 @@ from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.listeners import begin_tasks, describe_linear_model, show_iterations, tell_all
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
+    GivenBounds,
     Penalty,
     Solver,
     estimator,

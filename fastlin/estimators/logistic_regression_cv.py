@@ -15,15 +15,16 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.bounds import GivenBounds
 from fastlin.estimators.cross_validation import bind_rows, bind_scorer, fit_and_tell, fit_folds, join_answers
 from fastlin.estimators.endings import kept_on_error, warn_of_limits
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.inferences import Inferences
+from fastlin.estimators.labels import are_soft, keep_sum_finite, read_scored
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.listeners import CrossValidationTasks, TimeOut, count_fits, describe_linear_model
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
+    GivenBounds,
     Penalty,
     Solver,
     estimator,
@@ -46,9 +47,8 @@ from fastlin.estimators.scikit_learn import (
     refuse_metadata_without_routing,
     with_callbacks,
 )
-from fastlin.estimators.soft_labels import are_soft
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
-from fastlin.estimators.training_data import keep_sum_finite, read_scored, read_training_data
+from fastlin.estimators.training_data import read_training_data
 from fastlin.estimators.validation_set import (
     ValidationSet,
     join_data,

@@ -18,14 +18,14 @@ from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
+from fastlin.estimators.labels import check_classes, encode_labels, find_most_probable, named, read_soft_labels
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.network_data import Targets, make_examples, read_validation, set_aside
 from fastlin.estimators.network_training import EpochTrained
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
-from fastlin.estimators.soft_labels import find_most_probable, read_soft_labels
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
-from fastlin.estimators.training_data import check_classes, encode_labels, named, read_matrix
+from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import Network
 from fastlin.training import LinearDescent, Patience, train_by_epochs
@@ -228,7 +228,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             if continues and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"warm_start needs the classes of the last fit, {self.classes_}, got {classes}")
             self.classes_ = classes
-            examples = _narrow(make_examples(self, matrix, labels, targets, sample_weight))
+            examples = _narrow(make_examples(self, matrix, targets, sample_weight))
             validation = _narrow(read_validation(self, X_val, y_val, targets.kind))
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
@@ -370,7 +370,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
                 X, y, sample_weight = (*part, None)[:3]
                 matrix, y = read_matrix(self, X, y, reset=bool(reset) and number == 0)
                 targets = Targets("class", *encode_labels(y))
-                examples = make_examples(self, matrix, y, targets, sample_weight)
+                examples = make_examples(self, matrix, targets, sample_weight)
             yield examples
             if on_part is not None:
                 on_part()

@@ -18,6 +18,7 @@ from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
+from fastlin.estimators.labels import keep_sum_finite
 from fastlin.estimators.network_data import make_examples, read_targets, read_validation, set_aside
 from fastlin.estimators.network_training import EpochTrained
 from fastlin.estimators.parameters import (
@@ -33,7 +34,7 @@ from fastlin.estimators.parameters import (
 )
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_training
-from fastlin.estimators.training_data import keep_sum_finite, read_matrix
+from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import NORMALIZATIONS, Network
 from fastlin.networks.initialization import initialize
@@ -322,7 +323,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
                     f"Previously got {self.classes_}, `y` has {targets.classes}"
                 )
             self.classes_ = targets.classes
-            examples = make_examples(self, matrix, y, targets, sample_weight)
+            examples = make_examples(self, matrix, targets, sample_weight)
             validation = read_validation(self, X_val, y_val, targets.kind)
             random_state = checkpoints.random_state
             network = self._network_to_train(random_state, continues, targets.kind)
@@ -388,7 +389,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             random_state = self._begin_partial_fit(classes, continues)
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
             targets = read_targets(y).seen_as(getattr(self, "_kind", ""), len(self.classes_))
-            examples = make_examples(self, matrix, y, targets, sample_weight)
+            examples = make_examples(self, matrix, targets, sample_weight)
             network = self._network_to_train(random_state, continues, targets.kind)
             descent = self._make_descent(network, random_state)
             # Another solver begins with nothing, and so does a model that an older version has pickled.

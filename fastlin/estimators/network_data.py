@@ -17,9 +17,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_array, column_or_1d
 
 from fastlin.containers import read_if_sparse
+from fastlin.estimators.labels import SUM_TOLERANCE, encode_labels, named, weigh_rows
 from fastlin.estimators.scikit_learn import check_feature_names
-from fastlin.estimators.soft_labels import SUM_TOLERANCE
-from fastlin.estimators.training_data import encode_labels, named, weigh_rows
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples
 from fastlin.tensors import DTYPES, read_in_place, to_numbers, widen
@@ -113,9 +112,9 @@ def read_targets(y: Any) -> Targets:
 
 
 def make_examples(
-    estimator: TrainedEstimator, matrix: Any, y: Array, targets: Targets, sample_weight: ArrayLike | None
+    estimator: TrainedEstimator, matrix: Any, targets: Targets, sample_weight: ArrayLike | None
 ) -> Examples:
-    """Return Examples of rows with the Targets in y, whose weights count as they are in a training.
+    """Return Examples of rows with Targets, whose weights count as they are in a training.
 
     Raises
     ------
@@ -127,7 +126,7 @@ def make_examples(
     if class_weight is not None and targets.kind != "class":
         raise ValueError(f"class_weight needs one class a row in y, got {targets.kind} y; give sample_weight.")
     labels = targets.among(classes, "y")
-    weights = weigh_rows(y, classes, labels, sample_weight, class_weight)
+    weights, _ = weigh_rows(labels, classes, sample_weight, class_weight)
     if weights is not None:
         with np.errstate(over="ignore"):
             total = weights.sum()

@@ -3,13 +3,15 @@
 What parameters shared by LogisticRegression and LogisticRegressionCV mean follows, the deprecated ones too.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias, TypeVar, dataclass_transform, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, dataclass_transform, get_args, get_origin
 
 import joblib
 import numpy as np
@@ -18,7 +20,12 @@ from numpy.typing import ArrayLike
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.scikit_learn import Hidden, Interval, Options, StrOptions
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.typing import FloatArray
+from fastlin.tensors import read_in_place
+from fastlin.typing import Array, FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.estimators import LinearEstimator
+    from fastlin.matrices import Matrix
 
 Declared = TypeVar("Declared", bound=type)
 Solver: TypeAlias = Literal["auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
@@ -30,6 +37,7 @@ Initialization: TypeAlias = Literal["xavier", "he", "normal"]
 Rule: TypeAlias = Literal["adam", "sgd", "lbfgs"]
 Course: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 Precision: TypeAlias = Literal["float32", "float64"]
+GivenBounds: TypeAlias = float | ArrayLike | Mapping[str, float] | None
 
 # Frames from a warning up to the line that calls `fit`: a function here, `_fit` and `fit`.
 TO_THE_CALLER_OF_FIT = 4
@@ -201,3 +209,94 @@ def read_scoring(scoring: str | Callable[..., float] | None) -> str | Callable[.
     if scoring != "warn":
         return scoring
     return None if scikit_learn.VERSION < (1, 11) else "neg_log_loss"
+
+
+def read_penalty_factors(penalty_factors: ArrayLike, matrix: Matrix) -> FloatArray:
+    """Return the penalty factors as an array (d,) of float64.
+
+    Raises
+    ------
+    ValueError
+        Where they are not one finite number of at least 0 for each feature.
+    """
+    n_features = matrix.shape[1]
+    factors = _read_numbers("penalty_factors", penalty_factors, matrix, [(n_features,)], "hold one number for")
+    wrong = ~(np.isfinite(factors) & (factors >= 0))
+    if wrong.any():
+        j = int(np.argmax(wrong))
+        raise ValueError(f"penalty_factors must be finite and at least 0, got {factors[j]} for feature {j}")
+    return factors
+
+
+def read_bounds(estimator: LinearEstimator, matrix: Matrix, n_rows_coef: int) -> tuple[FloatArray, FloatArray] | None:
+    """Return the lower and the upper bounds of the coefficients, (K, d) each, or None where none is finite.
+
+    Raises
+    ------
+    ValueError
+        They are of another shape, hold NaN, leave nothing between them or name unknown features, or the penalty is
+        grouped.
+    """
+    if estimator.lower_bounds is None and estimator.upper_bounds is None:
+        return None
+    shape = n_rows_coef, matrix.shape[1]
+    lower = _read_bounds(estimator, "lower_bounds", -np.inf, matrix, shape)
+    upper = _read_bounds(estimator, "upper_bounds", np.inf, matrix, shape)
+    wrong = (lower > upper) | (lower == np.inf) | (upper == -np.inf)
+    if wrong.any():
+        k, j = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"lower_bounds must be at most upper_bounds, and leave finite numbers between them, got {lower[k, j]} and "
+            f"{upper[k, j]} for feature {j}{f' of class {k}' if n_rows_coef > 1 else ''}"
+        )
+    if np.isinf(lower).all() and np.isinf(upper).all():
+        return None
+    if estimator.group_by_class:
+        raise ValueError("group_by_class must be False where lower_bounds or upper_bounds are given, got True")
+    return lower, upper
+
+
+def _read_bounds(estimator, name, missing, matrix, shape):
+    """Return the bounds of a name as an array of a shape (K, d); `missing` is none."""
+    given = getattr(estimator, name)
+    if given is None:
+        return np.full(shape, missing)
+    if isinstance(given, Mapping):
+        names = getattr(estimator, "feature_names_in_", None)
+        if names is None:
+            raise ValueError(f"{name} names features, but the columns of X have no names; give an array")
+        unknown = [each for each in given if each not in set(names)]
+        if unknown:
+            raise ValueError(f"{name} names {unknown[0]!r}, but X has the columns {list(names)}")
+        given = [given.get(each, missing) for each in names]
+    others = f", or have the shape of coef_, {shape};"
+    bounds = _read_numbers(name, given, matrix, [(), shape[1:], shape], "be a number, hold one for", others)
+    if np.isnan(bounds).any():
+        raise ValueError(f"{name} must not hold NaN or None; {missing} means no bound")
+    return np.broadcast_to(bounds, shape).copy()
+
+
+def _read_numbers(
+    name: str, given: Any, matrix: Matrix, shapes: list[tuple[int, ...]], accepted: str, others: str = ","
+) -> Array:
+    """Return numbers given for features as float64 in one of the shapes, whose last axis is that of the features.
+
+    Those of a table may be one for each of its columns: then all levels of a column have its number. Errors name the
+    features between `accepted` and `others`.
+    """
+    given = read_in_place(given, name)
+    try:
+        numbers = np.asarray(given, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be a number or numbers, one for each feature, got {given!r}") from None
+    # How many coefficients each column of a table has.
+    n_features = matrix.shape[1]
+    widths = getattr(matrix, "widths", np.ones(n_features, np.int64))
+    if numbers.shape[-1:] == widths.shape and (*numbers.shape[:-1], n_features) in shapes:
+        numbers = np.repeat(numbers, widths, axis=-1)
+    if numbers.shape not in shapes:
+        columns = f", or of the {len(widths)} columns" if len(widths) < n_features else ""
+        raise ValueError(
+            f"{name} must {accepted} each of the {n_features} features{columns}{others} got the shape {numbers.shape}"
+        )
+    return numbers

@@ -9,10 +9,9 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import assert_all_finite
 
-from fastlin.estimators.bounds import read_bounds
-from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
+from fastlin.estimators.parameters import read_bounds, read_penalty_factors
+from fastlin.estimators.training_data import check_parts, choose_dtype
 from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Ending, Solution
@@ -67,7 +66,7 @@ class Problem:
         self.rows = rows
         self.group_by_class = estimator.group_by_class
         given = estimator.penalty_factors
-        self.penalty_factors = None if given is None else check_penalty_factors(given, data.matrix)
+        self.penalty_factors = None if given is None else read_penalty_factors(given, data.matrix)
         self.bounds = read_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
         self._total_weight = data.weigh(rows)
         if not self._total_weight > 0:
@@ -76,8 +75,8 @@ class Problem:
         self._objective: Objective | None = None
         self.columns = data.measure(rows)
         if not self.columns.finite:
-            for name, part in data.matrix.parts():
-                assert_all_finite(part.X, estimator_name=type(estimator).__name__, input_name=name)
+            for _ in check_parts(estimator, data.matrix):
+                pass
 
     def invert(self, number: float) -> float:
         """Return the penalty 1 / (C S) for a C, or the C for a penalty; S sums up the weights as they were given.

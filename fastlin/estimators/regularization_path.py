@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.bounds import GivenBounds
 from fastlin.estimators.endings import warn_of_limits
 from fastlin.estimators.listeners import Listener, count_fits
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import Solver, limit_jobs
+from fastlin.estimators.parameters import GivenBounds, Solver, limit_jobs
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.training_data import choose_dtype, read_training_data
 from fastlin.typing import ClassWeight, FloatArray, MatrixLike

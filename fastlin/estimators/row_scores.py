@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.estimators.labels import are_soft
 from fastlin.estimators.scikit_learn import check_sample_weight
-from fastlin.estimators.soft_labels import are_soft
 from fastlin.typing import Array, FloatArray
 
 SCORINGS = "accuracy", "neg_log_loss"

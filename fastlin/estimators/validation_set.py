@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import get_scorer
-from sklearn.utils.validation import assert_all_finite
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.features import check_features
 from fastlin.estimators.joined_rows import join_matrices
+from fastlin.estimators.labels import (
+    are_soft,
+    choose_labels,
+    keep_sum_finite,
+    make_certain,
+    named,
+    read_labels,
+    read_offset,
+)
 from fastlin.estimators.parameters import read_scoring
-from fastlin.estimators.row_offsets import read_offset
 from fastlin.estimators.row_scores import refuse_other_scorers
 from fastlin.estimators.scikit_learn import check_sample_weight
-from fastlin.estimators.soft_labels import are_soft, make_certain
-from fastlin.estimators.training_data import (
-    TrainingData,
-    check_labels,
-    keep_sum_finite,
-    make_training_data,
-    named,
-    read_matrix,
-)
+from fastlin.estimators.training_data import TrainingData, check_parts, make_training_data, read_blocks, read_matrix
 from fastlin.typing import FloatArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -74,14 +72,7 @@ def read_validation_set(
     """
     classes = data.classes
     if isinstance(X_val, Blocks):
-        for name, given, held in (
-            ("y_val", y_val, X_val.y),
-            ("sample_weight_val", sample_weight_val, X_val.sample_weight),
-        ):
-            if given is not None and held is not None:
-                raise ValueError(f"{name} is given, but the blocks of X_val hold it too; only one of them may stand.")
-        y_val = X_val.y if y_val is None else y_val
-        sample_weight_val = X_val.sample_weight if sample_weight_val is None else sample_weight_val
+        y_val, sample_weight_val = choose_labels(X_val, y_val, sample_weight_val, "_val")
     if y_val is None:
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
     with named("X_val must be rows of finite numbers with the columns of X"):
@@ -89,7 +80,7 @@ def read_validation_set(
         if (type(matrix), matrix.is_sparse) != (type(data.matrix), data.matrix.is_sparse):
             raise ValueError(f"they must be {_name_kind(data.matrix)}, as X is, got {_name_kind(matrix)}")
     with named("y_val must be one label for each row of X_val"):
-        y = check_labels(estimator, y_val, matrix.shape[0], "X_val has")
+        y = read_labels(estimator, y_val, matrix.shape[0])
         if are_soft(y) and y.shape[1] != len(classes):
             raise ValueError(f"y has {len(classes)} classes, but y_val the shape {y.shape}.")
         found = None if are_soft(y) else np.unique(y).tolist()
@@ -189,14 +180,9 @@ def _read_rows(estimator, X_val):
     """Return X_val as a matrix, after the checks of its columns and of its numbers."""
     if not isinstance(X_val, Blocks):
         return read_matrix(estimator, X_val, reset=False)
-    from fastlin.matrices import BlockMatrix
-
-    if hasattr(estimator, "categories_"):
-        raise ValueError("X is a table with categorical columns, which blocks do not have.")
-    check_features(estimator, X_val.shape[1], X_val.feature_names, "the blocks have")
+    matrix = read_blocks(estimator, X_val, reset=False)
     if not X_val.shape[0]:
         raise ValueError("the blocks have 0 rows")
-    matrix = BlockMatrix(X_val)
-    for name, block in matrix.parts():
-        assert_all_finite(block.X, estimator_name=type(estimator).__name__, input_name=name)
+    for _ in check_parts(estimator, matrix):
+        pass
     return matrix

@@ -111,7 +111,7 @@ def test_labels_and_weights_may_stand_beside_the_blocks():
         (from_arrays(X, y), (y,), "y is given, but the blocks hold y too"),
         (from_arrays(X, y, weights), (None, weights), "sample_weight is given"),
         (from_arrays(X), (), "requires y to be passed"),
-        (from_arrays(X), (y[:5],), "y has 5 entries, but the blocks have 400 rows"),
+        (from_arrays(X), (y[:5],), "y has 5 entries, but X has 400 rows"),
         (from_arrays(X[:0], y[:0]), (), r"0 sample\(s\)"),
         (from_arrays(X[:, :0], y), (), r"0 feature\(s\)"),
     ):

@@ -173,7 +173,6 @@ def test_what_was_warned_of_in_a_fit_is_not_told_again():
 
 
 def test_bounds_are_refused_where_they_bind():
-    pytest.importorskip("fastlin.estimators.bounds")
     X, y = make(2)
     expected = fit(X, y).inference(X, y)
     wide = fit(X, y, lower_bounds=-10, upper_bounds=10)

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold
 import fastlin
 from fastlin import LogisticRegression, LogisticRegressionCV, blocks, logistic_path
 from fastlin.blocks import from_arrays, from_batches
-from fastlin.estimators.soft_labels import read_soft_labels, weigh_targets
+from fastlin.estimators.labels import read_soft_labels, weigh_targets
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 

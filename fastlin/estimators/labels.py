@@ -1,0 +1,454 @@
+"""Labels, weights and offsets of rows: what users give, checked, as fits and scores take it.
+
+Soft labels are y of shape (n, K) that says how probable each class is, as teachers and annotators have it. A row with
+soft labels counts as K copies of it do, one for each class, weighted by the probabilities. Offsets are known numbers
+that are added to the scores of the rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
+
+from fastlin.blocks.blocks import Blocks
+from fastlin.containers import read_if_sparse
+from fastlin.estimators.scikit_learn import check_sample_weight
+from fastlin.tensors import read_in_place, to_numbers
+from fastlin.typing import Array, ClassWeight, FloatArray, IntArray
+
+# By how much the probabilities of a row may miss the sum of one, for float32; those of float16 by its rounding.
+SUM_TOLERANCE = 1e-5
+# Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
+LABEL_RANGE = 10_000
+LABELS_TOGETHER = 1_000_000
+# Scores in float32 have room for sums of such offsets.
+LARGEST_OFFSET = 1e30
+
+
+@contextlib.contextmanager
+def named(argument: str) -> Iterator[None]:
+    """Put the name of an argument before the message of an error that does not have it, also of another library's."""
+    try:
+        yield
+    except Exception as error:
+        if argument in str(error) or isinstance(error, Warning):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{argument}: {error}") from error
+
+
+def choose_labels(
+    blocks: Blocks, y: ArrayLike | None, sample_weight: ArrayLike | None, suffix: str = ""
+) -> tuple[ArrayLike | None, ArrayLike | None]:
+    """Return the labels and weights that are given, or that Blocks hold; the suffix is that of the arguments' names.
+
+    Raises
+    ------
+    ValueError
+        One of them is given twice.
+    """
+    pairs = {"y": (y, blocks.y), "sample_weight": (sample_weight, blocks.sample_weight)}
+    for name, (given, held) in pairs.items():
+        if given is not None and held is not None:
+            held_too = f"the blocks of X{suffix} hold it" if suffix else f"the blocks hold {name}"
+            raise ValueError(f"{name}{suffix} is given, but {held_too} too; only one of them may stand.")
+    return blocks.y if y is None else y, blocks.sample_weight if sample_weight is None else sample_weight
+
+
+def read_column(y: Any) -> Array:
+    """Return labels, one a row, as an array (n,), after scikit-learn's checks of missing values and of the shape."""
+    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub":
+        # The checks take 40 microseconds.
+        return y
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    return y
+
+
+def read_column_or_soft(y: Any) -> Array:
+    """Return labels as `read_soft_labels` does where they are soft, else as `read_column` does."""
+    soft = read_soft_labels(y)
+    return read_column(y) if soft is None else soft
+
+
+def read_several(y: Any) -> Any:
+    """Return labels, of which a row may have several, after scikit-learn's checks: an array, or a sparse one as CSR."""
+    return check_array(read_if_sparse(y, "y"), accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
+
+
+def read_labels(estimator: object, y: Any, n_rows: int, read: Callable[[Any], Array] = read_column_or_soft) -> Array:
+    """Return the labels of n_rows rows as one of the functions above reads them.
+
+    Raises
+    ------
+    ValueError
+        y is None, has missing values or another number of rows, or soft labels are wrong.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None; only Blocks hold labels."
+        )
+    y = read(read_in_place(y, "y"))
+    if y.shape[0] != n_rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: y has {y.shape[0]} entries, but X has "
+            f"{n_rows} rows."
+        )
+    return y
+
+
+def read_scored(
+    estimator: object, X: Any, y: ArrayLike | None, sample_weight: ArrayLike | None
+) -> tuple[Any, ArrayLike | None]:
+    """Return the labels and weights that rows are scored by: those that are given, or that Blocks hold."""
+    if isinstance(X, Blocks):
+        y, sample_weight = choose_labels(X, y, sample_weight)
+        y = read_labels(estimator, y, X.shape[0])
+    elif y is None:
+        raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
+    else:
+        y = read_in_place(y, "y")
+        soft = read_soft_labels(y)
+        if soft is not None:
+            y = soft
+        elif isinstance(y, np.ndarray) and y.ndim == 2:
+            y = column_or_1d(y)
+    return y, keep_sum_finite(sample_weight)
+
+
+def are_soft(y: Any) -> bool:
+    """Say whether labels are soft, once `read_soft_labels` has found out; others may be no array yet."""
+    return isinstance(y, np.ndarray) and y.ndim == 2
+
+
+def read_soft_labels(y: Any, name: str = "y") -> FloatArray | None:
+    """Return y as float64 (n, K) whose rows sum to one, where it has soft labels, else None.
+
+    Soft labels are floats in at least two columns, some of them neither 0 nor 1: a matrix of zeros and ones is what it
+    is without them. Rows that miss the sum of one are scaled, in a copy.
+
+    Raises
+    ------
+    ValueError
+        Some are not finite or below 0, or the sum of a row misses one by more than SUM_TOLERANCE; or there is one
+        column of them.
+    """
+    # Labels alone are not looked at: a list of a million takes 40 milliseconds.
+    if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
+        y = np.asarray(y)
+    if len(getattr(y, "shape", ())) != 2 or sparse.issparse(y):
+        return None
+    given = to_numbers(np.asarray(read_in_place(y, name)))
+    if given.dtype.kind != "f" or not given.size:
+        return None
+    if given.shape[1] > 1:
+        return None if are_certain(given) else read_probabilities(given, name)
+    if ((given > 0) & (given < 1)).any():
+        raise ValueError(
+            f"{name} has one column of probabilities, but soft labels have a column for each class, at least two: "
+            f"for instance np.column_stack([1 - {name}, {name}])."
+        )
+    return None
+
+
+def are_certain(soft: Array) -> bool:
+    """Say whether all of some probabilities are 0 or 1."""
+    return bool(((soft == 0) | (soft == 1)).all())
+
+
+def read_probabilities(soft: Array, name: str) -> FloatArray:
+    """Return floats in at least two columns as float64 (n, K) whose rows sum to one.
+
+    Raises
+    ------
+    ValueError
+        Some are not finite or below 0, or the sum of a row misses one by more than rounding to their type explains.
+    """
+    tolerance = max(SUM_TOLERANCE, float(np.finfo(soft.dtype).eps))
+    soft = soft.astype(np.float64, copy=False)
+    sums = soft.sum(axis=1)
+    fits = (np.abs(sums - 1) <= tolerance) & (soft.min(axis=1) >= 0)
+    if not fits.all():
+        i = int(np.argmin(fits))
+        wrong = soft[i][~(soft[i] >= 0) | (soft[i] == np.inf)]
+        found = f"holds {wrong[0]:g}" if len(wrong) else f"sums to {sums[i]:.6g}"
+        raise ValueError(
+            f"{name} has {soft.shape[1]} columns and entries other than 0 and 1, so that its rows are probabilities of "
+            f"the classes. They must be finite, at least 0 and sum to one within {tolerance:.2g} in each row, but "
+            f"row {i} {found}."
+        )
+    return soft if (sums == 1).all() else soft / sums[:, None]
+
+
+def find_most_probable(soft: FloatArray) -> IntArray:
+    """Return the number of the most probable class of each row, (n,) int32, of equal ones the first."""
+    return soft.argmax(axis=1).astype(np.int32)
+
+
+def make_certain(y: Array, classes: Array) -> FloatArray:
+    """Return labels among sorted classes as soft labels (n, n_classes)."""
+    return (y[:, None] == classes).astype(np.float64)
+
+
+def to_targets(soft: FloatArray) -> FloatArray:
+    """Return soft labels as fits take them, in C order: (n, K), or those of the second of two classes, (n, 1)."""
+    return np.ascontiguousarray(soft[:, 1:] if soft.shape[1] == 2 else soft)
+
+
+def encode_labels(y: Array, dtype: type[np.integer] = np.int64) -> tuple[Array, IntArray]:
+    """Return the classes in order and the number of each row's class in a type, for y with one label a row."""
+    if y.dtype.kind in "iub" and y.size:
+        smallest, largest = int(np.minimum.reduce(y)), int(np.maximum.reduce(y))
+        if largest - smallest < max(LABEL_RANGE, len(y)) and largest < 2**63:
+            # Counting takes a tenth of sorting: 6 against 60 ms for a million labels.
+            labels, counts = np.empty(len(y), dtype), np.zeros(largest - smallest + 1, np.int64)
+            # Some rows at a time: of data that do not fit into memory the labels alone are large.
+            for first in range(0, len(y), LABELS_TOGETHER):
+                part = slice(first, first + LABELS_TOGETHER)
+                codes = np.subtract(y[part], smallest, dtype=np.int64)
+                counts += np.bincount(codes, minlength=len(counts))
+                labels[part] = codes
+            found = counts.nonzero()[0]
+            if len(found) <= len(y) // 2:
+                if len(found) < len(counts):
+                    labels = ((counts > 0).cumsum() - 1).astype(dtype)[labels]
+                return (found + smallest).astype(y.dtype), labels
+    check_classification_targets(y)
+    classes, labels = np.unique(y, return_inverse=True)
+    return classes, labels.astype(dtype, copy=False)
+
+
+def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
+    """Return the classes that the columns of soft labels stand for: those that are given, or numbers from 0 on.
+
+    Raises
+    ------
+    ValueError
+        They are not as many different labels in ascending order, in which all of scikit-learn takes `classes_`.
+    """
+    if classes is None:
+        return np.arange(n_classes)
+    names = np.asarray(classes)
+    if names.shape != (n_classes,):
+        raise ValueError(f"classes must name each of the {n_classes} columns of y, got the shape {names.shape}.")
+    if not np.array_equal(_sort_classes(names), names):
+        raise ValueError(
+            f"classes must be different labels in ascending order, got {names.tolist()!r:.200}; bring the columns of y "
+            "into the order of the sorted labels."
+        )
+    return names
+
+
+def match_classes(found: Array, classes: ArrayLike) -> Array:
+    """Return the classes that were found in y, sorted, once they are those that are given.
+
+    Raises
+    ------
+    ValueError
+        y has other labels, or lacks one.
+    """
+    expected = _sort_classes(classes)
+    unknown, missing = np.setdiff1d(found, expected), np.setdiff1d(expected, found)
+    if len(unknown):
+        raise ValueError(f"y has the label {unknown.tolist()[0]!r}, which is not one of classes={expected}.")
+    if len(missing):
+        raise ValueError(f"classes holds {missing.tolist()[0]!r}, which no row of y has; leave it out.")
+    return found
+
+
+def _sort_classes(classes):
+    """Return the different ones of classes that a user gives, sorted."""
+    try:
+        return np.unique(np.asarray(classes))
+    except TypeError as error:
+        raise ValueError(f"classes must be labels that can be sorted, got {classes!r:.200}: {error}") from error
+
+
+def check_classes(estimator: object, classes: Array) -> None:
+    """Raise a ValueError where there is one class, or more than the solver of the estimator takes."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"{type(estimator).__name__} needs samples of at least 2 classes in y, but y contains only one class: "
+            f"{classes[0]}"
+        )
+    if len(classes) > 2 and getattr(estimator, "solver", "") == "liblinear":
+        raise ValueError(
+            "The 'liblinear' solver does not support multiclass classification (n_classes >= 3), as in "
+            "scikit-learn 1.8 and later; use solver='auto', or wrap the estimator in a OneVsRestClassifier."
+        )
+
+
+def choose_unit(largest: float) -> float:
+    """Return the power of two by which weights are divided, for the largest of them; one where that is zero.
+
+    Only their ratios count. Weights of order one survive float32, and their sum does not overflow.
+    """
+    return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
+
+
+def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:
+    """Return sample weights of which only ratios count: those given, or smaller ones where their sum overflows.
+
+    What is no array of finite numbers is returned as it is, for those who check it.
+    """
+    sample_weight = read_in_place(sample_weight, "sample_weight")
+    weights = np.asarray(sample_weight)
+    if weights.dtype.kind != "f" or not weights.size:
+        return sample_weight
+    with np.errstate(over="ignore"):
+        if np.isfinite(weights.sum(dtype=np.float64)) or not np.isfinite(weights).all():
+            return sample_weight
+    return weights / choose_unit(weights.max())
+
+
+def weigh_rows(
+    labels: IntArray,
+    classes: Array,
+    sample_weight: ArrayLike | None,
+    class_weight: ClassWeight,
+    soft: FloatArray | None = None,
+) -> tuple[FloatArray | None, FloatArray | None]:
+    """Return sample weight times class weight per row, float64, or None where every row counts alike, and soft labels.
+
+    labels number the classes. Where labels are soft (n, n_classes), a class weight goes with the probability of the
+    class: the row counts as weighted copies of it would, and its soft labels change.
+    """
+    if sample_weight is None and class_weight is None:
+        return None, soft
+    with named("sample_weight"):
+        sample_weight = read_in_place(sample_weight, "sample_weight")
+        # A copy of our own: nullable columns of pandas are copied by scikit-learn into what nobody may write to.
+        weights = np.array(check_sample_weight(sample_weight, labels, dtype=np.float64, ensure_non_negative=True))
+    if class_weight is not None:
+        # Only ratios of the totals count, which themselves might overflow.
+        shares = weights / choose_unit(weights.max(initial=0.0))
+        totals: Any = np.bincount(labels, shares, len(classes)) if soft is None else shares @ soft
+        class_weights = weigh_classes(class_weight, classes, totals)
+        if soft is None:
+            factors = class_weights[labels]
+        else:
+            factors, soft = weigh_targets(soft, class_weights)
+        with np.errstate(over="ignore"):
+            weights *= factors
+    check_largest(weights.max(initial=0.0))
+    return weights, soft
+
+
+def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what the weights of the classes, (K,), make of the weights of rows, (n,) float64, and of their labels.
+
+    sum_k w_k y_ik l_k is the row's weight sum_k w_k y_ik times the loss for soft labels in proportion to w_k y_ik. A
+    row whose classes have no weight keeps its labels.
+    """
+    # Relative to the largest, since sums may overflow.
+    largest = class_weights.max() or 1.0
+    shares = soft @ (class_weights / largest)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        targets = soft * (class_weights / largest) / shares[:, None]
+    targets[shares == 0] = soft[shares == 0]
+    with np.errstate(over="ignore"):
+        return shares * largest, targets
+
+
+def check_largest(weight: float) -> None:
+    """Raise a ValueError where the largest product of a sample weight and a class weight is zero, or overflows."""
+    if not weight > 0:
+        raise ValueError("Every row has weight zero: sample_weight and class_weight must leave some rows above zero.")
+    if weight == np.inf:
+        raise ValueError(
+            "sample_weight times class_weight overflows: the largest product must be below 1.8e308, got inf."
+        )
+
+
+def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
+    """Return what class_weight says that each class weighs, (n_classes,), where its rows have a total weight so far.
+
+    Raises
+    ------
+    ValueError
+        It names other classes, holds numbers that are negative or not finite, or balances a class without weight.
+    """
+    if class_weight is None:
+        return np.ones(len(classes))
+    if not isinstance(class_weight, str):
+        class_weights = compute_class_weight(class_weight, classes=classes, y=classes)
+        if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):
+            raise ValueError(f"class_weight must hold finite numbers of at least 0, got {class_weight!r}")
+        return class_weights
+    # Up to version 1.7 scikit-learn counts rows, whatever their weights.
+    with np.errstate(divide="ignore"):
+        class_weights = totals.sum() / (len(classes) * totals)
+    if not np.isfinite(class_weights).all():
+        raise ValueError(
+            f"class_weight='balanced' needs rows of weight above zero in every class, but sample_weight leaves "
+            f"none in class {classes[~np.isfinite(class_weights)][0]}"
+        )
+    return class_weights
+
+
+def read_offset(
+    offset: ArrayLike | None, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X"
+) -> FloatArray | None:
+    """Return the offsets of some rows, (n_rows, K) float64 in C order with K = 1 for two classes, or None.
+
+    name is that of the argument, and rows that of the data that have the rows.
+
+    Raises
+    ------
+    ValueError
+        They are not finite numbers, one for each row, or for three classes and more one for each row and class.
+    """
+    if offset is None:
+        return None
+    offsets = read_offset_numbers(offset, name)
+    check_offset_shape(offsets.shape, n_rows, n_classes, name, rows)
+    return offsets.reshape(n_rows, 1 if n_classes == 2 else n_classes)
+
+
+def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
+    """Return offsets of any shape as float64 in C order.
+
+    Raises
+    ------
+    ValueError
+        They are not finite numbers, or beyond LARGEST_OFFSET.
+    """
+    try:
+        given: Any = np.asarray(read_in_place(offset, name))
+        if given.dtype.kind not in "fiubO":
+            raise TypeError(f"got an array of {given.dtype}")
+        offsets = np.require(given, np.float64, ["C", "A", "E"])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must hold numbers: {error}") from error
+    fits = np.abs(offsets) <= LARGEST_OFFSET
+    if not fits.all():
+        place = np.unravel_index(np.argmin(fits), offsets.shape)
+        raise ValueError(
+            f"{name} must hold finite numbers of a magnitude up to {LARGEST_OFFSET:g}, but row "
+            f"{place[0] if place else 0} has {offsets[place]}."
+        )
+    return offsets
+
+
+def check_offset_shape(
+    shape: tuple[int, ...], n_rows: int | float, n_classes: int, name: str = "offset", rows: str = "X"
+) -> None:
+    """Raise a ValueError where offsets of a shape do not fit rows, whose number may be NaN where it is not known."""
+    is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    if n_classes == 2:
+        accepted, fits = "one number for each row, (n_samples,)", is_column
+    else:
+        accepted, fits = f"one number for each row and class, (n_samples, {n_classes})", shape[1:] == (n_classes,)
+    if not fits:
+        reason = " The same number for all classes of a row changes nothing." if is_column else ""
+        raise ValueError(f"{name} must have {accepted}, for {n_classes} classes, got the shape {shape}.{reason}")
+    if shape[0] != n_rows and n_rows == n_rows and shape[0] == shape[0]:
+        raise ValueError(f"{name} has {shape[0]} rows, but {rows} has {n_rows}: inconsistent numbers of samples.")
