@@ -4,6 +4,7 @@ SciPy's own conversions trust the index arrays. So every room reads what a calle
 """
 
 from copy import copy
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,12 @@ def _check(X):
         # SciPy fills an array for as many columns as there are with as many values as there are.
         if not X.rows.shape == X.data.shape == X.shape[:1]:
             raise ValueError(f"it has {len(X.rows)} rows of columns and {len(X.data)} of values")
-        for columns, values in zip(X.rows, X.data, strict=True):
-            if not (isinstance(columns, list) and isinstance(values, list) and len(columns) == len(values)):
-                raise ValueError("a row is no list, or has more columns than values, or fewer")
-            if not all(isinstance(column, (int, np.integer)) for column in columns):
-                raise ValueError("a column is no whole number")
-        X = X.tocsr()
+        if any(len(columns) != len(values) for columns, values in zip(X.rows, X.data, strict=True)):
+            raise ValueError("a row has more columns than values, or fewer")
+        # What is no whole number has no index.
+        indices = np.array([index(column) for columns in X.rows for column in columns], np.int64)
+        data = np.array([value for values in X.data for value in values], X.dtype)
+        X = sparse.csr_array((data, indices, np.cumsum([0, *map(len, X.rows)])), shape=X.shape)
     elif X.format == "dia":
         X = sparse.dia_array((X.data, X.offsets), shape=X.shape).tocoo()
     elif X.format == "dok":

@@ -25,8 +25,14 @@ def read_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "")
     ValueError
         They are no real numbers, or of another shape.
     """
-    array = as_array(name, values)
-    check_array(name, array, shape, reason)
+    return check_array(name, as_array(name, values), shape, reason)
+
+
+def read_finite(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
+    """Return values as `read_array` does, once all of them are finite."""
+    array = read_array(name, values, shape, reason)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, but it holds NaN or infinity")
     return array
 
 
@@ -46,12 +52,6 @@ def read_count(name: str, value: Any) -> int:
     return int(value)
 
 
-def check_float(name: str, value: Any) -> None:
-    """Raise a ValueError unless a value is a finite number of Python's type float."""
-    if not isinstance(value, float) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r:.100}")
-
-
 def check_like(name: str, found: Any, like: Any) -> None:
     """Raise a ValueError unless a value has the form of another one.
 
@@ -59,8 +59,7 @@ def check_like(name: str, found: Any, like: Any) -> None:
     as many entries, each like its own.
     """
     if isinstance(like, np.ndarray):
-        if not np.isfinite(read_array(name, found, like.shape)).all():
-            raise ValueError(f"{name} must be finite, but it holds NaN or infinity")
+        read_finite(name, found, like.shape)
     elif isinstance(like, (list, tuple)):
         if not isinstance(found, (list, tuple)) or len(found) != len(like):
             raise ValueError(f"{name} must be {len(like)} values, got {describe(found)}")
@@ -83,7 +82,8 @@ def check_random_state(name: str, state: Any) -> None:
         raise ValueError(f"the words of {name} must be of the type uint32, got {words.dtype}")
     if read_count(f"the position of {name}", pos) > WORDS or read_count(f"has_gauss of {name}", has_gauss) > 1:
         raise ValueError(f"{name} must have a position up to {WORDS} and has_gauss up to 1, got {pos} and {has_gauss}")
-    check_float(f"the number of a normal distribution in {name}", cached)
+    if not (isinstance(cached, float) and math.isfinite(cached)):
+        raise ValueError(f"the number of a normal distribution in {name} must be a finite number, got {cached!r:.100}")
 
 
 def describe(value: Any) -> str:
@@ -99,9 +99,10 @@ def as_array(name: str, values: Any) -> Array:
         raise ValueError(f"{name} must be an array, got {type(values).__name__}: {error}") from error
 
 
-def check_array(name: str, array: Any, shape: tuple[int, ...], reason: str = "") -> None:
-    """Raise the error of `read_array` for an array or sparse container."""
+def check_array(name: str, array: Any, shape: tuple[int, ...], reason: str = "") -> Any:
+    """Return an array or sparse container as it is, or raise the error of `read_array`."""
     if array.shape != shape or array.dtype.kind not in "fiub":
         raise ValueError(
             f"{name} must be real numbers of shape {shape}{reason}, got {array.dtype} of shape {array.shape}"
         )
+    return array

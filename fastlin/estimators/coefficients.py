@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fastlin.containers import read_container
-from fastlin.fitted import as_array, check_array, describe, read_array, read_count
+from fastlin.containers import read_if_sparse
+from fastlin.fitted import as_array, check_array, describe, read_count
 from fastlin.typing import Array, FloatArray
 
 
@@ -33,21 +33,17 @@ def check_coefficients(
     model: Any, n_features: int | None = None, classes: Array | None = None
 ) -> tuple[Array, Any, FloatArray]:
     """Return what `read_coefficients` does; coefficients that `sparsify` has made sparse stay so."""
-    if n_features is None:
-        n_features = count_features(model)
-    if classes is None:
-        classes = read_classes(model)
+    n_features = _count_features(model) if n_features is None else n_features
+    classes = read_classes(model) if classes is None else classes
     n_rows = 1 if len(classes) == 2 else len(classes)
     reason = f", for {len(classes)} classes and {n_features} features"
-    coef: Any = model.coef_
-    if sparse.issparse(coef):
-        coef = _read_sparse(coef)
-        check_array("coef_", coef, (n_rows, n_features), reason)
-    else:
-        coef = read_array("coef_", coef, (n_rows, n_features), reason)
+    # SciPy would read where broken index arrays point.
+    given = read_if_sparse(model.coef_, "coef_")
+    coef = given if sparse.issparse(given) else as_array("coef_", given)
     intercept = as_array("intercept_", model.intercept_)
     # A model of two classes may have a number.
     intercept = intercept if intercept.ndim else intercept.reshape(1)
+    check_array("coef_", coef, (n_rows, n_features), reason)
     check_array("intercept_", intercept, (n_rows,), reason)
     return classes, coef, intercept
 
@@ -62,11 +58,10 @@ def read_classes(model: Any) -> Array:
     return classes
 
 
-def count_features(model: Any) -> int:
+def _count_features(model):
     """Return how many columns `coef_` of a model must have, after a check of `categories_` and `n_features_in_`."""
-    n_features = read_count("n_features_in_", model.n_features_in_)
     if not hasattr(model, "categories_"):
-        return n_features
+        return read_count("n_features_in_", model.n_features_in_)
     return sum(1 if levels is None else len(levels) for levels in read_categories(model))
 
 
@@ -84,17 +79,10 @@ def read_categories(model: Any) -> list[Array | None]:
             f"categories_ must be a list with an entry for each of {n_columns} columns, got {describe(categories)}"
         )
     for place, levels in enumerate(categories):
-        if levels is None:
-            continue
-        if not isinstance(levels, np.ndarray) or levels.ndim != 1 or not len(levels):
-            found = f"an array of shape {levels.shape}" if isinstance(levels, np.ndarray) else type(levels).__name__
-            raise ValueError(f"categories_[{place}] must be None or an array of levels in one dimension, got {found}")
+        shape = getattr(levels, "shape", ())
+        if levels is not None and not (isinstance(levels, np.ndarray) and len(shape) == 1 and len(levels)):
+            raise ValueError(
+                f"categories_[{place}] must be None or an array of levels in one dimension, got "
+                f"{type(levels).__name__} of shape {shape}"
+            )
     return list(categories)
-
-
-def _read_sparse(coef):
-    """Return sparse coefficients as CSR: SciPy would read where broken index arrays point."""
-    try:
-        return read_container(coef, "coef_")[0]
-    except ValueError as error:
-        raise ValueError(f"coef_ is sparse, and not as sparsify makes it: {error}") from error

@@ -36,7 +36,7 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
-from fastlin.fitted import as_array, check_array
+from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
@@ -268,12 +268,18 @@ class LogisticRegression(
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
     def _fit(self, X, y, sample_weight, coef_init, intercept_init, read=read_training_data):
+        from fastlin.estimators.problem import Problem
+
         check_parameters(self)
         C, l1_ratio = read_penalty(self.penalty, self.C, self.l1_ratio)
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
             starts = self._starts(data, coef_init, intercept_init)
-            fit = self._minimize(X, y, sample_weight, data, C, l1_ratio, starts)
+            problem = Problem(self, data)
+            minimize = partial(problem.minimize, C, l1_ratio, starts)
+            # scikit-learn's context of callbacks takes as long as reading X.
+            is_watched = self.verbose or has_callbacks(self)
+            fit = self._minimize_and_tell(minimize, X, y, sample_weight, data) if is_watched else minimize()
         solution = fit.solution
         if not solution.converged:
             warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
@@ -309,17 +315,12 @@ class LogisticRegression(
         return {**lines, "coefficients": describe_coef(self)}
 
     @with_callbacks
-    def _minimize(self, X, y, sample_weight, data, C, l1_ratio, starts):
-        """Return the Fit to the data at C and l1_ratio, and tell the callbacks, which get what `fit` was given."""
-        from fastlin.estimators.problem import Problem
-
-        problem = Problem(self, data)
-        if not (self.verbose or has_callbacks(self)):
-            return problem.minimize(C, l1_ratio, starts)
+    def _minimize_and_tell(self, minimize, X, y, sample_weight, data):
+        """Return the Fit that a function finds, and tell the callbacks, which get what `fit` was given."""
         tasks = begin_tasks(self, X, y, sample_weight, describe_linear_model(data.classes))
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
-            fit = problem.minimize(C, l1_ratio, starts, tell_all(show, tasks))
+            fit = minimize(on_iteration=tell_all(show, tasks))
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)
         return fit
@@ -327,31 +328,22 @@ class LogisticRegression(
     def _starts(self, data, coef_init, intercept_init):
         """Return the points to start from, pairs of coef (K, d) and intercept (K,): those given, or the last fit's."""
         shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-        if coef_init is not None or intercept_init is not None:
-            return [self._read_start(data, shape, coef_init, intercept_init)]
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return []
-        found = getattr(self.coef_, "shape", None)
-        if found != shape:
-            raise ValueError(
-                f"warm_start needs coef_ of shape {shape}, but the last fit left {found}; make a new "
-                "estimator for data of another shape."
-            )
-        # Who sets coef_ and intercept_ to start from need not set classes_.
-        classes = None if hasattr(self, "classes_") else data.classes
-        _, coef, intercept = read_coefficients(self, shape[1], classes)
-        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-            raise ValueError("warm_start needs finite coef_ and intercept_, but they hold NaN or infinity.")
-        intercept = intercept if self.fit_intercept else np.zeros(shape[0])
-        return [(coef.astype(np.float64), intercept.astype(np.float64))]
-
-    def _read_start(self, data, shape, coef_init, intercept_init):
-        """Return coef_init and intercept_init as a point to start from; what is None is zero."""
+        given = {"coef_init": coef_init, "intercept_init": intercept_init}
+        if coef_init is None and intercept_init is None:
+            if not (self.warm_start and hasattr(self, "coef_")):
+                return []
+            found = getattr(self.coef_, "shape", None)
+            if found != shape:
+                raise ValueError(
+                    f"warm_start needs coef_ of shape {shape}, but the last fit left {found}; make a new estimator for "
+                    "data of another shape."
+                )
+            # Who sets coef_ and intercept_ to start from need not set classes_.
+            _, coef, intercept = read_coefficients(self, shape[1], None if hasattr(self, "classes_") else data.classes)
+            given = {"coef_": coef, "intercept_": intercept}
         reason, point = f", for {len(data.classes)} classes and {shape[1]} features", []
-        for name, given, expected in (("coef_init", coef_init, shape), ("intercept_init", intercept_init, shape[:1])):
-            start = np.zeros(expected) if given is None else to_numbers(as_array(name, given))
-            check_array(name, start, expected, reason)
-            if not np.isfinite(start).all():
-                raise ValueError(f"{name} must be finite, but it holds NaN or infinity.")
-            point.append(start.astype(np.float64))
-        return point[0], point[1] if self.fit_intercept else np.zeros(shape[0])
+        for (name, values), expected in zip(given.items(), (shape, shape[:1]), strict=True):
+            # What is not given begins at zero.
+            values = np.zeros(expected) if values is None else to_numbers(as_array(name, values))
+            point.append(read_finite(name, values, expected, reason).astype(np.float64))
+        return [(point[0], point[1] if self.fit_intercept else np.zeros(shape[0]))]

@@ -42,6 +42,14 @@ GivenBounds: TypeAlias = float | ArrayLike | Mapping[str, float] | None
 # Frames from a warning up to the line that calls `fit`: a function here, `_fit` and `fit`.
 TO_THE_CALLER_OF_FIT = 4
 
+# The l1_ratio that the deprecated `penalty` stands for, and scikit-learn's warnings of it.
+SHARES: dict[str | None, float] = {"l2": 0, "l1": 1}
+INSTEAD = (
+    "'penalty' was deprecated in scikit-learn 1.8 and goes in 1.10. Use {} instead of penalty='l2', {} instead of "
+    "penalty='l1', {} instead of penalty='elasticnet', and {} instead of penalty=None."
+)
+UNUSED = "{} parameter is only used when penalty is 'elasticnet'. Got (penalty={})"
+
 # What the words of a declaration mean; any other word is one of scikit-learn's `_parameter_constraints`.
 WORDS = {
     "above 0": Interval(Real, 0, None, closed="neither"),
@@ -105,12 +113,7 @@ def warn_of_change(text: str, since: tuple[int, int], until: tuple[int, int] = (
 def read_penalty(penalty: str | None, C: float, l1_ratio: float | None) -> tuple[float, float]:
     """Return C and l1_ratio after the deprecated `penalty`, with the warnings and errors of scikit-learn."""
     if penalty != "deprecated":
-        warn_of_change(
-            "'penalty' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratio=0 instead of "
-            "penalty='l2', l1_ratio=1 instead of penalty='l1', l1_ratio between 0 and 1 instead of "
-            "penalty='elasticnet', and C=np.inf instead of penalty=None.",
-            since=(1, 8),
-        )
+        warn_of_change(INSTEAD.format("l1_ratio=0", "l1_ratio=1", "l1_ratio between 0 and 1", "C=np.inf"), since=(1, 8))
     if l1_ratio is None:
         if penalty == "elasticnet":
             raise ValueError("l1_ratio must be a number from 0 to 1 where penalty='elasticnet', got None.")
@@ -121,23 +124,18 @@ def read_penalty(penalty: str | None, C: float, l1_ratio: float | None) -> tuple
         l1_ratio = 0
     if penalty is None and C != 1.0:
         warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=TO_THE_CALLER_OF_FIT)
-    is_inconsistent = (penalty == "l2" and l1_ratio != 0) or (penalty == "l1" and l1_ratio != 1)
+    share = SHARES.get(penalty, l1_ratio)
     # Before 1.8 penalty="l1" needed no l1_ratio.
-    if is_inconsistent and scikit_learn.VERSION >= (1, 8):
+    if l1_ratio != share and scikit_learn.VERSION >= (1, 8):
         warnings.warn(
             f"Inconsistent values: penalty={penalty} with l1_ratio={l1_ratio}; the penalty counts. Use l1_ratio alone.",
             stacklevel=TO_THE_CALLER_OF_FIT,
         )
-    if penalty in ("l1", "l2") and 0 < l1_ratio < 1:
-        warnings.warn(
-            f"l1_ratio parameter is only used when penalty is 'elasticnet'. Got (penalty={penalty})",
-            stacklevel=TO_THE_CALLER_OF_FIT,
-        )
+    if penalty in SHARES and 0 < l1_ratio < 1:
+        warnings.warn(UNUSED.format("l1_ratio", penalty), stacklevel=TO_THE_CALLER_OF_FIT)
     if penalty is None or (penalty == "deprecated" and C == np.inf):
         return np.inf, 0
-    if penalty in ("l1", "l2"):
-        return C, {"l1": 1, "l2": 0}[penalty]
-    return C, l1_ratio
+    return C, share
 
 
 def read_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
@@ -154,30 +152,23 @@ def read_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
             "'l1_ratios=None' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratios=(0,).", since=(1, 8)
         )
     if penalty != "deprecated":
-        warn_of_change(
-            "'penalty' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratios=(0,) instead of "
-            "penalty='l2', l1_ratios=(1,) instead of penalty='l1', l1_ratios of numbers from 0 to 1 instead of "
-            "penalty='elasticnet', and Cs=(np.inf,) instead of penalty=None.",
-            since=(1, 8),
-        )
+        ratios = "l1_ratios=(0,)", "l1_ratios=(1,)", "l1_ratios of numbers from 0 to 1", "Cs=(np.inf,)"
+        warn_of_change(INSTEAD.format(*ratios), since=(1, 8))
     accepted = "l1_ratios must be a list of numbers between 0 and 1"
     if gives_no_l1_ratios(l1_ratios):
         if penalty == "elasticnet":
             raise ValueError(f"{accepted} where penalty='elasticnet'; got (l1_ratios={l1_ratios!r})")
         return np.array([1.0 if penalty == "l1" else 0.0])
     try:
-        ratios = np.asarray(l1_ratios, np.float64)
+        given = np.asarray(l1_ratios, np.float64)
     except (TypeError, ValueError):
-        ratios = np.empty(0)
-    if ratios.ndim != 1 or not ratios.size or not ((ratios >= 0) & (ratios <= 1)).all():
+        given = np.empty(0)
+    if given.ndim != 1 or not given.size or not ((given >= 0) & (given <= 1)).all():
         raise ValueError(f"{accepted}; got (l1_ratios={l1_ratios!r})")
-    if penalty in ("l1", "l2"):
-        warnings.warn(
-            f"l1_ratios parameter is only used when penalty is 'elasticnet'. Got (penalty={penalty})",
-            stacklevel=TO_THE_CALLER_OF_FIT,
-        )
-        return np.array([{"l1": 1.0, "l2": 0.0}[penalty]])
-    return ratios
+    if penalty in SHARES:
+        warnings.warn(UNUSED.format("l1_ratios", penalty), stacklevel=TO_THE_CALLER_OF_FIT)
+        return np.array([SHARES[penalty]], np.float64)
+    return given
 
 
 def warn_of_defaults(scoring: object, use_legacy_attributes: object) -> None:

@@ -54,38 +54,31 @@ def find_references(matrix: Matrix, fit_intercept: bool) -> IntArray:
 def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray, fit_intercept: bool) -> Differences:
     """Return the rows of a table and the coefficients of a fit as differences from the first level of each column.
 
-    Raises
-    ------
-    ValueError
-        A categorical column holds a value that the fit has not seen.
+    A ValueError says where a categorical column holds a value that the fit has not seen.
     """
     matrix: Any = data.matrix
     coef, intercept, columns = coef.copy(), intercept.copy(), []
     references = find_references(matrix, fit_intercept)
-    # The columns of the levels that take what a reference level loses, where there is no intercept.
-    whole: slice | None = None
+    # What a reference level loses the intercept gains, or else the levels of the column that keeps all of its own.
+    gaining = intercept[:, None]
     firsts = np.cumsum(matrix.widths) - matrix.widths
-    for number, (first, column) in enumerate(zip(firsts.tolist(), matrix.columns, strict=True)):
+    for number, (first, column) in enumerate(zip(firsts, matrix.columns, strict=True)):
         if not isinstance(column, Codes):
             columns.append(column)
             continue
-        codes = column.number_missing()
+        codes, own = column.number_missing(), coef[:, first : first + column.n_levels]
         if (codes < 0).any():
             raise ValueError(
                 f"The categorical column {number} of X holds values that the fit has not seen, or missing ones: their "
                 "rows were no part of the fit."
             )
-        own = slice(first, first + column.n_levels)
         if first not in references:
-            whole = own
+            gaining = own
             columns.append(column)
             continue
-        reference = coef[:, first].copy()
-        coef[:, own] -= reference[:, None]
-        if whole is None:
-            intercept += reference
-        else:
-            coef[:, whole] += reference[:, None]
+        reference = coef[:, [first]]
+        own -= reference
+        gaining += reference
         if column.n_levels > 1:
             columns.append(Codes(codes - codes.dtype.type(1), column.n_levels - 1))
     kept = np.delete(np.arange(matrix.shape[1]), references)

@@ -19,7 +19,6 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.features import check_features, read_table, read_table_to_fit, reads_table, remember_features
 from fastlin.estimators.labels import (
-    are_soft,
     check_classes,
     choose_labels,
     choose_unit,
@@ -130,7 +129,7 @@ def make_training_data(
     """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
     from fastlin.matrices import choose_form
 
-    soft = y if are_soft(y) else None
+    soft = y if y.ndim == 2 else None
     if soft is None:
         found, labels = encode_labels(y, np.int32)
         classes = found if classes is None else match_classes(found, classes)

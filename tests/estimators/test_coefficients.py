@@ -67,7 +67,7 @@ def test_a_generator_of_another_kind_goes_on(estimator_class):
 def test_a_start_that_is_not_finite_is_refused():
     model = fit(4, warm_start=True)
     model.coef_[1, 2] = np.inf
-    with pytest.raises(ValueError, match="warm_start needs finite coef_"):
+    with pytest.raises(ValueError, match="coef_ must be finite"):
         model.fit(X, Y[4])
     model = MiniBatchLogisticRegression(max_iter=1, random_state=0).fit(X, Y[4])
     model.coef_[1, 2] = np.nan
