@@ -49,11 +49,6 @@ def _check(X):
     """Return a CSR, CSC or BSR matrix whose arrays agree with each other and have types that kernels read.
 
     It is X itself where that is one.
-
-    Raises
-    ------
-    TypeError, ValueError, IndexError, ArithmeticError
-        They do not.
     """
     if X.format == "lil":
         # SciPy fills an array for as many columns as there are with as many values as there are.

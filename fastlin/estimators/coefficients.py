@@ -19,11 +19,6 @@ def read_coefficients(
 
     n_features are the columns of the matrix that the coefficients are for, and classes those that they are for; None
     means those that the model itself names. K is 1 for two classes.
-
-    Raises
-    ------
-    ValueError
-        One of them is of another shape or holds no real numbers. NaN and infinity lead to scores that are none.
     """
     classes, coef, intercept = check_coefficients(model, n_features, classes)
     return classes, coef.toarray() if sparse.issparse(coef) else coef, intercept
@@ -66,13 +61,7 @@ def _count_features(model):
 
 
 def read_categories(model: Any) -> list[Array | None]:
-    """Return `categories_` of a model: for each column of X None or its levels, at least one, (n_levels,).
-
-    Raises
-    ------
-    ValueError
-        It is something else.
-    """
+    """Return `categories_` of a model: for each column of X None or its levels, at least one, (n_levels,)."""
     categories, n_columns = model.categories_, read_count("n_features_in_", model.n_features_in_)
     if not isinstance(categories, (list, tuple)) or len(categories) != n_columns:
         raise ValueError(

@@ -63,13 +63,7 @@ def keep_texts(names: list[Any]) -> list[str] | None:
 
 
 def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
-    """Return the names of the columns of `coef_`, an array of objects, for the names of those of X or None.
-
-    Raises
-    ------
-    ValueError
-        The names are not one for each column of X, or not those of the fit.
-    """
+    """Return the names of the columns of `coef_`, an array of objects, for the names of those of X or None."""
     known = getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"x{j}" for j in range(estimator.n_features_in_)] if known is None else known
@@ -130,16 +124,7 @@ def read_table_to_fit(estimator: LinearEstimator, X: MatrixLike) -> TableMatrix:
 
 
 def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
-    """Return X as a TableMatrix with the levels that the estimator was fitted to; others have no column.
-
-    Raises
-    ------
-    TypeError
-        X is no table.
-    ValueError
-        Its columns are not those of the fit, or it holds NaN, infinity or, without `missing_level`, missing values; or
-        `categories_` holds something else than levels.
-    """
+    """Return X as a TableMatrix with the levels that the estimator was fitted to; others have no column."""
     from fastlin.matrices import Codes, TableMatrix
 
     categories = read_categories(estimator)
@@ -264,13 +249,7 @@ def has_levels(column: Any) -> bool:
 
 
 def read_numbers(label: object, column: Any) -> Array:
-    """Return a column of numbers as an array of real numbers: the same memory where it is one.
-
-    Raises
-    ------
-    ValueError
-        It holds something else. The label is what the error calls the column.
-    """
+    """Return a column of numbers as an array of real numbers: the same memory where it is one."""
     dtype: Any = getattr(column, "dtype", None)
     are_dates = getattr(dtype, "kind", "f") in "mM"
     if _is_arrow(column):
@@ -292,13 +271,7 @@ def read_numbers(label: object, column: Any) -> Array:
 
 
 def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
-    """Return the levels of a column, a list, and the code of each row, -1 where its value is missing.
-
-    Raises
-    ------
-    ValueError
-        Levels cannot be sorted, or codes are beyond the levels.
-    """
+    """Return the levels of a column, a list, and the code of each row, -1 where its value is missing."""
     try:
         if _is_arrow(column):
             return _read_dictionary(label, _join(column))

@@ -24,6 +24,8 @@ from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.tensors import read_in_place, to_numbers
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray
 
+# What is wanted of rows to validate on.
+ROWS = "X_val must be rows of finite numbers with the columns of X"
 # By how much the probabilities of a row may miss the sum of one, for float32; those of float16 by its rounding.
 SUM_TOLERANCE = 1e-5
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
@@ -48,13 +50,7 @@ def named(argument: str) -> Iterator[None]:
 def choose_labels(
     blocks: Blocks, y: ArrayLike | None, sample_weight: ArrayLike | None, suffix: str = ""
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
-    """Return the labels and weights that are given, or that Blocks hold; the suffix is that of the arguments' names.
-
-    Raises
-    ------
-    ValueError
-        One of them is given twice.
-    """
+    """Return the labels and weights that are given, or that Blocks hold; the suffix is that of the arguments' names."""
     pairs = {"y": (y, blocks.y), "sample_weight": (sample_weight, blocks.sample_weight)}
     for name, (given, held) in pairs.items():
         if given is not None and held is not None:
@@ -63,44 +59,45 @@ def choose_labels(
     return blocks.y if y is None else y, blocks.sample_weight if sample_weight is None else sample_weight
 
 
-def read_column(y: Any) -> Array:
+def read_column(y: Any, name: str) -> Array:
     """Return labels, one a row, as an array (n,), after scikit-learn's checks of missing values and of the shape."""
     y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y")
+    assert_all_finite(y, input_name=name)
     return y
 
 
-def read_column_or_soft(y: Any) -> Array:
+def read_column_or_soft(y: Any, name: str) -> Array:
     """Return labels as `read_soft_labels` does where they are soft, else as `read_column` does."""
-    soft = read_soft_labels(y)
-    return read_column(y) if soft is None else soft
+    soft = read_soft_labels(y, name)
+    return read_column(y, name) if soft is None else soft
 
 
-def read_several(y: Any) -> Any:
+def read_several(y: Any, name: str) -> Any:
     """Return labels, of which a row may have several, after scikit-learn's checks: an array, or a sparse one as CSR."""
-    return check_array(read_if_sparse(y, "y"), accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
+    return check_array(read_if_sparse(y, name), accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
 
 
-def read_labels(estimator: object, y: Any, n_rows: int, read: Callable[[Any], Array] = read_column_or_soft) -> Array:
-    """Return the labels of n_rows rows as one of the functions above reads them.
-
-    Raises
-    ------
-    ValueError
-        y is None, has missing values or another number of rows, or soft labels are wrong.
-    """
+def read_labels(
+    estimator: object,
+    y: Any,
+    n_rows: int,
+    read: Callable[[Any, str], Array] = read_column_or_soft,
+    suffix: str = "",
+) -> Array:
+    """Return the labels of n_rows rows as one of the functions above reads them; errors add the suffix to names."""
     if y is None:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None; only Blocks hold labels."
         )
-    y = read_in_place(y, "y")
+    name = f"y{suffix}"
+    y = read_in_place(y, name)
     # Whole numbers need no check, which takes 40 microseconds.
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"):
-        y = read(y)
+        y = read(y, name)
     if y.shape[0] != n_rows:
         raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: y has {y.shape[0]} entries, but X has "
-            f"{n_rows} rows."
+            f"Found input variables with inconsistent numbers of samples: {name} has {y.shape[0]} entries, but "
+            f"X{suffix} has {n_rows} rows."
         )
     return y
 
@@ -134,12 +131,6 @@ def read_soft_labels(y: Any, name: str = "y") -> FloatArray | None:
 
     Soft labels are floats in at least two columns, some of them neither 0 nor 1: a matrix of zeros and ones is what it
     is without them. Rows that miss the sum of one are scaled, in a copy.
-
-    Raises
-    ------
-    ValueError
-        Some are not finite or below 0, or the sum of a row misses one by more than SUM_TOLERANCE; or there is one
-        column of them.
     """
     # Labels alone are not looked at: a list of a million takes 40 milliseconds.
     if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
@@ -165,13 +156,7 @@ def are_certain(soft: Array) -> bool:
 
 
 def read_probabilities(soft: Array, name: str) -> FloatArray:
-    """Return floats in at least two columns as float64 (n, K) whose rows sum to one.
-
-    Raises
-    ------
-    ValueError
-        Some are not finite or below 0, or the sum of a row misses one by more than rounding to their type explains.
-    """
+    """Return floats in at least two columns as float64 (n, K) whose rows sum to one."""
     tolerance = max(SUM_TOLERANCE, float(np.finfo(soft.dtype).eps))
     soft = soft.astype(np.float64, copy=False)
     sums = soft.sum(axis=1)
@@ -227,13 +212,7 @@ def encode_labels(y: Array, dtype: type[np.integer] = np.int64) -> tuple[Array, 
 
 
 def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
-    """Return the classes that the columns of soft labels stand for: those that are given, or numbers from 0 on.
-
-    Raises
-    ------
-    ValueError
-        They are not as many different labels in ascending order, in which all of scikit-learn takes `classes_`.
-    """
+    """Return the classes that the columns of soft labels stand for: those that are given, or numbers from 0 on."""
     if classes is None:
         return np.arange(n_classes)
     names = np.asarray(classes)
@@ -248,13 +227,7 @@ def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
 
 
 def match_classes(found: Array, classes: ArrayLike) -> Array:
-    """Return the classes that were found in y, sorted, once they are those that are given.
-
-    Raises
-    ------
-    ValueError
-        y has other labels, or lacks one.
-    """
+    """Return the classes that were found in y, sorted, once they are those that are given."""
     expected = _sort_classes(classes)
     unknown, missing = np.setdiff1d(found, expected), np.setdiff1d(expected, found)
     if len(unknown):
@@ -369,13 +342,7 @@ def check_largest(weight: float) -> None:
 
 
 def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
-    """Return what class_weight says that each class weighs, (n_classes,), where its rows have a total weight so far.
-
-    Raises
-    ------
-    ValueError
-        It names other classes, holds numbers that are negative or not finite, or balances a class without weight.
-    """
+    """Return what class_weight says that each class weighs, (n_classes,), where its rows have a total weight so far."""
     if class_weight is None:
         return np.ones(len(classes))
     if not isinstance(class_weight, str):
@@ -400,11 +367,6 @@ def read_offset(
     """Return the offsets of some rows, (n_rows, K) float64 in C order with K = 1 for two classes, or None.
 
     name is that of the argument, and rows that of the data that have the rows.
-
-    Raises
-    ------
-    ValueError
-        They are not finite numbers, one for each row, or for three classes and more one for each row and class.
     """
     if offset is None:
         return None
@@ -414,13 +376,7 @@ def read_offset(
 
 
 def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
-    """Return offsets of any shape as float64 in C order.
-
-    Raises
-    ------
-    ValueError
-        They are not finite numbers, or beyond LARGEST_OFFSET.
-    """
+    """Return offsets of any shape as float64 in C order."""
     try:
         given: Any = np.asarray(read_in_place(offset, name))
         if given.dtype.kind not in "fiubO":

@@ -14,14 +14,12 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
-from fastlin.containers import read_if_sparse
-from fastlin.estimators.labels import SUM_TOLERANCE, encode_labels, named, weigh_rows
-from fastlin.estimators.scikit_learn import check_feature_names
-from fastlin.matrices import as_matrix
+from fastlin.estimators.labels import ROWS, SUM_TOLERANCE, encode_labels, named, read_labels, read_several, weigh_rows
+from fastlin.estimators.training_data import read_matrix
 from fastlin.networks import Examples
-from fastlin.tensors import DTYPES, read_in_place, to_numbers, widen
+from fastlin.tensors import to_numbers
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -152,26 +150,14 @@ def read_validation(estimator: TrainedEstimator, X_val: Any, y_val: Any, kind: s
         return None
     if X_val is None or y_val is None:
         raise ValueError(f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}")
-    with named("X_val"):
-        X_val = read_in_place(X_val, "X_val")
-        check_feature_names(estimator, X_val, reset=False)
-        # Our own checks come first: scikit-learn would convert a broken container without a look at it.
-        X_val = read_if_sparse(X_val, "X_val")
-        X_val = check_array(widen(X_val), accept_sparse="csr", dtype=DTYPES, input_name="X_val")
+    with named(ROWS):
+        matrix = read_matrix(estimator, X_val, reset=False)
     with named("y_val"):
-        y_val = read_in_place(y_val, "y_val")
-        y_val = check_array(
-            read_if_sparse(y_val, "y_val"), accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val"
-        )
+        y_val = read_labels(estimator, y_val, matrix.shape[0], read_several, "_val")
         targets = read_targets(y_val).seen_as(kind, len(estimator.classes_))
-    if X_val.shape != (len(targets.labels), estimator.n_features_in_):
-        raise ValueError(
-            f"X_val must have the {estimator.n_features_in_} columns of X and a row for each of the "
-            f"{len(targets.labels)} labels of y_val, got the shape {X_val.shape}"
-        )
     if targets.kind != kind:
         raise ValueError(f"y_val must be of the kind of y, {kind}, got {targets.kind}")
-    return Examples(as_matrix(X_val), targets.among(estimator.classes_, "y_val"))
+    return Examples(matrix, targets.among(estimator.classes_, "y_val"))
 
 
 def set_aside(

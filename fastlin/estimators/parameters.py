@@ -203,13 +203,7 @@ def read_scoring(scoring: str | Callable[..., float] | None) -> str | Callable[.
 
 
 def read_penalty_factors(penalty_factors: ArrayLike, matrix: Matrix) -> FloatArray:
-    """Return the penalty factors as an array (d,) of float64.
-
-    Raises
-    ------
-    ValueError
-        Where they are not one finite number of at least 0 for each feature.
-    """
+    """Return the penalty factors as an array (d,) of float64."""
     n_features = matrix.shape[1]
     factors = _read_numbers("penalty_factors", penalty_factors, matrix, [(n_features,)], "hold one number for")
     wrong = ~(np.isfinite(factors) & (factors >= 0))
@@ -220,14 +214,7 @@ def read_penalty_factors(penalty_factors: ArrayLike, matrix: Matrix) -> FloatArr
 
 
 def read_bounds(estimator: LinearEstimator, matrix: Matrix, n_rows_coef: int) -> tuple[FloatArray, FloatArray] | None:
-    """Return the lower and the upper bounds of the coefficients, (K, d) each, or None where none is finite.
-
-    Raises
-    ------
-    ValueError
-        They are of another shape, hold NaN, leave nothing between them or name unknown features, or the penalty is
-        grouped.
-    """
+    """Return the lower and the upper bounds of the coefficients, (K, d) each, or None where none is finite."""
     if estimator.lower_bounds is None and estimator.upper_bounds is None:
         return None
     shape = n_rows_coef, matrix.shape[1]

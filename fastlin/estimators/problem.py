@@ -131,11 +131,6 @@ class Problem:
         on_iteration hears of each iteration, and gets coef and intercept as a fit that ended there would have them.
         Without tol the fit stops at the estimator's. hints are `is_compared` and `nearby`, as `choose.minimize` has
         them.
-
-        Raises
-        ------
-        ValueError
-            Where sums over X or the coefficients overflow.
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)

@@ -71,8 +71,6 @@ else:
 refuse_metadata_without_routing = metadata_routing._raise_for_params
 # Whether a call of partial_fit is the first one, and whether its classes are those of the first.
 check_partial_fit_first_call = multiclass._check_partial_fit_first_call
-# The comparison of the columns' names with those of the last fit.
-check_feature_names = validation._check_feature_names
 # The rows of metadata that belong to a part of X, for metadata that has one entry a row.
 select_metadata = validation._check_method_params
 # The check of sample weights, with the messages that users know.

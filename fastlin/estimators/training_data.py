@@ -245,13 +245,7 @@ def _is_finite(X):
 
 
 def read_blocks(estimator: Any, blocks: Blocks, reset: bool = True) -> BlockMatrix:
-    """Return Blocks as a matrix, whose columns the estimator remembers, or is to know without reset.
-
-    Raises
-    ------
-    ValueError
-        There are no rows or columns, or other columns than those of the fit.
-    """
+    """Return Blocks as a matrix, whose columns the estimator remembers, or is to know without reset."""
     from fastlin.matrices import BlockMatrix
 
     if not reset:

@@ -13,6 +13,7 @@ from sklearn.metrics import get_scorer
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.joined_rows import join_matrices
 from fastlin.estimators.labels import (
+    ROWS,
     are_soft,
     choose_labels,
     keep_sum_finite,
@@ -75,12 +76,12 @@ def read_validation_set(
         y_val, sample_weight_val = choose_labels(X_val, y_val, sample_weight_val, "_val")
     if y_val is None:
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
-    with named("X_val must be rows of finite numbers with the columns of X"):
+    with named(ROWS):
         matrix = _read_rows(estimator, X_val)
         if (type(matrix), matrix.is_sparse) != (type(data.matrix), data.matrix.is_sparse):
             raise ValueError(f"they must be {_name_kind(data.matrix)}, as X is, got {_name_kind(matrix)}")
     with named("y_val must be one label for each row of X_val"):
-        y = read_labels(estimator, y_val, matrix.shape[0])
+        y = read_labels(estimator, y_val, matrix.shape[0], suffix="_val")
         if are_soft(y) and y.shape[1] != len(classes):
             raise ValueError(f"y has {len(classes)} classes, but y_val the shape {y.shape}.")
         found = None if are_soft(y) else np.unique(y).tolist()
