@@ -218,6 +218,6 @@ class LogisticRegressionCV(DaskPredictions, DaskInferences, LocalLogisticRegress
             )
         return [(fold, fold) for fold in range(n_folds)]
 
-    def _score_models(self, models, data, test_rows, sample_weight, score_params):
+    def _score_models(self, models, data, test_rows, params):
         """Return the scores of models on the test rows of a fold, by its number."""
         return average_scores(data.cluster.ask("score", test_rows, models, self._scoring()).values())

@@ -258,7 +258,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
             return infer(begin, classes, name_features(self, None), reference, columns.astype(np.float64))
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
-        from fastlin.estimators.resampling import count_fits_at_once
+        from fastlin.estimators.problem import count_fits_at_once
         from fastlin.inference.bootstrap import Refits, Resampled
         from fastlin.inference.maximum import maximise
 
@@ -282,7 +282,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
         if objective.keeps_probabilities:
             parameters = objective.coordinates.to_parameters(*found)
             point = objective.at(parameters, out=objective.make_room())
-        at_once = count_fits_at_once(data, objective.shape, True)
+        at_once = count_fits_at_once(data.matrix, objective.shape, True)
         return Refits(
             lambda weights, check: find(weights, RESAMPLED_TOL)[0], best, point, self._find_free(data), at_once
         )

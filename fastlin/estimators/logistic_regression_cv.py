@@ -15,13 +15,13 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.cross_validation import bind_rows, bind_scorer, fit_and_tell, fit_folds, join_answers
 from fastlin.estimators.endings import kept_on_error, warn_of_limits
 from fastlin.estimators.exchange import LinearExchange
+from fastlin.estimators.folds import FoldFits, fit_along, fit_folds, read_Cs, take_test_rows
 from fastlin.estimators.inferences import Inferences
 from fastlin.estimators.labels import are_soft, keep_sum_finite, read_scored
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.listeners import CrossValidationTasks, TimeOut, count_fits, describe_linear_model
+from fastlin.estimators.listeners import CrossValidationTasks, TimeOut, count_fits, describe_linear_model, tell_all
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
     GivenBounds,
@@ -36,8 +36,8 @@ from fastlin.estimators.parameters import (
     read_scoring,
     warn_of_defaults,
 )
-from fastlin.estimators.regularization_path import WIDE, FoldFits, read_Cs
-from fastlin.estimators.row_scores import average_rows, refuse_other_scorers
+from fastlin.estimators.regularization_path import WIDE
+from fastlin.estimators.row_scores import ScoredRows, join_answers, name_row_scores
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
     CallbackSupportMixin,
@@ -303,7 +303,7 @@ class LogisticRegressionCV(
 
         def read(estimator, X, y, sample_weight):
             data = read_training_data(estimator, X, y, sample_weight, offset, classes)
-            refuse_other_scorers(read_scoring(self.scoring), data.y, data.offsets)
+            name_row_scores(read_scoring(self.scoring), data.y, data.offsets)
             return data
 
         given_val = X_val, y_val, sample_weight_val, offset_val
@@ -409,8 +409,7 @@ class LogisticRegressionCV(
                 # Scorers are called here and not in the threads, so that any scorer works and the order is always the
                 # same.
                 models = [fits.model(place) for place in places]
-                test_rows = folds[places[0][0]][1]
-                scores = self._score_models(models, data, test_rows, sample_weight, score_params)
+                scores = self._score_models(models, data, folds[places[0][0]][1], score_params)
                 for place, score in zip(places, scores, strict=True):
                     fits.scores[place] = score
                 # Where one fit comes after the other, the last one that was counted is the one that was scored.
@@ -424,7 +423,10 @@ class LogisticRegressionCV(
                 # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
                 given = None if self.solver == "liblinear" else start
                 path = tasks.begin_path(n_paths, "refit")
-                [fit] = fit_and_tell(Problem(self, data), [C], l1_ratio, path, on_fit, start=given)
+                told = tell_all(on_fit, path and path.end_fit), path
+                [fit] = fit_along(Problem(self, data), np.array([C]), l1_ratio, *told, start=given)
+                if path is not None:
+                    path.end()
                 coef, intercept = fit.coef, fit.intercept
                 converged = np.append(converged, fit.solution.converged)
                 n_iter = np.append(n_iter, fit.solution.n_iter)
@@ -435,15 +437,13 @@ class LogisticRegressionCV(
         missed = None if tasks.is_stopped else (converged, n_iter)
         return C, l1_ratio, coef, intercept, missed
 
-    def _score_models(self, models, data, test_rows, sample_weight, score_params):
+    def _score_models(self, models, data, test_rows, params):
         """Return the scores of models on the test rows of a fold, or on a ValidationSet."""
-        scoring = read_scoring(self.scoring)
         if isinstance(test_rows, ValidationSet):
-            rows = test_rows.X, test_rows.y, test_rows.weights
-            score = bind_rows(scoring, test_rows.classes, *rows, score_params, test_rows.offsets)
+            rows = ScoredRows(test_rows.X, test_rows.y, test_rows.classes, test_rows.offsets, params)
         else:
-            score = bind_scorer(scoring, data, test_rows, sample_weight, score_params)
-        return [score(model) for model in models]
+            rows = take_test_rows(data, test_rows, params)
+        return [rows.score(model, read_scoring(self.scoring)) for model in models]
 
     # The scorer may take more.
     def score(
@@ -482,9 +482,9 @@ class LogisticRegressionCV(
             score_params["sample_weight"] = sample_weight
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
-        name = refuse_other_scorers(read_scoring(self.scoring), y, offset)
-        if name is not None:
-            return average_rows(self, X, y, name, score_params.get("sample_weight"), offset)
+        if offset is not None or are_soft(y):
+            rows = ScoredRows(X, y, self.classes_, offset, score_params)
+            return rows.score(self, read_scoring(self.scoring))
         model = join_answers(self) if isinstance(X, Blocks) else self
         return self._get_scorer()(model, X, y, **score_params)
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastlin.budget import Budget
 from fastlin.estimators.parameters import read_bounds, read_penalty_factors
 from fastlin.estimators.training_data import check_parts, choose_dtype
+from fastlin.matrices import BlockMatrix
 from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Ending, Solution
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.estimators.listeners import Listener
     from fastlin.estimators.training_data import TrainingData
+    from fastlin.matrices import Matrix
 
 # A penalty below this part of J is rounding.
 NOTHING = 1e-12
@@ -167,3 +170,16 @@ class Problem:
             # No digit of J is left: coefficients of 1e15 in float32 move scores by 1e8.
             solution = replace(solution, ending=Ending(f"the coefficients are too large for {np.dtype(dtype)}"))
         return Fit(C, coef, intercept, solution.certificate + rise, solution)
+
+
+def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
+    """Return how many fits of rows of a matrix, with parameters of a shape (K, d + 1), may run at once.
+
+    Each fit has its own budget, which must not depend on how many there are: the bits would.
+    """
+    # The reader of blocks need not stand several readings at once.
+    if isinstance(matrix, BlockMatrix):
+        return 1
+    # What is known of rows on workers lies there.
+    n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
+    return Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, is_smooth)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, TypeAlias
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.endings import warn_of_limits
-from fastlin.estimators.listeners import Listener, count_fits
+from fastlin.estimators.folds import FoldFits, fit_along, read_Cs
+from fastlin.estimators.listeners import count_fits
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import GivenBounds, Solver, limit_jobs
+from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.training_data import choose_dtype, read_training_data
-from fastlin.typing import ClassWeight, FloatArray, MatrixLike
+from fastlin.estimators.training_data import read_training_data
+from fastlin.typing import FloatArray, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LinearEstimator
-    from fastlin.estimators.problem import Fit, Problem
-    from fastlin.estimators.training_data import TrainingData
+    from fastlin.estimators.problem import Problem
 
 # Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
 WIDE = -4, 4
@@ -94,114 +92,23 @@ class RegularizationPath:
         return f"{title}\n{lay_out_columns({name: getattr(self, name) for name in names})}"
 
 
-# The numbers of a fold, of an l1_ratio and of a C.
-Place: TypeAlias = tuple[int, int, int]
-
-
-class FoldFits:
-    """What the fit of each fold, l1_ratio and C left, in the shapes of LogisticRegressionCV's attributes.
-
-    The first axes are folds, l1_ratios and Cs; a place is the tuple of their numbers. The last axis of coefs, (..., K,
-    n_features + 1), has the intercept last, and is shorter without one. objectives are J over the training rows.
-    `finished` says which fits were recorded; of the others coefs, scores, objectives and certificates are NaN.
-    """
-
-    def __init__(
-        self, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LinearEstimator
-    ) -> None:
-        self.Cs, self.l1_ratios, self.classes = Cs, l1_ratios, data.classes
-        self.fit_intercept = estimator.fit_intercept
-        shape = n_folds, len(l1_ratios), len(Cs)
-        K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-        dtype = choose_dtype(data.matrix, estimator.solver)
-        self.coefs: FloatArray = np.full((*shape, K, d + self.fit_intercept), np.nan, dtype)
-        self.scores, self.objectives, self.certificates = (np.full(shape, np.nan) for _ in range(3))
-        self.n_iter = np.zeros(shape, np.int32)
-        self.converged, self.finished = np.zeros(shape, bool), np.zeros(shape, bool)
-
-    def record(self, place: Place, fit: Fit) -> None:
-        """Write down the Fit of a place."""
-        coef, intercept = self.split(self.coefs[place])
-        coef[:] = fit.coef
-        if self.fit_intercept:
-            intercept[:] = fit.intercept
-        self.objectives[place] = fit.solution.value
-        self.certificates[place] = fit.certificate
-        self.n_iter[place] = fit.solution.n_iter
-        self.converged[place] = fit.solution.converged
-        self.finished[place] = True
-
-    def split(self, coefs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return coef (..., K, n_features) and intercept (..., K) of entries of `coefs`."""
-        if self.fit_intercept:
-            return coefs[..., :-1], coefs[..., -1]
-        return coefs, np.zeros(coefs.shape[:-1], coefs.dtype)
-
-    def model(self, place: Place) -> LogisticRegression:
-        """Return the fit of a place as the estimator that scorers take."""
-        _, r, c = place
-        model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
-        model.classes_ = self.classes
-        model.coef_, model.intercept_ = self.split(self.coefs[place])
-        model.n_features_in_ = model.coef_.shape[1]
-        return model
-
-    def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-        """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
-        r, c = _find_best(self.scores.sum(axis=0))
-        return self.Cs[c], self.l1_ratios[r], self.split(self.coefs[:, r, c].mean(axis=0, dtype=np.float64))
-
-    def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-        """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
-        # A C counts where all folds have it.
-        counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
-        places = [(fold, *_find_best(scores)) for fold, scores in enumerate(counted)]
-        C = np.mean([self.Cs[c] for _, _, c in places])
-        l1_ratio = np.mean([self.l1_ratios[r] for _, r, _ in places])
-        coefs = np.array([self.coefs[place] for place in places])
-        # Rounding leads out of no bounds that all of them keep to.
-        mean = np.clip(np.mean(coefs, axis=0), coefs.min(axis=0), coefs.max(axis=0))
-        return C, l1_ratio, self.split(mean)
-
-
-def _find_best(scores):
-    """Return the place (l1_ratio, C) of the largest of the scores (n_l1_ratios, n_Cs), of equal ones the first by C."""
-    # A score that some fold does not have chooses nothing.
-    by_C = np.where(np.isnan(scores), -np.inf, scores).T
-    c, r = np.unravel_index(np.argmax(by_C), by_C.shape)
-    return r, c
-
-
 def logistic_path(
     X: MatrixLike | Blocks,
     y: ArrayLike | None = None,
     *,
     Cs: int | ArrayLike = 50,
     l1_ratio: float = 1.0,
-    penalty_factors: ArrayLike | None = None,
-    group_by_class: bool = False,
-    lower_bounds: GivenBounds = None,
-    upper_bounds: GivenBounds = None,
-    fit_intercept: bool = True,
-    tol: float = 1e-4,
-    max_iter: int = 1000,
-    solver: Solver = "auto",
-    class_weight: ClassWeight = None,
     sample_weight: ArrayLike | None = None,
-    n_jobs: int | None = None,
-    verbose: int = 0,
     offset: ArrayLike | None = None,
     classes: ArrayLike | None = None,
+    **parameters: Any,
 ) -> RegularizationPath:
     """Fit logistic or softmax regression for many C, each model started from the one before.
 
     Parameters
     ----------
-    X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-        Rows of finite numbers.
-    y : array-like of shape (n_samples,) or (n_samples, n_classes)
-        Labels of at least two classes, or soft labels, as `LogisticRegression.fit` takes them. None only where X is
-        Blocks that hold them.
+    X, y, sample_weight, offset, classes
+        As `LogisticRegression.fit` has them.
     Cs : int or array-like of shape (n_Cs,), default=50
         The inverse strengths of the penalty, in any order, or how many of them: then they are spaced evenly on a log
         scale. With ``l1_ratio=0`` they run from 1e-4 to 1e4. Otherwise they span three decades from the largest C at
@@ -209,16 +116,9 @@ def logistic_path(
         factor 0) alone, and any larger C has a coefficient that is not zero.
     l1_ratio : float, default=1.0
         Share of the L1 penalty, from 0 (L2) to 1 (L1).
-    penalty_factors, group_by_class, lower_bounds, upper_bounds, fit_intercept, tol, max_iter, solver
-        As `LogisticRegression` has them.
-    class_weight, n_jobs
-        As `LogisticRegression` has them.
-    sample_weight : array-like of shape (n_samples,) or None
-        Weights of the rows, at least 0 and not all 0; None means ones.
-    verbose : int, default=0
-        Above 0, a progress bar over the Cs is shown.
-    offset, classes : array-like or None
-        As `LogisticRegression.fit` has them.
+    **parameters
+        Other parameters of `LogisticRegression`, but `C`, `penalty` and `warm_start`. With `verbose` above 0 a progress
+        bar over the Cs is shown.
 
     Returns
     -------
@@ -229,6 +129,8 @@ def logistic_path(
     ------
     ValueError
         For Cs that are empty, not positive, NaN or not numbers, and for all that `LogisticRegression.fit` refuses.
+    TypeError
+        For other parameters.
 
     Examples
     --------
@@ -244,32 +146,22 @@ def logistic_path(
 
     if not (isinstance(l1_ratio, Real) and 0 <= l1_ratio <= 1):
         raise ValueError(f"l1_ratio must be a number from 0 to 1, got {l1_ratio!r}")
-    estimator = LogisticRegression(
-        l1_ratio=l1_ratio,
-        fit_intercept=fit_intercept,
-        tol=tol,
-        max_iter=max_iter,
-        solver=solver,
-        class_weight=class_weight,
-        n_jobs=n_jobs,
-        penalty_factors=penalty_factors,
-        group_by_class=group_by_class,
-        lower_bounds=lower_bounds,
-        upper_bounds=upper_bounds,
-        verbose=verbose,
-    )
+    for name in ("C", "penalty", "warm_start"):
+        if name in parameters:
+            raise TypeError(f"logistic_path takes no {name}: Cs and l1_ratio say what is fitted")
+    estimator = LogisticRegression(l1_ratio=l1_ratio, **parameters)
     check_parameters(estimator)
     Cs = read_Cs(Cs)
-    with limit_jobs(n_jobs):
+    with limit_jobs(estimator.n_jobs):
         data = read_training_data(estimator, X, y, sample_weight, offset, classes)
         problem = Problem(estimator, data)
         start = None
         if isinstance(Cs, int):
             Cs, start = choose_grid(problem, Cs, l1_ratio)
         fits = FoldFits(1, Cs, np.array([l1_ratio]), data, estimator)
-        with count_fits(verbose, len(Cs)) as on_fit:
+        with count_fits(estimator.verbose, len(Cs)) as on_fit:
             # The fits themselves are not kept: they hold what the next one begins with.
-            for c, fit in enumerate(fit_along(problem, Cs, l1_ratio, start=start, on_fit=on_fit)):
+            for c, fit in enumerate(fit_along(problem, Cs, l1_ratio, on_fit, start=start)):
                 fits.record((0, 0, c), fit)
     warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=3)
     coefs, intercepts = fits.split(fits.coefs[0, 0])
@@ -285,66 +177,6 @@ def logistic_path(
         n_iter=fits.n_iter[0, 0],
         converged=fits.converged[0, 0],
     )
-
-
-def fit_along(
-    problem: Problem,
-    Cs: FloatArray,
-    l1_ratio: float,
-    *,
-    start: tuple[FloatArray, FloatArray] | None = None,
-    is_compared: bool = False,
-    on_fit: Callable[[Fit], object] | None = None,
-    on_iteration: Listener | None = None,
-) -> Iterator[Fit]:
-    """Yield the Fit of a Problem at each of the Cs in turn, each started from those before.
-
-    A fit starts from the last solution, or from the point on the line through the last two solutions as functions of
-    log C, where J is lower there. Once the rows are nearly separated, coefficients grow evenly along that line. On
-    MNIST at C = 1e4, 0.9 decades from C to C, the last solution is 70 % above the minimum, the point on the line 0.1 %.
-
-    The Cs ascend: solutions grow from few and small coefficients. start is the coef and intercept of the first fit, and
-    is_compared is that of `choose.minimize`. on_fit is called with each Fit.
-    """
-    log_Cs = np.log(Cs)
-    before: tuple[FloatArray, FloatArray] | None = None
-    last, nearby = start, None
-    for c, C in enumerate(Cs):
-        starts = [] if last is None else [last]
-        if before is not None and last is not None and c > 1 and log_Cs[c - 2] < log_Cs[c - 1] and log_Cs[c] < np.inf:
-            ahead = (log_Cs[c] - log_Cs[c - 1]) / (log_Cs[c - 1] - log_Cs[c - 2])
-            coef, intercept = (b + ahead * (b - a) for a, b in zip(before, last, strict=True))
-            line = coef, intercept
-            starts = [line] if C <= FINE * Cs[c - 1] else [last, line]
-        fit = problem.minimize(C, l1_ratio, starts, on_iteration, is_compared=is_compared, nearby=nearby)
-        before, last, nearby = last, fit.start, fit.solution
-        if on_fit is not None:
-            on_fit(fit)
-        yield fit
-
-
-def read_Cs(Cs: Any) -> int | FloatArray:
-    """Return the number of Cs that is asked for, an int, or the given Cs, a sorted float64 array.
-
-    Raises
-    ------
-    ValueError
-        Where there are none, or they are not numbers above 0 in one dimension.
-    """
-    accepted = "Cs must be a whole number of at least 1, or a list of numbers above 0 (inf: no penalty)"
-    if isinstance(Cs, Integral) and not isinstance(Cs, bool) and int(Cs) >= 1:
-        return int(Cs)
-    try:
-        grid = np.asarray(Cs, np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{accepted}; got {Cs!r}") from None
-    if grid.ndim != 1:
-        raise ValueError(f"{accepted}; got {Cs!r}")
-    if not grid.size:
-        raise ValueError(f"{accepted}; got an empty one")
-    if not (grid > 0).all():
-        raise ValueError(f"{accepted}; got one that holds {grid[~(grid > 0)][0]:g}")
-    return np.sort(grid)
 
 
 def choose_grid(

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from fastlin.budget import Budget
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.training_data import TrainingData, make_training_data
 from fastlin.exceptions import ConvergenceWarning
@@ -59,7 +58,7 @@ def bootstrap(
 
 def prepare_refits(model: LinearEstimator, data: TrainingData, C: float, l1_ratio: float) -> Refits:
     """Return the Refits of a fitted model at a C and an l1_ratio, which find the class weights of their rows anew."""
-    from fastlin.estimators.problem import Problem
+    from fastlin.estimators.problem import Problem, count_fits_at_once
     from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
 
     matrix, n_rows = data.matrix, data.matrix.shape[0]
@@ -92,18 +91,8 @@ def prepare_refits(model: LinearEstimator, data: TrainingData, C: float, l1_rati
         best,
         point,
         np.append(np.ones(matrix.shape[1], bool), model.fit_intercept),
-        count_fits_at_once(data, objective.shape, l1_ratio == 0),
+        count_fits_at_once(matrix, objective.shape, l1_ratio == 0),
     )
-
-
-def count_fits_at_once(data: TrainingData, shape: tuple[int, int], is_smooth: bool) -> int:
-    """Return how many fits of the rows with parameters of a shape (K, d + 1) may run at once."""
-    from fastlin.matrices import BlockMatrix
-
-    # The reader of blocks need not stand several readings at once.
-    if isinstance(data.matrix, BlockMatrix):
-        return 1
-    return Budget.beside(data.matrix.budget_bytes).count_at_once(data.matrix.shape[0], shape, is_smooth)
 
 
 def _read_key(keys):

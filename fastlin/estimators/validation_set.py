@@ -23,7 +23,7 @@ from fastlin.estimators.labels import (
     read_offset,
 )
 from fastlin.estimators.parameters import read_scoring
-from fastlin.estimators.row_scores import refuse_other_scorers
+from fastlin.estimators.row_scores import name_row_scores
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.training_data import TrainingData, check_parts, make_training_data, read_blocks, read_matrix
 from fastlin.typing import FloatArray, MatrixLike
@@ -90,7 +90,7 @@ def read_validation_set(
         given = "offset" if offset_val is None else "offset_val"
         raise ValueError(f"offset and offset_val must be given together, got only {given}.")
     offsets = read_offset(offset_val, len(y), len(classes), "offset_val", "X_val")
-    refuse_other_scorers(read_scoring(estimator.scoring), y, offsets)
+    name_row_scores(read_scoring(estimator.scoring), y, offsets)
     weights = None
     if sample_weight_val is not None:
         with named("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):

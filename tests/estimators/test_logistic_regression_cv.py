@@ -19,9 +19,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastlin
 from fastlin.budget import Budget
-from fastlin.estimators.cross_validation import bind_rows
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
 from fastlin.estimators.problem import Problem
+from fastlin.estimators.row_scores import ScoredRows
 from fastlin.estimators.scikit_learn import give_labels
 from fastlin.kernels.machine.threads import limit_threads
 
@@ -472,8 +472,8 @@ def test_accuracy_and_log_loss_are_those_of_scikit_learns_scorers():
             for scoring, params in itertools.product(
                 ("accuracy", "neg_log_loss"), ({}, {"sample_weight": weights[rows]})
             ):
-                score = bind_rows(scoring, model.classes_, given, found, None, params)
+                scored = ScoredRows(given, found, model.classes_, None, params)
                 scorer = give_labels(get_scorer(scoring), model.classes_)
                 # scikit-learn adds up to 150 losses in their type.
                 expected = scorer(model, given, found, **params)
-                assert score(model) == pytest.approx(expected, rel=float(150 * np.finfo(dtype).eps))
+                assert scored.score(model, scoring) == pytest.approx(expected, rel=float(150 * np.finfo(dtype).eps))

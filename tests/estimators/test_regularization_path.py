@@ -127,6 +127,12 @@ def test_bad_parameters(options, message):
         fastlin.logistic_path(X, y, **options)
 
 
+@pytest.mark.parametrize("name", ["C", "penalty", "warm_start", "tolerance"])
+def test_parameters_without_a_meaning_are_refused(name):
+    with pytest.raises(TypeError, match=name):
+        fastlin.logistic_path(*load_iris(return_X_y=True), **{name: 1.0})
+
+
 def test_fits_that_do_not_arrive_are_counted():
     X, y = load_iris(return_X_y=True)
     with pytest.warns(ConvergenceWarning, match="of 3 fits"):

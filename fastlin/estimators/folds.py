@@ -1,0 +1,237 @@
+"""Many fits of one X that begin near each other: along C, and for each fold and l1_ratio side by side."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from fastlin.blocks.blocks import take_rows
+from fastlin.estimators.listeners import Listener, TimeOut, tell_all
+from fastlin.estimators.logistic_regression import LogisticRegression
+from fastlin.estimators.row_scores import ScoredRows
+from fastlin.estimators.scikit_learn import select_metadata
+from fastlin.estimators.training_data import choose_dtype
+from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.estimators import LinearEstimator, LogisticRegressionCV
+    from fastlin.estimators.listeners import CrossValidationTasks
+    from fastlin.estimators.problem import Fit, Problem
+    from fastlin.estimators.training_data import TrainingData
+
+# Where C grows by no more than this, the line through the last two solutions needs no comparison with the last.
+FINE = 1.5
+
+# The numbers of a fold, of an l1_ratio and of a C.
+Place: TypeAlias = tuple[int, int, int]
+
+
+class FoldFits:
+    """What the fit of each fold, l1_ratio and C left, in the shapes of LogisticRegressionCV's attributes.
+
+    The first axes are folds, l1_ratios and Cs; a place is the tuple of their numbers. The last axis of coefs, (..., K,
+    n_features + 1), has the intercept last, and is shorter without one. objectives are J over the training rows.
+    `finished` says which fits were recorded; of the others coefs, scores, objectives and certificates are NaN.
+    """
+
+    def __init__(
+        self, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LinearEstimator
+    ) -> None:
+        self.Cs, self.l1_ratios, self.classes = Cs, l1_ratios, data.classes
+        self.fit_intercept = estimator.fit_intercept
+        shape = n_folds, len(l1_ratios), len(Cs)
+        K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
+        dtype = choose_dtype(data.matrix, estimator.solver)
+        self.coefs: FloatArray = np.full((*shape, K, d + self.fit_intercept), np.nan, dtype)
+        self.scores, self.objectives, self.certificates = (np.full(shape, np.nan) for _ in range(3))
+        self.n_iter = np.zeros(shape, np.int32)
+        self.converged, self.finished = np.zeros(shape, bool), np.zeros(shape, bool)
+
+    def record(self, place: Place, fit: Fit) -> None:
+        """Write down the Fit of a place."""
+        coef, intercept = self.split(self.coefs[place])
+        coef[:] = fit.coef
+        if self.fit_intercept:
+            intercept[:] = fit.intercept
+        self.objectives[place] = fit.solution.value
+        self.certificates[place] = fit.certificate
+        self.n_iter[place] = fit.solution.n_iter
+        self.converged[place] = fit.solution.converged
+        self.finished[place] = True
+
+    def split(self, coefs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coef (..., K, n_features) and intercept (..., K) of entries of `coefs`."""
+        if self.fit_intercept:
+            return coefs[..., :-1], coefs[..., -1]
+        return coefs, np.zeros(coefs.shape[:-1], coefs.dtype)
+
+    def model(self, place: Place) -> LogisticRegression:
+        """Return the fit of a place as the estimator that scorers take."""
+        _, r, c = place
+        model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
+        model.classes_ = self.classes
+        model.coef_, model.intercept_ = self.split(self.coefs[place])
+        model.n_features_in_ = model.coef_.shape[1]
+        return model
+
+    def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
+        """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
+        r, c = _find_best(self.scores.sum(axis=0))
+        return self.Cs[c], self.l1_ratios[r], self.split(self.coefs[:, r, c].mean(axis=0, dtype=np.float64))
+
+    def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
+        """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
+        # A C counts where all folds have it.
+        counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
+        places = [(fold, *_find_best(scores)) for fold, scores in enumerate(counted)]
+        C = np.mean([self.Cs[c] for _, _, c in places])
+        l1_ratio = np.mean([self.l1_ratios[r] for _, r, _ in places])
+        coefs = np.array([self.coefs[place] for place in places])
+        # Rounding leads out of no bounds that all of them keep to.
+        mean = np.clip(np.mean(coefs, axis=0), coefs.min(axis=0), coefs.max(axis=0))
+        return C, l1_ratio, self.split(mean)
+
+
+def _find_best(scores):
+    """Return the place (l1_ratio, C) of the largest of the scores (n_l1_ratios, n_Cs), of equal ones the first by C."""
+    # A score that some fold does not have chooses nothing.
+    by_C = np.where(np.isnan(scores), -np.inf, scores).T
+    c, r = np.unravel_index(np.argmax(by_C), by_C.shape)
+    return r, c
+
+
+def read_Cs(Cs: Any) -> int | FloatArray:
+    """Return the number of Cs that is asked for, an int, or the given Cs, a sorted float64 array.
+
+    Raises
+    ------
+    ValueError
+        Where there are none, or they are not numbers above 0 in one dimension.
+    """
+    accepted = "Cs must be a whole number of at least 1, or a list of numbers above 0 (inf: no penalty)"
+    if isinstance(Cs, Integral) and not isinstance(Cs, bool) and int(Cs) >= 1:
+        return int(Cs)
+    try:
+        grid = np.asarray(Cs, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{accepted}; got {Cs!r}") from None
+    if grid.ndim != 1:
+        raise ValueError(f"{accepted}; got {Cs!r}")
+    if not grid.size:
+        raise ValueError(f"{accepted}; got an empty one")
+    if not (grid > 0).all():
+        raise ValueError(f"{accepted}; got one that holds {grid[~(grid > 0)][0]:g}")
+    return np.sort(grid)
+
+
+def fit_along(
+    problem: Problem,
+    Cs: FloatArray,
+    l1_ratio: float,
+    on_fit: Callable[[Fit], object] | None = None,
+    on_iteration: Listener | None = None,
+    *,
+    start: tuple[FloatArray, FloatArray] | None = None,
+    is_compared: bool = False,
+) -> Iterator[Fit]:
+    """Yield the Fit of a Problem at each of the Cs in turn, each started from those before.
+
+    A fit starts from the last solution, or from the point on the line through the last two solutions as functions of
+    log C, where J is lower there. Once the rows are nearly separated, coefficients grow evenly along that line. On
+    MNIST at C = 1e4, 0.9 decades from C to C, the last solution is 70 % above the minimum, the point on the line 0.1 %.
+
+    The Cs ascend: solutions grow from few and small coefficients. start is the coef and intercept of the first fit, and
+    is_compared is that of `choose.minimize`. on_fit is called with each Fit.
+    """
+    log_Cs = np.log(Cs)
+    before: tuple[FloatArray, FloatArray] | None = None
+    last, nearby = start, None
+    for c, C in enumerate(Cs):
+        starts = [] if last is None else [last]
+        if before is not None and last is not None and c > 1 and log_Cs[c - 2] < log_Cs[c - 1] and log_Cs[c] < np.inf:
+            ahead = (log_Cs[c] - log_Cs[c - 1]) / (log_Cs[c - 1] - log_Cs[c - 2])
+            coef, intercept = (b + ahead * (b - a) for a, b in zip(before, last, strict=True))
+            line = coef, intercept
+            starts = [line] if C <= FINE * Cs[c - 1] else [last, line]
+        fit = problem.minimize(C, l1_ratio, starts, on_iteration, is_compared=is_compared, nearby=nearby)
+        before, last, nearby = last, fit.start, fit.solution
+        if on_fit is not None:
+            on_fit(fit)
+        yield fit
+
+
+def fit_folds(
+    estimator: LogisticRegressionCV,
+    data: TrainingData,
+    training_rows: Sequence[IntArray | None],
+    fits: FoldFits,
+    tasks: CrossValidationTasks,
+    on_fit: Callable[[Fit], object] | None,
+    is_over: TimeOut,
+) -> Generator[list[Place], None, None]:
+    """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
+
+    training_rows are the row numbers of each fold; None, of a single fold, means all rows. fits are filled but for
+    their scores. on_fit is called with each Fit, from any thread. Once the time is over fits under way end, and only
+    the first C of each fold goes on to its end.
+
+    Yields
+    ------
+    places : list of tuple
+        Numbers of the fold, the l1_ratio and the C of fits that have been recorded, in order: those of a pair of a fold
+        and an l1_ratio. A single pair without a list of rows has each fit by itself.
+    """
+    from fastlin.estimators.problem import Problem, count_fits_at_once
+
+    pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
+
+    def fit_pair(number, check=None):
+        fold, r = pairs[number]
+        # Without the first fit of each fold there would be no model.
+        is_needed = r == 0
+        if is_over() and not is_needed:
+            return
+        problem, path = Problem(estimator, data, training_rows[fold]), tasks.begin_path(number)
+
+        def must_end(*_):
+            return not is_needed and is_over()
+
+        told = tell_all(on_fit, path and path.end_fit), tell_all(check, must_end, path)
+        for c, fit in enumerate(fit_along(problem, fits.Cs, fits.l1_ratios[r], *told, is_compared=True)):
+            if fit.solution.converged or not must_end():
+                fits.record((fold, r, c), fit)
+                is_needed = False
+                yield fold, r, c
+            if must_end():
+                break
+        if path is not None:
+            path.end()
+
+    if len(pairs) == 1 and training_rows[0] is None:
+        return ([place] for place in fit_pair(0))
+    shape = fits.coefs.shape[3], data.matrix.shape[1] + 1
+    is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
+    at_once = count_fits_at_once(data.matrix, shape, is_smooth)
+    if at_once == 1:
+        return (list(fit_pair(number)) for number in range(len(pairs)))
+    # On threads, since all fits share X.
+    return run_side_by_side(lambda number, check: list(fit_pair(number, check)), len(pairs), at_once)
+
+
+def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]) -> ScoredRows:
+    """Return the test rows of a fold, by their numbers; params are metadata of all rows for the scorer."""
+    from fastlin.matrices import BlockMatrix
+
+    if isinstance(data.matrix, BlockMatrix):
+        rows = np.sort(rows)
+        X: Any = take_rows(data.matrix.blocks, rows)
+    else:
+        X = data.matrix.X[rows]
+    offsets = None if data.offsets is None else data.offsets[rows]
+    params = select_metadata(X=data.y, params=params, indices=rows)
+    return ScoredRows(X, data.y[rows], data.classes, offsets, params)
