@@ -331,7 +331,7 @@ class LogisticRegressionCV(
                 folds = self._split(X, data, routed.splitter.split)
             else:
                 refuse_beside_rows(self.cv, params)
-                validation = read_validation_set(self, data, *given_val)
+                validation = read_validation_set(self, X, data, *given_val)
                 routed = self._route(validation.weights, {})
                 folds = [(None, validation)]
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn.metrics import get_scorer
 
 from fastlin.blocks.blocks import Blocks
@@ -56,13 +57,14 @@ class ValidationSet:
 
 def read_validation_set(
     estimator: LogisticRegressionCV,
+    X: MatrixLike | Blocks,
     data: TrainingData,
     X_val: MatrixLike | Blocks | None,
     y_val: ArrayLike | None,
     sample_weight_val: ArrayLike | None,
     offset_val: ArrayLike | None,
 ) -> ValidationSet:
-    """Return the ValidationSet of a fit whose training rows have been read.
+    """Return the ValidationSet of a fit whose training rows X have been read.
 
     Raises
     ------
@@ -71,6 +73,8 @@ def read_validation_set(
         columns than X has, no rows, numbers that are not finite, weights that are negative, not finite or all zero, or
         only some of the rows have offsets.
     """
+    from fastlin.matrices import as_matrix
+
     classes = data.classes
     if isinstance(X_val, Blocks):
         y_val, sample_weight_val = choose_labels(X_val, y_val, sample_weight_val, "_val")
@@ -78,8 +82,10 @@ def read_validation_set(
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
     with named(ROWS):
         matrix = _read_rows(estimator, X_val)
-        if (type(matrix), matrix.is_sparse) != (type(data.matrix), data.matrix.is_sparse):
-            raise ValueError(f"they must be {_name_kind(data.matrix)}, as X is, got {_name_kind(matrix)}")
+        if (expected := _name_kind(X)) != (found_kind := _name_kind(X_val)):
+            raise ValueError(f"they must be {expected}, as X is, got {found_kind}")
+        if matrix.is_sparse and not data.matrix.is_sparse:
+            matrix = as_matrix(matrix.csr.toarray())
     with named("y_val must be one label for each row of X_val"):
         y = read_labels(estimator, y_val, matrix.shape[0], suffix="_val")
         if are_soft(y) and y.shape[1] != len(classes):
@@ -170,11 +176,11 @@ def _meets_other_labels(estimator):
     return response == "predict" and estimator.refit in (False, "train")
 
 
-def _name_kind(matrix):
-    """Return in words what kind of rows a matrix has."""
-    from fastlin.matrices import BlockMatrix
-
-    return ("sparse" if matrix.is_sparse else "dense") + (" blocks" if isinstance(matrix, BlockMatrix) else " rows")
+def _name_kind(X):
+    """Return in words what kind of rows X is."""
+    if isinstance(X, Blocks):
+        return f"{'sparse' if X.is_sparse else 'dense'} blocks"
+    return f"{'sparse' if sparse.issparse(X) else 'dense'} rows"
 
 
 def _read_rows(estimator, X_val):

@@ -42,7 +42,7 @@ class LearningRate:
         return rate
 
     @property
-    def n_renewals(self) -> float:
+    def n_renewals(self) -> int:
         """How many times an exhausted patience lowers the rate instead of ending the training."""
         n_renewals = 0
         while self.course == "adaptive" and self.at(0, n_renewed=n_renewals) > SMALLEST_ADAPTIVE:

@@ -386,3 +386,15 @@ def test_an_interrupt_leaves_the_estimator_as_it_was():
     with pytest.raises(KeyboardInterrupt):
         model.fit(X[:, :9], y, X_val=X[:, :9], y_val=y)
     assert vars(model) == {**before, "scoring": stop}
+
+
+@pytest.mark.parametrize("n_empty", [(0, 4), (4, 0)])
+def test_sparse_rows_of_which_only_some_are_filled_are_validated(n_empty):
+    kinds = (lambda rows: rows), sparse.csr_array
+    sets = make_sets()
+    for (X, *_), n in zip(sets, n_empty, strict=True):
+        X[:, :n] = 0
+    found, expected = (
+        fit(*[(make(X), *others) for X, *others in sets], tol=1e-10).predict_proba(sets[0][0]) for make in kinds
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-4)
