@@ -27,8 +27,6 @@ WIDE = -4, 4
 DECADES = 3
 # Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.
 RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
-# Where C grows by no more than this, the line through the last two solutions needs no comparison with the last.
-FINE = 1.5
 # The tol of the model without penalised features, from which the grid begins.
 NULL_TOL = 1e-10
 
