@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from fastlin.networks.network import Examples
     from fastlin.training.network_descent import Descent
 
-# A fit that goes on may end elsewhere, and tell of itself otherwise. Its random numbers are those of the checkpoint.
-FREE = {"max_iter", "max_fun", "tol", "n_iter_no_change", "verbose", "random_state", "warm_start"}
+# What a fit that goes on may have otherwise: its limits, what it tells, and random numbers, which are those of the
+# checkpoint. The weights of the rows, which are compared, hold those of their classes.
+FREE = {"max_iter", "max_fun", "tol", "n_iter_no_change", "verbose", "random_state", "warm_start", "class_weight"}
 # Rows at both ends of X that are compared.
 SEEN_ROWS = 64
 
@@ -126,7 +128,12 @@ def _describe(estimator, examples, validation):
     """Return what must be the same for a fit to have the same bits, in values that a file can hold."""
     parameters = estimator.get_params(deep=False)
     return {
-        "parameters": {name: repr(_plain(value)) for name, value in sorted(parameters.items()) if name not in FREE},
+        # Equal numbers and sequences of any kind are the same.
+        "parameters": {
+            name: json.dumps(value, default=lambda each: np.asarray(each).tolist())
+            for name, value in sorted(parameters.items())
+            if name not in FREE
+        },
         "data": {
             "the shape of X is": list(examples.matrix.shape),
             "the classes are": f"{estimator.classes_.tolist()!r:.200}",
@@ -138,17 +145,6 @@ def _describe(estimator, examples, validation):
             "the validation data have the digest": validation and _digest(validation.labels, *_ends(validation)),
         },
     }
-
-
-def _plain(value):
-    """Return the same for equal values of NumPy and of Python, and for sequences of any kind."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return sorted(((_plain(name), _plain(each)) for name, each in value.items()), key=repr)
-    return value
 
 
 def _ends(examples):

@@ -87,8 +87,6 @@ def check_continuation(estimator: TrainedEstimator) -> None:
     state: Any = estimator._random_state
     if not isinstance(state, np.random.RandomState):
         raise ValueError(f"_random_state must be a RandomState, got {type(state).__name__}")
-    drawn: Any = state.get_state(legacy=False)
     # A caller's generator may be of another kind.
-    if drawn["bit_generator"] == "MT19937":
-        words, position = drawn["state"]["key"], drawn["state"]["pos"]
-        check_random_state("_random_state", ("MT19937", words, position, drawn["has_gauss"], drawn["gauss"]))
+    if state.get_state(legacy=False)["bit_generator"] == "MT19937":
+        check_random_state("_random_state", state.get_state())

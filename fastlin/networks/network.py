@@ -29,7 +29,7 @@ from numpy.typing import DTypeLike
 
 from fastlin.kernels.linear.operands import NO_ROWS
 from fastlin.kernels.machine.arrays import zeros_aligned
-from fastlin.kernels.machine.threads import run_blocks
+from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
 from fastlin.kernels.networks.layers import (
     IDENTITY,
     LOGISTIC,
@@ -137,8 +137,8 @@ class Network:
     ) -> None:
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
-        self._is_independent = is_independent
-        self.has_intercepts = has_intercepts
+        self._is_independent, self.has_intercepts = is_independent, has_intercepts
+        self._of_outputs = {"is_independent": is_independent, "has_intercepts": has_intercepts}
         self.activation, self.dropout = activation, dropout
         self.n_layers = len(self.layer_sizes) - 1
         inputs, *hidden = self.layer_sizes[:-1]
@@ -200,7 +200,7 @@ class Network:
         """Return the network that predicts: it has no dropout, and running statistics are in its parameters."""
         if not self.normalizations and not self.dropout:
             return self
-        folded = self._without_extras(self.dtype)
+        folded = Network(self.layer_sizes, self.activation, dtype=self.dtype, **self._of_outputs)
         for layer in range(self.n_layers):
             coef, shift = self.coefs[layer].astype(np.float64), 0.0
             if layer == 0 and self._input_normalization:
@@ -217,19 +217,9 @@ class Network:
 
     def widen(self) -> Network:
         """Return a network without normalisation and dropout as one in float64, with the same parameters and loss."""
-        wide = self._without_extras(np.dtype(np.float64))
+        wide = Network(self.layer_sizes, self.activation, dtype=np.float64, **self._of_outputs)
         wide.parameters[:] = self.parameters
         return wide
-
-    def _without_extras(self, dtype):
-        """Return a network of these layers in a type, with neither normalisation nor dropout."""
-        return Network(
-            self.layer_sizes,
-            self.activation,
-            is_independent=self._is_independent,
-            has_intercepts=self.has_intercepts,
-            dtype=dtype,
-        )
 
     def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the scores z_L + b_L, (n, K), of a network that predicts."""
@@ -242,8 +232,8 @@ class Network:
     def predict_probabilities(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the probabilities of the classes, (n, K), or of class 1, (n, 1), of a network that predicts."""
         probabilities, no_intercept = self.compute_scores(matrix), np.zeros(self.layer_sizes[-1], self.dtype)
-        for part in self._chunks(len(probabilities)):
-            fill_block_probabilities(0, 1, probabilities[part], no_intercept, self._is_independent)
+        n_blocks = count_blocks(len(probabilities), EXPONENTIAL_WORK * self.layer_sizes[-1])
+        run_blocks(fill_block_probabilities, n_blocks, probabilities, no_intercept, self._is_independent)
         return probabilities
 
     def measure(self, examples: Examples) -> tuple[float, float]:
@@ -270,12 +260,9 @@ class Network:
 
     def _chunks(self, n_rows, layer_sizes=()):
         """Return slices of the rows that go through the network together."""
+        most = max(MIN_CHUNK_ROWS, CHUNK_NUMBERS // max(layer_sizes or self.layer_sizes))
         # The rows of a normalised batch depend on one another, so they stay together.
-        chunk = (
-            n_rows
-            if self.normalizations
-            else max(MIN_CHUNK_ROWS, CHUNK_NUMBERS // max(layer_sizes or self.layer_sizes))
-        )
+        chunk = n_rows if self.normalizations else most
         return (slice(start, min(start + chunk, n_rows)) for start in range(0, n_rows, chunk))
 
     def _arrays_for(self, rows):
