@@ -160,28 +160,6 @@ def train_by_epochs(
     return training
 
 
-class _ShuffledRows:
-    """Examples in an order that is drawn for each epoch."""
-
-    def __init__(self, examples, schedule, random_state):
-        self.examples, self._schedule, self._random_state = examples, schedule, random_state
-        self.order = np.arange(len(examples)) if examples.rows is None else examples.rows
-        n = len(self.order)
-        self._n_rows = n - n % schedule.batch_size if schedule.whole_batches else n
-
-    def run_epoch(self, descent, learning_rate):
-        """Take the steps of an epoch; return what `Descent.run_epoch` does."""
-        schedule, order = self._schedule, None
-        if schedule.shuffle:
-            # The same state draws the same orders as scikit-learn's shuffle.
-            places = np.arange(len(self.order))
-            self._random_state.shuffle(places)
-            self.order = self.order[places]
-        if schedule.shuffle or self._n_rows < len(self.order):
-            order = self.order[: self._n_rows]
-        return descent.run_epoch(self.examples, order, schedule.batch_size, learning_rate, schedule.alpha)
-
-
 class _Learner:
     """A network that is trained by epochs.
 
@@ -191,9 +169,14 @@ class _Learner:
     def __init__(self, descent, examples, validation, schedule, random_state, n_epochs):
         self._descent, self._validation, self._schedule = descent, validation, schedule
         self._random_state, self._n_epochs_before, self.n_renewed = random_state, n_epochs, 0
-        # The rows in memory, or those of a stream that were taken last.
         self._stream = examples if callable(examples) else None
-        self._rows: Any = None if callable(examples) else _ShuffledRows(examples, schedule, random_state)
+        if not callable(examples):
+            self._set_rows(examples)
+
+    def _set_rows(self, examples):
+        """Begin with the rows of Examples in the order in which they are meant."""
+        self._examples = examples
+        self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
 
     def take_epochs(self, first):
         """Yield the Epoch of each epoch from a first one on."""
@@ -201,8 +184,8 @@ class _Learner:
         for n_epochs in range(first, schedule.max_epochs):
             rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, descent.n_rows, self.n_renewed)
             sums = np.zeros(4)
-            for rows in self._take_parts():
-                sums += rows.run_epoch(descent, rate)
+            for examples, order in self._take_parts():
+                sums += descent.run_epoch(examples, order, schedule.batch_size, rate, schedule.alpha)
                 if not np.isfinite(sums[0]):
                     raise DivergedError
             if not self.is_finite():
@@ -213,13 +196,21 @@ class _Learner:
             yield Epoch(loss / n_rows, accuracy, *validated)
 
     def _take_parts(self):
-        """Yield the rows that make an epoch together."""
-        if self._stream is None:
-            yield self._rows
-            return
-        for examples in self._stream():
-            self._rows = _ShuffledRows(examples, self._schedule, self._random_state)
-            yield self._rows
+        """Yield the Examples that make an epoch together, each with a new order of its rows, or None for its own."""
+        for examples in [self._examples] if self._stream is None else self._stream():
+            if self._stream is not None:
+                self._set_rows(examples)
+            yield examples, self._draw_order()
+
+    def _draw_order(self):
+        schedule, n = self._schedule, len(self._order)
+        if schedule.shuffle:
+            # The same state draws the same orders as scikit-learn's shuffle.
+            places = np.arange(n)
+            self._random_state.shuffle(places)
+            self._order = self._order[places]
+        n_taken = n - n % schedule.batch_size if schedule.whole_batches else n
+        return self._order[:n_taken] if schedule.shuffle or n_taken < n else None
 
     def is_finite(self):
         return np.isfinite(self._descent.network.parameters).all()
@@ -229,19 +220,18 @@ class _Learner:
         best = training.best.checkpoint
         generator = self._random_state.get_state()
         return EpochState(
-            training.records, training.last.saved, best.saved, self._rows.order, generator, self._descent.n_rows
+            training.records, training.last.saved, best.saved, self._order, generator, self._descent.n_rows
         )
 
     def resume(self, state):
         """Go on from an EpochState."""
         self._descent.restore(state.last)
-        self._descent.counts[0], self._rows.order = state.n_rows, state.order
+        self._descent.counts[0], self._order = state.n_rows, state.order
         self._random_state.set_state(state.generator)
 
     def check_end(self):
         """Raise a DivergedError where a few of the rows that the last steps took have no finite loss."""
-        examples = self._rows.examples
-        self._measure(Examples(examples.matrix, examples.labels, rows=self._rows.order[-PROBE_ROWS:]))
+        self._measure(Examples(self._examples.matrix, self._examples.labels, rows=self._order[-PROBE_ROWS:]))
 
     def _measure(self, examples):
         """Return mean loss and accuracy of the network's predictions, both finite."""

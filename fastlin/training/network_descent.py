@@ -30,14 +30,16 @@ class Descent:
     The gradient of a step is that of the batch's loss plus (l2 / 2) ||W||^2 over the coefficients of all layers. Where
     the network has dropout, random_state draws a seed for that of each batch. `carried` are the arrays that the rule
     carries from step to step and changes in place, which begin with zeros. `counts` has first the number of rows that
-    steps were taken with, each time counted.
+    steps were taken with, each time counted, and `n_steps` (1,) the number of steps.
     """
 
     def __init__(
         self, network: Network, carried: tuple[Array, ...], random_state: np.random.RandomState | None = None
     ) -> None:
         self.network, self.carried, self.counts = network, carried, np.zeros(2, np.int64)
-        self._random_state = random_state
+        self.n_steps = np.zeros(1, np.uint64)
+        self._vectors, self._random_state = (network.parameters, network.gradient, *carried), random_state
+        self._n_blocks = cut_work(UPDATE_WORK * len(network.parameters))
 
     @property
     def n_rows(self) -> int:
@@ -62,25 +64,26 @@ class Descent:
         for array in self.carried:
             array[...] = 0
 
-    def _update(self, part, n_penalised, learning_rate, l2):
-        """Take the step of a part of the parameters, of which the first n_penalised are coefficients.
+    def _update(self, vectors, n_penalised, learning_rate, l2):
+        """Take the step of parameters, of which the first n_penalised are coefficients.
 
-        Return the sum of the squares of these coefficients before it.
+        vectors are these parameters, their gradient and what the rule carries of them. Return the sum of the squares of
+        the coefficients before it.
         """
         raise NotImplementedError
 
-    def _update_all(self, learning_rate, l2):
+    def _update_blocks(self, learning_rate, l2):
         """Take the step of all parameters, on several threads; return the sum of the squares of all coefficients."""
         n, n_coefficients = len(self.network.parameters), self.network.n_coefficients
-        n_blocks = cut_work(UPDATE_WORK * n)
-        squares = np.empty(n_blocks)
+        squares = np.empty(self._n_blocks)
 
         def update(block, n_blocks):
             part = slice(n * block // n_blocks, n * (block + 1) // n_blocks)
             n_penalised = min(max(n_coefficients - part.start, 0), part.stop - part.start)
-            squares[block] = self._update(part, n_penalised, learning_rate, l2)
+            vectors = [vector[part] for vector in self._vectors]
+            squares[block] = self._update(vectors, n_penalised, learning_rate, l2)
 
-        run_blocks(update, n_blocks)
+        run_blocks(update, self._n_blocks)
         return float(squares.sum())
 
     def step(
@@ -110,7 +113,13 @@ class Descent:
         # A batch without weight has no gradient, and its penalty may be infinite.
         if total > 0:
             l2 = float(l2 / total if l2_by_weight else l2)
-            loss += l2 / 2 * self._update_all(float(learning_rate), l2)
+            self.n_steps[0] += 1
+            rates = float(learning_rate), l2
+            if self._n_blocks > 1:
+                squares = self._update_blocks(*rates)
+            else:
+                squares = self._update(self._vectors, network.n_coefficients, *rates)
+            loss += l2 / 2 * squares
         self.counts[0] += n_rows
         return loss, n_correct, total
 
@@ -179,9 +188,7 @@ class MomentumDescent(Descent):
         super().__init__(network, (self.velocity,), random_state)
         self._momentum, self._nesterov = float(momentum), bool(nesterov)
 
-    def _update(self, part, n_penalised, learning_rate, l2):
-        network = self.network
-        vectors = network.parameters[part], network.gradient[part], self.velocity[part]
+    def _update(self, vectors, n_penalised, learning_rate, l2):
         return update_with_momentum(*vectors, n_penalised, l2, learning_rate, self._momentum, self._nesterov)
 
 
@@ -191,7 +198,7 @@ class AdamDescent(Descent):
     Step t is w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon), m and v being decaying
     means of the gradient and of its square (Kingma and Ba 2015, section 2). With weight decay, which is AdamW,
     coefficients lose learning_rate weight_decay w beside that (Loshchilov and Hutter 2019, algorithm 2). `means` and
-    `squares` (p,) are m and v, and `n_steps` (1,) is t.
+    `squares` (p,) are m and v, and `n_steps` is t.
     """
 
     def __init__(
@@ -204,18 +211,13 @@ class AdamDescent(Descent):
         random_state: np.random.RandomState | None = None,
     ) -> None:
         self.means, self.squares = np.zeros_like(network.parameters), np.zeros_like(network.parameters)
-        self.n_steps = np.zeros(1, np.uint64)
-        super().__init__(network, (self.means, self.squares, self.n_steps), random_state)
+        super().__init__(network, (self.means, self.squares), random_state)
+        self.carried += (self.n_steps,)
         self._beta_1, self._beta_2, self._epsilon = float(beta_1), float(beta_2), float(epsilon)
         self._weight_decay = float(weight_decay)
 
-    def _update_all(self, learning_rate, l2):
-        self.n_steps += 1
-        return super()._update_all(learning_rate, l2)
-
-    def _update(self, part, n_penalised, learning_rate, l2):
-        network, n_steps = self.network, int(self.n_steps[0])
+    def _update(self, vectors, n_penalised, learning_rate, l2):
+        n_steps = int(self.n_steps[0])
         correction = math.sqrt(1 - self._beta_2**n_steps) / (1 - self._beta_1**n_steps)
-        vectors = (each[part] for each in (network.parameters, network.gradient, self.means, self.squares))
         rates = learning_rate * self._weight_decay, learning_rate * correction
         return update_with_adam(*vectors, n_penalised, l2, *rates, self._beta_1, self._beta_2, self._epsilon)
