@@ -221,7 +221,7 @@ class BaseTrainer:
             for steps in take_epochs():
                 weights = self.model.w
                 if is_validated(steps):
-                    validation = kernels.validate(weights) if compiles_validation else self.validation_step()
+                    validation = kernels.validate(read_weights(self)) if compiles_validation else self.validation_step()
                     steps = steps._replace(validation=validation)
                 yield steps
 
