@@ -4,6 +4,7 @@ None of these libraries is imported here: an array of theirs comes from a progra
 """
 
 import sys
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,12 @@ def choose_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def widen(X: Any) -> Any:
     """Return an array of float16 as float32, a copy, and anything else as it is."""
     return X.astype(np.float32) if isinstance(X, np.ndarray) and X.dtype == np.float16 else X
+
+
+def has_finite_sum(array: Array) -> bool:
+    """Say whether the sum over all of an array is finite, and therefore each number; others may be finite as well."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return isfinite(np.add.reduce(array, axis=None))
 
 
 def to_numbers(rows: Array) -> Array:

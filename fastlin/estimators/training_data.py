@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +33,7 @@ from fastlin.estimators.labels import (
     weigh_rows,
 )
 from fastlin.fitted import read_count
-from fastlin.tensors import DTYPES, read_in_place, widen
+from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
 from fastlin.typing import Array, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -208,7 +207,7 @@ def _read_numbers(estimator, X, reset, ensure_all_finite):
     plain = X if names is None else X.to_numpy()
     is_plain = type(plain) is np.ndarray and plain.ndim == 2 and plain.size > 0 and plain.dtype in DTYPES
     is_known = is_plain and (reset or _are_columns_of(estimator, plain, names))
-    if is_known and (not ensure_all_finite or _is_finite(plain)):
+    if is_known and (not ensure_all_finite or plain.dtype.kind != "f" or has_finite_sum(plain)):
         if reset:
             remember_features(estimator, plain.shape[1], names)
         return as_matrix(plain)
@@ -236,12 +235,6 @@ def _are_columns_of(estimator, X, names):
     known = getattr(estimator, "feature_names_in_", None)
     has_names = known is None if names is None else isinstance(known, np.ndarray) and known.tolist() == names
     return has_names and X.shape[1] == getattr(estimator, "n_features_in_", -1)
-
-
-def _is_finite(X):
-    """Say whether an array is finite; False leaves the answer to scikit-learn, where a sum overflows."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return X.dtype.kind != "f" or isfinite(np.add.reduce(X, axis=None))
 
 
 def read_blocks(estimator: Any, blocks: Blocks, reset: bool = True) -> BlockMatrix:
