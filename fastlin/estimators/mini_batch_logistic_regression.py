@@ -18,7 +18,14 @@ from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
-from fastlin.estimators.labels import check_classes, encode_labels, find_most_probable, named, read_soft_labels
+from fastlin.estimators.labels import (
+    are_soft,
+    check_classes,
+    encode_labels,
+    named,
+    read_column,
+    read_labels,
+)
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.network_data import Targets, make_examples, read_validation, set_aside
 from fastlin.estimators.network_training import EpochTrained
@@ -216,13 +223,12 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             if continues:
                 check_continuation(self)
             # Values that are not finite make losses that are not, so that only a training that diverges looks for them.
-            soft = read_soft_labels(y)
-            labels = y if soft is None else find_most_probable(soft)
-            checks = {"ensure_all_finite": False, **({"reset": False} if continues else {})}
-            matrix, labels = read_matrix(self, X, labels, **checks)
-            targets = Targets("class", *encode_labels(labels))
-            if soft is not None:
-                targets = Targets("soft", np.arange(soft.shape[1]), soft)
+            matrix = read_matrix(self, X, reset=not continues, ensure_all_finite=False)
+            labels = read_labels(self, y, matrix.shape[0])
+            if are_soft(labels):
+                targets = Targets("soft", np.arange(labels.shape[1]), labels)
+            else:
+                targets = Targets("class", *encode_labels(labels))
             classes = targets.classes
             check_classes(self, classes)
             if continues and not np.array_equal(classes, self.classes_):
@@ -368,8 +374,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
                 if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
                     raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
                 X, y, sample_weight = (*part, None)[:3]
-                matrix, y = read_matrix(self, X, y, reset=bool(reset) and number == 0)
-                targets = Targets("class", *encode_labels(y))
+                matrix = read_matrix(self, X, reset=bool(reset) and number == 0)
+                targets = Targets("class", *encode_labels(read_labels(self, y, matrix.shape[0], read_column)))
                 examples = make_examples(self, matrix, targets, sample_weight)
             yield examples
             if on_part is not None:

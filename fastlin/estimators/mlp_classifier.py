@@ -18,7 +18,7 @@ from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
-from fastlin.estimators.labels import keep_sum_finite
+from fastlin.estimators.labels import keep_sum_finite, read_labels, read_several
 from fastlin.estimators.network_data import make_examples, read_targets, read_validation, set_aside
 from fastlin.estimators.network_training import EpochTrained
 from fastlin.estimators.parameters import (
@@ -315,7 +315,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             continues = self.warm_start and hasattr(self, "coefs_")
             if continues:
                 check_continuation(self)
-            matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
+            matrix = read_matrix(self, X, reset=not continues)
+            y = read_labels(self, y, matrix.shape[0], read_several)
             targets = read_targets(y)
             if continues and not np.array_equal(targets.classes, self.classes_):
                 raise ValueError(
@@ -387,7 +388,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             self._check_partial_fit()
             continues = hasattr(self, "coefs_")
             random_state = self._begin_partial_fit(classes, continues)
-            matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
+            matrix = read_matrix(self, X, reset=not continues)
+            y = read_labels(self, y, matrix.shape[0], read_several)
             targets = read_targets(y).seen_as(getattr(self, "_kind", ""), len(self.classes_))
             examples = make_examples(self, matrix, targets, sample_weight)
             network = self._network_to_train(random_state, continues, targets.kind)

@@ -25,10 +25,8 @@ from fastlin.estimators.labels import (
     find_most_probable,
     match_classes,
     name_classes,
-    read_column,
     read_labels,
     read_offset,
-    read_several,
     to_targets,
     weigh_rows,
 )
@@ -42,9 +40,6 @@ if TYPE_CHECKING:
     from fastlin.matrices.matrix import Columns
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.rows import Rows
-
-# What scikit-learn's checks take for no y.
-NO_Y = "no_validation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,24 +156,13 @@ def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
     return np.float64 if solver == "liblinear" else compute_type(matrix)
 
 
-def read_matrix(
-    estimator: Any,
-    X: Any,
-    y: Any = NO_Y,
-    *,
-    reset: bool = True,
-    ensure_all_finite: bool = True,
-    multi_output: bool = False,
-) -> Any:
-    """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers.
+def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True) -> Any:
+    """Return X as a matrix, after scikit-learn's checks and our own of sparse containers.
 
-    The arguments after y are those of scikit-learn's `validate_data`.
+    The arguments after X are those of scikit-learn's `validate_data`.
     """
     from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix
 
-    if y is not NO_Y:
-        matrix = read_matrix(estimator, X, reset=reset, ensure_all_finite=ensure_all_finite)
-        return matrix, read_labels(estimator, y, matrix.shape[0], read_several if multi_output else read_column)
     if isinstance(X, Blocks):
         raise TypeError(
             f"{type(estimator).__name__} takes arrays and sparse matrices; LogisticRegression and "
