@@ -12,7 +12,7 @@ EXTRAS = {
     "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "pillow", "pooch", "rich", "skops", "tqdm"),
     # What the commands fit and predict read, save and draw with.
     "tables": ("jinja2", "matplotlib", "pyarrow", "rich", "skops"),
-    "arrow": ("filelock", "pyarrow"),
+    "arrow": ("pyarrow",),
     "dask": ("dask", "distributed"),
 }
 # The names of those that are imported by another one.

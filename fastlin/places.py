@@ -89,7 +89,7 @@ def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
     Raises
     ------
     ModuleNotFoundError
-        The package filelock, which the extras "studies" and "arrow" bring, is not installed.
+        The package filelock, which the extra "studies" brings, is not installed.
     """
     with needs("studies"):
         import filelock

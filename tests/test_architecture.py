@@ -137,7 +137,7 @@ LIBRARIES = {
     "markupsafe": {"course.report"},
     "latex2mathml": {"course.report"},
     "platformdirs": {"places"},
-    "filelock": {"places", "blocks"},
+    "filelock": {"places"},
     "pooch": {"course.datasets"},
     "pyarrow": {"blocks", "estimators", "cli"},
     "skops": {"cli"},

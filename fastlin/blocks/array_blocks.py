@@ -1,15 +1,19 @@
 """Blocks of arrays that are there: in memory, or mapped from files, and of sparse rows."""
 
+from __future__ import annotations
+
+import mmap
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.blocks.blocks import Blocks, add_row_lengths, cut, find_kind, join_blocks
+from fastlin.blocks.blocks import Blocks, Kind, add_row_lengths, cut, find_kind, join_blocks
 from fastlin.containers import read_container
 from fastlin.exceptions import DataChangedError
 from fastlin.typing import Array, PathLike, SparseContainer
@@ -64,28 +68,45 @@ def from_arrays(
     arrays: list[Any] = list(X) if isinstance(X, (list, tuple)) else [X]
     if not arrays:
         raise ValueError("X is an empty list; it must hold at least one array.")
-    parts: list[tuple[Any, slice, str, FileCheck]] = []
+    sources: list[Source] = []
     kind: Any = None
     for number, array in enumerate(arrays):
         name = "X" if len(arrays) == 1 else f"array {number}"
         if sparse.issparse(array):
             raise ValueError(f"{name} is sparse; blocks.from_csr takes sparse rows.")
         kind = find_kind(array, name, kind)
-        borders, files = cut(len(array), kind.d * kind.dtype.itemsize, rows_per_block), FileCheck.of([array])
-        parts += [(array, slice(*rows), name, files) for rows in pairwise(borders)]
+        suffix = "" if name == "X" else f" of {name}"
+        sources.append(Source(suffix, len(array), partial(np.asanyarray, array), FileCheck.of([array])))
+    return cut_sources(sources, kind, rows_per_block, y=y, sample_weight=sample_weight)
+
+
+class Source(NamedTuple):
+    """Rows that lie in one array: what follows their numbers in a name, how many, and a function for the array."""
+
+    suffix: str
+    n_rows: int
+    load: Callable[[], Array]
+    files: FileCheck
+
+
+def cut_sources(sources: Sequence[Source], kind: Kind, rows_per_block: int | None = None, **known: Any) -> Blocks:
+    """Return Blocks of the arrays of all sources; what else is known of them is as Blocks has it."""
+    parts = [
+        (source, slice(*rows))
+        for source in sources
+        for rows in pairwise(cut(source.n_rows, kind.d * kind.dtype.itemsize, rows_per_block))
+    ]
 
     def read():
-        for array, rows, _, files in parts:
-            files.check()
-            block = array[rows]
+        for source, rows in parts:
+            source.files.check()
+            block = source.load()[rows]
             read_ahead(block)
             yield np.asarray(block, kind.dtype) if block.dtype != kind.dtype else block.view(np.ndarray)
 
-    lengths = [rows.stop - rows.start for _, rows, *_ in parts]
-    names = [
-        f"rows {rows.start} to {rows.stop - 1}{'' if name == 'X' else f' of {name}'}" for _, rows, name, _ in parts
-    ]
-    return join_blocks(read, lengths, names, kind, y=y, sample_weight=sample_weight)
+    lengths = [rows.stop - rows.start for _, rows in parts]
+    names = [f"rows {rows.start} to {rows.stop - 1}{source.suffix}" for source, rows in parts]
+    return join_blocks(read, lengths, names, kind, **known)
 
 
 def from_csr(
@@ -193,9 +214,10 @@ def find_map(array: Any) -> np.memmap[Any, Any] | None:
 def read_ahead(block: Array) -> None:
     """Ask the system to bring the rows of a block from disk, where they are mapped from a file and lie together."""
     mapped = find_map(block)
-    if mapped is None or not mapped.filename or not block.flags.c_contiguous or not hasattr(os, "posix_fadvise"):
+    if mapped is None or not isinstance(mapped.base, mmap.mmap) or not block.flags.c_contiguous:
         return
-    start = mapped.offset + block.ctypes.data - mapped.ctypes.data
-    with open(mapped.filename, "rb") as file:
-        for offset in range(start, start + block.nbytes, READ_AHEAD):
-            os.posix_fadvise(file.fileno(), offset, READ_AHEAD, os.POSIX_FADV_WILLNEED)
+    if not hasattr(mapped.base, "madvise"):
+        return
+    first = mapped.offset % mmap.ALLOCATIONGRANULARITY + block.ctypes.data - mapped.ctypes.data
+    for offset in range(first - first % mmap.PAGESIZE, first + block.nbytes, READ_AHEAD):
+        mapped.base.madvise(mmap.MADV_WILLNEED, offset, min(READ_AHEAD, len(mapped.base) - offset))

@@ -1,27 +1,29 @@
-"""Blocks of Parquet files, decoded once into files that can be mapped."""
+"""Blocks of Parquet files, decoded once into files that can be mapped: decoding in each pass would take most of it."""
 
 import glob
+import hashlib
 import os
-import secrets
-import shutil
+import tempfile
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import pairwise
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastlin.blocks.array_blocks import FileCheck, read_ahead
-from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, Kind, cut, join_blocks
-from fastlin.blocks.decoded_folders import UNFINISHED, CacheFolder, TemporaryFolder, digest, name_source
+from fastlin.blocks.array_blocks import FileCheck, Source, cut_sources
+from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, Kind
 from fastlin.extras import needs
+from fastlin.places import check_writable, write_whole
 from fastlin.tensors import choose_type
 from fastlin.typing import PathLike
 
-MOST_MAPPED = 256
-X_FILE, Y_FILE, WEIGHT_FILE = "X.npy", "y.npy", "weight.npy"
+# A change here makes what earlier versions have decoded unknown.
+FORMAT = 3
+# A folder of the disk that is made for large temporary files; /tmp lies in memory on many systems.
+LARGE_TEMPORARY = "/var/tmp"
 
 
 def from_parquet(
@@ -33,8 +35,8 @@ def from_parquet(
 ) -> Blocks:
     """Return Blocks of Parquet files, each of which is decoded once.
 
-    A fit reads the data once a pass, and decoding takes longer than reading. So each file is decoded into arrays
-    that are read without conversion, which are mapped into memory from then on. They take as much disk as the array.
+    A fit reads the data once a pass, and decoding takes several times as long as reading. So the columns of X are
+    decoded into arrays, which are mapped into memory from then on. They take as much disk as the array.
 
     Parameters
     ----------
@@ -47,9 +49,9 @@ def from_parquet(
         The columns of y, of any type, and of the weights.
     cache : str, Path or None
         A folder, made where it is missing, that keeps what was decoded; the same file, unchanged, is not decoded again,
-        and an interrupted call goes on where it was. Arrays of a file that has changed are removed once no process
-        uses the folder. With None a temporary folder is used as long as the Blocks are: in ``TMPDIR`` where that is
-        set, else in ``/var/tmp``, which lies on a disk where ``/tmp`` may lie in memory.
+        and an interrupted call goes on where it was. What a file held before it changed is removed. With None a
+        temporary file without a name is used as long as the Blocks are: in ``TMPDIR`` where that is set, else in
+        ``/var/tmp``, which lies on a disk where ``/tmp`` may lie in memory.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def from_parquet(
     Raises
     ------
     ModuleNotFoundError
-        pyarrow or filelock is not installed.
+        pyarrow is not installed.
     FileNotFoundError
         A path names no file.
     ValueError
@@ -76,51 +78,73 @@ def from_parquet(
     LogisticRegression()
     """
     with needs("arrow"):
-        import filelock  # noqa: F401
         import pyarrow.parquet  # noqa: F401
     if isinstance(columns, str):
         raise TypeError(f"columns must be a list of names, got the text {columns!r}")
-    columns = columns if columns is None else list(columns)
     files = _find_files(paths)
-    # A map holds a file open, of which a process may have about a thousand.
-    load = lru_cache(MOST_MAPPED)(_load)
-    owner = TemporaryFolder(load.cache_clear) if cache is None else CacheFolder(cache, files)
-    return _make_blocks(files, columns, label, weight, owner, load)
-
-
-def _make_blocks(files, columns, label, weight, owner, load):
-    """Return Blocks of files that are decoded into the folder of an owner, as far as they are not there.
-
-    ``load`` is `_load` with a memory of the files that it has mapped. The Blocks keep the owner of the folder.
-    """
-    columns, dtype = _read_schemas(files, columns, label, weight)
-    parts = [_decode(file, columns, dtype, label, weight, owner) for file in files]
-    lengths = [len(_load(part / X_FILE, "r")) for part in parts]
-    y, weights = (
-        None if name is None else _join([_load_column(part / file, n) for part, n in zip(parts, lengths, strict=True)])
-        for name, file in ((label, Y_FILE), (weight, WEIGHT_FILE))
-    )
-    cuts = [list(pairwise(cut(n, len(columns) * dtype.itemsize))) for n in lengths]
-    checks = [FileCheck([part / X_FILE]) for part in parts]
-
-    def read(owner=owner):
-        for part, borders, files in zip(parts, cuts, checks, strict=True):
-            for first, last in borders:
-                files.check()
-                block = load(part / X_FILE, "r")[first:last]
-                read_ahead(block)
-                yield block.view(np.ndarray)
-
-    places = [(*rows, file) for file, borders in zip(files, cuts, strict=True) for rows in borders]
-    block_lengths = [last - first for first, last, _ in places]
-    names = [f"rows {first} to {last - 1} of {file.name}" for first, last, file in places]
+    columns, dtype = _read_schemas(files, columns if columns is None else list(columns), label, weight)
+    y, weights = _read_column(files, label, _to_labels), _read_column(files, weight, _to_weights)
+    decode = _decode_all if cache is None else partial(_decode_into, Path(cache))
     kind = Kind(len(columns), dtype, is_sparse=False)
-    return join_blocks(read, block_lengths, names, kind, y=y, sample_weight=weights, feature_names=columns)
+    return cut_sources(decode(files, columns, dtype), kind, y=y, sample_weight=weights, feature_names=columns)
 
 
-def _join(parts):
-    """Return the labels, or weights, of all files; those of a file without rows have no say in the type."""
-    return np.concatenate([part for part in parts if len(part)] or parts[:1])
+def _decode_all(files, columns, dtype):
+    """Return the Sources of files that are decoded into one file, which the system removes when none uses it."""
+    with tempfile.TemporaryFile(dir=_choose_temporary()) as together:
+        lengths = [_decode(file, columns, dtype, together) for file in files]
+        # Nothing can be mapped of a file without bytes.
+        together.write(bytes(1))
+        together.flush()
+        X = np.memmap(together, dtype, "r", shape=(sum(lengths), len(columns)))
+    parts = np.split(X, np.cumsum(lengths)[:-1])
+    return [
+        Source(f" of {file.name}", n, partial(np.asanyarray, part), FileCheck([]))
+        for file, n, part in zip(files, lengths, parts, strict=True)
+    ]
+
+
+def _decode_into(cache, files, columns, dtype):
+    """Return the Sources of files that are decoded each into a file of a folder, unless it is there."""
+    cache.mkdir(parents=True, exist_ok=True)
+    sources = []
+    for file in files:
+        found = file.stat()
+        # A file that was copied over may have kept size and time, but not the time of its change.
+        content = _digest((FORMAT, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+        # File systems take names of 255 bytes.
+        place = f"{file.stem[:40]}-{_digest(str(file.resolve()))}"
+        path = cache / f"{place}-{content}-{_digest((columns, str(dtype)))}.npy"
+        n = _open(file).metadata.num_rows
+        if not path.exists():
+            with write_whole(path) as working, open(working, "wb") as X:
+                description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+                np.lib.format.write_array_header_2_0(X, {**description, "shape": (n, len(columns))})
+                _decode(file, columns, dtype, X)
+            for before in cache.glob(f"{glob.escape(place)}-*.npy"):
+                if not before.name.startswith(f"{place}-{content}-"):
+                    with suppress(OSError):
+                        before.unlink()
+        load = partial(_load, path, (n, len(columns)), dtype)
+        load()
+        sources.append(Source(f" of {file.name}", n, load, FileCheck([path])))
+    return sources
+
+
+def _digest(value):
+    """Return a short hash of plain values."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def _load(path, shape, dtype):
+    """Return a decoded array, mapped; it is mapped anew for each block, since few files can be open at once."""
+    try:
+        X = np.load(path, mmap_mode="r", allow_pickle=False)
+        if X.shape != shape or X.dtype != dtype:
+            raise ValueError(f"it is {X.shape} {X.dtype} in place of {shape} {dtype}")
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}, decoded by an earlier call, is broken ({error}). Delete it.") from error
+    return X
 
 
 def _find_files(paths):
@@ -198,53 +222,26 @@ def _choose_type(types, file):
     return choose_type(np.result_type(*kinds))
 
 
-def _decode(file, columns, dtype, label, weight, owner):
-    """Return the folder with the arrays of a file, which are decoded unless they are there."""
-    source, content = name_source(file)
-    part = owner.path / f"{source}-{content}-{digest((columns, str(dtype), label, weight))}"
-    if part.is_dir():
-        return part
-    # Only a folder that is whole gets its name.
-    working = owner.path / f"{UNFINISHED}{secrets.token_hex(8)}"
-    working.mkdir()
-    try:
-        _write_arrays(file, columns, dtype, label, weight, working)
-        owner.keep(working, part)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
-    return part
+def _decode(file, columns, dtype, X):
+    """Write the columns of a Parquet file as rows to an open file, and return how many."""
+    n_rows = 0
+    # Written piece by piece: what a map cannot write, since the disk is full, would end the process.
+    for batch in _read_batches(file, columns):
+        piece = np.empty((batch.num_rows, len(columns)), dtype)
+        for j, name in enumerate(columns):
+            piece[:, j] = _to_numbers(batch.column(name), dtype, file, name)
+        X.write(piece.data)
+        n_rows += len(piece)
+    return n_rows
 
 
-def _write_arrays(file, columns, dtype, label, weight, working):
-    """Write X, and y and weights where they have a column, as files into a folder."""
-    source = _open(file)
-    shape = source.metadata.num_rows, len(columns)
-    labels, weights, n_together = [], [], max(1, BLOCK_BYTES // (8 * len(columns)))
-    names = list(dict.fromkeys([*columns, *(name for name in (label, weight) if name is not None)]))
-    with open(working / X_FILE, "wb") as X:
-        # Written piece by piece: what a map cannot write, since the disk is full, would end the process.
-        description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_2_0(X, description)
-        for batch in _read_batches(source, file, n_together, names):
-            piece = np.empty((batch.num_rows, len(columns)), dtype)
-            for j, name in enumerate(columns):
-                piece[:, j] = _to_numbers(batch.column(name), dtype, file, name)
-            X.write(piece.data)
-            if label is not None:
-                labels.append(_to_labels(batch.column(label), file, label))
-            if weight is not None:
-                weights.append(_to_weights(batch.column(weight), file, weight))
-    for values, kept, name in ((labels, label, Y_FILE), (weights, weight, WEIGHT_FILE)):
-        if kept is not None:
-            np.save(working / name, np.concatenate(values) if values else np.empty(0), allow_pickle=False)
-
-
-def _read_batches(source, file, n_together, names):
+def _read_batches(file, columns):
     """Yield the rows of a Parquet file, some at a time."""
     import pyarrow as pa
 
+    source = _open(file)
     try:
-        yield from source.iter_batches(n_together, columns=names)
+        yield from source.iter_batches(max(1, BLOCK_BYTES // (8 * len(columns))), columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from error
 
@@ -259,6 +256,14 @@ def _to_numbers(column, dtype, file, name):
     return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
 
 
+def _read_column(files, name, convert):
+    """Return the labels or weights of all files, of which those without rows have no say in the type; None without."""
+    if name is None:
+        return None
+    parts = [convert(batch.column(0), file, name) for file in files for batch in _read_batches(file, [name])]
+    return np.concatenate([part for part in parts if len(part)] or [np.empty(0)])
+
+
 def _to_weights(column, file, name):
     """Return an Arrow array of weights as finite numbers."""
     weights = _to_numbers(column, np.dtype(np.float64), file, name)
@@ -268,7 +273,7 @@ def _to_weights(column, file, name):
 
 
 def _to_labels(column, file, name):
-    """Return an Arrow array of labels as an array that a file can hold without pickles."""
+    """Return an Arrow array of labels as an array of numbers or texts."""
     if hasattr(column, "dictionary"):
         column = column.dictionary_decode()
     labels = column.to_numpy(zero_copy_only=False)
@@ -289,18 +294,10 @@ def _open(file):
         raise ValueError(f"{file} is no Parquet file, or is broken: {error}") from error
 
 
-def _load_column(file, n_rows):
-    """Return the labels or weights in a file, (n_rows,)."""
-    values = _load(file)
-    if values.shape != (n_rows,):
-        raise ValueError(
-            f"{file}, decoded by an earlier call, is broken (it has the shape {values.shape}, and X has {n_rows} rows)."
-        )
-    return values
-
-
-def _load(file, mmap_mode=None):
-    try:
-        return np.load(file, mmap_mode=mmap_mode, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{file}, decoded by an earlier call, is broken ({error}). Delete its folder.") from error
+def _choose_temporary():
+    """Return the folder for temporary files that may be too large for memory."""
+    folder = os.environ.get("TMPDIR") or LARGE_TEMPORARY
+    if folder == LARGE_TEMPORARY and not os.access(folder, os.W_OK):
+        folder = tempfile.gettempdir()
+    check_writable(Path(folder))
+    return folder
