@@ -17,6 +17,7 @@ from fastlin.dask.cluster import Cluster, explain_losses, find_running, release,
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.installations import check_workers
 from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition
+from fastlin.dask.shard import ToldWeights
 from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
@@ -33,7 +34,6 @@ from fastlin.estimators.training_data import check_dual, refuse_categories
 from fastlin.matrices import PiecewiseMatrix
 from fastlin.matrices.matrix import Columns
 from fastlin.matrices.pieces import merge
-from fastlin.objective.offsets import OffsetRange, OffsetSums
 from fastlin.tensors import choose_type
 
 if TYPE_CHECKING:
@@ -43,24 +43,6 @@ if TYPE_CHECKING:
 
 # More groups would cost the scheduler and a pass more time than they save when a worker is lost.
 MOST_GROUPS = 4096
-
-
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """What the weights of all rows come to.
-
-    groups are the numbers of the first partition of each group, counts the numbers of rows with some weight, (n_groups,
-    n_classes), and by_class the total weights, (n_classes,). smallest is the smallest weight that is not zero.
-    offset_range and has_targets are as MeanSums has them.
-    """
-
-    groups: tuple
-    counts: np.ndarray
-    by_class: np.ndarray
-    total: float
-    smallest: float
-    offset_range: OffsetRange | None = None
-    has_targets: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +65,7 @@ class DaskTrainingData:
 
     def weigh(self, rows: int | None = None) -> float:
         """Return the total weight of rows."""
-        return self._weights_of(rows).total
+        return float(ToldWeights.join(self._tell_weights(rows).values()).totals.sum())
 
     def measure(self, rows: int | None = None) -> Columns:
         """Return the Columns over rows."""
@@ -92,24 +74,17 @@ class DaskTrainingData:
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: int | None = None) -> DaskRows:
         """Return the DaskRows of an objective in Coordinates over rows."""
-        weighting, weights = self._weighting_of(rows), self._weights_of(rows)
-        return DaskRows(self.matrix, self.cluster, weighting, weights, coordinates, fit_intercept)
+        weighting, told = self._weighting_of(rows), self._tell_weights(rows)
+        return DaskRows(self.matrix, self.cluster, weighting, told, coordinates, fit_intercept)
 
     def _weighting_of(self, rows):
         return self.weighting if rows is None else self.weighting.leave_out(rows)
 
-    def _weights_of(self, rows):
-        """Return the Weights of rows, which the workers are asked for once."""
+    def _tell_weights(self, rows):
+        """Return what the weights of rows come to, by groups, which the workers are asked for once."""
         with self._lock:
             if rows not in self._known:
-                told = self.cluster.ask("tell_weights", self._weighting_of(rows))
-                counts, totals, smallest, offsets, have_targets = zip(*told.values(), strict=True)
-                by_class = np.sum(totals, axis=0)
-                total = float(by_class.sum())
-                own = [each for each in offsets if each is not None]
-                offset_range = OffsetRange.of(OffsetSums.join(own), total) if own else None
-                numbers = tuple(told), np.array(counts), by_class, total, min(smallest)
-                self._known[rows] = Weights(*numbers, offset_range, any(have_targets))
+                self._known[rows] = self.cluster.ask("tell_weights", self._weighting_of(rows))
             return self._known[rows]
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -73,12 +73,16 @@ class Part:
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
 
 
+# Parts by their numbers: consecutive partitions, which one worker holds.
+Group: TypeAlias = dict[int, Part]
+
+
 @dataclass(frozen=True)
 class Description:
     """What the client has to know of a partition, and what it must have again when it is computed again.
 
-    n_entries and longest_row count entries of X. labels, weights, offsets and rows are digests, of some rows alone.
-    classes says in words which labels there are.
+    n_entries and longest_row count entries of X. digests are those of labels, weights, offsets and rows, of some rows
+    alone. classes says in words which labels there are.
     """
 
     name: str
@@ -87,10 +91,7 @@ class Description:
     is_sparse: bool
     n_entries: int
     longest_row: int
-    labels: bytes
-    weights: bytes
-    offsets: bytes
-    rows: bytes
+    digests: dict[str, bytes]
     classes: str = field(compare=False, default="")
 
     @classmethod
@@ -98,32 +99,24 @@ class Description:
         """Return the Description of a decoded Part with the labels ``classes``."""
         is_sparse = sparse.issparse(part.X)
         n_entries, longest_row = add_row_lengths(part.X, (0, 0)) if is_sparse else (part.X.size, part.X.shape[1])
-        return cls(
-            name=part.name,
-            shape=part.X.shape,
-            dtype=part.X.dtype,
-            is_sparse=is_sparse,
-            n_entries=n_entries,
-            longest_row=longest_row,
-            labels=_digest(part.labels if part.soft is None else part.soft),
-            weights=b"" if part.sample_weight is None else _digest(part.sample_weight),
-            offsets=b"" if part.offsets is None else _digest(part.offsets),
-            rows=digest_rows(part.X),
-            classes=_shorten(classes),
-        )
+        labels = part.labels if part.soft is None else part.soft
+        digests = {"labels": _digest(labels), "weights": _digest(part.sample_weight), "offsets": _digest(part.offsets)}
+        digests["rows"] = digest_rows(part.X)
+        kind = part.X.shape, part.X.dtype, is_sparse, n_entries, longest_row
+        return cls(part.name, *kind, digests, _shorten(classes))
 
     def check(self, part: Part) -> None:
         """Raise a DataChangedError where a decoded Part is not what it was."""
         found = Description.of(part)
         if found == self:
             return
-        changed = next(each.name for each in fields(self) if getattr(found, each.name) != getattr(self, each.name))
-        if changed == "labels":
-            what = f"has other labels, which were {self.classes} and are {_shorten(np.unique(part.labels))} now"
-        elif changed in ("weights", "offsets", "rows"):
-            what = f"has other {changed}"
-        else:
+        if replace(found, digests=self.digests) != self:
             what = f"was {self} and is {found} now"
+        else:
+            changed = next(name for name, known in self.digests.items() if found.digests[name] != known)
+            what = f"has other {changed}"
+            if changed == "labels":
+                what += f", which were {self.classes} and are {_shorten(np.unique(part.labels))} now"
         raise DataChangedError(
             f"{part.name} was computed again, as where a worker is lost, and {what}. A partition must be the same each "
             "time: persist the data before the fit, and give functions that draw random numbers a seed."
@@ -165,37 +158,29 @@ class LabelTable:
         ValueError
             Its labels cannot be compared with each other.
         """
-        if part.soft is not None:
-            return cls._of_soft(part, part.soft, number)
-        try:
-            classes, first_rows, labels, counts = np.unique(
-                part.labels, return_index=True, return_inverse=True, return_counts=True
-            )
-        except TypeError as error:
-            raise ValueError(f"{part.name} of y has labels of types that cannot be compared: {error}") from error
-        sample_weight = np.ones(len(labels)) if part.sample_weight is None else part.sample_weight
-        largest = np.zeros(len(classes))
-        np.maximum.at(largest, labels, sample_weight)
-        unit = choose_unit(largest.max(initial=0.0))
-        weights = np.bincount(labels, sample_weight / unit, len(classes)).astype(np.float64)
-        partitions = np.full(len(classes), number)
-        return cls(len(part.labels), classes, partitions, first_rows, counts, weights, largest, unit)
-
-    @classmethod
-    def _of_soft(cls, part, soft, number):
-        n, K = soft.shape
-        sample_weight = np.ones(n) if part.sample_weight is None else part.sample_weight
+        n, soft = len(part.labels), part.soft
+        weights = np.ones(n) if part.sample_weight is None else part.sample_weight
+        unit = choose_unit(weights.max(initial=0.0))
+        if soft is None:
+            try:
+                classes, labels = np.unique(part.labels, return_inverse=True)
+            except TypeError as error:
+                raise ValueError(f"{part.name} of y has labels of types that cannot be compared: {error}") from error
+            largest = np.zeros(len(classes))
+            np.maximum.at(largest, labels, weights)
+            totals = np.bincount(labels, weights / unit, len(classes)).astype(np.float64)
+        else:
+            classes, labels = np.arange(soft.shape[1]), part.labels
+            largest = np.max(np.where(soft > 0, weights[:, None], 0.0), axis=0, initial=0.0)
+            totals = weights / unit @ soft
+        K = len(classes)
         first_rows = np.zeros(K, np.int64)
-        found, first_rows_found = np.unique(part.labels, return_index=True)
+        found, first_rows_found = np.unique(labels, return_index=True)
         first_rows[found] = first_rows_found
-        largest = np.max(np.where(soft > 0, sample_weight[:, None], 0.0), axis=0, initial=0.0)
-        unit = choose_unit(largest.max())
-        counts, weights = np.bincount(part.labels, minlength=K), sample_weight / unit @ soft
-        partitions = np.full(K, number)
+        counts = np.bincount(labels, minlength=K)
         # A partition without rows tells nothing.
-        return cls(
-            n, np.arange(K), partitions, first_rows, counts, weights, largest, unit, are_certain(soft) if n else None
-        )
+        certain = None if soft is None or not n else are_certain(soft)
+        return cls(n, classes, np.full(K, number), first_rows, counts, totals, largest, unit, certain)
 
     @classmethod
     def join(cls, tables: Sequence[Self]) -> Self:
@@ -228,17 +213,8 @@ class LabelTable:
             weights[own] += table.weights * (table.unit / unit)
             largest[own] = np.maximum(largest[own], table.largest)
             n_rows += table.n_rows
-        return cls(
-            n_rows,
-            classes,
-            partitions,
-            first_rows,
-            counts,
-            weights,
-            largest,
-            unit,
-            all(certain) if certain else None,
-        )
+        are_all_certain = all(certain) if certain else None
+        return cls(n_rows, classes, partitions, first_rows, counts, weights, largest, unit, are_all_certain)
 
     def count(self, classes: Array) -> IntArray:
         """Return how many rows each of some classes has, (n_classes,); these are sorted, and all labels among them."""
@@ -353,7 +329,7 @@ def encode(
     DataChangedError
         A partition is not what it was.
     """
-    group = {}
+    group: Group = {}
     for (number, part), expected in zip(enumerate(parts, first), descriptions, strict=True):
         # Kernels trust the numbers of classes.
         expected.check(part)
@@ -362,11 +338,13 @@ def encode(
             folds = find_folds(fold_ends, labels, seen)
             seen = seen + np.bincount(labels, minlength=len(seen))
         group[number] = replace(part, X=part.X.astype(dtype, copy=False), labels=labels, folds=folds)
-    return Group(group)
+    return group
 
 
 def _digest(values):
-    """Return a digest of labels or weights."""
+    """Return a digest of labels, weights or offsets, or of none."""
+    if values is None:
+        return b""
     told = repr(values.tolist()).encode() if values.dtype.kind == "O" else values.tobytes()
     return hashlib.blake2b(told, digest_size=16).digest()
 
@@ -374,11 +352,3 @@ def _digest(values):
 def _shorten(labels):
     """Return labels in words, not all of them where there are many."""
     return f"{labels.tolist()}" if len(labels) <= 10 else f"{len(labels)} from {labels[0]!r} to {labels[-1]!r}"
-
-
-class Group(dict):
-    """Parts by their numbers: consecutive partitions, which one worker holds."""
-
-    def __sizeof__(self) -> int:
-        """Return the bytes of the rows."""
-        return super().__sizeof__() + sum(part.__sizeof__() for part in self.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import distributed
 import numpy as np
@@ -25,7 +25,7 @@ from fastlin.objective.rows import find_rows, weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:
-    from fastlin.dask.parts import Group
+    from fastlin.dask.parts import Group, Part
     from fastlin.estimators import LogisticRegression
 
 
@@ -56,6 +56,29 @@ class ToldWeights(NamedTuple):
     offsets: OffsetSums | None
     has_targets: bool
 
+    @classmethod
+    def of(cls, part: Part, weighting: Weighting) -> Self:
+        """Return what the weights of the rows of a Part come to."""
+        samples, weighty = weighting.sample(part), weighting.find_weighty(part)
+        weights = samples.weigh()
+        counts = np.bincount(part.labels[weighty], minlength=weighting.n_classes)
+        has_targets = part.soft is not None
+        if has_targets and len(weights):
+            totals = weigh_targets(samples.targets, weights)
+        else:
+            totals = np.bincount(part.labels, weights, weighting.n_classes)
+        smallest = float(weights[weighty].min(initial=np.inf))
+        offsets = None if part.offsets is None else OffsetSums.of(part.offsets, weights)
+        return cls(counts, totals, smallest, offsets, has_targets)
+
+    @classmethod
+    def join(cls, told: Iterable[Self]) -> Self:
+        """Return what the weights of several pieces come to together."""
+        counts, totals, smallest, offsets, have_targets = zip(*told, strict=True)
+        known = [each for each in offsets if each is not None]
+        sums = OffsetSums.join(known) if known else None
+        return cls(np.sum(counts, axis=0), np.sum(totals, axis=0), min(smallest), sums, any(have_targets))
+
 
 class Shard:
     """Some groups of partitions, and what is computed with them.
@@ -65,7 +88,11 @@ class Shard:
     """
 
     def __init__(
-        self, groups: Iterable[Group], n_parts: int, settings: Mapping[int, Setting], n_threads: int | None = None
+        self,
+        groups: Iterable[Group],
+        n_parts: int,
+        settings: Mapping[int, Setting],
+        n_threads: int | None = None,
     ) -> None:
         # Groups are named by the number of their first partition.
         self._groups = {min(group): group for group in groups}
@@ -100,25 +127,10 @@ class Shard:
 
     def tell_weights(self, weighting: Weighting) -> dict[int, ToldWeights]:
         """Return what the weights of the rows come to, by groups."""
-        told: dict[int, ToldWeights] = {}
-        for first, group in self._groups.items():
-            counts, totals = np.zeros(weighting.n_classes, np.int64), np.zeros(weighting.n_classes)
-            smallest, offsets = np.inf, []
-            for part in group.values():
-                samples, weighty = weighting.sample(part), weighting.find_weighty(part)
-                weights = samples.weigh()
-                counts += np.bincount(part.labels[weighty], minlength=weighting.n_classes)
-                if len(samples.targets):
-                    totals += weigh_targets(samples.targets, weights)
-                else:
-                    totals += np.bincount(part.labels, weights, weighting.n_classes)
-                if part.offsets is not None:
-                    offsets.append(OffsetSums.of(part.offsets, weights))
-                smallest = min(smallest, weights[weighty].min(initial=np.inf))
-            has_targets = any(part.soft is not None for part in group.values())
-            sums = OffsetSums.join(offsets) if offsets else None
-            told[first] = ToldWeights(counts, totals, smallest, sums, has_targets)
-        return told
+        return {
+            first: ToldWeights.join(ToldWeights.of(part, weighting) for part in group.values())
+            for first, group in self._groups.items()
+        }
 
     def measure(self, weighting: Weighting) -> dict[Node, Measured]:
         """Return, by nodes, the total weight and the moments of the columns, as `measure` has them."""

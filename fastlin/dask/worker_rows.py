@@ -10,26 +10,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from fastlin.dask.shard import Setting
+from fastlin.dask.shard import Setting, ToldWeights
 from fastlin.dask.strata import share_places
 from fastlin.kernels.linear.operands import Samples
 from fastlin.matrices import Passes, as_matrix
 from fastlin.matrices.matrix import Sum, add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate
 from fastlin.objective import Rows
+from fastlin.objective.offsets import OffsetRange
 from fastlin.objective.rows import MeanSums, count_rows_coef, draw_places
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.dask.cluster import Cluster
-    from fastlin.dask.partitions import Weights
     from fastlin.dask.weighting import Weighting
     from fastlin.matrices.pieces import PiecewiseMatrix
     from fastlin.objective.coordinates import Coordinates
 
 
 class DaskRows(MeanSums):
-    """Rows on workers, with labels and weights, and their sums; matrix is what is known of X."""
+    """Rows on workers, with labels and weights, and their sums; matrix is what is known of X.
+
+    told is what their weights come to, by the number of the first partition of each group.
+    """
 
     # They stay with the workers, and so do weights and probabilities.
     has_labels = False
@@ -41,13 +44,15 @@ class DaskRows(MeanSums):
         matrix: PiecewiseMatrix,
         cluster: Cluster,
         weighting: Weighting,
-        weights: Weights,
+        told: dict[int, ToldWeights],
         coordinates: Coordinates,
         fit_intercept: bool,
     ) -> None:
-        self._cluster, self._weighting, self._weights = cluster, weighting, weights
+        self._cluster, self._weighting, self._told = cluster, weighting, told
         # The number of rows that was asked for, and what was drawn.
         self._sample: tuple[int, Any] = -1, None
+        weights = ToldWeights.join(told.values())
+        total = float(weights.totals.sum())
         self.smallest_weight = weights.smallest
         n_rows_coef = count_rows_coef(weighting.n_classes)
         setting = Setting(weighting, n_rows_coef, coordinates.scaling)
@@ -58,9 +63,9 @@ class DaskRows(MeanSums):
             fit_intercept,
             DaskPasses(cluster, setting, matrix),
             matrix.shape[0],
-            weights.total,
-            weights.by_class / weights.total,
-            offset_range=weights.offset_range,
+            total,
+            weights.totals / total,
+            offset_range=None if weights.offsets is None else OffsetRange.of(weights.offsets, total),
             has_targets=weights.has_targets,
         )
 
@@ -77,9 +82,9 @@ class DaskRows(MeanSums):
 
     def _draw(self, n_rows):
         """Return X of a sample, and the rows as a pass reads them."""
-        counts = self._weights.counts
+        counts = np.array([each.counts for each in self._told.values()])
         shares = share_places(draw_places(int(counts.sum()), n_rows), counts)
-        places = dict(zip(self._weights.groups, shares, strict=True))
+        places = dict(zip(self._told, shares, strict=True))
         X, samples = zip(*self._cluster.ask("draw", self._weighting, places).values(), strict=True)
         X = sparse.vstack(X, format="csr") if self.matrix.is_sparse else np.concatenate(X)
         return as_matrix(X), Samples(*map(np.concatenate, zip(*samples, strict=True)))

@@ -1,10 +1,10 @@
 import itertools
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas
 import pytest
+from dask.sizeof import sizeof
 from scipy import sparse
 
 from fastlin.dask.parts import Description, LabelTable, decode, describe, encode
@@ -81,8 +81,8 @@ def test_the_scheduler_learns_how_large_a_partition_is():
     large, row_numbers = np.zeros((1000, 50)), np.zeros(1000, int)
     for data in (large, sparse.csr_array(large + 1)):
         part = decode(data, row_numbers, np.ones(1000), "")
-        assert sys.getsizeof(part) > 400_000
-        assert sys.getsizeof(encode([part, part], 0, part.X.dtype, np.zeros(1), [Description.of(part)] * 2)) > 800_000
+        assert sizeof(part) > 400_000
+        assert sizeof(encode([part, part], 0, part.X.dtype, np.zeros(1), [Description.of(part)] * 2)) > 800_000
 
 
 def test_a_description_tells_of_labels_weights_and_entries():
