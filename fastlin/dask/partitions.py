@@ -27,6 +27,7 @@ from fastlin.estimators.labels import (
     check_largest,
     check_offset_shape,
     choose_unit,
+    match_classes,
     name_classes,
     weigh_classes,
 )
@@ -285,10 +286,7 @@ def _find_classes(table, classes):
             f"{name_partition(table.partitions[first])} of y has the label {table.classes.tolist()[first]!r}, which is "
             f"not one of classes={classes}."
         )
-    missing = np.setdiff1d(classes, table.classes)
-    if len(missing):
-        raise ValueError(f"classes holds {missing.tolist()[0]!r}, which no row of y has; leave it out.")
-    return classes
+    return match_classes(table.classes, classes)
 
 
 def _choose_weighting(table, classes, class_weight, has_weights):
