@@ -170,10 +170,10 @@ def test_training_is_the_formula():
     images = make_images()
     # Of 50 images three batches of 16 are used.
     trained = train(images, RECIPE, 5)
-    found = [(epoch.loss, epoch.accuracy) for epoch in trained.training.epochs]
+    found = [(epoch.loss, epoch.accuracy) for epoch in trained.training.records]
     expected, penalty = train_naively(images, RECIPE, 5)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
-    validated = [epoch.validation_accuracy for epoch in trained.training.epochs]
+    validated = [epoch.validation_accuracy for epoch in trained.training.records]
     assert trained.accuracies["validation"] == max(validated)
     assert set(trained.accuracies) == {"train", "validation", "test"}
     assert trained.training.ended == "limit"
@@ -206,8 +206,8 @@ def test_training_is_the_estimators(changes):
         dropout=recipe.dropout,
     )
     model.fit(images.X_train, images.y_train, X_val=images.X_val, y_val=images.y_val)
-    np.testing.assert_allclose([epoch.loss for epoch in trained.training.epochs], model.loss_curve_, rtol=1e-6)
-    assert [epoch.validation_accuracy for epoch in trained.training.epochs] == model.validation_scores_
+    np.testing.assert_allclose([epoch.loss for epoch in trained.training.records], model.loss_curve_, rtol=1e-6)
+    assert [epoch.validation_accuracy for epoch in trained.training.records] == model.validation_scores_
     assert trained.accuracies["test"] == pytest.approx(model.score(images.X_test, images.y_test))
 
 
@@ -216,7 +216,7 @@ def test_a_training_that_diverges_is_a_result(learning_rate):
     images = make_images().scale(0.01)
     trained = train(images, dataclasses.replace(RECIPE, learning_rate=learning_rate), 0)
     assert trained.training.ended == "diverged"
-    assert len(trained.training.epochs) < RECIPE.epochs
+    assert len(trained.training.records) < RECIPE.epochs
     assert all(0 <= accuracy <= 1 for accuracy in trained.accuracies.values())
 
 
@@ -224,7 +224,7 @@ def test_ctrl_c_gives_no_result():
     seen = []
 
     def interrupt(training):
-        seen.append(len(training.epochs))
+        seen.append(len(training.records))
         if len(seen) == 2:
             raise KeyboardInterrupt
 
@@ -242,7 +242,7 @@ def test_recipes_in_processes_are_trained_as_by_themselves():
         expected = train(images, recipe, 4 + number)
         assert found[number].accuracies == expected.accuracies
         np.testing.assert_allclose(
-            [epoch.loss for epoch in found[number].training.epochs],
-            [epoch.loss for epoch in expected.training.epochs],
+            [epoch.loss for epoch in found[number].training.records],
+            [epoch.loss for epoch in expected.training.records],
             rtol=1e-5,
         )
