@@ -77,18 +77,6 @@ class _StandIn:
 
     is_small: bool
 
-    # Where scikit-learn's class has no such parameter.
-    penalty = "deprecated"
-    n_jobs = None
-    use_legacy_attributes = "warn"
-    penalty_factors = None
-    group_by_class = False
-    lower_bounds = None
-    upper_bounds = None
-    categorical_features = None
-    missing_level = False
-    time_limit = None
-
     # The property of a class goes before what `__dict__` holds.
     @property
     def solver(self):
@@ -114,8 +102,11 @@ class _StandIn:
 
 @functools.lru_cache(maxsize=128)
 def _stand_in_class(base, name, is_small):
-    # Warnings and errors name the class that the user has.
-    return type(name, (_StandIn, base), {"is_small": is_small})
+    """Return the class of a stand-in; warnings and errors name the class that the user has."""
+    parameters = inspect.signature(base).parameters.values()
+    # Parameters that scikit-learn's class does not have keep their defaults.
+    defaults = {each.name: each.default for each in parameters if not hasattr(_StandIn, each.name)}
+    return type(name, (_StandIn, base), {**defaults, "is_small": is_small})
 
 
 def _stand_in(name, estimator, attributes, is_small=False):
@@ -138,78 +129,72 @@ def _is_of_array_api(X):
     return not is_known and get_config()["array_api_dispatch"]
 
 
-class _LinearFit:
-    """A fit of LogisticRegression or LogisticRegressionCV: `run` fits, and `keep` takes the model over."""
-
-    def __init__(self, name, estimator, X, y, sample_weight, params):
-        if read_soft_labels(y) is not None:
-            raise NotImplementedError("soft labels, which scikit-learn refuses")
-        self.estimator = estimator
-        self.is_by_liblinear = estimator.solver == "liblinear"
-        attributes = vars(estimator)
-        if self.is_by_liblinear:
-            X, y, attributes = self._penalize_intercept(X, y)
-        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
-        self.model = _stand_in(name, estimator, attributes, math.prod(shape) <= SMALL_TABLE)
-        self.arguments = X, y, sample_weight, *((params,) if name == "LogisticRegressionCV" else (None, None))
-        # Called without a frame between, so that warnings name the line of the user's fit.
-        self.run = self.model._fit
-
-    def _penalize_intercept(self, X, y):
-        """Return data and attributes of a fit whose last coefficient is liblinear's intercept, which is penalised."""
-        estimator = self.estimator
-        X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
-        if len(np.unique(y)) > 2:
-            raise NotImplementedError("liblinear with three classes and more")
-        if estimator.fit_intercept:
-            ones = np.full((X.shape[0], 1), float(estimator.intercept_scaling))
-            X = sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
-        attributes = {**vars(estimator), "fit_intercept": False, "warm_start": False}
-        attributes.pop("feature_names_in_", None)
-        return X, y, attributes
-
-    def keep(self):
-        fitted = vars(self.model)
-        # A pickle of the model needs no fastlin.
-        fitted.pop("history_", None)
-        if not self.is_by_liblinear:
-            return
-        estimator = self.estimator
-        if estimator.fit_intercept:
-            scaling = estimator.intercept_scaling
-            fitted["intercept_"] = scaling * fitted["coef_"][:, -1]
-            fitted["coef_"] = fitted["coef_"][:, :-1].copy()
-            paths = fitted.get("coefs_paths_", ())
-            for path in paths.values() if isinstance(paths, dict) else [paths] if len(paths) else []:
-                path[..., -1] *= scaling
-        own = {*self.model.get_params(deep=False), "warm_start", "n_features_in_"}
-        vars(estimator).update({name: value for name, value in fitted.items() if name not in own})
+def _prepare_linear(name, estimator, X, y, sample_weight, params):
+    """Return a model for LogisticRegression or LogisticRegressionCV, the method that fits it, and its arguments."""
+    if read_soft_labels(y) is not None:
+        raise NotImplementedError("soft labels, which scikit-learn refuses")
+    attributes = vars(estimator)
+    if estimator.solver == "liblinear":
+        X, y, attributes = _penalize_intercept(estimator, X, y)
+    model = _stand_in(name, estimator, attributes, math.prod(np.shape(X)) <= SMALL_TABLE)
+    return model, model._fit, (X, y, sample_weight, *((params,) if name == "LogisticRegressionCV" else (None, None)))
 
 
-class _NetworkFit:
-    """A fit of MLPClassifier."""
+def _penalize_intercept(estimator, X, y):
+    """Return data and attributes of a fit whose last coefficient is liblinear's intercept, which is penalised."""
+    X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
+    if len(np.unique(y)) > 2:
+        raise NotImplementedError("liblinear with three classes and more")
+    if estimator.fit_intercept:
+        ones = np.full((X.shape[0], 1), float(estimator.intercept_scaling))
+        X = sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
+    attributes = {**vars(estimator), "fit_intercept": False, "warm_start": False}
+    attributes.pop("feature_names_in_", None)
+    return X, y, attributes
 
-    def __init__(self, name, estimator, X, y, sample_weight, params):
-        if estimator.warm_start:
-            raise NotImplementedError("warm_start goes on from scikit-learn's own state")
-        parameters = inspect.signature(_find_class(name)).parameters
-        given = {each: getattr(estimator, each) for each in parameters}
-        # scikit-learn computes in the type of X.
-        given["dtype"] = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
-        self.estimator = estimator
-        self.model = estimators.MLPClassifier(**given)
-        self.arguments = X, y, sample_weight
-        self.run = self.model.fit
 
-    def keep(self):
-        made = self.model.to_sklearn()
-        made._no_improvement_count = self.model._no_improvement_count
-        own = made.get_params(deep=False)
-        vars(self.estimator).update({name: value for name, value in vars(made).items() if name not in own})
+def _keep_linear(estimator, model):
+    """Give an estimator what its model has learned."""
+    fitted = vars(model)
+    # A pickle of the estimator needs no fastlin.
+    fitted.pop("history_", None)
+    if fitted is vars(estimator):
+        return
+    if estimator.fit_intercept:
+        scaling = estimator.intercept_scaling
+        fitted["intercept_"] = scaling * fitted["coef_"][:, -1]
+        fitted["coef_"] = fitted["coef_"][:, :-1].copy()
+        paths = fitted.get("coefs_paths_", {})
+        for path in paths.values() if isinstance(paths, dict) else [paths]:
+            path[..., -1] *= scaling
+    _take_over(estimator, model, {*model.get_params(deep=False), "warm_start", "n_features_in_"})
+
+
+def _prepare_network(name, estimator, X, y, sample_weight, params):
+    """Return a model for MLPClassifier, the method that fits it, and its arguments."""
+    if estimator.warm_start:
+        raise NotImplementedError("warm_start goes on from scikit-learn's own state")
+    given = {each: getattr(estimator, each) for each in inspect.signature(_find_class(name)).parameters}
+    # scikit-learn computes in the type of X.
+    given["dtype"] = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
+    model = estimators.MLPClassifier(**given)
+    return model, model.fit, (X, y, sample_weight)
+
+
+def _keep_network(estimator, model):
+    """Give an estimator what its model has learned."""
+    made = model.to_sklearn()
+    made._no_improvement_count = model._no_improvement_count
+    _take_over(estimator, made, made.get_params(deep=False))
+
+
+def _take_over(estimator, model, left_out):
+    vars(estimator).update({name: value for name, value in vars(model).items() if name not in left_out})
 
 
 def _make_fit(name, original):
-    make = _NetworkFit if name == "MLPClassifier" else _LinearFit
+    is_network = name == "MLPClassifier"
+    prepare, keep = (_prepare_network, _keep_network) if is_network else (_prepare_linear, _keep_linear)
     takes_params = name == "LogisticRegressionCV"
 
     @functools.wraps(original)
@@ -225,9 +210,10 @@ def _make_fit(name, original):
             # Of those that fastlin does not look at, too.
             check_parameters(self)
             _refuse(self, X)
-            task = make(name, self, X, y, sample_weight, params)
-            task.run(*task.arguments)
-            task.keep()
+            model, run, arguments = prepare(name, self, X, y, sample_weight, params)
+            # Called without a frame between, so that warnings name the line of the user's fit.
+            run(*arguments)
+            keep(self, model)
         except BaseException as error:
             vars(self).clear()
             vars(self).update(before)
@@ -236,7 +222,7 @@ def _make_fit(name, original):
                 raise
             reason = f"{error}".partition("\n")[0] or type(error).__name__
         else:
-            _count(name, "fastlin")
+            _count(name)
             return self
         # Where this raises, scikit-learn refuses as well.
         original(self, *given, **params)
@@ -271,18 +257,59 @@ _replaced: dict[str, list[tuple[Any, str, Any, Any]]] = {}
 _predictions: dict[str, Callable[..., Any]] = {}
 # What asked for each name: calls of patch_sklearn, and the process that sends work to this one.
 _holders: dict[str, set[object]] = {name: set() for name in MODULES}
-_fits: Counter[tuple[str, str]] = Counter()
 _lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the fits of patched classes in this process.
+
+    Attributes
+    ----------
+    fastlin : dict of str to int
+        By class, how many fits fastlin ran.
+    scikit_learn : dict of str to int
+        By class, how many fits scikit-learn ran.
+    reasons : dict of str to int
+        Why it ran them, and how often.
+
+    Examples
+    --------
+    >>> from fastlin.patch import Report
+    >>> print(Report({"LogisticRegression": 42}, {"LogisticRegression": 1}, {"multi_class='ovr'": 1}))
+    fits of                   by fastlin   by scikit-learn
+    LogisticRegression                42                 1
+    1 × multi_class='ovr'
+    """
+
+    fastlin: dict[str, int]
+    scikit_learn: dict[str, int]
+    reasons: dict[str, int]
+
+    def __str__(self) -> str:
+        """Return a table of the counts, and the reasons."""
+        lines = [f"{'fits of':<24}{'by fastlin':>12}{'by scikit-learn':>18}"]
+        lines += [f"{name:<24}{self.fastlin[name]:>12,}{self.scikit_learn[name]:>18,}" for name in self.fastlin]
+        return "\n".join([*lines, *(f"{count:,} × {reason}" for reason, count in self.reasons.items())])
+
+
+_by_fastlin, _by_scikit_learn = dict.fromkeys(MODULES, 0), dict.fromkeys(MODULES, 0)
+_reasons = Counter[str]()
 
 
 def _find_class(name):
     return getattr(import_module(MODULES[name]), name)
 
 
-def _count(name, by):
+def _count(name, reason=None):
+    """Count a fit of a class by fastlin or, for a reason, by scikit-learn."""
     with _lock:
-        is_one_too_many = by != "fastlin" and (name, by) not in _fits and len(_fits) >= MOST_REASONS
-        _fits[name, "other reasons" if is_one_too_many else by] += 1
+        if reason is None:
+            _by_fastlin[name] += 1
+            return
+        _by_scikit_learn[name] += 1
+        is_one_too_many = reason not in _reasons and len(_reasons) >= MOST_REASONS
+        _reasons["other reasons" if is_one_too_many else reason] += 1
 
 
 def _is_in_use(name, method):
@@ -337,16 +364,15 @@ def _read(owner, attribute):
 def _put_back(name):
     if name == "LogisticRegression":
         _predictions.clear()
-    replaced = _replaced.pop(name)
-    kept = [
-        (owner, attribute, before) for owner, attribute, ours, before in replaced if _read(owner, attribute) is ours
-    ]
-    for owner, attribute, before in kept:
-        if before is NOTHING:
+    are_all_ours = True
+    for owner, attribute, ours, before in _replaced.pop(name):
+        if _read(owner, attribute) is not ours:
+            are_all_ours = False
+        elif before is NOTHING:
             delattr(owner, attribute)
         else:
             setattr(owner, attribute, before)
-    if len(kept) < len(replaced):
+    if not are_all_ours:
         warnings.warn(
             f"Another package has replaced methods of scikit-learn's {name} since patch_sklearn did. They stay, and "
             "models are scikit-learn's again.",
@@ -354,11 +380,13 @@ def _put_back(name):
         )
 
 
-def _update():
-    """Replace the methods of classes that something asks for, and put back those of the others."""
-    for name, holders in _holders.items():
-        if bool(holders) != (name in _replaced):
-            (_replace if holders else _put_back)(name)
+def _hold(holder, names):
+    """Note which classes a holder asks for; replace the methods of what anyone asks for, and put the others back."""
+    with _lock:
+        for name, holders in _holders.items():
+            (holders.add if name in names else holders.discard)(holder)
+            if bool(holders) != (name in _replaced):
+                (_replace if holders else _put_back)(name)
 
 
 def _reduce_batch(batch):
@@ -368,10 +396,7 @@ def _reduce_batch(batch):
 
 
 def _make_batch(names, make, arguments):
-    with _lock:
-        for name, holders in _holders.items():
-            (holders.add if name in names else holders.discard)("the process that sends work")
-        _update()
+    _hold("the process that sends work", names)
     return make(*arguments)
 
 
@@ -398,16 +423,10 @@ class _Patch(AbstractContextManager[None]):
 
     def __enter__(self):
         # The second block of one call patches as well.
-        with _lock:
-            for name in self._names:
-                _holders[name].add(self)
-            _update()
+        _hold(self, self._names)
 
     def __exit__(self, *error):
-        with _lock:
-            for name in self._names:
-                _holders[name].discard(self)
-            _update()
+        _hold(self, ())
 
 
 def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextManager[None]:
@@ -446,10 +465,9 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
     True
     """
     patch = _Patch(_read_names(names, DEFAULT))
-    with _lock:
-        # The reducer stays, since processes that have been started follow an end as well.
-        reduction.register(BatchedCalls, _reduce_batch)
-        patch.__enter__()
+    # The reducer stays, since processes that have been started follow an end as well.
+    reduction.register(BatchedCalls, _reduce_batch)
+    patch.__enter__()
     return patch
 
 
@@ -474,40 +492,7 @@ def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
     with _lock:
         for name in _read_names(names, MODULES):
             _holders[name].clear()
-        _update()
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of the fits of patched classes in this process.
-
-    Attributes
-    ----------
-    fastlin : dict of str to int
-        By class, how many fits fastlin ran.
-    scikit_learn : dict of str to int
-        By class, how many fits scikit-learn ran.
-    reasons : dict of str to int
-        Why it ran them, and how often.
-
-    Examples
-    --------
-    >>> from fastlin.patch import Report
-    >>> print(Report({"LogisticRegression": 42}, {"LogisticRegression": 1}, {"multi_class='ovr'": 1}))
-    fits of                   by fastlin   by scikit-learn
-    LogisticRegression                42                 1
-    1 × multi_class='ovr'
-    """
-
-    fastlin: dict[str, int]
-    scikit_learn: dict[str, int]
-    reasons: dict[str, int]
-
-    def __str__(self) -> str:
-        """Return a table of the counts, and the reasons."""
-        lines = [f"{'fits of':<24}{'by fastlin':>12}{'by scikit-learn':>18}"]
-        lines += [f"{name:<24}{self.fastlin[name]:>12,}{self.scikit_learn[name]:>18,}" for name in self.fastlin]
-        return "\n".join([*lines, *(f"{count:,} × {reason}" for reason, count in self.reasons.items())])
+        _hold(None, ())
 
 
 def report() -> Report:
@@ -531,14 +516,8 @@ def report() -> Report:
     >>> fastlin.patch.report().fastlin["LogisticRegression"] - before
     1
     """
-    by_fastlin, by_scikit_learn, reasons = dict.fromkeys(MODULES, 0), dict.fromkeys(MODULES, 0), Counter[str]()
     with _lock:
-        fits = _fits.copy()
-    for (name, by), count in fits.items():
-        (by_fastlin if by == "fastlin" else by_scikit_learn)[name] += count
-        if by != "fastlin":
-            reasons[by] += count
-    return Report(by_fastlin, by_scikit_learn, dict(reasons.most_common()))
+        return Report({**_by_fastlin}, {**_by_scikit_learn}, dict(_reasons.most_common()))
 
 
 def run_program(arguments: list[str]) -> None:
@@ -547,18 +526,13 @@ def run_program(arguments: list[str]) -> None:
         prog="python -m fastlin.patch",
         description="Runs a Python program, in which fastlin fits the models of scikit-learn's classes.",
     )
-    parser.add_argument(
-        "-v",
-        "--verbose",
-        dest="is_verbose",
-        action="store_true",
-        help="log what scikit-learn fits, and count at the end",
-    )
-    parser.add_argument("-m", dest="is_module", action="store_true", help="run a module")
-    parser.add_argument("name", help="the script, or the name of the module")
-    parser.add_argument("args", nargs=argparse.REMAINDER, help="the program's arguments")
+    add = parser.add_argument
+    add("-v", "--verbose", action="store_true", help="log what scikit-learn fits, and count at the end")
+    add("-m", dest="is_module", action="store_true", help="run a module")
+    add("name", help="the script, or the name of the module")
+    add("args", nargs=argparse.REMAINDER, help="the program's arguments")
     given = parser.parse_args(arguments)
-    if given.is_verbose:
+    if given.verbose:
         logging.basicConfig()
         LOGGER.setLevel(logging.INFO)
     sys.argv = [given.name, *given.args]
@@ -570,7 +544,7 @@ def run_program(arguments: list[str]) -> None:
             sys.path[0] = str(Path(given.name).resolve().parent)
             runpy.run_path(given.name, run_name="__main__")
     finally:
-        if given.is_verbose:
+        if given.verbose:
             print(report(), file=sys.stderr)
 
 
