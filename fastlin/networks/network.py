@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -138,7 +139,7 @@ class Network:
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
         self._is_independent, self.has_intercepts = is_independent, has_intercepts
-        self._of_outputs = {"is_independent": is_independent, "has_intercepts": has_intercepts}
+        self._of_outputs: dict[str, Any] = {"is_independent": is_independent, "has_intercepts": has_intercepts}
         self.activation, self.dropout = activation, dropout
         self.n_layers = len(self.layer_sizes) - 1
         inputs, *hidden = self.layer_sizes[:-1]
