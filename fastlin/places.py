@@ -73,18 +73,13 @@ def _find_mode(path):
 
 
 @contextlib.contextmanager
-def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
+def lock(path: PathLike) -> Iterator[None]:
     """Hold the lock of a path while the ``with`` block runs; other processes and threads wait for it.
 
     The path need not exist, but its folder has to. The lock is a file beside the path, ``.<name>.lock``, which is
     removed afterwards. The system releases the lock when a process ends, however the process ends, so that no lock is
-    ever stale.
-
-    Yields
-    ------
-    held : bool
-        False where someone else holds the lock and `wait` is False, where the file system has no locks, and where the
-        file may not be opened, as one that the killed process of another user has left.
+    ever stale. Nothing is held where the file system has no locks, and where the file may not be opened, as one that
+    the killed process of another user has left.
 
     Raises
     ------
@@ -96,20 +91,15 @@ def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
 
     path, process = Path(os.path.realpath(path)), os.getpid()
     file = path.with_name(f".{path.name}.lock")
-    # The lock may be released by another thread. A soft lock, a file that is there or not, would outlive its process.
-    of_file = filelock.FileLock(file, thread_local=False, fallback_to_soft=False)
+    # A soft lock, a file that is there or not, would outlive its process.
+    of_file = filelock.FileLock(file, fallback_to_soft=False)
+    with contextlib.suppress(OSError):
+        of_file.acquire()
     try:
-        of_file.acquire(blocking=wait)
-    # Timeout is one of these.
-    except OSError:
-        held = False
-    else:
-        held = True
-    try:
-        yield held
+        yield
     finally:
         # A forked child that ends leaves its parent's lock.
-        if held and os.getpid() == process:
+        if of_file.is_locked and os.getpid() == process:
             # Who waits for the file finds out that it is gone, and makes another. Windows removes no file that is open:
             # filelock does so there once the lock is released.
             with contextlib.suppress(OSError):

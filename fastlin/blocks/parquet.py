@@ -117,10 +117,15 @@ def _decode_into(cache, files, columns, dtype):
         path = cache / f"{place}-{content}-{_digest((columns, str(dtype)))}.npy"
         n = _open(file).metadata.num_rows
         if not path.exists():
-            with write_whole(path) as working, open(working, "wb") as X:
-                description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
-                np.lib.format.write_array_header_2_0(X, {**description, "shape": (n, len(columns))})
-                _decode(file, columns, dtype, X)
+            try:
+                with write_whole(path) as working, open(working, "wb") as X:
+                    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+                    np.lib.format.write_array_header_2_0(X, {**description, "shape": (n, len(columns))})
+                    _decode(file, columns, dtype, X)
+            except PermissionError:
+                # Another process was faster and reads it: Windows replaces no file that is mapped.
+                if not path.exists():
+                    raise
             for before in cache.glob(f"{glob.escape(place)}-*.npy"):
                 if not before.name.startswith(f"{place}-{content}-"):
                     with suppress(OSError):

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -315,3 +316,13 @@ def test_a_named_folder_that_is_missing_is_not_passed_over_in_silence(folder, tm
     monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
     with pytest.raises(FileNotFoundError, match="missing"):
         read(folder)
+
+
+def test_of_two_processes_that_decode_a_file_at_once_the_later_takes_what_is_there(folder, tmp_path, monkeypatch):
+    def be_late(working, path):
+        shutil.copy(working, path)
+        raise PermissionError(13, "Access is denied", str(path))
+
+    monkeypatch.setattr(os, "replace", be_late)
+    assert read(folder, cache=tmp_path / "cache").shape == (150, 2)
+    assert not list((tmp_path / "cache").glob("*.part"))
