@@ -6,7 +6,7 @@ Programs that know scikit-learn's classes alone, such as converters to ONNX, tak
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import linear_model
@@ -26,54 +26,6 @@ OF_PATHS = "C_", "l1_ratio_", "Cs_", "l1_ratios_", "scores_", "coefs_paths_"
 OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", *OF_PATHS
 OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", "loss_"
 CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
-
-
-class LinearExchange:
-    """Models of scikit-learn's class of the same name, `_scikit_learn_name`, from a linear estimator and back."""
-
-    _scikit_learn_name: str
-
-    def to_sklearn(self) -> Any:
-        """Return a fitted model of scikit-learn's class with the same coefficients.
-
-        Returns
-        -------
-        model : estimator of sklearn.linear_model
-            Its class has the name of this one. Parameters at their defaults have scikit-learn's, and those that it has
-            not are left out.
-
-        Raises
-        ------
-        ValueError
-            Columns are categorical, which scikit-learn's class does not know.
-        """
-        if hasattr(self, "categories_"):
-            raise ValueError(
-                "to_sklearn needs a model without categorical columns: scikit-learn's takes the columns that "
-                "OneHotEncoder(categories=...) makes of them."
-            )
-        return copy_linear_model(self, getattr(linear_model, self._scikit_learn_name))
-
-    @classmethod
-    def from_sklearn(cls, model: Any) -> Self:
-        """Return a fitted model of this class with the coefficients of scikit-learn's.
-
-        Parameters
-        ----------
-        model : estimator of sklearn.linear_model
-            A fitted model, whose class has the name of this one.
-
-        Returns
-        -------
-        model : LogisticRegression or LogisticRegressionCV
-            It has no certificate: nothing is known of the rows that it was fitted to.
-
-        Raises
-        ------
-        TypeError
-            The model is of another class.
-        """
-        return copy_linear_model(model, cls)
 
 
 def copy_linear_model(model: Any, made_class: type[Any]) -> Any:

@@ -13,10 +13,11 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
-from fastlin.estimators.inferences import Resampling, reading
+from fastlin.estimators.known_rows import reading_known_data
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
+from fastlin.estimators.resampling import Resampling
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import choose_dtype, read_training_data
@@ -247,7 +248,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
         """
         from fastlin.inference.firth_inference import infer
 
-        with reading(self, X, y, sample_weight, offset) as data:
+        with reading_known_data(self, X, y, sample_weight, offset) as data:
             likelihood = self._make_likelihood(data)
             classes, coef, intercept = read_coefficients(self)
             start = likelihood.objective.coordinates.to_parameters(coef.astype(np.float64), intercept)

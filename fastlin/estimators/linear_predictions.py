@@ -108,11 +108,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         labels : ndarray of shape (n_samples,)
             Entries of `classes_`.
         """
-        if offset is not None:
-            scores = self.decision_function(X, offset=offset)
+        if offset is not None or self._scores_by_scikit_learn():
+            scores = self._score(X, offset)
             return read_classes(self)[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(np.intp)]
-        if self._scores_by_scikit_learn():
-            return super().predict(_checked(X))
         with limit_jobs(self.n_jobs):
             matrix, classes, coef, intercept = self._prepare_scoring(X)
             return classes[matrix.find_best_class(coef, intercept)]
@@ -197,10 +195,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         y, sample_weight = read_scored(self, X, y, sample_weight)
         if are_soft(y):
             return average_rows(self, X, y, "accuracy", sample_weight, offset)
-        if offset is None and not isinstance(X, Blocks):
-            return super().score(X, y, sample_weight)
-        answer = self.predict(X, **({} if offset is None else {"offset": offset}))
-        labels = answer if isinstance(answer, np.ndarray) else np.concatenate(list(answer))
+        labels = self.predict(X, **({} if offset is None else {"offset": offset}))
+        if isinstance(X, Blocks):
+            labels = np.concatenate(list(labels))
         return accuracy_score(y, labels, sample_weight=sample_weight)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:

@@ -12,9 +12,6 @@ from numpy.typing import ArrayLike
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error, warn_of_end
-from fastlin.estimators.exchange import LinearExchange
-from fastlin.estimators.inferences import Inferences
-from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.listeners import begin_tasks, describe_linear_model, show_iterations, tell_all
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
@@ -27,14 +24,9 @@ from fastlin.estimators.parameters import (
     parameter,
     read_penalty,
 )
-from fastlin.estimators.scikit_learn import (
-    BaseEstimator,
-    CallbackSupportMixin,
-    check_parameters,
-    has_callbacks,
-    with_callbacks,
-)
-from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
+from fastlin.estimators.penalised_classifier import PenalisedClassifier
+from fastlin.estimators.scikit_learn import check_parameters, has_callbacks, with_callbacks
+from fastlin.estimators.summary import describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
 from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
@@ -45,9 +37,7 @@ if TYPE_CHECKING:
 
 
 @estimator
-class LogisticRegression(
-    CallbackSupportMixin, LinearExchange, FitSummary, Inferences, LinearPredictions, BaseEstimator
-):
+class LogisticRegression(PenalisedClassifier):
     """Logistic regression for two classes and softmax regression for more, with L2, L1, elastic-net or group penalty.
 
     This is a drop-in for scikit-learn's estimator of the same name, with its objective::

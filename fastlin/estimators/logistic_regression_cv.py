@@ -16,9 +16,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.endings import kept_on_error, warn_of_limits
-from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.folds import FoldFits, fit_along, fit_folds, read_Cs, take_test_rows
-from fastlin.estimators.inferences import Inferences
 from fastlin.estimators.labels import are_soft, keep_sum_finite, read_scored
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.listeners import CrossValidationTasks, TimeOut, count_fits, describe_linear_model, tell_all
@@ -36,18 +34,17 @@ from fastlin.estimators.parameters import (
     read_scoring,
     warn_of_defaults,
 )
+from fastlin.estimators.penalised_classifier import PenalisedClassifier
 from fastlin.estimators.regularization_path import WIDE
 from fastlin.estimators.row_scores import ScoredRows, join_answers, name_row_scores
 from fastlin.estimators.scikit_learn import (
-    BaseEstimator,
-    CallbackSupportMixin,
     StrOptions,
     check_parameters,
     check_sample_weight,
     refuse_metadata_without_routing,
     with_callbacks,
 )
-from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
+from fastlin.estimators.summary import describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
 from fastlin.estimators.validation_set import (
     ValidationSet,
@@ -60,9 +57,7 @@ from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike,
 
 
 @estimator
-class LogisticRegressionCV(
-    CallbackSupportMixin, LinearExchange, FitSummary, Inferences, LinearPredictions, BaseEstimator
-):
+class LogisticRegressionCV(PenalisedClassifier):
     """Logistic or softmax regression with C and l1_ratio chosen by cross-validation: a drop-in for scikit-learn's.
 
     Each fold is fitted along C from the strongest penalty to the weakest, each fit started from those before. All folds

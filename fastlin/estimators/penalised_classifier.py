@@ -1,105 +1,81 @@
-"""The methods `inference` and `bootstrap` of linear models: they read the rows as a fit does."""
+"""What LogisticRegression and LogisticRegressionCV share: inference and exchange with scikit-learn."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
+from sklearn import linear_model
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.coefficients import check_coefficients, read_coefficients
+from fastlin.estimators.coefficients import read_coefficients
+from fastlin.estimators.exchange import copy_linear_model
 from fastlin.estimators.features import name_features
-from fastlin.estimators.labels import are_soft, choose_labels, read_labels
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_bounds, read_penalty
-from fastlin.estimators.training_data import make_training_data, read_blocks, read_matrix
-from fastlin.typing import MatrixLike, RandomState
+from fastlin.estimators.known_rows import reading_known_data
+from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_bounds, read_penalty
+from fastlin.estimators.resampling import Resampling
+from fastlin.estimators.scikit_learn import BaseEstimator, CallbackSupportMixin
+from fastlin.estimators.summary import FitSummary
+from fastlin.estimators.training_data import make_training_data
+from fastlin.typing import MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators.training_data import TrainingData
-    from fastlin.inference.bootstrap import Bootstrap, Refits
     from fastlin.inference.inference import Inference
 
 
-class Resampling:
-    """The method `bootstrap` of an estimator with `coef_` and `intercept_`."""
+class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPredictions, BaseEstimator):
+    """A linear classifier whose fits minimise a penalised mean loss."""
 
-    def bootstrap(
-        self,
-        X: MatrixLike | Blocks,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-        offset: ArrayLike | None = None,
-        *,
-        n_resamples: int = 1000,
-        random_state: RandomState = None,
-        clusters: ArrayLike | None = None,
-    ) -> Bootstrap:
-        """Return the coefficients of fits to resamples of the rows, with errors and intervals made of them.
+    # The name of the class in both packages.
+    _scikit_learn_name: str
 
-        Each resample draws as many rows as there are, with replacement, and its fit has the parameters of this model,
-        with C at the chosen one. It starts from the coefficients of all rows and ends, by its certificate where it has
-        one, within a hundredth of a standard error of its own. Fits run side by side on the threads that `n_jobs`
-        allows, and the number of threads changes no bit. A resample that lacks a class is drawn again.
-
-        Fits by Firth's penalised likelihood have no certificate and end within a thousandth of a standard error. A
-        resample whose columns depend on each other is drawn again too, and the acceleration of BCa intervals leaves
-        out the penalty.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows of the fit.
-        y : array-like of shape (n_samples,)
-            Their labels. None only where X is Blocks that hold them.
-        sample_weight : array-like of shape (n_samples,) or None
-            Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn, and
-            ``class_weight="balanced"`` is found anew in each resample.
-        offset : array-like or None
-            The offsets of the fit.
-        n_resamples : int, default=1000
-            The number of resamples, at least 2.
-        random_state : int, RandomState or None, default=None
-            The seed of the draws. The first resamples are the same for any number of them.
-        clusters : array-like of shape (n_samples,) or None
-            The cluster of each row: whole clusters are then drawn, as many as there are. None draws single rows.
+    def to_sklearn(self) -> Any:
+        """Return a fitted model of scikit-learn's class with the same coefficients.
 
         Returns
         -------
-        Bootstrap
-            Coefficients, certificates, errors and intervals.
+        model : estimator of sklearn.linear_model
+            Its class has the name of this one. Parameters at their defaults have scikit-learn's, and those that it has
+            not are left out.
 
         Raises
         ------
         ValueError
-            The rows are not those of such a fit, a class is so rare that resamples lack it, or clusters are not one
-            for each row, and at least two.
-
-        Warns
-        -----
-        ConvergenceWarning
-            Some fits stopped before they came so near to their minimum.
+            Columns are categorical, which scikit-learn's class does not know.
         """
-        from fastlin.estimators.resampling import bootstrap
+        if hasattr(self, "categories_"):
+            raise ValueError(
+                "to_sklearn needs a model without categorical columns: scikit-learn's takes the columns that "
+                "OneHotEncoder(categories=...) makes of them."
+            )
+        return copy_linear_model(self, getattr(linear_model, self._scikit_learn_name))
 
-        model: Any = copy(self)
-        # Those of each resample follow from its rows.
-        model.class_weight = None
-        with reading(model, X, y, sample_weight, offset) as data:
-            return bootstrap(lambda: self._prepare_refits(data), data, n_resamples, random_state, clusters)
+    @classmethod
+    def from_sklearn(cls, model: Any) -> Self:
+        """Return a fitted model of this class with the coefficients of scikit-learn's.
 
-    def _prepare_refits(self, data: TrainingData) -> Refits:
-        """Return what fits resamples of the rows of data."""
-        raise NotImplementedError
+        Parameters
+        ----------
+        model : estimator of sklearn.linear_model
+            A fitted model, whose class has the name of this one.
 
+        Returns
+        -------
+        model : LogisticRegression or LogisticRegressionCV
+            It has no certificate: nothing is known of the rows that it was fitted to.
 
-class Inferences(Resampling):
-    """The method `inference` of an estimator with `coef_`, `intercept_` and the parameters of its penalty."""
+        Raises
+        ------
+        TypeError
+            The model is of another class.
+        """
+        return copy_linear_model(model, cls)
 
     def inference(
         self,
@@ -170,7 +146,7 @@ class Inferences(Resampling):
         InferenceWarning
             `coef_` are more than a hundredth of a standard error from the optimum, to which the inference belongs.
         """
-        with reading(self, X, y, sample_weight, offset) as data:
+        with reading_known_data(self, X, y, sample_weight, offset) as data:
             return self._infer(
                 data,
                 covariance=covariance,
@@ -183,10 +159,43 @@ class Inferences(Resampling):
             )
 
     def _prepare_refits(self, data):
-        from fastlin.estimators.resampling import prepare_refits
+        from fastlin.estimators.problem import Problem, count_fits_at_once
+        from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
 
-        model: Any = self
-        return prepare_refits(model, data, *self._read_strength())
+        C, l1_ratio = self._read_strength()
+        model: Any = copy(self)
+        # Other solvers ask for a small gradient, which tells no distance in standard errors.
+        model.solver = "auto"
+        _, coef, intercept = read_coefficients(model)
+
+        def make_problem(weights):
+            if model.class_weight is None:
+                return Problem(model, replace(data, weights=weights))
+            # Class weights follow from the rows of the resample.
+            weights = weights * data.weight_unit
+            return Problem(model, make_training_data(model, data.matrix, data.y, weights, data.offsets, data.classes))
+
+        def find(problem, start, tol, check=None):
+            fit = problem.minimize(C, l1_ratio, [start], check, tol)
+            return Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
+
+        n_rows, n_features = data.matrix.shape
+        whole = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
+        objective = whole.objective(C, l1_ratio)
+        first, solution = find(whole, (coef.astype(np.float64), intercept.astype(np.float64)), model.tol)
+        tol = choose_tol(model.tol, solution.value, n_rows)
+        best, solution = find(whole, (first.coef, first.intercept), tol)
+        origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
+        point = None
+        if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
+            point = objective.at(solution.parameters, out=objective.make_room())
+        return Refits(
+            lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
+            best,
+            point,
+            np.append(np.ones(n_features, bool), model.fit_intercept),
+            count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
+        )
 
     def _infer(
         self,
@@ -250,21 +259,6 @@ class Inferences(Resampling):
             return read_penalty(model.penalty, model.C, model.l1_ratio)
 
 
-@contextmanager
-def reading(
-    model: Any,
-    X: MatrixLike | Blocks,
-    y: ArrayLike | None,
-    sample_weight: ArrayLike | None,
-    offset: ArrayLike | None,
-) -> Iterator[TrainingData]:
-    """Yield the rows of the fit of a model, within the limits of its `n_jobs`."""
-    check_is_fitted(model)
-    # What overflows at extreme scales is looked for in what is found.
-    with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        yield _read_known_data(model, X, y, sample_weight, offset)
-
-
 def _drop_bounds(model, data, coef, names):
     """Take the bounds of coefficients from a copy of a model, once it is known that none of them bind."""
     bounds = read_bounds(model, data.matrix, len(coef))
@@ -277,31 +271,3 @@ def _drop_bounds(model, data, coef, names):
                 "normal distribution, so that no standard errors hold for them. Leave the bounds out."
             )
     model.lower_bounds = model.upper_bounds = None
-
-
-def _read_known_data(model, X, y, sample_weight, offset):
-    """Return the TrainingData of rows whose columns and classes are those of a fitted model."""
-    if isinstance(X, Blocks):
-        matrix: Any = read_blocks(model, X, reset=False)
-        y, sample_weight = choose_labels(X, y, sample_weight)
-    else:
-        # The measurement of the columns finds out whether X is finite.
-        matrix = read_matrix(model, X, reset=False, ensure_all_finite=False)
-    y = read_labels(model, y, matrix.shape[0])
-    check_coefficients(model, matrix.shape[1])
-    classes = model.classes_ if are_soft(y) else None
-    # Its checks may not change the model.
-    data = make_training_data(copy(model), matrix, y, sample_weight, offset, classes)
-    _check_classes(data.classes, model.classes_)
-    return data
-
-
-def _check_classes(found, known):
-    """Raise a ValueError where rows do not have the classes of a model."""
-    if found.shape == known.shape and (found == known).all():
-        return
-    unknown = [label for label in found.tolist() if label not in known.tolist()]
-    if unknown:
-        raise ValueError(f"y holds {unknown[0]!r}, which is none of the classes of the model, {known.tolist()}.")
-    missing = [label for label in known.tolist() if label not in found.tolist()]
-    raise ValueError(f"No row of y has the class {missing[0]!r} of the model: its coefficients have no finite optimum.")
