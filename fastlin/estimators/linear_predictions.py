@@ -17,7 +17,7 @@ from fastlin.estimators.coefficients import check_coefficients, read_categories,
 from fastlin.estimators.features import name_features
 from fastlin.estimators.labels import are_soft, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.row_scores import average_rows
+from fastlin.estimators.row_scores import average_rows, join
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
 from fastlin.estimators.training_data import check_parts, read_blocks, read_matrix
 from fastlin.tensors import read_in_place, widen
@@ -197,7 +197,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             return average_rows(self, X, y, "accuracy", sample_weight, offset)
         labels = self.predict(X, **({} if offset is None else {"offset": offset}))
         if isinstance(X, Blocks):
-            labels = np.concatenate(list(labels))
+            labels = join(labels)
         return accuracy_score(y, labels, sample_weight=sample_weight)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:

@@ -16,13 +16,12 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.exchange import copy_linear_model
 from fastlin.estimators.features import name_features
-from fastlin.estimators.known_rows import reading_known_data
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_bounds, read_penalty
 from fastlin.estimators.resampling import Resampling
 from fastlin.estimators.scikit_learn import BaseEstimator, CallbackSupportMixin
 from fastlin.estimators.summary import FitSummary
-from fastlin.estimators.training_data import make_training_data
+from fastlin.estimators.training_data import make_training_data, reading_known_data
 from fastlin.typing import MatrixLike
 
 if TYPE_CHECKING:

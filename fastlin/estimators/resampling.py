@@ -11,12 +11,11 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.known_rows import reading_known_data
+from fastlin.estimators.training_data import TrainingData, reading_known_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.typing import MatrixLike, RandomState
 
 if TYPE_CHECKING:
-    from fastlin.estimators.training_data import TrainingData
     from fastlin.inference.bootstrap import Bootstrap, Refits
 
 

@@ -40,16 +40,16 @@ def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | N
         if y.shape[1] != len(classes):
             raise ValueError(f"y must have a column for each of the {len(classes)} classes, got the shape {y.shape}.")
         if scoring == "accuracy":
-            best = np.searchsorted(classes, _join(model.predict(X, **given)))
+            best = np.searchsorted(classes, join(model.predict(X, **given)))
             return np.take_along_axis(y, best[:, None], axis=1)[:, 0]
-        logarithms = _find_logarithms(_join(model.predict_proba(X, **given)))
+        logarithms = _find_logarithms(join(model.predict_proba(X, **given)))
         return np.einsum("ik,ik->i", y, logarithms, dtype=np.float64)
     if scoring == "accuracy":
-        return _join(model.predict(X, **given)) == y
+        return join(model.predict(X, **given)) == y
     labels = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     if (classes[labels] != y).any():
         raise ValueError(f"y has the label {y[classes[labels] != y].tolist()[0]!r}, which the model does not know.")
-    return _find_logarithms(_join(model.predict_proba(X, **given))[np.arange(len(labels)), labels])
+    return _find_logarithms(join(model.predict_proba(X, **given))[np.arange(len(labels)), labels])
 
 
 class ScoredRows(NamedTuple):
@@ -106,11 +106,11 @@ def name_row_scores(scoring: Any, y: Any, offset: Any) -> str | None:
 def join_answers(model: Any) -> Any:
     """Return a shallow copy of a fitted model that answers for Blocks with one array, as scorers want it."""
     joined = copy(model)
-    joined._answer = lambda method, X, offset=None: _join(model._answer(method, X, offset))
+    joined._answer = lambda method, X, offset=None: join(model._answer(method, X, offset))
     return joined
 
 
-def _join(answer):
+def join(answer: Any) -> Array:
     """Return an answer for rows, or those for Blocks, as one array."""
     return answer if isinstance(answer, np.ndarray) else np.concatenate(list(answer))
 
