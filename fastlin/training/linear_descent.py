@@ -36,6 +36,8 @@ class LinearDescent(Descent):
         super().__init__(network, ())
         self.carried = self.velocity, self.mean, self.counts[1:]
         self._momentum, self._first_row = float(momentum), first_row
+        vectors = network.parameters, self.velocity, network.gradient
+        self._layers = [(coef, intercept) for (coef,), (intercept,), _ in map(network.cut, vectors)]
 
     @property
     def n_averaged(self) -> int:
@@ -95,10 +97,9 @@ class LinearDescent(Descent):
         self, examples: Examples, order: IntArray, batch_size: int, steps: tuple[int, int], rule: MomentumRule
     ) -> Measured:
         """Take the steps of an order, from a first one up to before a last, and return what they measured."""
-        (first, last), network = steps, self.network
+        first, last = steps
         is_averaged = self.n_rows >= self._first_row
-        vectors = [network.cut(vector) for vector in (network.parameters, self.velocity, network.gradient)]
-        ((w,), (intercept,), _), ((velocity,), (intercept_velocity,), _), ((gradient,), _, _) = vectors
+        (w, intercept), (velocity, intercept_velocity), (gradient, _) = self._layers
         mean = self.mean.reshape(-1, w.shape[1])[: len(self.mean) * is_averaged]
         state = MomentumState(w, gradient, velocity, intercept, intercept_velocity, mean, self.counts)
         weights = np.empty(0) if examples.weights is None else examples.weights

@@ -1,7 +1,6 @@
 """The trainers of the course, which a student's script constructs, subclasses and calls."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -228,7 +227,7 @@ class BaseTrainer:
         def take_while_validating():
             """Do the same, and take the next stretch while one is validated."""
             nonlocal weights
-            run, stretches, pending = copy_context().run, take_epochs(), None
+            stretches, pending = take_epochs(), None
             with ThreadPoolExecutor(1) as thread:
                 while True:
                     interrupt = None
@@ -239,12 +238,12 @@ class BaseTrainer:
                     after = self.model.w
                     if pending is not None:
                         before, weights, validation = pending
-                        yield before if validation is None else before._replace(validation=validation.result())
+                        yield before if validation is None else before._replace(validation=validation())
                     if interrupt is not None:
                         raise interrupt
                     if steps is None:
                         return
-                    validation = thread.submit(run, kernels.validate, after) if is_validated(steps) else None
+                    validation = kernels.begin_validation(thread, after) if is_validated(steps) else None
                     pending = steps, after, validation
 
         try:

@@ -312,16 +312,18 @@ def test_interrupted_training_returns_whole_steps(monkeypatch):
 
 def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
     data = make_data(3)
-    original = CompiledTraining.validate
+    original = CompiledTraining.begin_validation
     calls = []
 
-    def validate(self, weights):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return original(self, weights)
+    def begin_validation(self, thread, weights):
+        finish = original(self, thread, weights)
+        calls.append(finish)
+        return interrupt if len(calls) == 3 else finish
 
-    monkeypatch.setattr(CompiledTraining, "validate", validate)
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CompiledTraining, "begin_validation", begin_validation)
     model = make_model(3)
     train, val = make_trainer(model, data).train(10)
     assert list(val["loss"]) == [0, 1]
