@@ -137,6 +137,7 @@ LIBRARIES = {
     "markupsafe": {"course.report"},
     "latex2mathml": {"course.report"},
     "platformdirs": {"places"},
+    "click": {"cli"},
     "filelock": {"places"},
     "pooch": {"course.datasets"},
     "pyarrow": {"blocks", "estimators", "cli"},
@@ -151,7 +152,7 @@ LIBRARIES = {
 }
 # These are slow to import or may not be installed, so that they are imported by the functions that use them. Only who
 # asks for it imports the room of Dask.
-NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "dask", "distributed"}
+NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "click", "dask", "distributed"}
 
 MOST_LINES = 400
 MOST_ARGUMENTS = 12

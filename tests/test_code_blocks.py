@@ -15,7 +15,7 @@ from documented_commands import BLOCK, read_blocks
 
 import fastlin
 from fastlin import trainers
-from fastlin.cli.arguments import build_parser
+from fastlin.cli.commands import program as fastlin_program
 
 ROOT = Path(__file__).parent.parent
 PAGES = {page: BLOCK.findall(text) for page, text in documented_commands.PAGES.items()}
@@ -117,7 +117,10 @@ def test_commands_exist(page, words):
         # What only builds a wheel is installed by the line before.
         assert words[1] in ("venv", "build") or find_spec(words[1])
     elif name == "fastlin":
-        build_parser().parse_args(words)
+        if command := fastlin_program.commands.get(words[0]):
+            command.make_context(words[0], words[1:])
+        else:
+            assert words in (["--help"], ["--version"])
     elif name == "pip":
         settings = configparser.ConfigParser()
         settings.read(ROOT / "setup.cfg", encoding="utf-8")

@@ -183,13 +183,13 @@ def test_the_continuous_integration_runs_the_line_of_the_readme():
 
 
 def test_the_program_page_names_every_study_and_command():
-    from fastlin.cli.commands import COMMANDS
+    from fastlin.cli.commands import program
     from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 
     page = read("docs/program.md")
     for name in (*STUDIES, *CIFAR10_STUDIES):
         assert f"`{name}`" in page
-    for name in COMMANDS:
+    for name in program.commands:
         assert f"`fastlin {name}" in page
 
 

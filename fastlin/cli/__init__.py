@@ -1,16 +1,16 @@
 """The program ``fastlin``: fits tables in files, reproduces the studies, compares libraries, and describes itself.
 
-`arguments` says what the commands take, `commands` what they do. `fit_and_predict` fits and predicts what `data_files`
-reads. `studies` runs studies and shows their progress and what they found, and `results` keeps it in a file.
-`environment` describes where it was found, and `doctor` compares results with stored ones.
+`commands` lists the commands and has most of them; `arguments` says what several of them take. `fit_and_predict` fits
+and predicts what `data_files` reads. `studies` runs studies and shows their progress and what they found, and `results`
+keeps it in a file. `environment` describes where it was found, and `doctor` compares results with stored ones.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
-from fastlin.cli.arguments import CommandError, parse_arguments
-from fastlin.cli.commands import COMMANDS
+import click
+
+from fastlin.cli.commands import program
 from fastlin.terminal import make_printable
 
 __all__ = ["main"]
@@ -35,15 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        options = parse_arguments(arguments)
-        return COMMANDS[options.command](options)
-    except CommandError as error:
-        print(f"fastlin: {make_printable(str(error))}", file=sys.stderr)
+        return program.main(arguments, prog_name="fastlin", standalone_mode=False)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context else ""
+        print(f"fastlin: {make_printable(error.format_message() + hint)}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        # The reader, such as head, has closed its end. Python would complain once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
+    except click.Abort:
         print("fastlin: interrupted", file=sys.stderr)
         return 130

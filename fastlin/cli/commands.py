@@ -1,4 +1,4 @@
-"""The commands: each is a function from the parsed options to the exit status of the program."""
+"""The commands: each is a function from its options to the exit status, and its docstring is its help."""
 
 from __future__ import annotations
 
@@ -6,16 +6,29 @@ import webbrowser
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
 
-from fastlin import datasets
-from fastlin.cli.arguments import CommandError, refuse, require
-from fastlin.cli.doctor import examine
+import click
+from click import Choice, argument, option
+
+from fastlin import __version__, datasets
+from fastlin.cli.arguments import (
+    SETTINGS,
+    CommandError,
+    command,
+    count_option,
+    data_option,
+    output_option,
+    refuse,
+    require,
+)
+from fastlin.cli.doctor import doctor
 from fastlin.cli.environment import describe_code, describe_environment, lay_out_environment
-from fastlin.cli.fit_and_predict import fit_model, predict_rows
+from fastlin.cli.fit_and_predict import fit, predict
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
-from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, learning, peers
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, learning, peers
+from fastlin.course.studies import compare as comparison
 from fastlin.course.studies.cifar10_training import N_VALIDATION
 from fastlin.course.studies.settings import Settings, Study
 from fastlin.extras import tell_install
@@ -26,12 +39,31 @@ from fastlin.places import check_writable
 from fastlin.progress import show_bar
 from fastlin.terminal import make_printable
 
-if TYPE_CHECKING:
-    import argparse
 
+@command(
+    "for the course: repeat the studies, write a report with verdicts",
+    argument("studies", nargs=-1, metavar="[STUDY]..."),
+    option(
+        "--quick", is_flag=True, help="Use few epochs, rows and seeds, to see that all works; claims get no verdict."
+    ),
+    count_option("--draws", 1, "Networks that cifar10_search draws and trains; more take longer.", default=100),
+    option("--open", is_flag=True, help="Show the report in the browser at the end."),
+    data_option("MNIST and CIFAR-10"),
+    output_option,
+    count_option("--seed", 0, "Seed of splits, orders, networks and draws; compare and learning stay.", default=0),
+)
+def reproduce(options: SimpleNamespace) -> int:
+    """Run the studies of the course, and write a report with verdicts on the claims of the student reports.
 
-def reproduce(options: argparse.Namespace) -> int:
-    """Run the studies that are named, or all that do not have to be named."""
+    Also written are results.json and pictures. Where no STUDY is named, these run: images, gradient_check, binary,
+    early_stopping, shuffling, softmax, l2_weights, l2_sweep, l2_norm, compare, learning. These take minutes to hours
+    and run only where they are named: cifar10_two_layer, cifar10_search, cifar10_deep.
+
+    Examples
+    --------
+      fastlin reproduce --quick --open
+      fastlin reproduce softmax l2_sweep --output results
+    """
     require("studies")
     studies = {**STUDIES, **CIFAR10_STUDIES}
     unknown = [name for name in options.studies if name not in studies]
@@ -54,15 +86,43 @@ def reproduce(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def compare_libraries(options: argparse.Namespace) -> int:
-    """Compare fastlin with scikit-learn, or with every installed peer, on MNIST or on synthetic data."""
+DTYPE = """Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16;
+the study of accuracy against seconds always takes float64."""
+
+
+@command(
+    "to choose a library: time fastlin and scikit-learn on this machine",
+    option("--quick", is_flag=True, help="Train on 1,000 rows, once, to see that all works; its seconds say little."),
+    option(
+        "--peers", is_flag=True, help="Time all installed libraries of the extra peers; write peers.json and a picture."
+    ),
+    option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE),
+    data_option("MNIST"),
+    output_option,
+    count_option("--classes", 2, "Classes of random data.", show_default="10"),
+    count_option("--samples", 10, "Random rows to train on; a fifth more test.", show_default="20000"),
+    count_option("--features", 1, "Columns of random data.", show_default="100"),
+    count_option("--seed", 0, "Seed of the random data; MNIST is the same with each.", default=0),
+)
+def compare(options: SimpleNamespace) -> int:
+    """Train fastlin, scikit-learn and the course's trainer on the same data.
+
+    Printed are seconds, accuracy and log loss, and written are results.json and two pictures. Any of --classes,
+    --samples and --features replaces MNIST by random data with a normal cluster for each class.
+
+    Examples
+    --------
+      fastlin compare --quick
+      fastlin compare --classes 3 --samples 2000 --features 20 --dtype float32
+      fastlin compare --peers --output peers
+    """
     require("studies")
     output = _writable_folder(options.output)
     sizes = (options.classes, options.samples, options.features)
     data = _load_mnist(options, datasets.COURSE_IMAGES) if sizes == (None, None, None) else _make_synthetic(options)
     settings = Settings(data, options.quick, options.seed)
     if not options.peers:
-        studies: dict[str, Study] = {"compare": partial(compare.run, dtype=options.dtype), "learning": learning.run}
+        studies: dict[str, Study] = {"compare": partial(comparison.run, dtype=options.dtype), "learning": learning.run}
         _, failed = run_studies({name: (study, settings) for name, study in studies.items()}, output)
         return 1 if failed else 0
     missing = peers.find_missing()
@@ -81,14 +141,28 @@ def compare_libraries(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def show_information(options: argparse.Namespace) -> int:
-    """Print versions, processor, threads and the place of compiled code, one line for each."""
+@command("show versions, processor, threads and the folder of compiled code")
+def info(options: SimpleNamespace) -> int:
+    """Show versions, the processor, threads, and which compiled code is used, with its folder and size.
+
+    Examples
+    --------
+      fastlin info
+    """
     print(*lay_out_environment(), sep="\n")
     return 0
 
 
-def compile_ahead(options: argparse.Namespace) -> int:
-    """Compile everything that the estimators and trainers need, and show how far that is."""
+@command("before the first fit: compile everything that fits need, once")
+def warmup(options: SimpleNamespace) -> int:
+    """Compile what estimators and trainers need for float64, float32 and uint8 data, for all later processes.
+
+    A wheel that carries compiled code leaves nothing to do.
+
+    Examples
+    --------
+      fastlin warmup
+    """
     from fastlin.warmup import STEPS
 
     begin = perf_counter()
@@ -107,15 +181,15 @@ def compile_ahead(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {
-    "fit": fit_model,
-    "predict": predict_rows,
-    "reproduce": reproduce,
-    "compare": compare_libraries,
-    "doctor": examine,
-    "info": show_information,
-    "warmup": compile_ahead,
-}
+program = click.Group(
+    "fastlin",
+    commands=[fit, predict, reproduce, compare, doctor, info, warmup],
+    context_settings=SETTINGS,
+    no_args_is_help=False,
+    help="Fit linear classifiers, compare libraries, and repeat the course's studies.",
+    epilog="`fastlin COMMAND --help` describes a command and its options.",
+)
+click.version_option(__version__, message="fastlin %(version)s")(program)
 
 
 def _writable_folder(name):
@@ -133,7 +207,7 @@ def _make_synthetic(options):
     if samples < classes:
         raise CommandError(f"--samples {samples} must be at least --classes {classes}")
     try:
-        return compare.make_synthetic(classes, samples, features, options.seed)
+        return comparison.make_synthetic(classes, samples, features, options.seed)
     except MemoryError as error:
         raise CommandError(f"{samples:,} × {features:,} values do not fit into memory") from error
 

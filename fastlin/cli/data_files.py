@@ -7,7 +7,8 @@ import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +16,6 @@ from fastlin.cli.arguments import CommandError, refuse
 from fastlin.extras import needs
 from fastlin.places import check_writable, write_whole
 from fastlin.typing import Array
-
-if TYPE_CHECKING:
-    import argparse
 
 # Signs between the columns, by the end of the file's name.
 TAB, UTF_8 = "\t", "utf-8"
@@ -32,9 +30,7 @@ SHOWN_NAMES = 10
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def read_data(
-    name: str, options: argparse.Namespace, text_columns: Iterable[str] = (), target: str | None = None
-) -> Any:
+def read_data(name: str, options: SimpleNamespace, text_columns: Iterable[str] = (), target: str | None = None) -> Any:
     """Return the table in a file, a pyarrow.Table whose columns of text are dictionaries with sorted levels.
 
     text_columns of CSV hold text, even where all of this file looks like numbers or truth values. Truth values of the

@@ -6,22 +6,19 @@ import os
 import warnings
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
 
 import numpy as np
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from fastlin import LogisticRegression
+from fastlin.cli.arguments import command
 from fastlin.cli.environment import lay_out_environment
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.progress import show_bar
 from fastlin.terminal import make_printable
-
-if TYPE_CHECKING:
-    import argparse
-
 
 # What changes how fastlin or the libraries below it behave.
 VARIABLES = ("FASTLIN_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "XDG_CACHE_HOME")
@@ -34,8 +31,16 @@ LOSS_OF_NETWORK = 2.090685896885
 ROUNDING = 1e-9
 
 
-def examine(options: argparse.Namespace) -> int:
-    """Print a description of the installation, and fits beside stored results; the status is 1 where one differs."""
+@command("when a result looks wrong: check this installation, for an issue")
+def doctor(options: SimpleNamespace) -> int:
+    """Describe this installation and compare small fits with stored ones, as a text for an issue.
+
+    The exit status is 1 where a result differs.
+
+    Examples
+    --------
+      fastlin doctor > doctor.txt
+    """
     begin, lines, failed = perf_counter(), [], 0
     with show_bar("fastlin", len(CHECKS)) as show:
         for n_done, (name, check) in enumerate(CHECKS.items()):

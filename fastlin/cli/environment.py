@@ -18,7 +18,7 @@ from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
 # What fastlin computes with, what its extras bring, and the libraries of tables that it reads.
-REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "joblib", "platformdirs")
+REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "joblib", "platformdirs", "click")
 OPTIONAL = dict.fromkeys(name for names in EXTRAS.values() for name in names)
 PACKAGES = (*REQUIRED, *OPTIONAL, "pandas", "polars")
 PROCESSORS = Path("/proc/cpuinfo")

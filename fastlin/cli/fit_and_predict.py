@@ -7,13 +7,14 @@ import copy
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from click import FloatRange, argument, option
 
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.blocks.parquet import list_index_columns
-from fastlin.cli.arguments import CommandError, refuse, require
+from fastlin.cli.arguments import CommandError, command, encoding_option, refuse, require, separator_option
 from fastlin.cli.data_files import (
     check_columns,
     check_outputs,
@@ -33,10 +34,6 @@ from fastlin.fitted import as_array
 from fastlin.places import write_whole
 from fastlin.terminal import make_printable
 
-if TYPE_CHECKING:
-    import argparse
-
-
 # Types of fastlin in a file of a model. What holds another one was not written by `fit`.
 TRUSTED = (
     "fastlin.estimators.logistic_regression.LogisticRegression",
@@ -47,10 +44,46 @@ WAY_OUT = ", or leave the column out with --drop {!r}"
 N_CS = 10
 N_FOLDS = 5
 N_BARS = 20
+STRENGTH = "Inverse strength of the penalty: a smaller C draws coefficients towards zero."
+VALIDATION = "Table with the columns of DATA whose log loss chooses C among ten; both tables are fitted."
+DISTANCE = "Part of the minimum within which the objective is proven to end; a smaller TOL takes longer."
+PREDICTIONS = "File of the predictions, CSV or Parquet by its ending .csv, .tsv, .parquet or .pq."
+ESCAPED = "In CSV, write an apostrophe before labels that a spreadsheet program would run; numbers stay."
 
 
-def fit_model(options: argparse.Namespace) -> int:
-    """Fit a model to a table, save it, and write a page about it."""
+def _columns_option(name, text):
+    text = f"Column {text}, such as an id; give {name} again for each one."
+    return option(name, multiple=True, metavar="COLUMN", show_default="none", help=text)
+
+
+@command(
+    "for a table of your own: fit logistic regression, save the model",
+    argument("data", metavar="DATA"),
+    option("--target", required=True, metavar="COLUMN", help="Column of the labels."),
+    _columns_option("--drop", "that is no feature"),
+    option("--C", "C", type=FloatRange(1e-300), show_default="1, with --inference inf", help=STRENGTH),
+    option("--cross-validate", is_flag=True, help="Choose C among ten by the log loss of five folds; excludes --C."),
+    option("--validation", metavar="FILE", show_default="none", help=VALIDATION),
+    option("--l1-ratio", type=FloatRange(0, 1), default=0.0, help="Share of the L1 penalty, which makes zeros."),
+    option("--tol", type=FloatRange(1e-15, 1), show_default="0.0001, with --inference 1e-08", help=DISTANCE),
+    option(
+        "--inference", is_flag=True, help="Print and write a table of standard errors and tests; nothing is penalised."
+    ),
+    option("--model", metavar="FILE", default="model.skops", help="File of the model."),
+    option("--report", metavar="FILE", show_default="the name of --model, ending in .html", help="File of the page."),
+    separator_option,
+    encoding_option,
+)
+def fit(options: SimpleNamespace) -> int:
+    """Fit logistic regression to a table, save the model for `fastlin predict`, and write a page about the fit.
+
+    DATA is a file of CSV (.csv or .tsv, also with .gz) or Parquet (.parquet, .pq); columns of text are categorical.
+
+    Examples
+    --------
+      fastlin fit flights.csv --target delayed
+      fastlin fit flights.parquet --target delayed --drop id --cross-validate
+    """
     require("tables")
     import skops.io
 
@@ -111,8 +144,27 @@ def fit_model(options: argparse.Namespace) -> int:
     return 0
 
 
-def predict_rows(options: argparse.Namespace) -> int:
-    """Predict the rows of a table with a saved model, and write labels and probabilities."""
+@command(
+    "for new rows: predict labels and probabilities with that model",
+    argument("model", metavar="MODEL"),
+    argument("data", metavar="DATA"),
+    option("--target", metavar="COLUMN", show_default="none", help="Column of the true labels, to print the accuracy."),
+    _columns_option("--keep", "to write before the predictions"),
+    option("--output", metavar="FILE", default="predictions.csv", help=PREDICTIONS),
+    option("--escape-formulas", is_flag=True, help=ESCAPED),
+    separator_option,
+    encoding_option,
+)
+def predict(options: SimpleNamespace) -> int:
+    """Predict the rows of a table with a model that `fastlin fit` has saved: a label and probabilities for each.
+
+    DATA is a file of CSV or Parquet with the columns of the fit; others are left out.
+
+    Examples
+    --------
+      fastlin predict model.skops new.csv
+      fastlin predict model.skops test.csv --target delayed --output p.parquet
+    """
     require("tables")
     check_table_name(options.output)
     check_outputs({"--output": options.output}, [options.model, options.data])

@@ -63,11 +63,7 @@ def run(monkeypatch, tmp_path, capsys):
 
     def run(*arguments):
         capsys.readouterr()
-        try:
-            status = cli.main(list(arguments))
-        except SystemExit as end:
-            # argparse ends the program itself after --help and --version.
-            status = end.code
+        status = cli.main(list(arguments))
         return Finished(status, *capsys.readouterr())
 
     return run

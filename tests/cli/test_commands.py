@@ -226,7 +226,7 @@ def test_ctrl_c_ends_with_one_line_and_without_results(run, digits, monkeypatch,
 
     monkeypatch.setitem(STUDIES, "l2_sweep", interrupt)
     finished = run("reproduce", "l2_sweep")
-    assert (finished.returncode, finished.stderr) == (130, "fastlin: interrupted\n")
+    assert (finished.returncode, finished.stderr) == (130, "\nfastlin: interrupted\n")
     assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
 
 

@@ -177,8 +177,8 @@ BROKEN = {
         (["late.csv"], "late.csv is not in utf-8; it may be in latin-1, which --encoding latin-1 reads"),
         (["late.csv", "--encoding", "ascii"], "late.csv is not in ascii; it may be in latin-1"),
         (["wide.csv"], "wide.csv is not in utf-8; it may be in utf-16, which --encoding utf-16 reads"),
-        (["latin.csv", "--encoding", "x"], "--encoding: 'x' is no encoding that Python knows, such as latin-1"),
-        (["flights.csv", "--separator", "ab"], "--separator: 'ab' is no character that can separate columns"),
+        (["latin.csv", "--encoding", "x"], "'--encoding': 'x' is no encoding that Python knows, such as latin-1"),
+        (["flights.csv", "--separator", "ab"], "'--separator': 'ab' is no character that can separate columns"),
         (
             ["semicolons.csv"],
             "the first line of semicolons.csv has ';' between its columns and no ','; read it with --separator ';'",
@@ -199,8 +199,8 @@ BROKEN = {
         ),
         (["flights.csv", "--C", "1", "--cross-validate"], "--cross-validate chooses C"),
         (["flights.csv", "--cross-validate", "--validation", "a.csv"], "--validation chooses C, so that --cross-"),
-        (["flights.csv", "--C", "0"], "--C: '0' is not a number from 1e-300 to inf"),
-        (["flights.csv", "--l1-ratio", "x"], "--l1-ratio: 'x' is not a number from 0 to 1"),
+        (["flights.csv", "--C", "0"], "'--C': 0.0 is not in the range x>=1e-300"),
+        (["flights.csv", "--l1-ratio", "x"], "'--l1-ratio': 'x' is not a valid float"),
         (["flights.csv", "--model", "no/m.skops"], "cannot write no/m.skops: No such file or directory"),
     ],
 )

@@ -84,5 +84,5 @@ def test_ctrl_c_in_a_training_ends_without_a_traceback_and_without_results(fastl
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == "fastlin: interrupted\n"
+    assert errors == "\nfastlin: interrupted\n"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
