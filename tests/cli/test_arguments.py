@@ -66,14 +66,17 @@ def test_help_of_a_command_describes_it_and_fits_80_columns(run, monkeypatch, co
 
 @pytest.mark.parametrize("command", program.commands)
 def test_help_of_every_option_says_its_effect_and_its_default(command):
+    context = click.Context(program.commands[command], **program.commands[command].context_settings)
     for option in program.commands[command].params:
         if not isinstance(option, click.Option):
             continue
-        assert len(option.help.split()) > 2, option.name
+        _, told = option.get_help_record(context)
+        assert len(option.help.split()) > 3 or "[default: " in told, option.name
         # A flag is off unless it is given; whatever else may be left out has a value of its own then.
         if not (option.required or option.is_flag):
-            told = option.show_default if isinstance(option.show_default, str) else option.default
-            assert told is not None, option.name
+            assert "[default: " in told, option.name
+            if option.default and not isinstance(option.show_default, str):
+                assert f"[default: {option.default}" in told, option.name
 
 
 def test_help_names_every_study(run):
