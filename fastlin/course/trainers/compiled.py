@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextvars import copy_context
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from fastlin.course.trainers.checks import read_weights
-from fastlin.kernels.linear.dense_rows import fill_block_scores
-from fastlin.kernels.linear.operands import Parameters
 from fastlin.kernels.machine.arrays import compute_type, copy_aligned
 from fastlin.kernels.machine.threads import BlockRun, count_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
-from fastlin.kernels.networks.minibatches import MomentumRule
+from fastlin.kernels.networks.minibatches import MomentumRule, evaluate_block
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.training import LinearDescent
@@ -31,10 +28,7 @@ class CompiledTraining:
 
     def __init__(self, trainer: BaseTrainer) -> None:
         self._trainer = trainer
-        # A network is validated beside the steps of the other one.
-        self._network, self._validated = (
-            Network(trainer.model.w.shape, has_intercepts=False, dtype=compute_type(trainer.X_train)) for _ in range(2)
-        )
+        self._network = Network(trainer.model.w.shape, has_intercepts=False, dtype=compute_type(trainer.X_train))
         self._descent = LinearDescent(self._network)
         (self._gradient,), *_ = self._network.cut(self._network.gradient)
         self._train = self._prepare(trainer.X_train, trainer.Y_train)
@@ -55,26 +49,33 @@ class CompiledTraining:
 
     def validate(self, weights: Array) -> tuple[float, float, float]:
         """Return what `BaseTrainer.validation_step` returns for these weights of the model."""
-        with ThreadPoolExecutor(1) as thread:
-            return self.begin_validation(thread, weights)()
+        return self.begin_validation(weights)()
 
-    def begin_validation(self, thread: Executor, weights: Array) -> Callable[[], tuple[float, float, float]]:
-        """Begin to validate beside this thread; the returned function takes part and returns the outcome."""
-        self._validated.coefs[0][:] = weights
-        measured = thread.submit(copy_context().run, self._validated.measure, self._val)
-        # The loss of the training rows, which nobody asks for, would take a fifth of the time more.
-        X, coef = self._train.matrix, copy_aligned(weights.T)
-        best, no_scores = np.empty(len(self._train), np.int64), np.empty((0, len(coef)), coef.dtype)
-        parameters = Parameters(coef, np.zeros(len(coef), coef.dtype))
-        n_classes, n_inputs = coef.shape
-        n_blocks = count_blocks(len(best), coef.size)
-        tile_rows = count_tile_rows(n_inputs, n_classes, coef.itemsize)
-        scored = BlockRun(fill_block_scores, n_blocks, X.layers, parameters, tile_rows, no_scores, best)
-        scored.start()
+    def begin_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
+        """Begin to validate on threads beside this one; the returned function takes part and returns the outcome."""
+        coef = copy_aligned(weights.T)
+        # Ctrl-C may end the first wait: no thread reads or writes on, because the stack waits for both.
+        with ExitStack() as runs:
+            _, n_correct_train = self._start(runs, self._train, coef, with_loss=False)
+            losses, n_correct_val = self._start(runs, self._val, coef, with_loss=True)
+            started = runs.pop_all()
 
         def finish():
-            scored.finish()
-            loss, accuracy = measured.result()
-            return loss, float(np.mean(best == self._train.labels)), accuracy
+            started.close()
+            n_train, n_val = len(self._train), len(self._val)
+            sums = losses.sum() / n_val, n_correct_train.sum() / n_train, n_correct_val.sum() / n_val
+            return float(sums[0]), float(sums[1]), float(sums[2])
 
         return finish
+
+    def _start(self, runs, examples, coef, with_loss):
+        """Start an evaluation, which the ExitStack `runs` waits for; return what it fills."""
+        n_classes, n_inputs = coef.shape
+        n_blocks = count_blocks(len(examples), coef.size)
+        tile_rows = count_tile_rows(n_inputs, n_classes, coef.itemsize)
+        losses, n_correct = np.zeros(n_blocks if with_loss else 0), np.zeros(n_blocks, np.int64)
+        given = examples.matrix.X, examples.labels, coef, tile_rows
+        run = BlockRun(evaluate_block, n_blocks, *given, losses, n_correct)
+        runs.callback(run.finish)
+        run.start()
+        return losses, n_correct

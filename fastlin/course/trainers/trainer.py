@@ -1,6 +1,5 @@
 """The trainers of the course, which a student's script constructs, subclasses and calls."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -228,23 +227,21 @@ class BaseTrainer:
             """Do the same, and take the next stretch while one is validated."""
             nonlocal weights
             stretches, pending = take_epochs(), None
-            with ThreadPoolExecutor(1) as thread:
-                while True:
-                    interrupt = None
-                    try:
-                        steps = next(stretches, None)
-                    except KeyboardInterrupt as error:
-                        steps, interrupt = None, error
-                    after = self.model.w
-                    if pending is not None:
-                        before, weights, validation = pending
-                        yield before if validation is None else before._replace(validation=validation())
-                    if interrupt is not None:
-                        raise interrupt
-                    if steps is None:
-                        return
-                    validation = kernels.begin_validation(thread, after) if is_validated(steps) else None
-                    pending = steps, after, validation
+            while True:
+                interrupt = None
+                try:
+                    steps = next(stretches, None)
+                except KeyboardInterrupt as error:
+                    steps, interrupt = None, error
+                after = self.model.w
+                if pending is not None:
+                    before, weights, validation = pending
+                    yield before if validation is None else before._replace(validation=validation())
+                if interrupt is not None:
+                    raise interrupt
+                if steps is None:
+                    return
+                pending = steps, after, kernels.begin_validation(after) if is_validated(steps) else None
 
         try:
             with show_steps(self.progress, int(num_epochs) * steps_per_epoch) as show:

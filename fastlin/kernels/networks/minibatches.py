@@ -1,4 +1,4 @@
-"""Kernels of mini-batch gradient descent on dense rows: a run of whole update steps.
+"""Kernels of mini-batch gradient descent on dense rows: a run of whole update steps, and the evaluation of the result.
 
 Labels, coefficients and losses are those of linear/dense_rows.py. Rows are read through an index, so that a shuffled
 epoch copies a tile at a time.
@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Kept
+from fastlin.kernels.linear.dense_rows import block_rows
+from fastlin.kernels.linear.operands import Kept, Samples
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -17,6 +18,8 @@ from fastlin.kernels.machine.products import (
     add_product,
     load_and_multiply,
     open_tile,
+    open_tile_to_read,
+    read_and_multiply,
 )
 from fastlin.kernels.machine.tiles import no_scaling, pad_columns
 
@@ -238,6 +241,38 @@ def multiply_all(array, factor):
     for j in range(array.shape[0]):
         for k in range(array.shape[1]):
             array[j, k] *= factor
+
+
+@kernel(reassociate=False)
+def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correct):
+    """Fill losses[block] with the sum of the losses, n_correct[block] with how many rows' best class is their label.
+
+    Both are over the rows of the block, with scores X coef' for coef (K, d). Of equal scores the first class wins, and
+    a probability of exactly one half counts as label 1. An empty losses (0,) leaves the loss out.
+    """
+    n_classes = coef.shape[0]
+    rows = block_rows(block, n_blocks, X.shape[0])
+    n_rows = rows.shape[0]
+    nothing = zeros_aligned((0, 0), np.float64)
+    samples = Samples(rows, labels, zeros_aligned(0, np.float64), nothing, nothing)
+    tile, right = open_tile_to_read(X, coef, tile_rows), zeros_aligned(tile_rows, np.int64)
+    scores = tile.scores
+    intercept = zeros_aligned(n_classes, coef.dtype)
+    kept, beginning = nothing_kept(), np.int64(0)
+    loss = 0.0
+    correct = np.int64(0)
+    for start in range(0, n_rows, tile_rows):
+        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        numbers = rows[start:stop]
+        read_and_multiply(X, rows, start, stop, intercept, tile)
+        find_right(scores, numbers, labels, right)
+        for i in range(stop - start):
+            correct += right[i]
+        if losses.shape[0] > 0:
+            loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
+    if losses.shape[0] > 0:
+        losses[block] = loss
+    n_correct[block] = correct
 
 
 @kernel(inner=True)

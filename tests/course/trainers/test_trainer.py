@@ -315,8 +315,8 @@ def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
     original = CompiledTraining.begin_validation
     calls = []
 
-    def begin_validation(self, thread, weights):
-        finish = original(self, thread, weights)
+    def begin_validation(self, weights):
+        finish = original(self, weights)
         calls.append(finish)
         return interrupt if len(calls) == 3 else finish
 
