@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -31,6 +32,17 @@ def refuse(what: str, *errors: type[Exception]) -> Iterator[None]:
     except errors as error:
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
         raise CommandError(f"{what}: {reason}") from error
+
+
+class Range(click.FloatRange):
+    """The numbers of a range, of which NaN is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number that a word stands for."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a valid float", param, ctx)
+        return number
 
 
 def require(extra: str) -> None:

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from click import FloatRange, argument, option
+from click import argument, option
 
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.blocks.parquet import list_index_columns
-from fastlin.cli.arguments import CommandError, command, encoding_option, refuse, require, separator_option
+from fastlin.cli.arguments import CommandError, Range, command, encoding_option, refuse, require, separator_option
 from fastlin.cli.data_files import (
     check_columns,
     check_outputs,
@@ -61,11 +61,11 @@ def _columns_option(name, text):
     argument("data", metavar="DATA"),
     option("--target", required=True, metavar="COLUMN", help="Column of the labels."),
     _columns_option("--drop", "that is no feature"),
-    option("--C", "C", type=FloatRange(1e-300), show_default="1, with --inference inf", help=STRENGTH),
+    option("--C", "C", type=Range(1e-300), show_default="1, with --inference inf", help=STRENGTH),
     option("--cross-validate", is_flag=True, help="Choose C among ten by the log loss of five folds; excludes --C."),
     option("--validation", metavar="FILE", show_default="none", help=VALIDATION),
-    option("--l1-ratio", type=FloatRange(0, 1), default=0.0, help="Share of the L1 penalty, which makes zeros."),
-    option("--tol", type=FloatRange(1e-15, 1), show_default="0.0001, with --inference 1e-08", help=DISTANCE),
+    option("--l1-ratio", type=Range(0, 1), default=0.0, help="Share of the L1 penalty, which makes zeros."),
+    option("--tol", type=Range(1e-15, 1), show_default="0.0001, with --inference 1e-08", help=DISTANCE),
     option(
         "--inference", is_flag=True, help="Print and write a table of standard errors and tests; nothing is penalised."
     ),

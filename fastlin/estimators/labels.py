@@ -137,7 +137,12 @@ def read_soft_labels(y: Any, name: str = "y") -> FloatArray | None:
     """
     # Labels alone are not looked at: a list of a million takes 40 milliseconds.
     if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
-        y = np.asarray(y)
+        try:
+            y = np.asarray(y)
+        except ValueError:
+            raise ValueError(
+                f"{name} must be one label a row, or soft labels; it has rows of several lengths."
+            ) from None
     if len(getattr(y, "shape", ())) != 2 or sparse.issparse(y):
         return None
     given = to_numbers(np.asarray(read_in_place(y, name)))

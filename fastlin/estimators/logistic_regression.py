@@ -51,9 +51,9 @@ class LogisticRegression(PenalisedClassifier):
 
     Dense data of float64, float32, uint8, int8, int16 and bool are read in place, in any memory layout, unless X is
     small; float16 and bfloat16 are copied to float32, other types to float64. An L1 penalty takes one copy, transposed.
-    Tensors in the processor's memory are read as NumPy's arrays, which predictions are. Sparse data of real numbers are
-    never made dense: CSR with int32 or int64 indices is used as it is, beside one transposed copy, and other containers
-    are converted once.
+    Tensors in the processor's memory are read as NumPy's arrays, which predictions are. CSR with int32 or int64 indices
+    is used as it is, beside one transposed copy, or as a dense copy where a third of X is filled and the copy takes no
+    more than X or 64 MB; other sparse containers are converted once.
     There is no need to standardise columns for the solver's sake, whatever their scale and offset. The same data give
     the same bits for any number of threads.
 

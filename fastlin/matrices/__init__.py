@@ -1,6 +1,5 @@
 """Matrices: X in the form it came in, and the passes over it that an objective is made of."""
 
-import math
 from typing import TypeVar, overload
 
 from fastlin.matrices.dense import DenseMatrix
@@ -11,10 +10,6 @@ from fastlin.matrices.table_matrix import Codes, TableMatrix
 from fastlin.typing import Array, SparseContainer
 
 Given = TypeVar("Given", bound=Matrix)
-
-# A dense copy of an X with so many of its entries takes no more memory than its rows and columns do as sparse ones.
-# Fits of five tables with as many or more took 1.15 to 7 times as long by sparse passes.
-FILLED = 1 / 3
 
 
 @overload
@@ -45,13 +40,6 @@ def as_matrix(X: Array | SparseContainer | Matrix) -> Matrix:
     return DenseMatrix(X) if hasattr(X, "strides") else SparseMatrix(X)
 
 
-def choose_form(matrix: Matrix) -> Matrix:
-    """Return a matrix in the form in which passes over it are fast: dense where a sparse one is FILLED."""
-    if isinstance(matrix, SparseMatrix) and matrix.n_entries >= FILLED * math.prod(matrix.shape):
-        return DenseMatrix(matrix.csr.toarray())
-    return matrix
-
-
 __all__ = [
     "BlockMatrix",
     "Codes",
@@ -62,5 +50,4 @@ __all__ = [
     "SparseMatrix",
     "TableMatrix",
     "as_matrix",
-    "choose_form",
 ]

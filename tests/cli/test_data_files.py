@@ -200,6 +200,7 @@ BROKEN = {
         (["flights.csv", "--C", "1", "--cross-validate"], "--cross-validate chooses C"),
         (["flights.csv", "--cross-validate", "--validation", "a.csv"], "--validation chooses C, so that --cross-"),
         (["flights.csv", "--C", "0"], "'--C': 0.0 is not in the range x>=1e-300"),
+        (["flights.csv", "--C", "nan"], "'--C': 'nan' is not a valid float"),
         (["flights.csv", "--l1-ratio", "x"], "'--l1-ratio': 'x' is not a valid float"),
         (["flights.csv", "--model", "no/m.skops"], "cannot write no/m.skops: No such file or directory"),
     ],

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
+from fastlin.estimators.training_data import choose_form
 
 
 @pytest.mark.parametrize(
@@ -404,3 +405,19 @@ def test_sparse_data_are_fitted_as_a_dense_copy_where_a_third_is_filled(monkeypa
     expected = fastlin.LogisticRegression(tol=1e-10).fit(X, y)
     assert forms == [form, "DenseMatrix"]
     np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-4)
+
+
+def test_labels_in_rows_of_different_lengths_are_refused_in_words_of_labels():
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression().fit(X, y)
+    for call in (model.fit, model.score):
+        with pytest.raises(ValueError, match="y must be one label a row"):
+            call(X[:3], [[0], [1, 2], [0]])
+
+
+def test_sparse_data_whose_dense_copy_would_be_large_stay_sparse(monkeypatch):
+    X, _ = load_scaled(load_iris)
+    monkeypatch.setattr("fastlin.budget.SMALLEST", 0)
+    half = np.where(np.arange(4) < 2, X, 0)
+    for own, kind in ((X, fastlin.matrices.DenseMatrix), (half, fastlin.matrices.SparseMatrix)):
+        assert type(choose_form(fastlin.matrices.as_matrix(sparse.csr_array(own)))) is kind
