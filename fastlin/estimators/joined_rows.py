@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 def join_matrices(first: Matrix, second: Matrix) -> Matrix:
     """Return a matrix with the rows of the first and then those of the second.
 
-    Both are of one kind; rows of two types get the one that holds both. The shapes and types alone say whether the rows
-    are copied: tables are, since no blocks hold them, and others where the copy takes no more than a quarter of what a
-    fit may take beside the first.
+    Both were given in one kind: sparse rows of the first that a fit has made dense are sparse again. Rows of two types
+    get the one that holds both. The shapes and types alone say whether the rows are copied: tables are, since no blocks
+    hold them, and others where the copy takes no more than a quarter of what a fit may take beside the first.
     """
     from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
 
     if isinstance(first, TableMatrix) and isinstance(second, TableMatrix):
         return first.append(second)
+    if second.is_sparse and not first.is_sparse:
+        first = as_matrix(sparse.csr_array(first.X))
     dtype = choose_type(np.result_type(first.dtype, second.dtype))
     lie_in_memory = first.lies_in_memory and second.lies_in_memory
     n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))

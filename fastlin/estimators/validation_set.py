@@ -73,8 +73,6 @@ def read_validation_set(
         columns than X has, no rows, numbers that are not finite, weights that are negative, not finite or all zero, or
         only some of the rows have offsets.
     """
-    from fastlin.matrices import as_matrix
-
     classes = data.classes
     if isinstance(X_val, Blocks):
         y_val, sample_weight_val = choose_labels(X_val, y_val, sample_weight_val, "_val")
@@ -84,8 +82,6 @@ def read_validation_set(
         matrix = _read_rows(estimator, X_val)
         if (expected := _name_kind(X)) != (found_kind := _name_kind(X_val)):
             raise ValueError(f"they must be {expected}, as X is, got {found_kind}")
-        if matrix.is_sparse and not data.matrix.is_sparse:
-            matrix = as_matrix(matrix.csr.toarray())
     with named("y_val must be one label for each row of X_val"):
         y = read_labels(estimator, y_val, matrix.shape[0], suffix="_val")
         if are_soft(y) and y.shape[1] != len(classes):
