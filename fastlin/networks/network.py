@@ -23,7 +23,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -139,7 +138,6 @@ class Network:
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
         self._is_independent, self.has_intercepts = is_independent, has_intercepts
-        self._of_outputs: dict[str, Any] = {"is_independent": is_independent, "has_intercepts": has_intercepts}
         self.activation, self.dropout = activation, dropout
         self.n_layers = len(self.layer_sizes) - 1
         inputs, *hidden = self.layer_sizes[:-1]
@@ -201,7 +199,7 @@ class Network:
         """Return the network that predicts: it has no dropout, and running statistics are in its parameters."""
         if not self.normalizations and not self.dropout:
             return self
-        folded = Network(self.layer_sizes, self.activation, dtype=self.dtype, **self._of_outputs)
+        folded = self._without_extras(self.dtype)
         for layer in range(self.n_layers):
             coef, shift = self.coefs[layer].astype(np.float64), 0.0
             if layer == 0 and self._input_normalization:
@@ -218,9 +216,19 @@ class Network:
 
     def widen(self) -> Network:
         """Return a network without normalisation and dropout as one in float64, with the same parameters and loss."""
-        wide = Network(self.layer_sizes, self.activation, dtype=np.float64, **self._of_outputs)
+        wide = self._without_extras(np.dtype(np.float64))
         wide.parameters[:] = self.parameters
         return wide
+
+    def _without_extras(self, dtype):
+        """Return a network of these layers in a type, with neither normalisation nor dropout."""
+        return Network(
+            self.layer_sizes,
+            self.activation,
+            is_independent=self._is_independent,
+            has_intercepts=self.has_intercepts,
+            dtype=dtype,
+        )
 
     def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the scores z_L + b_L, (n, K), of a network that predicts."""

@@ -63,8 +63,8 @@ class CompiledTraining:
         def finish():
             started.close()
             n_train, n_val = len(self._train), len(self._val)
-            sums = losses.sum() / n_val, n_correct_train.sum() / n_train, n_correct_val.sum() / n_val
-            return float(sums[0]), float(sums[1]), float(sums[2])
+            loss, accuracy_train = float(losses.sum() / n_val), float(n_correct_train.sum() / n_train)
+            return loss, accuracy_train, float(n_correct_val.sum() / n_val)
 
         return finish
 
