@@ -15,10 +15,9 @@ import numpy as np
 from fastlin.inference.factors import MOST_ADDED
 from fastlin.matrices.matrix import PROBABILITY_BYTES
 from fastlin.matrices.pieces import find_class_pair_gram
-from fastlin.objective.newton_dual import Direction
 from fastlin.objective.point import Room
 from fastlin.objective.rounding import norm
-from fastlin.objective.self_concordance import bound_fall, bound_rows
+from fastlin.objective.self_concordance import Direction, bound_fall, bound_rows
 from fastlin.solvers import choose
 from fastlin.solvers.newton import conjugate_gradients
 from fastlin.solvers.preconditioners import Preconditioner, diagonal
@@ -146,7 +145,7 @@ class Information:
         step[:, np.append(objective.coordinates.vanishing, []).astype(np.int64)] = 0
         residual = np.einsum("ij,j->i", self.of_loss, step.ravel()).reshape(step.shape)
         residual += objective.penalty.curvatures * step + point.gradient
-        return Direction(step, residual, np.abs(step))
+        return Direction(step, residual)
 
 
 @dataclass(frozen=True, eq=False)

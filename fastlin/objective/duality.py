@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import log, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from fastlin.kernels.linear.penalties import CONJUGATE, WITHIN, Exchange
 from fastlin.objective.box import BoxDual
 from fastlin.objective.penalty import NO_EXCHANGE
 from fastlin.objective.rounding import UNIT_ROUNDOFF, bound_parameter_sums, gamma
-from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
@@ -33,55 +32,11 @@ if TYPE_CHECKING:
 MAX_DUAL_STEPS, CLOSE = 20, 1e-13
 
 
-class DualErrors(NamedTuple):
-    """What rounding did to a dual point before its value is computed.
-
-    Attributes
-    ----------
-    entropy : float
-        The error of the entropy, beside that of sums over the parameters.
-    gradient : float
-        That of its gradient of the loss, relative to the blur of each column.
-    class_sums : float
-        That of its class sums together.
-    size : float
-        The sum of the magnitudes of what the entropy adds up over the parameters.
-    blur_norm : float
-        The norm of the blurs over the roots of the curvatures.
-    exchange : float
-        What an exchange that mends the class sums adds to the error of the gradient, as RowErrors has it.
-    further : float
-        The norm of what else the gradient is off by, over the same.
-    """
-
-    entropy: float
-    gradient: float
-    class_sums: float
-    size: float
-    blur_norm: float
-    exchange: float = np.inf
-    further: float = 0.0
-
-
 def find_dual_value(point: Point) -> tuple[float, float]:
     """Return the dual objective at a feasible point that is made from a point, and by how much rounding can raise it.
 
     The value less its rounding is a lower bound of the minimum of J. It is rigorous where the point was computed in
     float64, and an estimate where it was not. The value is minus infinity where something is not penalised.
-    """
-    if not point.objective.penalty.is_bounded or not point.is_finite:
-        return -np.inf, 0.0
-    of_rows, blur_norm = point.row_errors, point.objective.penalty.blur_norm
-    given = of_rows.loss, of_rows.gradient, of_rows.class_sums, point.slope_size, blur_norm, of_rows.exchange
-    return evaluate_dual(point, point.gradient, point.loss - point.slope, DualErrors(*given))
-
-
-def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: DualErrors) -> tuple[float, float]:
-    """Return the dual objective where the classes of a dual point have exchanged what its class sums exceed.
-
-    The dual point has the given entropy. Its gradient of the loss, and the slope of the quadratic penalty at the
-    parameters of `point`, add up to ``gradient`` (K, d + 1). Beside the value stands by how much rounding can have
-    raised it, the errors of the dual point included.
 
     Where the intercept is not stationary, the dual point gives a class k of mean probability m_k an excess g_k. Then
     each class with g_k > 0 gives up the part g_k / m_k of its probability in every row, and those with g_k < 0 share
@@ -91,12 +46,15 @@ def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: Du
     beyond.
     """
     objective = point.objective
+    if not objective.penalty.is_bounded or not point.is_finite:
+        return -np.inf, 0.0
     offsets, n_classes = objective.rows.offset_range, len(objective.class_weights)
-    excess = gradient[:, -1]
+    errors, excess = point.row_errors, point.gradient[:, -1]
     # Two classes have one row of coefficients. The other class has its negative.
     excess = np.array([-excess[0], excess[0]]) if len(excess) == 1 else excess
     means, rising = objective.class_weights + excess, np.maximum(excess, 0.0)
-    error, of_gradient, exchange, before = errors.entropy, errors.gradient, NO_EXCHANGE, entropy
+    error, of_gradient, exchange = errors.loss, errors.gradient, NO_EXCHANGE
+    entropy = before = point.loss - point.slope
     # Without an intercept nothing ties the class sums.
     if objective.fit_intercept:
         # Another exchange, of half the error of the class sums, would mend this. A class gives no more than it has.
@@ -122,15 +80,15 @@ def evaluate_dual(point: Point, gradient: FloatArray, entropy: float, errors: Du
             part = float(np.maximum.reduce(parts))
             of_gradient += part * ((1 + sqrt(n_classes)) * of_gradient + 2 * objective.rows.sum_rounding)
         # A part error / weight of a probability is exchanged, whose mean square is no more than the weight.
-        by_mean = errors.class_sums / sqrt((4 if len(gradient) == 1 else 2) * least)
+        by_mean = errors.class_sums / sqrt((4 if len(point.gradient) == 1 else 2) * least)
         of_gradient += min(by_mean, errors.exchange * max(1.0, float(np.maximum.reduce(means / weights))))
     if objective.penalty.box is None:
-        value, size = _maximize(point, gradient, entropy, exchange), 0.0
+        value, size = _maximize(point, entropy, exchange), 0.0
     else:
-        value, size, of_box = _maximize_in_box(point, gradient, entropy, exchange)
+        value, size, of_box = _maximize_in_box(point, entropy, exchange)
         error += of_gradient * of_box
-    error += bound_parameter_sums(point) * (errors.size + abs(before - value) + size)
-    return value, _add_gradient_rounding(point, value, entropy, error, of_gradient, errors)
+    error += bound_parameter_sums(point) * (point.slope_size + abs(before - value) + size)
+    return value, _add_gradient_rounding(point, value, entropy, error, of_gradient)
 
 
 def find_natural_gap(point: Point) -> float:
@@ -141,14 +99,14 @@ def find_natural_gap(point: Point) -> float:
     if penalty.is_smooth:
         return 0.5 * point.dual_square
     find = _maximize if penalty.box is None else lambda *given: _maximize_in_box(*given)[0]
-    return point.value - find(point, point.gradient, point.loss - point.slope, NO_EXCHANGE)
+    return point.value - find(point, point.loss - point.slope, NO_EXCHANGE)
 
 
-def _add_gradient_rounding(point, value, entropy, error, of_gradient, errors):
+def _add_gradient_rounding(point, value, entropy, error, of_gradient):
     """Return the error of a dual value with what that of its gradient, relative to the blurs, makes of it."""
     penalty = point.objective.penalty
     if penalty.l2 > 0:
-        distance = of_gradient * errors.blur_norm + errors.further
+        distance = of_gradient * penalty.blur_norm
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance
     of_step = of_gradient * penalty.largest_blur
     if penalty.box is None:
@@ -159,7 +117,7 @@ def _add_gradient_rounding(point, value, entropy, error, of_gradient, errors):
     return error if of_step < 1 and error < np.inf else max(value, 0.0)
 
 
-def _maximize(point, gradient, entropy, exchange):
+def _maximize(point, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange.
 
     At the part t of the way the gradient is t G, and the entropy is at least t times that of the probabilities, since
@@ -173,7 +131,7 @@ def _maximize(point, gradient, entropy, exchange):
         return 0.0
 
     def conjugate(step):
-        return penalty.conjugate(point.parameters, gradient, exchange, step).tolist()
+        return penalty.conjugate(point.parameters, point.gradient, exchange, step).tolist()
 
     if penalty.is_smooth:
         value = entropy - conjugate(1.0)[CONJUGATE]
@@ -183,20 +141,20 @@ def _maximize(point, gradient, entropy, exchange):
     return climb(entropy, conjugate, 1.0)[1]
 
 
-def _maximize_in_box(point, gradient, entropy, exchange):
+def _maximize_in_box(point, entropy, exchange):
     """Return what `_maximize` does where coefficients have bounds, and how rounding enters.
 
     Behind the value stands the sum of the magnitudes of what it adds up over the parameters, and by how much an error
     of the gradient, relative to the blurs, enters by columns without a quadratic penalty.
     """
     objective, penalty, parameters = point.objective, point.objective.penalty, point.parameters
-    of_loss = penalty.exchanged_slopes(parameters, gradient, exchange)
+    of_loss = penalty.exchanged_slopes(parameters, point.gradient, exchange)
     vanishing, mean = objective.coordinates.vanishing, objective.coordinates.mean
     # Where the class sums are those of the labels there is no slope by a column that is constant. At the probabilities
     # there is one, since rounding leaves such a column next to zero; the slope of the point is without it.
     of_loss[:, vanishing] = 0
     of_constants = np.einsum("kj,j->k", parameters[:, vanishing], mean[vanishing])
-    entropy -= float(np.sum(of_constants * gradient[:, -1]))
+    entropy -= float(np.sum(of_constants * point.gradient[:, -1]))
     with np.errstate(over="ignore", invalid="ignore"):
         dual = BoxDual(penalty, parameters, of_loss)
         step, value = climb(entropy, dual.conjugate, dual.limit)

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from fastlin.objective.rows import MeanSums
     from fastlin.typing import FloatArray
 
-# Those of a product with the Hessian beside its sums, the additions of some hundred moves included.
-STEP_ROUNDINGS = 512
-
 
 class RowErrors(NamedTuple):
     """What rounding does in float64, in the mean over the rows.

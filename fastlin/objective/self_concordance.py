@@ -10,21 +10,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastlin.objective.rounding import ROW_ROUNDINGS, STEP_ROUNDINGS, bound_score_rounding, gamma, norm
+from fastlin.objective.rounding import ROW_ROUNDINGS, bound_score_rounding, gamma, norm
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
-    from fastlin.objective.newton_dual import Direction
     from fastlin.objective.point import Point
-    from fastlin.typing import FloatArray
 
-
+# The roundings of a product with the Hessian beside its sums.
+STEP_ROUNDINGS = 512
 # The unit vectors that are solved for together: the whole inverse would take as much memory as the Hessian.
 SOLVED_TOGETHER = 128
+
+
+class Direction(NamedTuple):
+    """A solution of Newton's equations at a point.
+
+    Attributes
+    ----------
+    step : ndarray of shape (K, d + 1)
+        The solution.
+    residual : ndarray of shape (K, d + 1)
+        H step + gradient, as it was computed.
+    """
+
+    step: FloatArray
+    residual: FloatArray
 
 
 def bound_fall(

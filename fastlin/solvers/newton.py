@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, repeat
-from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective import Point
-from fastlin.objective.newton_dual import Direction, NewtonStep
-from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.objective.self_concordance import bound_fall
+from fastlin.objective.self_concordance import Direction, bound_fall
 from fastlin.solvers import line_search
 from fastlin.solvers.preconditioners import factorize_hessian
 from fastlin.solvers.solution import REACHED
-from fastlin.solvers.tuning import INNER_ACCURACY, PATIENCE, ROUNDING, TRUSTED
+from fastlin.solvers.tuning import INNER_ACCURACY, PATIENCE, ROUNDING
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -67,7 +64,7 @@ def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
     step = -factor.solve(point.gradient)
     # einsum, not BLAS, whose bits depend on its threads.
     residual = np.einsum("ij,j->i", matrix, step.ravel()).reshape(step.shape) + point.gradient
-    return Direction(step, residual, np.abs(step)), np.diagonal(matrix).reshape(step.shape).copy(), factor
+    return Direction(step, residual), np.diagonal(matrix).reshape(step.shape).copy(), factor
 
 
 def minimize_by_conjugate_gradients(
@@ -100,29 +97,23 @@ def minimize_by_conjugate_gradients(
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
         forcing = min(0.5 if bound < np.inf else INNER_ACCURACY, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
-        asked = stopping.asked(point) if stopping.rule == "excess" and bound < np.inf else 0.0
-        direction, n_more = conjugate_gradients(point, preconditioner, forcing, asked)
+        direction, n_more = conjugate_gradients(point, preconditioner, forcing)
         n_products += n_more
         return direction
 
     return _minimize(objective, start, stopping, find_direction, room=room)
 
 
-def conjugate_gradients(
-    point: Point, preconditioner: AnyPreconditioner, forcing: float, asked: float = 0.0
-) -> tuple[Direction, int]:
+def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
     """Return a step that solves H step = -gradient, and the number of products it took, at least one.
 
-    The residual has fallen to the forcing term. H is the Hessian at the point; norms are the preconditioner's. Where
-    the step may be the last one to a bound that is asked for, the residual is also small beside that.
+    The residual has fallen to the forcing term. H is the Hessian at the point; norms are the preconditioner's.
     """
-    gradient = point.gradient
-    step, path = np.zeros_like(gradient), np.zeros_like(gradient)
-    residual = gradient.copy()
+    step, residual = np.zeros_like(point.gradient), point.gradient.copy()
     solved = preconditioner.solve(residual)
     direction = -solved
     square = first_square = _inner(residual, solved)
-    n_products, decrement = 0, 0.0
+    n_products = 0
     while n_products < PATIENCE:
         n_products += 1
         product = point.hessian_product(direction)
@@ -131,23 +122,17 @@ def conjugate_gradients(
         # leads to residuals of 1e48, and to steps that float64 does not hold.
         if not curvature > 0 or square > LARGEST * first_square:
             if not step.any():
-                return Direction(direction, residual + product, np.abs(direction)), n_products
+                return Direction(direction, residual + product), n_products
             break
         length = square / curvature
-        move = length * direction
-        step += move
-        path += np.abs(move, out=move)
+        step += length * direction
         residual += length * product
-        decrement += 0.5 * length * square
         solved = preconditioner.solve(residual)
         last_square, square = square, _inner(residual, solved)
         if not square > forcing**2 * first_square:
-            is_last = asked > 0 and decrement <= TRUSTED * np.sqrt(asked * point.value)
-            is_blurred = not square > UNIT_ROUNDOFF * first_square
-            if not is_last or is_blurred or _cost(residual, point) <= INNER_ACCURACY * asked:
-                break
+            break
         direction = -solved + (square / last_square) * direction
-    return Direction(step, residual, path), n_products
+    return Direction(step, residual), n_products
 
 
 def _minimize(objective, start, stopping, find_direction, *, room):
@@ -167,26 +152,15 @@ def _minimize(objective, start, stopping, find_direction, *, room):
         # the step that is known leads from 2 of them to a hundredth of one (1,000,000 x 20, tol 1e-4).
         if ending and (ending != REACHED or objective.penalty.is_bounded):
             break
-        # A step that lowers J by more ends too far from the minimum for its bound to be of use.
-        is_in_sight = decrement <= sqrt(stopping.tol) * point.value
-        step = NewtonStep.begin(point, direction) if is_in_sight else None
         end = line_search.along(objective, point, direction.step, room)
         if end is None or not (end.value < point.value or end.natural_gap < 0.5 * point.natural_gap):
             ending = ending or stopping.why_stalled(point, bound, decrement)
             break
         point = end
-        if step is not None:
-            stopping.note_dual(*step.find_dual_value(point))
         bound = stopping.settle(point)
         stopping.record(point, bound)
         ending = ending or stopping.why(point, bound, np.inf)
     return stopping.solution(ending)
-
-
-def _cost(residual, point):
-    """Return what the residual of a step adds to the bound at its end."""
-    relative = residual[:, :-1] / point.objective.penalty.arrays.roots
-    return 0.5 * _inner(relative, relative)
 
 
 def _inner(a, b):
