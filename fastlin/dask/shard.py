@@ -21,7 +21,7 @@ from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.pieces import Measured, measure, merge
 from fastlin.objective.offsets import OffsetSums
-from fastlin.objective.rows import find_rows, weigh_targets
+from fastlin.objective.rows import split_places, weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:
@@ -158,20 +158,14 @@ class Shard:
     ) -> dict[int, tuple[Array | SparseContainer, Samples]]:
         """Return, by partitions, X of the rows at some places of each group, and the rows as a pass reads them.
 
-        Places are those in the group's own order by classes, as `find_rows` takes them. Rows without weight have none.
+        Places count the rows of the group that have some weight.
         """
         drawn = {}
         for first, group in self._groups.items():
-            weighty = {number: weighting.find_weighty(part) for number, part in group.items()}
-            labels = [group[number].labels[rows] for number, rows in weighty.items()]
-            counts = [np.bincount(each, minlength=weighting.n_classes) for each in labels]
-            totals = np.sum(counts, axis=0)
-            seen = np.cumsum(totals) - totals
-            for (number, part), own, count in zip(group.items(), labels, counts, strict=True):
-                found = find_rows(places[first], own, seen, count)
-                seen += count
-                rows = np.sort(weighty[number][found])
-                drawn[number] = part.X[rows], weighting.sample(part).take(rows)
+            weighty = [weighting.find_weighty(part) for part in group.values()]
+            shares = split_places(places[first], [len(rows) for rows in weighty])
+            for (number, part), own, share in zip(group.items(), weighty, shares, strict=True):
+                drawn[number] = part.X[own[share]], weighting.sample(part).take(own[share])
         return drawn
 
     def score(self, fold: int, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:

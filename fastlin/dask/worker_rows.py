@@ -11,14 +11,13 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.dask.shard import Setting, ToldWeights
-from fastlin.dask.strata import share_places
 from fastlin.kernels.linear.operands import Samples
 from fastlin.matrices import Passes, as_matrix
 from fastlin.matrices.matrix import Sum, add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate
 from fastlin.objective import Rows
 from fastlin.objective.offsets import OffsetRange
-from fastlin.objective.rows import MeanSums, count_rows_coef, draw_places
+from fastlin.objective.rows import MeanSums, count_rows_coef, draw_places, split_places
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class DaskRows(MeanSums):
         )
 
     def sample(self, n_rows: int) -> Rows:
-        """Return about n_rows of the rows, spread evenly over the classes: those that Rows would draw, copied."""
+        """Return about n_rows of the rows, evenly spread: those that Rows would draw, copied."""
         if self._sample[0] != n_rows:
             # The first solution comes from one sample, and all preconditioners from another. One is held at a time.
             self._sample = -1, None
@@ -82,8 +81,8 @@ class DaskRows(MeanSums):
 
     def _draw(self, n_rows):
         """Return X of a sample, and the rows as a pass reads them."""
-        counts = np.array([each.counts for each in self._told.values()])
-        shares = share_places(draw_places(int(counts.sum()), n_rows), counts)
+        counts = [int(each.counts.sum()) for each in self._told.values()]
+        shares = split_places(draw_places(sum(counts), n_rows), counts)
         places = dict(zip(self._told, shares, strict=True))
         X, samples = zip(*self._cluster.ask("draw", self._weighting, places).values(), strict=True)
         X = sparse.vstack(X, format="csr") if self.matrix.is_sparse else np.concatenate(X)

@@ -220,7 +220,7 @@ class Objective:
         return replace(self, rows=rows, penalty=penalty)
 
     def sample(self, n_rows: int) -> Objective:
-        """Return J over about n_rows rows spread evenly over the classes, in the same coordinates and penalty.
+        """Return J over about n_rows rows, evenly spread, in the same coordinates and with the same penalty.
 
         Its lower bounds are estimates, since the mean of the columns stays that of all rows.
         """

@@ -1,13 +1,11 @@
 """The weighted rows that the sums of an objective run over: their mean loss, its derivatives, and samples of them.
 
-`MeanSums` makes the sums wherever the rows lie, and `Rows` has those that can be read. A sample is spread evenly over
-the classes: the rows stand in the order of their classes, and within a class in their own, and a sample is a set of
-places in that order.
+`MeanSums` makes the sums wherever the rows lie, and `Rows` has those that can be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.point import Point
 
-# Rows whose labels are counted or sorted together: NumPy makes a copy of them in eight bytes each.
+# Rows whose labels are counted together: NumPy makes a copy of them in eight bytes each.
 ROWS_TOGETHER = 1_000_000
 N_SKETCHES = 4
 # Where the largest square of most columns is so many times the mean one, few rows may have much of the curvature. Of
@@ -390,34 +388,13 @@ class Rows(MeanSums):
         return rows
 
     def sample(self, n_rows: int) -> Rows:
-        """Return about n_rows of the rows, spread evenly over the classes."""
-        # To count a million labels takes as long as to find the rows.
-        counts = [np.bincount(labels, minlength=self.n_classes) for _, _, labels in self._weighty()]
-        totals: IntArray = np.sum(counts, axis=0)
-        places, drawn = draw_places(int(totals.sum()), n_rows), []
-        seen: IntArray = np.cumsum(totals) - totals
-        # An order of all rows would take as much memory as labels and weights together.
-        for (first, numbers, labels), count in zip(self._weighty(), counts, strict=True):
-            found = find_rows(places, labels, seen, count)
-            drawn.append(numbers[found] if len(numbers) else first + found)
-            seen = seen + count
-        return self.take(np.sort(np.concatenate(drawn)))
-
-    def _weighty(self):
-        """Yield the first of the rows that have some weight, their numbers and labels, some of the rows at a time.
-
-        Where there are no numbers, all rows from the first one on are meant.
-        """
-        for first in range(0, self.n_rows, ROWS_TOGETHER):
-            last = min(first + ROWS_TOGETHER, self.n_rows)
-            if not len(self.weights) and not len(self.numbers):
-                # To read all labels by their numbers takes 3 ms for a million.
-                yield first, self.numbers, self.labels[first:last]
-                continue
-            numbers = self.numbers[first:last] if len(self.numbers) else np.arange(first, last)
-            if len(self.weights):
-                numbers = numbers[self.weights[numbers] > 0]
-            yield first, numbers, self.labels[numbers]
+        """Return about n_rows of the rows that have some weight, evenly spread."""
+        numbers = self.numbers
+        if len(self.weights):
+            weighty = np.flatnonzero(self.weights_of(numbers) > 0)
+            numbers = numbers[weighty] if len(numbers) else weighty
+        places = draw_places(len(numbers) or self.n_rows, n_rows)
+        return self.take(numbers[places] if len(numbers) else places)
 
     def weights_of(self, numbers: IntArray) -> FloatArray | float:
         """Return s_i of the given row numbers (all where there are none), as an array or the number one."""
@@ -511,27 +488,11 @@ def draw_places(n: int, n_rows: int) -> IntArray:
     return ((np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (n / n_rows)).astype(np.int64)
 
 
-def find_rows(places: IntArray, labels: IntArray, seen: IntArray, counts: IntArray) -> IntArray:
-    """Return which rows of a part stand at some of the places, from 0 to m - 1, ascending.
+def split_places(places: IntArray, counts: Sequence[int]) -> list[IntArray]:
+    """Return which of the ascending places lie in each part of the rows, counted from its first row.
 
-    A place is one in the order of all rows by classes, and within a class in their own order.
-
-    Parameters
-    ----------
-    places : ndarray of int64
-        Ascending places.
-    labels : ndarray of shape (m,)
-        The classes of the rows of the part.
-    seen : ndarray of shape (n_classes,)
-        The place of the next row of each class.
-    counts : ndarray of shape (n_classes,)
-        How many rows of each class the part has.
+    counts says how many rows each part has.
     """
-    ends = seen + counts
-    k = np.searchsorted(ends, places, side="right")
-    is_here = k < len(ends)
-    is_here[is_here] = places[is_here] >= seen[k[is_here]]
-    k = k[is_here]
-    # Short numbers are sorted in 8 ms a million, others in 40.
-    order = np.argsort(labels.astype(np.int16) if len(counts) < 1 << 15 else labels, kind="stable")
-    return np.sort(order[places[is_here] - (seen - np.cumsum(counts) + counts)[k]])
+    ends = np.cumsum(counts)
+    shares = np.split(places, np.searchsorted(places, ends[:-1]))
+    return [share - (end - count) for share, end, count in zip(shares, ends, counts, strict=True)]

@@ -107,10 +107,13 @@ def minimize_by_conjugate_gradients(
 def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
     """Return a step that solves H step = -gradient, and the number of products it took, at least one.
 
-    The residual has fallen to the forcing term. H is the Hessian at the point; norms are the preconditioner's.
+    The residual has fallen to the forcing term. H is the Hessian at the point, whose parameters are centred; norms are
+    the preconditioner's.
     """
     step, residual = np.zeros_like(point.gradient), point.gradient.copy()
-    solved = preconditioner.solve(residual)
+    # Along equal changes of all classes a gradient is rounding alone, which steps of up to 200 followed.
+    center = point.objective.center
+    solved = center(preconditioner.solve(residual))
     direction = -solved
     square = first_square = _inner(residual, solved)
     n_products = 0
@@ -127,7 +130,7 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
         length = square / curvature
         step += length * direction
         residual += length * product
-        solved = preconditioner.solve(residual)
+        solved = center(preconditioner.solve(residual))
         last_square, square = square, _inner(residual, solved)
         if not square > forcing**2 * first_square:
             break

@@ -10,7 +10,6 @@ from scipy import sparse
 
 from fastlin.dask.parts import Description, decode, encode
 from fastlin.dask.shard import Setting, Shard
-from fastlin.dask.strata import share_places
 from fastlin.dask.tree import add_up
 from fastlin.dask.weighting import Weighting
 from fastlin.matrices import Passes, matrix
@@ -24,7 +23,7 @@ from fastlin.matrices.pieces import (
     multiply_probabilities,
 )
 from fastlin.objective.offsets import OffsetRange, OffsetSums
-from fastlin.objective.rows import draw_places
+from fastlin.objective.rows import draw_places, split_places
 
 BORDERS = [0, 40, 40, 90, 130, 200]
 
@@ -117,7 +116,9 @@ def test_weights_and_draws_are_those_of_the_rows_together(group_size, owners):
     assert smallest.min() == rows.weights[weighty].min()
     assert group_size > 1 or smallest[1] == np.inf
 
-    places = dict(zip(firsts, share_places(draw_places(int(counts.sum()), 20), counts), strict=True))
+    n_weighty = counts.sum(axis=1)
+    shares = split_places(draw_places(int(counts.sum()), 20), n_weighty)
+    places = dict(zip(firsts, shares, strict=True))
     drawn = {n: each for answer in call(shards, "draw", weighting, places) for n, each in answer.items()}
     expected = objective.sample(20).rows.numbers
     for place, of_all in enumerate((rows.matrix.X, rows.labels, rows.weights)):
@@ -148,7 +149,7 @@ def test_offsets_and_targets_are_those_of_the_rows():
         assert all(each.has_targets for each in told)
         counts = np.array([each.counts for each in told])
         numbers = [first for answer in call(shards, "tell_weights", weighting) for first in answer]
-        places = dict(zip(numbers, share_places(draw_places(200, 20), counts), strict=True))
+        places = dict(zip(numbers, split_places(draw_places(200, 20), counts.sum(axis=1)), strict=True))
         drawn = {n: each for answer in call(shards, "draw", weighting, places) for n, each in answer.items()}
         for X, samples in drawn.values():
             for row in zip(X, *samples[1:], strict=True):

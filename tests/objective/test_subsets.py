@@ -5,6 +5,7 @@ import pytest
 from conftest import evaluate, make_objective, make_problem
 
 from fastlin.objective import Objective
+from fastlin.objective.rows import draw_places, split_places
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -32,10 +33,9 @@ def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes
         np.testing.assert_allclose(found.hessian() @ parameters.ravel(), product.ravel(), atol=1e-12)
 
 
-def test_a_sample_has_the_shares_of_the_classes_and_no_row_of_weight_zero():
+def test_a_sample_is_spread_over_the_rows_and_has_none_of_weight_zero():
     generator = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], [700, 250, 50])
-    generator.shuffle(labels)
     weights = generator.integers(0, 2, 1000).astype(float)
     X = generator.normal(size=(1000, 2))
     counts = np.bincount(labels[Objective.over(X, labels, 3).sample(100).rows.numbers])
@@ -55,14 +55,24 @@ def test_a_sample_of_some_rows_holds_some_of_these():
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("numbered", [False, True])
-def test_samples_are_rows_in_the_order_of_their_classes(weighted, numbered):
+def test_a_sample_has_one_row_of_each_of_equal_stretches(weighted, numbered):
     X, labels, *_ = make_problem(300, 2, 5)
     weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
     numbers = np.arange(0, 300, 2) if numbered else None
     objective = Objective.over(X, labels, 5, weights=weights, numbers=numbers)
-    order = np.argsort(labels if numbers is None else labels[numbers], kind="stable")
-    order = order if numbers is None else numbers[order]
-    order = order if weights is None else order[weights[order] > 0]
-    places = (np.arange(20) + np.random.default_rng(0).random(20)) * (len(order) / 20)
-    expected = np.sort(order[places.astype(int)])
-    np.testing.assert_array_equal(objective.sample(20).rows.numbers, expected)
+    rows = np.arange(300) if numbers is None else numbers
+    rows = rows if weights is None else rows[weights[rows] > 0]
+    drawn = np.searchsorted(rows, objective.sample(20).rows.numbers)
+    stretches = np.arange(20) * len(rows) / 20
+    assert (drawn > stretches - 1).all() and (drawn < stretches + len(rows) / 20).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_places_of_parts_name_the_rows_that_places_of_all_name(seed):
+    generator = np.random.default_rng(seed)
+    counts = [0, 0, 30, 1, 0, 109, 60, 0]
+    values = generator.random(200)
+    places = np.unique([0, *draw_places(200, 40), 199])
+    parts = np.split(values, np.cumsum(counts)[:-1])
+    found = [part[share] for part, share in zip(parts, split_places(places, counts), strict=True)]
+    np.testing.assert_array_equal(np.concatenate(found), values[places])

@@ -8,6 +8,7 @@ from conftest import evaluate, make_objective, minimum_of
 
 from fastlin.objective import Objective
 from fastlin.solvers import newton, preconditioners
+from fastlin.solvers.solution import AT_FLOOR, REACHED, SEPARABLE
 from fastlin.solvers.stopping import Stopping
 
 PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preconditioners.class_blocks]
@@ -109,7 +110,7 @@ def test_without_penalty_the_known_step_is_taken_and_leads_far_below_tol():
 def test_conjugate_gradients_solve_newtons_equations(precondition):
     for n_classes in (2, 4):
         objective, parameters = make_objective(100, 5, n_classes, l2=0.01)
-        point = evaluate(objective, parameters)
+        point = evaluate(objective, objective.center(parameters))
         before = point.gradient.copy()
         (step, *_), _ = newton.conjugate_gradients(point, precondition(point), 1e-11)
         np.testing.assert_allclose(point.hessian_product(step), -before, atol=1e-8)
@@ -119,7 +120,7 @@ def test_conjugate_gradients_solve_newtons_equations(precondition):
 @pytest.mark.parametrize("forcing", [0.5, 1e-1, 1e-3])
 def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing):
     objective, parameters = make_objective(100, 12, 4, l2=1e-3)
-    point = evaluate(objective, parameters)
+    point = evaluate(objective, objective.center(parameters))
     preconditioner = preconditioners.diagonal(point)
     n_passes = objective.n_passes
     (step, known), n_products = newton.conjugate_gradients(point, preconditioner, forcing)
@@ -147,10 +148,28 @@ def test_a_start_without_gradient_is_the_end():
 def test_without_curvature_the_step_is_the_preconditioned_gradient():
     objective, parameters = make_objective(40, 3, 3)
     preconditioner = preconditioners.diagonal(objective.at(parameters))
-    # A gradient along which softmax is flat.
-    flat = SimpleNamespace(gradient=np.ones_like(parameters), hessian_product=np.zeros_like)
+    gradient = objective.center(parameters)
+    flat = SimpleNamespace(objective=objective, gradient=gradient, hessian_product=np.zeros_like)
     (step, *_), _ = newton.conjugate_gradients(flat, preconditioner, 0.5)
-    np.testing.assert_allclose(step, -preconditioner.solve(flat.gradient))
+    np.testing.assert_allclose(step, -objective.center(preconditioner.solve(gradient)))
+
+
+def test_the_rounding_of_a_gradient_along_equal_changes_of_all_classes_leads_nowhere():
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        X = generator.normal(size=(200, 3))
+        X[:, 0], X[:, 2] = 3, 0
+        labels = np.argmax(X @ generator.normal(size=(3, 5)) + generator.gumbel(size=(200, 5)), axis=1)
+        objective = Objective.over(X, labels, 5, weights=generator.uniform(0.1, 3, 200))
+        stopping = Stopping(objective, 1e-12, "gradient", 100)
+        solution = newton.minimize_by_conjugate_gradients(
+            objective,
+            objective.start(),
+            stopping,
+            preconditions=[(preconditioners.sampled_hessian, 0)],
+            room=objective.make_room(),
+        )
+        assert solution.ending in (REACHED, AT_FLOOR, SEPARABLE)
 
 
 @pytest.mark.parametrize("n_passes", [0, 3, np.inf])

@@ -420,7 +420,7 @@ def test_the_model_of_a_nearby_solution_saves_hessians_and_leads_to_the_same_min
 @pytest.mark.parametrize("n_features", [3, 200])
 @pytest.mark.parametrize("kind", ["dense", *marked(pytest.mark.thorough, "sparse")])
 def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kind, n_features):
-    X, labels, *_ = make_problem(400, n_features, 5, np.uint8)
+    X, labels, *_ = make_problem(600, n_features, 5, np.uint8)
     X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.3)) if kind == "sparse" else X
     objective = Objective.over(X, labels, 5, l1=2.0)
     # Features gain a 25th of J.
@@ -433,8 +433,8 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kin
         return model
 
     monkeypatch.setattr(proximal_newton, "ColumnModel", make_and_tell)
-    # Room for the probabilities of ninety rows, twice.
-    narrow = with_budget(objective, 8 * 90 * objective.bytes_a_row)
+    # Room for the probabilities of 140 rows, twice.
+    narrow = with_budget(objective, 8 * 140 * objective.bytes_a_row)
     assert not narrow.keeps_probabilities
     solution = minimize(narrow, tol=2e-5, max_iter=300)
     assert expected.converged and solution.converged
@@ -442,5 +442,5 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kin
     # A model by columns holds the sample alone: it is not spread over all rows.
     assert bool(sizes) == (n_features == 200)
     for n_rows, panel in sizes:
-        assert n_rows == 90
-        assert panel[1] == 90
+        assert n_rows == 140
+        assert panel[1] == 140
