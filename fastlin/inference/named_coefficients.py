@@ -7,6 +7,8 @@ added to it tells what is left (Hestenes and Stiefel 1952; Strakos and Tichy 200
 
 from __future__ import annotations
 
+from collections import deque
+from itertools import islice
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from fastlin.inference.covariances import find_residuals
 from fastlin.inference.information import make_room
 from fastlin.inference.separation import PROVEN, find_violated
 from fastlin.matrices.pieces import find_hessian_product
+from fastlin.objective.conjugate_gradients import iterate
 from fastlin.solvers import choose
 from fastlin.typing import FloatArray, IntArray
 
@@ -147,29 +150,20 @@ class Curvature:
 
     def solve(self, right: FloatArray, most_steps: int) -> tuple[FloatArray, float, bool]:
         """Return z with H z = right, (K, d + 1), right' z, and whether that came to an end."""
-        solution, residual = np.zeros(right.shape), self._project(right)
-        scaled = residual / self._diagonal
-        direction, square, total = scaled.copy(), float(np.sum(residual * scaled)), 0.0
-        least = ROUNDED * square
-        gains: list[float] = []
-        for _ in range(most_steps):
-            if not square > least:
-                return solution, total, True
-            product = self.multiply(direction)
-            curvature = float(np.sum(direction * product))
-            if not curvature > 0:
-                break
-            length = square / curvature
-            solution += length * direction
-            residual = self._project(residual - length * product)
-            total += length * square
-            gains.append(length * square)
-            if len(gains) >= N_WATCHED and sum(gains[-N_WATCHED:]) <= LEFT * total:
-                return solution, total, True
-            scaled = residual / self._diagonal
-            last, square = square, float(np.sum(residual * scaled))
-            direction = scaled + square / last * direction
-        return solution, total, False
+        iterates = iterate(self.multiply, right, self._precondition)
+        found, total = next(iterates), 0.0
+        first_square = found.square
+        gains: deque[float] = deque(maxlen=N_WATCHED)
+        for found in islice(iterates, most_steps):
+            total += found.gain
+            gains.append(found.gain)
+            is_settled = len(gains) == N_WATCHED and sum(gains) <= LEFT * total
+            if is_settled or not found.square > ROUNDED * first_square:
+                return found.solution, total, True
+        return found.solution, total, not first_square > 0
+
+    def _precondition(self, residual):
+        return self._project(self._project(residual) / self._diagonal)
 
     def _project(self, residual):
         """Return a residual without what points along equal steps of all classes, which change nothing: rounding."""

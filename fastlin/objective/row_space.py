@@ -19,6 +19,7 @@ residuals plus the vector's own multipliers, and half its square bounds J - J* w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.machine.vectors import dot
+from fastlin.objective.conjugate_gradients import iterate
 from fastlin.objective.rows import weigh_by_counts
 from fastlin.typing import FloatArray, FloatType
 
@@ -152,8 +154,8 @@ class RowSpace:
     def represent(self, parameters: FloatArray, tolerance: float) -> RowVector | None:
         """Return a RowVector where J exceeds that at parameters (K, d + 1) by no more than a part of it, or None.
 
-        It has nearly the scores of the parameters: conjugate gradients on the inner products of the rows (Hestenes and
-        Stiefel 1952) find its multipliers, from those that the residuals would be at the minimum. A vector with the
+        It has nearly the scores of the parameters: conjugate gradients on the inner products of the rows find its
+        multipliers, from those that the residuals would be at the minimum. A vector with the
         very scores has no larger coefficients, so that J is no larger there. None where it takes too long.
         """
         objective, K, still = self.objective, self._n_classes, self._zeros()
@@ -169,22 +171,12 @@ class RowSpace:
         most = (1 + tolerance) * (loss + penalty)
         multipliers = -residuals
         multipliers[-1] = scores[-1]
-        vector = self.make_vector(multipliers)
-        left = scores - vector.scores
-        direction, square = left, dot(left.ravel(), left.ravel())
-        for _ in range(MOST_PRODUCTS):
+        iterates = iterate(lambda given: self.make_vector(given).scores, scores - self.make_vector(multipliers).scores)
+        for found in islice(iterates, MOST_PRODUCTS):
+            vector = RowVector(multipliers + found.solution, scores - found.residual)
             loss, _, _ = self.evaluate(vector.scores, still, 0.0, residuals)
             if loss + 0.5 * vector.dot_coefficients(vector) <= most:
                 return vector
-            along = self.make_vector(direction)
-            bend = along.dot_coefficients(along)
-            if not bend > 0:
-                return None
-            step = square / bend
-            vector = RowVector(vector.multipliers + step * along.multipliers, vector.scores + step * along.scores)
-            left = left - step * along.scores
-            square, last_square = dot(left.ravel(), left.ravel()), square
-            direction = left + (square / last_square) * direction
         return None
 
     def at(self, vector: RowVector) -> RowPoint:

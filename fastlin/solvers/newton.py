@@ -7,13 +7,14 @@ Wright 2006, preconditioned, with the forcing term min(0.5, sqrt(||g||)) in the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective import Point
+from fastlin.objective.conjugate_gradients import iterate
 from fastlin.objective.self_concordance import Direction, bound_fall
 from fastlin.solvers import line_search
 from fastlin.solvers.preconditioners import factorize_hessian
@@ -110,32 +111,24 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
     The residual has fallen to the forcing term. H is the Hessian at the point, whose parameters are centred; norms are
     the preconditioner's.
     """
-    step, residual = np.zeros_like(point.gradient), point.gradient.copy()
-    # Along equal changes of all classes a gradient is rounding alone, which steps of up to 200 followed.
-    center = point.objective.center
-    solved = center(preconditioner.solve(residual))
-    direction = -solved
-    square = first_square = _inner(residual, solved)
-    n_products = 0
-    while n_products < PATIENCE:
+    objective, gradient = point.objective, point.gradient
+
+    def precondition(residual):
+        # Along equal changes of all classes a gradient is rounding alone, which steps of up to 200 followed.
+        return objective.center(preconditioner.solve(residual))
+
+    iterates = iterate(point.hessian_product, -gradient, precondition)
+    found, n_products = next(iterates), 0
+    first_square = found.square
+    for found in islice(iterates, PATIENCE):
         n_products += 1
-        product = point.hessian_product(direction)
-        curvature = _inner(direction, product)
-        # Softmax is flat along some directions, where rounding may take any sign. Where curvature has underflowed it
-        # leads to residuals of 1e48, and to steps that float64 does not hold.
-        if not curvature > 0 or square > LARGEST * first_square:
-            if not step.any():
-                return Direction(direction, residual + product), n_products
+        # Where curvature has underflowed, residuals of 1e48 led to steps that float64 does not hold.
+        if not forcing**2 * first_square < found.square <= LARGEST * first_square:
             break
-        length = square / curvature
-        step += length * direction
-        residual += length * product
-        solved = center(preconditioner.solve(residual))
-        last_square, square = square, _inner(residual, solved)
-        if not square > forcing**2 * first_square:
-            break
-        direction = -solved + (square / last_square) * direction
-    return Direction(step, residual), n_products
+    if not n_products:
+        # Softmax is flat along the first direction.
+        return Direction(-precondition(gradient), gradient.copy()), 1
+    return Direction(found.solution, -found.residual), n_products
 
 
 def _minimize(objective, start, stopping, find_direction, *, room):
