@@ -41,7 +41,7 @@ MAY_USE = {
     "networks": {"matrices", "kernels"},
     "solvers": {"objective", "budget", "kernels"},
     "inference": {"solvers", "objective", "matrices", "kernels", "budget", "tensors"},
-    "training": {"networks", "matrices", "kernels", "places", "progress", "fitted"},
+    "training": {"networks", "matrices", "kernels", "progress"},
     "figures": {"extras", "places", "terminal"},
     "estimators": {
         "inference",
@@ -58,6 +58,7 @@ MAY_USE = {
         "figures",
         "progress",
         "extras",
+        "places",
         "terminal",
         "fitted",
     },

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastlin.fitted import check_like, check_random_state, read_array, read_arrays, read_count
+from fastlin.fitted import check_generator_state, check_like, read_array, read_arrays, read_count
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ">f8", np.int64, np.uint8, bool])
@@ -74,8 +74,8 @@ def test_values_of_another_form_are_refused(found, message):
 
 def test_states_of_generators_are_those_of_numpy():
     state = np.random.RandomState(0).get_state()
-    check_random_state("the state", state)
-    check_random_state("the state", [state[0], state[1], np.int64(state[2]), 0, 0.0])
+    check_generator_state("the state", state)
+    check_generator_state("the state", [state[0], state[1], np.int64(state[2]), 0, 0.0])
     words = state[1]
     for place, value, message in (
         (0, "PCG64", "generator MT19937"),
@@ -89,6 +89,6 @@ def test_states_of_generators_are_those_of_numpy():
         (4, "0", "a finite number, got '0'"),
     ):
         with pytest.raises(ValueError, match=message):
-            check_random_state("the state", [*state[:place], value, *state[place + 1 :]])
+            check_generator_state("the state", [*state[:place], value, *state[place + 1 :]])
     with pytest.raises(ValueError, match="tuple of 4"):
-        check_random_state("the state", state[:4])
+        check_generator_state("the state", state[:4])

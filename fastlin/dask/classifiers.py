@@ -14,8 +14,8 @@ from fastlin.dask.scores import average_scores
 from fastlin.dask.worker_inference import DaskInferences
 from fastlin.estimators import LogisticRegression as LocalLogisticRegression
 from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
+from fastlin.estimators.linear_predictions import SCORINGS
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_scoring
-from fastlin.estimators.row_scores import SCORINGS
 
 if TYPE_CHECKING:
     import distributed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.estimators.labels import choose_unit
-from fastlin.estimators.row_scores import score_rows
+from fastlin.estimators.linear_predictions import score_rows
 from fastlin.typing import Array, FloatArray, SparseContainer
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
+from fastlin.estimators.folds import RegularizationPath, logistic_path
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
-from fastlin.estimators.regularization_path import RegularizationPath, logistic_path
 
 if TYPE_CHECKING:
     from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression

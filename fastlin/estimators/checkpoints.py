@@ -1,11 +1,19 @@
-"""Checkpoints of an MLPClassifier's fit: what they say of it, and which fit may go on from them."""
+"""Checkpoints of an MLPClassifier's fit in files, and which fit may go on from one.
+
+A file is NumPy's .npz, with what is no array as JSON, and nothing pickled. A digest shows what became of it by
+accident. A file may also be made to do damage: what kernels and generators read without a look is checked once the
+network and the rows are known.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import warnings
+from collections.abc import Iterator
+from dataclasses import astuple
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +22,10 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from fastlin.exceptions import CheckpointError, CheckpointWarning
-from fastlin.training.checkpoint_file import (
-    pack_generator,
-    read_checkpoint,
-    refuse_damage,
-    unpack_generator,
-    unpack_state,
-    write_checkpoint,
-)
-from fastlin.typing import PathLike
+from fastlin.fitted import check_generator_state, check_like
+from fastlin.places import write_whole
+from fastlin.training.epochs import Epoch, EpochState
+from fastlin.typing import Array, PathLike
 
 if TYPE_CHECKING:
     from fastlin.estimators import MLPClassifier
@@ -34,6 +37,13 @@ if TYPE_CHECKING:
 FREE = {"max_iter", "max_fun", "tol", "n_iter_no_change", "verbose", "random_state", "warm_start", "class_weight"}
 # Rows at both ends of X that are compared.
 SEEN_ROWS = 64
+FORMAT = 4
+# By what is compared: what an error says of a difference.
+DIFFERENCES = {
+    "parameters": "the fit of the checkpoint {} had {}={}, this one has {}; only its limits, verbose and random_state "
+    "may differ.",
+    "data": "the checkpoint {} is of other data: {} {}, here {}.",
+}
 
 
 class Checkpoints:
@@ -58,10 +68,9 @@ class Checkpoints:
                 raise ValueError(f"{name} needs solver 'adam' or 'sgd', got 'lbfgs', which cannot be taken up again.")
             if estimator.warm_start:
                 raise ValueError(f"{name} needs warm_start=False: a checkpoint holds one fit, from its beginning.")
-        self._path = None if save_checkpoint is None else Path(save_checkpoint)
+        self._path, self._resume = (None if path is None else Path(path) for path in (save_checkpoint, resume))
         if self._path is not None and (not self._path.parent.is_dir() or self._path.is_dir()):
             raise ValueError(f"save_checkpoint must be a file in a folder that exists, got {str(save_checkpoint)!r}")
-        self._resume = None if resume is None else Path(resume)
         self._has_warned = False
         self.random_state = check_random_state(estimator.random_state)
         if self._resume is not None:
@@ -69,7 +78,7 @@ class Checkpoints:
             # A state of its own: the caller's is left as it is.
             self.random_state = np.random.RandomState()
             with refuse_damage(self._resume):
-                self.random_state.set_state(unpack_generator("start", self._content["start"]))
+                self.random_state.set_state(_read_generator("start", self._content["start"]))
         self._start = self.random_state.get_state()
 
     def prepare(
@@ -85,7 +94,7 @@ class Checkpoints:
         kept: dict[str, Any] = {}
         if self._path is None and self._resume is None:
             return kept
-        about = {**_describe(estimator, examples, validation), "start": pack_generator(self._start)}
+        about = {**_describe(estimator, examples, validation), "start": self._start}
         if self._resume is not None:
             with refuse_damage(self._resume):
                 self._check(about)
@@ -112,12 +121,7 @@ class Checkpoints:
 
     def _check(self, about):
         """Raise a CheckpointError that names what the checkpoint has otherwise."""
-        texts = {
-            "parameters": "the fit of the checkpoint {} had {}={}, this one has {}; only its limits, verbose and "
-            "random_state may differ.",
-            "data": "the checkpoint {} is of other data: {} {}, here {}.",
-        }
-        for kind, text in texts.items():
+        for kind, text in DIFFERENCES.items():
             for name, value in about[kind].items():
                 before = self._content[kind].get(name)
                 if before != value:
@@ -154,7 +158,91 @@ def _ends(examples):
 
 
 def _digest(*arrays):
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(array.astype(np.float64).tobytes())
-    return digest.hexdigest()[:16]
+    return sha256(b"".join(array.astype(np.float64).tobytes() for array in arrays)).hexdigest()[:16]
+
+
+def write_checkpoint(path: Path, state: EpochState, about: dict[str, Any]) -> None:
+    """Write the state of a training, and what describes it in values of JSON, under a temporary name first."""
+    # Without validation two numbers each.
+    records = [[value for value in astuple(epoch) if value is not None] for epoch in state.records]
+    arrays: dict[str, Any] = {"records": np.array(records, np.float64), "order": state.order}
+    for name, saved in (("last", state.last), ("best", state.best)):
+        arrays.update({f"{name}_{place}": array for place, array in enumerate(saved)})
+    content = {"format": FORMAT, "n_rows": state.n_rows, "generator": state.generator, **about}
+    text = json.dumps(content, default=np.ndarray.tolist)
+    with write_whole(path) as part, open(part, "wb") as file:
+        np.savez(file, content=np.array(text), digest=np.array(digest(text, arrays)), **arrays)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return the content and the arrays of a checkpoint, of which `unpack_state` makes a state.
+
+    Raises
+    ------
+    OSError
+        There is no such file, or it cannot be read.
+    CheckpointError
+        The file is no checkpoint, is damaged, or is of another version of fastlin.
+    """
+    with refuse_damage(path):
+        # NumPy leaves a broken file open that it has opened itself.
+        with open(path, "rb") as data, np.load(data, allow_pickle=False) as file:
+            arrays = dict(file)
+        text = str(arrays.pop("content"))
+        content = json.loads(text)
+        if content["format"] != FORMAT:
+            raise CheckpointError(
+                f"{path} is a checkpoint of format {content['format']!r:.20}; this version of fastlin reads {FORMAT}."
+            )
+        if str(arrays.pop("digest")) != digest(text, arrays):
+            raise ValueError("its digest is not that of its content")
+    return content, arrays
+
+
+def unpack_state(
+    content: dict[str, Any], arrays: dict[str, Array], descent: Descent, examples: Examples, is_validated: bool
+) -> EpochState:
+    """Return the state in a checkpoint, with which a descent can go on over these examples.
+
+    An error says what is wrong with it.
+    """
+    like, records, order = descent.save(), arrays["records"], arrays["order"]
+    last, best = ([arrays[f"{name}_{place}"] for place in range(len(like))] for name in ("last", "best"))
+    check_like("records", records, np.empty((len(records), 4 if is_validated else 2)))
+    check_like("n_rows", content["n_rows"], 0)
+    check_like("last", last, like)
+    check_like("best", best, like)
+    rows = np.arange(len(examples)) if examples.rows is None else np.sort(examples.rows)
+    # Kernels read the rows that it names.
+    if order.dtype != np.int64 or not np.array_equal(np.sort(order), rows):
+        raise ValueError("order must name each row to train on once")
+    generator = _read_generator("generator", content["generator"])
+    return EpochState([Epoch(*each) for each in records.tolist()], last, best, order, generator, content["n_rows"])
+
+
+def _read_generator(name, state):
+    """Return the state of a RandomState from values of JSON, after a look at it."""
+    kind, words, *rest = state
+    state = kind, np.array(words, np.uint32), *rest
+    check_generator_state(name, state)
+    return state
+
+
+@contextlib.contextmanager
+def refuse_damage(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with a file that can be read into a CheckpointError that names the file."""
+    try:
+        yield
+    except (CheckpointError, OSError):
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path} is no checkpoint of fastlin, or is damaged: {error}") from error
+
+
+def digest(text: str, arrays: dict[str, Array]) -> str:
+    """Return the SHA-256 of a text and of arrays with their names, types and shapes."""
+    found = sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype} {array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()

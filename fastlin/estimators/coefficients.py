@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.containers import read_if_sparse
-from fastlin.fitted import as_array, check_array, describe, read_count
+from fastlin.fitted import as_array, check_array, expect, read_count
 from fastlin.typing import Array, FloatArray
 
 
@@ -35,19 +35,18 @@ def check_coefficients(
     # SciPy would read where broken index arrays point.
     given = read_if_sparse(model.coef_, "coef_")
     coef = given if sparse.issparse(given) else as_array("coef_", given)
+    check_array("coef_", coef, (n_rows, n_features), reason)
     intercept = as_array("intercept_", model.intercept_)
     # A model of two classes may have a number.
     intercept = intercept if intercept.ndim else intercept.reshape(1)
-    check_array("coef_", coef, (n_rows, n_features), reason)
-    check_array("intercept_", intercept, (n_rows,), reason)
-    return classes, coef, intercept
+    return classes, coef, check_array("intercept_", intercept, (n_rows,), reason)
 
 
 def read_classes(model: Any) -> Array:
     """Return `classes_` of a model, (n_classes,), at least two."""
     classes = as_array("classes_", model.classes_)
-    if classes.ndim != 1 or len(classes) < 2:
-        raise ValueError(f"classes_ must hold at least two classes in one dimension, got the shape {classes.shape}")
+    is_right = classes.ndim == 1 and len(classes) > 1
+    expect(is_right, "classes_", "hold at least two classes in one dimension", classes)
     if classes.dtype.kind == "U" and classes.tobytes() and np.array(classes, "=U").view(np.uint32).max() > 0x10FFFF:
         raise ValueError("classes_ must hold texts of Unicode, got a character beyond its last one")
     return classes
@@ -63,15 +62,9 @@ def _count_features(model):
 def read_categories(model: Any) -> list[Array | None]:
     """Return `categories_` of a model: for each column of X None or its levels, at least one, (n_levels,)."""
     categories, n_columns = model.categories_, read_count("n_features_in_", model.n_features_in_)
-    if not isinstance(categories, (list, tuple)) or len(categories) != n_columns:
-        raise ValueError(
-            f"categories_ must be a list with an entry for each of {n_columns} columns, got {describe(categories)}"
-        )
+    is_right = isinstance(categories, (list, tuple)) and len(categories) == n_columns
+    expect(is_right, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
     for place, levels in enumerate(categories):
-        shape = getattr(levels, "shape", ())
-        if levels is not None and not (isinstance(levels, np.ndarray) and len(shape) == 1 and len(levels)):
-            raise ValueError(
-                f"categories_[{place}] must be None or an array of levels in one dimension, got "
-                f"{type(levels).__name__} of shape {shape}"
-            )
+        is_right = levels is None or (isinstance(levels, np.ndarray) and levels.ndim == 1 and len(levels))
+        expect(is_right, f"categories_[{place}]", "be None or an array of levels in one dimension", levels)
     return list(categories)

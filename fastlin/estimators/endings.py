@@ -1,23 +1,29 @@
-"""How fits and trainings end: all or nothing, and with a warning where they stopped too early.
+"""How fits are heard of and how they end: progress, callbacks and warnings; a fit that fails changes nothing.
 
-The warnings have the words that scripts filter scikit-learn's by.
+A fit is a task of scikit-learn's callbacks, and each of its iterations is one within. A cross-validation has a task for
+each fold and l1_ratio and one for the refit, in each of them one for each C, and in that its iterations. The warnings
+have the words that scripts filter scikit-learn's by.
 """
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastlin.estimators.scikit_learn import has_callbacks, open_tasks
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.typing import BoolArray, IntArray
+from fastlin.progress import show_bar, show_line
+from fastlin.typing import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator, LogisticRegression, TrainedEstimator
+    from fastlin.estimators.problem import Fit
     from fastlin.solvers.solution import Solution
     from fastlin.training.loop import Training
 
@@ -134,3 +140,181 @@ def warn_of_training(
     else:
         return
     warnings.warn(text, category, stacklevel=stacklevel)
+
+
+# Takes the number of an iteration, what the solver tells of it, and a function that returns what its model consists of;
+# returns whether the fit is to stop.
+Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
+# Takes the number of an iteration and what its model consists of; returns the attributes, by name, that a fitted
+# estimator predicts with.
+Describe: TypeAlias = Callable[..., dict[str, Any]]
+
+
+def tell_all(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Return a function that passes on what it is given, and returns whether any listener asks to stop.
+
+    Listeners that are None are left out. Where there is no other, the result is None.
+    """
+    told = [listener for listener in listeners if listener is not None]
+    if not told:
+        return None
+    # Every listener is told, also where an earlier one asks to stop.
+    return lambda *news: any([listener(*news) for listener in told])
+
+
+@contextlib.contextmanager
+def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = None) -> Iterator[Listener | None]:
+    """Yield a Listener that keeps one line up to date, or None where verbose is 0.
+
+    Where a function counts the bytes that were read, the line ends with the speed of reading.
+    """
+    if not verbose:
+        yield None
+        return
+    started = perf_counter()
+    with show_line("fastlin: before the first iteration") as show:
+
+        def on_iteration(n_iter, iteration, model):
+            gap = iteration.bound / iteration.objective if iteration.objective > 0 else float("inf")
+            speed = 0.0 if count_read_bytes is None else count_read_bytes() / (perf_counter() - started) / 1e9
+            show(
+                f"fastlin: iteration {n_iter:4d}  objective {iteration.objective:.9g}  "
+                + (f"gap {gap:.1e}  " if gap < float("inf") else "")
+                + f"{iteration.seconds:.2f} s"
+                + ("" if count_read_bytes is None else f"  {speed:.2f} GB/s")
+            )
+
+        yield on_iteration
+
+
+class FitCount:
+    """How many of many fits are done, with C and gap of the last one, told to a bar from any thread."""
+
+    def __init__(self, show: Callable[..., None]) -> None:
+        self._show, self._lock = show, Lock()
+        self._n_done, self._text = 0, ""
+
+    def __call__(self, fit: Fit) -> None:
+        """Count a fit."""
+        value = fit.solution.value
+        gap = fit.certificate / value if value > 0 else np.inf
+        with self._lock:
+            self._n_done += 1
+            self._text = f"C={fit.C:.3g}" + (f" gap={gap:.0e}" if gap < np.inf else "")
+            self._show(self._n_done, self._text)
+
+    def show_score(self, score: float) -> None:
+        """Show the score of the fit that was counted last."""
+        with self._lock:
+            self._show(self._n_done, f"{self._text} score={score:.4g}")
+
+
+@contextlib.contextmanager
+def count_fits(verbose: int, n_fits: int) -> Iterator[FitCount | None]:
+    """Yield a FitCount to call with each of many fits, or None where verbose is 0."""
+    if not verbose:
+        yield None
+        return
+    with show_bar("fastlin: fits", n_fits) as show:
+        yield FitCount(show)
+
+
+def end_after(seconds: float | None) -> Callable[..., bool]:
+    """Return a Listener that asks to stop once so many seconds have passed since it was made; None means never."""
+    end = np.inf if seconds is None else perf_counter() + seconds
+    return lambda *_: perf_counter() >= end
+
+
+class Tasks:
+    """The tasks of the fit of an estimator, of which its callbacks are told, one at a time; None without callbacks.
+
+    X, y and sample_weight are as they were given, and n_paths is how many paths of fits a cross-validation has, and
+    None of a single fit. `is_stopped` says whether a callback has asked to stop.
+    """
+
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, sample_weight: Any, describe: Describe, n_paths: int | None = None
+    ) -> None:
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self.describe, self.is_stopped, self._lock = describe, False, Lock()
+        self._told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        # One even where max_iter is 0, and the empty one behind the last one.
+        self._n_iterations = max(estimator.max_iter, 1) + 1
+        self._fit = None
+        if has_callbacks(estimator):
+            self._fit = open_tasks(estimator, n_paths or self._n_iterations, is_sequential=n_paths is None)
+            self._fit.call_on_fit_task_begin(**self._told)
+
+    def begin_within(self, task: Any, attributes: Any = None, **named: Any) -> Any:
+        """Begin and return a task within another one, by its name and number; attributes describe the model by now."""
+        if task is None:
+            return None
+        with self._lock:
+            begun = task.subcontext(**named)
+            begun.call_on_fit_task_begin(**self._told, reconstruction_attributes=attributes)
+            return begun
+
+    def end(self, task: Any, attributes: Any = None) -> Any:
+        """End a task, and return whether a callback asks to stop."""
+        if task is None:
+            return False
+        with self._lock:
+            return task.call_on_fit_task_end(**self._told, reconstruction_attributes=attributes)
+
+    def begin_path(self, number: int, n_fits: int, name: str = "fold") -> Any:
+        """Begin and return the task of the fits of a fold and l1_ratio, or of the refit."""
+        return self.begin_within(self._fit, task_name=name, task_id=number, max_subtasks=n_fits)
+
+    def begin_fit(self, path: Any = None) -> IterationTasks | None:
+        """Begin the next fit of a path, or the single one."""
+        if self._fit is None:
+            return None
+        fit = self._fit
+        if path is not None:
+            fit = self.begin_within(path, task_name="C", max_subtasks=self._n_iterations)
+        return IterationTasks(self, fit)
+
+    def end_paths(self, *model: Any) -> None:
+        """End the task of a cross-validation, which has led to a model."""
+        self.end(self._fit, self.describe(*model))
+
+
+class IterationTasks:
+    """The iterations of one fit, as a Listener.
+
+    Each iteration is a task that begins where the one before it ended, so that the task that is open in the end stays
+    empty, as scikit-learn's lbfgs leaves it.
+    """
+
+    def __init__(self, tasks: Tasks, fit: Any) -> None:
+        self._tasks, self._fit, self._n_iter = tasks, fit, 0
+        self._iteration = tasks.begin_within(fit, task_name="iteration")
+
+    def __call__(self, n_iter: int, iteration: Any, model: Callable[[], Iterable[Any]]) -> Any:
+        """End the task of an iteration and begin the next one."""
+        self._n_iter = n_iter
+
+        def attributes():
+            return self._tasks.describe(n_iter, *model())
+
+        stop = self._tasks.end(self._iteration, attributes)
+        self._tasks.is_stopped = self._tasks.is_stopped or bool(stop)
+        self._iteration = self._tasks.begin_within(self._fit, attributes, task_name="iteration")
+        return stop
+
+    def end(self, *model: Any) -> None:
+        """End the tasks of a fit that has led to a model."""
+        self._tasks.end(self._iteration)
+        if self._n_iter == 0:
+            self._tasks.end(self._tasks.begin_within(self._fit, task_name="iteration"))
+        self._tasks.end(self._fit, self._tasks.describe(self._n_iter, *model))
+
+
+def describe_linear_model(classes: Array) -> Describe:
+    """Return what `describe` of these tasks is for a linear model of these classes."""
+    return lambda n_iter, coef, intercept: {
+        "classes_": classes,
+        "coef_": coef,
+        "intercept_": intercept,
+        "n_iter_": np.array([n_iter]),
+    }

@@ -16,7 +16,7 @@ from fastlin.estimators.features import name_features
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
-from fastlin.estimators.resampling import Resampling
+from fastlin.estimators.penalised_classifier import Resampling
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import TrainingData, choose_dtype, read_training_data, reading_known_data
@@ -301,7 +301,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
 
     def _find_free(self, data: TrainingData) -> BoolArray:
         """Return which columns have coefficients, (d + 1,): all but the first levels of categorical columns."""
-        from fastlin.estimators.reference_levels import find_references
+        from fastlin.estimators.problem import find_references
 
         free = np.ones(data.matrix.shape[1] + 1, bool)
         free[find_references(data.matrix, self.fit_intercept)] = False

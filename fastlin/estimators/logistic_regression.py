@@ -11,8 +11,14 @@ from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
-from fastlin.estimators.endings import kept_on_error, warn_of_end
-from fastlin.estimators.listeners import begin_tasks, describe_linear_model, show_iterations, tell_all
+from fastlin.estimators.endings import (
+    Tasks,
+    describe_linear_model,
+    kept_on_error,
+    show_iterations,
+    tell_all,
+    warn_of_end,
+)
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
     GivenBounds,
@@ -307,7 +313,8 @@ class LogisticRegression(PenalisedClassifier):
     @with_callbacks
     def _minimize_and_tell(self, minimize, X, y, sample_weight, data):
         """Return the Fit that a function finds, and tell the callbacks, which get what `fit` was given."""
-        tasks = begin_tasks(self, X, y, sample_weight, describe_linear_model(data.classes))
+        describe = describe_linear_model(data.classes)
+        tasks = Tasks(self, X, y, sample_weight, describe).begin_fit()
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
             fit = minimize(on_iteration=tell_all(show, tasks))

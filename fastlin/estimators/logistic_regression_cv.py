@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from numbers import Real
 from typing import Any, Literal, Self
 
@@ -15,11 +16,17 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.endings import kept_on_error, warn_of_limits
-from fastlin.estimators.folds import FoldFits, fit_along, fit_folds, read_Cs, take_test_rows
+from fastlin.estimators.endings import (
+    Tasks,
+    count_fits,
+    describe_linear_model,
+    end_after,
+    kept_on_error,
+    warn_of_limits,
+)
+from fastlin.estimators.folds import WIDE, FoldFits, fit_along, fit_folds, read_Cs, take_test_rows
 from fastlin.estimators.labels import are_soft, keep_sum_finite, read_scored
-from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.listeners import CrossValidationTasks, TimeOut, count_fits, describe_linear_model, tell_all
+from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_answers, name_row_scores
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
     GivenBounds,
@@ -35,8 +42,6 @@ from fastlin.estimators.parameters import (
     warn_of_defaults,
 )
 from fastlin.estimators.penalised_classifier import PenalisedClassifier
-from fastlin.estimators.regularization_path import WIDE
-from fastlin.estimators.row_scores import ScoredRows, join_answers, name_row_scores
 from fastlin.estimators.scikit_learn import (
     StrOptions,
     check_parameters,
@@ -308,7 +313,7 @@ class LogisticRegressionCV(PenalisedClassifier):
     def _fit(self, X, y, sample_weight, params, read=read_training_data, given_val=(None,) * 4):
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
-        is_over = TimeOut(self.time_limit)
+        is_over = end_after(self.time_limit)
         l1_ratios = read_l1_ratios(self.penalty, self.l1_ratios)
         Cs = read_Cs(self.Cs)
         if isinstance(Cs, int):
@@ -394,7 +399,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         from fastlin.estimators.problem import Problem
 
         n_paths, describe = len(folds) * len(fits.l1_ratios), describe_linear_model(data.classes)
-        tasks = CrossValidationTasks(self, (X, y, sample_weight), n_paths, len(fits.Cs), describe)
+        tasks = Tasks(self, X, y, sample_weight, describe, n_paths + bool(self.refit))
         training_rows = [train for train, _ in folds]
         with (
             count_fits(self.verbose, fits.scores.size + bool(self.refit)) as on_fit,
@@ -417,17 +422,16 @@ class LogisticRegressionCV(PenalisedClassifier):
                 C, l1_ratio, start = fits.best()
                 # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
                 given = None if self.solver == "liblinear" else start
-                path = tasks.begin_path(n_paths, "refit")
-                told = tell_all(on_fit, path and path.end_fit), path
+                path = tasks.begin_path(n_paths, 1, "refit")
+                told = on_fit, None, partial(tasks.begin_fit, path)
                 [fit] = fit_along(Problem(self, data), np.array([C]), l1_ratio, *told, start=given)
-                if path is not None:
-                    path.end()
+                tasks.end(path)
                 coef, intercept = fit.coef, fit.intercept
                 converged = np.append(converged, fit.solution.converged)
                 n_iter = np.append(n_iter, fit.solution.n_iter)
             else:
                 C, l1_ratio, (coef, intercept) = fits.mean_of_best()
-        tasks.end(np.max(n_iter), coef, intercept)
+        tasks.end_paths(np.max(n_iter), coef, intercept)
         # Who sets a callback that stops a fit knows of it.
         missed = None if tasks.is_stopped else (converged, n_iter)
         return C, l1_ratio, coef, intercept, missed

@@ -16,22 +16,19 @@ from sklearn.utils import check_random_state
 
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error, warn_of_training
-from fastlin.estimators.exchange import make_linear_model
-from fastlin.estimators.fitted_networks import check_continuation, check_finite
-from fastlin.estimators.labels import (
-    are_soft,
-    check_classes,
-    encode_labels,
-    named,
-    read_column,
-    read_labels,
-)
+from fastlin.estimators.labels import check_classes, named
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.network_data import Targets, make_examples, read_validation, set_aside
-from fastlin.estimators.network_training import EpochTrained
+from fastlin.estimators.network_training import (
+    EpochTrained,
+    check_finite,
+    make_examples,
+    read_targets,
+    read_validation,
+    set_aside,
+)
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
-from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
+from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training, make_linear_model
 from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import Network
@@ -220,22 +217,11 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         check_parameters(self)
         with kept_on_error(self), limit_jobs(self.n_jobs):
             continues = self.warm_start and hasattr(self, "coef_")
-            if continues:
-                check_continuation(self)
             # Values that are not finite make losses that are not, so that only a training that diverges looks for them.
-            matrix = read_matrix(self, X, reset=not continues, ensure_all_finite=False)
-            labels = read_labels(self, y, matrix.shape[0])
-            if are_soft(labels):
-                targets = Targets("soft", np.arange(labels.shape[1]), labels)
-            else:
-                targets = Targets("class", *encode_labels(labels))
-            classes = targets.classes
-            check_classes(self, classes)
-            if continues and not np.array_equal(classes, self.classes_):
-                raise ValueError(f"warm_start needs the classes of the last fit, {self.classes_}, got {classes}")
-            self.classes_ = classes
-            examples = _narrow(make_examples(self, matrix, targets, sample_weight))
-            validation = _narrow(read_validation(self, X_val, y_val, targets.kind))
+            given = X, y, sample_weight, X_val, y_val, continues
+            examples, validation, _ = self._read_rows(*given, ("class", "soft"), ensure_all_finite=False)
+            check_classes(self, self.classes_)
+            examples, validation = _narrow(examples), _narrow(validation)
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
                 examples, validation = set_aside(self, examples, random_state)
@@ -375,7 +361,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
                     raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
                 X, y, sample_weight = (*part, None)[:3]
                 matrix = read_matrix(self, X, reset=bool(reset) and number == 0)
-                targets = Targets("class", *encode_labels(read_labels(self, y, matrix.shape[0], read_column)))
+                targets = read_targets(self, y, matrix.shape[0], ["class"])
                 examples = make_examples(self, matrix, targets, sample_weight)
             yield examples
             if on_part is not None:

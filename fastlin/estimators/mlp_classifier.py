@@ -16,11 +16,16 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.endings import kept_on_error, warn_of_training
-from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
-from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
-from fastlin.estimators.labels import keep_sum_finite, read_labels, read_several
-from fastlin.estimators.network_data import make_examples, read_targets, read_validation, set_aside
-from fastlin.estimators.network_training import EpochTrained
+from fastlin.estimators.labels import keep_sum_finite
+from fastlin.estimators.network_training import (
+    EpochTrained,
+    check_finite,
+    load_network,
+    make_examples,
+    read_plan,
+    read_targets,
+    set_aside,
+)
 from fastlin.estimators.parameters import (
     Activation,
     Course,
@@ -33,7 +38,12 @@ from fastlin.estimators.parameters import (
     parameter,
 )
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
-from fastlin.estimators.summary import FitSummary, describe_training
+from fastlin.estimators.summary import (
+    FitSummary,
+    copy_scikit_learn_network,
+    describe_training,
+    make_scikit_learn_network,
+)
 from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import NORMALIZATIONS, Network
@@ -313,21 +323,9 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             self._check_training()
             checkpoints = Checkpoints(self, save_checkpoint, resume)
             continues = self.warm_start and hasattr(self, "coefs_")
-            if continues:
-                check_continuation(self)
-            matrix = read_matrix(self, X, reset=not continues)
-            y = read_labels(self, y, matrix.shape[0], read_several)
-            targets = read_targets(y)
-            if continues and not np.array_equal(targets.classes, self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                    f"Previously got {self.classes_}, `y` has {targets.classes}"
-                )
-            self.classes_ = targets.classes
-            examples = make_examples(self, matrix, targets, sample_weight)
-            validation = read_validation(self, X_val, y_val, targets.kind)
+            examples, validation, kind = self._read_rows(X, y, sample_weight, X_val, y_val, continues)
             random_state = checkpoints.random_state
-            network = self._network_to_train(random_state, continues, targets.kind)
+            network = self._network_to_train(random_state, continues, kind)
             if self.early_stopping and validation is None and self.solver != "lbfgs":
                 examples, validation = set_aside(self, examples, random_state)
             if self.solver == "lbfgs":
@@ -389,8 +387,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             continues = hasattr(self, "coefs_")
             random_state = self._begin_partial_fit(classes, continues)
             matrix = read_matrix(self, X, reset=not continues)
-            y = read_labels(self, y, matrix.shape[0], read_several)
-            targets = read_targets(y).seen_as(getattr(self, "_kind", ""), len(self.classes_))
+            targets = read_targets(self, y, matrix.shape[0]).seen_as(getattr(self, "_kind", ""), len(self.classes_))
             examples = make_examples(self, matrix, targets, sample_weight)
             network = self._network_to_train(random_state, continues, targets.kind)
             descent = self._make_descent(network, random_state)
@@ -665,11 +662,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     def _describe(self, network):
         is_logistic = network.layer_sizes[-1] == 1 or self._plan["is_independent"]
         return {
-            "coefs_": [coef.copy() for coef in network.coefs],
-            "intercepts_": [intercept.copy() for intercept in network.intercepts],
-            "batch_norm_scales_": [scale.copy() for scale in network.scales],
-            "batch_norm_means_": [normalization.mean.copy() for normalization in network.normalizations],
-            "batch_norm_variances_": [normalization.variance.copy() for normalization in network.normalizations],
+            **{f"{name}_": [each.copy() for each in arrays] for name, arrays in network.named_arrays().items()},
             "n_layers_": network.n_layers + 1,
             "n_outputs_": network.layer_sizes[-1],
             "out_activation_": "logistic" if is_logistic else "softmax",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.metrics import get_scorer
 
+from fastlin.blocks.array_blocks import from_arrays, from_csr
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.joined_rows import join_matrices
+from fastlin.budget import Budget
 from fastlin.estimators.labels import (
     ROWS,
     are_soft,
@@ -23,10 +24,11 @@ from fastlin.estimators.labels import (
     read_labels,
     read_offset,
 )
+from fastlin.estimators.linear_predictions import name_row_scores
 from fastlin.estimators.parameters import read_scoring
-from fastlin.estimators.row_scores import name_row_scores
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.training_data import TrainingData, check_parts, make_training_data, read_blocks, read_matrix
+from fastlin.tensors import choose_type
 from fastlin.typing import FloatArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -189,3 +191,55 @@ def _read_rows(estimator, X_val):
     for _ in check_parts(estimator, matrix):
         pass
     return matrix
+
+
+def join_matrices(first: Matrix, second: Matrix) -> Matrix:
+    """Return a matrix with the rows of the first and then those of the second.
+
+    Both were given in one kind: sparse rows of the first that a fit has made dense are sparse again. Rows of two types
+    get the one that holds both. The shapes and types alone say whether the rows are copied: tables are, since no blocks
+    hold them, and others where the copy takes no more than a quarter of what a fit may take beside the first.
+    """
+    from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
+
+    if isinstance(first, TableMatrix) and isinstance(second, TableMatrix):
+        return first.append(second)
+    if second.is_sparse and not first.is_sparse:
+        first = as_matrix(sparse.csr_array(first.X))
+    dtype = choose_type(np.result_type(first.dtype, second.dtype))
+    lie_in_memory = first.lies_in_memory and second.lies_in_memory
+    n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
+    if lie_in_memory and Budget.beside(first.budget_bytes).holds_copies(n_bytes):
+        if first.is_sparse:
+            return as_matrix(sparse.vstack([first.X, second.X], format="csr", dtype=dtype))
+        return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))
+    joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
+    if lie_in_memory:
+        # A fit may take as much beside them as beside one array.
+        joined.budget_bytes = first.budget_bytes + second.budget_bytes
+    return joined
+
+
+def _as_blocks(matrix: Any) -> Blocks:
+    from fastlin.matrices import BlockMatrix
+
+    if isinstance(matrix, BlockMatrix):
+        return matrix.blocks
+    return from_csr(matrix.X) if matrix.is_sparse else from_arrays(matrix.X)
+
+
+def _chain(first: Blocks, second: Blocks, dtype: np.dtype[Any]) -> Blocks:
+    """Return the blocks of the first and then of the second, all in one type."""
+
+    def read() -> Iterator[Any]:
+        for blocks in (first, second):
+            for X in blocks.read():
+                yield X.astype(dtype, copy=False)
+
+    borders = np.concatenate([first.borders, first.borders[-1] + second.borders[1:]])
+    names = [*first.names, *(f"validation {name}" for name in second.names)]
+    shape = first.shape[0] + second.shape[0], first.shape[1]
+    row_lengths = None
+    if first.is_sparse:
+        row_lengths = first.n_entries + second.n_entries, max(first.longest_row, second.longest_row)
+    return Blocks(read, borders, names, shape, dtype, row_lengths=row_lengths)

@@ -43,7 +43,7 @@ from fastlin.kernels.networks.layers import (
 from fastlin.matrices import DenseMatrix, SparseMatrix
 from fastlin.networks.batch_arrays import BatchArrays
 from fastlin.networks.normalization import Normalization
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 NORMALIZATIONS = "input", "hidden"
@@ -165,6 +165,16 @@ class Network:
         views = [part.reshape(shape) for part, shape in zip(np.split(vector, ends), self._shapes, strict=True)]
         n = self.n_layers
         return views[:n], views[n : 2 * n], views[2 * n :]
+
+    def named_arrays(self) -> dict[str, list[Array]]:
+        """Return the arrays that a training leaves, by name: views of the parameters, and running statistics."""
+        return {
+            "coefs": self.coefs,
+            "intercepts": self.intercepts,
+            "batch_norm_scales": self.scales,
+            "batch_norm_means": [each.mean for each in self.normalizations],
+            "batch_norm_variances": [each.variance for each in self.normalizations],
+        }
 
     def compute_gradient(self, examples: Examples, rows: IntArray | slice, seed: int = 0) -> tuple[float, float, float]:
         """Set `gradient` to that of a batch's loss, and let running statistics take the batch in.

@@ -8,13 +8,14 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.sparse
-from conftest import since
+from conftest import refuse_replacement, since
 from sklearn.datasets import load_digits
 
 from fastlin import MLPClassifier
 from fastlin.callbacks import TimeLimit
+from fastlin.estimators.checkpoints import digest, read_checkpoint, write_checkpoint
 from fastlin.exceptions import CheckpointError, CheckpointWarning
-from fastlin.training.checkpoint_file import digest, read_checkpoint
+from fastlin.training.epochs import Epoch, EpochState
 
 LAYERS = ("coefs_", "intercepts_")
 CURVES = ("loss_curve_", "accuracy_curve_", "validation_scores_", "best_loss_", "n_iter_", "t_")
@@ -357,3 +358,27 @@ def test_who_turns_the_warning_into_an_error_ends_the_fit(data, tmp_path, monkey
         warnings.simplefilter("error", CheckpointWarning)
         model.fit(*data, save_checkpoint=tmp_path / "training")
     assert not hasattr(model, "coefs_")
+
+
+def make_state(n_epochs):
+    saved, generator = [np.array([0.5])], np.random.RandomState(0).get_state()
+    return EpochState([Epoch(0.5, 0.5)] * n_epochs, saved, saved, np.arange(3), generator, 3 * n_epochs)
+
+
+def describe(epoch):
+    return {"parameters": {"epoch": epoch}, "data": {}}
+
+
+def test_a_checkpoint_that_another_program_has_open_stays_whole(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.npz"
+    write_checkpoint(path, make_state(1), describe("one"))
+    with monkeypatch.context() as patch:
+        refuse_replacement(patch)
+        with pytest.raises(PermissionError, match=r"checkpoint\.npz"):
+            write_checkpoint(path, make_state(2), describe("two"))
+    content, arrays = read_checkpoint(path)
+    assert (len(arrays["records"]), content["parameters"]) == (1, {"epoch": "one"})
+    # Nothing is left, and the file is closed: it can be replaced again.
+    assert list(tmp_path.iterdir()) == [path]
+    write_checkpoint(path, make_state(3), describe("three"))
+    assert len(read_checkpoint(path)[1]["records"]) == 3

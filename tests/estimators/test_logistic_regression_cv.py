@@ -19,9 +19,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastlin
 from fastlin.budget import Budget
+from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
 from fastlin.estimators.problem import Problem
-from fastlin.estimators.row_scores import ScoredRows
 from fastlin.estimators.scikit_learn import give_labels
 from fastlin.kernels.machine.threads import limit_threads
 

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 import fastlin
 from fastlin import LogisticRegressionCV, blocks
 from fastlin.budget import Budget
-from fastlin.estimators.joined_rows import join_matrices
+from fastlin.estimators.validation_set import join_matrices
 from fastlin.matrices import BlockMatrix, as_matrix
 
 QUIET = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
@@ -337,7 +337,7 @@ def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
     np.testing.assert_array_equal(model.scores_[..., 0], whole.scores_[..., 0])
     # A clock that moves with each look: some fits are finished, in one fold more than in another.
     ticks = iter(range(10**9))
-    monkeypatch.setattr("fastlin.estimators.listeners.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", lambda: next(ticks))
     found = LogisticRegressionCV(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, **QUIET, time_limit=60).fit(X, y)
     counts = np.isfinite(found.scores_[:, 0]).sum(axis=1)
     assert found.timed_out_
