@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +21,7 @@ from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import TrainingData, choose_dtype, read_training_data, reading_known_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.typing import Array, BoolArray, MatrixLike
+from fastlin.typing import BoolArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.inference.bootstrap import Refits
@@ -55,10 +55,10 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
     tol : float, default=1e-6
         The fit stops when the next step, I^-1 times the penalised score, would move neither a coefficient nor a linear
         function of them by more than tol of its standard error.
-    fit_intercept : bool, default=True
-        Whether the model has an intercept.
     max_iter : int, default=200
         Largest number of steps. A step is halved until the penalised likelihood does not fall.
+    fit_intercept : bool, default=True
+        Whether the model has an intercept.
     n_jobs : int or None, default=None
         Number of threads of fits and predictions, as joblib counts (-1: all processors). None takes all processors
         that the process may use.
@@ -119,21 +119,13 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
     """
 
     tol: float = parameter(default=1e-6, accepts=["at least 0"])
-    fit_intercept: bool = parameter(default=True, accepts=["boolean"])
     max_iter: int = parameter(default=200, accepts=["count"])
-    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
-    categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
-        default=None, accepts=["from_dtype", "array-like", None]
-    )
-    missing_level: bool = parameter(default=False, accepts=["boolean"])
 
     n_iter_: int = fitted()
     converged_: bool = fitted()
     distance_: float = fitted()
     penalised_log_likelihood_: float = fitted()
     log_likelihood_: float = fitted()
-    n_samples_fit_: int = fitted()
-    categories_: list[Array | None] = fitted()
 
     def fit(
         self,

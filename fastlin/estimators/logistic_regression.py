@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from numbers import Real
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -21,9 +20,7 @@ from fastlin.estimators.endings import (
 )
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
-    GivenBounds,
     Penalty,
-    Solver,
     estimator,
     fitted,
     limit_jobs,
@@ -36,7 +33,7 @@ from fastlin.estimators.summary import describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
 from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
-from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
+from fastlin.typing import IntArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.solvers.solution import Iteration
@@ -72,6 +69,8 @@ class LogisticRegression(PenalisedClassifier):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1: 0 is the L2 penalty, 1 is the L1 penalty, which puts coefficients to
         zero exactly, and what lies between is the elastic net.
+    warm_start : bool, default=False
+        Whether a fit starts from the coefficients of the last one.
     dual : bool, default=False
         Accepted where scikit-learn accepts it; the primal problem has the same solution.
     tol : float, default=1e-4
@@ -82,8 +81,6 @@ class LogisticRegression(PenalisedClassifier):
         stops when no entry of the gradient of J exceeds tol, as in scikit-learn, and that distance is estimated to be
         within tol, or within thirty times tol, but no more than 3e-3, where no entry exceeds tol for five iterations in
         a row and J is proven to lie within a third of its minimum.
-    fit_intercept : bool, default=True
-        Whether the model has an intercept.
     intercept_scaling : float, default=1
         Accepted and without effect: no solver penalises the intercept.
     class_weight : dict, "balanced" or None, default=None
@@ -101,11 +98,6 @@ class LogisticRegression(PenalisedClassifier):
         `warm_start` those of the last fit.
     verbose : int, default=0
         Above 0, a line with iteration, objective, gap to the optimum and seconds is shown.
-    warm_start : bool, default=False
-        Whether a fit starts from the coefficients of the last one.
-    n_jobs : int or None, default=None
-        Number of threads of fits and predictions, as joblib counts (-1: all processors). None takes all processors
-        that the process may use.
     penalty_factors : array-like of shape (n_features,) or None, default=None
         The f_j, at least 0, by which both penalties of a feature are multiplied; a feature of factor 0 is not
         penalised. They are not rescaled. None means ones.
@@ -118,6 +110,11 @@ class LogisticRegression(PenalisedClassifier):
         all of them is no bound, and infinity none for a feature. Every name of a solver stands for proximal Newton
         then. Coefficients at a bound are exactly there; float32 ones are rounded to the inside. Not with
         `group_by_class`.
+    fit_intercept : bool, default=True
+        Whether the model has an intercept.
+    n_jobs : int or None, default=None
+        Number of threads of fits and predictions, as joblib counts (-1: all processors). None takes all processors
+        that the process may use.
     categorical_features : "from_dtype", array-like or None, default=None
         The columns of a table whose values are levels rather than numbers, as scikit-learn's
         `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and Enum
@@ -181,33 +178,13 @@ class LogisticRegression(PenalisedClassifier):
     )
     C: float = parameter(default=1.0, accepts=["above 0, or inf"])
     l1_ratio: float | None = parameter(default=0.0, accepts=["from 0 to 1", None])
-    dual: bool = parameter(default=False, accepts=["boolean"])
-    tol: float = parameter(default=1e-4, accepts=["at least 0"])
-    fit_intercept: bool = parameter(default=True, accepts=["boolean"])
-    intercept_scaling: float = parameter(default=1, accepts=["above 0"])
-    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
-    random_state: RandomState = parameter(default=None, accepts=["random_state"])
-    solver: Solver = parameter(default="auto", accepts=[Solver])
-    max_iter: int = parameter(default=1000, accepts=["count or 0"])
-    verbose: int = parameter(default=0, accepts=["verbose"])
     warm_start: bool = parameter(default=False, accepts=["boolean"])
-    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
-    penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
-    group_by_class: bool = parameter(default=False, accepts=["boolean"])
-    lower_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
-    upper_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
-    categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
-        default=None, accepts=["from_dtype", "array-like", None]
-    )
-    missing_level: bool = parameter(default=False, accepts=["boolean"])
 
     n_iter_: IntArray = fitted()
     certificate_: float = fitted()
     converged_: bool = fitted()
     n_passes_: float = fitted()
-    n_samples_fit_: int = fitted()
     history_: list[Iteration] = fitted()
-    categories_: list[Array | None] = fitted()
 
     _scikit_learn_name = "LogisticRegression"
 

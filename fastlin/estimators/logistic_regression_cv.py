@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable
 from functools import partial
-from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -29,9 +28,7 @@ from fastlin.estimators.labels import are_soft, keep_sum_finite, read_scored
 from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_answers, name_row_scores
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
-    GivenBounds,
     Penalty,
-    Solver,
     estimator,
     fitted,
     gives_no_l1_ratios,
@@ -58,7 +55,7 @@ from fastlin.estimators.validation_set import (
     refuse_beside_rows,
     refuse_without_rows,
 )
-from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
+from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 
 @estimator
@@ -83,50 +80,54 @@ class LogisticRegressionCV(PenalisedClassifier):
         log scale from 1e-4 to 1e4.
     l1_ratios : array-like of shape (n_l1_ratios,), default="warn"
         Shares of the L1 penalty, from 0 (L2) to 1 (L1); "warn" and None mean (0.0,).
-    fit_intercept : bool, default=True
-        Whether the model has an intercept.
     cv : int, splitter, iterable of (train, test) or None, default=None
         How the rows are split into folds: the number of stratified folds, a splitter of scikit-learn, or the folds
         themselves. None means 5 stratified folds, fewer where no class has 5 rows, or none with `X_val`.
-    dual : bool, default=False
-        Accepted where scikit-learn accepts it; the primal problem has the same solution.
     penalty : {"l2", "l1", "elasticnet"}, default="deprecated"
         Deprecated as in scikit-learn 1.8: use `l1_ratios`.
     scoring : str, callable or None, default="warn"
         The scorer that chooses. None means accuracy. "warn" means what the installed scikit-learn takes: accuracy
         before version 1.11, from 1.9 on with its warning, and "neg_log_loss" from there on.
-    solver : str, default="auto"
-        The solver of all fits, as `LogisticRegression` has it.
-    tol : float, default=1e-4
-        When a fit stops, as `LogisticRegression` has it but for what is said above.
-    max_iter : int, default=1000
-        Largest number of iterations of each fit.
-    class_weight : dict, "balanced" or None, default=None
-        Weight of each class, as `LogisticRegression` has it. Balanced weights are those of all rows, as in
-        scikit-learn.
-    n_jobs : int or None, default=None
-        Number of threads of fits and predictions in all, as joblib counts (-1: all processors). None takes all
-        processors that the process may use.
-    verbose : int, default=0
-        Above 0, a progress bar over folds times Cs times l1_ratios is shown, with C and gap of the last fit, and with
-        its score on the rows of `X_val`.
     refit : bool or "train", default=True
         Whether all rows are fitted at the best C and l1_ratio: those of X and of `X_val` together. "train" fits those
         of X alone, and needs `X_val`. Otherwise the model is the mean of the folds' fits, and of their C and l1_ratio,
         where each fold was best; with `X_val` it is the best of the fits.
     intercept_scaling : float, default=1.0
         Accepted and without effect: no solver penalises the intercept.
-    random_state : int, RandomState or None, default=None
-        Accepted and without effect: what a solver draws has a fixed seed.
     use_legacy_attributes : bool, default="warn"
         Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class; those of 1.10
         are described below. "warn" means those of the installed version, with its warning.
+    time_limit : float or None, default=None
+        Seconds from the start of `fit` after which no fit is begun and those under way end. The best C of those that
+        all folds have finished is chosen, and the last fit follows. The first C of each fold is always finished. Where
+        fits have been left out, the result depends on the machine.
+    dual : bool, default=False
+        Accepted where scikit-learn accepts it; the primal problem has the same solution.
+    tol : float, default=1e-4
+        When a fit stops, as `LogisticRegression` has it but for what is said above.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, as `LogisticRegression` has it. Balanced weights are those of all rows, as in
+        scikit-learn.
+    random_state : int, RandomState or None, default=None
+        Accepted and without effect: what a solver draws has a fixed seed.
+    solver : str, default="auto"
+        The solver of all fits, as `LogisticRegression` has it.
+    max_iter : int, default=1000
+        Largest number of iterations of each fit.
+    verbose : int, default=0
+        Above 0, a progress bar over folds times Cs times l1_ratios is shown, with C and gap of the last fit, and with
+        its score on the rows of `X_val`.
     penalty_factors : array-like of shape (n_features,) or None, default=None
         Factors on both penalties of each feature, as `LogisticRegression` has them.
     group_by_class : bool, default=False
         Whether the group lasso over the classes replaces the L1 penalty, as `LogisticRegression` has it.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
         Bounds of the coefficients in all fits, as `LogisticRegression` has them.
+    fit_intercept : bool, default=True
+        Whether the model has an intercept.
+    n_jobs : int or None, default=None
+        Number of threads of fits and predictions in all, as joblib counts (-1: all processors). None takes all
+        processors that the process may use.
     categorical_features : "from_dtype", array-like or None, default=None
         The columns of a table whose values are levels rather than numbers, as scikit-learn's
         `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and Enum
@@ -134,10 +135,6 @@ class LogisticRegressionCV(PenalisedClassifier):
         its own, as after a one-hot encoding, which is never made. None reads X as scikit-learn does.
     missing_level : bool, default=False
         Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
-    time_limit : float or None, default=None
-        Seconds from the start of `fit` after which no fit is begun and those under way end. The best C of those that
-        all folds have finished is chosen, and the last fit follows. The first C of each fold is always finished. Where
-        fits have been left out, the result depends on the machine.
 
     Attributes
     ----------
@@ -198,31 +195,14 @@ class LogisticRegressionCV(PenalisedClassifier):
 
     Cs: int | ArrayLike = parameter(default=10, accepts=["count", "array-like"])
     l1_ratios: ArrayLike | None = parameter(default="warn", accepts=["array-like", None, "warn"])
-    fit_intercept: bool = parameter(default=True, accepts=["boolean"])
     cv: Any = parameter(default=None, accepts=["cv_object"])
-    dual: bool = parameter(default=False, accepts=["boolean"])
     penalty: Penalty | Literal["deprecated"] = parameter(default="deprecated", accepts=[Penalty, "deprecated"])
     scoring: str | Callable[..., float] | None = parameter(
         default="warn", accepts=[StrOptions(set(get_scorer_names())), callable, None, "warn"]
     )
-    solver: Solver = parameter(default="auto", accepts=[Solver])
-    tol: float = parameter(default=1e-4, accepts=["at least 0"])
-    max_iter: int = parameter(default=1000, accepts=["count or 0"])
-    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
-    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
-    verbose: int = parameter(default=0, accepts=["verbose"])
     refit: bool | Literal["train"] = parameter(default=True, accepts=["boolean", Literal["train"]])
     intercept_scaling: float = parameter(default=1.0, accepts=["above 0"])
-    random_state: RandomState = parameter(default=None, accepts=["random_state"])
     use_legacy_attributes: bool | Literal["warn"] = parameter(default="warn", accepts=["boolean", "warn"])
-    penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
-    group_by_class: bool = parameter(default=False, accepts=["boolean"])
-    lower_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
-    upper_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
-    categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
-        default=None, accepts=["from_dtype", "array-like", None]
-    )
-    missing_level: bool = parameter(default=False, accepts=["boolean"])
     time_limit: float | None = parameter(default=None, accepts=["above 0", None])
 
     Cs_: FloatArray = fitted()
@@ -236,8 +216,6 @@ class LogisticRegressionCV(PenalisedClassifier):
     objectives_: FloatArray = fitted()
     certificates_: FloatArray = fitted()
     timed_out_: bool = fitted()
-    n_samples_fit_: int = fitted()
-    categories_: list[Array | None] = fitted()
 
     _scikit_learn_name = "LogisticRegressionCV"
 

@@ -26,7 +26,7 @@ from fastlin.estimators.network_training import (
     read_validation,
     set_aside,
 )
-from fastlin.estimators.parameters import Course, Precision, estimator, fitted, limit_jobs, parameter
+from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training, make_linear_model
 from fastlin.estimators.training_data import read_matrix
@@ -34,7 +34,7 @@ from fastlin.fitted import check_like
 from fastlin.networks import Network
 from fastlin.training import LinearDescent, Patience, train_by_epochs
 from fastlin.training.step_bar import show_steps
-from fastlin.typing import ClassWeight, MatrixLike, RandomState
+from fastlin.typing import MatrixLike
 
 # More rows than there are make one batch.
 MOST_ROWS = 2**31
@@ -58,20 +58,10 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
 
     Parameters
     ----------
-    alpha : float, default=0.0001
-        Strength of the penalty.
     batch_size : int, default=128
         Number of rows of a batch; the last one of an epoch has the rows that are left.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        How the learning rate goes, as in `MLPClassifier`.
     learning_rate_init : float, default=0.01
         Learning rate of the first epoch. Columns are best of about unit spread, or from 0 to 1.
-    power_t : float, default=0.5
-        The power of "invscaling".
-    learning_rate_decay : float, default=1.0
-        Factor on the learning rate after each epoch, above 0 and at most 1.
-    momentum : float, default=0.9
-        Part of the velocity that the next step keeps, from 0 to below 1.
     average : bool or int, default=False
         Whether `coef_` and `intercept_` are the mean over the steps (Polyak and Juditsky 1992); a number above 1 lets
         the mean begin after so many rows, each time counted.
@@ -82,14 +72,26 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
     n_iter_no_change : int or np.inf, default=5
         The training stops after more than this number of epochs without an improvement by `tol`. With np.inf it takes
         max_iter epochs.
+    fit_intercept : bool, default=True
+        Whether scores have an intercept.
+    n_jobs : int or None, default=None
+        Threads of predictions and validations; None means all. Steps take one.
+    alpha : float, default=0.0001
+        Strength of the penalty.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        How the learning rate goes, as in `MLPClassifier`.
+    power_t : float, default=0.5
+        The power of "invscaling".
+    learning_rate_decay : float, default=1.0
+        Factor on the learning rate after each epoch, above 0 and at most 1.
+    momentum : float, default=0.9
+        Part of the velocity that the next step keeps, from 0 to below 1.
     early_stopping : bool, default=False
         Whether the training stops by the log loss on validation data, which are given to `fit` or else set aside.
     validation_fraction : float, default=0.1
         Part of the rows that early_stopping sets aside where no validation data are given.
     shuffle : bool, default=True
         Whether a new order of the rows is drawn for each epoch.
-    fit_intercept : bool, default=True
-        Whether scores have an intercept.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss; "balanced" weighs them inversely to their rows.
     warm_start : bool, default=False
@@ -98,8 +100,6 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         Draws the validation data and the orders of the rows.
     verbose : bool or int, default=False
         Whether a progress bar is shown, with loss and accuracy, and after a slash those on the validation data.
-    n_jobs : int or None, default=None
-        Threads of predictions and validations; None means all. Steps take one.
     dtype : {"float32", "float64"}, default="float32"
         Type in which the steps are computed, and of `coef_`. Columns whose spread is below 1e-6 of their values need
         float64.
@@ -147,27 +147,14 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
     True
     """
 
-    alpha: float = parameter(default=0.0001, accepts=["at least 0"])
     batch_size: int = parameter(default=128, accepts=["count"])
-    learning_rate: Course = parameter(default="constant", accepts=[Course])
     learning_rate_init: float = parameter(default=0.01, accepts=["above 0"])
-    power_t: float = parameter(default=0.5, accepts=["at least 0"])
-    learning_rate_decay: float = parameter(default=1.0, accepts=["above 0 to 1"])
-    momentum: float = parameter(default=0.9, accepts=["from 0 to below 1"])
     average: bool | int = parameter(default=False, accepts=["boolean", "count"])
     max_iter: int = parameter(default=100, accepts=["count"])
     tol: float = parameter(default=1e-3, accepts=["at least 0"])
     n_iter_no_change: float = parameter(default=5, accepts=["count", "inf"])
-    early_stopping: bool = parameter(default=False, accepts=["boolean"])
-    validation_fraction: float = parameter(default=0.1, accepts=["between 0 and 1"])
-    shuffle: bool = parameter(default=True, accepts=["boolean"])
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
-    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
-    warm_start: bool = parameter(default=False, accepts=["boolean"])
-    random_state: RandomState = parameter(default=None, accepts=["random_state"])
-    verbose: bool | int = parameter(default=False, accepts=["verbose"])
     n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
-    dtype: Precision = parameter(default="float32", accepts=[Precision])
 
     best_validation_loss_: float | None = fitted()
 

@@ -26,17 +26,7 @@ from fastlin.estimators.network_training import (
     read_targets,
     set_aside,
 )
-from fastlin.estimators.parameters import (
-    Activation,
-    Course,
-    Initialization,
-    Normalization,
-    Precision,
-    Rule,
-    estimator,
-    fitted,
-    parameter,
-)
+from fastlin.estimators.parameters import Activation, Initialization, Normalization, Rule, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
 from fastlin.estimators.summary import (
     FitSummary,
@@ -50,7 +40,7 @@ from fastlin.networks import NORMALIZATIONS, Network
 from fastlin.networks.initialization import initialize
 from fastlin.tensors import read_in_place
 from fastlin.training import AdamDescent, MomentumDescent, Patience, train_by_epochs, train_by_lbfgs
-from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike, RandomState
+from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
@@ -86,30 +76,15 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     solver : {"adam", "sgd", "lbfgs"}, default="adam"
         "adam" takes steps by decaying means of the gradient and of its square (Kingma and Ba 2015), "sgd" steps with
         momentum, and "lbfgs" steps on all rows at once, for small data; it has neither batch normalisation nor dropout.
-    alpha : float, default=0.0001
-        Strength of the penalty: the loss of a batch has alpha / 2 times the sum of squares of all coefficients, divided
-        by the number of rows of the batch (or by their weight).
     batch_size : int or "auto", default="auto"
         Number of rows of a batch, at most all rows; "auto" is 200. The last batch of an epoch has the
         rows that are left. With `batch_norm`, which needs at least 2 rows, batches are of about equal size.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        How the learning rate goes. With "sgd", "invscaling" divides `learning_rate_init` by (t + 1)^power_t after the
-        first epoch, t being the rows trained on, and "adaptive" divides the rate by 5 where the training would end for
-        want of an improvement, until it is 1e-6 or below. "adam" follows neither.
     learning_rate_init : float, default=0.001
         Learning rate of the first epoch.
-    power_t : float, default=0.5
-        The power of "invscaling".
-    learning_rate_decay : float, default=1.0
-        Factor on the learning rate after each epoch, above 0 and at most 1.
     max_iter : int, default=200
         Largest number of epochs, or of iterations of "lbfgs".
     max_fun : int, default=15000
         Largest number of evaluations of loss and gradient of "lbfgs".
-    shuffle : bool, default=True
-        Whether a new order of the rows is drawn for each epoch.
-    momentum : float, default=0.9
-        Part of the velocity that the next step of "sgd" keeps, from 0 to below 1.
     nesterovs_momentum : bool, default=True
         Whether steps of "sgd" have Nesterov's form.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -119,8 +94,6 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     weight_decay : float, default=0.0
         With "adam", each step takes away this part of each coefficient, times the learning rate, beside what `alpha`
         does: AdamW (Loshchilov and Hutter 2019).
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss; "balanced" weighs them inversely to their rows. Only for one class a row.
     batch_norm : {False, "input", "hidden", "both"}, default=False
         Batch normalisation (Ioffe and Szegedy 2015). "input" normalises the rows; scale and shift are those of the
         first layer. "hidden" normalises before each activation, with a scale, and with the layer's intercept as the
@@ -134,18 +107,35 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         "normal" with standard deviation `init_scale`; the intercepts of these two are zero.
     init_scale : float, default=0.01
         Standard deviation of ``init="normal"``.
-    early_stopping : bool, default=False
-        Whether the training stops by the accuracy on validation data, which are given to `fit` or else set aside.
-        "lbfgs" leaves this out, as in scikit-learn.
-    validation_fraction : float, default=0.1
-        Part of the rows that early_stopping sets aside where no validation data are given. They are drawn as
-        scikit-learn draws them, stratified for two classes.
     n_iter_no_change : int or np.inf, default=10
         The training stops after more than this number of epochs without an improvement by `tol`. With np.inf it takes
         max_iter epochs.
     tol : float, default=0.0001
         Smallest improvement that counts, of the loss or, with early_stopping, of the validation accuracy. "lbfgs" ends
         where no entry of the gradient exceeds it, or where the loss no longer falls.
+    alpha : float, default=0.0001
+        Strength of the penalty: the loss of a batch has alpha / 2 times the sum of squares of all coefficients, divided
+        by the number of rows of the batch (or by their weight).
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        How the learning rate goes. With "sgd", "invscaling" divides `learning_rate_init` by (t + 1)^power_t after the
+        first epoch, t being the rows trained on, and "adaptive" divides the rate by 5 where the training would end for
+        want of an improvement, until it is 1e-6 or below. "adam" follows neither.
+    power_t : float, default=0.5
+        The power of "invscaling".
+    learning_rate_decay : float, default=1.0
+        Factor on the learning rate after each epoch, above 0 and at most 1.
+    momentum : float, default=0.9
+        Part of the velocity that the next step of "sgd" keeps, from 0 to below 1.
+    early_stopping : bool, default=False
+        Whether the training stops by the accuracy on validation data, which are given to `fit` or else set aside.
+        "lbfgs" leaves this out, as in scikit-learn.
+    validation_fraction : float, default=0.1
+        Part of the rows that early_stopping sets aside where no validation data are given. They are drawn as
+        scikit-learn draws them, stratified for two classes.
+    shuffle : bool, default=True
+        Whether a new order of the rows is drawn for each epoch.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss; "balanced" weighs them inversely to their rows. Only for one class a row.
     warm_start : bool, default=False
         Whether a fit begins with the parameters of the last fit.
     random_state : int, RandomState or None, default=None
@@ -212,34 +202,21 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     hidden_layer_sizes: int | ArrayLike = parameter(default=(100,), accepts=["array-like", "count"], kw_only=False)
     activation: Activation = parameter(default="relu", accepts=[Activation], kw_only=False)
     solver: Rule = parameter(default="adam", accepts=[Rule])
-    alpha: float = parameter(default=0.0001, accepts=["at least 0"])
     batch_size: int | Literal["auto"] = parameter(default="auto", accepts=["auto", "count"])
-    learning_rate: Course = parameter(default="constant", accepts=[Course])
     learning_rate_init: float = parameter(default=0.001, accepts=["above 0"])
-    power_t: float = parameter(default=0.5, accepts=["at least 0"])
-    learning_rate_decay: float = parameter(default=1.0, accepts=["above 0 to 1"])
     max_iter: int = parameter(default=200, accepts=["count"])
     max_fun: int = parameter(default=15000, accepts=["count"])
-    shuffle: bool = parameter(default=True, accepts=["boolean"])
-    momentum: float = parameter(default=0.9, accepts=["from 0 to below 1"])
     nesterovs_momentum: bool = parameter(default=True, accepts=["boolean"])
     beta_1: float = parameter(default=0.9, accepts=["from 0 to below 1"])
     beta_2: float = parameter(default=0.999, accepts=["from 0 to below 1"])
     epsilon: float = parameter(default=1e-8, accepts=["above 0"])
     weight_decay: float = parameter(default=0.0, accepts=["at least 0"])
-    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
     batch_norm: Literal[False] | Normalization = parameter(default=False, accepts=["never", Normalization])
     dropout: float = parameter(default=0.0, accepts=["from 0 to below 1"])
     init: Initialization = parameter(default="xavier", accepts=[Initialization])
     init_scale: float = parameter(default=0.01, accepts=["above 0"])
-    early_stopping: bool = parameter(default=False, accepts=["boolean"])
-    validation_fraction: float = parameter(default=0.1, accepts=["between 0 and 1"])
     n_iter_no_change: float = parameter(default=10, accepts=["count", "inf"])
     tol: float = parameter(default=1e-4, accepts=["at least 0"])
-    warm_start: bool = parameter(default=False, accepts=["boolean"])
-    random_state: RandomState = parameter(default=None, accepts=["random_state"])
-    verbose: bool | int = parameter(default=False, accepts=["verbose"])
-    dtype: Precision = parameter(default="float32", accepts=[Precision])
 
     coefs_: list[FloatArray] = fitted()
     intercepts_: list[FloatArray] = fitted()

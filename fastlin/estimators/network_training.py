@@ -29,6 +29,7 @@ from fastlin.estimators.labels import (
     read_soft_labels,
     weigh_rows,
 )
+from fastlin.estimators.parameters import Course, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
 from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import as_array, check_generator_state, expect, read_arrays, read_count
@@ -36,7 +37,7 @@ from fastlin.networks import Examples, Network
 from fastlin.tensors import to_numbers
 from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_steps
-from fastlin.typing import Array
+from fastlin.typing import Array, ClassWeight, RandomState
 
 if TYPE_CHECKING:
     from fastlin.estimators import MLPClassifier, TrainedEstimator
@@ -55,18 +56,32 @@ CURVES = {
 }
 
 
+@estimator
 class EpochTrained(CallbackSupportMixin):
     """What estimators that are trained by epochs show, tell callbacks and keep of a training."""
 
-    classes_: Array
-    loss_curve_: list[float]
-    accuracy_curve_: list[float]
-    validation_loss_curve_: list[float] | None
-    validation_scores_: list[float] | None
-    n_iter_: int
-    t_: int
-    interrupted_: bool
-    verbose: bool | int
+    alpha: float = parameter(default=0.0001, accepts=["at least 0"])
+    learning_rate: Course = parameter(default="constant", accepts=[Course])
+    power_t: float = parameter(default=0.5, accepts=["at least 0"])
+    learning_rate_decay: float = parameter(default=1.0, accepts=["above 0 to 1"])
+    momentum: float = parameter(default=0.9, accepts=["from 0 to below 1"])
+    early_stopping: bool = parameter(default=False, accepts=["boolean"])
+    validation_fraction: float = parameter(default=0.1, accepts=["between 0 and 1"])
+    shuffle: bool = parameter(default=True, accepts=["boolean"])
+    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
+    warm_start: bool = parameter(default=False, accepts=["boolean"])
+    random_state: RandomState = parameter(default=None, accepts=["random_state"])
+    verbose: bool | int = parameter(default=False, accepts=["verbose"])
+    dtype: Precision = parameter(default="float32", accepts=[Precision])
+
+    classes_: Array = fitted()
+    loss_curve_: list[float] = fitted()
+    accuracy_curve_: list[float] = fitted()
+    validation_loss_curve_: list[float] | None = fitted()
+    validation_scores_: list[float] | None = fitted()
+    n_iter_: int = fitted()
+    t_: int = fitted()
+    interrupted_: bool = fitted()
 
     def _describe(self, trained):
         """Return the attributes, by name, that predict as what is trained does by now: a Network or a Descent."""

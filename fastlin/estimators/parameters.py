@@ -5,6 +5,7 @@ What parameters shared by LogisticRegression and LogisticRegressionCV mean follo
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -87,13 +88,19 @@ def fitted(*, init: Literal[False] = False) -> Any:
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(parameter, fitted))
 def estimator(declared: Declared) -> Declared:
-    """Give a class the constructor of its parameters, which sets them, and the constraints that they are held to."""
+    """Give a class the constructor of its parameters, which sets them, and the constraints that they are held to.
+
+    Those that are declared in the class come before those of its bases.
+    """
     made: Any = dataclass(kw_only=True, eq=False, repr=False, match_args=False)(declared)
-    declared_here = [each for each in fields(made) if each.init]
-    made._parameter_constraints = {each.name: each.metadata["accepts"] for each in declared_here}
+    made._parameter_constraints = {each.name: each.metadata["accepts"] for each in fields(made) if each.init}
     # The constructor knows the defaults, and a class does not have what only its instances mean.
-    for each in declared_here:
-        delattr(made, each.name)
+    for name in vars(made).keys() & made._parameter_constraints.keys():
+        delattr(made, name)
+    order = ["self", *(name for base in made.__mro__ for name in inspect.get_annotations(base))]
+    signature = inspect.signature(made.__init__)
+    ordered = sorted(signature.parameters.values(), key=lambda each: (each.kind, order.index(each.name)))
+    made.__init__.__signature__ = signature.replace(parameters=ordered)
     return made
 
 

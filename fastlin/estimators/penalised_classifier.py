@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,20 +18,40 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.features import name_features
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_bounds, read_penalty
+from fastlin.estimators.parameters import (
+    TO_THE_CALLER_OF_FIT,
+    GivenBounds,
+    Solver,
+    estimator,
+    fitted,
+    parameter,
+    read_bounds,
+    read_penalty,
+)
 from fastlin.estimators.scikit_learn import BaseEstimator, CallbackSupportMixin
 from fastlin.estimators.summary import FitSummary, copy_linear_model
 from fastlin.estimators.training_data import TrainingData, make_training_data, reading_known_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.typing import MatrixLike, RandomState
+from fastlin.typing import Array, ClassWeight, MatrixLike, RandomState
 
 if TYPE_CHECKING:
     from fastlin.inference.bootstrap import Bootstrap, Refits
     from fastlin.inference.inference import Inference
 
 
+@estimator
 class Resampling:
-    """The method `bootstrap` of an estimator with `coef_` and `intercept_`."""
+    """What linear estimators that read rows of any kind share: the method `bootstrap`."""
+
+    fit_intercept: bool = parameter(default=True, accepts=["boolean"])
+    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
+    categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
+        default=None, accepts=["from_dtype", "array-like", None]
+    )
+    missing_level: bool = parameter(default=False, accepts=["boolean"])
+
+    n_samples_fit_: int = fitted()
+    categories_: list[Array | None] = fitted()
 
     def bootstrap(
         self,
@@ -130,11 +151,25 @@ def _read_key(keys):
     return keys[0]
 
 
+@estimator
 class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPredictions, BaseEstimator):
     """A linear classifier whose fits minimise a penalised mean loss."""
 
+    dual: bool = parameter(default=False, accepts=["boolean"])
+    tol: float = parameter(default=1e-4, accepts=["at least 0"])
+    intercept_scaling: float = parameter(default=1, accepts=["above 0"])
+    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
+    random_state: RandomState = parameter(default=None, accepts=["random_state"])
+    solver: Solver = parameter(default="auto", accepts=[Solver])
+    max_iter: int = parameter(default=1000, accepts=["count or 0"])
+    verbose: int = parameter(default=0, accepts=["verbose"])
+    penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
+    group_by_class: bool = parameter(default=False, accepts=["boolean"])
+    lower_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
+    upper_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
+
     # The name of the class in both packages.
-    _scikit_learn_name: str
+    _scikit_learn_name: ClassVar[str]
 
     def to_sklearn(self) -> Any:
         """Return a fitted model of scikit-learn's class with the same coefficients.
