@@ -36,8 +36,7 @@ from fastlin.estimators.summary import (
 )
 from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import check_like
-from fastlin.networks import NORMALIZATIONS, Network
-from fastlin.networks.initialization import initialize
+from fastlin.networks import NORMALIZATIONS, Network, initialize
 from fastlin.tensors import read_in_place
 from fastlin.training import AdamDescent, MomentumDescent, Patience, train_by_epochs, train_by_lbfgs
 from fastlin.typing import Array, FloatArray, MatrixLike, PathLike

@@ -29,7 +29,7 @@ from numpy.typing import DTypeLike
 
 from fastlin.kernels.linear.operands import NO_ROWS
 from fastlin.kernels.machine.arrays import zeros_aligned
-from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
+from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_WORK, count_blocks, run_blocks
 from fastlin.kernels.networks.layers import (
     IDENTITY,
     LOGISTIC,
@@ -37,13 +37,122 @@ from fastlin.kernels.networks.layers import (
     TANH,
     activate_block,
     backpropagate_block,
+    backpropagate_normalization_block,
     fill_block_probabilities,
     fill_block_residuals,
+    normalize_block,
+    sum_block_columns,
 )
 from fastlin.matrices import DenseMatrix, SparseMatrix
-from fastlin.networks.batch_arrays import BatchArrays
-from fastlin.networks.normalization import Normalization
 from fastlin.typing import Array, FloatArray, IntArray
+
+# What is added to variances, and the part of each batch in the running statistics. PyTorch has the same values.
+EPSILON = 1e-5
+RUNNING_PART = 0.1
+
+
+class Normalization:
+    """N(z) = (z - mean) / sqrt(variance + EPSILON), column by column (Ioffe and Szegedy 2015, algorithm 1).
+
+    `mean` and `variance` (width,) are the running statistics, which take RUNNING_PART of each batch. The variance is
+    the unbiased one; a batch of one row leaves it as it is.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.mean, self.variance = np.zeros(width), np.ones(width)
+        # Those of the batch that was normalised last.
+        self._inverse_deviations: FloatArray = np.empty(0)
+
+    def normalize(self, values: FloatArray, normalized: FloatArray, n_blocks: int) -> None:
+        """Fill `normalized` (n, m), which may be `values` itself, with N(values) by the statistics of the batch.
+
+        The running statistics take the batch in. The rows are cut into n_blocks blocks.
+        """
+        n = len(values)
+        sums, squares = np.empty((2, n_blocks, values.shape[1]))
+        origin = values[0].astype(np.float64)
+        run_blocks(sum_block_columns, n_blocks, values, origin, sums, squares)
+        shift = sums.sum(axis=0) / n
+        mean, variance = origin + shift, np.maximum(squares.sum(axis=0) / n - shift**2, 0)
+        inverse_deviations = (1 / np.sqrt(variance + EPSILON)).astype(values.dtype)
+        run_blocks(normalize_block, n_blocks, values, mean.astype(values.dtype), inverse_deviations, normalized)
+        self._inverse_deviations = inverse_deviations
+        self.mean += RUNNING_PART * (mean - self.mean)
+        # One row says nothing about the variance.
+        if n > 1:
+            self.variance += RUNNING_PART * (variance * n / (n - 1) - self.variance)
+
+    def backpropagate(
+        self,
+        normalized: FloatArray,
+        scale: FloatArray,
+        mean_slope: FloatArray,
+        mean_product: FloatArray,
+        slopes: FloatArray,
+        n_blocks: int,
+    ) -> None:
+        """Turn slopes (n, m) by scale * N(z) + shift into slopes by z, for the batch that was normalised last.
+
+        `normalized` is N(z), and mean_slope and mean_product (m,) are means over the batch of the slopes, and of the
+        slopes times N(z).
+        """
+        means, products = mean_slope.astype(slopes.dtype), mean_product.astype(slopes.dtype)
+        scales = self._inverse_deviations * scale
+        run_blocks(backpropagate_normalization_block, n_blocks, normalized, scales, means, products, slopes)
+
+    def inverse_deviations(self) -> FloatArray:
+        """Return 1 / sqrt(running variance + EPSILON), float64."""
+        return 1 / np.sqrt(self.variance + EPSILON)
+
+
+class BatchArrays:
+    """Arrays for n rows, without contents. An array that is never used takes no memory.
+
+    `larger` are arrays for more rows, whose memory these use as well.
+
+    Attributes
+    ----------
+    activations : list of ndarray of shape (n, units)
+        Activations of the input and of each layer.
+    slopes : list of ndarray of shape (n, units)
+        Slopes of the loss by the units of each hidden layer.
+    normalized : list of ndarray of shape (n, units)
+        Normalised units of each hidden layer; (0, 0) where hidden layers are not normalised.
+    n_blocks : list of int
+        Number of blocks into which the rows of each layer's activations are cut.
+    sums, products : list of ndarray of shape (n_blocks, units), float64
+        Partial sums over rows; products are (n_blocks, 0) where hidden layers are not normalised.
+    losses, n_correct : ndarray of shape (n_blocks,)
+        Partial sums over rows of the last layer.
+    """
+
+    def __init__(
+        self,
+        n_rows: int,
+        layer_sizes: tuple[int, ...],
+        dtype: DTypeLike,
+        normalizes_hidden: bool,
+        larger: BatchArrays | None = None,
+    ) -> None:
+        hidden = layer_sizes[1:-1]
+        self.n_rows = n_rows
+        if larger is None:
+            self.activations = [zeros_aligned((n_rows, size), dtype) for size in layer_sizes]
+            self.slopes = [zeros_aligned((n_rows, size), dtype) for size in hidden]
+            self.normalized = [zeros_aligned((n_rows, size) if normalizes_hidden else (0, 0), dtype) for size in hidden]
+        else:
+            self.activations, self.slopes, self.normalized = (
+                [array[:n_rows] for array in arrays]
+                for arrays in (larger.activations, larger.slopes, larger.normalized)
+            )
+        self.n_blocks = [
+            count_blocks(n_rows, READ_WORK * size, 16 * size, n_rows * size * np.dtype(dtype).itemsize)
+            for size in layer_sizes
+        ]
+        self.sums = [np.zeros(shape) for shape in zip(self.n_blocks, layer_sizes, strict=True)]
+        self.products = [np.zeros((len(sums), sums.shape[1] * normalizes_hidden)) for sums in self.sums]
+        self.losses, self.n_correct = np.zeros((2, self.n_blocks[-1]))
+
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 NORMALIZATIONS = "input", "hidden"
@@ -381,3 +490,24 @@ def _total(partials):
 def _part_of(rows, part):
     """Return the slice `part` of rows, an array or itself a slice."""
     return slice(rows.start + part.start, rows.start + part.stop) if isinstance(rows, slice) else rows[part]
+
+
+def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
+    """Draw the coefficients and intercepts of a network.
+
+    "xavier" draws coefficients and intercepts uniformly within +-sqrt(6 / (fan in + fan out)), with 2 in place of 6 for
+    logistic units, in the order in which scikit-learn draws them (Glorot and Bengio 2010, equation 16). "he" draws
+    coefficients from a normal distribution with variance 2 / fan in (He et al. 2015, equation 10), "normal" with
+    standard deviation `scale`; the intercepts of these two are zero.
+    """
+    numerator = 2 if network.activation == "logistic" else 6
+    for coef, intercept in zip(network.coefs, network.intercepts, strict=True):
+        if init == "xavier":
+            bound = np.sqrt(numerator / sum(coef.shape))
+            coef[:] = random_state.uniform(-bound, bound, coef.shape)
+            intercept[:] = random_state.uniform(-bound, bound, intercept.shape)
+        else:
+            deviation = np.sqrt(2 / len(coef)) if init == "he" else scale
+            assert deviation is not None
+            coef[:] = random_state.normal(0, deviation, coef.shape)
+            intercept[:] = 0

@@ -14,7 +14,7 @@ from small_networks import assert_same_bits, assert_same_network, differ, draw_i
 from threadpoolctl import threadpool_limits
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.networks import batch_arrays
+from fastlin.networks import network
 from fastlin.training import MomentumDescent
 
 
@@ -199,7 +199,7 @@ def test_weights_count_like_repeated_rows():
 
 
 def test_the_same_bits_for_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(batch_arrays, "count_blocks", lambda *arguments, **options: 5)
+    monkeypatch.setattr(network, "count_blocks", lambda *arguments, **options: 5)
     X, y = load_digits(return_X_y=True)
     models = []
     for n_threads in (1, 2, 5):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from fastlin.networks import Network
-from fastlin.networks.initialization import initialize
+from fastlin.networks import Network, initialize
 
 
 def make_network(init, seed=0, activation="relu", sizes=(50, 300, 200, 3), dtype=np.float64):

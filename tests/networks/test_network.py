@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import as_matrix
-from fastlin.networks import ACTIVATIONS, Examples, Network, batch_arrays, network
+from fastlin.networks import ACTIVATIONS, Examples, Network, network
 
 NORMALIZATIONS = [(), ("input",), ("hidden",), ("input", "hidden")]
 DEPTHS = [(), (4,), (4, 5), (3, 5, 4)]
@@ -164,7 +164,7 @@ def small_pieces(monkeypatch):
 
 @pytest.fixture
 def many_blocks(monkeypatch):
-    monkeypatch.setattr(batch_arrays, "count_blocks", lambda *arguments, **options: 5)
+    monkeypatch.setattr(network, "count_blocks", lambda *arguments, **options: 5)
 
 
 @pytest.mark.parametrize(("n_classes", "dropout"), [(2, 0.0), (3, 0.0), (3, 0.4)])

@@ -4,7 +4,7 @@ import naive_network
 import numpy as np
 import pytest
 
-from fastlin.networks.normalization import EPSILON, RUNNING_PART, Normalization
+from fastlin.networks.network import EPSILON, RUNNING_PART, Normalization
 
 
 def normalize(normalization, values, n_blocks=1):

@@ -3,8 +3,7 @@
 import numpy as np
 
 from fastlin.matrices import as_matrix
-from fastlin.networks import Examples, Network
-from fastlin.networks.initialization import initialize
+from fastlin.networks import Examples, Network, initialize
 from fastlin.training import train_by_lbfgs
 
 

@@ -21,8 +21,7 @@ from sklearn.decomposition import PCA
 from fastlin.course.datasets.dataset import Dataset
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import DenseMatrix
-from fastlin.networks import Examples, Network
-from fastlin.networks.initialization import initialize
+from fastlin.networks import Examples, Network, initialize
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Training, train_by_epochs
 
 # This leaves two whole batches of 22,000 images, the size that the report names, to train on.
