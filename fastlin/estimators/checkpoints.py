@@ -50,15 +50,6 @@ class Checkpoints:
     """Where the fit of an MLPClassifier writes its checkpoints, and the checkpoint that it goes on from.
 
     `random_state` draws the network, the validation data and the orders of the rows.
-
-    Raises
-    ------
-    OSError
-        The file to go on from cannot be read.
-    ValueError
-        The estimator's training has no checkpoints.
-    CheckpointError
-        The file is none.
     """
 
     def __init__(self, estimator: MLPClassifier, save_checkpoint: PathLike | None, resume: PathLike | None) -> None:
@@ -84,13 +75,7 @@ class Checkpoints:
     def prepare(
         self, estimator: MLPClassifier, descent: Descent, examples: Examples, validation: Examples | None
     ) -> dict[str, Any]:
-        """Return what `train_by_epochs` takes for these data as `save` and `resumed`.
-
-        Raises
-        ------
-        CheckpointError
-            The checkpoint is of a fit with other parameters or data, or is damaged.
-        """
+        """Return what `train_by_epochs` takes for these data as `save` and `resumed`."""
         kept: dict[str, Any] = {}
         if self._path is None and self._resume is None:
             return kept
@@ -99,7 +84,7 @@ class Checkpoints:
             with refuse_damage(self._resume):
                 self._check(about)
                 given = self._content, self._arrays, descent, examples
-                kept["resumed"] = unpack_state(*given, validation is not None)
+                kept["resumed"] = _unpack_state(*given, validation is not None)
         if self._path is not None:
             kept["save"] = partial(self._save, about)
         return kept
@@ -175,15 +160,7 @@ def write_checkpoint(path: Path, state: EpochState, about: dict[str, Any]) -> No
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return the content and the arrays of a checkpoint, of which `unpack_state` makes a state.
-
-    Raises
-    ------
-    OSError
-        There is no such file, or it cannot be read.
-    CheckpointError
-        The file is no checkpoint, is damaged, or is of another version of fastlin.
-    """
+    """Return the content and the arrays of a checkpoint, of which `_unpack_state` makes a state."""
     with refuse_damage(path):
         # NumPy leaves a broken file open that it has opened itself.
         with open(path, "rb") as data, np.load(data, allow_pickle=False) as file:
@@ -199,13 +176,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     return content, arrays
 
 
-def unpack_state(
-    content: dict[str, Any], arrays: dict[str, Array], descent: Descent, examples: Examples, is_validated: bool
-) -> EpochState:
-    """Return the state in a checkpoint, with which a descent can go on over these examples.
-
-    An error says what is wrong with it.
-    """
+def _unpack_state(content, arrays, descent, examples, is_validated):
+    """Return the state in a checkpoint, with which a descent can go on over these examples."""
     like, records, order = descent.save(), arrays["records"], arrays["order"]
     last, best = ([arrays[f"{name}_{place}"] for place in range(len(like))] for name in ("last", "best"))
     check_like("records", records, np.empty((len(records), 4 if is_validated else 2)))

@@ -90,16 +90,7 @@ def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
 
 
 def read_table_to_fit(estimator: LinearEstimator, X: MatrixLike) -> TableMatrix:
-    """Return X as a TableMatrix, and set what the estimator knows of its columns.
-
-    Raises
-    ------
-    TypeError
-        X is no table.
-    ValueError
-        It is empty, a column that is named is not there, values are missing where they are no level, or a column holds
-        neither numbers nor levels.
-    """
+    """Return X as a TableMatrix, and set what the estimator knows of its columns."""
     from fastlin.matrices import Codes, TableMatrix
 
     names, columns = _split(estimator, X)

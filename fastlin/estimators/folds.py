@@ -110,13 +110,7 @@ def _find_best(scores):
 
 
 def read_Cs(Cs: Any) -> int | FloatArray:
-    """Return the number of Cs that is asked for, an int, or the given Cs, a sorted float64 array.
-
-    Raises
-    ------
-    ValueError
-        Where there are none, or they are not numbers above 0 in one dimension.
-    """
+    """Return the number of Cs that is asked for, an int, or the given Cs, a sorted float64 array."""
     accepted = "Cs must be a whole number of at least 1, or a list of numbers above 0 (inf: no penalty)"
     if isinstance(Cs, Integral) and not isinstance(Cs, bool) and int(Cs) >= 1:
         return int(Cs)
@@ -187,13 +181,9 @@ def fit_folds(
 
     training_rows are the row numbers of each fold; None, of a single fold, means all rows. fits are filled but for
     their scores. on_fit is called with each Fit, from any thread. Once the time is over fits under way end, and only
-    the first C of each fold goes on to its end.
-
-    Yields
-    ------
-    places : list of tuple
-        Numbers of the fold, the l1_ratio and the C of fits that have been recorded, in order: those of a pair of a fold
-        and an l1_ratio. A single pair without a list of rows has each fit by itself.
+    the first C of each fold goes on to its end. Numbers of the
+    fold, the l1_ratio and the C of fits that have been recorded are yielded for a pair of a fold and an l1_ratio at
+    once; a single pair without a list of rows has each fit by itself.
     """
     from fastlin.estimators.problem import Problem, count_fits_at_once
 
@@ -379,7 +369,7 @@ def logistic_path(
         problem = Problem(estimator, data)
         start = None
         if isinstance(Cs, int):
-            Cs, start = choose_grid(problem, Cs, l1_ratio)
+            Cs, start = _choose_grid(problem, Cs, l1_ratio)
         fits = FoldFits(1, Cs, np.array([l1_ratio]), data, estimator)
         with count_fits(estimator.verbose, len(Cs)) as on_fit:
             # The fits themselves are not kept: they hold what the next one begins with.
@@ -393,28 +383,18 @@ def logistic_path(
         classes=data.classes,
         coefs=coefs,
         intercepts=intercepts,
-        objectives=fits.objectives[0, 0],
-        certificates=fits.certificates[0, 0],
         n_nonzeros=np.count_nonzero(coefs, axis=(1, 2)),
-        n_iter=fits.n_iter[0, 0],
-        converged=fits.converged[0, 0],
+        **{name: getattr(fits, name)[0, 0] for name in ("objectives", "certificates", "n_iter", "converged")},
     )
 
 
-def choose_grid(
-    problem: Problem, n_Cs: int, l1_ratio: float
-) -> tuple[FloatArray, tuple[FloatArray, FloatArray] | None]:
+def _choose_grid(problem, n_Cs, l1_ratio):
     """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
 
     Let W be zero except for features without a penalty, and g the gradient of the mean loss by the coefficients. By the
     subgradient of the penalty the zeros are optimal as long as |g_kj| <= l1 f_j for all k and j, or with group_by_class
     ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality. Slopes that
     lead out of the bounds do not count.
-
-    Raises
-    ------
-    ValueError
-        The bounds exclude zero, where no C of an L1 penalty leaves all coefficients at zero.
     """
     if l1_ratio == 0:
         return np.logspace(*WIDE, n_Cs), None

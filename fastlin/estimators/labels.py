@@ -59,17 +59,14 @@ def choose_labels(
     return blocks.y if y is None else y, blocks.sample_weight if sample_weight is None else sample_weight
 
 
-def read_column(y: Any, name: str) -> Array:
-    """Return labels, one a row, as an array (n,), after scikit-learn's checks of missing values and of the shape."""
+def read_column_or_soft(y: Any, name: str) -> Array:
+    """Return labels, one a row, as an array (n,) after scikit-learn's checks, or soft ones as `read_soft_labels`."""
+    soft = read_soft_labels(y, name)
+    if soft is not None:
+        return soft
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name=name)
     return y
-
-
-def read_column_or_soft(y: Any, name: str) -> Array:
-    """Return labels as `read_soft_labels` does where they are soft, else as `read_column` does."""
-    soft = read_soft_labels(y, name)
-    return read_column(y, name) if soft is None else soft
 
 
 def read_several(y: Any, name: str) -> Any:

@@ -293,12 +293,6 @@ def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | N
 
     By "accuracy" a row has one where its class is predicted, or the probability of that class by its soft labels; by
     "neg_log_loss" the logarithm of the probability of its class.
-
-    Raises
-    ------
-    ValueError
-        The model does not know a label, or has another number of classes than the soft labels; or accuracy and log
-        loss are not what is asked for.
     """
     # A user's subclass may predict without offsets.
     given = {} if offset is None else {"offset": offset}
@@ -356,13 +350,7 @@ def average(scores: Array, sample_weight: ArrayLike | None) -> float:
 
 
 def name_row_scores(scoring: Any, y: Any, offset: Any) -> str | None:
-    """Return which of SCORINGS `scoring` names, and None for another scorer.
-
-    Raises
-    ------
-    ValueError
-        The rows have offsets or soft labels, which no other scorer sees.
-    """
+    """Return which of SCORINGS `scoring` names, or None; no other scorer sees offsets and soft labels."""
     name = "accuracy" if scoring is None else scoring
     if isinstance(name, str) and name in SCORINGS:
         return name

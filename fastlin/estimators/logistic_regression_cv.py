@@ -278,12 +278,7 @@ class LogisticRegressionCV(PenalisedClassifier):
             l1_ratios outside [0, 1], folds without training rows of weight above zero, and validation rows with other
             columns or labels than the training rows.
         """
-
-        def read(estimator, X, y, sample_weight):
-            data = read_training_data(estimator, X, y, sample_weight, offset, classes)
-            name_row_scores(read_scoring(self.scoring), data.y, data.offsets)
-            return data
-
+        read = partial(read_training_data, offset=offset, classes=classes)
         given_val = X_val, y_val, sample_weight_val, offset_val
         with kept_on_error(self):
             return self._fit(X, y, sample_weight, params, read, given_val)
@@ -366,13 +361,8 @@ class LogisticRegressionCV(PenalisedClassifier):
         """Fill the fits of all folds and their scores, and tell the callbacks, which get what `fit` was given.
 
         A validation set is a fold of all rows, without their numbers, and of a ValidationSet in place of test rows.
-
-        Returns
-        -------
-        C, l1_ratio, coef, intercept
-            The choice, and the model that comes of it.
-        missed : tuple of ndarray or None
-            Whether each fit that was finished reached tol, and its iterations; None where a callback stopped one.
+        Return C, l1_ratio, coef and intercept, and whether each fit that was finished reached tol with its iterations,
+        or None where a callback stopped one.
         """
         from fastlin.estimators.problem import Problem
 
@@ -488,7 +478,8 @@ class LogisticRegressionCV(PenalisedClassifier):
         return get_scorer(read_scoring(self.scoring) or "accuracy")
 
     def _split(self, X, data, split_params):
-        """Return the folds, pairs of the numbers of training rows and of test rows."""
+        """Return the folds, pairs of the numbers of training rows and of test rows, once `scoring` sees them all."""
+        name_row_scores(read_scoring(self.scoring), data.y, data.offsets)
         n = len(data.y)
         if isinstance(X, Blocks):
             # A splitter sees how many rows there are, and finds no columns to look at.

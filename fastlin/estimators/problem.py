@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import starmap
 from math import log
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,12 +55,6 @@ class Problem:
     """The objective J over some rows of the training data for any C and l1_ratio; the columns are measured once.
 
     rows are row numbers, which `data` alone reads; a row counts as often as it is named, and None means all rows.
-
-    Raises
-    ------
-    ValueError
-        Where the rows have no weight, where X holds NaN or infinity, where the penalty factors are not one number of at
-        least 0 for each feature, and for bounds that `read_bounds` refuses.
     """
 
     def __init__(self, estimator: LinearEstimator, data: TrainingData, rows: IntArray | None = None) -> None:
@@ -185,30 +179,13 @@ def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) 
     return Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, is_smooth)
 
 
-class Differences(NamedTuple):
-    """Training data and coefficients without those of the reference levels.
-
-    Attributes
-    ----------
-    data : TrainingData
-        The rows; those of a reference level have no level.
-    coef : ndarray of shape (K, d)
-        The differences from the reference levels.
-    intercept : ndarray of shape (K,)
-        The intercept of rows of the reference levels.
-    kept, references : ndarray
-        The places of the columns that are left, and of the reference levels, among all of them.
-    """
-
-    data: TrainingData
-    coef: FloatArray
-    intercept: FloatArray
-    kept: IntArray
-    references: IntArray
-
-
 def find_references(matrix: Matrix, fit_intercept: bool) -> IntArray:
-    """Return the places of the reference levels among the columns of a matrix, which only tables have."""
+    """Return the places of the reference levels among the columns of a matrix, which only tables have.
+
+    Fits give every level a coefficient. With an intercept these are determined up to a constant for each column, which
+    a penalty chooses. Without a penalty inferences are about differences from the first level of each column; without
+    an intercept the first categorical column keeps all of its levels.
+    """
     if not isinstance(matrix, TableMatrix):
         return np.empty(0, np.int64)
     firsts = np.cumsum(matrix.widths) - matrix.widths
@@ -216,10 +193,11 @@ def find_references(matrix: Matrix, fit_intercept: bool) -> IntArray:
     return np.array(of_levels[0 if fit_intercept else 1 :], np.int64)
 
 
-def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray, fit_intercept: bool) -> Differences:
+def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray, fit_intercept: bool) -> Any:
     """Return the rows of a table and the coefficients of a fit as differences from the first level of each column.
 
-    A ValueError says where a categorical column holds a value that the fit has not seen.
+    These are TrainingData whose rows of a reference level have no level, coef, and the intercept of the rows of the
+    reference levels. The places of the columns that are left, and of the reference levels, follow.
     """
     matrix: Any = data.matrix
     coef, intercept, columns = coef.copy(), intercept.copy(), []
@@ -248,4 +226,4 @@ def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray
             columns.append(Codes(codes - codes.dtype.type(1), column.n_levels - 1))
     kept = np.delete(np.arange(matrix.shape[1]), references)
     reduced = replace(data, matrix=TableMatrix(columns))
-    return Differences(reduced, coef[:, kept], intercept, kept, references)
+    return reduced, coef[:, kept], intercept, kept, references

@@ -172,17 +172,7 @@ CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_sco
 
 
 def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
-    """Return a fitted linear model of the other package's class, with the parameters and attributes that both have.
-
-    Raises
-    ------
-    NotFittedError
-        The model is not fitted.
-    TypeError
-        The model is of another class.
-    ValueError
-        Its coefficients are not those of its classes and features.
-    """
+    """Return a fitted linear model of the other package's class, with the parameters and attributes that both have."""
     _check_class(model, made_class)
     check_is_fitted(model)
     check_coefficients(model)
@@ -218,15 +208,7 @@ def make_scikit_learn_network(model: MLPClassifier, network: Network, made_class
 
 
 def copy_scikit_learn_network(model: Any, made_class: type[MLPClassifier]) -> MLPClassifier:
-    """Return fastlin's MLPClassifier with the parameters and attributes of scikit-learn's network, but for its plan.
-
-    Raises
-    ------
-    NotFittedError
-        The model is not fitted.
-    TypeError
-        The model is of another class.
-    """
+    """Return fastlin's MLPClassifier with the parameters and attributes of scikit-learn's network, but for its plan."""
     _check_class(model, made_class)
     made = _copy(model, made_class, (*OF_NETWORKS, *CURVES))
     is_narrow = isinstance(model.coefs_, list) and getattr(model.coefs_[0], "dtype", None) == np.float32

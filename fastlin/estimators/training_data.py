@@ -103,23 +103,20 @@ def read_training_data(
     offset: ArrayLike | None = None,
     classes: ArrayLike | None = None,
 ) -> TrainingData:
-    """Return the TrainingData of a fit.
-
-    Raises
-    ------
-    ValueError
-        For wrong shapes, one class, continuous labels, three classes with liblinear, dual with another solver, weights
-        that are negative, not finite or all zero, offsets that are not finite, and classes that are not those of y.
-    """
+    """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
     check_dual(estimator)
+    matrix, labels, sample_weight = _read_rows(estimator, X, y, sample_weight)
+    return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
+
+
+def _read_rows(estimator, X, y, sample_weight, reset=True):
+    """Return X as a matrix, the labels, and the weights as they are given; the matrix need not be finite yet."""
     if isinstance(X, Blocks):
-        matrix: Any = read_blocks(estimator, X)
+        matrix: Any = read_blocks(estimator, X, reset)
         y, sample_weight = choose_labels(X, y, sample_weight)
     else:
-        # The numbers of X need not be finite yet.
-        matrix = read_matrix(estimator, X, ensure_all_finite=False)
-    labels = read_labels(estimator, y, matrix.shape[0])
-    return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
+        matrix = read_matrix(estimator, X, reset=reset, ensure_all_finite=False)
+    return matrix, read_labels(estimator, y, matrix.shape[0]), sample_weight
 
 
 def make_training_data(
@@ -288,35 +285,22 @@ def reading_known_data(
     sample_weight: ArrayLike | None,
     offset: ArrayLike | None,
 ) -> Iterator[TrainingData]:
-    """Yield the TrainingData of the fit of a model, within the limits of its `n_jobs`.
-
-    Raises
-    ------
-    ValueError
-        The rows are not those of such a fit.
-    """
+    """Yield the TrainingData of the fit of a model, within the limits of its `n_jobs`."""
     check_is_fitted(model)
     # What overflows at extreme scales is looked for in what is found.
     with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        if isinstance(X, Blocks):
-            matrix: Any = read_blocks(model, X, reset=False)
-            y, sample_weight = choose_labels(X, y, sample_weight)
-        else:
-            # The measurement of the columns finds out whether X is finite.
-            matrix = read_matrix(model, X, reset=False, ensure_all_finite=False)
-        y = read_labels(model, y, matrix.shape[0])
+        matrix, y, sample_weight = _read_rows(model, X, y, sample_weight, reset=False)
         check_coefficients(model, matrix.shape[1])
         # Its checks may not change the model.
         classes = model.classes_ if are_soft(y) else None
         data = make_training_data(copy(model), matrix, y, sample_weight, offset, classes)
-        _check_classes(data.classes, model.classes_)
+        if not np.array_equal(data.classes, model.classes_):
+            _refuse_classes(data.classes, model.classes_)
         yield data
 
 
-def _check_classes(found, known):
-    """Raise a ValueError where rows do not have the classes of a model."""
-    if found.shape == known.shape and (found == known).all():
-        return
+def _refuse_classes(found, known):
+    """Raise a ValueError that names a class which rows or a model have alone."""
     unknown = [label for label in found.tolist() if label not in known.tolist()]
     if unknown:
         raise ValueError(f"y holds {unknown[0]!r}, which is none of the classes of the model, {known.tolist()}.")

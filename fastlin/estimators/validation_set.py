@@ -66,15 +66,7 @@ def read_validation_set(
     sample_weight_val: ArrayLike | None,
     offset_val: ArrayLike | None,
 ) -> ValidationSet:
-    """Return the ValidationSet of a fit whose training rows X have been read.
-
-    Raises
-    ------
-    ValueError
-        There are no labels, or labels that the training rows lack and `_meets_other_labels` does not allow, other
-        columns than X has, no rows, numbers that are not finite, weights that are negative, not finite or all zero, or
-        only some of the rows have offsets.
-    """
+    """Return the ValidationSet of a fit whose training rows X have been read."""
     classes = data.classes
     if isinstance(X_val, Blocks):
         y_val, sample_weight_val = choose_labels(X_val, y_val, sample_weight_val, "_val")

@@ -106,24 +106,12 @@ class Normalization:
 
 
 class BatchArrays:
-    """Arrays for n rows, without contents. An array that is never used takes no memory.
+    """The memory that n rows need on their way through a network and back, without contents.
 
-    `larger` are arrays for more rows, whose memory these use as well.
-
-    Attributes
-    ----------
-    activations : list of ndarray of shape (n, units)
-        Activations of the input and of each layer.
-    slopes : list of ndarray of shape (n, units)
-        Slopes of the loss by the units of each hidden layer.
-    normalized : list of ndarray of shape (n, units)
-        Normalised units of each hidden layer; (0, 0) where hidden layers are not normalised.
-    n_blocks : list of int
-        Number of blocks into which the rows of each layer's activations are cut.
-    sums, products : list of ndarray of shape (n_blocks, units), float64
-        Partial sums over rows; products are (n_blocks, 0) where hidden layers are not normalised.
-    losses, n_correct : ndarray of shape (n_blocks,)
-        Partial sums over rows of the last layer.
+    `larger` are arrays for more rows, whose memory these use as well. `activations` (n, units) are those of the input
+    and of each layer; `slopes` of the loss and `normalized` units are those of each hidden layer. The rows of a layer's
+    activations are cut into `n_blocks`, for each of which `sums`, `products`, `losses` and `n_correct` have a partial
+    sum. What is never used takes no memory; without normalisation `normalized` and `products` are empty.
     """
 
     def __init__(
@@ -201,36 +189,15 @@ class Network:
 
     NumPy's BLAS computes the products of matrices; everything else gives the same bits for any number of threads.
 
-    Parameters
-    ----------
-    layer_sizes : sequence of int
-        Inputs, hidden units, outputs. There are K >= 2 outputs for the softmax of K classes, or 1 output for the
-        logistic loss of two.
-    activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
-        Activation f of the hidden layers.
-    normalization : collection of str, default=()
-        What is normalised: "input", "hidden", both or nothing.
-    dropout : float, default=0.0
-        Part of the hidden units that a step leaves out, from 0 to below 1.
-    is_independent : bool, default=False
-        Whether several outputs each have the logistic loss of two classes. Then the examples have targets.
-    has_intercepts : bool, default=True
-        Whether the intercepts of the last layer have a gradient.
-    dtype : dtype, default=float32
-        Type of the parameters and of everything that is computed with them.
+    layer_sizes are those of inputs, hidden units and outputs: K >= 2 outputs for the softmax of K classes, or 1 for the
+    logistic loss of two. `normalization` names what is normalised, "input" and "hidden", and `dropout` is the part of
+    the hidden units that a step leaves out. With is_independent each of several outputs has the logistic loss of two
+    classes, and the examples have targets. Without has_intercepts those of the last layer have no gradient.
 
-    Attributes
-    ----------
-    n_layers : int
-        Number L of layers, the input not counted.
-    parameters, gradient : ndarray of shape (p,)
-        First the coefficients of all layers, n_coefficients of them, then the intercepts, then the scales gamma.
-    coefs, intercepts, scales : list of ndarray
-        Views of the parameters for each layer. At first scales are one, and all others zero.
-    normalizations : list of Normalization
-        That of the input first, where it is normalised, then those of the hidden layers, where they are.
-    state : list of ndarray
-        What a training changes in place: the parameters, and the mean and variance of each normalisation.
+    `parameters` and `gradient` (p,) hold the coefficients of all layers first, n_coefficients of them, then the
+    intercepts, then the scales gamma; `coefs`, `intercepts` and `scales` are views for each of the n_layers layers. At
+    first scales are one, and all others zero. `normalizations` has that of the input first. `state` is what a training
+    changes in place: the parameters, and mean and variance of each normalisation.
     """
 
     def __init__(
@@ -288,15 +255,9 @@ class Network:
     def compute_gradient(self, examples: Examples, rows: IntArray | slice, seed: int = 0) -> tuple[float, float, float]:
         """Set `gradient` to that of a batch's loss, and let running statistics take the batch in.
 
-        The batch is at least one row of the examples' matrix, and the seed of its dropout is from 0 to 2^32 - 1.
-
-        Returns
-        -------
-        loss : float
-            Loss of the batch.
-        n_correct, total : float
-            Weight of the rows whose best class was their label, and weight S of all rows. Where S is 0, so are loss and
-            gradient.
+        The batch is at least one row of the examples' matrix, and the seed of its dropout is from 0 to 2^32 - 1. Return
+        the loss, the weight of the rows whose best class was their label, and the weight S of all rows. Where S is 0,
+        so are loss and gradient.
         """
         labels, weights = _targets(examples, rows)
         total = float(weights.sum()) if len(weights) else float(len(labels))

@@ -86,29 +86,14 @@ def train_by_epochs(
     The network ends with the parameters of the best epoch by accuracy or loss on the validation examples, or of the
     last epoch where there are no such examples. A training diverges when its losses or parameters are no longer finite.
     Then the network keeps the best epoch or, where nothing validates, the parameters that the epoch of the lowest loss
-    began with, and what the rule of the steps carries becomes zero. Ctrl-C keeps the last whole epoch or step.
+    began with, and what the rule of the steps carries becomes zero. Ctrl-C keeps the last whole epoch or step; before
+    the end of the first one it raises, and the network is as it was.
 
-    Parameters
-    ----------
-    examples : Examples, or a callable
-        The rows to train on, or what returns an iterator over the Examples that make an epoch together.
-    random_state : RandomState
-        Draws the orders of the rows.
-    on_epoch : callable or None
-        Called with the Training after each whole epoch, which is the last one where it returns something true.
-    n_epochs : int
-        The epochs that the learning rate has been through before.
-    patience : Patience or None
-        What is left of the patience of the training that this one continues, if both scores come from the same data.
-    save : callable or None
-        Called with the EpochState after each whole epoch, where the rows are in memory.
-    resumed : EpochState or None
-        What `save` was called with in a training of the same rows; this one goes on from there.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Ctrl-C came before the end of the first epoch, or step; the network is as it was.
+    A callable in place of examples returns an iterator over the Examples that make an epoch together. on_epoch is
+    called with the Training after each whole epoch, which is the last one where it returns something true. n_epochs are
+    those that the learning rate has been through before, and patience is what is left of that of the training before,
+    if both scores come from the same data. save is called with the EpochState after each whole epoch of rows in memory;
+    resumed is one of these states, to go on from with the same rows.
     """
     validated = _negative_validation_loss if schedule.by_loss else _validation_accuracy
     best = BestCheckpoint(_negative_loss, judges_start=True) if validation is None else BestCheckpoint(validated)

@@ -9,20 +9,11 @@ SMALLEST_ADAPTIVE = 1e-6
 
 @dataclass(frozen=True)
 class LearningRate:
-    """How the learning rate goes from epoch to epoch, times `decay` after each of them.
+    """How the learning rate goes from its initial value from epoch to epoch, times `decay` after each of them.
 
-    Attributes
-    ----------
-    initial : float
-        The rate of the first epoch.
-    course : {"constant", "invscaling", "adaptive"}
-        "constant" stays; "invscaling" is divided by (t + 1)^power after the first epoch, t being the rows trained on;
-        "adaptive" falls to a fifth each time that the patience of the training is exhausted, which ends the training
-        only once that has made it 1e-6 or below. They are scikit-learn's.
-    decay : float
-        Factor on the rate after each epoch.
-    power : float
-        The power of "invscaling".
+    The courses are scikit-learn's. "constant" stays. "invscaling" is divided by (t + 1)^power after the first epoch, t
+    being the rows trained on. "adaptive" falls to a fifth each time that the patience of the training is exhausted,
+    which ends the training only once that has made it 1e-6 or below.
     """
 
     initial: float

@@ -48,35 +48,15 @@ def train(
 ) -> Training:
     """Take stretches of steps, judge each by its record, and go back to the checkpoint to keep.
 
-    A checkpoint follows each stretch. The training ends with the parameters of the best checkpoint, if there is a rule
-    for it, else of the last one. The same holds for a training that diverges. Ctrl-C raises nothing and keeps the last
-    checkpoint.
+    The next item of `stretches` is the record of a stretch of steps, which asking for it takes and validates; it raises
+    DivergedError where the loss or the parameters are no longer finite. A checkpoint follows each stretch: `save`
+    returns a copy of all that a training needs to go on from there, and `restore` goes back to it. The training ends
+    with the parameters of the best checkpoint, if there is a rule for it, else of the last one, and so does a training
+    that diverges. Ctrl-C raises nothing and keeps the last checkpoint, or what save_step returns of the last whole step
+    of a stretch, unless that is None.
 
-    Parameters
-    ----------
-    stretches : iterable, mostly a generator
-        Takes a stretch of steps, and validates it, each time that it is asked for the next item, which is the record of
-        that stretch. It raises DivergedError where the loss or the parameters are no longer finite.
-    save, restore : callable
-        `save` returns a copy of all that a training needs to go on from here, the parameters among it; `restore` goes
-        back to what `save` returned.
-    records : iterable
-        What was recorded before, in the training that this one continues.
-    patience : Patience or None
-        The rule that ends the training early; None means that nothing does.
-    best : BestCheckpoint or None
-        The rule for the checkpoint to keep; None means the last one.
-    on_checkpoint : callable or None
-        Called with the Training after each checkpoint, which is the last one where it returns something true.
-    save_step : callable or None
-        Returns what `save` would after the last whole step of a stretch that Ctrl-C ended, or None to drop its steps.
-    check_end : callable or None
-        Raises DivergedError where no prediction can be made with the parameters after the last step.
-
-    Returns
-    -------
-    Training
-        Its records, and how it ended.
+    records are those of the training that this one continues. After the checkpoint for which on_checkpoint returns
+    something true the training ends. check_end raises DivergedError where no prediction can be made in the end.
     """
     records = list(records)
     before = Checkpoint(len(records), save())

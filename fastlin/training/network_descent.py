@@ -89,16 +89,10 @@ class Descent:
     def step(
         self, examples: Examples, rows: IntArray | slice, learning_rate: float, l2: float, *, l2_by_weight: bool = False
     ) -> tuple[float, float, float]:
-        """Take one step on a batch, rows of the examples' matrix.
+        """Take one step on a batch, rows of the examples' matrix; return its loss before the step, with the penalty.
 
-        With l2_by_weight, l2 is divided by the weight of the batch, as scikit-learn's alpha is.
-
-        Returns
-        -------
-        loss : float
-            Loss of the batch before the step, with the penalty.
-        n_correct, total : float
-            Weight of the rows that were right, and of all rows, as in `Network.compute_gradient`.
+        The weight of the rows that were right, and of all rows, follow, as in `Network.compute_gradient`. With
+        l2_by_weight, l2 is divided by the weight of the batch, as scikit-learn's alpha is.
         """
         network = self.network
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
@@ -128,20 +122,10 @@ class Descent:
     ) -> Sums:
         """Take a step on each batch of the examples; the last batch has the rows that are left.
 
-        The batches of a network with batch normalisation are of about equal size instead.
-
-        Parameters
-        ----------
-        order : ndarray of int64 or None
-            Rows of the examples' matrix in the order to take them; None means all examples as they lie.
-        alpha : float
-            Strength of the penalty: l2 is alpha divided by the weight of the batch, as scikit-learn's networks have it.
-
-        Returns
-        -------
-        Sums
-            Their loss has the penalty. It is not finite where the training diverged; the epoch ends with the first such
-            batch.
+        The batches of a network with batch normalisation are of about equal size instead. `order` names the rows of the
+        examples' matrix in the order to take them; None means all examples as they lie. l2 is alpha divided by the
+        weight of the batch, as scikit-learn's networks have it. The epoch ends with the first batch whose loss, with
+        the penalty, is not finite.
         """
         n_rows = len(examples) if order is None else len(order)
         loss = n_correct = total = 0.0

@@ -32,28 +32,12 @@ def train_by_lbfgs(
 
     The network, which has neither batch normalisation nor dropout, ends with the parameters of the best iteration by
     accuracy on the validation examples, or of the last one where there are no such examples. Ctrl-C keeps the last
-    whole iteration.
+    whole iteration, and raises before the end of the first one. The loss has alpha / 2 times the sum of squares of the
+    coefficients, divided by the weight of all rows. The training ends where no entry of the gradient exceeds tol, where
+    the loss no longer falls by 2e-9 of it, or where on_iteration, called with the Training, returns something true.
 
-    Parameters
-    ----------
-    alpha : float
-        Strength of the penalty: the loss has alpha / 2 times the sum of squares of the coefficients, divided by the
-        weight of all rows.
-    tol : float
-        The training ends where no entry of the gradient exceeds it, or where the loss no longer falls by 2e-9 of it.
-    on_iteration : callable or None
-        Called with the Training after each iteration, which is the last one where it returns something true.
-
-    Returns
-    -------
-    Training
-        Its records are the Epochs of the iterations. It has "converged", come to a "limit", "stalled" where no step
-        lowered the loss, "diverged" at the start, or was "stopped" or "interrupted".
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Ctrl-C came before the end of the first iteration; the network is as it was.
+    The records of the Training are Epochs. It has "converged", come to a "limit", "stalled" where no step lowered the
+    loss, "diverged" at the start, or was "stopped" or "interrupted".
     """
     descent = _Descent(network, examples, validation, alpha, on_iteration)
     training, start = descent.training, descent.training.last.saved

@@ -8,13 +8,9 @@ from fastlin.progress import show_bar
 
 @contextlib.contextmanager
 def show_steps(is_shown: bool, n_steps: int) -> Iterator[Callable[..., None]]:
-    """Show a bar of n_steps while the ``with`` block runs, if it is to be shown.
+    """Show a bar of n_steps, if it is to be shown; yield what to call with the number of steps taken.
 
-    Yields
-    ------
-    show : callable
-        Call it with the number of steps taken, and by their names with pairs of numbers: a measure of the rows trained
-        on, and the same of the validation rows or None.
+    By their names it takes pairs of numbers: a measure of the rows trained on, and of the validation rows or None.
     """
     if not is_shown:
         yield lambda n_taken, **measures: None
