@@ -26,7 +26,7 @@ from fastlin.cli.data_files import (
     write_table,
 )
 from fastlin.course.report import write_model_page
-from fastlin.estimators.coefficients import check_coefficients
+from fastlin.estimators.linear_predictions import check_coefficients
 from fastlin.estimators.summary import describe_fit, lay_out
 from fastlin.figures.fitted_models import plot_coefficients, plot_fit
 from fastlin.figures.style import COLORS, count_nouns, embed

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fastlin.blocks.blocks import Blocks
     from fastlin.dask.collections import DaskCollection
-    from fastlin.estimators.penalised_classifier import PenalisedClassifier as _Following
+    from fastlin.estimators.logistic_regression import PenalisedClassifier as _Following
     from fastlin.inference import Bootstrap, Inference
 else:
     _Following = object

@@ -15,8 +15,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
-from fastlin.estimators.coefficients import read_categories
 from fastlin.extras import needs
+from fastlin.fitted import expect, read_count
 from fastlin.typing import Array, IntArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -55,6 +55,17 @@ def check_features(estimator: Any, n_features: int, names: Sequence[str] | None,
             f"The feature names should match those that were passed during fit: {subject} {list(names)}, the model "
             f"{list(expected)}."
         )
+
+
+def read_categories(model: Any) -> list[Array | None]:
+    """Return `categories_` of a model: for each column of X None or its levels, at least one, (n_levels,)."""
+    categories, n_columns = model.categories_, read_count("n_features_in_", model.n_features_in_)
+    is_right = isinstance(categories, (list, tuple)) and len(categories) == n_columns
+    expect(is_right, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
+    for place, levels in enumerate(categories):
+        is_right = levels is None or (isinstance(levels, np.ndarray) and levels.ndim == 1 and len(levels))
+        expect(is_right, f"categories_[{place}]", "be None or an array of levels in one dimension", levels)
+    return list(categories)
 
 
 def keep_texts(names: list[Any]) -> list[str] | None:

@@ -1,4 +1,7 @@
-"""What fitted linear classifiers answer: scores, classes and probabilities of rows, and how right these are."""
+"""What fitted linear classifiers answer: scores, classes and probabilities of rows, and how right these are.
+
+Attributes that a model predicts with are checked against each other: users and files may change them.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.coefficients import check_coefficients, read_categories, read_classes, read_coefficients
-from fastlin.estimators.features import name_features
+from fastlin.estimators.features import name_features, read_categories
 from fastlin.estimators.labels import are_soft, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin, check_sample_weight, give_labels
 from fastlin.estimators.training_data import check_parts, read_blocks, read_matrix
+from fastlin.fitted import as_array, check_array, expect, read_count
 from fastlin.tensors import read_in_place, widen
 from fastlin.typing import Array, FloatArray, MatrixLike
 
@@ -316,7 +319,8 @@ def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | N
 class ScoredRows(NamedTuple):
     """Rows that models are scored on, and their labels, of some classes.
 
-    X are rows of numbers, a table's matrix or Blocks, and params metadata of the rows for the scorer.
+    X are rows of numbers, a table's matrix or Blocks, and params metadata of the rows for the scorer. Those of a given
+    validation set have their matrix, and the weights that were given.
     """
 
     X: Any
@@ -324,6 +328,8 @@ class ScoredRows(NamedTuple):
     classes: np.ndarray
     offsets: ArrayLike | None
     params: Mapping[str, Any]
+    matrix: Any = None
+    weights: Any = None
 
     def score(self, model: Any, scoring: Any) -> float:
         """Return the score of a model by the parameter `scoring`."""
@@ -378,3 +384,50 @@ def _find_logarithms(probabilities):
     # As in scikit-learn's log_loss.
     smallest = np.finfo(probabilities.dtype).eps
     return np.log(np.clip(probabilities, smallest, 1 - smallest))
+
+
+def read_coefficients(
+    model: Any, n_features: int | None = None, classes: Array | None = None
+) -> tuple[Array, FloatArray, FloatArray]:
+    """Return `classes_`, `coef_` (K, n_features) and `intercept_` (K,) of a fitted linear model, as kernels take them.
+
+    n_features are the columns of the matrix that the coefficients are for, and classes those that they are for; None
+    means those that the model itself names. K is 1 for two classes.
+    """
+    classes, coef, intercept = check_coefficients(model, n_features, classes)
+    return classes, coef.toarray() if sparse.issparse(coef) else coef, intercept
+
+
+def check_coefficients(
+    model: Any, n_features: int | None = None, classes: Array | None = None
+) -> tuple[Array, Any, FloatArray]:
+    """Return what `read_coefficients` does; coefficients that `sparsify` has made sparse stay so."""
+    n_features = _count_features(model) if n_features is None else n_features
+    classes = read_classes(model) if classes is None else classes
+    n_rows = 1 if len(classes) == 2 else len(classes)
+    reason = f", for {len(classes)} classes and {n_features} features"
+    # SciPy would read where broken index arrays point.
+    given = read_if_sparse(model.coef_, "coef_")
+    coef = given if sparse.issparse(given) else as_array("coef_", given)
+    check_array("coef_", coef, (n_rows, n_features), reason)
+    intercept = as_array("intercept_", model.intercept_)
+    # A model of two classes may have a number.
+    intercept = intercept if intercept.ndim else intercept.reshape(1)
+    return classes, coef, check_array("intercept_", intercept, (n_rows,), reason)
+
+
+def read_classes(model: Any) -> Array:
+    """Return `classes_` of a model, (n_classes,), at least two."""
+    classes = as_array("classes_", model.classes_)
+    is_right = classes.ndim == 1 and len(classes) > 1
+    expect(is_right, "classes_", "hold at least two classes in one dimension", classes)
+    if classes.dtype.kind == "U" and classes.tobytes() and np.array(classes, "=U").view(np.uint32).max() > 0x10FFFF:
+        raise ValueError("classes_ must hold texts of Unicode, got a character beyond its last one")
+    return classes
+
+
+def _count_features(model):
+    """Return how many columns `coef_` of a model must have, after a check of `categories_` and `n_features_in_`."""
+    if not hasattr(model, "categories_"):
+        return read_count("n_features_in_", model.n_features_in_)
+    return sum(1 if levels is None else len(levels) for levels in read_categories(model))

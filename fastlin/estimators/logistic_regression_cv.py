@@ -26,6 +26,7 @@ from fastlin.estimators.endings import (
 from fastlin.estimators.folds import WIDE, FoldFits, fit_along, fit_folds, read_Cs, take_test_rows
 from fastlin.estimators.labels import are_soft, keep_sum_finite, read_scored
 from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_answers, name_row_scores
+from fastlin.estimators.logistic_regression import PenalisedClassifier
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
     Penalty,
@@ -38,7 +39,6 @@ from fastlin.estimators.parameters import (
     read_scoring,
     warn_of_defaults,
 )
-from fastlin.estimators.penalised_classifier import PenalisedClassifier
 from fastlin.estimators.scikit_learn import (
     StrOptions,
     check_parameters,
@@ -48,13 +48,7 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
-from fastlin.estimators.validation_set import (
-    ValidationSet,
-    join_data,
-    read_validation_set,
-    refuse_beside_rows,
-    refuse_without_rows,
-)
+from fastlin.estimators.validation_set import join_data, read_validation_set, refuse_beside_rows, refuse_without_rows
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 
@@ -360,9 +354,9 @@ class LogisticRegressionCV(PenalisedClassifier):
     def _choose(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
         """Fill the fits of all folds and their scores, and tell the callbacks, which get what `fit` was given.
 
-        A validation set is a fold of all rows, without their numbers, and of a ValidationSet in place of test rows.
-        Return C, l1_ratio, coef and intercept, and whether each fit that was finished reached tol with its iterations,
-        or None where a callback stopped one.
+        A validation set is a fold of all rows, without their numbers, and has ScoredRows in place of test rows. Return
+        C, l1_ratio, coef and intercept, and whether each fit that was finished reached tol with its iterations, or None
+        where a callback stopped one.
         """
         from fastlin.estimators.problem import Problem
 
@@ -385,7 +379,7 @@ class LogisticRegressionCV(PenalisedClassifier):
                     on_fit.show_score(scores[0])
             converged, n_iter = fits.converged[fits.finished], fits.n_iter[fits.finished]
             if self.refit:
-                if self.refit != "train" and isinstance(folds[0][1], ValidationSet):
+                if self.refit != "train" and isinstance(folds[0][1], ScoredRows):
                     data = join_data(self, data, sample_weight, folds[0][1])
                 C, l1_ratio, start = fits.best()
                 # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
@@ -405,11 +399,9 @@ class LogisticRegressionCV(PenalisedClassifier):
         return C, l1_ratio, coef, intercept, missed
 
     def _score_models(self, models, data, test_rows, params):
-        """Return the scores of models on the test rows of a fold, or on a ValidationSet."""
-        if isinstance(test_rows, ValidationSet):
-            rows = ScoredRows(test_rows.X, test_rows.y, test_rows.classes, test_rows.offsets, params)
-        else:
-            rows = take_test_rows(data, test_rows, params)
+        """Return the scores of models on the test rows of a fold."""
+        is_read = isinstance(test_rows, ScoredRows)
+        rows = test_rows._replace(params=params) if is_read else take_test_rows(data, test_rows, params)
         return [rows.score(model, read_scoring(self.scoring)) for model in models]
 
     # The scorer may take more.

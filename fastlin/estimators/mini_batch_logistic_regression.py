@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.labels import check_classes, named
-from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.network_training import (
     EpochTrained,
     check_finite,

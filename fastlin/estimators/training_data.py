@@ -8,22 +8,18 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
-from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
+from sklearn.utils.validation import assert_all_finite, validate_data
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
-from fastlin.estimators.coefficients import check_coefficients
 from fastlin.estimators.features import check_features, read_table, read_table_to_fit, reads_table, remember_features
 from fastlin.estimators.labels import (
-    are_soft,
     check_classes,
     choose_labels,
     choose_unit,
@@ -36,7 +32,6 @@ from fastlin.estimators.labels import (
     to_targets,
     weigh_rows,
 )
-from fastlin.estimators.parameters import limit_jobs
 from fastlin.fitted import read_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
 from fastlin.typing import Array, FloatType, IntArray, MatrixLike
@@ -105,11 +100,13 @@ def read_training_data(
 ) -> TrainingData:
     """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
     check_dual(estimator)
-    matrix, labels, sample_weight = _read_rows(estimator, X, y, sample_weight)
+    matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight)
     return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
 
 
-def _read_rows(estimator, X, y, sample_weight, reset=True):
+def read_rows(
+    estimator: Any, X: MatrixLike | Blocks, y: ArrayLike | None, sample_weight: ArrayLike | None, reset: bool = True
+) -> tuple[Any, Array, ArrayLike | None]:
     """Return X as a matrix, the labels, and the weights as they are given; the matrix need not be finite yet."""
     if isinstance(X, Blocks):
         matrix: Any = read_blocks(estimator, X, reset)
@@ -275,34 +272,3 @@ def refuse_categories(estimator: Any, what: str) -> None:
             "have categorical columns."
         )
     vars(estimator).pop("categories_", None)
-
-
-@contextmanager
-def reading_known_data(
-    model: Any,
-    X: MatrixLike | Blocks,
-    y: ArrayLike | None,
-    sample_weight: ArrayLike | None,
-    offset: ArrayLike | None,
-) -> Iterator[TrainingData]:
-    """Yield the TrainingData of the fit of a model, within the limits of its `n_jobs`."""
-    check_is_fitted(model)
-    # What overflows at extreme scales is looked for in what is found.
-    with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        matrix, y, sample_weight = _read_rows(model, X, y, sample_weight, reset=False)
-        check_coefficients(model, matrix.shape[1])
-        # Its checks may not change the model.
-        classes = model.classes_ if are_soft(y) else None
-        data = make_training_data(copy(model), matrix, y, sample_weight, offset, classes)
-        if not np.array_equal(data.classes, model.classes_):
-            _refuse_classes(data.classes, model.classes_)
-        yield data
-
-
-def _refuse_classes(found, known):
-    """Raise a ValueError that names a class which rows or a model have alone."""
-    unknown = [label for label in found.tolist() if label not in known.tolist()]
-    if unknown:
-        raise ValueError(f"y holds {unknown[0]!r}, which is none of the classes of the model, {known.tolist()}.")
-    missing = [label for label in known.tolist() if label not in found.tolist()]
-    raise ValueError(f"No row of y has the class {missing[0]!r} of the model: its coefficients have no finite optimum.")

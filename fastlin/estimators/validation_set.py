@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from fastlin.estimators.labels import (
     read_labels,
     read_offset,
 )
-from fastlin.estimators.linear_predictions import name_row_scores
+from fastlin.estimators.linear_predictions import ScoredRows, name_row_scores
 from fastlin.estimators.parameters import read_scoring
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.training_data import TrainingData, check_parts, make_training_data, read_blocks, read_matrix
@@ -36,27 +35,6 @@ if TYPE_CHECKING:
     from fastlin.matrices import Matrix
 
 
-@dataclass(frozen=True, eq=False)
-class ValidationSet:
-    """The matrix, labels and weights of validation rows, checked, and the classes of these and of the training rows.
-
-    weights and offsets are those that were given, or None.
-    """
-
-    matrix: Matrix
-    y: np.ndarray
-    weights: np.ndarray | None
-    classes: np.ndarray
-    offsets: np.ndarray | None
-
-    @property
-    def X(self) -> Any:
-        """The rows as models take them: rows of numbers, a table's matrix or Blocks."""
-        from fastlin.matrices import BlockMatrix
-
-        return self.matrix.blocks if isinstance(self.matrix, BlockMatrix) else self.matrix.X
-
-
 def read_validation_set(
     estimator: LogisticRegressionCV,
     X: MatrixLike | Blocks,
@@ -65,8 +43,8 @@ def read_validation_set(
     y_val: ArrayLike | None,
     sample_weight_val: ArrayLike | None,
     offset_val: ArrayLike | None,
-) -> ValidationSet:
-    """Return the ValidationSet of a fit whose training rows X have been read."""
+) -> ScoredRows:
+    """Return the validation rows of a fit whose training rows X have been read, for any metadata."""
     classes = data.classes
     if isinstance(X_val, Blocks):
         y_val, sample_weight_val = choose_labels(X_val, y_val, sample_weight_val, "_val")
@@ -95,13 +73,15 @@ def read_validation_set(
             if not weights.any():
                 raise ValueError("all of them are 0")
     if unknown:
-        return ValidationSet(matrix, y, weights, np.union1d(classes, y), offsets)
-    y = y if are_soft(y) else y.astype(classes.dtype, copy=False)
-    return ValidationSet(matrix, y, weights, classes, offsets)
+        classes = np.union1d(classes, y)
+    elif not are_soft(y):
+        y = y.astype(classes.dtype, copy=False)
+    rows = matrix.blocks if isinstance(X_val, Blocks) else matrix.X
+    return ScoredRows(rows, y, classes, offsets, {}, matrix, weights)
 
 
 def join_data(
-    estimator: LogisticRegressionCV, data: TrainingData, sample_weight: FloatArray | None, validation: ValidationSet
+    estimator: LogisticRegressionCV, data: TrainingData, sample_weight: FloatArray | None, validation: ScoredRows
 ) -> TrainingData:
     """Return the TrainingData of training and validation rows together.
 

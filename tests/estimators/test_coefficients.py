@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from fastlin import LogisticRegression, MiniBatchLogisticRegression, MLPClassifier
-from fastlin.estimators.coefficients import read_coefficients
+from fastlin.estimators.linear_predictions import read_coefficients
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 5))
