@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
     from fastlin.training.loop import Training
 
-# What scikit-learn's warning says, by the solver's name.
+# What scikit-learn's warning says, by the name of the solver that was asked for; `fastlin.patch` runs "auto" instead.
 TEXTS = {
     "lbfgs": "lbfgs failed to converge after {n_iter} iteration(s). ",
     "newton-cg": "newton-cg failed to converge at loss = {objective:.6g}. Increase the number of iterations. ",
@@ -36,6 +36,12 @@ TEXTS = {
     "sag": "The max_iter was reached which means the coef_ did not converge. ",
     "saga": "The max_iter was reached which means the coef_ did not converge. ",
 }
+# Takes the number of an iteration, what the solver tells of it, and a function that returns what its model consists of;
+# returns whether the fit is to stop.
+Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
+# Takes the number of an iteration and what its model consists of; returns the attributes, by name, that a fitted
+# estimator predicts with.
+Describe: TypeAlias = Callable[..., dict[str, Any]]
 
 
 @contextlib.contextmanager
@@ -49,11 +55,6 @@ def kept_on_error(estimator: Any) -> Iterator[None]:
         # That includes n_features_in_ of the last fit, which the checks of X overwrite.
         estimator.__dict__ = before
         raise
-
-
-def _name_solver(estimator):
-    """Return the name that was asked for; `fastlin.patch` runs "auto" whatever it is."""
-    return vars(estimator)["solver"]
 
 
 def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
@@ -81,7 +82,7 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
             f"({solution.ending.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
         )
     # Only of this end are scikit-learn's words true.
-    known = TEXTS.get(_name_solver(estimator), "") if solution.ending == LIMITED else ""
+    known = TEXTS.get(vars(estimator)["solver"], "") if solution.ending == LIMITED else ""
     known = known.format(n_iter=solution.n_iter, objective=solution.value)
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
 
@@ -91,7 +92,7 @@ def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEsti
     n_missed = np.size(converged) - np.count_nonzero(converged)
     if n_missed:
         is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
-        known = TEXTS.get(_name_solver(estimator), "").replace(" at loss = {objective:.6g}", "") if is_limited else ""
+        known = TEXTS.get(vars(estimator)["solver"], "").replace(" at loss = {objective:.6g}", "") if is_limited else ""
         warnings.warn(
             f"{known.format(n_iter=estimator.max_iter)}{n_missed} of {np.size(converged)} fits stopped before they "
             f"reached tol={estimator.tol}; the certificates say what each has proven. Raise max_iter (now "
@@ -140,14 +141,6 @@ def warn_of_training(
     else:
         return
     warnings.warn(text, category, stacklevel=stacklevel)
-
-
-# Takes the number of an iteration, what the solver tells of it, and a function that returns what its model consists of;
-# returns whether the fit is to stop.
-Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
-# Takes the number of an iteration and what its model consists of; returns the attributes, by name, that a fitted
-# estimator predicts with.
-Describe: TypeAlias = Callable[..., dict[str, Any]]
 
 
 def tell_all(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:

@@ -34,6 +34,14 @@ FINE = 1.5
 # The numbers of a fold, of an l1_ratio and of a C.
 Place: TypeAlias = tuple[int, int, int]
 
+# Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
+WIDE = -4, 4
+DECADES = 3
+# Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.
+RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
+# The tol of the model without penalised features, from which the grid begins.
+NULL_TOL = 1e-10
+
 
 class FoldFits:
     """What the fit of each fold, l1_ratio and C left, in the shapes of LogisticRegressionCV's attributes.
@@ -234,15 +242,6 @@ def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]
     offsets = None if data.offsets is None else data.offsets[rows]
     params = select_metadata(X=data.y, params=params, indices=rows)
     return ScoredRows(X, data.y[rows], data.classes, offsets, params)
-
-
-# Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
-WIDE = -4, 4
-DECADES = 3
-# Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.
-RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
-# The tol of the model without penalised features, from which the grid begins.
-NULL_TOL = 1e-10
 
 
 @dataclass(frozen=True, eq=False)

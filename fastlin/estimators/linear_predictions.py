@@ -29,6 +29,7 @@ from fastlin.tensors import read_in_place, widen
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Found = TypeVar("Found", covariant=True)
+SCORINGS = "accuracy", "neg_log_loss"
 
 
 class Prediction(Protocol[Found]):
@@ -286,9 +287,6 @@ def _checked(X):
     from fastlin.matrices import DenseMatrix, SparseMatrix
 
     return widen(X.X if isinstance(X, (DenseMatrix, SparseMatrix)) else read_if_sparse(read_in_place(X)))
-
-
-SCORINGS = "accuracy", "neg_log_loss"
 
 
 def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | None = None) -> FloatArray:

@@ -386,18 +386,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
         )
 
-    def _infer(
-        self,
-        data,
-        *,
-        covariance="model",
-        clusters=None,
-        reference=None,
-        penalised=None,
-        use_t=False,
-        weights_are="frequency",
-        features=None,
-    ):
+    def _infer(self, data, *, clusters=None, reference=None, weights_are="frequency", **choices):
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem, take_differences
         from fastlin.inference.clusters import read_clusters
@@ -419,15 +408,12 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             classes,
             reference,
             Meaning(weights_are, data.weight_unit, model.class_weight is not None),
-            covariance=covariance,
-            penalised=penalised,
-            use_t=use_t,
             names=names,
             reference_levels=reference_levels,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
-            features=features,
+            **{"covariance": "model", "penalised": None, "use_t": False, "features": None, **choices},
         )
         return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
 

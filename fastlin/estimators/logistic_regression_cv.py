@@ -32,7 +32,6 @@ from fastlin.estimators.parameters import (
     Penalty,
     estimator,
     fitted,
-    gives_no_l1_ratios,
     limit_jobs,
     parameter,
     read_l1_ratios,
@@ -502,7 +501,7 @@ class LogisticRegressionCV(PenalisedClassifier):
     def _take_legacy_shapes(self):
         """Give the attributes the shapes that scikit-learn had before 1.10: by class, l1_ratios last or left out."""
         classes = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
-        last = 0 if gives_no_l1_ratios(self.l1_ratios) else slice(None)
+        last = 0 if self.l1_ratios is None or isinstance(self.l1_ratios, str) else slice(None)
         self.C_ = np.full(len(classes), self.C_)
         self.l1_ratio_ = np.full(len(classes), self.l1_ratio_)
         scores = self.scores_.swapaxes(1, 2)[:, :, last]

@@ -162,7 +162,7 @@ def read_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
         ratios = "l1_ratios=(0,)", "l1_ratios=(1,)", "l1_ratios of numbers from 0 to 1", "Cs=(np.inf,)"
         warn_of_change(INSTEAD.format(*ratios), since=(1, 8))
     accepted = "l1_ratios must be a list of numbers between 0 and 1"
-    if gives_no_l1_ratios(l1_ratios):
+    if l1_ratios is None or isinstance(l1_ratios, str):
         if penalty == "elasticnet":
             raise ValueError(f"{accepted} where penalty='elasticnet'; got (l1_ratios={l1_ratios!r})")
         return np.array([1.0 if penalty == "l1" else 0.0])
@@ -195,11 +195,6 @@ def warn_of_defaults(scoring: object, use_legacy_attributes: object) -> None:
             since=(1, 8),
             until=(1, 10),
         )
-
-
-def gives_no_l1_ratios(l1_ratios: ArrayLike | None) -> bool:
-    """Return whether the parameter `l1_ratios` is None or its default, a string."""
-    return l1_ratios is None or isinstance(l1_ratios, str)
 
 
 def read_scoring(scoring: str | Callable[..., float] | None) -> str | Callable[..., float] | None:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from fastlin.inference.tables import Text
     from fastlin.networks.network import Network
 
+# What models of both have, beside their parameters.
+OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
+OF_PATHS = "C_", "l1_ratio_", "Cs_", "l1_ratios_", "scores_", "coefs_paths_"
+OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", *OF_PATHS
+OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", "loss_"
+CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
+
 
 class FitSummary(NotebookDisplay):
     """The method `summary`, and the display in notebooks, of an estimator that has `_describe_result`."""
@@ -161,14 +168,6 @@ def describe_training(estimator: Any) -> dict[str, str]:
             f"end, {max(estimator.validation_scores_):.4f} at best"
         )
     return lines
-
-
-# What models of both have, beside their parameters.
-OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
-OF_PATHS = "C_", "l1_ratio_", "Cs_", "l1_ratios_", "scores_", "coefs_paths_"
-OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", *OF_PATHS
-OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", "loss_"
-CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
 
 
 def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
