@@ -94,15 +94,19 @@ class FoldFits:
     def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
         r, c = _find_best(self.scores.sum(axis=0))
-        return self.Cs[c], self.l1_ratios[r], self.split(self.coefs[:, r, c].mean(axis=0, dtype=np.float64))
+        return (
+            float(self.Cs[c]),
+            float(self.l1_ratios[r]),
+            self.split(self.coefs[:, r, c].mean(axis=0, dtype=np.float64)),
+        )
 
     def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
         # A C counts where all folds have it.
         counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
         places = [(fold, *_find_best(scores)) for fold, scores in enumerate(counted)]
-        C = np.mean([self.Cs[c] for _, _, c in places])
-        l1_ratio = np.mean([self.l1_ratios[r] for _, r, _ in places])
+        C = float(np.mean([self.Cs[c] for _, _, c in places]))
+        l1_ratio = float(np.mean([self.l1_ratios[r] for _, r, _ in places]))
         coefs = np.array([self.coefs[place] for place in places])
         # Rounding leads out of no bounds that all of them keep to.
         mean = np.clip(np.mean(coefs, axis=0), coefs.min(axis=0), coefs.max(axis=0))

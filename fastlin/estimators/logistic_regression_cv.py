@@ -301,18 +301,13 @@ class LogisticRegressionCV(PenalisedClassifier):
                 routed = self._route(validation.weights, {})
                 folds = [(None, validation)]
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
-            chosen = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score, is_over)
-        C, l1_ratio, coef, intercept, missed = chosen
+            missed = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score, is_over)
         if missed is not None:
             warn_of_limits(missed[0], missed[1], self, stacklevel=TO_THE_CALLER_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
         self.Cs_ = Cs
         self.l1_ratios_ = l1_ratios
-        self.C_ = float(C)
-        self.l1_ratio_ = float(l1_ratio)
-        self.coef_ = coef
-        self.intercept_ = intercept
         self.coefs_paths_ = fits.coefs
         self.scores_ = fits.scores
         self.n_iter_ = fits.n_iter
@@ -351,11 +346,10 @@ class LogisticRegressionCV(PenalisedClassifier):
 
     @with_callbacks
     def _choose(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
-        """Fill the fits of all folds and their scores, and tell the callbacks, which get what `fit` was given.
+        """Fill the fits of all folds and their scores, choose C, l1_ratio and the model, and tell the callbacks.
 
         A validation set is a fold of all rows, without their numbers, and has ScoredRows in place of test rows. Return
-        C, l1_ratio, coef and intercept, and whether each fit that was finished reached tol with its iterations, or None
-        where a callback stopped one.
+        whether each fit that was finished reached tol, and its iterations, or None where a callback stopped one.
         """
         from fastlin.estimators.problem import Problem
 
@@ -380,22 +374,21 @@ class LogisticRegressionCV(PenalisedClassifier):
             if self.refit:
                 if self.refit != "train" and isinstance(folds[0][1], ScoredRows):
                     data = join_data(self, data, sample_weight, folds[0][1])
-                C, l1_ratio, start = fits.best()
+                self.C_, self.l1_ratio_, start = fits.best()
                 # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
                 given = None if self.solver == "liblinear" else start
                 path = tasks.begin_path(n_paths, 1, "refit")
                 told = on_fit, None, partial(tasks.begin_fit, path)
-                [fit] = fit_along(Problem(self, data), np.array([C]), l1_ratio, *told, start=given)
+                [fit] = fit_along(Problem(self, data), np.array([self.C_]), self.l1_ratio_, *told, start=given)
                 tasks.end(path)
-                coef, intercept = fit.coef, fit.intercept
+                self.coef_, self.intercept_ = fit.coef, fit.intercept
                 converged = np.append(converged, fit.solution.converged)
                 n_iter = np.append(n_iter, fit.solution.n_iter)
             else:
-                C, l1_ratio, (coef, intercept) = fits.mean_of_best()
-        tasks.end_paths(np.max(n_iter), coef, intercept)
+                self.C_, self.l1_ratio_, (self.coef_, self.intercept_) = fits.mean_of_best()
+        tasks.end_paths(np.max(n_iter), self.coef_, self.intercept_)
         # Who sets a callback that stops a fit knows of it.
-        missed = None if tasks.is_stopped else (converged, n_iter)
-        return C, l1_ratio, coef, intercept, missed
+        return None if tasks.is_stopped else (converged, n_iter)
 
     def _score_models(self, models, data, test_rows, params):
         """Return the scores of models on the test rows of a fold."""
@@ -440,9 +433,12 @@ class LogisticRegressionCV(PenalisedClassifier):
             score_params["sample_weight"] = sample_weight
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
+        scoring = read_scoring(self.scoring)
+        if name_row_scores(scoring, y, offset) == "accuracy":
+            # scikit-learn's scorer takes a millisecond.
+            return super().score(X, y, score_params.get("sample_weight"), offset=offset)
         if offset is not None or are_soft(y):
-            rows = ScoredRows(X, y, self.classes_, offset, score_params)
-            return rows.score(self, read_scoring(self.scoring))
+            return ScoredRows(X, y, self.classes_, offset, score_params).score(self, scoring)
         model = join_answers(self) if isinstance(X, Blocks) else self
         return self._get_scorer()(model, X, y, **score_params)
 
