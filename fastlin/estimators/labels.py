@@ -48,7 +48,7 @@ def named(argument: str) -> Iterator[None]:
 
 
 def choose_labels(
-    blocks: Blocks, y: ArrayLike | None, sample_weight: ArrayLike | None, suffix: str = ""
+    blocks: Blocks, y: Any, sample_weight: Any, suffix: str = ""
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
     """Return the labels and weights that are given, or that Blocks hold; the suffix is that of the arguments' names."""
     pairs = {"y": (y, blocks.y), "sample_weight": (sample_weight, blocks.sample_weight)}
@@ -75,11 +75,7 @@ def read_several(y: Any, name: str) -> Any:
 
 
 def read_labels(
-    estimator: object,
-    y: Any,
-    n_rows: int,
-    read: Callable[[Any, str], Array] = read_column_or_soft,
-    suffix: str = "",
+    estimator: object, y: Any, n_rows: int, read: Callable[[Any, str], Array] = read_column_or_soft, suffix: str = ""
 ) -> Array:
     """Return the labels of n_rows rows as one of the functions above reads them; errors add the suffix to names."""
     if y is None:
@@ -102,9 +98,7 @@ def read_labels(
     return y
 
 
-def read_scored(
-    estimator: object, X: Any, y: ArrayLike | None, sample_weight: ArrayLike | None
-) -> tuple[Any, ArrayLike | None]:
+def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[Any, ArrayLike | None]:
     """Return the labels and weights that rows are scored by: those that are given, or that Blocks hold."""
     if isinstance(X, Blocks):
         y, sample_weight = choose_labels(X, y, sample_weight)
@@ -288,11 +282,7 @@ def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:
 
 
 def weigh_rows(
-    labels: IntArray,
-    classes: Array,
-    sample_weight: ArrayLike | None,
-    class_weight: ClassWeight,
-    soft: FloatArray | None = None,
+    labels: IntArray, classes: Array, sample_weight: Any, class_weight: ClassWeight, soft: FloatArray | None = None
 ) -> tuple[FloatArray | None, FloatArray | None]:
     """Return sample weight times class weight per row, float64, or None where every row counts alike, and soft labels.
 
@@ -375,9 +365,7 @@ def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray)
     return class_weights
 
 
-def read_offset(
-    offset: ArrayLike | None, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X"
-) -> FloatArray | None:
+def read_offset(offset: Any, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X") -> FloatArray | None:
     """Return the offsets of some rows, (n_rows, K) float64 in C order with K = 1 for two classes, or None.
 
     name is that of the argument, and rows that of the data that have the rows.

@@ -340,9 +340,7 @@ class ScoredRows(NamedTuple):
         return scorer(join_answers(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params)
 
 
-def average_rows(
-    model: Any, X: Any, y: Array, scoring: str, sample_weight: ArrayLike | None, offset: ArrayLike | None = None
-) -> float:
+def average_rows(model: Any, X: Any, y: Array, scoring: str, sample_weight: Any, offset: Any = None) -> float:
     """Return the weighted mean of what `score_rows` returns."""
     return average(score_rows(model, X, y, scoring, offset), sample_weight)
 

@@ -62,13 +62,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reading_known_data(
-    model: Any,
-    X: MatrixLike | Blocks,
-    y: ArrayLike | None,
-    sample_weight: ArrayLike | None,
-    offset: ArrayLike | None,
-) -> Iterator[TrainingData]:
+def reading_known_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
     """Yield the TrainingData of the fit of a model, within the limits of its `n_jobs`."""
     check_is_fitted(model)
     # What overflows at extreme scales is looked for in what is found.

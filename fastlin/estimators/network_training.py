@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -256,9 +255,7 @@ def read_targets(estimator: object, y: Any, n_rows: int, kinds: Collection[str] 
     return Targets(kind, np.arange(y.shape[1]), labels)
 
 
-def make_examples(
-    estimator: TrainedEstimator, matrix: Any, targets: Targets, sample_weight: ArrayLike | None
-) -> Examples:
+def make_examples(estimator: TrainedEstimator, matrix: Any, targets: Targets, sample_weight: Any) -> Examples:
     """Return Examples of rows with Targets, whose weights count as they are in a training."""
     classes, class_weight = estimator.classes_, estimator.class_weight
     if class_weight is not None and targets.kind != "class":

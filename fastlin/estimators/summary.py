@@ -99,11 +99,7 @@ class FitSummary(NotebookDisplay):
 
 
 def describe_fit(
-    estimator: Any,
-    X: MatrixLike | None = None,
-    y: ArrayLike | None = None,
-    sample_weight: ArrayLike | None = None,
-    **given: Any,
+    estimator: Any, X: Any = None, y: Any = None, sample_weight: Any = None, **given: Any
 ) -> dict[str, str]:
     """Return what `FitSummary.summary` says of a fitted estimator as texts by their names; given may be an offset."""
     check_is_fitted(estimator)

@@ -34,7 +34,7 @@ from fastlin.estimators.labels import (
 )
 from fastlin.fitted import read_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
-from fastlin.typing import Array, FloatType, IntArray, MatrixLike
+from fastlin.typing import Array, FloatType, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
@@ -91,12 +91,7 @@ class TrainingData:
 
 
 def read_training_data(
-    estimator: LinearEstimator,
-    X: MatrixLike | Blocks,
-    y: ArrayLike | None,
-    sample_weight: ArrayLike | None,
-    offset: ArrayLike | None = None,
-    classes: ArrayLike | None = None,
+    estimator: LinearEstimator, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
     check_dual(estimator)
@@ -105,7 +100,7 @@ def read_training_data(
 
 
 def read_rows(
-    estimator: Any, X: MatrixLike | Blocks, y: ArrayLike | None, sample_weight: ArrayLike | None, reset: bool = True
+    estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool = True
 ) -> tuple[Any, Array, ArrayLike | None]:
     """Return X as a matrix, the labels, and the weights as they are given; the matrix need not be finite yet."""
     if isinstance(X, Blocks):
@@ -117,12 +112,7 @@ def read_rows(
 
 
 def make_training_data(
-    estimator: LinearEstimator,
-    matrix: Matrix,
-    y: Array,
-    sample_weight: ArrayLike | None,
-    offset: ArrayLike | None = None,
-    classes: ArrayLike | None = None,
+    estimator: LinearEstimator, matrix: Matrix, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
     soft = y if y.ndim == 2 else None

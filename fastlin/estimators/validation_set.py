@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.metrics import get_scorer
 
@@ -28,7 +27,7 @@ from fastlin.estimators.parameters import read_scoring
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.training_data import TrainingData, check_parts, make_training_data, read_blocks, read_matrix
 from fastlin.tensors import choose_type
-from fastlin.typing import FloatArray, MatrixLike
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegressionCV
@@ -37,12 +36,12 @@ if TYPE_CHECKING:
 
 def read_validation_set(
     estimator: LogisticRegressionCV,
-    X: MatrixLike | Blocks,
+    X: Any,
     data: TrainingData,
-    X_val: MatrixLike | Blocks | None,
-    y_val: ArrayLike | None,
-    sample_weight_val: ArrayLike | None,
-    offset_val: ArrayLike | None,
+    X_val: Any,
+    y_val: Any,
+    sample_weight_val: Any,
+    offset_val: Any,
 ) -> ScoredRows:
     """Return the validation rows of a fit whose training rows X have been read, for any metadata."""
     classes = data.classes
@@ -104,9 +103,7 @@ def join_data(
     return make_training_data(estimator, matrix, y, weights, offsets)
 
 
-def refuse_without_rows(
-    refit: bool | str, y_val: ArrayLike | None, sample_weight_val: ArrayLike | None, offset_val: ArrayLike | None
-) -> None:
+def refuse_without_rows(refit: bool | str, y_val: Any, sample_weight_val: Any, offset_val: Any) -> None:
     """Raise a ValueError for what is of no use without X_val."""
     for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val), ("offset_val", offset_val)):
         if given is not None:
