@@ -168,9 +168,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         text = str(arrays.pop("content"))
         content = json.loads(text)
         if content["format"] != FORMAT:
-            raise CheckpointError(
-                f"{path} is a checkpoint of format {content['format']!r:.20}; this version of fastlin reads {FORMAT}."
-            )
+            raise CheckpointError(f"{path} has the format {content['format']!r:.20}; this fastlin reads {FORMAT}.")
         if str(arrays.pop("digest")) != digest(text, arrays):
             raise ValueError("its digest is not that of its content")
     return content, arrays

@@ -305,9 +305,8 @@ class IterationTasks:
 
 def describe_linear_model(classes: Array) -> Describe:
     """Return what `describe` of these tasks is for a linear model of these classes."""
-    return lambda n_iter, coef, intercept: {
-        "classes_": classes,
-        "coef_": coef,
-        "intercept_": intercept,
-        "n_iter_": np.array([n_iter]),
-    }
+
+    def describe(n_iter, coef, intercept):
+        return {"classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
+
+    return describe

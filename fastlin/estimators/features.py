@@ -163,9 +163,7 @@ def _split(estimator, X):
             raise TypeError(f"{type(X).__name__} has a column that Arrow cannot read: {error}") from error
         return keep_texts(table.column_names), table.columns
     if sparse.issparse(X) or isinstance(X, str) or not (hasattr(X, "__array__") or isinstance(X, (list, tuple))):
-        raise TypeError(
-            f"{type(estimator).__name__} with categorical_features takes {ACCEPTED}, got {type(X).__name__}"
-        )
+        raise TypeError(f"{type(estimator).__name__} with categories takes {ACCEPTED}, got {type(X).__name__}")
     rows = np.asarray(X, None if hasattr(X, "__array__") else object)
     if rows.ndim != 2:
         raise ValueError(f"Expected 2D array, got {rows.ndim}D array instead: X must be {ACCEPTED}.")
@@ -207,9 +205,7 @@ def _choose_categorical(estimator, names, columns):
         )
     if chosen.dtype.kind == "b":
         if len(chosen) != n:
-            raise ValueError(
-                f"categorical_features as a mask must have {n} entries, as X has columns, got {len(chosen)}"
-            )
+            raise ValueError(f"categorical_features as a mask must have {n} entries, one a column, got {len(chosen)}")
         return chosen.tolist()
     known = range(n) if names is None or chosen.dtype.kind in "iu" else names
     wanted = chosen.tolist()
@@ -266,10 +262,7 @@ def read_numbers(label: object, column: Any) -> Array:
             return numbers.astype(np.float64)
     if numbers.dtype.kind in "bfiu" and not are_dates:
         return numbers
-    raise ValueError(
-        f"Column {label!r} of X holds {_describe(numbers)} rather than numbers: encode it, or name it in "
-        "categorical_features."
-    )
+    raise ValueError(f"Column {label!r} of X holds {_describe(numbers)}: encode or name it in categorical_features.")
 
 
 def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:

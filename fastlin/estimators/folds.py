@@ -94,11 +94,8 @@ class FoldFits:
     def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
         r, c = _find_best(self.scores.sum(axis=0))
-        return (
-            float(self.Cs[c]),
-            float(self.l1_ratios[r]),
-            self.split(self.coefs[:, r, c].mean(axis=0, dtype=np.float64)),
-        )
+        mean = self.coefs[:, r, c].mean(axis=0, dtype=np.float64)
+        return float(self.Cs[c]), float(self.l1_ratios[r]), self.split(mean)
 
     def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""

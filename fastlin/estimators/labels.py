@@ -79,9 +79,7 @@ def read_labels(
 ) -> Array:
     """Return the labels of n_rows rows as one of the functions above reads them; errors add the suffix to names."""
     if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
-        )
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     name = f"y{suffix}"
     y = read_in_place(y, name)
     if hasattr(y, "to_numpy") and isinstance(getattr(y, "dtype", None), np.dtype):
@@ -131,9 +129,7 @@ def read_soft_labels(y: Any, name: str = "y") -> FloatArray | None:
         try:
             y = np.asarray(y)
         except ValueError:
-            raise ValueError(
-                f"{name} must be one label a row, or soft labels; it has rows of several lengths."
-            ) from None
+            raise ValueError(f"{name} must be one label a row, or soft labels; its rows differ in length.") from None
     if len(getattr(y, "shape", ())) != 2 or sparse.issparse(y):
         return None
     given = to_numbers(np.asarray(read_in_place(y, name)))
@@ -340,9 +336,7 @@ def check_largest(weight: float) -> None:
     if not weight > 0:
         raise ValueError("Every row has weight zero: sample_weight and class_weight must leave some rows above zero.")
     if weight == np.inf:
-        raise ValueError(
-            "sample_weight times class_weight overflows: the largest product must be below 1.8e308, got inf."
-        )
+        raise ValueError("sample_weight times class_weight overflows: the largest product must be below 1.8e308.")
 
 
 def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:

@@ -478,14 +478,11 @@ class LogisticRegressionCV(PenalisedClassifier):
         # No fold of a class can be empty.
         default = min(5, max(2, np.bincount(data.labels).max()))
         splitter = check_cv(default if self.cv is None else self.cv, y, classifier=True)
-        # Sorted, a fold's rows are read in the order in which they lie.
-        folds = [
-            (np.sort(_number_rows(train, n)), _number_rows(test, n))
-            for train, test in splitter.split(X, y, **split_params)
-        ]
+        folds = [[_number_rows(rows, n) for rows in fold] for fold in splitter.split(X, y, **split_params)]
         if not folds:
             raise ValueError("cv gave no folds; it must give at least one pair of training and test rows")
-        return folds
+        # Sorted, a fold's rows are read in the order in which they lie.
+        return [(np.sort(train), test) for train, test in folds]
 
     def _route(self, sample_weight, params):
         """Return what goes to the splitter and to the scorer."""
@@ -512,6 +509,4 @@ def _number_rows(rows, n):
     try:
         return np.arange(n)[rows]
     except IndexError as error:
-        raise ValueError(
-            f"cv must give folds of whole numbers from 0 to {n - 1}, or masks of all {n} rows: {error}"
-        ) from error
+        raise ValueError(f"cv must give folds of numbers from 0 to {n - 1}, or masks of {n} rows: {error}") from error

@@ -124,10 +124,7 @@ def read_penalty(penalty: str | None, C: float, l1_ratio: float | None) -> tuple
     if l1_ratio is None:
         if penalty == "elasticnet":
             raise ValueError("l1_ratio must be a number from 0 to 1 where penalty='elasticnet', got None.")
-        warn_of_change(
-            "'l1_ratio=None' was deprecated in scikit-learn 1.8 and goes in 1.10. Use a number from 0 to 1.",
-            since=(1, 8),
-        )
+        warn_of_change("'l1_ratio=None' was deprecated in scikit-learn 1.8. Use a number from 0 to 1.", since=(1, 8))
         l1_ratio = 0
     if penalty is None and C != 1.0:
         warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=TO_THE_CALLER_OF_FIT)
@@ -155,9 +152,7 @@ def read_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
             until=(1, 10),
         )
     if l1_ratios is None:
-        warn_of_change(
-            "'l1_ratios=None' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratios=(0,).", since=(1, 8)
-        )
+        warn_of_change("'l1_ratios=None' was deprecated in scikit-learn 1.8. Use l1_ratios=(0,).", since=(1, 8))
     if penalty != "deprecated":
         ratios = "l1_ratios=(0,)", "l1_ratios=(1,)", "l1_ratios of numbers from 0 to 1", "Cs=(np.inf,)"
         warn_of_change(INSTEAD.format(*ratios), since=(1, 8))

@@ -170,10 +170,7 @@ def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite
     from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix
 
     if isinstance(X, Blocks):
-        raise TypeError(
-            f"{type(estimator).__name__} takes arrays and sparse matrices; LogisticRegression and "
-            "LogisticRegressionCV fit blocks."
-        )
+        raise TypeError(f"{type(estimator).__name__} takes arrays and sparse matrices; linear classifiers fit blocks.")
     if isinstance(X, (DenseMatrix, SparseMatrix, TableMatrix)):
         # Rows whose reader has checked them.
         return X
@@ -240,9 +237,7 @@ def read_blocks(estimator: Any, blocks: Blocks, reset: bool = True) -> BlockMatr
     name = type(estimator).__name__
     for n, what in zip(blocks.shape, ("sample(s)", "feature(s)"), strict=True):
         if not n:
-            raise ValueError(
-                f"Found blocks with 0 {what} (shape={blocks.shape}) while a minimum of 1 is required by {name}."
-            )
+            raise ValueError(f"Found blocks with 0 {what} (shape={blocks.shape}); {name} requires a minimum of 1.")
     remember_features(estimator, blocks.shape[1], blocks.feature_names)
     return BlockMatrix(blocks)
 

@@ -109,9 +109,7 @@ def refuse_without_rows(refit: bool | str, y_val: Any, sample_weight_val: Any, o
         if given is not None:
             raise ValueError(f"X_val and y_val must be given together, got only {name}")
     if refit == "train":
-        raise ValueError(
-            "refit must be True or False with folds, whose training rows are not the same; refit='train' is for X_val."
-        )
+        raise ValueError("refit must be True or False with folds, whose training rows differ; 'train' is for X_val.")
 
 
 def refuse_beside_rows(cv: Any, params: Mapping[str, Any]) -> None:
@@ -119,9 +117,7 @@ def refuse_beside_rows(cv: Any, params: Mapping[str, Any]) -> None:
     if cv is not None:
         raise ValueError(f"cv must be None with X_val, which takes the place of folds, got {cv!r}")
     if params:
-        raise ValueError(
-            f"fit takes no metadata with X_val but sample_weight and sample_weight_val, got {', '.join(params)}"
-        )
+        raise ValueError(f"fit takes no metadata but weights with X_val, got {', '.join(params)}")
 
 
 def _find_other_labels(estimator, found, classes):

@@ -322,7 +322,7 @@ WRONG = {
     "a short mask": ({"categorical_features": [True]}, "a mask must have 4 entries"),
     "another word": ({"categorical_features": "auto"}, "categorical_features"),
     "numbers with a part": ({"categorical_features": [0.5]}, "categorical_features must be"),
-    "text left over": ({"categorical_features": ["day"]}, "Column 'city' of X holds text rather than numbers"),
+    "text left over": ({"categorical_features": ["day"]}, "Column 'city' of X holds text: encode"),
 }
 
 
