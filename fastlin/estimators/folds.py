@@ -190,9 +190,8 @@ def fit_folds(
 
     training_rows are the row numbers of each fold; None, of a single fold, means all rows. fits are filled but for
     their scores. on_fit is called with each Fit, from any thread. Once the time is over fits under way end, and only
-    the first C of each fold goes on to its end. Numbers of the
-    fold, the l1_ratio and the C of fits that have been recorded are yielded for a pair of a fold and an l1_ratio at
-    once; a single pair without a list of rows has each fit by itself.
+    the first C of each fold goes on to its end. The places of fits that have been recorded are yielded together for a
+    pair of a fold and an l1_ratio, and one by one for a single pair without a list of rows.
     """
     from fastlin.estimators.problem import Problem, count_fits_at_once
 

@@ -277,6 +277,29 @@ def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:
     return weights / choose_unit(weights.max())
 
 
+def number_rows(
+    estimator: Any, y: Array, sample_weight: Any, classes: Any
+) -> tuple[Array, IntArray, FloatArray | None, float, FloatArray | None]:
+    """Return the classes, the number of each row's class, the weights and their unit, and targets of soft labels.
+
+    They are those of labels that have been read, as `TrainingData` has them.
+    """
+    soft = y if y.ndim == 2 else None
+    if soft is None:
+        found, labels = encode_labels(y, np.int32)
+        classes = found if classes is None else match_classes(found, classes)
+    else:
+        classes, labels = name_classes(classes, soft.shape[1]), find_most_probable(soft)
+    check_classes(estimator, classes)
+    # FirthLogisticRegression has no class_weight.
+    weights, soft = weigh_rows(labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft)
+    unit = 1.0
+    if weights is not None:
+        unit = choose_unit(weights.max())
+        weights /= unit
+    return classes, labels, weights, unit, None if soft is None else to_targets(soft)
+
+
 def weigh_rows(
     labels: IntArray, classes: Array, sample_weight: Any, class_weight: ClassWeight, soft: FloatArray | None = None
 ) -> tuple[FloatArray | None, FloatArray | None]:

@@ -122,10 +122,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         Number of threads of fits and predictions in all, as joblib counts (-1: all processors). None takes all
         processors that the process may use.
     categorical_features : "from_dtype", array-like or None, default=None
-        The columns of a table whose values are levels rather than numbers, as scikit-learn's
-        `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and Enum
-        and Arrow dictionaries; an array names columns, gives their numbers or is a mask. Each level has coefficients of
-        its own, as after a one-hot encoding, which is never made. None reads X as scikit-learn does.
+        The columns of a table whose values are levels rather than numbers, as `LogisticRegression` takes them.
     missing_level : bool, default=False
         Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
 

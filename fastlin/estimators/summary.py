@@ -71,10 +71,6 @@ class FitSummary(NotebookDisplay):
         lines = describe_fit(self, X, y, sample_weight, **given)
         return Text("\n".join(lay_out(lines)), _write_table(lines))
 
-    def _measure_accuracy(self, X, y, sample_weight, **given):
-        model: Any = self
-        return model.score(X, y, sample_weight, **given)
-
     def _display_fit(self):
         """Return the lines as a table in HTML and, where Matplotlib is installed, a picture; nothing before a fit."""
         if not hasattr(self, "classes_"):
@@ -112,7 +108,8 @@ def describe_fit(
         n_rows = rows.shape[0] if hasattr(rows, "shape") else len(rows)
         # A collection of Dask may not know how many it has.
         on = f" on {n_rows:,} rows" if isinstance(n_rows, int) else ""
-        lines["accuracy"] = f"{estimator._measure_accuracy(X, y, sample_weight, **given):.4f}{on}"
+        measure = getattr(estimator, "_measure_accuracy", estimator.score)
+        lines["accuracy"] = f"{measure(X, y, sample_weight, **given):.4f}{on}"
     return lines
 
 

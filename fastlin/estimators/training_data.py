@@ -19,19 +19,7 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
 from fastlin.estimators.features import check_features, read_table, read_table_to_fit, reads_table, remember_features
-from fastlin.estimators.labels import (
-    check_classes,
-    choose_labels,
-    choose_unit,
-    encode_labels,
-    find_most_probable,
-    match_classes,
-    name_classes,
-    read_labels,
-    read_offset,
-    to_targets,
-    weigh_rows,
-)
+from fastlin.estimators.labels import choose_labels, number_rows, read_labels, read_offset
 from fastlin.fitted import read_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
 from fastlin.typing import Array, FloatType, IntArray
@@ -115,22 +103,8 @@ def make_training_data(
     estimator: LinearEstimator, matrix: Matrix, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
-    soft = y if y.ndim == 2 else None
-    if soft is None:
-        found, labels = encode_labels(y, np.int32)
-        classes = found if classes is None else match_classes(found, classes)
-    else:
-        classes, labels = name_classes(classes, soft.shape[1]), find_most_probable(soft)
-    check_classes(estimator, classes)
-    # FirthLogisticRegression has no class_weight.
-    class_weight = getattr(estimator, "class_weight", None)
-    weights, soft = weigh_rows(labels, classes, sample_weight, class_weight, soft)
-    unit = 1.0
-    if weights is not None:
-        unit = choose_unit(weights.max())
-        weights /= unit
+    classes, labels, weights, unit, targets = number_rows(estimator, y, sample_weight, classes)
     offsets = None if offset is None else read_offset(offset, len(labels), len(classes))
-    targets = None if soft is None else to_targets(soft)
     return TrainingData(choose_form(matrix), y, classes, labels, weights, unit, offsets=offsets, targets=targets)
 
 

@@ -124,19 +124,16 @@ def _find_other_labels(estimator, found, classes):
     """Return which labels of validation rows are none of the classes, once they may be scored."""
     known = set(classes.tolist())
     unknown = [label for label in found if label not in known]
-    if len(unknown) == len(found) or (unknown and not _meets_other_labels(estimator)):
+    response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")
+    # These take predictions alone, and no fit has the rows.
+    are_met = response == "predict" and estimator.refit in (False, "train")
+    if len(unknown) == len(found) or (unknown and not are_met):
         raise ValueError(
             f"y_val holds {unknown[0]!r}, which is no label of y; its labels are {classes.tolist()!r:.200}. Leave "
             "these rows out, or add such rows to X; with scoring='accuracy' and refit='train' or False they count as "
             "wrong."
         )
     return unknown
-
-
-def _meets_other_labels(estimator):
-    """Say whether labels that y lacks may be scored, since that takes predictions alone and no fit has these rows."""
-    response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")
-    return response == "predict" and estimator.refit in (False, "train")
 
 
 def _name_kind(X):
