@@ -198,15 +198,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         accuracy : float
             From 0 to 1.
         """
-        y, sample_weight = read_scored(self, X, y, sample_weight)
-        if are_soft(y):
-            return average_rows(self, X, y, "accuracy", sample_weight, offset)
-        labels = join(self.predict(X, **({} if offset is None else {"offset": offset})))
-        are_whole = isinstance(y, np.ndarray) and y.dtype.kind in "iub" and labels.dtype.kind in "iub"
-        if are_whole and y.shape == labels.shape:
-            # scikit-learn's checks take 0.4 milliseconds.
-            return average(labels == y, sample_weight)
-        return accuracy_score(y, labels, sample_weight=sample_weight)
+        return self._find_accuracy(X, *read_scored(self, X, y, sample_weight), offset)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
         """Return the names of the columns of `coef_`.
@@ -245,6 +237,17 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if getattr(self, "solver", None) == "liblinear":
             tags.classifier_tags.multi_class = False
         return tags
+
+    def _find_accuracy(self, X, y, sample_weight, offset):
+        """Return what `score` does, for labels and weights that have been read."""
+        if are_soft(y):
+            return average_rows(self, X, y, "accuracy", sample_weight, offset)
+        labels = join(self.predict(X, **({} if offset is None else {"offset": offset})))
+        are_whole = isinstance(y, np.ndarray) and y.dtype.kind in "iub" and labels.dtype.kind in "iub"
+        if are_whole and y.shape == labels.shape:
+            # scikit-learn's checks take 0.4 milliseconds.
+            return average(labels == y, sample_weight)
+        return accuracy_score(y, labels, sample_weight=sample_weight)
 
     def _score(self, X, offset):
         """Return the scores of rows in memory; a subclass that overrides their method need not know of offsets."""

@@ -433,7 +433,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         scoring = read_scoring(self.scoring)
         if name_row_scores(scoring, y, offset) == "accuracy":
             # scikit-learn's scorer takes a millisecond.
-            return super().score(X, y, score_params.get("sample_weight"), offset=offset)
+            return self._find_accuracy(X, y, score_params.get("sample_weight"), offset)
         if offset is not None or are_soft(y):
             return ScoredRows(X, y, self.classes_, offset, score_params).score(self, scoring)
         model = join_answers(self) if isinstance(X, Blocks) else self

@@ -331,7 +331,7 @@ def test_groups_reach_the_splitter():
         ({"l1_ratios": []}, "l1_ratios .*between 0 and 1"),
         ({"cv": [(np.array([], int), np.arange(10))]}, "^cv must give folds whose training rows have some weight"),
         ({"cv": [(np.arange(50), np.arange(50, 61))]}, "^cv must give folds of numbers from 0 to 59.*60 is out"),
-        ({"cv": [(np.ones(59, bool), np.arange(10))]}, "^cv must give folds of .* or masks of all 60 rows"),
+        ({"cv": [(np.ones(59, bool), np.arange(10))]}, "^cv must give folds of .* or masks of 60 rows"),
         ({"solver": "liblinear"}, "liblinear.*multiclass"),
         ({"dual": True}, "dual"),
         ({"scoring": "no such scorer"}, "scoring"),
