@@ -408,16 +408,11 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         before is the _Optimizer that the descent goes on with; on_epoch hears of each epoch.
         """
         batch_size = int(min(self.batch_size, MOST_ROWS))
-        training = train_by_epochs(
-            descent,
-            rows,
-            validation,
-            self._make_schedule(max_epochs, batch_size, patience, by_loss=True, keeps_steps=True),
-            random_state,
-            on_epoch,
-            n_epochs=0 if before is None else len(self.loss_curve_),
-            patience=before.patience if before is not None and self.learning_rate == "adaptive" else None,
-        )
+        schedule = self._make_schedule(max_epochs, batch_size, patience, by_loss=True, keeps_steps=True)
+        given = descent, rows, validation, schedule, random_state, on_epoch
+        n_epochs = 0 if before is None else len(self.loss_curve_)
+        left = before.patience if before is not None and self.learning_rate == "adaptive" else None
+        training = train_by_epochs(*given, n_epochs=n_epochs, patience=left)
         self.t_ = descent.n_rows
         self._random_state = random_state
         assert training.patience is not None

@@ -596,16 +596,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
 
     def _train_on_all_rows(self, network, examples, validation, random_state, continues, on_iteration):
         """Train by L-BFGS, keep the network and its curves, and return the Training."""
-        training = train_by_lbfgs(
-            network,
-            examples,
-            validation,
-            alpha=self.alpha,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            tol=self.tol,
-            on_iteration=on_iteration,
-        )
+        limits = {name: getattr(self, name) for name in ("alpha", "max_iter", "max_fun", "tol")}
+        training = train_by_lbfgs(network, examples, validation, on_iteration=on_iteration, **limits)
         self._keep(training, network, validation is not None, continues)
         self.t_ = self.t_ if continues else 0
         # Mini-batches that go on from here begin with nothing.

@@ -293,26 +293,24 @@ def set_aside(
     estimator: TrainedEstimator, examples: Examples, random_state: np.random.RandomState
 ) -> Iterator[Examples]:
     """Return Examples to train on and Examples to validate on, as scikit-learn's MLPClassifier splits them."""
-    is_binary = len(estimator.classes_) == 2 and examples.labels.ndim == 1
+    n_rows, fraction, classes = len(examples), estimator.validation_fraction, None
+    if len(estimator.classes_) == 2 and examples.labels.ndim == 1:
+        # The column that scikit-learn has: its message names these values.
+        classes = examples.labels[:, np.newaxis].astype(bool)
     try:
-        train, val = train_test_split(
-            np.arange(len(examples)),
-            random_state=random_state,
-            test_size=estimator.validation_fraction,
-            # The column that scikit-learn has: its message names these values.
-            stratify=examples.labels[:, np.newaxis].astype(bool) if is_binary else None,
-        )
+        split = {"random_state": random_state, "test_size": fraction, "stratify": classes}
+        train, val = train_test_split(np.arange(n_rows), **split)
         if len(val) < 2:
             raise ValueError("at least 2 rows are needed")
     except ValueError as error:
         raise ValueError(
-            f"validation_fraction={estimator.validation_fraction} of {len(examples)} rows cannot be set aside to "
+            f"validation_fraction={fraction} of {n_rows} rows cannot be set aside to "
             f"validate on: change it, or give X_val and y_val ({error})."
         ) from error
     if examples.weights is not None and not (examples.weights[train].any() and examples.weights[val].any()):
         raise ValueError(
             "sample_weight leaves no weight above zero to the rows to train on or to those that "
-            f"validation_fraction={estimator.validation_fraction} sets aside; give X_val and y_val."
+            f"validation_fraction={fraction} sets aside; give X_val and y_val."
         )
     return (Examples(examples.matrix, examples.labels, examples.weights, rows) for rows in (train, val))
 
