@@ -105,7 +105,7 @@ class Normalization:
         return 1 / np.sqrt(self.variance + EPSILON)
 
 
-class BatchArrays:
+class _BatchArrays:
     """The memory that n rows need on their way through a network and back, without contents.
 
     `larger` are arrays for more rows, whose memory these use as well. `activations` (n, units) are those of the input
@@ -114,14 +114,7 @@ class BatchArrays:
     sum. What is never used takes no memory; without normalisation `normalized` and `products` are empty.
     """
 
-    def __init__(
-        self,
-        n_rows: int,
-        layer_sizes: tuple[int, ...],
-        dtype: DTypeLike,
-        normalizes_hidden: bool,
-        larger: BatchArrays | None = None,
-    ) -> None:
+    def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):
         hidden = layer_sizes[1:-1]
         self.n_rows = n_rows
         if larger is None:
@@ -232,7 +225,7 @@ class Network:
         for scale in self.scales:
             scale[:] = 1
         self.state = [self.parameters, *(array for each in self.normalizations for array in (each.mean, each.variance))]
-        self._arrays: dict[int, BatchArrays] = {}
+        self._arrays: dict[int, _BatchArrays] = {}
         self._none = np.empty(0, self.dtype)
 
     def cut(self, vector: FloatArray) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
@@ -338,7 +331,7 @@ class Network:
             if self.n_layers > 1:
                 _, arrays = self._go_forward(examples.matrix, rows)
             else:
-                arrays = BatchArrays(len(labels), sizes, self.dtype, False)
+                arrays = _BatchArrays(len(labels), sizes, self.dtype, False)
                 # The intercept is added with the loss.
                 no_intercept = np.zeros(sizes[-1], self.dtype)
                 examples.matrix.take(rows).score(self.coefs[0].T, no_intercept, arrays.activations[-1], NO_ROWS)
@@ -362,7 +355,7 @@ class Network:
             if larger is None:
                 # The arrays for fewer rows would keep the memory of the former largest ones.
                 self._arrays.clear()
-            self._arrays[n] = BatchArrays(n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger)
+            self._arrays[n] = _BatchArrays(n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger)
         return self._arrays[n]
 
     def _go_forward(self, matrix, rows, seed=0, first_row=0):
