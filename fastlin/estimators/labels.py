@@ -96,7 +96,7 @@ def read_labels(
     return y
 
 
-def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[Any, ArrayLike | None]:
+def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[Any, FloatArray | None]:
     """Return the labels and weights that rows are scored by: those that are given, or that Blocks hold."""
     if isinstance(X, Blocks):
         y, sample_weight = choose_labels(X, y, sample_weight)
@@ -110,7 +110,7 @@ def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[
             y = soft
         elif isinstance(y, np.ndarray) and y.ndim == 2:
             y = column_or_1d(y)
-    return y, keep_sum_finite(sample_weight)
+    return y, read_ratios(sample_weight, y)
 
 
 def are_soft(y: Any) -> bool:
@@ -262,19 +262,13 @@ def choose_unit(largest: float) -> float:
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
-def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:
-    """Return sample weights of which only ratios count: those given, or smaller ones where their sum overflows.
-
-    What is no array of finite numbers is returned as it is, for those who check it.
-    """
-    sample_weight = read_in_place(sample_weight, "sample_weight")
-    weights = np.asarray(sample_weight)
-    if weights.dtype.kind != "f" or not weights.size:
-        return sample_weight
+def read_ratios(sample_weight: Any, labels: Any) -> FloatArray | None:
+    """Return sample weights of which only ratios count, or None: smaller ones than were given if the sum overflows."""
+    if sample_weight is None:
+        return None
+    weights = _read_weights(sample_weight, labels)
     with np.errstate(over="ignore"):
-        if np.isfinite(weights.sum(dtype=np.float64)) or not np.isfinite(weights).all():
-            return sample_weight
-    return weights / choose_unit(weights.max())
+        return weights if np.isfinite(weights.sum()) else weights / choose_unit(weights.max())
 
 
 def number_rows(
@@ -332,7 +326,7 @@ def _read_weights(sample_weight, labels):
     with named("sample_weight"):
         given = read_in_place(sample_weight, "sample_weight")
         # These need no check, which takes 90 microseconds.
-        is_plain = type(given) is np.ndarray and given.dtype == np.float64 and given.shape == labels.shape[:1]
+        is_plain = type(given) is np.ndarray and given.dtype == np.float64 and given.shape == np.shape(labels)[:1]
         if is_plain and has_finite_sum(given) and given.min(initial=0.0) >= 0:
             return given
         return check_sample_weight(given, labels, dtype=np.float64, ensure_non_negative=True)

@@ -22,7 +22,7 @@ from fastlin.containers import read_if_sparse
 from fastlin.estimators.features import name_features, read_categories
 from fastlin.estimators.labels import are_soft, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin, check_sample_weight, give_labels
+from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin, give_labels
 from fastlin.estimators.training_data import check_parts, read_blocks, read_matrix
 from fastlin.fitted import as_array, check_array, expect, read_count
 from fastlin.tensors import read_in_place, widen
@@ -348,9 +348,8 @@ def average_rows(model: Any, X: Any, y: Array, scoring: str, sample_weight: Any,
     return average(score_rows(model, X, y, scoring, offset), sample_weight)
 
 
-def average(scores: Array, sample_weight: ArrayLike | None) -> float:
-    """Return the weighted mean of the scores of rows."""
-    weights = None if sample_weight is None else check_sample_weight(sample_weight, scores)
+def average(scores: Array, weights: Any) -> float:
+    """Return the mean of the scores of rows, by their weights if there are any."""
     return float(np.average(scores.astype(np.float64), weights=weights))
 
 

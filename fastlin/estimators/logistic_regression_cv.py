@@ -24,7 +24,7 @@ from fastlin.estimators.endings import (
     warn_of_limits,
 )
 from fastlin.estimators.folds import WIDE, FoldFits, fit_along, fit_folds, read_Cs, take_test_rows
-from fastlin.estimators.labels import are_soft, keep_sum_finite, read_scored
+from fastlin.estimators.labels import are_soft, read_ratios, read_scored
 from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_answers, name_row_scores
 from fastlin.estimators.logistic_regression import PenalisedClassifier
 from fastlin.estimators.parameters import (
@@ -41,7 +41,6 @@ from fastlin.estimators.parameters import (
 from fastlin.estimators.scikit_learn import (
     StrOptions,
     check_parameters,
-    check_sample_weight,
     refuse_metadata_without_routing,
     with_callbacks,
 )
@@ -287,7 +286,7 @@ class LogisticRegressionCV(PenalisedClassifier):
             if sample_weight is None and isinstance(X, Blocks):
                 sample_weight = X.sample_weight
             if sample_weight is not None:
-                sample_weight = check_sample_weight(keep_sum_finite(sample_weight), data.y)
+                sample_weight = read_ratios(sample_weight, data.y)
             if given_val[0] is None:
                 refuse_without_rows(self.refit, *given_val[1:])
                 routed = self._route(sample_weight, params)

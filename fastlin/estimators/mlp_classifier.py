@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.endings import kept_on_error, warn_of_training
-from fastlin.estimators.labels import keep_sum_finite
+from fastlin.estimators.labels import read_ratios
 from fastlin.estimators.network_training import (
     EpochTrained,
     check_finite,
@@ -466,7 +466,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         """
         # scikit-learn converts labels without a look at them.
         y = read_if_sparse(read_in_place(y, "y"), "y")
-        return super().score(X, y, keep_sum_finite(sample_weight))
+        return super().score(X, y, read_ratios(sample_weight, y))
 
     def _describe_result(self):
         network = load_network(self)

@@ -16,15 +16,14 @@ from fastlin.estimators.labels import (
     ROWS,
     are_soft,
     choose_labels,
-    keep_sum_finite,
     make_certain,
     named,
     read_labels,
     read_offset,
+    read_ratios,
 )
 from fastlin.estimators.linear_predictions import ScoredRows, name_row_scores
 from fastlin.estimators.parameters import read_scoring
-from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.training_data import TrainingData, check_parts, make_training_data, read_blocks, read_matrix
 from fastlin.tensors import choose_type
 from fastlin.typing import FloatArray
@@ -64,13 +63,10 @@ def read_validation_set(
         raise ValueError(f"offset and offset_val must be given together, got only {given}.")
     offsets = read_offset(offset_val, len(y), len(classes), "offset_val", "X_val")
     name_row_scores(read_scoring(estimator.scoring), y, offsets)
-    weights = None
-    if sample_weight_val is not None:
-        with named("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
-            given = keep_sum_finite(sample_weight_val)
-            weights = check_sample_weight(given, y, dtype=np.float64, ensure_non_negative=True)
-            if not weights.any():
-                raise ValueError("all of them are 0")
+    with named("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
+        weights = read_ratios(sample_weight_val, y)
+        if weights is not None and not weights.any():
+            raise ValueError("all of them are 0")
     if unknown:
         classes = np.union1d(classes, y)
     elif not are_soft(y):
