@@ -122,15 +122,7 @@ class Cluster:
         return add_up((0, self.n_parts), self.ask(method, *arguments).get, join)
 
     def call(self, method: str, *arguments: object) -> list[Any]:
-        """Return what a method of the Shards returns, in any order; each group is in one of them.
-
-        Raises
-        ------
-        NoWorkersError
-            There have been no workers for a while.
-        WorkersLostError
-            Calls have lost too many workers.
-        """
+        """Return what a method of the Shards returns, in any order; each group is in one of them."""
         with self._lock:
             return self._call(method, arguments)
 
@@ -225,15 +217,7 @@ async def _wait(awaitable):
 
 
 def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, worker_timeout: float) -> None:
-    """Wait until all of the futures are there.
-
-    Raises
-    ------
-    NoWorkersError
-        For worker_timeout seconds no worker has had anything to do for them.
-    Exception
-        What a future has raised.
-    """
+    """Wait until all of the futures are there."""
     seen = monotonic()
     while True:
         try:

@@ -82,7 +82,7 @@ class DaskTrainingData:
         return self.weighting if rows is None else self.weighting.leave_out(rows)
 
     def _tell_weights(self, rows):
-        """Return what the weights of rows come to, by groups, which the workers are asked for once."""
+        """Return what the weights of rows come to, by partitions, which the workers are asked for once."""
         with self._lock:
             if rows not in self._known:
                 self._known[rows] = self.cluster.ask("tell_weights", self._weighting_of(rows))
@@ -90,15 +90,7 @@ class DaskTrainingData:
 
 
 def choose_client(client: distributed.Client | None) -> distributed.Client:
-    """Return the client that is given, or the current one.
-
-    Raises
-    ------
-    ValueError
-        There is none.
-    TypeError
-        It is no client that waits for its answers.
-    """
+    """Return the client that is given, or the current one."""
     if client is None:
         try:
             client = distributed.get_client()
@@ -234,13 +226,7 @@ def _choose_workers(client, n, held, worker_timeout):
 
 
 def _describe_matrix(known):
-    """Return what is known of X from the Descriptions of its partitions.
-
-    Raises
-    ------
-    ValueError
-        There are no rows, or partitions of another number of columns, or dense and sparse ones.
-    """
+    """Return what is known of X from the Descriptions of its partitions."""
     pieces = [(each.shape[0], each.dtype) for each in known]
     known = [each for each in known if each.shape[0]]
     if not known:
@@ -265,13 +251,7 @@ def _describe_matrix(known):
 
 
 def _find_classes(table, classes):
-    """Return the labels of all partitions, sorted.
-
-    Raises
-    ------
-    ValueError
-        They are not those of the classes that are given.
-    """
+    """Return the labels of all partitions, sorted."""
     if table.are_certain:
         raise ValueError(f"y should be a 1d array, got zeros and ones in {len(table.classes)} columns instead.")
     if table.are_certain is not None:

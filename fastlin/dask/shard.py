@@ -94,9 +94,7 @@ class Shard:
         settings: Mapping[int, Setting],
         n_threads: int | None = None,
     ) -> None:
-        # Groups are named by the number of their first partition.
-        self._groups = {min(group): group for group in groups}
-        self._parts = {number: part for group in self._groups.values() for number, part in group.items()}
+        self._parts = {number: part for group in groups for number, part in group.items()}
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
         # Each Setting with the rows of each partition, as it weighs them.
@@ -126,11 +124,8 @@ class Shard:
         self._settings.pop(setting_number, None)
 
     def tell_weights(self, weighting: Weighting) -> dict[int, ToldWeights]:
-        """Return what the weights of the rows come to, by groups."""
-        return {
-            first: ToldWeights.join(ToldWeights.of(part, weighting) for part in group.values())
-            for first, group in self._groups.items()
-        }
+        """Return what the weights of the rows come to, by partitions."""
+        return {number: ToldWeights.of(part, weighting) for number, part in self._parts.items()}
 
     def measure(self, weighting: Weighting) -> dict[Node, Measured]:
         """Return, by nodes, the total weight and the moments of the columns, as `measure` has them."""
@@ -156,22 +151,18 @@ class Shard:
     def draw(
         self, weighting: Weighting, places: Mapping[int, IntArray]
     ) -> dict[int, tuple[Array | SparseContainer, Samples]]:
-        """Return, by partitions, X of the rows at some places of each group, and the rows as a pass reads them.
+        """Return, by partitions, X of the rows at some places, and the rows as a pass reads them.
 
-        Places are those in the group's own order by classes, as `find_rows` takes them. Rows without weight have none.
+        Places are those in the partition's own order by classes, as `find_rows` takes them, of rows with some weight.
         """
         drawn = {}
-        for first, group in self._groups.items():
-            weighty = {number: weighting.find_weighty(part) for number, part in group.items()}
-            labels = [group[number].labels[rows] for number, rows in weighty.items()]
-            counts = [np.bincount(each, minlength=weighting.n_classes) for each in labels]
-            totals = np.sum(counts, axis=0)
-            seen = np.cumsum(totals) - totals
-            for (number, part), own, count in zip(group.items(), labels, counts, strict=True):
-                found = find_rows(places[first], own, seen, count)
-                seen += count
-                rows = np.sort(weighty[number][found])
-                drawn[number] = part.X[rows], weighting.sample(part).take(rows)
+        for number, part in self._parts.items():
+            weighty = weighting.find_weighty(part)
+            labels = part.labels[weighty]
+            counts = np.bincount(labels, minlength=weighting.n_classes)
+            found = find_rows(places[number], labels, np.cumsum(counts) - counts, counts)
+            rows = weighty[found]
+            drawn[number] = part.X[rows], weighting.sample(part).take(rows)
         return drawn
 
     def score(self, fold: int, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:

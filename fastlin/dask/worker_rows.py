@@ -5,13 +5,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from fastlin.dask.shard import Setting, ToldWeights
-from fastlin.dask.strata import share_places
 from fastlin.kernels.linear.operands import Samples
 from fastlin.matrices import Passes, as_matrix
 from fastlin.matrices.matrix import Sum, add
@@ -19,7 +19,7 @@ from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate
 from fastlin.objective import Rows
 from fastlin.objective.offsets import OffsetRange
 from fastlin.objective.rows import MeanSums, count_rows_coef, draw_places
-from fastlin.typing import FloatArray
+from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.dask.cluster import Cluster
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class DaskRows(MeanSums):
     """Rows on workers, with labels and weights, and their sums; matrix is what is known of X.
 
-    told is what their weights come to, by the number of the first partition of each group.
+    told is what their weights come to, by partitions.
     """
 
     # They stay with the workers, and so do weights and probabilities.
@@ -117,3 +117,20 @@ class DaskPasses(PiecewisePasses):
 
     def _sum(self, term, join, *arguments):
         return self._cluster.sum(join, "sum", term, join, self._setting_number, *arguments)
+
+
+def share_places(places: IntArray, counts: IntArray) -> list[IntArray]:
+    """Return for each part of the rows which of the ascending places it has, in the order of its own rows by classes.
+
+    A place is one in the order of all rows by classes. counts (n_parts, n_classes) are the rows of each class by parts.
+    """
+    totals, ends = counts.sum(axis=0), np.cumsum(counts, axis=0)
+    starts, own_starts = np.cumsum(totals) - totals, np.cumsum(counts, axis=1) - counts
+    labels = np.searchsorted(starts + totals, places, side="right")
+    ranks, parts, borders = places - starts[labels], np.empty(len(places), np.int64), np.arange(len(totals) + 1)
+    for first, last in pairwise(np.searchsorted(labels, borders)):
+        if last > first:
+            parts[first:last] = np.searchsorted(ends[:, labels[first]], ranks[first:last], side="right")
+    own = own_starts[parts, labels] + ranks - (ends - counts)[parts, labels]
+    order = np.argsort(parts, kind="stable")
+    return np.split(own[order], np.searchsorted(parts[order], np.arange(1, len(counts))))

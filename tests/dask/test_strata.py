@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fastlin.dask.strata import share_places
+from fastlin.dask.worker_rows import share_places
 from fastlin.objective.rows import draw_places, find_rows
 
 
