@@ -18,13 +18,7 @@ WORDS = 624
 
 
 def read_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
-    """Return values as an array of real numbers of a shape; the name, and the reason for the shape, are for errors.
-
-    Raises
-    ------
-    ValueError
-        They are no real numbers, or of another shape.
-    """
+    """Return values as an array of real numbers of a shape; the name, and the reason for the shape, are for errors."""
     return check_array(name, as_array(name, values), shape, reason)
 
 

@@ -81,7 +81,7 @@ class NewtonStep:
         objective = start.objective
         is_penalised = objective.penalty.is_smooth and bool((objective.penalty.arrays.roots > 0).all())
         n_bytes = 2 * objective.bytes_a_row * objective.n_rows
-        if not (is_penalised and start.has_probabilities and objective.budget.holds_probabilities(n_bytes)):
+        if not (is_penalised and start.has_probabilities and objective.budget.holds(n_bytes)):
             return None
         probabilities = start.probabilities
         return cls(start, direction, probabilities.copy()) if probabilities.dtype == np.float64 else None

@@ -185,7 +185,7 @@ def test_tables_with_categories():
 def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
     (X, y, _), (X_val, y_val, _) = make_sets()
     small = fit((X, y), (X_val, y_val), tol=1e-10)
-    monkeypatch.setattr(Budget, "holds_copies", lambda *_: False)
+    monkeypatch.setattr(Budget, "holds", lambda *_: False)
     for kind in (np.asarray, sparse.csr_array):
         joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_val)))
         assert isinstance(joined, BlockMatrix)
