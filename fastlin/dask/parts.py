@@ -7,10 +7,10 @@ Where workers are lost, partitions are decoded and encoded again: what they have
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,10 +69,6 @@ class Part:
         others = self.labels, self.sample_weight, self.folds, self.soft, self.offsets
         arrays += [each for each in others if each is not None]
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
-
-
-# Parts by their numbers: consecutive partitions, which one worker holds.
-Group: TypeAlias = dict[int, Part]
 
 
 @dataclass(frozen=True)
@@ -270,38 +266,30 @@ def _read_column(values, n_rows, name):
     return values
 
 
-def describe(parts: Iterable[Part], first: int) -> tuple[list[Description], LabelTable]:
-    """Return the Descriptions of decoded Parts, by their numbers from first on, and the table of their labels."""
-    parts = list(parts)
-    tables = [LabelTable.of(part, number) for number, part in enumerate(parts, first)]
-    known = [Description.of(part, table.classes) for part, table in zip(parts, tables, strict=True)]
-    return known, LabelTable.join(tables)
+def describe(part: Part, number: int) -> tuple[Description, LabelTable]:
+    """Return the Description of a decoded Part, by its number, and the table of its labels."""
+    table = LabelTable.of(part, number)
+    return Description.of(part, table.classes), table
 
 
 def encode(
-    parts: Iterable[Part],
-    first: int,
+    part: Part,
     dtype: np.dtype[Any],
     classes: Array,
-    descriptions: Iterable[Description],
+    expected: Description,
     fold_ends: IntArray | None = None,
     seen: IntArray | None = None,
-) -> Group:
-    """Return a group: Parts by their numbers from first on, with X of one type and labels that number the classes.
+) -> Part:
+    """Return a decoded Part with X of a type and labels that number the classes, once it is what was expected.
 
-    parts are decoded partitions, and descriptions what each of them was when the fit began. Where there are folds,
-    fold_ends is what `share_folds` returns, and seen says how many rows of each class the partitions before have.
+    Where there are folds, fold_ends is what `share_folds` returns, and seen says how many rows of each class the
+    partitions before have.
     """
-    group: Group = {}
-    for (number, part), expected in zip(enumerate(parts, first), descriptions, strict=True):
-        # Kernels trust the numbers of classes.
-        expected.check(part)
-        labels, folds = np.searchsorted(classes, part.labels).astype(np.int32), None
-        if fold_ends is not None and seen is not None:
-            folds = find_folds(fold_ends, labels, seen)
-            seen = seen + np.bincount(labels, minlength=len(seen))
-        group[number] = replace(part, X=part.X.astype(dtype, copy=False), labels=labels, folds=folds)
-    return group
+    # Kernels trust the numbers of classes.
+    expected.check(part)
+    labels = np.searchsorted(classes, part.labels).astype(np.int32)
+    folds = None if fold_ends is None or seen is None else find_folds(fold_ends, labels, seen)
+    return replace(part, X=part.X.astype(dtype, copy=False), labels=labels, folds=folds)
 
 
 def _digest(values):

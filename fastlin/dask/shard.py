@@ -25,7 +25,7 @@ from fastlin.objective.rows import find_rows, weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:
-    from fastlin.dask.parts import Group, Part
+    from fastlin.dask.parts import Part
     from fastlin.estimators import LogisticRegression
 
 
@@ -81,7 +81,7 @@ class ToldWeights(NamedTuple):
 
 
 class Shard:
-    """Some groups of partitions, and what is computed with them.
+    """Some partitions, and what is computed with them.
 
     n_parts is how many partitions there are on all workers, and settings has the Setting of each number that calls
     name. Without n_threads those of the Dask worker compute.
@@ -89,12 +89,12 @@ class Shard:
 
     def __init__(
         self,
-        groups: Iterable[Group],
+        parts: Mapping[int, Part],
         n_parts: int,
         settings: Mapping[int, Setting],
         n_threads: int | None = None,
     ) -> None:
-        self._parts = {number: part for group in groups for number, part in group.items()}
+        self._parts = parts
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
         # Each Setting with the rows of each partition, as it weighs them.
