@@ -171,7 +171,7 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     # Blocks for each class of a dense X.
     blocks = 4 * n_rows_coef * (d + 1) * (d + 2) // 2
     is_quick = not issparse(X) and (d + 1) ** 2 <= 2 * X.size
-    has_blocks = is_quick and budget.holds_blocks(blocks) and not budget.holds_preconditioner(blocks)
+    has_blocks = is_quick and budget.holds(blocks) and not budget.holds_preconditioner(blocks)
     has_hessian = parameters.get("C") == np.inf and budget.holds_hessian(n_parameters, n * n_parameters**2 // 2)
     of_each = (
         max(SHARE_OF_X * size, SMALLEST_SHARE)

@@ -112,15 +112,15 @@ def slow_messages(delay, bandwidth):
         Placed.ask = ask
 
 
-def make_group(number, n_rows, n_features, n_classes):
-    """Return a Group of one partition of noise, in float32."""
+def make_part(number, n_rows, n_features, n_classes):
+    """Return the Part of a partition of noise, in float32."""
     from fastlin.dask.parts import decode, describe, encode
 
     generator = np.random.default_rng(number)
     X = generator.standard_normal((n_rows, n_features), np.float32)
     part = decode(X, np.arange(n_rows) % n_classes, None, f"Partition {number}")
-    descriptions, _ = describe([part], number)
-    return encode([part], number, X.dtype, np.arange(n_classes), descriptions)
+    description, _ = describe(part, number)
+    return encode(part, X.dtype, np.arange(n_classes), description)
 
 
 def measure_passes(n_workers, shape, settings, n_parts=16):
@@ -160,13 +160,13 @@ def measure_passes(n_workers, shape, settings, n_parts=16):
     ):
         addresses = sorted(client.nthreads())
         # Consecutive ones on one worker, as a fit places them.
-        groups = [
-            client.submit(make_group, i, *sizes, workers=[addresses[i * n_workers // n_parts]], pure=False)
+        parts = [
+            client.submit(make_part, i, *sizes, workers=[addresses[i * n_workers // n_parts]], pure=False)
             for i in range(n_parts)
         ]
-        workers = Workers(client, groups, n_parts, worker_timeout=60, known_workers=set(addresses))
+        workers = Workers(client, parts, worker_timeout=60, known_workers=set(addresses))
         number = workers.open(setting)
-        shard = Shard([make_group(i, *sizes) for i in range(n_parts)], n_parts, {0: setting}, n_workers)
+        shard = Shard({i: make_part(i, *sizes) for i in range(n_parts)}, n_parts, {0: setting}, n_workers)
 
         def evaluate(delay, bandwidth):
             with slow_messages(delay, bandwidth):

@@ -56,12 +56,12 @@ class Budget:
         """Return the budget of a fit beside an X of so many bytes: four times X, and at least 256 MB."""
         return cls(max(SMALLEST, 4 * n_bytes))
 
-    def holds_probabilities(self, n_bytes: int) -> bool:
-        """Say whether arrays of rows times classes that take so many bytes may be kept: a quarter of the budget."""
-        return n_bytes <= self.bytes // 4
+    def holds(self, n_bytes: int) -> bool:
+        """Say whether what a fit keeps of one kind, such as probabilities or copies of rows, may take so many bytes.
 
-    def holds_copies(self, n_bytes: int) -> bool:
-        """Say whether rows or columns of X that does not lie in memory may take so many bytes of it: a quarter."""
+        That is a quarter of the budget: as much as a large X, and 64 MB beside a small one. Blocks of 100 classes and
+        768 columns take 118 MB beside 50,000 rows of 154 MB, and the fit 26 iterations in place of 72.
+        """
         return n_bytes <= self.bytes // 4
 
     def holds_sample(self, n_bytes: int) -> bool:
@@ -71,14 +71,6 @@ class Budget:
     def holds_preconditioner(self, n_bytes: int) -> bool:
         """Say whether a preconditioner may take so many bytes: a twentieth of the budget, a fifth of a large X."""
         return n_bytes <= max(SMALLEST_PRECONDITIONER, self.bytes / 20)
-
-    def holds_blocks(self, n_bytes: int) -> bool:
-        """Say whether blocks for each class that serve many iterations may take so many bytes: a quarter.
-
-        That is as much as a large X, and 64 MB beside a small one. Blocks of 100 classes and 768 columns take 118 MB
-        beside 50,000 rows of 154 MB, and the fit 26 iterations in place of 72.
-        """
-        return n_bytes <= self.bytes // 4
 
     def holds_hessian(self, n_parameters: int, work: int) -> bool:
         """Say whether a Hessian of so many parameters may be built, whose sums over the rows take so much work."""
@@ -123,7 +115,3 @@ class Budget:
     def count_row_pairs(self, n_numbers: int) -> int:
         """Return how many pairs L-BFGS keeps in the row space, of vectors with so many multipliers and scores."""
         return int(min(self.bytes // (4 * 8 * max(1, n_numbers)), MOST_PAIRS))
-
-    def holds_row_gram(self, n_rows: int) -> bool:
-        """Say whether the inner products of n_rows rows may be kept: a quarter of the budget."""
-        return 8 * n_rows**2 <= self.bytes // 4

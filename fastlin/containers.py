@@ -25,11 +25,6 @@ def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer
 
     The caller's object stays as it is. It is returned itself where it is CSR with int32 or int64 indices and values
     that are read as they are: float64, float32, bool and whole numbers. Other values become float64.
-
-    Raises
-    ------
-    ValueError
-        X is not two-dimensional, its values are not real numbers, or its arrays contradict each other.
     """
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, but {name} is a sparse array of shape {X.shape}. {ACCEPTED}")

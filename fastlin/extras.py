@@ -21,13 +21,7 @@ IMPORTED = {"pillow": "PIL"}
 
 @contextlib.contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Let imports in the ``with`` block say which extra of `EXTRAS` brings what is missing.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        A package that is imported in the block is not installed. The error says how to install it.
-    """
+    """Let imports in the ``with`` block say which extra of `EXTRAS` brings what is missing."""
     try:
         yield
     except ModuleNotFoundError as error:

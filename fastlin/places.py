@@ -35,11 +35,6 @@ def write_whole(path: PathLike) -> Iterator[Path]:
     The new file has a random name, so that two writers never share one: the last of them wins whole. Its bytes are on
     the disk before it takes the place of the path. An existing file's mode is kept. Where the path is a symbolic link,
     the file that the link leads to is replaced and the link stays, as editors do it.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written, or the path is no file, such as a folder or a device.
     """
     path = Path(os.path.realpath(path))
     mode = _find_mode(path)
@@ -49,7 +44,9 @@ def write_whole(path: PathLike) -> Iterator[Path]:
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else 0o600))
     try:
         yield part
-        sync_file(part)
+        # Windows syncs no file that is open for reading alone.
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())
         if mode is not None:
             part.chmod(mode)
         os.replace(part, path)
@@ -80,11 +77,6 @@ def lock(path: PathLike) -> Iterator[None]:
     removed afterwards. The system releases the lock when a process ends, however the process ends, so that no lock is
     ever stale. Nothing is held where the file system has no locks, and where the file may not be opened, as one that
     the killed process of another user has left.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        The package filelock, which the extra "studies" brings, is not installed.
     """
     with needs("studies"):
         import filelock
@@ -105,13 +97,6 @@ def lock(path: PathLike) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 file.unlink()
             of_file.release()
-
-
-def sync_file(path: Path) -> None:
-    """Put the bytes of a file on the disk."""
-    # Windows syncs no file that is open for reading alone.
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -21,13 +21,6 @@ def read_in_place(data: Any, name: str = "X") -> Any:
     """Return an array of another library as one of NumPy in the same memory, and anything else as it is.
 
     Numbers of bfloat16, which NumPy does not have, become float32 in a copy. Errors call the data by the name.
-
-    Raises
-    ------
-    TypeError
-        The data lie on another device, are sparse tensors, or are of a type that NumPy does not have.
-    ValueError
-        Entries are masked.
     """
     if type(data) is np.ndarray and data.dtype.kind != "V":
         return data

@@ -30,8 +30,8 @@ def test_a_budget_grows_with_X_from_a_least_one_on():
 
 def test_probabilities_take_a_quarter():
     budget = Budget(1000)
-    assert budget.holds_probabilities(250)
-    assert not budget.holds_probabilities(251)
+    assert budget.holds(250)
+    assert not budget.holds(251)
 
 
 def test_a_preconditioner_takes_a_twentieth_or_a_least_size_and_blocks_a_quarter():
@@ -40,8 +40,8 @@ def test_a_preconditioner_takes_a_twentieth_or_a_least_size_and_blocks_a_quarter
     large = Budget(1 << 40)
     assert large.holds_preconditioner((1 << 40) // 20)
     assert not large.holds_preconditioner((1 << 40) // 20 + 1)
-    assert large.holds_blocks((1 << 40) // 4)
-    assert not large.holds_blocks((1 << 40) // 4 + 1)
+    assert large.holds((1 << 40) // 4)
+    assert not large.holds((1 << 40) // 4 + 1)
 
 
 def test_a_hessian_is_limited_by_its_size_its_work_and_the_budget():

@@ -15,7 +15,7 @@ from fastlin.typing import Array, IntArray, SparseContainer
 
 # Blocks of this size hide what it takes to begin one, and two of them fit beside anything.
 BLOCK_BYTES = 64 << 20
-ACCEPTED = "Blocks hold two-dimensional NumPy arrays, or CSR matrices, of real numbers."
+ACCEPTED = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
 
 
 class Kind(NamedTuple):
@@ -176,13 +176,7 @@ def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
 
 
 def read_type(X: Any, name: str) -> np.dtype[Any]:
-    """Return the type of DTYPES that a block X is read in.
-
-    Raises
-    ------
-    ValueError
-        X is not a block; the error has its name.
-    """
+    """Return the type of DTYPES that a block X is read in."""
     if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2 or X.dtype.kind not in "fiub":
         found = f"{X.ndim}-D {type(X).__name__} of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
         raise ValueError(f"{name} is a {found}. {ACCEPTED}")

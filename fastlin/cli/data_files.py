@@ -36,11 +36,6 @@ def read_data(name: str, options: SimpleNamespace, text_columns: Iterable[str] =
     text_columns of CSV hold text, even where all of this file looks like numbers or truth values. Truth values of the
     target in CSV are the texts that they are in the file, so that they are predicted as such. Of the options,
     `separator` and `encoding` are those of CSV.
-
-    Raises
-    ------
-    CommandError
-        The file is not there or not readable, or two of its columns have the same name.
     """
     with needs("tables"):
         import pyarrow as pa
@@ -139,13 +134,7 @@ def _read_texts(texts, kinds, separator):
 
 
 def take_column(table: Any, column: str, name: str) -> tuple[Array, Any]:
-    """Return the labels in a column as an array, and the table without it.
-
-    Raises
-    ------
-    CommandError
-        The table has no such column, or a value is missing.
-    """
+    """Return the labels in a column as an array, and the table without it."""
     check_columns(table, [column], name)
     labels = table[column]
     if labels.null_count:

@@ -28,6 +28,7 @@ from fastlin.cli.data_files import (
 from fastlin.course.report import write_model_page
 from fastlin.estimators.linear_predictions import check_coefficients
 from fastlin.estimators.summary import describe_fit, lay_out
+from fastlin.estimators.training_data import read_matrix
 from fastlin.figures.fitted_models import plot_coefficients, plot_fit
 from fastlin.figures.style import COLORS, count_nouns, embed
 from fastlin.fitted import as_array
@@ -267,35 +268,14 @@ def _note_unseen_levels(table, kinds):
     """Yield a line for each column of text with levels that the fit did not see."""
     for name, levels in zip(table.column_names, kinds, strict=True):
         if levels is not None:
-            counts = {value: count for value, count in _count_levels(table[name]).items() if value not in levels}
-            counts.pop(None, None)
+            texts = table[name].cast(table[name].type.value_type).drop_null()
+            found = {row["values"]: row["counts"] for row in texts.value_counts().to_pylist()}
+            counts = {value: count for value, count in found.items() if value not in levels}
             if counts:
                 yield (
                     f"column {name!r} has {count_nouns(len(counts), 'level')} that the fit did not see, such as "
                     f"{min(counts)!r}, in {count_nouns(sum(counts.values()), 'row')}; nothing is added to their scores"
                 )
-
-
-def _count_levels(column):
-    """Return the number of rows of each level of a column of Arrow, and of None for those without a value."""
-    return {row["values"]: row["counts"] for row in column.cast(column.type.value_type).value_counts().to_pylist()}
-
-
-def _measure_deviations(table, model):
-    """Return the standard deviation of each column of `coef_`: of a number, or of whether a row has the level."""
-    import pyarrow as pa
-    import pyarrow.compute as compute
-
-    deviations = []
-    for column, levels in zip(table.columns, _list_levels(model), strict=True):
-        if levels is None:
-            deviations.append(compute.stddev(column.cast(pa.float64())).as_py())
-        else:
-            counts = _count_levels(column)
-            # A missing level is not a number.
-            parts = [counts.get(level if level == level else None, 0) / len(column) for level in levels]
-            deviations += [(part * (1 - part)) ** 0.5 for part in parts]
-    return np.array(deviations)
 
 
 def _take_known_labels(table, target, name, classes):
@@ -400,7 +380,8 @@ def _draw_coefficients(model, found, table, axes):
     if found is not None:
         return plot_coefficients(found, axes=axes, n_features=N_BARS)
     # Coefficients of columns of other units say nothing beside each other.
-    scaled = SimpleNamespace(coef_=model.coef_ * _measure_deviations(table, model), classes_=model.classes_)
+    deviations = np.sqrt(read_matrix(model, table, reset=False).measure().variance)
+    scaled = SimpleNamespace(coef_=model.coef_ * deviations, classes_=model.classes_)
     plot_coefficients(scaled, model.get_feature_names_out(), axes, N_BARS)
     axes.set_xlabel(axes.get_xlabel().replace("coefficient", "coefficient × deviation of the column", 1))
     return axes

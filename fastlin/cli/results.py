@@ -21,10 +21,7 @@ PREFERRED = {"course": ("mnist", "digits"), "homework": ("cifar10", "digits")}
 def read_results(path: Path) -> dict[str, Any]:
     """Return the results in a file as a dict, which is empty where there is no file.
 
-    Raises
-    ------
-    CommandError
-        The file cannot be read. Whoever would write it has to stop before, since its results would be lost.
+    A file that cannot be read is refused: whoever would write it has to stop before, since its results would be lost.
     """
     try:
         results = json.loads(path.read_text(encoding="utf-8"))

@@ -51,11 +51,6 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
         What this run found: the entries of results.json.
     list of str
         The names of the studies that failed.
-
-    Raises
-    ------
-    CommandError
-        There is a results.json that cannot be read. Nothing has run.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

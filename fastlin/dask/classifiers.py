@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from fastlin.dask.partitions import fit_on_workers
 from fastlin.dask.predictions import DaskPredictions
 from fastlin.dask.scores import average_scores
-from fastlin.dask.worker_inference import DaskInferences
 from fastlin.estimators import LogisticRegression as LocalLogisticRegression
 from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.linear_predictions import SCORINGS
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
 
 
-class LogisticRegression(DaskPredictions, DaskInferences, LocalLogisticRegression):
+class LogisticRegression(DaskPredictions, LocalLogisticRegression):
     """`fastlin.LogisticRegression` for data on the workers of a Dask cluster: the same objective and certificate.
 
     The rows stay with the workers, in the type that they came in. For each pass the client sends the parameters to each
@@ -115,7 +114,7 @@ class LogisticRegression(DaskPredictions, DaskInferences, LocalLogisticRegressio
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
 
-class LogisticRegressionCV(DaskPredictions, DaskInferences, LocalLogisticRegressionCV):
+class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
     """`fastlin.LogisticRegressionCV` for data on the workers of a Dask cluster.
 
     The workers leave the test rows of a fold out by giving them no weight, so that no row is copied or moved.

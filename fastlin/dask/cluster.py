@@ -1,7 +1,7 @@
-"""The workers of a cluster as one: each group of partitions on one of them, and calls that survive the loss of some.
+"""The workers of a cluster as one: each partition on one of them, and calls that survive the loss of some.
 
-Groups are Dask futures, which the scheduler computes again elsewhere when their worker is lost. The Shards that hold
-them are actors: a lost one is made anew where its groups are by then.
+Parts are Dask futures, which the scheduler computes again elsewhere when their worker is lost. The Shards that hold
+them are actors: a lost one is made anew where its parts are by then.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at what may never come.
 PATIENCE = 2.0
-# Seconds after which groups whose worker was lost are looked for again.
+# Seconds after which parts whose worker was lost are looked for again.
 PAUSE = 0.2
 # Workers that a call may lose before it gives up.
 MOST_LOSSES = 20
@@ -43,11 +43,11 @@ ADVICE = (
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A Shard on the worker of an address, the actor that calls it, and the numbers of its groups."""
+    """A Shard on the worker of an address, the actor that calls it, and the numbers of its parts."""
 
     address: str
     actor: Any
-    groups: frozenset[int]
+    parts: frozenset[int]
 
     async def ask(self, client, method, arguments):
         """Return the answer of a method of the Shard and its error, of which one is None; the loss where it is lost."""
@@ -64,19 +64,18 @@ class Placed:
 class Cluster:
     """The Shards of a fit, and calls to all of them.
 
-    groups are futures of Groups, which have n_parts partitions together. worker_timeout is how many seconds to wait for
-    a worker where there is none. known_workers have what the client has, as `check_workers` returns them.
+    parts are futures of Parts. worker_timeout is how many seconds to wait for a worker where there is none.
+    known_workers have what the client has, as `check_workers` returns them.
     """
 
     def __init__(
         self,
         client: distributed.Client,
-        groups: Sequence[distributed.Future],
-        n_parts: int,
+        parts: Sequence[distributed.Future],
         worker_timeout: float,
         known_workers: set[str],
     ) -> None:
-        self._client, self._groups, self.n_parts = client, groups, n_parts
+        self._client, self._parts = client, parts
         self._worker_timeout, self._known_workers = worker_timeout, known_workers
         self._shards: list[Placed] = []
         self._settings: dict[int, Setting] = {}
@@ -110,32 +109,27 @@ class Cluster:
         with contextlib.suppress(Exception):
             self._client.cancel(self._futures)
         self._shards, self._futures = [], []
-        release(self._groups)
+        release(self._parts)
 
     def ask(self, method: str, *arguments: object) -> dict[Any, Any]:
-        """Return what a method of the Shards answers by groups, partitions or nodes, in their order."""
+        """Return what a method of the Shards answers by partitions or nodes, in their order."""
         answers = {key: value for answer in self.call(method, *arguments) for key, value in answer.items()}
         return {key: answers[key] for key in sorted(answers)}
 
     def sum(self, join: Callable[[Iterable[Any]], Any], method: str, *arguments: object) -> Any:
         """Return what a join makes of what a method of the Shards answers by nodes, over all partitions."""
-        return add_up((0, self.n_parts), self.ask(method, *arguments).get, join)
+        return add_up((0, len(self._parts)), self.ask(method, *arguments).get, join)
 
     def call(self, method: str, *arguments: object) -> list[Any]:
-        """Return what a method of the Shards returns, in any order; each group is in one of them.
+        """Return what a method of the Shards returns, in any order; each part is in one of them.
 
-        Raises
-        ------
-        NoWorkersError
-            There have been no workers for a while.
-        WorkersLostError
-            Calls have lost too many workers.
+        It gives up where there are no workers for a while, by a NoWorkersError, and where too many are lost.
         """
         with self._lock:
             return self._call(method, arguments)
 
     def _call(self, method, arguments):
-        answers, missing, n_lost = [], set(range(len(self._groups))), 0
+        answers, missing, n_lost = [], set(range(len(self._parts))), 0
         while missing:
             if n_lost > MOST_LOSSES:
                 raise WorkersLostError(
@@ -146,7 +140,7 @@ class Cluster:
                 # The client may not have been told yet.
                 sleep(PAUSE)
                 continue
-            called = [shard for shard in self._shards if shard.groups & missing]
+            called = [shard for shard in self._shards if shard.parts & missing]
             for shard, found in zip(called, self._ask(called, method, arguments), strict=True):
                 if isinstance(found, Exception):
                     self._last_loss = found
@@ -157,7 +151,7 @@ class Cluster:
                 if error is not None:
                     raise error
                 answers.append(answer)
-                missing -= shard.groups
+                missing -= shard.parts
         return answers
 
     def _ask(self, shards, method, arguments):
@@ -171,24 +165,24 @@ class Cluster:
 
         return self._client.sync(ask_all)
 
-    def _place(self, groups):
-        """Make Shards of those groups that are in none, each where they are; say whether all of them have one now."""
-        homeless = sorted(groups.difference(*(shard.groups for shard in self._shards)))
+    def _place(self, parts):
+        """Make Shards of those parts that are in none, each where they are; say whether all of them have one now."""
+        homeless = sorted(parts.difference(*(shard.parts for shard in self._shards)))
         if not homeless:
             return True
-        wait_for([self._groups[number] for number in homeless], self._client, self._worker_timeout)
-        holders = self._client.who_has([self._groups[number] for number in homeless])
+        wait_for([self._parts[number] for number in homeless], self._client, self._worker_timeout)
+        holders = self._client.who_has([self._parts[number] for number in homeless])
         by_address: dict[str, list[int]] = {}
         for number in homeless:
-            # A group that was lost since has no holder; it is found in the next turn.
-            for address in sorted(holders.get(self._groups[number].key, ()))[:1]:
+            # A part that was lost since has no holder; it is found in the next turn.
+            for address in sorted(holders.get(self._parts[number].key, ()))[:1]:
                 by_address.setdefault(address, []).append(number)
         self._compare(by_address)
         futures = {
             address: self._client.submit(
                 Shard,
-                [self._groups[number] for number in numbers],
-                self.n_parts,
+                {number: self._parts[number] for number in numbers},
+                len(self._parts),
                 self._settings,
                 actor=True,
                 pure=False,
@@ -211,7 +205,7 @@ class Cluster:
             self._compare(owners)
             for owner in list(owners)[:1]:
                 self._shards.append(Placed(owner, actor, frozenset(by_address[address])))
-        return not groups.difference(*(shard.groups for shard in self._shards))
+        return not parts.difference(*(shard.parts for shard in self._shards))
 
     def _compare(self, addresses):
         """Compare workers that have come since the fit began. Others may be lost, and would be waited for."""
@@ -225,15 +219,7 @@ async def _wait(awaitable):
 
 
 def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, worker_timeout: float) -> None:
-    """Wait until all of the futures are there.
-
-    Raises
-    ------
-    NoWorkersError
-        For worker_timeout seconds no worker has had anything to do for them.
-    Exception
-        What a future has raised.
-    """
+    """Wait until all of the futures are there; give up where no worker works for them for worker_timeout seconds."""
     seen = monotonic()
     while True:
         try:

@@ -29,11 +29,6 @@ def read_frame(frame: Any) -> Array:
     """Return a dataframe of pandas as an array (m, d) of the common type of its columns.
 
     Numbers of pandas' own types and of Arrow's become float64, in which a missing one is NaN.
-
-    Raises
-    ------
-    ValueError
-        A column holds something else than numbers or truth values; the error names it.
     """
     dtypes = []
     for name, dtype in frame.dtypes.items():
@@ -59,15 +54,7 @@ def name_columns(X: DaskCollection) -> list[str] | None:
 
 
 def read_rows(X: DaskCollection) -> dask.array.Array:
-    """Return X as a Dask array of shape (n, d) whose chunks hold whole rows; n need not be known.
-
-    Raises
-    ------
-    TypeError
-        X is no collection of Dask.
-    ValueError
-        It is not two-dimensional, or has no columns.
-    """
+    """Return X as a Dask array of shape (n, d) whose chunks hold whole rows; n need not be known."""
     if not is_collection(X):
         raise TypeError(f"X must be {ACCEPTED}, got {type(X).__name__}.")
     if X.ndim != 2:
@@ -89,13 +76,6 @@ def cut_alike(
     """Return labels, weights or offsets as a Dask array (n,) that is cut as the rows are, or None where there are none.
 
     takes_columns says whether they may have several columns; then the array is (n, K).
-
-    Raises
-    ------
-    TypeError
-        Values are no collection of Dask.
-    ValueError
-        They do not have an entry for each row, or are cut in another way and their lengths are not known.
     """
     if values is None:
         return None

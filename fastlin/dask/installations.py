@@ -30,11 +30,6 @@ def check_workers(
     """Return the workers that have what the client has, among some addresses or all, but for those that are lost.
 
     It takes a few milliseconds. A worker that does not answer for worker_timeout seconds counts as lost.
-
-    Raises
-    ------
-    RuntimeError
-        A worker has something else; the error names it and both versions.
     """
     own, same = describe_installation(), set()
     workers = sorted(client.nthreads() if addresses is None else addresses)

@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.objective.coordinates import Coordinates
 
-# More groups would cost the scheduler and a pass more time than they save when a worker is lost.
-MOST_GROUPS = 4096
-
 
 @dataclass(frozen=True, eq=False)
 class DaskTrainingData:
@@ -82,7 +79,7 @@ class DaskTrainingData:
         return self.weighting if rows is None else self.weighting.leave_out(rows)
 
     def _tell_weights(self, rows):
-        """Return what the weights of rows come to, by groups, which the workers are asked for once."""
+        """Return what the weights of rows come to, by partitions, which the workers are asked for once."""
         with self._lock:
             if rows not in self._known:
                 self._known[rows] = self.cluster.ask("tell_weights", self._weighting_of(rows))
@@ -90,15 +87,7 @@ class DaskTrainingData:
 
 
 def choose_client(client: distributed.Client | None) -> distributed.Client:
-    """Return the client that is given, or the current one.
-
-    Raises
-    ------
-    ValueError
-        There is none.
-    TypeError
-        It is no client that waits for its answers.
-    """
+    """Return the client that is given, or the current one."""
     if client is None:
         try:
             client = distributed.get_client()
@@ -171,15 +160,11 @@ def read_partitions(
     known_workers = check_workers(client, worker_timeout)
     partitions = list_partitions(rows, labels, weights, offsets)
     decoded = _decode(client, partitions, distributed.futures_of([rows]), worker_timeout)
-    size = 1
-    while size * MOST_GROUPS < len(decoded):
-        size *= 2
-    parts = {first: decoded[first : first + size] for first in range(0, len(decoded), size)}
-    described = [client.submit(describe, each, first, pure=False) for first, each in parts.items()]
+    described = client.map(describe, decoded, range(len(decoded)), pure=False)
     try:
         wait_for(described, client, worker_timeout)
         descriptions, tables = zip(*client.gather(described), strict=True)
-        matrix = _describe_matrix([each for group in descriptions for each in group])
+        matrix = _describe_matrix(descriptions)
         table = LabelTable.join(tables)
         names = _find_classes(table, classes)
         check_classes(estimator, names)
@@ -188,19 +173,19 @@ def read_partitions(
         # Soft labels are numbered already.
         classes = names if table.are_certain is None else np.arange(len(names))
         weighting, unit = _choose_weighting(table, names, estimator.class_weight, sample_weight is not None)
-        # Each group needs them: workers compute them rather than get them with each task.
+        # All parts need them: workers compute them rather than get them with each task.
         shares = None if n_folds is None else (n_folds, table.counts, table.first_rows)
         folds = None if shares is None else client.submit(share_folds, *shares, pure=False)
-        seen, groups = np.zeros(len(classes), np.int64), []
-        for (first, each), known, own in zip(parts.items(), descriptions, tables, strict=True):
+        seen, parts = np.zeros(len(classes), np.int64), []
+        for part, known, own in zip(decoded, descriptions, tables, strict=True):
             own_folds = () if folds is None else (folds, seen)
-            groups.append(client.submit(encode, each, first, matrix.dtype, classes, known, *own_folds, pure=False))
+            parts.append(client.submit(encode, part, matrix.dtype, classes, known, *own_folds, pure=False))
             seen = seen + own.count(classes)
     finally:
-        # The groups keep what they are made of.
+        # The parts keep what they are made of.
         release([*decoded, *described])
     remember_features(estimator, matrix.shape[1], name_columns(X))
-    cluster = Cluster(client, groups, len(decoded), worker_timeout, known_workers)
+    cluster = Cluster(client, parts, worker_timeout, known_workers)
     fold_ends = None if shares is None else share_folds(*shares)
     return DaskTrainingData(cluster, matrix, names, weighting, unit, fold_ends)
 
@@ -234,13 +219,7 @@ def _choose_workers(client, n, held, worker_timeout):
 
 
 def _describe_matrix(known):
-    """Return what is known of X from the Descriptions of its partitions.
-
-    Raises
-    ------
-    ValueError
-        There are no rows, or partitions of another number of columns, or dense and sparse ones.
-    """
+    """Return what is known of X from the Descriptions of its partitions, which must be alike."""
     pieces = [(each.shape[0], each.dtype) for each in known]
     known = [each for each in known if each.shape[0]]
     if not known:
@@ -265,13 +244,7 @@ def _describe_matrix(known):
 
 
 def _find_classes(table, classes):
-    """Return the labels of all partitions, sorted.
-
-    Raises
-    ------
-    ValueError
-        They are not those of the classes that are given.
-    """
+    """Return the labels of all partitions, sorted, once they are those of the classes that are given."""
     if table.are_certain:
         raise ValueError(f"y should be a 1d array, got zeros and ones in {len(table.classes)} columns instead.")
     if table.are_certain is not None:

@@ -7,17 +7,17 @@ Where workers are lost, partitions are decoded and encoded again: what they have
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
-from fastlin.blocks.blocks import add_row_lengths, digest_rows
+from fastlin.blocks.blocks import add_row_lengths, digest_rows, read_type
 from fastlin.containers import read_container
 from fastlin.dask.weighting import find_folds
 from fastlin.estimators.features import is_missing
@@ -30,7 +30,6 @@ from fastlin.estimators.labels import (
 )
 from fastlin.exceptions import DataChangedError
 from fastlin.matrices import as_matrix
-from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from fastlin.matrices.sparse import SparseMatrix
 
 NO_LABELS = np.empty(0)
-ACCEPTED = "Partitions hold two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +69,6 @@ class Part:
         others = self.labels, self.sample_weight, self.folds, self.soft, self.offsets
         arrays += [each for each in others if each is not None]
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
-
-
-# Parts by their numbers: consecutive partitions, which one worker holds.
-Group: TypeAlias = dict[int, Part]
 
 
 @dataclass(frozen=True)
@@ -151,13 +145,7 @@ class LabelTable:
 
     @classmethod
     def of(cls, part: Part, number: int) -> Self:
-        """Return the table of a decoded Part, by its number.
-
-        Raises
-        ------
-        ValueError
-            Its labels cannot be compared with each other.
-        """
+        """Return the table of a decoded Part, by its number."""
         n, soft = len(part.labels), part.soft
         weights = np.ones(n) if part.sample_weight is None else part.sample_weight
         unit = choose_unit(weights.max(initial=0.0))
@@ -184,13 +172,7 @@ class LabelTable:
 
     @classmethod
     def join(cls, tables: Sequence[Self]) -> Self:
-        """Return the table of all partitions of some tables, which are in their order.
-
-        Raises
-        ------
-        ValueError
-            Some labels are numbers, and others are not.
-        """
+        """Return the table of all partitions of some tables, which are in their order."""
         known = [table for table in tables if len(table.classes)]
         certain = [table.are_certain for table in known if table.are_certain is not None]
         for table in known:
@@ -229,116 +211,85 @@ def name_partition(number: int) -> str:
 
 
 def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, offset: ArrayLike | None = None) -> Part:
-    """Return the Part of a partition.
-
-    Raises
-    ------
-    ValueError
-        What the partition holds is not what a fit takes; the error has its name.
-    """
+    """Return the Part of a partition; where a fit does not take what it holds, the ValueError has its name."""
     X = read_container(X, f"{name} of X")[0] if sparse.issparse(X) else np.asarray(X)
     if X.ndim == 2 and not X.shape[0] and not sparse.issparse(X):
         # An empty partition of a dataframe may have any type.
         X = np.empty(X.shape)
-    if X.ndim != 2 or X.dtype.kind not in "fiub":
-        raise ValueError(f"{name} of X is a {X.ndim}-D {type(X).__name__} of {X.dtype}. {ACCEPTED}")
-    X = X.astype(choose_type(X.dtype), copy=False)
+    X = X.astype(read_type(X, f"{name} of X"), copy=False)
     assert_all_finite(X, input_name=f"{name} of X")
-    n_rows = X.shape[0]
-    soft, offsets = _read_soft(y, n_rows, f"{name} of y"), None
-    if soft is None:
-        labels = _read_labels(_read_column(y, n_rows, f"{name} of y"), f"{name} of y")
-    else:
-        labels = find_most_probable(soft)
-    if labels.dtype.kind == "f":
-        assert_all_finite(labels, input_name=f"{name} of y")
-        if (labels != np.floor(labels)).any():
-            raise ValueError(f"Unknown label type: continuous. {name} of y holds numbers that are not whole.")
+    labels, soft = _read_labels(y, X.shape[0], f"{name} of y")
+    weights = offsets = None
     if sample_weight is not None:
-        sample_weight = _read_column(sample_weight, n_rows, f"{name} of sample_weight").astype(np.float64)
-        assert_all_finite(sample_weight, input_name=f"{name} of sample_weight")
-        if (sample_weight < 0).any():
-            raise ValueError(f"Negative values in data passed to `sample_weight`: {name} has {sample_weight.min()}.")
+        weights = _read_column(sample_weight, X.shape[0], f"{name} of sample_weight").astype(np.float64)
+        if (weights < 0).any():
+            raise ValueError(f"Negative values in data passed to `sample_weight`: {name} has {weights.min()}.")
     if offset is not None:
         offsets = read_offset_numbers(offset, f"{name} of offset")
-        if len(offsets) != n_rows:
-            raise ValueError(f"{name} of offset has the shape {offsets.shape}, but X has {n_rows} rows there.")
+        if len(offsets) != X.shape[0]:
+            raise ValueError(f"{name} of offset has the shape {offsets.shape}, but X has {X.shape[0]} rows there.")
         offsets = offsets[:, None] if offsets.ndim == 1 else offsets
-    return Part(name, X, labels, sample_weight, soft=soft, offsets=offsets)
+    return Part(name, X, labels, weights, soft=soft, offsets=offsets)
 
 
-def _read_soft(y, n_rows, name):
-    """Return labels in several columns as probabilities (m, n_classes), and None for a label a row."""
+def _read_labels(y, n_rows, name):
+    """Return labels (m,) and None, or the numbers of the most probable classes and soft labels (m, n_classes)."""
     values = np.asarray(y)
-    if values.ndim != 2 or values.shape[1] == 1:
-        return None
-    if values.dtype.kind != "f" or len(values) != n_rows:
-        raise ValueError(
-            f"{name} has the shape {values.shape} and {values.dtype}, but X has {n_rows} rows there; y holds a label "
-            "for each row, or its probabilities of the classes, which are floats."
-        )
-    return read_probabilities(values, name) if n_rows else values.astype(np.float64)
+    if values.ndim == 2 and values.shape[1] > 1:
+        if values.dtype.kind != "f" or len(values) != n_rows:
+            raise ValueError(
+                f"{name} has the shape {values.shape} and {values.dtype}, but X has {n_rows} rows there; y holds a "
+                "label for each row, or its probabilities of the classes, which are floats."
+            )
+        soft = read_probabilities(values, name) if n_rows else values.astype(np.float64)
+        return find_most_probable(soft), soft
+    if values.dtype.kind == "O":
+        if any(map(is_missing, values.flat)):
+            raise ValueError(f"{name} contains NaN, or None, where a label is missing.")
+        numbers = np.array(values.tolist())
+        values = numbers if numbers.dtype.kind in "biuf" else values
+    labels = _read_column(values, n_rows, name)
+    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
+        raise ValueError(f"Unknown label type: continuous. {name} holds numbers that are not whole.")
+    return labels, None
 
 
 def _read_column(values, n_rows, name):
-    """Return labels or weights as an array with one entry a row; a single column may be two-dimensional."""
+    """Return labels or weights with one entry a row, once none is NaN; a single column may be two-dimensional."""
     values = np.asarray(values)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.shape != (n_rows,):
         raise ValueError(f"{name} has the shape {values.shape}, but X has {n_rows} rows there.")
+    if values.dtype.kind == "f":
+        assert_all_finite(values, input_name=name)
     return values
 
 
-def _read_labels(labels, name):
-    """Return labels in the type of numbers where objects are numbers, once none of them is missing."""
-    if labels.dtype.kind != "O":
-        return labels
-    if any(map(is_missing, labels)):
-        raise ValueError(f"{name} contains NaN, or None, where a label is missing.")
-    if any(isinstance(label, str) for label in labels):
-        return labels
-    numbers = np.array(labels.tolist())
-    return numbers if numbers.dtype.kind in "biuf" and numbers.shape == labels.shape else labels
-
-
-def describe(parts: Iterable[Part], first: int) -> tuple[list[Description], LabelTable]:
-    """Return the Descriptions of decoded Parts, by their numbers from first on, and the table of their labels."""
-    parts = list(parts)
-    tables = [LabelTable.of(part, number) for number, part in enumerate(parts, first)]
-    known = [Description.of(part, table.classes) for part, table in zip(parts, tables, strict=True)]
-    return known, LabelTable.join(tables)
+def describe(part: Part, number: int) -> tuple[Description, LabelTable]:
+    """Return the Description of a decoded Part, by its number, and the table of its labels."""
+    table = LabelTable.of(part, number)
+    return Description.of(part, table.classes), table
 
 
 def encode(
-    parts: Iterable[Part],
-    first: int,
+    part: Part,
     dtype: np.dtype[Any],
     classes: Array,
-    descriptions: Iterable[Description],
+    expected: Description,
     fold_ends: IntArray | None = None,
     seen: IntArray | None = None,
-) -> Group:
-    """Return a group: Parts by their numbers from first on, with X of one type and labels that number the classes.
+) -> Part:
+    """Return a decoded Part with X of a type and labels that number the classes, once it is what was expected.
 
-    parts are decoded partitions, and descriptions what each of them was when the fit began. Where there are folds,
-    fold_ends is what `share_folds` returns, and seen says how many rows of each class the partitions before have.
-
-    Raises
-    ------
-    DataChangedError
-        A partition is not what it was.
+    Where there are folds, fold_ends is what `share_folds` returns, and seen says how many rows of each class the
+    partitions before have.
     """
-    group: Group = {}
-    for (number, part), expected in zip(enumerate(parts, first), descriptions, strict=True):
-        # Kernels trust the numbers of classes.
-        expected.check(part)
-        labels, folds = np.searchsorted(classes, part.labels).astype(np.int32), None
-        if fold_ends is not None and seen is not None:
-            folds = find_folds(fold_ends, labels, seen)
-            seen = seen + np.bincount(labels, minlength=len(seen))
-        group[number] = replace(part, X=part.X.astype(dtype, copy=False), labels=labels, folds=folds)
-    return group
+    # Kernels trust the numbers of classes.
+    expected.check(part)
+    labels = np.searchsorted(classes, part.labels).astype(np.int32)
+    folds = None if fold_ends is None or seen is None else find_folds(fold_ends, labels, seen)
+    return replace(part, X=part.X.astype(dtype, copy=False), labels=labels, folds=folds)
 
 
 def _digest(values):

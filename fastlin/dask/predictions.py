@@ -1,8 +1,9 @@
-"""What classifiers fitted by Dask answer for its collections: lazily, block by block."""
+"""What classifiers fitted by Dask answer for its collections: predictions lazily, block by block, and inference."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import dask
@@ -12,17 +13,22 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
+from fastlin.dask.partitions import fit_on_workers
 from fastlin.dask.scores import average_scores, sum_scores
 from fastlin.estimators.features import check_features
 from fastlin.estimators.labels import check_offset_shape, read_probabilities
 from fastlin.estimators.linear_predictions import check_coefficients
+from fastlin.estimators.parameters import limit_jobs
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 if TYPE_CHECKING:
+    import distributed
+
     from fastlin.blocks.blocks import Blocks
     from fastlin.dask.collections import DaskCollection
-    from fastlin.estimators.linear_predictions import LinearPredictions as _Following
+    from fastlin.estimators.logistic_regression import PenalisedClassifier as _Following
+    from fastlin.inference import Bootstrap, Inference
 
     Found = TypeVar("Found", covariant=True)
 
@@ -41,10 +47,9 @@ else:
 
 
 class DaskPredictions(_Following):
-    """The predictions of an estimator for Dask arrays and dataframes, as Dask arrays that are not computed yet.
+    """What an estimator answers for Dask arrays and dataframes: predictions are Dask arrays that are not computed yet.
 
-    The current client, or another scheduler of Dask, computes them. For anything but a collection they are those of the
-    class that follows in the order of bases.
+    For anything but a collection the answers are those of the class that follows in the order of bases.
     """
 
     _local_class: type[Any]
@@ -122,6 +127,79 @@ class DaskPredictions(_Following):
         made = self._local_class(**self.get_params(deep=False))
         vars(made).update({name: value for name, value in vars(self).items() if name.endswith("_")})
         return made
+
+    def inference(
+        self,
+        X: DaskCollection | MatrixLike | Blocks,
+        y: DaskCollection | ArrayLike | None = None,
+        sample_weight: DaskCollection | ArrayLike | None = None,
+        offset: DaskCollection | ArrayLike | None = None,
+        *,
+        client: distributed.Client | None = None,
+        worker_timeout: float = 60.0,
+        **options: Any,
+    ) -> Inference:
+        """Return standard errors, tests and intervals of the coefficients.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            The rows of the fit, as `fit` takes them, or in memory.
+        client, worker_timeout
+            As `fit` has them.
+        **options
+            As `fastlin.LogisticRegression.inference` has them, but for clusters, whose rows must lie in memory.
+
+        Returns
+        -------
+        Inference
+            That of the rows in memory, without what reads them once more, such as marginal effects.
+
+        Raises
+        ------
+        ValueError
+            For what `fastlin.LogisticRegression.inference` refuses.
+        """
+        if not is_collection(X):
+            return super().inference(X, y, sample_weight, offset, **options)
+        model: Any = self
+        model._read(X)
+        # A copy, since reading rows sets what a fit knows of them.
+        reader = copy(model)
+        given = {"client": client, "classes": model.classes_, "worker_timeout": worker_timeout, "offset": offset}
+        with limit_jobs(model.n_jobs), fit_on_workers(reader, **given) as read:
+            return self._infer(read(reader, X, y, sample_weight), **options)
+
+    def bootstrap(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        **options: Any,
+    ) -> Bootstrap:
+        """Return the coefficients of fits to resamples of rows in memory, as `fastlin.LogisticRegression` does.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            The rows of the fit, in memory.
+        **options
+            As `fastlin.LogisticRegression.bootstrap` has them.
+
+        Returns
+        -------
+        Bootstrap
+            Coefficients, certificates, errors and intervals.
+
+        Raises
+        ------
+        ValueError
+            The rows lie in a Dask array or dataframe, or what `fastlin.LogisticRegression.bootstrap` refuses.
+        """
+        if is_collection(X):
+            raise ValueError("bootstrap fits each resample to rows in memory: give arrays or Blocks, not a collection.")
+        return super().bootstrap(X, y, sample_weight, offset, **options)
 
     def _answer(self, method, X, offset=None):
         """Return what a method for rows in memory answers for X: an array (n,), or (n, n_classes)."""

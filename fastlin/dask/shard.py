@@ -21,11 +21,11 @@ from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.pieces import Measured, measure, merge
 from fastlin.objective.offsets import OffsetSums
-from fastlin.objective.rows import split_places, weigh_targets
+from fastlin.objective.rows import weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:
-    from fastlin.dask.parts import Group, Part
+    from fastlin.dask.parts import Part
     from fastlin.estimators import LogisticRegression
 
 
@@ -81,7 +81,7 @@ class ToldWeights(NamedTuple):
 
 
 class Shard:
-    """Some groups of partitions, and what is computed with them.
+    """Some partitions, and what is computed with them.
 
     n_parts is how many partitions there are on all workers, and settings has the Setting of each number that calls
     name. Without n_threads those of the Dask worker compute.
@@ -89,14 +89,12 @@ class Shard:
 
     def __init__(
         self,
-        groups: Iterable[Group],
+        parts: Mapping[int, Part],
         n_parts: int,
         settings: Mapping[int, Setting],
         n_threads: int | None = None,
     ) -> None:
-        # Groups are named by the number of their first partition.
-        self._groups = {min(group): group for group in groups}
-        self._parts = {number: part for group in self._groups.values() for number, part in group.items()}
+        self._parts = parts
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
         # Each Setting with the rows of each partition, as it weighs them.
@@ -126,11 +124,8 @@ class Shard:
         self._settings.pop(setting_number, None)
 
     def tell_weights(self, weighting: Weighting) -> dict[int, ToldWeights]:
-        """Return what the weights of the rows come to, by groups."""
-        return {
-            first: ToldWeights.join(ToldWeights.of(part, weighting) for part in group.values())
-            for first, group in self._groups.items()
-        }
+        """Return what the weights of the rows come to, by partitions."""
+        return {number: ToldWeights.of(part, weighting) for number, part in self._parts.items()}
 
     def measure(self, weighting: Weighting) -> dict[Node, Measured]:
         """Return, by nodes, the total weight and the moments of the columns, as `measure` has them."""
@@ -156,16 +151,14 @@ class Shard:
     def draw(
         self, weighting: Weighting, places: Mapping[int, IntArray]
     ) -> dict[int, tuple[Array | SparseContainer, Samples]]:
-        """Return, by partitions, X of the rows at some places of each group, and the rows as a pass reads them.
+        """Return, by partitions, X of the rows at some places, and the rows as a pass reads them.
 
-        Places count the rows of the group that have some weight.
+        Places count the rows of the partition that have some weight.
         """
         drawn = {}
-        for first, group in self._groups.items():
-            weighty = [weighting.find_weighty(part) for part in group.values()]
-            shares = split_places(places[first], [len(rows) for rows in weighty])
-            for (number, part), own, share in zip(group.items(), weighty, shares, strict=True):
-                drawn[number] = part.X[own[share]], weighting.sample(part).take(own[share])
+        for number, part in self._parts.items():
+            rows = weighting.find_weighty(part)[places[number]]
+            drawn[number] = part.X[rows], weighting.sample(part).take(rows)
         return drawn
 
     def score(self, fold: int, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class DaskRows(MeanSums):
     """Rows on workers, with labels and weights, and their sums; matrix is what is known of X.
 
-    told is what their weights come to, by the number of the first partition of each group.
+    told is what their weights come to, by partitions.
     """
 
     # They stay with the workers, and so do weights and probabilities.

@@ -118,7 +118,7 @@ def choose_form(matrix: Matrix) -> Matrix:
     n_numbers = math.prod(matrix.shape)
     if not isinstance(matrix, SparseMatrix) or matrix.n_entries < FILLED * n_numbers:
         return matrix
-    is_held = Budget.beside(matrix.budget_bytes).holds_copies(n_numbers * matrix.dtype.itemsize)
+    is_held = Budget.beside(matrix.budget_bytes).holds(n_numbers * matrix.dtype.itemsize)
     return DenseMatrix(matrix.csr.toarray()) if is_held else matrix
 
 

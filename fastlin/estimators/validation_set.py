@@ -167,7 +167,7 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
     dtype = choose_type(np.result_type(first.dtype, second.dtype))
     lie_in_memory = first.lies_in_memory and second.lies_in_memory
     n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
-    if lie_in_memory and Budget.beside(first.budget_bytes).holds_copies(n_bytes):
+    if lie_in_memory and Budget.beside(first.budget_bytes).holds(n_bytes):
         if first.is_sparse:
             return as_matrix(sparse.vstack([first.X, second.X], format="csr", dtype=dtype))
         return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))

@@ -108,7 +108,7 @@ class Objective:
         rows, penalty, box = self.rows, self.penalty, self.penalty.box
         is_fast = rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth
         bytes_a_row = (1 if penalty.is_smooth else 2) * (4 if is_fast else 8) * rows.n_rows_coef
-        keeps_probabilities = rows.has_labels and self.budget.holds_probabilities(bytes_a_row * rows.n_rows)
+        keeps_probabilities = rows.has_labels and self.budget.holds(bytes_a_row * rows.n_rows)
         vars(self).update(
             matrix=rows.matrix,
             coordinates=rows.coordinates,

@@ -123,7 +123,7 @@ class RowSpace:
         self.objective, self._n_classes = objective, objective.n_rows_coef
         self._l2, factors = objective.penalty.l2, objective.penalty.factors
         self._steepest = float(factors.max(initial=0.0)) * self._l2
-        allows_gram = objective.budget.holds_row_gram(n) and _keeps_digits(objective.coordinates, factors)
+        allows_gram = objective.budget.holds(8 * n**2) and _keeps_digits(objective.coordinates, factors)
         self._products = objective.matrix.row_products(self._n_classes, factors, allows_gram)
         weights = rows.weights if len(rows.weights) else np.ones(n)
         if len(rows.numbers):

@@ -162,7 +162,7 @@ def choose(objective: Objective, is_kept: bool = True) -> Build:
         return sampled_hessian
     budget, n_bytes = objective.budget, count_bytes(objective, K)
     is_quick = is_kept and size**2 <= 2 * objective.matrix.n_entries and affords_factors(objective)
-    if budget.holds_preconditioner(n_bytes) or (is_quick and budget.holds_blocks(n_bytes)):
+    if budget.holds_preconditioner(n_bytes) or (is_quick and budget.holds(n_bytes)):
         return class_blocks
     return shared_block if budget.holds_preconditioner(count_bytes(objective, 1)) else diagonal
 
@@ -454,7 +454,7 @@ def _blocks(objective, samples):
     if not rows.matrix.lies_in_memory:
         # Each class would read all blocks.
         drawn = np.unique(np.concatenate([sample.numbers for sample in samples]))
-        if objective.budget.holds_copies(len(drawn) * rows.matrix.row_bytes):
+        if objective.budget.holds(len(drawn) * rows.matrix.row_bytes):
             rows = rows.take(drawn, within_whole=True)
             samples = [sample._replace(numbers=np.searchsorted(drawn, sample.numbers)) for sample in samples]
     n_together = max(1, min(len(samples), MAX_PARTIAL_BYTES // (size**2 * np.dtype(precision).itemsize)))

@@ -190,7 +190,7 @@ def make_model(
     working_set = choose_working_set(point)
     # A copy of the columns that the model needs, and that copy transposed.
     n_copied = 0 if matrix.lies_in_memory else 2 * matrix.shape[0] * int(np.count_nonzero(working_set.any(axis=0)))
-    is_held = objective.keeps_probabilities and objective.budget.holds_copies(8 * n_copied)
+    is_held = objective.keeps_probabilities and objective.budget.holds(8 * n_copied)
     curved = point if is_held else evaluate_sample(point)
     # In float32 what is mixed would be lost in probabilities of 1.
     precision = np.float32 if objective.rows.gains_from_float32 and not mixed else np.float64

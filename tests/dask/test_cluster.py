@@ -240,7 +240,7 @@ def test_a_shard_that_another_worker_takes_is_called_there(client, expected, two
     placed, find_holders = [], client.who_has
 
     def pause_first(futures):
-        # The groups are there, and the Shards are asked for next.
+        # The parts are there, and the Shards are asked for next.
         holders = find_holders(futures)
         if first.status == Status.running:
             assert {address for each in holders.values() for address in each} == {first.address, second.address}

@@ -28,8 +28,8 @@ from fastlin.objective.rows import draw_places, split_places
 BORDERS = [0, 40, 40, 90, 130, 200]
 
 
-def make_shards(objective, owners, is_sparse=False, group_size=1):
-    """Return Shards of the partitions, each with the groups of its owner, and their Weighting."""
+def make_shards(objective, owners, is_sparse=False):
+    """Return Shards of the partitions, each with those of its owner, and their Weighting."""
     rows = objective.rows
     parts = []
     for first, last in itertools.pairwise(BORDERS):
@@ -40,15 +40,11 @@ def make_shards(objective, owners, is_sparse=False, group_size=1):
             soft = rows.targets[first:last]
             soft = np.hstack([1 - soft, soft]) if soft.shape[1] == 1 else soft
             part = replace(part, offsets=rows.offsets[first:last], soft=soft)
-        parts.append(part)
-    groups = []
-    for first in range(0, len(parts), group_size):
-        own = parts[first : first + group_size]
-        groups.append(encode(own, first, own[0].X.dtype, np.arange(rows.n_classes), map(Description.of, own)))
+        parts.append(encode(part, part.X.dtype, np.arange(rows.n_classes), Description.of(part)))
     weighting = Weighting(rows.n_classes)
     setting = Setting(weighting, rows.n_rows_coef, rows.coordinates.scaling)
     return [
-        Shard([groups[number] for number in owned], len(parts), {3: setting}, n_threads=1) for owned in owners
+        Shard({number: parts[number] for number in owned}, len(parts), {3: setting}, n_threads=1) for owned in owners
     ], weighting
 
 
@@ -100,25 +96,24 @@ def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize(("group_size", "owners"), [(1, [[0, 3], [1, 2, 4]]), (2, [[0, 2], [1]])])
-def test_weights_and_draws_are_those_of_the_rows_together(group_size, owners):
+@pytest.mark.parametrize("owners", [[[0, 3], [1, 2, 4]], [[0, 1, 4], [2, 3]]])
+def test_weights_and_draws_are_those_of_the_rows_together(owners):
     objective, _ = make_objective(200, 3, 4)
     objective.rows.weights[::3] = 0
-    shards, weighting = make_shards(objective, owners, group_size=group_size)
-    rows, firsts = objective.rows, range(0, 5, group_size)
+    shards, weighting = make_shards(objective, owners)
+    rows, numbers = objective.rows, range(5)
     told = {first: each for answer in call(shards, "tell_weights", weighting) for first, each in answer.items()}
-    counts, totals, smallest, offsets, _ = zip(*(told[first] for first in firsts), strict=True)
+    counts, totals, smallest, offsets, _ = zip(*(told[number] for number in numbers), strict=True)
     counts, totals, smallest = (np.array(each) for each in (counts, totals, smallest))
     assert set(offsets) == {None}
     weighty = rows.weights > 0
     np.testing.assert_array_equal(counts.sum(axis=0), np.bincount(rows.labels[weighty], minlength=4))
     np.testing.assert_allclose(totals.sum(axis=0), np.bincount(rows.labels, rows.weights), rtol=1e-13)
     assert smallest.min() == rows.weights[weighty].min()
-    assert group_size > 1 or smallest[1] == np.inf
+    assert smallest[1] == np.inf
 
-    n_weighty = counts.sum(axis=1)
-    shares = split_places(draw_places(int(counts.sum()), 20), n_weighty)
-    places = dict(zip(firsts, shares, strict=True))
+    shares = split_places(draw_places(int(counts.sum()), 20), counts.sum(axis=1))
+    places = dict(zip(numbers, shares, strict=True))
     drawn = {n: each for answer in call(shards, "draw", weighting, places) for n, each in answer.items()}
     expected = objective.sample(20).rows.numbers
     for place, of_all in enumerate((rows.matrix.X, rows.labels, rows.weights)):

@@ -114,7 +114,7 @@ def test_large_blocks_need_quick_solutions_and_many_iterations():
     dense = Objective.over(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
     # Blocks of 30 MB: more than the least room, and less than a quarter of the budget.
     n_bytes = preconditioners.count_bytes(dense, 60)
-    assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds_blocks(n_bytes)
+    assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds(n_bytes)
     assert preconditioners.choose(dense) is preconditioners.class_blocks
     assert preconditioners.choose(dense, is_kept=False) is preconditioners.shared_block
     # With twenty entries a row a solution takes as long as a pass.
