@@ -45,12 +45,12 @@ class Setting:
 class ToldWeights(NamedTuple):
     """What the weights of some rows come to.
 
-    counts says how many rows count, and totals what they weigh, by classes, (n_classes,). smallest is the smallest
-    weight of a row that counts, and inf where there is none. offsets are sums over the offsets, or None where there are
-    none, and has_targets says whether some rows have targets.
+    n_weighty is the number of rows with some weight, and totals are the weights by classes, (n_classes,). smallest is
+    the smallest weight above zero, and inf where there is none. offsets are sums over the offsets, or None where there
+    are none, and has_targets says whether some rows have targets.
     """
 
-    counts: IntArray
+    n_weighty: int
     totals: Array
     smallest: float
     offsets: OffsetSums | None
@@ -61,7 +61,6 @@ class ToldWeights(NamedTuple):
         """Return what the weights of the rows of a Part come to."""
         samples, weighty = weighting.sample(part), weighting.find_weighty(part)
         weights = samples.weigh()
-        counts = np.bincount(part.labels[weighty], minlength=weighting.n_classes)
         has_targets = part.soft is not None
         if has_targets and len(weights):
             totals = weigh_targets(samples.targets, weights)
@@ -69,15 +68,15 @@ class ToldWeights(NamedTuple):
             totals = np.bincount(part.labels, weights, weighting.n_classes)
         smallest = float(weights[weighty].min(initial=np.inf))
         offsets = None if part.offsets is None else OffsetSums.of(part.offsets, weights)
-        return cls(counts, totals, smallest, offsets, has_targets)
+        return cls(len(weighty), totals, smallest, offsets, has_targets)
 
     @classmethod
     def join(cls, told: Iterable[Self]) -> Self:
         """Return what the weights of several pieces come to together."""
-        counts, totals, smallest, offsets, have_targets = zip(*told, strict=True)
+        n_weighty, totals, smallest, offsets, have_targets = zip(*told, strict=True)
         known = [each for each in offsets if each is not None]
         sums = OffsetSums.join(known) if known else None
-        return cls(np.sum(counts, axis=0), np.sum(totals, axis=0), min(smallest), sums, any(have_targets))
+        return cls(sum(n_weighty), np.sum(totals, axis=0), min(smallest), sums, any(have_targets))
 
 
 class Shard:

@@ -81,7 +81,7 @@ class DaskRows(MeanSums):
 
     def _draw(self, n_rows):
         """Return X of a sample, and the rows as a pass reads them."""
-        counts = [int(each.counts.sum()) for each in self._told.values()]
+        counts = [each.n_weighty for each in self._told.values()]
         shares = split_places(draw_places(sum(counts), n_rows), counts)
         places = dict(zip(self._told, shares, strict=True))
         X, samples = zip(*self._cluster.ask("draw", self._weighting, places).values(), strict=True)

@@ -231,7 +231,7 @@ def _choose_guide(point):
     if not objective.rows.has_labels or not objective.matrix.lies_in_memory or not point.has_probabilities:
         return Information.of(point)
     if n_sampled >= SAMPLED_ROWS * K * m:
-        # Every tenth row: to draw them evenly from the classes would take as long as a pass.
+        # Every tenth row, whose probabilities are a slice of those at hand.
         rows = objective.rows.take(np.arange(0, objective.n_rows, SAMPLED_PART))
         if rows.total_weight > 0:
             of_loss = rows.hessian(np.ascontiguousarray(point.probabilities[:, ::SAMPLED_PART]))
