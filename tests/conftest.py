@@ -18,6 +18,7 @@ import tiers
 from hypothesis import HealthCheck, settings
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from fastlin import datasets, places
 from fastlin.budget import Budget
@@ -52,6 +53,11 @@ def pytest_configure(config):
     settings.load_profile(config.getoption("--hypothesis-profile") or "default")
     # The processes of pytest-xdist have all processors at work, and what this one compiles is counted.
     os.environ.setdefault("FASTLIN_COMPILERS", "1")
+    if hasattr(config, "workerinput"):
+        # So does BLAS in two processes with two threads each, which wait for one another: the course's studies took a
+        # fifth more of the processor. Programs that a test starts, and libraries loaded later, read the variable.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        threadpool_limits(1, user_api="blas")
     if not COMPILED:
         # NumPy warns of infinity and NaN where compiled arithmetic says nothing.
         for text in ("overflow", "invalid value", "divide by zero"):

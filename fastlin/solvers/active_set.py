@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def minimize_active(
-    hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, box: Box | None = None
+    hessian: FloatArray,
+    penalty: Penalty,
+    parameters: FloatArray,
+    slopes: FloatArray,
+    box: Box | None = None,
+    unseen: float = 0.0,
 ) -> float:
     """Move towards where the model is least while what is zero, or at a bound, remains so; return the decrease.
 
@@ -37,6 +42,9 @@ def minimize_active(
         Z and the gradient of the smooth part there. Both are kept up to date.
     box : Box or None
         The bounds of the parameters, which lie within them; then the penalty is not grouped.
+    unseen : float
+        What rounding hides: a step for groups that gains no more is the last. Where the model is flat, along equal
+        changes of all classes, steps would go on: those of four intercepts alone did so 1,500 times, for 0.3 s.
 
     Returns
     -------
@@ -44,7 +52,7 @@ def minimize_active(
     """
     is_curved = np.diagonal(hessian) > 0
     if penalty.group_by_class:
-        return _minimize_groups(hessian, penalty.thresholds, is_curved, parameters, slopes)
+        return _minimize_groups(hessian, penalty.thresholds, is_curved, parameters, slopes, unseen)
     bounds = None if box is None else (box.least.ravel(), box.most.ravel())
     return _minimize_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, bounds)
 
@@ -124,7 +132,7 @@ def _along_signs(slopes, rises, start, step, thresholds, farthest=np.inf):
     return length, decrease, all_corners
 
 
-def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes):
+def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen):
     """Minimise over the groups that are not zero: Newton's steps with the curvature of the norms."""
     shape = (-1, len(thresholds))
     is_curved = is_curved.reshape(shape).all(axis=0)
@@ -141,7 +149,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes):
         block, start = hessian[np.ix_(active, active)], parameters[active]
         own_thresholds = thresholds[is_active]
         end, decrease, is_last = _along_groups(block, slopes[active], start, own_thresholds)
-        if not decrease > 0:
+        if not decrease > unseen:
             break
         parameters[active] = end
         slopes += np.einsum("ij,j->i", hessian[:, active], end - start)

@@ -17,6 +17,7 @@ from fastlin.kernels.linear.coordinate_descent import (
 )
 from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
+from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers import active_set
 from fastlin.solvers.tuning import INNER_ACCURACY, MIN_ACCURACY, ROUNDS
 from fastlin.typing import BoolArray, FloatArray, FloatType
@@ -100,11 +101,12 @@ class HessianModel:
         def visit(only_active):
             return descend_by_hessian(self._hessian, slopes, penalty.arrays, n_classes, only_active, parameters)
 
-        descend(
-            visit,
-            MIN_ACCURACY**2 * accuracy,
-            lambda: active_set.minimize_active(self._hessian, penalty, parameters, slopes, penalty.box),
-        )
+        unseen = UNIT_ROUNDOFF * abs(point.value)
+
+        def leap():
+            return active_set.minimize_active(self._hessian, penalty, parameters, slopes, penalty.box, unseen)
+
+        descend(visit, MIN_ACCURACY**2 * accuracy, leap)
         return parameters.reshape(point.parameters.shape)
 
 

@@ -98,6 +98,21 @@ def test_groups_end_where_the_model_is_flat_but_for_their_norms():
     assert smooth < 0.99 * least < 0
 
 
+def test_groups_at_their_minimum_take_no_steps_of_rounding(monkeypatch):
+    # Intercepts alone are active, and along equal changes of all the model is flat.
+    probabilities = np.full(K, 1 / K)
+    of_intercepts = np.diag(probabilities) - np.outer(probabilities, probabilities)
+    hessian = np.kron(of_intercepts, np.diag([1.0, 2.0, 0.5, 1.0]))
+    penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0, 1.0, 0.0]), group_by_class=True)
+    parameters = np.tile([0.0, 0.0, 0.0, 0.3], K)
+    slopes = np.random.default_rng(0).normal(scale=1e-17, size=len(parameters))
+    steps, take = [], active_set._along_groups
+    monkeypatch.setattr(active_set, "_along_groups", lambda *given: steps.append(take(*given)) or steps[-1])
+    unseen = 2.0**-53
+    assert abs(active_set.minimize_active(hessian, penalty, parameters, slopes, unseen=unseen)) <= unseen
+    assert len(steps) == 1
+
+
 def test_a_parameter_that_would_turn_is_zero():
     # Along the step the first parameter's least point is zero: |z| - 0.5 z there.
     hessian, parameters = np.eye(2), np.array([0.3, 0.0])
