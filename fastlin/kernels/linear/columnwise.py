@@ -11,7 +11,6 @@ import numpy as np
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.linear.residuals import (
-    divide_by_target,
     divide_logistic,
     exponentiate_below,
     find_largest,
@@ -174,13 +173,12 @@ def evaluate_within(rows, parameters, probabilities, room, total):
             for i in range(tile_rows):
                 factors[i] = -abs(room[0, i])
             exponentiate_in_place(factors)
+            for i in range(tile_rows):
+                largest[i] = np.float64(labels[t, i])
             for i in range(tile_rows * targets.shape[1]):
-                p, excess, slope = divide_by_target(room[0, i], targets[t, 0, i], factors[i], room)
-                probabilities[t, 0, i] = p
-                part = add_freely(part, weights[t, i] * excess)
-                room[0, i] = slope * weights[t, i]
-            for i in range(tile_rows * (1 - targets.shape[1])):
-                p, excess, slope = divide_logistic(room[0, i], labels[t, i], factors[i], room)
+                largest[i] = targets[t, 0, i]
+            for i in range(tile_rows):
+                p, excess, slope = divide_logistic(room[0, i], largest[i], factors[i], room)
                 probabilities[t, 0, i] = p
                 part = add_freely(part, weights[t, i] * excess)
                 room[0, i] = slope * weights[t, i]

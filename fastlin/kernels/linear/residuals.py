@@ -40,19 +40,17 @@ def weight_of(weights, row):
 def gather_logistic(scores, numbers, samples, kept, first):
     """Do `turn_logistic_scores` for the rows ``numbers`` of samples, with their offsets."""
     compile_small()
-    n_rows = scores.shape[0]
-    labels = zeros_aligned(n_rows, samples.labels.dtype)
+    n_rows, kind = scores.shape[0], scores.dtype.type
+    room, wide_room = open_logistic_room(n_rows, scores)
+    targets, has_targets = room[0], samples.targets.shape[0] > 0
     weights = zeros_aligned(n_rows if samples.weights.shape[0] > 0 else 0, samples.weights.dtype)
-    targets = zeros_aligned(n_rows if samples.targets.shape[0] > 0 else 0, scores.dtype)
     for i in range(n_rows):
-        labels[i] = samples.labels[numbers[i]]
+        targets[i] = kind(samples.targets[numbers[i], 0]) if has_targets else kind(samples.labels[numbers[i]])
     for i in range(weights.shape[0]):
         weights[i] = samples.weights[numbers[i]]
-    for i in range(targets.shape[0]):
-        targets[i] = scores.dtype.type(samples.targets[numbers[i], 0])
     for i in range(n_rows if samples.offsets.shape[0] > 0 else 0):
-        scores[i] += scores.dtype.type(samples.offsets[numbers[i], 0])
-    return turn_logistic_scores(scores, labels, targets, weights, kept, first, *open_logistic_room(n_rows, scores))
+        scores[i] += kind(samples.offsets[numbers[i], 0])
+    return turn_logistic_scores(scores, weights, kept, first, room, wide_room)
 
 
 @kernel(inner=True)
@@ -61,12 +59,13 @@ def turn_logistic_rows(scores, samples, kept, start, rooms):
 
     The rooms are those of `open_logistic_room`.
     """
-    n_rows, labels, weights = scores.shape[0], samples.labels, samples.weights
+    n_rows, weights, targets = scores.shape[0], samples.weights, rooms[0][0]
     if (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0):
         own_weights = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
-        no_targets = zeros_aligned(0, scores.dtype)
-        own_labels = labels[start : start + n_rows]
-        return turn_logistic_scores(scores, own_labels, no_targets, own_weights, kept, start, *rooms)
+        labels = samples.labels[start : start + n_rows]
+        for i in range(n_rows):
+            targets[i] = labels[i]
+        return turn_logistic_scores(scores, own_weights, kept, start, *rooms)
     numbers = np.empty(n_rows, np.int64)
     for i in range(n_rows):
         numbers[i] = start + i
@@ -75,34 +74,28 @@ def turn_logistic_rows(scores, samples, kept, start, rooms):
 
 @kernel(inline=True)
 def open_logistic_room(n_rows, scores):
-    """Return the rooms that `turn_logistic_scores` takes for n_rows rows: (2, n) in the type of scores, and float64."""
-    return zeros_aligned((2, n_rows), scores.dtype), zeros_aligned((2, n_rows), np.float64)
+    """Return the rooms that `turn_logistic_scores` takes for n_rows rows: (3, n) in the type of scores, and float64."""
+    return zeros_aligned((3, n_rows), scores.dtype), zeros_aligned((2, n_rows), np.float64)
 
 
 @kernel(reassociate=False, inner=True)
-def turn_logistic_scores(scores, labels, targets, weights, kept, first, room, wide_room):
+def turn_logistic_scores(scores, weights, kept, first, room, wide_room):
     """Overwrite scores (n,) as `turn_scores_to_residuals` does for K = 1, and return the sum of the losses, float64.
 
-    labels (n,), targets (n,) in the type of scores, without entries for the labels, and weights (n,), without entries
-    for ones, are those of the rows. The rooms are overwritten.
+    room[0] holds the labels of the rows, or their targets; all else there is overwritten. weights (n,) are theirs,
+    without entries for ones.
     """
     compile_apart()
     n_rows = scores.shape[0]
-    row_weights, probabilities = room[0, :n_rows], room[1, :n_rows]
+    targets, row_weights, probabilities = room[0, :n_rows], room[1, :n_rows], room[2, :n_rows]
     exponentials, linear = wide_room[0, :n_rows], wide_room[1, :n_rows]
     for i in range(n_rows):
         row_weights[i] = weight_of(weights, i)
-    for i in range(targets.shape[0]):
-        e = exponential(-abs(scores[i]), scores)
-        exponentials[i] = np.float64(e)
-        probabilities[i], excess, slope = divide_by_target(scores[i], targets[i], e, scores)
-        linear[i] = np.float64(row_weights[i]) * np.float64(excess)
-        scores[i] = slope * row_weights[i]
     # One loop: a loop of its own for each step, through memory, took as long again.
-    for i in range(n_rows if targets.shape[0] == 0 else 0):
+    for i in range(n_rows):
         e = exponential(-abs(scores[i]), scores)
         exponentials[i] = np.float64(e)
-        probabilities[i], excess, slope = divide_logistic(scores[i], labels[i], e, scores)
+        probabilities[i], excess, slope = divide_logistic(scores[i], targets[i], e, scores)
         linear[i] = np.float64(row_weights[i]) * np.float64(excess)
         scores[i] = slope * row_weights[i]
     _keep_logistic(kept.single, first, probabilities)
@@ -111,31 +104,19 @@ def turn_logistic_scores(scores, labels, targets, weights, kept, first, room, wi
 
 
 @kernel(inline=True)
-def divide_logistic(score, label, e, scores):
+def divide_logistic(score, target, e, scores):
     """Return the probability of class 1, and the loss without its logarithm and slope of a row, with e = exp(-|score|).
 
-    The results have the type of scores, an array.
+    The target is the probability that the label is 1. The results have the type of scores, an array.
     """
-    one, zero = scores.dtype.type(1), scores.dtype.type(0)
-    sign = scores.dtype.type(2 * label - 1)
-    margin = sign * score
-    larger = one / (one + e)
-    smaller = e * larger
-    # The slope is by sigmoid(-margin) from the smaller exponential: nothing cancels where the label is well predicted.
-    slope = -sign * (smaller if margin > zero else larger)
-    return smaller if score < zero else larger, zero if margin > zero else -margin, slope
-
-
-@kernel(inline=True)
-def divide_by_target(score, target, e, scores):
-    """Return what `divide_logistic` does for a target, the probability that the label is 1, in place of a label."""
     one, zero = scores.dtype.type(1), scores.dtype.type(0)
     larger = one / (one + e)
     smaller = e * larger
     # Where the score is above zero, both classes change places, so that the loss is a sum of what is not negative.
     rest = one - target if score > zero else target
     slope = rest - smaller if score > zero else smaller - rest
-    return smaller if score < zero else larger, rest * abs(score), slope
+    # An infinite score costs a class that it predicts nothing.
+    return smaller if score < zero else larger, rest * abs(score) if rest > zero else zero, slope
 
 
 @kernel(inner=True)
