@@ -23,8 +23,6 @@ from fastlin.kernels.linear.operands import (
 )
 from fastlin.kernels.linear.row_multipliers import fill_block_lines
 from fastlin.kernels.linear.sparse_columns import (
-    count_block_disorder,
-    fill_block_centred_gram,
     fill_block_product,
     fill_block_sparse_gram,
     fill_block_sparse_statistics,
@@ -84,17 +82,17 @@ class SparseMatrix(Matrix):
     def __init__(self, X: SparseContainer) -> None:
         csr, csc = read_container(X)
         # Sums of whole numbers and of truth values are those of their type, as in a dense array.
-        if csr.dtype.kind != "f" and _count_disorder(csr).any():
+        if csr.dtype.kind != "f" and not _is_ordered(csr):
             csr = _sum_duplicates(csr)
         n_bytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
         super().__init__(csr.shape, csr.dtype, True, int(csr.indptr[-1]), n_bytes)
         self._centred: tuple[Any, Any, Any] = (None, None, None)
-        self._X, self._ordered = csr, None if csc is None or _count_disorder(csc).any() else (csr, csc)
+        self._X, self._ordered = csr, (csr, csc) if csc is not None and _is_ordered(csc) else None
 
     @cached_property
     def csr(self) -> SparseContainer:
         """X by rows, with one entry for each place: as it came, or a copy where there were several."""
-        return self._order()[0] if self._ordered is not None or _count_disorder(self.X).any() else self.X
+        return self.X if self._ordered is None and _is_ordered(self.X) else self._order()[0]
 
     @property
     def csc(self) -> SparseContainer:
@@ -107,11 +105,11 @@ class SparseMatrix(Matrix):
         with self._lock:
             if self._ordered is None:
                 csc = self.X.tocsc()
-                if _count_disorder(csc).any():
+                if _is_ordered(csc):
+                    self._ordered = self.X, csc
+                else:
                     csr = _sum_duplicates(self.X)
                     self._ordered = csr, csr.tocsc()
-                else:
-                    self._ordered = self.X, csc
             return self._ordered
 
     @cached_property
@@ -530,20 +528,24 @@ def compressed(matrix: SparseContainer) -> Compressed:
 
 def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
     """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks, halves and totals (B, d) of s_i x_i."""
-    size = totals.shape[1] + 1
+    scale, shift = scaling.scale, scaling.shift
+    half, total = np.add.reduce(halves), np.add.reduce(totals) * scale
+    size = len(total) + 1
     gram = np.empty((size, size))
-    n_blocks = cut_work(NUMBER_WORK * halves.size, size - 1)
-    run_blocks(fill_block_centred_gram, n_blocks, halves, totals, total_weight, scaling, gram)
+    features = gram[:-1, :-1]
+    np.multiply(half + half.T, np.outer(scale, scale), out=features)
+    # In this order the matrix is symmetric to the last bit.
+    mixed = np.outer(total, shift)
+    features += (mixed + mixed.T) + np.outer(shift, shift) * total_weight
+    gram[-1, :-1] = gram[:-1, -1] = total + shift * total_weight
+    gram[-1, -1] = total_weight
     return gram
 
 
-def _count_disorder(matrix):
-    """Return how many entries of a CSR or CSC matrix follow a later place, or the same, in their row or column."""
-    _, indices, indptr = compressed(matrix)
-    borders = cut_lines(indptr, count_line_blocks(len(indptr) - 1, len(indices), 1))
-    counts = np.empty((len(borders) - 1, 2), np.int64)
-    run_blocks(count_block_disorder, len(counts), indices, indptr, borders, counts)
-    return counts.sum(axis=0)
+def _is_ordered(matrix):
+    """Say whether the entries of each row of a CSR matrix, or column of a CSC one, ascend, one for each place."""
+    # What the caller's own object says of itself need not be so.
+    return type(matrix)((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape).has_canonical_format
 
 
 def _sum_duplicates(csr):

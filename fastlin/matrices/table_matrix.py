@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import NO_ROWS, Levels, Samples
-from fastlin.kernels.linear.table_rows import fill_block_level_gram, fill_block_level_weights
+from fastlin.kernels.linear.table_rows import fill_block_level_gram
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.simd import ROW_GROUP
@@ -183,17 +183,17 @@ class TableMatrix(Matrix):
         A level that all rows have leaves nothing, not what rounding would leave of a difference. weights (n,) may be
         None.
         """
-        n, size = self.shape[0], self.shape[1] + len(self._coded)
-        n_blocks = count_blocks(n, CODE_WORK * len(self._coded), 8 * size, self._column_bytes)
-        totals = np.empty((n_blocks, size))
-        row_weights = np.empty(0) if weights is None else weights
-        run_blocks(fill_block_level_weights, n_blocks, self._code_columns, np.arange(n), row_weights, totals)
-        own, rest = np.add.reduce(totals), np.zeros(size)
-        for column, first, place in zip(self._coded, self._coded_firsts, self._missing_places, strict=True):
-            part = np.append(first + np.arange(column.n_levels), place)
-            rest[part[1:]] += np.cumsum(own[part])[:-1]
-            rest[part[:-1]] += np.cumsum(own[part][::-1])[-2::-1]
-        return own[self.level_features], rest[self.level_features]
+        found = []
+        for column in self._coded:
+            # Rows without a level come first.
+            places = column.number_missing().astype(np.intp) + 1
+            own = np.bincount(places, weights, column.n_levels + 1).astype(np.float64)
+            rest = np.zeros(len(own))
+            rest[1:] += np.cumsum(own)[:-1]
+            rest[:-1] += np.cumsum(own[::-1])[-2::-1]
+            found.append((own[1:], rest[1:]))
+        own, rest = np.concatenate(found, axis=1)
+        return own, rest
 
     def expand(self, rows: IntArray | slice) -> SparseMatrix:
         """Return the SparseMatrix of some rows, by their numbers or as a slice."""

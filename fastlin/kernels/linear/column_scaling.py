@@ -1,4 +1,4 @@
-"""Kernels over the columns of dense X: statistics, the coordinates that they enter in, X transposed, coefficients.
+"""Kernels over the columns of dense X: statistics, the coordinates that they enter in, coefficients.
 
 Those over X pass over its rows once. X comes as `any_layout` makes it. In NumPy those over the columns alone took a
 hundred calls on arrays of a few numbers, a third of the time of a small fit.
@@ -6,12 +6,9 @@ hundred calls on arrays of a few numbers, a third of the time of a small fit.
 
 import numpy as np
 
-from fastlin.kernels.linear.dense_rows import block_rows
 from fastlin.kernels.linear.residuals import weight_of
 from fastlin.kernels.machine.arrays import dense_row
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import compile_small
-from fastlin.kernels.machine.tiles import load_tile, pad_scaling, zeros_padded
 from fastlin.kernels.machine.vectors import compensated_dot
 
 # A float64 has an exponent above the bits of its fraction, ONE for the numbers from 1 on. ROOT_OF_2 is the fraction of
@@ -139,25 +136,6 @@ def join_column_statistics(statistics, origins, total, share, columns):
         own = mean - origins[j]
         columns[0, j], columns[1, j] = mean, (origins[j] - (mean - own)) + (shift - own)
         columns[2, j], columns[3, j], columns[4, j] = variance if variance > least else least, low, high
-
-
-@kernel
-def fill_block_panel(block, n_blocks, X, scaling, tile_rows, like, panel):
-    """Fill panel[j, i] = X[i, j] scale[j] + shift[j] for the block's rows i, rounded to the type of like (0,)."""
-    compile_small()
-    X = X[0]
-    n_rows, n_features = X.shape
-    first = block * n_rows // n_blocks
-    rows = block_rows(block, n_blocks, n_rows)
-    tile = zeros_padded(tile_rows, n_features, like.dtype)
-    padded_scaling = pad_scaling(scaling, tile)
-    for start in range(0, rows.shape[0], tile_rows):
-        stop = start + tile_rows if start + tile_rows < rows.shape[0] else rows.shape[0]
-        load_tile(X, rows[start:stop], padded_scaling, tile)
-        for j in range(n_features):
-            row = panel[j, first + start : first + stop]
-            for i in range(row.shape[0]):
-                row[i] = tile[i, j]
 
 
 @kernel(reassociate=False)

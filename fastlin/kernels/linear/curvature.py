@@ -16,6 +16,7 @@ from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product, add_triangle
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros_padded
+from fastlin.typing import FloatArray
 
 # Rows of a Gram matrix that are summed in one pass over X, whole groups of classes and vectors: enough of them to be
 # worth the pass, and of a wide matrix more. With many rows few panels are left, and threads share the rows as well:
@@ -221,26 +222,16 @@ def pad_pairs(n_pairs: int) -> int:
     return -(-n_pairs // PADDING) * PADDING
 
 
-@kernel
-def unpack_pairs(sums, n_columns, hessian):
-    """Fill hessian (K (d + 1), K (d + 1)) with what `fill_block_class_pair_gram` has summed, all parts added."""
-    compile_small()
-    n_classes = hessian.shape[0] // n_columns
-    pair = 0
-    for k in range(n_classes):
-        for other in range(k, n_classes):
-            a, b, column = k * n_columns, other * n_columns, 0
-            for j in range(n_columns):
-                for h in range(j, n_columns):
-                    total = 0.0
-                    for part in range(sums.shape[0]):
-                        total += sums[part, pair, column]
-                    hessian[a + j, b + h] = total
-                    hessian[a + h, b + j] = total
-                    hessian[b + j, a + h] = total
-                    hessian[b + h, a + j] = total
-                    column += 1
-            pair += 1
+def unpack_pairs(sums: FloatArray, n_classes: int, size: int) -> FloatArray:
+    """Return the Hessian (K (d + 1), K (d + 1)) of what `fill_block_class_pair_gram` has summed, all parts added."""
+    hessian = np.empty((n_classes * size, n_classes * size))
+    blocks = hessian.reshape(n_classes, size, n_classes, size)
+    place = np.empty((size, size), np.int64)
+    j, h = np.triu_indices(size)
+    place[j, h] = place[h, j] = np.arange(len(j))
+    for pair, (k, other) in enumerate(zip(*np.triu_indices(n_classes), strict=True)):
+        blocks[k, :, other] = blocks[other, :, k] = sums[pair, place]
+    return hessian
 
 
 @kernel(inner=True)

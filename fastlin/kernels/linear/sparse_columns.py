@@ -17,8 +17,6 @@ COLUMNS_WRITTEN = 64
 # Of a difference that leaves less than this part of the total weight rounding leaves few digits. Such a column has
 # entries in nearly all rows, so that to add up the weights of the others takes about as long as to read it.
 SMALL_REST = 1e-3
-# Columns of a Gram matrix that are scaled and centred together.
-GRAM_COLUMNS = 32
 
 
 @kernel
@@ -146,51 +144,3 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
                 for q in range(begin, p):
                     half[j, np.uint64(indices[np.uint64(q)])] += x
                 half[j, j] += 0.5 * x
-
-
-@kernel
-def fill_block_centred_gram(block, n_blocks, halves, totals, total_weight, scaling, gram):
-    """Fill gram (d + 1, d + 1) with sum over i of s_i [x~_i, 1] [x~_i, 1]', s_i of sum total_weight.
-
-    halves and totals are those of fill_block_sparse_gram with the weights s_i. The block fills what lies left of the
-    diagonal in its part of the rows, and what lies opposite. Some columns at a time: both sides are then in
-    the cache.
-    """
-    scale, shift = scaling.scale, scaling.shift
-    n_parts, d = totals.shape
-    begin, end = block * d // n_blocks, (block + 1) * d // n_blocks
-    own = zeros_aligned(d, np.float64)
-    for h in range(end):
-        for part in range(n_parts):
-            own[h] += totals[part, h]
-        own[h] *= scale[h]
-    for start in range(0, end, GRAM_COLUMNS):
-        for j in range(begin, end):
-            stop = start + GRAM_COLUMNS if start + GRAM_COLUMNS <= j else j + 1
-            for h in range(start, stop):
-                total = 0.0
-                for part in range(n_parts):
-                    total += halves[part, j, h] + halves[part, h, j]
-                mixed = own[j] * shift[h] + shift[j] * own[h]
-                total = total * (scale[j] * scale[h]) + (mixed + shift[j] * shift[h] * total_weight)
-                gram[j, h] = total
-                gram[h, j] = total
-    for j in range(begin, end):
-        gram[j, d] = own[j] + shift[j] * total_weight
-        gram[d, j] = gram[j, d]
-    gram[d, d] = total_weight
-
-
-@kernel
-def count_block_disorder(block, n_blocks, indices, indptr, borders, counts):
-    """Count how many indices of the block's rows or columns are below, and how many equal, the one before.
-
-    indices and indptr are those of a CSR or CSC matrix; counts[block] takes the two counts.
-    """
-    falls, repeats = 0, 0
-    for i in range(borders[block], borders[block + 1]):
-        line = indices[np.int64(indptr[i]) : np.int64(indptr[i + 1])]
-        for p in range(1, line.shape[0]):
-            falls += line[p] < line[p - 1]
-            repeats += line[p] == line[p - 1]
-    counts[block, 0], counts[block, 1] = falls, repeats

@@ -9,7 +9,6 @@ dense_rows.py makes.
 import numpy as np
 
 from fastlin.kernels.linear.operands import LevelTile
-from fastlin.kernels.linear.residuals import weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import add_named, add_to_named
@@ -102,22 +101,6 @@ def _add_pairs(codes, weights, pairs):
             line = pairs[np.uint64(codes[c, i])]
             for other in range(c):
                 line[np.uint64(codes[other, i])] += weights[i]
-
-
-@kernel
-def fill_block_level_weights(block, n_blocks, columns, rows, weights, totals):
-    """Fill totals[block], of totals (B, d + C), with the weight of each level over the block's part of rows (n,).
-
-    weights (n,) without entries are ones. The last C are those of missing values which have no level.
-    """
-    own = totals[block]
-    own[:] = 0
-    numbers = rows[block * rows.shape[0] // n_blocks : (block + 1) * rows.shape[0] // n_blocks]
-    codes = np.empty(numbers.shape[0], np.int32)
-    for c in range(columns.shape[0]):
-        _read_codes(columns[c], numbers, True, codes)
-        for i in range(numbers.shape[0]):
-            own[codes[i]] += weight_of(weights, numbers[i])
 
 
 @kernel(inner=True)

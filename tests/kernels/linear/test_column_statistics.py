@@ -1,13 +1,12 @@
-"""Column statistics and panels of columns against NumPy, with and without numbers that are not finite."""
+"""Column statistics against NumPy, with and without numbers that are not finite."""
 
 import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.linear.column_scaling import NARROW, fill_block_column_statistics, fill_block_panel
+from fastlin.kernels.linear.column_scaling import NARROW, fill_block_column_statistics
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
-from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import as_matrix
 
 
@@ -110,31 +109,3 @@ def test_any_number_of_threads_gives_the_same_bits():
         two = measure(X, 7)
     for first, second in zip(one, two, strict=True):
         np.testing.assert_array_equal(first, second)
-
-
-# Every type and layout is loaded in test_tiles.py; here are one that is rounded and one that stays as it is.
-@pytest.mark.parametrize("dtype", ["float64", "uint8"])
-def test_a_panel_holds_the_columns(dtype):
-    n, d = (300, 21) if COMPILED else (30, 19)
-    generator = np.random.default_rng(0)
-    X = generator.integers(0, 100, (n, d)).astype(dtype)
-    scaling = Scaling(2.0 ** generator.integers(-3, 3, d), generator.normal(size=d))
-    expected = X * scaling.scale + scaling.shift
-    for layout in (X, np.asfortranarray(X)):
-        for n_blocks in (1, 3):
-            panel = np.full((d, n), np.nan)
-            run_blocks(fill_block_panel, n_blocks, any_layout(layout), scaling, 8, np.empty(0), panel)
-            np.testing.assert_allclose(panel, expected.T, rtol=1e-15, atol=1e-15)
-    if X.itemsize <= 2:
-        # Whole numbers stay as they are.
-        same = np.zeros((d, n), X.dtype)
-        run_blocks(fill_block_panel, 2, any_layout(X), Scaling(np.ones(d), np.zeros(d)), 8, np.empty(0), same)
-        np.testing.assert_array_equal(same, X.T)
-
-
-def test_a_panel_in_float32_is_centred_before_it_is_rounded():
-    X = 1e8 + np.random.default_rng(0).integers(0, 5, (40, 3)).astype(float)
-    panel = np.zeros((3, 40), np.float32)
-    scaling = Scaling(np.ones(3), np.full(3, -1e8))
-    run_blocks(fill_block_panel, 2, any_layout(X), scaling, 8, np.empty(0, np.float32), panel)
-    np.testing.assert_array_equal(panel, (X - 1e8).T)

@@ -60,9 +60,7 @@ class Rows:
         sums = zeros_aligned((n_parts * n_pairs, width), np.float64).reshape(n_parts, n_pairs, width)
         arguments = any_layout(self.X), self.numbers, self.weights, self.probabilities, self.scaling, sums
         run_blocks(curvature.fill_block_class_pair_gram, n_parts * n_groups, *arguments)
-        hessian = np.full((self.K * (self.d + 1),) * 2, np.nan)
-        curvature.unpack_pairs(sums, self.d + 1, hessian)
-        return hessian
+        return curvature.unpack_pairs(sums.sum(axis=0), self.K, self.d + 1)
 
     def rounding(self):
         """Return what rounding may change in the Hessian times the direction, in a Gram matrix and in the Hessian.

@@ -72,14 +72,6 @@ def test_gram_agrees_with_naive(index_dtype):
         assert_close([half + half.T, totals.sum(axis=0)], [expected[:8, :8], expected[8, :8]])
 
 
-@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
-def test_disorder_is_counted_within_rows(index_dtype):
-    indices, indptr = np.array([3, 5, 5, 1, 0, 0, 0], index_dtype), np.array([0, 4, 4, 5, 7], index_dtype)
-    counts = np.full((2, 2), -1)
-    run_blocks(sparse_columns.count_block_disorder, 2, indices, indptr, np.array([0, 1, 4]), counts)
-    np.testing.assert_array_equal(counts, [[1, 1], [0, 1]])
-
-
 @pytest.mark.parametrize("n_classes", [1, 20])
 def test_entries_beyond_two_to_the_31(tmp_path, n_classes):
     # Files with a hole: a few pages of them exist.
