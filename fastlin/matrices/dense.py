@@ -182,10 +182,12 @@ class DenseMatrix(Matrix):
         ndarray of shape (m, d)
             ``out``, or a view of X.
         """
-        taken = self.X[rows]
-        if isinstance(rows, slice) and taken.dtype == out.dtype and taken.flags.c_contiguous:
-            return taken
-        out[:] = taken
+        if self.X.dtype == out.dtype and self.X.flags.c_contiguous:
+            if isinstance(rows, slice):
+                return self.X[rows]
+            # Without a copy between, 200 x 784 take half of the time.
+            return np.take(self.X, rows, axis=0, out=out, mode="clip")
+        out[:] = self.X[rows]
         return out
 
     def _transpose(self, precision):
