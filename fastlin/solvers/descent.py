@@ -17,21 +17,13 @@ from fastlin.kernels.linear.quasi_newton import (
     ACCEPTED,
     AT_START,
     BEGINNING,
-    DECREMENTS,
-    GAP,
     LACKING,
-    LARGEST,
-    LOSS,
-    N_TRIALS,
-    N_WITH_MATRIX,
-    NATURAL,
     NO_MATRIX,
     PARAMETERS,
     SEARCHING,
     STALE,
     TOTAL,
     TRIAL,
-    VALUE,
     Descent,
     Scratch,
     descend_in_cache,
@@ -104,9 +96,9 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
     if objective.rows.offset_range is not None:
         # Rows differ from the start on.
-        descent.counts[N_WITH_MATRIX] = STALE
+        descent.state["n_with_matrix"] = STALE
     elif steps.passes_of_matrix > MIN_PASSES_TO_WAIT:
-        descent.counts[N_WITH_MATRIX] = NO_MATRIX
+        descent.state["n_with_matrix"] = NO_MATRIX
     tol, ending = stopping.tol, None
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
@@ -134,7 +126,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         found, is_last = [], stopping.is_over() or len(stopping.history) >= most
         if is_open and not is_last:
             continue
-        point, decrement = steps.make_point(), descent.numbers[DECREMENTS]
+        point, decrement = steps.make_point(), descent.now["decrements"][0]
         if outcome != ACCEPTED:
             ending = stopping.why_stalled(point, stopping.settle(point), decrement)
         elif is_open:
@@ -170,7 +162,7 @@ class _InCache:
     def iterate(self, tol, n_iterations):
         """Make iterations until the gap is what tol asks for; return the outcome, and J, gap and gradient of each."""
         descent, rows, found = self._descent, self._objective.rows, np.empty((n_iterations, 4))
-        is_start = bool(descent.counts[N_TRIALS] == BEGINNING)
+        is_start = bool(descent.now["n_trials"] == BEGINNING)
         n_made = 0
         while True:
             arguments = self._rows, descent, self._scratch
@@ -190,7 +182,7 @@ class _InCache:
         descent, objective = self._descent, self._objective
         if not _is_at_trial(descent):
             return objective.at(descent.row(PARAMETERS).copy())
-        loss = float(descent.numbers[LOSS]) / objective.rows.total_weight
+        loss = float(descent.now["loss"]) / objective.rows.total_weight
         return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, loss, descent.row(TOTAL).copy(), None)
 
 
@@ -221,11 +213,11 @@ class _ByPasses:
 
     def iterate(self, tol, n_iterations):
         """Make an iteration, the first time after the start; return the outcome, and J, gap and gradient."""
-        descent, numbers = self._descent, self._descent.numbers
-        if descent.counts[N_TRIALS] == BEGINNING:
+        descent, now = self._descent, self._descent.now
+        if descent.now["n_trials"] == BEGINNING:
             self._evaluate()
             outcome = judge(descent, self._loss)
-            if tol == inf or not descent.ask(tol) < numbers[NATURAL] < inf:
+            if tol == inf or not descent.ask(tol) < now["natural"] < inf:
                 return outcome, []
         target = descent.ask(tol)
         if turn(descent, target, self.passes_of_matrix):
@@ -235,7 +227,7 @@ class _ByPasses:
         while outcome == SEARCHING:
             self._evaluate()
             outcome = judge(descent, self._loss)
-        return outcome, [(float(numbers[VALUE]), float(numbers[GAP]), float(numbers[LARGEST]))]
+        return outcome, [now[["value", "gap", "largest"]].item()]
 
     def make_point(self):
         """Return the last Point, evaluated anew where the last trial is another one."""
@@ -253,7 +245,7 @@ class _ByPasses:
 
     def _renew(self):
         descent, drawn = self._descent, self._drawn
-        if descent.counts[N_WITH_MATRIX] == NO_MATRIX:
+        if descent.now["n_with_matrix"] == NO_MATRIX:
             # All rows have the probabilities of the class weights, as in `renew_in_cache`.
             K, shares = self._objective.n_rows_coef, self._objective.class_weights
             share = 1 / K if K > 1 else shares[0] * shares[1]

@@ -10,21 +10,14 @@ from conftest import assert_same_bits, make_objective, minimum_of
 from fastlin.kernels.linear.quasi_newton import (
     ACCEPTED,
     DIRECTION,
-    HIGH,
-    KIND,
-    N_PAIRS,
-    N_WITH_MATRIX,
     NO_MATRIX,
     PARAMETERS,
     SEARCHING,
     SEPARATE,
-    SLOPE,
     STALE,
     STALLED,
-    STEP,
     TOTAL,
     TRIAL,
-    VALUE,
     WHOLE,
     Descent,
     judge,
@@ -192,15 +185,15 @@ def test_steps_that_are_too_long_or_too_short_are_mended():
     for factor, is_too_long in ((1 / 20, True), (20.0, False)):
         # One matrix for all rows, far too flat or too steep.
         walk, evaluate_and_judge = begin_square(matrix=factor * np.diag([1.0, 4.0]))
-        start = float(walk.numbers[VALUE])
+        start = float(walk.now["value"])
         assert start == pytest.approx(4.5 + 8)
-        assert not turn(walk, 1e-9, np.inf) and walk.numbers[SLOPE] < 0
+        assert not turn(walk, 1e-9, np.inf) and walk.now["slope"] < 0
         outcomes = [evaluate_and_judge()]
         while outcomes[-1] == SEARCHING:
-            assert (walk.numbers[HIGH] > 0) == is_too_long or walk.numbers[STEP] > 1
+            assert (walk.now["high"] > 0) == is_too_long or walk.now["step"] > 1
             outcomes.append(evaluate_and_judge())
         assert outcomes[0] == SEARCHING and outcomes[-1] == ACCEPTED
-        assert walk.numbers[VALUE] < 0.7 * start
+        assert walk.now["value"] < 0.7 * start
 
 
 def test_a_direction_that_does_not_descend_leads_nowhere_and_stalls():
@@ -224,10 +217,10 @@ def test_a_new_matrix_drops_the_pairs_and_an_exact_one_takes_one_step():
         turn(walk, 1e-9, np.inf)
         while evaluate_and_judge() == SEARCHING:
             pass
-    assert walk.counts[N_PAIRS] > 0
+    assert walk.now["n_pairs"] > 0
     renew(walk, np.diag([0.0, 4.0])[None])
     turn(walk, 1e-9, np.inf)
-    assert walk.counts[N_PAIRS] == 0
+    assert walk.now["n_pairs"] == 0
     assert evaluate_and_judge() == ACCEPTED
     np.testing.assert_allclose(walk.row(PARAMETERS), 0, atol=1e-12)
 
@@ -288,11 +281,11 @@ def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, mo
 
     def build(rows, walk, *given):
         renew_in_cache(rows, walk, *given)
-        kinds.append(int(walk.counts[KIND]))
+        kinds.append(int(walk.now["kind"]))
 
     def take(walk, matrices):
         renew(walk, matrices)
-        kinds.append(int(walk.counts[KIND]))
+        kinds.append(int(walk.now["kind"]))
 
     monkeypatch.setattr(descent, "renew_in_cache", build)
     monkeypatch.setattr(descent, "renew", take)
@@ -313,7 +306,7 @@ def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, 
         return kept[-1]
 
     def note_age(self, *given):
-        ages.append(int(kept[-1].counts[N_WITH_MATRIX]))
+        ages.append(int(kept[-1].now["n_with_matrix"]))
         return iterate(self, *given)
 
     monkeypatch.setattr(descent, "Descent", SimpleNamespace(at=keep))

@@ -29,19 +29,29 @@ PAIRS = 12
 # in the other coordinates gradient and direction, and then the last steps, and what they changed in the gradient.
 PARAMETERS, GRADIENT, DIRECTION, TRIAL, AT_START, TOTAL, SLOPES, CURVATURES, INVERSES, TURNED, AIM, STEPS = range(12)
 CHANGES = STEPS + PAIRS
-# The places of numbers: J and its slope along the direction at the last point; the step along it, the bracket of the
-# line search with the slopes of its ends; the sum of the losses at the trial; gap, largest entry of the gradient, and
-# gap but for the intercept at the last point; S; by how much the newest step is longer than its change; the last Newton
-# decrements, halves of squares, the newest first; and of each pair the product, and what the recursion keeps of it.
-# The quadratic penalty at the last point, J without features and the floor of the gap are what `ask` takes.
-VALUE, SLOPE, STEP, LOW, LOW_SLOPE, HIGH, HIGH_SLOPE, LOSS, GAP, LARGEST, NATURAL, TOTAL_WEIGHT, SCALE = range(13)
-SQUARES, WITHOUT_FEATURES, FLOOR = range(13, 16)
-PACE, DECREMENTS = 6, 16
-PRODUCTS = DECREMENTS + PACE + 1
-SCALES = PRODUCTS + PAIRS
-# The places of counts: the newest pair and how many there are, trials of this search, iterations with this matrix,
-# its kind, and iterations that neither J nor the gap has fallen in.
-NEWEST, N_PAIRS, N_TRIALS, N_WITH_MATRIX, KIND, N_FLAT = range(6)
+# The last Newton decrements that are kept besides the newest.
+PACE = 6
+# What a descent knows besides its vectors.
+STATE = np.dtype(
+    [
+        # At the last point: J, its slope along the direction, the gap, the largest entry of the gradient, the gap but
+        # for the intercept, and the quadratic penalty.
+        *((name, np.float64) for name in ("value", "slope", "gap", "largest", "natural", "squares")),
+        # The line search: the step, and the bracket with the slopes of its ends.
+        *((name, np.float64) for name in ("step", "low", "low_slope", "high", "high_slope")),
+        # The sum of the losses at the trial, and S; J without features and the floor of the gap, as `ask` takes them.
+        *((name, np.float64) for name in ("loss", "total_weight", "without_features", "floor")),
+        # Of the newest pair, by how much the step is longer than its change; of each pair the product of both, and what
+        # the recursion keeps of it; halves of squares of Newton decrements, the newest first.
+        ("scale", np.float64),
+        ("products", np.float64, PAIRS),
+        ("scales", np.float64, PAIRS),
+        ("decrements", np.float64, PACE + 1),
+        # The newest pair and how many there are; trials of this search; iterations with this matrix, and its kind;
+        # iterations that neither J nor the gap has fallen in.
+        *((name, np.int64) for name in ("newest", "n_pairs", "n_trials", "n_with_matrix", "kind", "n_flat")),
+    ]
+)
 # The kinds of matrices: one block for all classes, one for each, a Hessian.
 SHARED, SEPARATE, WHOLE = range(3)
 # In the place of a number of trials: the trial is the start. In the place of a number of iterations: there is no
@@ -75,8 +85,8 @@ class Descent(NamedTuple):
     ----------
     vectors : ndarray of shape (CHANGES + PAIRS, K (d + 1))
         Parameters and gradients, class after class, and the last pairs.
-    numbers, counts : ndarray
-        Numbers and whole numbers.
+    state : ndarray of shape (1,), STATE
+        What is known besides.
     class_weights : ndarray of shape (n_classes,)
         The part of S that each class has. Not overwritten.
     blocks : ndarray of shape (K, d + 1, d + 1)
@@ -87,8 +97,7 @@ class Descent(NamedTuple):
     """
 
     vectors: np.ndarray
-    numbers: np.ndarray
-    counts: np.ndarray
+    state: np.ndarray
     class_weights: np.ndarray
     blocks: np.ndarray
     hessian: np.ndarray
@@ -109,18 +118,22 @@ class Descent(NamedTuple):
         of `ask`.
         """
         (K, size), n = start.shape, start.size
-        vectors, numbers, counts = np.zeros((CHANGES + PAIRS, n)), np.zeros(SCALES + PAIRS), np.zeros(6, np.int64)
+        vectors, state = np.zeros((CHANGES + PAIRS, n)), np.zeros(1, STATE)
         of_classes = vectors.reshape(-1, K, size)
         of_classes[TRIAL], of_classes[CURVATURES] = start, curvatures
         # Zero too where a curvature has underflowed: the bound of the point itself is infinite then.
         is_normal = curvatures[:-1] >= np.finfo(np.float64).tiny
         np.divide(1.0, curvatures[:-1], out=of_classes[INVERSES, :, :-1], where=is_normal)
-        numbers[TOTAL_WEIGHT], numbers[DECREMENTS:PRODUCTS] = total_weight, np.inf
-        numbers[WITHOUT_FEATURES], numbers[FLOOR] = without_features, floor
-        counts[N_TRIALS] = BEGINNING
-        counts[N_WITH_MATRIX] = STALE if start[:, :-1].any() else NO_MATRIX
+        state["total_weight"], state["decrements"] = total_weight, np.inf
+        state["without_features"], state["floor"] = without_features, floor
+        state["n_trials"], state["n_with_matrix"] = BEGINNING, STALE if start[:, :-1].any() else NO_MATRIX
         blocks = np.empty((K, size, size))
-        return cls(vectors, numbers, counts, class_weights, blocks, blocks if K == 1 else np.empty((1, n, n)))
+        return cls(vectors, state, class_weights, blocks, blocks if K == 1 else np.empty((1, n, n)))
+
+    @property
+    def now(self) -> np.void:
+        """The only entry of state."""
+        return self.state[0]
 
     def row(self, place: int) -> np.ndarray:
         """Return a row of vectors, (K, d + 1)."""
@@ -128,7 +141,7 @@ class Descent(NamedTuple):
 
     def ask(self, tol: float) -> float:
         """Return the excess that is asked for at the last point, as `ask` has it."""
-        value, squares, without_features, floor = self.numbers[[VALUE, SQUARES, WITHOUT_FEATURES, FLOOR]].tolist()
+        value, squares, without_features, floor = self.now[["value", "squares", "without_features", "floor"]].item()
         return ask(tol, value, value, squares, without_features, VALUE_ROUNDING, floor)
 
 
@@ -152,16 +165,16 @@ _ask_within = kernel(ask, inline=True)
 
 
 @kernel(inline=True)
-def _ask_at(numbers, tol):
+def _ask_at(state, tol):
     """Return what `Descent.ask` returns."""
     return _ask_within(
         tol,
-        numbers[VALUE],
-        numbers[VALUE],
-        numbers[SQUARES],
-        numbers[WITHOUT_FEATURES],
+        state.value,
+        state.value,
+        state.squares,
+        state.without_features,
         VALUE_ROUNDING,
-        numbers[FLOOR],
+        state.floor,
     )
 
 
@@ -172,37 +185,37 @@ def judge_within(descent, loss):
     As in solvers/line_search.py, but a step is taken, too, where J falls and its slope has become positive: the pair is
     sound there, since J is convex. Between two trials the next one is where the slope, were it a line, would be zero.
     """
-    vectors, numbers, counts = descent.vectors, descent.numbers, descent.counts
-    square, slope, part = 0.0, 0.0, 1.0 / numbers[TOTAL_WEIGHT]
+    vectors, state = descent.vectors, descent.state[0]
+    square, slope, part = 0.0, 0.0, 1.0 / state.total_weight
     for i in range(vectors.shape[1]):
         bent = vectors[CURVATURES, i] * vectors[TRIAL, i]
         vectors[SLOPES, i] = part * vectors[TOTAL, i] + bent
         square = add_freely(square, bent * vectors[TRIAL, i])
         slope = add_freely(slope, vectors[SLOPES, i] * vectors[DIRECTION, i])
     value = part * loss + 0.5 * square
-    numbers[LOSS] = loss
-    is_start, outcome = counts[N_TRIALS] == BEGINNING, ACCEPTED
-    counts[N_TRIALS] += 1
+    state.loss = loss
+    is_start, outcome = state.n_trials == BEGINNING, ACCEPTED
+    state.n_trials += 1
     if not is_start:
-        slack = ROUNDING * abs(numbers[VALUE])
-        most = numbers[VALUE] + slack + SUFFICIENT_DECREASE * numbers[STEP] * numbers[SLOPE]
+        slack = ROUNDING * abs(state.value)
+        most = state.value + slack + SUFFICIENT_DECREASE * state.step * state.slope
         if not value <= most:
-            numbers[HIGH], numbers[HIGH_SLOPE], outcome = numbers[STEP], slope, SEARCHING
-        elif slope < CURVATURE * numbers[SLOPE]:
-            numbers[LOW], numbers[LOW_SLOPE], outcome = numbers[STEP], slope, SEARCHING
-    if not is_start and not numbers[SLOPE] < 0:
+            state.high, state.high_slope, outcome = state.step, slope, SEARCHING
+        elif slope < CURVATURE * state.slope:
+            state.low, state.low_slope, outcome = state.step, slope, SEARCHING
+    if not is_start and not state.slope < 0:
         # A direction that does not descend, or is not a number.
         return STALLED
     if outcome == SEARCHING:
-        low, width = numbers[LOW], numbers[HIGH] - numbers[LOW]
-        if counts[N_TRIALS] >= MAX_TRIALS or (numbers[HIGH] > 0 and not width > 1e-12 * numbers[HIGH]):
+        low, width = state.low, state.high - state.low
+        if state.n_trials >= MAX_TRIALS or (state.high > 0 and not width > 1e-12 * state.high):
             return STALLED
         # Where the slope is zero, were it a line; the end that is too far may have none.
-        part = numbers[LOW_SLOPE] / (numbers[LOW_SLOPE] - numbers[HIGH_SLOPE])
+        part = state.low_slope / (state.low_slope - state.high_slope)
         part = min(max(part, 0.1), 0.9) if -np.inf < part < np.inf else 0.5
-        numbers[STEP] = low + width * part if numbers[HIGH] > 0 else 4.0 * numbers[STEP]
+        state.step = low + width * part if state.high > 0 else 4.0 * state.step
         for i in range(vectors.shape[1]):
-            vectors[TRIAL, i] = vectors[PARAMETERS, i] + numbers[STEP] * vectors[DIRECTION, i]
+            vectors[TRIAL, i] = vectors[PARAMETERS, i] + state.step * vectors[DIRECTION, i]
         return SEARCHING
     n_rows, size = descent.blocks.shape[0], descent.blocks.shape[1]
     gap, natural, largest = 0.0, 0.0, 0.0
@@ -220,23 +233,23 @@ def judge_within(descent, loss):
             gap += excess * (1.0 - np.log(descent.class_weights[c] + excess))
     gap += natural
     if is_start:
-        counts[N_FLAT] = 0
+        state.n_flat = 0
     else:
-        is_lower = value < numbers[VALUE] - 2 * UNIT_ROUNDOFF * abs(numbers[VALUE])
-        counts[N_FLAT] = 0 if is_lower or gap < 0.5 * numbers[GAP] else counts[N_FLAT] + 1
-        counts[N_WITH_MATRIX] += 1
-    numbers[VALUE], numbers[GAP], numbers[NATURAL], numbers[LARGEST] = value, gap, natural, largest
-    numbers[SQUARES] = 0.5 * square
-    return ACCEPTED if counts[N_FLAT] < MOST_FLAT else STALLED
+        is_lower = value < state.value - 2 * UNIT_ROUNDOFF * abs(state.value)
+        state.n_flat = 0 if is_lower or gap < 0.5 * state.gap else state.n_flat + 1
+        state.n_with_matrix += 1
+    state.value, state.gap, state.natural, state.largest = value, gap, natural, largest
+    state.squares = 0.5 * square
+    return ACCEPTED if state.n_flat < MOST_FLAT else STALLED
 
 
 @kernel(reassociate=False, inner=True)
 def _aim(descent):
     """Find the direction from the last point, and make its end the next trial."""
-    vectors, numbers, counts = descent.vectors, descent.numbers, descent.counts
-    n, place = vectors.shape[1], (counts[NEWEST] + 1) % PAIRS
-    factors = descent.hessian if counts[KIND] == WHOLE else descent.blocks
-    size, n_classes, is_shared = factors.shape[1], descent.class_weights.shape[0], counts[KIND] == SHARED
+    vectors, state = descent.vectors, descent.state[0]
+    n, place = vectors.shape[1], (state.newest + 1) % PAIRS
+    factors = descent.hessian if state.kind == WHOLE else descent.blocks
+    size, n_classes, is_shared = factors.shape[1], descent.class_weights.shape[0], state.kind == SHARED
     # The gradient before, which becomes the change.
     for i in range(n):
         vectors[CHANGES + place, i], vectors[TURNED, i] = -vectors[TURNED, i], vectors[GRADIENT, i]
@@ -248,35 +261,35 @@ def _aim(descent):
             vectors[TURNED, i] *= scale
     product, square = 0.0, 0.0
     for i in range(n):
-        step, change = numbers[STEP] * vectors[AIM, i], vectors[CHANGES + place, i] + vectors[TURNED, i]
+        step, change = state.step * vectors[AIM, i], vectors[CHANGES + place, i] + vectors[TURNED, i]
         vectors[STEPS + place, i], vectors[CHANGES + place, i] = step, change
         product = add_freely(product, step * change)
         square = add_freely(square, change * change)
-    if counts[N_WITH_MATRIX] == 0:
+    if state.n_with_matrix == 0:
         # What is known of the pairs are their old coordinates.
-        counts[N_PAIRS] = 0
+        state.n_pairs = 0
     elif product > 2 * UNIT_ROUNDOFF * square:
-        counts[NEWEST], counts[N_PAIRS] = place, min(counts[N_PAIRS] + 1, PAIRS)
-        numbers[PRODUCTS + place], numbers[SCALE] = product, product / square
-    n_pairs, newest = counts[N_PAIRS], counts[NEWEST]
+        state.newest, state.n_pairs = place, min(state.n_pairs + 1, PAIRS)
+        state.products[place], state.scale = product, product / square
+    n_pairs, newest = state.n_pairs, state.newest
     for i in range(n):
         vectors[AIM, i] = -vectors[TURNED, i]
     for age in range(n_pairs):
         place, product = (newest - age) % PAIRS, 0.0
         for i in range(n):
             product = add_freely(product, vectors[STEPS + place, i] * vectors[AIM, i])
-        product /= numbers[PRODUCTS + place]
-        numbers[SCALES + place] = product
+        product /= state.products[place]
+        state.scales[place] = product
         for i in range(n):
             vectors[AIM, i] -= product * vectors[CHANGES + place, i]
-    scale = numbers[SCALE] if n_pairs > 0 else 1.0
+    scale = state.scale if n_pairs > 0 else 1.0
     for i in range(n):
         vectors[AIM, i] *= scale
     for age in range(n_pairs):
         place, product = (newest - n_pairs + 1 + age) % PAIRS, 0.0
         for i in range(n):
             product = add_freely(product, vectors[CHANGES + place, i] * vectors[AIM, i])
-        product = numbers[SCALES + place] - product / numbers[PRODUCTS + place]
+        product = state.scales[place] - product / state.products[place]
         for i in range(n):
             vectors[AIM, i] += product * vectors[STEPS + place, i]
     for part in range(n // size):
@@ -297,11 +310,11 @@ def _aim(descent):
     for i in range(n):
         vectors[TRIAL, i] = vectors[PARAMETERS, i] + vectors[DIRECTION, i]
         slope = add_freely(slope, vectors[GRADIENT, i] * vectors[DIRECTION, i])
-    numbers[SLOPE], numbers[STEP], numbers[LOW], numbers[LOW_SLOPE], numbers[HIGH] = slope, 1.0, 0.0, slope, 0.0
-    counts[N_TRIALS] = 0
+    state.slope, state.step, state.low, state.low_slope, state.high = slope, 1.0, 0.0, slope, 0.0
+    state.n_trials = 0
     for age in range(PACE, 0, -1):
-        numbers[DECREMENTS + age] = numbers[DECREMENTS + age - 1]
-    numbers[DECREMENTS] = -0.5 * slope
+        state.decrements[age] = state.decrements[age - 1]
+    state.decrements[0] = -0.5 * slope
 
 
 @kernel(inline=True)
@@ -375,16 +388,17 @@ def _factorize(matrices, n_matrices):
 @kernel(inline=True)
 def _is_worth_it(descent, target, passes_of_matrix):
     """Say whether a new matrix, which costs so many passes, is worth it at the last point."""
-    numbers, n_before = descent.numbers, descent.counts[N_WITH_MATRIX]
+    state = descent.state[0]
+    n_before = state.n_with_matrix
     # The first decrement with a matrix stands n_before - 1 places behind the newest.
     n_steps = max(min(n_before - 1, PACE), 1)
-    now, before = numbers[DECREMENTS], numbers[DECREMENTS + n_steps]
+    now, before = state.decrements[0], state.decrements[n_steps]
     pace = np.log(before / now) / n_steps if 0 < now < before < np.inf else 0.0
-    left = np.log(max(numbers[GAP] / target, 1.0))
+    left = np.log(max(state.gap / target, 1.0))
     # No more goes to matrices than to passes: blocks may bring no better pace than the ones before.
     is_slow = n_before >= max(2, passes_of_matrix) and left > pace * (passes_of_matrix + STEPS_AFTER)
     # Where J no longer tells which way is down, steps of Newton's still gain digits.
-    is_flat = descent.counts[N_FLAT] > 0 and n_before > 1 and passes_of_matrix <= MOST_PASSES_AT_END
+    is_flat = state.n_flat > 0 and n_before > 1 and passes_of_matrix <= MOST_PASSES_AT_END
     return n_before < 0 or (n_before > 0 and passes_of_matrix <= CHEAP_PASSES) or is_slow or is_flat
 
 
@@ -401,8 +415,9 @@ def renew_in_cache(rows, descent, scratch, is_whole):
     """
     probabilities, room, row_weights, gram = scratch
     hessian, blocks, n_classes, n_columns = descent.hessian, descent.blocks, descent.blocks.shape[0], gram.shape[0]
-    is_first = descent.counts[N_WITH_MATRIX] == NO_MATRIX
-    k, other, part = 0, 0, 1.0 / descent.numbers[TOTAL_WEIGHT]
+    state = descent.state[0]
+    is_first = state.n_with_matrix == NO_MATRIX
+    k, other, part = 0, 0, 1.0 / state.total_weight
     n_pairs = n_classes * (n_classes + 1) // 2 if is_whole else n_classes
     for _ in range(1 if is_first else n_pairs):
         for t in range(row_weights.shape[0]):
@@ -434,7 +449,7 @@ def renew_in_cache(rows, descent, scratch, is_whole):
                     hessian[0, c * n_columns + j, h * n_columns + j] += flat if flat > 0 else 1.0
     is_block = is_first or not is_whole
     _factorize(blocks if is_block else hessian, n_classes if is_block and not is_first else 1)
-    descent.counts[KIND], descent.counts[N_WITH_MATRIX] = SHARED if is_first else WHOLE if is_whole else SEPARATE, 0
+    state.kind, state.n_with_matrix = SHARED if is_first else WHOLE if is_whole else SEPARATE, 0
 
 
 @kernel(reassociate=False)
@@ -453,11 +468,11 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
     and in any case where tol is infinite.
     """
     probabilities, room = scratch.probabilities, scratch.room
-    vectors, counts, numbers = descent.vectors, descent.counts, descent.numbers
-    n_iter, outcome, is_start = 0, ACCEPTED, counts[N_TRIALS] == BEGINNING
+    vectors, state = descent.vectors, descent.state[0]
+    n_iter, outcome, is_start = 0, ACCEPTED, state.n_trials == BEGINNING
     while n_iter < history.shape[0]:
         if outcome != SEARCHING and not is_start:
-            if _is_worth_it(descent, _ask_at(numbers, tol), passes_of_matrix):
+            if _is_worth_it(descent, _ask_at(state, tol), passes_of_matrix):
                 return LACKING, n_iter
             _aim(descent)
         loss = evaluate_within(rows, vectors[TRIAL], probabilities, room, vectors[TOTAL])
@@ -466,13 +481,13 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
             is_start = False
             for i in range(vectors.shape[1]):
                 vectors[AT_START, i] = vectors[TOTAL, i]
-            if tol == np.inf or not _ask_at(numbers, tol) < numbers[NATURAL] < np.inf:
+            if tol == np.inf or not _ask_at(state, tol) < state.natural < np.inf:
                 return outcome, n_iter
         elif outcome != SEARCHING:
-            history[n_iter, 0], history[n_iter, 1] = numbers[VALUE], numbers[GAP]
-            history[n_iter, 2], history[n_iter, 3] = numbers[LARGEST], counts[N_TRIALS]
+            history[n_iter, 0], history[n_iter, 1] = state.value, state.gap
+            history[n_iter, 2], history[n_iter, 3] = state.largest, state.n_trials
             n_iter += 1
-            if outcome == STALLED or numbers[GAP] <= _ask_at(numbers, tol):
+            if outcome == STALLED or state.gap <= _ask_at(state, tol):
                 return outcome, n_iter
     return outcome, n_iter
 
@@ -521,18 +536,18 @@ def renew(descent, matrices):
     They are (1, d + 1, d + 1) or (K, d + 1, d + 1) of the loss, for all classes or each, or the factor of a Hessian (1,
     K (d + 1), K (d + 1)), whose diagonal is not one of reciprocals.
     """
-    blocks, counts = descent.blocks, descent.counts
+    blocks, state = descent.blocks, descent.state[0]
     if matrices.shape[1] > blocks.shape[1]:
         for i in range(matrices.shape[1]):
             for j in range(matrices.shape[1]):
                 descent.hessian[0, i, j] = matrices[0, i, j]
             descent.hessian[0, i, i] = 1.0 / matrices[0, i, i]
-        counts[KIND] = WHOLE
+        state.kind = WHOLE
     else:
         for k in range(matrices.shape[0]):
             for j in range(blocks.shape[1]):
                 for h in range(j, blocks.shape[1]):
                     blocks[k, j, h] = matrices[k, j, h] + (descent.vectors[CURVATURES, j] if j == h else 0.0)
         _factorize(blocks, matrices.shape[0])
-        counts[KIND] = SHARED if matrices.shape[0] == 1 else SEPARATE
-    counts[N_WITH_MATRIX] = 0
+        state.kind = SHARED if matrices.shape[0] == 1 else SEPARATE
+    state.n_with_matrix = 0
