@@ -48,26 +48,10 @@ def name_platform():
 
 
 class Archive:
-    """The compiled kernels of one level.
+    """The compiled kernels of one level, from a file that is read whole, since children of a fork share its position.
 
-    Parameters
-    ----------
-    path : Path
-        The file. It is read whole, less than a megabyte, since children of a fork would share its position.
-
-    Attributes
-    ----------
-    path : Path
-        The parameter.
-    stamp : dict
-        With what the kernels can be used.
-    n_kernels : int
-        The number of kernels and signatures.
-
-    Raises
-    ------
-    OSError, ValueError, KeyError, zipfile.BadZipFile
-        The file cannot be read, or is no archive.
+    `stamp` says with what the kernels can be used, and `n_kernels` counts kernels and signatures. OSError, ValueError,
+    KeyError or zipfile.BadZipFile: the file cannot be read, or is no archive.
     """
 
     def __init__(self, path: Path) -> None:
@@ -132,7 +116,7 @@ def list_kernels() -> list[Any]:
 
 
 def _list_called():
-    """Return the kernels that Python calls; the code of the others stands in that of their callers."""
+    """Return the kernels that Python calls; the code of other kernels stands in their callers' code."""
     return [kernel for kernel in list_kernels() if not kernel.targetoptions["no_cpython_wrapper"]]
 
 

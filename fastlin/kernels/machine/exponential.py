@@ -1,7 +1,4 @@
-"""Exponential and logarithm in a form that the compiler can vectorise.
-
-Numba's own are a call per element, and then they would take longer than the products of a pass with many classes.
-"""
+"""Exponential and logarithm in a form that the compiler can vectorise; Numba's own are a call per element."""
 
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import binary_exponent, power_of_two
@@ -33,7 +30,7 @@ def exponentiate_in_place(values):
 
 @kernel(inline=True)
 def exponential(value, values):
-    """Return exp(value) as `exponentiate_in_place` has it, in the type of values, an array; without reassociation."""
+    """Return exp(value) in the type of values, an array, as `exponentiate_in_place` does; without reassociation."""
     power, rest = _split_exponential(value, values)
     return power * (rest + values.dtype.type(1))
 

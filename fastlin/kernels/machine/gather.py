@@ -139,8 +139,8 @@ ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 def dot_entries(data, indices, first, last, coef):
     """Return the sum over the entries p from first to last of data[p] coef[indices[p]], in the type of coef (d,).
 
-    data without entries stand for ones. Four sums side by side do not wait for one another. Vectors of gathered numbers
-    take 1.2 times as long, and so do slices of the entries of a row, whose owners are counted.
+    data without entries stand for ones. Four sums side by side do not wait for one another; vectors of gathered numbers
+    and slices of the entries are slower.
     """
     kind = coef.dtype.type
     whole = last - (last - first) % 4
@@ -159,10 +159,7 @@ def dot_entries(data, indices, first, last, coef):
 
 @kernel(inline=True)
 def add_entries(data, indices, first, last, factor, sums):
-    """Add factor data[p] to sums[indices[p]] for the entries p from first to last; data as `dot_entries` takes them.
-
-    Four entries at a time: one by one, ones take 1.2 times as long.
-    """
+    """Add factor data[p] to sums[indices[p]] for the entries p from first to last; data as `dot_entries` takes them."""
     kind = sums.dtype.type
     whole = last - (last - first) % 4
     for p in range(first, whole, 4):

@@ -32,14 +32,9 @@ FAILED = "A compiled kernel cannot be %s %s: %s."
 
 
 def pack(result: Any, with_bitcode: bool = True) -> bytes:
-    """Return the code of a kernel, as Numba has compiled it for a signature, as bytes.
+    """Return the code of a kernel, a result of Numba's for a signature, as bytes.
 
-    Parameters
-    ----------
-    result : numba.core.compiler.CompileResult
-        What Numba has made.
-    with_bitcode : bool
-        False for a kernel that no other calls; LLVM's bitcode, half of the bytes, is then left out.
+    with_bitcode is False for a kernel that no other calls; LLVM's bitcode, half of the bytes, is then left out.
     """
     # The annotated source, the seventh, is not needed to run it.
     library, description, environment, signature, in_objects, lifted, _, *rest = result._reduce()
