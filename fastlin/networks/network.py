@@ -66,7 +66,7 @@ class Normalization:
     def normalize(self, values: FloatArray, normalized: FloatArray, n_blocks: int) -> None:
         """Fill `normalized` (n, m), which may be `values` itself, with N(values) by the statistics of the batch.
 
-        The running statistics take the batch in. The rows are cut into n_blocks blocks.
+        The running statistics take the batch in.
         """
         n = len(values)
         sums, squares = np.empty((2, n_blocks, values.shape[1]))
@@ -111,7 +111,7 @@ class _BatchArrays:
     `larger` are arrays for more rows, whose memory these use as well. `activations` (n, units) are those of the input
     and of each layer; `slopes` of the loss and `normalized` units are those of each hidden layer. The rows of a layer's
     activations are cut into `n_blocks`, for each of which `sums`, `products`, `losses` and `n_correct` have a partial
-    sum. What is never used takes no memory; without normalisation `normalized` and `products` are empty.
+    sum. Memory that is never used takes no space; without normalisation `normalized` and `products` are empty.
     """
 
     def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):
@@ -165,7 +165,7 @@ class Examples:
 
     @cached_property
     def most_probable(self) -> IntArray:
-        """The class of each row, or that of its largest target, (n,) int64."""
+        """The class of each row, or the class of its largest target, (n,) int64."""
         if self.labels.ndim == 1:
             return self.labels
         if self.labels.shape[1] == 1:
@@ -181,16 +181,15 @@ class Network:
     """A chain of dense layers: its parameters in one vector, and the gradient of a batch's loss in another.
 
     NumPy's BLAS computes the products of matrices; everything else gives the same bits for any number of threads.
-
     layer_sizes are those of inputs, hidden units and outputs: K >= 2 outputs for the softmax of K classes, or 1 for the
-    logistic loss of two. `normalization` names what is normalised, "input" and "hidden", and `dropout` is the part of
+    logistic loss of two. `normalization` names the normalised units, "input" and "hidden", and `dropout` is the part of
     the hidden units that a step leaves out. With is_independent each of several outputs has the logistic loss of two
     classes, and the examples have targets. Without has_intercepts those of the last layer have no gradient.
 
     `parameters` and `gradient` (p,) hold the coefficients of all layers first, n_coefficients of them, then the
     intercepts, then the scales gamma; `coefs`, `intercepts` and `scales` are views for each of the n_layers layers. At
-    first scales are one, and all others zero. `normalizations` has that of the input first. `state` is what a training
-    changes in place: the parameters, and mean and variance of each normalisation.
+    first scales are one, and all others zero. `normalizations` has that of the input first. `state` is all that a
+    training changes in place: the parameters, and mean and variance of each normalisation.
     """
 
     def __init__(
