@@ -62,17 +62,7 @@ class Archive:
         self.n_kernels = len(self._names) - 1
 
     def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
-        """Return a kernel's code for a signature as Numba rebuilds a result of its own; None where it is not there.
-
-        Parameters
-        ----------
-        kernel : callable
-            The Python function of the kernel.
-        signature : tuple of numba.types.Type
-            The types of its arguments.
-        target_context : numba.core.base.BaseContext
-            Numba's context.
-        """
+        """Return a kernel's code for a tuple of Numba's types, as Numba rebuilds its own results; None if absent."""
         name = _member(kernel, signature)
         if name not in self._names:
             log_once("%s has no code for these types of data: it is compiled.", self.path)

@@ -165,10 +165,7 @@ def nothing_kept():
 
 @kernel(inline=True)
 def _update(w, g, v, total, rule):
-    """Set g = g / total + l2 w and v = momentum v + gradient_part g, and take velocity_part v from w.
-
-    Return the sum of the squares of w before it.
-    """
+    """Set g = g / total + l2 w, v = momentum v + gradient_part g, w -= velocity_part v; return the old w' w."""
     type_of = w.dtype.type
     part, l2, momentum = type_of(1) / type_of(total), type_of(rule.l2), type_of(rule.momentum)
     gradient_part, velocity_part = type_of(rule.gradient_part), type_of(rule.velocity_part)
