@@ -390,7 +390,7 @@ def _choose_grid(problem, n_Cs, l1_ratio):
 
     Let W be zero except for features without a penalty, and g the gradient of the mean loss by the coefficients. By the
     subgradient of the penalty the zeros are optimal as long as |g_kj| <= l1 f_j for all k and j, or with group_by_class
-    |g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality. Slopes that
+    ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality. Slopes that
     lead out of the bounds do not count.
     """
     if l1_ratio == 0:

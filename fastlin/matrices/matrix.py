@@ -67,10 +67,7 @@ class Columns(NamedTuple):
         return bool(self.magnitude.max(initial=0.0) < np.inf)
 
     def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
-        """Return scale and shift (d,): x scale + shift has a mean of zero and a spread near one.
-
-        The scale is a power of two, so it rounds nothing.
-        """
+        """Return scale, a power of two, and shift (d,): x scale + shift has mean zero and a spread near one."""
         spread = self.spread
         exponents = -np.log2(spread, where=spread > 0, out=np.zeros_like(spread))
         scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)

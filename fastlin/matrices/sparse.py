@@ -359,8 +359,7 @@ class PassesByColumns(SparsePasses):
     def _run(self, parameters, product, choose_turn):
         """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]', chunk by chunk of rows.
 
-        choose_turn takes a number of blocks and returns the Losses or the Curvature that turn scores into the numbers
-        r.
+        choose_turn takes a number of blocks and returns the Losses or the Curvature that turn scores into r.
         """
         by_table = TableParameters(self._table, fill_table(parameters, self._scaling, self._table))
         totals = np.zeros(self.shape[0])

@@ -64,10 +64,7 @@ class Normalization:
         self._inverse_deviations: FloatArray = np.empty(0)
 
     def normalize(self, values: FloatArray, normalized: FloatArray, n_blocks: int) -> None:
-        """Fill `normalized` (n, m), which may be `values` itself, with N(values) by the statistics of the batch.
-
-        The running statistics take the batch in.
-        """
+        """Fill `normalized` (n, m), perhaps `values` itself, with N(values); running statistics take the batch in."""
         n = len(values)
         sums, squares = np.empty((2, n_blocks, values.shape[1]))
         origin = values[0].astype(np.float64)

@@ -120,9 +120,8 @@ def _maximize(point, entropy, exchange):
 
     At the part t of the way the gradient is t G. The entropy is at least t times that of the probabilities: it is
     concave, and at the labels zero, or with targets above. The conjugate of the penalty is
-    max(t |G_kj| - threshold_j, 0)^2 / (2 curvature_j): zero within the box, and infinite outside it without l2.
-    Grouped,
-    G_kj| is a norm over classes.
+    max(t |G_kj| - threshold_j, 0)^2 / (2 curvature_j): zero within the box, and infinite outside it without l2. In a
+    grouped penalty |G_kj| is a norm over classes.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:

@@ -152,8 +152,7 @@ class Point:
 
         The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities. A point that never had a room
         computes its probabilities anew, some rows at a time, in a pass. None: there is no intercept, all probabilities
-        are 0 or 1, or the matrix of a point without room is beyond the budget. RuntimeError: another point has the room
-        now.
+        are 0 or 1, or the matrix of a point without room exceeds the budget. RuntimeError: another point has the room.
         """
         objective, K = self.objective, len(self.parameters)
         # Beside probabilities that are kept the matrix is small.

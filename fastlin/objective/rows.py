@@ -157,10 +157,7 @@ class MeanSums:
     def sum_probability_products(
         self, parameters: FloatArray, precision: FloatType, kept: FloatArray | None = None
     ) -> FloatArray:
-        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
-
-        A pass computes probabilities that are not kept.
-        """
+        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1); a pass computes p that are not kept."""
         if kept is not None:
             return multiply_probabilities(self.passes, kept) / self.total_weight
         self.count_pass()
@@ -418,10 +415,7 @@ def draw_places(n: int, n_rows: int) -> IntArray:
 
 
 def split_places(places: IntArray, counts: Sequence[int]) -> list[IntArray]:
-    """Return which of the ascending places lie in each part of the rows, counted from its first row.
-
-    counts says how many rows each part has.
-    """
+    """Return the ascending places in each part of the rows, counted from its first row; counts are the parts' rows."""
     ends = np.cumsum(counts)
     shares = np.split(places, np.searchsorted(places, ends[:-1]))
     return [share - (end - count) for share, end, count in zip(shares, ends, counts, strict=True)]

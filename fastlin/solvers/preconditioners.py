@@ -1,8 +1,8 @@
-"""Approximations of the Hessian that are cheap to build and to solve with: what a solver divides gradients by.
+"""Approximations of the Hessian that are cheap to build and to solve with: a solver divides gradients by them.
 
 With h_ik = s_i p_ik (1 - p_ik) / S the second derivative of the loss by the parameters of class k is
-sum_i h_ik x~_i x~_i'. Each function here turns a point into a `Preconditioner`: with one block for each class, with
-one block for all classes, with the diagonal alone, or with all pairs of classes, the Hessian itself.
+sum_i h_ik x~_i x~_i'. Each function here turns a point into a `Preconditioner`: with one block for each class, with one
+block for all classes, with the diagonal alone, or with all pairs of classes, the Hessian itself.
 """
 
 from __future__ import annotations
@@ -214,8 +214,8 @@ def shared_block(point: Point) -> Preconditioner:
     """Return one block for all classes, in each scaled by the root of the class's part of the curvature.
 
     It comes from a sample of the rows, drawn and weighed by the curvature of all classes together at the point.
-    Afterwards the curvature of large classes falls more than that of small ones, so the root scales better than the
-    part itself.
+    Afterwards the curvature of large classes falls more than that of small ones, so the root is a better scale than the
+    part.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -263,10 +263,7 @@ def count_products(objective: Objective, build: Build) -> int:
 
 
 def count_passes(objective: Objective, build: Build) -> int:
-    """Return how many passes take as long as `class_blocks` or `shared_block` if all rows matter alike.
-
-    It is 0 for builders that take almost no time.
-    """
+    """Return the passes that take as long as `class_blocks` or `shared_block` on equal rows; 0 if almost no time."""
     matrix, (K, size) = objective.matrix, objective.shape
     if build not in (class_blocks, shared_block):
         return 0

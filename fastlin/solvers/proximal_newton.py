@@ -148,7 +148,7 @@ def _measure_slope(point, direction):
 def _search(start, direction, slope, room, least):
     """Return the Point along the direction that falls enough, trying ever shorter steps, or None.
 
-    The direction leads to `least`, whose parameters at bounds are exactly these.
+    The whole step leads to `least`, whose parameters at bounds are exactly these.
     """
     length, penalty, unseen = 1.0, start.objective.penalty, ROUNDING[np.float64] * abs(start.value)
     for _ in range(MAX_TRIALS):

@@ -28,7 +28,7 @@ class EpochSchedule:
     shuffle: bool = True  # whether a new order of the rows is drawn for each epoch
     # Whether rows at the end of an epoch that make no whole batch are left out, as courses do.
     whole_batches: bool = False
-    patience: float = np.inf  # The training ends with more epochs in a row without an improvement by tol.
+    patience: float = np.inf  # more epochs in a row without an improvement by tol end the training
     tol: float = 0.0
     early_stopping: bool = False  # whether the validation has to improve, not the loss
     by_loss: bool = False  # whether validations are judged by their loss, not by their accuracy

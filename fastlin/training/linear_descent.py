@@ -96,7 +96,7 @@ class LinearDescent(Descent):
     def take_steps(
         self, examples: Examples, order: IntArray, batch_size: int, steps: tuple[int, int], rule: MomentumRule
     ) -> Measured:
-        """Take the steps of an order from the first up to but without the last; return their measures."""
+        """Take the steps from steps[0] to steps[1] - 1 of an order, and return their measures."""
         first, last = steps
         is_averaged = self.n_rows >= self._first_row
         (w, intercept), (velocity, intercept_velocity), (gradient, _) = self._layers

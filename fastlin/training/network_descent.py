@@ -65,9 +65,10 @@ class Descent:
             array[...] = 0
 
     def _update(self, vectors, n_penalised, learning_rate, l2):
-        """Take the step of parameters, of which the first n_penalised are coefficients; return their squares' old sum.
+        """Take the step of parameters, of which the first n_penalised are coefficients.
 
-        vectors are these parameters, their gradient and the arrays that the rule carries for them.
+        vectors are these parameters, their gradient and the arrays that the rule carries for them. Return the sum of
+        the squares of the coefficients before it.
         """
         raise NotImplementedError
 

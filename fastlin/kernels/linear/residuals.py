@@ -55,9 +55,9 @@ def gather_logistic(scores, numbers, samples, kept, first):
 
 @kernel(inner=True)
 def turn_logistic_rows(scores, samples, kept, start, rooms):
-    """Do `turn_logistic_scores` for rows that follow one another, from ``start`` on, where samples are all rows.
+    """Do `turn_logistic_scores` for consecutive rows from ``start`` on, with the rooms of `open_logistic_room`.
 
-    The rooms are those of `open_logistic_room`.
+    The samples are all rows.
     """
     n_rows, weights, targets = scores.shape[0], samples.weights, rooms[0][0]
     if (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0):

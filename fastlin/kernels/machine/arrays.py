@@ -16,10 +16,7 @@ CACHE_LINE = 64
 
 
 def zeros_aligned(shape, dtype):
-    """Return zeros of shape n or (m, n), in C order, that start on a cache line.
-
-    A 64-byte load that spans two lines costs two.
-    """
+    """Return zeros of shape n or (m, n) that start on a cache line, since a load that spans two lines costs two."""
     n_bytes = prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
     memory = np.zeros(n_bytes + CACHE_LINE, np.uint8)
     # Half a microsecond; np.prod and memory.ctypes take seven more, a tenth of a prediction.
@@ -53,10 +50,7 @@ def _emit_zeros_aligned(context, builder, signature, arguments):
 
 
 def dense_row(X, i):
-    """Return row i of X (n, d) as one piece; the columns lie next to each other.
-
-    For other strides LLVM makes no vectors.
-    """
+    """Return row i of X (n, d), one piece of memory, as an array whose type says so: LLVM makes vectors of it."""
     return X[i]
 
 

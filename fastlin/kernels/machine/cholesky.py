@@ -112,8 +112,7 @@ def _factorize_rows(factor, matrix, first, stop):
 def solve_block(block, n_blocks, triangles, values):
     """Overwrite the block's rows k of values (C, m), float64, with the solution of U' U x = values[k].
 
-    U is triangles[k] as factorize_block packs it, or triangles[0] where there is only one. Everything is computed in
-    its type.
+    U is triangles[k] as factorize_block packs it, or the only one, triangles[0]. Everything is computed in its type.
     """
     n_rows, size = values.shape
     x = zeros_aligned(size, triangles.dtype)

@@ -48,7 +48,7 @@ _companion: "Companion | None" = None
 
 @cache
 def begin(module: str) -> None:
-    """Start the other process, once in this one, if a kernel of the tasks of a module has not been compiled.
+    """Start the other process, once in this one, if a kernel of a module's tasks has not been compiled.
 
     The module has a function ``list_tasks``, and ``main``, which calls `work`.
     """

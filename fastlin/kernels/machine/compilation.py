@@ -94,7 +94,7 @@ def _undisturbed(compile_kernel):
 
 
 class _KernelCache:
-    """The code of one kernel: the wheel's if this process uses it, otherwise that of the user's cache folder.
+    """The code of one kernel, of the wheel if this process uses it, otherwise of the user's cache folder.
 
     Numba asks for the code of a signature before it compiles, and hands over the code that it has compiled.
     """

@@ -36,9 +36,9 @@ def zeros_table(n_rows: int, n_classes: int) -> FloatArray:
 
 
 def _combination(n_vectors, lanes, n_sums):
-    """Make the loop for n_vectors vectors of the table's columns; every n_sums-th entry goes into the same sum.
+    """Make the loop for n_vectors vectors of the table's columns, with n_sums sums side by side, which do not wait.
 
-    One sum waits four cycles until the last product is added. Several sums side by side do not wait.
+    Every n_sums-th entry goes into the same sum. One sum would wait four cycles for the last product.
     """
 
     def generate(context, builder, kinds, arguments):

@@ -97,8 +97,8 @@ def _count_allowed(n_pinned):
 def limit_threads(n_threads: int | None) -> Iterator[None]:
     """Use `n_threads` threads inside the ``with`` block; results do not change.
 
-    None keeps the limit that holds already, or else the one of the environment and the processors when the first run
-    inside the block begins.
+    None keeps the limit that holds, or that of the environment and the processors when the first run in the block
+    begins.
     """
     # Reading them takes 6 microseconds, a fifth of the prediction of one row, which asks for no second thread.
     with _limited((_limit.get() or cache(_read_limit)) if n_threads is None else max(1, int(n_threads))):
@@ -125,7 +125,7 @@ def cut_work(work: int, most: int = MAX_BLOCKS) -> int:
 
 @lru_cache(maxsize=256)
 def count_blocks(n_rows: int, row_work: int, partial_bytes: int = 0, data_bytes: int = 0) -> int:
-    """Return the number of blocks for n_rows rows of row_work multiply-adds each, with the bytes of X in data_bytes.
+    """Return the number of blocks for rows of row_work multiply-adds; data_bytes are the bytes of X.
 
     partial_bytes are the bytes of the partial sums of one block, whose memory is limited.
     """

@@ -45,10 +45,7 @@ def sum_block_columns(block, n_blocks, Z, origin, sums, squares):
 
 @kernel
 def normalize_block(block, n_blocks, Z, means, inverse_deviations, normalized):
-    """Fill normalized_ij = (Z_ij - mean_j) inverse_deviation_j over the block's rows of Z (n, m).
-
-    normalized may be Z itself; means and inverse_deviations are (m,).
-    """
+    """Fill normalized (n, m), perhaps Z itself, with (Z_ij - mean_j) inverse_deviation_j over the block's rows."""
     for i in range(block * Z.shape[0] // n_blocks, (block + 1) * Z.shape[0] // n_blocks):
         row, target = Z[i], normalized[i]
         for j in range(target.shape[0]):

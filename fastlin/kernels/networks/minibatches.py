@@ -134,7 +134,7 @@ def measure_rows(scores, numbers, samples, batch):
 
 @kernel(inline=True)
 def finish_batch(batch, measured, place, squares, rule, state):
-    """Note the numbers of a batch before its step in Measured, take the step of the intercepts, and begin a new batch.
+    """Note a batch's numbers before its step in Measured, take the step of the intercepts, and begin a new batch.
 
     The mean of state has the sum over the steps until the run ends.
     """
