@@ -224,8 +224,7 @@ def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: Floa
 def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> tuple[int, int]:
     """Return `Passes.longest_product` and `longest_sum`.
 
-    A product runs over the lanes of a vector side by side, or over four columns. A sum runs over the rows of a tile,
-    then over its tiles and blocks.
+    A product runs over the lanes of a vector side by side, or over four columns; a sum over rows, tiles and blocks.
     """
     longest_product = min(n_features + 4, n_features // min(4, VECTOR_BYTES // 8) + 12)
     if is_copied(n_rows, n_features, n_rows_coef):

@@ -40,8 +40,7 @@ Evaluated: TypeAlias = tuple[float, FloatArray]
 class PiecewiseMatrix(Matrix):
     """X of shape (n, d) in pieces of rows, all dense or all sparse; they need not lie in memory.
 
-    `longest_row` is the number of entries of the longest row. `pieces` holds the rows of each piece, perhaps none, and
-    their type.
+    `longest_row` is the number of entries of the longest row, and `pieces` holds the rows and the type of each piece.
     """
 
     lies_in_memory = False

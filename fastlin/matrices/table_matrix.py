@@ -66,10 +66,10 @@ class Codes:
 class TableMatrix(Matrix):
     """X of shape (n, d) whose columns are numbers or levels of categorical columns: 1 where a row has it, else 0.
 
-    Codes are read where they lie. Numbers, of any real type, are copied once, next to each other. `names` are the names
-    of the table's columns, None for their numbers. Column i of the table stands for `widths[i]` columns of X;
-    `number_features` and `level_features` are the columns of X that are numbers and levels. Columns of different
-    lengths raise ValueError.
+    Codes are read where they lie. Numbers, of any real type, are copied once, next to each other. `names` are those of
+    the table's columns, None for their numbers. Column i of the table stands for `widths[i]` columns of X;
+    `number_features` and `level_features` are the columns of X that are numbers and levels. ValueError: columns differ
+    in length.
     """
 
     def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:

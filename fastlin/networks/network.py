@@ -90,8 +90,7 @@ class Normalization:
     ) -> None:
         """Turn slopes (n, m) by scale * N(z) + shift into slopes by z, for the batch that was normalised last.
 
-        `normalized` is N(z), and mean_slope and mean_product (m,) are means over the batch of the slopes, and of the
-        slopes times N(z).
+        `normalized` is N(z); mean_slope and mean_product (m,) are the batch's means of the slopes and of slopes * N(z).
         """
         means, products = mean_slope.astype(slopes.dtype), mean_product.astype(slopes.dtype)
         scales = self._inverse_deviations * scale
@@ -147,8 +146,7 @@ NO_LABELS, NO_TARGETS = np.empty(0, np.int64), np.empty((0, 0))
 class Examples:
     """Labelled rows to train or to measure on: those of a matrix (n, d), or only some `rows` of it.
 
-    Labels are classes (n,), int64, or targets of the outputs (n, K), float, from 0 to 1. Weights of None stand for
-    ones.
+    Labels are classes (n,), int64, or targets of the outputs (n, K), float, from 0 to 1. No weights stand for ones.
     """
 
     matrix: DenseMatrix | SparseMatrix
@@ -245,8 +243,8 @@ class Network:
         """Set `gradient` to that of a batch's loss, and let running statistics take the batch in.
 
         The batch is at least one row of the examples' matrix, and the seed of its dropout is from 0 to 2^32 - 1. Return
-        the loss, the weight of the rows whose best class was their label, and the weight S of all rows. Where S is 0,
-        so are loss and gradient.
+        the loss, the weight of the rows whose best class was their label, and the weight S of all rows. If S is 0, loss
+        and gradient are zero.
         """
         labels, weights = _targets(examples, rows)
         total = float(weights.sum()) if len(weights) else float(len(labels))

@@ -107,10 +107,9 @@ class Box:
 class BoxDual:
     """The dual objective as a function of the step from the labels to a dual point; infinite beyond the step `limit`.
 
-    The penalty has a box, parameters (K, d + 1) lie within it, and slopes (K, d) are the gradient of the loss at the
-    whole step. A term of the conjugate, max over w of u w - curvature w^2 / 2 - threshold |w| within the bounds, has
-    its maximum at shrink(u, threshold) / curvature, clipped. Without a quadratic penalty that is a bound, or the number
-    next to zero.
+    The penalty has a box, parameters (K, d + 1) lie within it, and slopes (K, d) are the gradient of the loss at step
+    1. A term of the conjugate, max over w of u w - curvature w^2 / 2 - threshold |w| within the bounds, has its maximum
+    at shrink(u, threshold) / curvature, clipped. Without curvature that is a bound, or the number next to zero.
     """
 
     def __init__(self, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> None:

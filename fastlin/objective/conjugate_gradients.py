@@ -25,8 +25,7 @@ def iterate(
 ) -> Iterator[Iterate]:
     """Yield zeros, and the Iterate after each product with A, until a direction has no curvature.
 
-    multiply returns A times an array of the shape of ``right``, which is b; precondition returns a new array, about
-    A^-1 times an array.
+    multiply returns A times an array of the shape of ``right``, b; precondition a new array, about A^-1 times an array.
     """
     solution, residual = np.zeros(right.shape), right.copy()
     direction = precondition(residual)

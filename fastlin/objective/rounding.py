@@ -38,8 +38,7 @@ def find_row_errors(point: Point) -> RowErrors:
     """Return the RowErrors of a point in float64.
 
     They fall with the probability 1 - p that the label of a row misses, which is below one and below the row's loss
-    -log p. With targets that probability is half the sum of |target - probability|, or the miss of the most probable
-    label if that is larger.
+    -log p. With targets it is half the sum of |target - probability|, or the miss of the most probable label if larger.
     """
     rows, K, loss = point.objective.rows, len(point.parameters), point.loss
     if rows.has_targets:

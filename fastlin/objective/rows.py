@@ -282,8 +282,7 @@ class Rows(MeanSums):
         """About how much each row adds to the curvature of a loss, relative to the mean: (n_rows,), or the number one.
 
         That is half the square of its length in the coordinates, estimated by N_SKETCHES random directions (Achlioptas
-        2003), and one half. It takes a pass, which is left out unless the columns say that a few rows are far longer
-        than others.
+        2003), and one half. It takes a pass, unless the columns say that no row is far longer than others.
         """
         if not self.are_uneven:
             return 1.0
@@ -387,10 +386,10 @@ def make_samples(
 ) -> Samples:
     """Return the Samples of rows of X: labels (n,), 0 to n_classes - 1, with weights (n,) s_i >= 0, None for ones.
 
-    Sums run over the row numbers (m,), int64, None for all. offsets (n, K) are finite numbers that are added to the
-    scores, None for zeros. targets (n, K) are the probabilities of the classes, for two classes that of the second;
-    they are at least zero and sum to one but for rounding, and labels are then the most probable classes. All are of
-    all rows of X.
+    Sums run over the row numbers (m,), int64, None for all; the other arrays are of all rows of X. offsets (n, K) are
+    finite numbers that are added to the scores, None for zeros. targets (n, K) are the probabilities of the classes,
+    for two classes that of the second, and labels then the most probable classes. They are at least zero and sum to
+    about one.
     """
     return Samples(
         NO_ROWS if numbers is None else numbers,

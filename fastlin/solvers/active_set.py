@@ -33,8 +33,7 @@ def minimize_active(
     hessian (p, p), of the smooth part, is ordered by classes and then by features. The size of ``penalty`` is the rest
     of the model. parameters (p,) are Z and slopes (p,) the gradient of the smooth part there; both are kept up to date.
     With a box, the parameters lie within it and the penalty is not grouped. A step for groups that gains no more than
-    ``unseen``, which rounding hides, is the last; along equal changes of all classes the model is flat, and steps would
-    not end.
+    ``unseen``, which rounding hides, is the last, since the model is flat along equal changes of all classes.
     """
     is_curved = np.diagonal(hessian) > 0
     if penalty.group_by_class:

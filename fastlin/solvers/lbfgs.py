@@ -128,8 +128,7 @@ def _measure_step(begin, end, direction):
 class Pairs(Recursion):
     """The last steps and the gradient changes they made, as many as the budget has room for.
 
-    Pairs of a fit over the same rows with another penalty are taken over: the part of the changes that the penalty made
-    is known.
+    Pairs of a fit over the same rows are taken over: the penalty's part in their changes is known, and replaced.
     """
 
     def __init__(self, objective: Objective, others: Pairs | None = None) -> None:

@@ -61,7 +61,7 @@ def search(
     function maps a step to (value, slope along the direction); value and slope < 0 are those at step 0, and ``step`` is
     the first to try. Values within ``rounding`` of each other, relative to the first, count as equal. The part
     ``curvature`` of the slope may be left at the step. If no step is accepted, the best one is returned if it lowers
-    the value enough.
+    the value.
     """
     slack = rounding * abs(value)
     low, low_value, low_slope = 0.0, value, slope

@@ -105,8 +105,7 @@ def minimize_by_conjugate_gradients(
 def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
     """Return a step that solves H step = -gradient until the residual is at the forcing term, and the products it took.
 
-    There is at least one product. H is the Hessian at the point, whose parameters are centred; norms are the
-    preconditioner's.
+    There is at least one product. H is the Hessian at the point, which is centred; norms are the preconditioner's.
     """
     objective, gradient = point.objective, point.gradient
 

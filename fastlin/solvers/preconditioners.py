@@ -213,8 +213,8 @@ def diagonal(point: Point) -> Diagonal:
 def shared_block(point: Point) -> Preconditioner:
     """Return one block for all classes, in each scaled by the root of the class's part of the curvature.
 
-    It comes from a sample of the rows, drawn and weighed by the curvature of all classes together at the point.
-    Afterwards the curvature of large classes falls more than that of small ones, so the root is a better scale than the
+    It comes from a sample of the rows, drawn and weighed by the curvature of all classes together at the point. The
+    curvature of large classes falls more afterwards than that of small ones, so the root is a better scale than the
     part.
     """
     point = with_probabilities(point)

@@ -179,8 +179,7 @@ def _read_columns(point, precision, features, is_sample):
     """Return X column by column, and the weights (m,) and probabilities (K, m) of the rows that it holds.
 
     These are all rows of X, with zero weights for rows that the sums leave out, or a copy of the rows of a small
-    sample. A fold is no sample, however small: all its models share the columns of X. Columns outside the features may
-    be missing.
+    sample. A fold is no sample: all its models share the columns of X. Columns outside the features may be missing.
     """
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight

@@ -42,9 +42,8 @@ def minimize(
 ) -> Solution | None:
     """Minimise an objective that `suits`, from the best intercept, parameters (K, d + 1) or a nearby solution.
 
-    The fit goes as far as float64 in the row space can tell. ``nearby`` is the solution over the same rows with another
-    penalty, and is preferred to ``start``. None: J is not finite in the row space, or the start cannot be expressed
-    there.
+    The fit goes as far as float64 in the row space can tell. ``nearby``, the solution over the same rows with another
+    penalty, comes before ``start``. None: J is not finite in the row space, or the start cannot be expressed there.
     """
     space = RowSpace(objective)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -119,8 +118,8 @@ class RowPairs(Recursion):
         """Return the step from a RowPoint, a RowVector: the inverse Hessian times the gradient, negative.
 
         The starting matrix is one number for all multipliers, and one for the intercept of each class, from the
-        curvature along the gradient where all rows have the same probabilities. A number for each class doubled the
-        iterations on text.
+        curvature along the gradient where all rows have the same probabilities. A number for each class doubles the
+        iterations.
         """
         gradient, curvatures = point.gradient, self._space.curvatures
         scores, square = gradient.scores[:-1].ravel(), gradient.dot_coefficients(gradient)

@@ -162,8 +162,7 @@ class Stopping:
     def settle(self, point: Point) -> float:
         """Take note of a point, and of the point with its intercept settled; return the first one's bound of `observe`.
 
-        If only the intercept keeps the bound from `asked`, Newton steps of the intercept, each with a pass over X,
-        settle it.
+        Newton steps of the intercept, each with a pass, settle it where it alone keeps the bound from `asked`.
         """
         bound, settling, last = self.observe(point), point, np.inf
         # With 300 classes one step took the bound from 18 times what was asked for to within it.
@@ -189,8 +188,7 @@ class Stopping:
     def is_met(self, point: Point, bound: float, decrement: float) -> bool:
         """Say whether a point has arrived, as far as the precision it was computed in can tell.
 
-        decrement, half the square of the Newton decrement, estimates J - J* where no bound exists or a gradient is
-        asked for.
+        decrement, half the squared Newton decrement, stands for J - J* without a bound or if a gradient is asked for.
         """
         asked = self.asked(point)
         # J is not below zero, and has no digits left where it is so far below that of equal probabilities.

@@ -123,9 +123,8 @@ class Descent:
         """Take a step on each batch of the examples; the last batch has the rows that are left.
 
         The batches of a network with batch normalisation are of about equal size instead. `order` names the rows of the
-        examples' matrix in the order to take them; None means all examples as they lie. l2 is alpha divided by the
-        weight of the batch, as scikit-learn's networks have it. The epoch ends with the first batch whose loss, with
-        the penalty, is not finite.
+        examples' matrix in the order to take them; None means all as they lie. l2 is alpha divided by the weight of the
+        batch, as in scikit-learn's networks. A batch whose loss, with the penalty, is not finite ends the epoch.
         """
         n_rows = len(examples) if order is None else len(order)
         loss = n_correct = total = 0.0

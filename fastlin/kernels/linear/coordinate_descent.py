@@ -7,8 +7,7 @@ A model of J around parameters V, for a step D to Z = V + D::
 g is the gradient of the smooth part, H the Hessian of the loss, size the sum of magnitudes over the classes, or their
 norm (`grouped`). One coordinate at a time (grouped, one feature of all classes) moves to the model's least point along
 it within the bounds (for a group, to that of an upper bound of the model): Friedman, Hastie and Tibshirani 2010,
-section 2; Simon, Friedman and Hastie 2013. The result is the decrease that the updates promise: the sum of curvature
-times change squared over 2.
+section 2; Simon, Friedman and Hastie 2013. The decrease that updates promise is the sum of curvature change^2 / 2.
 """
 
 import math
@@ -123,9 +122,9 @@ def _add_row(row, change, slopes):
 def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, state):
     """Visit the intercepts and every coordinate of a working set (the active ones) once; return the decrease.
 
-    The arguments are a WorkingColumns, a Curvature, a PenaltyArrays, a ModelArrays and a DescentState. The Hessian
-    of the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). Grouped, the K coordinates of a
-    feature follow one another.
+    The arguments are a WorkingColumns, a Curvature, a PenaltyArrays, a ModelArrays and a DescentState. The Hessian of
+    the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). Grouped, a feature's K coordinates are
+    neighbours.
     """
     panel, places, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows

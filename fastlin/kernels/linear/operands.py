@@ -42,8 +42,7 @@ class Samples(NamedTuple):
 class Kept(NamedTuple):
     """The room for the probabilities of the rows of a pass: the array of one type has entries, or none has.
 
-    A pass in float64 fills either. With the type of the room in that of an argument, Numba would compile a pass over
-    float64 data three times.
+    A pass in float64 fills either. If an argument had the type of the room, Numba would compile that pass three times.
     """
 
     single: np.ndarray  # (K, m) or (K, 0), float32

@@ -96,8 +96,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
     """gradient = total / total_weight + curvatures parameters (K, d + 1), sums (B, 6) and blurs (B, K), by columns.
 
     For the block's columns. blurs are the magnitudes of the parameters times the blur of their column, by class. total
-    (K, d + 1) is the gradient of the loss before division. penalty is a PenaltyArrays. A root of zero leaves its column
-    out of the dual sums.
+    (K, d + 1) is the gradient of the loss before division. A root of zero leaves its column out of the dual sums.
     """
     curvatures, thresholds, roots, grouped, _, _, scale, shift, blur = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]

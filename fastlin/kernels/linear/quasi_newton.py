@@ -103,8 +103,7 @@ class Descent(NamedTuple):
     ) -> Self:
         """Return a descent whose first trial is at the parameters (K, d + 1) `start`.
 
-        curvatures (d + 1,) are those of the penalty, zero for the intercept alone. without_features and floor are those
-        of `ask`.
+        curvatures (d + 1,) are the penalty's, zero for the intercept alone; `ask` takes without_features and floor.
         """
         (K, size), n = start.shape, start.size
         vectors, state = np.zeros((CHANGES + PAIRS, n)), np.zeros(1, STATE)
@@ -139,8 +138,7 @@ def ask(tol, value, scale, squares, without_features, rounding, floor):
 
     It is tol times the gain of the features, without_features less the value, or times the scale, which is J itself, if
     that is less. Where a gain is within the rounding of J, the quadratic penalty at the point, squares, stands for it:
-    without features J is at least that far above the minimum. The excess is no less than the floor, the part of the gap
-    that rounding may leave.
+    without features J is at least that far above the minimum. Rounding of the gap makes the floor the least excess.
     """
     gain = without_features - value - rounding * value
     # Without calls of min and max it takes half as long, and small fits ask often.
@@ -509,8 +507,8 @@ def turn(descent, target, passes_of_matrix):
 def renew(descent, matrices):
     """Take matrices for the next steps, of (1, d + 1, d + 1) or (K, d + 1, d + 1), or the factor of a Hessian.
 
-    The former are those of the loss, for all classes or each; the factor (1, K (d + 1), K (d + 1)) has a plain
-    diagonal, not reciprocals.
+    The former are the loss's, for all classes or each; the factor (1, K (d + 1), K (d + 1)) has no diagonal of
+    reciprocals.
     """
     blocks, state = descent.blocks, descent.state[0]
     if matrices.shape[1] > blocks.shape[1]:

@@ -96,8 +96,7 @@ def any_layout(X: Array) -> Array:
     """Return the memory of X (n, d) as an array (2, n, d) whose two layers are the same.
 
     Numba compiles a kernel anew, for seconds, for rows that lie together, for columns that do, and for neither. An
-    array whose layers overlap has the type of neither. Kernels take its first layer, and find out what lies together at
-    run time.
+    array whose layers overlap has the type of neither. Kernels take its first layer, and find its layout at run time.
     """
     shape, strides = (2, *X.shape), (0, *X.strides)
     if X.flags.c_contiguous and X.flags.writeable and X.size:

@@ -1,7 +1,6 @@
 """Cholesky factors of symmetric matrices, and solutions with them, the same bits for any number of threads.
 
-LAPACK's routines are not used: the threads of BLAS change their bits, and limiting those threads is a setting of the
-whole process.
+LAPACK is not used: the threads of BLAS change its bits, and limiting those threads is a setting of the whole process.
 """
 
 import math

@@ -79,8 +79,7 @@ def _series(r, kind):
 def log_one_plus(e):
     """Return log(1 + e) for float64 e >= 0, NaN for NaN.
 
-    With 1 + e = 2^n (1 + f) and 0 <= f < 1 it is n log 2 + log(1 + f). Below 1, f is e itself, so that small e keep all
-    their digits.
+    It is n log 2 + log(1 + f), 1 + e = 2^n (1 + f), 0 <= f < 1. Below 1, f is e, so small e keep all their digits.
     """
     n = binary_exponent(1.0 + (e if e == e else 0.0))
     f = (1.0 + e) * power_of_two(-n) - 1.0

@@ -110,8 +110,8 @@ _combine_numbers = _combination(1, 1, 4)
 def combine_rows(data, indices, first, last, table, origin, sums, i):
     """Fill sums[i] = sum over the entries p from first to last of data[p] table[indices[p] - origin], float64.
 
-    table (rows, columns as of zeros_table) and sums have the same columns. The order of the additions follows from
-    last - first alone.
+    table (rows, columns as of zeros_table) and sums have the same columns. last - first alone sets the order of
+    additions.
     """
     width = table.shape[1]
     if width == 1:

@@ -1,8 +1,7 @@
 """The memory that the products ask for while they work on a tile: the rows of X that the next tile is loaded from.
 
 Without it a pass takes the sum of its memory time and its arithmetic time. The products ask for one cache line in every
-step of their loops: in bursts the processor cannot queue them. Loading the next tile itself inside those loops is
-slower.
+step of their loops: in bursts the processor cannot queue them. Loading the next tile inside those loops is slower.
 """
 
 import numpy as np

@@ -198,8 +198,7 @@ def add_product(tile, n_rows, multipliers, sums, ahead):
 def add_triangle(tile, n_rows, n_columns, multipliers, sums):
     """Add to sums[k, j] as `add_product` does, for k <= j < n_columns.
 
-    Entries below the diagonal are added to as well, up to the end of a vector and of a group of classes; the rows of
-    sums are whole groups.
+    Entries below the diagonal change too, up to the end of a vector and of a group of classes; sums have whole groups.
     """
     compile_small()
     lanes, lines = VECTOR_BYTES // tile.itemsize, next_lines(empty_list(0), 0, tile)

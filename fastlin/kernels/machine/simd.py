@@ -55,8 +55,7 @@ def _multiplication(n_rows, n_classes, stores=False):
     The rows are those that numbers[i] and the following ones name, the last of them again where fewer are left. An
     integer in the place of numbers is the number of X's first rows that are meant. X has its columns next to each
     other. The products are over the columns from first to last, whole vectors, and the padding up to the last one. A
-    loop that ``stores`` scales and shifts the rows, and fills the tile with them: a loop of its own takes a fifth of
-    the pass.
+    loop that ``stores`` also scales and shifts the rows, and fills the tile with them, which saves a fifth of the pass.
     """
 
     def generate(context, builder, kinds, arguments):

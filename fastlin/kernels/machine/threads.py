@@ -2,12 +2,10 @@
 
 A block is a range of rows that follows from the shape of the data alone. Each block writes to its own slice of the
 output, and the caller adds the slices in block order. Plain Python threads run the blocks, since kernels hold no
-interpreter lock. Unlike Numba's threading layers they survive a fork, calls from several threads at once and runs that
-nest.
+interpreter lock. Unlike Numba's threading layers they survive a fork, concurrent calls and nested runs.
 
 There is one pool of helping threads. It grows to the largest number of threads asked for, less one for the caller. A
-run invites as many helpers as its own limit allows, and its caller takes part, so that a run ends even if every helper
-is busy elsewhere.
+run invites as many helpers as its own limit allows, and its caller takes part, so a run ends if all helpers are busy.
 """
 
 from __future__ import annotations
@@ -58,8 +56,7 @@ def count_threads() -> int:
 
     That is the limit of `limit_threads`, or else of the environment variable ``FASTLIN_NUM_THREADS``, or else the
     processors that this process may use, a container's quota included. ``NUMBA_NUM_THREADS`` and ``OMP_NUM_THREADS``,
-    which process pools set for their workers, lower the last of these. ValueError: FASTLIN_NUM_THREADS counts and is no
-    number.
+    which process pools set for their workers, lower the last of these. ValueError: FASTLIN_NUM_THREADS is no number.
     """
     limit = _limit.get()
     if limit is None:
@@ -97,8 +94,7 @@ def _count_allowed(n_pinned):
 def limit_threads(n_threads: int | None) -> Iterator[None]:
     """Use `n_threads` threads inside the ``with`` block; results do not change.
 
-    None keeps the limit that holds, or that of the environment and the processors when the first run in the block
-    begins.
+    None keeps the limit that holds, or that of the environment and the processors when the first run in it begins.
     """
     # Reading them takes 6 microseconds, a fifth of the prediction of one row, which asks for no second thread.
     with _limited((_limit.get() or cache(_read_limit)) if n_threads is None else max(1, int(n_threads))):

@@ -1,7 +1,6 @@
 """Kernels of mini-batch gradient descent on dense rows: a run of whole update steps, and the evaluation of the result.
 
-Labels, coefficients and losses are those of linear/dense_rows.py. Rows are read through an index, so that a shuffled
-epoch copies a tile at a time.
+Labels, coefficients and losses are those of linear/dense_rows.py. A shuffled epoch reads its rows through an index.
 """
 
 from typing import NamedTuple
@@ -72,10 +71,10 @@ class Batch(NamedTuple):
 def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
     """Take the steps first to last - 1 of an epoch: v = momentum v + gradient_part g, w -= velocity_part v.
 
-    g is the mean gradient over the batch, by weight, plus l2 w; a batch is the rows ``samples.rows[step * batch_size:
-    (step + 1) * batch_size]``, or as many of them as there are. A batch without weight takes no step. X is of any type
-    and layout, (2, n, d). state, a MomentumState, is updated in place by rule, a MomentumRule; measured, a Measured, is
-    filled.
+    g is the mean gradient over the batch, by weight, plus l2 w; a batch is the rows
+    ``samples.rows[step * batch_size:(step + 1) * batch_size]``, or as many of them as there are. A batch without weight
+    takes no step. X is of any type and layout, (2, n, d). A MomentumRule updates state, a MomentumState, in place, and
+    measured, a Measured, is filled.
     """
     X = X[0]
     w, order = state.w, samples.rows
