@@ -54,7 +54,7 @@ def gather_logistic(scores, numbers, samples, kept, first):
 
 @kernel(inner=True)
 def turn_logistic_rows(scores, samples, kept, start, rooms):
-    """Do `turn_logistic_scores` for the rows from ``start`` on, of all rows, with rooms of `open_logistic_room`."""
+    """Do `turn_logistic_scores` from row ``start`` on of samples of all rows, in rooms of `open_logistic_room`."""
     n_rows, weights, targets = scores.shape[0], samples.weights, rooms[0][0]
     if (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0):
         own_weights = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
