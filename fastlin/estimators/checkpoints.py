@@ -1,8 +1,7 @@
 """Checkpoints of an MLPClassifier's fit in files, and which fit may go on from one.
 
-A file is NumPy's .npz, with what is no array as JSON, and nothing pickled. A digest shows what became of it by
-accident. A file may also be made to do damage: what kernels and generators read without a look is checked once the
-network and the rows are known.
+A file is NumPy's .npz, with JSON for all but arrays, and nothing pickled. A digest shows accidental damage. A file may
+also be made to do damage: whatever kernels and generators trust is checked once the network and the rows are known.
 """
 
 from __future__ import annotations
@@ -105,7 +104,7 @@ class Checkpoints:
                 )
 
     def _check(self, about):
-        """Raise a CheckpointError that names what the checkpoint has otherwise."""
+        """Raise a CheckpointError that names the differences of the checkpoint."""
         for kind, text in DIFFERENCES.items():
             for name, value in about[kind].items():
                 before = self._content[kind].get(name)

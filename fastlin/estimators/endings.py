@@ -1,8 +1,8 @@
-"""How fits are heard of and how they end: progress, callbacks and warnings; a fit that fails changes nothing.
+"""The progress, callbacks, warnings and failures of fits; a fit that fails changes nothing.
 
 A fit is a task of scikit-learn's callbacks, and each of its iterations is one within. A cross-validation has a task for
 each fold and l1_ratio and one for the refit, in each of them one for each C, and in that its iterations. The warnings
-have the words that scripts filter scikit-learn's by.
+have the words by which scripts filter scikit-learn's.
 """
 
 from __future__ import annotations
@@ -105,10 +105,7 @@ def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEsti
 def warn_of_training(
     estimator: TrainedEstimator, training: Training, stacklevel: int, keeps_steps: bool = False
 ) -> None:
-    """Warn where a training by epochs diverged, was interrupted or came to its limit.
-
-    keeps_steps says whether Ctrl-C kept the steps of the epoch that it ended.
-    """
+    """Warn if a training by epochs diverged, came to its limit or was interrupted, perhaps with steps that it keeps."""
     n_epochs, solver, ended = len(training.records), getattr(estimator, "solver", "sgd"), training.ended
     category: type[Warning] = ConvergenceWarning
     if ended == "diverged":
@@ -159,7 +156,7 @@ def tell_all(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None
 def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = None) -> Iterator[Listener | None]:
     """Yield a Listener that keeps one line up to date, or None where verbose is 0.
 
-    Where a function counts the bytes that were read, the line ends with the speed of reading.
+    If a function counts the bytes that were read, the line ends with the speed of reading.
     """
     if not verbose:
         yield None
@@ -213,7 +210,7 @@ def count_fits(verbose: int, n_fits: int) -> Iterator[FitCount | None]:
 
 
 def end_after(seconds: float | None) -> Callable[..., bool]:
-    """Return a Listener that asks to stop once so many seconds have passed since it was made; None means never."""
+    """Return a Listener that asks to stop once `seconds` have passed since it was made; None means never."""
     end = np.inf if seconds is None else perf_counter() + seconds
     return lambda *_: perf_counter() >= end
 
@@ -221,8 +218,8 @@ def end_after(seconds: float | None) -> Callable[..., bool]:
 class Tasks:
     """The tasks of the fit of an estimator, of which its callbacks are told, one at a time; None without callbacks.
 
-    X, y and sample_weight are as they were given, and n_paths is how many paths of fits a cross-validation has, and
-    None of a single fit. `is_stopped` says whether a callback has asked to stop.
+    X, y and sample_weight are as given. n_paths is the number of paths of fits of a cross-validation, None for a single
+    fit. `is_stopped` says whether a callback has asked to stop.
     """
 
     def __init__(
@@ -275,8 +272,8 @@ class Tasks:
 class IterationTasks:
     """The iterations of one fit, as a Listener.
 
-    Each iteration is a task that begins where the one before it ended, so that the task that is open in the end stays
-    empty, as scikit-learn's lbfgs leaves it.
+    Each iteration is a task that begins where the one before it ended, so the last open task stays empty, as in
+    scikit-learn's lbfgs.
     """
 
     def __init__(self, tasks: Tasks, fit: Any) -> None:

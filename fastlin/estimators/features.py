@@ -1,8 +1,8 @@
 """The columns of X: how many, their names, and in tables of pandas, polars, Arrow or NumPy which are categorical.
 
-Categorical columns are read as codes, which nobody spreads out.
-The levels of a column of pandas' categories, of an enum or of an Arrow dictionary are those of its type, in their
-order, whether rows have them or not. Those of any other column are the values of its rows, sorted.
+Categorical columns are read as codes, without one-hot copies. The levels of a column of pandas' categories, of an enum
+or of an Arrow dictionary are those of its type, in their order, whether rows have them or not. Those of any other
+column are the values of its rows, sorted.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def remember_features(estimator: Any, n_features: int, names: Sequence[str] | No
 
 
 def check_features(estimator: Any, n_features: int, names: Sequence[str] | None, subject: str) -> None:
-    """Raise a ValueError where the columns of X, whose names may be None, are not those of the fit.
+    """Raise a ValueError if the columns of X differ from those of the fit; names may be None.
 
-    The subject is what has the names, with its verb.
+    The subject of the error, which has the names, comes with its verb.
     """
     if n_features != estimator.n_features_in_:
         raise ValueError(
@@ -69,7 +69,7 @@ def read_categories(model: Any) -> list[Array | None]:
 
 
 def keep_texts(names: list[Any]) -> list[str] | None:
-    """Return the names of columns where all are text, else None, as scikit-learn has it."""
+    """Return the names of columns if all are text, otherwise None, as scikit-learn does."""
     return names if all(isinstance(name, str) for name in names) else None
 
 
@@ -101,7 +101,7 @@ def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
 
 
 def read_table_to_fit(estimator: LinearEstimator, X: MatrixLike) -> TableMatrix:
-    """Return X as a TableMatrix, and set what the estimator knows of its columns."""
+    """Return X as a TableMatrix, and set the estimator's attributes of its columns."""
     from fastlin.matrices import Codes, TableMatrix
 
     names, columns = _split(estimator, X)
@@ -171,7 +171,7 @@ def _split(estimator, X):
 
 
 def _is_frame(X):
-    """Say whether X is a table of pandas, or of what has its methods."""
+    """Say whether X is a table of pandas, or has the methods of one."""
     return hasattr(X, "iloc") and hasattr(X, "columns")
 
 
@@ -345,9 +345,9 @@ def _read_dictionary(label, column):
 
 
 def _as_codes(label, codes, n_levels, smallest):
-    """Return codes in a type that kernels read: the same memory where one of its size does.
+    """Return checked codes in a type that kernels read: the same memory where one of its size does.
 
-    Kernels trust the codes, and not every reader has looked at them.
+    Kernels trust the codes, and not every reader checks them.
     """
     if not smallest <= codes.min() <= codes.max() < n_levels:
         raise ValueError(

@@ -44,11 +44,11 @@ NULL_TOL = 1e-10
 
 
 class FoldFits:
-    """What the fit of each fold, l1_ratio and C left, in the shapes of LogisticRegressionCV's attributes.
+    """The result of the fit of each fold, l1_ratio and C, in the shapes of LogisticRegressionCV's attributes.
 
-    The first axes are folds, l1_ratios and Cs; a place is the tuple of their numbers. The last axis of coefs, (..., K,
-    n_features + 1), has the intercept last, and is shorter without one. objectives are J over the training rows.
-    `finished` says which fits were recorded; of the others coefs, scores, objectives and certificates are NaN.
+    The first axes are folds, l1_ratios and Cs; a place is the tuple of their numbers. The last axis of coefs,
+    (..., K, n_features + 1), has the intercept last, and is shorter without one. objectives are J over the training
+    rows. `finished` says which fits were recorded; of the others coefs, scores, objectives and certificates are NaN.
     """
 
     def __init__(
@@ -147,14 +147,12 @@ def fit_along(
     start: tuple[FloatArray, FloatArray] | None = None,
     is_compared: bool = False,
 ) -> Iterator[Fit]:
-    """Yield the Fit of a Problem at each of the Cs in turn, each started from those before.
+    """Yield the Fit of a Problem at each of the ascending Cs, each started from those before.
 
     A fit starts from the last solution, or from the point on the line through the last two solutions as functions of
-    log C, where J is lower there. Once the rows are nearly separated, coefficients grow evenly along that line. On
-    MNIST at C = 1e4, 0.9 decades from C to C, the last solution is 70 % above the minimum, the point on the line 0.1 %.
-
-    The Cs ascend: solutions grow from few and small coefficients. start is the coef and intercept of the first fit, and
-    is_compared is that of `choose.minimize`. on_fit is called with each Fit, and begin_tasks begins the tasks of each.
+    log C, if J is lower there: once the rows are nearly separated, coefficients grow evenly along that line. start is
+    the coef and intercept of the first fit, and is_compared is that of `choose.minimize`. on_fit is called with each
+    Fit, and begin_tasks begins the tasks of each.
     """
     log_Cs = np.log(Cs)
     before: tuple[FloatArray, FloatArray] | None = None

@@ -1,8 +1,8 @@
-"""Labels, weights and offsets of rows: what users give, checked, as fits and scores take it.
+"""Labels, weights and offsets of rows, checked as fits and scores take them.
 
-Soft labels are y of shape (n, K) that says how probable each class is, as teachers and annotators have it. A row with
-soft labels counts as K copies of it do, one for each class, weighted by the probabilities. Offsets are known numbers
-that are added to the scores of the rows.
+Soft labels are y of shape (n, K), the probabilities of the classes, as teachers and annotators give them. A row with
+soft labels counts as K copies of it, one for each class, weighted by the probabilities. Offsets are known numbers that
+are added to the scores of the rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LARGEST_OFFSET = 1e30
 
 @contextlib.contextmanager
 def named(argument: str) -> Iterator[None]:
-    """Put the name of an argument before the message of an error that does not have it, also of another library's."""
+    """Put the name of an argument before the message of an error that lacks it, also of another library's."""
     try:
         yield
     except Exception as error:
@@ -50,7 +50,7 @@ def named(argument: str) -> Iterator[None]:
 def choose_labels(
     blocks: Blocks, y: Any, sample_weight: Any, suffix: str = ""
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
-    """Return the labels and weights that are given, or that Blocks hold; the suffix is that of the arguments' names."""
+    """Return the labels and weights that are given, or that Blocks hold; the suffix ends the arguments' names."""
     pairs = {"y": (y, blocks.y), "sample_weight": (sample_weight, blocks.sample_weight)}
     for name, (given, held) in pairs.items():
         if given is not None and held is not None:
@@ -119,10 +119,10 @@ def are_soft(y: Any) -> bool:
 
 
 def read_soft_labels(y: Any, name: str = "y") -> FloatArray | None:
-    """Return y as float64 (n, K) whose rows sum to one, where it has soft labels, else None.
+    """Return soft labels y as float64 (n, K) whose rows sum to one, otherwise None.
 
-    Soft labels are floats in at least two columns, some of them neither 0 nor 1: a matrix of zeros and ones is what it
-    is without them. Rows that miss the sum of one are scaled, in a copy.
+    Soft labels are floats in at least two columns, some of them neither 0 nor 1; a matrix of zeros and ones has none.
+    Rows that miss the sum of one are scaled, in a copy.
     """
     # Labels alone are not looked at: a list of a million takes 40 milliseconds.
     if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
@@ -255,7 +255,7 @@ def check_classes(estimator: object, classes: Array) -> None:
 
 
 def choose_unit(largest: float) -> float:
-    """Return the power of two by which weights are divided, for the largest of them; one where that is zero.
+    """Return the power of two by which weights are divided, from the largest of them; one if that is zero.
 
     Only their ratios count. Weights of order one survive float32, and their sum does not overflow.
     """
@@ -276,7 +276,7 @@ def number_rows(
 ) -> tuple[Array, IntArray, FloatArray | None, float, FloatArray | None]:
     """Return the classes, the number of each row's class, the weights and their unit, and targets of soft labels.
 
-    They are those of labels that have been read, as `TrainingData` has them.
+    They are the fields of `TrainingData`, for labels that have been read.
     """
     soft = y if y.ndim == 2 else None
     if soft is None:
@@ -299,8 +299,8 @@ def weigh_rows(
 ) -> tuple[FloatArray | None, FloatArray | None]:
     """Return sample weight times class weight per row, float64, or None where every row counts alike, and soft labels.
 
-    labels number the classes. Where labels are soft (n, n_classes), a class weight goes with the probability of the
-    class: the row counts as weighted copies of it would, and its soft labels change.
+    labels number the classes. With soft labels (n, n_classes) the class weights multiply the probabilities: the row
+    counts as weighted copies of it would, and its soft labels change.
     """
     if sample_weight is None and class_weight is None:
         return None, soft
@@ -333,7 +333,7 @@ def _read_weights(sample_weight, labels):
 
 
 def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return what the weights of the classes, (K,), make of the weights of rows, (n,) float64, and of their labels.
+    """Return weights of rows (n,), float64, and soft labels that have the class weights (K,) in them.
 
     sum_k w_k y_ik l_k is the row's weight sum_k w_k y_ik times the loss for soft labels in proportion to w_k y_ik. A
     row whose classes have no weight keeps its labels.
@@ -379,7 +379,7 @@ def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray)
 def read_offset(offset: Any, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X") -> FloatArray | None:
     """Return the offsets of some rows, (n_rows, K) float64 in C order with K = 1 for two classes, or None.
 
-    name is that of the argument, and rows that of the data that have the rows.
+    Errors use the name of the argument, and of the data that have the rows.
     """
     if offset is None:
         return None

@@ -1,4 +1,4 @@
-"""What fitted linear classifiers answer: scores, classes and probabilities of rows, and how right these are.
+"""The answers of fitted linear classifiers: scores, classes and probabilities of rows, and their accuracy.
 
 Attributes that a model predicts with are checked against each other: users and files may change them.
 """
@@ -295,8 +295,8 @@ def _checked(X):
 def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | None = None) -> FloatArray:
     """Return the score of each row, (m,), by a fitted model.
 
-    By "accuracy" a row has one where its class is predicted, or the probability of that class by its soft labels; by
-    "neg_log_loss" the logarithm of the probability of its class.
+    By "accuracy" a row scores one if its class is predicted, or with soft labels the probability of the predicted
+    class; by "neg_log_loss" it scores the logarithm of the probability of its class.
     """
     # A user's subclass may predict without offsets.
     given = {} if offset is None else {"offset": offset}
@@ -318,19 +318,15 @@ def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | N
 
 
 class ScoredRows(NamedTuple):
-    """Rows that models are scored on, and their labels, of some classes.
+    """Rows that models are scored on, and their labels."""
 
-    X are rows of numbers, a table's matrix or Blocks, and params metadata of the rows for the scorer. Those of a given
-    validation set have their matrix, and the weights that were given.
-    """
-
-    X: Any
+    X: Any  # rows of numbers, a table's matrix or Blocks
     y: np.ndarray
     classes: np.ndarray
     offsets: ArrayLike | None
-    params: Mapping[str, Any]
-    matrix: Any = None
-    weights: Any = None
+    params: Mapping[str, Any]  # metadata of the rows for the scorer
+    matrix: Any = None  # of a given validation set
+    weights: Any = None  # of a given validation set, as they were given
 
     def score(self, model: Any, scoring: Any) -> float:
         """Return the score of a model by the parameter `scoring`."""
@@ -389,8 +385,8 @@ def read_coefficients(
 ) -> tuple[Array, FloatArray, FloatArray]:
     """Return `classes_`, `coef_` (K, n_features) and `intercept_` (K,) of a fitted linear model, as kernels take them.
 
-    n_features are the columns of the matrix that the coefficients are for, and classes those that they are for; None
-    means those that the model itself names. K is 1 for two classes.
+    n_features and classes are those that the coefficients must be for; None means the model's own. K is 1 for two
+    classes.
     """
     classes, coef, intercept = check_coefficients(model, n_features, classes)
     return classes, coef.toarray() if sparse.issparse(coef) else coef, intercept

@@ -345,7 +345,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         """Fill the fits of all folds and their scores, choose C, l1_ratio and the model, and tell the callbacks.
 
         A validation set is a fold of all rows, without their numbers, and has ScoredRows in place of test rows. Return
-        whether each fit that was finished reached tol, and its iterations, or None where a callback stopped one.
+        whether each finished fit reached tol, and its iterations, or None if a callback stopped one.
         """
         from fastlin.estimators.problem import Problem
 

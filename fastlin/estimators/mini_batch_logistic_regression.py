@@ -334,11 +334,11 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         return make_linear_model(self)
 
     def _read_parts(self, begin, reset=None, name=None, on_part=None):
-        """Yield the Examples of each part of an epoch, which begin() returns an iterator over.
+        """Yield the Examples of each part of an epoch, from the iterator of begin().
 
-        reset says whether the first part has the columns of the estimator; None stands for the epochs after the first.
-        The name is that of the argument, which errors name with the number of the part. on_part is called when steps
-        were taken with a part.
+        reset says whether the first part sets the columns of the estimator; None stands for the epochs after the first.
+        Errors name the argument, `name`, with the number of the part. on_part is called when steps were taken with a
+        part.
         """
         number = -1
         for number, part in enumerate(begin()):
@@ -380,10 +380,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         return self
 
     def _make_descent(self, continues, before=None):
-        """Return a LinearDescent, with the coefficients of the last training where it continues that.
-
-        before is the _Optimizer to go on with besides.
-        """
+        """Return a LinearDescent that continues with the last coefficients, if it does, and the _Optimizer `before`."""
         n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         network = Network((self.n_features_in_, n_outputs), has_intercepts=self.fit_intercept, dtype=self.dtype)
         average = _count_rows_before_mean(self.average)
@@ -403,10 +400,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         return descent
 
     def _train(self, descent, rows, validation, random_state, max_epochs, patience, on_epoch=None, *, before=None):
-        """Train, keep the model and its curves, and return the Training.
-
-        before is the _Optimizer that the descent goes on with; on_epoch hears of each epoch.
-        """
+        """Train, from the _Optimizer `before` on, keep the model and its curves, and return the Training."""
         batch_size = int(min(self.batch_size, MOST_ROWS))
         schedule = self._make_schedule(max_epochs, batch_size, patience, by_loss=True, keeps_steps=True)
         given = descent, rows, validation, schedule, random_state, on_epoch
@@ -443,13 +437,9 @@ def _count_rows_before_mean(average):
 
 
 class _Optimizer(NamedTuple):
-    """What `partial_fit` goes on with.
+    """The state from which `partial_fit` goes on."""
 
-    The parameters (p,) are those after the last step, of which `coef_` may be a mean; `carried` is what the Descent
-    carries, `average` says after how many rows the mean begins, and `patience` is what is left of it.
-    """
-
-    parameters: np.ndarray
-    carried: Any
-    average: float
-    patience: Patience
+    parameters: np.ndarray  # (p,), after the last step; `coef_` may be a mean of steps
+    carried: Any  # of the Descent
+    average: float  # the number of rows after which the mean begins
+    patience: Patience  # what is left of it

@@ -607,10 +607,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     def _train(
         self, descent, examples, validation, random_state, max_epochs, continues, on_epoch, *, n_epochs=0, **more
     ):
-        """Train by mini-batches, keep the network and its curves, and return the Training.
-
-        What more is given goes to `train_by_epochs`.
-        """
+        """Train by mini-batches, keep the network and its curves, and return the result of `train_by_epochs`."""
         if self.batch_norm and len(examples) < 2:
             raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
         batch_size: Any = AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
@@ -649,13 +646,9 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
 
 
 class _Optimizer(NamedTuple):
-    """What `partial_fit` goes on with.
-
-    It belongs to a solver, and has the learning rate of the next epoch, what the rule of the steps carries, and what is
-    left of the patience.
-    """
+    """The state of a solver from which `partial_fit` goes on."""
 
     solver: str
-    learning_rate: float
-    carried: Any
-    patience: Patience
+    learning_rate: float  # of the next epoch
+    carried: Any  # by the rule of the steps
+    patience: Patience  # what is left of it

@@ -1,4 +1,4 @@
-"""What MLPClassifier and MiniBatchLogisticRegression share: the data of a training, how it goes, and what it leaves.
+"""The shared parts of MLPClassifier and MiniBatchLogisticRegression: a training's data, course and results.
 
 A target is one class a row, several labels a row, or a probability for each class.
 """
@@ -88,10 +88,7 @@ class EpochTrained(CallbackSupportMixin):
 
     @with_callbacks
     def _train_and_tell(self, X, y, sample_weight, trained, train):
-        """Return the Training of train(on_epoch), which is to tell of each epoch, and tell callbacks of its end.
-
-        X, y and sample_weight are what `fit` was given.
-        """
+        """Return the Training of train(on_epoch), which calls on_epoch each epoch, and tell callbacks of its end."""
         estimator: Any = self
 
         def describe(n_iter):
@@ -316,7 +313,7 @@ def set_aside(
 
 
 def load_network(estimator: MLPClassifier, **training: Any) -> Network:
-    """Return the network of the last training, with its parameters and statistics, and what it has in training alone.
+    """Return the network of the last training, with its parameters and statistics, and the options of ``training``.
 
     A ValueError names an attribute that is of another shape or kind than the network.
     """

@@ -1,6 +1,6 @@
-"""The parameters of estimators: each is declared once, by its type, its default and what it accepts.
+"""The parameters of estimators: each is declared once, by its type, its default and the values that it accepts.
 
-What parameters shared by LogisticRegression and LogisticRegressionCV mean follows, the deprecated ones too.
+The meanings of parameters shared by LogisticRegression and LogisticRegressionCV follow, the deprecated ones too.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ WORDS = {
 
 
 def parameter(*, default: Any, accepts: list[Any], kw_only: bool = True) -> Any:
-    """Return the declaration of a parameter: its default, what it accepts, and whether it needs its name.
+    """Return the declaration of a parameter: its default, the values that it accepts, and whether it needs its name.
 
-    What it accepts are words, Literals for the names in them, and constraints of scikit-learn.
+    ``accepts`` has words, Literals for the names in them, and constraints of scikit-learn.
     """
     constraints = [StrOptions(set(get_args(each))) if get_origin(each) is Literal else each for each in accepts]
     constraints = [WORDS.get(each, each) if isinstance(each, str) else each for each in constraints]
@@ -88,10 +88,7 @@ def fitted(*, init: Literal[False] = False) -> Any:
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(parameter, fitted))
 def estimator(declared: Declared) -> Declared:
-    """Give a class the constructor of its parameters, which sets them, and the constraints that they are held to.
-
-    Those that are declared in the class come before those of its bases.
-    """
+    """Give a class the constructor that sets its parameters, and their constraints; its own precede its bases'."""
     made: Any = dataclass(kw_only=True, eq=False, repr=False, match_args=False)(declared)
     made._parameter_constraints = {each.name: each.metadata["accepts"] for each in fields(made) if each.init}
     # The constructor knows the defaults, and a class does not have what only its instances mean.
@@ -256,7 +253,7 @@ def _read_numbers(
 ) -> Array:
     """Return numbers given for features as float64 in one of the shapes, whose last axis is that of the features.
 
-    Those of a table may be one for each of its columns: then all levels of a column have its number. Errors name the
+    For a table there may be one number for each of its columns, which all levels of the column get. Errors name the
     features between `accepted` and `others`.
     """
     given = read_in_place(given, name)

@@ -33,16 +33,12 @@ LOST = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Where a fit ended.
-
-    C is that of the fit. coef (K, d) and intercept (K,) are those of the columns as they were given, in the type that
-    `choose_dtype` says. The certificate is an upper bound on J - J* there; inf where none is known.
-    """
+    """Where a fit at C ended."""
 
     C: float
-    coef: np.ndarray
-    intercept: np.ndarray
-    certificate: float
+    coef: np.ndarray  # (K, d), of the columns as they were given, in the type of `choose_dtype`
+    intercept: np.ndarray  # (K,), likewise
+    certificate: float  # an upper bound on J - J*; inf where none is known
     solution: Solution
 
     @property
@@ -54,7 +50,7 @@ class Fit:
 class Problem:
     """The objective J over some rows of the training data for any C and l1_ratio; the columns are measured once.
 
-    rows are row numbers, which `data` alone reads; a row counts as often as it is named, and None means all rows.
+    A row counts as often as its number is in rows; None means all rows. `data` alone reads them.
     """
 
     def __init__(self, estimator: LinearEstimator, data: TrainingData, rows: IntArray | None = None) -> None:
@@ -76,7 +72,7 @@ class Problem:
                 pass
 
     def invert(self, number: float) -> float:
-        """Return the penalty 1 / (C S) for a C, or the C for a penalty; S sums up the weights as they were given.
+        """Return the penalty 1 / (C S) for a C, or the C for a penalty; S is the sum of the weights as given.
 
         Infinity gives 0, and 0 infinity. S itself may overflow.
         """
@@ -126,8 +122,7 @@ class Problem:
         """Return the Fit at C and l1_ratio, started from the best of some pairs of coef (K, d) and intercept (K,).
 
         on_iteration hears of each iteration, and gets coef and intercept as a fit that ended there would have them.
-        Without tol the fit stops at the estimator's. hints are `is_compared` and `nearby`, as `choose.minimize` has
-        them.
+        Without tol the fit stops at the estimator's. hints are `is_compared` and `nearby` of `choose.minimize`.
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
@@ -169,7 +164,7 @@ class Problem:
 def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
     """Return how many fits of rows of a matrix, with parameters of a shape (K, d + 1), may run at once.
 
-    Each fit has its own budget, which must not depend on how many there are: the bits would.
+    Each fit has its own budget, which must not depend on their number: the bits would.
     """
     # The reader of blocks need not stand several readings at once.
     if isinstance(matrix, BlockMatrix):

@@ -1,7 +1,7 @@
 """The installed scikit-learn: its version, and the names in use that it calls private.
 
-No other file of fastlin imports such a name. They were tested with scikit-learn 1.6.1 and 1.9.1. A later release may
-move or change any of them, and this file is then the only one to follow.
+No other file of fastlin imports such a name. They were tested with scikit-learn 1.6.1 and 1.9.1. If a later release
+moves or changes any of them, only this file has to follow.
 """
 
 import inspect
@@ -107,7 +107,7 @@ def has_callbacks(estimator: Any) -> bool:
 
 
 def open_tasks(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
-    """Set up the callbacks of an estimator; return the context of its fit, which has so many tasks at most.
+    """Set up the callbacks of an estimator; return the context of its fit with at most n_tasks tasks.
 
     is_sequential says whether they come one after another.
     """
@@ -115,10 +115,10 @@ def open_tasks(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise scikit-learn's error where a parameter of an estimator is not what `_parameter_constraints` accepts.
+    """Raise scikit-learn's error for a parameter of an estimator that `_parameter_constraints` does not accept.
 
-    Plain values that were accepted once are not looked at again: scikit-learn takes 0.25 ms for them, as long as a fit
-    of a hundred rows.
+    Plain values that were accepted once are not checked again: scikit-learn's check takes as long as a fit of a hundred
+    rows.
     """
     values = attrgetter(*estimator._parameter_constraints)(estimator)
     # 1, 1.0 and True are equal, but not all of them are accepted.

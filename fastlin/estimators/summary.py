@@ -172,10 +172,7 @@ def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
 
 
 def make_linear_model(model: MiniBatchLogisticRegression) -> Any:
-    """Return scikit-learn's fitted LogisticRegression with the coefficients of a model of any linear class.
-
-    Its parameters but fit_intercept stay at their defaults.
-    """
+    """Return scikit-learn's fitted LogisticRegression with a linear model's coefficients and fit_intercept."""
     check_is_fitted(model)
     check_coefficients(model)
     made = linear_model.LogisticRegression(fit_intercept=model.fit_intercept)
@@ -228,7 +225,7 @@ def _differs(value, default):
 def _copy(model, made_class, names):
     """Return an instance with the parameters that both classes have, and copies of attributes of these names.
 
-    A parameter that has its default gets that of the other class.
+    A parameter that has its default gets the default of the other class.
     """
     check_is_fitted(model)
     known, defaults = made_class().get_params(), type(model)().get_params()

@@ -1,4 +1,4 @@
-"""What a fit reads from X, y and weights: rows in a type that kernels take, classes from 0 and one weight a row.
+"""The data of a fit from X, y and weights: rows in a type that kernels take, classes from 0 and one weight a row.
 
 The estimators import the rooms below them when a fit or a prediction begins: Numba takes 0.3 s to import.
 """
@@ -37,20 +37,17 @@ FILLED = 1 / 3
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The matrix, labels and weights of a fit, checked but for finite X, which the measurement of columns finds out.
-
-    y are the labels as they were given, classes those that occur, sorted, and labels the number of each row's class,
-    int32. weights are sample weight times class weight, float64, divided by `weight_unit`, a power of two near the
-    largest of them; None where every row counts alike. offsets and targets are as `make_samples` takes them.
-    """
+    """The matrix, labels and weights of a fit, checked except for finite X, which the measurement of columns checks."""
 
     matrix: Matrix
-    y: np.ndarray
-    classes: np.ndarray
-    labels: np.ndarray
+    y: np.ndarray  # the labels as they were given
+    classes: np.ndarray  # those that occur, sorted
+    labels: np.ndarray  # int32, the number of each row's class
+    # Sample weight times class weight, float64, divided by `weight_unit`, a power of two near the largest of them; None
+    # where every row counts alike.
     weights: np.ndarray | None
     weight_unit: float
-    offsets: np.ndarray | None = None
+    offsets: np.ndarray | None = None  # as `make_samples` takes them, as are targets
     targets: np.ndarray | None = None
 
     def weigh(self, rows: IntArray | None = None) -> float:
@@ -137,10 +134,7 @@ def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
 
 
 def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True) -> Any:
-    """Return X as a matrix, after scikit-learn's checks and our own of sparse containers.
-
-    The arguments after X are those of scikit-learn's `validate_data`.
-    """
+    """Return X as a matrix, after scikit-learn's checks by `validate_data` and our own of sparse containers."""
     from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix
 
     if isinstance(X, Blocks):
@@ -159,8 +153,8 @@ def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite
 def _read_numbers(estimator, X, reset, ensure_all_finite):
     """Return X without categorical columns as a matrix.
 
-    What scikit-learn's checks would return as it is does not go through them: they take 150 microseconds of the 205
-    that the prediction of a row took, and 500 for a table of pandas.
+    Data that scikit-learn's checks would return unchanged bypass them: they would take most of the time of a prediction
+    for a row.
     """
     from fastlin.matrices import as_matrix
 

@@ -80,8 +80,8 @@ def join_data(
 ) -> TrainingData:
     """Return the TrainingData of training and validation rows together.
 
-    sample_weight are the weights of the training rows as they were given, or None. Where only some rows have weights,
-    the others have ones.
+    sample_weight are the weights of the training rows as given, or None. If only some rows have weights, the others
+    have ones.
     """
     given = sample_weight, validation.weights
     weights = None
@@ -152,11 +152,11 @@ def _read_rows(estimator, X_val):
 
 
 def join_matrices(first: Matrix, second: Matrix) -> Matrix:
-    """Return a matrix with the rows of the first and then those of the second.
+    """Return a matrix with the rows of the first and then those of the second, both of one kind.
 
-    Both were given in one kind: sparse rows of the first that a fit has made dense are sparse again. Rows of two types
-    get the one that holds both. The shapes and types alone say whether the rows are copied: tables are, since no blocks
-    hold them, and others where the copy takes no more than a quarter of what a fit may take beside the first.
+    Sparse rows of the first that a fit has made dense are sparse again. Rows of two types get the one that holds both.
+    The shapes and types alone say whether the rows are copied: tables are, since no blocks hold them, and others if the
+    copy takes no more than a quarter of a fit's budget beside the first.
     """
     from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
 

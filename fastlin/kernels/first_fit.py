@@ -1,7 +1,6 @@
-"""What the first fit of a small table compiles, as tasks that two processes share.
+"""The kernels that the first fit of a small table compiles, as tasks that two processes share.
 
-Only the kernels that read X have types that follow from X; those here have the same types for any X and any number of
-classes.
+Only kernels that read X have types that follow from X; those here have the same types for any X and number of classes.
 """
 
 from collections.abc import Callable

@@ -19,22 +19,7 @@ def as_matrix(X: Array) -> DenseMatrix: ...
 @overload
 def as_matrix(X: SparseContainer) -> SparseMatrix: ...
 def as_matrix(X: Array | SparseContainer | Matrix) -> Matrix:
-    """Return X as a matrix that an objective works on.
-
-    Parameters
-    ----------
-    X : ndarray, SciPy sparse container or one of these matrices
-        The data; a matrix is returned as it is.
-
-    Returns
-    -------
-    Matrix
-
-    Raises
-    ------
-    ValueError
-        X is a sparse container that SparseMatrix refuses.
-    """
+    """Return X as a matrix that an objective works on; raise ValueError for a container that SparseMatrix refuses."""
     if isinstance(X, Matrix):
         return X
     return DenseMatrix(X) if hasattr(X, "strides") else SparseMatrix(X)

@@ -80,33 +80,17 @@ ROWS_A_PRODUCT = 24
 
 
 class Beside(NamedTuple):
-    """What comes beside the rows of dense passes: the levels of a table, by which the passes are cut.
+    """The levels of a table, which come beside the rows of dense passes, and the cuts that suit both."""
 
-    Attributes
-    ----------
-    n_blocks, tile_rows : int
-        The blocks of a pass, and the rows that are worked on at a time.
-    levels : Levels
-        The levels.
-    """
-
-    n_blocks: int
-    tile_rows: int
+    n_blocks: int  # of a pass
+    tile_rows: int  # worked on at a time
     levels: Levels
 
 
 class DenseMatrix(Matrix):
-    """X of shape (n, d), of any type and of any strides.
+    """X of shape (n, d), of any type and strides. A type outside DTYPES is copied to one; other data are read in place.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        The data, the caller's memory, which is not changed. Where their type is none of DTYPES, they are copied to one.
-
-    Attributes
-    ----------
-    layers : ndarray of shape (2, n, d)
-        The data as kernels take them, which `any_layout` makes.
+    `layers` (2, n, d) are the data as kernels take them, which `any_layout` makes.
     """
 
     def __init__(self, X: Array) -> None:
@@ -119,7 +103,7 @@ class DenseMatrix(Matrix):
         self._row_gram: tuple[FloatArray, DenseMatrix] | None = None
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
-        """As `Matrix.measure` has it."""
+        """See `Matrix.measure`."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
         if 0 < self.X.size <= FEW_NUMBERS:
@@ -145,7 +129,7 @@ class DenseMatrix(Matrix):
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, beside: Beside | None = None
     ) -> None:
-        """As `Matrix.score` has it, with levels beside the rows, if there are any."""
+        """See `Matrix.score`; levels may stand beside the rows."""
         K, d = coef.shape
         if beside is None and self.X.size <= FEW_NUMBERS and self.X.size * K <= FEW_SCORE_PRODUCTS:
             X = writable_view(np.ascontiguousarray(self.X, coef.dtype))
@@ -160,28 +144,15 @@ class DenseMatrix(Matrix):
         run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best, *levels)
 
     def take(self, rows: IntArray | slice) -> DenseMatrix:
-        """As `Matrix.take` has it."""
+        """See `Matrix.take`."""
         return DenseMatrix(self.X[rows])
 
     def densify(self, rows: IntArray | slice) -> Array:
-        """As `Matrix.densify` has it."""
+        """See `Matrix.densify`."""
         return self.X[rows]
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> Array:
-        """Return rows of X in the type of ``out``.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (m,), int64, or slice
-            The row numbers, in any order.
-        out : ndarray of shape (m, d)
-            It takes the rows, unless they already lie in X as they are wanted.
-
-        Returns
-        -------
-        ndarray of shape (m, d)
-            ``out``, or a view of X.
-        """
+        """Return the given rows (m, d) in the type of ``out``: ``out`` itself, or a view of X that needs no copy."""
         if self.X.dtype == out.dtype and self.X.flags.c_contiguous:
             if isinstance(rows, slice):
                 return self.X[rows]
@@ -191,9 +162,9 @@ class DenseMatrix(Matrix):
         return out
 
     def _transpose(self, precision):
-        """Return the columns whole: whole numbers of two bytes and less as they are, others scaled and centred.
+        """Return all columns whole. Whole numbers of up to two bytes stay as they are; others are scaled and centred.
 
-        What float32 cannot hold is centred, by the statistics of all rows, before it is rounded.
+        The statistics of all rows centre a number before float32 rounds it.
         """
         n, d = self.shape
         if self.X.itemsize <= 2:
@@ -209,7 +180,7 @@ class DenseMatrix(Matrix):
         return Transposed(panel, np.arange(d), *no_entries, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:
-        """As `Matrix.row_products` has it."""
+        """See `Matrix.row_products`."""
         find_gram = partial(self._find_row_gram, factors) if allows_gram else None
         return DenseRowProducts(self.layers, n_rows_coef, factors, find_gram)
 
@@ -223,7 +194,7 @@ class DenseMatrix(Matrix):
             return self._row_gram[1]
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> DensePasses:
-        """As `Matrix.passes` has it."""
+        """See `Matrix.passes`."""
         kind = ColumnPasses if is_copied(len(samples.rows) or len(self.X), self.shape[1], n_rows_coef) else DensePasses
         return kind(self, samples, scaling, n_rows_coef)
 
@@ -236,7 +207,7 @@ def is_copied(n_rows: int, n_features: int, n_rows_coef: int) -> bool:
 
 
 def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> int:
-    """Return into how many blocks a pass over rows of X, whose entries have so many bytes, is cut."""
+    """Return the number of blocks into which a pass over rows of X is cut; an entry of X has ``itemsize`` bytes."""
     K, d = n_rows_coef, n_features
     row_work = READ_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
     n_blocks = count_blocks(n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=n_rows * itemsize * d)
@@ -244,7 +215,7 @@ def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: 
 
 
 def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: FloatType, folds: bool) -> int:
-    """Return the rows of a tile of a pass; `folds` is that of its Plan."""
+    """Return the rows of a tile of a pass; `folds` is the field of Plan."""
     if folds:
         return count_tile_rows_in_place(n_features, itemsize)
     return count_tile_rows(n_features, n_rows_coef, np.dtype(precision).itemsize)
@@ -253,8 +224,7 @@ def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: Floa
 def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> tuple[int, int]:
     """Return `Passes.longest_product` and `longest_sum`.
 
-    A product runs over the lanes of a vector side by side, or over four columns. A sum runs over the rows of a tile,
-    then over its tiles and blocks.
+    A product runs over the lanes of a vector side by side, or over four columns; a sum over rows, tiles and blocks.
     """
     longest_product = min(n_features + 4, n_features // min(4, VECTOR_BYTES // 8) + 12)
     if is_copied(n_rows, n_features, n_rows_coef):
@@ -266,28 +236,17 @@ def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: in
 
 
 class Plan(NamedTuple):
-    """How passes in a precision are made.
+    """How passes in a precision are made."""
 
-    Attributes
-    ----------
-    scaling : Scaling
-        How the columns enter.
-    tile_rows : int
-        The rows that are worked on at a time.
-    folds : bool
-        Whether X is read where it lies, and the scaling is a part of the coefficients.
-    """
-
-    scaling: Scaling
-    tile_rows: int
-    folds: bool
+    scaling: Scaling  # of the columns
+    tile_rows: int  # worked on at a time
+    folds: bool  # whether X is read in place, with the scaling in the coefficients
 
 
 class DensePasses(Passes):
     """Passes over the rows where they lie.
 
-    Those over all rows with one row of coefficients read X in place, with scale and shift in the coefficients, if these
-    allow it.
+    A pass over all rows with one row of coefficients reads X in place if scale and shift can enter the coefficients.
     """
 
     def __init__(
@@ -307,13 +266,13 @@ class DensePasses(Passes):
             self.shift_roundings = 2.0 if self._plan(np.float64).folds else 0.0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `Passes.evaluate` has it."""
+        """See `Passes.evaluate`."""
         losses = Losses(self.samples, self._losses, Kept.of(probabilities))
         self._run(parameters, gradient, losses, None)
         return float(np.add.reduce(self._losses))
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """As `Passes.hessian_product` has it."""
+        """See `Passes.hessian_product`."""
         precision = probabilities.dtype.type
         curvature = Curvature(self._row_weights(precision), probabilities)
         return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
@@ -333,7 +292,7 @@ class DensePasses(Passes):
         return total
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """As `Passes.gram` has it."""
+        """See `Passes.gram`."""
         size, n = self.shape[1], row_weights.shape[1]
         panel_rows = PANEL_ROWS if size < WIDE else WIDE_PANEL_ROWS
         n_panels = -(-size // panel_rows)
@@ -353,7 +312,7 @@ class DensePasses(Passes):
         return grams[0] if n_parts == 1 else np.add.reduce(grams, dtype=np.float64).astype(precision)
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """As `Passes.class_pair_gram` has it."""
+        """See `Passes.class_pair_gram`."""
         K, size = self.shape
         precision = probabilities.dtype.type
         if K == 1:
@@ -420,11 +379,7 @@ def _split(parameters, precision):
 
 
 class ColumnPasses(DensePasses):
-    """The sums over rows of few columns, of which the first pass in float64 makes a copy, column by column.
-
-    A pass over 1,000 x 20 with two classes takes 12 microseconds so, from X itself 40; one over 100,000 x 5 with four
-    classes 1.1 ms in place of 1.7.
-    """
+    """Passes over few columns: the first pass in float64 copies them, column by column."""
 
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -438,7 +393,7 @@ class ColumnPasses(DensePasses):
         return found
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `Passes.evaluate` has it."""
+        """See `Passes.evaluate`."""
         if parameters.dtype != np.float64:
             return super().evaluate(parameters, probabilities, gradient)
         rows, (K, size) = self.by_columns, parameters.shape
@@ -453,18 +408,10 @@ class ColumnPasses(DensePasses):
 
 
 class DenseRowProducts:
-    """Products for dense X, which are computed panel by panel at first, and by G itself later.
+    """Products for dense X: panel by panel at first, later by G itself, a DenseMatrix that `find_gram` returns.
 
-    Parameters
-    ----------
-    layers : ndarray of shape (2, n, d)
-        The data, as `any_layout` makes them.
-    n_rows_coef : int
-        K.
-    factors : ndarray of shape (d,)
-        The penalty factors, all above zero.
-    find_gram : callable or None
-        What returns G as a DenseMatrix. None where G does not fit into memory, or would lose digits.
+    ``layers`` (2, n, d) come from `any_layout`, and the penalty factors (d,) are above zero. `find_gram` is None where
+    G does not fit into memory or would lose digits.
     """
 
     def __init__(

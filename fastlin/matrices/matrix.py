@@ -29,25 +29,14 @@ Sum = TypeVar("Sum")
 
 
 class Columns(NamedTuple):
-    """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64.
-
-    Attributes
-    ----------
-    mean : ndarray of shape (d,)
-        The means, rounded.
-    remainder : ndarray of shape (d,)
-        What the means lost when they were rounded, which counts where a column varies by little beside its mean.
-    variance : ndarray of shape (d,)
-        The variances. That of a column is zero where all rows of weight above zero have the same number, and where
-        the squares of its distances leave the range of float64.
-    smallest, largest : ndarray of shape (d,)
-        The extremes over all rows, whatever their weights.
-    """
+    """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64."""
 
     mean: np.ndarray
+    # What rounding took from the means. It counts where a column varies by little beside its mean.
     remainder: np.ndarray
+    # Zero where all rows of weight above zero have one number, and where the squares leave the range of float64.
     variance: np.ndarray
-    smallest: np.ndarray
+    smallest: np.ndarray  # over all rows, whatever their weights, as is `largest`
     largest: np.ndarray
 
     @property
@@ -78,10 +67,7 @@ class Columns(NamedTuple):
         return bool(self.magnitude.max(initial=0.0) < np.inf)
 
     def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
-        """Return scale and shift (d,) for which x scale + shift has a spread near one and a mean of zero.
-
-        The scale is a power of two, so that it rounds nothing.
-        """
+        """Return scale, a power of two, and shift (d,): x scale + shift has mean zero and a spread near one."""
         spread = self.spread
         exponents = -np.log2(spread, where=spread > 0, out=np.zeros_like(spread))
         scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
@@ -89,14 +75,9 @@ class Columns(NamedTuple):
 
 
 def merge_columns(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
-    """Return the Columns of several blocks of rows from those of each.
+    """Return the Columns of several blocks of rows from their weights (B,), some above zero, and their B Columns.
 
-    Parameters
-    ----------
-    totals : ndarray of shape (B,)
-        The weight of each block, of which some is above zero.
-    moments : sequence of B Columns
-        Those of a block without weight tell its smallest and largest entries.
+    A block without weight supplies its smallest and largest entries.
     """
     mean, remainder, variance, smallest, largest = (np.array(each) for each in zip(*moments, strict=True))
     shares = (totals / totals.sum())[:, None]
@@ -120,49 +101,22 @@ def add_exactly(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 @dataclass(frozen=True, eq=False)
 class Transposed:
-    """X column by column: column j holds scale_j x_j + shift_j of all rows, whole or as entries.
+    """X column by column: column j holds scale_j x_j + shift_j of all rows, whole or as entries."""
 
-    Attributes
-    ----------
-    panel : ndarray of shape (m, n)
-        The columns that are kept whole.
-    places : ndarray of shape (d,), int64
-        Where column j stands in panel; -1 for one that is kept as entries.
-    starts, indices, values : ndarray
-        The entries of column j are those from starts[j] to starts[j + 1]; each has a row of its own.
-    scale, shift : ndarray of shape (d,), float64
-        How the columns are scaled and shifted; the shift of a column that is kept as entries is zero.
-    """
-
-    panel: np.ndarray
-    places: np.ndarray
-    starts: np.ndarray
-    indices: np.ndarray
+    panel: np.ndarray  # (m, n), the columns that are kept whole
+    places: np.ndarray  # (d,) int64, the place of column j in panel; -1 where it is kept as entries
+    starts: np.ndarray  # The entries of column j are those from starts[j] to starts[j + 1].
+    indices: np.ndarray  # the row of each entry
     values: np.ndarray
-    scale: np.ndarray
-    shift: np.ndarray
+    scale: np.ndarray  # (d,) float64
+    shift: np.ndarray  # (d,) float64, zero for a column that is kept as entries
 
 
 class Matrix:
-    """X of shape (n, d) in one of its forms.
+    """X of shape (n, d) in one of its forms; a pass reads `n_entries` entries.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        The number of rows n and of columns d.
-    dtype : dtype
-        The type of the entries.
-    is_sparse : bool
-        Whether a pass sums entries as they are, and centres the sums; dense rows are centred one by one.
-    n_entries : int
-        The number of entries that a pass reads.
-    budget_bytes : int
-        What a fit may take beside X follows from it: the bytes of X, or a part of them where X need not lie in memory.
-
-    Attributes
-    ----------
-    shape, dtype, is_sparse, n_entries, budget_bytes
-        The parameters.
+    Passes over sparse X sum entries as they are and centre the sums; dense rows are centred one by one. A fit's budget
+    beside X follows from `budget_bytes`: the bytes of X, or a part of them where X need not lie in memory.
     """
 
     # Some of the rows, and all columns, may be had without reading X anew.
@@ -195,18 +149,12 @@ class Matrix:
         return not self.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
 
     def count_gram_work(self) -> int:
-        """Return the multiply-adds of a Gram matrix of the columns.
-
-        Each sparse entry is multiplied with those of its row, which takes as long as four of dense rows.
-        """
+        """Return the multiply-adds of a Gram matrix of the columns; a product of two sparse entries counts as four."""
         n, d = self.shape
         return 4 * self.n_entries**2 // max(1, n) if self.is_sparse else n * (d + 1) ** 2
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
-        """Return the Columns, the statistics of the columns, with weights (n,) of the rows or None for ones.
-
-        Non-finite values are reported in `Columns.finite`; they do not raise.
-        """
+        """Return the Columns with weights (n,) of the rows, None for ones; non-finite values do not raise."""
         raise NotImplementedError
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
@@ -216,7 +164,7 @@ class Matrix:
         return scores
 
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
+        """Return the class of the largest score of each row, (n,) int64, without holding the scores of all rows.
 
         Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
         """
@@ -256,22 +204,13 @@ class Matrix:
         return self, rows
 
     def parts(self) -> Iterator[tuple[str, Matrix]]:
-        """Yield what the parts of X are called where something is wrong with them, and the matrix of each."""
+        """Yield the name of each part of X for error messages, and its matrix."""
         yield "X", self
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
-        """Return X column by column, in a copy that is made once for each precision.
+        """Return X column by column: a copy, made once for each precision (float64 or float32) of scaled columns.
 
-        Parameters
-        ----------
-        precision : type
-            The type, float64 or float32, of columns that are kept scaled and shifted.
-        features : ndarray of int64 or None
-            The columns that will be used, ascending. Others may be empty.
-
-        Returns
-        -------
-        Transposed
+        ``features`` are the columns that will be used, ascending; others may be empty. None means all.
         """
         with self._lock:
             if precision not in self._transposed:
@@ -284,7 +223,7 @@ class Matrix:
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> Any:
         """Return the products by the inner products of the rows, for K rows of coefficients and penalty factors (d,).
 
-        allows_gram says whether the inner products of the rows may be kept, and lose no digits.
+        allows_gram says that the inner products of the rows fit into memory and lose no digits.
         """
         raise NotImplementedError
 
@@ -294,35 +233,14 @@ class Matrix:
 
 
 class Passes:
-    """The sums over some rows that an objective is made of, each one pass over X.
+    """The sums over some rows that an objective is made of, each one pass over X; they are not divided by the weight.
 
-    A row enters as x~ = x scale + shift. Sums are not divided by the total weight.
-
-    Parameters
-    ----------
-    matrix : Matrix
-        The data.
-    samples : Samples
-        The rows of the matrix that are meant, with labels and weights.
-    scaling : Scaling
-        How the columns enter, in float64.
-    n_rows_coef : int
-        K: 1 for two classes, else the number of classes.
-
-    Attributes
-    ----------
-    samples
-        The parameter.
-    shape : tuple of int
-        The shape (K, d + 1) of parameters and sums.
-    lies_in_cache : bool
-        Whether a pass reads a copy that lies in the second-level cache of a core.
-    longest_product, longest_sum : int
-        No term of the score of a row, or of a sum over the rows, goes through more roundings one after the other, in
-        float64.
-    shift_roundings : float or ndarray of shape (d,)
-        How many roundings the shift of a column takes part in, relative to those of a product: none where its entries
-        are centred before anything else, else that of an entry and those of a sum over the columns.
+    A row enters as x~ = x scale + shift, with a Scaling in float64. Parameters and sums have the shape (K, d + 1); K is
+    1 for two classes, else the number of classes. `lies_in_cache` says that a pass reads a copy in the second-level
+    cache of a core. In float64 no term of a score goes through more than `longest_product` roundings one after the
+    other, and no term of a sum over the rows through more than `longest_sum`. `shift_roundings`, a number or (d,),
+    counts the roundings of a column's shift relative to those of a product: none where entries are centred before
+    anything else, otherwise one for the entry and those of a sum over the columns.
     """
 
     lies_in_cache = False
@@ -338,21 +256,10 @@ class Passes:
         self.longest_product, self.longest_sum = d + 4, self._n_rows + MAX_BLOCKS
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i, and fill gradient with its derivative by parameters.
+        """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m), unless they are None.
 
-        Parameters
-        ----------
-        parameters : ndarray of shape (K, d + 1), float64 or float32
-            The coefficients, and the intercepts in the last column. Dense products are computed in their type, all
-            others in float64. Sums over rows are float64.
-        probabilities : ndarray of shape (K, m), float64 or float32, or None
-            It takes the probabilities of the rows; None leaves them out.
-        gradient : ndarray of shape (K, d + 1), float64
-            It takes the derivative.
-
-        Returns
-        -------
-        float
+        The last column of parameters (K, d + 1), float64 or float32, holds the intercepts. Dense products are computed
+        in their type, all others in float64; sums over rows are float64.
         """
         raise NotImplementedError
 
@@ -371,20 +278,10 @@ class Passes:
         return np.concatenate([scores for _, scores in self.score_parts(directions.astype(np.float64))])
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
+        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1), in ``precision``.
 
-        Parameters
-        ----------
-        rows : ndarray of shape (m,), int64
-            The row numbers of X; without entries all rows.
-        row_weights : ndarray of shape (C, m)
-            Weights in the order of the rows.
-        precision : type
-            The type of the result, float64 or float32, and the narrowest that may be computed in.
-
-        Returns
-        -------
-        ndarray of shape (C, d + 1, d + 1)
+        rows (m,), int64, are row numbers of X; without entries they are all rows. row_weights (C, m) stand in their
+        order. Nothing narrower than ``precision`` is computed in.
         """
         rows = rows if len(rows) else np.arange(self._matrix.shape[0])
         grams = np.empty((len(row_weights), self.shape[1], self.shape[1]), precision)
@@ -411,8 +308,8 @@ class Passes:
     def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
         """Return the sum of ``term(passes, probabilities, *arguments)`` over passes that have some of the rows each.
 
-        The probabilities (K, m) of the rows at parameters (K, d + 1) are computed anew, in the type of the parameters,
-        so that those of all rows are never held. That takes a pass beside what the term takes.
+        The probabilities (K, m) at parameters (K, d + 1) are computed anew, in the type of the parameters, so those of
+        all rows are never held. That takes one pass more than the term.
         """
 
         def find(part):
@@ -445,10 +342,7 @@ class Passes:
         return self._matrix.passes(samples, self._scaling, self.shape[0])
 
     def score_parts(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield places of some rows of the passes after the other, and their scores (m, M) at parameters (M, d + 1).
-
-        M need not be the number of rows of coefficients.
-        """
+        """Yield slices of the passes' rows and their scores (m, M) at parameters (M, d + 1), for any M, in order."""
         rows, (scale, shift) = self.samples.rows, self._scaling
         coef = parameters[:, :-1] * scale
         intercept = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], shift)
@@ -471,7 +365,7 @@ class Passes:
 
 
 def add(sums: Iterable[Sum]) -> Sum:
-    """Return the sum of arrays, or of what else takes in others by +=, of which the first is overwritten."""
+    """Return the sum of arrays, or of other objects with +=; the first is overwritten."""
     total: Any = next(sums := iter(sums))
     for each in sums:
         total += each

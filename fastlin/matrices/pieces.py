@@ -38,27 +38,9 @@ Evaluated: TypeAlias = tuple[float, FloatArray]
 
 
 class PiecewiseMatrix(Matrix):
-    """X of shape (n, d) in pieces of rows, which are all dense or all sparse.
+    """X of shape (n, d) in pieces of rows, all dense or all sparse; they need not lie in memory.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        The number of rows n and of columns d.
-    dtype : dtype
-        The type of X.
-    is_sparse : bool
-        Whether the pieces are sparse.
-    n_entries : int
-        The number of entries that a pass reads.
-    longest_row : int
-        The number of entries of the longest row.
-    pieces : sequence of (int, dtype)
-        The rows of each piece, which may have none, and their type.
-
-    Attributes
-    ----------
-    longest_row, pieces
-        The parameters.
+    `longest_row` is the number of entries of the longest row, and `pieces` holds the rows and the type of each piece.
     """
 
     lies_in_memory = False
@@ -80,18 +62,8 @@ class PiecewiseMatrix(Matrix):
 class PiecewisePasses(Passes):
     """The sums over the rows of X in pieces. A subclass knows where the pieces are, and joins their terms.
 
+    `counts` says how many rows of each piece enter, and `n_joins` how many additions the term of a piece goes through.
     Roundings are the most that the passes over a piece may take, whatever its layout.
-
-    Parameters
-    ----------
-    matrix : PiecewiseMatrix
-        The data.
-    samples, scaling, n_rows_coef
-        As `Passes` takes them.
-    counts : sequence of int
-        How many rows of each piece are meant.
-    n_joins : int
-        How many additions the term of a piece goes through.
     """
 
     def __init__(
@@ -116,16 +88,16 @@ class PiecewisePasses(Passes):
         self.longest_sum += n_joins
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `Passes.evaluate` has it."""
+        """See `Passes.evaluate`."""
         loss, gradient[:] = self._evaluate(parameters, probabilities)
         return loss
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """As `Passes.hessian_product` has it, for what `MeanSums.curved_at` returns."""
+        """See `Passes.hessian_product`; `MeanSums.curved_at` returns the last argument."""
         return self._add(find_hessian_product, curved, direction)
 
     def class_pair_gram(self, curved: FloatArray) -> FloatArray:
-        """As `Passes.class_pair_gram` has it, for what `MeanSums.curved_at` returns."""
+        """See `Passes.class_pair_gram`; `MeanSums.curved_at` returns the argument."""
         return self._add(find_class_pair_gram, curved)
 
     def _evaluate(self, parameters, probabilities):
@@ -188,23 +160,10 @@ def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatAr
 
 
 class BlockMatrix(PiecewiseMatrix):
-    """X of shape (n, d) whose rows come block by block, in the same order for each pass.
+    """X of shape (n, d), a `fastlin.blocks.Blocks`, whose rows come block by block, in the same order for each pass.
 
-    While one block is computed with, another thread reads the next one. Sums are added in the order of the blocks, so
-    that bits depend on where the rows are cut, and not on where they lie.
-
-    Parameters
-    ----------
-    blocks : object
-        What `fastlin.blocks.Blocks` is: `shape`, `dtype`, `is_sparse`, `borders`, `names`, `n_entries`, `nbytes`,
-        `longest_row` and `read`, which returns an iterator of the blocks of X.
-
-    Attributes
-    ----------
-    blocks
-        The parameter.
-    n_reads : int
-        How many times all blocks have been read.
+    Another thread reads the next block while one is computed with. Sums are added in the order of the blocks, so their
+    bits depend on where the rows are cut, and not on where they lie. `n_reads` counts the readings of all blocks.
     """
 
     def __init__(self, blocks: Any) -> None:
@@ -214,23 +173,13 @@ class BlockMatrix(PiecewiseMatrix):
         self.n_reads = 0
 
     def read(self) -> Iterator[tuple[int, int, DenseMatrix | SparseMatrix]]:
-        """Yield the first and the last row number, less one, of each block with rows, and its matrix.
-
-        The next block is read meanwhile.
-
-        Yields
-        ------
-        first, last : int
-            The rows of the block are those from first to last - 1.
-        matrix : DenseMatrix or SparseMatrix
-            The block.
-        """
+        """Yield `first, last, matrix` for each block with rows first to last - 1; the next block is read meanwhile."""
         for (first, last), (_, block) in zip(pairwise(self.blocks.borders), self.parts(), strict=True):
             if last > first:
                 yield int(first), int(last), block
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix | SparseMatrix]]:
-        """As `Matrix.parts` has it: each block."""
+        """See `Matrix.parts`; each block is a part."""
         make: Callable[[Any], DenseMatrix | SparseMatrix] = SparseMatrix if self.is_sparse else DenseMatrix
         process = os.getpid()
         coming, reader = self.blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
@@ -259,17 +208,17 @@ class BlockMatrix(PiecewiseMatrix):
         return self.n_reads * self.blocks.nbytes
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
-        """As `Matrix.measure` has it."""
+        """See `Matrix.measure`."""
         given = np.empty(0) if weights is None else weights
         _, moments = merge(measure(block, given[first:last]) for first, last, block in self.read())
         return moments
 
     def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """As `Matrix.sum_squared_scores` has it."""
+        """See `Matrix.sum_squared_scores`."""
         return np.concatenate([block.sum_squared_scores(coef, intercept) for _, _, block in self.read()])
 
     def take(self, rows: IntArray | slice) -> DenseMatrix | SparseMatrix:
-        """As `Matrix.take` has it: a copy in memory."""
+        """See `Matrix.take`; the rows are copied into memory."""
         rows = np.arange(self.shape[0])[rows] if isinstance(rows, slice) else rows
         if self.is_sparse:
             found = [(places, block.X[own]) for places, own, block in self._find(rows)]
@@ -281,17 +230,17 @@ class BlockMatrix(PiecewiseMatrix):
         return DenseMatrix(taken)
 
     def _find(self, rows):
-        """Yield for each block which of the row numbers lie in it, what they are there, and its matrix."""
+        """Yield for each block the places of the row numbers that lie in it, their numbers in it, and its matrix."""
         for first, last, block in self.read():
             places = np.flatnonzero((rows >= first) & (rows < last))
             yield places, rows[places] - first, block
 
     def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
-        """As `Matrix.select` has it: a copy in memory, of which all rows are meant."""
+        """See `Matrix.select`; the rows are copied into memory, so no row numbers remain."""
         return self.take(rows), rows[:0]
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
-        """As `Matrix.transposed` has it: the columns that will be used, from one pass and not kept."""
+        """See `Matrix.transposed`; one pass reads the columns that will be used, and they are not kept."""
         features = np.arange(self.shape[1]) if features is None else features
         pieces = [block.X[:, features] for _, _, block in self.read()]
         if self.is_sparse:
@@ -302,7 +251,7 @@ class BlockMatrix(PiecewiseMatrix):
         return _spread(found.transposed(precision), features, self.shape[1])
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> BlockPasses:
-        """As `Matrix.passes` has it, over sorted rows."""
+        """See `Matrix.passes`; the rows are sorted."""
         return BlockPasses(self, samples, scaling, n_rows_coef)
 
 
@@ -331,11 +280,11 @@ class BlockPasses(PiecewisePasses):
         return self._add_over(self.samples.rows, term, curved, *arguments)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """As `Passes.gram` has it; the rows are sorted."""
+        """See `Passes.gram`; the rows are sorted."""
         return self._add_over(rows, _find_gram, row_weights, precision).astype(precision, copy=False)
 
     def split(self, most_rows: int) -> Iterator[Passes]:
-        """As `Passes.split` has it, from one reading."""
+        """See `Passes.split`; the blocks are read once."""
         for _, passes in self._cut(self.samples.rows):
             yield from passes.split(most_rows)
 

@@ -63,20 +63,10 @@ ENTRIES_PER_SUM = 4
 
 
 class SparseMatrix(Matrix):
-    """X of shape (n, d) by rows (CSR) as it came and, once that is needed, by columns (CSC): one transposed copy.
+    """X of shape (n, d), real numbers, by rows (CSR) as given and, once needed, a copy by columns (CSC).
 
-    The property X holds the rows, the caller's own where they are CSR. Entries may be unsorted; where there are several
-    of one place, one copy is made that holds their sum.
-
-    Parameters
-    ----------
-    X : SciPy sparse container of shape (n, d)
-        The data, real numbers. It is not changed.
-
-    Raises
-    ------
-    ValueError
-        X is not two-dimensional, its values are not real numbers, or its arrays contradict each other.
+    `X` holds the rows, the caller's own where they are CSR. Entries may be unsorted; repeated entries of one place are
+    summed in a copy. ValueError: X is not two-dimensional or not real, or its arrays contradict each other.
     """
 
     def __init__(self, X: SparseContainer) -> None:
@@ -126,7 +116,7 @@ class SparseMatrix(Matrix):
         return int(np.diff(self.csr.indptr).max(initial=0))
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
-        """As `Matrix.measure` has it."""
+        """See `Matrix.measure`."""
         n, d = self.shape
         n_blocks = count_blocks_with_sums(n, self.n_entries, d)
         if weights is None and self._ordered is None and n_blocks and self.csr is self.X:
@@ -160,7 +150,7 @@ class SparseMatrix(Matrix):
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, rows: IntArray = NO_ROWS
     ) -> None:
-        """As `Matrix.score` has it, or for the rows (m,) of X."""
+        """See `Matrix.score`; `rows` (m,) restrict it to some rows of X."""
         K, d = coef.shape
         table = zeros_table(d, K)
         fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
@@ -171,20 +161,7 @@ class SparseMatrix(Matrix):
         run_blocks(fill_block_sparse_scores, len(borders) - 1, X, rows, borders, parameters, scores, best)
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> FloatArray:
-        """Return rows of X as a dense array.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (m,), int64, or slice
-            The row numbers, in any order.
-        out : ndarray of shape (m, d)
-            It takes the rows, in its type.
-
-        Returns
-        -------
-        ndarray of shape (m, d)
-            ``out``.
-        """
+        """Fill ``out`` (m, d) with the given rows of X, dense and in its type, and return it."""
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
         n_blocks = count_line_blocks(len(rows), out.size, 1)
@@ -192,20 +169,7 @@ class SparseMatrix(Matrix):
         return out
 
     def take_sparse_rows(self, rows: IntArray | slice, dtype: DTypeLike, n_columns: int) -> SparseContainer | None:
-        """Return rows of X as a CSR array of a type, for products with so many columns.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (m,), int64, or slice
-            The row numbers, in any order.
-        dtype : dtype
-            The type of its entries.
-
-        Returns
-        -------
-        csr_array of shape (m, d)
-            A copy, or None where the whole rows are multiplied faster.
-        """
+        """Return a CSR copy of rows of X for products with n_columns columns; None where dense rows multiply faster."""
         n, d = self.X.shape
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
@@ -222,7 +186,7 @@ class SparseMatrix(Matrix):
         """Return the entries as they are, and columns far from zero whole and centred.
 
         A column far from zero that is not centred is nearly a multiple of the intercept. More than half of such a
-        column is filled, so that whole it takes no more memory than its entries.
+        column is filled, so whole it takes no more memory than its entries.
         """
         values, indices, starts = compressed(self.csc)
         n, d = self.shape
@@ -241,32 +205,29 @@ class SparseMatrix(Matrix):
         return Transposed(panel, places, starts, indices, values, stored_scale, stored_shift)
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> SparsePasses:
-        """As `Matrix.passes` has it."""
+        """See `Matrix.passes`."""
         kind = PassesByRows if PassesByRows.suit(self, samples.rows, n_rows_coef) else PassesByColumns
         return kind(self, samples, scaling, n_rows_coef)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
-        """As `Matrix.row_products` has it; they keep no matrix."""
+        """See `Matrix.row_products`; no matrix is kept."""
         return SparseRowProducts(self.csr, self.csc, n_rows_coef, factors)
 
     def copies(self, rows: IntArray) -> bool:
-        """As `Matrix.copies` has it, by their entries: few rows of text may hold most of them."""
+        """See `Matrix.copies`; entries are counted, since few rows of text may hold most of them."""
         starts = self.csr.indptr
         return len(rows) > 0 and int(np.sum(starts[rows + 1] - starts[rows])) <= COPIED_PART * self.n_entries
 
     def take(self, rows: IntArray | slice) -> SparseMatrix:
-        """As `Matrix.take` has it."""
+        """See `Matrix.take`."""
         return SparseMatrix(self.csr[rows])
 
     def densify(self, rows: IntArray | slice) -> Array:
-        """As `Matrix.densify` has it."""
+        """See `Matrix.densify`."""
         return self.csr[rows].toarray()
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
-        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', of shape (d + 1, d + 1), float64.
-
-        rows (m,) are row numbers and row_weights (m,) stand in their order; scaling is a Scaling in float64.
-        """
+        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', (d + 1, d + 1), float64, over row numbers (m,)."""
         far = np.abs(scaling.shift) > FAR
         if far.any():
             others = Scaling(np.where(far, 1.0, scaling.scale), np.where(far, 0.0, scaling.shift))
@@ -282,10 +243,7 @@ class SparseMatrix(Matrix):
         return centre_gram(halves, totals, row_weights.sum(), scaling)
 
     def _centre(self, far, scaling):
-        """Return the columns as they are, but those that are far from zero whole, scaled and centred.
-
-        That of the last scaling is kept: a column far from zero has nearly all of its entries anyway.
-        """
+        """Return the columns; those far from zero are whole, scaled and centred. The last scaling's result is kept."""
         own = Scaling(scaling.scale[far], scaling.shift[far])
         kept, others, centred = self._centred
         if not (np.array_equal(kept, far) and np.array_equal(others, own)):
@@ -308,10 +266,7 @@ class SparsePasses(Passes):
 
 
 class PassesByRows(SparsePasses):
-    """Passes of the logistic loss that read X row by row, once: each block of rows has a gradient of its own.
-
-    The parameters are those of SparsePasses; K is 1.
-    """
+    """Passes of the logistic loss (K is 1) that read X by rows, once; each block of rows has its own gradient."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -330,13 +285,13 @@ class PassesByRows(SparsePasses):
         return count_blocks_with_sums(len(rows) or matrix.shape[0], n_entries, matrix.shape[1]) > 0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `Passes.evaluate` has it."""
+        """See `Passes.evaluate`."""
         losses = Losses(self.samples, np.empty(self._n_sums), Kept.of(probabilities))
         self._run(parameters, gradient, losses, None)
         return float(np.add.reduce(losses.values))
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """As `Passes.hessian_product` has it."""
+        """See `Passes.hessian_product`."""
         curvature = Curvature(self.samples.weigh(), probabilities)
         return self._run(direction, np.empty(self.shape), None, curvature)
 
@@ -354,7 +309,7 @@ class PassesByRows(SparsePasses):
 class PassesByColumns(SparsePasses):
     """Passes that read X by rows, for the residuals, and then by columns, for the gradient.
 
-    The parameters are those of SparsePasses. Few rows, or rows in another order, are copied with their columns.
+    Few rows, or rows in another order, are copied with their columns.
     """
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
@@ -386,7 +341,7 @@ class PassesByColumns(SparsePasses):
         return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `Passes.evaluate` has it."""
+        """See `Passes.evaluate`."""
         values, kept = [], Kept.of(probabilities)
 
         def open_losses(n_blocks):
@@ -397,14 +352,14 @@ class PassesByColumns(SparsePasses):
         return float(np.add.reduce(values[0] if len(values) == 1 else np.concatenate(values)))
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """As `Passes.hessian_product` has it."""
+        """See `Passes.hessian_product`."""
         curvature = Curvature(self._read.weigh(), probabilities)
         return self._run(direction, np.empty(self.shape), lambda n_blocks: (None, curvature))
 
     def _run(self, parameters, product, choose_turn):
         """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]', chunk by chunk of rows.
 
-        choose_turn says for a number of blocks by what Losses, or else what Curvature, scores become the numbers r.
+        choose_turn takes a number of blocks and returns the Losses or the Curvature that turn scores into r.
         """
         by_table = TableParameters(self._table, fill_table(parameters, self._scaling, self._table))
         totals = np.zeros(self.shape[0])
@@ -441,7 +396,7 @@ def count_chunks(n_rows: int, n_features: int, n_rows_coef: int) -> int:
 def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:
     """Fill table (d, columns) with the transposed coef (K, d) times scale; return sum_j coef_kj shift_j, (K,).
 
-    Where coef is of shape (K, d + 1), its last column is an intercept and added to that.
+    In coef of shape (K, d + 1) the last column is an intercept, which is added to the sum.
     """
     n_blocks = cut_work(NUMBER_WORK * table.size, len(table))
     shifts = np.empty((n_blocks, len(coef)))
@@ -451,17 +406,7 @@ def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatAr
 
 
 class SparseRowProducts:
-    """Products for sparse X: a pass by columns, then one by rows.
-
-    Parameters
-    ----------
-    csr, csc : SciPy sparse containers of shape (n, d)
-        X by rows and by columns.
-    n_rows_coef : int
-        K.
-    factors : ndarray of shape (d,)
-        The penalty factors, all above zero.
-    """
+    """Products for sparse X: a pass by columns, then one by rows; the penalty factors (d,) are above zero."""
 
     def __init__(self, csr: SparseContainer, csc: SparseContainer, n_rows_coef: int, factors: FloatArray) -> None:
         self._lines = [
@@ -505,9 +450,9 @@ def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
 
 
 def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
-    """Return the n_blocks + 1 borders of blocks of rows or columns that have about as much work each.
+    """Return the n_blocks + 1 borders of blocks of lines, rows or columns, with about the same work each.
 
-    The entries of line i stand from starts[i] to starts[i + 1]: a few columns of text have most of the entries.
+    The entries of line i stand from starts[i] to starts[i + 1]; a few columns of text have most of the entries.
     """
     n_lines, origin = len(starts) - 1, int(starts[0])
 

@@ -32,21 +32,11 @@ PART_IN_MEMORY = 8
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """A categorical column.
+    """A categorical column."""
 
-    Attributes
-    ----------
-    codes : ndarray of shape (n,), int8, int16 or int32
-        The number of each row's level, or -1 where the value is missing or was not known.
-    n_levels : int
-        The number of levels, each of which is a column of the matrix.
-    has_missing_level : bool
-        Whether the last level is that of the rows with -1. Otherwise these have none.
-    """
-
-    codes: np.ndarray
-    n_levels: int
-    has_missing_level: bool = False
+    codes: np.ndarray  # (n,) int8, int16 or int32: each row's level, or -1 where its value is missing or unknown
+    n_levels: int  # each level is a column of the matrix
+    has_missing_level: bool = False  # Whether rows with -1 have the last level; otherwise they have none.
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> Codes:
         """Return the column of some rows."""
@@ -76,24 +66,10 @@ class Codes:
 class TableMatrix(Matrix):
     """X of shape (n, d) whose columns are numbers or levels of categorical columns: 1 where a row has it, else 0.
 
-    Codes are read where they lie. Numbers are copied once, next to each other.
-
-    Parameters
-    ----------
-    columns : sequence of ndarray of shape (n,) and Codes
-        The columns in order; those of numbers have any type of NumPy's that is real. A categorical one stands for as
-        many columns as it has levels.
-    names : sequence of str or None
-        What the columns are called; None means by their numbers.
-
-    Attributes
-    ----------
-    columns
-        The parameter.
-    widths : ndarray of int64
-        For each column of the table how many columns of X it stands for.
-    number_features, level_features : ndarray of int64
-        The columns of X that are numbers, and the levels.
+    Codes are read where they lie. Numbers, of any real type, are copied once, next to each other. `names` are those of
+    the table's columns, None for their numbers. Column i of the table stands for `widths[i]` columns of X;
+    `number_features` and `level_features` are the columns of X that are numbers and levels. ValueError: columns differ
+    in length.
     """
 
     def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
@@ -160,11 +136,11 @@ class TableMatrix(Matrix):
         return TableMatrix(columns, self._names)
 
     def take(self, rows: IntArray | slice) -> TableMatrix:
-        """As `Matrix.take` has it."""
+        """See `Matrix.take`."""
         return self[rows]
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
-        """As `Matrix.measure` has it."""
+        """See `Matrix.measure`."""
         moments = Columns(*np.zeros((5, self.shape[1])))
         mean, _, variance, smallest, largest = moments
         if self._coded:
@@ -178,10 +154,9 @@ class TableMatrix(Matrix):
         return moments
 
     def _weigh_levels(self, weights):
-        """Return the weight of each level and that of all other rows, (2, levels) in the order of their features.
+        """Return (2, levels): the weight of each level and of all other rows, in the order of the levels' features.
 
-        A level that all rows have leaves nothing, not what rounding would leave of a difference. weights (n,) may be
-        None.
+        A level that all rows have leaves exactly zero. weights (n,) may be None.
         """
         found = []
         for column in self._coded:
@@ -204,17 +179,17 @@ class TableMatrix(Matrix):
         return SparseMatrix(sparse.hstack(parts, "csr", self.dtype))
 
     def densify(self, rows: IntArray | slice) -> Array:
-        """As `Matrix.densify` has it."""
+        """See `Matrix.densify`."""
         return self.expand(rows).csr.toarray()
 
     def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
-        """As `Matrix.score` has it; scores are computed in float64."""
+        """See `Matrix.score`; scores are computed in float64."""
         beside, coef = self.open_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
         beside.levels.table[: self.shape[1], : len(coef)] = coef.T
         self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, beside)
 
     def open_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Beside:
-        """Return the levels for a pass over so many rows, whose blocks keep so many bytes each beside those."""
+        """Return the levels for a pass over n_rows rows, whose blocks keep partial_bytes besides the levels' sums."""
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
         size = self.shape[1] + n_coded
         n_blocks = count_blocks(
@@ -229,13 +204,13 @@ class TableMatrix(Matrix):
         return Beside(n_blocks, tile_rows, Levels(self._code_columns, zeros_table(size, n_rows_coef), sums))
 
     def select(self, rows: IntArray) -> tuple[TableMatrix, IntArray]:
-        """As `Matrix.select` has it: few rows are copied."""
+        """See `Matrix.select`; few rows are copied."""
         if self.copies(rows):
             return self.take(rows), rows[:0]
         return self, rows
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
-        """As `Matrix.parts` has it: the columns of numbers that may not be finite."""
+        """See `Matrix.parts`; the columns of numbers that may not be finite are the parts."""
         names = range(len(self.columns)) if self._names is None else self._names
         for name, column in zip(names, self.columns, strict=True):
             if not isinstance(column, Codes) and column.dtype.kind == "f":
@@ -254,11 +229,11 @@ class TableMatrix(Matrix):
         return Transposed(panel, places, levels.indptr, levels.indices, levels.data, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
-        """As `Matrix.row_products` has it, of a sparse copy."""
+        """See `Matrix.row_products`; they are those of a sparse copy."""
         return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
-        """As `SparseMatrix.gram` has it: numbers are centred one by one, sums of levels afterwards."""
+        """See `SparseMatrix.gram`; numbers are centred one by one, sums of levels afterwards."""
         features, (d, n_coded) = self.number_features, (self.shape[1], len(self._coded))
         own, size, width = Scaling(scaling.scale[features], scaling.shift[features]), d + n_coded, len(features) + 1
         row_work = n_coded * width + CODE_WORK * n_coded**2 // 2
@@ -280,7 +255,7 @@ class TableMatrix(Matrix):
         return centre_gram(half[None], totals[None], row_weights.sum(), Scaling(scale, shift))
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> TablePasses:
-        """As `Matrix.passes` has it."""
+        """See `Matrix.passes`."""
         return TablePasses(self, samples, scaling, n_rows_coef)
 
 
@@ -302,7 +277,7 @@ class TablePasses(Passes):
         self.shift_roundings[levels] = 1 + self.shape[1] / self.longest_product
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `Passes.evaluate` has it."""
+        """See `Passes.evaluate`."""
         numbers = self._split(parameters)
         of_numbers = np.empty(numbers.shape)
         loss = self._numbers.evaluate(numbers, probabilities, of_numbers)
@@ -310,7 +285,7 @@ class TablePasses(Passes):
         return loss
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """As `Passes.hessian_product` has it."""
+        """See `Passes.hessian_product`."""
         product = self._numbers.hessian_product(self._split(direction), probabilities.astype(np.float64, copy=False))
         return self._join(product, np.empty(self.shape))
 

@@ -64,10 +64,7 @@ class Normalization:
         self._inverse_deviations: FloatArray = np.empty(0)
 
     def normalize(self, values: FloatArray, normalized: FloatArray, n_blocks: int) -> None:
-        """Fill `normalized` (n, m), which may be `values` itself, with N(values) by the statistics of the batch.
-
-        The running statistics take the batch in. The rows are cut into n_blocks blocks.
-        """
+        """Fill `normalized` (n, m), perhaps `values` itself, with N(values); running statistics take the batch in."""
         n = len(values)
         sums, squares = np.empty((2, n_blocks, values.shape[1]))
         origin = values[0].astype(np.float64)
@@ -93,8 +90,7 @@ class Normalization:
     ) -> None:
         """Turn slopes (n, m) by scale * N(z) + shift into slopes by z, for the batch that was normalised last.
 
-        `normalized` is N(z), and mean_slope and mean_product (m,) are means over the batch of the slopes, and of the
-        slopes times N(z).
+        `normalized` is N(z); mean_slope and mean_product (m,) are the batch's means of the slopes and of slopes * N(z).
         """
         means, products = mean_slope.astype(slopes.dtype), mean_product.astype(slopes.dtype)
         scales = self._inverse_deviations * scale
@@ -111,7 +107,7 @@ class _BatchArrays:
     `larger` are arrays for more rows, whose memory these use as well. `activations` (n, units) are those of the input
     and of each layer; `slopes` of the loss and `normalized` units are those of each hidden layer. The rows of a layer's
     activations are cut into `n_blocks`, for each of which `sums`, `products`, `losses` and `n_correct` have a partial
-    sum. What is never used takes no memory; without normalisation `normalized` and `products` are empty.
+    sum. Memory that is never used takes no space; without normalisation `normalized` and `products` are empty.
     """
 
     def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):
@@ -150,8 +146,7 @@ NO_LABELS, NO_TARGETS = np.empty(0, np.int64), np.empty((0, 0))
 class Examples:
     """Labelled rows to train or to measure on: those of a matrix (n, d), or only some `rows` of it.
 
-    Labels are classes (n,), int64, or targets of the outputs (n, K), float, from 0 to 1. Weights of None stand for
-    ones.
+    Labels are classes (n,), int64, or targets of the outputs (n, K), float, from 0 to 1. No weights stand for ones.
     """
 
     matrix: DenseMatrix | SparseMatrix
@@ -165,7 +160,7 @@ class Examples:
 
     @cached_property
     def most_probable(self) -> IntArray:
-        """The class of each row, or that of its largest target, (n,) int64."""
+        """The class of each row, or the class of its largest target, (n,) int64."""
         if self.labels.ndim == 1:
             return self.labels
         if self.labels.shape[1] == 1:
@@ -181,16 +176,15 @@ class Network:
     """A chain of dense layers: its parameters in one vector, and the gradient of a batch's loss in another.
 
     NumPy's BLAS computes the products of matrices; everything else gives the same bits for any number of threads.
-
     layer_sizes are those of inputs, hidden units and outputs: K >= 2 outputs for the softmax of K classes, or 1 for the
-    logistic loss of two. `normalization` names what is normalised, "input" and "hidden", and `dropout` is the part of
+    logistic loss of two. `normalization` names the normalised units, "input" and "hidden", and `dropout` is the part of
     the hidden units that a step leaves out. With is_independent each of several outputs has the logistic loss of two
     classes, and the examples have targets. Without has_intercepts those of the last layer have no gradient.
 
     `parameters` and `gradient` (p,) hold the coefficients of all layers first, n_coefficients of them, then the
     intercepts, then the scales gamma; `coefs`, `intercepts` and `scales` are views for each of the n_layers layers. At
-    first scales are one, and all others zero. `normalizations` has that of the input first. `state` is what a training
-    changes in place: the parameters, and mean and variance of each normalisation.
+    first scales are one, and all others zero. `normalizations` has that of the input first. `state` is all that a
+    training changes in place: the parameters, and mean and variance of each normalisation.
     """
 
     def __init__(
@@ -249,8 +243,8 @@ class Network:
         """Set `gradient` to that of a batch's loss, and let running statistics take the batch in.
 
         The batch is at least one row of the examples' matrix, and the seed of its dropout is from 0 to 2^32 - 1. Return
-        the loss, the weight of the rows whose best class was their label, and the weight S of all rows. Where S is 0,
-        so are loss and gradient.
+        the loss, the weight of the rows whose best class was their label, and the weight S of all rows. If S is 0, loss
+        and gradient are zero.
         """
         labels, weights = _targets(examples, rows)
         total = float(weights.sum()) if len(weights) else float(len(labels))

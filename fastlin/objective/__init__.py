@@ -1,10 +1,10 @@
 """The objective J as a value, and everything that is known of it at one point.
 
 `Objective` is J for given data: its rows and their sums (`rows`), the coordinates in which solvers see it
-(`coordinates`) and its penalty (`penalty`). `Objective.at` returns a `Point` (`point`), on which derivatives and lower
-bounds hang (`duality`, and `rounding` for what rounding does to them). None of these values changes after it is made.
-`MeanSums` alone hold memory that passes use, a count of them, and the sums by class that all certificates share; one
-thread at a time may use them.
+(`coordinates`) and its penalty (`penalty`). `Objective.at` returns a `Point` (`point`), which has derivatives and lower
+bounds (`duality`, and `rounding` for their rounding). None of these values changes after it is made, except for
+`MeanSums`: it holds memory that passes use, a count of them, and the sums by class that all certificates share. One
+thread at a time may use a `MeanSums`.
 """
 
 from fastlin.objective.coordinates import choose_coordinates

@@ -20,19 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """The bounds of each coefficient, some of them finite.
+    """The bounds of each coefficient, some of them finite."""
 
-    Attributes
-    ----------
-    lower, upper : ndarray of shape (K, d)
-        Of the coefficients; infinite where there is no bound.
-    least, most : ndarray of shape (K, d + 1)
-        The same of the parameters. The intercept has no bounds.
-    """
-
-    lower: np.ndarray
+    lower: np.ndarray  # (K, d), of the coefficients; infinite where there is no bound
     upper: np.ndarray
-    least: np.ndarray
+    least: np.ndarray  # (K, d + 1), of the parameters; the intercept has no bounds
     most: np.ndarray
 
     @classmethod
@@ -82,10 +74,7 @@ class Box:
         return (self.least < parameters) & (parameters < self.most)
 
     def round(self, coef: FloatArray, parameters: FloatArray) -> FloatArray:
-        """Return coef (K, d), rounded to their type from parameters (K, d + 1), within the bounds.
-
-        Where no number of the type lies between both bounds it is the one next to them.
-        """
+        """Return coef (K, d), rounded to their type from parameters (K, d + 1), within the bounds or next to them."""
         kind = coef.dtype.type
         # Bounds beyond the range of float32 are infinite there.
         with np.errstate(over="ignore"):
@@ -104,7 +93,7 @@ class Box:
     ) -> float:
         """Return the largest entry of the smallest subgradient by the coefficients.
 
-        slopes (K, d) are those of the smooth part by the columns as they are, times the scale (d,), and thresholds (d,)
+        slopes (K, d) are those of the smooth part by the columns as given, times the scale (d,), and thresholds (d,)
         those of the penalty by size. At a bound every slope that leads out of the box is a subgradient.
         """
         values, least, most = parameters[:, :-1], self.least[:, :-1], self.most[:, :-1]
@@ -116,24 +105,11 @@ class Box:
 
 
 class BoxDual:
-    """The dual objective on the way from the labels to a dual point, as a function of the step.
+    """The dual objective as a function of the step from the labels to a dual point; infinite beyond the step `limit`.
 
-    A term of the conjugate, max over w of u w - curvature w^2 / 2 - threshold |w| within the bounds, has its maximum at
-    shrink(u, threshold) / curvature, clipped. Without a quadratic penalty that is a bound, or the number next to zero.
-
-    Parameters
-    ----------
-    penalty : Penalty
-        One with a box.
-    parameters : ndarray of shape (K, d + 1)
-        Within the box.
-    slopes : ndarray of shape (K, d)
-        The gradient of the loss at the whole step.
-
-    Attributes
-    ----------
-    limit : float
-        The conjugate is infinite beyond this step.
+    The penalty has a box, parameters (K, d + 1) lie within it, and slopes (K, d) are the gradient of the loss at step
+    1. A term of the conjugate, max over w of u w - curvature w^2 / 2 - threshold |w| within the bounds, has its maximum
+    at shrink(u, threshold) / curvature, clipped. Without curvature that is a bound, or the number next to zero.
     """
 
     def __init__(self, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> None:
@@ -172,10 +148,10 @@ class BoxDual:
         ]
 
     def measure_reach(self, step: float) -> FloatArray:
-        """Return the norm over the classes of how far the parameters are from where the conjugate may have its maximum.
+        """Return (d,): the norm over the classes of the distance from the parameters to a maximum of the conjugate.
 
-        It is zero where there is a quadratic penalty, (d,). An error of the gradient that is smaller than the threshold
-        moves the maximum from a bound to the number next to zero at most.
+        It is zero where there is a quadratic penalty. An error of the gradient that is smaller than the threshold moves
+        the maximum from a bound to the number next to zero at most.
         """
         values, smallest = self._parameters, self._box.smallest
         near, far = np.abs(values - smallest), np.abs(values - self._side)

@@ -10,22 +10,12 @@ from fastlin.typing import FloatArray
 
 
 class Iterate(NamedTuple):
-    """An approximate solution x of A x = b. The next iterate overwrites its arrays.
-
-    Attributes
-    ----------
-    solution, residual : ndarray
-        x, and b - A x as it was updated.
-    square : float
-        The square of the residual in the norm of the preconditioner.
-    gain : float
-        By how much b' x has grown in the last step.
-    """
+    """An approximate solution x of A x = b. The next iterate overwrites its arrays."""
 
     solution: FloatArray
-    residual: FloatArray
-    square: float
-    gain: float
+    residual: FloatArray  # b - A x, as it was updated
+    square: float  # of the residual, in the norm of the preconditioner
+    gain: float  # by how much b' x grew in the last step
 
 
 def iterate(
@@ -35,14 +25,7 @@ def iterate(
 ) -> Iterator[Iterate]:
     """Yield zeros, and the Iterate after each product with A, until a direction has no curvature.
 
-    Parameters
-    ----------
-    multiply : callable
-        It returns A times an array of the shape of `right`.
-    right : ndarray
-        b.
-    precondition : callable
-        It returns a new array, about A^-1 times an array.
+    multiply returns A times an array of the shape of ``right``, b; precondition a new array, about A^-1 times an array.
     """
     solution, residual = np.zeros(right.shape), right.copy()
     direction = precondition(residual)

@@ -29,32 +29,16 @@ NO_COLUMNS = np.empty(0, np.int64)
 
 
 class Coordinates(NamedTuple):
-    """The scale and shift of each column, and what follows from them.
+    """The scale and shift of each column, and the statistics of scaled columns."""
 
-    Attributes
-    ----------
-    scale, shift : ndarray of shape (d,)
-        A scaled column is scale * x + shift.
-    mean : ndarray of shape (d,)
-        The weighted mean of each scaled column: zero, or what rounding of the shift leaves.
-    mean_squares : ndarray of shape (d + 1,)
-        The weighted mean of the squares of each scaled column, and one for the intercept.
-    peaks : ndarray of shape (d,)
-        The largest square of each scaled column, relative to the mean one; zero where that is.
-    vanishing : ndarray of int
-        The columns that are zero once they are centred. Rounding leaves them tiny values, by which nothing may be
-        divided.
-    allows_float32 : bool
-        Whether the scaled columns lie within the range of float32.
-    """
-
-    scale: np.ndarray
+    scale: np.ndarray  # (d,); a scaled column is scale * x + shift
     shift: np.ndarray
-    mean: np.ndarray
-    mean_squares: np.ndarray
-    peaks: np.ndarray
+    mean: np.ndarray  # (d,), weighted, of each scaled column: zero, or what rounding of the shift leaves
+    mean_squares: np.ndarray  # (d + 1,), the weighted mean squares of the scaled columns, and one for the intercept
+    peaks: np.ndarray  # (d,), the largest square of each scaled column over the mean square; zero where that is zero
+    # The numbers of columns that are zero once centred. Rounding leaves tiny values, by which nothing is divided.
     vanishing: np.ndarray
-    allows_float32: bool
+    allows_float32: bool  # whether the scaled columns lie within the range of float32
 
     @property
     def scaling(self) -> Scaling:
@@ -74,10 +58,7 @@ class Coordinates(NamedTuple):
 
 
 def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
-    """Return the Coordinates in which an objective over columns with penalty factors (d,) is seen.
-
-    Columns are centred only where an intercept makes up for it.
-    """
+    """Return the Coordinates for penalty factors (d,); columns are centred only if there is an intercept."""
     found, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
     scale, shift, mean, peaks = found
     with np.errstate(over="ignore"):

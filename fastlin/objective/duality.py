@@ -6,10 +6,10 @@ the labels::
 
     min J >= (1 / S) sum_i s_i (H(Q_i) + <Q_i - e_i, o_i>) - conjugate(G),   G = (1 / S) sum_i s_i (Q_i - e_i) x~_i'
 
-o_i are the offsets, and targets stand in the place of e. What stands before the conjugate is called the entropy in the
-following; at Q = P it is the mean loss less its slope, with offsets and without. The conjugate of the quadratic penalty
-is sum_kj G_kj^2 / (2 curvature_j). At Q = P, the probabilities, the right-hand side is J - ||dJ/dW||^2 / (2 l2). The
-derivation is in docs/derivations.md.
+o_i are the offsets, and targets stand in the place of e. The terms before the conjugate are called the entropy below;
+at Q = P, the probabilities, they are the mean loss less its slope. The conjugate of the quadratic penalty is
+sum_kj G_kj^2 / (2 curvature_j). At Q = P the right-hand side is J - ||dJ/dW||^2 / (2 l2). The derivation is in
+docs/derivations.md.
 """
 
 from __future__ import annotations
@@ -33,17 +33,16 @@ MAX_DUAL_STEPS, CLOSE = 20, 1e-13
 
 
 def find_dual_value(point: Point) -> tuple[float, float]:
-    """Return the dual objective at a feasible point that is made from a point, and by how much rounding can raise it.
+    """Return the dual objective at a feasible point made from a point, and by how much rounding can raise it.
 
-    The value less its rounding is a lower bound of the minimum of J. It is rigorous where the point was computed in
-    float64, and an estimate where it was not. The value is minus infinity where something is not penalised.
+    The value less its rounding is a lower bound of the minimum of J: rigorous for a point in float64, otherwise an
+    estimate. The value is minus infinity where something is not penalised.
 
     Where the intercept is not stationary, the dual point gives a class k of mean probability m_k an excess g_k. Then
     each class with g_k > 0 gives up the part g_k / m_k of its probability in every row, and those with g_k < 0 share
     it, in proportion. Since -q log q is concave and its slope at least -1, the mean entropy falls by no more than the
     sum of g_k (1 - log m_k) over the classes with g_k > 0. With offsets, <Q_i, o_i> falls by the sum of g_k c_k over
-    all classes, c their mean offsets, and by no more than the spread of the offsets times the sum of the g_k > 0
-    beyond.
+    all classes, c their mean offsets, and by at most the spread of the offsets times the sum of the g_k > 0 beyond.
     """
     objective = point.objective
     if not objective.penalty.is_bounded or not point.is_finite:
@@ -102,7 +101,7 @@ def find_natural_gap(point: Point) -> float:
 
 
 def _add_gradient_rounding(point, value, entropy, error, of_gradient):
-    """Return the error of a dual value with what that of its gradient, relative to the blurs, makes of it."""
+    """Return the error of a dual value, with the effect of its gradient's error, which is relative to the blurs."""
     penalty = point.objective.penalty
     if penalty.l2 > 0:
         distance = of_gradient * penalty.blur_norm
@@ -119,10 +118,10 @@ def _add_gradient_rounding(point, value, entropy, error, of_gradient):
 def _maximize(point, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange.
 
-    At the part t of the way the gradient is t G, and the entropy is at least t times that of the probabilities, since
-    it is concave, and zero at the labels, or with targets above. The conjugate of the penalty is max(t |G_kj| -
-    threshold_j, 0)^2 / (2 curvature_j): zero within the box, and infinite outside it without l2. Grouped, |G_kj| is a
-    norm over classes.
+    At the part t of the way the gradient is t G. The entropy is at least t times that of the probabilities: it is
+    concave, and at the labels zero, or with targets above. The conjugate of the penalty is
+    max(t |G_kj| - threshold_j, 0)^2 / (2 curvature_j): zero within the box, and infinite outside it without l2. In a
+    grouped penalty |G_kj| is a norm over classes.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:
@@ -141,10 +140,10 @@ def _maximize(point, entropy, exchange):
 
 
 def _maximize_in_box(point, entropy, exchange):
-    """Return what `_maximize` does where coefficients have bounds, and how rounding enters.
+    """Return the result of `_maximize` where coefficients have bounds, and how rounding enters.
 
-    Behind the value stands the sum of the magnitudes of what it adds up over the parameters, and by how much an error
-    of the gradient, relative to the blurs, enters by columns without a quadratic penalty.
+    After the value come the sum of the magnitudes of its terms over the parameters, and the factor by which an error of
+    the gradient, relative to the blurs, enters by columns without a quadratic penalty.
     """
     objective, penalty, parameters = point.objective, point.objective.penalty, point.parameters
     of_loss = penalty.exchanged_slopes(parameters, point.gradient, exchange)
@@ -169,7 +168,7 @@ def _maximize_in_box(point, entropy, exchange):
 def climb(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:
     """Return the step from 0 to `high` where step * entropy - conjugate is largest, and the value there.
 
-    conjugate takes a step, and returns a convex function with its first two derivatives in front of a list.
+    conjugate takes a step and returns a list that begins with a convex function and its first two derivatives.
     """
     low, best = 0.0, high
     of_best = of_high = conjugate(high)

@@ -8,16 +8,13 @@ f_j >= 0 for each feature::
 l is the logistic loss log(1 + exp(-z)) with K = 1, labels 0 and 1 and z = +-(score) for two classes, and the softmax
 cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. Rows may have offsets, which are added to their scores, and
 targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalised, nor is a feature
-of factor zero. Factors are not rescaled. W may have lower and upper bounds. The grouped penalty (`group_by_class`) has
-l1 sum_j f_j ||W_.j||_2 in place of the last term, W_.j being the coefficients of feature j over the classes. The
-derivatives are derived in docs/derivations.md.
-The passes over X that compute them are in matrices/.
+of factor zero. W may have lower and upper bounds. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in
+place of the last term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in
+docs/derivations.md, and the passes over X that compute them are in matrices/.
 
-Solvers see J in the coordinates of coordinates.py, one array (K, d + 1) of parameters.
-
-Softmax does not change when a constant is added to all scores. `Objective.center` makes the solution unique: intercepts
-and coefficients that are not penalised by their size and have no bounds sum to zero over the classes. With l2 > 0 the
-minimum lies there.
+Solvers see J in the coordinates of coordinates.py, one array (K, d + 1) of parameters. Softmax does not change when a
+constant is added to all scores. `Objective.center` makes the solution unique: intercepts and coefficients that are not
+penalised by their size and have no bounds sum to zero over the classes. With l2 > 0 the minimum lies there.
 """
 
 from __future__ import annotations
@@ -59,48 +56,30 @@ class RangeError(OverflowError):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """J for given data: a value, of which `at` tells everything at one point.
+    """J for given data: a value, which `at` evaluates at one point.
 
-    Attributes
-    ----------
-    rows : Rows
-        What the mean loss runs over.
-    penalty : Penalty
-        Both penalties of the coefficients.
-    budget : Budget
-        What may be held beside X.
-    matrix, coordinates, fit_intercept, class_weights, n_rows, n_rows_coef
-        Those of the rows.
-    shape : tuple of int
-        That of parameters and gradients, (K, d + 1).
-    has_plain_start : bool
-        Whether all scores of a row at `start` are those of the intercepts: nothing else has a part in them.
-    fast_precision : type
-        The type that a solver may work in until the end, and that curvature is computed in. It is float32 where that
-        makes passes faster and the columns allow it. Without a penalty nothing bends the directions that float32 would
-        blur.
-    bytes_a_row : int
-        The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array.
-    keeps_probabilities : bool
-        Whether the probabilities of all rows are kept: the rows are here, and the budget has room for them.
-    has_hessian : bool
-        Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines.
+    `matrix`, `coordinates`, `fit_intercept`, `class_weights`, `n_rows` and `n_rows_coef` are those of the rows.
     """
 
-    rows: Any
+    rows: Any  # a MeanSums
     penalty: Penalty
-    budget: Budget
+    budget: Budget  # the memory that may be held besides X
     matrix: Matrix = field(init=False)
     coordinates: Coordinates = field(init=False)
     fit_intercept: bool = field(init=False)
     class_weights: FloatArray = field(init=False)
     n_rows: int = field(init=False)
     n_rows_coef: int = field(init=False)
-    shape: tuple[int, int] = field(init=False)
-    has_plain_start: bool = field(init=False)
+    shape: tuple[int, int] = field(init=False)  # (K, d + 1), of parameters and gradients
+    has_plain_start: bool = field(init=False)  # whether the scores at `start` are the intercepts alone
+    # The type of curvature, and of a solver's passes until the end: float32 where that makes passes faster and the
+    # columns allow it. Without a penalty nothing bends the directions that float32 would blur.
     fast_precision: FloatType = field(init=False)
+    # The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array.
     bytes_a_row: int = field(init=False)
+    # Whether those of all rows are kept: the rows are here, and the budget has room.
     keeps_probabilities: bool = field(init=False)
+    # Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines.
     has_hessian: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,32 +120,12 @@ class Objective:
         bounds: tuple[FloatArray, FloatArray] | None = None,
         **by_rows: FloatArray | None,
     ) -> Self:
-        """Return J over the rows of X.
+        """Return J over the rows of X, whose finite numbers are read in place.
 
-        Parameters
-        ----------
-        X : ndarray of shape (n, d) or a matrix of fastlin.matrices
-            Finite numbers. It is read in place.
-        labels : ndarray of shape (n,), integer
-            0 to n_classes - 1.
-        n_classes : int
-            At least 2. Two classes have one row of coefficients.
-        weights : ndarray of shape (n,) or None
-            s_i >= 0, not all zero. None means ones.
-        l2, l1 : float
-            The strengths of the penalties.
-        penalty_factors : ndarray of shape (d,) or None
-            f_j >= 0. None means ones.
-        group_by_class : bool
-            Whether l1 weighs the norm of a feature's coefficients over the classes.
-        fit_intercept : bool
-            Whether there is an intercept. Its parameters are zero otherwise.
-        numbers : ndarray of int64 or None
-            The row numbers that all sums run over. None means all rows.
-        bounds : tuple of ndarray of shape (K, d) or None
-            The lower and the upper bounds of the coefficients, some of them finite. None means none.
-        **by_rows : ndarray of shape (n, K) or None
-            `offsets` and `targets`, as `make_samples` takes them.
+        labels (n,) are 0 to n_classes - 1. weights (n,) are s_i >= 0, not all zero, and penalty_factors (d,) are
+        f_j >= 0; None means ones. numbers (int64) are the rows that all sums run over, None for all. bounds are the
+        lower and the upper bounds (K, d) of the coefficients, some of them finite. by_rows are `offsets` and `targets`
+        of `make_samples`. Without an intercept its parameters are zero.
         """
         matrix = as_matrix(X)
         samples = make_samples(labels, weights, numbers, **by_rows)
@@ -189,7 +148,7 @@ class Objective:
     ) -> Self:
         """Return J over rows, a MeanSums in the coordinates of `choose_coordinates`, with penalty factors (d,).
 
-        Where there are bounds, as `over` takes them, l1 is not grouped.
+        With bounds, as `over` takes them, l1 is not grouped.
         """
         # With one row of coefficients the norm of a group is a magnitude. The solver for L1 is far faster:
         # 0.02 s in place of 8 s on 246 x 57 with columns that nearly depend on each other.
@@ -205,11 +164,11 @@ class Objective:
         return replace(self, penalty=penalty)
 
     def flatten(self, part: float) -> Objective | None:
-        """Return a J whose minimum, divided by the part, is near the minimum of this one where scores are large.
+        """Return a J whose minimum, divided by the part, is near the minimum of this J where scores are large.
 
-        It is J times the part, with l(part * score) / part in the place of the loss l of a score, as a function of the
-        parameters times the part. Far from zero both losses are the same; the other one is bent on a longer way. None
-        where the offsets cannot be read again.
+        It is J times the part, with l(part * score) / part in place of the loss l of a score, as a function of the
+        parameters times the part. Far from zero both losses are the same; the new loss bends more slowly. None where
+        the offsets cannot be read again.
         """
         rows, last = self.rows.shrink_offsets(part), self.penalty
         if rows is None:
@@ -242,17 +201,11 @@ class Objective:
         return Room((self.n_rows_coef, self.n_rows), self.fast_precision) if self.keeps_probabilities else None
 
     def at(self, parameters: FloatArray, precision: FloatType = np.float64, out: Room | None = None) -> Point:
-        """Return the Point at parameters: one pass over the rows.
+        """Return the Point at parameters (K, d + 1): one pass over the rows.
 
-        Parameters
-        ----------
-        parameters : ndarray of shape (K, d + 1)
-            Kept by the point, so the caller does not change them afterwards.
-        precision : type
-            What products are computed in, float64 or float32. Sums over rows are float64 in both.
-        out : Room or None
-            The room that the point's probabilities move into. A point that had it before loses its own. None leaves
-            them out.
+        The point keeps the parameters, so the caller does not change them afterwards. Products are computed in
+        ``precision``, float64 or float32, sums over rows in float64. The probabilities move into the room ``out``, and
+        the point that had it before loses its own; None leaves them out.
         """
         loss, total = self.rows.evaluate(parameters, precision, None if out is None else out.give())
         return self.make_point(parameters, precision, loss, total, out)
@@ -283,8 +236,8 @@ class Objective:
     def start(self) -> FloatArray:
         """Return the parameters whose scores are the logarithms of the class weights: the best without features.
 
-        They are zero where a class has no weight. Where rows have offsets, the scores are so in the mean, or without
-        the offsets, where J is lower there. Coefficients that may not be zero are at the bound next to it.
+        They are zero where a class has no weight. With offsets, that holds for the mean scores, or for the scores
+        without the offsets, where J is lower. Coefficients that may not be zero are at the bound next to it.
         """
         return self._start_less(0.0) if self.has_plain_start else self._start_point.parameters.copy()
 
@@ -296,10 +249,7 @@ class Objective:
         return self.penalty.clip(parameters)
 
     def value_at_start(self) -> float:
-        """Return J at `start`.
-
-        Where the start is plain it needs no pass over X: it is the entropy of the class weights.
-        """
+        """Return J at `start`; a plain start needs no pass: J is the entropy of the class weights."""
         if not self.has_plain_start:
             return self._start_point.value
         shares = self.class_weights
@@ -317,9 +267,9 @@ class Objective:
     def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.
 
-        The scores change by the same number for all classes, so that the loss stays and the penalty can only fall.
-        Coefficients that are penalised by their size or have bounds stay, and of the intercepts those of the columns as
-        they are sum to zero. Where there is no intercept its entries are zero and stay so.
+        The scores change by the same number for all classes, so the loss stays and the penalty can only fall.
+        Coefficients that are penalised by their size or have bounds stay. The intercepts of the columns as given sum to
+        zero; without an intercept they stay zero.
         """
         if self.n_rows_coef == 1:
             return parameters
@@ -338,21 +288,11 @@ class Objective:
         return coef if box is None else box.round(coef, centred), intercept.astype(dtype)
 
     def finish(self, solution: Any, dtype: DTypeLike) -> tuple[FloatArray, FloatArray, float]:
-        """Return coef and intercept of a Solution, centred and rounded to dtype, and by how much J may rise by that.
+        """Return coef (K, d) and intercept (K,) of a Solution, centred and rounded to dtype, and J's largest rise.
 
-        Returns
-        -------
-        coef : ndarray of shape (K, d)
-        intercept : ndarray of shape (K,)
-        rise : float
-            The most that rounding adds: the second derivative of the loss of a row by its scores is at most 1/2, so
-            that a change of the parameters by e raises J by no more than
-            <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2.
-
-        Raises
-        ------
-        RangeError
-            The coefficients are outside the range of dtype.
+        The second derivative of the loss of a row by its scores is at most 1/2, so a change of the parameters by e
+        raises J by no more than <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2. RangeError: the
+        coefficients are outside the range of dtype.
         """
         coordinates, centred = self.coordinates, self.center(solution.parameters)
         K, d = len(centred), len(coordinates.scale)

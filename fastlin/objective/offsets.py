@@ -1,8 +1,8 @@
-"""What a certificate has to know of offsets: how far they differ from each other between rows and classes.
+"""What a certificate needs to know of offsets: how far they differ from each other between rows and classes.
 
 The dual objective has the mean of <Q_i - y_i, o_i> over the rows, with a distribution Q_i, labels or targets y_i and
-offsets o_i. A pass sums it for the probabilities. What classes exchange afterwards is known by its sums alone, so that
-the offsets enter by a mean for each class, c, and by how far they may lie from it (docs/derivations.md, section 4).
+offsets o_i. A pass sums it for the probabilities. An exchange between classes is known by its sums alone, so the
+offsets enter by a mean for each class, c, and by how far they may lie from it (docs/derivations.md, section 4).
 """
 
 from __future__ import annotations
@@ -21,25 +21,13 @@ ROUNDING = 2.0**-48
 
 
 class OffsetSums(NamedTuple):
-    """What is summed over the offsets of some rows, weighted; those of several pieces of rows add up.
+    """Weighted sums over the offsets of some rows, which add up over several pieces of rows."""
 
-    Attributes
-    ----------
-    total : ndarray of shape (K,)
-        The sums, each row less its mean over the classes where there are three or more.
-    square : float
-        The sum of all squares, of the offsets as they are.
-    smallest, largest : ndarray of shape (K,)
-        The extremes of what is summed up, over rows of weight above zero.
-    magnitude : float
-        The largest magnitude of an offset.
-    """
-
-    total: np.ndarray
-    square: float
-    smallest: np.ndarray
-    largest: np.ndarray
-    magnitude: float
+    total: np.ndarray  # (K,), of each row less its mean over the classes where there are three or more
+    square: float  # the sum of all squares, of the offsets as given
+    smallest: np.ndarray  # (K,), the extreme of the terms of `total` over rows of weight above zero
+    largest: np.ndarray  # (K,), likewise
+    magnitude: float  # the largest magnitude of an offset
 
     @classmethod
     def of(cls, offsets: FloatArray, weights: FloatArray) -> Self:
@@ -77,21 +65,11 @@ class OffsetSums(NamedTuple):
 
 
 class OffsetRange(NamedTuple):
-    """How far offsets lie from each other.
+    """How far offsets lie from each other."""
 
-    Attributes
-    ----------
-    mean : ndarray of shape (n_classes,)
-        c, about the weighted mean of each class.
-    spread : float
-        An upper bound of max_k (o_ik - c_k) - min_k (o_ik - c_k) over the rows.
-    root_mean_square : float
-        The root of the weighted mean of the squared norm of a row.
-    """
-
-    mean: np.ndarray
-    spread: float
-    root_mean_square: float
+    mean: np.ndarray  # (n_classes,), c, about the weighted mean of each class
+    spread: float  # an upper bound of max_k (o_ik - c_k) - min_k (o_ik - c_k) over the rows
+    root_mean_square: float  # the root of the weighted mean of the squared norm of a row
 
     @classmethod
     def of(cls, sums: OffsetSums, total_weight: float) -> Self:

@@ -5,9 +5,8 @@ With a factor f_j >= 0 for each feature it is, for coefficients W (K, d)::
     (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_j f_j size(W_.j)
 
 size is the sum of magnitudes over the classes or, grouped, their Euclidean norm, so that a feature is in or out for all
-classes at once. Outside of a Box, where there is one, the penalty is infinite. In scaled coordinates V_kj has the
-curvature l2 f_j scale_j^2 and the threshold l1 f_j scale_j. The proximal operator is `shrink`, beside the kernels of
-the sums (kernels/linear/penalties.py), which descents compile in.
+classes at once. Outside of a Box the penalty is infinite. In scaled coordinates V_kj has the curvature l2 f_j scale_j^2
+and the threshold l1 f_j scale_j. The proximal operator is `shrink` in kernels/linear/penalties.py.
 """
 
 from __future__ import annotations
@@ -43,46 +42,21 @@ LARGEST_PENALTY = 1e300
 
 @dataclass(frozen=True, eq=False)
 class Penalty:
-    """Both penalties of each parameter, and what they add to the objective.
+    """Both penalties of each parameter, and what they add to the objective."""
 
-    Attributes
-    ----------
-    l2, l1 : float
-        The strengths, before the factors.
-    factors : ndarray of shape (d,)
-        f_j.
-    group_by_class : bool
-        Whether l1 weighs the norm of a feature's coefficients over the classes.
-    curvatures : ndarray of shape (d + 1,)
-        The curvature that l2 gives each parameter; zero for the intercept.
-    thresholds : ndarray of shape (d + 1,)
-        The slope that l1 gives each parameter; zero for the intercept.
-    arrays : PenaltyArrays
-        The same as kernels take them.
-    box : Box or None
-        The bounds of the coefficients, where there are any. Then l1 is not grouped.
-    gradient_blur : ndarray of shape (d,)
-        By how much each column can blur the gradient: not at all where its sums are zero, since it has no part in J.
-    is_smooth : bool
-        Whether the penalty has a gradient everywhere.
-    is_bounded : bool
-        Whether every coefficient is penalised or has both bounds: J has a minimum, and lower bounds of it exist.
-    is_none : bool
-        Whether no coefficient is penalised.
-    """
-
-    l2: float
+    l2: float  # the strengths, before the factors
     l1: float
-    factors: np.ndarray
-    group_by_class: bool
-    curvatures: np.ndarray
-    thresholds: np.ndarray
-    arrays: PenaltyArrays
-    box: Box | None
-    gradient_blur: np.ndarray
-    is_smooth: bool
+    factors: np.ndarray  # (d,), f_j
+    group_by_class: bool  # whether l1 weighs the norm of a feature's coefficients over the classes
+    curvatures: np.ndarray  # (d + 1,), from l2; zero for the intercept
+    thresholds: np.ndarray  # (d + 1,), the slopes that l1 gives; zero for the intercept
+    arrays: PenaltyArrays  # the same as kernels take them
+    box: Box | None  # the bounds of the coefficients; then l1 is not grouped
+    gradient_blur: np.ndarray  # (d,), how much each column can blur the gradient; zero where it has no part in J
+    is_smooth: bool  # whether the penalty has a gradient everywhere
+    # Whether every coefficient is penalised or has both bounds: J has a minimum, and lower bounds of it exist.
     is_bounded: bool
-    is_none: bool
+    is_none: bool  # whether no coefficient is penalised
 
     @classmethod
     def of(
@@ -141,7 +115,7 @@ class Penalty:
 
     @cached_property
     def is_uncentred(self) -> BoolArray:
-        """Whether the coefficients of each feature stay where they are when others are centred over the classes, (d,).
+        """Whether the coefficients of each feature, (d,), stay where they are when others are centred over the classes.
 
         A number that is added to all of them changes their size, and may lead out of the box.
         """
@@ -167,27 +141,10 @@ class Penalty:
     def add_to(
         self, total: FloatArray, total_weight: float, parameters: FloatArray, gradient: FloatArray
     ) -> tuple[float, FloatArray, float]:
-        """Fill gradient with total / total_weight plus the slope of the quadratic penalty; return sums by name.
+        """Fill gradient (K, d + 1) with total / total_weight plus the slope of the quadratic penalty at the parameters.
 
-        Parameters
-        ----------
-        total : ndarray of shape (K, d + 1)
-            The gradient of the loss times total_weight.
-        total_weight : float
-            S, by which the sums over the rows are divided.
-        parameters : ndarray of shape (K, d + 1)
-            Where the penalty is evaluated.
-        gradient : ndarray of shape (K, d + 1)
-            It is filled.
-
-        Returns
-        -------
-        value : float
-            The penalty.
-        sums : ndarray of shape (6,)
-            What fill_block_penalties sums, at the places that it names.
-        blur : float
-            The norm over the classes of the sums of |parameter| times the blur of its column.
+        total (K, d + 1) is the gradient of the loss times total_weight. Return the penalty, the sums (6,) of
+        fill_block_penalties, and the norm over the classes of the sums of |parameter| times the blur of its column.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums, blurs = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
@@ -216,22 +173,11 @@ class Penalty:
         return 0.5 * totals[SQUARES] + totals[SIZES], totals, hypot(*of_classes)
 
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
-        """Return the conjugate of the penalty at a dual point, with its derivatives along `step`, and the box.
+        """Return the conjugate at a dual point, its derivatives, and the box: the sums (4,) of fill_block_dual.
 
-        Parameters
-        ----------
-        parameters, gradient : ndarray of shape (K, d + 1)
-            The gradient of the loss plus the quadratic penalty at the parameters.
-        exchange : Exchange
-            What classes give to each other before.
-        step : float
-            The dual point lies so far on the way from the labels to the probabilities.
-
-        Returns
-        -------
-        ndarray of shape (4,)
-            What fill_block_dual sums, at the places that it names. At WITHIN stands the step at which an entry without
-            a quadratic penalty leaves the box.
+        gradient (K, d + 1) is that of the loss plus the quadratic penalty. The classes exchange first; the dual point
+        then lies at the part `step` of the way from the labels to the probabilities. At WITHIN stands the step at which
+        an entry without a quadratic penalty leaves the box.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))

@@ -20,21 +20,9 @@ if TYPE_CHECKING:
 
 
 class Room:
-    """Memory for the probabilities of one point at a time, which the next point takes over.
+    """Memory (K, n_rows) for the probabilities of one point at a time, which the next point takes over.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        That of the probabilities, (K, n_rows).
-    precision : type
-        Their type.
-
-    Attributes
-    ----------
-    probabilities : ndarray of shape (K, n_rows)
-        The memory.
-    owner : ndarray or None
-        The parameters of the point that has it now.
+    `owner` is the parameters array of the point that has the memory now, or None.
     """
 
     def __init__(self, shape: tuple[int, int], precision: FloatType) -> None:
@@ -49,49 +37,22 @@ class Room:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """J at parameters, with its derivatives. `Objective.at` makes it.
-
-    Attributes
-    ----------
-    objective : Objective
-        The function whose point this is.
-    parameters : ndarray of shape (K, d + 1)
-        Where it was evaluated.
-    precision : type
-        The type that products were computed in, float64 or float32.
-    loss : float
-        The mean loss.
-    size : float
-        The penalty.
-    gradient : ndarray of shape (K, d + 1)
-        The gradient of the smooth part of J.
-    slope : float
-        The parameters times the gradient of the loss.
-    slope_size : float
-        The sum of the magnitudes of the terms of the slope.
-    dual_square : float
-        The gradient by the coefficients in the norm of the dual, sum_kj gradient_kj^2 / curvature_j.
-    largest_entry : float
-        The largest entry of the smallest subgradient by coefficients and intercept. It is zero exactly at a minimum.
-    blur : float
-        The norm over the classes of the sums of |parameter| times the blur of its column. It bounds the rounding of the
-        scores.
-    room : Room or None
-        What the point was evaluated into. None where it had no room.
-    """
+    """J at parameters, with its derivatives. `Objective.at` makes it."""
 
     objective: Objective
     parameters: np.ndarray
-    precision: FloatType
-    loss: float
-    size: float
-    gradient: np.ndarray
-    slope: float
-    slope_size: float
-    dual_square: float
-    largest_entry: float
+    precision: FloatType  # of the products: float64 or float32
+    loss: float  # the mean loss
+    size: float  # the penalty
+    gradient: np.ndarray  # (K, d + 1), of the smooth part of J
+    slope: float  # the parameters times the gradient of the loss
+    slope_size: float  # the sum of the magnitudes of the terms of the slope
+    dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
+    largest_entry: float  # Of the smallest subgradient by coefficients and intercept. It is zero exactly at a minimum.
+    # The norm over the classes of the sums of |parameter| times the blur of its column. It bounds the rounding of the
+    # scores.
     blur: float
-    room: Room | None = None
+    room: Room | None = None  # where its probabilities are
 
     @cached_property
     def value(self) -> float:
@@ -116,13 +77,7 @@ class Point:
 
     @property
     def probabilities(self) -> FloatArray:
-        """The probabilities (K, n_rows) of the rows.
-
-        Raises
-        ------
-        RuntimeError
-            The point was evaluated without room, or its room was given to another point.
-        """
+        """The probabilities (K, n_rows); RuntimeError if the point never had a room, or another point has it now."""
         if self.room is None:
             raise RuntimeError("The point was evaluated without room for probabilities.")
         if not self.has_probabilities:
@@ -161,7 +116,7 @@ class Point:
 
     @property
     def dual_value(self) -> float:
-        """The dual objective of a feasible point as it was computed, as `duality.find_dual_value` has it."""
+        """The dual objective of a feasible point as it was computed, from `duality.find_dual_value`."""
         return self._dual[0]
 
     @property
@@ -170,7 +125,7 @@ class Point:
         return self._dual[1]
 
     def lower_bound(self) -> float:
-        """Return a lower bound of the minimum of J: the dual value less the rounding of that.
+        """Return a lower bound of the minimum of J: the dual value less its rounding.
 
         With a penalty by size it is no less than zero, the exact dual value of the labels themselves.
         """
@@ -179,12 +134,12 @@ class Point:
 
     @property
     def natural_gap(self) -> float:
-        """The bound on J - J* that holds once the intercept is stationary, as `duality.find_natural_gap` has it."""
+        """The bound on J - J* that holds once the intercept is stationary, from `duality.find_natural_gap`."""
         return duality.find_natural_gap(self)
 
     @cached_property
     def row_errors(self) -> rounding.RowErrors:
-        """What rounding did to the rows, as `rounding.find_row_errors` has it."""
+        """What rounding did to the rows, from `rounding.find_row_errors`."""
         return rounding.find_row_errors(self)
 
     @property
@@ -193,21 +148,11 @@ class Point:
         return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.size
 
     def settle_intercept(self) -> FloatArray | None:
-        """Return the parameters after a Newton step of the intercept alone.
+        """Return the parameters (K, d + 1) after a Newton step of the intercept alone, or None.
 
-        The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities. A point that never had room for
-        probabilities has them computed anew, some rows at a time, which takes a pass.
-
-        Returns
-        -------
-        ndarray of shape (K, d + 1) or None
-            None where there is no intercept, all probabilities are 0 or 1, or the matrix of a point without room is
-            beyond the budget.
-
-        Raises
-        ------
-        RuntimeError
-            The room of the point was given to another point.
+        The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities. A point that never had a room
+        computes its probabilities anew, some rows at a time, in a pass. None: there is no intercept, all probabilities
+        are 0 or 1, or the matrix of a point without room exceeds the budget. RuntimeError: another point has the room.
         """
         objective, K = self.objective, len(self.parameters)
         # Beside probabilities that are kept the matrix is small.

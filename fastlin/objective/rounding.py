@@ -1,7 +1,7 @@
-"""By how much rounding can have moved what was computed at a point: J, and a dual value beside it.
+"""How far rounding can have moved the numbers computed at a point: J, and a dual value beside it.
 
-One count of roundings stands for all ways that a pass may be made in: a sum of m terms, in any order, is off by at most
-gamma(m) times the sum of their magnitudes. The bounds are derived in docs/derivations.md, section 8.
+One count of roundings stands for all ways to make a pass: a sum of m terms, in any order, is off by at most gamma(m)
+times the sum of their magnitudes. The bounds are derived in docs/derivations.md, section 8.
 """
 
 from __future__ import annotations
@@ -23,27 +23,14 @@ if TYPE_CHECKING:
 
 
 class RowErrors(NamedTuple):
-    """What rounding does in float64, in the mean over the rows.
-
-    Attributes
-    ----------
-    scores : float
-        The error of a score.
-    loss : float
-        That of the mean loss.
-    gradient : float
-        That of the gradient of the mean loss, relative to the blur of each column.
-    class_sums : float
-        That of the mean probabilities of all classes together.
-    exchange : float
-        What an exchange that mends the class sums makes of the gradient, relative to the blur of each column, where
-        they are near the weights of the classes; infinite where a class has no weight.
-    """
+    """Errors from rounding in float64, in the mean over the rows."""
 
     scores: float
-    loss: float
-    gradient: float
-    class_sums: float
+    loss: float  # of the mean loss
+    gradient: float  # of the mean loss, relative to the blur of each column
+    class_sums: float  # of the mean probabilities of all classes together
+    # The error of the gradient, relative to the blur of each column, from an exchange that mends the class sums where
+    # they are near the weights of the classes; infinite where a class has no weight.
     exchange: float
 
 
@@ -51,8 +38,7 @@ def find_row_errors(point: Point) -> RowErrors:
     """Return the RowErrors of a point in float64.
 
     They fall with the probability 1 - p that the label of a row misses, which is below one and below the row's loss
-    -log p. With targets it is half the sum of the magnitudes of what these differ from the probabilities by, or if that
-    is more, what the most probable label misses.
+    -log p. With targets it is half the sum of |target - probability|, or the miss of the most probable label if larger.
     """
     rows, K, loss = point.objective.rows, len(point.parameters), point.loss
     if rows.has_targets:

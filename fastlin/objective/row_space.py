@@ -1,19 +1,18 @@
 """J in the space that the rows of X span, where the coefficients of its minimum lie.
 
-The gradient of the loss of a row is a multiple of the row. So the coefficients at the minimum are a sum of rows, with a
-number a_ik for each row and class (Kimeldorf and Wahba 1971), and so are those at all points that steps along gradients
-reach::
+The gradient of the loss of a row is a multiple of the row. So the coefficients at the minimum, and at all points that
+steps along gradients reach, are a sum of rows, with a number a_ik for each row and class (Kimeldorf and Wahba 1971)::
 
     W_kj = (1 / (l2 f_j)) sum_i a_ik (x_ij - m_j)
 
-With an intercept m_j is the mean of the column, else zero. The a_ik are called multipliers here. Where there are fewer
-rows than columns, they are fewer than the coefficients.
+With an intercept m_j is the mean of the column, otherwise zero. The a_ik are called multipliers here. With fewer rows
+than columns there are fewer multipliers than coefficients.
 
 A vector of the space is a table (n + 1, columns of a table) of multipliers, with the intercepts of the centred columns
 in its last row. Its scores are those of the rows without the intercepts, and in the last row the intercepts again. The
-inner product of two vectors is the plain one of the multipliers of either with the scores of the other: that of the
-intercepts, and of the coefficients weighted by the penalty, sum_kj l2 f_j V_kj W_kj. In it the gradient of J has the
-residuals plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
+inner product of two vectors is the plain one of one's multipliers with the other's scores: it adds that of the
+intercepts and that of the coefficients weighted by the penalty, sum_kj l2 f_j V_kj W_kj. In it the gradient of J has
+the residuals plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
 """
 
 from __future__ import annotations
@@ -49,18 +48,10 @@ MOST_CANCELLED = 1e4
 
 @dataclass(frozen=True, eq=False)
 class RowVector:
-    """A vector of the row space, given twice; both arrays are of shape (n + 1, columns of a table).
+    """A vector of the row space in two forms, both of shape (n + 1, columns of a table)."""
 
-    Attributes
-    ----------
-    multipliers : ndarray
-        The multipliers of the rows, and the intercepts.
-    scores : ndarray
-        The scores without the intercepts, and the intercepts.
-    """
-
-    multipliers: np.ndarray
-    scores: np.ndarray
+    multipliers: np.ndarray  # of the rows, and the intercepts
+    scores: np.ndarray  # without the intercepts, and the intercepts
 
     def dot(self, other: RowVector) -> float:
         """Return the inner product with another vector."""
@@ -73,32 +64,14 @@ class RowVector:
 
 @dataclass(frozen=True, eq=False)
 class RowPoint:
-    """J at a vector of the row space.
-
-    Attributes
-    ----------
-    vector : RowVector
-        Where it was evaluated.
-    value : float
-        J.
-    squares : float
-        The penalty.
-    gradient : RowVector
-        The gradient.
-    bound : float
-        An upper bound on J - J* where the intercept is stationary, and else an estimate.
-    steepness : float
-        An upper bound of the derivatives of J by coefficients and intercepts.
-    l2 : float
-        The strength of the penalty.
-    """
+    """J at a vector of the row space."""
 
     vector: RowVector
     value: float
-    squares: float
+    squares: float  # the penalty
     gradient: RowVector
-    bound: float
-    steepness: float
+    bound: float  # An upper bound on J - J* where the intercept is stationary, otherwise an estimate.
+    steepness: float  # an upper bound of the derivatives of J by coefficients and intercepts
     l2: float
     precision: FloatType = np.float64
 
@@ -106,15 +79,8 @@ class RowPoint:
 class RowSpace:
     """J of an objective whose penalty is smooth and bounded, in the space of the rows.
 
-    Parameters
-    ----------
-    objective : Objective
-        The objective.
-
-    Attributes
-    ----------
-    curvatures : ndarray of shape (columns of a table,)
-        The second derivative of the mean loss by the score of each class, where all rows have the same probabilities.
+    `curvatures` (columns of a table,) are the second derivatives of the mean loss by the scores of the classes where
+    all rows have the same probabilities.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -152,11 +118,11 @@ class RowSpace:
         return RowVector(multipliers, nearby.vector.scores)
 
     def represent(self, parameters: FloatArray, tolerance: float) -> RowVector | None:
-        """Return a RowVector where J exceeds that at parameters (K, d + 1) by no more than a part of it, or None.
+        """Return a RowVector whose J exceeds that at parameters (K, d + 1) by no more than the part `tolerance`.
 
-        It has nearly the scores of the parameters: conjugate gradients on the inner products of the rows find its
-        multipliers, from those that the residuals would be at the minimum. A vector with the
-        very scores has no larger coefficients, so that J is no larger there. None where it takes too long.
+        None if that takes too long. The vector has nearly the scores of the parameters: conjugate gradients on the
+        inner products of the rows find its multipliers, beginning with the residuals' multipliers at the minimum. A
+        vector with exactly these scores has no larger coefficients, so J is no larger there.
         """
         objective, K, still = self.objective, self._n_classes, self._zeros()
         scores, residuals = self._zeros(), self._zeros()
@@ -189,16 +155,10 @@ class RowSpace:
     def evaluate(
         self, scores: FloatArray, direction: FloatArray, step: float, residuals: FloatArray
     ) -> tuple[float, float, FloatArray]:
-        """Return the mean loss at scores moved a step along a direction, its slope, and the sums of the residuals (K,).
+        """Return the mean loss at scores + step * direction, its slope, and the sums of the residuals (K,).
 
-        Parameters
-        ----------
-        scores, direction : ndarray of shape (n + 1, columns of a table)
-            Those of two vectors.
-        step : float
-            The step.
-        residuals : ndarray of shape (n + 1, columns of a table)
-            Its first n rows take the derivative by the scores of each row.
+        scores, direction and residuals have the shape (n + 1, columns of a table). The first n rows of residuals are
+        filled with the derivative by the scores of each row.
         """
         losses, slopes = np.empty((2, self._n_blocks))
         sums = np.empty((self._n_blocks, self._n_classes))
@@ -275,15 +235,7 @@ def _keeps_digits(coordinates, factors):
 
 
 class RowLine:
-    """J along a direction from a RowVector, by step: scores move in proportion, so that it takes no pass.
-
-    Parameters
-    ----------
-    space : RowSpace
-        The space.
-    start, direction : RowVector
-        Where the line begins, and where it leads.
-    """
+    """J along a direction from a RowVector, by step: scores move in proportion, so an evaluation takes no pass."""
 
     def __init__(self, space: RowSpace, start: RowVector, direction: RowVector) -> None:
         self._space, self._start, self._direction = space, start, direction

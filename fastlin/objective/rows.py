@@ -34,58 +34,22 @@ UNEVEN = 50.0
 
 
 class MeanSums:
-    """Sums over rows with labels and weights, in coordinates, divided by the total weight of the rows.
+    """Sums over rows with labels and weights, in coordinates, divided by the total weight S of the rows.
 
-    A sum is zero where the intercept or a vanishing column has no part in J. Each pass is counted. Rows adds what takes
-    the rows themselves; those on other machines have their own class.
+    A sum is zero where the intercept or a vanishing column has no part in J. Each pass is counted: `tally` holds the
+    number of passes over X, where a pass over a tenth of the rows is a tenth. Rows adds the sums that need the rows
+    themselves; rows on other machines have their own class.
 
-    Parameters
-    ----------
-    matrix : Matrix
-        All rows of X, of which some may be meant, or what is known of them where they lie elsewhere.
-    n_classes : int
-        The number of classes, at least 2.
-    coordinates : Coordinates
-        How the columns enter.
-    fit_intercept : bool
-        Whether there is an intercept.
-    passes : Passes
-        What makes the sums.
-    n_rows : int
-        The number of rows that the sums run over.
-    total_weight : float
-        S.
-    class_weights : ndarray of shape (n_classes,)
-        The part of S that each class has.
-    whole : MeanSums or None
-        The sums over all rows, which supply total weight and class weights.
-    offset_range : OffsetRange or None
-        How far the offsets of the rows lie from each other; None where they have none.
-    has_targets : bool
-        Whether the rows have targets.
+    `matrix` is all rows of X, or what is known of them where they lie elsewhere, and the sums run over `n_rows` of
+    them. `n_classes` is at least 2; `n_rows_coef` is K, one for two classes. `class_weights` (n_classes,) are parts of
+    S, and `least_share` is the least of them. `whole` is the sum over all rows; it supplies total weight and class
+    weights. `has_labels` says that the labels of the rows are in this process, and `gains_from_float32` that passes in
+    float32 are faster and the columns allow them.
 
-    Attributes
-    ----------
-    matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights
-        The parameters.
-    offset_range, has_targets
-        The parameters of these names.
-    n_rows_coef : int
-        K, the number of rows of coefficients: one for two classes.
-    gains_from_float32 : bool
-        Whether passes in float32 are faster and the columns allow them.
-    least_share : float
-        The least of the class weights.
-    has_labels : bool
-        Whether the labels of the rows are in this process.
-    tally : list of float
-        How many passes over X have been made; one over a tenth of the rows is a tenth of a pass.
-    blur : ndarray of shape (d,)
-        By how much a unit of each column's parameter can blur a score, relative to `score_rounding`, as a root of
-        squares in the mean over the rows.
-    row_rounding, score_rounding, plain_sum_rounding, sum_rounding : float
-        The relative errors in float64 of what a row makes of its scores, with targets of sums over the classes too, of
-        a score, of a sum over the rows of what they make, and of such a sum of products with a column.
+    `blur` (d,) is how much a unit of each column's parameter can blur a score, relative to `score_rounding`, as a root
+    mean square over the rows. The relative errors in float64 are `score_rounding` of a score, `row_rounding` of what a
+    row makes of its scores (with targets also of sums over the classes), `plain_sum_rounding` of a sum of these over
+    the rows, and `sum_rounding` of a sum of their products with a column.
     """
 
     has_labels: bool
@@ -124,9 +88,9 @@ class MeanSums:
         self._class_features: FloatArray | None = None
 
     def curved_at(self, point: Point) -> FloatArray:
-        """Return what Hessians at a Point are made from: the probabilities (K, n_rows) that it keeps.
+        """Return the source of Hessians at a Point: the probabilities (K, n_rows) that it keeps.
 
-        For rows on other machines these are the parameters (K, d + 1), at which probabilities are computed anew.
+        For rows on other machines it is the parameters (K, d + 1), at which probabilities are computed anew.
         """
         return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
 
@@ -135,7 +99,7 @@ class MeanSums:
     ) -> tuple[float, FloatArray]:
         """Return the mean loss, and S times its gradient (K, d + 1), at parameters (K, d + 1).
 
-        probabilities (K, n_rows) are filled, where they are given. The next call overwrites the gradient.
+        probabilities (K, n_rows) are filled if given. The next call overwrites the gradient.
         """
         # New memory for a million parameters takes a fifth of a pass over sparse text.
         total = np.empty(parameters.shape) if self._total is None else self._total
@@ -193,20 +157,17 @@ class MeanSums:
     def sum_probability_products(
         self, parameters: FloatArray, precision: FloatType, kept: FloatArray | None = None
     ) -> FloatArray:
-        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
-
-        They are computed anew, which takes a pass, where they are not kept.
-        """
+        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1); a pass computes p that are not kept."""
         if kept is not None:
             return multiply_probabilities(self.passes, kept) / self.total_weight
         self.count_pass()
         return self.passes.sum_curvature(multiply_probabilities, parameters.astype(precision)) / self.total_weight
 
     def class_features(self) -> FloatArray:
-        """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d).
+        """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d), in float64.
 
-        With targets each row is of each class by its target. Certificates are made of them, so they come from float64:
-        from the first point without features, or from a pass of their own, which sees no offsets.
+        With targets each row is of each class by its target. The sums come from the first point without features, or
+        from a pass of their own, which sees no offsets.
         """
         if self._whole is not None:
             return self._whole.class_features()
@@ -256,26 +217,9 @@ class MeanSums:
 class Rows(MeanSums):
     """Rows of X with labels and weights, and their sums.
 
-    Parameters
-    ----------
-    matrix : Matrix
-        All rows of X.
-    samples : Samples
-        The rows that the sums run over, as `make_samples` returns them.
-    n_classes : int
-        The number of classes, at least 2.
-    coordinates : Coordinates
-        How the columns enter.
-    fit_intercept : bool
-        Whether there is an intercept.
-    whole : Rows or None
-        Rows that these are a part of. The sums are then divided by the total weight of all of them, and the class
-        weights are theirs, since the other rows enter J in another way.
-
-    Attributes
-    ----------
-    numbers, labels, weights, offsets, targets
-        What the samples hold.
+    The samples are of `make_samples`; `numbers`, `labels`, `weights`, `offsets` and `targets` are their fields. If
+    these rows are a part of `whole`, the sums are divided by the total weight of all its rows, and the class weights
+    are those of `whole`, since the other rows enter J in another way.
     """
 
     has_labels = True
@@ -338,8 +282,7 @@ class Rows(MeanSums):
         """About how much each row adds to the curvature of a loss, relative to the mean: (n_rows,), or the number one.
 
         That is half the square of its length in the coordinates, estimated by N_SKETCHES random directions (Achlioptas
-        2003), and one half. It takes a pass, which is left out where the columns do not say that a few rows are far
-        longer than others.
+        2003), and one half. It takes a pass, unless the columns say that no row is far longer than others.
         """
         if not self.are_uneven:
             return 1.0
@@ -362,14 +305,9 @@ class Rows(MeanSums):
         return squares
 
     def take(self, numbers: IntArray, *, within_whole: bool = False) -> Rows:
-        """Return some of the rows, by their row numbers in X.
+        """Return some of the rows, by their row numbers (int64) in X, in the order of the new sums.
 
-        Parameters
-        ----------
-        numbers : ndarray of int64
-            The row numbers, in the order of the new sums.
-        within_whole : bool
-            Whether sums are still divided by the weight of all of these rows.
+        within_whole says that sums are still divided by the weight of all of these rows.
         """
         matrix, own_numbers = self.matrix.select(numbers)
         samples = self.passes.samples._replace(rows=own_numbers)
@@ -378,7 +316,7 @@ class Rows(MeanSums):
         return self._with(matrix, samples, self if within_whole else None)
 
     def shrink_offsets(self, part: float) -> Rows:
-        """As `MeanSums.shrink_offsets` has it."""
+        """See `MeanSums.shrink_offsets`."""
         return self._with(self.matrix, self.passes.samples._replace(offsets=part * self.offsets))
 
     def _with(self, matrix, samples, whole=None):
@@ -405,7 +343,7 @@ class Rows(MeanSums):
     def gram(self, numbers: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return (1 / S) sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
 
-        Over the given row numbers (all where there are none), row_weights (C, m) in their order.
+        The row numbers stand in the order of row_weights (C, m); none mean all rows.
         """
         size = self.matrix.shape[1] + 1
         if not row_weights.shape[1]:
@@ -434,10 +372,7 @@ def weigh_targets(targets: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def weigh_by_counts(numbers: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
-    """Return the weights (n,) of rows that count as often as they are named, and zero for all others.
-
-    weights (n,) may be None, which means ones.
-    """
+    """Return (n,): the weight of each row times how often it is named. weights (n,) may be None for ones."""
     counts = np.bincount(numbers, minlength=n).astype(np.float64)
     return counts if weights is None else counts * weights
 
@@ -449,22 +384,12 @@ def make_samples(
     offsets: FloatArray | None = None,
     targets: FloatArray | None = None,
 ) -> Samples:
-    """Return the Samples of some rows of X.
+    """Return the Samples of rows of X: labels (n,), 0 to n_classes - 1, with weights (n,) s_i >= 0, None for ones.
 
-    Parameters
-    ----------
-    labels : ndarray of shape (n,), integer
-        0 to n_classes - 1, of all rows of X.
-    weights : ndarray of shape (n,) or None
-        s_i >= 0 of all rows of X. None stands for ones.
-    numbers : ndarray of shape (m,), int64, or None
-        The row numbers that sums run over. None stands for all rows.
-    offsets : ndarray of shape (n, K) or None
-        Finite numbers that are added to the scores of all rows of X. None stands for zeros.
-    targets : ndarray of shape (n, K) or None
-        The probabilities of the classes in all rows of X, for two classes that of the second. They are at least zero,
-        and sum to one over the classes but for rounding. None stands for the labels, which are else the most probable
-        classes.
+    Sums run over the row numbers (m,), int64, None for all; the other arrays are of all rows of X. offsets (n, K) are
+    finite numbers that are added to the scores, None for zeros. targets (n, K) are the probabilities of the classes,
+    for two classes that of the second, and labels then the most probable classes. They are at least zero and sum to
+    about one.
     """
     return Samples(
         NO_ROWS if numbers is None else numbers,
@@ -478,7 +403,7 @@ def make_samples(
 
 
 def count_rows_coef(n_classes: int) -> int:
-    """Return K, the number of rows of coefficients for so many classes."""
+    """Return K, the number of rows of coefficients for n_classes classes."""
     return 1 if n_classes == 2 else n_classes
 
 
@@ -489,10 +414,7 @@ def draw_places(n: int, n_rows: int) -> IntArray:
 
 
 def split_places(places: IntArray, counts: Sequence[int]) -> list[IntArray]:
-    """Return which of the ascending places lie in each part of the rows, counted from its first row.
-
-    counts says how many rows each part has.
-    """
+    """Return the ascending places in each part of the rows, counted from its first row; counts are the parts' rows."""
     ends = np.cumsum(counts)
     shares = np.split(places, np.searchsorted(places, ends[:-1]))
     return [share - (end - count) for share, end, count in zip(shares, ends, counts, strict=True)]

@@ -28,18 +28,10 @@ SOLVED_TOGETHER = 128
 
 
 class Direction(NamedTuple):
-    """A solution of Newton's equations at a point.
-
-    Attributes
-    ----------
-    step : ndarray of shape (K, d + 1)
-        The solution.
-    residual : ndarray of shape (K, d + 1)
-        H step + gradient, as it was computed.
-    """
+    """A solution of Newton's equations at a point."""
 
     step: FloatArray
-    residual: FloatArray
+    residual: FloatArray  # H step + gradient, as it was computed
 
 
 def bound_fall(
@@ -49,21 +41,11 @@ def bound_fall(
     column_squares: FloatArray,
     solve: Callable[[FloatArray], FloatArray],
 ) -> float:
-    """Return by how much J can fall from a point at most, all roundings but that of J included; infinite if unproven.
+    """Return the most that J can fall from a point in float64, with all roundings but that of J; infinite if unproven.
 
-    Parameters
-    ----------
-    point : Point
-        A point in float64.
-    direction : Direction
-        A solution of Newton's equations there.
-    diagonal : ndarray of shape (K, d + 1)
-        That of the Hessian.
-    column_squares : ndarray of shape (K (d + 1),)
-        The squared lengths of the columns of U, of the Cholesky factorisation of `preconditioners.factorize_hessian`,
-        which may have added to the diagonal.
-    solve : callable
-        The function from rows e (m, K (d + 1)) to the solutions x of U' U x = e.
+    diagonal (K, d + 1) is that of the Hessian. column_squares (K (d + 1),) are the squared lengths of the columns of U,
+    the factor from `preconditioners.factorize_hessian`, which may have added to the diagonal. solve maps rows e
+    (m, K (d + 1)) to the solutions x of U' U x = e.
     """
     objective, K = point.objective, len(point.parameters)
     penalty, coordinates = objective.penalty, objective.coordinates

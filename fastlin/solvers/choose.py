@@ -45,29 +45,14 @@ def minimize(
     is_compared: bool = False,
     nearby: Solution | None = None,
 ) -> Solution:
-    """Minimise an objective by the solver of a name.
+    """Minimise an objective by the solver of a name: "auto", or a name of scikit-learn's.
 
-    Parameters
-    ----------
-    objective : Objective
-        What is minimised.
-    starts : sequence of ndarray of shape (K, d + 1)
-        The solver starts from the best of these, or from the intercept-only model where that is better, since far out
-        the loss has no curvature.
-    solver : str
-        "auto", which also means that tol bounds the relative excess of J; any name of scikit-learn's, with which
-        tol bounds the largest entry of the gradient and the estimated distance from the minimum.
-    tol, max_iter, on_iteration
-        As `Stopping` has them.
-    is_compared : bool
-        With "auto": whether the model only serves a comparison with others. A J below a hundredth of that without
-        features then counts as that, since a finer J changes no prediction.
-    nearby : Solution or None
-        The solution over the same rows with another penalty, whose preconditioner, pairs or model are used.
-
-    Returns
-    -------
-    Solution
+    The solver starts from the best of the starts (K, d + 1) and the model of the intercepts, since the loss has no
+    curvature far out. With "auto" tol bounds the relative excess of J, with another name the largest entry of the
+    gradient and the estimated distance from the minimum; see `Stopping` for max_iter and on_iteration. ``nearby`` is
+    the solution over the same rows with another penalty, whose preconditioner, pairs or model are used. If "auto"
+    is_compared, the model only serves a comparison with others: a J below a hundredth of J without features counts as
+    that hundredth, since a finer J changes no prediction.
     """
     rule: Literal["excess", "gradient"] = "excess" if solver == "auto" else "gradient"
     smallest_value = INNER_ACCURACY**2 * objective.value_at_start() if is_compared and solver == "auto" else 0.0
@@ -95,21 +80,11 @@ def minimize(
 
 
 class Beginning(NamedTuple):
-    """Where a method begins.
-
-    Attributes
-    ----------
-    parameters : ndarray of shape (K, d + 1)
-        The parameters.
-    point : Point or None
-        The point there, which need not be evaluated again.
-    is_plain : bool
-        Whether nothing better than the model of the intercepts is known.
-    """
+    """Where a method begins."""
 
     parameters: FloatArray
-    point: Point | None = None
-    is_plain: bool = False
+    point: Point | None = None  # the point there, which need not be evaluated again
+    is_plain: bool = False  # whether nothing better than the model of the intercepts is known
 
 
 @dataclass
@@ -255,10 +230,10 @@ def by_cholesky(fit: Fit) -> Solution:
 
 
 def _minimize_sample(objective, tol):
-    """Return a start for many rows, found by iterations on some of them, or None where they tell too little.
+    """Return a start for many rows from iterations on some of them, or None if a sample tells too little.
 
-    They do where they lack a class, or are few for the directions that the columns have. The penalty of a row stays the
-    same, as if the sample were all data with the same C: with a weaker one the sample is fitted too well.
+    It does if it lacks a class, or has few rows for the directions of the columns. The penalty of a row stays the same,
+    as if the sample were all data with the same C; with a weaker penalty the sample would be fitted too well.
     """
     n_sampled = max(FEW_ROWS // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes

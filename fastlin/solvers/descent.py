@@ -1,8 +1,8 @@
 """A quasi-Newton descent over few parameters, whose iterations take microseconds beside their passes.
 
-The starting matrix is a Hessian: at the start, where all rows matter alike, a Gram matrix of the columns, and a new
-one where the pace of the last iterations says that it pays. A small X lies in a core's cache, and several iterations
-are one call of a kernel; else each pass is that of the matrix, on all threads.
+The starting matrix is a Hessian: at the start, where all rows matter alike, a Gram matrix of the columns, and a new one
+where the pace of the last iterations says that it pays. If a small X lies in a core's cache, a call of a kernel makes
+several iterations; otherwise each pass is that of the matrix, on all threads.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 def suits(objective: Objective) -> bool:
     """Say whether an objective has so few parameters that this descent is the fastest.
 
-    Factors then take next to no time, and what Python adds to an iteration counts. With more parameters than rows, but
-    for few of them, the Hessian of all rows alike tells too little.
+    Factors then take almost no time, and Python's time in an iteration counts. With more parameters than rows, unless
+    they are few, the Hessian of all rows alike tells too little.
     """
     (K, size), penalty = objective.shape, objective.penalty
     return (
@@ -80,10 +80,7 @@ def _lies_in_cache(objective):
 
 
 def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: Room) -> Solution:
-    """Minimise an objective that `suits`, as `fastlin.solvers` has it.
-
-    The solution's ending is IMPATIENT or STALLED where another solver may do better.
-    """
+    """Minimise an objective that `suits`; the ending is IMPATIENT or STALLED where another solver may do better."""
     n_work = objective.n_rows * start.size
     descent = Descent.at(
         start,

@@ -41,24 +41,14 @@ def minimize(
     preconditioner: AnyPreconditioner | None = None,
     pairs: Pairs | None = None,
 ) -> Solution:
-    """Minimise the objective as `fastlin.solvers` has it.
+    """Minimise the objective from parameters (K, d + 1), or from a Point of the precision with its probabilities.
 
-    Parameters
-    ----------
-    start : ndarray of shape (K, d + 1) or Point
-        Where to begin; a Point of the precision, which has its probabilities where there is room.
-    preconditions : mapping of int to callable
-        By the iteration after which it is built, 0 for the start, what takes a Point and returns a Preconditioner: the
-        starting matrix of the recursion from there on. The pairs are kept. Where the end is in sight by then, it comes
-        after twice as many.
-    precision : type
-        float32 means to work in float32 until that makes no more progress or the end is in sight, then in float64.
-    patience : int or None
-        After so many iterations, where as many will not do for the rest, another solver is left to go on.
-    preconditioner : Preconditioner or None
-        The one to begin with; None: that of preconditions at the start.
-    pairs : Pairs or None
-        What a fit over the same rows with another penalty has left, to begin with.
+    ``preconditions`` maps an iteration, 0 for the start, to a function that takes a Point and returns the
+    Preconditioner from there on; the pairs are kept. If the end is in sight by then, the function runs after twice as
+    many iterations. float32 as the precision means to work in float32 until that makes no more progress or the end is
+    in sight, then in float64. After ``patience`` iterations, where as many will not do for the rest, another solver is
+    left to go on. ``preconditioner`` (None: the first of ``preconditions``) and ``pairs`` of a fit over the same rows
+    with another penalty are the ones to begin with.
     """
     if isinstance(start, np.ndarray):
         point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
@@ -138,13 +128,7 @@ def _measure_step(begin, end, direction):
 class Pairs(Recursion):
     """The last steps and the gradient changes they made, as many as the budget has room for.
 
-    Parameters
-    ----------
-    objective : Objective
-        What is minimised.
-    others : Pairs or None
-        Those of a fit over the same rows with another penalty, which are taken over: what the penalty has to do with
-        the changes is known. Ten C of 8,000 images of MNIST take 175 passes so, each from nothing 199.
+    Pairs of a fit over the same rows are taken over: the penalty's part in their changes is known, and replaced.
     """
 
     def __init__(self, objective: Objective, others: Pairs | None = None) -> None:

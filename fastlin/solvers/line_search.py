@@ -24,7 +24,7 @@ FAR_UP = 1e3
 def along(objective: Objective, start: Point, direction: FloatArray, room: Room | None) -> Point | None:
     """Return the Point along a direction (K, d + 1) from another, or None where none is found.
 
-    Probabilities of the points that are tried, and in the end of the one returned, move into the room.
+    The room takes the probabilities of the points that are tried, and finally of the one returned.
     """
     precision = start.precision
     last = None
@@ -56,28 +56,12 @@ def search(
     rounding: float = ROUNDING[np.float64],
     curvature: float = CURVATURE,
 ) -> float | None:
-    """Find a step along a descent direction.
+    """Return the accepted step along a descent direction, which is also the last one evaluated, or None.
 
-    Parameters
-    ----------
-    function : callable
-        Step -> (value, slope), the slope along the direction.
-    value, slope : float
-        At step 0; slope < 0.
-    step : float
-        The first step to try.
-    max_evaluations : int
-        The most steps that are tried.
-    rounding : float
-        Values this close, relative to the first, count as equal.
-    curvature : float
-        The part of the slope that may be left at the accepted step.
-
-    Returns
-    -------
-    float or None
-        The accepted step, or the best one that lowers the value enough, and the last one that was evaluated; None where
-        there is none.
+    function maps a step to (value, slope along the direction); value and slope < 0 are those at step 0, and ``step`` is
+    the first to try. Values within ``rounding`` of each other, relative to the first, count as equal. The part
+    ``curvature`` of the slope may be left at the step. If no step is accepted, the best one is returned if it lowers
+    the value.
     """
     slack = rounding * abs(value)
     low, low_value, low_slope = 0.0, value, slope

@@ -1,8 +1,8 @@
-"""Approximations of the Hessian that are cheap to build and to solve with: what a solver divides gradients by.
+"""Approximations of the Hessian that are cheap to build and to solve with: a solver divides gradients by them.
 
 With h_ik = s_i p_ik (1 - p_ik) / S the second derivative of the loss by the parameters of class k is
-sum_i h_ik x~_i x~_i'. Each function here turns a point into a `Preconditioner`: with one block for each class, with
-one block for all classes, with the diagonal alone, or with all pairs of classes, the Hessian itself.
+sum_i h_ik x~_i x~_i'. Each function here turns a point into a `Preconditioner`: with one block for each class, with one
+block for all classes, with the diagonal alone, or with all pairs of classes, the Hessian itself.
 """
 
 from __future__ import annotations
@@ -47,14 +47,9 @@ FEW_SOLVED = 64
 class Preconditioner:
     """M, to solve with, by its Cholesky factors.
 
-    Gradients are cut into rows of `size` entries, each solved with its own matrix, or all with the only one, times
-    their `shares` (K, 1).
-
-    Attributes
-    ----------
-    n_directions : float
-        Over how many directions the first matrix spreads its curvature: the squared sum of its eigenvalues, divided by
-        the sum of their squares.
+    Gradients are cut into rows of `size` entries. Each is solved with its own matrix, or all with the only one times
+    their `shares` (K, 1). `n_directions` says over how many directions the first matrix spreads its curvature: the
+    squared sum of its eigenvalues, divided by the sum of their squares.
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
@@ -63,10 +58,10 @@ class Preconditioner:
         self._factors = np.empty((n_matrices, size * (size + 1) // 2), precision)
 
     def factorize(self, first: int, matrices: FloatArray, ridge: float | None = None) -> None:
-        """Take in the matrices number `first` and following, (m, size, size), symmetric and positive definite.
+        """Take in the matrices from number `first` on, (m, size, size), symmetric and nearly positive definite.
 
-        Save for rounding; what it makes indefinite is mended. The ridge is a part of each diagonal entry that is added
-        to it; None means one above the rounding of the type.
+        A matrix that rounding makes indefinite is mended. The ridge is a part of each diagonal entry that is added to
+        it; None means one above the rounding of the type.
         """
         if first == 0:
             squares = np.einsum("ij,ij->", matrices[0], matrices[0], dtype=np.float64)
@@ -124,13 +119,7 @@ class Preconditioner:
 
 
 class Diagonal:
-    """M of its diagonal (K, d + 1) alone.
-
-    Attributes
-    ----------
-    n_directions : float
-        One, the least that there can be: the columns' dependence on each other is not known.
-    """
+    """M of its diagonal (K, d + 1) alone. `n_directions` is the least, since the columns' dependence is not known."""
 
     n_directions = 1.0
 
@@ -152,10 +141,10 @@ Build: TypeAlias = Callable[[Point], AnyPreconditioner]
 
 
 def choose(objective: Objective, is_kept: bool = True) -> Build:
-    """Return what builds the best preconditioner that the budget allows.
+    """Return the builder of the best preconditioner that the budget allows.
 
-    is_kept says that it serves many iterations: then blocks for each class may take more memory and time, where to
-    solve with them takes no longer than a pass, and to factorise them no longer than blocks may cost.
+    is_kept says that it serves many iterations. Then blocks for each class may take more memory and time if solving
+    with them takes no longer than a pass, and factorising them no longer than blocks may cost.
     """
     K, size = objective.shape
     if 1 < K and K * size <= SMALL_HESSIAN:
@@ -179,11 +168,11 @@ def choose_first(objective: Objective, build: Build) -> Build:
 
 
 def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]:
-    """Return what L-BFGS builds, by the iteration after which it does; 0 is the start.
+    """Return L-BFGS's builders by the iteration after which they build; 0 is the start.
 
-    What is built at the solution of a sample lasts twice as long. Blocks for each class that are dear come once as many
-    iterations are made as they take passes; what takes many passes even at the start waits likewise, which costs at
-    most twice the better of both.
+    A preconditioner from the solution of a sample lasts twice as long. Dear blocks for each class come once as many
+    iterations are made as they take passes. A builder that takes many passes even at the start waits likewise, which
+    costs at most twice the better of both.
     """
     build = choose(objective)
     if build is diagonal:
@@ -224,9 +213,9 @@ def diagonal(point: Point) -> Diagonal:
 def shared_block(point: Point) -> Preconditioner:
     """Return one block for all classes, in each scaled by the root of the class's part of the curvature.
 
-    It comes from a sample of the rows, drawn and weighed by the curvature of all classes together at the point. From
-    there on the curvature of large classes falls more than that of small ones, down to the penalty: with 400 classes,
-    Zipf-distributed, a fit takes 61 passes, scaled by the part itself 100, and without a scale 113.
+    It comes from a sample of the rows, drawn and weighed by the curvature of all classes together at the point. The
+    curvature of large classes falls more afterwards than that of small ones, so the root is a better scale than the
+    part.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -243,7 +232,7 @@ def shared_block(point: Point) -> Preconditioner:
 
 
 def count_bytes(objective: Objective, n_matrices: int) -> int:
-    """Return how much memory so many blocks take."""
+    """Return the memory that n_matrices blocks take."""
     size = objective.shape[1]
     return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
 
@@ -251,10 +240,9 @@ def count_bytes(objective: Objective, n_matrices: int) -> int:
 def class_blocks(point: Point) -> Preconditioner:
     """Return a block for each class, from the rows that matter to it at the point.
 
-    Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse, so that the expectation is the
-    sum over all rows and most of the work goes to the rows that are not yet decided (on MNIST 5,000 of 60,000 rows
-    are worth 10,000 drawn evenly). Where that would take long, no more of them than hold most of the curvature; where
-    that would take long too, what `shared_block` returns.
+    Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse, so the expectation is the sum over
+    all rows and most of the work goes to the rows that are not yet decided. If that would take long, only the rows with
+    most of the curvature are used; if that would take long too, the result is that of `shared_block`.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -275,10 +263,7 @@ def count_products(objective: Objective, build: Build) -> int:
 
 
 def count_passes(objective: Objective, build: Build) -> int:
-    """Return how many passes take as long as `class_blocks` or `shared_block` where all rows matter alike.
-
-    It is 0 for what takes next to no time.
-    """
+    """Return the passes that take as long as `class_blocks` or `shared_block` on equal rows; 0 if almost no time."""
     matrix, (K, size) = objective.matrix, objective.shape
     if build not in (class_blocks, shared_block):
         return 0
@@ -345,10 +330,10 @@ def evaluate_sample(point: Point) -> Point:
 
 
 class Drawn(NamedTuple):
-    """Rows of a sample: their numbers, the weights (1, m) that make their sum expect that over all rows, and the error.
+    """Rows of a sample, and weights (1, m) that make their sum expect that over all rows.
 
-    The variance of the sum of x_j^2, relative to the sum, is `variance` at most where x_j^2 is the same in all rows,
-    and as many times as large as the largest x_j^2 is larger than the mean one.
+    `variance` bounds the variance of the sum of x_j^2, relative to the sum, where x_j^2 is the same in all rows;
+    otherwise it grows by the ratio of the largest x_j^2 to the mean one.
     """
 
     numbers: IntArray
@@ -426,10 +411,9 @@ def _chances(curvature, n_drawn):
 def _blocks(objective, samples):
     """Return a Preconditioner of a block for each of the samples.
 
-    To the diagonal comes what rows that were not drawn may hold: the variance of a column's sum, relative to it, as a
-    part of what the column has where it does not depend on the curvature. Of a pixel that is seen in few images the
-    sample may have none, and without a penalty worth the name the block would say that the pixel may go anywhere.
-    10,000 standardised images of MNIST take 81 iterations, without that 361; 60,000 at C = 100 59 and 150.
+    The diagonal gets the part that rows that were not drawn may hold: the variance of a column's sum, relative to it,
+    as a part of the column's entry where that does not depend on the curvature. Without it, and with a weak penalty, a
+    block lets a column go anywhere if the sample has none of its few entries (a pixel that few images show).
     """
     size, precision = objective.shape[1], objective.fast_precision
     preconditioner, rows = Preconditioner(len(samples), size, precision), objective.rows

@@ -50,14 +50,9 @@ def minimize(
     room: Room | None,
     model: HessianModel | None = None,
 ) -> Solution:
-    """Minimise the objective as `fastlin.solvers` has it.
+    """Minimise the objective from parameters (K, d + 1), or from a point in float64 that still has its probabilities.
 
-    Parameters
-    ----------
-    start : Point or ndarray of shape (K, d + 1)
-        Parameters, or a point in float64 whose probabilities, where there is room for them, are still there.
-    model : HessianModel or None
-        The last one of a nearby solution, whose Hessian is used as long as it does well.
+    ``model`` is the last one of a nearby solution, whose Hessian is used as long as it does well.
     """
     point = start if isinstance(start, Point) else None
     parameters = start.parameters if isinstance(start, Point) else start
@@ -153,7 +148,7 @@ def _measure_slope(point, direction):
 def _search(start, direction, slope, room, least):
     """Return the Point along the direction that falls enough, trying ever shorter steps, or None.
 
-    The direction leads to `least`, whose parameters at bounds are exactly these.
+    The whole step leads to `least`, whose parameters at bounds are exactly these.
     """
     length, penalty, unseen = 1.0, start.objective.penalty, ROUNDING[np.float64] * abs(start.value)
     for _ in range(MAX_TRIALS):
@@ -174,10 +169,10 @@ def _search(start, direction, slope, room, least):
 def make_model(
     point: Point, by_hessian: bool, borrowed: HessianModel | ColumnModel | None = None, mixed: float = 0.0
 ) -> HessianModel | ColumnModel:
-    """Return the quadratic model around a point, by the Hessian, of a nearby model where one is given, or by columns.
+    """Return the quadratic model around a point, by the Hessian, of a nearby model if given, or by columns.
 
-    A model by columns has the curvature of probabilities of which the part ``mixed`` is equal for all classes. Where
-    there is no room for the probabilities of all rows, its Hessian is that of a sample.
+    A model by columns has the curvature of probabilities of which the part ``mixed`` is equal for all classes. If the
+    probabilities of all rows have no room, its Hessian is that of a sample.
     """
     objective, matrix = point.objective, point.objective.matrix
     if by_hessian:
@@ -200,7 +195,7 @@ def make_model(
 def choose_working_set(point: Point) -> BoolArray:
     """Return the coordinates (K, d) of the next model: those that are not zero, and those that would leave it first.
 
-    Those at a bound whose slope leads out of the box stay there.
+    A coordinate at a bound whose slope leads out of the box stays there.
     """
     gradient, parameters = point.gradient[:, :-1], point.parameters[:, :-1]
     thresholds = point.objective.penalty.thresholds[:-1]

@@ -33,9 +33,9 @@ def descend(
 ) -> float:
     """Visit all coordinates and the active ones in turn; return the decrease of the model.
 
-    It ends when a sweep over all gains less than the part `accuracy` of what all sweeps have gained, or after as many
-    sweeps over all as there may be over the active ones between two of these. visit(only_active) makes one sweep,
-    leap() another kind of step among the active ones; both return the decrease of the model.
+    It ends when a sweep over all gains less than the part `accuracy` of the gain of all sweeps, or after as many sweeps
+    over all as there may be over the active ones between two of these. visit(only_active) makes one sweep, and leap()
+    another kind of step among the active ones; both return the decrease of the model.
     """
     total = 0.0
     for _ in range(ROUNDS):
@@ -56,21 +56,10 @@ def descend(
 class HessianModel:
     """The model of all coordinates around a point, by the whole Hessian.
 
-    Parameters
-    ----------
-    point : Point
-        Where the model touches the objective.
-    curved : Point
-        The same parameters with probabilities of all rows or of a sample, whose Hessian the model has.
-    borrowed : HessianModel or None
-        A model of a nearby point, or of nearly the same objective, whose Hessian is used instead.
-    mixed : float
-        The part of the curvature of equal probabilities, along the columns alone, that is added.
-
-    Attributes
-    ----------
-    is_borrowed, is_sampled : bool
-        Whether the Hessian is that of another point, or of some of the rows.
+    ``curved`` is the point with probabilities of all rows or of a sample, whose Hessian the model has; ``borrowed`` is
+    a model of a nearby point, or of nearly the same objective, whose Hessian is used instead. The part ``mixed`` of the
+    curvature of equal probabilities is added along the columns. `is_borrowed` says that the Hessian is that of another
+    point, `is_sampled` that it is that of some rows.
     """
 
     def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0) -> None:
@@ -89,7 +78,7 @@ class HessianModel:
         self.is_sampled: bool = borrowed.is_sampled if borrowed is not None else curved is not point
 
     def is_of(self, point: Point) -> bool:
-        """Say whether the Hessian is that of a point."""
+        """Say whether the Hessian was computed at this point."""
         return bool((self._home == point.parameters).all())
 
     def minimize(self, accuracy: float) -> FloatArray:
@@ -111,25 +100,11 @@ class HessianModel:
 
 
 class ColumnModel:
-    """The model of a working set of coordinates around a point, by the columns of X.
+    """The model of a working set (K, d) of coordinates around a point, by the columns of X.
 
-    Parameters
-    ----------
-    point : Point
-        Where the model touches the objective.
-    curved : Point
-        The same parameters with probabilities of all rows or of a sample.
-    working_set : ndarray of shape (K, d), bool
-        The coordinates that may move. With a grouped penalty all classes have the same ones.
-    precision : type
-        What columns and scores are computed in.
-    mixed : float
-        The part of the probabilities, in their curvature, that is equal for all classes.
-
-    Attributes
-    ----------
-    is_borrowed, is_sampled : bool
-        As `HessianModel` has them.
+    ``curved`` is the point with probabilities of all rows or of a sample; their part ``mixed`` is equal for all classes
+    in the curvature. With a grouped penalty all classes have the same coordinates. Columns and scores are computed in
+    ``precision``. `is_borrowed` and `is_sampled` are those of `HessianModel`.
     """
 
     # Its columns stand for one point only.
@@ -203,9 +178,8 @@ class ColumnModel:
 def _read_columns(point, precision, features, is_sample):
     """Return X column by column, and the weights (m,) and probabilities (K, m) of the rows that it holds.
 
-    These are all rows of X, of which those that the sums leave out have no weight, or a copy of the rows of a small
-    sample. A fold is no sample, however small: all its models share the columns of X. Columns that are not among the
-    features may be missing.
+    These are all rows of X, with zero weights for rows that the sums leave out, or a copy of the rows of a small
+    sample. A fold is no sample: all its models share the columns of X. Columns outside the features may be missing.
     """
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight

@@ -1,4 +1,4 @@
-"""The recursion of L-BFGS: what the last steps tell of the inverse Hessian (Nocedal and Wright 2006, algorithm 7.4)."""
+"""The recursion of L-BFGS: the last steps' estimate of the inverse Hessian (Nocedal and Wright 2006, algorithm 7.4)."""
 
 from collections.abc import Callable
 
@@ -19,26 +19,10 @@ from fastlin.typing import FloatArray, FloatType
 class Recursion:
     """Pairs of steps and gradient changes, in a ring, and the product of L-BFGS's inverse Hessian and a gradient.
 
-    Where the inner product is not the plain one, each vector comes in two forms: as it is, and its image, so that the
-    inner product of two vectors is the plain one of either with the other's image. Else there is one form.
-
-    Parameters
-    ----------
-    n_pairs : int
-        The size of the ring.
-    length : int
-        The length of the vectors.
-    kept_type : type
-        What the pairs are kept in, float64 or float32.
-    n_forms : int
-        One or two.
-
-    Attributes
-    ----------
-    n_pairs : int
-        How many pairs are known.
-    scale : float
-        The factor of the starting matrix that the newest pair, or a step before there was one, has led to.
+    Where the inner product is not the plain one, each vector comes in two forms: itself and its image, so that the
+    inner product of two vectors is the plain one of one with the other's image. Otherwise there is one form. Vectors
+    have ``length`` entries, kept in float64 or float32. `n_pairs` counts the known pairs. `scale` is the factor of the
+    starting matrix by the newest pair, or by a step before there was one.
     """
 
     def __init__(self, n_pairs: int, length: int, kept_type: FloatType = np.float64, n_forms: int = 1) -> None:
@@ -83,14 +67,9 @@ class Recursion:
         self._crossed[:n_pairs, place] = products
 
     def apply(self, forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]) -> list[FloatArray]:
-        """Return the forms of the inverse Hessian times a vector, given by its forms.
+        """Return the forms of the inverse Hessian times a vector, given by its raveled forms, which are overwritten.
 
-        Parameters
-        ----------
-        forms : list of ndarray
-            The vector's, raveled. They are overwritten.
-        solve : callable
-            What multiplies a vector by the starting matrix, up to a factor. It returns a new array.
+        solve multiplies a vector by the starting matrix, up to a factor, and returns a new array.
         """
         n, newest = self.n_pairs, self._newest
         if n:

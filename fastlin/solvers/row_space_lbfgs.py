@@ -2,9 +2,7 @@
 
 A step takes one product by the inner products of the rows. The search along a step takes none, since scores move in
 proportion, and vectors have a number for each row in place of each column. The inner product is that of the penalty, in
-which the gradient is the certificate: 11,314 posts of 56,436 words take 11 iterations to 1e-6 of the minimum as by
-L-BFGS in the coefficients, but 14 passes in place of 17, and 0.5 s in place of 1.5; at C = 100, 30 iterations in place
-of 65, and 1.6 s in place of 8.9.
+which the gradient is the certificate. On text such a fit takes less than half the time of L-BFGS in the coefficients.
 """
 
 from __future__ import annotations
@@ -42,19 +40,10 @@ def minimize(
     room: Room | None = None,
     nearby: RowPoint | None = None,
 ) -> Solution | None:
-    """Minimise an objective that `suits` as `fastlin.solvers` has it, as far as float64 in the row space can tell.
+    """Minimise an objective that `suits`, from the best intercept, parameters (K, d + 1) or a nearby solution.
 
-    Parameters
-    ----------
-    start : ndarray of shape (K, d + 1) or None
-        The parameters to start from; None means the best intercept.
-    nearby : RowPoint or None
-        The solution over the same rows with another penalty, to start from in place of that.
-
-    Returns
-    -------
-    Solution or None
-        None where J is not finite in the row space, or the start cannot be expressed there.
+    The fit goes as far as float64 in the row space can tell. ``nearby``, the solution over the same rows with another
+    penalty, comes before ``start``. None: J is not finite in the row space, or the start cannot be expressed there.
     """
     space = RowSpace(objective)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -109,13 +98,7 @@ def suits(objective: Objective) -> bool:
 
 
 class RowPairs(Recursion):
-    """The last steps in the row space, and the gradient changes they made.
-
-    Parameters
-    ----------
-    space : RowSpace
-        The space.
-    """
+    """The last steps in the row space, and the gradient changes they made."""
 
     def __init__(self, space: RowSpace) -> None:
         self._space, self._shape = space, space.shape
@@ -134,9 +117,9 @@ class RowPairs(Recursion):
     def direction(self, point: RowPoint) -> RowVector:
         """Return the step from a RowPoint, a RowVector: the inverse Hessian times the gradient, negative.
 
-        The starting matrix is one number for all multipliers, and one for the intercept of each class, by the curvature
-        that the gradient meets where all rows have the same probabilities. With a number for each class, posts with 17
-        to 1,160 rows a class took twice as many iterations.
+        The starting matrix is one number for all multipliers, and one for the intercept of each class, from the
+        curvature along the gradient where all rows have the same probabilities. A number for each class doubles the
+        iterations.
         """
         gradient, curvatures = point.gradient, self._space.curvatures
         scores, square = gradient.scores[:-1].ravel(), gradient.dot_coefficients(gradient)

@@ -15,21 +15,11 @@ if TYPE_CHECKING:
 
 
 class Ending(NamedTuple):
-    """Why a solver ended.
-
-    Attributes
-    ----------
-    message : str
-        The same in words.
-    converged : bool
-        Whether tol was reached, or the floor that the precision of the data sets.
-    is_final : bool
-        Whether nothing is left to do for another method.
-    """
+    """Why a solver ended."""
 
     message: str
-    converged: bool = False
-    is_final: bool = True
+    converged: bool = False  # whether tol was reached, or the floor that the precision of the data sets
+    is_final: bool = True  # whether nothing is left to do for another method
 
 
 REACHED = Ending("tol is reached", converged=True)
@@ -42,75 +32,33 @@ STALLED = Ending("the objective no longer falls", is_final=False)
 
 
 class Iteration(NamedTuple):
-    """The state after an iteration.
+    """The state after an iteration."""
 
-    Attributes
-    ----------
-    objective : float
-        J.
-    bound : float
-        Upper bound on J - J*, the distance to the optimum: rigorous where the iteration was computed in float64,
-        infinite where none is known. In the row space it is an estimate until the intercept is stationary.
-    gradient : float
-        Largest absolute entry of the gradient by coefficients and intercept, or in the row space a bound of it.
-    n_passes : float
-        Passes over X so far.
-    seconds : float
-        Since the solver began.
-    """
-
-    objective: float
+    objective: float  # J
+    # Upper bound on J - J*: rigorous for an iteration in float64, infinite where none is known. In the row space it is
+    # an estimate until the intercept is stationary.
     bound: float
-    gradient: float
-    n_passes: float
-    seconds: float
+    gradient: float  # largest entry by coefficients and intercept, in magnitude; in the row space a bound of it
+    n_passes: float  # over X so far
+    seconds: float  # since the solver began
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Where a solver ended.
+    """Where a solver ended. The fields that may be None serve the next fit of nearly the same objective."""
 
-    Attributes
-    ----------
-    parameters : ndarray of shape (K, d + 1)
-        In the coordinates of the objective.
-    value : float
-        J.
-    loss : float
-        The mean loss.
-    gradient : ndarray of shape (K, d + 1)
-        The gradient of the smooth part of J.
-    certificate : float
-        Upper bound on J - J*; infinite where none is known.
-    ending : Ending
-        Why it ended.
-    history : list of Iteration
-        What each iteration reached.
-    n_passes : float
-        Passes over X that the fit made.
-    preconditioner : Preconditioner or None
-        What L-BFGS divided gradients by last, times the factor that steps had, for the next fit of nearly the same
-        objective to begin with.
-    pairs : Pairs or None
-        The steps and gradient changes that L-BFGS knew last, likewise.
-    row_point : RowPoint or None
-        Where L-BFGS in the row space ended, likewise.
-    model : HessianModel or None
-        The last model of proximal Newton, likewise.
-    """
-
-    parameters: np.ndarray
-    value: float
-    loss: float
-    gradient: np.ndarray
-    certificate: float
+    parameters: np.ndarray  # (K, d + 1), in the coordinates of the objective
+    value: float  # J
+    loss: float  # the mean loss
+    gradient: np.ndarray  # (K, d + 1), of the smooth part of J
+    certificate: float  # an upper bound on J - J*; infinite where none is known
     ending: Ending
     history: list[Iteration]
-    n_passes: float
-    preconditioner: AnyPreconditioner | None = None
-    pairs: Pairs | None = None
-    row_point: RowPoint | None = None
-    model: HessianModel | None = None
+    n_passes: float  # over X, of the whole fit
+    preconditioner: AnyPreconditioner | None = None  # the last one of L-BFGS, times the factor that steps had
+    pairs: Pairs | None = None  # the last ones of L-BFGS
+    row_point: RowPoint | None = None  # where L-BFGS in the row space ended
+    model: HessianModel | None = None  # the last one of proximal Newton
 
     @property
     def converged(self) -> bool:

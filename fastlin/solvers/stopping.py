@@ -45,37 +45,21 @@ OnIteration: TypeAlias = Callable[[int, Iteration, Callable[[], FloatArray]], ob
 class Stopping:
     """The rule that ends a fit, and the record of how it went.
 
-    A fit ends where the gap between J and the best dual value is proven to be within what `asked` has for tol, rounding
-    included. Rounding is bounded for the worst case: where coefficients of thousands cancel that is 1e-3 of J, though
-    what really happens is far less. Where this bound alone exceeds what is asked for, the fit ends by the gap as it was
-    computed, and the certificate says what is proven.
+    A fit ends where the gap between J and the best dual value is proven to be within `asked`, rounding included.
+    Rounding is bounded for the worst case: if coefficients of thousands cancel, the bound is 1e-3 of J, far above the
+    real rounding. If this bound alone exceeds `asked`, the fit ends by the gap as it was computed, and the certificate
+    says what is proven.
 
-    Parameters
-    ----------
-    objective : Objective
-        The objective that the fit minimises, over all rows.
-    tol : float
-        What the rule compares with.
-    rule : {"excess", "gradient"}
-        "excess": J - J* is no more than `asked`, by the gap, or by the solver's estimate where there is none.
-        "gradient": no entry of the gradient exceeds tol, and the smaller one of the gap and the solver's estimate of
-        J - J* is no more than `asked`. Where the gradient was small for some iterations in a row, J fell by no more in
-        them than is asked for, and the gap says that it is not far above the minimum, LENIENCE times as much is enough,
-        but for no larger a tol than USUAL_TOL. scikit-learn's newton-cholesky asks for both, for the latter without J.
-    max_iter : int
-        The most iterations that are recorded.
-    on_iteration : callable or None
-        Called after each iteration with its number, the Iteration, and a function that returns the parameters
-        (K, d + 1) it ended at. Where it returns something true, this iteration is the last one.
-    smallest_value : float
-        What a smaller J counts as.
+    The rule "excess" bounds J - J* by `asked`: by the gap, or by the solver's estimate where there is none. The rule
+    "gradient" wants no entry of the gradient above tol, and the smaller one of the gap and the solver's estimate within
+    `asked`. LENIENCE times `asked` is enough if the gradient was small for some iterations in a row, J fell by no more
+    than `asked` in them, and the gap says that J is not far above the minimum; but for no larger a tol than USUAL_TOL.
+    scikit-learn's newton-cholesky asks for both, for the latter without J.
 
-    Attributes
-    ----------
-    without_features : float
-        J of the intercepts' model, or with bounds that allow no coefficients of zero, of those next to zero.
-    floor : float
-        What rounding of the gradient may leave of the gap.
+    At most ``max_iter`` iterations are recorded. ``on_iteration`` is called after each one with its number, the
+    Iteration, and a function that returns its parameters (K, d + 1); a true result ends the fit. A J below
+    ``smallest_value`` counts as that. `without_features` is J of the intercepts' model, or with bounds that exclude
+    zero, of the coefficients next to zero. `floor` is the part of the gap that may be rounding of the gradient.
     """
 
     def __init__(
@@ -111,25 +95,15 @@ class Stopping:
         self._separable_loss, self._vanishing_value = USUAL_TOL * equal, ROUNDING[np.float64] * equal
 
     def begin(self, point: Point) -> float:
-        """Take note of the start; return the bound, as `observe` has it.
-
-        Raises
-        ------
-        RangeError
-            The objective or its gradient is not finite there.
-        """
+        """Take note of the start, return the bound of `observe`; RangeError if J or its gradient is not finite."""
         if not point.is_finite:
             raise RangeError("the objective or its gradient is not finite at the start")
         return self.observe(point)
 
     def observe(self, point: Point) -> float:
-        """Take note of a point: the best one is returned in the end, and the best lower bound of J* is kept.
+        """Take note of a point, keep the best one and the best lower bound of J*, and return the gap at this point.
 
-        Returns
-        -------
-        float
-            The gap at this point. It bounds J - J* but for rounding, and is an estimate where the point was not
-            computed in float64.
+        The gap bounds J - J* but for rounding, and is an estimate where the point was not computed in float64.
         """
         dual_value = max(point.dual_value, self._dual_value)
         if point.precision == np.float64:
@@ -161,23 +135,20 @@ class Stopping:
     def record(self, point: Point, bound: float) -> None:
         """Write an iteration into the history and pass it to the caller's function.
 
-        The bound is that of `observe`. A point in float64 is recorded with its certificate in place of that.
+        The bound is that of `observe`. A point in float64 is recorded with its certificate instead.
         """
         bound = self.certify(point) if point.precision == np.float64 else bound
         self.note(point.value, bound, point.largest_entry, lambda: point.parameters)
 
     def note(self, value: float, bound: float, gradient: float, parameters: Callable[[], FloatArray]) -> None:
-        """Write an iteration into the history, given by what `Iteration` has of these names.
-
-        parameters is a function that returns those it ended at.
-        """
+        """Write an iteration into the history: fields of `Iteration`, and a function that returns its parameters."""
         seconds = perf_counter() - self._started
         self.history.append(Iteration(value, bound, gradient, self.n_passes, seconds))
         if self.on_iteration is not None and self.on_iteration(len(self.history), self.history[-1], parameters):
             self._is_stopped = True
 
     def asked(self, point: Point | RowPoint, tol: float | None = None) -> float:
-        """Return the excess of J over its minimum that is asked for at a point, as `ask` has it, by tol or another."""
+        """Return the excess of J over its minimum that `ask` allows at a point, by tol or another tolerance."""
         return ask(
             self.tol if tol is None else tol,
             point.value,
@@ -189,15 +160,9 @@ class Stopping:
         )
 
     def settle(self, point: Point) -> float:
-        """Take note of a point and, where that gives the certificate, of the point with its intercept settled.
+        """Take note of a point, and of the point with its intercept settled; return the first one's bound of `observe`.
 
-        Where only the intercept keeps the bound from what is asked for, Newton steps of the intercept and a pass over X
-        after each settle it.
-
-        Returns
-        -------
-        float
-            The bound at the point, as `observe` has it.
+        Newton steps of the intercept, each with a pass, settle it where it alone keeps the bound from `asked`.
         """
         bound, settling, last = self.observe(point), point, np.inf
         # With 300 classes one step took the bound from 18 times what was asked for to within it.
@@ -223,8 +188,7 @@ class Stopping:
     def is_met(self, point: Point, bound: float, decrement: float) -> bool:
         """Say whether a point has arrived, as far as the precision it was computed in can tell.
 
-        decrement estimates J - J*, where no bound exists or a gradient is asked for: half the square of the Newton
-        decrement.
+        decrement, half the squared Newton decrement, stands for J - J* without a bound or if a gradient is asked for.
         """
         asked = self.asked(point)
         # J is not below zero, and has no digits left where it is so far below that of equal probabilities.
@@ -281,12 +245,11 @@ class Stopping:
         return AT_FLOOR if is_near and 0 <= decrement <= unseen else STALLED
 
     def _is_separated(self, point):
-        """Say whether something is not penalised and every row is proven to be classified right.
+        """Say whether something is not penalised and every row is proven to be classified right: J has no minimum.
 
-        J then has no minimum. A loss below log(2) of a row puts its label's probability above one half, whatever the
-        others are; so does the sum of all losses where it is below the smallest weight times log(2). The scores have to
-        be right without the offsets, and targets are never. Coefficients with bounds other than zero may not grow
-        without end.
+        A loss below log(2) of a row puts its label's probability above one half, whatever the others are; so does the
+        sum of all losses if it is below the smallest weight times log(2). The scores have to be right without the
+        offsets, and targets never are. Coefficients with bounds other than zero may not grow without end.
         """
         objective, rows = self.objective, self.objective.rows
         box = objective.penalty.box
@@ -322,8 +285,8 @@ class Stopping:
 def _measure_gap(point, dual_value):
     """Return the gap at a point to a dual value: no smaller than its last digits, which are rounding.
 
-    Where the class sums are those of the labels, but for rounding, the gradient alone tells it, whatever the digits of
-    J: with small columns or few rows of a class features gain less than these.
+    Where the class sums are those of the labels, but for rounding, the gradient alone gives the gap, whatever the
+    digits of J: with small columns or few rows of a class, features gain less than these digits.
     """
     gap = max(0.0, point.value - dual_value) + SUM_ROUNDING * point.value
     if point.objective.penalty.is_smooth and max(map(abs, point.gradient[:, -1].tolist())) <= SUM_ROUNDING:

@@ -19,28 +19,20 @@ PROBE_ROWS = 128
 
 @dataclass(frozen=True)
 class EpochSchedule:
-    """How the epochs of a network's training go, and when they end.
-
-    alpha is the penalty of a batch, as `Descent.run_epoch` takes it, and a new order of the rows is drawn for each
-    epoch with `shuffle`. `whole_batches` leaves out the rows at the end of an epoch that make no whole batch, as
-    courses do.
-
-    The training ends with more than `patience` epochs in a row without an improvement by `tol`: of the loss or, with
-    `early_stopping`, of the validation. Validations are judged by their accuracy or, with `by_loss`, by their loss.
-    With `keeps_steps` Ctrl-C keeps the last whole step instead of the last whole epoch.
-    """
+    """How the epochs of a network's training go, and when they end."""
 
     max_epochs: int
     batch_size: int
     learning_rate: LearningRate
-    alpha: float = 0.0
-    shuffle: bool = True
+    alpha: float = 0.0  # the penalty of a batch, as `Descent.run_epoch` takes it
+    shuffle: bool = True  # whether a new order of the rows is drawn for each epoch
+    # Whether rows at the end of an epoch that make no whole batch are left out, as courses do.
     whole_batches: bool = False
-    patience: float = np.inf
+    patience: float = np.inf  # more epochs in a row without an improvement by tol end the training
     tol: float = 0.0
-    early_stopping: bool = False
-    by_loss: bool = False
-    keeps_steps: bool = False
+    early_stopping: bool = False  # whether the validation has to improve, not the loss
+    by_loss: bool = False  # whether validations are judged by their loss, not by their accuracy
+    keeps_steps: bool = False  # whether Ctrl-C keeps the last whole step instead of the last whole epoch
 
 
 @dataclass(frozen=True)
@@ -54,18 +46,14 @@ class Epoch:
 
 
 class EpochState(NamedTuple):
-    """All that a training of rows in memory goes on from after a whole epoch.
-
-    `last` and `best` are what `Descent.save` returned after the last epoch and at the best checkpoint; `order` (n,) and
-    `generator`, the state of a RandomState, are what the orders to come follow from. n_rows is that of the descent.
-    """
+    """The state of a training of rows in memory after a whole epoch, from which it can go on."""
 
     records: list[Epoch]
-    last: list[Array]
-    best: list[Array]
-    order: IntArray
-    generator: Any
-    n_rows: int
+    last: list[Array]  # `Descent.save` after the last epoch
+    best: list[Array]  # `Descent.save` at the best checkpoint
+    order: IntArray  # (n,); with the generator it determines the orders to come
+    generator: Any  # the state of a RandomState
+    n_rows: int  # of the descent
 
 
 def train_by_epochs(
@@ -85,15 +73,15 @@ def train_by_epochs(
 
     The network ends with the parameters of the best epoch by accuracy or loss on the validation examples, or of the
     last epoch where there are no such examples. A training diverges when its losses or parameters are no longer finite.
-    Then the network keeps the best epoch or, where nothing validates, the parameters that the epoch of the lowest loss
-    began with, and what the rule of the steps carries becomes zero. Ctrl-C keeps the last whole epoch or step; before
-    the end of the first one it raises, and the network is as it was.
+    Then the network keeps the best epoch or, without validation, the parameters that the epoch of the lowest loss began
+    with, and the arrays that the rule carries become zero. Ctrl-C keeps the last whole epoch or step; before the end of
+    the first one it raises, and the network is as it was.
 
     A callable in place of examples returns an iterator over the Examples that make an epoch together. on_epoch is
-    called with the Training after each whole epoch, which is the last one where it returns something true. n_epochs are
-    those that the learning rate has been through before, and patience is what is left of that of the training before,
-    if both scores come from the same data. save is called with the EpochState after each whole epoch of rows in memory;
-    resumed is one of these states, to go on from with the same rows.
+    called with the Training after each whole epoch, which is the last one where it returns something true. n_epochs is
+    the number of earlier epochs of the learning rate, and patience is what the earlier training left, if both scores
+    come from the same data. save is called with the EpochState after each whole epoch of rows in memory; resumed is one
+    of these states, to go on from with the same rows.
     """
     validated = _negative_validation_loss if schedule.by_loss else _validation_accuracy
     best = BestCheckpoint(_negative_loss, judges_start=True) if validation is None else BestCheckpoint(validated)
@@ -146,10 +134,7 @@ def train_by_epochs(
 
 
 class _Learner:
-    """A network that is trained by epochs.
-
-    n_renewed is how many times the patience of the training was renewed by now.
-    """
+    """A network that is trained by epochs; n_renewed counts the renewals of the training's patience."""
 
     def __init__(self, descent, examples, validation, schedule, random_state, n_epochs):
         self._descent, self._validation, self._schedule = descent, validation, schedule

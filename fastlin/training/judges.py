@@ -21,7 +21,7 @@ class Checkpoint(NamedTuple):
 class Patience:
     """The rule that ends a training which no longer improves.
 
-    More of the score of a record is better; one of None is not judged. The training ends with more than n_allowed
+    A higher score of a record is better; a score of None is not judged. The training ends with more than n_allowed
     records in a row that are no improvement; n_worse counts them. A record improves on the best score by reaching it
     plus tol, or by exceeding it where tol is None. The count begins anew n_renewals times before the training ends.
     """
@@ -56,10 +56,10 @@ class Patience:
 
 @dataclass(frozen=True, eq=False)
 class BestCheckpoint:
-    """The checkpoint with the highest score, as `Patience` has it; the first one where several have it.
+    """The checkpoint with the highest score, as in `Patience`, the first one of several.
 
     With judges_start the score of a record judges the parameters that its stretch began with, as the loss of a batch
-    does. Such a score decides only where a training that diverged goes back to.
+    does. Such a score only decides to which checkpoint a diverged training goes back.
     """
 
     score: Callable[[Any], float | None]

@@ -22,7 +22,7 @@ class LearningRate:
     power: float = 0.5
 
     def at(self, n_epochs: int, n_rows: int = 0, n_renewed: int = 0) -> float:
-        """Return the rate after so many epochs, rows trained on, and renewals of the patience."""
+        """Return the rate after n_epochs epochs, n_rows rows trained on, and n_renewed renewals of the patience."""
         rate = self.initial * self.decay**n_epochs
         if self.course == "invscaling" and n_epochs > 0:
             return rate / (n_rows + 1) ** self.power

@@ -45,7 +45,7 @@ class LinearDescent(Descent):
         return int(self.counts[1])
 
     def predictor(self) -> Network:
-        """As `Descent.predictor` has it: a network with the mean, as soon as there is one."""
+        """See `Descent.predictor`; once there is a mean, the network has its parameters."""
         if not self.n_averaged:
             return super().predictor()
         averaged = Network(self.network.layer_sizes, dtype=self.network.dtype)
@@ -53,7 +53,7 @@ class LinearDescent(Descent):
         return averaged
 
     def reset(self) -> None:
-        """As `Descent.reset` has it: the mean stays."""
+        """See `Descent.reset`; the mean stays."""
         self.velocity[:] = 0
 
     def forget_mean(self) -> None:
@@ -63,7 +63,7 @@ class LinearDescent(Descent):
     def run_epoch(
         self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> Sums:
-        """As `Descent.run_epoch` has it, but that alpha is l2, whatever the weight of a batch."""
+        """See `Descent.run_epoch`; alpha is l2, whatever the weight of a batch."""
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)
@@ -96,7 +96,7 @@ class LinearDescent(Descent):
     def take_steps(
         self, examples: Examples, order: IntArray, batch_size: int, steps: tuple[int, int], rule: MomentumRule
     ) -> Measured:
-        """Take the steps of an order, from a first one up to before a last, and return what they measured."""
+        """Take the steps from steps[0] to steps[1] - 1 of an order, and return their measures."""
         first, last = steps
         is_averaged = self.n_rows >= self._first_row
         (w, intercept), (velocity, intercept_velocity), (gradient, _) = self._layers

@@ -62,7 +62,7 @@ def train_by_lbfgs(
 
 
 class _Descent:
-    """What L-BFGS evaluates, and the Training, whose last checkpoint is the one to keep.
+    """The function that L-BFGS evaluates, and the Training, whose last checkpoint is the one to keep.
 
     A loss or gradient that is not finite makes the search overflow, and at the start diverge.
     """

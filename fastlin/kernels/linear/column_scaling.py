@@ -1,7 +1,7 @@
 """Kernels over the columns of dense X: statistics, the coordinates that they enter in, coefficients.
 
-Those over X pass over its rows once. X comes as `any_layout` makes it. In NumPy those over the columns alone took a
-hundred calls on arrays of a few numbers, a third of the time of a small fit.
+Those over X, which comes from `any_layout`, pass over its rows once. In NumPy those over the columns alone would take a
+third of the time of a small fit.
 """
 
 import numpy as np
@@ -140,18 +140,11 @@ def join_column_statistics(statistics, origins, total, share, columns):
 
 @kernel(reassociate=False)
 def fill_coordinates(mean, remainder, spread, farthest, largest, is_centred, bits, found, mean_squares):
-    """Fill found (4, d) with scale, shift, mean and peaks, and mean_squares (d + 1,), as `Coordinates` has them.
+    """Fill found (4, d) with scale, shift, mean and peaks, and mean_squares (d + 1,) except its last, of `Coordinates`.
 
-    found[0] comes with the numbers whose reciprocals, rounded to powers of two, are the scales. bits (d,), int64, is
-    the memory of found[0]. The other arrays (d,) are those of `Columns`; is_centred says whether columns are shifted.
-    The last entry of mean_squares stays.
-
-    Returns
-    -------
-    n_vanishing : int
-        The number of columns that are zero once they are centred.
-    allows_float32 : bool
-        Whether the scaled columns lie within the range of float32.
+    found[0] comes with the numbers whose reciprocals, rounded to powers of two, are the scales; bits (d,), int64, is
+    its memory. The other arrays (d,) are those of `Columns`; is_centred says whether columns are shifted. Return the
+    number of columns that are zero once centred, and whether the scaled columns lie within the range of float32.
     """
     scale, shift, means, peaks = found[0], found[1], found[2], found[3]
     n_vanishing, allows_float32 = 0, True
@@ -184,17 +177,11 @@ def fill_coordinates(mean, remainder, spread, farthest, largest, is_centred, bit
 
 @kernel
 def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_square, coef, intercept, change):
-    """Fill coef (K, d) and intercept (K,), rounded to their type, and change (K, d + 1), which rounding has brought.
+    """Fill coef (K, d) and intercept (K,), rounded to their type, and change (K, d + 1), the change by rounding.
 
     parameters (K, d + 1) have the gradient (K, d + 1) and the curvatures (d + 1,) of a quadratic penalty. mean_square
-    is the mean over the rows of the square of a scaled row.
-
-    Returns
-    -------
-    is_finite : bool
-        Whether all coefficients are within the range of their type.
-    rise : float
-        An upper bound of what the change adds to the objective without a penalty by size, as `Objective.finish` says.
+    is the mean over the rows of the square of a scaled row. Return whether all coefficients are within the range of
+    their type, and an upper bound of the rise of the objective without a penalty by size, as `Objective.finish` says.
     """
     n_classes, n_features = coef.shape
     is_finite, rise = True, 0.0

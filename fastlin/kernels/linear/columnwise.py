@@ -34,32 +34,15 @@ ROOM_ROWS = 4
 
 
 class TiledRows(NamedTuple):
-    """The rows of a fit in T tiles of m rows, the last ones of which, behind the n rows, are zeros.
+    """The rows of a fit in T tiles of m rows; behind the n rows stand zeros."""
 
-    Attributes
-    ----------
-    values : ndarray of shape (T, d + 1, m)
-        X, scaled and centred, and the column of the intercept.
-    labels : ndarray of shape (T, m), int64
-        The classes.
-    weights : ndarray of shape (T, m)
-        The weights.
-    offsets, targets : ndarray of shape (T, K, m) or (T, 0, m)
-        What is added to the scores, and the probabilities that take the place of the labels; without classes there
-        are none.
-    n_rows : int
-        n.
-    is_weighted : bool
-        Whether weights were given.
-    """
-
-    values: np.ndarray
-    labels: np.ndarray
-    weights: np.ndarray
-    offsets: np.ndarray
-    targets: np.ndarray
-    n_rows: int
-    is_weighted: bool
+    values: np.ndarray  # (T, d + 1, m), X, scaled and centred, and the column of the intercept
+    labels: np.ndarray  # (T, m) int64
+    weights: np.ndarray  # (T, m)
+    offsets: np.ndarray  # (T, K, m), added to the scores; (T, 0, m) for none
+    targets: np.ndarray  # (T, K, m), the probabilities in place of the labels; (T, 0, m) for none
+    n_rows: int  # n
+    is_weighted: bool  # whether weights were given
 
     @classmethod
     def of(cls, X: np.ndarray, samples: Samples, scale: np.ndarray, shift: np.ndarray) -> Self:

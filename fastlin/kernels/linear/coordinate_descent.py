@@ -5,10 +5,9 @@ A model of J around parameters V, for a step D to Z = V + D::
     m(Z) = g . D + D' H D / 2 + sum_kj of_penalty_j D_kj^2 / 2 + sum_j threshold_j size(Z_.j)
 
 g is the gradient of the smooth part, H the Hessian of the loss, size the sum of magnitudes over the classes, or their
-norm (`grouped`). One coordinate (one feature of all classes, grouped) at a time is put to where the model is least
-along it (for a group, an upper bound of the model): Friedman, Hastie and Tibshirani 2010, section 2; Simon, Friedman
-and Hastie 2013. Where there are bounds that is the least point between them. Returned is the decrease that the updates
-promise: the sum of curvature times change squared over 2.
+norm (`grouped`). One coordinate at a time (grouped, one feature of all classes) moves to the model's least point along
+it within the bounds (for a group, to that of an upper bound of the model): Friedman, Hastie and Tibshirani 2010,
+section 2; Simon, Friedman and Hastie 2013. The decrease that updates promise is the sum of curvature change^2 / 2.
 """
 
 import math
@@ -25,73 +24,36 @@ class WorkingColumns(NamedTuple):
 
     Column j is panel[places[j]] scale[j] + shift[j] or, where places[j] is below zero, the entries starts[j] to
     starts[j + 1] of indices and values times scale[j].
-
-    Attributes
-    ----------
-    panel : ndarray of shape (m, n)
-        Columns that are held whole.
-    places : ndarray of shape (d,)
-        Where each column stands in the panel; below zero for one that is held as entries.
-    starts, indices, values : ndarray
-        The entries by columns.
-    scale, shift : ndarray of shape (d,)
-        In the type computed in; the shift of entries is zero.
-    features, classes : ndarray of shape (C,)
-        The feature and the class of each coordinate.
     """
 
-    panel: np.ndarray
-    places: np.ndarray
+    panel: np.ndarray  # (m, n), columns that are held whole
+    places: np.ndarray  # (d,)
     starts: np.ndarray
     indices: np.ndarray
     values: np.ndarray
-    scale: np.ndarray
-    shift: np.ndarray
-    features: np.ndarray
-    classes: np.ndarray
+    scale: np.ndarray  # (d,), in the type computed in
+    shift: np.ndarray  # (d,), likewise; zero for entries
+    features: np.ndarray  # (C,), of each coordinate
+    classes: np.ndarray  # (C,), of each coordinate
 
 
 class ModelArrays(NamedTuple):
-    """The model around the origin.
+    """The model around the origin."""
 
-    Attributes
-    ----------
-    gradient : ndarray of shape (C,)
-        g of each coordinate.
-    curvatures : ndarray of shape (C,)
-        The diagonal of the Hessian of the loss.
-    origins : ndarray of shape (C,)
-        V of each coordinate.
-    intercept_gradient, intercept_curvatures : ndarray of shape (K,)
-        The same of the intercepts. Without an intercept the curvatures are zero.
-    """
-
-    gradient: np.ndarray
-    curvatures: np.ndarray
-    origins: np.ndarray
-    intercept_gradient: np.ndarray
-    intercept_curvatures: np.ndarray
+    gradient: np.ndarray  # (C,), g of each coordinate
+    curvatures: np.ndarray  # (C,), the diagonal of the Hessian of the loss
+    origins: np.ndarray  # (C,), V of each coordinate
+    intercept_gradient: np.ndarray  # (K,)
+    intercept_curvatures: np.ndarray  # (K,), zero without an intercept
 
 
 class DescentState(NamedTuple):
-    """Where the descent is. The kernels keep all of it up to date.
+    """Where the descent is. The kernels keep all of it up to date."""
 
-    Attributes
-    ----------
-    parameters : ndarray of shape (C,)
-        Z of each coordinate.
-    intercept_steps : ndarray of shape (K,)
-        By how much each intercept has moved.
-    scores : ndarray of shape (K, n)
-        X D, what the steps so far do to the scores.
-    means : ndarray of shape (n,)
-        The sum over the classes of probabilities times scores.
-    """
-
-    parameters: np.ndarray
-    intercept_steps: np.ndarray
-    scores: np.ndarray
-    means: np.ndarray
+    parameters: np.ndarray  # (C,), Z of each coordinate
+    intercept_steps: np.ndarray  # (K,), by how much each intercept has moved
+    scores: np.ndarray  # (K, n), X D, the change of the scores by the steps so far
+    means: np.ndarray  # (n,), the sum over the classes of probabilities times scores
 
 
 @kernel
@@ -160,9 +122,9 @@ def _add_row(row, change, slopes):
 def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, state):
     """Visit the intercepts and every coordinate of a working set (the active ones) once; return the decrease.
 
-    The arguments are a WorkingColumns, a Curvature, a PenaltyArrays, a ModelArrays and a DescentState. The Hessian
-    of the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). Grouped, the K coordinates of a
-    feature follow one another.
+    The arguments are a WorkingColumns, a Curvature, a PenaltyArrays, a ModelArrays and a DescentState. The Hessian of
+    the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). Grouped, a feature's K coordinates are
+    neighbours.
     """
     panel, places, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows

@@ -1,6 +1,6 @@
-"""Kernels over parameters and gradients (K, d + 1): what the penalty adds, what a dual point costs, where it is least.
+"""Kernels over parameters and gradients (K, d + 1): the penalty, the terms of a dual point, the proximal operator.
 
-In NumPy these sums took longer than the passes over sparse text, whose parameters are a million.
+In NumPy these sums took longer than the passes over sparse text, which has a million parameters.
 """
 
 from typing import NamedTuple
@@ -23,59 +23,32 @@ NO_BOUNDS, NO_VALUES = np.empty((0, 0)), np.empty(0)
 
 
 class PenaltyArrays(NamedTuple):
-    """The penalties of the parameters, and the coordinates of their columns.
+    """The penalties of the parameters, and the coordinates of their columns."""
 
-    Attributes
-    ----------
-    curvatures, thresholds : ndarray of shape (d + 1,)
-        What the quadratic penalty and the penalty by size give each column; zero for the intercept.
-    roots : ndarray of shape (d,)
-        The square roots of the curvatures.
-    grouped : bool
-        Whether the size of a column is its norm over the classes.
-    lower, upper : ndarray of shape (K, d + 1)
-        The bounds of the parameters, which descents keep to. Without entries there are none; grouped there are none.
-    scale, shift : ndarray of shape (d,)
-        A scaled column is scale * x + shift.
-    blur : ndarray of shape (d,)
-        By how much a parameter of one can blur a score, relative to the rounding of a product.
-    """
-
-    curvatures: np.ndarray
-    thresholds: np.ndarray
-    roots: np.ndarray
-    grouped: bool
+    curvatures: np.ndarray  # (d + 1,), of the quadratic penalty; zero for the intercept
+    thresholds: np.ndarray  # (d + 1,), of the penalty by size; zero for the intercept
+    roots: np.ndarray  # (d,), the square roots of the curvatures
+    grouped: bool  # whether the size of a column is its norm over the classes
+    # (K, d + 1), bounds that descents keep to; without entries, and grouped, there are none.
     lower: np.ndarray = NO_BOUNDS
     upper: np.ndarray = NO_BOUNDS
-    scale: np.ndarray = NO_VALUES
+    scale: np.ndarray = NO_VALUES  # (d,); a scaled column is scale * x + shift
     shift: np.ndarray = NO_VALUES
-    blur: np.ndarray = NO_VALUES
+    blur: np.ndarray = NO_VALUES  # (d,), how much a parameter can blur a score, relative to the rounding of a product
 
 
 class Exchange(NamedTuple):
-    """What classes give to each other, so that the class sums of a dual point are those of the labels.
+    """An exchange of probability between classes, so that the class sums of a dual point are those of the labels."""
 
-    Attributes
-    ----------
-    features : ndarray of shape (n_classes, d)
-        The gradients of the labels alone.
-    parts : ndarray of shape (n_classes,)
-        The part of its probability that each class gives up. Without entries nothing is exchanged.
-    received : ndarray of shape (n_classes,)
-        The part of all that is given which each class receives.
-    """
-
-    features: np.ndarray
+    features: np.ndarray  # (n_classes, d), the gradients of the labels alone
+    # (n_classes,), the part of its probability that each class gives up; without entries nothing is exchanged.
     parts: np.ndarray
-    received: np.ndarray
+    received: np.ndarray  # (n_classes,), the part of the whole gift that each class receives
 
 
 @kernel(inline=True)
 def shrink(value, threshold):
-    """Return value moved towards zero by threshold, zero where it does not reach over it.
-
-    It is the proximal operator of threshold |value|.
-    """
+    """Return value moved towards zero by threshold, or zero: the proximal operator of threshold |value|."""
     return value - threshold if value > threshold else value + threshold if value < -threshold else 0.0
 
 
@@ -123,8 +96,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
     """gradient = total / total_weight + curvatures parameters (K, d + 1), sums (B, 6) and blurs (B, K), by columns.
 
     For the block's columns. blurs are the magnitudes of the parameters times the blur of their column, by class. total
-    (K, d + 1) is the gradient of the loss before division. penalty is a PenaltyArrays. A root of zero leaves its column
-    out of the dual sums.
+    (K, d + 1) is the gradient of the loss before division. A root of zero leaves its column out of the dual sums.
     """
     curvatures, thresholds, roots, grouped, _, _, scale, shift, blur = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]
@@ -195,7 +167,7 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
 
     For the block's columns. G = gradient - curvatures parameters (K, d) is the gradient of the loss at the
     probabilities. Before that each class k gives up the part parts[k] of its probability and receives the part
-    received[k] of what all give. The features (classes, d) of an Exchange are the gradients of the labels alone, so
+    received[k] of all gifts. The features (classes, d) of an Exchange are the gradients of the labels alone, so
     G + features are those of the probabilities. For K = 1 both classes have an entry, 0 and 1. With a = |G_kj|
     (grouped, over the classes) and t the threshold the conjugate is sum max(step a - t, 0)^2 / (2 roots^2). Where a
     root is zero its column is left out, and WITHIN is the least t / a.

@@ -2,15 +2,15 @@
 
 The steps are those of L-BFGS (Nocedal and Wright 2006, algorithm 7.4) whose starting matrix is a Hessian B. They are
 taken in coordinates in which B is the identity: with a factor U' U = B, a gradient g is g^ = U'^-1 g there, and a step
-s^ is s = U^-1 s^, so that an iteration solves with either triangle once. In Python it would take 0.15 to 0.3
-milliseconds beside its passes, which themselves take 0.005 to 0.1.
+s^ is s = U^-1 s^, so an iteration solves with either triangle once. In Python an iteration would take several times as
+long as its passes.
 
 Compilation takes longer than in proportion to the size of a function: pass, judgement, direction and matrices are
 functions of their own. Smaller ones become part of these before they are compiled. Vectors are rows of one array, read
-number by number: what Numba makes of a slice or a tuple takes longer to compile than the loop over it.
+number by number: a slice or a tuple takes Numba longer to compile than a loop.
 
-Loops that begin at a variable count in unsigned numbers. A signed one might be negative, for all that LLVM knows, and
-Numba would count it from the end: such a loop runs number by number, and the factors took twice as long.
+Loops that begin at a variable count in unsigned numbers. A signed one may be negative for LLVM, and Numba would count
+it from the end: such a loop runs number by number, and the factors took twice as long.
 """
 
 from typing import NamedTuple, Self
@@ -79,27 +79,16 @@ CHEAP_PASSES, STEPS_AFTER, MOST_PASSES_AT_END = 0.5, 8.0, 1000.0
 
 
 class Descent(NamedTuple):
-    """Where a descent stands: arrays that the kernels here overwrite.
+    """Where a descent stands: arrays that the kernels here overwrite."""
 
-    Attributes
-    ----------
-    vectors : ndarray of shape (CHANGES + PAIRS, K (d + 1))
-        Parameters and gradients, class after class, and the last pairs.
-    state : ndarray of shape (1,), STATE
-        What is known besides.
-    class_weights : ndarray of shape (n_classes,)
-        The part of S that each class has. Not overwritten.
-    blocks : ndarray of shape (K, d + 1, d + 1)
-        The Cholesky factors of one matrix for each class, or the first one for all of them. Their diagonals are
-        reciprocals.
-    hessian : ndarray of shape (1, K (d + 1), K (d + 1))
-        The Cholesky factor of a Hessian, once there is one, with a diagonal of reciprocals.
-    """
-
+    # (CHANGES + PAIRS, K (d + 1)), parameters and gradients, class after class, and the last pairs.
     vectors: np.ndarray
-    state: np.ndarray
-    class_weights: np.ndarray
+    state: np.ndarray  # (1,) STATE
+    class_weights: np.ndarray  # (n_classes,), the part of S that each class has; not overwritten
+    # (K, d + 1, d + 1), the Cholesky factors of one matrix for each class, or the first one for all; their diagonals
+    # are reciprocals.
     blocks: np.ndarray
+    # (1, K (d + 1), K (d + 1)), the Cholesky factor of a Hessian, once there is one, with a diagonal of reciprocals.
     hessian: np.ndarray
 
     @classmethod
@@ -112,10 +101,9 @@ class Descent(NamedTuple):
         without_features: float,
         floor: float,
     ) -> Self:
-        """Return a descent whose first trial are the parameters (K, d + 1) `start`.
+        """Return a descent whose first trial is at the parameters (K, d + 1) `start`.
 
-        curvatures (d + 1,) are those of the penalty, zero for the intercept alone. without_features and floor are those
-        of `ask`.
+        curvatures (d + 1,) are the penalty's, zero for the intercept alone; `ask` takes without_features and floor.
         """
         (K, size), n = start.shape, start.size
         vectors, state = np.zeros((CHANGES + PAIRS, n)), np.zeros(1, STATE)
@@ -140,7 +128,7 @@ class Descent(NamedTuple):
         return self.vectors[place].reshape(self.blocks.shape[:2])
 
     def ask(self, tol: float) -> float:
-        """Return the excess that is asked for at the last point, as `ask` has it."""
+        """Return the excess that `ask` allows at the last point."""
         value, squares, without_features, floor = self.now[["value", "squares", "without_features", "floor"]].item()
         return ask(tol, value, value, squares, without_features, VALUE_ROUNDING, floor)
 
@@ -148,10 +136,9 @@ class Descent(NamedTuple):
 def ask(tol, value, scale, squares, without_features, rounding, floor):
     """Return the excess of J over its minimum that a fit may leave at a point of that value.
 
-    It is tol times what features gain, without_features less the value, or times the scale, which is J itself, where
-    that is less. Where a gain is within the rounding of J, the quadratic penalty at the point, squares, tells it:
-    without features J is at least so far above the minimum, which the point is next to where it has arrived. No less is
-    asked for than the floor, which rounding sets to the gap.
+    It is tol times the gain of the features, without_features less the value, or times the scale, which is J itself, if
+    that is less. Where a gain is within the rounding of J, the quadratic penalty at the point, squares, stands for it:
+    without features J is at least that far above the minimum. Rounding of the gap makes the floor the least excess.
     """
     gain = without_features - value - rounding * value
     # Without calls of min and max it takes half as long, and small fits ask often.
@@ -180,7 +167,7 @@ def _ask_at(state, tol):
 
 @kernel(reassociate=False, inner=True)
 def judge_within(descent, loss):
-    """Take note of the sums at the trial, and return what it comes to.
+    """Take note of the sums at the trial, and return the outcome.
 
     As in solvers/line_search.py, but a step is taken, too, where J falls and its slope has become positive: the pair is
     sound there, since J is convex. Between two trials the next one is where the slope, were it a line, would be zero.
@@ -360,9 +347,9 @@ def _solve(factors, c, vectors, first):
 
 @kernel(inline=True)
 def _factorize(matrices, n_matrices):
-    """Overwrite the first upper triangles (C, size, size) with U, and its diagonal with reciprocals.
+    """Overwrite the first upper triangles (C, size, size) with U, whose diagonal is reciprocals.
 
-    U' U is the matrix and what rounding has cost it.
+    U' U is the matrix, but for rounding.
     """
     size = matrices.shape[1]
     for c in range(n_matrices):
@@ -387,7 +374,7 @@ def _factorize(matrices, n_matrices):
 
 @kernel(inline=True)
 def _is_worth_it(descent, target, passes_of_matrix):
-    """Say whether a new matrix, which costs so many passes, is worth it at the last point."""
+    """Say whether a new matrix, which costs passes_of_matrix passes, is worth it at the last point."""
     state = descent.state[0]
     n_before = state.n_with_matrix
     # The first decrement with a matrix stands n_before - 1 places behind the newest.
@@ -406,12 +393,11 @@ def _is_worth_it(descent, target, passes_of_matrix):
 def renew_in_cache(rows, descent, scratch, is_whole):
     """Build and factorize the next matrix: the Hessian of J, or its blocks, or where none was before, one for all.
 
-    rows are TiledRows, scratch a Scratch; is_whole tells the Hessian from its blocks, one for each class.
-
-    At the start all rows have the probabilities of the class weights. The Hessian by the parameters of class k is then
-    p (1 - p) times the mean of x~ x~'; with three or more classes p alone stands for it, since no step moves all
-    classes alike, and the block is that of a class of the mean weight. Softmax is flat along equal changes of all
-    classes; there the Hessian gets a curvature of its own, which the gradient has no part in.
+    rows are TiledRows, scratch a Scratch; is_whole tells the Hessian from its blocks, one for each class. At the start
+    all rows have the probabilities of the class weights. The Hessian by the parameters of class k is then p (1 - p)
+    times the mean of x~ x~'; with three or more classes p alone stands for it, since no step moves all classes alike,
+    and the block is that of a class of the mean weight. Softmax is flat along equal changes of all classes; there the
+    Hessian gets a curvature of its own, which the gradient has no part in.
     """
     probabilities, room, row_weights, gram = scratch
     hessian, blocks, n_classes, n_columns = descent.hessian, descent.blocks, descent.blocks.shape[0], gram.shape[0]
@@ -460,12 +446,12 @@ def judge(descent, loss):
 
 @kernel(reassociate=False)
 def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
-    """Make iterations until the gap is what `ask` has for tol, or history (m, 4) is full; return outcome and number.
+    """Make iterations until the gap is that of `ask` for tol, or history (m, 4) is full; return outcome and number.
 
     rows are TiledRows, scratch a Scratch. The rows of history take J, gap, largest entry of the gradient and passes of
-    each iteration. Where a new matrix, which costs so many passes, is worth it, the outcome is LACKING. The first call
-    evaluates the start, and ends there where J or its gradient is not finite, or it has arrived but for the intercept,
-    and in any case where tol is infinite.
+    each iteration. Where a new matrix, which costs passes_of_matrix passes, is worth it, the outcome is LACKING. The
+    first call evaluates the start. It ends there if J or its gradient is not finite, if only the intercept has not
+    arrived, and in any case if tol is infinite.
     """
     probabilities, room = scratch.probabilities, scratch.room
     vectors, state = descent.vectors, descent.state[0]
@@ -493,28 +479,16 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
 
 
 class Scratch(NamedTuple):
-    """What `descend_in_cache` overwrites.
+    """The memory that `descend_in_cache` overwrites."""
 
-    Attributes
-    ----------
-    probabilities : ndarray of shape (T, K, m)
-        The probabilities of the rows at the trial.
-    room : ndarray
-        That of `evaluate`.
-    row_weights : ndarray of shape (T, m)
-        The weights of a Gram matrix.
-    gram : ndarray of shape (d + 1, d + 1)
-        A Gram matrix.
-    """
-
-    probabilities: np.ndarray
-    room: np.ndarray
-    row_weights: np.ndarray
-    gram: np.ndarray
+    probabilities: np.ndarray  # (T, K, m), of the rows at the trial
+    room: np.ndarray  # of `evaluate`
+    row_weights: np.ndarray  # (T, m), of a Gram matrix
+    gram: np.ndarray  # (d + 1, d + 1)
 
     @classmethod
     def of(cls, n_tiles: int, tile_rows: int, n_rows_coef: int, n_columns: int) -> Self:
-        """Return room for so many tiles, rows in each, rows of coefficients and columns."""
+        """Return room for n_tiles tiles of tile_rows rows, rows of coefficients and columns."""
         probabilities = np.empty((n_tiles, n_rows_coef, tile_rows))
         room = make_room(n_rows_coef, tile_rows)
         return cls(probabilities, room, np.empty((n_tiles, tile_rows)), np.empty((n_columns, n_columns)))
@@ -522,7 +496,7 @@ class Scratch(NamedTuple):
 
 @kernel(reassociate=False)
 def turn(descent, target, passes_of_matrix):
-    """Find the next direction, or return True where a new matrix, which costs so many passes, is worth it before."""
+    """Find the next direction, or return True if a new matrix, which costs passes_of_matrix passes, is worth it."""
     if _is_worth_it(descent, target, passes_of_matrix):
         return True
     _aim(descent)
@@ -531,10 +505,10 @@ def turn(descent, target, passes_of_matrix):
 
 @kernel(reassociate=False)
 def renew(descent, matrices):
-    """Take matrices for the next steps.
+    """Take matrices for the next steps, of (1, d + 1, d + 1) or (K, d + 1, d + 1), or the factor of a Hessian.
 
-    They are (1, d + 1, d + 1) or (K, d + 1, d + 1) of the loss, for all classes or each, or the factor of a Hessian (1,
-    K (d + 1), K (d + 1)), whose diagonal is not one of reciprocals.
+    The former are the loss's, for all classes or each; the factor (1, K (d + 1), K (d + 1)) has no diagonal of
+    reciprocals.
     """
     blocks, state = descent.blocks, descent.state[0]
     if matrices.shape[1] > blocks.shape[1]:

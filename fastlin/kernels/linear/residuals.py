@@ -1,7 +1,6 @@
-"""From the scores of a tile to its losses, probabilities and residuals, or to the slopes of a Hessian.
+"""From the scores of a tile to losses, probabilities and residuals, or to a Hessian's slopes, for rows of any kind.
 
-Scores stand class by class, so that every loop runs over rows and is vectorised. Dense rows, sparse rows and
-mini-batches all come here.
+Scores stand class by class, so that every loop runs over rows and is vectorised.
 """
 
 import numpy as np
@@ -55,10 +54,7 @@ def gather_logistic(scores, numbers, samples, kept, first):
 
 @kernel(inner=True)
 def turn_logistic_rows(scores, samples, kept, start, rooms):
-    """Do `turn_logistic_scores` for rows that follow one another, from ``start`` on, where samples are all rows.
-
-    The rooms are those of `open_logistic_room`.
-    """
+    """Do `turn_logistic_scores` from row ``start`` on of samples of all rows, in rooms of `open_logistic_room`."""
     n_rows, weights, targets = scores.shape[0], samples.weights, rooms[0][0]
     if (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0):
         own_weights = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
@@ -82,8 +78,7 @@ def open_logistic_room(n_rows, scores):
 def turn_logistic_scores(scores, weights, kept, first, room, wide_room):
     """Overwrite scores (n,) as `turn_scores_to_residuals` does for K = 1, and return the sum of the losses, float64.
 
-    room[0] holds the labels of the rows, or their targets; all else there is overwritten. weights (n,) are theirs,
-    without entries for ones.
+    room[0] holds the labels or targets of the rows, with weights (n,) or none; all else there is overwritten.
     """
     compile_apart()
     n_rows = scores.shape[0]

@@ -22,8 +22,8 @@ from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros
 def fill_block_lines(block, n_blocks, X, borders, table, factors, product):
     """Fill product[i] = factors[i] sum over the entries of line i of X of their value times the row of table they name.
 
-    X is Compressed, and the block's lines are those from borders[block] to borders[block + 1]. table and product have
-    the same columns.
+    X is Compressed. The block's lines are those from borders[block] to borders[block + 1]. All tables have the same
+    columns.
     """
     for i in range(borders[block], borders[block + 1]):
         begin, end = np.int64(X.indptr[i]), np.int64(X.indptr[i + 1])

@@ -220,10 +220,7 @@ def fill_block_row_sums(block, n_blocks, X, borders, sums):
 
 @kernel
 def fill_block_row_squares(block, n_blocks, X, borders, means, squares):
-    """Fill squares[block, j], of squares (B, d), with the sum of (x - means[j])^2 over the entries x of column j.
-
-    Everything else is as in fill_block_row_sums.
-    """
+    """Fill squares[block, j] (B, d) with the sum of (x - means[j])^2; all else is as in `fill_block_row_sums`."""
     data, indices, indptr = X
     own = squares[block]
     for j in range(own.shape[0]):

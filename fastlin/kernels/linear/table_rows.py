@@ -1,9 +1,8 @@
 """Kernels over the categorical columns of a table, whose rows have codes of levels.
 
-The columns come as addresses, `LevelColumns`, so that everything is compiled once, whatever types they have. The codes
-of a tile of rows are read column by column, as rows of a table of levels, which has a column for each class
-(machine/gather.py). The score of a row is the sum of the rows of its levels, beside the product of its numbers that
-dense_rows.py makes.
+The columns come as addresses, `Levels.columns`, so that everything is compiled once, whatever types they have. The
+codes of a tile of rows are read column by column, as rows of a table of levels, which has a column for each class
+(machine/gather.py). The score of a row is the sum of the rows of its levels and the product of its numbers.
 """
 
 import numpy as np

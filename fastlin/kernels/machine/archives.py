@@ -48,26 +48,10 @@ def name_platform():
 
 
 class Archive:
-    """The compiled kernels of one level.
+    """The compiled kernels of one level, from a file that is read whole, since children of a fork share its position.
 
-    Parameters
-    ----------
-    path : Path
-        The file. It is read whole, less than a megabyte, since children of a fork would share its position.
-
-    Attributes
-    ----------
-    path : Path
-        The parameter.
-    stamp : dict
-        With what the kernels can be used.
-    n_kernels : int
-        The number of kernels and signatures.
-
-    Raises
-    ------
-    OSError, ValueError, KeyError, zipfile.BadZipFile
-        The file cannot be read, or is no archive.
+    `stamp` says with what the kernels can be used, and `n_kernels` counts kernels and signatures. OSError, ValueError,
+    KeyError or zipfile.BadZipFile: the file cannot be read, or is no archive.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,17 +62,7 @@ class Archive:
         self.n_kernels = len(self._names) - 1
 
     def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
-        """Return a kernel's code for a signature as Numba rebuilds a result of its own; None where it is not there.
-
-        Parameters
-        ----------
-        kernel : callable
-            The Python function of the kernel.
-        signature : tuple of numba.types.Type
-            The types of its arguments.
-        target_context : numba.core.base.BaseContext
-            Numba's context.
-        """
+        """Return a kernel's code for a tuple of Numba's types, as Numba rebuilds its own results; None if absent."""
         name = _member(kernel, signature)
         if name not in self._names:
             log_once("%s has no code for these types of data: it is compiled.", self.path)
@@ -132,7 +106,7 @@ def list_kernels() -> list[Any]:
 
 
 def _list_called():
-    """Return the kernels that Python calls; the code of the others stands in that of their callers."""
+    """Return the kernels that Python calls; the code of other kernels stands in their callers' code."""
     return [kernel for kernel in list_kernels() if not kernel.targetoptions["no_cpython_wrapper"]]
 
 

@@ -16,10 +16,7 @@ CACHE_LINE = 64
 
 
 def zeros_aligned(shape, dtype):
-    """Return zeros of a type, of shape n or (m, n), in C order, that start on a cache line.
-
-    A 64-byte load that spans two lines costs two: unaligned gradients made the float32 pass 1.15 times slower.
-    """
+    """Return zeros of shape n or (m, n) that start on a cache line, since a load that spans two lines costs two."""
     n_bytes = prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
     memory = np.zeros(n_bytes + CACHE_LINE, np.uint8)
     # Half a microsecond; np.prod and memory.ctypes take seven more, a tenth of a prediction.
@@ -53,10 +50,7 @@ def _emit_zeros_aligned(context, builder, signature, arguments):
 
 
 def dense_row(X, i):
-    """Return row i of X (n, d), whose columns lie next to each other, as an array that kernels know to be one piece.
-
-    Of a row of any strides LLVM makes no vectors.
-    """
+    """Return row i of X (n, d), one piece of memory, as an array whose type says so: LLVM makes vectors of it."""
     return X[i]
 
 
@@ -89,10 +83,9 @@ def copy_aligned(values: Array) -> Array:
 
 
 def writable_view(X: Array) -> Array:
-    """Return the memory of X as an array that is marked writable.
+    """Return the memory of X as an array that is marked writable, though kernels never write to X.
 
-    Kernels never write to X, but Numba compiles every kernel anew, seconds each, for arrays that are marked read-only
-    (memory maps, joblib's workers).
+    For arrays that are marked read-only (memory maps, joblib's workers) Numba compiles every kernel anew, seconds each.
     """
     if X.flags.writeable:
         return X
@@ -102,9 +95,8 @@ def writable_view(X: Array) -> Array:
 def any_layout(X: Array) -> Array:
     """Return the memory of X (n, d) as an array (2, n, d) whose two layers are the same.
 
-    Numba compiles a kernel anew for rows that lie together, for columns that do, and for neither: a fit of another
-    layout waited four seconds again. An array whose layers overlap has the type of neither. Kernels take its first
-    layer, and find out what lies together when they run.
+    Numba compiles a kernel anew, for seconds, for rows that lie together, for columns that do, and for neither. An
+    array whose layers overlap has the type of neither. Kernels take its first layer, and find its layout at run time.
     """
     shape, strides = (2, *X.shape), (0, *X.strides)
     if X.flags.c_contiguous and X.flags.writeable and X.size:

@@ -29,8 +29,8 @@ LOGGER = logging.getLogger("fastlin")
 def code_folders() -> tuple[Path, ...]:
     """Return the folders from which compiled kernels are loaded, in their order; none of them need exist.
 
-    ``NUMBA_CACHE_DIR`` comes first. The user's cache folder is asked too where nothing can be written to the first, as
-    in a container whose image holds code.
+    ``NUMBA_CACHE_DIR`` comes first. The user's cache folder follows if nothing can be written to the first, as in a
+    container whose image holds code.
     """
     named = Path(config.CACHE_DIR) / "fastlin" if config.CACHE_DIR else None
     folders = []
@@ -100,25 +100,13 @@ def hash_sources() -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for compiled kernels where it does not exist.
-
-    Raises
-    ------
-    OSError
-        The folder cannot be made.
-    """
+    """Make a folder for compiled kernels where it does not exist, or raise OSError."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a file of this user's or root's that no one else could have written.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read, or is another user's.
-    """
+    """Return the content of a file that only this user or root can have written; OSError for any other file."""
     with path.open("rb") as file:
         if not _is_own(os.fstat(file.fileno())):
             raise PermissionError(f"another user could have written {path}")

@@ -1,7 +1,6 @@
 """Cholesky factors of symmetric matrices, and solutions with them, the same bits for any number of threads.
 
-LAPACK's routines are not used: the threads of BLAS change their bits, and limiting those threads is a setting of the
-whole process.
+LAPACK is not used: the threads of BLAS change its bits, and limiting those threads is a setting of the whole process.
 """
 
 import math
@@ -33,8 +32,8 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
     A is the upper triangle of matrices[block] (m, m). triangles (n_blocks, m (m + 1) / 2), of the same type, takes the
     rows of U one after the other, each from the diagonal on. Where A is not positive definite by more than rounding, a
     pivot is raised to the diagonal entry it came from, or so far that no entry of its row of U exceeds the root of the
-    diagonal entry of the column, as in a positive matrix. U' U then adds to A what it lacks (a modified Cholesky
-    factorisation, Nocedal and Wright 2006, section 3.4). What stands left of the diagonal in a piece is never read.
+    diagonal entry of the column, as in a positive matrix. U' U then adds the lacking part to A (a modified Cholesky
+    factorisation, Nocedal and Wright 2006, section 3.4). Entries left of the diagonal in a piece are never read.
     """
     compile_small()
     matrix = matrices[block]
@@ -112,8 +111,7 @@ def _factorize_rows(factor, matrix, first, stop):
 def solve_block(block, n_blocks, triangles, values):
     """Overwrite the block's rows k of values (C, m), float64, with the solution of U' U x = values[k].
 
-    U is triangles[k] as factorize_block packs it, or triangles[0] where there is only one. Everything is computed in
-    its type.
+    U is triangles[k] as factorize_block packs it, or the only one, triangles[0]. Everything is computed in its type.
     """
     n_rows, size = values.shape
     x = zeros_aligned(size, triangles.dtype)
@@ -201,7 +199,7 @@ def _finish_row(factors, x, first, stop, i):
 
 
 def count_solved_together(itemsize: int) -> int:
-    """Return how many rows of numbers of so many bytes a block of `solve_group` may have: those of four vectors."""
+    """Return how many rows of numbers of itemsize bytes a block of `solve_group` may have: those of four vectors."""
     return 4 * VECTOR_BYTES // itemsize
 
 
@@ -209,8 +207,8 @@ def count_solved_together(itemsize: int) -> int:
 def remove_row(triangle, size, row):
     """Turn U (size, size), packed as factorize_block does, into the factor of U' U without a row and its column.
 
-    The first (size - 1) size / 2 entries of triangle take it. The rows of U behind the removed one take in what that
-    one leaves of itself by rotations (Golub and Van Loan 2013, section 6.5), which is as accurate as a new factor.
+    The first (size - 1) size / 2 entries of triangle take it. Rotations spread the rest of the removed row over the
+    rows of U behind it (Golub and Van Loan 2013, section 6.5), which is as accurate as a new factor.
     """
     first = row * size - row * (row - 1) // 2
     removed = triangle[first + 1 : first + size - row].copy()

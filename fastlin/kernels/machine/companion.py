@@ -48,7 +48,7 @@ _companion: "Companion | None" = None
 
 @cache
 def begin(module: str) -> None:
-    """Start the other process, once in this one, where a kernel of the tasks of a module has not been compiled.
+    """Start the other process, once in this one, if a kernel of a module's tasks has not been compiled.
 
     The module has a function ``list_tasks``, and ``main``, which calls `work`.
     """
@@ -83,12 +83,8 @@ def _is_welcome():
 class Companion:
     """The other process, and the tasks of both.
 
-    Parameters
-    ----------
-    module : str
-        The other process calls its ``main`` with the folder in which tasks are taken.
-    tasks : dict
-        Functions that compile kernels, by the names of the files with their code, in the order of the other process.
+    The other process calls ``main`` of the module with the folder in which tasks are taken. ``tasks`` are functions
+    that compile kernels, by the names of the files with their code, in the order of the other process.
     """
 
     def __init__(self, module: str, tasks: dict[str, Callable[[], Any]]) -> None:
@@ -109,7 +105,7 @@ class Companion:
         atexit.register(self.end)
 
     def has_compiled(self, name: str) -> bool:
-        """Do what the function of that name does; while the other process is at it, take tasks from the end."""
+        """Run the task of that name; while the other process runs it, take tasks from the end."""
         folder, deadline = cache_folder(), monotonic() + PATIENCE
         if folder is None or name not in self._tasks or name in self._own or self._takes(name):
             return False

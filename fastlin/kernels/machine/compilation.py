@@ -38,24 +38,11 @@ def kernel(
 ) -> Any:
     """Compile a function of arrays and scalars, lazily, once per combination of types, and cache the result.
 
-    Parameters
-    ----------
-    function : callable
-        The kernel; it allocates what it needs and writes into arrays that the caller owns.
-    reassociate : bool
-        False where the order of the additions carries the accuracy (compensated constants), or has to be the same in
-        two places, as in products read from X or from a tile.
-    inner : bool
-        True where only other kernels call it. Python then cannot call it, which saves a wrapper to compile. Numbers
-        among its arguments have to be variables: Numba compiles the kernel anew for each literal.
-    inline : bool
-        True for the shortest of those, whose code becomes part of the caller's before it is compiled: a function of
-        its own takes 0.05 to 0.1 seconds.
-
-    Returns
-    -------
-    callable
-        The compiled kernel, or with NUMBA_DISABLE_JIT=1 the function itself.
+    reassociate is False where the order of the additions carries the accuracy (compensated constants), or has to be the
+    same in two places, as in products read from X or from a tile. ``inner`` kernels are called by other kernels alone,
+    which saves a wrapper to compile; numbers among their arguments have to be variables, since Numba compiles the
+    kernel anew for each literal. The code of ``inline`` kernels, the shortest, becomes part of the caller's before it
+    is compiled, which saves 0.05 to 0.1 seconds each. With NUMBA_DISABLE_JIT=1 the result is the function itself.
     """
     if function is None:
         return lambda function: kernel(function, reassociate=reassociate, inner=inner, inline=inline)
@@ -81,10 +68,10 @@ def kernel(
 
 
 def _undisturbed(compile_kernel):
-    """Return compile_kernel without what takes a quarter of its time and changes next to nothing of the code.
+    """Return compile_kernel without two steps that take a quarter of its time and hardly change the code.
 
-    That is the garbage collector, on Numba's objects, and LLVM's passes over the functions of a module, whose work the
-    passes over the module do again.
+    These are the garbage collector, on Numba's objects, and LLVM's passes over the functions of a module, whose work
+    the passes over the module do again.
     """
 
     def compile_at_rest(*arguments):
@@ -107,9 +94,9 @@ def _undisturbed(compile_kernel):
 
 
 class _KernelCache:
-    """The code of one kernel: the wheel's, where this process uses that, else what the user's cache folder keeps.
+    """The code of one kernel, of the wheel if this process uses it, otherwise of the user's cache folder.
 
-    Numba asks it for the code of a signature before it compiles, and gives it what it has compiled.
+    Numba asks for the code of a signature before it compiles, and hands over the code that it has compiled.
     """
 
     def __init__(self, function):

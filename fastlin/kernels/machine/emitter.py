@@ -17,10 +17,10 @@ VECTOR_BYTES = TARGET.vector_bytes
 
 
 def emitted(emit, sign=types.void):
-    """Return a decorator of a function that Python runs, which kernels have emitted instructions for.
+    """Return a decorator of a function that Python runs, and for which kernels have emitted instructions.
 
-    ``emit(context, builder, kinds, arguments)`` emits them for operands of Numba's types ``kinds``, and returns the
-    result, if there is one. ``sign`` makes the signature from the types of the operands.
+    ``emit(context, builder, kinds, arguments)`` emits them for operands of Numba's types ``kinds`` and returns the
+    result, or None. ``sign`` makes the signature from the types of the operands.
     """
 
     def choose(uncompiled):
@@ -45,23 +45,10 @@ def emitted(emit, sign=types.void):
 
 
 class Emitter:
-    """A builder of the instructions that the loops need, on vectors of one type.
+    """A builder of the instructions that the loops need, on vectors of ``lanes`` numbers of one type.
 
-    Parameters
-    ----------
-    context : numba.core.base.BaseContext
-        Numba's context of the function that is compiled.
-    builder : llvmlite.ir.IRBuilder
-        The builder at the place where instructions are added.
-    kind : numba.types.Float
-        The type of a vector's numbers, in which everything is computed.
-    lanes : int or None
-        The numbers in a vector; None fills the processor's vectors.
-
-    Attributes
-    ----------
-    scalar, vector : llvmlite.ir.Type
-        The type of a number and of a vector.
+    ``kind`` is Numba's type of a number, in which everything is computed. Without ``lanes`` the vectors fill the
+    processor's. `scalar` and `vector` are LLVM's types.
     """
 
     def __init__(self, context, builder, kind, lanes=None):
@@ -207,7 +194,7 @@ class Emitter:
         self.builder.call(hint, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data])
 
     def zeros(self, count):
-        """Return so many places that hold a vector of zeros each; LLVM keeps them in registers."""
+        """Return ``count`` places that hold a vector of zeros each; LLVM keeps them in registers."""
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
         places = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
         for place in places:
@@ -216,25 +203,10 @@ class Emitter:
 
 
 class RowReader:
-    """Reads vectors of rows of X and converts them to the type computed in.
+    """Reads vectors of the contiguous rows of X, and converts them to the type of an Emitter.
 
-    Parameters
-    ----------
-    emit : Emitter
-        The builder, whose type the vectors get.
-    X_type : numba.types.Array
-        The type of X.
-    X : LLVM value
-        The array X, whose rows are contiguous.
-    scaling_type : numba.types.NamedTuple or None
-        The type of the scaling, where there is one.
-    scaling : LLVM value or None
-        Where there is one, x scale + shift is computed in the type of scale, before the conversion.
-
-    Attributes
-    ----------
-    n_features : LLVM value
-        The columns of X.
+    With a scaling, x scale + shift is computed in the type of scale, before the conversion. X, scaling and
+    `n_features`, the columns of X, are LLVM's values.
     """
 
     def __init__(self, emit, X_type, X, scaling_type=None, scaling=None):

@@ -1,7 +1,4 @@
-"""Exponential and logarithm in a form that the compiler can vectorise.
-
-Numba's own are a call per element, and then they would take longer than the products of a pass with many classes.
-"""
+"""Exponential and logarithm in a form that the compiler can vectorise; Numba's own are a call per element."""
 
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import binary_exponent, power_of_two
@@ -33,7 +30,7 @@ def exponentiate_in_place(values):
 
 @kernel(inline=True)
 def exponential(value, values):
-    """Return exp(value) as `exponentiate_in_place` has it, in the type of values, an array; without reassociation."""
+    """Return exp(value) in the type of values, an array, as `exponentiate_in_place` does; without reassociation."""
     power, rest = _split_exponential(value, values)
     return power * (rest + values.dtype.type(1))
 
@@ -82,8 +79,7 @@ def _series(r, kind):
 def log_one_plus(e):
     """Return log(1 + e) for float64 e >= 0, NaN for NaN.
 
-    With 1 + e = 2^n (1 + f) and 0 <= f < 1 it is n log 2 + log(1 + f). Below 1, f is e itself, so that small e keep all
-    their digits.
+    It is n log 2 + log(1 + f), 1 + e = 2^n (1 + f), 0 <= f < 1. Below 1, f is e, so small e keep all their digits.
     """
     n = binary_exponent(1.0 + (e if e == e else 0.0))
     f = (1.0 + e) * power_of_two(-n) - 1.0

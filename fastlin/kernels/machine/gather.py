@@ -36,9 +36,9 @@ def zeros_table(n_rows: int, n_classes: int) -> FloatArray:
 
 
 def _combination(n_vectors, lanes, n_sums):
-    """Make the loop for n_vectors vectors of the table's columns; every n_sums-th entry goes into the same sum.
+    """Make the loop for n_vectors vectors of the table's columns, with n_sums sums side by side, which do not wait.
 
-    One sum waits four cycles until the last product is added. Several sums side by side do not wait.
+    Every n_sums-th entry goes into the same sum. One sum would wait four cycles for the last product.
     """
 
     def generate(context, builder, kinds, arguments):
@@ -110,8 +110,8 @@ _combine_numbers = _combination(1, 1, 4)
 def combine_rows(data, indices, first, last, table, origin, sums, i):
     """Fill sums[i] = sum over the entries p from first to last of data[p] table[indices[p] - origin], float64.
 
-    table (rows, columns as of zeros_table) and sums have the same columns. The order of the additions follows from
-    last - first alone.
+    table (rows, columns as of zeros_table) and sums have the same columns. last - first alone sets the order of
+    additions.
     """
     width = table.shape[1]
     if width == 1:
@@ -139,8 +139,8 @@ ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 def dot_entries(data, indices, first, last, coef):
     """Return the sum over the entries p from first to last of data[p] coef[indices[p]], in the type of coef (d,).
 
-    data without entries stand for ones. Four sums side by side do not wait for one another. Vectors of gathered numbers
-    take 1.2 times as long, and so do slices of the entries of a row, whose owners are counted.
+    data without entries stand for ones. Four sums side by side do not wait for one another; vectors of gathered numbers
+    and slices of the entries are slower.
     """
     kind = coef.dtype.type
     whole = last - (last - first) % 4
@@ -159,10 +159,7 @@ def dot_entries(data, indices, first, last, coef):
 
 @kernel(inline=True)
 def add_entries(data, indices, first, last, factor, sums):
-    """Add factor data[p] to sums[indices[p]] for the entries p from first to last; data as `dot_entries` takes them.
-
-    Four entries at a time: one by one, ones take 1.2 times as long.
-    """
+    """Add factor data[p] to sums[indices[p]] for the entries p from first to last; data as `dot_entries` takes them."""
     kind = sums.dtype.type
     whole = last - (last - first) % 4
     for p in range(first, whole, 4):

@@ -94,8 +94,7 @@ def _emit_score_rows(context, builder, kinds, arguments):
 def score_rows(X, row, n_rows, coef, intercept, scores, i):
     """Fill scores[i : i + 8] with coef x + intercept of the first of n_rows rows of X from ``row`` on.
 
-    Where there are fewer than eight rows the rest of these scores are those of the last one. coef (width,) holds
-    whole aligned vectors.
+    With fewer than eight rows the last one fills the rest of these scores. coef (width,) holds whole aligned vectors.
     """
     x = X[row : row + min(ROWS_READ, n_rows)].astype(coef.dtype)
     scores[i : i + len(x)] = x @ coef[: X.shape[1]] + intercept

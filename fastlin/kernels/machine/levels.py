@@ -8,20 +8,11 @@ from typing import NamedTuple
 
 
 class Level(NamedTuple):
-    """A set of processors that run the same code.
+    """A set of processors that run the same code."""
 
-    Attributes
-    ----------
-    machines : tuple of str
-        The names of `platform.machine()` whose processors may have the level, in lower case.
-    processor : str
-        LLVM's name for the level, for which code is scheduled.
-    features : tuple of str
-        LLVM's names of the instructions that the code may use; a processor has the level if it has all of them.
-    """
-
-    machines: tuple[str, ...]
-    processor: str
+    machines: tuple[str, ...]  # the names of `platform.machine()`, in lower case, whose processors may have the level
+    processor: str  # LLVM's name for the level, for which code is scheduled
+    # LLVM's names of the instructions that the code may use; a processor of the level has all of them.
     features: tuple[str, ...]
 
 

@@ -21,27 +21,13 @@ CLASSES_CACHED = 10 // CLASSES_TOGETHER * CLASSES_TOGETHER
 
 
 class Tile(NamedTuple):
-    """Some rows of X as the products take them, with all that these need.
+    """Some rows of X as the products take them, and their operands."""
 
-    Attributes
-    ----------
-    rows : ndarray of shape (tile rows, width)
-        The rows, scaled and shifted; whole vectors, and whole groups of rows.
-    scaling : Scaling
-        How the columns of X enter, for all columns of the tile.
-    coef : ndarray of shape (K, width)
-        The coefficients.
-    scores : ndarray of shape (K, tile rows)
-        The scores of the rows, and what becomes of them.
-    ahead : ndarray, int64
-        The list of the memory that the next tile is read from.
-    """
-
-    rows: np.ndarray
-    scaling: Scaling
-    coef: np.ndarray
-    scores: np.ndarray
-    ahead: np.ndarray
+    rows: np.ndarray  # (tile rows, width), scaled and shifted; whole vectors, and whole groups of rows
+    scaling: Scaling  # of the columns of X, for all columns of the tile
+    coef: np.ndarray  # (K, width)
+    scores: np.ndarray  # (K, tile rows), of the rows, which kernels overwrite
+    ahead: np.ndarray  # int64, the list of the memory that the next tile is read from
 
 
 @kernel(inner=True)
@@ -65,9 +51,7 @@ def open_tile_to_read(X, coef, tile_rows):
 
 @kernel(reassociate=False, inner=True)
 def load_and_multiply(X, numbers, start, stop, intercept, tile):
-    """Load some rows of X into the tile, and fill its scores[k, i] = coef[k] rows[i] + intercept[k].
-
-    The rows are those that ``numbers[start:stop]`` name.
+    """Load the rows ``numbers[start:stop]`` of X into the tile; fill its scores[k, i] = coef[k] rows[i] + intercept[k].
 
     Where a row of X is one piece of memory, the products of the first classes read it themselves. Rows and scores are
     overwritten to the end of the last group of rows. Meanwhile the memory of the rows from ``stop`` on is asked for.
@@ -107,8 +91,7 @@ def load_and_multiply(X, numbers, start, stop, intercept, tile):
 def read_and_multiply(X, numbers, start, stop, intercept, tile):
     """Fill the scores of the tile as `load_and_multiply` does, of X as it is.
 
-    Where a row of X is one piece of memory no row is stored. In the course's training, whose validations take most of
-    the time, storing them cost a quarter.
+    Where a row of X is one piece of memory no row is stored: storing them costs a quarter of the course's training.
     """
     compile_small()
     rows, scaling, coef, scores, ahead = tile
@@ -213,10 +196,9 @@ def add_product(tile, n_rows, multipliers, sums, ahead):
 
 @kernel(reassociate=False, inner=True)
 def add_triangle(tile, n_rows, n_columns, multipliers, sums):
-    """Add what `add_product` does to sums[k, j] for k <= j < n_columns.
+    """Add to sums[k, j] as `add_product` does, for k <= j < n_columns.
 
-    Entries below the diagonal are added to as well, up to the end of a vector and of a group of classes, which the rows
-    of sums are whole groups of.
+    Entries below the diagonal change too, up to the end of a vector and of a group of classes; sums have whole groups.
     """
     compile_small()
     lanes, lines = VECTOR_BYTES // tile.itemsize, next_lines(empty_list(0), 0, tile)

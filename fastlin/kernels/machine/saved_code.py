@@ -32,15 +32,7 @@ FAILED = "A compiled kernel cannot be %s %s: %s."
 
 
 def pack(result: Any, with_bitcode: bool = True) -> bytes:
-    """Return the code of a kernel, as Numba has compiled it for a signature, as bytes.
-
-    Parameters
-    ----------
-    result : numba.core.compiler.CompileResult
-        What Numba has made.
-    with_bitcode : bool
-        False for a kernel that no other calls; LLVM's bitcode, half of the bytes, is then left out.
-    """
+    """Return a kernel's code, a result of Numba's, as bytes; only kernels that others call need LLVM's bitcode."""
     # The annotated source, the seventh, is not needed to run it.
     library, description, environment, signature, in_objects, lifted, _, *rest = result._reduce()
     if not with_bitcode:

@@ -52,11 +52,10 @@ def _read_rows(X, numbers, i, n_rows, first, last):
 def _multiplication(n_rows, n_classes, stores=False):
     """Make the loop that adds the products of n_rows rows of X and n_classes classes, from k on, to their scores.
 
-    The rows are those that numbers[i] and the following ones name, the last of them again where fewer are left. In the
-    place of numbers may stand how many rows X has that are meant, in their order. X has its columns next to each other.
-    The products are over the columns from first to last, whole vectors, and the padding up to the last one. A loop that
-    ``stores`` scales and shifts the rows, and fills the tile with them: in a loop of its own that took 134 ns a row of
-    MNIST, a fifth of the pass.
+    The rows are those that numbers[i] and the following ones name, the last of them again where fewer are left. An
+    integer in the place of numbers is the number of X's first rows that are meant. X has its columns next to each
+    other. The products are over the columns from first to last, whole vectors, and the padding up to the last one. A
+    loop that ``stores`` also scales and shifts the rows, and fills the tile with them, which saves a fifth of the pass.
     """
 
     def generate(context, builder, kinds, arguments):
@@ -156,10 +155,7 @@ def _emit_transpose_square(context, builder, kinds, arguments):
 
 @emitted(_emit_transpose_square)
 def transpose_square(tile, i, j, turned, row, column):
-    """Write a square of tile, a vector wide, to turned[row:, column:], its rows as columns.
-
-    The square starts at row i and column j. One number after the other took a sixth of a pass with 64 classes.
-    """
+    """Write a vector-wide square of tile, from row i and column j on, to turned[row:, column:], its rows as columns."""
     lanes = VECTOR_BYTES // tile.itemsize
     turned[row : row + lanes, column : column + lanes] = tile[i : i + lanes, j : j + lanes].T
 

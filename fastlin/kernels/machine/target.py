@@ -1,7 +1,7 @@
-"""What the kernels of this process are compiled for, decided once, when the first kernel is imported.
+"""The target that the kernels of this process are compiled for, decided once, when the first kernel is imported.
 
 It is the best level for which the wheel carries code and that the processor and the operating system support, or else
-this very processor. What the cache holds never decides, so that the same seed gives the same bits in every process.
+this very processor. The content of the cache never decides, so the same seed gives the same bits in every process.
 """
 
 from __future__ import annotations
@@ -25,20 +25,11 @@ LOGGER = logging.getLogger("fastlin")
 
 
 class Target(NamedTuple):
-    """What kernels are compiled for.
+    """The target that kernels are compiled for."""
 
-    Attributes
-    ----------
-    name : str
-        HOST, or the name of a level.
-    vector_bytes : int
-        The width of the vectors that kernels use.
-    archive : Archive or None
-        The code of the level. Kernels that it lacks are compiled for this processor, with vectors of the same width.
-    """
-
-    name: str
-    vector_bytes: int
+    name: str  # HOST, or the name of a level
+    vector_bytes: int  # the width of the vectors that kernels use
+    # The code of the level. Kernels that it lacks are compiled for this processor, with vectors of the same width.
     archive: Archive | None = None
 
 

@@ -2,12 +2,10 @@
 
 A block is a range of rows that follows from the shape of the data alone. Each block writes to its own slice of the
 output, and the caller adds the slices in block order. Plain Python threads run the blocks, since kernels hold no
-interpreter lock. Unlike Numba's threading layers they survive a fork, calls from several threads at once and runs
-that nest. A run of two empty blocks takes 4 microseconds, and each further block half a microsecond.
+interpreter lock. Unlike Numba's threading layers they survive a fork, concurrent calls and nested runs.
 
-There is one pool of helping threads. It grows to the largest number of threads asked for, less one for the caller.
-A run invites as many helpers as its own limit allows, and its caller takes part, so that a run ends even if every
-helper is busy elsewhere.
+There is one pool of helping threads. It grows to the largest number of threads asked for, less one for the caller. A
+run invites as many helpers as its own limit allows, and its caller takes part, so a run ends if all helpers are busy.
 """
 
 from __future__ import annotations
@@ -54,16 +52,11 @@ _limit: contextvars.ContextVar[int | Callable[[], int] | None] = contextvars.Con
 
 
 def count_threads() -> int:
-    """Return how many threads a run uses here and now.
+    """Return how many threads a run uses here and now, at most MOST_THREADS.
 
-    That is the limit set with `limit_threads`, or else the environment variable ``FASTLIN_NUM_THREADS``, or else the
+    That is the limit of `limit_threads`, or else of the environment variable ``FASTLIN_NUM_THREADS``, or else the
     processors that this process may use, a container's quota included. ``NUMBA_NUM_THREADS`` and ``OMP_NUM_THREADS``,
-    which process pools set for their workers, lower the last of these. More than MOST_THREADS are never used.
-
-    Raises
-    ------
-    ValueError
-        The variable FASTLIN_NUM_THREADS counts and is no number.
+    which process pools set for their workers, lower the last of these. ValueError: FASTLIN_NUM_THREADS is no number.
     """
     limit = _limit.get()
     if limit is None:
@@ -101,11 +94,7 @@ def _count_allowed(n_pinned):
 def limit_threads(n_threads: int | None) -> Iterator[None]:
     """Use `n_threads` threads inside the ``with`` block; results do not change.
 
-    Parameters
-    ----------
-    n_threads : int or None
-        None keeps the limit that holds already, or else what the environment and the processors allow when the first
-        run inside the block begins.
+    None keeps the limit that holds, or that of the environment and the processors when the first run in it begins.
     """
     # Reading them takes 6 microseconds, a fifth of the prediction of one row, which asks for no second thread.
     with _limited((_limit.get() or cache(_read_limit)) if n_threads is None else max(1, int(n_threads))):
@@ -122,28 +111,19 @@ def _limited(limit):
 
 
 def cut_work(work: int, most: int = MAX_BLOCKS) -> int:
-    """Return into how many blocks so many multiply-adds are cut: from the work alone, never from the thread count.
+    """Return into how many blocks `work` multiply-adds are cut, at most `most`, from the work and not from the threads.
 
     By the work it is a power of two: the last of three blocks leaves one of two threads idle for a quarter of the run.
-    There are at most `most` and MAX_BLOCKS, and at least one.
+    There are at most MAX_BLOCKS, and at least one.
     """
     return max(1, min(1 << max(0, int(work) // MIN_BLOCK_WORK - 1).bit_length(), most, MAX_BLOCKS))
 
 
 @lru_cache(maxsize=256)
 def count_blocks(n_rows: int, row_work: int, partial_bytes: int = 0, data_bytes: int = 0) -> int:
-    """Return into how many blocks `n_rows` are cut, by their work and by the memory that partial sums may take.
+    """Return the number of blocks for rows of row_work multiply-adds; data_bytes are the bytes of X.
 
-    Parameters
-    ----------
-    n_rows : int
-        Number of rows.
-    row_work : int
-        Multiply-adds per row.
-    partial_bytes : int
-        Bytes of the partial sums of one block.
-    data_bytes : int
-        Bytes of X.
+    partial_bytes are the bytes of the partial sums of one block, whose memory is limited.
     """
     by_memory = max(MAX_PARTIAL_BYTES, data_bytes // 50) // max(1, partial_bytes)
     return cut_work(n_rows * (row_work + ROW_OVERHEAD), min(max(2, by_memory), n_rows))
@@ -152,8 +132,8 @@ def count_blocks(n_rows: int, row_work: int, partial_bytes: int = 0, data_bytes:
 def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
     """Call ``kernel(block, n_blocks, *arguments)`` for every block and return when all are done.
 
-    An error of any block is raised here. Whatever is raised, by a block or by the handler of a signal, no thread
-    writes to the caller's arrays after the return.
+    An error of any block is raised here. After any error, of a block or of the handler of a signal, no thread writes to
+    the caller's arrays after the return.
     """
     if n_blocks > 1 and count_threads() > 1:
         BlockRun(kernel, n_blocks, *arguments).finish()
@@ -163,13 +143,7 @@ def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> No
 
 
 class _AtWork:
-    """How many threads are at work on something, and the end of that.
-
-    Attributes
-    ----------
-    ended : bool
-        Whether the threads at work shall stop, and nobody begins any more.
-    """
+    """The number of threads at work on a job, and its end; `ended` stops them, and nobody begins any more."""
 
     def __init__(self):
         # Guards the number, and what a subclass says.
@@ -217,17 +191,8 @@ class _AtWork:
 class BlockRun(_AtWork):
     """One run of a kernel over all its blocks: helpers join in after `start`, the caller in `finish`.
 
-    Only helpers at work are waited for. Waiting for all that were invited would never end where every helper waits like
-    this one, in runs that nest.
-
-    Parameters
-    ----------
-    kernel : callable
-        Called as ``kernel(block, n_blocks, *arguments)``.
-    n_blocks : int
-        Number of blocks.
-    *arguments
-        What the kernel takes beside the block.
+    The kernel is called as ``kernel(block, n_blocks, *arguments)``. Only helpers at work are waited for: waiting for
+    all that were invited would never end if every helper waits like this one, in runs that nest.
     """
 
     def __init__(self, kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
@@ -300,7 +265,7 @@ class _Helpers:
         self._invitations: queue.SimpleQueue[BlockRun | None] = queue.SimpleQueue()
 
     def grow(self, n_threads):
-        """Make sure that there are at least so many threads."""
+        """Make sure that there are at least n_threads threads."""
         # After the main thread has ended, Python may start no more of them: callers then do all the work.
         with self._lock, contextlib.suppress(RuntimeError):
             while len(self._threads) < n_threads:
@@ -309,7 +274,7 @@ class _Helpers:
                 self._threads.append(thread)
 
     def invite(self, run, n_threads):
-        """Ask so many threads to help with a BlockRun."""
+        """Ask n_threads threads to help with a BlockRun."""
         if len(self._threads) < n_threads:
             self.grow(n_threads)
         for _ in range(n_threads):
@@ -347,26 +312,13 @@ class Stopped(Exception):
 def run_side_by_side(
     task: Callable[[int, Callable[..., None]], Any], n_tasks: int, most_at_once: int
 ) -> Generator[Any, None, None]:
-    """Run tasks on threads of their own, up to `most_at_once` at once, and yield their results in order.
+    """Run tasks on threads of their own, up to `most_at_once` (at least one) at once, and yield their results in order.
 
     No more run at once than there are threads, and those that run share the threads evenly: of 16 threads five tasks
-    have 4, 3, 3, 3 and 3. What an ended task leaves goes to those that still run. When the generator is closed early,
-    or a task raises, no further task starts and those that run are stopped.
-
-    Parameters
-    ----------
-    task : callable
-        Called as ``task(number, check)`` for the numbers from 0. The task calls ``check`` every now and then, with
-        any arguments; it raises Stopped once nobody waits for the result.
-    n_tasks : int
-        Number of tasks.
-    most_at_once : int
-        The most tasks that run at once, at least one.
-
-    Yields
-    ------
-    result : object
-        What each task returns.
+    have 4, 3, 3, 3 and 3. The tasks that still run take over the threads of an ended task. When the generator is closed
+    early, or a task raises, no further task starts and those that run are stopped. A task is called as
+    ``task(number, check)`` for the numbers from 0. It calls ``check``, with any arguments, every now and then; check
+    raises Stopped once nobody waits for the result.
     """
     n_threads = count_threads()
     n_at_once = min(n_threads, n_tasks, most_at_once)

@@ -23,13 +23,9 @@ CACHE_SETS_BYTES = 512
 
 
 class Scaling(NamedTuple):
-    """How the columns of X enter: column j as scale[j] x_j + shift[j].
+    """The columns of X enter as scale[j] x_j + shift[j]; scale and shift (d,) are of one type.
 
-    Attributes
-    ----------
-    scale, shift : ndarray of shape (d,)
-        Of one type, in which the product and the sum are computed: float64 with a float32 tile centres numbers that
-        float32 cannot hold before it rounds them.
+    That type computes product and sum: float64 centres numbers that a float32 tile cannot hold before it rounds them.
     """
 
     scale: np.ndarray

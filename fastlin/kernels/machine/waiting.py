@@ -15,13 +15,7 @@ LOGGER = logging.getLogger("fastlin")
 
 
 class CompilationTime:
-    """How long this process has compiled kernels, loading code that was kept not counted.
-
-    Attributes
-    ----------
-    seconds : float
-        The time of all compilations that have ended. What compiles within another one counts once.
-    """
+    """The `seconds` of this process's compilations, without loading kept code; nested compilations count once."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

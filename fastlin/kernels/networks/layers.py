@@ -29,8 +29,8 @@ DRAWS = 1 << 32
 def sum_block_columns(block, n_blocks, Z, origin, sums, squares):
     """Fill sums[block] with sum_i (Z_i - origin) and squares[block] with sum_i (Z_i - origin)^2.
 
-    The sums are over the block's rows of Z (n, m). origin (m,) is a row near the mean, so that little cancels in the
-    variance.
+    The sums are over the block's rows of Z (n, m); origin (m,), a row near the mean, keeps the variance from
+    cancelling.
     """
     s, q = sums[block], squares[block]
     for j in range(s.shape[0]):
@@ -45,10 +45,7 @@ def sum_block_columns(block, n_blocks, Z, origin, sums, squares):
 
 @kernel
 def normalize_block(block, n_blocks, Z, means, inverse_deviations, normalized):
-    """Fill normalized_ij = (Z_ij - mean_j) inverse_deviation_j over the block's rows of Z (n, m).
-
-    normalized may be Z itself; means and inverse_deviations are (m,).
-    """
+    """Fill normalized (n, m), perhaps Z itself, with (Z_ij - mean_j) inverse_deviation_j over the block's rows."""
     for i in range(block * Z.shape[0] // n_blocks, (block + 1) * Z.shape[0] // n_blocks):
         row, target = Z[i], normalized[i]
         for j in range(target.shape[0]):
@@ -132,8 +129,7 @@ def backpropagate_block(
     """Turn slopes (n, m) by activations into slopes by the arguments of f, over the block's rows.
 
     slopes_ij *= f'_ij, computed from the activations, with the dropout of `activate_block`. sums[block] becomes the sum
-    of the new slopes over the rows, products[block] the sum of slopes_i normalized_i, which is left out where
-    normalized is (0, 0).
+    of the new slopes over the rows, products[block] that of slopes_i normalized_i, left out if normalized is (0, 0).
     """
     kind = slopes.dtype.type
     one, zero = kind(1), kind(0)
@@ -190,8 +186,7 @@ def fill_block_residuals(
     Independent outputs, and a single one, have the logistic loss each, and a row is right where each output is on the
     side of its target. Else the loss is that of the softmax, the targets of a row sum to one, and a row is right where
     the best class (the first of equal ones) has the largest target. weights (0,) stand for ones. losses[block] becomes
-    the sum of s_i l_i, sums[block] the sum of the gradients, and n_correct[block] the sum of the s_i of the rows that
-    are right.
+    the sum of s_i l_i, sums[block] the sum of the gradients, and n_correct[block] the sum of the s_i of the right rows.
     """
     n_classes, has_targets = scores.shape[1], targets.shape[0] > 0
     first, last = block * scores.shape[0] // n_blocks, (block + 1) * scores.shape[0] // n_blocks
@@ -241,8 +236,7 @@ def fill_block_residuals(
 def fill_block_probabilities(block, n_blocks, scores, intercept, is_independent):
     """Overwrite scores (n, K) with the probabilities of the classes, or of each output, over the block's rows.
 
-    One output, and independent ones, each have the probability of class 1. The intercept (K,) is added to the scores
-    first.
+    The intercept (K,) is added first. One output, and independent ones, each have the probability of class 1.
     """
     own = scores[block * scores.shape[0] // n_blocks : (block + 1) * scores.shape[0] // n_blocks]
     turned = _add_intercept(own, intercept)
@@ -275,9 +269,9 @@ def _add_intercept(scores, intercept):
 def update_with_momentum(parameters, gradient, velocity, n_penalised, l2, learning_rate, momentum, nesterov):
     """Take a step v = momentum v - learning_rate g, w += v; return the sum of the squares of the penalised w before it.
 
-    g is the gradient, plus l2 w for the first n_penalised parameters. Nesterov's form is w += momentum v -
-    learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013, section 2). All arrays are (p,); gradient
-    stays as it is.
+    g is the gradient, plus l2 w for the first n_penalised parameters. Nesterov's form is w += momentum
+    v - learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013, section 2). All arrays are (p,);
+    gradient stays.
     """
     kind = parameters.dtype.type
     rate, part = kind(learning_rate), kind(momentum)
@@ -301,11 +295,10 @@ def update_with_adam(
 ):
     """Take a step of Adam; return the sum of the squares of the penalised parameters w before it.
 
-    The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v) +
-    epsilon), with means m and squares v (Kingma and Ba 2015, section 2, the form without bias-corrected moments: the
+    The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v)
+    + epsilon), with means m and squares v (Kingma and Ba 2015, section 2, the form without bias-corrected moments: the
     corrections are part of learning_rate). g is the gradient. The first n_penalised parameters have l2 w added to it,
-    and lose decay w beside that (Loshchilov and Hutter 2019, algorithm 2). All arrays are (p,); gradient stays as it
-    is.
+    and lose decay w beside that (Loshchilov and Hutter 2019, algorithm 2). All arrays are (p,); gradient stays.
     """
     kind = parameters.dtype.type
     rate, small = kind(learning_rate), kind(epsilon)

@@ -1,7 +1,6 @@
 """Kernels of mini-batch gradient descent on dense rows: a run of whole update steps, and the evaluation of the result.
 
-Labels, coefficients and losses are those of linear/dense_rows.py. Rows are read through an index, so that a shuffled
-epoch copies a tile at a time.
+Labels, coefficients and losses are those of linear/dense_rows.py. A shuffled epoch reads its rows through an index.
 """
 
 from typing import NamedTuple
@@ -25,103 +24,57 @@ from fastlin.kernels.machine.tiles import no_scaling, pad_columns
 
 
 class MomentumState(NamedTuple):
-    """What a step of gradient descent changes, arrays of one type but for the mean.
+    """The arrays that a step of gradient descent changes, of one type but for the mean."""
 
-    Attributes
-    ----------
-    w : ndarray of shape (d, K)
-        The weights of the model.
-    gradient : ndarray of shape (d, K)
-        The gradient of the last step.
-    velocity : ndarray of shape (d, K)
-        The gradients before it, each with its power of momentum, times the rule's gradient_part.
-    intercept, intercept_velocity : ndarray of shape (K,)
-        The intercepts, and the same of them.
-    mean : ndarray of shape (d + 1, K) or (0, K), float64
-        The mean of the weights after each averaged step, and last that of the intercepts; without rows it is left out.
-    counts : ndarray of shape (2,), int64
-        How many rows steps were taken with, and how many steps the mean has. They change with the weights: Ctrl-C falls
-        before a run or behind it.
-    """
-
-    w: np.ndarray
-    gradient: np.ndarray
+    w: np.ndarray  # (d, K), the weights of the model
+    gradient: np.ndarray  # (d, K), of the last step
+    # (d, K), the gradients before it, each with its power of momentum, times the rule's gradient_part.
     velocity: np.ndarray
-    intercept: np.ndarray
-    intercept_velocity: np.ndarray
+    intercept: np.ndarray  # (K,)
+    intercept_velocity: np.ndarray  # (K,)
+    # (d + 1, K) float64, the mean of the weights after each averaged step, and last that of the intercepts; (0, K)
+    # leaves it out.
     mean: np.ndarray
+    # (2,) int64, how many rows steps were taken with, and how many steps the mean has. They change with the weights:
+    # Ctrl-C falls before a run or behind it.
     counts: np.ndarray
 
 
 class MomentumRule(NamedTuple):
-    """How a step of gradient descent follows from the mean gradient over a batch.
+    """The rule by which a step of gradient descent follows from the mean gradient over a batch."""
 
-    Attributes
-    ----------
-    gradient_part : float
-        The part of the gradient that is added to the velocity.
-    velocity_part : float
-        The part of the velocity that is taken from the weights.
-    momentum : float
-        The part of the last velocity that stays.
-    l2 : float
-        The strength of the penalty: l2 w is added to the gradient.
-    has_intercept : bool
-        Whether there are intercepts.
-    """
-
-    gradient_part: float
-    velocity_part: float
-    momentum: float
-    l2: float
-    has_intercept: bool
+    gradient_part: float  # the part of the gradient that is added to the velocity
+    velocity_part: float  # the part of the velocity that is taken from the weights
+    momentum: float  # the part of the last velocity that stays
+    l2: float  # the strength of the penalty: l2 w is added to the gradient
+    has_intercept: bool  # whether there are intercepts
 
 
 class Measured(NamedTuple):
-    """What a run of steps measures, an entry for each step.
+    """The measures of a run of steps, arrays (n_steps,) with an entry for each step."""
 
-    Attributes
-    ----------
-    losses : ndarray of shape (n_steps,)
-        The mean loss of the batch before the step, without the penalty.
-    squares : ndarray of shape (n_steps,)
-        The sum of the squares of the weights before the step.
-    right, totals : ndarray of shape (n_steps,)
-        The weight of the rows of the batch whose best class is their label, and of all of them.
-    """
-
-    losses: np.ndarray
-    squares: np.ndarray
-    right: np.ndarray
-    totals: np.ndarray
+    losses: np.ndarray  # the mean loss of the batch before the step, without the penalty
+    squares: np.ndarray  # the sum of the squares of the weights before the step
+    right: np.ndarray  # the weight of the rows of the batch whose best class is their label
+    totals: np.ndarray  # the weight of all rows of the batch
 
 
 class Batch(NamedTuple):
-    """What is summed over the rows of a batch.
+    """Sums over the rows of a batch."""
 
-    Attributes
-    ----------
-    sums : ndarray of shape (3,)
-        The losses, the weights, and the weights of the rows that are right.
-    intercept_gradient : ndarray of shape (K,)
-        The residuals.
-    right : ndarray of shape (tile rows,), int64
-        Room for whether each row of a tile is right.
-    """
-
-    sums: np.ndarray
-    intercept_gradient: np.ndarray
-    right: np.ndarray
+    sums: np.ndarray  # (3,): the losses, the weights, and the weights of the rows that are right
+    intercept_gradient: np.ndarray  # (K,), the residuals
+    right: np.ndarray  # (tile rows,) int64, room for whether each row of a tile is right
 
 
 @kernel(reassociate=False)
 def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
     """Take the steps first to last - 1 of an epoch: v = momentum v + gradient_part g, w -= velocity_part v.
 
-    g is the mean gradient over the batch, by weight, plus l2 w; a batch is the rows ``samples.rows[step * batch_size:
-    (step + 1) * batch_size]``, or as many of them as there are. A batch without weight takes no step. X is of any type
-    and layout, (2, n, d). state, a MomentumState, is updated in place by rule, a MomentumRule; measured, a Measured, is
-    filled.
+    g is the mean gradient over the batch, by weight, plus l2 w; a batch is the rows
+    ``samples.rows[step * batch_size:(step + 1) * batch_size]``, or as many of them as there are. A batch without weight
+    takes no step. X is of any type and layout, (2, n, d). A MomentumRule updates state, a MomentumState, in place, and
+    measured, a Measured, is filled.
     """
     X = X[0]
     w, order = state.w, samples.rows
@@ -180,7 +133,7 @@ def measure_rows(scores, numbers, samples, batch):
 
 @kernel(inline=True)
 def finish_batch(batch, measured, place, squares, rule, state):
-    """Note in Measured what a batch came to before its step, take the step of the intercepts, and begin a new batch.
+    """Note a batch's numbers before its step in Measured, take the step of the intercepts, and begin a new batch.
 
     The mean of state has the sum over the steps until the run ends.
     """
@@ -211,10 +164,7 @@ def nothing_kept():
 
 @kernel(inline=True)
 def _update(w, g, v, total, rule):
-    """Set g = g / total + l2 w and v = momentum v + gradient_part g, and take velocity_part v from w.
-
-    Return the sum of the squares of w before it.
-    """
+    """Set g = g / total + l2 w, v = momentum v + gradient_part g, w -= velocity_part v; return the old w' w."""
     type_of = w.dtype.type
     part, l2, momentum = type_of(1) / type_of(total), type_of(rule.l2), type_of(rule.momentum)
     gradient_part, velocity_part = type_of(rule.gradient_part), type_of(rule.velocity_part)

@@ -14,10 +14,7 @@ from fastlin.kernels.networks.minibatches import add_to_mean, finish_batch, meas
 
 @kernel(reassociate=False)
 def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
-    """Take the steps first to last - 1 of an epoch on sparse rows, as `train_steps` takes them on dense ones.
-
-    X is Compressed by rows. The gradient of state stays as it is.
-    """
+    """Take steps as `train_steps` does, on X Compressed by rows; the gradient of state stays as it is."""
     w, v, order = state.w, state.velocity, samples.rows
     n_features, n_classes = w.shape
     g = zeros_aligned((n_features, n_classes), np.float64)
