@@ -1,10 +1,7 @@
-"""The studies: those of the course's reports, of the homework's networks, and comparisons of libraries.
+"""The studies of the course's reports and of the homework's networks, and comparisons of libraries.
 
-A study is a function of `Settings` that returns `Results`: parameters (what was run), merits (what was found, which
-goes into results.json) and series (what fastlin.figures draws). A study writes no files and draws nothing; only the
-random search keeps its draws in a file, so that it can be continued.
-
-`peers` compares the libraries that `contenders` wraps. It belongs to no report; `fastlin compare --peers` runs it.
+A study is a function of `Settings` that returns `Results`. It draws nothing and writes no files, save the random
+search, which keeps its draws. `peers` belongs to no report: `fastlin compare --peers` runs it.
 """
 
 from fastlin.course.studies import (
@@ -22,7 +19,7 @@ from fastlin.course.studies import (
     softmax,
 )
 
-# The order is that of the assignment's tasks.
+# In the order of the assignment's tasks.
 STUDIES = {
     "images": images.run,
     "gradient_check": gradient_check.run,

@@ -1,7 +1,6 @@
 """Deeper networks on CIFAR-10: how they fail from small normal weights, and what helps.
 
-The report states no initialisation, no optimiser and no learning rate. Its claims are measured in two readings: ours,
-and that of the homework's public template.
+The report states no initialisation, optimiser or rate: claims are measured with ours and the homework's template.
 """
 
 from dataclasses import dataclass, replace
@@ -59,15 +58,11 @@ MOST_THAT_LEARN, MOST_OF_A_GUESS, LEAST_LEARNT = 3, 0.12, 0.3
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to train deeper networks.
-
-    The recipe lacks the units of the hidden layers, whose numbers are `depths`. What the networks are given is
-    COMPONENTS, CENTRED_PIXELS, PIXELS or TEMPLATE_PIXELS.
-    """
+    """A way to train deeper networks; `recipe` lacks the units of the hidden layers."""
 
     recipe: Recipe
-    depths: tuple = DEPTHS
-    given: str = COMPONENTS
+    depths: tuple = DEPTHS  # numbers of hidden layers
+    given: str = COMPONENTS  # COMPONENTS, CENTRED_PIXELS, PIXELS or TEMPLATE_PIXELS
 
 
 # The report normalises the input of the network only.
@@ -106,7 +101,7 @@ FEW_LAYERS = tuple(
 
 
 def run(settings: Settings) -> Results:
-    """Train every variant at its depths with three draws of units each; fewer depths and one draw where quick."""
+    """Train each variant at its depths with three draws of units; fewer depths and one draw where quick."""
     settings.notify("images")
     # The cache holds fewer kinds of images than there are, so that the components are asked for before the pixels.
     n_images, n_components = prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape
@@ -189,7 +184,7 @@ def run(settings: Settings) -> Results:
 
 
 def take_images(settings: Settings, given: str) -> Images:
-    """Return the Images that a variant is given: pixels from 0 to 1, or in units of the deviation of a pixel."""
+    """Return the Images of a variant: pixels from 0 to 1, or in units of the deviation of a pixel."""
     if given == TEMPLATE_PIXELS:
         return prepare_template(settings.data, settings.quick)
     if given == PIXELS:

@@ -1,10 +1,8 @@
 """Random search over the report's ranges for its two-layer network, and its optimum among the draws.
 
-The report draws each parameter from a discrete uniform distribution and does not state its steps. Here the learning
-rate is drawn from its whole range, so that no step has to be guessed. The regularisation is drawn on a log scale: drawn
-uniformly, 95 of 100 values would lie above 1e-4, in little more than half of the range's decades.
-
-Draws are trained in parallel and kept in a file as they end, so that a search that was stopped can be continued.
+The report does not state the steps of its discrete distributions, so the learning rate is drawn from its whole range.
+The regularisation is drawn on a log scale: a uniform draw would put 95 of 100 values above 1e-4. Draws are trained in
+parallel and kept, so that a stopped search can go on.
 """
 
 import json
@@ -33,11 +31,11 @@ SPACE = {
     "epochs": stats.randint(700, 1_301),
     "batch_size": stats.randint(15_000, 25_001),
 }
-# The batch sizes are meant for so many training images; of fewer images a batch is the same part.
+# The batch sizes are meant for this number of training images; with fewer images they shrink in proportion.
 MEANT_ROWS = 44_000
 FILE = "cifar10_search.jsonl"
 N_BEST = 5
-# The report's own optimum is trained besides the draws, under this name in place of a number.
+# The report's own optimum is trained too, under this name in place of a number.
 OPTIMUM = "report"
 
 
@@ -115,7 +113,7 @@ def make_recipe(parameters: Mapping[str, Any], n_rows: int, quick: bool) -> Reci
 
 
 def read_records(path: Path | None, marks: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """Return the kept records by what they drew, a key of marks; other searches and damaged lines are left out."""
+    """Return the kept records by their key in marks; records of other searches and damaged lines are left out."""
     if path is None or not path.exists():
         return {}
     records = {}
@@ -133,10 +131,7 @@ def read_records(path: Path | None, marks: Mapping[int | str, dict[str, Any]]) -
 
 
 def _agree(kept, wanted):
-    """Say whether a record holds what is wanted, save for the last digits of numbers.
-
-    A draw is an exponential, whose last digit is another one on another processor.
-    """
+    """Say whether a record holds the wanted values; the last digits of floats differ between processors."""
     if isinstance(wanted, dict):
         is_alike = isinstance(kept, dict) and kept.keys() == wanted.keys()
         return is_alike and all(_agree(kept[name], value) for name, value in wanted.items())
@@ -146,7 +141,7 @@ def _agree(kept, wanted):
 
 
 def append_record(path: Path | None, record: Mapping[str, Any]) -> None:
-    """Append a record to the file in such a way that it survives a crash of the machine, and other processes."""
+    """Append a record to the file, safe from other processes and from a crash of the machine."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

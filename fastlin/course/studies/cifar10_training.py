@@ -1,7 +1,4 @@
-"""What the studies of CIFAR-10 share: its images, as pixels or principal components, and the training of one network.
-
-These studies repeat a student's report on the CIFAR-10 homework, which they call the report.
-"""
+"""The images of the CIFAR-10 studies and the training of a network; "the report" is a student's on the homework."""
 
 from __future__ import annotations
 
@@ -34,11 +31,9 @@ QUICK_ROWS = 4_000
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """The training, validation and test images, as pixels or as principal components.
+    """Training, validation and test images (n, pixels or components), float32, in units of a pixel value (0 to 255).
 
-    X_train, X_val and X_test (n, pixels or components) are float32: the pixels, less their means over the training
-    images where they are centred, or their components. Their unit is that of the pixels, which go from 0 to 255, unless
-    the images are scaled. pixel_deviation is the root of the mean variance of a pixel over the training images.
+    `scale` changes the unit. The data are pixels, centred by the training means or not, or principal components.
     """
 
     X_train: np.ndarray
@@ -47,7 +42,7 @@ class Images:
     y_val: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
-    pixel_deviation: float
+    pixel_deviation: float  # root of the mean variance of a training pixel
 
     @property
     def parts(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -64,11 +59,9 @@ class Images:
 
 @lru_cache(maxsize=2)
 def prepare(data: Dataset, n_components: int | None, quick: bool, centred: bool = True) -> Images:
-    """Return the Images of a Dataset, by default by scikit-learn's PCA of the training images.
+    """Return the Images of a Dataset: PCA components of centred pixels, or with n_components=None the pixels.
 
-    Where the Dataset has no validation images, the last part of the training images becomes them. With None for
-    n_components the pixels are kept, and `centred` says whether their means over the training images are subtracted;
-    components are always of centred pixels. A quick study has only the first QUICK_ROWS images of each part.
+    Without validation images the last training images validate. A quick study takes QUICK_ROWS images of each part.
     """
     X, y, X_val, y_val = data.X_train, data.y_train, data.X_val, data.y_val
     if X_val is None or y_val is None:
@@ -99,12 +92,7 @@ def _subtract(mean, X):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one network is made and trained.
-
-    `hidden` are the units of each hidden layer, and `decay` is the factor of the learning rate after each epoch. The
-    penalty is reg ||W||^2, where W are the coefficients of all layers; the momentum is not Nesterov's, and None stands
-    for steps of Adam. `init` and `scale` are as `initialize` takes them, and `normalization` as `Network` does.
-    """
+    """How one network is made and trained; `init` and `scale` go to `initialize`, `normalization` to `Network`."""
 
     hidden: tuple
     epochs: int
@@ -125,20 +113,17 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A network trained by a recipe, with the penalty reg ||W||^2 after each epoch.
-
-    The accuracies on "train", "validation" and "test" are those of the parameters of the epoch that was best on the
-    validation images, or of the first parameters where the first epoch diverged.
-    """
+    """A network trained by a recipe."""
 
     training: Training
+    # By part, after the best validation epoch, or of the first parameters where the first epoch diverged.
     accuracies: dict
-    penalties: list
+    penalties: list  # reg ||W||^2 after each epoch
     seconds: float
 
 
 def run_recipes(images: Images, recipes: Sequence[Recipe], seeds: Iterable[int]) -> Iterator[tuple[int, Trained]]:
-    """Train networks in a process for each processor; yield the number and the Trained of each recipe as it ends."""
+    """Train networks in one process per processor; yield the number and the Trained of each recipe as it ends."""
     run = Parallel(n_jobs=count_threads(), return_as="generator_unordered")
     with warnings.catch_warnings():
         # After Ctrl-C joblib warns how many trainings are left unfinished.
@@ -157,13 +142,7 @@ def _run_recipe(number, images, recipe, seed):
 
 
 def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Training], object] | None = None) -> Trained:
-    """Train a network by a recipe; the seed is that of the initialisation, the batches and dropout.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        The training was interrupted by Ctrl-C, so that there is no result.
-    """
+    """Train a network; the seed draws initialisation, batches and dropout. Ctrl-C raises KeyboardInterrupt."""
     random_state = np.random.RandomState(seed)
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     network = Network(sizes, "relu", normalization=recipe.normalization, dropout=recipe.dropout)

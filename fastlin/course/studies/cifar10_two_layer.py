@@ -84,10 +84,9 @@ def run(settings: Settings) -> Results:
 
 
 def train_two_layer_net(images: Images, quick: bool, seed: int) -> dict[str, Any]:
-    """Train the class of the homework with the report's settings; return what `run` measures of a training.
+    """Train `TwoLayerNet` with the report's settings; return what `run` measures of a training.
 
-    Its accuracies are those of its last parameters, as the homework has them, not of the best epoch. It draws each
-    batch anew, so that an epoch is as many batches as have as many rows as there are images.
+    The accuracies belong to the last parameters, as in the homework, and an epoch is N // batch_size drawn batches.
     """
     batch_size = min(REPORT.batch_size, len(images.y_train) // 2)
     n_epochs = max(5, round((QUICK_PART if quick else 1) * REPORT.epochs))

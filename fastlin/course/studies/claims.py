@@ -1,7 +1,6 @@
-"""The claims of the five reports, each with what is measured here and a verdict.
+"""The claims of the five reports, each with its measurement here and a verdict.
 
-The claims are data: claims.toml holds their texts, their values and how they are judged, and says what its fields mean.
-So the verdicts follow from the measurements alone, whatever comes out.
+The claims are data: claims.toml holds and explains them, so that verdicts follow from the measurements alone.
 """
 
 import re
@@ -26,10 +25,7 @@ PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of one or more reports, with the fields that claims.toml describes.
-
-    `comparison` is the name of the comparator that judges it, and its arguments.
-    """
+    """A claim of one or more reports, with the fields that claims.toml describes."""
 
     reports: str
     task: str
@@ -37,7 +33,7 @@ class Claim:
     says: str
     how: str
     tolerance: str
-    comparison: tuple[str, Mapping[str, Any]]
+    comparison: tuple[str, Mapping[str, Any]]  # name and arguments of the comparator
     here: str
     because: str
     assumed: str = "–"
@@ -45,13 +41,7 @@ class Claim:
     on: str = "any"
 
     def judge(self, merits: Merits) -> tuple[str, str, str]:
-        """Return what was measured, the verdict, and a sentence that says why.
-
-        Raises
-        ------
-        KeyError
-            The study has not measured what the claim is about; the error names the merit.
-        """
+        """Return the measurement, the verdict and a sentence with the reason; KeyError names a missing merit."""
         comparator, arguments = self.comparison
         needs = {path: number for path, number in arguments.get("needs", {}).items() if find(merits, path) < number}
         here, because = (write(text, merits) for text in (self.here, self.because))
@@ -73,7 +63,7 @@ def read_claims() -> tuple[Claim, ...]:
 
 
 def write(text: str, merits: Merits) -> str:
-    """Return a text with the merits that it names in braces; those of a dict or a list stand one after the other."""
+    """Fill the braces of a text with the merits that they name; values of a dict or a list are joined by commas."""
     return PLACE.sub(lambda place: _format(find(merits, place[1]), place[2] or ""), text)
 
 
@@ -90,11 +80,9 @@ CLAIMS = read_claims()
 
 
 def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
-    """Return a row for each claim, as plain values.
+    """Return a row of plain values for each claim: its texts, `data`, `here`, `verdict` and `because`.
 
-    `entries` has what was found by the name of the study: `data`, `parameters` and `merits`; studies that failed have
-    no entry. A row has the texts of the claim and its `data`; what was measured, `here`; the `verdict`, or what stands
-    in its place; and `because`, a sentence.
+    `entries` maps a study to its `data`, `parameters` and `merits`; failed studies have no entry.
     """
     return [_judge(claim, entries.get(claim.study), claim.study in failed) for claim in CLAIMS]
 

@@ -1,7 +1,6 @@
-"""The comparators of the claims: each compares what a study measured with what a report says, and gives a verdict.
+"""The comparators of the claims: each maps the merits of a study and the arguments in claims.toml to a verdict.
 
-A comparator is a function from the merits of a study, and the arguments that stand in claims.toml, to a verdict. A text
-among the arguments is a path into the merits, with a stroke between the keys: "by_lambda/1/roughness".
+A text argument is a path into the merits, such as "by_lambda/1/roughness".
 """
 
 import itertools
@@ -25,13 +24,7 @@ STANDARD_ERRORS = 2
 
 
 def find(merits: Merits, path: str) -> Any:
-    """Return what stands at a path in merits.
-
-    Raises
-    ------
-    KeyError
-        The study has not measured it; the error holds the path.
-    """
+    """Return the value at a path in merits; KeyError(path) where the study has not measured it."""
     found: Any = merits
     for key in path.split("/"):
         if not isinstance(found, Mapping) or key not in found:
@@ -41,13 +34,13 @@ def find(merits: Merits, path: str) -> Any:
 
 
 def _read(merits, numbers):
-    """Return numbers, or what stands at their paths; a path of a dict stands for all of its values."""
+    """Return numbers, with texts replaced by the values at their paths; a path of a dict stands for all its values."""
     found = [find(merits, number) if isinstance(number, str) else number for number in numbers]
     return [value for one in found for value in (one.values() if isinstance(one, Mapping) else (one,))]
 
 
 def within(merits: Merits, *, values: Sequence[Number], of: Sequence[Number], by: float) -> str:
-    """Confirm where each value is within `by` of its reference, the only one of all values or one for each."""
+    """Confirm if each value is within `by` of its reference; a single reference serves all values."""
     measured, references = _read(merits, values), _read(merits, of)
     if len(references) == 1:
         references *= len(measured)
@@ -56,7 +49,7 @@ def within(merits: Merits, *, values: Sequence[Number], of: Sequence[Number], by
 
 
 def between(merits: Merits, *, values: Sequence[Number], lowest: float, highest: float) -> str:
-    """Confirm where all values lie between two numbers, contradict where none does; else it depends on the setting."""
+    """Confirm if all values lie between two numbers, contradict if none does; else it depends on the setting."""
     inside = [lowest <= value <= highest for value in _read(merits, values)]
     return CONFIRMED if all(inside) else DEPENDS_ON_THE_SETTING if any(inside) else CONTRADICTED
 
@@ -71,7 +64,7 @@ def share(
     least: int = 1,
     otherwise: str = NOT_CONFIRMED,
 ) -> str:
-    """Confirm where a part of a number is large enough, contradict where it is small; `least` is the least number."""
+    """Confirm if part / of is at least confirmed_from, contradict up to contradicted_to; `of` must reach `least`."""
     counted, number = _read(merits, (part, of))
     if number < least:
         return NOT_CONFIRMED
@@ -80,11 +73,7 @@ def share(
 
 
 def measures(merits: Merits, *, rows: str) -> str:
-    """Judge by several measures, each of which says how many of its orders are better and worse.
-
-    A measure agrees where at least four of five orders are better, and disagrees where as many are worse. Where only
-    some measures agree, the verdict depends on the measure.
-    """
+    """Judge several measures: one agrees if ENOUGH of its orders are better, and disagrees if ENOUGH are worse."""
     found = find(merits, rows).values()
     agree = [row["better"] >= ENOUGH * row["of"] for row in found]
     disagree = [row["worse"] >= ENOUGH * row["of"] for row in found]
@@ -96,7 +85,7 @@ def measures(merits: Merits, *, rows: str) -> str:
 
 
 def falls(merits: Merits, *, values: str) -> str:
-    """Judge whether a quantity, which is given from the strongest penalty to none, falls as the penalty grows."""
+    """Judge whether a quantity, given from the strongest penalty to none, falls as the penalty grows."""
     rises = [weak - strong for strong, weak in itertools.pairwise(find(merits, values).values())]
     # A training that diverged has no number, which is neither a rise nor a fall.
     if any(rise > 0 for rise in rises) and all(rise >= 0 for rise in rises):
@@ -105,20 +94,16 @@ def falls(merits: Merits, *, values: str) -> str:
 
 
 def significant(merits: Merits, *, value: str, error: str, of: str) -> str:
-    """Confirm a mean gain whose confidence interval of 95 % lies above zero, and contradict one that lies below.
-
-    `of` is the path of the number of seeds: with few of them the interval is that of Student's t.
-    """
+    """Confirm a mean gain whose 95 % interval (Student's t, `of` seeds) lies above zero, contradict one below."""
     gain, unit, n_seeds = _read(merits, (value, error, of))
     half = float(stats.t.ppf(0.975, n_seeds - 1)) * unit
     return CONFIRMED if gain > half else CONTRADICTED if gain < -half else NOT_CONFIRMED
 
 
 def plateau(merits: Merits, *, before: str, after: str, training: str) -> str:
-    """Judge whether a validation accuracy stops rising while the training accuracy still rises, by slopes with errors.
+    """Confirm if the validation accuracy has no significant slope after a step while the training accuracy rises.
 
-    It is confirmed where the slope after the step is not significantly above zero. It shows signs where that slope is
-    significantly below the one before the step and below that of the training accuracy.
+    The verdict is "shows signs" if the later slope is significantly below the earlier one and the training slope.
     """
     earlier, later, rising = (find(merits, path) for path in (before, after, training))
     nothing = {"change": 0.0, "error": 0.0}
@@ -135,10 +120,7 @@ def _exceeds(slope, other):
 
 
 def overfits(merits: Merits, *, rise: str, by: float, gap: str, growth: str, error: str) -> str:
-    """Judge whether the signs of overfitting are those of overfitting: the validation loss rises again by a part of it.
-
-    A training accuracy above the validation accuracy, with a distance that still grows significantly, only shows signs.
-    """
+    """Confirm if the validation loss rises by the part `by` from its minimum; a gap that still grows shows signs."""
     rises, distance, change, unit = _read(merits, (rise, gap, growth, error))
     if rises >= by:
         return CONFIRMED

@@ -1,4 +1,4 @@
-"""fastlin's LogisticRegression beside scikit-learn's, on the same data and the same objective."""
+"""fastlin's LogisticRegression and scikit-learn's on the same data and the same objective."""
 
 import os
 from functools import partial
@@ -28,10 +28,7 @@ MAX_SECONDS = 15.0
 
 
 def run(settings: Settings, dtype: str = "float64") -> Results:
-    """Fit both in turn on the data of the settings, with pixels scaled to [0, 1], and report medians.
-
-    scikit-learn runs on one thread or on all, whichever a few iterations are faster on.
-    """
+    """Fit both in turn, with pixels in [0, 1], and report medians; `choose_threads` decides for scikit-learn."""
     data = settings.data
     scale = 255 if data.X_train.dtype == np.uint8 else 1
     n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else len(data.X_train)

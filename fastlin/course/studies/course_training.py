@@ -1,4 +1,4 @@
-"""What the studies of the course share: how they train on each data set, their data, and the trained models."""
+"""How the studies of the course train on each data set, their data, and the trained models."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,20 +28,16 @@ SPLITS = 0, 1, 2
 
 @dataclass(frozen=True)
 class Protocol:
-    """How the models of the course are trained on a data set.
-
-    The epochs are those of the trainings without early stopping. loss_to_reach is the validation loss of 2 against 3 by
-    which the speed of two trainings is compared, and loss_to_stay_below the one that a training leaves behind for good.
-    learning_rates has the learning rate of the softmax model by the weight of its penalty, where it is another one.
-    """
+    """How the models of the course are trained on a data set; epochs are those without early stopping."""
 
     batch_size: int
     binary_learning_rate: float
     softmax_learning_rate: float
     softmax_epochs: int
-    loss_to_reach: float
-    loss_to_stay_below: float
+    loss_to_reach: float  # validation loss of 2 against 3 that measures speed
+    loss_to_stay_below: float  # validation loss of 2 against 3 that a training leaves behind for good
     binary_epochs: int = 50
+    # Of the softmax model by the weight of its penalty, where it differs.
     learning_rates: dict = field(default_factory=dict)
 
 
@@ -74,7 +70,7 @@ def find_protocol(data: Dataset, quick: bool) -> Protocol:
 
 
 def describe_training(settings: Settings, model: Literal["binary", "softmax"]) -> dict[str, Any]:
-    """Return how the "binary" or the "softmax" model is trained as plain values, for the parameters of a study."""
+    """Return the training of the "binary" or the "softmax" model as plain values, for the parameters of a study."""
     protocol = find_protocol(settings.data, settings.quick)
     described = {
         "data": settings.data.name,
@@ -89,22 +85,21 @@ def describe_training(settings: Settings, model: Literal["binary", "softmax"]) -
 
 @lru_cache(maxsize=2)
 def binary_data(data: Dataset, split: int | None, /) -> tuple[Array, Array, Array, Array]:
-    """Return X_train, Y_train, X_val, Y_val of the digits 2 (target 1) and 3, pre-processed.
+    """Return pre-processed X_train, Y_train, X_val, Y_val of the digits 2 (target 1) and 3.
 
-    They are of the first COURSE_IMAGES training images and all test images, or of a random split with the seed `split`,
-    as report B has it.
+    `split` seeds the random split of report B; None takes the first COURSE_IMAGES training images and all test images.
     """
     return _prepare(data, split, lambda X, Y: trainers.binary_prune_dataset(2, 3, X, Y))
 
 
 @lru_cache(maxsize=2)
 def softmax_data(data: Dataset, split: int | None, /) -> tuple[Array, Array, Array, Array]:
-    """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
+    """Return pre-processed X_train, one-hot Y_train, X_val, Y_val of all ten digits, split as in `binary_data`."""
     return _prepare(data, split, lambda X, Y: (X, trainers.one_hot_encode(Y, 10)))
 
 
 def _prepare(data, split, choose):
-    """Return the images of a split, pre-processed, and their targets, both as a function chooses them."""
+    """Return the pre-processed images and the targets of a split; `choose` maps X and Y to both."""
     sizes, random_state = (min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test)), None
     if split is not None:
         sizes, random_state = RANDOM_SPLIT, np.random.RandomState(split)
@@ -114,22 +109,19 @@ def _prepare(data, split, choose):
 
 
 def find_splits(data: Dataset, quick: bool) -> tuple[int, ...]:
-    """Return the seeds of the random splits that can be drawn, which takes all images of MNIST; one where quick."""
+    """Return the seeds of the random splits: none unless all of MNIST is there, one where quick."""
     is_whole = data.name == "mnist" and len(data.X_train) == datasets.MNIST_FILES["X_train"][2][0]
     return SPLITS[: 1 if quick else None] if is_whole else ()
 
 
 def choose_seeds(settings: Settings, n_seeds: int) -> list[int]:
-    """Return the seed of the settings and those that follow it."""
+    """Return n_seeds successive seeds from the seed of the settings on."""
     return [(settings.seed + number) % 2**32 for number in range(n_seeds)]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained model of the course, with the histories that `BaseTrainer.train` returns.
-
-    Several studies share it, so that it must not be changed.
-    """
+    """A trained model and its histories; read-only, because several studies share it."""
 
     model: BinaryModel | SoftmaxModel
     train: dict
@@ -143,11 +135,11 @@ class Trained:
 
     @property
     def last_epoch(self) -> float:
-        """The epochs that were taken, where a part counts as a part."""
+        """The number of epochs that were taken, with a fraction."""
         return self.last_step / self.steps_per_epoch
 
     def after_first_epoch(self, history: Mapping[int, float], end: float = np.inf) -> FloatArray:
-        """Return the values of a history after the first epoch, in which losses fall steeply, and before a step."""
+        """Return the values of a history from the second epoch on, up to a step; losses fall steeply before."""
         return np.array([value for step, value in history.items() if self.steps_per_epoch <= step < end])
 
     def measure_spikes(self, history: Mapping[int, float], end: float = np.inf) -> float:
@@ -163,11 +155,10 @@ def train_binary(
     seed: int | None = None,
     split: int | None = None,
 ) -> Trained:
-    """Return the Trained model of 2 against 3, which is trained once for all studies.
+    """Return the Trained model of 2 against 3, cached for all studies.
 
-    With `shuffle` the order of the rows changes from epoch to epoch, by the seed of the settings unless one is given.
-    With early_stopping a patience of 10 validations ends the training, and MOST_EPOCHS otherwise. With a split the
-    random images of that seed are trained on.
+    early_stopping trains up to MOST_EPOCHS with PATIENCE. `seed` orders the rows, by default that of the settings, and
+    `split` draws the images.
     """
     protocol, seed = find_protocol(settings.data, settings.quick), settings.seed if seed is None else seed
     n_epochs, rate = MOST_EPOCHS if early_stopping else protocol.binary_epochs, protocol.binary_learning_rate
@@ -175,7 +166,7 @@ def train_binary(
 
 
 def train_orders(settings: Settings, n_orders: int, *, early_stopping: bool = False) -> tuple[list[int], list[Trained]]:
-    """Return the seeds of a number of shuffled orders, and the Trained model of 2 against 3 for each of them."""
+    """Return the seeds of n_orders shuffled orders, and the Trained model of 2 against 3 for each."""
     seeds = choose_seeds(settings, n_orders)
     trained = []
     for seed in seeds:
@@ -185,7 +176,7 @@ def train_orders(settings: Settings, n_orders: int, *, early_stopping: bool = Fa
 
 
 def train_splits(settings: Settings, train: Callable[..., Trained], **how: Any) -> Iterator[tuple[int, Trained]]:
-    """Yield the seed of each random split that can be drawn, and the Trained model of it by one of the functions."""
+    """Yield the seed of each random split and its Trained model, by `train_binary` or `train_softmax`."""
     for split in find_splits(settings.data, settings.quick):
         settings.notify(f"random split {split}")
         yield split, train(settings, split=split, **how)
@@ -200,11 +191,10 @@ def train_softmax(
     rate_of: float | None = None,
     seed: int | None = None,
 ) -> Trained:
-    """Return the Trained model of ten digits, shuffled, which is trained once for all studies.
+    """Return the Trained model of ten digits, shuffled, cached for all studies; the penalty is as in `SoftmaxModel`.
 
-    The penalty is λ ||w||^2, or with `half` ½ λ ||w||^2. With a split the random images of that seed are trained on.
-    The learning rate is that of the model itself, or that of the λ rate_of. The seed of the order is that of the
-    settings unless one is given.
+    `rate_of` is the penalty whose learning rate is taken, by default the own one; `seed` and `split` are as in
+    `train_binary`.
     """
     protocol = find_protocol(settings.data, settings.quick)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
@@ -217,7 +207,7 @@ def train_softmax(
 # The studies train 38 models of 2 against 3 and 17 of ten digits. Settings are no key: each study has its own.
 @lru_cache(maxsize=96)
 def _train(data, split, penalty, learning_rate, n_epochs, shuffle, seed, early_stopping=False):
-    """Return the Trained model of 2 against 3 where the penalty is None, else of ten digits with that penalty."""
+    """Return the Trained model of 2 against 3 if penalty is None, else of ten digits with (l2_reg_lambda, half)."""
     X_train, *others = (binary_data if penalty is None else softmax_data)(data, split)
     n_inputs, batch_size = X_train.shape[1], find_protocol(data, False).batch_size
     if penalty is None:
@@ -234,7 +224,7 @@ def _train(data, split, penalty, learning_rate, n_epochs, shuffle, seed, early_s
 
 
 def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, float]:
-    """Return the loss over all training images, and the validation loss and both accuracies of the last validation."""
+    """Return the loss over all training images, and the last validation loss and both last accuracies."""
     return {
         "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
         "final_validation_loss": last(trained.val["loss"]),
@@ -244,7 +234,7 @@ def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, f
 
 
 def average(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
-    """Return the means of an epoch's successive validations, and the steps of the last values of the windows."""
+    """Return the steps and the means of an epoch's successive validations; a step is the last of its window."""
     means = np.convolve(list(history.values()), np.ones(VALIDATIONS) / VALIDATIONS, "valid")
     return np.array(list(history))[VALIDATIONS - 1 :], means
 

@@ -1,4 +1,4 @@
-"""How fits are timed, and on how many threads those of another library: on one or on all, whichever is faster."""
+"""How fits are timed, and whether another library runs on one thread or on all, the faster of the two."""
 
 import contextlib
 import warnings
@@ -19,13 +19,13 @@ N_TRIES = 3
 
 @contextlib.contextmanager
 def use_threads(n_threads: int) -> Iterator[None]:
-    """Let fastlin, BLAS and OpenMP, as far as they are loaded, use `n_threads` threads in the ``with`` block."""
+    """Let fastlin and the loaded BLAS and OpenMP use `n_threads` threads in the ``with`` block."""
     with limit_threads(n_threads), threadpool_limits(n_threads):
         yield
 
 
 def fit_up_to_limit(estimator: Any, X: Array, y: Array) -> None:
-    """Fit an estimator that may end after a number of epochs or iterations on purpose, of which it would warn."""
+    """Fit an estimator without the warning that it ends at a number of epochs or iterations."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         estimator.fit(X, y)
@@ -34,7 +34,7 @@ def fit_up_to_limit(estimator: Any, X: Array, y: Array) -> None:
 def time_fits(
     fit: Callable[[], Any], is_enough: Callable[[list[float]], bool], pause: float = 0
 ) -> tuple[list[float], Any]:
-    """Repeat a fit until its seconds are enough; return them, and what the last fit returned."""
+    """Repeat a fit until is_enough(seconds); return the seconds and the result of the last fit."""
     seconds: list[float] = []
     while not seconds or not is_enough(seconds):
         sleep(pause)
@@ -45,7 +45,7 @@ def time_fits(
 
 
 def choose_threads(fit: Callable[[], object]) -> int:
-    """Return on how many threads a short fit of another library is faster, 1 or all; BLAS may be faster on one."""
+    """Return 1 or all threads, the number on which a short fit of another library is faster."""
     # The first fit also imports and loads what it needs, which would count against one thread.
     fit()
     seconds: dict[int, float] = {}

@@ -95,9 +95,9 @@ def _compare_step(model, X, Y):
 
 
 def _compare_penalty(model, X, Y, penalty):
-    """Return the largest distance of what the penalty adds to the gradient from its central differences.
+    """Return the largest distance between the penalty's share of the gradient and its central differences.
 
-    `compare_gradient` takes the penalty from the model, so that it does not notice a wrong factor of λ.
+    `compare_gradient` reads the penalty from the model, so it does not notice a wrong factor of λ.
     """
     plain = trainers.SoftmaxModel(0.0, n_inputs=len(model.w))
     plain.w = model.w
@@ -108,9 +108,9 @@ def _compare_penalty(model, X, Y, penalty):
 
 
 def _compare_prediction_slope(model, X, Y):
-    """Return the largest distance of the gradient from the mean of x_n C_n (1 - C_n), the slope of the predictions.
+    """Return the largest distance of the gradient from the mean of x_n C_n (1 - C_n).
 
-    Report D has a line that equals the two. C_n is the prediction for row n.
+    Report D equates the two; the mean is the slope of the predictions C_n.
     """
     outputs = model.forward(X)
     model.backward(X, outputs, Y)

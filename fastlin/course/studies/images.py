@@ -11,7 +11,7 @@ WIDTHS = 0.5, 1.5
 
 
 def run(settings: Settings) -> Results:
-    """Find the width at which pixels that lie below one another are most alike; return the first images."""
+    """Find the width at which vertical neighbours are most alike; return the first images."""
     X, y = settings.data.X_train, settings.data.y_train
     side = round(X.shape[1] ** 0.5)
     pixels = X[:1000].astype(np.float64)

@@ -1,4 +1,4 @@
-"""L2 penalties on softmax regression: the accuracy, the length of the weights, their pictures and the noise."""
+"""L2 penalties on softmax regression: the accuracy, the norm of the weights, their pictures and the noise."""
 
 from dataclasses import replace
 from typing import Any
@@ -55,16 +55,15 @@ def run_sweep(settings: Settings) -> Results:
 
 
 def run_norm(settings: Settings) -> Results:
-    """Compute ||w||^2 of the same models at the end of their trainings."""
+    """Compute ||w||^2 of the models of `run_sweep` at the end of their trainings."""
     norms = {f"{key:g}": float(np.sum(trained.model.w**2)) for key, trained in _train_each(settings)}
     return Results(parameters=_describe(settings), merits={"squared_norm": norms})
 
 
 def run_weights(settings: Settings) -> Results:
-    """Train with λ = 0, with λ = 1 and the penalty λ ||w||^2, and with λ = 2 and ½ λ ||w||^2.
+    """Train with λ = 0, with λ = 1 and λ ||w||^2, and with λ = 2 and ½ λ ||w||^2; the first two also by seeds.
 
-    The first two are trained by three seeds, two where quick. Where λ = 1 has a learning rate of its own, λ = 0 is
-    trained with that rate too, so that the two can be compared.
+    If λ = 1 has its own learning rate, λ = 0 is trained with that rate too, so that the two can be compared.
     """
     cases: dict[str, dict[str, Any]] = {
         "0": {},
@@ -142,7 +141,7 @@ def _take_images(data: Dataset) -> Images:
 
 
 def _count_smaller(pairs, *names):
-    """Return for how many pairs the second has less of every measure than the first."""
+    """Return the number of pairs whose second has less of every measure than the first."""
     return sum(all(second[name] < first[name] for name in names) for first, second in pairs)
 
 
@@ -168,12 +167,10 @@ def _measure(trained):
 
 
 def measure_line(weights: FloatArray) -> tuple[float, float, float]:
-    """Return how far from a straight upright line the positive weights of a picture are, as parts of its side.
+    """Return width, slant and offset, as parts of the side, of the upright line that positive weights draw.
 
-    Weights count from those of the picture's frame on, whose pixels hardly vary, so that their weights say nothing.
-    The first is the standard deviation of their columns, the width of the line. The second is that of the mean columns
-    of the rows in the middle half of the picture, by which a line slants or bends. The third is the distance of its
-    centre from that of the picture.
+    They are the deviation of columns, the deviation of row centres in the middle half, and the distance of the centre.
+    Weights count from the mean of the frame, whose pixels hardly vary.
     """
     side = round(len(weights) ** 0.5)
     picture = weights.reshape(side, side)
@@ -190,7 +187,7 @@ def measure_line(weights: FloatArray) -> tuple[float, float, float]:
 
 
 def _measure_balance(penalised: course.Trained, plain: course.Trained, X: Array, Y: Array) -> dict[str, float]:
-    """Return how the gradient of the penalty compares with that of the loss, and the errors of both models."""
+    """Compare the gradient of the penalty with the gradient of the loss, and the errors of both models."""
     model = penalised.model
     penalty = model.l2 * model.w
     loss = X.T @ (model.forward(X) - Y) / len(X)
@@ -207,10 +204,7 @@ def _measure_balance(penalised: course.Trained, plain: course.Trained, X: Array,
 
 
 def relative_roughness(w: FloatArray) -> float:
-    """Return the root mean square difference of neighbouring pixels, in rows and columns, by the pixels' deviation.
-
-    It is the mean over the pictures of the outputs. The last row of w holds the biases, which are no pixels.
-    """
+    """Return the RMS difference of neighbours by the deviation of pixels, averaged over outputs, without the biases."""
     n_pixels, n_outputs = len(w) - 1, w.shape[1]
     side = round(n_pixels**0.5)
     pictures = w[:-1].T.reshape(n_outputs, side, side)

@@ -1,6 +1,6 @@
-"""Accuracy against seconds: the course's trainer beside estimators, on rows that were not trained on.
+"""Accuracy on unseen rows against seconds, for the course's trainer and for estimators.
 
-Each point of a curve is a training from the start, for more and more epochs or iterations, and its whole time counts.
+Each point of a curve is a training from the start, and its whole time counts.
 """
 
 from collections.abc import Callable
@@ -34,27 +34,17 @@ COURSE, SGD = "the course's trainer", "scikit-learn SGDClassifier"
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """The same rows for estimators and for the course's trainer.
+    """The same rows for estimators (images from 0 to 1, labels from 0 on) and for the course's trainer."""
 
-    Attributes
-    ----------
-    X, X_test : ndarray of shapes (n, d) and (n_test, d), float64
-        Rows to train on and to test on, images from 0 to 1.
-    y, y_test : ndarray of shapes (n,) and (n_test,), int64
-        Their labels, from 0 on.
-    arrays : tuple of ndarray
-        X_train, Y_train, X_val and Y_val, as the course has them: images from -1 to 1 with a column of ones, and
-        one-hot targets.
-    """
-
-    X: FloatArray
-    y: Array
+    X: FloatArray  # (n, d) float64
+    y: Array  # (n,) int64
     X_test: FloatArray
     y_test: Array
+    # X_train, Y_train, X_val, Y_val: images from -1 to 1 and a column of ones, one-hot targets.
     arrays: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
     def test(self, predict: Predict) -> dict[str, float]:
-        """Return the accuracy and the log loss of a prediction of the rows to test on."""
+        """Return the accuracy and the log loss of a prediction of the test rows."""
         probabilities = predict(self)
         return {
             "accuracy": float(np.mean(probabilities.argmax(axis=1) == self.y_test)),
@@ -74,7 +64,7 @@ def make_lesson(data: Dataset, n_train: int | None = None) -> Lesson:
 
 
 def train_course(lesson: Lesson, epochs: int) -> Predict:
-    """Train the course's softmax model for some epochs, validated every fifth of an epoch, as the course does."""
+    """Train the course's softmax model, validated every fifth of an epoch as in the course."""
     X, Y, *_ = lesson.arrays
     model = trainers.SoftmaxModel(n_inputs=X.shape[1], n_outputs=Y.shape[1])
     given = LEARNING_RATE, BATCH_SIZE, True, *lesson.arrays
@@ -84,14 +74,14 @@ def train_course(lesson: Lesson, epochs: int) -> Predict:
 
 
 def train_sgd(lesson: Lesson, epochs: int | None) -> Predict:
-    """Train scikit-learn's SGDClassifier for some epochs, or with None until it stops, a class on each thread."""
+    """Train SGDClassifier for some epochs, or with None until it stops, with a class on each thread."""
     how_long: dict[str, Any] = {} if epochs is None else {"max_iter": epochs, "tol": None}
     model = SGDClassifier(loss="log_loss", random_state=0, n_jobs=count_threads(), **how_long)
     return _fit(model, lesson)
 
 
 def fit_logistic_regression(lesson: Lesson, max_iter: int = 100) -> Predict:
-    """Fit scikit-learn's LogisticRegression, up to some iterations, by default its own limit."""
+    """Fit scikit-learn's LogisticRegression, by default up to its own limit of iterations."""
     return _fit(ScikitLearnLogisticRegression(max_iter=max_iter), lesson)
 
 
@@ -105,7 +95,7 @@ def _fit(model, lesson):
     return lambda lesson: model.predict_proba(lesson.X_test)
 
 
-# The contenders: what trains them, for how long, and what the latter is called.
+# The contenders: the function that trains them, its efforts, and the unit of the efforts.
 CONTENDERS: dict[str, tuple[Callable[[Lesson, Any], Predict], tuple[float, ...], str]] = {
     COURSE: (train_course, EPOCHS, "epochs"),
     "fastlin LogisticRegression": (fit_fastlin, (1e-1, 1e-4), "tol"),
@@ -115,10 +105,7 @@ CONTENDERS: dict[str, tuple[Callable[[Lesson, Any], Predict], tuple[float, ...],
 
 
 def run(settings: Settings) -> Results:
-    """Train every contender from the start for longer and longer, and report seconds, accuracy and log loss.
-
-    Those of scikit-learn train on one thread or on all, whichever their shortest training is faster on.
-    """
+    """Train each contender for longer and longer; scikit-learn's shortest training chooses its threads."""
     data = settings.data
     n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else None
     lesson = make_lesson(data, n_train)
@@ -159,7 +146,7 @@ def run(settings: Settings) -> Results:
 
 
 def _measure(lesson, train, effort, unit, n_repeats):
-    """Return a point: the training in words, its seconds, their median where it is short, and how well it predicts."""
+    """Return a point: the training in words, its seconds (a median if short), accuracy and log loss."""
     seconds, predict = time_fits(
         partial(train, lesson, effort), lambda seconds: len(seconds) >= n_repeats or max(seconds) >= SHORT
     )

@@ -1,7 +1,7 @@
 """The distance from the optimum against seconds, for each library on the same data and the same objective.
 
-Every point of a curve is a fit from the start, and its whole time counts. A contender is admitted to a problem only
-after it has reached the optimum of a small sample of it; that fit also loads and compiles what the contender needs.
+Each point of a curve is a fit from the start, and its whole time counts. A contender must first reach the optimum of a
+small sample; that fit also loads and compiles its code.
 """
 
 import importlib.metadata
@@ -42,10 +42,9 @@ MERITS = ("1e-2", "1e-4", "1e-6")
 
 
 def run(settings: Settings, dtype: str = "float64") -> Results:
-    """Run every installed contender on the problems of the data, in turn, and report its points.
+    """Run each installed contender on the problems of the data, in turn.
 
-    The series "problems" holds plain values: name, shape, optimum and points of each problem, and the reasons why
-    contenders were left out.
+    The series "problems" holds name, shape, optimum and points of each problem, and why contenders were left out.
     """
     names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
     problems = [_compete(problem, names, settings) for problem in make_problems(settings, dtype)]
@@ -80,9 +79,9 @@ def find_missing() -> list[str]:
 
 
 def make_problems(settings: Settings, dtype: str) -> list[Problem]:
-    """Return two Problems: all classes with an intercept, and even against odd labels without one.
+    """Return all classes with an intercept, and even against odd labels without one.
 
-    The second is there because several libraries know only two classes, and one of them penalises the intercept.
+    Several libraries know only two classes, and one of them penalises the intercept.
     """
     data = settings.data
     n_train = QUICK_ROWS if settings.quick else len(data.X_train)
@@ -96,7 +95,7 @@ def make_problems(settings: Settings, dtype: str) -> list[Problem]:
 
 
 def check(name: str, problem: Problem) -> None:
-    """Raise CannotSolveError where a contender misses the optimum of the problem with its greatest effort."""
+    """Raise CannotSolveError if a contender misses the optimum of the problem with its greatest effort."""
     contender = CONTENDERS[name]
     excess = problem.objective(*_fit(contender.fit, problem, contender.efforts[-1])) / _find_optimum(problem) - 1
     # Written so that an excess that is not a number is refused too.
@@ -105,7 +104,7 @@ def check(name: str, problem: Problem) -> None:
 
 
 def _compete(problem, names, settings):
-    """Return as plain values what the contenders reached on the problem."""
+    """Return name, shape, optimum and points of a problem, and why contenders were left out, as plain values."""
     sample = take_sample(problem)
     admitted, left_out = [], {}
     for name in names:
@@ -163,9 +162,9 @@ def _choose_threads(name, points):
 
 
 def take_sample(problem: Problem) -> Problem:
-    """Return a Problem of the first rows of each class, with a penalty so strong that a mistaken penalty shows.
+    """Return a Problem of the first rows of each class, with l2 the mean variance of the features.
 
-    The weight l2 is the mean variance of the features. At C = 1 the penalty may be too small a part of the objective.
+    At C = 1 a mistaken penalty may be too small a part of the objective to show.
     """
     n_each = max(SAMPLE_ROWS // problem.n_classes, 2)
     rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_each] for k in range(problem.n_classes)])

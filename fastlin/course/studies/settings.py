@@ -12,29 +12,21 @@ Study: TypeAlias = Callable[["Settings"], "Results"]
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What every study of one run is given.
-
-    A quick study takes fewer epochs, rows and seeds, only to see that everything works. A study calls
-    ``notify(what, part=None)`` with a few words on what it is working on and, where it counts its work, with the part
-    that is done, from 0 to 1. In `folder` a study that can be continued keeps its records; with None it keeps nothing.
-    `draws` are those of a random search.
-    """
+    """The input of every study in one run."""
 
     data: Dataset
-    quick: bool = False
+    quick: bool = False  # fewer epochs, rows and seeds, only to see that everything works
     seed: int = 0
+    # What the study works on, and where it counts its work the part that is done, from 0 to 1.
     notify: Callable[..., None] = lambda what, part=None: None
-    folder: Path | None = None
-    draws: int = 100
+    folder: Path | None = None  # where a study that can be continued keeps its records; None keeps none
+    draws: int = 100  # of the random search
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a study found: parameters (what was run) and merits (the results) as plain values, and series.
+    """The findings of a study."""
 
-    The series are what is drawn: histories and arrays.
-    """
-
-    parameters: dict[str, Any]
-    merits: dict[str, Any]
-    series: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any]  # what was run, as plain values
+    merits: dict[str, Any]  # the results, as plain values
+    series: dict[str, Any] = field(default_factory=dict)  # histories and arrays to draw

@@ -1,7 +1,6 @@
 """What shuffling does to the training of 2 against 3: its spikes, its speed, and how good it becomes.
 
-The size of the spikes is the standard deviation of the differences between successive values, taken from the second
-epoch on. It is measured for the validation accuracy and for the training loss.
+Spikes are the deviation of successive differences of validation accuracy or training loss, after the first epoch.
 """
 
 from collections.abc import Mapping
@@ -86,9 +85,9 @@ def _take_spikes(row):
 
 
 def compare(plain: float | None, others: list[float | None], sign: int = 1) -> dict[str, Any]:
-    """Return a measure in order, its median over shuffled orders, and how many of them are better and worse.
+    """Return a measure in order, its median over shuffled orders, and how many orders are better and worse.
 
-    Less is better, or with a sign of -1 more. A measure that a training has not reached, None, counts as the worst.
+    Less is better, or more with a sign of -1; None, a measure that was not reached, counts as the worst.
     """
     place, *values = (np.inf if value is None else sign * value for value in (plain, *others))
     median = float(np.median(values))
@@ -102,7 +101,7 @@ def compare(plain: float | None, others: list[float | None], sign: int = 1) -> d
 
 
 def count_dips(dips: dict[str, Any]) -> dict[str, Any]:
-    """Return how many dips there are, and the batch that most of them follow, counted from 0."""
+    """Return the number of dips, and the batch (from 0) that most of them follow."""
     batches = [dip["batch"] for dip in dips.values()]
     most = max(batches, key=batches.count) if batches else None
     return {"dips": len(batches), "batch_of_most_dips": most, "dips_after_that_batch": batches.count(most)}
@@ -138,10 +137,9 @@ def find_step(history: Mapping[int, float], loss: float) -> int | None:
 
 
 def find_dips(trained: course.Trained) -> dict[str, Any]:
-    """Return the deepest dips of the validation accuracy after the first epoch, by the number of the dip.
+    """Return the deepest dips of the validation accuracy after the first epoch, by number.
 
-    Each has its step, its epoch, the number of its batch in the epoch, and the accuracies before and at the dip. Steps,
-    epochs and batches are counted from 0, and the validation comes after the batch.
+    Each has step, epoch and batch of the epoch, counted from 0, and the accuracies before and at the dip.
     """
     accuracies = {s: value for s, value in trained.val["accuracy"].items() if s >= trained.steps_per_epoch}
     steps, values = np.array(list(accuracies)), np.array(list(accuracies.values()))
@@ -161,6 +159,6 @@ def find_dips(trained: course.Trained) -> dict[str, Any]:
 
 
 def _steps_to_the_same_batch(trained):
-    """Return after how many steps a validation comes after the same batch of an epoch again."""
+    """Return the number of steps until a validation follows the same batch of an epoch again."""
     steps_per_validation = max(1, trained.steps_per_epoch // course.VALIDATIONS)
     return int(np.lcm(trained.steps_per_epoch, steps_per_validation))

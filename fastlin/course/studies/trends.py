@@ -1,4 +1,4 @@
-"""What a history does from some step on: the slope of a line through it, with its standard error."""
+"""The slope of a line through a history from some step on, with its standard error."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -12,7 +12,7 @@ STEPS = 1_000
 
 
 def take_median(values: Iterable[float | None]) -> float | None:
-    """Return the median of measures, None where it is infinite; one that was not reached, None, counts as infinite."""
+    """Return the median of measures, in which None counts as infinite; None if the median is infinite."""
     median = float(np.median([np.inf if value is None else value for value in values]))
     return median if np.isfinite(median) else None
 
@@ -27,10 +27,10 @@ class Slope(NamedTuple):
 def fit_slope(
     history: Mapping[int, float], first: float = 0, end: float = np.inf, n_averaged: int = VALIDATIONS
 ) -> Slope:
-    """Return the Slope, in points, of the least-squares line through an accuracy from one step to before another.
+    """Return the Slope of the least-squares line through an accuracy, in points, from step first to before end.
 
-    The line goes through means of n_averaged values, those of an epoch. The standard error is that of independent
-    residuals. With fewer than three means there is no slope, and both are zero.
+    The line goes through means of n_averaged values, its error assumes independent residuals; below three means it is
+    zero.
     """
     points = np.array([(step, 100 * value) for step, value in history.items() if first <= step < end]).reshape(-1, 2)
     n_means = len(points) // n_averaged
@@ -44,10 +44,7 @@ def fit_slope(
 
 
 def average_slopes(slopes: list[Slope]) -> Slope:
-    """Return the mean of Slopes of several trainings, with its standard error.
-
-    That is the larger of two: the error that the residuals of all lines leave, and the one by which trainings differ.
-    """
+    """Return the mean of Slopes; its error is the larger of two, by the residuals and by the spread of trainings."""
     changes, errors = np.array(slopes).T
     n = len(slopes)
     spread = float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
