@@ -2,8 +2,8 @@
 
 Names, shapes and histories are those of the assignment: X is (N, pixels + 1) with a last column of ones, Y is (N, 1) or
 one-hot (N, K), and the weights ``w`` are (pixels + 1, outputs) with the bias as their last row. `BaseTrainer.train`
-runs whole stretches of an epoch in one compiled call; what a subclass overrides is called instead, step by step.
-`TwoLayerNet` belongs to another homework and has the names and shapes of that one.
+runs stretches of an epoch in one compiled call, but calls overridden methods step by step. `TwoLayerNet` follows
+another homework.
 """
 
 from fastlin.course.figures.losses import plot_loss

@@ -30,12 +30,6 @@ def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: fl
 
 
 def read_weights(trainer: BaseTrainer) -> Array:
-    """Return the weights of a trainer's model as they are now: the student's code may have put others there.
-
-    Raises
-    ------
-    ValueError
-        They are no real numbers, or of another shape than (columns of X_train, columns of Y_train).
-    """
+    """Return the model's current `w`, which a script may replace; ValueError for a wrong shape or no real numbers."""
     shape = trainer.X_train.shape[1], trainer.Y_train.shape[1]
     return read_array("model.w", trainer.model.w, shape, ", columns of X_train times columns of Y_train")

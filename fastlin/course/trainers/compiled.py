@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class CompiledTraining:
-    """A trainer's model and data as networks take them: labels instead of one-hot targets, and one type throughout."""
+    """A trainer's model and data in the form of networks: labels, not one-hot targets, and one type throughout."""
 
     def __init__(self, trainer: BaseTrainer) -> None:
         self._trainer = trainer
@@ -52,7 +52,7 @@ class CompiledTraining:
         return self.begin_validation(weights)()
 
     def begin_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
-        """Begin to validate on threads beside this one; the returned function takes part and returns the outcome."""
+        """Start the validation on other threads; the returned function joins in and returns the result."""
         coef = copy_aligned(weights.T)
         # Ctrl-C may end the first wait: no thread reads or writes on, because the stack waits for both.
         with ExitStack() as runs:
@@ -69,7 +69,7 @@ class CompiledTraining:
         return finish
 
     def _start(self, runs, examples, coef, with_loss):
-        """Start an evaluation, which the ExitStack `runs` waits for; return what it fills."""
+        """Start an evaluation that the ExitStack `runs` waits for; return the losses and counts that it fills."""
         n_classes, n_inputs = coef.shape
         n_blocks = count_blocks(len(examples), coef.size)
         tile_rows = count_tile_rows(n_inputs, n_classes, coef.itemsize)

@@ -166,11 +166,11 @@ def load_full_mnist(
     test_size : int, default=10000
         The number of test images, from 1 to 10,000.
     sample_stochastic : bool or None, default=None
-        Whether the images are drawn at random. Otherwise they are the first `train_size` training images and the last
-        `test_size` test images. The draw takes two calls of NumPy's global random state, both without replacement:
-        ``np.random.choice(60000, train_size, replace=False)`` numbers the training images and then
-        ``np.random.choice(10000, test_size, replace=False)`` the test images. The images stand in the order drawn. None
-        stands for False, with a CourseWarning where a size is given.
+        Whether the images are drawn at random; if not, they are the first `train_size` training images and the last
+        `test_size` test images. NumPy's global random state draws them, in this order:
+        ``np.random.choice(60000, train_size, replace=False)`` for the training images, then
+        ``np.random.choice(10000, test_size, replace=False)`` for the test images. None stands for False, with a
+        CourseWarning where a size is given.
     val_size : int or None, default=None
         Another name of `test_size`.
     val_percentage : float or None, default=None
@@ -210,10 +210,7 @@ def load_full_mnist(
 
 
 def _read_selection(train_size, test_size, sample_stochastic, val_size, val_percentage):
-    """Return the numbers of training and test images, whether they are drawn, and the part that validates or None.
-
-    The arguments are those of the loaders, which call this function themselves: a warning names their caller.
-    """
+    """Return both sizes, whether images are drawn, and the validation part or None; warnings name a loader's caller."""
     has_sizes = val_size is not None or (train_size, test_size) != (datasets.COURSE_IMAGES, 10_000)
     is_part = isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
     if is_part or val_percentage is not None:
@@ -251,11 +248,7 @@ def _split_training_images(images, part):
 
 
 def select_images(data: datasets.Dataset, train_size: int, test_size: int, random_state: Any = None) -> TwoParts:
-    """Return X_train, Y_train, X_val, Y_val of a Dataset as `load_full_mnist` does.
-
-    random_state, which may be the module numpy.random, draws the images. With None the first training images and the
-    last test images are taken.
-    """
+    """Return what `load_full_mnist` does; a RandomState or numpy.random itself draws the images, None draws none."""
     n_train, n_test = len(data.X_train), len(data.X_test)
     check_count("train_size", train_size, n_train)
     check_count("test_size", test_size, n_test)

@@ -1,4 +1,4 @@
-"""Warnings of what a script of the course gets here unlike in its own code, each given once in a process."""
+"""Warnings, each given once in a process, of differences between fastlin and the course's own code."""
 
 import warnings
 from typing import Any
@@ -11,14 +11,14 @@ NUMPY_TIMES = {"float64": 3.1, "float32": 5.5}
 
 
 def warn_once(difference: str, message: str, stacklevel: int) -> None:
-    """Give a warning unless one of this difference was given; a stacklevel of 1 is the line of this function's call."""
+    """Give a warning once for each difference; a stacklevel of 1 names the line that calls this function."""
     if difference not in _given:
         _given.add(difference)
         warnings.warn(message, CourseWarning, stacklevel=stacklevel + 1)
 
 
 def warn_of_penalty(model: Any) -> None:
-    """Warn in the constructor of a model, which was not told of `half`, of the convention of its penalty."""
+    """Warn from the constructor of a model without `half` which of the two penalties it uses."""
     name, weight = type(model).__name__, model.l2_reg_lambda
     warn_once(
         "half",
@@ -30,7 +30,7 @@ def warn_of_penalty(model: Any) -> None:
 
 
 def warn_of_numpy(methods: list[str], names: list[str]) -> None:
-    """Warn in `train` of methods that it calls in NumPy, in place of those of fastlin's classes of these names."""
+    """Warn from `train` that methods of the script run in NumPy; names are the fastlin classes that replace them."""
     classes = " and ".join(f"fastlin.trainers.{name}" for name in names)
     # A model of the student's own may be another one, such as a network, which fastlin's models cannot replace.
     kind = {"BinaryModel": "logistic", "SoftmaxModel": "softmax"}.get(names[-1])
@@ -47,7 +47,7 @@ def warn_of_numpy(methods: list[str], names: list[str]) -> None:
 
 
 def warn_of_early_stopping(n_steps: int, n_all: int, patience: int) -> None:
-    """Warn in `train` that early stopping, of which a trainer was told nothing, would have ended the training."""
+    """Warn from `train` that early stopping would have ended a training whose `early_stopping` was not given."""
     warn_once(
         "early_stopping",
         f"Early stopping with a patience of {patience} would have ended this training after {n_steps} of its {n_all} "
@@ -58,7 +58,7 @@ def warn_of_early_stopping(n_steps: int, n_all: int, patience: int) -> None:
 
 
 def warn_of_draw() -> None:
-    """Warn in a function that a loader calls that its images are not drawn, where a size was given without a draw."""
+    """Warn for the caller of a loader that images are not drawn, where a size was given without `sample_stochastic`."""
     warn_once(
         "sample_stochastic",
         "The first training images and the last test images are taken; loaders of the course that have sizes draw both "
@@ -69,7 +69,7 @@ def warn_of_draw() -> None:
 
 
 def warn_of_val_percentage(part: float) -> None:
-    """Warn in a function that a loader calls of what else differs in the year whose loaders return six arrays."""
+    """Warn for the caller of a loader of the other differences in the year whose loaders return six arrays."""
     warn_once(
         "val_percentage",
         f"Six arrays are returned, because {part!r} is a part of the training images. In the course's year with this "

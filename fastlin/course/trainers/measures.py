@@ -143,11 +143,7 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
 def compare_gradient(
     model: CourseModel, X: Array, Y: Array, epsilon: float
 ) -> Generator[tuple[tuple[int, int], float, float], None, None]:
-    """Yield each place of the weights, the central difference of the cost there, and the model's gradient.
-
-    The model and the rows are as in `gradient_approximation_test`, and epsilon is the change of a weight. The weights
-    are the caller's again after the last place, and where the caller stops before it.
-    """
+    """Yield (j, k), the central difference with step epsilon and grad[j, k]; `w` is restored however the loop ends."""
     original = model.w
     try:
         model.w = original.astype(np.float64)
@@ -173,14 +169,13 @@ def _differentiate(model, X, Y, epsilon):
 
 
 def _differentiate_scores(model, X, Y, epsilon):
-    """Yield the same for a model of this package, by the scores, which a change of w[j, k] changes in column k alone.
+    """Yield the same for fastlin's models: w[j, k] changes the scores of column k alone, so all j change at once.
 
-    All j of a k are changed at once: 100 images and 7,850 weights take 0.04 s instead of 2.6. The cost is exact also
-    where a probability rounds to 0 or 1.
+    The cost is exact also where a probability rounds to 0 or 1.
     """
     scores = X @ model.w
     for k in range(scores.shape[1]):
-        # The logarithm of the sum of the exponentials of the other scores; one output stands beside a score of 0.
+        # The log-sum-exp of the other scores; a single output has one other score, 0.
         others = np.logaddexp.reduce(np.delete(scores, k, axis=1), axis=1) if scores.shape[1] > 1 else 0.0
         costs = []
         for change in (epsilon, -epsilon):

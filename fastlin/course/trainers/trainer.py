@@ -183,7 +183,7 @@ class BaseTrainer:
         kernels: Any = CompiledTraining(self) if self.can_compile() else None
         compiles_steps = kernels is not None and not self.overrides("train_step")
         compiles_validation = kernels is not None and not self.overrides("validation_step")
-        # The student's own code is not called beside other steps, nor for steps that are dropped again.
+        # The script's own code does not run in parallel with steps, nor for steps that are dropped later.
         validates_beside = compiles_steps and compiles_validation
         batch_size, steps_per_epoch = self.batch_size, len(self.X_train) // self.batch_size
         steps_per_validation = max(1, steps_per_epoch // 5)
@@ -262,7 +262,7 @@ class BaseTrainer:
         return self.histories
 
     def _check(self):
-        """Raise a ValueError where an attribute, which the student may have set, is none that a training can take."""
+        """Raise ValueError if an attribute, which the script may have set, does not suit a training."""
         for name in ("X_train", "Y_train", "X_val", "Y_val"):
             setattr(self, name, as_array(name, getattr(self, name)))
         for name, X, Y in (("train", self.X_train, self.Y_train), ("val", self.X_val, self.Y_val)):
@@ -292,10 +292,9 @@ class BaseTrainer:
         return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
 
     def _list_own_classes(self):
-        """Return the names of fastlin's classes that the student's own trainer and model do without.
+        """Return the names of fastlin's classes that the script's trainer and model replace without inheriting.
 
-        In the course BaseTrainer has no steps, so that a script has to write them. A class that inherits from another
-        trainer or model of fastlin replaces what is there on purpose.
+        A subclass of BaseTrainer counts: the course leaves its steps to the script. Others override on purpose.
         """
         names = ("LogisticTrainer", "BinaryModel") if self.Y_train.shape[1] == 1 else ("SoftmaxTrainer", "SoftmaxModel")
         is_own = not isinstance(self, (LogisticTrainer, SoftmaxTrainer)) and any(
@@ -305,7 +304,7 @@ class BaseTrainer:
         return [name for name, own in zip(names, (is_own, is_own_model), strict=True) if own]
 
     def _list_own_methods(self):
-        """Return the names of the student's own steps and of the methods of a model that is none of fastlin's."""
+        """Return the names of the script's own steps, and of the methods of a model that is not fastlin's."""
         steps = [f"{type(self).__name__}.{step}" for step in STEPS if self.overrides(step)]
         if is_known(self.model):
             return steps
@@ -318,13 +317,11 @@ class BaseTrainer:
 
 
 class Steps(NamedTuple):
-    """What is recorded of successive steps: the number of the last, counted from 0, and the loss before each of them.
-
-    validation is what `BaseTrainer.validation_step` returned after the last, None where nothing was validated.
-    """
+    """Successive steps: the number of the last, counted from 0, and the loss before each."""
 
     last: int
     losses: list[float]
+    # The result of `BaseTrainer.validation_step` after the last step, None without a validation.
     validation: tuple[float, float, float] | None = None
 
 
