@@ -18,21 +18,18 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
 
     A row is an image: its 1,024 red values, row by row, then the green ones, then the blue ones.
 
-    The folder that ``FASTLIN_DATA`` names and the user's cache folder are looked through, and the first of these forms
-    is taken:
+    The first of these forms in the folder that ``FASTLIN_DATA`` names, or in the user's cache folder, is taken:
 
     - the published batches for Python, in ``cifar-10-batches-py/``, in the folder itself, or in
       ``cifar-10-python.tar.gz``;
-    - the JPEG copy ``cifar10-jpeg.zip``, which takes four seconds to decode. Its images differ from the published ones
-      by what JPEG loses, and its rows are in another order.
+    - the JPEG copy ``cifar10-jpeg.zip``, whose images lack what JPEG loses and whose rows are in another order.
 
     Where there is none of them, the archive of the batches is downloaded into the cache folder.
 
     Parameters
     ----------
     n_validation : int, default=0
-        The number of training images that are drawn at random and set apart. The drawn ones and the others keep their
-        order.
+        The number of training images that are drawn at random and set apart; both parts keep their order.
     seed : int, default=0
         The seed of the draw. With the same seed, a larger number of images holds all of a smaller one.
     folder : path or None
@@ -47,8 +44,7 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
     Raises
     ------
     DatasetNotFoundError
-        The data are not on disk and cannot be downloaded. The message names the files, their checksums and the
-        folders.
+        The data are not on disk and cannot be downloaded. The message names files, checksums and folders.
     ValueError
         `n_validation` or `seed` is out of range, or a file or archive is damaged or another one; the message names it
         and the member concerned.

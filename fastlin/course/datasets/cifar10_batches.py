@@ -1,7 +1,4 @@
-"""CIFAR-10 as it was published for Python: six pickled batches of 10,000 images, in a folder or an archive.
-
-Each file is read only where its md5 is the published one.
-"""
+"""CIFAR-10 as published for Python: six pickled batches of 10,000 images, in a folder or an archive, checked by md5."""
 
 import hashlib
 import io

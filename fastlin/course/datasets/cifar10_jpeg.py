@@ -1,8 +1,7 @@
 """CIFAR-10 as a zip of JPEG files, ``train/<class>/<nnnn>.jpg`` and ``test/<class>/<nnnn>.jpg``.
 
-JPEG loses detail, so that the images are not exactly those of the published batches. The zip keeps only the order
-within a class. So the rows are ordered by number first and class second, and the first n rows hold all classes equally
-often.
+JPEG loses detail, and the zip keeps only the order within a class. Rows are ordered by number first and class second,
+so that the first n rows hold all classes equally often.
 """
 
 import io
@@ -18,7 +17,7 @@ from fastlin.extras import needs
 from fastlin.typing import Array
 
 ARCHIVE = "cifar10-jpeg.zip"
-# The order is that of the published labels.
+# In the order of the published labels.
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
 SIDE = 32

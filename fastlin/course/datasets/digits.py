@@ -1,4 +1,4 @@
-"""The digits that scikit-learn carries along, for machines where no other data can be found."""
+"""The digits that come with scikit-learn, for machines without other data."""
 
 import numpy as np
 

@@ -8,7 +8,7 @@ from fastlin.exceptions import DatasetNotFoundError
 from fastlin.extras import needs
 from fastlin.typing import PathLike
 
-# A server that falls silent for so many seconds counts as out of reach.
+# Seconds of silence after which a server counts as out of reach.
 TIMEOUT = 5
 
 
@@ -22,15 +22,9 @@ class PublishedFile:
 
 
 def download(files: Sequence[PublishedFile], folder: PathLike | None, wanted: str) -> None:
-    """Download files, none of which is in the cache folder, into it and show a progress bar for each.
+    """Download files into the cache folder with progress bars; `wanted` begins the message of an error.
 
-    The folder is the one that the user gave; nothing is downloaded into it. `wanted` says what was looked for, with
-    which the error's message begins.
-
-    Raises
-    ------
-    DatasetNotFoundError
-        The user gave a folder, the cache folder cannot be written, or no address gave a file with its checksum.
+    DatasetNotFoundError: the user gave a folder, the cache is not writable, or no address had a file with its md5.
     """
     places = list_places(folder)
     reasons = _fetch(files, places[-1]) if folder is None else ["Nothing is downloaded where a folder is given."]
@@ -43,7 +37,7 @@ def download(files: Sequence[PublishedFile], folder: PathLike | None, wanted: st
 
 
 def _fetch(files, place):
-    """Download files into a place; return why one of them could not be had, with a line for each address."""
+    """Download files into a place; if one fails, return a line with the reason for each address."""
     with needs("studies"):
         import pooch
         import tqdm  # noqa: F401

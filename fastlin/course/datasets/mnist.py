@@ -1,7 +1,6 @@
-"""MNIST, the database of handwritten digits of LeCun, Cortes and Burges.
+"""MNIST, the handwritten digits of LeCun, Cortes and Burges, in IDX files.
 
-Its files have the IDX format: a big-endian magic number 0x0000TTDD (type, number of dimensions), one 32-bit size for
-each dimension, and the values.
+IDX: a big-endian magic number 0x0000TTDD (type, number of dimensions), a 32-bit size for each dimension, the values.
 """
 
 import gzip
@@ -38,7 +37,7 @@ MNIST_MIRRORS = (
 )
 # The type of all values, as the magic number states it.
 UNSIGNED_BYTE = 0x08
-# The course and its studies use only so many of the training images, the first ones.
+# The course and its studies use this number of training images, the first ones.
 COURSE_IMAGES = 20_000
 
 
