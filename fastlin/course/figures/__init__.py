@@ -1,4 +1,4 @@
-"""Draws what the studies have found: `draw` draws the results of one into a folder, with captions."""
+"""Draws the results of studies: `draw` draws the results of one study into a folder, with captions."""
 
 from pathlib import Path
 

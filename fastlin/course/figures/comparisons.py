@@ -1,4 +1,4 @@
-"""Draws fastlin and scikit-learn, what they learn in how many seconds, and all peers."""
+"""Draws fastlin and scikit-learn, accuracy against seconds of training, and all peers."""
 
 import numpy as np
 
@@ -107,7 +107,7 @@ def draw_learning(results: StudyResults) -> Drawing:
 
 
 def _describe_trainings(points, unit, n_threads):
-    """Return what the points of a curve are, such as "1 to 20 epochs, 2 threads" or "tol 0.1 to 0.0001, 1 thread"."""
+    """Return the points of a curve in words, such as "1 to 20 epochs, 2 threads" or "tol 0.1 to 0.0001, 1 thread"."""
     efforts = f"{points[0]['effort']:g} to {points[-1]['effort']:g}"
     return f"{f'tol {efforts}' if unit == 'tol' else f'{efforts} {unit}'}, {count_nouns(n_threads, 'thread')}"
 

@@ -180,7 +180,7 @@ def draw_l2_sweep(results: StudyResults) -> Drawing:
         # The accuracies of an epoch's five validations lie far apart where the penalty is strong.
         # The first epoch, in which accuracy rises steeply, is left out.
         plot_history(dict(list(history.items())[5:]), label, 5, True, axes, color)
-        # The curve of the weakest penalty lies on that of none.
+        # The curves of the weakest penalty and of none coincide.
         axes.lines[-1].set_linestyle("-" if l2_reg_lambda else "--")
     axes.set(xlabel=_step(results), ylabel="validation accuracy")
     strongest, *_, weakest = best

@@ -11,8 +11,8 @@ def plot_loss(
 ) -> None:
     """Plot a history on the current axes of Matplotlib, as the course's function of that name does.
 
-    Each value is drawn, unless several are averaged: then their mean stands at the middle one of their steps, within a
-    band of one standard deviation to both sides. The last values that are too few for a mean are left out.
+    Averaged values are drawn as a mean at the middle one of their steps, within a band of one standard deviation to
+    both sides. The last values that are too few for a mean are left out.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def plot_loss(
     npoints_to_average : int, default=1
         Number of successive values of which the mean is drawn.
     plot_variance : bool, default=True
-        Whether values are averaged at all: the course draws each value where this is False.
+        Whether values are averaged at all; if False, each value is drawn.
 
     Raises
     ------

@@ -19,11 +19,10 @@ def write_page(
     environment: Mapping[str, Any],
     failed: Collection[str] = (),
 ) -> None:
-    """Write the page, which needs no other file and no network, and whole or not at all.
+    """Write one HTML file that needs no network and no other file, whole or not at all.
 
-    `entries` has what was found by the name of the study: `data`, `parameters`, `merits`, `seconds`, whether it is of
-    an `earlier` run, and `pictures`, each of which has `file`, in the folder of the page, `caption` and `alt`. `claims`
-    are the rows of `studies.claims.judge_claims`, and `failed` names studies.
+    `entries` maps a study to `data`, `parameters`, `merits`, `seconds`, `earlier` (of an earlier run) and `pictures`,
+    dicts of `file`, `caption` and `alt`. `claims` are rows of `judge_claims`; `failed` names studies.
     """
     verdicts = [claim["verdict"] for claim in claims]
     shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
@@ -53,17 +52,16 @@ def write_model_page(
     pictures: Sequence[tuple[str, str]],
     tables: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Write the page about one model, which needs no other file and no network, and whole or not at all.
+    """Write the page about one model, in the way of `write_page`.
 
-    The title says what the model predicts, and from what; lines are what the fit says of itself, and notes what the
-    reader should know. A picture is a caption and an address that holds its bytes, and a table one and its HTML, which
-    is written as it is.
+    `lines` come from the fit; `notes` are for the reader. A picture is a caption and a data URL, and a table is a
+    caption and its HTML, which is not escaped.
     """
     _fill(path, "model.html.j2", title=title, lines=lines, notes=notes, pictures=pictures, tables=tables)
 
 
 def _fill(path, name, **values):
-    """Write a template with values, which are text unless they are marked as markup, into a file."""
+    """Write a template with values to a file; values are escaped unless they are `Markup`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     # Results may hold signs that are markup in HTML.
@@ -81,13 +79,13 @@ def _fill(path, name, **values):
 
 
 def _find_data(entries, homework):
-    """Return the data set of the studies of the homework, or of the assignment; None where none of them ran."""
+    """Return the data set of the homework's studies, or of the assignment's; None if none of them ran."""
     found = (entry["data"] for study, entry in entries.items() if study.startswith("cifar10") == homework)
     return next(found, None)
 
 
 def _find_quick(entries):
-    """Return which studies were quick: "all", "some" or "none"."""
+    """Return "all", "some" or "none", the part of the studies that were quick."""
     quick = [entry["parameters"]["quick"] for entry in entries.values()]
     return "all" if quick and all(quick) else "some" if any(quick) else "none"
 
@@ -100,7 +98,7 @@ def _prepare(entry, folder):
 
 
 def _embed(path):
-    """Return a picture as an address that holds its bytes."""
+    """Return a picture as a data URL."""
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 

@@ -112,11 +112,9 @@ class Table:
 
 
 def tabulate(merits: dict[str, Any]) -> list[Table]:
-    """Return the Tables of a study's merits.
+    """Return the Tables of a study's merits, first the table of all single values, if there are any.
 
-    The table of all single values comes first; it is left out where there are none. Then come the merits that are
-    dicts. One of dicts has a table of its own, with a row or a column for each. The others are columns, and those that
-    have the same keys share a table.
+    A dict of dicts has its own table. Other dicts are columns; dicts with the same keys share a table.
     """
     singles, tables = [], []
     alike: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -153,7 +151,7 @@ def _label(name):
 
 
 def format_value(value: Any, digits: int = 4) -> str:
-    """Return a value as text; floats have so many significant digits, or two decimals from 1000 on."""
+    """Return a value as text; floats have `digits` significant digits, or two decimals from 1000 on."""
     if isinstance(value, dict):
         return ", ".join(f"{_label(key)} {format_value(item)}" for key, item in value.items())
     if isinstance(value, list):
