@@ -33,7 +33,7 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # The course uses this room.
+        # The course imports this package.
         if name in ("CONTENDERS", "draw"):
             return getattr(import_module("fastlin.course.figures"), name)
         raise AttributeError(f"module 'fastlin.figures' has no attribute {name!r}")

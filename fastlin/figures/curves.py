@@ -57,7 +57,7 @@ def plot_history(
 
 
 def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, FloatArray]:
-    """Return the steps and the values of a history, n successive ones a row, without the last that are too few."""
+    """Return steps and values of a history, both (rows, n) of successive ones; an incomplete last row is left out."""
     n_groups = len(history) // n
     steps, values = np.array(list(history)), np.array(list(history.values()))
     return steps[: n_groups * n].reshape(n_groups, n), values[: n_groups * n].reshape(n_groups, n)

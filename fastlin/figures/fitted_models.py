@@ -35,7 +35,7 @@ def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
 
     For `LogisticRegression` these are, against the iterations, the bound on the distance of the objective from its
     minimum and the distance from the last objective, both relative to the objective, and `tol`. For models that
-    train by mini-batches it is the loss of each epoch, and that of the validation data where there are some.
+    train by mini-batches it is the loss of each epoch, on training data and, where there are some, validation data.
 
     Parameters
     ----------
@@ -188,11 +188,11 @@ def _read_estimates(found):
 
 
 def _plot_gaps(model, axes):
-    # Small fits run compiled as a whole: seconds and passes of all their iterations are those of the end.
+    # A small fit is one compiled call: all its iterations have the seconds and passes of the end.
     iterations = np.arange(1, 1 + len(model.history_))
     objective = np.array([iteration.objective for iteration in model.history_])
     bound = np.array([iteration.bound for iteration in model.history_])
-    # A log axis has no place for what is zero or infinite.
+    # A log axis shows neither zero nor infinity.
     for values, label, color in (
         (bound, "bound on the distance from the minimum", COLORS[0]),
         (objective - objective[-1], "distance from the last objective", COLORS[4]),
@@ -220,5 +220,5 @@ def _plot_losses(model, axes):
 
 
 def _as_plain(name):
-    """Return a name as text that a font has signs for and whose dollar signs are no mathematics."""
+    """Return a name with signs that the font has, and with dollar signs that are no mathematics."""
     return make_printable(str(name)).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""What all pictures share: sizes, colours, names, and how a picture is opened and saved."""
+"""What all pictures share: sizes, colours, names, and the functions that open and save them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DATA_NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "8 × 8 digits"
 
 
 class Picture(NamedTuple):
-    """A file with a picture. The caption says what is drawn, and `alt` what is to be seen, for those who cannot see."""
+    """A file with a picture; `caption` names what is drawn, and `alt` describes the picture for the blind."""
 
     file: str
     caption: str
@@ -57,7 +57,7 @@ class Picture(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A figure, and the texts that belong to it: the title above it, and those of its `Picture`."""
+    """A figure, its title, and the texts of its `Picture`."""
 
     figure: Figure
     title: str
@@ -66,7 +66,7 @@ class Drawing(NamedTuple):
 
 
 class StudyResults(Protocol):
-    """What is drawn: `course.studies.settings.Results`, which this room does not know."""
+    """The attributes of `course.studies.settings.Results` that figures read."""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def current_axes() -> Axes:
 
 
 def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
-    """Return a picture as an address that holds its bytes: what a function draws on axes of a size in inches."""
+    """Return what a function draws on axes, as a data URL; width and height are in inches."""
     figure, file = make_figure(width, height), io.BytesIO()
     plot(figure.subplots())
     figure.savefig(file, format="png")
@@ -126,7 +126,7 @@ def read_coef(model: Any) -> Array:
 def save_figure(figure: Figure, folder: Path, name: str) -> str:
     """Save a figure under a name in a folder, and return the name."""
     with write_whole(folder / name) as part:
-        # The name of the part does not end in that of a format.
+        # The name of the unfinished file has no suffix that names a format.
         figure.savefig(part, format=name.rpartition(".")[2])
     return name
 
@@ -137,12 +137,12 @@ def count_nouns(number: int, noun: str) -> str:
 
 
 def name_data(results: StudyResults) -> str:
-    """Return the name of the data set that a study ran on, as titles have it."""
+    """Return the name of a study's data set for titles."""
     return DATA_NAMES.get(results.parameters["data"], results.parameters["data"])
 
 
 def place_legend(figure: Figure) -> None:
-    """Put one legend of all panels below them, where it covers no curve; a label that comes again is left out."""
+    """Put one legend of all panels below them, where it covers no curve; each label appears once."""
     handles: dict[str, Any] = {}
     for panel in figure.axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
