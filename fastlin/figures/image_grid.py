@@ -72,8 +72,7 @@ def plot_weights(
 ) -> list[Axes]:
     """Plot the weights of each output as a picture: red speaks for the output, blue against it.
 
-    All pictures share one scale, which is symmetric around 0. Weights of red, green and blue planes are drawn in these
-    colours, with grey for 0.
+    All pictures share a scale, symmetric around 0. Weights of red, green and blue planes have these colours; 0 is grey.
 
     Parameters
     ----------
@@ -87,8 +86,7 @@ def plot_weights(
     figure : matplotlib Figure or SubFigure, or None
         Where it is drawn. None: in a new figure of pyplot.
     shape : tuple of int, or None
-        Height and width of a picture, and 3 after them for planes of red, green and blue. None: a square picture, as
-        `show_images` finds it.
+        Height and width of a picture, and 3 after them for planes of red, green and blue. None: a square.
 
     Returns
     -------
@@ -98,8 +96,7 @@ def plot_weights(
     Raises
     ------
     ValueError
-        The columns have no length that makes a square picture or one of the shape, or `labels` has another length than
-        there are outputs.
+        The columns make no square or no picture of the shape, or `labels` and outputs differ in number.
 
     Examples
     --------
