@@ -1,9 +1,8 @@
 """The course API: models, trainers and small functions of the classic assignment, as a drop-in for its NumPy code.
 
-Names, shapes and histories are those of the assignment: X is (N, pixels + 1) with a last column of ones, Y is (N, 1) or
+Names, shapes and histories follow the assignment: X is (N, pixels + 1) with a last column of ones, Y is (N, 1) or
 one-hot (N, K), and the weights ``w`` are (pixels + 1, outputs) with the bias as their last row. `BaseTrainer.train`
-runs stretches of an epoch in one compiled call, but calls overridden methods step by step. `TwoLayerNet` follows
-another homework.
+compiles stretches of an epoch, but calls overridden methods step by step. `TwoLayerNet` follows another homework.
 """
 
 from fastlin.course.figures.losses import plot_loss

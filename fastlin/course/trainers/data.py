@@ -161,13 +161,12 @@ def load_full_mnist(
     Parameters
     ----------
     train_size : int, default=20000
-        The number of training images, from 1 to 60,000. A float below 1 stands for `val_percentage`, with a
-        CourseWarning.
+        The number of training images, from 1 to 60,000. A float below 1 stands for `val_percentage` (CourseWarning).
     test_size : int, default=10000
         The number of test images, from 1 to 10,000.
     sample_stochastic : bool or None, default=None
         Whether the images are drawn at random; if not, they are the first `train_size` training images and the last
-        `test_size` test images. NumPy's global random state draws them, in this order:
+        `test_size` test images. NumPy's global random state draws them, and they keep the order drawn:
         ``np.random.choice(60000, train_size, replace=False)`` for the training images, then
         ``np.random.choice(10000, test_size, replace=False)`` for the test images. None stands for False, with a
         CourseWarning where a size is given.
@@ -175,8 +174,7 @@ def load_full_mnist(
         Another name of `test_size`.
     val_percentage : float or None, default=None
         The part of the first 20,000 training images that validates, from 0 to below 1, for six results: the last 2,000
-        test images are X_test and Y_test. One ``np.random.shuffle`` of the row numbers puts the images to train on
-        first.
+        test images are X_test and Y_test. One ``np.random.shuffle`` of row numbers puts the training images first.
 
     Returns
     -------

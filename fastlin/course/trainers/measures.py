@@ -95,8 +95,7 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     """Compare the model's gradient with central differences and raise an AssertionError where they differ.
 
     The differences are (C(w + eps) - C(w - eps)) / (2 eps) with eps = 1e-3, where C is the mean cross-entropy plus the
-    model's L2 term, if it has one. Each entry of the gradient may differ by eps^2. The weights are the caller's again
-    afterwards.
+    model's L2 term, if it has one. Each entry may differ by eps^2. The weights are restored afterwards.
 
     Parameters
     ----------

@@ -34,8 +34,7 @@ class TwoLayerNet:
     output_size : int
         Number C of classes, at least 2.
     std : float, default=1e-4
-        Standard deviation of the first weights. They are drawn from NumPy's global random state, W1 before W2. The
-        first biases are zero.
+        Standard deviation of the first weights, drawn from NumPy's global random state, W1 first. Biases are zero.
 
     Attributes
     ----------
@@ -103,8 +102,7 @@ class TwoLayerNet:
         Raises
         ------
         ValueError
-            Data or `params` have a wrong shape or type, or NaN or infinite values; a label is no class; or reg is
-            negative.
+            Data or `params` have a wrong shape or type or non-finite values, a label is no class, or reg is negative.
         """
         X = self._read_rows("X", X)
         if y is not None:
@@ -143,8 +141,7 @@ class TwoLayerNet:
         multiple of max(N / batch_size, 1): the first iteration does, and where batch_size divides N those one epoch
         after another. Where it does not divide N, few or no other iterations do; the homework has the same rule.
 
-        Ctrl-C ends the training after a whole iteration: `params` has what was learned so far, and the histories so far
-        are returned.
+        Ctrl-C ends the training after a whole iteration: `params` and the histories are those until then.
 
         Parameters
         ----------
@@ -184,8 +181,7 @@ class TwoLayerNet:
         Warns
         -----
         RuntimeWarning
-            The training diverged: loss or parameters were no longer finite. `params` and the histories are those before
-            that iteration.
+            Loss or parameters diverged (no longer finite); `params` and histories are those before that iteration.
         """
         X, X_val = self._read_rows("X", X), self._read_rows("X_val", X_val)
         y, y_val = self._read_labels("y", y, len(X)), self._read_labels("y_val", y_val, len(X_val))
