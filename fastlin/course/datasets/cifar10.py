@@ -38,16 +38,14 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
     Returns
     -------
     Dataset
-        The data set "cifar10", with labels from 0 to 9 and their class names. It has no validation images where
-        `n_validation` is 0.
+        The data set "cifar10", with labels from 0 to 9 and class names. X_val is None where `n_validation` is 0.
 
     Raises
     ------
     DatasetNotFoundError
         The data are not on disk and cannot be downloaded. The message names files, checksums and folders.
     ValueError
-        `n_validation` or `seed` is out of range, or a file or archive is damaged or another one; the message names it
-        and the member concerned.
+        `n_validation` or `seed` is out of range, or a file is damaged or another one; the message names the member.
 
     Examples
     --------

@@ -54,8 +54,7 @@ def write_model_page(
 ) -> None:
     """Write the page about one model, in the way of `write_page`.
 
-    `lines` come from the fit; `notes` are for the reader. A picture is a caption and a data URL, and a table is a
-    caption and its HTML, which is not escaped.
+    A picture is a caption and a data URL. A table is a caption and its HTML, which is not escaped.
     """
     _fill(path, "model.html.j2", title=title, lines=lines, notes=notes, pictures=pictures, tables=tables)
 

@@ -157,8 +157,8 @@ def train_binary(
 ) -> Trained:
     """Return the Trained model of 2 against 3, cached for all studies.
 
-    early_stopping trains up to MOST_EPOCHS with PATIENCE. `seed` orders the rows, by default that of the settings, and
-    `split` draws the images.
+    early_stopping trains up to MOST_EPOCHS with PATIENCE. `seed` orders the rows; `split` seeds the split of
+    `binary_data`.
     """
     protocol, seed = find_protocol(settings.data, settings.quick), settings.seed if seed is None else seed
     n_epochs, rate = MOST_EPOCHS if early_stopping else protocol.binary_epochs, protocol.binary_learning_rate
@@ -193,8 +193,7 @@ def train_softmax(
 ) -> Trained:
     """Return the Trained model of ten digits, shuffled, cached for all studies; the penalty is as in `SoftmaxModel`.
 
-    `rate_of` is the penalty whose learning rate is taken, by default the own one; `seed` and `split` are as in
-    `train_binary`.
+    The learning rate is that of the λ rate_of, by default of the model; `seed` and `split` are as in `train_binary`.
     """
     protocol = find_protocol(settings.data, settings.quick)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda

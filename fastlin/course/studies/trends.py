@@ -29,8 +29,7 @@ def fit_slope(
 ) -> Slope:
     """Return the Slope of the least-squares line through an accuracy, in points, from step first to before end.
 
-    The line goes through means of n_averaged values, its error assumes independent residuals; below three means it is
-    zero.
+    The line goes through means of n_averaged values, with residuals taken as independent; below three means it is zero.
     """
     points = np.array([(step, 100 * value) for step, value in history.items() if first <= step < end]).reshape(-1, 2)
     n_means = len(points) // n_averaged
