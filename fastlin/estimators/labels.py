@@ -71,6 +71,9 @@ def read_column_or_soft(y: Any, name: str) -> Array:
 
 def read_several(y: Any, name: str) -> Any:
     """Return labels, of which a row may have several, after scikit-learn's checks: an array, or a sparse one as CSR."""
+    soft = read_soft_labels(y, name)
+    if soft is not None:
+        return soft
     return check_array(read_if_sparse(y, name), accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
 
 
@@ -110,7 +113,7 @@ def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[
             y = soft
         elif isinstance(y, np.ndarray) and y.ndim == 2:
             y = column_or_1d(y)
-    return y, read_ratios(sample_weight, y)
+    return y, read_ratios(sample_weight, y, are_signed=True)
 
 
 def are_soft(y: Any) -> bool:
@@ -262,13 +265,16 @@ def choose_unit(largest: float) -> float:
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
-def read_ratios(sample_weight: Any, labels: Any) -> FloatArray | None:
-    """Return sample weights of which only ratios count, or None: smaller ones than were given if the sum overflows."""
+def read_ratios(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
+    """Return sample weights of which only ratios count, or None: smaller ones than were given if the sum overflows.
+
+    Weights of scores may be below zero, as scikit-learn takes them.
+    """
     if sample_weight is None:
         return None
-    weights = _read_weights(sample_weight, labels)
-    with np.errstate(over="ignore"):
-        return weights if np.isfinite(weights.sum()) else weights / choose_unit(weights.max())
+    weights = _read_weights(sample_weight, labels, are_signed)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return weights if np.isfinite(weights.sum()) else weights / choose_unit(np.abs(weights).max())
 
 
 def number_rows(
@@ -321,15 +327,15 @@ def weigh_rows(
     return weights, soft
 
 
-def _read_weights(sample_weight, labels):
+def _read_weights(sample_weight, labels, are_signed=False):
     """Return sample weights of rows with labels as float64 (n,), all ones where they are None."""
     with named("sample_weight"):
         given = read_in_place(sample_weight, "sample_weight")
         # These need no check, which takes 90 microseconds.
         is_plain = type(given) is np.ndarray and given.dtype == np.float64 and given.shape == np.shape(labels)[:1]
-        if is_plain and has_finite_sum(given) and given.min(initial=0.0) >= 0:
+        if is_plain and has_finite_sum(given) and (are_signed or given.min(initial=0.0) >= 0):
             return given
-        return check_sample_weight(given, labels, dtype=np.float64, ensure_non_negative=True)
+        return check_sample_weight(given, labels, dtype=np.float64, ensure_non_negative=not are_signed)
 
 
 def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:

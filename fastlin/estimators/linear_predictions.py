@@ -346,6 +346,8 @@ def average_rows(model: Any, X: Any, y: Array, scoring: str, sample_weight: Any,
 
 def average(scores: Array, weights: Any) -> float:
     """Return the mean of the scores of rows, by their weights if there are any."""
+    if weights is not None and not np.any(weights):
+        raise ValueError("Sample weights must contain at least one non-zero number, but all rows weigh 0.")
     return float(np.average(scores.astype(np.float64), weights=weights))
 
 

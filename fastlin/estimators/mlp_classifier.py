@@ -466,7 +466,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         """
         # scikit-learn converts labels without a look at them.
         y = read_if_sparse(read_in_place(y, "y"), "y")
-        return super().score(X, y, read_ratios(sample_weight, y))
+        return super().score(X, y, read_ratios(sample_weight, y, are_signed=True))
 
     def _describe_result(self):
         network = load_network(self)

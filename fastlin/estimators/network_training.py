@@ -21,6 +21,7 @@ from sklearn.utils.validation import column_or_1d
 from fastlin.estimators.endings import Tasks
 from fastlin.estimators.labels import (
     ROWS,
+    are_certain,
     encode_labels,
     named,
     read_labels,
@@ -244,11 +245,13 @@ def read_targets(estimator: object, y: Any, n_rows: int, kinds: Collection[str] 
     labels, kind = read_soft_labels(y), "soft"
     if labels is None:
         kind = type_of_target(y, input_name="y").removesuffix("-indicator")
-        # Whatever two numbers there are, as for scikit-learn.
-        labels = (y != 0).astype(np.float64)
+        if kind == "multilabel" and not are_certain(y):
+            raise ValueError(f"y with several columns must hold zeros and ones, got {y[(y != 0) & (y != 1)][0]}")
+        labels = y.astype(np.float64)
     if kind not in kinds:
-        check_classification_targets(y)
-        raise ValueError(f"y must hold {' or '.join(KINDS[each] for each in kinds)}, got {kind} data")
+        if kind != "soft":
+            check_classification_targets(y)
+        raise ValueError(f"y must hold {', or '.join(KINDS[each] for each in kinds)}, got {kind} data")
     return Targets(kind, np.arange(y.shape[1]), labels)
 
 

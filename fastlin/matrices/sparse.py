@@ -50,6 +50,8 @@ MIN_DENSE_WORK = 2_000_000
 # Columns whose mean is so many times their spread are centred one entry after the other in Gram matrices. Else these
 # would lose the square of it in digits: with 1,000 of 16 six, and standard errors of correlated columns all.
 FAR = 8
+# Rows of a Gram matrix that are centred together: of 1,000 columns they stay in the second-level cache.
+ROWS_CENTRED = 64
 # Values that are looked at before all are, to see whether all are one.
 ONES_TRIED = 64
 # Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
@@ -474,14 +476,24 @@ def compressed(matrix: SparseContainer) -> Compressed:
 def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
     """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks, halves and totals (B, d) of s_i x_i."""
     scale, shift = scaling.scale, scaling.shift
-    half, total = np.add.reduce(halves), np.add.reduce(totals) * scale
-    size = len(total) + 1
-    gram = np.empty((size, size))
-    features = gram[:-1, :-1]
-    np.multiply(half + half.T, np.outer(scale, scale), out=features)
-    # In this order the matrix is symmetric to the last bit.
-    mixed = np.outer(total, shift)
-    features += (mixed + mixed.T) + np.outer(shift, shift) * total_weight
+    total = np.add.reduce(totals) * scale
+    d = len(total)
+    gram = np.empty((d + 1, d + 1))
+
+    def fill(block, n_blocks):
+        # Some rows at a time: what is computed beside the matrix stays in the cache.
+        for first in range(block * d // n_blocks, (block + 1) * d // n_blocks, ROWS_CENTRED):
+            part = slice(first, min(first + ROWS_CENTRED, (block + 1) * d // n_blocks))
+            rows = gram[part, :-1]
+            np.add(np.add.reduce(halves[:, part]), np.add.reduce(halves[:, :, part]).T, out=rows)
+            rows *= scale[part, None] * scale
+            # In this order the matrix is symmetric to the last bit.
+            mixed = total[part, None] * shift
+            mixed += shift[part, None] * total
+            mixed += shift[part, None] * shift * total_weight
+            rows += mixed
+
+    run_blocks(fill, cut_work(NUMBER_WORK * d * d, d))
     gram[-1, :-1] = gram[:-1, -1] = total + shift * total_weight
     gram[-1, -1] = total_weight
     return gram
@@ -490,7 +502,8 @@ def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, sca
 def _is_ordered(matrix):
     """Say whether the entries of each row of a CSR matrix, or column of a CSC one, ascend, one for each place."""
     # What the caller's own object says of itself need not be so.
-    return type(matrix)((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape).has_canonical_format
+    make = getattr(sparse, f"{matrix.format}_array")
+    return make((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape).has_canonical_format
 
 
 def _sum_duplicates(csr):

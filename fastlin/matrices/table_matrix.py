@@ -28,6 +28,8 @@ MOST_TILE_ROWS = 2048
 CODE_WORK = 8
 # A fit may take four times `budget_bytes`, half of the table: an eighth of it for each of what a fit may keep.
 PART_IN_MEMORY = 8
+# Rows whose levels are counted together.
+ROWS_COUNTED = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +162,13 @@ class TableMatrix(Matrix):
         """
         found = []
         for column in self._coded:
-            # Rows without a level come first.
-            places = column.number_missing().astype(np.intp) + 1
-            own = np.bincount(places, weights, column.n_levels + 1).astype(np.float64)
+            codes, own = column.number_missing(), np.zeros(column.n_levels + 1)
+            # Some rows at a time: NumPy counts numbers of eight bytes.
+            for first in range(0, len(codes), ROWS_COUNTED):
+                part = slice(first, first + ROWS_COUNTED)
+                # Rows without a level come first.
+                places = codes[part].astype(np.intp) + 1
+                own += np.bincount(places, None if weights is None else weights[part], len(own))
             rest = np.zeros(len(own))
             rest[1:] += np.cumsum(own)[:-1]
             rest[:-1] += np.cumsum(own[::-1])[-2::-1]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import accuracy_score, log_loss
 from threadpoolctl import threadpool_limits
 
 import fastlin
@@ -445,3 +445,16 @@ def test_without_penalty_nearly_dependent_columns_reach_the_minimum():
     model = fastlin.LogisticRegression(C=np.inf).fit(X, y)
     expected = ScikitLearnLogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10).fit(X, y)
     assert log_loss(y, model.predict_proba(X)) <= log_loss(y, expected.predict_proba(X)) * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("labels", [[0, 1], ["a", "b"]])
+def test_scores_take_the_weights_that_scikit_learn_takes(labels):
+    X, y = load_iris(return_X_y=True)
+    X, y = X[40:100], y[40:100]
+    y = np.array(labels)[y]
+    weights = np.ones(60)
+    weights[:3] = -1
+    model = LogisticRegression().fit(X, y)
+    assert model.score(X, y, weights) == pytest.approx(accuracy_score(y, model.predict(X), sample_weight=weights))
+    with pytest.raises(ValueError, match="at least one non-zero number"):
+        model.score(X, y, np.zeros(60))

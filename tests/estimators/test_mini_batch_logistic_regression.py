@@ -338,3 +338,13 @@ def test_soft_labels_train_towards_the_exact_fit():
             MiniBatchLogisticRegression(class_weight="balanced").fit(X, soft)
         with pytest.raises(ValueError, match="row 3 sums to"):
             model.fit(X, np.where(np.arange(600)[:, None] == 3, 0.9, soft))
+
+
+def test_labels_that_are_none_are_named():
+    X, soft = np.random.default_rng(0).normal(size=(60, 2)), np.full((60, 2), 0.5)
+    with pytest.raises(ValueError, match="y must be one label a row, or soft labels; its rows differ in length"):
+        MiniBatchLogisticRegression().fit(X, [[0, 1], [1]] * 30)
+    with pytest.raises(ValueError, match="row 1 holds nan"):
+        MiniBatchLogisticRegression().fit(X, np.where(np.arange(60)[:, None] == 1, np.nan, soft))
+    with pytest.raises(ValueError, match="y must hold one class a row, got soft data"):
+        MiniBatchLogisticRegression().partial_fit(X, soft, classes=[0, 1])

@@ -82,7 +82,7 @@ def test_probabilities_go_on_in_partial_fit_and_validate():
     [
         (lambda targets: 2 * targets, "row 0 sums to 2"),
         (lambda targets: targets - [[0.5, 0, -0.5]], "holds -0.4"),
-        (lambda targets: np.where(targets > 0.5, np.nan, targets), "Input y contains NaN"),
+        (lambda targets: np.where(targets > 0.5, np.nan, targets), "row 0 holds nan"),
         (lambda targets: np.rint(5 * targets) + np.eye(3)[:1], "row 0 sums to"),
     ],
 )
@@ -93,6 +93,13 @@ def test_targets_that_are_no_probabilities_are_refused(spoil, message):
     with pytest.raises(ValueError, match=message):
         model.fit(X, spoil(targets))
     assert not hasattr(model, "coefs_") and not hasattr(model, "n_features_in_")
+
+
+@pytest.mark.parametrize("dtype", [int, float])
+def test_several_labels_are_zeros_and_ones(dtype):
+    X, y = make_data(3)
+    with pytest.raises(ValueError, match="^y .*(zeros and ones, got 3|row 0 sums to 8)"):
+        make().fit(X, 2 + np.eye(3, dtype=dtype)[y] + (np.eye(3)[y] == 0).astype(dtype))
 
 
 def test_another_kind_of_target_is_refused_where_training_goes_on():

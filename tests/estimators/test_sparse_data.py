@@ -296,3 +296,18 @@ def test_wide_data_are_never_made_dense():
         tracemalloc.stop()
     assert peak < 300e6
     assert model.score(X, y) > 0.6
+
+
+class Tagged(sparse.csr_array):
+    """A container whose constructor takes something else."""
+
+    def __init__(self, source, tag):
+        super().__init__(source)
+        self.tag = tag
+
+
+def test_a_container_with_a_constructor_of_its_own():
+    X, y = make_data()
+    expected = fastlin.LogisticRegression().fit(sparse.csr_array(X), y)
+    model = fastlin.LogisticRegression().fit(Tagged(sparse.csr_array(X), "tag"), y)
+    np.testing.assert_array_equal(model.coef_, expected.coef_)

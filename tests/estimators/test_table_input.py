@@ -477,3 +477,16 @@ def test_dictionaries_with_odd_values():
     assert model.get_feature_names_out().tolist() == ["two_a", "two_b", "other_c", "other_a", "other_b"]
     plain = fit(pyarrow.table({"c": ["z", "y"] * 250}), y, categorical_features=["c"])
     assert plain.categories_[0].tolist() == ["y", "z"]
+
+
+def test_many_rows_of_categories_alone():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    # More numbers than are copied column by column, and no column that is read in place.
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, 3, 150_000)
+    frame = pandas.DataFrame({"a": pandas.Categorical.from_codes(codes, ["x", "y", "z"])})
+    y = generator.random(len(codes)) < np.array([0.2, 0.5, 0.7])[codes]
+    model = fastlin.LogisticRegression(C=1e6, categorical_features="from_dtype").fit(frame, y)
+    shares = np.bincount(codes, y) / np.bincount(codes)
+    places = [np.flatnonzero(codes == code)[0] for code in range(3)]
+    np.testing.assert_allclose(model.predict_proba(frame.iloc[places])[:, 1], shares, atol=1e-3)

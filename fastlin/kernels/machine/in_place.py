@@ -20,7 +20,7 @@ MAX_TILE_ROWS = 512
 
 def count_tile_rows_in_place(n_features: int, itemsize: int) -> int:
     """Return the rows of a tile, whole groups, for X of entries of ``itemsize`` bytes, from the shape alone."""
-    return int(min(max(TILE_BYTES // (itemsize * n_features) // ROWS_READ, 1) * ROWS_READ, MAX_TILE_ROWS))
+    return int(min(max(TILE_BYTES // (itemsize * max(1, n_features)) // ROWS_READ, 1) * ROWS_READ, MAX_TILE_ROWS))
 
 
 def _walk(emit, count, body):
