@@ -152,7 +152,7 @@ def _load(path, shape, dtype):
 
 def _find_files(paths):
     """Return the Parquet files that paths name."""
-    files = []
+    files: list[Path] = []
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = os.fspath(path)
         pattern = os.path.join(glob.escape(path), "*.parquet") if os.path.isdir(path) else path

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastlin.dask.partitions import fit_on_workers
 from fastlin.dask.predictions import DaskPredictions
-from fastlin.dask.scores import average_scores
+from fastlin.dask.shard import average_scores
 from fastlin.estimators import LogisticRegression as LocalLogisticRegression
 from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.linear_predictions import SCORINGS

@@ -23,7 +23,7 @@ from fastlin.dask.tree import add_up
 from fastlin.exceptions import NoWorkersError, WorkersLostError
 
 if TYPE_CHECKING:
-    from fastlin.dask.shard import Setting
+    from fastlin.dask.weighting import Weighting
 
 # Seconds between two looks at what may never come.
 PATIENCE = 2.0
@@ -64,43 +64,26 @@ class Placed:
 class Cluster:
     """The Shards of a fit, and calls to all of them.
 
-    parts are futures of Parts. worker_timeout is how many seconds to wait for a worker where there is none.
-    known_workers have what the client has, as `check_workers` returns them.
+    parts are futures of Parts, whose rows are weighed by a Weighting. worker_timeout is how many seconds to wait for a
+    worker where there is none. known_workers have what the client has, as `check_workers` returns them.
     """
 
     def __init__(
         self,
         client: distributed.Client,
         parts: Sequence[distributed.Future],
+        weighting: Weighting,
         worker_timeout: float,
         known_workers: set[str],
     ) -> None:
-        self._client, self._parts = client, parts
+        self._client, self._parts, self._weighting = client, parts, weighting
         self._worker_timeout, self._known_workers = worker_timeout, known_workers
         self._shards: list[Placed] = []
-        self._settings: dict[int, Setting] = {}
-        self._unused: list[int] = []
         # The futures of all Shards, those that are being made among them.
         self._futures: list[distributed.Future] = []
         self._last_loss: Exception | None = None
         # Folds are fitted side by side: while one computes a step, the workers make the pass of another.
         self._lock = RLock()
-
-    def open(self, setting: Setting) -> int:
-        """Return a number by which calls name a Setting, until `close`."""
-        with self._lock:
-            while self._unused:
-                unused = self._unused.pop()
-                del self._settings[unused]
-                self.call("close", unused)
-            number = max(self._settings, default=-1) + 1
-            self.call("open", number, setting)
-            self._settings[number] = setting
-            return number
-
-    def close(self, number: int) -> None:
-        """Let the workers forget a Setting when the next one is opened: this may be called at any time."""
-        self._unused.append(number)
 
     def release(self) -> None:
         """Let the workers forget everything."""
@@ -183,7 +166,7 @@ class Cluster:
                 Shard,
                 {number: self._parts[number] for number in numbers},
                 len(self._parts),
-                self._settings,
+                self._weighting,
                 actor=True,
                 pure=False,
                 workers=[address],

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
 from fastlin.dask.partitions import fit_on_workers
-from fastlin.dask.scores import average_scores, sum_scores
+from fastlin.dask.shard import average_scores, sum_scores
 from fastlin.estimators.features import check_features
 from fastlin.estimators.labels import check_offset_shape, read_probabilities
 from fastlin.estimators.linear_predictions import check_coefficients

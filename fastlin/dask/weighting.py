@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -47,43 +46,31 @@ def find_folds(ends: IntArray, labels: IntArray, seen: IntArray) -> IntArray:
     return (ranks >= ends.T[labels].T).sum(axis=0).astype(np.min_scalar_type(len(ends)))
 
 
-@dataclass(frozen=True, eq=False)
-class Weighting:
-    """What each row counts: its sample weight times the factor of its class, None for ones.
+class Weighting(NamedTuple):
+    """What each row counts in a fit: its sample weight times the factor of its class, None for ones.
 
-    The rows of the fold that is left out count nothing.
+    In each method the rows of a fold that is left out, by its number, count nothing.
     """
 
     n_classes: int
     factors: np.ndarray | None = None
-    left_out: int | None = None
 
-    def leave_out(self, fold: int) -> Weighting:
-        """Return the weighting of the training rows of a fold."""
-        return replace(self, left_out=fold)
-
-    def weigh(self, part: Part) -> FloatArray:
+    def weigh(self, part: Part, left_out: int | None = None) -> FloatArray:
         """Return the weights (m,) of the rows of a Part; no entries where all are one."""
         weights = part.sample_weight
         if self.factors is not None:
             of_classes = self.factors[part.labels] if part.soft is None else weigh_targets(part.soft, self.factors)[0]
             weights = of_classes if weights is None else weights * of_classes
-        if self.left_out is not None:
-            assert part.folds is not None
-            stays = part.folds != self.left_out
+        if left_out is not None:
+            stays = np.asarray(part.folds != left_out)
             weights = stays.astype(np.float64) if weights is None else np.where(stays, weights, 0.0)
         return np.empty(0) if weights is None else weights
 
-    def sample(self, part: Part, *, sees_offsets: bool = True) -> Samples:
-        """Return the rows of a Part as a pass reads them, with their offsets or without."""
-        offsets = writable_view(part.offsets) if sees_offsets and part.offsets is not None else NO_DOUBLE
+    def sample(self, part: Part, left_out: int | None = None) -> Samples:
+        """Return the rows of a Part as a pass reads them."""
+        offsets = NO_DOUBLE if part.offsets is None else writable_view(part.offsets)
         targets = NO_DOUBLE
         if part.soft is not None:
             soft = part.soft if self.factors is None else weigh_targets(part.soft, self.factors)[1]
             targets = writable_view(to_targets(soft))
-        return Samples(NO_ROWS, part.labels, self.weigh(part), offsets, targets)
-
-    def find_weighty(self, part: Part) -> IntArray:
-        """Return the numbers of the rows of a Part that have some weight."""
-        weights = self.weigh(part)
-        return np.flatnonzero(weights > 0) if len(weights) else np.arange(len(part.labels))
+        return Samples(NO_ROWS, part.labels, self.weigh(part, left_out), offsets, targets)

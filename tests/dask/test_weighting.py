@@ -32,5 +32,5 @@ def test_a_row_counts_its_weight_times_that_of_its_class_unless_its_fold_is_left
     factors = Weighting(2, np.array([1.0, 10.0]))
     np.testing.assert_array_equal(factors.weigh(part), [1, 10, 10, 1])
     np.testing.assert_array_equal(factors.weigh(weighted), [1, 20, 0, 4])
-    np.testing.assert_array_equal(Weighting(2).leave_out(0).weigh(part), [0, 0, 1, 1])
-    np.testing.assert_array_equal(factors.leave_out(1).weigh(weighted), [1, 20, 0, 0])
+    np.testing.assert_array_equal(Weighting(2).weigh(part, left_out=0), [0, 0, 1, 1])
+    np.testing.assert_array_equal(factors.weigh(weighted, left_out=1), [1, 20, 0, 0])
