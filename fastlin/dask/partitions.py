@@ -12,12 +12,10 @@ import distributed
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.dask.cluster import Cluster, explain_losses, find_running, release, wait_for
+from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_running, release, wait_for
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
-from fastlin.dask.installations import check_workers
-from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition
+from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition, share_folds
 from fastlin.dask.shard import ToldWeights
-from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import remember_features
@@ -164,20 +162,20 @@ def read_partitions(
             check_offset_shape(offsets.shape, np.nan, len(names))
         # Soft labels are numbered already.
         classes = names if table.are_certain is None else np.arange(len(names))
-        weighting, unit = _choose_weighting(table, names, estimator.class_weight, sample_weight is not None)
+        factors, unit = _choose_factors(table, names, estimator.class_weight, sample_weight is not None)
         # All parts need them: workers compute them rather than get them with each task.
         shares = None if n_folds is None else (n_folds, table.counts, table.first_rows)
         folds = None if shares is None else client.submit(share_folds, *shares, pure=False)
         seen, parts = np.zeros(len(classes), np.int64), []
         for part, known, own in zip(decoded, descriptions, tables, strict=True):
             own_folds = () if folds is None else (folds, seen)
-            parts.append(client.submit(encode, part, matrix.dtype, classes, known, *own_folds, pure=False))
+            parts.append(client.submit(encode, part, matrix.dtype, classes, factors, known, *own_folds, pure=False))
             seen = seen + own.count_rows(classes)
     finally:
         # The parts keep what they are made of.
         release([*decoded, *described])
     remember_features(estimator, matrix.shape[1], name_columns(X))
-    cluster = Cluster(client, parts, weighting, worker_timeout, known_workers)
+    cluster = Cluster(client, parts, worker_timeout, known_workers)
     fold_ends = None if shares is None else share_folds(*shares)
     return DaskTrainingData(cluster, matrix, names, unit, fold_ends)
 
@@ -254,13 +252,13 @@ def _find_classes(table, tables, classes):
     return match_classes(table.classes, classes)
 
 
-def _choose_weighting(table, classes, class_weight, has_weights):
-    """Return the Weighting of the rows and the unit of their weights."""
+def _choose_factors(table, classes, class_weight, has_weights):
+    """Return the factors of the classes that multiply sample weights, or None, and the unit of the products."""
     if class_weight is None and not has_weights:
-        return Weighting(len(classes)), 1.0
+        return None, 1.0
     factors = weigh_classes(class_weight, classes, table.weights)
     with np.errstate(over="ignore"):
         most = table.largest * factors[table.weights > 0].max(initial=0.0)
     check_largest(most)
     unit = choose_unit(most)
-    return Weighting(len(classes), factors / unit), unit
+    return factors / unit, unit

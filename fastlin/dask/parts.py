@@ -18,7 +18,6 @@ from sklearn.utils.validation import assert_all_finite
 
 from fastlin.blocks.blocks import add_row_lengths, digest_rows, digest_values, read_type
 from fastlin.containers import read_container
-from fastlin.dask.weighting import find_folds
 from fastlin.estimators.features import is_missing
 from fastlin.estimators.labels import (
     are_certain,
@@ -26,8 +25,11 @@ from fastlin.estimators.labels import (
     find_most_probable,
     read_offset_numbers,
     read_probabilities,
+    to_targets,
+    weigh_targets,
 )
 from fastlin.exceptions import DataChangedError
+from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.matrices import as_matrix
 from fastlin.typing import Array, FloatArray, IntArray
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from fastlin.matrices.dense import DenseMatrix
     from fastlin.matrices.sparse import SparseMatrix
 
-NO_LABELS = np.empty(0)
+NO_LABELS, NO_SAMPLES = np.empty(0), Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,7 @@ class Part:
     of one of the types of fits. labels are as they came, and once they are encoded the numbers of the classes, int32.
     Without sample_weight, float64, rows count one. folds are the fold of each row, where there are folds. soft (m,
     n_classes) are soft labels, where labels are the most probable classes by their numbers, and offsets (m, K) what is
-    added to the scores.
+    added to the scores. Of an encoded Part samples are the rows as a pass reads them, weighted by class too.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Part:
     folds: np.ndarray | None = None
     soft: np.ndarray | None = None
     offsets: np.ndarray | None = None
+    samples: Samples = NO_SAMPLES
+    n_classes: int = 0
 
     @cached_property
     def matrix(self) -> DenseMatrix | SparseMatrix:
@@ -65,7 +69,7 @@ class Part:
     def __sizeof__(self) -> int:
         """Return the bytes of the rows, by which a scheduler judges what it takes to move them."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sparse.issparse(self.X) else [self.X]
-        others = self.labels, self.sample_weight, self.folds, self.soft, self.offsets
+        others = self.labels, self.sample_weight, self.folds, self.soft, self.offsets, *self.samples
         arrays += [each for each in others if each is not None]
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
 
@@ -279,20 +283,64 @@ def encode(
     part: Part,
     dtype: np.dtype[Any],
     classes: Array,
+    factors: FloatArray | None,
     expected: Description,
     fold_ends: IntArray | None = None,
     seen: IntArray | None = None,
 ) -> Part:
     """Return a decoded Part with X of a type and labels that number the classes, once it is what was expected.
 
-    Where there are folds, fold_ends is what `share_folds` returns, and seen says how many rows of each class the
-    partitions before have.
+    A row counts its sample weight times the factor of its class. Where there are folds, fold_ends is what `share_folds`
+    returns, and seen says how many rows of each class the partitions before have.
     """
     # Kernels trust the numbers of classes.
     expected.check(part)
     labels = np.searchsorted(classes, part.labels).astype(np.int32)
     folds = None if fold_ends is None or seen is None else find_folds(fold_ends, labels, seen)
-    return replace(part, X=part.X.astype(dtype, copy=False), labels=labels, folds=folds)
+    weights, soft = part.sample_weight, part.soft
+    if factors is not None:
+        of_classes, soft = (factors[labels], None) if soft is None else weigh_targets(soft, factors)
+        weights = of_classes if weights is None else weights * of_classes
+    samples = Samples(
+        NO_ROWS,
+        labels,
+        np.empty(0) if weights is None else weights,
+        NO_DOUBLE if part.offsets is None else part.offsets,
+        NO_DOUBLE if soft is None else to_targets(soft),
+    )
+    X = part.X.astype(dtype, copy=False)
+    return replace(part, X=X, labels=labels, folds=folds, samples=samples, n_classes=len(classes))
+
+
+def share_folds(n_folds: int, totals: IntArray, first_rows: IntArray) -> IntArray:
+    """Return how many rows of each class the folds up to each have together, (n_folds, n_classes).
+
+    The folds are the stratified ones of scikit-learn without shuffling: of each class the first rows are the test rows
+    of the first fold, and so on. totals are the rows of each class, and first_rows the number of the first row of each:
+    folds share what does not divide in the order of these.
+    """
+    order = np.argsort(first_rows)
+    # Row i of all, by classes in that order, counts for fold i modulo n_folds.
+    starts = np.cumsum(totals[order]) - totals[order]
+    fold = np.arange(n_folds)[:, None]
+    in_order = (starts + totals[order] - fold + n_folds - 1) // n_folds - (starts - fold + n_folds - 1) // n_folds
+    shares = np.empty_like(in_order)
+    shares[:, order] = in_order
+    return np.cumsum(shares, axis=0)
+
+
+def find_folds(ends: IntArray, labels: IntArray, seen: IntArray) -> IntArray:
+    """Return the fold of each row of a partition, (m,).
+
+    ends is what `share_folds` returns, labels are the classes of the rows, and seen says how many rows of each class
+    the partitions before have.
+    """
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=len(seen))
+    ranks = np.empty(len(labels), np.int64)
+    ranks[order] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    ranks += seen[labels]
+    return (ranks >= ends.T[labels].T).sum(axis=0).astype(np.min_scalar_type(len(ends)))
 
 
 def _shorten(labels):

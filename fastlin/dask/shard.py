@@ -14,10 +14,10 @@ import distributed
 import numpy as np
 
 from fastlin.dask.tree import Node, Sum, add_up, find_nodes
-from fastlin.dask.weighting import Weighting
 from fastlin.estimators.labels import choose_unit
 from fastlin.estimators.linear_predictions import score_rows
 from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.pieces import Measured, measure, merge
@@ -76,17 +76,20 @@ class Shard:
     Without n_threads those of the Dask worker compute. left_out is the number of a fold whose rows count nothing.
     """
 
-    def __init__(
-        self, parts: Mapping[int, Part], n_parts: int, weighting: Weighting, n_threads: int | None = None
-    ) -> None:
-        self._parts, self._weighting = parts, weighting
+    def __init__(self, parts: Mapping[int, Part], n_parts: int, n_threads: int | None = None) -> None:
+        self._parts = parts
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
         self._sample = lru_cache(MOST_FOLDS * len(parts))(self._make_sample)
 
     def _make_sample(self, number, left_out):
         """Return the rows of a partition as a pass reads them."""
-        return self._weighting.sample(self._parts[number], left_out)
+        part = self._parts[number]
+        # What another worker has sent is read-only.
+        samples = Samples(*map(writable_view, part.samples))
+        if left_out is None:
+            return samples
+        return samples._replace(weights=np.where(part.folds == left_out, 0.0, samples.weigh()))
 
     def run(self, method: str, *arguments: Any) -> tuple[Any, Exception | None]:
         """Return what a method returns, and None, or None and the error that it raises.
@@ -101,8 +104,10 @@ class Shard:
 
     def tell_weights(self, left_out: int | None) -> dict[int, ToldWeights]:
         """Return what the weights of the rows come to, by partitions."""
-        n_classes = self._weighting.n_classes
-        return {number: ToldWeights.of(self._sample(number, left_out), n_classes) for number in self._parts}
+        return {
+            number: ToldWeights.of(self._sample(number, left_out), part.n_classes)
+            for number, part in self._parts.items()
+        }
 
     def measure(self, left_out: int | None) -> dict[Node, Measured]:
         """Return, by nodes, the total weight and the moments of the columns, as `measure` has them."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from distributed import Client, Event, KilledWorker, LocalCluster, Status
 
-from fastlin.dask import LogisticRegression, LogisticRegressionCV, installations
+from fastlin.dask import LogisticRegression, LogisticRegressionCV
 from fastlin.dask import cluster as module
 from fastlin.dask.cluster import Cluster, Placed, find_running
 from fastlin.exceptions import DataChangedError, NoWorkersError, WorkersLostError
@@ -285,7 +285,7 @@ def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatc
 @pytest.mark.slow
 def test_a_worker_with_other_kernels_is_named(client, monkeypatch):
     wait_for_workers(client)
-    monkeypatch.setattr(installations, "hash_sources", lambda: "other")
+    monkeypatch.setattr(module, "hash_sources", lambda: "other")
     with pytest.raises(
         RuntimeError, match=r"The worker tcp://\S+ has kernels with the hash \w+, but the client has other"
     ):

@@ -64,12 +64,12 @@ def test_rows_are_not_copied_where_their_type_is_that_of_fits():
     assert part.X is X
     assert part.labels.shape == (3,)
     known = Description.of(part)
-    encoded = encode(part, X.dtype, np.array([1, 4]), known)
+    encoded = encode(part, X.dtype, np.array([1, 4]), None, known)
     assert encoded.X is X
     np.testing.assert_array_equal(encoded.labels, [1, 0, 1])
     assert encoded.labels.dtype == np.int32
     assert encoded.folds is None
-    assert encode(part, np.dtype("f4"), np.array([1, 4]), known).X.dtype == np.float32
+    assert encode(part, np.dtype("f4"), np.array([1, 4]), None, known).X.dtype == np.float32
 
 
 def test_other_numbers_become_float64_and_empty_partitions_any_type():
@@ -82,7 +82,7 @@ def test_the_scheduler_learns_how_large_a_partition_is():
     for data in (large, sparse.csr_array(large + 1)):
         part = decode(data, row_numbers, np.ones(1000), "")
         assert sizeof(part) > 400_000
-        assert sizeof(encode(part, part.X.dtype, np.zeros(1), Description.of(part))) > 400_000
+        assert sizeof(encode(part, part.X.dtype, np.zeros(1), None, Description.of(part))) > 400_000
 
 
 def test_a_description_tells_of_labels_weights_and_entries():
@@ -163,6 +163,6 @@ def test_a_partition_that_is_computed_again_must_be_what_it_was(change, message)
     part = decode(sparse.csr_array(X), Y, np.array([1.0, 2, 3]), "Partition 7")
     (known, _), classes = describe(part), np.array([1, 4])
     again = decode(sparse.csr_array(X), Y, np.array([1.0, 2, 3]), "Partition 7")
-    np.testing.assert_array_equal(encode(again, X.dtype, classes, known).labels, [1, 0, 1])
+    np.testing.assert_array_equal(encode(again, X.dtype, classes, None, known).labels, [1, 0, 1])
     with pytest.raises(DataChangedError, match=f"Partition 7 was computed again, .* and {message}"):
-        encode(replace(part, **change(part)), X.dtype, classes, known)
+        encode(replace(part, **change(part)), X.dtype, classes, None, known)

@@ -11,7 +11,6 @@ from scipy import sparse
 from fastlin.dask.parts import Description, decode, encode
 from fastlin.dask.shard import Shard
 from fastlin.dask.tree import add_up
-from fastlin.dask.weighting import Weighting
 from fastlin.dask.worker_rows import _evaluate_without_offsets
 from fastlin.matrices import Passes, matrix
 from fastlin.matrices.matrix import add
@@ -41,11 +40,12 @@ def make_shards(objective, owners, is_sparse=False):
             soft = rows.targets[first:last]
             soft = np.hstack([1 - soft, soft]) if soft.shape[1] == 1 else soft
             part = replace(part, offsets=rows.offsets[first:last], soft=soft)
-        parts.append(encode(part, part.X.dtype, np.arange(rows.n_classes), Description.of(part)))
-    weighting = Weighting(rows.n_classes)
-    return [
-        Shard({number: parts[number] for number in owned}, len(parts), weighting, n_threads=1) for owned in owners
-    ], (None, rows.coordinates.scaling, rows.n_rows_coef)
+        parts.append(encode(part, part.X.dtype, np.arange(rows.n_classes), None, Description.of(part)))
+    return [Shard({number: parts[number] for number in owned}, len(parts), n_threads=1) for owned in owners], (
+        None,
+        rows.coordinates.scaling,
+        rows.n_rows_coef,
+    )
 
 
 def call(shards, method, *arguments):
