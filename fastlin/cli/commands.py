@@ -22,8 +22,7 @@ from fastlin.cli.arguments import (
     refuse,
     require,
 )
-from fastlin.cli.doctor import doctor
-from fastlin.cli.environment import describe_code, describe_environment, lay_out_environment
+from fastlin.cli.doctor import describe_code, describe_environment, doctor, lay_out_environment
 from fastlin.cli.fit_and_predict import fit, predict
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
