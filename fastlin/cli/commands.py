@@ -71,11 +71,10 @@ def reproduce(options: SimpleNamespace) -> int:
     names = list(dict.fromkeys(options.studies)) or list(STUDIES)
     output = _writable_folder(options.output)
     loaders = {name: _load_cifar10 if name in CIFAR10_STUDIES else _load_mnist for name in names}
-    data = {load: load(options) for load in dict.fromkeys(loaders.values())}
-    settings = {
-        load: Settings(loaded, options.quick, options.seed, folder=output / loaded.name, draws=options.draws)
-        for load, loaded in data.items()
-    }
+    settings = {}
+    for load in dict.fromkeys(loaders.values()):
+        data = load(options)
+        settings[load] = Settings(data, options.quick, options.seed, folder=output / data.name, draws=options.draws)
     found, failed = run_studies({name: (studies[name], settings[load]) for name, load in loaders.items()}, output)
     page = report_claims(found, failed, output)
     if options.open:

@@ -404,14 +404,8 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             training rows of weight above zero.
         TypeError
             X, y, sample_weight or offset is no collection of Dask, or there are other arguments.
-        DataChangedError
-            A partition that was computed again, since its worker was lost, has other rows, labels, weights or offsets.
-        NoWorkersError
-            There is no worker for `worker_timeout` seconds, or all that the fit waits for are paused.
-        WorkersLostError
-            Too many workers were lost, or tasks of the fit were cancelled.
-        RuntimeError
-            A worker has another version of fastlin, Numba, NumPy or scikit-learn than the client.
+        DataChangedError, NoWorkersError, WorkersLostError, RuntimeError
+            As `fastlin.dask.LogisticRegression.fit` raises them.
         """
         if params:
             raise TypeError(

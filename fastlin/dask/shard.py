@@ -7,7 +7,6 @@ A Shard lives on its worker as a Dask actor, which the client calls without the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import distributed
@@ -80,16 +79,20 @@ class Shard:
         self._parts = parts
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
-        self._sample = lru_cache(MOST_FOLDS * len(parts))(self._make_sample)
+        self._samples: dict[tuple[int, int | None], Samples] = {}
 
-    def _make_sample(self, number, left_out):
+    def _sample(self, number, left_out):
         """Return the rows of a partition as a pass reads them."""
-        part = self._parts[number]
-        # What another worker has sent is read-only.
-        samples = Samples(*map(writable_view, part.samples))
-        if left_out is None:
-            return samples
-        return samples._replace(weights=np.where(part.folds == left_out, 0.0, samples.weigh()))
+        if (number, left_out) not in self._samples:
+            if len(self._samples) == MOST_FOLDS * len(self._parts):
+                self._samples.clear()
+            part = self._parts[number]
+            # What another worker has sent is read-only.
+            samples = Samples(*map(writable_view, part.samples))
+            if left_out is not None:
+                samples = samples._replace(weights=np.where(part.folds == left_out, 0.0, samples.weigh()))
+            self._samples[number, left_out] = samples
+        return self._samples[number, left_out]
 
     def run(self, method: str, *arguments: Any) -> tuple[Any, Exception | None]:
         """Return what a method returns, and None, or None and the error that it raises.
