@@ -143,12 +143,13 @@ def measure_passes(n_workers, shape, settings, n_parts=16):
     from distributed import Client, LocalCluster
 
     from fastlin.dask.cluster import Cluster as Workers
-    from fastlin.dask.shard import Shard
+    from fastlin.dask.shard import Shard, find_over_passes
     from fastlin.kernels.machine.tiles import Scaling
     from fastlin.matrices import pieces
 
     n, d, K = shape
-    evaluation = pieces.evaluate, pieces.add_evaluated, None, Scaling(np.ones(d), np.zeros(d)), K
+    scaling = Scaling(np.ones(d), np.zeros(d))
+    evaluation = find_over_passes, pieces.add_evaluated, None, pieces.evaluate, scaling, K
     parameters = np.zeros((K, d + 1), np.float32)
     sizes = n // n_parts, d, K
     with (

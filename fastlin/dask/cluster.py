@@ -100,9 +100,9 @@ class Cluster:
         answers = {key: value for answer in self.call(method, *arguments) for key, value in answer.items()}
         return {key: answers[key] for key in sorted(answers)}
 
-    def sum(self, join: Callable[[Iterable[Any]], Any], method: str, *arguments: object) -> Any:
-        """Return what a join makes of what a method of the Shards answers by nodes, over all partitions."""
-        return add_up((0, len(self._parts)), self.ask(method, *arguments).get, join)
+    def sum(self, term: Callable[..., Any], join: Callable[[Iterable[Any]], Any], *arguments: object) -> Any:
+        """Return what `Shard.sum` does, over all partitions."""
+        return add_up((0, len(self._parts)), self.ask("sum", term, join, *arguments).get, join)
 
     def call(self, method: str, *arguments: object) -> list[Any]:
         """Return what a method of the Shards returns, in any order; each part is in one of them.

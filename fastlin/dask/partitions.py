@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_running, release, wait_for
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition, share_folds
-from fastlin.dask.shard import ToldWeights
+from fastlin.dask.shard import ToldWeights, measure_rows
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import remember_features
@@ -62,7 +62,7 @@ class DaskTrainingData:
 
     def measure(self, rows: int | None = None) -> Columns:
         """Return the Columns over rows."""
-        _, moments = self.cluster.sum(merge, "measure", rows)
+        _, moments = self.cluster.sum(measure_rows, merge, rows)
         return moments
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: int | None = None) -> DaskRows:

@@ -19,7 +19,8 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.pieces import Measured, measure, merge
+from fastlin.matrices.matrix import Matrix
+from fastlin.matrices.pieces import Measured, measure
 from fastlin.objective.offsets import OffsetSums
 from fastlin.objective.rows import weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
@@ -112,30 +113,18 @@ class Shard:
             for number, part in self._parts.items()
         }
 
-    def measure(self, left_out: int | None) -> dict[Node, Measured]:
-        """Return, by nodes, the total weight and the moments of the columns, as `measure` has them."""
-
-        def measure_part(number):
-            return measure(self._parts[number].matrix, self._sample(number, left_out).weights)
-
-        return self._by_nodes(measure_part, merge)
-
     def sum(
-        self,
-        term: Callable[..., Sum],
-        join: Callable[[Iterable[Sum]], Sum],
-        left_out: int | None,
-        scaling: Scaling,
-        n_rows_coef: int,
-        *arguments: Any,
+        self, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], left_out: int | None, *arguments: Any
     ) -> dict[Node, Sum]:
-        """Return, by nodes, what a join makes of ``term(passes, *arguments)`` over the passes of each partition."""
+        """Return, by nodes, what a join makes of ``term(matrix, samples, *arguments)`` of each partition."""
 
-        def find(number):
-            samples = self._sample(number, left_out)
-            return term(self._parts[number].matrix.passes(samples, scaling, n_rows_coef), *arguments)
+        def find(node):
+            number, end = node
+            if end - number > 1:
+                return None
+            return term(self._parts[number].matrix, self._sample(number, left_out), *arguments)
 
-        return self._by_nodes(find, join)
+        return {node: add_up(node, find, join) for node in self._nodes}
 
     def draw(
         self, left_out: int | None, places: Mapping[int, IntArray]
@@ -165,13 +154,17 @@ class Shard:
             found[number] = sum_scores(models, part.X[rows], y, weights, scoring, offsets)
         return found
 
-    def _by_nodes(self, term, join):
-        """Return the sum of each node; term returns that of a partition by its number."""
 
-        def find(node):
-            return term(node[0]) if node[1] - node[0] == 1 else None
+def measure_rows(matrix: Matrix, samples: Samples) -> Measured:
+    """Return the total weight and the moments of the columns of a partition, as `measure` has them."""
+    return measure(matrix, samples.weights)
 
-        return {node: add_up(node, find, join) for node in self._nodes}
+
+def find_over_passes(
+    matrix: Matrix, samples: Samples, term: Callable[..., Sum], scaling: Scaling, n_rows_coef: int, *arguments: Any
+) -> Sum:
+    """Return ``term(passes, *arguments)`` of the passes over a partition."""
+    return term(matrix.passes(samples, scaling, n_rows_coef), *arguments)
 
 
 def _count_worker_threads():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from fastlin.dask.shard import ToldWeights
+from fastlin.dask.shard import ToldWeights, find_over_passes
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import Passes, as_matrix
@@ -96,7 +96,7 @@ class DaskPasses(PiecewisePasses):
         # Labels and weights stay with the workers. A tree has as many joins above each of its leaves at most.
         samples, n_joins = Samples(no_rows, no_rows, no_rows), (len(counts) - 1).bit_length()
         super().__init__(matrix, samples, scaling, n_rows_coef, counts, n_joins)
-        self._cluster, self._meant = cluster, (left_out, scaling, n_rows_coef)
+        self._cluster, self._left_out = cluster, left_out
         self._term: Callable[..., Evaluated] = evaluate
 
     def without_offsets(self) -> DaskPasses:
@@ -116,7 +116,7 @@ class DaskPasses(PiecewisePasses):
         return self.sum_curvature(term, curved, *arguments)
 
     def _sum(self, term, join, *arguments):
-        return self._cluster.sum(join, "sum", term, join, *self._meant, *arguments)
+        return self._cluster.sum(find_over_passes, join, self._left_out, term, self._scaling, self.shape[0], *arguments)
 
 
 def _evaluate_without_offsets(passes, parameters):

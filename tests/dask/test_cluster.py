@@ -120,7 +120,7 @@ def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["measure", "score"])
+@pytest.mark.parametrize("method", ["tell_weights", "score"])
 def test_a_worker_that_is_killed_between_passes_changes_nothing(client, monkeypatch, method):
     wait_for_workers(client)
     model = LogisticRegressionCV(Cs=[0.1, 1], cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False)

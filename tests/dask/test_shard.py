@@ -9,7 +9,7 @@ from conftest import make_objective, make_offset
 from scipy import sparse
 
 from fastlin.dask.parts import Description, decode, encode
-from fastlin.dask.shard import Shard
+from fastlin.dask.shard import Shard, find_over_passes, measure_rows
 from fastlin.dask.tree import add_up
 from fastlin.dask.worker_rows import _evaluate_without_offsets
 from fastlin.matrices import Passes, matrix
@@ -29,7 +29,7 @@ BORDERS = [0, 40, 40, 90, 130, 200]
 
 
 def make_shards(objective, owners, is_sparse=False):
-    """Return Shards of the partitions, each with those of its owner, and what a sum over all rows is asked for with."""
+    """Return Shards of the partitions, each with those of its owner, and what passes over all rows take."""
     rows = objective.rows
     parts = []
     for first, last in itertools.pairwise(BORDERS):
@@ -41,11 +41,8 @@ def make_shards(objective, owners, is_sparse=False):
             soft = np.hstack([1 - soft, soft]) if soft.shape[1] == 1 else soft
             part = replace(part, offsets=rows.offsets[first:last], soft=soft)
         parts.append(encode(part, part.X.dtype, np.arange(rows.n_classes), None, Description.of(part)))
-    return [Shard({number: parts[number] for number in owned}, len(parts), n_threads=1) for owned in owners], (
-        None,
-        rows.coordinates.scaling,
-        rows.n_rows_coef,
-    )
+    shards = [Shard({number: parts[number] for number in owned}, len(parts), n_threads=1) for owned in owners]
+    return shards, (rows.coordinates.scaling, rows.n_rows_coef)
 
 
 def call(shards, method, *arguments):
@@ -55,6 +52,10 @@ def call(shards, method, *arguments):
         assert error is None
         answers.append(answer)
     return answers
+
+
+def sum_passes(shards, term, add, meant, *arguments):
+    return call(shards, "sum", find_over_passes, add, None, term, *meant, *arguments)
 
 
 def join(answers, add=add):
@@ -74,9 +75,9 @@ def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
     loss = rows.passes.evaluate(parameters, probabilities, gradient := np.empty(parameters.shape))
 
     def sum_curvature(*arguments):
-        return join(call(shards, "sum", Passes.sum_curvature, add, *meant, *arguments))
+        return join(sum_passes(shards, Passes.sum_curvature, add, meant, *arguments))
 
-    found_loss, found_gradient = join(call(shards, "sum", evaluate, add_evaluated, *meant, parameters), add_evaluated)
+    found_loss, found_gradient = join(sum_passes(shards, evaluate, add_evaluated, meant, parameters), add_evaluated)
     assert found_loss == pytest.approx(loss, rel=1e-12)
     np.testing.assert_allclose(found_gradient, gradient, rtol=1e-11, atol=1e-11)
     product = sum_curvature(find_hessian_product, parameters, direction)
@@ -90,7 +91,7 @@ def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
         products / rows.total_weight, rows.sum_probability_products(parameters, np.float64), rtol=1e-12
     )
 
-    total, moments = join(call(shards, "measure", None), merge)
+    total, moments = join(call(shards, "sum", measure_rows, merge, None), merge)
     assert total == pytest.approx(rows.weights.sum(), rel=1e-13)
     for found, expected in zip(moments, rows.matrix.measure(rows.weights), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
@@ -127,10 +128,10 @@ def test_offsets_and_targets_are_those_of_the_rows():
         shards, meant = make_shards(objective, [[0, 3], [1, 2, 4]])
         rows = objective.rows
         expected = rows.passes.evaluate(parameters, None, gradient := np.empty(parameters.shape))
-        loss, found = join(call(shards, "sum", evaluate, add_evaluated, *meant, parameters), add_evaluated)
+        loss, found = join(sum_passes(shards, evaluate, add_evaluated, meant, parameters), add_evaluated)
         assert loss == pytest.approx(expected, rel=1e-12)
         np.testing.assert_allclose(found, gradient, atol=1e-11)
-        without = call(shards, "sum", _evaluate_without_offsets, add_evaluated, *meant, parameters)
+        without = sum_passes(shards, _evaluate_without_offsets, add_evaluated, meant, parameters)
         loss, _ = join(without, add_evaluated)
         assert loss / rows.total_weight == pytest.approx(rows.evaluate_without_offsets(parameters)[0], rel=1e-12)
         told = [each for answer in call(shards, "tell_weights", None) for each in answer.values()]
@@ -155,10 +156,12 @@ def test_partitions_without_rows_or_weight_take_no_part():
     objective, parameters = make_objective(200, 3, 2)
     objective.rows.weights[40:130] = 0
     shards, meant = make_shards(objective, [[1, 2, 3], [0, 4]])
-    _total, moments = join(call(shards[:1], "measure", None) + call(shards[1:], "measure", None), merge)
+    _total, moments = join(
+        call(shards[:1], "sum", measure_rows, merge, None) + call(shards[1:], "sum", measure_rows, merge, None), merge
+    )
     for found, expected in zip(moments, objective.matrix.measure(objective.rows.weights), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
-    [by_node] = call(shards[:1], "sum", evaluate, add_evaluated, *meant, parameters)
+    [by_node] = sum_passes(shards[:1], evaluate, add_evaluated, meant, parameters)
     assert all(loss == 0 and (gradient == 0).all() for loss, gradient in by_node.values())
 
 
