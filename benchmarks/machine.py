@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import HELD_BACK_BY
-from fastlin.cli.environment import describe_environment
+from fastlin.cli.doctor import describe_environment
 from fastlin.kernels.machine.levels import choose_level, levels_of
 from fastlin.kernels.machine.target import read_features
 

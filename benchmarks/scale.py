@@ -119,8 +119,8 @@ def make_part(number, n_rows, n_features, n_classes):
     generator = np.random.default_rng(number)
     X = generator.standard_normal((n_rows, n_features), np.float32)
     part = decode(X, np.arange(n_rows) % n_classes, None, f"Partition {number}")
-    description, _ = describe(part, number)
-    return encode(part, X.dtype, np.arange(n_classes), description)
+    description, _ = describe(part)
+    return encode(part, X.dtype, np.arange(n_classes), None, description)
 
 
 def measure_passes(n_workers, shape, settings, n_parts=16):
@@ -143,14 +143,13 @@ def measure_passes(n_workers, shape, settings, n_parts=16):
     from distributed import Client, LocalCluster
 
     from fastlin.dask.cluster import Cluster as Workers
-    from fastlin.dask.shard import Setting, Shard
-    from fastlin.dask.weighting import Weighting
+    from fastlin.dask.shard import Shard, find_over_passes
     from fastlin.kernels.machine.tiles import Scaling
     from fastlin.matrices import pieces
 
     n, d, K = shape
-    evaluation = pieces.evaluate, pieces.add_evaluated
-    setting = Setting(Weighting(K), K, Scaling(np.ones(d), np.zeros(d)))
+    scaling = Scaling(np.ones(d), np.zeros(d))
+    evaluation = find_over_passes, pieces.add_evaluated, None, pieces.evaluate, scaling, K
     parameters = np.zeros((K, d + 1), np.float32)
     sizes = n // n_parts, d, K
     with (
@@ -165,16 +164,15 @@ def measure_passes(n_workers, shape, settings, n_parts=16):
             for i in range(n_parts)
         ]
         workers = Workers(client, parts, worker_timeout=60, known_workers=set(addresses))
-        number = workers.open(setting)
-        shard = Shard({i: make_part(i, *sizes) for i in range(n_parts)}, n_parts, {0: setting}, n_workers)
+        shard = Shard({i: make_part(i, *sizes) for i in range(n_parts)}, n_parts, n_workers)
 
         def evaluate(delay, bandwidth):
             with slow_messages(delay, bandwidth):
-                workers.call("sum", *evaluation, number, parameters)
+                workers.call("sum", *evaluation, parameters)
 
         calls = {pair: partial(evaluate, *pair) for pair in settings}
         calls["call"] = lambda: workers.call("__sizeof__")
-        calls["alone"] = lambda: shard.run("sum", *evaluation, 0, parameters)
+        calls["alone"] = lambda: shard.run("sum", *evaluation, parameters)
         seconds = measure_in_turn(calls, N_TURNS)
         workers.release()
     return seconds

@@ -40,13 +40,9 @@ OWN_VECTORS = 10
 
 @dataclass(frozen=True)
 class Budget:
-    """The memory that a fit may take beside X.
+    """The bytes that a fit may take beside X, which each decision is measured against.
 
-    Attributes
-    ----------
-    bytes : int
-        What each of the decisions is measured against. What several of them allow adds up. Of the folds of a
-        cross-validation so many run at once as `count_at_once` says.
+    What several decisions allow adds up. Of the folds of a cross-validation `count_at_once` says how many run at once.
     """
 
     bytes: int

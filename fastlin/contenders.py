@@ -42,24 +42,10 @@ class CannotSolveError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """The data and the objective that all contenders are given.
+    """The data and the objective that all contenders are given: scikit-learn's with C and l1_ratio.
 
-    Attributes
-    ----------
-    name : str
-        What tables and pictures call the problem.
-    X : ndarray or csr_matrix of shape (n, d)
-        The rows, in C order where dense. They are float64 or float32; only the benchmarks have others and sparse rows.
-    y : ndarray of shape (n,), int64
-        The labels, from 0 to n_classes - 1.
-    n_classes : int
-        The number of classes, at least 2.
-    C : float
-        The inverse strength of the penalty, as in scikit-learn.
-    fit_intercept : bool
-        Whether there is an intercept; it is not penalised.
-    l1_ratio : float
-        The part of the L1 penalty, as in scikit-learn. Only fastlin, scikit-learn and glum take more than 0 below.
+    X (n, d) is an array in C order of float64 or float32; only the benchmarks have others and sparse rows. y are labels
+    from 0 on, int64. Only fastlin, scikit-learn and glum take an l1_ratio above 0.
     """
 
     name: str
@@ -108,18 +94,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Contender:
-    """A library and one of its solvers.
+    """A library, by the names that pip installs and Python imports, and one of its solvers.
 
-    Attributes
-    ----------
-    fit : callable
-        The function (Problem, effort) -> (coef, intercept), which may raise CannotSolveError.
-    efforts : tuple
-        The efforts that it is run with, the greatest last.
-    package : str
-        The name that pip installs, whose version is reported.
-    module : str
-        The name that Python imports.
+    fit takes a Problem and an effort, of which efforts has the greatest last, and may raise a CannotSolveError.
     """
 
     fit: Callable

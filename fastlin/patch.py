@@ -66,53 +66,38 @@ NOTHING = object()
 INNER = "cell_contents"
 
 
-class _StandIn:
-    """fastlin's estimator over the attributes of scikit-learn's: both have one `__dict__`.
+@functools.cache
+def _list_defaults(name):
+    return {each.name: each.default for each in inspect.signature(getattr(estimators, name)).parameters.values()}
+
+
+def _translate(name, estimator, **changed):
+    """Return fastlin's estimator with the attributes of scikit-learn's, but for those that are changed."""
+    made = object.__new__(getattr(estimators, name))
+    vars(made).update({**_list_defaults(name), **vars(estimator), **changed})
+    return made
+
+
+def _choose_parameters(estimator, is_small):
+    """Return the parameters that mean other things here.
 
     scikit-learn's tol bounds the gradient of J, and J exceeds its minimum by the order of the gradient's square. So the
     square of tol bounds that excess here: with tol itself the default would end above scikit-learn's J on some data.
     Small tables are fitted as exactly as rounding allows. Then models of dense and of sparse rows are the same, and so
     are those of weighted and of repeated rows.
     """
-
-    is_small: bool
-
-    # The property of a class goes before what `__dict__` holds.
-    @property
-    def solver(self):
+    is_by_newton = estimator.solver in BY_NEWTON
+    tol = estimator.tol if is_by_newton else max(estimator.tol**2, LEAST_FALL)
+    return {
         # Two steps of Newton's method are the same as one and, from a warm start, one more.
-        solver = vars(self)["solver"]
-        return solver if solver in BY_NEWTON else "auto"
-
-    @property
-    def tol(self):
-        tol = vars(self)["tol"]
-        return LEAST_FALL if self.is_small else tol if self.solver in BY_NEWTON else max(tol**2, LEAST_FALL)
-
-    @property
-    def max_iter(self):
-        max_iter = vars(self)["max_iter"]
-        return MAX_ITER if max_iter == DEFAULT_MAX_ITER else max_iter
-
-    @property
-    def dual(self):
+        "solver": estimator.solver if is_by_newton else "auto",
+        # Warnings speak of this one.
+        "asked_solver": estimator.solver,
+        "tol": LEAST_FALL if is_small else tol,
+        "max_iter": MAX_ITER if estimator.max_iter == DEFAULT_MAX_ITER else estimator.max_iter,
         # The primal problem has the same solution.
-        return vars(self)["dual"] and vars(self)["solver"] != "liblinear"
-
-
-@functools.lru_cache(maxsize=128)
-def _stand_in_class(base, name, is_small):
-    """Return the class of a stand-in; warnings and errors name the class that the user has."""
-    parameters = inspect.signature(base).parameters.values()
-    # Parameters that scikit-learn's class does not have keep their defaults.
-    defaults = {each.name: each.default for each in parameters if not hasattr(_StandIn, each.name)}
-    return type(name, (_StandIn, base), {**defaults, "is_small": is_small})
-
-
-def _stand_in(name, estimator, attributes, is_small=False):
-    made = object.__new__(_stand_in_class(getattr(estimators, name), type(estimator).__name__, is_small))
-    made.__dict__ = attributes
-    return made
+        "dual": estimator.dual and estimator.solver != "liblinear",
+    }
 
 
 def _refuse(estimator, X):
@@ -133,41 +118,39 @@ def _prepare_linear(name, estimator, X, y, sample_weight, params):
     """Return a model for LogisticRegression or LogisticRegressionCV, the method that fits it, and its arguments."""
     if read_soft_labels(y) is not None:
         raise NotImplementedError("soft labels, which scikit-learn refuses")
-    attributes = vars(estimator)
+    changed = _choose_parameters(estimator, math.prod(np.shape(X)) <= SMALL_TABLE)
     if estimator.solver == "liblinear":
-        X, y, attributes = _penalize_intercept(estimator, X, y)
-    model = _stand_in(name, estimator, attributes, math.prod(np.shape(X)) <= SMALL_TABLE)
+        X, y = _penalize_intercept(estimator, X, y)
+        changed |= {"fit_intercept": False, "warm_start": False}
+    model = _translate(name, estimator, **changed)
     return model, model._fit, (X, y, sample_weight, *((params,) if name == "LogisticRegressionCV" else (None, None)))
 
 
 def _penalize_intercept(estimator, X, y):
-    """Return data and attributes of a fit whose last coefficient is liblinear's intercept, which is penalised."""
+    """Return data of a fit whose last coefficient is liblinear's intercept, which is penalised."""
     X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
     if len(np.unique(y)) > 2:
         raise NotImplementedError("liblinear with three classes and more")
     if estimator.fit_intercept:
         ones = np.full((X.shape[0], 1), float(estimator.intercept_scaling))
         X = sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
-    attributes = {**vars(estimator), "fit_intercept": False, "warm_start": False}
-    attributes.pop("feature_names_in_", None)
-    return X, y, attributes
+    return X, y
 
 
 def _keep_linear(estimator, model):
     """Give an estimator what its model has learned."""
-    fitted = vars(model)
     # A pickle of the estimator needs no fastlin.
-    fitted.pop("history_", None)
-    if fitted is vars(estimator):
-        return
-    if estimator.fit_intercept:
-        scaling = estimator.intercept_scaling
-        fitted["intercept_"] = scaling * fitted["coef_"][:, -1]
-        fitted["coef_"] = fitted["coef_"][:, :-1].copy()
-        paths = fitted.get("coefs_paths_", {})
-        for path in paths.values() if isinstance(paths, dict) else [paths]:
-            path[..., -1] *= scaling
-    _take_over(estimator, model, {*model.get_params(deep=False), "warm_start", "n_features_in_"})
+    left_out = {*_list_defaults(type(model).__name__), "warm_start", "history_", "asked_solver"}
+    if estimator.solver == "liblinear":
+        left_out |= {"n_features_in_", "feature_names_in_"}
+        if estimator.fit_intercept:
+            scaling = estimator.intercept_scaling
+            model.intercept_ = scaling * model.coef_[:, -1]
+            model.coef_ = model.coef_[:, :-1].copy()
+            paths = getattr(model, "coefs_paths_", {})
+            for path in paths.values() if isinstance(paths, dict) else [paths]:
+                path[..., -1] *= scaling
+    _take_over(estimator, model, left_out)
 
 
 def _prepare_network(name, estimator, X, y, sample_weight, params):
@@ -205,7 +188,6 @@ def _make_fit(name, original):
         is_ours = _is_in_use(name, fit) and isinstance(self, _find_class(name))
         if not is_ours or (params and not takes_params):
             return original(self, *given, **params)
-        before = vars(self).copy()
         try:
             # Of those that fastlin does not look at, too.
             check_parameters(self)
@@ -215,8 +197,6 @@ def _make_fit(name, original):
             run(*arguments)
             keep(self, model)
         except BaseException as error:
-            vars(self).clear()
-            vars(self).update(before)
             # A filter may make errors of warnings, and Ctrl-C asks for the end.
             if isinstance(error, Warning) or not isinstance(error, Exception):
                 raise
@@ -245,7 +225,7 @@ def _make_prediction(name, original):
         if not is_plain or _is_of_array_api(X):
             return original(self, X)
         try:
-            return method(_stand_in("LogisticRegression", self, vars(self)), X)
+            return method(_translate("LogisticRegression", self), X)
         except Exception:
             return original(self, X)
 
@@ -293,8 +273,8 @@ class Report:
         return "\n".join([*lines, *(f"{count:,} × {reason}" for reason, count in self.reasons.items())])
 
 
-_by_fastlin, _by_scikit_learn = dict.fromkeys(MODULES, 0), dict.fromkeys(MODULES, 0)
-_reasons = Counter[str]()
+# How often fits of a class were run by scikit-learn for a reason, or by fastlin, where that is None.
+_fits = Counter[tuple[str, str | None]]()
 
 
 def _find_class(name):
@@ -304,12 +284,8 @@ def _find_class(name):
 def _count(name, reason=None):
     """Count a fit of a class by fastlin or, for a reason, by scikit-learn."""
     with _lock:
-        if reason is None:
-            _by_fastlin[name] += 1
-            return
-        _by_scikit_learn[name] += 1
-        is_one_too_many = reason not in _reasons and len(_reasons) >= MOST_REASONS
-        _reasons["other reasons" if is_one_too_many else reason] += 1
+        is_one_too_many = (name, reason) not in _fits and len(_fits) >= MOST_REASONS
+        _fits[name, "other reasons" if reason and is_one_too_many else reason] += 1
 
 
 def _is_in_use(name, method):
@@ -516,8 +492,15 @@ def report() -> Report:
     >>> fastlin.patch.report().fastlin["LogisticRegression"] - before
     1
     """
+    ours, theirs, reasons = dict.fromkeys(MODULES, 0), dict.fromkeys(MODULES, 0), Counter[str]()
     with _lock:
-        return Report({**_by_fastlin}, {**_by_scikit_learn}, dict(_reasons.most_common()))
+        for (name, reason), count in _fits.items():
+            if reason is None:
+                ours[name] += count
+            else:
+                theirs[name] += count
+                reasons[reason] += count
+    return Report(ours, theirs, dict(reasons.most_common()))
 
 
 def run_program(arguments: list[str]) -> None:

@@ -61,7 +61,7 @@ io.open = builtins.open = open_elsewhere
 import fastlin
 import_all()
 from fastlin.budget import Budget
-from fastlin.cli.environment import describe_environment
+from fastlin.cli.doctor import describe_environment
 from fastlin.kernels.machine.threads import count_threads
 model = fastlin.LogisticRegression().fit(*data)
 print(json.dumps({{

@@ -5,9 +5,7 @@ files and `from_batches` takes what a function makes. Each returns `Blocks`, whi
 `LogisticRegressionCV` takes in place of X.
 """
 
-from fastlin.blocks.array_blocks import from_arrays, from_csr
-from fastlin.blocks.batches import from_batches
-from fastlin.blocks.blocks import Blocks
+from fastlin.blocks.blocks import Blocks, from_arrays, from_batches, from_csr
 from fastlin.blocks.parquet import from_parquet
 
 __all__ = ["Blocks", "from_arrays", "from_batches", "from_csr", "from_parquet"]

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.blocks.array_blocks import FileCheck, Source, cut_sources
-from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, Kind
+from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, Kind, Source, cut_sources, watch_files
 from fastlin.extras import needs
 from fastlin.places import check_writable, write_whole
 from fastlin.tensors import choose_type
@@ -84,12 +83,16 @@ def from_parquet(
     files = _find_files(paths)
     columns, dtype = _read_schemas(files, columns if columns is None else list(columns), label, weight)
     y, weights = _read_column(files, label, _to_labels), _read_column(files, weight, _to_weights)
-    decode = _decode_all if cache is None else partial(_decode_into, Path(cache))
+    if cache is None:
+        sources = _decode_together(files, columns, dtype)
+    else:
+        Path(cache).mkdir(parents=True, exist_ok=True)
+        sources = [_decode_into(Path(cache), file, columns, dtype) for file in files]
     kind = Kind(len(columns), dtype, is_sparse=False)
-    return cut_sources(decode(files, columns, dtype), kind, y=y, sample_weight=weights, feature_names=columns)
+    return cut_sources(sources, kind, y=y, sample_weight=weights, feature_names=columns)
 
 
-def _decode_all(files, columns, dtype):
+def _decode_together(files, columns, dtype):
     """Return the Sources of files that are decoded into one file, which the system removes when none uses it."""
     with tempfile.TemporaryFile(dir=_choose_temporary()) as together:
         lengths = [_decode(file, columns, dtype, together) for file in files]
@@ -99,41 +102,36 @@ def _decode_all(files, columns, dtype):
         X = np.memmap(together, dtype, "r", shape=(sum(lengths), len(columns)))
     parts = np.split(X, np.cumsum(lengths)[:-1])
     return [
-        Source(f" of {file.name}", n, partial(np.asanyarray, part), FileCheck([]))
-        for file, n, part in zip(files, lengths, parts, strict=True)
+        Source(f" of {file.name}", len(part), partial(np.asanyarray, part), watch_files([]))
+        for file, part in zip(files, parts, strict=True)
     ]
 
 
-def _decode_into(cache, files, columns, dtype):
-    """Return the Sources of files that are decoded each into a file of a folder, unless it is there."""
-    cache.mkdir(parents=True, exist_ok=True)
-    sources = []
-    for file in files:
-        found = file.stat()
-        # A file that was copied over may have kept size and time, but not the time of its change.
-        content = _digest((FORMAT, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
-        # File systems take names of 255 bytes.
-        place = f"{file.stem[:40]}-{_digest(str(file.resolve()))}"
-        path = cache / f"{place}-{content}-{_digest((columns, str(dtype)))}.npy"
-        n = _open(file).metadata.num_rows
-        if not path.exists():
-            try:
-                with write_whole(path) as working, open(working, "wb") as X:
-                    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
-                    np.lib.format.write_array_header_2_0(X, {**description, "shape": (n, len(columns))})
-                    _decode(file, columns, dtype, X)
-            except PermissionError:
-                # Another process was faster and reads it: Windows replaces no file that is mapped.
-                if not path.exists():
-                    raise
-            for before in cache.glob(f"{glob.escape(place)}-*.npy"):
-                if not before.name.startswith(f"{place}-{content}-"):
-                    with suppress(OSError):
-                        before.unlink()
-        load = partial(_load, path, (n, len(columns)), dtype)
-        load()
-        sources.append(Source(f" of {file.name}", n, load, FileCheck([path])))
-    return sources
+def _decode_into(cache, file, columns, dtype):
+    """Return the Source of a file that is decoded into a file of a folder, unless it is there."""
+    found = file.stat()
+    # A file that was copied over may have kept size and time, but not the time of its change.
+    content = _digest((FORMAT, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    # File systems take names of 255 bytes.
+    place = f"{file.stem[:40]}-{_digest(str(file.resolve()))}"
+    path = cache / f"{place}-{content}-{_digest((columns, str(dtype)))}.npy"
+    shape = _open(file).metadata.num_rows, len(columns)
+    if not path.exists():
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        try:
+            with write_whole(path) as working, open(working, "wb") as X:
+                np.lib.format.write_array_header_2_0(X, header)
+                _decode(file, columns, dtype, X)
+        except PermissionError:
+            # Another process was faster and reads it: Windows replaces no file that is mapped.
+            if not path.exists():
+                raise
+        for before in cache.glob(f"{glob.escape(place)}-*.npy"):
+            if not before.name.startswith(f"{place}-{content}-"):
+                with suppress(OSError):
+                    before.unlink()
+    load = partial(_load, path, shape, dtype)
+    return Source(f" of {file.name}", shape[0], load, watch_files([load()]))
 
 
 def _digest(value):
@@ -154,18 +152,14 @@ def _load(path, shape, dtype):
 
 def _find_files(paths):
     """Return the Parquet files that paths name."""
-    files = []
+    files: list[Path] = []
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = os.fspath(path)
-        if os.path.isdir(path):
-            found = sorted(Path(path).glob("*.parquet"))
-        elif glob.has_magic(path) and not os.path.exists(path):
-            found = [Path(each) for each in sorted(glob.glob(path))]
-        else:
-            found = [Path(path)] if os.path.isfile(path) else []
+        pattern = os.path.join(glob.escape(path), "*.parquet") if os.path.isdir(path) else path
+        found = [path] if os.path.isfile(path) else sorted(glob.glob(pattern))
         if not found:
             raise FileNotFoundError(f"paths: {path} names no Parquet file.")
-        files += found
+        files += map(Path, found)
     if not files:
         raise ValueError("paths is empty; it must name at least one Parquet file.")
     return files
@@ -173,34 +167,31 @@ def _find_files(paths):
 
 def _read_schemas(files, columns, label, weight):
     """Return the names of the columns of X, and the type of DTYPES for all of them, after checks of every file."""
-    first: dict[str, Any] = {}
-    for file in files:
-        schema = _open(file).schema_arrow
-        if columns is None:
-            left_out = list_index_columns(schema)
-            columns = [name for name in schema.names if name not in (label, weight, *left_out)]
-            if left_out:
-                warnings.warn(
-                    f"{file} holds the index of a frame of pandas as {', '.join(map(repr, left_out))}, which is no "
-                    "column of X unless `columns` names it.",
-                    stacklevel=4,
-                )
-        names = [*columns, *(name for name in (label, weight) if name is not None)]
-        for name in names:
+    schemas = {file: _open(file).schema_arrow for file in files}
+    first = schemas[files[0]]
+    if columns is None:
+        left_out = list_index_columns(first)
+        columns = [name for name in first.names if name not in (label, weight, *left_out)]
+        if left_out:
+            warnings.warn(
+                f"{files[0]} holds the index of a frame of pandas as {', '.join(map(repr, left_out))}, which is no "
+                "column of X unless `columns` names it.",
+                stacklevel=4,
+            )
+    for file, schema in schemas.items():
+        for name in (*columns, *(name for name in (label, weight) if name is not None)):
             if schema.names.count(name) != 1:
                 found = "no column" if name not in schema.names else "several columns"
                 raise ValueError(f"{file} has {found} {name!r}; it has {', '.join(map(repr, schema.names))}.")
-        types = {name: schema.field(name).type for name in names}
-        first = first or types
-        for name, kind in types.items():
-            if kind != first[name]:
+            kind, expected = schema.field(name).type, first.field(name).type
+            if kind != expected:
                 raise ValueError(
-                    f"{file} holds column {name!r} as {kind}, but {files[0]} as {first[name]}. All files must hold it "
-                    "as one type."
+                    f"{file} holds column {name!r} as {kind}, but {files[0]} as {expected}. All files must hold it as "
+                    "one type."
                 )
     if weight is not None:
-        _choose_type({weight: first[weight]}, files[0])
-    return columns, _choose_type({name: first[name] for name in columns}, files[0])
+        _choose_type([first.field(weight)], files[0])
+    return columns, _choose_type([first.field(name) for name in columns], files[0])
 
 
 def list_index_columns(schema: Any) -> list[str]:
@@ -210,18 +201,19 @@ def list_index_columns(schema: Any) -> list[str]:
     return [name for name in found if isinstance(name, str) and name in schema.names]
 
 
-def _choose_type(types, file):
-    """Return the type of DTYPES that holds columns of Arrow types, and missing values where there may be some."""
+def _choose_type(fields, file):
+    """Return the type of DTYPES that holds columns of Arrow, and missing values where there may be some."""
     import pyarrow as pa
 
     kinds = []
-    for name, kind in types.items():
+    for field in fields:
+        kind = field.type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
             raise ValueError(
-                f"{file} holds column {name!r} as {kind}; the columns of X, and weights, must be numbers or truth "
-                "values. Leave it out by `columns`, or encode it."
+                f"{file} holds column {field.name!r} as {kind}; the columns of X, and weights, must be numbers or "
+                "truth values. Leave it out by `columns`, or encode it."
             )
-        kinds.append(np.dtype(bool) if pa.types.is_boolean(kind) else np.dtype(kind.to_pandas_dtype()))
+        kinds.append(np.dtype(kind.to_pandas_dtype()))
     if not kinds:
         raise ValueError("columns is empty; X must have at least one column.")
     return choose_type(np.result_type(*kinds))

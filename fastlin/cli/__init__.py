@@ -2,7 +2,7 @@
 
 `commands` lists the commands and has most of them; `arguments` says what several of them take. `fit_and_predict` fits
 and predicts what `data_files` reads. `studies` runs studies and shows their progress and what they found, and `results`
-keeps it in a file. `environment` describes where it was found, and `doctor` compares results with stored ones.
+keeps it in a file. `doctor` describes where it was found, and compares results with stored ones.
 """
 
 import sys

@@ -22,8 +22,7 @@ from fastlin.cli.arguments import (
     refuse,
     require,
 )
-from fastlin.cli.doctor import doctor
-from fastlin.cli.environment import describe_code, describe_environment, lay_out_environment
+from fastlin.cli.doctor import describe_code, describe_environment, doctor, lay_out_environment
 from fastlin.cli.fit_and_predict import fit, predict
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
@@ -72,11 +71,10 @@ def reproduce(options: SimpleNamespace) -> int:
     names = list(dict.fromkeys(options.studies)) or list(STUDIES)
     output = _writable_folder(options.output)
     loaders = {name: _load_cifar10 if name in CIFAR10_STUDIES else _load_mnist for name in names}
-    data = {load: load(options) for load in dict.fromkeys(loaders.values())}
-    settings = {
-        load: Settings(loaded, options.quick, options.seed, folder=output / loaded.name, draws=options.draws)
-        for load, loaded in data.items()
-    }
+    settings = {}
+    for load in dict.fromkeys(loaders.values()):
+        data = load(options)
+        settings[load] = Settings(data, options.quick, options.seed, folder=output / data.name, draws=options.draws)
     found, failed = run_studies({name: (studies[name], settings[load]) for name, load in loaders.items()}, output)
     page = report_claims(found, failed, output)
     if options.open:

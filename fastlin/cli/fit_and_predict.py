@@ -114,8 +114,10 @@ def fit(options: SimpleNamespace) -> int:
     check_values(table, options.data, WAY_OUT)
     tables, validation = [table], {}
     if options.validation is not None:
-        validation = _read_validation_set(options, table, labels)
-        tables.append(validation["X_val"])
+        known = {field.name: _name_kind(field.type) for field in table.schema}
+        rows, labels_val, _ = _read_like(options.validation, options, known, np.unique(labels), way_out=WAY_OUT)
+        validation = {"X_val": rows, "y_val": labels_val}
+        tables.append(rows)
     model, found = _make_model(options, tables), None
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -170,42 +172,57 @@ def predict(options: SimpleNamespace) -> int:
     check_table_name(options.output)
     check_outputs({"--output": options.output}, [options.model, options.data])
     model = _load(options.model)
-    names, kept = list(model.feature_names_in_), list(dict.fromkeys(options.keep))
-    # What is kept is to be written as it stands in the file.
-    texts = [name for name in kept if name not in (*names, options.target)]
-    table = read_data(options.data, options, [*texts, *_list_texts(model, options.target)])
-    check_columns(table, [*names, *kept], options.data)
-    columns = {name: np.array(table[name].to_pylist(), object) for name in kept}
-    labels = None
-    if options.target is not None:
-        labels, table = _take_known_labels(table, options.target, options.data, model.classes_)
-    kinds = _list_levels(model)
-    table = _match_types(table.select(names), kinds, options.data)
+    levels = getattr(model, "categories_", [None] * model.n_features_in_)
+    known = dict(zip(model.feature_names_in_.tolist(), levels, strict=True))
+    rows, labels, columns = _read_like(options.data, options, known, model.classes_, list(dict.fromkeys(options.keep)))
     with refuse(f"cannot predict {options.data}", ValueError, TypeError):
-        predicted, probabilities = model.predict(table), model.predict_proba(table)
+        predicted, probabilities = model.predict(rows), model.predict_proba(rows)
     found = {"prediction": predicted}
     found |= {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
     if columns.keys() & found:
         raise CommandError(f"--keep {min(columns.keys() & found)!r} has the name of a column of the predictions")
     write_table(options.output, columns | found, options.escape_formulas)
     if labels is not None:
-        n_right = sum(one == other for one, other in zip(predicted.tolist(), labels.tolist(), strict=True))
-        print(f"accuracy {n_right / len(labels):.4f} on {len(labels):,} rows")
-    print(*(f"Note: {make_printable(note)}\n" for note in _note_unseen_levels(table, kinds)), sep="", end="")
+        print(f"accuracy {np.mean(predicted == labels):.4f} on {len(labels):,} rows")
+    print(*(f"Note: {make_printable(note)}\n" for note in _note_unseen_levels(rows, known)), sep="", end="")
     print(make_printable(f"Wrote {options.output}."))
     return 0
 
 
-def _read_validation_set(options, table, labels):
-    """Return the arguments of `fit` for the validation set in a file, with the columns of the table to fit."""
-    kinds = [_name_kind(field.type) for field in table.schema]
-    texts = [name for name, kind in zip(table.column_names, kinds, strict=True) if _are_texts(kind)]
-    texts += [options.target] if labels.dtype.kind == "U" else []
-    rows = read_data(options.validation, options, texts)
-    labels, rows = _take_known_labels(rows, options.target, options.validation, np.unique(labels))
-    check_columns(rows, table.column_names, options.validation)
-    rows = _match_types(rows.select(table.column_names), kinds, options.validation, WAY_OUT)
-    return {"X_val": rows, "y_val": labels}
+def _read_like(name, options, known, classes, kept=(), way_out=""):
+    """Return the rows in a file with the columns of a fit, their labels if `--target` says which, and columns to keep.
+
+    known are the levels of each column of the fit by its name, or an example of them, and None for numbers. What has
+    another type is refused. The way out is that of `check_values`.
+    """
+    import pyarrow as pa
+
+    texts = [column for column, levels in known.items() if _are_texts(levels)]
+    # What is kept is to be written as it stands in the file.
+    texts += [column for column in kept if column not in (*known, options.target)]
+    has_labels = options.target is not None
+    table = read_data(name, options, [*texts, options.target] if has_labels and _are_texts(classes) else texts)
+    check_columns(table, [*known, *kept], name)
+    columns = {column: np.array(table[column].to_pylist(), object) for column in kept}
+    labels = _take_known_labels(table, options.target, name, classes) if has_labels else None
+    table = table.select(list(known))
+    for place, (field, levels) in enumerate(zip(table.schema, known.values(), strict=True)):
+        is_text = pa.types.is_dictionary(field.type)
+        if levels is None and is_text:
+            example = next((value for value in table[place].to_pylist() if value is not None), None)
+            raise CommandError(f"column {field.name!r} of {name} has text such as {example!r} instead of numbers")
+        if _are_texts(levels) and not is_text:
+            if not pa.types.is_null(field.type):
+                raise CommandError(
+                    f"column {field.name!r} of {name} has values of the type {field.type} instead of text"
+                )
+            table = table.set_column(place, field.name, table[place].cast(pa.string()).dictionary_encode())
+    check_values(table, name, way_out)
+    return table, labels, columns
+
+
+def _are_texts(levels):
+    return levels is not None and isinstance(levels[0], str)
 
 
 def _name_kind(kind):
@@ -264,9 +281,9 @@ def _note_columns_like_names(table):
             yield f"column {field.name!r} {like}; --drop {field.name!r} leaves it out"
 
 
-def _note_unseen_levels(table, kinds):
+def _note_unseen_levels(table, known):
     """Yield a line for each column of text with levels that the fit did not see."""
-    for name, levels in zip(table.column_names, kinds, strict=True):
+    for name, levels in known.items():
         if levels is not None:
             texts = table[name].cast(table[name].type.value_type).drop_null()
             found = {row["values"]: row["counts"] for row in texts.value_counts().to_pylist()}
@@ -279,9 +296,8 @@ def _note_unseen_levels(table, kinds):
 
 
 def _take_known_labels(table, target, name, classes):
-    """Return what `take_column` does, with labels of a fit; others, which may be coded otherwise, are refused."""
-    labels, table = take_column(table, target, name)
-    given = labels.tolist()
+    """Return the labels in a column, which are those of a fit: others, which may be coded otherwise, are refused."""
+    given = take_column(table, target, name)[0].tolist()
     spelled = {str(label).lower(): label for label in classes.tolist()}
     if spelled.keys() <= {"true", "false"}:
         # Truth values in CSV are texts, and not all programs write them in the same way.
@@ -292,7 +308,7 @@ def _take_known_labels(table, target, name, classes):
         raise CommandError(
             f"column {target!r} of {name} holds {min(unknown, key=str)!r}, and the labels of the fit are {known}"
         )
-    return np.array(given), table
+    return np.array(given)
 
 
 def _load(name):
@@ -317,45 +333,6 @@ def _load(name):
         if names.shape != (model.n_features_in_,) or not all(isinstance(each, str) for each in names):
             raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names.tolist()!r:.100}")
     return model
-
-
-def _list_levels(model):
-    """Return the levels of each column of the fit, or None for numbers."""
-    return getattr(model, "categories_", [None] * model.n_features_in_)
-
-
-def _list_texts(model, target):
-    """Return the columns that are texts to a model, and the column of its labels where they are."""
-    names = model.feature_names_in_
-    texts = [name for name, levels in zip(names, _list_levels(model), strict=True) if _are_texts(levels)]
-    return [*texts, target] if target is not None and _are_texts(model.classes_) else texts
-
-
-def _are_texts(levels):
-    return levels is not None and isinstance(levels[0], str)
-
-
-def _match_types(table, kinds, name, way_out=""):
-    """Return the table with text where the fit's has levels of text, and refuse any other type than the fit's.
-
-    kinds are the levels of each column of the fit, or an example of them, and None for numbers; the way out is that of
-    `check_values`.
-    """
-    import pyarrow as pa
-
-    for place, (field, levels) in enumerate(zip(table.schema, kinds, strict=True)):
-        is_text = pa.types.is_dictionary(field.type)
-        if levels is None and is_text:
-            example = next((value for value in table[place].to_pylist() if value is not None), None)
-            raise CommandError(f"column {field.name!r} of {name} has text such as {example!r} instead of numbers")
-        if _are_texts(levels) and not is_text:
-            if not pa.types.is_null(field.type):
-                raise CommandError(
-                    f"column {field.name!r} of {name} has values of the type {field.type} instead of text"
-                )
-            table = table.set_column(place, field.name, table[place].cast(pa.string()).dictionary_encode())
-    check_values(table, name, way_out)
-    return table
 
 
 def _write_page(model, found, table, path, options, lines, notes):

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastlin import __version__, figures
-from fastlin.cli.environment import describe_environment
+from fastlin.cli.doctor import describe_environment
 from fastlin.cli.results import add_results, choose_entries, read_results
 from fastlin.course.report import tabulate, write_page
 from fastlin.course.report.page import DATA_NAMES
@@ -43,14 +43,8 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
     """Run the studies, draw what they found and write it into results.json.
 
     A study that raises is reported and left out; the others still run. What earlier runs of other studies found stays
-    in that file. The output is the folder for it, and for a folder of pictures for each data set.
-
-    Returns
-    -------
-    dict
-        What this run found: the entries of results.json.
-    list of str
-        The names of the studies that failed.
+    in that file. The output is the folder for it, and for a folder of pictures for each data set. Returned are the
+    entries of results.json that this run found, and the names of the studies that failed.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

@@ -11,20 +11,22 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from importlib.metadata import version
 from threading import RLock
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import distributed
 
-from fastlin.dask.installations import check_workers
+from fastlin import __version__
 from fastlin.dask.shard import Shard
 from fastlin.dask.tree import add_up
 from fastlin.exceptions import NoWorkersError, WorkersLostError
+from fastlin.extras import tell_install
+from fastlin.kernels.machine.cache_folder import hash_sources
 
-if TYPE_CHECKING:
-    from fastlin.dask.shard import Setting
-
+# Other versions of these give other bits, or none.
+PACKAGES = ("numba", "numpy", "scikit-learn")
 # Seconds between two looks at what may never come.
 PATIENCE = 2.0
 # Seconds after which parts whose worker was lost are looked for again.
@@ -64,7 +66,7 @@ class Placed:
 class Cluster:
     """The Shards of a fit, and calls to all of them.
 
-    parts are futures of Parts. worker_timeout is how many seconds to wait for a worker where there is none.
+    parts are futures of encoded Parts. worker_timeout is how many seconds to wait for a worker where there is none.
     known_workers have what the client has, as `check_workers` returns them.
     """
 
@@ -78,29 +80,11 @@ class Cluster:
         self._client, self._parts = client, parts
         self._worker_timeout, self._known_workers = worker_timeout, known_workers
         self._shards: list[Placed] = []
-        self._settings: dict[int, Setting] = {}
-        self._unused: list[int] = []
         # The futures of all Shards, those that are being made among them.
         self._futures: list[distributed.Future] = []
         self._last_loss: Exception | None = None
         # Folds are fitted side by side: while one computes a step, the workers make the pass of another.
         self._lock = RLock()
-
-    def open(self, setting: Setting) -> int:
-        """Return a number by which calls name a Setting, until `close`."""
-        with self._lock:
-            while self._unused:
-                unused = self._unused.pop()
-                del self._settings[unused]
-                self.call("close", unused)
-            number = max(self._settings, default=-1) + 1
-            self.call("open", number, setting)
-            self._settings[number] = setting
-            return number
-
-    def close(self, number: int) -> None:
-        """Let the workers forget a Setting when the next one is opened: this may be called at any time."""
-        self._unused.append(number)
 
     def release(self) -> None:
         """Let the workers forget everything."""
@@ -116,9 +100,9 @@ class Cluster:
         answers = {key: value for answer in self.call(method, *arguments) for key, value in answer.items()}
         return {key: answers[key] for key in sorted(answers)}
 
-    def sum(self, join: Callable[[Iterable[Any]], Any], method: str, *arguments: object) -> Any:
-        """Return what a join makes of what a method of the Shards answers by nodes, over all partitions."""
-        return add_up((0, len(self._parts)), self.ask(method, *arguments).get, join)
+    def sum(self, term: Callable[..., Any], join: Callable[[Iterable[Any]], Any], *arguments: object) -> Any:
+        """Return what `Shard.sum` does, over all partitions."""
+        return add_up((0, len(self._parts)), self.ask("sum", term, join, *arguments).get, join)
 
     def call(self, method: str, *arguments: object) -> list[Any]:
         """Return what a method of the Shards returns, in any order; each part is in one of them.
@@ -183,7 +167,6 @@ class Cluster:
                 Shard,
                 {number: self._parts[number] for number in numbers},
                 len(self._parts),
-                self._settings,
                 actor=True,
                 pure=False,
                 workers=[address],
@@ -272,17 +255,16 @@ def find_running(client: distributed.Client) -> dict[str, int]:
 
 def _tell_of_workers(client, worker_timeout):
     """Return the text of a NoWorkersError."""
-    running, workers = find_running(client), client.nthreads()
-    paused = sorted(workers.keys() - running.keys())
-    beginning = f"The Dask cluster has had no workers for {worker_timeout:g} seconds"
+    workers = client.nthreads()
+    text = f"The Dask cluster has had no workers for {worker_timeout:g} seconds that take the tasks of the fit. "
+    paused = sorted(workers.keys() - find_running(client).keys())
     if paused:
+        others = " and others" if len(paused) > 5 else ""
         return (
-            f"{beginning} that take the tasks of the fit. Paused, as Dask does where memory runs short, are "
-            f"{', '.join(paused[:5])}{' and others' * (len(paused) > 5)}: give each worker more memory, or add workers."
+            f"{text}Paused, as Dask does where memory runs short, are {', '.join(paused[:5])}{others}: give each "
+            "worker more memory, or add workers."
         )
-    if workers:
-        return f"{beginning} that may run the tasks that the fit waits for, although there are {len(workers)} workers."
-    return f"{beginning}; the fit needs some."
+    return f"{text}It has {len(workers)} workers, of which none may run them."
 
 
 @contextlib.contextmanager
@@ -302,3 +284,50 @@ def release(futures: Iterable[distributed.Future]) -> None:
     """Let the workers forget what futures stand for, although the traceback of an error may still name them."""
     for future in futures:
         future.release()
+
+
+def describe_installation() -> dict[str, str]:
+    """Return the versions of fastlin and of what it computes with, and the hash of its kernels, by names."""
+    return {
+        "fastlin": __version__,
+        **{package: version(package) for package in PACKAGES},
+        "kernels with the hash": hash_sources(),
+    }
+
+
+def check_workers(
+    client: distributed.Client, worker_timeout: float, addresses: Iterable[str] | None = None
+) -> set[str]:
+    """Return the workers that have what the client has, among some addresses or all, but for those that are lost.
+
+    It takes a few milliseconds. A worker that does not answer for worker_timeout seconds counts as lost.
+    """
+    own, same = describe_installation(), set()
+    workers = sorted(client.nthreads() if addresses is None else addresses)
+
+    async def ask(address):
+        coming = client.run(describe_installation, workers=[address], on_error="return")
+        try:
+            return (await asyncio.wait_for(coming, worker_timeout))[address]
+        except TimeoutError as error:
+            return error
+
+    async def ask_all():
+        return await asyncio.gather(*map(ask, workers))
+
+    for address, found in zip(workers, client.sync(ask_all), strict=True):
+        if isinstance(found, OSError):
+            continue
+        if isinstance(found, Exception):
+            raise RuntimeError(
+                f"The worker {address} cannot say what is installed there ({type(found).__name__}: {found}). It needs "
+                f"fastlin {__version__}, as the client has it: {tell_install('dask')}"
+            ) from found
+        for name, expected in own.items():
+            if found.get(name) != expected:
+                raise RuntimeError(
+                    f"The worker {address} has {name} {found.get(name)}, but the client has {expected}. Install "
+                    "the same versions on the client and on all workers: others give other models, or none."
+                )
+        same.add(address)
+    return same

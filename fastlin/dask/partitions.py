@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -13,12 +12,10 @@ import distributed
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.dask.cluster import Cluster, explain_losses, find_running, release, wait_for
+from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_running, release, wait_for
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
-from fastlin.dask.installations import check_workers
-from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition
-from fastlin.dask.shard import ToldWeights
-from fastlin.dask.weighting import Weighting, share_folds
+from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition, share_folds
+from fastlin.dask.shard import ToldWeights, measure_rows
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import remember_features
@@ -55,11 +52,9 @@ class DaskTrainingData:
     cluster: Cluster
     matrix: PiecewiseMatrix
     classes: np.ndarray
-    weighting: Weighting
     weight_unit: float
     fold_ends: np.ndarray | None = None
-    _known: dict = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
+    _told: dict[int | None, dict[int, ToldWeights]] = field(default_factory=dict)
 
     def weigh(self, rows: int | None = None) -> float:
         """Return the total weight of rows."""
@@ -67,23 +62,18 @@ class DaskTrainingData:
 
     def measure(self, rows: int | None = None) -> Columns:
         """Return the Columns over rows."""
-        _, moments = self.cluster.sum(merge, "measure", self._weighting_of(rows))
+        _, moments = self.cluster.sum(measure_rows, merge, rows)
         return moments
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: int | None = None) -> DaskRows:
         """Return the DaskRows of an objective in Coordinates over rows."""
-        weighting, told = self._weighting_of(rows), self._tell_weights(rows)
-        return DaskRows(self.matrix, self.cluster, weighting, told, coordinates, fit_intercept)
-
-    def _weighting_of(self, rows):
-        return self.weighting if rows is None else self.weighting.leave_out(rows)
+        return DaskRows(self.matrix, self.cluster, rows, self._tell_weights(rows), coordinates, fit_intercept)
 
     def _tell_weights(self, rows):
         """Return what the weights of rows come to, by partitions, which the workers are asked for once."""
-        with self._lock:
-            if rows not in self._known:
-                self._known[rows] = self.cluster.ask("tell_weights", self._weighting_of(rows))
-            return self._known[rows]
+        if rows not in self._told:
+            self._told[rows] = self.cluster.ask("tell_weights", rows)
+        return self._told[rows]
 
 
 def choose_client(client: distributed.Client | None) -> distributed.Client:
@@ -160,34 +150,34 @@ def read_partitions(
     known_workers = check_workers(client, worker_timeout)
     partitions = list_partitions(rows, labels, weights, offsets)
     decoded = _decode(client, partitions, distributed.futures_of([rows]), worker_timeout)
-    described = client.map(describe, decoded, range(len(decoded)), pure=False)
+    described = client.map(describe, decoded, pure=False)
     try:
         wait_for(described, client, worker_timeout)
         descriptions, tables = zip(*client.gather(described), strict=True)
         matrix = _describe_matrix(descriptions)
         table = LabelTable.join(tables)
-        names = _find_classes(table, classes)
+        names = _find_classes(table, tables, classes)
         check_classes(estimator, names)
         if offsets is not None:
             check_offset_shape(offsets.shape, np.nan, len(names))
         # Soft labels are numbered already.
         classes = names if table.are_certain is None else np.arange(len(names))
-        weighting, unit = _choose_weighting(table, names, estimator.class_weight, sample_weight is not None)
+        factors, unit = _choose_factors(table, names, estimator.class_weight, sample_weight is not None)
         # All parts need them: workers compute them rather than get them with each task.
         shares = None if n_folds is None else (n_folds, table.counts, table.first_rows)
         folds = None if shares is None else client.submit(share_folds, *shares, pure=False)
         seen, parts = np.zeros(len(classes), np.int64), []
         for part, known, own in zip(decoded, descriptions, tables, strict=True):
             own_folds = () if folds is None else (folds, seen)
-            parts.append(client.submit(encode, part, matrix.dtype, classes, known, *own_folds, pure=False))
-            seen = seen + own.count(classes)
+            parts.append(client.submit(encode, part, matrix.dtype, classes, factors, known, *own_folds, pure=False))
+            seen = seen + own.count_rows(classes)
     finally:
         # The parts keep what they are made of.
         release([*decoded, *described])
     remember_features(estimator, matrix.shape[1], name_columns(X))
     cluster = Cluster(client, parts, worker_timeout, known_workers)
     fold_ends = None if shares is None else share_folds(*shares)
-    return DaskTrainingData(cluster, matrix, names, weighting, unit, fold_ends)
+    return DaskTrainingData(cluster, matrix, names, unit, fold_ends)
 
 
 def _decode(client, partitions, held, worker_timeout):
@@ -243,7 +233,7 @@ def _describe_matrix(known):
     )
 
 
-def _find_classes(table, classes):
+def _find_classes(table, tables, classes):
     """Return the labels of all partitions, sorted, once they are those of the classes that are given."""
     if table.are_certain:
         raise ValueError(f"y should be a 1d array, got zeros and ones in {len(table.classes)} columns instead.")
@@ -252,23 +242,23 @@ def _find_classes(table, classes):
     if classes is None:
         return table.classes
     classes = np.unique(classes)
-    unknown = np.flatnonzero(~np.isin(table.classes, classes))
-    if len(unknown):
-        first = unknown[np.argmin(table.partitions[unknown])]
-        raise ValueError(
-            f"{name_partition(table.partitions[first])} of y has the label {table.classes.tolist()[first]!r}, which is "
-            f"not one of classes={classes}."
-        )
+    for number, own in enumerate(tables):
+        unknown = own.classes[~np.isin(own.classes, classes)]
+        if len(unknown):
+            raise ValueError(
+                f"{name_partition(number)} of y has the label {unknown.tolist()[0]!r}, which is not one of "
+                f"classes={classes}."
+            )
     return match_classes(table.classes, classes)
 
 
-def _choose_weighting(table, classes, class_weight, has_weights):
-    """Return the Weighting of the rows and the unit of their weights."""
+def _choose_factors(table, classes, class_weight, has_weights):
+    """Return the factors of the classes that multiply sample weights, or None, and the unit of the products."""
     if class_weight is None and not has_weights:
-        return Weighting(len(classes)), 1.0
+        return None, 1.0
     factors = weigh_classes(class_weight, classes, table.weights)
     with np.errstate(over="ignore"):
-        most = (table.largest * factors).max()
+        most = table.largest * factors[table.weights > 0].max(initial=0.0)
     check_largest(most)
     unit = choose_unit(most)
-    return Weighting(len(classes), factors / unit), unit
+    return factors / unit, unit

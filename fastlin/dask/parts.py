@@ -6,20 +6,18 @@ Where workers are lost, partitions are decoded and encoded again: what they have
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
-from fastlin.blocks.blocks import add_row_lengths, digest_rows, read_type
+from fastlin.blocks.blocks import add_row_lengths, digest_rows, digest_values, read_type
 from fastlin.containers import read_container
-from fastlin.dask.weighting import find_folds
 from fastlin.estimators.features import is_missing
 from fastlin.estimators.labels import (
     are_certain,
@@ -27,16 +25,19 @@ from fastlin.estimators.labels import (
     find_most_probable,
     read_offset_numbers,
     read_probabilities,
+    to_targets,
+    weigh_targets,
 )
 from fastlin.exceptions import DataChangedError
+from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.matrices import as_matrix
-from fastlin.typing import Array, IntArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.matrices.dense import DenseMatrix
     from fastlin.matrices.sparse import SparseMatrix
 
-NO_LABELS = np.empty(0)
+NO_LABELS, NO_SAMPLES = np.empty(0), Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class Part:
     of one of the types of fits. labels are as they came, and once they are encoded the numbers of the classes, int32.
     Without sample_weight, float64, rows count one. folds are the fold of each row, where there are folds. soft (m,
     n_classes) are soft labels, where labels are the most probable classes by their numbers, and offsets (m, K) what is
-    added to the scores.
+    added to the scores. Of an encoded Part samples are the rows as a pass reads them, weighted by class too.
     """
 
     name: str
@@ -57,6 +58,8 @@ class Part:
     folds: np.ndarray | None = None
     soft: np.ndarray | None = None
     offsets: np.ndarray | None = None
+    samples: Samples = NO_SAMPLES
+    n_classes: int = 0
 
     @cached_property
     def matrix(self) -> DenseMatrix | SparseMatrix:
@@ -66,7 +69,7 @@ class Part:
     def __sizeof__(self) -> int:
         """Return the bytes of the rows, by which a scheduler judges what it takes to move them."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sparse.issparse(self.X) else [self.X]
-        others = self.labels, self.sample_weight, self.folds, self.soft, self.offsets
+        others = self.labels, self.sample_weight, self.folds, self.soft, self.offsets, *self.samples
         arrays += [each for each in others if each is not None]
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
 
@@ -94,7 +97,11 @@ class Description:
         is_sparse = sparse.issparse(part.X)
         n_entries, longest_row = add_row_lengths(part.X, (0, 0)) if is_sparse else (part.X.size, part.X.shape[1])
         labels = part.labels if part.soft is None else part.soft
-        digests = {"labels": _digest(labels), "weights": _digest(part.sample_weight), "offsets": _digest(part.offsets)}
+        digests = {
+            "labels": digest_values(labels),
+            "weights": digest_values(part.sample_weight),
+            "offsets": digest_values(part.offsets),
+        }
         digests["rows"] = digest_rows(part.X)
         kind = part.X.shape, part.X.dtype, is_sparse, n_entries, longest_row
         return cls(part.name, *kind, digests, _shorten(classes))
@@ -122,83 +129,83 @@ class Description:
         return f"{self.shape[0]} x {self.shape[1]} {self.dtype}, {kind}"
 
 
-@dataclass(frozen=True, eq=False)
-class LabelTable:
+class LabelTable(NamedTuple):
     """The labels that some partitions have, sorted, and what their rows come to.
 
-    For each of the classes partitions has the number of the first partition with that label, first_rows that of its
-    first row, counts the number of its rows, weights the sum of their sample weights, divided by `unit`, and largest
-    the largest of them. The unit is a power of two near the largest sample weight. Of soft labels the classes are
-    numbers, counts are those of the most probable classes, and the weight of a row is shared; are_certain says whether
-    all of them are 0 or 1, and None that labels are not soft.
+    For each of the classes first_rows has the number of its first row, or the number of rows where it has none, counts
+    that of its rows, and weights the sum of their sample weights, divided by `unit`. largest is the largest sample
+    weight. Of soft labels the classes are numbers, counts are those of the most probable classes, and the weight of a
+    row is shared; are_certain says whether all of them are 0 or 1, and None that labels are not soft.
     """
 
     n_rows: int
-    classes: np.ndarray
-    partitions: np.ndarray
-    first_rows: np.ndarray
-    counts: np.ndarray
-    weights: np.ndarray
-    largest: np.ndarray
-    unit: float
+    classes: Array
+    first_rows: IntArray
+    counts: IntArray
+    weights: FloatArray
+    largest: float
     are_certain: bool | None = None
 
+    @property
+    def unit(self) -> float:
+        """A power of two near the largest sample weight."""
+        return choose_unit(self.largest)
+
     @classmethod
-    def of(cls, part: Part, number: int) -> Self:
-        """Return the table of a decoded Part, by its number."""
+    def of(cls, part: Part) -> Self:
+        """Return the table of a decoded Part."""
         n, soft = len(part.labels), part.soft
         weights = np.ones(n) if part.sample_weight is None else part.sample_weight
-        unit = choose_unit(weights.max(initial=0.0))
+        largest = float(weights.max(initial=0.0))
+        weights = weights / choose_unit(largest)
         if soft is None:
             try:
                 classes, labels = np.unique(part.labels, return_inverse=True)
             except TypeError as error:
                 raise ValueError(f"{part.name} of y has labels of types that cannot be compared: {error}") from error
-            largest = np.zeros(len(classes))
-            np.maximum.at(largest, labels, weights)
-            totals = np.bincount(labels, weights / unit, len(classes)).astype(np.float64)
+            totals = np.bincount(labels, weights, len(classes)).astype(np.float64)
         else:
             classes, labels = np.arange(soft.shape[1]), part.labels
-            largest = np.max(np.where(soft > 0, weights[:, None], 0.0), axis=0, initial=0.0)
-            totals = weights / unit @ soft
-        K = len(classes)
-        first_rows = np.zeros(K, np.int64)
+            totals = weights @ soft
+        first_rows = np.full(len(classes), n)
         found, first_rows_found = np.unique(labels, return_index=True)
         first_rows[found] = first_rows_found
-        counts = np.bincount(labels, minlength=K)
+        counts = np.bincount(labels, minlength=len(classes))
         # A partition without rows tells nothing.
         certain = None if soft is None or not n else are_certain(soft)
-        return cls(n, classes, np.full(K, number), first_rows, counts, totals, largest, unit, certain)
+        return cls(n, classes, first_rows, counts, totals, largest, certain)
 
     @classmethod
     def join(cls, tables: Sequence[Self]) -> Self:
-        """Return the table of all partitions of some tables, which are in their order."""
-        known = [table for table in tables if len(table.classes)]
-        certain = [table.are_certain for table in known if table.are_certain is not None]
-        for table in known:
-            if (table.classes.dtype.kind in "biuf") != (known[0].classes.dtype.kind in "biuf"):
+        """Return the table of all partitions, of which some have rows."""
+        named = {number: table for number, table in enumerate(tables) if len(table.classes)}
+        first, *others = named
+        kinds = {number: table.classes.dtype for number, table in named.items()}
+        for number in others:
+            if (kinds[number].kind in "biuf") != (kinds[first].kind in "biuf"):
                 raise ValueError(
-                    f"{name_partition(table.partitions.min())} of y has labels of {table.classes.dtype}, but "
-                    f"{name_partition(known[0].partitions.min())} of {known[0].classes.dtype}; all must be numbers, or "
-                    "none."
+                    f"{name_partition(number)} of y has labels of {kinds[number]}, but {name_partition(first)} of "
+                    f"{kinds[first]}; all must be numbers, or none."
                 )
-        classes = np.unique(np.concatenate([table.classes for table in known])) if known else np.empty(0)
-        partitions, first_rows, counts = np.full((3, len(classes)), [[-1], [-1], [0]])
-        weights, largest, n_rows = np.zeros(len(classes)), np.zeros(len(classes)), 0
-        unit = max((table.unit for table in tables), default=1.0)
-        for table in tables:
-            own = np.searchsorted(classes, table.classes)
-            is_new = counts[own] == 0
-            partitions[own[is_new]] = table.partitions[is_new]
-            first_rows[own[is_new]] = n_rows + table.first_rows[is_new]
-            counts[own] += table.counts
-            weights[own] += table.weights * (table.unit / unit)
-            largest[own] = np.maximum(largest[own], table.largest)
-            n_rows += table.n_rows
-        are_all_certain = all(certain) if certain else None
-        return cls(n_rows, classes, partitions, first_rows, counts, weights, largest, unit, are_all_certain)
+        n_rows, classes, first_rows, counts, weights, largest, certain = zip(*named.values(), strict=True)
+        together, places = np.unique(np.concatenate(classes), return_inverse=True)
+        starts = np.cumsum([0, *n_rows])
+        of_all = np.full(len(together), starts[-1])
+        np.minimum.at(of_all, places, np.concatenate(first_rows) + np.repeat(starts[:-1], [*map(len, classes)]))
+        units = np.array([table.unit for table in named.values()]) / choose_unit(max(largest))
+        shares = np.concatenate(weights) * np.repeat(units, [*map(len, classes)])
+        known = [each for each in certain if each is not None]
+        return cls(
+            int(starts[-1]),
+            together,
+            of_all,
+            np.bincount(places, np.concatenate(counts)).astype(np.int64),
+            np.bincount(places, shares).astype(np.float64),
+            max(largest),
+            all(known) if known else None,
+        )
 
-    def count(self, classes: Array) -> IntArray:
+    def count_rows(self, classes: Array) -> IntArray:
         """Return how many rows each of some classes has, (n_classes,); these are sorted, and all labels among them."""
         counts = np.zeros(len(classes), np.int64)
         counts[np.searchsorted(classes, self.classes)] = self.counts
@@ -266,9 +273,9 @@ def _read_column(values, n_rows, name):
     return values
 
 
-def describe(part: Part, number: int) -> tuple[Description, LabelTable]:
-    """Return the Description of a decoded Part, by its number, and the table of its labels."""
-    table = LabelTable.of(part, number)
+def describe(part: Part) -> tuple[Description, LabelTable]:
+    """Return the Description of a decoded Part, and the table of its labels."""
+    table = LabelTable.of(part)
     return Description.of(part, table.classes), table
 
 
@@ -276,28 +283,64 @@ def encode(
     part: Part,
     dtype: np.dtype[Any],
     classes: Array,
+    factors: FloatArray | None,
     expected: Description,
     fold_ends: IntArray | None = None,
     seen: IntArray | None = None,
 ) -> Part:
     """Return a decoded Part with X of a type and labels that number the classes, once it is what was expected.
 
-    Where there are folds, fold_ends is what `share_folds` returns, and seen says how many rows of each class the
-    partitions before have.
+    A row counts its sample weight times the factor of its class. Where there are folds, fold_ends is what `share_folds`
+    returns, and seen says how many rows of each class the partitions before have.
     """
     # Kernels trust the numbers of classes.
     expected.check(part)
     labels = np.searchsorted(classes, part.labels).astype(np.int32)
     folds = None if fold_ends is None or seen is None else find_folds(fold_ends, labels, seen)
-    return replace(part, X=part.X.astype(dtype, copy=False), labels=labels, folds=folds)
+    weights, soft = part.sample_weight, part.soft
+    if factors is not None:
+        of_classes, soft = (factors[labels], None) if soft is None else weigh_targets(soft, factors)
+        weights = of_classes if weights is None else weights * of_classes
+    samples = Samples(
+        NO_ROWS,
+        labels,
+        np.empty(0) if weights is None else weights,
+        NO_DOUBLE if part.offsets is None else part.offsets,
+        NO_DOUBLE if soft is None else to_targets(soft),
+    )
+    X = part.X.astype(dtype, copy=False)
+    return replace(part, X=X, labels=labels, folds=folds, samples=samples, n_classes=len(classes))
 
 
-def _digest(values):
-    """Return a digest of labels, weights or offsets, or of none."""
-    if values is None:
-        return b""
-    told = repr(values.tolist()).encode() if values.dtype.kind == "O" else values.tobytes()
-    return hashlib.blake2b(told, digest_size=16).digest()
+def share_folds(n_folds: int, totals: IntArray, first_rows: IntArray) -> IntArray:
+    """Return how many rows of each class the folds up to each have together, (n_folds, n_classes).
+
+    The folds are the stratified ones of scikit-learn without shuffling: of each class the first rows are the test rows
+    of the first fold, and so on. totals are the rows of each class, and first_rows the number of the first row of each:
+    folds share what does not divide in the order of these.
+    """
+    order = np.argsort(first_rows)
+    # Row i of all, by classes in that order, counts for fold i modulo n_folds.
+    starts = np.cumsum(totals[order]) - totals[order]
+    fold = np.arange(n_folds)[:, None]
+    in_order = (starts + totals[order] - fold + n_folds - 1) // n_folds - (starts - fold + n_folds - 1) // n_folds
+    shares = np.empty_like(in_order)
+    shares[:, order] = in_order
+    return np.cumsum(shares, axis=0)
+
+
+def find_folds(ends: IntArray, labels: IntArray, seen: IntArray) -> IntArray:
+    """Return the fold of each row of a partition, (m,).
+
+    ends is what `share_folds` returns, labels are the classes of the rows, and seen says how many rows of each class
+    the partitions before have.
+    """
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=len(seen))
+    ranks = np.empty(len(labels), np.int64)
+    ranks[order] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    ranks += seen[labels]
+    return (ranks >= ends.T[labels].T).sum(axis=0).astype(np.min_scalar_type(len(ends)))
 
 
 def _shorten(labels):

@@ -7,39 +7,31 @@ A Shard lives on its worker as a Dask actor, which the client calls without the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import distributed
 import numpy as np
 
-from fastlin.dask.scores import sum_scores
 from fastlin.dask.tree import Node, Sum, add_up, find_nodes
-from fastlin.dask.weighting import Weighting
+from fastlin.estimators.labels import choose_unit
+from fastlin.estimators.linear_predictions import score_rows
 from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.pieces import Measured, measure, merge
+from fastlin.matrices.matrix import Matrix
+from fastlin.matrices.pieces import Measured, measure
 from fastlin.objective.offsets import OffsetSums
 from fastlin.objective.rows import weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:
     from fastlin.dask.parts import Part
-    from fastlin.estimators import LogisticRegression
+    from fastlin.estimators import LinearEstimator, LogisticRegression
 
 
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """What stays the same in the passes of an objective: what the rows count, K, and how the columns enter.
-
-    sees_offsets says whether the offsets of the rows count.
-    """
-
-    weighting: Weighting
-    n_rows_coef: int
-    scaling: Scaling
-    sees_offsets: bool = True
+# The weights of a partition are kept for so many folds, which are fitted side by side.
+MOST_FOLDS = 8
 
 
 class ToldWeights(NamedTuple):
@@ -57,18 +49,17 @@ class ToldWeights(NamedTuple):
     has_targets: bool
 
     @classmethod
-    def of(cls, part: Part, weighting: Weighting) -> Self:
-        """Return what the weights of the rows of a Part come to."""
-        samples, weighty = weighting.sample(part), weighting.find_weighty(part)
+    def of(cls, samples: Samples, n_classes: int) -> Self:
+        """Return what the weights of the rows of a partition come to."""
         weights = samples.weigh()
-        has_targets = part.soft is not None
-        if has_targets and len(weights):
+        has_targets = samples.targets.shape[1] > 0
+        if has_targets:
             totals = weigh_targets(samples.targets, weights)
         else:
-            totals = np.bincount(part.labels, weights, weighting.n_classes)
-        smallest = float(weights[weighty].min(initial=np.inf))
-        offsets = None if part.offsets is None else OffsetSums.of(part.offsets, weights)
-        return cls(len(weighty), totals, smallest, offsets, has_targets)
+            totals = np.bincount(samples.labels, weights, n_classes)
+        smallest = float(weights[weights > 0].min(initial=np.inf))
+        offsets = OffsetSums.of(samples.offsets, weights) if samples.offsets.shape[1] else None
+        return cls(int(np.count_nonzero(weights > 0)), totals, smallest, offsets, has_targets)
 
     @classmethod
     def join(cls, told: Iterable[Self]) -> Self:
@@ -80,26 +71,29 @@ class ToldWeights(NamedTuple):
 
 
 class Shard:
-    """Some partitions, and what is computed with them.
+    """Some partitions, by their numbers, and what is computed with them; n_parts counts those of all workers.
 
-    n_parts is how many partitions there are on all workers, and settings has the Setting of each number that calls
-    name. Without n_threads those of the Dask worker compute.
+    Without n_threads those of the Dask worker compute. left_out is the number of a fold whose rows count nothing.
     """
 
-    def __init__(
-        self,
-        parts: Mapping[int, Part],
-        n_parts: int,
-        settings: Mapping[int, Setting],
-        n_threads: int | None = None,
-    ) -> None:
+    def __init__(self, parts: Mapping[int, Part], n_parts: int, n_threads: int | None = None) -> None:
         self._parts = parts
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
-        # Each Setting with the rows of each partition, as it weighs them.
-        self._settings: dict[int, tuple[Setting, dict[int, Samples]]] = {}
-        for setting_number, setting in settings.items():
-            self.open(setting_number, setting)
+        self._samples: dict[tuple[int, int | None], Samples] = {}
+
+    def _sample(self, number, left_out):
+        """Return the rows of a partition as a pass reads them."""
+        if (number, left_out) not in self._samples:
+            if len(self._samples) == MOST_FOLDS * len(self._parts):
+                self._samples.clear()
+            part = self._parts[number]
+            # What another worker has sent is read-only.
+            samples = Samples(*map(writable_view, part.samples))
+            if left_out is not None:
+                samples = samples._replace(weights=np.where(part.folds == left_out, 0.0, samples.weigh()))
+            self._samples[number, left_out] = samples
+        return self._samples[number, left_out]
 
     def run(self, method: str, *arguments: Any) -> tuple[Any, Exception | None]:
         """Return what a method returns, and None, or None and the error that it raises.
@@ -112,43 +106,28 @@ class Shard:
         except Exception as error:
             return None, error
 
-    def open(self, setting_number: int, setting: Setting) -> None:
-        """Get ready for the passes of a Setting, which calls name by its number."""
-        sees = setting.sees_offsets
-        samples = {number: setting.weighting.sample(part, sees_offsets=sees) for number, part in self._parts.items()}
-        self._settings[setting_number] = setting, samples
-
-    def close(self, setting_number: int) -> None:
-        """Forget a Setting, which a Shard that was made since need not know."""
-        self._settings.pop(setting_number, None)
-
-    def tell_weights(self, weighting: Weighting) -> dict[int, ToldWeights]:
+    def tell_weights(self, left_out: int | None) -> dict[int, ToldWeights]:
         """Return what the weights of the rows come to, by partitions."""
-        return {number: ToldWeights.of(part, weighting) for number, part in self._parts.items()}
-
-    def measure(self, weighting: Weighting) -> dict[Node, Measured]:
-        """Return, by nodes, the total weight and the moments of the columns, as `measure` has them."""
-
-        def measure_part(number):
-            part = self._parts[number]
-            return measure(part.matrix, weighting.weigh(part))
-
-        return self._by_nodes(measure_part, merge)
+        return {
+            number: ToldWeights.of(self._sample(number, left_out), part.n_classes)
+            for number, part in self._parts.items()
+        }
 
     def sum(
-        self, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], setting_number: int, *arguments: Any
+        self, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], left_out: int | None, *arguments: Any
     ) -> dict[Node, Sum]:
-        """Return, by nodes, what a join makes of ``term(passes, *arguments)`` over the passes of each partition."""
-        setting, samples = self._settings[setting_number]
+        """Return, by nodes, what a join makes of ``term(matrix, samples, *arguments)`` of each partition."""
 
-        def find(number):
-            passes = self._parts[number].matrix.passes(samples[number], setting.scaling, setting.n_rows_coef)
-            return term(passes, *arguments)
+        def find(node):
+            number, end = node
+            if end - number > 1:
+                return None
+            return term(self._parts[number].matrix, self._sample(number, left_out), *arguments)
 
-        return self._by_nodes(find, join)
+        return {node: add_up(node, find, join) for node in self._nodes}
 
     def draw(
-        self, weighting: Weighting, places: Mapping[int, IntArray]
+        self, left_out: int | None, places: Mapping[int, IntArray]
     ) -> dict[int, tuple[Array | SparseContainer, Samples]]:
         """Return, by partitions, X of the rows at some places, and the rows as a pass reads them.
 
@@ -156,8 +135,9 @@ class Shard:
         """
         drawn = {}
         for number, part in self._parts.items():
-            rows = weighting.find_weighty(part)[places[number]]
-            drawn[number] = part.X[rows], weighting.sample(part).take(rows)
+            samples = self._sample(number, left_out)
+            rows = np.flatnonzero(samples.weigh() > 0)[places[number]]
+            drawn[number] = part.X[rows], samples.take(rows)
         return drawn
 
     def score(self, fold: int, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
@@ -174,14 +154,49 @@ class Shard:
             found[number] = sum_scores(models, part.X[rows], y, weights, scoring, offsets)
         return found
 
-    def _by_nodes(self, term, join):
-        """Return the sum of each node; term returns that of a partition by its number."""
 
-        def find(node):
-            return term(node[0]) if node[1] - node[0] == 1 else None
+def measure_rows(matrix: Matrix, samples: Samples) -> Measured:
+    """Return the total weight and the moments of the columns of a partition, as `measure` has them."""
+    return measure(matrix, samples.weights)
 
-        return {node: add_up(node, find, join) for node in self._nodes}
+
+def find_over_passes(
+    matrix: Matrix, samples: Samples, term: Callable[..., Sum], scaling: Scaling, n_rows_coef: int, *arguments: Any
+) -> Sum:
+    """Return ``term(passes, *arguments)`` of the passes over a partition."""
+    return term(matrix.passes(samples, scaling, n_rows_coef), *arguments)
 
 
 def _count_worker_threads():
     return distributed.get_worker().state.nthreads
+
+
+def sum_scores(
+    models: Sequence[LinearEstimator],
+    X: Array | SparseContainer,
+    y: Array,
+    sample_weight: FloatArray | None,
+    scoring: str,
+    offset: FloatArray | None = None,
+) -> FloatArray:
+    """Return the weighted sum of the scores of some rows by each model, their weight, and the unit of both: (n + 2,).
+
+    X, y, scoring and offset are as `score_rows` takes them. The unit is a power of two: the weights' own sum may
+    overflow.
+    """
+    sums = np.zeros(len(models) + 2)
+    if len(y):
+        weights = np.ones(len(y)) if sample_weight is None else sample_weight
+        unit = choose_unit(weights.max())
+        weights = weights / unit
+        scores = [np.sum(weights * score_rows(model, X, y, scoring, offset)) for model in models]
+        sums[:] = *scores, weights.sum(), unit
+    return sums
+
+
+def average_scores(found: Iterable[FloatArray]) -> FloatArray:
+    """Return the mean score of all rows by each model, (n,), from the sums of their parts by `sum_scores`."""
+    sums = np.array(list(found))
+    units = sums[:, -1]
+    *totals, weight = (units / units.max()) @ sums[:, :-1]
+    return np.array(totals) / weight

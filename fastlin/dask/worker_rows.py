@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
-from dataclasses import replace
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
-from fastlin.dask.shard import Setting, ToldWeights
+from fastlin.dask.shard import ToldWeights, find_over_passes
 from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import Passes, as_matrix
 from fastlin.matrices.matrix import Sum, add
-from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate
+from fastlin.matrices.pieces import Evaluated, PiecewisePasses, add_evaluated, evaluate
 from fastlin.objective import Rows
 from fastlin.objective.offsets import OffsetRange
 from fastlin.objective.rows import MeanSums, count_rows_coef, draw_places, split_places
@@ -22,7 +22,6 @@ from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.dask.cluster import Cluster
-    from fastlin.dask.weighting import Weighting
     from fastlin.matrices.pieces import PiecewiseMatrix
     from fastlin.objective.coordinates import Coordinates
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 class DaskRows(MeanSums):
     """Rows on workers, with labels and weights, and their sums; matrix is what is known of X.
 
-    told is what their weights come to, by partitions.
+    told is what their weights come to, by partitions. left_out is the number of a fold whose rows count nothing.
     """
 
     # They stay with the workers, and so do weights and probabilities.
@@ -42,25 +41,23 @@ class DaskRows(MeanSums):
         self,
         matrix: PiecewiseMatrix,
         cluster: Cluster,
-        weighting: Weighting,
+        left_out: int | None,
         told: dict[int, ToldWeights],
         coordinates: Coordinates,
         fit_intercept: bool,
     ) -> None:
-        self._cluster, self._weighting, self._told = cluster, weighting, told
+        self._cluster, self._left_out, self._told = cluster, left_out, told
         # The number of rows that was asked for, and what was drawn.
         self._sample: tuple[int, Any] = -1, None
         weights = ToldWeights.join(told.values())
-        total = float(weights.totals.sum())
+        total, n_classes = float(weights.totals.sum()), len(weights.totals)
         self.smallest_weight = weights.smallest
-        n_rows_coef = count_rows_coef(weighting.n_classes)
-        setting = Setting(weighting, n_rows_coef, coordinates.scaling)
         super().__init__(
             matrix,
-            weighting.n_classes,
+            n_classes,
             coordinates,
             fit_intercept,
-            DaskPasses(cluster, setting, matrix),
+            DaskPasses(cluster, left_out, matrix, coordinates.scaling, count_rows_coef(n_classes)),
             matrix.shape[0],
             total,
             weights.totals / total,
@@ -84,7 +81,7 @@ class DaskRows(MeanSums):
         counts = [each.n_weighty for each in self._told.values()]
         shares = split_places(draw_places(sum(counts), n_rows), counts)
         places = dict(zip(self._told, shares, strict=True))
-        X, samples = zip(*self._cluster.ask("draw", self._weighting, places).values(), strict=True)
+        X, samples = zip(*self._cluster.ask("draw", self._left_out, places).values(), strict=True)
         X = sparse.vstack(X, format="csr") if self.matrix.is_sparse else np.concatenate(X)
         return as_matrix(X), Samples(*map(np.concatenate, zip(*samples, strict=True)))
 
@@ -92,20 +89,24 @@ class DaskRows(MeanSums):
 class DaskPasses(PiecewisePasses):
     """The sums over rows that an objective is made of, by calls to all workers."""
 
-    def __init__(self, cluster: Cluster, setting: Setting, matrix: PiecewiseMatrix) -> None:
+    def __init__(
+        self, cluster: Cluster, left_out: int | None, matrix: PiecewiseMatrix, scaling: Scaling, n_rows_coef: int
+    ) -> None:
         no_rows, counts = np.empty(0, np.int64), [n for n, _ in matrix.pieces]
         # Labels and weights stay with the workers. A tree has as many joins above each of its leaves at most.
         samples, n_joins = Samples(no_rows, no_rows, no_rows), (len(counts) - 1).bit_length()
-        super().__init__(matrix, samples, setting.scaling, setting.n_rows_coef, counts, n_joins)
-        self._cluster, self._setting, self._setting_number = cluster, setting, cluster.open(setting)
-        weakref.finalize(self, cluster.close, self._setting_number)
+        super().__init__(matrix, samples, scaling, n_rows_coef, counts, n_joins)
+        self._cluster, self._left_out = cluster, left_out
+        self._term: Callable[..., Evaluated] = evaluate
 
     def without_offsets(self) -> DaskPasses:
         """As `Passes.without_offsets` has it."""
-        return DaskPasses(self._cluster, replace(self._setting, sees_offsets=False), self._matrix)
+        found = copy(self)
+        found._term = _evaluate_without_offsets
+        return found
 
     def _evaluate(self, parameters, probabilities):
-        return self._sum(evaluate, add_evaluated, parameters)
+        return self._sum(self._term, add_evaluated, parameters)
 
     def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
         """As `Passes.sum_curvature` has it, on the workers, so that it takes twice as long as a gradient."""
@@ -115,4 +116,8 @@ class DaskPasses(PiecewisePasses):
         return self.sum_curvature(term, curved, *arguments)
 
     def _sum(self, term, join, *arguments):
-        return self._cluster.sum(join, "sum", term, join, self._setting_number, *arguments)
+        return self._cluster.sum(find_over_passes, join, self._left_out, term, self._scaling, self.shape[0], *arguments)
+
+
+def _evaluate_without_offsets(passes, parameters):
+    return evaluate(passes.without_offsets(), parameters)

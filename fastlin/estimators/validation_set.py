@@ -9,8 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.metrics import get_scorer
 
-from fastlin.blocks.array_blocks import from_arrays, from_csr
-from fastlin.blocks.blocks import Blocks
+from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
 from fastlin.estimators.labels import (
     ROWS,

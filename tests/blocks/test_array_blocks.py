@@ -9,7 +9,7 @@ from scipy import sparse
 
 import fastlin
 from fastlin.blocks import from_arrays, from_csr
-from fastlin.blocks.array_blocks import find_map
+from fastlin.blocks.blocks import find_map
 from fastlin.exceptions import DataChangedError
 
 

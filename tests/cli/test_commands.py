@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from fastlin import cli, datasets, figures, warmup
-from fastlin.cli import commands, environment
+from fastlin.cli import commands, doctor
 from fastlin.contenders import CONTENDERS
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, peers
 from fastlin.course.studies.claims import CLAIMS
@@ -208,7 +208,7 @@ def test_warmup_takes_every_step(run, monkeypatch):
 
 
 def test_warmup_has_nothing_to_do_where_the_wheel_carries_all(run, monkeypatch):
-    for module in (commands, environment):
+    for module in (commands, doctor):
         monkeypatch.setattr(module, "TARGET", Target("x86-64-v3", 32, SimpleNamespace(n_kernels=7)))
     kernels = []
     monkeypatch.setattr(commands, "list_kernels", lambda: kernels)

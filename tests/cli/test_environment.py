@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 
 import fastlin
-from fastlin.cli import environment as environment_module
-from fastlin.cli.environment import describe_code, describe_environment, lay_out_environment
+from fastlin.cli import doctor as environment_module
+from fastlin.cli.doctor import describe_code, describe_environment, lay_out_environment
 from fastlin.kernels.machine.target import Target
 from fastlin.kernels.machine.threads import count_threads
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from distributed import Client, Event, KilledWorker, LocalCluster, Status
 
-from fastlin.dask import LogisticRegression, LogisticRegressionCV, installations
+from fastlin.dask import LogisticRegression, LogisticRegressionCV
 from fastlin.dask import cluster as module
 from fastlin.dask.cluster import Cluster, Placed, find_running
 from fastlin.exceptions import DataChangedError, NoWorkersError, WorkersLostError
@@ -120,7 +120,7 @@ def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["open", "close"])
+@pytest.mark.parametrize("method", ["tell_weights", "score"])
 def test_a_worker_that_is_killed_between_passes_changes_nothing(client, monkeypatch, method):
     wait_for_workers(client)
     model = LogisticRegressionCV(Cs=[0.1, 1], cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False)
@@ -285,7 +285,7 @@ def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatc
 @pytest.mark.slow
 def test_a_worker_with_other_kernels_is_named(client, monkeypatch):
     wait_for_workers(client)
-    monkeypatch.setattr(installations, "hash_sources", lambda: "other")
+    monkeypatch.setattr(module, "hash_sources", lambda: "other")
     with pytest.raises(
         RuntimeError, match=r"The worker tcp://\S+ has kernels with the hash \w+, but the client has other"
     ):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fastlin.dask.installations import check_workers, describe_installation
+from fastlin.dask.cluster import check_workers, describe_installation
 
 
 class FakeClient:

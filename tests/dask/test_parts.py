@@ -64,12 +64,12 @@ def test_rows_are_not_copied_where_their_type_is_that_of_fits():
     assert part.X is X
     assert part.labels.shape == (3,)
     known = Description.of(part)
-    encoded = encode(part, X.dtype, np.array([1, 4]), known)
+    encoded = encode(part, X.dtype, np.array([1, 4]), None, known)
     assert encoded.X is X
     np.testing.assert_array_equal(encoded.labels, [1, 0, 1])
     assert encoded.labels.dtype == np.int32
     assert encoded.folds is None
-    assert encode(part, np.dtype("f4"), np.array([1, 4]), known).X.dtype == np.float32
+    assert encode(part, np.dtype("f4"), np.array([1, 4]), None, known).X.dtype == np.float32
 
 
 def test_other_numbers_become_float64_and_empty_partitions_any_type():
@@ -82,25 +82,24 @@ def test_the_scheduler_learns_how_large_a_partition_is():
     for data in (large, sparse.csr_array(large + 1)):
         part = decode(data, row_numbers, np.ones(1000), "")
         assert sizeof(part) > 400_000
-        assert sizeof(encode(part, part.X.dtype, np.zeros(1), Description.of(part))) > 400_000
+        assert sizeof(encode(part, part.X.dtype, np.zeros(1), None, Description.of(part))) > 400_000
 
 
 def test_a_description_tells_of_labels_weights_and_entries():
     part = decode(sparse.csr_array([[0.0, 0], [1, 0], [1, 1]]), Y, np.array([0.5, 1, 3]), "p")
-    known, table = describe(part, 7)
+    known, table = describe(part)
     assert (known.name, known.shape, known.is_sparse, known.n_entries, known.longest_row) == ("p", (3, 2), True, 3, 2)
     assert table.n_rows == 3
     for found, expected in (
         (table.classes, [1, 4]),
-        (table.partitions, [7, 7]),
         (table.first_rows, [1, 0]),
         (table.counts, [1, 2]),
         (table.unit * table.weights, [1, 3.5]),
-        (table.largest, [1, 3]),
+        (table.largest, 3),
     ):
         np.testing.assert_array_equal(found, expected)
     with pytest.raises(ValueError, match=r"Partition 2 of y has labels of types that cannot be compared"):
-        describe(decode(X, np.array(["a", 1, "b"], object), None, "Partition 2"), 2)
+        describe(decode(X, np.array(["a", 1, "b"], object), None, "Partition 2"))
 
 
 @pytest.mark.parametrize("make", [np.int64, str, lambda labels: np.array(labels, object)], ids=["int", "str", "object"])
@@ -113,23 +112,22 @@ def test_tables_of_labels_are_those_of_the_rows_together(make, seed):
     weights, borders = generator.uniform(size=50), [0, 5, 5, 20, 26, 33, 41, 50]
     pairs = [slice(first, last) for first, last in itertools.pairwise(borders)]
     parts = [decode(np.zeros((len(labels[rows]), 1)), labels[rows], weights[rows], "") for rows in pairs]
-    tables = [describe(part, number)[1] for number, part in enumerate(parts)]
+    tables = [describe(part)[1] for part in parts]
     table = LabelTable.join(tables)
     classes, first_rows, numbers, counts = np.unique(labels, True, True, True)
     assert table.n_rows == 50
     np.testing.assert_array_equal(table.classes, classes)
     np.testing.assert_array_equal(table.first_rows, first_rows)
     np.testing.assert_array_equal(table.counts, counts)
-    np.testing.assert_array_equal(table.partitions, np.searchsorted(borders, first_rows, side="right") - 1)
     np.testing.assert_allclose(table.unit * table.weights, np.bincount(numbers, weights), rtol=1e-14)
-    np.testing.assert_array_equal(table.largest, [weights[numbers == k].max() for k in range(len(classes))])
-    np.testing.assert_array_equal(sum(each.count(classes) for each in tables), counts)
+    assert table.largest == weights.max()
+    np.testing.assert_array_equal(sum(each.count_rows(classes) for each in tables), counts)
 
 
 def test_labels_of_two_kinds_are_refused_with_the_partition():
     parts = [decode(X[:n], labels, None, "") for n, labels in ((0, Y[:0]), (3, Y), (3, Y.astype(str)))]
     with pytest.raises(ValueError, match=r"Partition 2 of y has labels of <U.*, but Partition 1 of int64"):
-        LabelTable.join([describe(part, number)[1] for number, part in enumerate(parts)])
+        LabelTable.join([describe(part)[1] for part in parts])
 
 
 CHANGES = {
@@ -163,8 +161,8 @@ CHANGES = {
 @pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
 def test_a_partition_that_is_computed_again_must_be_what_it_was(change, message):
     part = decode(sparse.csr_array(X), Y, np.array([1.0, 2, 3]), "Partition 7")
-    (known, _), classes = describe(part, 7), np.array([1, 4])
+    (known, _), classes = describe(part), np.array([1, 4])
     again = decode(sparse.csr_array(X), Y, np.array([1.0, 2, 3]), "Partition 7")
-    np.testing.assert_array_equal(encode(again, X.dtype, classes, known).labels, [1, 0, 1])
+    np.testing.assert_array_equal(encode(again, X.dtype, classes, None, known).labels, [1, 0, 1])
     with pytest.raises(DataChangedError, match=f"Partition 7 was computed again, .* and {message}"):
-        encode(replace(part, **change(part)), X.dtype, classes, known)
+        encode(replace(part, **change(part)), X.dtype, classes, None, known)

@@ -1,12 +1,11 @@
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
-from fastlin.dask.parts import Part
-from fastlin.dask.weighting import Weighting, find_folds, share_folds
+from fastlin.dask.parts import Description, decode, encode, find_folds, share_folds
+from fastlin.dask.shard import Shard
 
 
 @pytest.mark.parametrize("n_folds", [2, 3, 5])
@@ -26,11 +25,16 @@ def test_folds_are_those_of_scikit_learn(n_folds, seed):
 
 def test_a_row_counts_its_weight_times_that_of_its_class_unless_its_fold_is_left_out():
     labels, sample_weight = np.array([0, 1, 1, 0]), np.array([1.0, 2.0, 0.0, 4.0])
-    part = Part("", np.zeros((4, 1)), labels, None, find_folds(np.array([[1, 1], [2, 2]]), labels, np.zeros(2, int)))
-    weighted = replace(part, sample_weight=sample_weight)
-    assert not len(Weighting(2).weigh(part))
-    factors = Weighting(2, np.array([1.0, 10.0]))
-    np.testing.assert_array_equal(factors.weigh(part), [1, 10, 10, 1])
-    np.testing.assert_array_equal(factors.weigh(weighted), [1, 20, 0, 4])
-    np.testing.assert_array_equal(Weighting(2).leave_out(0).weigh(part), [0, 0, 1, 1])
-    np.testing.assert_array_equal(factors.leave_out(1).weigh(weighted), [1, 20, 0, 0])
+    ends, seen = np.array([[1, 1], [2, 2]]), np.zeros(2, int)
+
+    def weigh(given, factors, left_out=None):
+        part = decode(np.zeros((4, 1)), labels, given, "")
+        part = encode(part, part.X.dtype, np.arange(2), factors, Description.of(part), ends, seen)
+        return Shard({0: part}, 1, n_threads=1)._sample(0, left_out).weights
+
+    factors = np.array([1.0, 10.0])
+    assert not len(weigh(None, None))
+    np.testing.assert_array_equal(weigh(None, factors), [1, 10, 10, 1])
+    np.testing.assert_array_equal(weigh(sample_weight, factors), [1, 20, 0, 4])
+    np.testing.assert_array_equal(weigh(None, None, left_out=0), [0, 0, 1, 1])
+    np.testing.assert_array_equal(weigh(sample_weight, factors, left_out=1), [1, 20, 0, 0])
