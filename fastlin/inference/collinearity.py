@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from fastlin.exceptions import CollinearityError
-from fastlin.inference.row_margins import BYTES_TOGETHER
-from fastlin.matrices.matrix import add
+from fastlin.matrices.matrix import SCORE_BYTES, add
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def find_dependences(
     """
     coordinates, is_centred = objective.coordinates, objective.fit_intercept
     # With fewer rows than columns each part would take as long as all.
-    together = max(objective.shape[1], BYTES_TOGETHER // (8 * objective.shape[1]))
+    together = max(objective.shape[1], SCORE_BYTES // (8 * objective.shape[1]))
     triangle = objective.rows.passes.sum_curvature(Triangle.of, np.zeros(objective.shape), together).factor
     # The intercept first, whose row then has the means.
     features = np.flatnonzero(is_free[:-1])
