@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from scipy import sparse
 
 from fastlin.typing import Array, FloatArray, IntArray
 
@@ -59,9 +60,12 @@ class Contrasts:
         """The number of parameters of the model: those of all classes but one."""
         return (max(self.matrix.shape[1], 2) - 1) * self.n_columns
 
-    def find_entries(self, places: IntArray) -> IntArray:
-        """Return where some columns, by their places, stand among all estimates, class by class."""
-        return (np.arange(len(self.matrix))[:, None] * self.n_columns + places).ravel()
+    def list_units(self, places: IntArray) -> sparse.csr_array:
+        """Return what the coefficients of some columns are of the parameters, (K' q, K (d + 1)), class by class."""
+        scale, shift = self.coordinates.scaling
+        own, intercept = np.arange(len(scale) + 1), np.full(len(shift), len(scale))
+        entries = np.concatenate([scale, [1.0], shift]), (np.append(own, intercept), np.append(own, own[:-1]))
+        return sparse.kron(self.matrix, sparse.csr_array(entries)[places], format="csr")
 
     def list_classes(self, classes: Array, reference: Any) -> Array:
         """Return all classes in their order, for those that are reported and the reference."""
@@ -87,35 +91,6 @@ class Contrasts:
         parameters = np.zeros((K, found.shape[1]))
         parameters[self.matrix.argmax(axis=1)] = found
         return parameters
-
-    def covariance_of(self, covariance: FloatArray) -> FloatArray:
-        """Return the covariance (K' p, K' p) of the coefficients from that of the parameters, (K (d + 1), K (d + 1)).
-
-        The argument is overwritten.
-        """
-        K, m = self.matrix.shape[1], len(self.coordinates.scale) + 1
-        blocks = covariance.reshape(K, m, K, m)
-        self._restore(blocks)
-        self._restore(blocks.transpose(2, 3, 0, 1))
-        p, n_rows = self.n_columns, len(self.matrix)
-        blocks = blocks[:, :p, :, :p]
-        if n_rows == 1:
-            return (self.matrix[0, 0] ** 2 * blocks).reshape(p, p)
-        # A class at a time: einsum over both would multiply K^4 blocks.
-        half = np.empty((n_rows, p, K, p))
-        found = np.empty((n_rows, p, n_rows, p))
-        for a, weights in enumerate(self.matrix):
-            half[a] = np.einsum("k,kiuj->iuj", weights, blocks)
-        for a, weights in enumerate(self.matrix):
-            found[:, :, a] = np.einsum("k,biku->biu", weights, half)
-        return found.reshape(n_rows * p, n_rows * p)
-
-    def _restore(self, blocks):
-        """Multiply the first columns of blocks (K, d + 1, K, d + 1) by T, in place."""
-        scale, shift = self.coordinates.scale, self.coordinates.shift
-        if shift.any():
-            blocks[:, -1] += np.einsum("j,kjum->kum", shift, blocks[:, :-1])
-        blocks[:, :-1] *= scale[:, None, None]
 
 
 def find_reference(reference: Any, classes: Array) -> int | None:

@@ -242,17 +242,14 @@ def find_all_estimates(
     optimum = find_optimum(objective, start, n_samples)
     check_existence(optimum, question)
     covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, contrasts.n_parameters)
-    coef, covariance = contrasts.of(optimum.point.parameters), contrasts.covariance_of(covariance)
-    if len(places) < contrasts.n_columns or (places[1:] < places[:-1]).any():
-        kept = contrasts.find_entries(places)
-        covariance = covariance[np.ix_(kept, kept)]
+    units, coef = contrasts.list_units(places), contrasts.of(optimum.point.parameters)
     n_effective, diagonal = float(contrasts.n_parameters), optimum.information.diagonal
     if not objective.penalty.is_none:
         n_effective = float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss))
     return Estimates(
         optimum.point,
         coef[:, places],
-        covariance,
+        units @ (units @ covariance).T,
         n_effective,
         optimum.distance,
         optimum.is_proven,

@@ -120,11 +120,11 @@ class FirthInference(Inference):
 
     def _take_all(self, contrasts):
         """Return estimates and covariance with those of the first levels of categorical columns, which are zero."""
-        places, coef = self._basis.places, np.zeros((len(self.coef), contrasts.n_columns))
+        places, (rows, q), p = self._basis.places, self.coef.shape, contrasts.n_columns
+        coef, covariance = np.zeros((rows, p)), np.zeros((rows, p, rows, p))
         coef[:, places] = self.coef
-        covariance, kept = np.zeros((coef.size, coef.size)), contrasts.find_entries(places)
-        covariance[np.ix_(kept, kept)] = self._covariance
-        return coef, covariance
+        covariance[np.ix_(range(rows), places, range(rows), places)] = self._covariance.reshape(rows, q, rows, q)
+        return coef, covariance.reshape(rows * p, rows * p)
 
     @property
     def _profile(self):
@@ -149,8 +149,8 @@ def infer(begin: State, classes: Array, names: Array, reference: Any, coef: Floa
     whole[np.ix_(likelihood.places, likelihood.places)] = state.factor.inverse
     # The coefficients of the first levels of categorical columns are zero by definition.
     places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
-    kept = contrasts.find_entries(places)
-    covariance = contrasts.covariance_of(whole)[np.ix_(kept, kept)]
+    units = contrasts.list_units(places)
+    covariance = units @ (units @ whole).T
     parameters = likelihood.to_parameters(state.theta)
     estimates, errors = contrasts.of(parameters)[:, places], np.sqrt(np.diagonal(covariance))
     away = np.abs(np.einsum("ak,kj->aj", contrasts.matrix, coef[:, places]) - estimates).ravel() / errors

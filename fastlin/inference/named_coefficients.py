@@ -73,7 +73,7 @@ def find_covariance_of_named(
     """
     point = curvature.point
     rows, penalty = point.objective.rows, point.objective.penalty
-    units = find_units(contrasts, point.objective, places)
+    units = contrasts.list_units(places).toarray().reshape(-1, *point.parameters.shape)
     solved = np.empty(units.shape)
     for each, unit in zip(solved, units, strict=True):
         each[:], _, is_solved = curvature.solve(unit, MOST_STEPS)
@@ -91,19 +91,6 @@ def find_covariance_of_named(
             others = np.array([curvature.multiply(each) - penalty.curvatures * each for each in solved])
         products = np.array([[np.sum(one * other) for other in solved] for one in others])
     return 0.5 * (products + products.T)
-
-
-def find_units(contrasts: Contrasts, objective: Objective, places: IntArray) -> FloatArray:
-    """Return b of each reported coefficient of some columns, class by class: (K' q, K, d + 1)."""
-    scale, shift = objective.coordinates.scale, objective.coordinates.shift
-    columns = np.zeros((len(places), len(scale) + 1))
-    for column, place in zip(columns, places, strict=True):
-        if place < len(scale):
-            column[place] = scale[place]
-        else:
-            column[:-1], column[-1] = shift, 1.0
-    units = contrasts.matrix[:, None, :, None] * columns[None, :, None, :]
-    return units.reshape(-1, contrasts.matrix.shape[1], len(scale) + 1)
 
 
 class Curvature:
