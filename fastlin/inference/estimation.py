@@ -29,9 +29,8 @@ COVARIANCES, PENALISED = ("model", "HC0", "HC1", "cluster"), ("laplace", "sandwi
 WEIGHTS_ARE = "frequency", "importance"
 # The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
 MOST_PARAMETERS = 4096
-# The intercepts of the model without features end where half the square of the Newton decrement is below this.
-SETTLED = 1e-20
-MOST_STEPS = 100
+# The intercepts of the model without features end where the slope of the mean loss is below this.
+SETTLED = 1e-8
 # Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
 CLOSE = 0.01
 
@@ -444,32 +443,27 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     rows, weights = objective.rows, objective.class_weights
     if rows.offset_range is None:
         return total_weight * float(np.sum(weights * np.log(weights)))
+    from scipy import optimize
+
     parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
-    # The maximum without offsets, and where they are all the same.
-    near = np.log(weights) - rows.offset_range.mean
-    parameters[:, -1] = near if len(parameters) > 1 else near[1] - near[0]
-    best, step = np.inf, np.zeros(len(parameters))
-    for _ in range(MOST_STEPS):
+
+    def evaluate(intercepts):
+        parameters[:, -1] = intercepts
         # The sums themselves, since an objective without an intercept leaves its part out.
-        loss = rows.passes.evaluate(parameters, None, gradient) / rows.total_weight
-        if not loss <= best:
-            # Half of what is left of a step that was too long.
-            step *= 0.5
-            parameters[:, -1] -= step
-            continue
-        best, slope = loss, gradient[:, -1] / rows.total_weight
-        if not slope.any():
-            break
+        loss = rows.passes.evaluate(parameters, None, gradient)
+        return loss / rows.total_weight, gradient[:, -1] / rows.total_weight
+
+    def find_curvature(intercepts):
+        parameters[:, -1] = intercepts
         gram = rows.sum_probability_products(parameters, np.float64)
-        curvature = np.diag(gram[:-1, -1]) - gram[:-1, :-1]
-        # Offsets far from each other leave no curvature, but the maximum lies among them.
-        curvature += np.eye(len(slope)) * (np.abs(slope).max() / (1 + rows.offset_range.spread))
-        # Equal changes of all classes change nothing, so that a curvature along them may have the size of the others.
-        step = np.linalg.solve(curvature + (len(slope) > 1) * np.diagonal(curvature).max() / len(slope), -slope)
-        if not -float(step @ slope) > SETTLED:
-            break
-        parameters[:, -1] += step
-    return -total_weight * best
+        return np.diag(gram[:-1, -1]) - gram[:-1, :-1]
+
+    # The maximum without offsets, and where they are all the same. Else it lies among them.
+    near, radius = np.log(weights) - rows.offset_range.mean, 1 + float(rows.offset_range.spread)
+    options = {"gtol": SETTLED / radius, "initial_trust_radius": radius, "max_trust_radius": 2 * radius}
+    start = near if len(parameters) > 1 else near[1:] - near[:1]
+    found = optimize.minimize(evaluate, start, jac=True, hess=find_curvature, method="trust-exact", options=options)
+    return -total_weight * found.fun
 
 
 def find_covariance(
