@@ -462,7 +462,7 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     near, radius = np.log(weights) - rows.offset_range.mean, 1 + float(rows.offset_range.spread)
     options = {"gtol": SETTLED / radius, "initial_trust_radius": radius, "max_trust_radius": 2 * radius}
     start = near if len(parameters) > 1 else near[1:] - near[:1]
-    found = optimize.minimize(evaluate, start, jac=True, hess=find_curvature, method="trust-exact", options=options)
+    found = optimize.minimize(evaluate, start, jac=True, hess=find_curvature, method="trust-ncg", options=options)
     return -total_weight * found.fun
 
 
