@@ -75,17 +75,6 @@ class Dependence:
         return f"{own} {'is nearly' if nearly else '='} {text}"
 
 
-def find_inflations(diagonal: FloatArray, variances: FloatArray) -> FloatArray:
-    """Return how many times as large standard errors are as those of unrelated columns: the most of each column, (d,).
-
-    Parameters
-    ----------
-    diagonal, variances : ndarray of shape (K, d + 1)
-        The diagonals of a Hessian and of its inverse.
-    """
-    return np.sqrt(np.maximum(diagonal * variances, 0.0).max(axis=0))[:-1]
-
-
 def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, nearly: bool = False) -> None:
     """Raise a CollinearityError that names the columns that depend on others, where there are some.
 

@@ -17,6 +17,7 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
+    from fastlin.objective.objective import Objective
 
 SYMMETRIC = "symmetric"
 
@@ -29,6 +30,8 @@ class Contrasts:
     ----------
     matrix : ndarray of shape (K', K)
         D.
+    reference : int or None
+        The number of the class that others are compared with; None means their mean.
     coordinates : Coordinates
         Those of the parameters.
     fit_intercept : bool
@@ -36,11 +39,12 @@ class Contrasts:
     """
 
     matrix: FloatArray
+    reference: int | None
     coordinates: Coordinates
     fit_intercept: bool
 
     @classmethod
-    def against(cls, reference: int | None, n_classes: int, coordinates: Coordinates, fit_intercept: bool) -> Self:
+    def against(cls, reference: int | None, n_classes: int, objective: Objective) -> Self:
         """Return the contrasts against a class, by its number, or against the mean of all where it is None."""
         if reference is None:
             matrix = np.eye(n_classes) - 1 / n_classes
@@ -48,7 +52,8 @@ class Contrasts:
             matrix = np.delete(np.eye(n_classes), reference, axis=0)
             matrix[:, reference] = -1
         # Two classes have one row of parameters, those of the second class less those of the first.
-        return cls(matrix if n_classes > 2 else matrix[:, 1:], coordinates, fit_intercept)
+        matrix = matrix if n_classes > 2 else matrix[:, 1:]
+        return cls(matrix, reference, objective.coordinates, objective.fit_intercept)
 
     @property
     def n_columns(self) -> int:
@@ -66,14 +71,6 @@ class Contrasts:
         own, intercept = np.arange(len(scale) + 1), np.full(len(shift), len(scale))
         entries = np.concatenate([scale, [1.0], shift]), (np.append(own, intercept), np.append(own, own[:-1]))
         return sparse.kron(self.matrix, sparse.csr_array(entries)[places], format="csr")
-
-    def list_classes(self, classes: Array, reference: Any) -> Array:
-        """Return all classes in their order, for those that are reported and the reference."""
-        n_rows, K = self.matrix.shape
-        if n_rows == max(K, 2):
-            return classes
-        place = int(self.matrix[0].argmin()) if K > 1 else int(self.matrix[0, 0] < 0)
-        return np.concatenate([classes[:place], np.array([reference]), classes[place:]])
 
     def of(self, parameters: FloatArray) -> FloatArray:
         """Return the coefficients (K', p) of parameters (K, d + 1)."""

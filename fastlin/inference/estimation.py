@@ -11,10 +11,10 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.clusters import combine_keys, multiply_cluster_sums
-from fastlin.inference.collinearity import check_collinearity, find_inflations
-from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
+from fastlin.inference.collinearity import check_collinearity
+from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
-from fastlin.inference.inference import INTERCEPT, Basis, Inference
+from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
 from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, find_optimum
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
@@ -35,67 +35,58 @@ SETTLED = 1e-8
 CLOSE = 0.01
 
 
-class Meaning(NamedTuple):
-    """What the weights of an objective stand for.
-
-    Attributes
-    ----------
-    are : str
-        "frequency" or "importance", as `LogisticRegression.inference` has them.
-    unit : float
-        What they are multiplied by to give those of the rows.
-    by_class : bool
-        Whether weights of classes are a part of them.
-    """
-
-    are: str
-    unit: float
-    by_class: bool
-
-
 @dataclass(frozen=True, eq=False)
 class Question:
     """What is asked for, beside the objective; the parameters of `LogisticRegression.inference`, checked.
 
     Attributes
     ----------
-    covariance, penalised, use_t
+    covariance, penalised, use_t, weights_are
         As `LogisticRegression.inference` has them.
+    features : sequence or None
+        The names of the columns that are reported; None means all.
     reference : int or None
         The number of the class; None for symmetric coefficients.
     classes : ndarray of shape (n_classes,)
         The labels of all classes.
     names : ndarray of shape (d,)
         The names of the columns.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
     clusters : list of ndarray of shape (n,)
         The number of each row's cluster, from 0 on, for each of the keys.
-    weights : Meaning
-        What the weights of the objective stand for.
+    weight_unit : float
+        What the weights of the objective are multiplied by to give those of the rows.
+    has_class_weights : bool
+        Whether weights of classes are a part of them.
     tol : float
         That of the fit.
     stacklevel : int
         How many frames the caller of the method is from `answer`, as warnings count them.
-    features : sequence or None
-        The names of the columns that are reported; None means all.
-    reference_levels : sequence
-        The names of the levels of categorical columns whose coefficients are zero.
     """
 
     covariance: str
     penalised: str | None
     use_t: bool
-    weights: Meaning
+    weights_are: str
+    features: Sequence[Any] | None
     reference: int | None
     classes: Array
     names: Array
+    reference_levels: Sequence[object]
     clusters: list[Array]
+    weight_unit: float
+    has_class_weights: bool
     tol: float
     stacklevel: int
-    features: Sequence[Any] | None = None
-    reference_levels: Sequence[object] = ()
+
+    @property
+    def power(self) -> int:
+        """The power of the weights in robust covariances."""
+        return 1 if self.weights_are == "frequency" else 2
 
 
-def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Question:
+def ask(classes: Array, reference: Any, **choices: Any) -> Question:
     """Return the Question for the label of a reference; choices are its other fields.
 
     Raises
@@ -103,11 +94,8 @@ def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Que
     ValueError
         A choice is none of those that there are.
     """
-    for name, given, accepted in (
-        ("covariance", choices["covariance"], COVARIANCES),
-        ("penalised", choices["penalised"], PENALISED),
-        ("weights_are", weights.are, WEIGHTS_ARE),
-    ):
+    for name, accepted in (("covariance", COVARIANCES), ("penalised", PENALISED), ("weights_are", WEIGHTS_ARE)):
+        given = choices[name]
         if not (given is None or isinstance(given, str)) or given not in accepted:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
     if not isinstance(choices["use_t"], (bool, np.bool_)):
@@ -117,7 +105,7 @@ def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Que
             "clusters must be given with covariance='cluster', and with no other: got covariance="
             f"{choices['covariance']!r} and {'no clusters' if not choices['clusters'] else 'clusters'}."
         )
-    return Question(reference=find_reference(reference, classes), classes=classes, weights=weights, **choices)
+    return Question(reference=find_reference(reference, classes), classes=classes, **choices)
 
 
 def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, question: Question) -> Inference:
@@ -137,12 +125,10 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         raise ValueError(f"No row with a weight above zero has the class {idle!s}: its coefficients have no estimates.")
     if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
         raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
-    total_weight = sum_weights(objective, question.weights.unit)
+    total_weight = sum_weights(objective, question.weight_unit)
     n_samples = count_samples(objective, question)
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
-    contrasts = Contrasts.against(
-        question.reference, len(question.classes), objective.coordinates, objective.fit_intercept
-    )
+    contrasts = Contrasts.against(question.reference, len(question.classes), objective)
     n_parameters = contrasts.n_parameters
     df_resid = n_samples - n_parameters
     if df_resid <= 0 and (question.use_t or question.covariance in ("HC1", "cluster")):
@@ -154,7 +140,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     places = find_places(question.features, names)
     find = find_named_estimates if is_large(objective) else find_all_estimates
     estimates = find(objective, start, contrasts, places, question, n_samples)
-    point, covariance = estimates.point, estimates.covariance
+    covariance = estimates.covariance / total_weight
     if question.covariance == "HC1":
         covariance *= n_samples / df_resid
     if np.isinf(covariance).any():
@@ -162,70 +148,46 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             "Standard errors leave the range of float64: the rows tell too little of some coefficient, by the scale of "
             "its column, the size of the offset or that of the penalty. Scale X."
         )
-    errors = np.sqrt(np.diagonal(covariance)).reshape(estimates.coef.shape)
-    away = np.abs(contrasts.of(objective.center(start))[:, places] - estimates.coef) / errors
-    place, n_clusters = question.reference, estimates.n_clusters
+    point, n_clusters = estimates.point, estimates.n_clusters
     found = Inference(
-        coef=estimates.coef,
-        names=names[places],
-        classes=question.classes if place is None else np.delete(question.classes, place),
-        reference=SYMMETRIC if place is None else question.classes[place],
+        **report(contrasts, point.parameters, objective.center(start), covariance, names, places, question.classes),
         log_likelihood=-total_weight * point.loss,
         log_likelihood_null=find_null_likelihood(objective, total_weight),
         n_samples=n_samples,
         df_model=estimates.n_effective - (len(question.classes) - 1) * objective.fit_intercept,
-        model_distance=float(np.fmax.reduce(away, axis=None, initial=0.0)),
         distance=estimates.distance,
-        _covariance=covariance,
         _basis=Basis(
             covariance=question.covariance,
             penalised=question.penalised,
-            is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
+            is_likelihood=question.weights_are == "frequency" and not objective.rows.has_targets,
             df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
             n_clusters=n_clusters,
-            fit_intercept=objective.fit_intercept,
-            reference_levels=question.reference_levels,
-            most_inflated=find_most_inflated(estimates.inflations, names),
             contrasts=contrasts,
             places=places,
             # Rows on other machines are there as long as the method runs.
             point=point if objective.rows.has_labels else None,
+            reference_levels=question.reference_levels,
+            most_inflated=estimates.most_inflated,
         ),
     )
     warn_of_distances(found, estimates.is_proven, question, n_samples * point.loss)
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class Estimates:
-    """The coefficients that are reported, at the optimum.
+class Estimates(NamedTuple):
+    """The optimum, and the covariance of the coefficients that are reported, (K' q, K' q), for a total weight of one.
 
-    Attributes
-    ----------
-    point : Point
-        The optimum.
-    coef : ndarray of shape (K', q)
-        The coefficients.
-    covariance : ndarray of shape (K' q, K' q)
-        Their covariance.
-    n_effective : float
-        The number of parameters; of a penalised model the effective number, NaN where that is not known.
-    distance, is_proven
-        As `Optimum` has them.
-    n_clusters : tuple of int
-        How many clusters each key has.
-    inflations : ndarray of shape (d,) or None
-        What `find_inflations` returns, where that is known.
+    n_effective is the number of parameters, of a penalised model the effective one, NaN where that is not known.
+    distance and is_proven are as `Optimum` has them, n_clusters and most_inflated as `Basis` has them.
     """
 
     point: Point
-    coef: FloatArray
     covariance: FloatArray
     n_effective: float
     distance: float
-    is_proven: bool
+    is_proven: bool = False
     n_clusters: tuple[int, ...] = ()
-    inflations: FloatArray | None = None
+    most_inflated: tuple[object, float] | None = None
 
 
 def find_all_estimates(
@@ -237,23 +199,23 @@ def find_all_estimates(
     n_samples: float,
 ) -> Estimates:
     """Return the Estimates of some columns, by their places, from the covariance of all."""
-    total_weight = objective.rows.total_weight * question.weights.unit
     optimum = find_optimum(objective, start, n_samples)
     check_existence(optimum, question)
-    covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, contrasts.n_parameters)
-    units, coef = contrasts.list_units(places), contrasts.of(optimum.point.parameters)
-    n_effective, diagonal = float(contrasts.n_parameters), optimum.information.diagonal
+    covariance, n_clusters = find_covariance(optimum, question, n_samples, contrasts.n_parameters)
+    units, n_effective = contrasts.list_units(places), float(contrasts.n_parameters)
     if not objective.penalty.is_none:
         n_effective = float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss))
+    diagonal = optimum.information.diagonal
+    inflations = np.sqrt(np.maximum(diagonal * np.diagonal(optimum.inverse).reshape(diagonal.shape), 0.0).max(axis=0))
+    place = int(inflations[:-1].argmax()) if len(question.names) else -1
     return Estimates(
         optimum.point,
-        coef[:, places],
         units @ (units @ covariance).T,
         n_effective,
         optimum.distance,
         optimum.is_proven,
         n_clusters,
-        find_inflations(diagonal, np.diagonal(optimum.inverse).reshape(diagonal.shape)),
+        None if place < 0 else (question.names[place], float(inflations[place])),
     )
 
 
@@ -266,7 +228,6 @@ def find_named_estimates(
     n_samples: float,
 ) -> Estimates:
     """Return the Estimates of some columns, by their places, by conjugate gradients."""
-    total_weight = objective.rows.total_weight * question.weights.unit
     point, penalty = come_near(objective, start), objective.penalty
     is_free = penalty.is_none or not penalty.is_bounded
     if is_free:
@@ -276,20 +237,12 @@ def find_named_estimates(
     point, distance = curvature.point, curvature.decrement * np.sqrt(n_samples)
     if is_free and may_be_separated(curvature):
         check_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
-    power = 1 if question.weights.are == "frequency" else 2
-    covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
-    covariance *= question.weights.unit ** (power - 1) / total_weight
+    units = contrasts.list_units(places).toarray().reshape(-1, *objective.shape)
+    covariance = find_covariance_of_named(curvature, units, question.covariance, question.penalised, question.power)
+    covariance *= question.weight_unit ** (question.power - 1)
     n_effective = float(contrasts.n_parameters) if penalty.is_none else np.nan
     end = objective.at(objective.center(point.parameters + curvature.step))
-    return Estimates(end, contrasts.of(end.parameters)[:, places], covariance, n_effective, distance, False)
-
-
-def find_most_inflated(inflations: FloatArray | None, names: Array) -> tuple[object, float] | None:
-    """Return the name of the feature whose errors are inflated most, and how many times as large they are."""
-    if inflations is None or not len(inflations):
-        return None
-    place = int(inflations.argmax())
-    return names[place], float(inflations[place])
+    return Estimates(end, covariance, n_effective, distance)
 
 
 def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
@@ -305,15 +258,9 @@ def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
     known = names.tolist()
     wanted = np.atleast_1d(np.asarray(features, object)).tolist()
     if not wanted or any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
-        raise ValueError(
-            f"features must be names of columns, each of them once, among {_shorten(names)}; got {features!r}."
-        )
+        shown = ", ".join(map(str, known if len(known) <= 5 else [*known[:5], f"... {known[-1]}"]))
+        raise ValueError(f"features must be names of columns, each of them once, among {shown}; got {features!r}.")
     return np.array([known.index(name) for name in wanted])
-
-
-def _shorten(names):
-    shown = ", ".join(map(str, names[:5]))
-    return shown if len(names) <= 5 else f"{shown}, ... {names[-1]}"
 
 
 def check_existence(optimum: Optimum, question: Question) -> None:
@@ -406,8 +353,8 @@ def count_samples(objective: Objective, question: Question) -> float:
     ValueError
         Frequencies are no whole numbers, or weights have no errors of the kind that is asked for.
     """
-    is_model, is_importance = question.covariance == "model", question.weights.are == "importance"
-    if is_model and (is_importance or question.weights.by_class):
+    is_model, is_importance = question.covariance == "model", question.weights_are == "importance"
+    if is_model and (is_importance or question.has_class_weights):
         raise ValueError(
             "covariance='model' needs rows that each count once, or as often as a frequency says: the curvature does "
             "not tell the errors where weights say how much a row matters (sampling weights, class_weight). Use "
@@ -421,11 +368,11 @@ def count_samples(objective: Objective, question: Question) -> float:
     if objective.rows.has_labels and not len(objective.rows.weights):
         return float(objective.n_rows)
     n_rows, n_broken = objective.rows.passes.sum_curvature(
-        count_weights, np.zeros(objective.shape), question.weights.unit
+        count_weights, np.zeros(objective.shape), question.weight_unit
     )
     if is_importance:
         return float(n_rows)
-    if question.weights.by_class:
+    if question.has_class_weights:
         raise ValueError(
             "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat "
             "rows that stand for several."
@@ -435,7 +382,7 @@ def count_samples(objective: Objective, question: Question) -> float:
             f"sample_weight holds {n_broken:.0f} numbers that are not whole, which are no frequencies; use "
             "weights_are='importance' with a robust covariance."
         )
-    return float(round(objective.rows.total_weight * question.weights.unit))
+    return float(round(objective.rows.total_weight * question.weight_unit))
 
 
 def find_null_likelihood(objective: Objective, total_weight: float) -> float:
@@ -467,7 +414,7 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
 
 
 def find_covariance(
-    optimum: Optimum, question: Question, total_weight: float, n_samples: float, n_parameters: int
+    optimum: Optimum, question: Question, n_samples: float, n_parameters: int
 ) -> tuple[FloatArray, tuple[int, ...]]:
     """Return the covariance of the parameters, (K (d + 1), K (d + 1)), and how many clusters each key has.
 
@@ -475,16 +422,15 @@ def find_covariance(
     """
     information, point, n_clusters = optimum.information, optimum.point, ()
     if question.covariance == "model" and question.penalised != "sandwich":
-        return optimum.inverse / total_weight, n_clusters
+        return optimum.inverse, n_clusters
     if question.covariance == "model":
         middle = information.of_loss
     elif question.covariance == "cluster":
         middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
-        middle = middle * question.weights.unit
+        middle = middle * question.weight_unit
     else:
-        power = 1 if question.weights.are == "frequency" else 2
-        middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
-        middle *= question.weights.unit ** (power - 1)
+        middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, question.power)
+        middle *= question.weight_unit ** (question.power - 1)
     found = wrap(information, middle)
     # The sums of rows' products are off by a part of themselves, those of clusters by what is lost where the scores of
     # a cluster cancel; the inverses multiply both, in any direction.
@@ -498,7 +444,7 @@ def find_covariance(
             "but for a weak penalty or for little, the scores of each cluster sum to zero, or a row of a tiny weight "
             "alone keeps classes from being separated."
         )
-    return found / total_weight, n_clusters
+    return found, n_clusters
 
 
 def _sum_over_clusters(point, keys, factor):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.inference import tables
+from fastlin.inference.contrasts import SYMMETRIC
 from fastlin.inference.hypotheses import (
     TestResult,
     check_level,
@@ -46,8 +47,6 @@ class Basis:
         The degrees of freedom of Student's t; None for the normal distribution.
     n_clusters : tuple of int
         The number of clusters by each of the keys.
-    fit_intercept : bool
-        Whether the model has an intercept.
     contrasts : Contrasts
         How the coefficients come from the parameters of the objective.
     places : ndarray of shape (p,)
@@ -65,8 +64,7 @@ class Basis:
     is_likelihood: bool
     df_t: float | None
     n_clusters: tuple[int, ...]
-    fit_intercept: bool
-    contrasts: Contrasts | None
+    contrasts: Contrasts
     places: IntArray
     point: Point | None
     reference_levels: Sequence[object] = ()
@@ -226,7 +224,7 @@ class Inference:
                 "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
                 "and labels that are draws."
             )
-        if basis.point is None or basis.contrasts is None:
+        if basis.point is None:
             raise RuntimeError(NO_ROWS)
         objective = basis.point.objective
         check_size(objective, is_profiled=True)
@@ -364,16 +362,19 @@ class Inference:
         from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
 
         basis = self._basis
-        if basis.point is None or basis.contrasts is None:
+        if basis.point is None:
             raise RuntimeError(
                 "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
                 "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
             )
         coef, covariance = self._take_all(basis.contrasts)
         effects, errors = find_marginal_effects(basis.point.objective, coef, covariance, basis.contrasts, at)
-        shown = basis.places[: len(basis.places) - basis.fit_intercept]
+        shown = basis.places[: len(basis.places) - basis.contrasts.fit_intercept]
         effects, errors, names = effects[:, shown], errors[:, shown], self.names[: len(shown)]
-        classes = basis.contrasts.list_classes(self.classes, self.reference)
+        place = basis.contrasts.reference
+        classes = self.classes
+        if place is not None:
+            classes = np.concatenate([classes[:place], np.array([self.reference]), classes[place:]])
         return MarginalEffects(effects, errors, names, classes, at, basis.df_t)
 
     def table(self, level: float = 0.95) -> Any:
@@ -432,11 +433,11 @@ class Inference:
 
     def _count_parameters(self):
         """Return how many parameters there are, with the intercepts."""
-        n_intercepts = min(len(self.coef), self._count_classes() - 1) if self._basis.fit_intercept else 0
+        n_intercepts = min(len(self.coef), self._count_classes() - 1) if self._basis.contrasts.fit_intercept else 0
         return self.df_model + n_intercepts
 
     def _count_classes(self):
-        return len(self.coef) + (self.reference != "symmetric" or len(self.coef) < 2)
+        return len(self.coef) + (self.reference != SYMMETRIC or len(self.coef) < 2)
 
     def _penalise(self, each):
         if not self._basis.is_likelihood:
@@ -471,6 +472,28 @@ class Inference:
         if not len(places):
             raise ValueError(f"There is no column {name!r}; the columns are {self.names.tolist()}.")
         return int(places[0])
+
+
+def report(
+    contrasts: Contrasts,
+    parameters: FloatArray,
+    given: FloatArray,
+    covariance: FloatArray,
+    names: Array,
+    places: IntArray,
+    classes: Array,
+) -> dict[str, Any]:
+    """Return the attributes of an Inference that its optimum, the model's parameters (K, d + 1) and errors tell."""
+    coef, place = contrasts.of(parameters)[:, places], contrasts.reference
+    away = np.abs(contrasts.of(given)[:, places] - coef).ravel() / np.sqrt(np.diagonal(covariance))
+    return {
+        "coef": coef,
+        "names": names[places],
+        "classes": classes if place is None else np.delete(classes, place),
+        "reference": SYMMETRIC if place is None else classes[place],
+        "model_distance": float(np.fmax.reduce(away, initial=0.0)),
+        "_covariance": covariance,
+    }
 
 
 def _read_numbers(argument, given, accepted):

@@ -21,10 +21,9 @@ from fastlin.inference.separation import PROVEN, find_violated
 from fastlin.matrices.pieces import find_hessian_product
 from fastlin.objective.conjugate_gradients import iterate
 from fastlin.solvers import choose
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.inference.contrasts import Contrasts
     from fastlin.matrices import Passes
     from fastlin.objective import Objective
     from fastlin.objective.point import Point
@@ -43,28 +42,12 @@ NEAR = 1e-10
 
 
 def find_covariance_of_named(
-    curvature: Curvature, contrasts: Contrasts, places: IntArray, covariance: str, penalised: str | None, power: int
+    curvature: Curvature, units: FloatArray, covariance: str, penalised: str | None, power: int
 ) -> FloatArray:
-    """Return the covariance of the coefficients of some columns, class by class, for a total weight of one.
+    """Return the covariance (m, m) of coefficients for a total weight of one, but for the unit of the weights.
 
-    Parameters
-    ----------
-    curvature : Curvature
-        That at the optimum.
-    contrasts : Contrasts
-        Which coefficients are reported.
-    places : ndarray of shape (q,)
-        The columns among those that are reported; the intercept is the last of these.
-    covariance : str
-        "model", or what is robust.
-    penalised : str or None
-        "laplace" and "sandwich", as `LogisticRegression.inference` has them.
-    power : int
-        The power of the weights in robust covariances.
-
-    Returns
-    -------
-    ndarray of shape (K' q, K' q)
+    units (m, K, d + 1) are what the coefficients are of the parameters, and power is that of weights in robust
+    covariances.
 
     Raises
     ------
@@ -73,7 +56,6 @@ def find_covariance_of_named(
     """
     point = curvature.point
     rows, penalty = point.objective.rows, point.objective.penalty
-    units = contrasts.list_units(places).toarray().reshape(-1, *point.parameters.shape)
     solved = np.empty(units.shape)
     for each, unit in zip(solved, units, strict=True):
         each[:], _, is_solved = curvature.solve(unit, MOST_STEPS)
