@@ -147,7 +147,7 @@ def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthIn
     objective = likelihood.objective
     contrasts = Contrasts.against(find_reference(reference, classes), len(classes), objective)
     whole = np.zeros((objective.shape[0] * objective.shape[1],) * 2)
-    whole[np.ix_(likelihood.places, likelihood.places)] = state.factor.inverse
+    whole[np.ix_(likelihood.places, likelihood.places)] = state.factor.invert()
     # The coefficients of the first levels of categorical columns are zero by definition.
     places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
     units = contrasts.list_units(places)

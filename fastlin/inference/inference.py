@@ -280,7 +280,7 @@ class Inference:
         largest[largest == 0] = 1
         matrix = matrix / largest[:, None]
         covariance = np.einsum("qf,rf->qr", np.einsum("qe,ef->qf", matrix, self._covariance), matrix)
-        factor = Factor.of(covariance)
+        factor = Factor(covariance)
         if factor.first_dependent is not None:
             raise ValueError(
                 f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, "
@@ -288,7 +288,7 @@ class Inference:
             )
         with np.errstate(over="ignore", invalid="ignore"):
             distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values / largest
-            statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
+            statistic = float(np.sum(distance * factor.solve(distance)))
         if not np.isfinite(statistic):
             raise ValueError(f"r must be near enough to R coef for a finite statistic, got {r!r}.")
         if self._basis.df_t is None:

@@ -110,8 +110,10 @@ class Likelihood:
         objective.rows.count_pass()
         places = self.places
         information = self.unit * whole[np.ix_(places, places)]
-        factor = Factor.of(information) if np.isfinite(information).all() else None
-        if factor is None or not factor.is_definite:
+        if not np.isfinite(information).all():
+            return None
+        factor = Factor(information)
+        if factor.first_dependent is not None:
             return None
         score = -total * point.gradient[-R:, self.free]
         return State(self, theta, -total * point.loss, score, information, factor)
@@ -177,5 +179,4 @@ class State:
 
     def solve(self, vector: FloatArray) -> FloatArray:
         """Return I^-1 times a vector (R, P)."""
-        root = self.factor.inverse_root
-        return np.einsum("ij,i->j", root, np.einsum("ij,j->i", root, vector.ravel())).reshape(vector.shape)
+        return self.factor.solve(vector)
