@@ -67,10 +67,17 @@ class Contrasts:
 
     def list_units(self, places: IntArray) -> sparse.csr_array:
         """Return what the coefficients of some columns are of the parameters, (K' q, K (d + 1)), class by class."""
-        scale, shift = self.coordinates.scaling
-        own, intercept = np.arange(len(scale) + 1), np.full(len(shift), len(scale))
-        entries = np.concatenate([scale, [1.0], shift]), (np.append(own, intercept), np.append(own, own[:-1]))
-        return sparse.kron(self.matrix, sparse.csr_array(entries)[places], format="csr")
+        (scale, shift), (n_rows, K) = self.coordinates.scaling, self.matrix.shape
+        d, q = len(scale), len(places)
+        # By hand, since scipy.sparse.kron takes a sixth of a small inference.
+        intercepts = np.flatnonzero(places == d)
+        rows = np.append(np.arange(q), np.repeat(intercepts, d))
+        columns = np.append(places, np.tile(np.arange(d), len(intercepts)))
+        values = np.append(np.append(scale, 1.0)[places], np.tile(shift, len(intercepts)))
+        a, k = np.nonzero(self.matrix)
+        entries = (self.matrix[a, k][:, None] * values).ravel()
+        at = (a[:, None] * q + rows).ravel(), (k[:, None] * (d + 1) + columns).ravel()
+        return sparse.coo_array((entries, at), (n_rows * q, K * (d + 1))).tocsr()
 
     def of(self, parameters: FloatArray) -> FloatArray:
         """Return the coefficients (K', p) of parameters (K, d + 1)."""

@@ -154,7 +154,7 @@ class Profile:
     def _list_directions(self, places):
         """Return the directions of the coefficients of columns, (K', len(places), R, P)."""
         likelihood = self._maximum.likelihood
-        units = self._contrasts.list_units(places)[:, likelihood.places].toarray()
+        units = self._contrasts.list_units(places).toarray()[:, likelihood.places]
         return units.reshape(len(self._contrasts.matrix), len(places), *likelihood.shape)
 
     def _compare(self, held):
