@@ -15,8 +15,7 @@ from fastlin.inference.contrasts import SYMMETRIC
 from fastlin.inference.hypotheses import (
     TestResult,
     check_level,
-    compare_with_chi_squared,
-    compare_with_f,
+    compare,
     find_quantile,
     find_two_sided,
 )
@@ -291,9 +290,7 @@ class Inference:
             statistic = float(np.sum(distance * factor.solve(distance)))
         if not np.isfinite(statistic):
             raise ValueError(f"r must be near enough to R coef for a finite statistic, got {r!r}.")
-        if self._basis.df_t is None:
-            return compare_with_chi_squared(name, statistic, q)
-        return compare_with_f(name, statistic, q, self._basis.df_t)
+        return compare(name, statistic, q, self._basis.df_t)
 
     def lr_test(self, smaller: Inference) -> TestResult:
         """Test whether this model fits better than a smaller one that it contains, by the ratio of their likelihoods.
@@ -334,7 +331,7 @@ class Inference:
         if not df > 0:
             raise ValueError(f"smaller must have fewer parameters than {self._count_parameters():g}, got {-df:g} more.")
         statistic = 2 * (self.log_likelihood - smaller.log_likelihood)
-        return compare_with_chi_squared("likelihood ratio", statistic, df)
+        return compare("likelihood ratio", statistic, df)
 
     def marginal_effects(self, at: Literal["overall", "mean"] = "overall") -> MarginalEffects:
         """Return by how much the probability of each class rises with each feature.

@@ -60,21 +60,10 @@ LEAST_DIGITS = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Information:
-    """The Hessian of J at a point, with its factor. The Fisher information is S times the Hessian of the mean loss.
+    """The Hessian of the mean loss at a point, by classes, and the diagonal (K, d + 1) and factor of that of J.
 
-    Attributes
-    ----------
-    at : ndarray of shape (K, d + 1)
-        The point.
-    of_loss : ndarray of shape (K (d + 1), K (d + 1))
-        The Hessian of the mean loss, by classes.
-    diagonal : ndarray of shape (K, d + 1)
-        That of the Hessian of J.
-    factor : Factor
-        The factor of the Hessian of J. Equal changes of all classes, along which softmax is flat, have a curvature of
-        their own in it where the penalty gives them none.
-    is_exact : bool
-        Whether the Hessian is that of all rows.
+    The Fisher information is S times the former. Equal changes of all classes, along which softmax is flat, have a
+    curvature of their own in the factor. The Hessian is exact where it is that of all rows.
     """
 
     at: FloatArray
@@ -146,20 +135,10 @@ class Information:
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """Where the penalised likelihood is largest, as far as float64 tells.
+    """Where the penalised likelihood is largest, as far as float64 tells, and the Hessian of J there with its inverse.
 
-    Attributes
-    ----------
-    point : Point
-        The point.
-    information : Information
-        The Hessian there, or so near that standard errors do not tell.
-    inverse : ndarray of shape (K (d + 1), K (d + 1))
-        The inverse of the Hessian of J.
-    distance : float
-        How far the true optimum may be, in standard errors of any combination of coefficients.
-    is_proven : bool
-        Whether the distance is a bound, and not an estimate.
+    distance is how far the true optimum may be, in standard errors of any combination of coefficients. It is a bound
+    where it is proven, and otherwise an estimate.
     """
 
     point: Point

@@ -45,18 +45,9 @@ def sum_weights(objective: Objective, unit: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """A log-likelihood of rows.
+    """A log-likelihood of the rows of an objective without a penalty, whose weights are multiplied by a unit.
 
-    Attributes
-    ----------
-    objective : Objective
-        The mean loss over the rows, without a penalty.
-    unit : float
-        By what the weights of the objective's rows are to be multiplied.
-    is_firth : bool
-        Whether Firth's penalty is part of it.
-    free : ndarray of shape (d + 1,), bool
-        The columns whose coefficients are not zero; the last is the intercept.
+    free (d + 1,) says which columns have coefficients other than zero; the last is the intercept.
     """
 
     objective: Objective
@@ -133,23 +124,7 @@ class Likelihood:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What is known of a Likelihood at a theta.
-
-    Attributes
-    ----------
-    likelihood : Likelihood
-        The function.
-    theta : ndarray of shape (R, P)
-        Where it was evaluated.
-    log_likelihood : float
-        l, without a penalty.
-    plain_score : ndarray of shape (R, P)
-        The derivative of l.
-    information : ndarray of shape (R P, R P)
-        I.
-    factor : Factor
-        That of I.
-    """
+    """A Likelihood at theta (R, P): l and its derivative (R, P) without a penalty, and I (R P, R P) with its factor."""
 
     likelihood: Likelihood
     theta: np.ndarray

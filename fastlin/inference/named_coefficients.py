@@ -76,22 +76,7 @@ def find_covariance_of_named(
 
 
 class Curvature:
-    """The Hessian of J at a point, by its products.
-
-    Parameters
-    ----------
-    point : Point
-        The point, in float64.
-
-    Attributes
-    ----------
-    point
-        The parameter.
-    step : ndarray of shape (K, d + 1)
-        Newton's step from the point.
-    decrement : float
-        The root of the step times the Hessian times the step.
-    """
+    """The Hessian of J at a point in float64 by its products, Newton's step from there and the decrement of that."""
 
     def __init__(self, point: Point) -> None:
         self.point = point

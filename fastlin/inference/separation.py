@@ -113,23 +113,8 @@ def check_separation(
 ) -> None:
     """Raise a SeparationError where the maximum of the likelihood does not exist, and warn where that is undecided.
 
-    Parameters
-    ----------
-    point : Point
-        The parameters near the maximum, in float64.
-    names : ndarray of shape (d,)
-        The names of the features.
-    labels : ndarray of shape (n_classes,)
-        The classes.
-    step : ndarray of shape (K, d + 1) or None
-        Newton's step from the point.
-    stacklevel : int or None
-        That of the warning, for the caller of this function; None leaves it out.
-
-    Raises
-    ------
-    SeparationError
-        Some classes are separated.
+    step (K, d + 1) is Newton's from a point near the maximum, if it is known, and stacklevel that of the warning for
+    the caller of this function; None leaves the warning out.
     """
     found = find_separation(point.objective, point.parameters, step)
     if isinstance(found, Separation):
@@ -155,21 +140,8 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
     more than that times the second (Bach 2010), so that with a Newton decrement below 1 / e the loss rises in every
     direction in the end. Where a direction separates the classes the product of both is at least 1 everywhere.
 
-    Parameters
-    ----------
-    point : Point
-        The point, in float64.
-    inverse : ndarray of shape (K (d + 1), K (d + 1))
-        That of the Hessian of J, in the coordinates of the point.
-    step : ndarray of shape (K, d + 1)
-        The step from the point by that Hessian.
-    moved : float
-        How far the Hessian was made from the point, in the norm of the Hessian. It changes by a factor of no more than
-        exp(e moved).
-
-    Returns
-    -------
-    bool
+    inverse is that of the Hessian of J, and step the one from the point by it. The Hessian was made so far from the
+    point, in its own norm, as `moved` says, and changes by a factor of no more than exp(e moved).
     """
     coordinates, is_part = point.objective.coordinates, point.objective.coordinates.mean_squares > 0
     variances = np.diagonal(inverse).reshape(point.parameters.shape)
@@ -219,16 +191,9 @@ def _multiply(rows, matrix):
 def find_separation(
     objective: Objective, parameters: FloatArray, step: FloatArray | None = None
 ) -> Separation | Undecided | None:
-    """Return a separation of the classes, None where there is none, or Undecided.
+    """Return a separation of the classes by columns that no penalty bends, None where there is none, or Undecided.
 
-    Parameters
-    ----------
-    objective : Objective
-        The objective. Columns that its penalty bends have no part in a separation.
-    parameters : ndarray of shape (K, d + 1)
-        Where the fit ended.
-    step : ndarray of shape (K, d + 1) or None
-        Newton's step from there.
+    parameters (K, d + 1) are where the fit ended, and step is Newton's from there, if it is known.
     """
     directions = [parameters] if step is None else [parameters, step]
     judged = [found for found in (_judge(objective, each) for each in directions) if found is not None]
