@@ -35,13 +35,25 @@ SETTLED = 1e-8
 CLOSE = 0.01
 
 
+class Meaning(NamedTuple):
+    """What the weights of an objective stand for.
+
+    They are "frequency" or "importance", as `LogisticRegression.inference` has them, times the unit they give those of
+    the rows, and by_class says whether weights of classes are a part of them.
+    """
+
+    are: str
+    unit: float
+    by_class: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Question:
     """What is asked for, beside the objective; the parameters of `LogisticRegression.inference`, checked.
 
     Attributes
     ----------
-    covariance, penalised, use_t, weights_are
+    covariance, penalised, use_t
         As `LogisticRegression.inference` has them.
     features : sequence or None
         The names of the columns that are reported; None means all.
@@ -55,10 +67,8 @@ class Question:
         The names of the levels of categorical columns whose coefficients are zero.
     clusters : list of ndarray of shape (n,)
         The number of each row's cluster, from 0 on, for each of the keys.
-    weight_unit : float
-        What the weights of the objective are multiplied by to give those of the rows.
-    has_class_weights : bool
-        Whether weights of classes are a part of them.
+    weights : Meaning
+        What the weights of the objective stand for.
     tol : float
         That of the fit.
     stacklevel : int
@@ -68,22 +78,20 @@ class Question:
     covariance: str
     penalised: str | None
     use_t: bool
-    weights_are: str
     features: Sequence[Any] | None
     reference: int | None
     classes: Array
     names: Array
     reference_levels: Sequence[object]
     clusters: list[Array]
-    weight_unit: float
-    has_class_weights: bool
+    weights: Meaning
     tol: float
     stacklevel: int
 
     @property
     def power(self) -> int:
         """The power of the weights in robust covariances."""
-        return 1 if self.weights_are == "frequency" else 2
+        return 1 if self.weights.are == "frequency" else 2
 
 
 def ask(classes: Array, reference: Any, **choices: Any) -> Question:
@@ -94,8 +102,11 @@ def ask(classes: Array, reference: Any, **choices: Any) -> Question:
     ValueError
         A choice is none of those that there are.
     """
-    for name, accepted in (("covariance", COVARIANCES), ("penalised", PENALISED), ("weights_are", WEIGHTS_ARE)):
-        given = choices[name]
+    for name, given, accepted in (
+        ("covariance", choices["covariance"], COVARIANCES),
+        ("penalised", choices["penalised"], PENALISED),
+        ("weights_are", choices["weights"].are, WEIGHTS_ARE),
+    ):
         if not (given is None or isinstance(given, str)) or given not in accepted:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
     if not isinstance(choices["use_t"], (bool, np.bool_)):
@@ -125,7 +136,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         raise ValueError(f"No row with a weight above zero has the class {idle!s}: its coefficients have no estimates.")
     if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
         raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
-    total_weight = sum_weights(objective, question.weight_unit)
+    total_weight = sum_weights(objective, question.weights.unit)
     n_samples = count_samples(objective, question)
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
     contrasts = Contrasts.against(question.reference, len(question.classes), objective)
@@ -159,7 +170,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         _basis=Basis(
             covariance=question.covariance,
             penalised=question.penalised,
-            is_likelihood=question.weights_are == "frequency" and not objective.rows.has_targets,
+            is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
             df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
             n_clusters=n_clusters,
             contrasts=contrasts,
@@ -239,7 +250,7 @@ def find_named_estimates(
         check_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
     units = contrasts.list_units(places).toarray().reshape(-1, *objective.shape)
     covariance = find_covariance_of_named(curvature, units, question.covariance, question.penalised, question.power)
-    covariance *= question.weight_unit ** (question.power - 1)
+    covariance *= question.weights.unit ** (question.power - 1)
     n_effective = float(contrasts.n_parameters) if penalty.is_none else np.nan
     end = objective.at(objective.center(point.parameters + curvature.step))
     return Estimates(end, covariance, n_effective, distance)
@@ -353,8 +364,8 @@ def count_samples(objective: Objective, question: Question) -> float:
     ValueError
         Frequencies are no whole numbers, or weights have no errors of the kind that is asked for.
     """
-    is_model, is_importance = question.covariance == "model", question.weights_are == "importance"
-    if is_model and (is_importance or question.has_class_weights):
+    is_model, is_importance = question.covariance == "model", question.weights.are == "importance"
+    if is_model and (is_importance or question.weights.by_class):
         raise ValueError(
             "covariance='model' needs rows that each count once, or as often as a frequency says: the curvature does "
             "not tell the errors where weights say how much a row matters (sampling weights, class_weight). Use "
@@ -368,11 +379,11 @@ def count_samples(objective: Objective, question: Question) -> float:
     if objective.rows.has_labels and not len(objective.rows.weights):
         return float(objective.n_rows)
     n_rows, n_broken = objective.rows.passes.sum_curvature(
-        count_weights, np.zeros(objective.shape), question.weight_unit
+        count_weights, np.zeros(objective.shape), question.weights.unit
     )
     if is_importance:
         return float(n_rows)
-    if question.has_class_weights:
+    if question.weights.by_class:
         raise ValueError(
             "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat "
             "rows that stand for several."
@@ -382,7 +393,7 @@ def count_samples(objective: Objective, question: Question) -> float:
             f"sample_weight holds {n_broken:.0f} numbers that are not whole, which are no frequencies; use "
             "weights_are='importance' with a robust covariance."
         )
-    return float(round(objective.rows.total_weight * question.weight_unit))
+    return float(round(objective.rows.total_weight * question.weights.unit))
 
 
 def find_null_likelihood(objective: Objective, total_weight: float) -> float:
@@ -427,10 +438,10 @@ def find_covariance(
         middle = information.of_loss
     elif question.covariance == "cluster":
         middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
-        middle = middle * question.weight_unit
+        middle = middle * question.weights.unit
     else:
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, question.power)
-        middle *= question.weight_unit ** (question.power - 1)
+        middle *= question.weights.unit ** (question.power - 1)
     found = wrap(information, middle)
     # The sums of rows' products are off by a part of themselves, those of clusters by what is lost where the scores of
     # a cluster cancel; the inverses multiply both, in any direction.
