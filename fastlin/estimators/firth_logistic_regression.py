@@ -243,8 +243,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
             begin = likelihood.at(likelihood.to_theta(start))
             if begin is None:
                 self._refuse_columns(likelihood)
-            columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
-            return infer(begin, classes, name_features(self, None), reference, columns.astype(np.float64))
+            return infer(begin, classes, name_features(self, None), reference)
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
         from fastlin.estimators.problem import count_fits_at_once

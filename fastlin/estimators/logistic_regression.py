@@ -401,7 +401,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         question = ask(
             classes,
             reference,
-            Meaning(weights_are, data.weight_unit, model.class_weight is not None),
+            weights=Meaning(weights_are, data.weight_unit, model.class_weight is not None),
             names=names,
             reference_levels=reference_levels,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),

@@ -38,23 +38,13 @@ class Resampled(NamedTuple):
     converged: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Refits:
-    """What a bootstrap fits.
+class Refits(NamedTuple):
+    """What a bootstrap fits, of which most_at_once may run at once.
 
-    Attributes
-    ----------
-    fit : callable
-        It takes the weights of the rows, and what it may call in each iteration to learn whether anybody waits for it,
-        and returns a Resampled, or None where the rows have no such fit.
-    best : Resampled
-        The fit of all rows.
-    point : Point or None
-        The objective there, with probabilities; None where there is no room for a Hessian.
-    free : ndarray of shape (d + 1,), bool
-        The columns whose coefficients are not zero; the last is the intercept.
-    most_at_once : int
-        How many fits may run at once.
+    fit takes the weights of the rows, and what it may call in each iteration to learn whether anybody waits for it, and
+    returns a Resampled, or None where the rows have no such fit. best is the fit of all rows, and point the objective
+    there, with probabilities; None where there is no room for a Hessian. free (d + 1,) says which columns have
+    coefficients other than zero; the last is the intercept.
     """
 
     fit: Callable[[FloatArray, Callable[..., Any]], Resampled | None]
@@ -180,35 +170,19 @@ class Bootstrap:
         return f"Bootstrap({n} resamples, coefficients of shape ({K}, {d}))"
 
 
-class Draws:
+class Draws(NamedTuple):
     """The numbers of times that each row stands in the resamples.
 
-    Parameters
-    ----------
-    seed : int
-        Resample b is drawn by NumPy's generator with the seed (seed, b).
-    labels : ndarray of shape (n,), int
-        The class of each row.
-    weights : ndarray of shape (n,) or None
-        The weight of each row; None means ones.
-    targets : ndarray of shape (n, K) or None
-        The soft labels of the rows, as `make_samples` takes them.
-    clusters : ndarray of shape (n,), int, or None
-        The number of each row's cluster, from 0 without gaps. None means that each row is one.
+    Resample b is drawn by NumPy's generator with the seed (seed, b), from rows with labels (n,), weights (n,) or ones,
+    soft labels (n, K) or none, as `make_samples` takes them, and the numbers (n,) of their clusters, from 0 without
+    gaps; None means that each row is one.
     """
 
-    def __init__(
-        self,
-        seed: int,
-        labels: IntArray,
-        weights: FloatArray | None,
-        targets: FloatArray | None,
-        clusters: IntArray | None,
-    ) -> None:
-        self._seed, self._labels, self._weights = seed, labels, weights
-        self._targets, self._clusters = targets, clusters
-        self._n_drawn = len(labels) if clusters is None else int(clusters.max()) + 1
-        self._n_classes = int(labels.max()) + 1
+    seed: int
+    labels: IntArray
+    weights: FloatArray | None
+    targets: FloatArray | None
+    clusters: IntArray | None
 
     def draw(self, number: int) -> Iterator[FloatArray]:
         """Yield the weights of the rows in a resample, (n,): their own ones times how often they were drawn.
@@ -220,24 +194,25 @@ class Draws:
         ValueError
             No resample has rows of each class, or none a fit.
         """
-        random = np.random.default_rng((self._seed, number))
+        random = np.random.default_rng((self.seed, number))
+        n_drawn = len(self.labels) if self.clusters is None else int(self.clusters.max()) + 1
+        n_classes = int(self.labels.max()) + 1
         for _ in range(MOST_DRAWS):
-            counts = np.bincount(random.integers(self._n_drawn, size=self._n_drawn), minlength=self._n_drawn)
-            drawn = (counts if self._clusters is None else counts[self._clusters]).astype(np.float64)
-            if self._weights is not None:
-                drawn *= self._weights
-            if (self._weigh_classes(drawn) > 0).all():
+            counts = np.bincount(random.integers(n_drawn, size=n_drawn), minlength=n_drawn)
+            drawn = (counts if self.clusters is None else counts[self.clusters]).astype(np.float64)
+            if self.weights is not None:
+                drawn *= self.weights
+            if self.targets is None:
+                by_class = np.bincount(self.labels, drawn, n_classes)
+            else:
+                by_class = weigh_targets(self.targets, drawn)
+            if (by_class > 0).all():
                 yield drawn
-        what = "rows" if self._clusters is None else "clusters"
+        what = "rows" if self.clusters is None else "clusters"
         raise ValueError(
-            f"None of {MOST_DRAWS:,} resamples of the {self._n_drawn} {what} has each of the {self._n_classes} classes "
+            f"None of {MOST_DRAWS:,} resamples of the {n_drawn} {what} has each of the {n_classes} classes "
             "with a weight above zero, and a fit; some class or level has too few of them for a bootstrap."
         )
-
-    def _weigh_classes(self, weights):
-        if self._targets is not None:
-            return weigh_targets(self._targets, weights)
-        return np.bincount(self._labels, weights, self._n_classes)
 
 
 def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[Resampled]:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from fastlin.exceptions import CollinearityError
-from fastlin.inference.row_margins import BYTES_TOGETHER
-from fastlin.matrices.matrix import add
+from fastlin.matrices.matrix import SCORE_BYTES, add
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -76,17 +75,6 @@ class Dependence:
         return f"{own} {'is nearly' if nearly else '='} {text}"
 
 
-def find_inflations(diagonal: FloatArray, variances: FloatArray) -> FloatArray:
-    """Return how many times as large standard errors are as those of unrelated columns: the most of each column, (d,).
-
-    Parameters
-    ----------
-    diagonal, variances : ndarray of shape (K, d + 1)
-        The diagonals of a Hessian and of its inverse.
-    """
-    return np.sqrt(np.maximum(diagonal * variances, 0.0).max(axis=0))[:-1]
-
-
 def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, nearly: bool = False) -> None:
     """Raise a CollinearityError that names the columns that depend on others, where there are some.
 
@@ -126,7 +114,7 @@ def find_dependences(
     """
     coordinates, is_centred = objective.coordinates, objective.fit_intercept
     # With fewer rows than columns each part would take as long as all.
-    together = max(objective.shape[1], BYTES_TOGETHER // (8 * objective.shape[1]))
+    together = max(objective.shape[1], SCORE_BYTES // (8 * objective.shape[1]))
     triangle = objective.rows.passes.sum_curvature(Triangle.of, np.zeros(objective.shape), together).factor
     # The intercept first, whose row then has the means.
     features = np.flatnonzero(is_free[:-1])

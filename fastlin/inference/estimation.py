@@ -11,10 +11,10 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.clusters import combine_keys, multiply_cluster_sums
-from fastlin.inference.collinearity import check_collinearity, find_inflations
-from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
+from fastlin.inference.collinearity import check_collinearity
+from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
-from fastlin.inference.inference import INTERCEPT, Basis, Inference
+from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
 from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, find_optimum
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
@@ -29,9 +29,8 @@ COVARIANCES, PENALISED = ("model", "HC0", "HC1", "cluster"), ("laplace", "sandwi
 WEIGHTS_ARE = "frequency", "importance"
 # The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
 MOST_PARAMETERS = 4096
-# The intercepts of the model without features end where half the square of the Newton decrement is below this.
-SETTLED = 1e-20
-MOST_STEPS = 100
+# The intercepts of the model without features end where the slope of the mean loss is below this.
+SETTLED = 1e-8
 # Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
 CLOSE = 0.01
 
@@ -39,14 +38,8 @@ CLOSE = 0.01
 class Meaning(NamedTuple):
     """What the weights of an objective stand for.
 
-    Attributes
-    ----------
-    are : str
-        "frequency" or "importance", as `LogisticRegression.inference` has them.
-    unit : float
-        What they are multiplied by to give those of the rows.
-    by_class : bool
-        Whether weights of classes are a part of them.
+    They are "frequency" or "importance", as `LogisticRegression.inference` has them, times the unit they give those of
+    the rows, and by_class says whether weights of classes are a part of them.
     """
 
     are: str
@@ -62,12 +55,16 @@ class Question:
     ----------
     covariance, penalised, use_t
         As `LogisticRegression.inference` has them.
+    features : sequence or None
+        The names of the columns that are reported; None means all.
     reference : int or None
         The number of the class; None for symmetric coefficients.
     classes : ndarray of shape (n_classes,)
         The labels of all classes.
     names : ndarray of shape (d,)
         The names of the columns.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
     clusters : list of ndarray of shape (n,)
         The number of each row's cluster, from 0 on, for each of the keys.
     weights : Meaning
@@ -76,27 +73,28 @@ class Question:
         That of the fit.
     stacklevel : int
         How many frames the caller of the method is from `answer`, as warnings count them.
-    features : sequence or None
-        The names of the columns that are reported; None means all.
-    reference_levels : sequence
-        The names of the levels of categorical columns whose coefficients are zero.
     """
 
     covariance: str
     penalised: str | None
     use_t: bool
-    weights: Meaning
+    features: Sequence[Any] | None
     reference: int | None
     classes: Array
     names: Array
+    reference_levels: Sequence[object]
     clusters: list[Array]
+    weights: Meaning
     tol: float
     stacklevel: int
-    features: Sequence[Any] | None = None
-    reference_levels: Sequence[object] = ()
+
+    @property
+    def power(self) -> int:
+        """The power of the weights in robust covariances."""
+        return 1 if self.weights.are == "frequency" else 2
 
 
-def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Question:
+def ask(classes: Array, reference: Any, **choices: Any) -> Question:
     """Return the Question for the label of a reference; choices are its other fields.
 
     Raises
@@ -107,7 +105,7 @@ def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Que
     for name, given, accepted in (
         ("covariance", choices["covariance"], COVARIANCES),
         ("penalised", choices["penalised"], PENALISED),
-        ("weights_are", weights.are, WEIGHTS_ARE),
+        ("weights_are", choices["weights"].are, WEIGHTS_ARE),
     ):
         if not (given is None or isinstance(given, str)) or given not in accepted:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
@@ -118,7 +116,7 @@ def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Que
             "clusters must be given with covariance='cluster', and with no other: got covariance="
             f"{choices['covariance']!r} and {'no clusters' if not choices['clusters'] else 'clusters'}."
         )
-    return Question(reference=find_reference(reference, classes), classes=classes, weights=weights, **choices)
+    return Question(reference=find_reference(reference, classes), classes=classes, **choices)
 
 
 def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, question: Question) -> Inference:
@@ -141,9 +139,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     total_weight = sum_weights(objective, question.weights.unit)
     n_samples = count_samples(objective, question)
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
-    contrasts = Contrasts.against(
-        question.reference, len(question.classes), objective.coordinates, objective.fit_intercept
-    )
+    contrasts = Contrasts.against(question.reference, len(question.classes), objective)
     n_parameters = contrasts.n_parameters
     df_resid = n_samples - n_parameters
     if df_resid <= 0 and (question.use_t or question.covariance in ("HC1", "cluster")):
@@ -155,7 +151,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     places = find_places(question.features, names)
     find = find_named_estimates if is_large(objective) else find_all_estimates
     estimates = find(objective, start, contrasts, places, question, n_samples)
-    point, covariance = estimates.point, estimates.covariance
+    covariance = estimates.covariance / total_weight
     if question.covariance == "HC1":
         covariance *= n_samples / df_resid
     if np.isinf(covariance).any():
@@ -163,70 +159,46 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             "Standard errors leave the range of float64: the rows tell too little of some coefficient, by the scale of "
             "its column, the size of the offset or that of the penalty. Scale X."
         )
-    errors = np.sqrt(np.diagonal(covariance)).reshape(estimates.coef.shape)
-    away = np.abs(contrasts.of(objective.center(start))[:, places] - estimates.coef) / errors
-    place, n_clusters = question.reference, estimates.n_clusters
+    point, n_clusters = estimates.point, estimates.n_clusters
     found = Inference(
-        coef=estimates.coef,
-        names=names[places],
-        classes=question.classes if place is None else np.delete(question.classes, place),
-        reference=SYMMETRIC if place is None else question.classes[place],
+        **report(contrasts, point.parameters, objective.center(start), covariance, names, places, question.classes),
         log_likelihood=-total_weight * point.loss,
         log_likelihood_null=find_null_likelihood(objective, total_weight),
         n_samples=n_samples,
         df_model=estimates.n_effective - (len(question.classes) - 1) * objective.fit_intercept,
-        model_distance=float(np.fmax.reduce(away, axis=None, initial=0.0)),
         distance=estimates.distance,
-        _covariance=covariance,
         _basis=Basis(
             covariance=question.covariance,
             penalised=question.penalised,
             is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
             df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
             n_clusters=n_clusters,
-            fit_intercept=objective.fit_intercept,
-            reference_levels=question.reference_levels,
-            most_inflated=find_most_inflated(estimates.inflations, names),
             contrasts=contrasts,
             places=places,
             # Rows on other machines are there as long as the method runs.
             point=point if objective.rows.has_labels else None,
+            reference_levels=question.reference_levels,
+            most_inflated=estimates.most_inflated,
         ),
     )
     warn_of_distances(found, estimates.is_proven, question, n_samples * point.loss)
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class Estimates:
-    """The coefficients that are reported, at the optimum.
+class Estimates(NamedTuple):
+    """The optimum, and the covariance of the coefficients that are reported, (K' q, K' q), for a total weight of one.
 
-    Attributes
-    ----------
-    point : Point
-        The optimum.
-    coef : ndarray of shape (K', q)
-        The coefficients.
-    covariance : ndarray of shape (K' q, K' q)
-        Their covariance.
-    n_effective : float
-        The number of parameters; of a penalised model the effective number, NaN where that is not known.
-    distance, is_proven
-        As `Optimum` has them.
-    n_clusters : tuple of int
-        How many clusters each key has.
-    inflations : ndarray of shape (d,) or None
-        What `find_inflations` returns, where that is known.
+    n_effective is the number of parameters, of a penalised model the effective one, NaN where that is not known.
+    distance and is_proven are as `Optimum` has them, n_clusters and most_inflated as `Basis` has them.
     """
 
     point: Point
-    coef: FloatArray
     covariance: FloatArray
     n_effective: float
     distance: float
-    is_proven: bool
+    is_proven: bool = False
     n_clusters: tuple[int, ...] = ()
-    inflations: FloatArray | None = None
+    most_inflated: tuple[object, float] | None = None
 
 
 def find_all_estimates(
@@ -238,26 +210,23 @@ def find_all_estimates(
     n_samples: float,
 ) -> Estimates:
     """Return the Estimates of some columns, by their places, from the covariance of all."""
-    total_weight = objective.rows.total_weight * question.weights.unit
     optimum = find_optimum(objective, start, n_samples)
     check_existence(optimum, question)
-    covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, contrasts.n_parameters)
-    coef, covariance = contrasts.of(optimum.point.parameters), contrasts.covariance_of(covariance)
-    if len(places) < contrasts.n_columns or (places[1:] < places[:-1]).any():
-        kept = contrasts.find_entries(places)
-        covariance = covariance[np.ix_(kept, kept)]
-    n_effective, diagonal = float(contrasts.n_parameters), optimum.information.diagonal
+    covariance, n_clusters = find_covariance(optimum, question, n_samples, contrasts.n_parameters)
+    units, n_effective = contrasts.list_units(places), float(contrasts.n_parameters)
     if not objective.penalty.is_none:
         n_effective = float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss))
+    diagonal = optimum.information.diagonal
+    inflations = np.sqrt(np.maximum(diagonal * np.diagonal(optimum.inverse).reshape(diagonal.shape), 0.0).max(axis=0))
+    place = int(inflations[:-1].argmax()) if len(question.names) else -1
     return Estimates(
         optimum.point,
-        coef[:, places],
-        covariance,
+        units @ (units @ covariance).T,
         n_effective,
         optimum.distance,
         optimum.is_proven,
         n_clusters,
-        find_inflations(diagonal, np.diagonal(optimum.inverse).reshape(diagonal.shape)),
+        None if place < 0 else (question.names[place], float(inflations[place])),
     )
 
 
@@ -270,7 +239,6 @@ def find_named_estimates(
     n_samples: float,
 ) -> Estimates:
     """Return the Estimates of some columns, by their places, by conjugate gradients."""
-    total_weight = objective.rows.total_weight * question.weights.unit
     point, penalty = come_near(objective, start), objective.penalty
     is_free = penalty.is_none or not penalty.is_bounded
     if is_free:
@@ -280,20 +248,12 @@ def find_named_estimates(
     point, distance = curvature.point, curvature.decrement * np.sqrt(n_samples)
     if is_free and may_be_separated(curvature):
         check_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
-    power = 1 if question.weights.are == "frequency" else 2
-    covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
-    covariance *= question.weights.unit ** (power - 1) / total_weight
+    units = contrasts.list_units(places).toarray().reshape(-1, *objective.shape)
+    covariance = find_covariance_of_named(curvature, units, question.covariance, question.penalised, question.power)
+    covariance *= question.weights.unit ** (question.power - 1)
     n_effective = float(contrasts.n_parameters) if penalty.is_none else np.nan
     end = objective.at(objective.center(point.parameters + curvature.step))
-    return Estimates(end, contrasts.of(end.parameters)[:, places], covariance, n_effective, distance, False)
-
-
-def find_most_inflated(inflations: FloatArray | None, names: Array) -> tuple[object, float] | None:
-    """Return the name of the feature whose errors are inflated most, and how many times as large they are."""
-    if inflations is None or not len(inflations):
-        return None
-    place = int(inflations.argmax())
-    return names[place], float(inflations[place])
+    return Estimates(end, covariance, n_effective, distance)
 
 
 def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
@@ -309,15 +269,9 @@ def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
     known = names.tolist()
     wanted = np.atleast_1d(np.asarray(features, object)).tolist()
     if not wanted or any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
-        raise ValueError(
-            f"features must be names of columns, each of them once, among {_shorten(names)}; got {features!r}."
-        )
+        shown = ", ".join(map(str, known if len(known) <= 5 else [*known[:5], f"... {known[-1]}"]))
+        raise ValueError(f"features must be names of columns, each of them once, among {shown}; got {features!r}.")
     return np.array([known.index(name) for name in wanted])
-
-
-def _shorten(names):
-    shown = ", ".join(map(str, names[:5]))
-    return shown if len(names) <= 5 else f"{shown}, ... {names[-1]}"
 
 
 def check_existence(optimum: Optimum, question: Question) -> None:
@@ -447,36 +401,31 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     rows, weights = objective.rows, objective.class_weights
     if rows.offset_range is None:
         return total_weight * float(np.sum(weights * np.log(weights)))
+    from scipy import optimize
+
     parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
-    # The maximum without offsets, and where they are all the same.
-    near = np.log(weights) - rows.offset_range.mean
-    parameters[:, -1] = near if len(parameters) > 1 else near[1] - near[0]
-    best, step = np.inf, np.zeros(len(parameters))
-    for _ in range(MOST_STEPS):
+
+    def evaluate(intercepts):
+        parameters[:, -1] = intercepts
         # The sums themselves, since an objective without an intercept leaves its part out.
-        loss = rows.passes.evaluate(parameters, None, gradient) / rows.total_weight
-        if not loss <= best:
-            # Half of what is left of a step that was too long.
-            step *= 0.5
-            parameters[:, -1] -= step
-            continue
-        best, slope = loss, gradient[:, -1] / rows.total_weight
-        if not slope.any():
-            break
+        loss = rows.passes.evaluate(parameters, None, gradient)
+        return loss / rows.total_weight, gradient[:, -1] / rows.total_weight
+
+    def find_curvature(intercepts):
+        parameters[:, -1] = intercepts
         gram = rows.sum_probability_products(parameters, np.float64)
-        curvature = np.diag(gram[:-1, -1]) - gram[:-1, :-1]
-        # Offsets far from each other leave no curvature, but the maximum lies among them.
-        curvature += np.eye(len(slope)) * (np.abs(slope).max() / (1 + rows.offset_range.spread))
-        # Equal changes of all classes change nothing, so that a curvature along them may have the size of the others.
-        step = np.linalg.solve(curvature + (len(slope) > 1) * np.diagonal(curvature).max() / len(slope), -slope)
-        if not -float(step @ slope) > SETTLED:
-            break
-        parameters[:, -1] += step
-    return -total_weight * best
+        return np.diag(gram[:-1, -1]) - gram[:-1, :-1]
+
+    # The maximum without offsets, and where they are all the same. Else it lies among them.
+    near, radius = np.log(weights) - rows.offset_range.mean, 1 + float(rows.offset_range.spread)
+    options = {"gtol": SETTLED / radius, "initial_trust_radius": radius, "max_trust_radius": 2 * radius}
+    start = near if len(parameters) > 1 else near[1:] - near[:1]
+    found = optimize.minimize(evaluate, start, jac=True, hess=find_curvature, method="trust-ncg", options=options)
+    return -total_weight * found.fun
 
 
 def find_covariance(
-    optimum: Optimum, question: Question, total_weight: float, n_samples: float, n_parameters: int
+    optimum: Optimum, question: Question, n_samples: float, n_parameters: int
 ) -> tuple[FloatArray, tuple[int, ...]]:
     """Return the covariance of the parameters, (K (d + 1), K (d + 1)), and how many clusters each key has.
 
@@ -484,16 +433,15 @@ def find_covariance(
     """
     information, point, n_clusters = optimum.information, optimum.point, ()
     if question.covariance == "model" and question.penalised != "sandwich":
-        return optimum.inverse / total_weight, n_clusters
+        return optimum.inverse, n_clusters
     if question.covariance == "model":
         middle = information.of_loss
     elif question.covariance == "cluster":
         middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
         middle = middle * question.weights.unit
     else:
-        power = 1 if question.weights.are == "frequency" else 2
-        middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
-        middle *= question.weights.unit ** (power - 1)
+        middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, question.power)
+        middle *= question.weights.unit ** (question.power - 1)
     found = wrap(information, middle)
     # The sums of rows' products are off by a part of themselves, those of clusters by what is lost where the scores of
     # a cluster cancel; the inverses multiply both, in any direction.
@@ -507,7 +455,7 @@ def find_covariance(
             "but for a weak penalty or for little, the scores of each cluster sum to zero, or a row of a tiny weight "
             "alone keeps classes from being separated."
         )
-    return found / total_weight, n_clusters
+    return found, n_clusters
 
 
 def _sum_over_clusters(point, keys, factor):

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
+from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.estimation import find_null_likelihood
 from fastlin.inference.hypotheses import TestResult, check_level
-from fastlin.inference.inference import INTERCEPT, NO_ROWS, Basis, Inference
+from fastlin.inference.inference import INTERCEPT, NO_ROWS, Basis, Inference, report
 from fastlin.inference.likelihood import State
 from fastlin.inference.maximum import maximise
 from fastlin.inference.profile import EXACT, MOST_STEPS, Profile
@@ -120,15 +120,16 @@ class FirthInference(Inference):
 
     def _take_all(self, contrasts):
         """Return estimates and covariance with those of the first levels of categorical columns, which are zero."""
-        places, coef = self._basis.places, np.zeros((len(self.coef), contrasts.n_columns))
+        places, (rows, q), p = self._basis.places, self.coef.shape, contrasts.n_columns
+        own = np.arange(rows)
+        coef, covariance = np.zeros((rows, p)), np.zeros((rows, p, rows, p))
         coef[:, places] = self.coef
-        covariance, kept = np.zeros((coef.size, coef.size)), contrasts.find_entries(places)
-        covariance[np.ix_(kept, kept)] = self._covariance
-        return coef, covariance
+        covariance[np.ix_(own, places, own, places)] = self._covariance.reshape(rows, q, rows, q)
+        return coef, covariance.reshape(rows * p, rows * p)
 
     @property
     def _profile(self):
-        if self._state is None or self._basis.contrasts is None:
+        if self._state is None:
             raise RuntimeError(NO_ROWS)
         return Profile(self._state, self._basis.contrasts)
 
@@ -137,43 +138,35 @@ class FirthInference(Inference):
         return {**super().__getstate__(), "_state": None}
 
 
-def infer(begin: State, classes: Array, names: Array, reference: Any, coef: FloatArray) -> FirthInference:
-    """Return the FirthInference of the maximum near a State; coef (K, p) are the coefficients of the model."""
+def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthInference:
+    """Return the FirthInference of the maximum near a State, that of a fitted model."""
     if begin.likelihood.objective.rows.has_targets:
         raise ValueError("Soft labels are no draws, whose likelihoods tests and intervals compare; resample the rows.")
     found = maximise(begin, EXACT, MOST_STEPS)
     state, likelihood = found.state, found.state.likelihood
-    objective, place = likelihood.objective, find_reference(reference, classes)
-    contrasts = Contrasts.against(place, len(classes), objective.coordinates, objective.fit_intercept)
+    objective = likelihood.objective
+    contrasts = Contrasts.against(find_reference(reference, classes), len(classes), objective)
     whole = np.zeros((objective.shape[0] * objective.shape[1],) * 2)
-    whole[np.ix_(likelihood.places, likelihood.places)] = state.factor.inverse
+    whole[np.ix_(likelihood.places, likelihood.places)] = state.factor.invert()
     # The coefficients of the first levels of categorical columns are zero by definition.
     places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
-    kept = contrasts.find_entries(places)
-    covariance = contrasts.covariance_of(whole)[np.ix_(kept, kept)]
-    parameters = likelihood.to_parameters(state.theta)
-    estimates, errors = contrasts.of(parameters)[:, places], np.sqrt(np.diagonal(covariance))
-    away = np.abs(np.einsum("ak,kj->aj", contrasts.matrix, coef[:, places]) - estimates).ravel() / errors
+    units = contrasts.list_units(places)
+    columns = np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object)
+    parameters, given = likelihood.to_parameters(state.theta), likelihood.to_parameters(begin.theta)
     return FirthInference(
-        coef=estimates,
-        names=np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object)[places],
-        classes=classes if place is None else np.delete(classes, place),
-        reference=SYMMETRIC if place is None else classes[place],
+        **report(contrasts, parameters, given, units @ (units @ whole).T, columns, places, classes),
         log_likelihood=state.log_likelihood,
         log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.places.size - (len(classes) - 1) * objective.fit_intercept),
-        model_distance=float(np.fmax.reduce(away, initial=0.0)),
         distance=found.distance,
         penalised_log_likelihood=likelihood.restore_value(state),
-        _covariance=covariance,
         _basis=Basis(
             covariance="model",
             penalised="firth",
             is_likelihood=True,
             df_t=None,
             n_clusters=(),
-            fit_intercept=objective.fit_intercept,
             contrasts=contrasts,
             places=places,
             point=objective.at(objective.center(parameters)),

@@ -51,11 +51,8 @@ class TestResult:
 
     def __str__(self) -> str:
         """Return the test in a line."""
-        kind, of = ("chi2", f"{self.df:g}") if self.df_denominator is None else ("F", self._name_degrees())
-        return f"{self.name}: {kind}({of}) = {self.statistic:.4f}, p = {self.p_value:.4g}"
-
-    def _name_degrees(self):
-        return f"{self.df:g}, {self.df_denominator:g}"
+        kind = f"chi2({self.df:g})" if self.df_denominator is None else f"F({self.df:g}, {self.df_denominator:g})"
+        return f"{self.name}: {kind} = {self.statistic:.4f}, p = {self.p_value:.4g}"
 
 
 def check_level(level: float) -> float:
@@ -81,16 +78,11 @@ def find_quantile(level: float, df: float | None) -> float:
     return float(ndtri(half) if df is None else stdtrit(df, half))
 
 
-def compare_with_chi_squared(name: str, statistic: float, df: float) -> TestResult:
-    """Return the test of a statistic that is chi-squared where the hypothesis holds."""
-    from scipy.special import chdtrc
+def compare(name: str, statistic: float, df: float, df_denominator: float | None = None) -> TestResult:
+    """Return the test of a statistic that is chi-squared where the hypothesis holds, but for its scale with F."""
+    from scipy.special import chdtrc, fdtrc
 
-    return TestResult(name, statistic, df, None, float(chdtrc(df, max(statistic, 0.0))))
-
-
-def compare_with_f(name: str, statistic: float, df: float, df_denominator: float) -> TestResult:
-    """Return the test of a statistic that is chi-squared but for the estimate of its scale: by F, divided by df."""
-    from scipy.special import fdtrc
-
+    if df_denominator is None:
+        return TestResult(name, statistic, df, None, float(chdtrc(df, max(statistic, 0.0))))
     statistic /= df
     return TestResult(name, statistic, df, df_denominator, float(fdtrc(df, df_denominator, max(statistic, 0.0))))

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.inference import tables
+from fastlin.inference.contrasts import SYMMETRIC
 from fastlin.inference.hypotheses import (
     TestResult,
     check_level,
-    compare_with_chi_squared,
-    compare_with_f,
+    compare,
     find_quantile,
     find_two_sided,
 )
@@ -46,8 +46,6 @@ class Basis:
         The degrees of freedom of Student's t; None for the normal distribution.
     n_clusters : tuple of int
         The number of clusters by each of the keys.
-    fit_intercept : bool
-        Whether the model has an intercept.
     contrasts : Contrasts
         How the coefficients come from the parameters of the objective.
     places : ndarray of shape (p,)
@@ -65,8 +63,7 @@ class Basis:
     is_likelihood: bool
     df_t: float | None
     n_clusters: tuple[int, ...]
-    fit_intercept: bool
-    contrasts: Contrasts | None
+    contrasts: Contrasts
     places: IntArray
     point: Point | None
     reference_levels: Sequence[object] = ()
@@ -226,7 +223,7 @@ class Inference:
                 "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
                 "and labels that are draws."
             )
-        if basis.point is None or basis.contrasts is None:
+        if basis.point is None:
             raise RuntimeError(NO_ROWS)
         objective = basis.point.objective
         check_size(objective, is_profiled=True)
@@ -282,7 +279,7 @@ class Inference:
         largest[largest == 0] = 1
         matrix = matrix / largest[:, None]
         covariance = np.einsum("qf,rf->qr", np.einsum("qe,ef->qf", matrix, self._covariance), matrix)
-        factor = Factor.of(covariance)
+        factor = Factor(covariance)
         if factor.first_dependent is not None:
             raise ValueError(
                 f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, "
@@ -290,12 +287,10 @@ class Inference:
             )
         with np.errstate(over="ignore", invalid="ignore"):
             distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values / largest
-            statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
+            statistic = float(np.sum(distance * factor.solve(distance)))
         if not np.isfinite(statistic):
             raise ValueError(f"r must be near enough to R coef for a finite statistic, got {r!r}.")
-        if self._basis.df_t is None:
-            return compare_with_chi_squared(name, statistic, q)
-        return compare_with_f(name, statistic, q, self._basis.df_t)
+        return compare(name, statistic, q, self._basis.df_t)
 
     def lr_test(self, smaller: Inference) -> TestResult:
         """Test whether this model fits better than a smaller one that it contains, by the ratio of their likelihoods.
@@ -336,7 +331,7 @@ class Inference:
         if not df > 0:
             raise ValueError(f"smaller must have fewer parameters than {self._count_parameters():g}, got {-df:g} more.")
         statistic = 2 * (self.log_likelihood - smaller.log_likelihood)
-        return compare_with_chi_squared("likelihood ratio", statistic, df)
+        return compare("likelihood ratio", statistic, df)
 
     def marginal_effects(self, at: Literal["overall", "mean"] = "overall") -> MarginalEffects:
         """Return by how much the probability of each class rises with each feature.
@@ -364,16 +359,19 @@ class Inference:
         from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
 
         basis = self._basis
-        if basis.point is None or basis.contrasts is None:
+        if basis.point is None:
             raise RuntimeError(
                 "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
                 "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
             )
         coef, covariance = self._take_all(basis.contrasts)
         effects, errors = find_marginal_effects(basis.point.objective, coef, covariance, basis.contrasts, at)
-        shown = basis.places[: len(basis.places) - basis.fit_intercept]
+        shown = basis.places[: len(basis.places) - basis.contrasts.fit_intercept]
         effects, errors, names = effects[:, shown], errors[:, shown], self.names[: len(shown)]
-        classes = basis.contrasts.list_classes(self.classes, self.reference)
+        place = basis.contrasts.reference
+        classes = self.classes
+        if place is not None:
+            classes = np.concatenate([classes[:place], np.array([self.reference]), classes[place:]])
         return MarginalEffects(effects, errors, names, classes, at, basis.df_t)
 
     def table(self, level: float = 0.95) -> Any:
@@ -432,11 +430,11 @@ class Inference:
 
     def _count_parameters(self):
         """Return how many parameters there are, with the intercepts."""
-        n_intercepts = min(len(self.coef), self._count_classes() - 1) if self._basis.fit_intercept else 0
+        n_intercepts = min(len(self.coef), self._count_classes() - 1) if self._basis.contrasts.fit_intercept else 0
         return self.df_model + n_intercepts
 
     def _count_classes(self):
-        return len(self.coef) + (self.reference != "symmetric" or len(self.coef) < 2)
+        return len(self.coef) + (self.reference != SYMMETRIC or len(self.coef) < 2)
 
     def _penalise(self, each):
         if not self._basis.is_likelihood:
@@ -471,6 +469,28 @@ class Inference:
         if not len(places):
             raise ValueError(f"There is no column {name!r}; the columns are {self.names.tolist()}.")
         return int(places[0])
+
+
+def report(
+    contrasts: Contrasts,
+    parameters: FloatArray,
+    given: FloatArray,
+    covariance: FloatArray,
+    names: Array,
+    places: IntArray,
+    classes: Array,
+) -> dict[str, Any]:
+    """Return the attributes of an Inference that its optimum, the model's parameters (K, d + 1) and errors tell."""
+    coef, place = contrasts.of(parameters)[:, places], contrasts.reference
+    away = np.abs(contrasts.of(given)[:, places] - coef).ravel() / np.sqrt(np.diagonal(covariance))
+    return {
+        "coef": coef,
+        "names": names[places],
+        "classes": classes if place is None else np.delete(classes, place),
+        "reference": SYMMETRIC if place is None else classes[place],
+        "model_distance": float(np.fmax.reduce(away, initial=0.0)),
+        "_covariance": covariance,
+    }
 
 
 def _read_numbers(argument, given, accepted):

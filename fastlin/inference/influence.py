@@ -92,11 +92,11 @@ def _solve_for_coefficients(point, moving):
         for j in np.flatnonzero(is_flat & (objective.penalty.curvatures == 0)):
             alike = np.arange(K) * size + j
             hessian[np.ix_(alike, alike)] += hessian[alike, alike].mean() / K
-    factor = Factor.of(hessian[np.ix_(moving, moving)])
-    if not factor.is_definite:
+    factor = Factor(hessian[np.ix_(moving, moving)])
+    if factor.first_dependent is not None:
         return None
     inverse = np.zeros((K * size, K * size))
-    inverse[np.ix_(moving, moving)] = factor.inverse
+    inverse[np.ix_(moving, moving)] = factor.invert()
     by_class = inverse.reshape(K, size, K * size)
     by_class[:, -1] += np.einsum("j,kjm->km", shift, by_class[:, :-1])
     if K > 1:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from fastlin.inference.factors import MOST_ADDED
+from fastlin.inference.factors import MOST_ADDED, Factor
 from fastlin.matrices.matrix import PROBABILITY_BYTES
 from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.objective.point import Room
@@ -20,7 +20,7 @@ from fastlin.objective.rounding import norm
 from fastlin.objective.self_concordance import Direction, bound_fall, bound_rows
 from fastlin.solvers import choose
 from fastlin.solvers.newton import conjugate_gradients
-from fastlin.solvers.preconditioners import Preconditioner, diagonal
+from fastlin.solvers.preconditioners import diagonal
 from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -60,27 +60,16 @@ LEAST_DIGITS = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Information:
-    """The Hessian of J at a point, with its factor. The Fisher information is S times the Hessian of the mean loss.
+    """The Hessian of the mean loss at a point, by classes, and the diagonal (K, d + 1) and factor of that of J.
 
-    Attributes
-    ----------
-    at : ndarray of shape (K, d + 1)
-        The point.
-    of_loss : ndarray of shape (K (d + 1), K (d + 1))
-        The Hessian of the mean loss, by classes.
-    diagonal : ndarray of shape (K, d + 1)
-        That of the Hessian of J.
-    factor : Preconditioner
-        The factor of the Hessian of J. Equal changes of all classes, along which softmax is flat, have a curvature of
-        their own in it where the penalty gives them none.
-    is_exact : bool
-        Whether the Hessian is that of all rows.
+    The Fisher information is S times the former. Equal changes of all classes, along which softmax is flat, have a
+    curvature of their own in the factor. The Hessian is exact where it is that of all rows.
     """
 
     at: FloatArray
     of_loss: FloatArray
     diagonal: FloatArray
-    factor: Preconditioner
+    factor: Factor
     is_exact: bool = True
 
     @classmethod
@@ -101,10 +90,7 @@ class Information:
         diagonal_of_j = np.einsum("kkj->kj", diagonals).copy()
         if K > 1:
             diagonals += diagonal_of_j.sum(axis=0) / K**2
-        factor = Preconditioner(1, K * m, np.float64)
-        # Without the ridge of a preconditioner, which standard errors of nearly collinear columns would show.
-        factor.factorize(0, matrix[None], 0.0)
-        return cls(point.parameters, of_loss, diagonal_of_j, factor, is_exact)
+        return cls(point.parameters, of_loss, diagonal_of_j, Factor(matrix), is_exact)
 
     def measure(self, parameters: FloatArray, penalty: Penalty) -> float:
         """Return the distance of parameters (K, d + 1) from the point, in the norm of the Hessian of J."""
@@ -120,18 +106,17 @@ class Information:
         more than that times the norm of the inverse (Higham 2002, section 14.1). Where the factorisation has changed
         the matrix, its inverse tells nothing of it.
         """
-        K, is_curved = len(self.diagonal), self.diagonal > 0
+        is_curved = self.diagonal > 0
         if not is_curved[:, is_sought].all():
             return False
-        factorised = self.diagonal + (self.diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
-        added = self.factor.square_columns().reshape(self.diagonal.shape) - factorised
-        is_changed = (added[is_curved] > MOST_ADDED * factorised[is_curved]).any()
-        roots = np.sqrt(np.where(is_curved, factorised, 0.0)).ravel()
-        return not is_changed and SUM_ERROR * norm(inverse * roots * roots[:, None]) < LEAST_DIGITS
+        factorised = self.factor.diagonal * is_curved.ravel()
+        is_changed = ((self.factor.squares - factorised > MOST_ADDED * factorised) & is_curved.ravel()).any()
+        roots = np.sqrt(factorised)
+        return bool(not is_changed and SUM_ERROR * norm(inverse * roots * roots[:, None]) < LEAST_DIGITS)
 
     def invert(self) -> FloatArray:
         """Return the inverse of the factorised Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""
-        inverse = self.factor.solve(np.eye(self.diagonal.size))
+        inverse = self.factor.invert()
         idle = (self.diagonal.ravel() <= 0).nonzero()[0]
         inverse[idle], inverse[:, idle] = 0, 0
         return inverse
@@ -150,20 +135,10 @@ class Information:
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """Where the penalised likelihood is largest, as far as float64 tells.
+    """Where the penalised likelihood is largest, as far as float64 tells, and the Hessian of J there with its inverse.
 
-    Attributes
-    ----------
-    point : Point
-        The point.
-    information : Information
-        The Hessian there, or so near that standard errors do not tell.
-    inverse : ndarray of shape (K (d + 1), K (d + 1))
-        The inverse of the Hessian of J.
-    distance : float
-        How far the true optimum may be, in standard errors of any combination of coefficients.
-    is_proven : bool
-        Whether the distance is a bound, and not an estimate.
+    distance is how far the true optimum may be, in standard errors of any combination of coefficients. It is a bound
+    where it is proven, and otherwise an estimate.
     """
 
     point: Point
@@ -274,8 +249,7 @@ def _finish(point, information, n_samples):
 
     direction, objective = information.find_step(point), point.objective
     step, slopes = direction.step, point.gradient - objective.penalty.curvatures * point.parameters
-    columns = information.factor.square_columns()
-    fall = bound_fall(point, direction, information.diagonal, columns, look_up)
+    fall = bound_fall(point, direction, information.diagonal, information.factor.squares, look_up)
     # J at the end of a step of the Newton decrement r falls by r^2 / 2: |delta_j| is at most sqrt(n) r errors.
     is_proven, decrement = fall < np.inf, sqrt(max(0.0, -float(np.sum(step * point.gradient))))
     distance = (sqrt(2 * fall) if is_proven else decrement) * sqrt(n_samples)

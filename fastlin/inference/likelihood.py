@@ -45,18 +45,9 @@ def sum_weights(objective: Objective, unit: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """A log-likelihood of rows.
+    """A log-likelihood of the rows of an objective without a penalty, whose weights are multiplied by a unit.
 
-    Attributes
-    ----------
-    objective : Objective
-        The mean loss over the rows, without a penalty.
-    unit : float
-        By what the weights of the objective's rows are to be multiplied.
-    is_firth : bool
-        Whether Firth's penalty is part of it.
-    free : ndarray of shape (d + 1,), bool
-        The columns whose coefficients are not zero; the last is the intercept.
+    free (d + 1,) says which columns have coefficients other than zero; the last is the intercept.
     """
 
     objective: Objective
@@ -110,8 +101,10 @@ class Likelihood:
         objective.rows.count_pass()
         places = self.places
         information = self.unit * whole[np.ix_(places, places)]
-        factor = Factor.of(information) if np.isfinite(information).all() else None
-        if factor is None or not factor.is_definite:
+        if not np.isfinite(information).all():
+            return None
+        factor = Factor(information)
+        if factor.first_dependent is not None:
             return None
         score = -total * point.gradient[-R:, self.free]
         return State(self, theta, -total * point.loss, score, information, factor)
@@ -131,23 +124,7 @@ class Likelihood:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What is known of a Likelihood at a theta.
-
-    Attributes
-    ----------
-    likelihood : Likelihood
-        The function.
-    theta : ndarray of shape (R, P)
-        Where it was evaluated.
-    log_likelihood : float
-        l, without a penalty.
-    plain_score : ndarray of shape (R, P)
-        The derivative of l.
-    information : ndarray of shape (R P, R P)
-        I.
-    factor : Factor
-        That of I.
-    """
+    """A Likelihood at theta (R, P): l and its derivative (R, P) without a penalty, and I (R P, R P) with its factor."""
 
     likelihood: Likelihood
     theta: np.ndarray
@@ -177,5 +154,4 @@ class State:
 
     def solve(self, vector: FloatArray) -> FloatArray:
         """Return I^-1 times a vector (R, P)."""
-        root = self.factor.inverse_root
-        return np.einsum("ij,i->j", root, np.einsum("ij,j->i", root, vector.ravel())).reshape(vector.shape)
+        return self.factor.solve(vector)

@@ -236,9 +236,9 @@ def sum_offsets(passes: Passes, probabilities: FloatArray) -> FloatArray:
 
 def _find_probabilities(scores):
     """Return the probabilities (K,) of scores (K,)."""
-    with_zero = np.append(0.0, scores) if len(scores) == 1 else scores
-    powers = np.exp(with_zero - with_zero.max())
-    return (powers / powers.sum())[-len(scores) :]
+    from scipy.special import softmax
+
+    return softmax(np.append(0.0, scores) if len(scores) == 1 else scores)[-len(scores) :]
 
 
 def _unpack(means, K):

@@ -44,7 +44,7 @@ class Metric:
         self._state, self._held = state, held
         if held is not None:
             self._solved = np.stack([state.solve(direction) for direction in held])
-            self._inverse = Factor.of(np.einsum("mrp,nrp->mn", held, self._solved)).inverse
+            self._inverse = Factor(np.einsum("mrp,nrp->mn", held, self._solved)).invert()
 
     def apply(self, vector: FloatArray) -> FloatArray:
         """Return the matrix times a vector (R, P): it changes no value that is held."""

@@ -21,10 +21,9 @@ from fastlin.inference.separation import PROVEN, find_violated
 from fastlin.matrices.pieces import find_hessian_product
 from fastlin.objective.conjugate_gradients import iterate
 from fastlin.solvers import choose
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.inference.contrasts import Contrasts
     from fastlin.matrices import Passes
     from fastlin.objective import Objective
     from fastlin.objective.point import Point
@@ -43,28 +42,12 @@ NEAR = 1e-10
 
 
 def find_covariance_of_named(
-    curvature: Curvature, contrasts: Contrasts, places: IntArray, covariance: str, penalised: str | None, power: int
+    curvature: Curvature, units: FloatArray, covariance: str, penalised: str | None, power: int
 ) -> FloatArray:
-    """Return the covariance of the coefficients of some columns, class by class, for a total weight of one.
+    """Return the covariance (m, m) of coefficients for a total weight of one, but for the unit of the weights.
 
-    Parameters
-    ----------
-    curvature : Curvature
-        That at the optimum.
-    contrasts : Contrasts
-        Which coefficients are reported.
-    places : ndarray of shape (q,)
-        The columns among those that are reported; the intercept is the last of these.
-    covariance : str
-        "model", or what is robust.
-    penalised : str or None
-        "laplace" and "sandwich", as `LogisticRegression.inference` has them.
-    power : int
-        The power of the weights in robust covariances.
-
-    Returns
-    -------
-    ndarray of shape (K' q, K' q)
+    units (m, K, d + 1) are what the coefficients are of the parameters, and power is that of weights in robust
+    covariances.
 
     Raises
     ------
@@ -73,7 +56,6 @@ def find_covariance_of_named(
     """
     point = curvature.point
     rows, penalty = point.objective.rows, point.objective.penalty
-    units = find_units(contrasts, point.objective, places)
     solved = np.empty(units.shape)
     for each, unit in zip(solved, units, strict=True):
         each[:], _, is_solved = curvature.solve(unit, MOST_STEPS)
@@ -93,36 +75,8 @@ def find_covariance_of_named(
     return 0.5 * (products + products.T)
 
 
-def find_units(contrasts: Contrasts, objective: Objective, places: IntArray) -> FloatArray:
-    """Return b of each reported coefficient of some columns, class by class: (K' q, K, d + 1)."""
-    scale, shift = objective.coordinates.scale, objective.coordinates.shift
-    columns = np.zeros((len(places), len(scale) + 1))
-    for column, place in zip(columns, places, strict=True):
-        if place < len(scale):
-            column[place] = scale[place]
-        else:
-            column[:-1], column[-1] = shift, 1.0
-    units = contrasts.matrix[:, None, :, None] * columns[None, :, None, :]
-    return units.reshape(-1, contrasts.matrix.shape[1], len(scale) + 1)
-
-
 class Curvature:
-    """The Hessian of J at a point, by its products.
-
-    Parameters
-    ----------
-    point : Point
-        The point, in float64.
-
-    Attributes
-    ----------
-    point
-        The parameter.
-    step : ndarray of shape (K, d + 1)
-        Newton's step from the point.
-    decrement : float
-        The root of the step times the Hessian times the step.
-    """
+    """The Hessian of J at a point in float64 by its products, Newton's step from there and the decrement of that."""
 
     def __init__(self, point: Point) -> None:
         self.point = point

@@ -124,45 +124,38 @@ class Profile:
     """
 
     def __init__(self, maximum: State, contrasts: Contrasts) -> None:
-        likelihood = maximum.likelihood
-        R, P = likelihood.shape
-        coordinates, free = contrasts.coordinates, likelihood.free
-        self._maximum, self._columns = maximum, np.full(len(free), -1)
-        self._columns[free] = np.arange(P)
-        by_column = np.diag(np.append(coordinates.scale, 1.0))
-        by_column[-1, :-1] = coordinates.shift
-        self._by_column = by_column[np.ix_(free, free)]
-        # The parameters of the first of three classes and more are zero in theta.
-        self._directions = np.einsum("ar,jp->ajrp", contrasts.matrix[:, -R:], self._by_column)
+        self._maximum, self._contrasts = maximum, contrasts
 
     def find_ends(self, places: Sequence[int], level: float) -> FloatArray:
         """Return the intervals of the free columns at places, (K', len(places), 2)."""
         from scipy.special import chdtri
 
-        fall = 0.5 * float(chdtri(1, 1 - level))
-        ends = np.empty((len(self._directions), len(places), 2))
-        for a, place, direction in self._list_directions(places):
-            ends[a, place] = [find_end(self._maximum, direction, fall, side) for side in (-1, 1)]
+        fall, directions = 0.5 * float(chdtri(1, 1 - level)), self._list_directions(places)
+        ends = np.empty((*directions.shape[:2], 2))
+        for a, j, side in np.ndindex(ends.shape):
+            ends[a, j, side] = find_end(self._maximum, directions[a, j], fall, 2 * side - 1)
         return ends
 
     def find_p_values(self, places: Sequence[int]) -> FloatArray:
         """Return the p-values of likelihood-ratio tests of single coefficients against zero, (K', len(places))."""
-        p_values = np.empty((len(self._directions), len(places)))
-        for a, place, direction in self._list_directions(places):
-            p_values[a, place] = self._compare(direction[None])[1]
+        directions = self._list_directions(places)
+        p_values = np.empty(directions.shape[:2])
+        for a, j in np.ndindex(p_values.shape):
+            p_values[a, j] = self._compare(directions[a, j][None])[1]
         return p_values
 
     def test_columns(self, places: Sequence[int]) -> tuple[float, float, int]:
         """Return statistic, p-value and degrees of freedom of the test that all coefficients of columns are zero."""
         R, P = self._maximum.likelihood.shape
-        held = np.einsum("rs,jp->rjsp", np.eye(R), self._by_column[self._columns[list(places)]]).reshape(-1, R, P)
+        # Symmetric coefficients of all classes but the last say as much as those of all.
+        held = self._list_directions(places)[:R].reshape(-1, R, P)
         return *self._compare(held), len(held)
 
     def _list_directions(self, places):
-        """Yield row and column of each coefficient of columns, and its direction."""
-        for a, directions in enumerate(self._directions):
-            for place, j in enumerate(places):
-                yield a, place, directions[self._columns[j]]
+        """Return the directions of the coefficients of columns, (K', len(places), R, P)."""
+        likelihood = self._maximum.likelihood
+        units = self._contrasts.list_units(places).toarray()[:, likelihood.places]
+        return units.reshape(len(self._contrasts.matrix), len(places), *likelihood.shape)
 
     def _compare(self, held):
         from scipy.special import chdtrc

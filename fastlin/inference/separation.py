@@ -13,15 +13,15 @@ direction that is found is checked on all rows.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
 from fastlin.inference.information import SUM_ERROR
-from fastlin.inference.row_margins import BYTES_TOGETHER, compare_scores, count_margins, find_own_classes
+from fastlin.matrices.matrix import SCORE_BYTES
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.solvers import choose
 from fastlin.typing import Array, BoolArray, FloatArray
@@ -62,25 +62,22 @@ class Separation:
     ----------
     is_complete : bool
         Whether it is known that a direction separates all rows.
-    features : tuple of int
+    features : sequence of int
         The columns with a part in the direction: each of them separates by itself, or all of them do together.
-    pairs : tuple of (int, int)
-        The pairs of classes of which rows are separated.
-    coef : ndarray of shape (K, d)
-        The direction, in the columns as they were given; that of the first column where each separates by itself.
-    intercept : ndarray of shape (K,)
-        Its intercepts.
-    sides : tuple of (tuple of int, tuple of int, float, float)
+    pairs : sequence of (int, int)
+        The pairs of classes of which rows are separated, where the columns separate together.
+    direction : ndarray of shape (K, d + 1) or None
+        The direction, in the coordinates of the objective; None where each column separates by itself.
+    sides : sequence of (sequence of int, sequence of int, float, float)
         For each column that separates by itself: the classes below, those above, the largest number of the former and
         the smallest one of the latter. Without entries the columns separate together.
     """
 
     is_complete: bool
-    features: tuple[int, ...]
-    pairs: tuple[tuple[int, int], ...]
-    coef: np.ndarray
-    intercept: np.ndarray
-    sides: tuple[tuple[tuple[int, ...], tuple[int, ...], float, float], ...] = ()
+    features: Sequence[int]
+    pairs: Sequence[tuple[int, int]] = ()
+    direction: FloatArray | None = None
+    sides: Sequence[tuple[list[int], list[int], float, float]] = ()
 
     def describe(self, names: Array, labels: Array) -> str:
         """Return what separates which classes; names are those of the features, labels those of the classes."""
@@ -116,23 +113,8 @@ def check_separation(
 ) -> None:
     """Raise a SeparationError where the maximum of the likelihood does not exist, and warn where that is undecided.
 
-    Parameters
-    ----------
-    point : Point
-        The parameters near the maximum, in float64.
-    names : ndarray of shape (d,)
-        The names of the features.
-    labels : ndarray of shape (n_classes,)
-        The classes.
-    step : ndarray of shape (K, d + 1) or None
-        Newton's step from the point.
-    stacklevel : int or None
-        That of the warning, for the caller of this function; None leaves it out.
-
-    Raises
-    ------
-    SeparationError
-        Some classes are separated.
+    step (K, d + 1) is Newton's from a point near the maximum, if it is known, and stacklevel that of the warning for
+    the caller of this function; None leaves the warning out.
     """
     found = find_separation(point.objective, point.parameters, step)
     if isinstance(found, Separation):
@@ -158,21 +140,8 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
     more than that times the second (Bach 2010), so that with a Newton decrement below 1 / e the loss rises in every
     direction in the end. Where a direction separates the classes the product of both is at least 1 everywhere.
 
-    Parameters
-    ----------
-    point : Point
-        The point, in float64.
-    inverse : ndarray of shape (K (d + 1), K (d + 1))
-        That of the Hessian of J, in the coordinates of the point.
-    step : ndarray of shape (K, d + 1)
-        The step from the point by that Hessian.
-    moved : float
-        How far the Hessian was made from the point, in the norm of the Hessian. It changes by a factor of no more than
-        exp(e moved).
-
-    Returns
-    -------
-    bool
+    inverse is that of the Hessian of J, and step the one from the point by it. The Hessian was made so far from the
+    point, in its own norm, as `moved` says, and changes by a factor of no more than exp(e moved).
     """
     coordinates, is_part = point.objective.coordinates, point.objective.coordinates.mean_squares > 0
     variances = np.diagonal(inverse).reshape(point.parameters.shape)
@@ -222,40 +191,30 @@ def _multiply(rows, matrix):
 def find_separation(
     objective: Objective, parameters: FloatArray, step: FloatArray | None = None
 ) -> Separation | Undecided | None:
-    """Return a separation of the classes, None where there is none, or Undecided.
+    """Return a separation of the classes by columns that no penalty bends, None where there is none, or Undecided.
 
-    Parameters
-    ----------
-    objective : Objective
-        The objective. Columns that its penalty bends have no part in a separation.
-    parameters : ndarray of shape (K, d + 1)
-        Where the fit ended.
-    step : ndarray of shape (K, d + 1) or None
-        Newton's step from there.
+    parameters (K, d + 1) are where the fit ended, and step is Newton's from there, if it is known.
     """
-    judged = [
-        _Judged.of(objective, v * is_free(objective))
-        for v in (parameters, step)
-        if v is not None and np.isfinite(v).all()
-    ]
-    if step is not None and not any(each.separates for each in judged):
+    directions = [parameters] if step is None else [parameters, step]
+    judged = [found for found in (_judge(objective, each) for each in directions) if found is not None]
+    if step is not None and not judged:
         # Steps without a line search may have led astray.
         parameters = choose.minimize(objective, [], solver="auto", tol=FINE, max_iter=MOST_ITERATIONS).parameters
-        judged.append(_Judged.of(objective, parameters * is_free(objective)))
-    fitted = max((each for each in judged if each.separates), key=lambda each: each.is_complete, default=None)
-    is_complete = fitted is not None and fitted.is_complete
+        found = _judge(objective, parameters)
+        judged = [] if found is None else [found]
+    fitted = max(judged, key=lambda each: each.is_complete, default=None)
     if not objective.rows.has_labels:
-        if fitted is not None:
-            return fitted.describe(is_complete)
-        return Undecided("the rows lie on other machines, where only the directions of the fit are tried")
+        return fitted or Undecided("the rows lie on other machines, where only the directions of the fit are tried")
+    is_complete = fitted is not None and fitted.is_complete
     alone = find_separating_columns(objective, is_complete)
     if alone is not None:
         return alone
-    is_large = objective.shape[0] * objective.shape[1] > MOST_NAMED_APART
-    found = fitted if fitted is not None and is_large else _search(objective, parameters)
-    if isinstance(found, _Judged):
-        return found.describe(is_complete or found.is_complete)
-    return found if fitted is None else fitted.describe(is_complete)
+    if fitted is not None and objective.shape[0] * objective.shape[1] > MOST_NAMED_APART:
+        return fitted
+    found = _search(objective, parameters)
+    if isinstance(found, Separation):
+        return replace(found, is_complete=is_complete or found.is_complete)
+    return fitted or found
 
 
 def is_free(objective: Objective) -> BoolArray:
@@ -266,50 +225,73 @@ def is_free(objective: Objective) -> BoolArray:
     return free
 
 
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    """A direction (K, d + 1), and how many rows it violates, does not separate, and separates, by pairs of classes."""
+def _judge(objective, direction):
+    """Return the Separation along a direction (K, d + 1) of columns without a penalty, or None where it is none."""
+    if not np.isfinite(direction).all():
+        return None
+    rows, direction = objective.rows, direction * is_free(objective)
+    direction = direction - (direction.mean(axis=0) if len(direction) > 1 else 0.0)
+    zero, clear = _find_tolerances(objective, direction)
+    counts = rows.passes.sum_curvature(count_margins, np.zeros(objective.shape), direction, rows.n_classes, zero, clear)
+    n_violated, n_left, n_separated = counts[0], counts[1], counts[2:].reshape(rows.n_classes, -1)
+    if n_violated or not n_separated.any():
+        return None
+    parts = np.ptp(np.concatenate([np.zeros_like(direction[:1]), direction]), axis=0)[:-1]
+    parts *= bound_rows(objective.coordinates)[:-1]
+    features = np.flatnonzero(parts > ZERO * parts.max(initial=0.0))
+    # The largest part first.
+    features = features[np.argsort(-parts[features], kind="stable")]
+    pairs = np.argwhere(np.triu(n_separated + n_separated.T))
+    return Separation(n_left == 0, features.tolist(), [(one, other) for one, other in pairs.tolist()], direction)
 
-    objective: Objective
-    direction: np.ndarray
-    zero: float
-    n_violated: float
-    n_left: float
-    n_separated: np.ndarray
 
-    @classmethod
-    def of(cls, objective, direction):
-        """Return a direction with what it does to the rows, which takes a pass, or two where they lie elsewhere."""
-        rows = objective.rows
-        direction = direction - (direction.mean(axis=0) if len(direction) > 1 else 0.0)
-        zero, clear = _find_tolerances(objective, direction)
-        counts = rows.passes.sum_curvature(
-            count_margins, np.zeros(objective.shape), direction, rows.n_classes, zero, clear
-        )
-        return cls(objective, direction, zero, counts[0], counts[1], counts[2:].reshape(rows.n_classes, -1))
+def count_margins(
+    passes: Passes, probabilities: FloatArray, direction: FloatArray, n_classes: int, zero: float, clear: float
+) -> FloatArray:
+    """Return counts of rows (2 + n_classes^2,), as a term of `sum_curvature`.
 
-    @property
-    def separates(self):
-        """Whether the direction separates the classes."""
-        return self.n_violated == 0 and bool(self.n_separated.any())
+    These are the rows that a direction violates, those it does not separate, and for each class and each other one the
+    rows of the class whose score for the other one is clearly smaller. By rounding alone differences of scores may be
+    as large as `zero`, and those above `clear` are more than rounding.
+    """
+    own = find_own_classes(passes, n_classes)
+    scores, lead, violation = compare_scores(passes, direction, own)
+    counts = [np.count_nonzero(violation > zero), np.count_nonzero(lead <= zero)]
+    for k in range(n_classes):
+        rows = scores[own[:, k]]
+        counts.extend(np.count_nonzero(rows[:, k : k + 1] - rows > clear, axis=0))
+    return np.array(counts, np.float64)
 
-    @property
-    def is_complete(self):
-        """Whether it does so completely."""
-        return self.n_left == 0 and self.separates
 
-    def describe(self, is_complete):
-        """Return the Separation along the direction."""
-        longest = bound_rows(self.objective.coordinates)[:-1]
-        parts = np.ptp(np.concatenate([np.zeros_like(self.direction[:1]), self.direction]), axis=0)[:-1] * longest
-        features = np.flatnonzero(parts > ZERO * parts.max(initial=0.0))
-        # The largest part first.
-        features = features[np.argsort(-parts[features], kind="stable")]
-        coef, intercept = self.objective.coordinates.to_coefficients(self.direction)
-        pairs = np.argwhere(np.triu(self.n_separated + self.n_separated.T)).tolist()
-        return Separation(
-            is_complete, tuple(features.tolist()), tuple((one, other) for one, other in pairs), coef, intercept
-        )
+def find_own_classes(passes: Passes, n_classes: int) -> BoolArray:
+    """Return which classes each row has, (m, n_classes): several by a soft label, and none without weight."""
+    samples = passes.samples
+    rows = samples.rows if len(samples.rows) else slice(None)
+    if not len(samples.targets):
+        own = samples.labels[rows][:, None] == np.arange(n_classes)
+    else:
+        own = samples.targets[rows] > 0
+        if n_classes == 2:
+            own = np.concatenate([samples.targets[rows] < 1, own], axis=1)
+    return own & (samples.weigh() > 0)[:, None]
+
+
+def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the scores (m, n_classes) of a direction (K, d + 1), leads and violations.
+
+    The lead (m,) is that of the least score of a row's own classes over the largest of the others, -inf where it has
+    all classes. The violation (m,) is by how much that score stays below the largest of all.
+    """
+    scores = passes.compute_scores(direction)
+    if len(direction) == 1:
+        scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
+    least = scores.min(axis=1, where=own, initial=np.inf)
+    lead, violation = least - scores.max(axis=1, where=~own, initial=-np.inf), scores.max(axis=1) - least
+    lead[own.all(axis=1)] = -np.inf
+    # A row without weight has no class, and nothing can go wrong with it.
+    is_out = ~own.any(axis=1)
+    lead[is_out], violation[is_out] = np.inf, 0.0
+    return scores, lead, violation
 
 
 def _find_tolerances(objective, direction):
@@ -324,58 +306,30 @@ def _find_tolerances(objective, direction):
 def find_separating_columns(objective: Objective, is_complete: bool = False) -> Separation | None:
     """Return the columns each of which separates some classes from the others, from comparisons without rounding.
 
-    Parameters
-    ----------
-    objective : Objective
-        The objective, whose rows lie in this process.
-    is_complete : bool
-        Whether the separation is known to be complete.
-
-    Returns
-    -------
-    Separation or None
+    is_complete says whether the separation is known to be complete.
     """
     lows, highs = _find_ranges(objective)
-    lowest, highest = lows.min(axis=0), highs.max(axis=0)
     order = np.lexsort((highs, lows), axis=0)
     starts = np.take_along_axis(lows, order, axis=0)[1:]
     ends = np.maximum.accumulate(np.take_along_axis(highs, order, axis=0), axis=0)[:-1]
-    is_cut = (ends <= starts) & (lowest < highest) & is_free(objective)[:-1]
+    is_cut = (ends <= starts) & (lows.min(axis=0) < highs.max(axis=0)) & is_free(objective)[:-1]
     if not objective.fit_intercept:
         is_cut &= (ends <= 0) & (starts >= 0)
-    columns: list[int] = []
-    sides: list[tuple[tuple[int, ...], tuple[int, ...], float, float]] = []
-    pairs: set[tuple[int, int]] = set()
-    coef, intercept = np.zeros((objective.n_rows_coef, len(lowest))), np.zeros(objective.n_rows_coef)
-    for j in np.flatnonzero(is_cut.any(axis=0)):
+    columns, sides = np.flatnonzero(is_cut.any(axis=0)).tolist(), []
+    for j in columns:
         # The cut whose sides have the fewest classes, not counting a side where the column is constant.
-        cuts = np.flatnonzero(is_cut[:, j])
-        moved = [(lows[order[:, j], j] < ends[cut, j]) | (highs[order[:, j], j] > starts[cut, j]) for cut in cuts]
-        sizes = [
-            (cut + 1) * each[: cut + 1].any() + (len(each) - cut - 1) * each[cut + 1 :].any()
-            for cut, each in zip(cuts, moved, strict=True)
-        ]
-        cut = int(cuts[np.argmin(sizes)])
-        below, above = order[: cut + 1, j], order[cut + 1 :, j]
+        cuts, sizes = np.flatnonzero(is_cut[:, j]), []
+        low, high = lows[order[:, j], j], highs[order[:, j], j]
+        for cut in cuts:
+            varies_below = (low[: cut + 1] < ends[cut, j]).any()
+            varies_above = (high[cut + 1 :] > starts[cut, j]).any()
+            sizes.append((cut + 1) * varies_below + (len(low) - cut - 1) * varies_above)
+        cut = cuts[np.argmin(sizes)]
         largest, smallest = float(ends[cut, j]), float(starts[cut, j])
-        if not columns:
-            threshold = 0.5 * largest + 0.5 * smallest if objective.fit_intercept else 0.0
-            if objective.n_rows_coef > 1:
-                coef[above, j], intercept[above] = 1.0, -threshold
-            else:
-                sign = 1.0 if above[0] == 1 else -1.0
-                coef[0, j], intercept[0] = sign, -sign * threshold
-        told = [
-            (a, b) for a in below for b in above if smallest > largest or lows[a, j] < largest or highs[b, j] > largest
-        ]
-        pairs.update((int(min(pair)), int(max(pair))) for pair in told)
         has_gap = smallest > largest if objective.fit_intercept else smallest > 0 > largest
         is_complete |= has_gap and len(order) == 2
-        columns.append(int(j))
-        sides.append((tuple(sorted(below.tolist())), tuple(sorted(above.tolist())), largest, smallest))
-    if not columns:
-        return None
-    return Separation(is_complete, tuple(columns), tuple(sorted(pairs)), coef, intercept, tuple(sides))
+        sides.append((sorted(order[: cut + 1, j].tolist()), sorted(order[cut + 1 :, j].tolist()), largest, smallest))
+    return Separation(is_complete, columns, sides=sides) if columns else None
 
 
 def _find_ranges(objective):
@@ -396,11 +350,11 @@ def _find_ranges(objective):
 def _read(objective: Objective) -> Iterator[Passes]:
     """Yield passes over the rows one after the other, of few bytes each."""
     row_bytes = 8 * (objective.matrix.row_bytes // objective.matrix.dtype.itemsize + objective.rows.n_classes + 1)
-    return objective.rows.passes.split(max(1, BYTES_TOGETHER // row_bytes))
+    return objective.rows.passes.split(max(1, SCORE_BYTES // row_bytes))
 
 
 def _search(objective, parameters):
-    """Return the judged direction that separates the classes, None where there is none, or Undecided.
+    """Return the Separation by a linear programme, None where there is none, or Undecided.
 
     The programme has the rows that the parameters (K, d + 1) are least sure of, and more of them where its direction
     violates others. What no direction does to some of the rows, none does to all of them.
@@ -421,9 +375,9 @@ def _search(objective, parameters):
             return Undecided(str(error))
         if direction is None:
             return None
-        judged = _Judged.of(objective, direction * is_free(objective))
-        if judged.separates:
-            return judged
+        found = _judge(objective, direction)
+        if found is not None:
+            return found
         if n_rows >= most:
             return Undecided(f"a linear programme over {len(read):,} rows did not tell")
         n_rows *= GROWTH
@@ -478,7 +432,7 @@ def find_violated(objective: Objective, direction: FloatArray, n_wanted: int) ->
     found, classes, violations = np.empty((0, size)), np.empty((0, n_classes), bool), np.empty(0)
     for part in _read(objective):
         own = find_own_classes(part, n_classes)
-        lead = compare_scores(part, direction, own).lead
+        _, lead, _ = compare_scores(part, direction, own)
         violation = -np.minimum(lead, np.finfo(np.float64).max)
         places = np.flatnonzero(own.any(axis=1))
         places = np.sort(places[np.argsort(-violation[places], kind="stable")[:n_wanted]])

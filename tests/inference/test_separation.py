@@ -166,7 +166,7 @@ def test_columns_that_separate_together_are_named():
 
 
 def test_any_direction_is_found_and_of_many_rows_those_that_tell(monkeypatch):
-    monkeypatch.setattr(module, "BYTES_TOGETHER", 20_000)
+    monkeypatch.setattr(module, "SCORE_BYTES", 20_000)
     generator = np.random.default_rng(3)
     X = generator.integers(-3, 4, (4_000, 4)).astype(float)
     direction = X @ [1, 2, -1, 1]
@@ -174,7 +174,8 @@ def test_any_direction_is_found_and_of_many_rows_those_that_tell(monkeypatch):
     objective = Objective.over(X, y, 2)
     found = find_separation(objective, np.zeros(objective.shape))
     assert name(found) == "quasi"
-    np.testing.assert_allclose(found.coef[0] / found.coef[0, 0], [1, 2, -1, 1], rtol=1e-6)
+    (coef,), _ = objective.coordinates.to_coefficients(found.direction)
+    np.testing.assert_allclose(coef / coef[0], [1, 2, -1, 1], rtol=1e-6)
     with monkeypatch.context() as patch:
         patch.setattr(module, "FEWEST_ROWS", 4)
         assert name(find_separation(objective, np.zeros(objective.shape))) == "quasi"
@@ -232,6 +233,6 @@ def test_what_is_too_large_to_search_is_told(monkeypatch):
     with pytest.warns(SeparationWarning, match="12 coefficients are more than the 2 that are searched"):
         check_separation(objective.at(zeros), names, labels, zeros, 1)
     # Nor are all columns named.
-    found = Separation(False, tuple(range(9)), ((0, 1),), np.ones((1, 9)), np.zeros(1))
+    found = Separation(False, tuple(range(9)), ((0, 1),))
     names, labels = np.array([f"x{j}" for j in range(9)]), np.array(["a", "b"])
     assert "the columns x0, x1, x2, x3, x4 and 4 more together" in found.describe(names, labels)
