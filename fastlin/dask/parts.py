@@ -228,7 +228,10 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, off
     labels, soft = _read_labels(y, X.shape[0], f"{name} of y")
     weights = offsets = None
     if sample_weight is not None:
-        weights = _read_column(sample_weight, X.shape[0], f"{name} of sample_weight").astype(np.float64)
+        # Objects and text, too, may hold what is no number.
+        given = np.asarray(sample_weight)
+        given = given if given.dtype.kind in "biuf" else given.astype(np.float64)
+        weights = _read_column(given, X.shape[0], f"{name} of sample_weight").astype(np.float64)
         if (weights < 0).any():
             raise ValueError(f"Negative values in data passed to `sample_weight`: {name} has {weights.min()}.")
     if offset is not None:
@@ -262,7 +265,7 @@ def _read_labels(y, n_rows, name):
 
 
 def _read_column(values, n_rows, name):
-    """Return labels or weights with one entry a row, once none is NaN; a single column may be two-dimensional."""
+    """Return labels or weights with one entry a row, once no float is NaN; a single column may be two-dimensional."""
     values = np.asarray(values)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]

@@ -26,6 +26,8 @@ X, Y = np.arange(6.0).reshape(3, 2), np.array([4, 1, 4])
         ({"y": np.array([1.0, 2.5, 2.0])}, "continuous. Partition 7 of y"),
         ({"sample_weight": np.ones(4)}, "Partition 7 of sample_weight has the shape"),
         ({"sample_weight": np.array([1, np.inf, 1])}, "Partition 7 of sample_weight contains infinity"),
+        ({"sample_weight": np.array([1, None, 1], object)}, "Partition 7 of sample_weight contains NaN"),
+        ({"sample_weight": np.array(["1", "nan", "1"])}, "Partition 7 of sample_weight contains NaN"),
         ({"sample_weight": np.array([1, -1.0, 1])}, "Negative values in data passed to `sample_weight`: Partition 7"),
     ],
 )
