@@ -454,7 +454,7 @@ def test_scores_take_the_weights_that_scikit_learn_takes(labels):
     y = np.array(labels)[y]
     weights = np.ones(60)
     weights[:3] = -1
-    model = LogisticRegression().fit(X, y)
+    model = fastlin.LogisticRegression().fit(X, y)
     assert model.score(X, y, weights) == pytest.approx(accuracy_score(y, model.predict(X), sample_weight=weights))
     with pytest.raises(ValueError, match="at least one non-zero number"):
         model.score(X, y, np.zeros(60))

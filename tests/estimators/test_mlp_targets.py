@@ -98,7 +98,7 @@ def test_targets_that_are_no_probabilities_are_refused(spoil, message):
 @pytest.mark.parametrize("dtype", [int, float])
 def test_several_labels_are_zeros_and_ones(dtype):
     X, y = make_data(3)
-    with pytest.raises(ValueError, match="^y .*(zeros and ones, got 3|row 0 sums to 8)"):
+    with pytest.raises(ValueError, match=r"^y .*(zeros and ones, got 3|row 0 sums to 8)"):
         make().fit(X, 2 + np.eye(3, dtype=dtype)[y] + (np.eye(3)[y] == 0).astype(dtype))
 
 
