@@ -21,7 +21,6 @@ from sklearn.utils.validation import column_or_1d
 from fastlin.estimators.endings import Tasks
 from fastlin.estimators.labels import (
     ROWS,
-    are_certain,
     encode_labels,
     named,
     read_labels,
@@ -245,13 +244,15 @@ def read_targets(estimator: object, y: Any, n_rows: int, kinds: Collection[str] 
     labels, kind = read_soft_labels(y), "soft"
     if labels is None:
         kind = type_of_target(y, input_name="y").removesuffix("-indicator")
-        if kind == "multilabel" and not are_certain(y):
-            raise ValueError(f"y with several columns must hold zeros and ones, got {y[(y != 0) & (y != 1)][0]}")
-        labels = y.astype(np.float64)
+        # Another number than one stands for it, as for scikit-learn.
+        labels = (y != 0).astype(np.float64)
+        if kind == "multilabel" and len(np.unique(y[y != 0])) > 1:
+            raise ValueError(f"y with several columns must hold zeros and ones, got {np.unique(y).tolist()}")
     if kind not in kinds:
         if kind != "soft":
             check_classification_targets(y)
-        raise ValueError(f"y must hold {', or '.join(KINDS[each] for each in kinds)}, got {kind} data")
+        accepted = " or ".join(", ".join(KINDS[each] for each in kinds).rsplit(", ", 1))
+        raise ValueError(f"y must hold {accepted}, got {kind} data")
     return Targets(kind, np.arange(y.shape[1]), labels)
 
 

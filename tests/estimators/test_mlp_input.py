@@ -171,7 +171,7 @@ def bad_input(name):
         ("continuous y", "continuous"),
         (
             "two columns of y",
-            "y must hold one class a row or probabilities of the classes or zeros and ones, got multiclass-multioutput",
+            "y must hold one class a row, probabilities of the classes or zeros and ones, got multiclass-multioutput",
         ),
         ("NaN in X_val", "^X_val must be rows of finite numbers .*: Input X contains NaN"),
         ("infinity in X_val", "^X_val must be rows of finite numbers .*: Input X contains infinity"),

@@ -95,11 +95,11 @@ def test_targets_that_are_no_probabilities_are_refused(spoil, message):
     assert not hasattr(model, "coefs_") and not hasattr(model, "n_features_in_")
 
 
-@pytest.mark.parametrize("dtype", [int, float])
-def test_several_labels_are_zeros_and_ones(dtype):
+@pytest.mark.parametrize(("dtype", "message"), [(int, r"zeros and ones, got \[2, 3\]"), (float, "row 0 sums to 7")])
+def test_several_labels_are_zeros_and_ones(dtype, message):
     X, y = make_data(3)
-    with pytest.raises(ValueError, match=r"^y .*(zeros and ones, got 3|row 0 sums to 8)"):
-        make().fit(X, 2 + np.eye(3, dtype=dtype)[y] + (np.eye(3)[y] == 0).astype(dtype))
+    with pytest.raises(ValueError, match=f"^y .*{message}"):
+        make().fit(X, 2 + np.eye(3, dtype=dtype)[y])
 
 
 def test_another_kind_of_target_is_refused_where_training_goes_on():
