@@ -79,7 +79,8 @@ def sparse_minimum(
     penalties, thresholds = np.append(l2 * factors / unit**2, 0), np.append(l1 * factors / unit, 0)
     K = 1 if n_classes == 2 else n_classes
     point = np.zeros((K, rows.shape[1]))
-    for tolerance in (1e-7, 1e-10, 1e-13, 1e-15):
+    # Where the zeros are right long before, the conditions say so.
+    for tolerance in (1e-3, 1e-5, 1e-7, 1e-10, 1e-13, 1e-15):
         point = _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class, tolerance)
         polished = _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class)
         if polished is not None:
