@@ -12,6 +12,7 @@ from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_l
 from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
 from fastlin.fitted import as_array
 from fastlin.kernels.machine.arrays import compute_type
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.training import BestCheckpoint, Patience, train
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, FloatArray, RandomState
@@ -244,7 +245,8 @@ class BaseTrainer:
                 pending = steps, after, kernels.begin_validation(after) if is_validated(steps) else None
 
         try:
-            with show_steps(self.progress, int(num_epochs) * steps_per_epoch) as show:
+            # The environment is read once, not before each of some thousand runs of little work.
+            with limit_threads(None), show_steps(self.progress, int(num_epochs) * steps_per_epoch) as show:
                 training = train(
                     take_while_validating() if validates_beside else take_validated(),
                     save=lambda: np.array(weights),

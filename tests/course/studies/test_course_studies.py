@@ -195,6 +195,8 @@ def test_all_studies_together_train_each_model_once(monkeypatch):
     assert counts == {"SoftmaxTrainer": 7 + 3, "LogisticTrainer": 4 + 5}
 
 
+# Eleven trainings over as many rows as MNIST has.
+@pytest.mark.thorough
 def test_whole_mnist_adds_the_random_split(monkeypatch):
     monkeypatch.setattr(course_training, "MOST_EPOCHS", 2)
     digits = datasets.load_digits()
