@@ -273,8 +273,16 @@ def read_ratios(sample_weight: Any, labels: Any, are_signed: bool = False) -> Fl
     if sample_weight is None:
         return None
     weights = _read_weights(sample_weight, labels, are_signed)
+    if are_signed:
+        check_some_count(weights)
     with np.errstate(over="ignore", invalid="ignore"):
         return weights if np.isfinite(weights.sum()) else weights / choose_unit(np.abs(weights).max())
+
+
+def check_some_count(weights: FloatArray) -> None:
+    """Raise a ValueError where all weights of rows to score are zero."""
+    if not np.any(weights):
+        raise ValueError("Sample weights must contain at least one non-zero number, but all rows weigh 0.")
 
 
 def number_rows(

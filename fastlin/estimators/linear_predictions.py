@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.features import name_features, read_categories
-from fastlin.estimators.labels import are_soft, read_offset, read_scored
+from fastlin.estimators.labels import are_soft, check_some_count, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin, give_labels
 from fastlin.estimators.training_data import check_parts, read_blocks, read_matrix
@@ -346,8 +346,8 @@ def average_rows(model: Any, X: Any, y: Array, scoring: str, sample_weight: Any,
 
 def average(scores: Array, weights: Any) -> float:
     """Return the mean of the scores of rows, by their weights if there are any."""
-    if weights is not None and not np.any(weights):
-        raise ValueError("Sample weights must contain at least one non-zero number, but all rows weigh 0.")
+    if weights is not None:
+        check_some_count(weights)
     return float(np.average(scores.astype(np.float64), weights=weights))
 
 
