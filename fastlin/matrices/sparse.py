@@ -481,19 +481,17 @@ def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, sca
     gram = np.empty((d + 1, d + 1))
 
     def fill(block, n_blocks):
-        # Some rows at a time: what is computed beside the matrix stays in the cache.
-        for first in range(block * d // n_blocks, (block + 1) * d // n_blocks, ROWS_CENTRED):
-            part = slice(first, min(first + ROWS_CENTRED, (block + 1) * d // n_blocks))
-            rows = gram[part, :-1]
-            np.add(np.add.reduce(halves[:, part]), np.add.reduce(halves[:, :, part]).T, out=rows)
-            rows *= scale[part, None] * scale
-            # In this order the matrix is symmetric to the last bit.
-            mixed = total[part, None] * shift
-            mixed += shift[part, None] * total
-            mixed += shift[part, None] * shift * total_weight
-            rows += mixed
+        part = slice(block * ROWS_CENTRED, min((block + 1) * ROWS_CENTRED, d))
+        rows = gram[part, :-1]
+        np.add(np.add.reduce(halves[:, part]), np.add.reduce(halves[:, :, part]).T, out=rows)
+        rows *= scale[part, None] * scale
+        # In this order the matrix is symmetric to the last bit.
+        mixed = total[part, None] * shift
+        mixed += shift[part, None] * total
+        mixed += shift[part, None] * shift * total_weight
+        rows += mixed
 
-    run_blocks(fill, cut_work(NUMBER_WORK * d * d, d))
+    run_blocks(fill, -(-d // ROWS_CENTRED))
     gram[-1, :-1] = gram[:-1, -1] = total + shift * total_weight
     gram[-1, -1] = total_weight
     return gram
