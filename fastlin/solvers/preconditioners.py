@@ -74,18 +74,15 @@ class Preconditioner:
 
     def unpack(self) -> FloatArray:
         """Return the factors as upper triangles of matrices (n_matrices, size, size), float64."""
-        factors = np.zeros((len(self._factors), self._size, self._size))
-        factors[:, *np.triu_indices(self._size)] = self._factors
+        factors, is_above = np.zeros((len(self._factors), self._size, self._size)), np.tri(self._size, dtype=bool).T
+        for factor, packed in zip(factors, self._factors, strict=True):
+            factor[is_above] = packed
         return factors
 
     def square_columns(self) -> FloatArray:
         """Return the squared length (size,) of each column of the first factor, an upper triangle."""
-        squares, first = np.zeros(self._size), 0
-        for j in range(self._size):
-            row = self._factors[0, first : first + self._size - j]
-            squares[j:] += row.astype(np.float64) ** 2
-            first += self._size - j
-        return squares
+        factor = self.unpack()[0]
+        return np.einsum("ij,ij->j", factor, factor)
 
     @cached_property
     def _mirrored(self):
