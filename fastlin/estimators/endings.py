@@ -82,9 +82,14 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
             f"({solution.ending.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
         )
     # Only of this end are scikit-learn's words true.
-    known = TEXTS.get(vars(estimator).get("asked_solver", estimator.solver), "") if solution.ending == LIMITED else ""
+    known = _find_text(estimator) if solution.ending == LIMITED else ""
     known = known.format(n_iter=solution.n_iter, objective=solution.value)
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
+
+
+def _find_text(estimator):
+    """Return the text of scikit-learn's warning for the solver that was asked for, or none."""
+    return TEXTS.get(vars(estimator).get("asked_solver", estimator.solver), "")
 
 
 def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEstimator, stacklevel: int) -> None:
@@ -92,13 +97,7 @@ def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEsti
     n_missed = np.size(converged) - np.count_nonzero(converged)
     if n_missed:
         is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
-        known = (
-            TEXTS.get(vars(estimator).get("asked_solver", estimator.solver), "").replace(
-                " at loss = {objective:.6g}", ""
-            )
-            if is_limited
-            else ""
-        )
+        known = _find_text(estimator).replace(" at loss = {objective:.6g}", "") if is_limited else ""
         warnings.warn(
             f"{known.format(n_iter=estimator.max_iter)}{n_missed} of {np.size(converged)} fits stopped before they "
             f"reached tol={estimator.tol}; the certificates say what each has proven. Raise max_iter (now "
