@@ -123,13 +123,9 @@ def test_two_classes_are_read_in_place_where_that_costs_few_digits(monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    ("dtype", "target"),
-    [
-        *((dtype, np.float32) for dtype in (np.float64, np.float32, np.uint8, np.int32, np.bool_)),
-        (np.float64, np.float64),
-    ],
+    ("dtype", "target"), [(np.float64, np.float32), (np.float32, np.float32), (np.float64, np.float64)]
 )
-def test_rows_are_taken_from_every_type_and_layout(dtype, target):
+def test_rows_are_taken_as_they_are_or_converted(dtype, target):
     X = np.random.default_rng(0).integers(0, 200, (6, 4)).astype(dtype)
     rows = np.array([5, 0, 0, 3])
     for layout in (X, np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
