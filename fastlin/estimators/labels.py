@@ -70,11 +70,12 @@ def read_column_or_soft(y: Any, name: str) -> Array:
 
 
 def read_several(y: Any, name: str) -> Any:
-    """Return labels, of which a row may have several, after scikit-learn's checks: an array, or a sparse one as CSR."""
-    soft = read_soft_labels(y, name)
+    """Return soft labels, or labels of which a row may have several: an array, or a sparse one as CSR."""
+    y = read_if_sparse(y, name)
+    soft = read_soft_labels(y.toarray() if sparse.issparse(y) else y, name)
     if soft is not None:
         return soft
-    return check_array(read_if_sparse(y, name), accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
+    return check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
 
 
 def read_labels(

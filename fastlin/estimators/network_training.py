@@ -21,11 +21,11 @@ from sklearn.utils.validation import column_or_1d
 from fastlin.estimators.endings import Tasks
 from fastlin.estimators.labels import (
     ROWS,
+    are_certain,
     encode_labels,
     named,
     read_labels,
     read_several,
-    read_soft_labels,
     weigh_rows,
 )
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, parameter
@@ -241,8 +241,8 @@ def read_targets(estimator: object, y: Any, n_rows: int, kinds: Collection[str] 
     y = to_numbers(given.toarray() if is_sparse else given)
     if is_column:
         return Targets("class", *encode_labels(y if y.ndim == 1 else column_or_1d(y, warn=True)))
-    labels, kind = read_soft_labels(y), "soft"
-    if labels is None:
+    labels, kind = y, "soft"
+    if y.dtype.kind != "f" or are_certain(y):
         kind = type_of_target(y, input_name="y").removesuffix("-indicator")
         # Another number than one stands for it, as for scikit-learn.
         labels = (y != 0).astype(np.float64)
