@@ -9,6 +9,7 @@ from conftest import assert_same_bits, make_objective, minimum_of
 
 from fastlin.kernels.linear.quasi_newton import (
     ACCEPTED,
+    BEGINNING,
     DIRECTION,
     NO_MATRIX,
     PARAMETERS,
@@ -48,6 +49,11 @@ def way(monkeypatch, in_cache):
     if not in_cache:
         monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
     return in_cache
+
+
+def test_kernels_read_a_descent_by_its_names_without_the_compiler_too():
+    found = Descent.at(np.zeros((2, 4)), 1.0, np.ones(4), np.zeros(4), 0.0, 0.0)
+    assert found.state[0].n_trials == BEGINNING
 
 
 @IN_CACHE_OR_NOT

@@ -52,6 +52,8 @@ STATE = np.dtype(
         *((name, np.int64) for name in ("newest", "n_pairs", "n_trials", "n_with_matrix", "kind", "n_flat")),
     ]
 )
+# The same, with the fields as attributes without the compiler too.
+RECORD = np.dtype((np.record, STATE))
 # The kinds of matrices: one block for all classes, one for each, a Hessian.
 SHARED, SEPARATE, WHOLE = range(3)
 # In the place of a number of trials: the trial is the start. In the place of a number of iterations: there is no
@@ -83,7 +85,7 @@ class Descent(NamedTuple):
 
     # (CHANGES + PAIRS, K (d + 1)), parameters and gradients, class after class, and the last pairs.
     vectors: np.ndarray
-    state: np.ndarray  # (1,) STATE
+    state: np.ndarray  # (1,) RECORD
     class_weights: np.ndarray  # (n_classes,), the part of S that each class has; not overwritten
     # (K, d + 1, d + 1), the Cholesky factors of one matrix for each class, or the first one for all; their diagonals
     # are reciprocals.
@@ -106,7 +108,7 @@ class Descent(NamedTuple):
         curvatures (d + 1,) are the penalty's, zero for the intercept alone; `ask` takes without_features and floor.
         """
         (K, size), n = start.shape, start.size
-        vectors, state = np.zeros((CHANGES + PAIRS, n)), np.zeros(1, STATE)
+        vectors, state = np.zeros((CHANGES + PAIRS, n)), np.zeros(1, RECORD)
         of_classes = vectors.reshape(-1, K, size)
         of_classes[TRIAL], of_classes[CURVATURES] = start, curvatures
         # Zero too where a curvature has underflowed: the bound of the point itself is infinite then.
