@@ -112,7 +112,6 @@ RACES = {
         {"plain NumPy in float64": partial(train_plainly, dtype="float64")},
         rows=1_500,
         rule=Rule(same_steps=ALLOWED[dtype]),
-        rounds=2,
         warm_up_rows=1_000,
     )
     for dtype in ALLOWED

@@ -28,7 +28,7 @@ from benchmarks.data import FrameProblem, draw_frame, load_letter
 from benchmarks.fits import MAX_ITER, TOL, C, by_cyanure, by_scikit_learn, write_tol
 from benchmarks.paths import Grid, fit_skglm_path
 from benchmarks.problems import pose
-from benchmarks.races import EQUAL, FASTLIN, Race, Rule, run_race
+from benchmarks.races import EQUAL, FASTLIN, TURNS, Race, Rule, run_race
 from benchmarks.scaling import BASE, make_problem
 from benchmarks.sparse_data import make_one_hot
 from benchmarks.tables import make_console, print_tables, tabulate_everyday, write_everyday
@@ -61,7 +61,7 @@ REFERENCE_TOL = 1e-13
 MOST_HESSIAN_WORK, MOST_SHORT_WORK = 100_000_000_000, 1_000_000_000
 # Peers whose default stops further than this above the minimum do not count: on raw columns some stop 5 % above.
 WITHIN = 1e-3
-ROUNDS, SHORT_ROUNDS = 3, 1
+SHORT_ROUNDS = 1
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,6 @@ class Case:
         The tol of all contenders.
     max_iter : int
         The most iterations of scikit-learn's solvers of L2.
-    rounds : int
-        The number of turns of a whole measurement.
     among : str
         What the names of its peers begin with.
     tried_rows : int or None
@@ -97,7 +95,6 @@ class Case:
     shape: tuple = ()
     tol: float = TOL
     max_iter: int = DEFAULT_ITERATIONS
-    rounds: int = ROUNDS
     among: str = ""
     tried_rows: int | None = None
 
@@ -235,12 +232,12 @@ def measure_case(case, short=False):
     race = partial(Race, case.name, case.load, fit, rule=Rule(excess=TOL))
     raced = {"peers": peers}
     if case.tried_rows:
-        raced = choose_on_few_rows(race(peers, within=WITHIN), case.load(case.tried_rows))
-    outcome = run_race(race(**raced, within=WITHIN, rounds=SHORT_ROUNDS if short else case.rounds), problem)
+        raced = choose_on_few_rows(race(peers, within=WITHIN, rounds=1), case.load(case.tried_rows))
+    outcome = run_race(race(**raced, within=WITHIN, rounds=SHORT_ROUNDS if short else TURNS), problem)
     by_default = outcome
     if default not in outcome.seconds:
         # People call it all the same.
-        by_default = run_race(race(**{**raced, "peers": {default: peers[default]}}), problem)
+        by_default = run_race(race(**{**raced, "peers": {default: peers[default]}}, rounds=1), problem)
     with warnings.catch_warnings():
         # Rounding may end it above so small a tol.
         warnings.simplefilter("ignore", ConvergenceWarning)

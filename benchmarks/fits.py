@@ -185,7 +185,6 @@ RACES = {
         by_scikit_learn("lbfgs", "newton-cholesky", "newton-cg"),
         within=TOL,
         rule=PROVEN,
-        rounds=3,
         threads=THREADS,
     ),
     "letter": Race(
@@ -194,7 +193,6 @@ RACES = {
         fit_fastlin,
         by_scikit_learn("newton-cholesky"),
         rows=4_000,
-        rounds=3,
         threads=THREADS,
         rule=PROVEN,
     ),
@@ -204,7 +202,6 @@ RACES = {
         fit_fastlin,
         by_cyanure(1e-6),
         rows=4_000,
-        rounds=3,
         package="cyanure",
         threads=THREADS,
         rule=PROVEN,
@@ -216,7 +213,6 @@ RACES = {
         by_scikit_learn("lbfgs", "newton-cholesky", "newton-cg", tol=1e-6),
         rows=50_000,
         within=1e-6,
-        rounds=3,
         threads=THREADS,
         rule=PROVEN,
     ),
@@ -245,7 +241,6 @@ RACES = {
         {**by_scikit_learn("newton-cg"), **by_scikit_learn("saga", tol=1e-3)},
         rows=1_000,
         within=1e-5,
-        rounds=3,
         rule=PROVEN,
     ),
     "news": Race(
@@ -277,7 +272,6 @@ RACES = {
         _load_one_hot,
         fit_fastlin,
         by_scikit_learn("newton-cholesky", tol=1e-6),
-        rounds=5,
         rule=PROVEN,
     ),
     "mnist-l1": Race(

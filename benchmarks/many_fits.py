@@ -219,7 +219,6 @@ def _race(title, load, run, way="processes", rule=SAME_SCORES):
         partial(solve_by_fastlin, run=run, way=way),
         peers,
         rows=N_ROWS,
-        rounds=3,
         rule=rule,
         # They are the processes or threads of the way, and BLAS has one all the same.
         peer_threads=("all",),

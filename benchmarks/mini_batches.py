@@ -145,7 +145,6 @@ def _race(peer, solve, by_error, **options):
         train,
         {peer: solve},
         rows=10_000,
-        rounds=3,
         **options,
     )
 

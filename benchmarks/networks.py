@@ -251,7 +251,6 @@ def _race(peer, solve, **options):
         {peer: solve},
         rows=20_000,
         rule=Rule(same_steps=ALLOWED),
-        rounds=5,
         warm_up_rows=2 * BATCH_SIZE,
         **options,
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.everyday import GRID
 from benchmarks.inference import KIND as INFERENCE
+from benchmarks.intervals import is_even, is_slower
 from benchmarks.machine import call_machine
-from benchmarks.pictures import choose_pictures
+from benchmarks.pictures import choose_pictures, list_tried
 from benchmarks.probes import KIND as PROBE
 from benchmarks.races import FASTLIN
 from benchmarks.scaling import list_losses
@@ -25,6 +26,7 @@ from benchmarks.tables import (
     compare_scores,
     describe_case,
     find_geometric_mean,
+    format_interval,
     format_ratio,
     format_seconds,
     name_peer,
@@ -110,7 +112,7 @@ def show_races(machines):
             f"- {describe_case(record)}: "
             + WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
             for name, record in races.items()
-            if record["ratio"] < 1
+            if is_slower(record)
         ]
         if slower:
             parts.append("fastlin is slower in these:\n\n" + "\n".join(slower))
@@ -131,21 +133,21 @@ def choose_races(machines):
     ]
     columns = ["", "fastlin is", "seconds", "peer", "accuracy of both"]
     races = _select_races(machine)
-    lost = [describe_case(record) for record in races.values() if record["ratio"] < 1]
+    lost = [describe_case(record) for record in races.values() if is_slower(record)]
     told = f": {'; '.join(lost)}" if lost else ""
     everyday = machine["records"].get(EVERYDAY)
     if everyday:
-        slower = [problem["ratio"] < 1 for problem in everyday["problems"]]
+        slower = [is_slower(problem) for problem in everyday["problems"]]
         told += f". It is slower in {sum(slower)} of {len(slower)} everyday problems"
     for kind, words in OTHER_KINDS.items():
-        ratios = [
-            each["ratio"]
+        slower = [
+            is_slower(each)
             for record in machine["records"].values()
             if record["kind"] == kind
             for each in record.get("problems", [record])
         ]
-        if ratios:
-            told += f", and in {sum(ratio < 1 for ratio in ratios)} of {len(ratios)} {words}"
+        if slower:
+            told += f", and in {sum(slower)} of {len(slower)} {words}"
     return "\n\n".join(
         [
             f"{_call(machine)}:",
@@ -159,7 +161,7 @@ def _summarise_race(record):
     ours, theirs = (format_seconds(record["contenders"][name]["seconds"]) for name in (FASTLIN, record["peer"]))
     return [
         describe_case(record),
-        _say_times(record["ratio"]),
+        _say_times(record),
         f"{ours} for {theirs}",
         name_peer(record),
         compare_scores(record)[0],
@@ -170,20 +172,24 @@ def _summarise_everyday(record):
     problems = [problem for problem in record["problems"] if problem["group"] == GRID]
     ratios = [problem["ratio"] for problem in problems]
     sizes = "300 to 100,000 rows, 5 to 100 columns"
-    worst = f"{format_ratio(min(ratios))} in the worst, {sum(ratio < 1 for ratio in ratios)} lost"
+    worst = f"{format_ratio(min(ratios))} in the worst, {sum(map(is_slower, problems))} lost"
     alone = format_ratio(find_geometric_mean([problem["scikit_learn_ratio"] for problem in problems]))
     return [
         f"{len(problems)} everyday tables, {sizes}",
-        f"{_say_times(find_geometric_mean(ratios))} in the mean, {worst}",
+        f"{_say_times({'ratio': find_geometric_mean(ratios)})} in the mean, {worst}",
         "",
         f"the fastest of several; scikit-learn's best: {alone}",
         average_accuracies(problems),
     ]
 
 
-def _say_times(ratio):
-    """Return a ratio in words; one below 1 is turned round, and bold."""
-    return f"{format_ratio(ratio)} × faster" if ratio >= 1 else f"**{format_ratio(1 / ratio)} × slower**"
+def _say_times(record):
+    """Return the ratio of a record in words; where fastlin is slower it is turned round, and bold."""
+    if is_even(record):
+        return f"even: {format_interval(record)}"
+    if is_slower(record):
+        return f"**{format_ratio(1 / record['ratio'])} × slower**"
+    return f"{format_ratio(record['ratio'])} × faster"
 
 
 def _call(machine):
@@ -226,8 +232,11 @@ def show_everyday(machines):
         if record is None:
             continue
         text = "Times as fast as the fastest peer, by rows and columns, for 2, 4 and 10 classes"
+        parts.append(f"![{text}, {_call(machine)}](benchmarks/{name}-everyday.png)")
+        if list_tried(machine):
+            text = "Part of the problems that each solver solves within a factor of the fastest"
+            parts.append(f"![{text}, {_call(machine)}](benchmarks/{name}-profile.png)")
         parts += [
-            f"![{text}, {_call(machine)}](benchmarks/{name}-everyday.png)",
             f"{_call(machine)}:",
             write_markdown(tabulate_everyday([record])),
             write_markdown(tabulate_everyday_problems([record])),

@@ -160,7 +160,6 @@ RACES = {
         {name: partial(evaluate, name=name) for name in ("NumPy", IN_F_ORDER)},
         rows=10_000,
         rule=Rule(same_steps=ALLOWED[dtype]),
-        rounds=5,
     )
     for dtype in ALLOWED
 }

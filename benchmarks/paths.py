@@ -214,7 +214,6 @@ def _race_on_one_hot(fit_intercept, peer, solve, **options):
         fit_path,
         {f"{peer}, tol 1e-4": partial(solve, tol=1e-4)},
         rows=4_000,
-        rounds=3,
         rule=PROVEN,
         # A few rows do not lead skglm and celer through everything that they compile.
         warm_up_rows=4_000,

@@ -4,6 +4,7 @@ import numpy as np
 
 from benchmarks.machine import call_machine
 from benchmarks.pass_scaling import fit_slope
+from benchmarks.profiles import ALLOWED, find_part, profile
 from benchmarks.published import digest
 from benchmarks.scaling import format_value
 from benchmarks.tables import find_geometric_mean, format_ratio
@@ -17,6 +18,8 @@ MOST_LABELS = 7
 FULL_COLOR, DARK = 8, 3.5
 # The key of the text in a PNG file that holds the hash.
 SOURCE = "Source"
+# The largest factor of a performance profile.
+MOST_FACTOR = 100
 
 
 def choose_pictures(machines):
@@ -32,6 +35,9 @@ def choose_pictures(machines):
         for kind, draw in DRAWN.items():
             for record in _select(machine, kind).values():
                 pictures[f"{name}-{kind}.png"] = draw, {"machine": machine["machine"], "record": record}
+        problems = list_tried(machine)
+        if problems:
+            pictures[f"{name}-profile.png"] = draw_profile, {"machine": machine["machine"], "record": problems}
     return pictures
 
 
@@ -181,6 +187,41 @@ def draw_everyday(records, path):
         panel.grid(visible=False)
     panels.flat[0].set_ylabel("rows")
     figure.suptitle(f"Times as fast as the fastest peer, by the defaults of both\n{call_machine(records['machine'])}")
+    _save(figure, path, records)
+
+
+def list_tried(machine):
+    """Return what was tried on each problem of many that all solvers can be called for, by the records of a machine."""
+    return [
+        problem["tried"]
+        for record in machine["records"].values()
+        for problem in record.get("problems", ())
+        if "tried" in problem
+    ]
+
+
+def draw_profile(records, path):
+    """Draw the performance profile of each solver."""
+    from matplotlib.ticker import PercentFormatter
+
+    found = profile(records["record"])
+    figure, axes = _open(9, 6)
+    factors = np.geomspace(1, MOST_FACTOR, 400)
+    for place, (name, ratios) in enumerate(found.items()):
+        label = f"{name}, {len(ratios)} problems"
+        parts = [find_part(ratios, factor) for factor in factors]
+        style = {"color": COLORS[place % len(COLORS)], "linestyle": "-" if place < len(COLORS) else "--"}
+        axes.plot(factors, parts, label=label, linewidth=3 if name == "fastlin" else 1.8, **style)
+    axes.set(xscale="log", xlabel="time over that of the fastest", ylabel="part of the problems", ylim=(-0.02, 1.02))
+    ticks = 1, 2, 5, 10, 20, 50, MOST_FACTOR
+    axes.set_xticks(ticks, [f"× {tick}" for tick in ticks])
+    axes.xaxis.set_minor_formatter("")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_title(
+        f"Problems solved within a factor of the fastest, {call_machine(records['machine'])}\n"
+        f"A solver that ends above the lowest objective by {ALLOWED:g} of it has failed"
+    )
+    axes.legend(loc="lower right")
     _save(figure, path, records)
 
 

@@ -15,7 +15,6 @@ from benchmarks.races import FASTLIN, Race, Rule
 from benchmarks.scaling import BASE, make_problem
 
 N_FITTED, N_ROWS, N_FRAME_ROWS, N_FEATURES = 1_000, 1_000_000, 100_000, 20
-ROUNDS = 3
 # The relative difference of the log losses.
 ALLOWED = 1e-10
 PEER = "scikit-learn"
@@ -95,7 +94,6 @@ def _race(title, load, rows=None, package=""):
         {PEER: partial(predict, name=PEER)},
         rows=rows,
         rule=Rule(same_steps=ALLOWED),
-        rounds=ROUNDS,
         package=package,
     )
 

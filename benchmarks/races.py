@@ -19,6 +19,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from benchmarks.intervals import find_interval
 from benchmarks.problems import TriedProblem
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -37,6 +38,8 @@ PAUSE = 0.15
 # of a millisecond are measured as well as those of a second.
 TURN = 0.03
 THREADS = ("all", "one")
+# The turns of a race, enough for an interval of its ratio, and the seconds after which it begins no other.
+TURNS, MOST_SECONDS = 7, 600
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Race:
     rule : Rule
         When the results are equal.
     rounds : int
-        The number of turns; long races take few.
+        The number of turns; a race that takes longer than MOST_SECONDS has fewer.
     warm_up_rows : int
         The number of rows of the calls before the race, which load and compile what a peer needs.
     threads : tuple of str
@@ -116,7 +119,7 @@ class Race:
     rows: int | None = None
     within: float = np.inf
     rule: Rule = Rule()
-    rounds: int = 1
+    rounds: int = TURNS
     warm_up_rows: int = 200
     threads: tuple = ("all",)
     package: str = ""
@@ -157,6 +160,11 @@ class Outcome:
         What the solution of each contender is worth on rows that it was not trained on.
     solutions : dict of str to tuple
         The solution of each contender.
+    turns : list of float
+        The time of the peer over fastlin's in each turn: of fastlin the mean of the calls before and after the peer's.
+    tried : dict of str to dict
+        The seconds of all contenders and the relative excess of their objectives over the lowest, also of those that
+        do not reach it.
     """
 
     race: Race
@@ -171,11 +179,13 @@ class Outcome:
     accuracies: dict
     tests: dict
     solutions: dict
+    turns: list
+    tried: dict
 
     @property
     def ratio(self):
-        """The time of the peer over that of fastlin."""
-        return self.seconds[self.peer] / self.seconds[FASTLIN]
+        """The time of the peer over that of fastlin, the median of the turns."""
+        return median(self.turns)
 
     @property
     def gap(self):
@@ -217,6 +227,9 @@ class Outcome:
                 for name, seconds in self.seconds.items()
             },
             "ratio": self.ratio,
+            "interval": find_interval(self.turns),
+            "n_turns": len(self.turns),
+            "tried": self.tried,
             "gap": self.gap,
             "fault": self.find_fault(),
         }
@@ -285,14 +298,21 @@ def run_race(race, problem, n_threads=None):
         counts = sorted({{"all": most, "one": 1}[threads] for threads in race.peer_threads})
         entries = [(name, n) for name in race.peers for n in counts]
         runs = {entry: [] for entry in (ours, *entries)}
+        # Which of fastlin's calls goes before each of a peer's.
+        before = {entry: [] for entry in entries}
+        begin = perf_counter()
         for turn in range(race.rounds):
+            if turn > 0 and perf_counter() - begin > MOST_SECONDS:
+                break
             for name, n in entries:
+                before[name, n].append(len(runs[ours]))
                 runs[ours].append(run_on(controller, most, race.solve, problem))
                 runs[name, n].append(run_on(controller, n, race.peers[name], problem))
                 if n > 1:
                     sleep(PAUSE)
             if turn == 0:
                 objectives = {name: problem.objective(*ran[-1][2]) for (name, _), ran in runs.items()}
+                tried = _list_tried(runs, objectives)
                 equal = {FASTLIN, *_find_equal_peers(race, objectives)}
                 runs = {entry: ran for entry, ran in runs.items() if entry[0] in equal}
                 fastest = min(_take_median(ran) for entry, ran in runs.items() if entry != ours)
@@ -302,12 +322,20 @@ def run_race(race, problem, n_threads=None):
         best = {name: (name, n) for name, n in sorted(runs, key=medians.get, reverse=True)}
         seconds = {name: medians[best[name]] for name, _ in runs}
         solutions = {name: runs[best[name]][-1][2] for name in seconds}
+        peer = min(seconds.keys() - {FASTLIN}, key=seconds.get)
+        own = [seconds for seconds, _, _ in runs[ours]]
+        turns = [
+            2 * ran[0] / (own[place] + own[place + 1])
+            for place, ran in zip(before[best[peer]], runs[best[peer]], strict=True)
+        ]
+        for name, median_seconds in seconds.items():
+            tried[name]["seconds"] = median_seconds
         return Outcome(
             race,
             problem.X.shape[0],
             describe_data(problem),
             most,
-            min(seconds.keys() - {FASTLIN}, key=seconds.get),
+            peer,
             all(ran[1] for ran in runs[ours]),
             seconds,
             {name: best[name][1] for name in seconds},
@@ -315,6 +343,8 @@ def run_race(race, problem, n_threads=None):
             {name: problem.accuracy(*solution) for name, solution in solutions.items()},
             _test(race, problem, solutions),
             solutions,
+            turns,
+            tried,
         )
 
 
@@ -347,6 +377,19 @@ def describe_data(problem):
 def count_race_threads(threads):
     """Return the number of threads that "all" or "one" means."""
     return 1 if threads == "one" else count_threads()
+
+
+def _list_tried(runs, objectives):
+    """Return the seconds of all contenders, on their best number of threads, and the excess of their objectives."""
+    totals = {name: float(np.sum(objective)) for name, objective in objectives.items()}
+    lowest = min(totals.values())
+    return {
+        name: {
+            "seconds": min(_take_median(ran) for entry, ran in runs.items() if entry[0] == name),
+            "excess": (total - lowest) / abs(lowest) if lowest else 0.0,
+        }
+        for name, total in totals.items()
+    }
 
 
 def _find_equal_peers(race, objectives):

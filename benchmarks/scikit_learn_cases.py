@@ -54,11 +54,10 @@ def _load_l1(n_rows, K, fit_intercept):
 def _list_cases():
     for d, K in product((50, 500), (2, 5)):
         name, load = f"{BENCH}, {BENCH_ROWS // 2:,} × {d}, {K} classes", partial(_load_bench, d=d, K=K)
-        rounds = 1 if d == 500 else 3
-        yield Case(BENCH, name, load, (BENCH_ROWS // 2, d, K), max_iter=200, rounds=rounds, among=SCIKIT_LEARN)
+        yield Case(BENCH, name, load, (BENCH_ROWS // 2, d, K), max_iter=200, among=SCIKIT_LEARN)
     for n, d, K in product((100, 10_000, MANY_ROWS), (10, 100), (2, 8, 32)):
         name, load = f"{THREADS_TABLE}, {n:,} × {d}, {K} classes", partial(_load_threads, n=n, d=d, K=K)
-        few = {"rounds": 1, "tried_rows": TRIED_ROWS} if n == MANY_ROWS else {}
+        few = {"tried_rows": TRIED_ROWS} if n == MANY_ROWS else {}
         yield Case(THREADS_TABLE, name, load, (n, d, K), among=SCIKIT_LEARN, **few)
     for fit_intercept, K in product((False, True), (2, 3, 10)):
         name = f"{L1}, 10,000 × 10, {K} classes, {'with' if fit_intercept else 'without'} intercept"

@@ -5,6 +5,7 @@ from math import exp, log
 from statistics import fmean, median
 
 from benchmarks.inference import KIND as INFERENCE
+from benchmarks.intervals import is_slower
 from benchmarks.learning import find_accuracy, find_seconds
 from benchmarks.probes import (
     KIND,
@@ -97,6 +98,13 @@ def format_ratio(ratio):
     return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1.95 else f"{ratio:.2f}"
 
 
+def format_interval(record):
+    """Return the ratio of a record, with its 95 % interval where it has one."""
+    interval = record.get("interval")
+    ends = f" ({' to '.join(map(format_ratio, interval))})" if interval else ""
+    return format_ratio(record["ratio"]) + ends
+
+
 def describe_case(record):
     """Return what a record measures, with its data and its threads where it is one."""
     words = ", ".join(filter(None, (record["title"], record.get("data", ""))))
@@ -141,7 +149,7 @@ def tabulate_races(records):
         rows.append(
             [
                 describe_case(record),
-                format_ratio(record["ratio"]),
+                format_interval(record),
                 format_seconds(ours["seconds"]),
                 format_seconds(theirs["seconds"]),
                 name_peer(record),
@@ -150,8 +158,10 @@ def tabulate_races(records):
             ]
         )
     columns = ["case", "times faster", "fastlin", "peer's time", "peer", "objective gap", "accuracies", "log losses"]
-    bold = [record["ratio"] < 1 or bool(record["fault"]) for record in records]
-    title = "fastlin beside its peers, bold where it is slower; accuracies and log losses on rows not trained on"
+    bold = [is_slower(record) or bool(record["fault"]) for record in records]
+    title = (
+        "fastlin beside its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on"
+    )
     return Table(title, columns, rows, bold)
 
 
@@ -233,7 +243,7 @@ def tabulate_everyday(records):
                     for what in ("ratio", "scikit_learn_ratio", "default_ratio")
                 ),
                 f"{format_ratio(worst['ratio'])}: {worst['title']}",
-                f"{sum(problem['ratio'] < 1 for problem in problems)}",
+                f"{sum(map(is_slower, problems))}",
                 f"{sum(problem['is_above'] for problem in problems)}",
                 " / ".join(f"{median(errors):.0e}" for errors in sides),
                 " / ".join(f"{max(errors):.0e}" for errors in sides),
@@ -269,7 +279,7 @@ def tabulate_everyday_problems(records):
                 format_seconds(ours["seconds"]),
                 name_peer(problem),
                 format_seconds(theirs["seconds"]),
-                format_ratio(problem["ratio"]),
+                format_interval(problem),
                 format_ratio(problem["default_ratio"]),
                 f"{problem['gap']:+.0e}",
                 f"{ours['coef_error']:.0e} / {theirs['coef_error']:.0e}",
@@ -288,7 +298,7 @@ def tabulate_everyday_problems(records):
         "accuracies",
         "log losses",
     ]
-    return Table(records[0]["title"], columns, rows, [problem["ratio"] < 1 for problem in problems])
+    return Table(records[0]["title"], columns, rows, [is_slower(problem) for problem in problems])
 
 
 def tabulate_learning(records):

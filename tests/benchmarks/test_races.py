@@ -63,8 +63,14 @@ def test_a_race_leaves_out_peers_that_miss_the_objective():
     assert outcome.peer == "finishes"
     assert outcome.seconds.keys() == {FASTLIN, "finishes"}
     assert outcome.find_fault() == ""
-    assert outcome.ratio == outcome.seconds["finishes"] / outcome.seconds[FASTLIN]
     record = outcome.describe()
+    assert (record["n_turns"], record["interval"]) == (2, None)
+    # Both peers were tried in the first turn, and one of them gave up.
+    tried = record["tried"]
+    assert tried.keys() == {FASTLIN, "gives up", "finishes"}
+    totals = {name: problem.objective(*solve(problem)) for name, solve in (("gives up", give_up), ("finishes", finish))}
+    assert tried["gives up"]["excess"] == pytest.approx(totals["gives up"] / totals["finishes"] - 1)
+    assert tried["finishes"]["seconds"] == outcome.seconds["finishes"]
     # All rows are fitted: the scores are those of another fit of four fifths of them.
     rows, kept = np.arange(60) % 5 < 4, np.arange(60) % 5 == 4
     part = pose("small", problem.X[rows], problem.y[rows], 1.0)
@@ -128,6 +134,8 @@ def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
         dict(zip(names, objectives, strict=True)),
         dict(zip(names, accuracies, strict=True)),
         {},
+        {},
+        [1.0],
         {},
     ).find_fault()
 
@@ -225,3 +233,24 @@ def test_a_short_race_runs_each_peer_once():
     assert (short.rounds, short.peer_threads) == (1, ("one",))
     # Some peers are better off with all threads.
     assert races.shorten(replace(race, peer_threads=("all",))).peer_threads == ("all",)
+
+
+def test_each_turn_compares_a_peer_with_the_calls_around_it(monkeypatch):
+    # fastlin's calls take 1, 2, 3, ... seconds, those of the peer 10 in each turn.
+    clock = iter(range(1, 100))
+
+    def run(solve, problem):
+        seconds = 10.0 if solve is finish else float(next(clock))
+        return seconds, True, finish(problem)
+
+    race = Race("small", load_small, partial(finish), {"finishes": finish}, rounds=7, warm_up_rows=50)
+    monkeypatch.setattr(races, "_run", run)
+    outcome = run_race(race, load_small(None), 1)
+    # The first call compiles, and goes before the race.
+    assert outcome.turns == [10 / (own + 0.5) for own in range(2, 9)]
+    assert outcome.ratio == 10 / 5.5
+    low, high = outcome.describe()["interval"]
+    assert 10 / 8.5 <= low < outcome.ratio < high <= 10 / 2.5
+    # The first turn is run in any case.
+    monkeypatch.setattr(races, "MOST_SECONDS", 0)
+    assert len(run_race(race, load_small(None), 1).turns) == 1
