@@ -215,7 +215,7 @@ def draw_profile(records, path):
     axes.set(xscale="log", xlabel="time over that of the fastest", ylabel="part of the problems", ylim=(-0.02, 1.02))
     ticks = 1, 2, 5, 10, 20, 50, MOST_FACTOR
     axes.set_xticks(ticks, [f"× {tick}" for tick in ticks])
-    axes.xaxis.set_minor_formatter("")
+    axes.minorticks_off()
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_title(
         f"Problems solved within a factor of the fastest, {call_machine(records['machine'])}\n"
