@@ -325,7 +325,6 @@ BLOCKS = {
     "limits": lambda machines: list_kind(machines, "limit"),
     "memory": lambda machines: list_kind(machines, "memory"),
     "first-use": lambda machines: list_kind(machines, "first use"),
-    "bounds": list_missed_bounds,
     "scaling": show_scaling,
     "pictures": list_pictures,
     "claims": lambda machines: list_claims(),
