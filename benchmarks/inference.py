@@ -253,7 +253,7 @@ def measure_inference(name, whole=False):
         values["coef_apart"] = float(np.max(np.abs(coef - ours[0]) / ours[1]))
         values["errors_apart"] = float(np.max(np.abs(errors / ours[1] - 1)))
     if isinstance(problem, Resamples):
-        _scale(record, problem)
+        scale_to_all_fits(record, problem)
     if case.has_memory:
         for contender in (FASTLIN, record["peer"]):
             record["contenders"][contender]["bytes_beside_X"] = measure_memory(name, problem, contender)
@@ -269,7 +269,7 @@ def _list_estimates(solution):
     return np.concatenate([coef, intercept[..., None]], axis=-1)[-len(errors) :], errors
 
 
-def _scale(record, problem):
+def scale_to_all_fits(record, problem):
     """Multiply the seconds of peers, which fit the first resamples alone."""
     n_tried = len(problem.rows)
     for contender, values in record["contenders"].items():
@@ -277,6 +277,8 @@ def _scale(record, problem):
             values["seconds"] *= problem.n_fits / n_tried
             values["n_measured"] = n_tried
     record["ratio"] *= problem.n_fits / n_tried
+    if record["interval"]:
+        record["interval"] = [end * problem.n_fits / n_tried for end in record["interval"]]
 
 
 def measure_memory(name, problem, contender):

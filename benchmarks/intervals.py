@@ -1,24 +1,20 @@
 """Intervals of ratios of times, from turns in which two contenders ran one after the other."""
 
-import numpy as np
+from scipy.stats import binom
 
 LEVEL = 0.95
-# The median of fewer turns has no interval of 95 %: that of five lies outside their range in one of 16 cases.
-LEAST_TURNS = 6
-N_RESAMPLES = 10_000
 
 
 def find_interval(ratios):
-    """Return the ends of the 95 % interval of the median of ratios, by the bootstrap over turns, or None of too few.
+    """Return the ends of the 95 % interval of the median of ratios, or None of fewer than six, which have none.
 
-    The ends are quantiles of the medians of resampled turns (Efron and Tibshirani 1993, chapter 13).
+    The ends are the innermost turns between which the median lies with that probability, whatever the distribution of
+    the ratios: as many turns lie below it as heads fall in so many throws. The bootstrap over turns would cover it in
+    89 of 100 cases for seven turns.
     """
-    ratios = np.asarray(ratios)
-    if len(ratios) < LEAST_TURNS:
-        return None
-    turns = np.random.default_rng(0).integers(len(ratios), size=(N_RESAMPLES, len(ratios)))
-    ends = np.quantile(np.median(ratios[turns], axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return ends.tolist()
+    ratios, n = sorted(ratios), len(ratios)
+    n_outside = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
+    return None if n_outside == 0 else [ratios[n_outside - 1], ratios[-n_outside]]
 
 
 def is_slower(record):

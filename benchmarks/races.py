@@ -138,14 +138,10 @@ class Outcome:
     ----------
     race : Race
         The race.
-    n_rows : int
-        The number of rows.
-    data : str
-        The shape of X, the number of classes and the type.
+    problem : object
+        Its problem.
     threads : int
         The number of threads of each contender.
-    peer : str
-        The peer that counts: the fastest of those that reach the objective.
     has_converged : bool
         Whether no fit of fastlin has warned that it did not converge.
     seconds : dict of str to float
@@ -168,10 +164,8 @@ class Outcome:
     """
 
     race: Race
-    n_rows: int
-    data: str
+    problem: object
     threads: int
-    peer: str
     has_converged: bool
     seconds: dict
     best_threads: dict
@@ -181,6 +175,11 @@ class Outcome:
     solutions: dict
     turns: list
     tried: dict
+
+    @property
+    def peer(self):
+        """The peer that counts: the fastest of those that reach the objective."""
+        return _find_fastest(self.seconds)
 
     @property
     def ratio(self):
@@ -202,7 +201,7 @@ class Outcome:
         if same_steps is not None and self.gap < -same_steps:
             return f"fastlin's objective is not that of {self.peer}: it is lower by {-self.gap:.1e} of it"
         difference = self.accuracies[FASTLIN] - self.accuracies[self.peer]
-        if abs(difference) > max(EQUAL_ACCURACY, EQUAL_ROWS / self.n_rows):
+        if abs(difference) > max(EQUAL_ACCURACY, EQUAL_ROWS / self.problem.X.shape[0]):
             return f"fastlin's accuracy differs from that of {self.peer} by {difference:+.4f}"
         return ""
 
@@ -211,7 +210,7 @@ class Outcome:
         return {
             "kind": "race",
             "title": self.race.title,
-            "data": self.data,
+            "data": describe_data(self.problem),
             "threads": self.threads,
             "peer": self.peer,
             "contenders": {
@@ -322,7 +321,7 @@ def run_race(race, problem, n_threads=None):
         best = {name: (name, n) for name, n in sorted(runs, key=medians.get, reverse=True)}
         seconds = {name: medians[best[name]] for name, _ in runs}
         solutions = {name: runs[best[name]][-1][2] for name in seconds}
-        peer = min(seconds.keys() - {FASTLIN}, key=seconds.get)
+        peer = _find_fastest(seconds)
         own = [seconds for seconds, _, _ in runs[ours]]
         turns = [
             2 * ran[0] / (own[place] + own[place + 1])
@@ -332,10 +331,8 @@ def run_race(race, problem, n_threads=None):
             tried[name]["seconds"] = median_seconds
         return Outcome(
             race,
-            problem.X.shape[0],
-            describe_data(problem),
+            problem,
             most,
-            peer,
             all(ran[1] for ran in runs[ours]),
             seconds,
             {name: best[name][1] for name in seconds},
@@ -409,6 +406,10 @@ def _test(race, problem, solutions):
         solves = {FASTLIN: race.solve, **race.peers}
         solutions = {name: _run(solves[name], problem)[2] for name in solutions}
     return {name: problem.test(*solution) for name, solution in solutions.items()}
+
+
+def _find_fastest(seconds):
+    return min(seconds.keys() - {FASTLIN}, key=seconds.get)
 
 
 def _take_median(ran):

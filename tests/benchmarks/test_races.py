@@ -4,6 +4,7 @@ import warnings
 from dataclasses import replace
 from functools import partial
 from time import sleep
+from types import SimpleNamespace
 
 import naive
 import numpy as np
@@ -124,10 +125,8 @@ def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
     seconds = dict.fromkeys(names, 1.0)
     return Outcome(
         race,
-        5000,
-        "",
+        SimpleNamespace(X=np.empty((5000, 0))),
         1,
-        "peer",
         has_converged,
         seconds,
         dict.fromkeys(names, 1),
