@@ -32,28 +32,26 @@ CHANGES = STEPS + PAIRS
 # The last Newton decrements that are kept besides the newest.
 PACE = 6
 # What a descent knows besides its vectors.
-STATE = np.dtype(
-    [
-        # At the last point: J, its slope along the direction, the gap, the largest entry of the gradient, the gap but
-        # for the intercept, and the quadratic penalty.
-        *((name, np.float64) for name in ("value", "slope", "gap", "largest", "natural", "squares")),
-        # The line search: the step, and the bracket with the slopes of its ends.
-        *((name, np.float64) for name in ("step", "low", "low_slope", "high", "high_slope")),
-        # The sum of the losses at the trial, and S; J without features and the floor of the gap, as `ask` takes them.
-        *((name, np.float64) for name in ("loss", "total_weight", "without_features", "floor")),
-        # Of the newest pair, by how much the step is longer than its change; of each pair the product of both, and what
-        # the recursion keeps of it; halves of squares of Newton decrements, the newest first.
-        ("scale", np.float64),
-        ("products", np.float64, PAIRS),
-        ("scales", np.float64, PAIRS),
-        ("decrements", np.float64, PACE + 1),
-        # The newest pair and how many there are; trials of this search; iterations with this matrix, and its kind;
-        # iterations that neither J nor the gap has fallen in.
-        *((name, np.int64) for name in ("newest", "n_pairs", "n_trials", "n_with_matrix", "kind", "n_flat")),
-    ]
-)
-# The same, with the fields as attributes without the compiler too.
-RECORD = np.dtype((np.record, STATE))
+FIELDS = [
+    # At the last point: J, its slope along the direction, the gap, the largest entry of the gradient, the gap but
+    # for the intercept, and the quadratic penalty.
+    *((name, np.float64) for name in ("value", "slope", "gap", "largest", "natural", "squares")),
+    # The line search: the step, and the bracket with the slopes of its ends.
+    *((name, np.float64) for name in ("step", "low", "low_slope", "high", "high_slope")),
+    # The sum of the losses at the trial, and S; J without features and the floor of the gap, as `ask` takes them.
+    *((name, np.float64) for name in ("loss", "total_weight", "without_features", "floor")),
+    # Of the newest pair, by how much the step is longer than its change; of each pair the product of both, and what
+    # the recursion keeps of it; halves of squares of Newton decrements, the newest first.
+    ("scale", np.float64),
+    ("products", np.float64, PAIRS),
+    ("scales", np.float64, PAIRS),
+    ("decrements", np.float64, PACE + 1),
+    # The newest pair and how many there are; trials of this search; iterations with this matrix, and its kind;
+    # iterations that neither J nor the gap has fallen in.
+    *((name, np.int64) for name in ("newest", "n_pairs", "n_trials", "n_with_matrix", "kind", "n_flat")),
+]
+# The type of a record has them as attributes without the compiler too.
+STATE = np.dtype((np.record, FIELDS))
 # The kinds of matrices: one block for all classes, one for each, a Hessian.
 SHARED, SEPARATE, WHOLE = range(3)
 # In the place of a number of trials: the trial is the start. In the place of a number of iterations: there is no
@@ -85,7 +83,7 @@ class Descent(NamedTuple):
 
     # (CHANGES + PAIRS, K (d + 1)), parameters and gradients, class after class, and the last pairs.
     vectors: np.ndarray
-    state: np.ndarray  # (1,) RECORD
+    state: np.ndarray  # (1,) STATE
     class_weights: np.ndarray  # (n_classes,), the part of S that each class has; not overwritten
     # (K, d + 1, d + 1), the Cholesky factors of one matrix for each class, or the first one for all; their diagonals
     # are reciprocals.
@@ -108,7 +106,7 @@ class Descent(NamedTuple):
         curvatures (d + 1,) are the penalty's, zero for the intercept alone; `ask` takes without_features and floor.
         """
         (K, size), n = start.shape, start.size
-        vectors, state = np.zeros((CHANGES + PAIRS, n)), np.zeros(1, RECORD)
+        vectors, state = np.zeros((CHANGES + PAIRS, n)), np.zeros(1, STATE)
         of_classes = vectors.reshape(-1, K, size)
         of_classes[TRIAL], of_classes[CURVATURES] = start, curvatures
         # Zero too where a curvature has underflowed: the bound of the point itself is infinite then.
