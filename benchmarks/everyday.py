@@ -61,7 +61,6 @@ REFERENCE_TOL = 1e-13
 MOST_HESSIAN_WORK, MOST_SHORT_WORK = 100_000_000_000, 1_000_000_000
 # Peers whose default stops further than this above the minimum do not count: on raw columns some stop 5 % above.
 WITHIN = 1e-3
-SHORT_ROUNDS = 1
 
 
 @dataclass(frozen=True)
@@ -233,7 +232,7 @@ def measure_case(case, short=False):
     raced = {"peers": peers}
     if case.tried_rows:
         raced = choose_on_few_rows(race(peers, within=WITHIN, rounds=1), case.load(case.tried_rows))
-    outcome = run_race(race(**raced, within=WITHIN, rounds=SHORT_ROUNDS if short else TURNS), problem)
+    outcome = run_race(race(**raced, within=WITHIN, rounds=1 if short else TURNS), problem)
     by_default = outcome
     if default not in outcome.seconds:
         # People call it all the same.

@@ -188,8 +188,10 @@ def _say_times(record):
     if is_even(record):
         return f"even: {format_interval(record)}"
     if is_slower(record):
-        return f"**{format_ratio(1 / record['ratio'])} × slower**"
-    return f"{format_ratio(record['ratio'])} × faster"
+        ends = record.get("interval") or ()
+        turned = {"ratio": 1 / record["ratio"], "interval": [1 / end for end in reversed(ends)]}
+        return f"**{format_interval(turned)} × slower**"
+    return f"{format_interval(record)} × faster"
 
 
 def _call(machine):

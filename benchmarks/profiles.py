@@ -5,14 +5,10 @@ all solvers (Dolan and Moré 2002, "Benchmarking optimization software with perf
 that ends above the lowest objective by more than ALLOWED of it has failed on the problem.
 """
 
-import re
-
 import numpy as np
 
 # The relative excess of an objective above the lowest one, beyond which a solver has failed.
 ALLOWED = 1e-4
-# Peers are called by their names without their settings.
-SETTINGS = re.compile(r", (tol|\d).*")
 
 
 def profile(problems):
@@ -33,7 +29,8 @@ def profile(problems):
         seconds = {name: each["seconds"] if each["excess"] <= ALLOWED else np.inf for name, each in tried.items()}
         fastest = min(seconds.values())
         for name, own in seconds.items():
-            ratios.setdefault(SETTINGS.sub("", name), []).append(own / fastest)
+            # Peers are called by their names without their settings.
+            ratios.setdefault(name.partition(", ")[0], []).append(own / fastest)
     return {name: np.sort(found) for name, found in sorted(ratios.items(), key=lambda item: -len(item[1]))}
 
 

@@ -311,15 +311,16 @@ def run_race(race, problem, n_threads=None):
                     sleep(PAUSE)
             if turn == 0:
                 objectives = {name: problem.objective(*ran[-1][2]) for (name, _), ran in runs.items()}
-                tried = _list_tried(runs, objectives)
-                equal = {FASTLIN, *_find_equal_peers(race, objectives)}
-                runs = {entry: ran for entry, ran in runs.items() if entry[0] in equal}
-                fastest = min(_take_median(ran) for entry, ran in runs.items() if entry != ours)
-                entries = [entry for entry in list(runs)[1:] if _take_median(runs[entry]) <= OUT_OF_REACH * fastest]
+                excesses = _find_excesses(objectives)
+                equal = _find_equal_peers(race, excesses)
+                entries = [entry for entry in entries if entry[0] in equal]
+                fastest = min(_take_median(runs[entry]) for entry in entries)
+                entries = [entry for entry in entries if _take_median(runs[entry]) <= OUT_OF_REACH * fastest]
         runs[ours].append(run_on(controller, most, race.solve, problem))
         medians = {entry: _take_median(ran) for entry, ran in runs.items()}
         best = {name: (name, n) for name, n in sorted(runs, key=medians.get, reverse=True)}
-        seconds = {name: medians[best[name]] for name, _ in runs}
+        of_all = {name: medians[best[name]] for name, _ in runs}
+        seconds = {name: of_all[name] for name in (FASTLIN, *equal)}
         solutions = {name: runs[best[name]][-1][2] for name in seconds}
         peer = _find_fastest(seconds)
         own = [seconds for seconds, _, _ in runs[ours]]
@@ -327,8 +328,6 @@ def run_race(race, problem, n_threads=None):
             2 * ran[0] / (own[place] + own[place + 1])
             for place, ran in zip(before[best[peer]], runs[best[peer]], strict=True)
         ]
-        for name, median_seconds in seconds.items():
-            tried[name]["seconds"] = median_seconds
         return Outcome(
             race,
             problem,
@@ -341,7 +340,7 @@ def run_race(race, problem, n_threads=None):
             _test(race, problem, solutions),
             solutions,
             turns,
-            tried,
+            {name: {"seconds": own, "excess": excesses[name]} for name, own in of_all.items()},
         )
 
 
@@ -376,26 +375,20 @@ def count_race_threads(threads):
     return 1 if threads == "one" else count_threads()
 
 
-def _list_tried(runs, objectives):
-    """Return the seconds of all contenders, on their best number of threads, and the excess of their objectives."""
+def _find_excesses(objectives):
+    """Return by how much the objective of each contender exceeds the lowest one, relatively."""
     totals = {name: float(np.sum(objective)) for name, objective in objectives.items()}
     lowest = min(totals.values())
-    return {
-        name: {
-            "seconds": min(_take_median(ran) for entry, ran in runs.items() if entry[0] == name),
-            "excess": (total - lowest) / abs(lowest) if lowest else 0.0,
-        }
-        for name, total in totals.items()
-    }
+    # An objective of zero is a perfect score.
+    size = abs(lowest) or np.finfo(np.float64).tiny
+    return {name: (total - lowest) / size for name, total in totals.items()}
 
 
-def _find_equal_peers(race, objectives):
+def _find_equal_peers(race, excesses):
     """Return the names of the peers that come within race.within of the lowest objective."""
-    totals = {name: np.sum(objective) for name, objective in objectives.items()}
-    lowest = min(totals.values())
-    reached = [name for name in race.peers if totals[name] <= lowest + race.within * abs(lowest)]
+    reached = [name for name in race.peers if excesses[name] <= race.within]
     if not reached:
-        raise RuntimeError(f"{race.title}: no peer comes within {race.within} of the lowest objective: {totals}")
+        raise RuntimeError(f"{race.title}: no peer comes within {race.within} of the lowest objective: {excesses}")
     return reached
 
 

@@ -362,7 +362,7 @@ def tabulate_probe_sweeps(records):
                 " / ".join(f"{ways[name]['validation']:.4f}" for name in (FASTLIN, record["peer"])),
             ]
         )
-        bold.append(bool(record["fault"]) or record["ratio"] < 1)
+        bold.append(bool(record["fault"]) or is_slower(record))
     columns = ["sweep", "one call", "fit by fit", "the import alone", "scikit-learn", "times faster", "best scores"]
     return Table("Sweeps over C on validation rows", columns, rows, bold)
 
@@ -380,7 +380,7 @@ def tabulate_probe_fits(pairs):
         for proven, by_lbfgs in pairs
     ]
     columns = ["fit", "to the proof", "by lbfgs", "scikit-learn", "objective gap", "by lbfgs", "accuracies"]
-    bold = [proven["ratio"] < 1 for proven, _ in pairs]
+    bold = [is_slower(proven) for proven, _ in pairs]
     return Table("Single probes", columns, rows, bold)
 
 
@@ -419,7 +419,7 @@ def tabulate_probe_times(records):
         "times faster",
     ]
     title = "Single probes by the defaults of both, and the seconds to the objectives where they end"
-    return Table(title, columns, rows, [record["ratio"] < 1 for record in records])
+    return Table(title, columns, rows, [is_slower(record) for record in records])
 
 
 def _say_reached(torch, what, ratio):
