@@ -14,8 +14,10 @@ ROOT = Path(__file__).parent.parent
 FASTLIN_ROOT = Path(fastlin.__file__).parent.parent
 
 
-def run_python(*arguments, **variables):
+def run_python(*arguments, under=(), **variables):
     """Run Python with arguments, and variables of the environment, and return what it prints.
+
+    The words of `under` are a program that runs Python.
 
     The process imports the same fastlin as this one. It runs in an empty folder, since Python looks for modules where
     it runs first of all.
@@ -23,7 +25,7 @@ def run_python(*arguments, **variables):
     places = [str(FASTLIN_ROOT), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
-            [sys.executable, *map(str, arguments)],
+            [*under, sys.executable, *map(str, arguments)],
             cwd=folder,
             env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(places)},
             stdout=subprocess.PIPE,

@@ -1,0 +1,66 @@
+"""The gate of counted instructions: what it refuses, what it leaves out and what it records."""
+
+import json
+
+import pytest
+
+from benchmarks import instructions
+
+COUNTS = {"a fit": 1_000_000, "a pass": 1_000}
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """A file of recorded counts; callgrind is not run."""
+    path = tmp_path / "instructions.json"
+    path.write_text(json.dumps({"versions": instructions.find_versions(), "counts": COUNTS}))
+    monkeypatch.setattr(instructions, "count_instructions", lambda: dict(COUNTS))
+    return path
+
+
+def test_same_counts_pass(recorded, capsys):
+    assert instructions.main([], recorded) == 0
+    assert "+0.0%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.029, 0), (1.05, 1), (0.5, 0)])
+def test_more_than_three_percent_fails(recorded, monkeypatch, capsys, factor, status):
+    monkeypatch.setattr(instructions, "count_instructions", lambda: {**COUNTS, "a pass": 1_000 * factor})
+    assert instructions.main([], recorded) == status
+    assert ("more instructions: a pass." in capsys.readouterr().out) == bool(status)
+
+
+def test_new_counts_are_recorded(recorded, monkeypatch):
+    monkeypatch.setattr(instructions, "count_instructions", lambda: {"another fit": 7})
+    assert instructions.main(["--record"], recorded) == 0
+    assert json.loads(recorded.read_text())["counts"] == {"another fit": 7}
+
+
+def test_other_versions_are_not_compared(recorded, monkeypatch, capsys):
+    monkeypatch.setattr(instructions, "find_versions", lambda: {"python": "3.99"})
+    monkeypatch.setattr(instructions, "count_instructions", pytest.fail)
+    assert instructions.main([], recorded) == 0
+    assert capsys.readouterr().out.startswith("Skipped: the counts were recorded with")
+
+
+@pytest.mark.parametrize(
+    ("programs", "level", "reason"),
+    [(None, "x86-64-v3", "valgrind is not installed"), ("/usr/bin/valgrind", "x86-64-v2", "no code of the level")],
+)
+def test_what_is_missing_is_said(recorded, monkeypatch, capsys, programs, level, reason):
+    monkeypatch.undo()
+    monkeypatch.setattr(instructions.shutil, "which", lambda name: programs)
+    monkeypatch.setattr(instructions, "find_level", lambda: level)
+    assert instructions.main([], recorded) == 0
+    assert reason in capsys.readouterr().out
+
+
+def test_total_of_a_dump_is_read():
+    assert instructions.read_total("# callgrind\nsummary: 18446744073594445884\ntotals: 8799\n") == 8_799
+
+
+def test_counted_cases_are_those_recorded():
+    """A new case without a count would never fail."""
+    from benchmarks.counted import make_cases
+
+    assert list(make_cases()) == list(json.loads(instructions.FILE.read_text())["counts"])
