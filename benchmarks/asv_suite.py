@@ -29,6 +29,7 @@ CHOSEN = (
     "course-float64",
     "pass-float64",
 )
+PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
 MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
 
 
@@ -107,26 +108,6 @@ class BothSides(_Raced):
     track_log_loss.unit = "log loss on rows not trained on"
 
 
-class Fastlin:
-    """fastlin alone, on the problem of each race."""
-
-    params = list(CHOSEN)
-    param_names = ("race",)
-    timeout = 120
-    rounds = 1
-    repeat = (3, 10, 2.0)
-    warmup_time = 0
-
-    def setup(self, race):
-        self.race = RACES[race]
-        self.problem = load_problem(self.race)
-        # asv times the first call too, so that the compilation for the types has to come before it.
-        self.race.solve(self.problem)
-
-    def time_call(self, race):
-        self.race.solve(self.problem)
-
-
 class Memory:
     """The peak of a fit beside X, in a process of its own."""
 
@@ -138,6 +119,23 @@ class Memory:
         return measure_case(MEMORY[case])["fit_bytes"]
 
     track_peak_beside_X.unit = "bytes"
+
+
+class PeakMemory:
+    """The peak of a whole process that fits the rows of a race of README: fastlin's, and those of scikit-learn."""
+
+    params = (list(PEAK_CHOSEN), [FASTLIN, "scikit-learn"])
+    param_names = ("race", "side")
+    timeout = 300
+
+    def setup(self, race, side):
+        self.race = RACES[race]
+        self.problem = load_problem(self.race)
+        peers = [solve for name, solve in self.race.peers.items() if name.startswith("scikit-learn")]
+        self.solve = self.race.solve if side == FASTLIN else peers[0]
+
+    def peakmem_fit(self, race, side):
+        self.solve(self.problem)
 
 
 class Limits:

@@ -16,11 +16,15 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.scale import KEEP_MEMORY
 from fastlin import LogisticRegression, blocks
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 SEED = 0
+# Workers of Dask give freed memory back to the system at once, and a pass then takes a quarter longer.
+KEEP_MEMORY = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
+}
 # Rows, features and classes of a run of two minutes, and of the whole one, which has 20 GB in float32.
 SIZES = 1_000_000, 100, 10
 WHOLE_SIZES = 10_000_000, 500, 10

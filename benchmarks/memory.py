@@ -2,6 +2,7 @@
 
 The process loads X and fits it twice; the first fit loads the compiled kernels. The fit takes what the peak rises by
 during the second one. `count_allowed_bytes` states what a fit may take. Only Linux lets a process reset its peak.
+scikit-learn's lbfgs, or saga with L1, fits the same rows; its few iterations take the memory of many.
 """
 
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 from benchmarks.data import load_data
 from benchmarks.processes import run_python
@@ -36,6 +38,7 @@ N_VECTORS = 16
 # For each entry of a whole Hessian: the Hessian, a copy and the half of it that is its factor, in float64.
 HESSIAN_BYTES = 20
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+SCIKIT_LEARN, PEER_ITERATIONS = "scikit-learn", 20
 # Arrays of a megabyte and more go back to the system when they are freed. malloc would learn to keep those below 32.
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 
@@ -54,6 +57,8 @@ class Case:
         The number of rows of a short measurement.
     fit : str
         The name of a function of FITS.
+    peer : str
+        That of scikit-learn's fit, or "" where there is none.
     n_fits : int
         How many fits run side by side.
     """
@@ -62,6 +67,7 @@ class Case:
     load: Callable
     rows: int = 1_000
     fit: str = "LogisticRegression"
+    peer: str = SCIKIT_LEARN
     n_fits: int = 1
 
 
@@ -110,6 +116,7 @@ CASES = {
         ),
         rows=300,
         fit="LogisticRegressionCV",
+        peer="",
         n_fits=2,
     ),
     "memory-path": Case(
@@ -117,13 +124,23 @@ CASES = {
         partial(_load_mnist, dtype="float32", n_all=CV_ROWS, C=None, Cs=[1e-3, 1e-2, 1e-1], l1_ratio=0.0),
         rows=300,
         fit="logistic_path",
+        peer="",
     ),
 }
 FITS = {
     "LogisticRegression": lambda fastlin, X, y, parameters: fastlin.LogisticRegression(**parameters).fit(X, y),
     "LogisticRegressionCV": lambda fastlin, X, y, parameters: fastlin.LogisticRegressionCV(**parameters).fit(X, y),
     "logistic_path": lambda fastlin, X, y, parameters: fastlin.logistic_path(X, y, **parameters),
+    SCIKIT_LEARN: lambda fastlin, X, y, parameters: _fit_scikit_learn(X, y, parameters),
 }
+
+
+def _fit_scikit_learn(X, y, parameters):
+    solver = "saga" if parameters.get("l1_ratio") else "lbfgs"
+    model = ScikitLearnLogisticRegression(solver=solver, max_iter=PEER_ITERATIONS, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
 
 
 def check_system():
@@ -226,6 +243,7 @@ def measure_case(case, whole=False):
         "X_bytes": count_bytes(X),
         "fit_bytes": measure(X, y, parameters, case.fit),
         "allowed_bytes": count_allowed_bytes(X, len(np.unique(y)), parameters, case.n_fits),
+        "peer_bytes": measure(X, y, parameters, case.peer) if case.peer else None,
     }
 
 

@@ -9,11 +9,14 @@ import argparse
 import sys
 import warnings
 from itertools import chain
+from time import perf_counter
 from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.sensitivity import fit, list_everyday_problems, list_large_problems
+from benchmarks.data import load_letter, load_mnist
+from benchmarks.everyday import CASES
+from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import dense
 from fastlin.objective import Objective
@@ -66,6 +69,36 @@ SWITCHES = {
     "settled intercepts": (Stopping, "is_worth_settling", _never),
     "rows read in place": (dense, "allows_folding", _never),
 }
+
+
+def list_everyday_problems():
+    """Yield name, X, y and the parameters of an estimator of the published everyday problems."""
+    for case in CASES:
+        if case.group != "frames":
+            problem = case.load(None)
+            yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
+
+
+def list_large_problems():
+    """Yield problems for what only larger ones have: samples, blocks of classes, inner products of rows."""
+    mnist, letter = load_mnist(), load_letter()
+    yield "MNIST", mnist.X_train[:20_000] / 255, mnist.y_train[:20_000], {}
+    yield "MNIST, C = 100", mnist.X_train[:20_000] / np.float32(255), mnist.y_train[:20_000], {"C": 100.0}
+    yield "Letter, C = 100", letter.X_train, letter.y_train, {"C": 100.0}
+    yield "MNIST, L1", mnist.X_train[:5_000] / 255, mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}
+    for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
+        generator = np.random.default_rng(n)
+        X = generator.normal(size=(n, d))
+        scores = X @ generator.normal(size=(d, K)) + 3 * generator.gumbel(size=(n, K))
+        yield f"{n} x {d}, {K} classes", X, np.argmax(scores, axis=1), {}
+
+
+def fit(problem):
+    """Return what tells whether a fit is the same one, and its seconds."""
+    _, X, y, parameters = problem
+    began = perf_counter()
+    model = LogisticRegression(**parameters, n_jobs=1).fit(X, y)
+    return (model.coef_.tobytes(), model.n_passes_), perf_counter() - began
 
 
 def fit_without(problem, path):

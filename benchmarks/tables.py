@@ -99,10 +99,10 @@ def format_ratio(ratio):
 
 
 def format_interval(record):
-    """Return the ratio of a record, with its 95 % interval where it has one."""
+    """Return the ratio of a record, with its 95 % interval where it has one, or as the bound that it is."""
     interval = record.get("interval")
     ends = f" ({' to '.join(map(format_ratio, interval))})" if interval else ""
-    return format_ratio(record["ratio"]) + ends
+    return "≥ " * record.get("is_bound", False) + format_ratio(record["ratio"]) + ends
 
 
 def describe_case(record):
@@ -113,7 +113,7 @@ def describe_case(record):
 
 def _is_numeric(table, place):
     cells = [row[place] for row in table.rows]
-    return place > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−" for cell in cells)
+    return place > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−≥>" for cell in cells)
 
 
 def name_peer(record):
@@ -183,15 +183,16 @@ def tabulate_limits(records):
 
 def tabulate_memory(records):
     """Return the table of memory."""
+    columns = {"X": "X_bytes", "the fit": "fit_bytes", "allowed": "allowed_bytes", "scikit-learn's": "peer_bytes"}
     rows = [
         [
             describe_case(record),
-            *(f"{record[name] / 1e6:.1f} MB" for name in ("X_bytes", "fit_bytes", "allowed_bytes")),
+            *(f"{record[name] / 1e6:.1f} MB" if record.get(name) else "" for name in columns.values()),
         ]
         for record in records
     ]
     bold = [record["fit_bytes"] > record["allowed_bytes"] for record in records]
-    return Table("What a fit takes beside X at its peak", ["case", "X", "the fit", "allowed"], rows, bold)
+    return Table("What a fit takes beside X at its peak", ["case", *columns], rows, bold)
 
 
 def tabulate_first_use(records):
@@ -336,8 +337,10 @@ def tabulate_sweeps(records):
                     describe_case(record),
                     f"{name}, 1 thread" if way["threads"] < record["threads"] else name,
                     f"{way['n_measured']} of {record['n_Cs']}",
-                    format_seconds(way["seconds"]),
-                    "" if is_peer else format_ratio(ratio),
+                    _say_seconds(way),
+                    ""
+                    if is_peer or way.get("is_cut_off")
+                    else format_interval({"ratio": ratio, "is_bound": record.get("is_bound", False)}),
                     f"{way['C']:.2g}",
                     f"{way['validation']:.4f}",
                     *("" if way[what] is None else f"{way[what]:.4f}" for what in ("accuracy", "log_loss")),
@@ -349,6 +352,11 @@ def tabulate_sweeps(records):
     return Table(title, columns, rows, bold)
 
 
+def _say_seconds(way):
+    """Return the seconds of a way of a sweep, with a sign where it was cut off."""
+    return "> " * way.get("is_cut_off", False) + format_seconds(way["seconds"])
+
+
 def tabulate_probe_sweeps(records):
     """Return the short table of sweeps that choose C on validation rows, a row for each size."""
     rows, bold = [], []
@@ -357,8 +365,8 @@ def tabulate_probe_sweeps(records):
         rows.append(
             [
                 record["data"],
-                *(format_seconds(ways[name]["seconds"]) for name in (FASTLIN, BY_DEFAULT, BY_IMPORT, record["peer"])),
-                format_ratio(record["ratio"]),
+                *(_say_seconds(ways[name]) for name in (FASTLIN, BY_DEFAULT, BY_IMPORT, record["peer"])),
+                format_interval(record),
                 " / ".join(f"{ways[name]['validation']:.4f}" for name in (FASTLIN, record["peer"])),
             ]
         )

@@ -58,7 +58,6 @@ BY_A_TEST = {
 NOT_RUN = {
     "asv continuous 'HEAD~1' HEAD": HOURS,
     "asv preview": "it serves pages until Ctrl-C",
-    "asv publish": "it needs the results of a whole run",
     "asv run --quick --python=same": "`.ci/run` measures the same cases by pytest, and lets asv check them",
     "asv run benchmarks": HOURS,
     "chmod -R a+rX /opt/kernels": "it changes the machine",
@@ -72,13 +71,12 @@ NOT_RUN = {
     "pip install '.[peers]'": "some of the peers have no wheels for every system",
     "pytest --benchmark-only --full": HOURS,
     "pytest --benchmark-only --hold-bounds": HOURS,
+    "python -m benchmarks.instructions --record": "it changes the file that `.ci/run` compares with",
     "python -m benchmarks.airline 10000000": HOURS,
     "python -m benchmarks.larger_than_memory": HOURS,
     "python -m benchmarks.mini_batches": HOURS,
     "python -m benchmarks.publish": HOURS,
     "python -m benchmarks.rent": HOURS,
-    "python -m benchmarks.scale": HOURS,
-    "python -m benchmarks.sensitivity": HOURS,
     "python -m tests.documented_commands": "tests/test_documented_commands.py reads the same list",
     "wheel tags": ".github/workflows/release.yml runs it",
 }

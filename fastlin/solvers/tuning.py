@@ -1,8 +1,8 @@
 """The numbers that solvers are tuned by; other numbers follow from these.
 
-`python -m benchmarks.sensitivity` halves and doubles each of them, and `python -m benchmarks.rent` switches off the
-paths that they steer; docs/how-it-works.md has the results. Numbers that the line search and the descent share with
-compiled code stand in fastlin/kernels/linear/quasi_newton.py. fastlin/budget.py decides how much memory a fit may take.
+`python -m benchmarks.rent` switches off the paths that they steer; docs/how-it-works.md has the results. Numbers that
+the line search and the descent share with compiled code stand in fastlin/kernels/linear/quasi_newton.py.
+fastlin/budget.py decides how much memory a fit may take.
 """
 
 import numpy as np

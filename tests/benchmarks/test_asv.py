@@ -1,10 +1,13 @@
 """What asv runs: the bodies of the suite with made-up races, and the plugin that knows the name of the folder."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks import asv_suite
-from benchmarks.asv_suite import CHOSEN, MEMORY_CHOSEN, SIDES, BothSides, Races
+from benchmarks import asv_history, asv_suite
+from benchmarks.asv_suite import CHOSEN, MEMORY_CHOSEN, PEAK_CHOSEN, SIDES, BothSides, Races
 from benchmarks.memory import CASES
 from benchmarks.suite import RACES
 
@@ -12,6 +15,23 @@ from benchmarks.suite import RACES
 def test_the_suite_chooses_among_the_cases():
     assert set(CHOSEN) <= RACES.keys()
     assert set(MEMORY_CHOSEN) <= CASES.keys()
+    for race in PEAK_CHOSEN:
+        assert any(name.startswith("scikit-learn") for name in RACES[race].peers), race
+
+
+@pytest.mark.parametrize("case", ["iris", "an epoch of mini-batches", "an epoch of a network"])
+def test_the_history_calls_what_users_call(case):
+    history = asv_history.History()
+    history.setup(case)
+    history.time_call(case)
+
+
+def test_the_history_imports_nothing_of_the_other_benchmarks():
+    """Inner modules that it imported would have to stay for as long as an earlier release is compared."""
+    tree = ast.parse(Path(asv_history.__file__).read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name for name in imported if name.split(".")[0] in ("fastlin", "benchmarks")} == {"fastlin"}
 
 
 def test_a_race_that_fails_costs_no_other(monkeypatch):

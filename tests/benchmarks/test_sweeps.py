@@ -21,6 +21,7 @@ from benchmarks.sweeps import (
     sweep_at_once,
     sweep_fit_by_fit,
 )
+from benchmarks.tables import format_interval
 
 FEW_CS = CS[8::16]
 
@@ -72,16 +73,21 @@ class Slow:
         return -abs(self.C - 2)
 
 
-def test_what_is_not_measured_is_estimated(monkeypatch):
+def test_a_way_that_is_cut_off_is_a_lower_bound(monkeypatch):
     problem = sweeps.SweepProblem(*[np.zeros((1, 1)), np.zeros(1)] * 3, 2)
     Cs = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     monkeypatch.setattr(sweeps, "perf_counter", lambda: Slow.clock)
-    found = sweep_fit_by_fit(problem, Cs, Slow, [0, 1, 4])
+    found = sweep_fit_by_fit(problem, Cs, Slow)
     # All five fits of one row, and the last of two.
-    assert (found.seconds, found.C, found.n_measured) == (15 + 4, 2, 3)
-    # After the limit no further fit begins: the others are taken to be as long as the longest that was measured.
-    found = sweep_fit_by_fit(problem, Cs, Slow, [0, 1, 4], time_limit=2.5)
-    assert (found.seconds, found.C, found.n_measured, found.solution) == (1 + 4 * 2 + 2 * 2, 2, 2, None)
+    assert (found.seconds, found.C, found.n_measured) == (15 + 4, 2, 5)
+    found = sweep_fit_by_fit(problem, Cs, Slow, time_limit=2.5)
+    assert (found.seconds, found.C, found.n_measured, found.solution) == (1 + 2, 2, 2, None)
+
+
+def test_a_bound_is_shown_as_one():
+    record = {"ratio": 57.2, "is_bound": True}
+    assert format_interval(record) == "≥ 57"
+    assert format_interval({"ratio": 57.2}) == "57"
 
 
 def test_a_sweep_is_measured_in_all_ways_and_published():
