@@ -1,7 +1,10 @@
 """The asv benchmarks: the cases of the suite with the rows of short ones, so that one commit takes minutes.
 
-The races are run once for a commit, in `setup_cache`, and several benchmarks report what came of them.
+A race is run once for a commit, and its results stand side by side.
 """
+
+import json
+from pathlib import Path
 
 from benchmarks.first_use import FEW_TURNS, measure_first_use
 from benchmarks.limits import LIMITS, measure_limit
@@ -33,79 +36,67 @@ PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes",
 MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
 
 
-SIDES = FASTLIN, "its peer"
+# What a race comes to, side by side in one table of asv: the side, and what its record has of it.
+PEER = "the peer"
+RESULTS = {
+    f"{side}'s {name.replace('_', ' ')}": (side, name)
+    for name in ("seconds", "accuracy", "log_loss", "objective")
+    for side in (FASTLIN, PEER)
+}
+RATIO, GAP = "time over the peer's", "objective above the peer's"
 
 
-class _Raced:
-    """What several benchmarks report: asv runs the races once for all that inherit this."""
+class Races:
+    """fastlin beside the peer of each race, in turn, on rows that were not trained on."""
 
+    params = (list(CHOSEN), [RATIO, GAP, *RESULTS])
+    param_names = ("race", "what")
     timeout = 600
 
     def setup_cache(self):
-        records = {}
-        for race in CHOSEN:
-            try:
-                records |= measure(race)
-            except NotImplementedError as error:
-                records[race] = error
-            except Exception as error:
-                # The other races count all the same. asv pickles what is returned, which not every error bears.
-                records[race] = RuntimeError(repr(error))
-        return records
+        """Let asv make a folder for all of the class, where the first that asks for a race leaves its record."""
 
-    setup_cache.timeout = 600
+    def setup(self, race, what):
+        self.record = find_record(race)
 
-    def setup(self, records, race, side=FASTLIN):
-        if isinstance(records[race], Exception):
-            raise records[race]
-        if records[race]["fault"]:
-            raise ValueError(records[race]["fault"])
+    def track_result(self, race, what):
+        if what == RATIO:
+            # asv takes less for better.
+            return _shorten(1 / self.record["ratio"])
+        if what == GAP:
+            # asv counts every negative number as changed.
+            return _shorten(max(self.record["gap"], 0.0))
+        side, name = RESULTS[what]
+        value = self.record["contenders"][FASTLIN if side == FASTLIN else self.record["peer"]][name]
+        # A pass over the data predicts nothing.
+        return float("nan") if value is None else _shorten(value, digits=9 if name == "objective" else 4)
 
 
-class Races(_Raced):
-    """fastlin beside the peer of each race, in turn."""
+def find_record(race, folder="."):
+    """Return the record of a race, measured where the folder has none; raise what the race has raised.
 
-    params = list(CHOSEN)
-    param_names = ("race",)
-
-    def track_ratio_to_peer(self, records, race):
-        # asv takes less for better.
-        return _shorten(1 / records[race]["ratio"])
-
-    track_ratio_to_peer.unit = "fastlin's time / the peer's"
-
-    def track_objective_gap(self, records, race):
-        # asv counts every negative number as changed.
-        return _shorten(max(records[race]["gap"], 0.0))
-
-    track_objective_gap.unit = "fastlin's objective beyond the peer's, relatively"
-
-
-class BothSides(_Raced):
-    """What fastlin and its peer reach in each race, and the seconds that they take."""
-
-    params = (list(CHOSEN), list(SIDES))
-    param_names = ("race", "side")
-
-    def track_seconds(self, records, race, side):
-        return _look_up(records[race], side, "seconds")
-
-    track_seconds.unit = "seconds"
-
-    def track_objective(self, records, race, side):
-        return _shorten(_look_up(records[race], side, "objective"), digits=9)
-
-    track_objective.unit = "objective"
-
-    def track_accuracy(self, records, race, side):
-        return _shorten(_look_up(records[race], side, "accuracy"))
-
-    track_accuracy.unit = "accuracy on rows not trained on"
-
-    def track_log_loss(self, records, race, side):
-        return _shorten(_look_up(records[race], side, "log_loss"))
-
-    track_log_loss.unit = "log loss on rows not trained on"
+    Raises
+    ------
+    NotImplementedError
+        Data are missing; asv skips the benchmark.
+    RuntimeError
+        The race has failed, or its results are not equal.
+    """
+    path = Path(folder, f"{race}.json")
+    if not path.exists():
+        try:
+            record = measure(race)[race]
+        except NotImplementedError as error:
+            record = {"missing": str(error)}
+        except Exception as error:
+            record = {"fault": repr(error)}
+        path.write_text(json.dumps(record), "utf-8")
+    record = json.loads(path.read_text("utf-8"))
+    if "missing" in record:
+        raise NotImplementedError(record["missing"])
+    if record["fault"]:
+        raise RuntimeError(record["fault"])
+    return record
 
 
 class Memory:
@@ -195,12 +186,6 @@ class FirstUse:
 def _shorten(value, digits=4):
     """Return a number with the digits that matter: asv prints all there are, except of seconds and bytes."""
     return float(f"{value:.{digits}g}")
-
-
-def _look_up(record, side, what):
-    value = record["contenders"][FASTLIN if side == FASTLIN else record["peer"]][what]
-    # A pass over the data predicts nothing.
-    return float("nan") if value is None else value
 
 
 def _seconds(records, case):

@@ -1,7 +1,17 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
-from benchmarks import course, fits, many_fits, mini_batches, networks, passes, paths, predictions
-from benchmarks.everyday import FEW, measure_everyday
+from benchmarks import (
+    course,
+    everyday,
+    fits,
+    many_fits,
+    mini_batches,
+    networks,
+    passes,
+    paths,
+    predictions,
+    scikit_learn_cases,
+)
 from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
 from benchmarks.inference import CASES as INFERENCE
 from benchmarks.inference import measure_inference
@@ -14,8 +24,6 @@ from benchmarks.probes import CASES as PROBES
 from benchmarks.probes import measure_probe
 from benchmarks.races import THREADS, count_race_threads, load_problem, run_race, shorten
 from benchmarks.scaling import measure_scaling
-from benchmarks.scikit_learn_cases import FEW as FEW_OF_SCIKIT_LEARN
-from benchmarks.scikit_learn_cases import measure_scikit_learn_cases
 from benchmarks.sweeps import CASES as SWEEPS
 from benchmarks.sweeps import measure_sweep
 from fastlin.kernels.machine.threads import count_threads
@@ -33,6 +41,15 @@ RACES = {
 }
 EVERYDAY, LEARNING, FIRST_USE, PASS_SCALING, SCALING = "everyday", "learning", "first-use", "pass-scaling", "scaling"
 SCIKIT_LEARN_CASES = "scikit-learn-cases"
+# Many problems in one record: all of them, those of pytest, which take half a minute, and what measures some.
+GRIDS = {
+    EVERYDAY: (everyday.CASES, everyday.FEW, everyday.measure_everyday),
+    SCIKIT_LEARN_CASES: (
+        scikit_learn_cases.CASES,
+        scikit_learn_cases.FEW,
+        scikit_learn_cases.measure_scikit_learn_cases,
+    ),
+}
 CASES = (
     *RACES,
     *SWEEPS,
@@ -82,10 +99,8 @@ def measure(case, whole=False):
         return {case: measure_case(MEMORY[case], whole)}
     if case == FIRST_USE:
         return measure_first_use(N_TURNS if whole else FEW_TURNS, with_ever=whole)
-    if case == EVERYDAY:
-        return {case: measure_everyday() if whole else measure_everyday(True, FEW)}
-    if case == SCIKIT_LEARN_CASES:
-        return {case: measure_scikit_learn_cases() if whole else measure_scikit_learn_cases(True, FEW_OF_SCIKIT_LEARN)}
+    if case in GRIDS:
+        return {case: measure_grid(case, whole)}
     if case in SWEEPS:
         return {case: measure_sweep(SWEEPS[case], whole)}
     if case in PROBES:
@@ -97,6 +112,12 @@ def measure(case, whole=False):
     if case == PASS_SCALING:
         return {case: measure_pass_scaling(BASE if whole else SMALL_BASE)}
     return {case: measure_scaling(whole)}
+
+
+def measure_grid(grid, whole=False, cases=None):
+    """Return the record of some cases of one of GRIDS, or of those of a whole or a short measurement."""
+    all_cases, few, measure_cases = GRIDS[grid]
+    return measure_cases(not whole, cases or (all_cases if whole else few))
 
 
 def name_record(race, threads):

@@ -19,7 +19,7 @@ from benchmarks.races import FASTLIN
 from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
 BAD = "bold red"
-LEAST_WIDTH = 170
+LEAST_WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,12 @@ def print_tables(tables, console):
         # As a title of rich's it would be broken to the width of the table.
         console.print(f"\n{table.title}")
         drawn = RichTable(box=box.SIMPLE, pad_edge=False)
-        for place, column in enumerate(table.columns):
-            drawn.add_column(column, justify="right" if _is_numeric(table, place) else "left", overflow="fold")
+        # The longest words of headings; where all of them do not fit, they are broken like those of cells.
+        longest = [max(map(len, column.split() or [""])) for column in table.columns]
+        fit = sum(longest) + 5 * len(longest) <= console.width
+        for place, (column, width) in enumerate(zip(table.columns, longest, strict=True)):
+            side = "right" if _is_numeric(table, place) else "left"
+            drawn.add_column(column, justify=side, overflow="fold", min_width=width if fit else None)
         for row, is_bold in zip(table.rows, table.bold, strict=True):
             drawn.add_row(*row, style=BAD if is_bold else None)
         console.print(drawn)
@@ -255,12 +259,12 @@ def tabulate_everyday(records):
         "problems",
         "number",
         "mean over the fastest",
-        "over scikit-learn's best",
+        "over scikit-learn",
         "over its default",
         "worst",
         "slower",
         "objective above",
-        "coefficients off, median",
+        "coefs off, median",
         "off, worst",
         "clearly worse",
     ]

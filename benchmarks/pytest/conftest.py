@@ -13,7 +13,7 @@ from benchmarks import HELD_BACK_BY
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.limits import LIMITS
 from benchmarks.machine import call_machine, describe_machine, find_level
-from benchmarks.suite import MEMORY, RACES
+from benchmarks.suite import GRIDS, MEMORY, RACES
 from benchmarks.tables import make_console, print_tables, tabulate
 
 RECORDS = pytest.StashKey()
@@ -37,6 +37,8 @@ def pytest_cmdline_main(config):
 def pytest_configure(config):
     """Collect benchmarks with --benchmark-only and tests without it, unless folders are named."""
     config.stash[RECORDS] = {}
+    # Its own table has predictions of microseconds beside suites of a minute.
+    config.option.benchmark_quiet = True
     # A benchmark that is skipped leaves its fixture unused.
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used:pytest.PytestWarning")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -56,10 +58,16 @@ def whole(request):
 
 
 def pytest_generate_tests(metafunc):
-    """Give the tests their cases: races, and with --full what else there is."""
+    """Give the tests their cases: races and everyday problems, and with --full what else there is."""
+    whole = _is_whole(metafunc.config)
     for name, cases in {"race": RACES, "limit": LIMITS, "memory": MEMORY}.items():
         if name in metafunc.fixturenames:
-            metafunc.parametrize(name, cases if name == "race" or _is_whole(metafunc.config) else ())
+            metafunc.parametrize(name, cases if name == "race" or whole else ())
+    if "problem" in metafunc.fixturenames:
+        cases = [
+            (suite, case) for suite, (all_cases, few, _) in GRIDS.items() for case in (all_cases if whole else few)
+        ]
+        metafunc.parametrize(("grid", "problem"), cases, ids=[case.name for _, case in cases])
 
 
 @pytest.fixture
@@ -67,7 +75,12 @@ def keep(request):
     """Return the function that keeps records for the table, and holds them to their bounds where that is asked for."""
 
     def keep_records(records):
-        request.config.stash[RECORDS].update(records)
+        kept = request.config.stash[RECORDS]
+        for name, record in records.items():
+            if name in kept and "problems" in record:
+                kept[name]["problems"] += record["problems"]
+            else:
+                kept[name] = record
         if request.config.getoption("hold_bounds"):
             level = find_level()
             broken = [

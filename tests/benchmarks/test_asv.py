@@ -1,13 +1,13 @@
 """What asv runs: the bodies of the suite with made-up races, and the plugin that knows the name of the folder."""
 
 import ast
+import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks import asv_history, asv_suite
-from benchmarks.asv_suite import CHOSEN, MEMORY_CHOSEN, PEAK_CHOSEN, SIDES, BothSides, Races
+from benchmarks.asv_suite import CHOSEN, MEMORY_CHOSEN, PEAK_CHOSEN, Races
 from benchmarks.memory import CASES
 from benchmarks.suite import RACES
 
@@ -34,73 +34,72 @@ def test_the_history_imports_nothing_of_the_other_benchmarks():
     assert {name for name in imported if name.split(".")[0] in ("fastlin", "benchmarks")} == {"fastlin"}
 
 
-def test_a_race_that_fails_costs_no_other(monkeypatch):
-    good, missing, faulty, broken = CHOSEN[:4]
+def make_record(**changes):
     ours = {"seconds": 1.0, "objective": 0.5, "accuracy": 0.9, "log_loss": 0.25}
     theirs = {"seconds": 4.0, "objective": 0.6, "accuracy": None, "log_loss": 0.5}
-    record = {
-        "peer": "lbfgs",
-        "ratio": 4.0,
-        "gap": -1e-3,
-        "fault": "",
-        "contenders": {"fastlin": ours, "lbfgs": theirs},
+    contenders = {"fastlin": ours, "lbfgs": theirs}
+    return {"peer": "lbfgs", "ratio": 4.0, "gap": -1e-3, "fault": "", "contenders": contenders, **changes}
+
+
+def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(asv_suite, "measure", lambda race: asked.append(race) or {race: make_record()})
+    found = {}
+    for what in Races.params[1]:
+        races = Races()
+        races.setup("digits", what)
+        found[what] = races.track_result("digits", what)
+    assert asked == ["digits"]
+    assert math.isnan(found.pop("the peer's accuracy"))
+    assert found == {
+        "time over the peer's": 0.25,
+        "objective above the peer's": 0.0,
+        "fastlin's seconds": 1.0,
+        "the peer's seconds": 4.0,
+        "fastlin's accuracy": 0.9,
+        "fastlin's log loss": 0.25,
+        "the peer's log loss": 0.5,
+        "fastlin's objective": 0.5,
+        "the peer's objective": 0.6,
     }
 
-    def measure(race):
-        if race == missing:
-            raise NotImplementedError("no data")
-        if race == broken:
-            raise OSError("no disk")
-        return {race: {**record, "fault": "too high" if race == faulty else ""}}
 
-    monkeypatch.setattr(asv_suite, "measure", measure)
-    races = Races()
-    records = races.setup_cache()
-    races.setup(records, good)
-    assert races.track_ratio_to_peer(records, good) == 0.25
-    assert races.track_objective_gap(records, good) == 0
-    both = BothSides()
-    for side, expected in zip(SIDES, (ours, theirs), strict=True):
-        both.setup(records, good, side)
-        assert both.track_seconds(records, good, side) == expected["seconds"]
-        assert both.track_objective(records, good, side) == expected["objective"]
-        assert both.track_log_loss(records, good, side) == expected["log_loss"]
-    assert both.track_accuracy(records, good, SIDES[0]) == 0.9
-    assert np.isnan(both.track_accuracy(records, good, SIDES[1]))
-    for race, error, words in (
-        (missing, NotImplementedError, "no data"),
-        (faulty, ValueError, "too high"),
-        (broken, RuntimeError, "no disk"),
-    ):
-        with pytest.raises(error, match=words):
-            races.setup(records, race)
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [(NotImplementedError("no data"), NotImplementedError, "no data"), (OSError("no disk"), RuntimeError, "no disk")],
+)
+def test_a_race_that_fails_says_so_to_all_that_ask(monkeypatch, tmp_path, error, raised, words):
+    def fail(race):
+        raise error
+
+    monkeypatch.setattr(asv_suite, "measure", fail)
+    for _ in range(2):
+        with pytest.raises(raised, match=words):
+            asv_suite.find_record("digits", tmp_path)
+        monkeypatch.setattr(asv_suite, "measure", pytest.fail)
 
 
-def list_benchmarks():
-    classes = [each for each in vars(asv_suite).values() if isinstance(each, type)]
-    return {name: method for each in classes for name, method in vars(each).items() if name.startswith("track_")}
+def test_results_that_are_not_equal_are_no_figures(monkeypatch, tmp_path):
+    monkeypatch.setattr(asv_suite, "measure", lambda race: {race: make_record(fault="too high")})
+    with pytest.raises(RuntimeError, match="too high"):
+        asv_suite.find_record("digits", tmp_path)
 
 
-def test_asv_formats_seconds_and_bytes_and_every_other_number_is_short(monkeypatch):
-    units = {name: method.unit for name, method in list_benchmarks().items()}
-    assert {"seconds", "bytes"} < set(units.values())
-    assert not {"s", "ms", "MB", "GB"} & set(units.values())
+def test_numbers_are_short(monkeypatch, tmp_path):
     long = 0.8556799999999999
     side = dict.fromkeys(("seconds", "objective", "accuracy", "log_loss"), long)
-    record = {"peer": "lbfgs", "ratio": 1 / long, "gap": long, "contenders": {"fastlin": side}}
-    monkeypatch.setattr(asv_suite, "measure_case", lambda case: {"fit_bytes": 12_345_678})
+    record = make_record(ratio=1 / long, gap=long, contenders={"fastlin": side, "lbfgs": side})
+    races = Races()
+    races.record = record
+    found = {what: races.track_result("digits", what) for what in Races.params[1]}
+    assert found.pop("fastlin's objective") == found.pop("the peer's objective") == 0.85568
+    assert set(found.values()) == {0.8557}
     monkeypatch.setattr(asv_suite, "measure_limit", lambda limit: {"part": long})
-    # asv itself formats seconds and bytes.
+    assert asv_suite.Limits().track_part_of_limit(next(iter(asv_suite.LIMITS))) == 85.57
+    # asv itself formats bytes.
+    monkeypatch.setattr(asv_suite, "measure_case", lambda case: {"fit_bytes": 12_345_678})
     assert asv_suite.Memory().track_peak_beside_X(MEMORY_CHOSEN[0]) == 12_345_678
-    found = [
-        Races().track_ratio_to_peer({"x": record}, "x"),
-        Races().track_objective_gap({"x": record}, "x"),
-        BothSides().track_objective({"x": record}, "x", "fastlin"),
-        BothSides().track_accuracy({"x": record}, "x", "fastlin"),
-        BothSides().track_log_loss({"x": record}, "x", "fastlin"),
-        asv_suite.Limits().track_part_of_limit(next(iter(asv_suite.LIMITS))),
-    ]
-    assert found == [0.8557, 0.8557, 0.85568, 0.8557, 0.8557, 85.57]
 
 
 def test_only_the_folder_of_the_benchmarks_is_no_range(monkeypatch):
