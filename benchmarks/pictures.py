@@ -13,7 +13,7 @@ from benchmarks.tables import find_geometric_mean, format_ratio
 COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
-MOST_LABELS = 7
+MOST_LABELS = 5
 # The ratio of full colour in a map, and that from which on text is white.
 FULL_COLOR, DARK = 8, 3.5
 # The key of the text in a PNG file that holds the hash.
@@ -63,7 +63,7 @@ def _select(machine, kind):
 
 def draw_pass_scaling(records, path):
     """Draw the seconds of a pass against rows, features and classes relative to a base, and a line of slope 1."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import LogLocator
 
     record = records["record"]
     base, factors = record["base"], record["factors"]
@@ -77,8 +77,10 @@ def draw_pass_scaling(records, path):
         axes.plot(factors, 1e3 * np.array(times), color=color, marker=marker, markersize=9, linewidth=2.4, label=label)
     axes.set(xscale="log", yscale="log", xlabel="size relative to the base", ylabel="milliseconds of a pass")
     axes.set_xticks(factors, [f"× {factor}" for factor in factors])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter("")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.set_title(
         f"Loss and gradient, float64, {record['threads']} threads, {records['machine']['processor']}\n"
         f"base: n = {base['n']:,}, d = {base['d']:,}, K = {base['K']:,}"
@@ -93,8 +95,9 @@ def draw_scaling(records, path):
 
     record = records["record"]
     sweeps = record["sweeps"]
-    n_columns = 3
-    figure, panels = _open(15, 4.4 * -(-len(sweeps) // n_columns), -(-len(sweeps) // n_columns), n_columns)
+    # One panel is left over for the legend.
+    n_columns = -(-(len(sweeps) + 1) // 2)
+    figure, panels = _open(4.6 * n_columns, 9, 2, n_columns)
     for panel, sweep in zip(panels.flat, sweeps, strict=False):
         points = sweep["points"]
         values = [point["value"] for point in points]
@@ -102,8 +105,8 @@ def draw_scaling(records, path):
         # The peer of another race: what it would take beside the seconds that are drawn.
         lines = {
             "fastlin, certified to 1e-4": ours,
-            "scikit-learn's default, wherever it stops": [point["default"]["seconds"] for point in points],
-            "the fastest solver of scikit-learn's within 1e-4": [
+            "scikit-learn's default,\nwherever it stops": [point["default"]["seconds"] for point in points],
+            "scikit-learn's fastest solver\nthat comes within 1e-4": [
                 point["peer"]["ratio"] * seconds if point["peer"] else np.nan
                 for point, seconds in zip(points, ours, strict=True)
             ],
@@ -126,15 +129,14 @@ def draw_scaling(records, path):
                 xytext=(0, -15),
                 textcoords="offset points",
                 ha="center",
-                fontsize=9,
                 color=COLORS[0],
             )
         panel.set(xscale="log", yscale="log", xlabel=sweep["label"])
         panel.margins(y=0.15)
-        panel.set_title(_describe_base(sweep["base"]), fontsize=11)
-        # Ten labels do not fit beside each other.
+        panel.set_title(_describe_base(sweep["base"]))
+        # Ten labels do not fit in a row.
         labelled = values[:: 1 + len(values) // MOST_LABELS]
-        panel.set_xticks(labelled, [format_value(value) for value in labelled], fontsize=9)
+        panel.set_xticks(labelled, [format_value(value) for value in labelled])
         panel.xaxis.set_minor_formatter("")
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(ours) < 10 * min(ours) else (1,)))
         panel.yaxis.set_major_formatter("{x:g}")
@@ -145,10 +147,9 @@ def draw_scaling(records, path):
         panel.set_ylabel("seconds of a fit")
     figure.suptitle(
         f"Whole fits, {record['threads']} threads, {records['machine']['processor']}. "
-        "Numbers below the points are fastlin's passes over X"
+        "Numbers below the points are fastlin's passes over X."
     )
-    handles, names = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3)
+    panels.flat[-1].legend(*panels.flat[0].get_legend_handles_labels(), loc="center")
     _save(figure, path, records)
 
 

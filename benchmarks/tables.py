@@ -187,7 +187,9 @@ def tabulate_limits(records):
 
 def tabulate_memory(records):
     """Return the table of memory."""
-    columns = {"X": "X_bytes", "the fit": "fit_bytes", "allowed": "allowed_bytes", "scikit-learn's": "peer_bytes"}
+    columns = {"X": "X_bytes", "the fit": "fit_bytes", "allowed": "allowed_bytes"}
+    if any(record.get("peer_bytes") for record in records):
+        columns["scikit-learn's"] = "peer_bytes"
     rows = [
         [
             describe_case(record),

@@ -57,6 +57,8 @@ def test_every_kind_has_a_table_of_its_own():
         "race": RACE,
         "scaling": {"kind": "scaling"},
     }
+    with_peer = tabulate({"memory": {**memory, "peer_bytes": 4 * 10**6}})
+    assert with_peer[0].rows == [["a fit", "1.0 MB", "3.0 MB", "2.0 MB", "4.0 MB"]]
     tables = tabulate(records)
     assert [table.rows[0] for table in tables[1:]] == [
         ["a pass", "20 ms", "its arithmetic", "10 ms", "50%"],
