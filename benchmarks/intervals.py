@@ -1,5 +1,7 @@
 """Intervals of ratios of times, from turns in which two contenders ran one after the other."""
 
+from statistics import median
+
 from scipy.stats import binom
 
 LEVEL = 0.95
@@ -15,6 +17,11 @@ def find_interval(ratios):
     ratios, n = sorted(ratios), len(ratios)
     n_outside = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
     return None if n_outside == 0 else [ratios[n_outside - 1], ratios[-n_outside]]
+
+
+def describe_turns(ratios):
+    """Return what a record has of the ratios of its turns: their median, its interval, and how many there are."""
+    return {"ratio": median(ratios), "interval": find_interval(ratios), "n_turns": len(ratios)}
 
 
 def is_slower(record):

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
+from benchmarks.intervals import describe_turns
 from benchmarks.networks import (
     LARGE_BATCH_SIZE,
     N_CLASSES,
@@ -27,7 +29,7 @@ from benchmarks.networks import (
     draw_data,
 )
 from benchmarks.passes import FusedPass, draw_coef
-from benchmarks.races import FASTLIN, measure_in_turn
+from benchmarks.races import FASTLIN, TURNS, measure_in_turn
 from benchmarks.roofline import make_arithmetic, make_read
 from fastlin.blocks import from_arrays
 from fastlin.kernels.linear.operands import Samples
@@ -36,7 +38,7 @@ from fastlin.matrices import BlockMatrix
 
 # The shape of MNIST.
 N_ROWS, N_FEATURES = 60_000, 784
-N_TURNS, N_CALLS = 7, 3
+N_CALLS = 3
 # A file of 1.6 GB in uint8.
 N_FILE_ROWS, READ_BYTES = 2_000_000, 8 << 20
 
@@ -72,8 +74,10 @@ def measure_limit(limit, whole=False):
         Whether all rows are taken.
     """
     data, calls = limit.load(None if whole else limit.rows)
-    seconds = measure_in_turn(calls, N_TURNS, N_CALLS)
+    turns = measure_in_turn(calls, TURNS, N_CALLS)
+    seconds = {name: median(times) for name, times in turns.items()}
     longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
+    parts = describe_turns([limit / own for limit, own in zip(turns[longest], turns[FASTLIN], strict=True)])
     return {
         "kind": "limit",
         "title": limit.title,
@@ -81,7 +85,8 @@ def measure_limit(limit, whole=False):
         "threads": count_threads(),
         "limit": longest,
         "contenders": {name: {"seconds": value} for name, value in seconds.items()},
-        "part": seconds[longest] / seconds[FASTLIN],
+        "part": parts["ratio"],
+        "part_interval": parts["interval"],
     }
 
 

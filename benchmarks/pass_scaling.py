@@ -3,17 +3,18 @@
 A pass computes J and its gradient in float64.
 """
 
+from statistics import median
+
 import numpy as np
 
 from benchmarks.passes import FusedPass, draw_coef
-from benchmarks.races import measure_in_turn
+from benchmarks.races import TURNS, measure_in_turn
 from fastlin.kernels.machine.threads import count_threads
 
 # These are 48 MB, more than the caches of a processor hold, so that the pass reads from memory.
 BASE = {"n": 60_000, "d": 100, "K": 10}
 SMALL_BASE = {"n": 6_000, "d": 20, "K": 3}
 FACTORS = (1, 2, 3, 5, 10)
-N_TURNS = 7
 
 
 def grow(base, size, factor):
@@ -37,7 +38,7 @@ def measure_pass_scaling(base):
     seconds = {}
     for size in base:
         passes = {factor: make_pass(grow(base, size, factor)) for factor in FACTORS}
-        seconds[size] = list(measure_in_turn(passes, N_TURNS).values())
+        seconds[size] = [median(times) for times in measure_in_turn(passes, TURNS).values()]
     return {
         "kind": "passes",
         "base": dict(base),

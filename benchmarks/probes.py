@@ -20,6 +20,7 @@ from threadpoolctl import ThreadpoolController
 import fastlin
 from benchmarks import races
 from benchmarks.fits import MAX_ITER, RACES, TOL
+from benchmarks.intervals import describe_turns
 from benchmarks.races import FASTLIN, THREADS, count_race_threads, describe_data, load_problem, run_on
 from fastlin.contenders import fit_torch
 from fastlin.kernels.machine.threads import count_threads, limit_threads
@@ -29,7 +30,6 @@ KIND = "probe"
 # The ratios of seconds, as bounds.json names them; that of whole fits is the record's "ratio".
 TO_ITS_OBJECTIVE = "to its objective"
 TORCH_TO_ITS_OBJECTIVE, TORCH_TO_OURS = "PyTorch to its objective", "PyTorch to fastlin's"
-N_ROUNDS = 3
 # PyTorch's fit ends after so many seconds, or iterations.
 TIME_LIMIT, MOST_ITERATIONS = 120.0, 2 * MAX_ITER
 # The races whose data the cases have.
@@ -143,7 +143,10 @@ def measure_probe(race, whole=False):
 
         theirs = {count_race_threads(threads): [] for threads in THREADS}
         ours, tried, sought = [], [], {}
-        for turn in range(N_ROUNDS if whole else 1):
+        begin = perf_counter()
+        for turn in range(races.TURNS if whole else 1):
+            if perf_counter() - begin > races.MOST_SECONDS:
+                break
             for n_threads, ran in theirs.items():
                 ran.append(run(by_scikit_learn, n_threads))
             ours.append(run(by_fastlin, most))
@@ -229,7 +232,7 @@ def describe_probe(race, problem, objectives, ours, theirs, tried):
                 "seconds_to_fastlin": torch_to[FASTLIN],
             },
         },
-        "ratio": their_seconds / our_seconds,
+        **describe_turns([theirs[0] / own[0] for theirs, own in zip(their_runs, ours, strict=True)]),
         "ratios": {name: None if below is None else above / below for name, (above, below) in against.items()},
         "gap": gap,
         "fault": fault if all(ran[1] for ran in ours) else "fastlin has not converged",

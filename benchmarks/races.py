@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from benchmarks.intervals import find_interval
+from benchmarks.intervals import describe_turns
 from benchmarks.problems import TriedProblem
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -225,9 +225,7 @@ class Outcome:
                 }
                 for name, seconds in self.seconds.items()
             },
-            "ratio": self.ratio,
-            "interval": find_interval(self.turns),
-            "n_turns": len(self.turns),
+            **describe_turns(self.turns),
             "tried": self.tried,
             "gap": self.gap,
             "fault": self.find_fault(),
@@ -345,7 +343,7 @@ def run_race(race, problem, n_threads=None):
 
 
 def measure_in_turn(calls, n_turns, n_calls=1):
-    """Return the median seconds of each of several functions, by name.
+    """Return the seconds of each of several functions in each turn, by name.
 
     The functions take turns, because the speed of a machine drifts over seconds. A turn makes n_calls calls of one, as
     a solver does. One call of each goes before, which compiles.
@@ -361,7 +359,7 @@ def measure_in_turn(calls, n_turns, n_calls=1):
                 for _ in range(n_calls):
                     call()
                 seconds[name].append((perf_counter() - begin) / n_calls)
-    return {name: median(times) for name, times in seconds.items()}
+    return seconds
 
 
 def describe_data(problem):

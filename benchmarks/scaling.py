@@ -12,8 +12,9 @@ import numpy as np
 
 import fastlin
 from benchmarks.fits import TOL, by_scikit_learn
+from benchmarks.intervals import describe_turns, is_slower
 from benchmarks.problems import count_test_rows, pose_first
-from benchmarks.races import FASTLIN, Race, Rule, run_race
+from benchmarks.races import FASTLIN, TURNS, Race, Rule, run_race
 from fastlin.contenders import fit_fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -22,7 +23,6 @@ DEFAULT_PEER = "scikit-learn lbfgs"
 MOST_PARAMETERS, MOST_HESSIAN_WORK = 600, 50_000_000_000
 # Where scikit-learn's default takes so many seconds, newton-cg may take a minute, and a smaller tol.
 SHORT, LONG = 1.0, 5.0
-ROUNDS = 3
 BASE = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
 
 
@@ -143,7 +143,7 @@ def measure_point(numbers, changed):
     if not by_default.has_converged or by_default.gap > TOL:
         raise RuntimeError(by_default.find_fault())
     seconds = by_default.seconds[DEFAULT_PEER]
-    rounds = ROUNDS if seconds <= SHORT else 1
+    rounds = TURNS if seconds <= SHORT else 1
     if rounds > 1:
         by_default = run_race(race(by_scikit_learn("lbfgs"), rounds=rounds), problem, n_threads)
     outcomes = [by_default] if -by_default.gap <= TOL else []
@@ -173,9 +173,9 @@ def list_losses(record):
         for point in sweep["points"]:
             place = f"{sweep['label']} {format_value(point['value'])}"
             default, peer = point["default"], point["peer"]
-            if peer and peer["ratio"] < 1:
+            if peer and is_slower(peer):
                 sentences.append(f"{place}: {peer['name']} takes {peer['ratio']:.2f} of the time")
-            elif default["ratio"] < 1:
+            elif is_slower(default):
                 sentences.append(
                     f"{place}: {default['name']} takes {default['ratio']:.2f} of the time, "
                     f"and stops {default['excess']:.0e} higher"
@@ -203,7 +203,7 @@ def _describe_peer(outcome):
     return {
         "name": outcome.peer,
         "seconds": outcome.seconds[outcome.peer],
-        "ratio": outcome.ratio,
+        **describe_turns(outcome.turns),
         "excess": -outcome.gap,
         **outcome.tests[outcome.peer]._asdict(),
     }

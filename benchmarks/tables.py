@@ -177,7 +177,7 @@ def tabulate_limits(records):
             format_seconds(record["contenders"][FASTLIN]["seconds"]),
             record["limit"],
             format_seconds(record["contenders"][record["limit"]]["seconds"]),
-            f"{record['part']:.0%}",
+            " to ".join(f"{part:.0%}" for part in record.get("part_interval") or [record["part"]]),
         ]
         for record in records
     ]
@@ -411,7 +411,7 @@ def tabulate_probe_times(records):
                 f"{ours['proven_gap']:.0e}",
                 format_seconds(theirs["seconds"]) + (", 1 thread" if theirs["threads"] < record["threads"] else ""),
                 f"{theirs['objective'] / ours['objective'] - 1:+.0e}",
-                format_ratio(record["ratio"]),
+                format_interval(record),
                 "not reached" if to_theirs is None else format_seconds(to_theirs),
                 "" if ratio is None else format_ratio(ratio),
                 *_say_reached(torch, "seconds_to_scikit_learn", record["ratios"][TORCH_TO_ITS_OBJECTIVE]),
