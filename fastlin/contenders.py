@@ -34,6 +34,7 @@ NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
 # newton-cholesky builds the whole Hessian. For more parameters than these it takes over 50 MB, and its factorisation
 # takes longer than the whole fits of the other contenders.
 MOST_PARAMETERS_OF_A_HESSIAN = 2500
+MOST_VALUES_OF_STATSMODELS = 2_000_000
 
 
 class CannotSolveError(Exception):
@@ -231,6 +232,24 @@ def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[Floa
     return model.coef_.reshape(1, -1), np.array([model.intercept_])
 
 
+def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArray]:
+    """Fit statsmodels' binomial GLM with a ridge: the mean loss and sum_j alpha_j / 2 w_j^2, alpha_j = l2.
+
+    The intercept is the column of ones, whose alpha is 0. Its BFGS takes no tolerance and no number of iterations.
+    """
+    _refuse_where(problem.n_classes > 2, "it has no softmax with a penalty")
+    _refuse_where(problem.X.size > MOST_VALUES_OF_STATSMODELS, "no limit ends its fit, which would take minutes")
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+
+    n, d = problem.X.shape
+    X = np.column_stack([problem.X, np.ones(n)]) if problem.fit_intercept else problem.X
+    alpha = np.full(X.shape[1], problem.l2)
+    alpha[d:] = 0
+    params = GLM(problem.y, X, family=Binomial()).fit_regularized(alpha=alpha, L1_wt=0).params
+    return params[None, :d], params[d:] if problem.fit_intercept else np.zeros(1)
+
+
 def fit_torch(
     problem: Problem, max_iter: int, observe: Callable[[float, FloatArray, FloatArray], None] | None = None
 ) -> tuple[FloatArray, FloatArray]:
@@ -288,5 +307,6 @@ CONTENDERS = {
     "snapml": Contender(fit_snapml, ITERATIONS, "snapml", "snapml"),
     "skglm": Contender(fit_skglm, ITERATIONS, "skglm", "skglm"),
     "glum": Contender(fit_glum, NEWTON_ITERATIONS, "glum", "glum"),
+    "statsmodels": Contender(fit_statsmodels, (0,), "statsmodels", "statsmodels"),
     "torch": Contender(fit_torch, ITERATIONS, "torch", "torch"),
 }

@@ -23,6 +23,7 @@ REFUSALS = {
     ("skglm", "softmax"): "softmax",
     ("skglm", "logistic"): "no intercept",
     ("glum", "softmax"): "softmax",
+    ("statsmodels", "softmax"): "softmax",
 }
 REFUSED_TYPES = {("skglm", "float32"), ("glum", "float32")}
 
@@ -106,6 +107,12 @@ def test_a_hessian_that_is_too_large_is_refused():
     problem = replace(make("softmax"), X=np.zeros((300, 1000)))
     with pytest.raises(CannotSolveError, match="3,003 × 3,003"):
         fit("scikit-learn newton-cholesky", problem)
+
+
+def test_a_fit_that_nothing_ends_is_refused_where_it_would_take_minutes():
+    problem = replace(make("logistic"), X=np.broadcast_to(0.0, (300, 10_000)))
+    with pytest.raises(CannotSolveError, match="no limit ends its fit"):
+        fit("statsmodels", problem)
 
 
 @pytest.mark.parametrize("kind", KINDS)
