@@ -149,7 +149,10 @@ LIBRARIES = {
     "distributed": {"dask"},
     "rich": {"progress", "cli"},
     "tqdm": {"course.datasets"},
-    **{library: {"contenders"} for library in ("cyanure", "glum", "sklearnex", "skglm", "snapml", "torch")},
+    **{
+        library: {"contenders"}
+        for library in ("cyanure", "glum", "sklearnex", "skglm", "snapml", "statsmodels", "torch")
+    },
 }
 # These are slow to import or may not be installed, so that they are imported by the functions that use them. Only who
 # asks for it imports the room of Dask.

@@ -16,6 +16,7 @@ CONTENDERS = {
     "snapml": ("#CC79A7", "X"),
     "skglm": ("#000000", "*"),
     "glum": ("#882255", "<"),
+    "statsmodels": ("#882255", "p"),
     "torch": ("#808080", ">"),
 }
 # The bar of a part of fastlin's fit: a paler shade of fastlin's colour.
