@@ -149,15 +149,15 @@ def tabulate_races(records):
         rows.append(
             [
                 describe_case(record),
+                *compare_scores(record),
                 format_interval(record),
                 format_seconds(ours["seconds"]),
                 format_seconds(theirs["seconds"]),
                 name_peer(record),
                 f"{record['gap']:+.0e}",
-                *compare_scores(record),
             ]
         )
-    columns = ["case", "times faster", "fastlin", "peer's time", "peer", "objective gap", "accuracies", "log losses"]
+    columns = ["case", "accuracies", "log losses", "times faster", "fastlin", "peer's time", "peer", "objective gap"]
     bold = [is_slower(record) or bool(record["fault"]) for record in records]
     title = (
         "fastlin beside its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on"
@@ -236,8 +236,8 @@ def tabulate_everyday(records):
         ]
         rows.append(
             [
-                group,
-                f"{len(problems)}",
+                f"{group}, {len(problems)}",
+                average_accuracies(problems),
                 *(
                     format_ratio(find_geometric_mean(problem[what] for problem in problems))
                     for what in ("ratio", "scikit_learn_ratio", "default_ratio")
@@ -252,10 +252,10 @@ def tabulate_everyday(records):
         )
     columns = [
         "problems",
-        "number",
-        "mean over the fastest",
-        "over scikit-learn's best",
-        "over its default",
+        "mean accuracies",
+        "times faster than the fastest, mean",
+        "than scikit-learn's best",
+        "than its default",
         "worst",
         "slower",
         "objective above",
@@ -276,27 +276,27 @@ def tabulate_everyday_problems(records):
         rows.append(
             [
                 problem["title"],
-                format_seconds(ours["seconds"]),
-                name_peer(problem),
-                format_seconds(theirs["seconds"]),
+                *compare_scores(problem),
                 format_interval(problem),
                 format_ratio(problem["default_ratio"]),
+                format_seconds(ours["seconds"]),
+                format_seconds(theirs["seconds"]),
+                name_peer(problem),
                 f"{problem['gap']:+.0e}",
                 f"{ours['coef_error']:.0e} / {theirs['coef_error']:.0e}",
-                *compare_scores(problem),
             ]
         )
     columns = [
         "problem",
-        "fastlin",
-        "fastest peer",
-        "its time",
-        "times faster",
-        "than the default",
-        "objective gap",
-        "coefficients off",
         "accuracies",
         "log losses",
+        "times faster",
+        "than the default",
+        "fastlin",
+        "peer's time",
+        "fastest peer",
+        "objective gap",
+        "coefficients off",
     ]
     return Table(records[0]["title"], columns, rows, [is_slower(problem) for problem in problems])
 
