@@ -1,6 +1,6 @@
 """SciPy's sparse containers, checked and turned into rows; a broken one is never read out of its bounds.
 
-SciPy's own conversions trust the index arrays. So every room reads what a caller gives by these functions first.
+SciPy's own conversions trust the index arrays. So every package reads what a caller gives by these functions first.
 """
 
 from copy import copy

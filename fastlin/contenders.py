@@ -58,12 +58,12 @@ class Problem:
 
     @property
     def l1(self) -> float:
-        """The weight of the sum of absolute values beside the mean of the losses."""
+        """The weight of the sum of absolute values relative to the mean of the losses."""
         return self.l1_ratio / (self.C * len(self.y))
 
     @property
     def l2(self) -> float:
-        """The weight of half the sum of squares beside the mean of the losses."""
+        """The weight of half the sum of squares relative to the mean of the losses."""
         return (1 - self.l1_ratio) / (self.C * len(self.y))
 
     @property

@@ -35,7 +35,7 @@ def show_bar(label: str, total: int) -> Iterator[Callable[..., None]]:
     Yields
     ------
     show : callable
-        Call it with how many are done and, if there is something to say beside them, a short text.
+        Call it with how many are done and, if there is more to say, a short text.
     """
     if not _can_draw():
         with _print_last(f"{label}: 0 of {total}") as show:

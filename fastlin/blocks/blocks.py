@@ -19,7 +19,7 @@ from fastlin.exceptions import DataChangedError
 from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray, SparseContainer
 
-# Blocks of this size hide what it takes to begin one, and two of them fit beside anything.
+# Blocks of this size hide what it takes to begin one, and two of them fit into any memory.
 BLOCK_BYTES = 64 << 20
 # Linux reads no more than this ahead at once, whatever it is asked for: 3 GB came at 1.5 GB/s so, by themselves at 0.6.
 READ_AHEAD = 128 << 10
@@ -157,7 +157,7 @@ class Blocks:
 def join_blocks(
     read: Callable[[], Iterator[Any]], lengths: Iterable[int], names: Sequence[str], kind: Kind, **known: Any
 ) -> Blocks:
-    """Return Blocks of a kind that have so many rows each; what else is known of them is as Blocks has it."""
+    """Return Blocks of a kind, with the number of rows of each; further arguments are those of Blocks."""
     borders = np.append(0, np.cumsum(list(lengths), dtype=np.int64))
     return Blocks(read, borders, names, (borders[-1], kind.d), kind.dtype, **known)
 
@@ -240,7 +240,7 @@ def check_rows(each: ArrayLike | None, n: int, name: str, *, takes_columns: bool
 
 
 def cut(n_rows: int, row_bytes: int, rows_per_block: int | None = None) -> IntArray:
-    """Return the borders of blocks of n_rows rows: of so many rows each, or of BLOCK_BYTES."""
+    """Return the borders of blocks of n_rows rows: of rows_per_block each, or of BLOCK_BYTES."""
     if rows_per_block is None:
         rows_per_block = max(1, BLOCK_BYTES // max(1, row_bytes))
     elif not (isinstance(rows_per_block, (int, np.integer)) and rows_per_block >= 1):
@@ -316,7 +316,7 @@ class Source(NamedTuple):
 
 
 def cut_sources(sources: Sequence[Source], kind: Kind, rows_per_block: int | None = None, **known: Any) -> Blocks:
-    """Return Blocks of the arrays of all sources; what else is known of them is as Blocks has it."""
+    """Return Blocks of the arrays of all sources; further arguments are those of Blocks."""
     parts = [
         (source, slice(*rows))
         for source in sources

@@ -95,9 +95,9 @@ class DaskPredictions(_Following):
         Raises
         ------
         TypeError
-            Of X and y one is a collection of Dask and the other is none, or there is metadata beside a collection.
+            Only one of X and y is a collection of Dask, or there is metadata with a collection.
         ValueError
-            y is None beside a collection.
+            y is None with a collection.
         """
         if not is_collection(X):
             return super().score(X, y, sample_weight, offset=offset, **score_params)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator, LogisticRegression
 
 
-# The weights of a partition are kept for so many folds, which are fitted side by side.
+# The most folds that the weights of a partition are kept for; folds are fitted side by side.
 MOST_FOLDS = 8
 
 

@@ -34,7 +34,7 @@ FINE = 1.5
 # The numbers of a fold, of an l1_ratio and of a C.
 Place: TypeAlias = tuple[int, int, int]
 
-# Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
+# Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans DECADES decades.
 WIDE = -4, 4
 DECADES = 3
 # Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.

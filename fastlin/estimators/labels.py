@@ -31,7 +31,7 @@ SUM_TOLERANCE = 1e-5
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
 LABELS_TOGETHER = 1_000_000
-# Scores in float32 have room for sums of such offsets.
+# Scores in float32 hold sums of such offsets.
 LARGEST_OFFSET = 1e30
 
 

@@ -63,7 +63,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         Learning rate of the first epoch. Columns are best of about unit spread, or from 0 to 1.
     average : bool or int, default=False
         Whether `coef_` and `intercept_` are the mean over the steps (Polyak and Juditsky 1992); a number above 1 lets
-        the mean begin after so many rows, each time counted.
+        the mean begin after that number of rows, each time counted.
     max_iter : int, default=100
         Largest number of epochs.
     tol : float, default=0.001

@@ -1,6 +1,6 @@
 """The data of a fit from X, y and weights: rows in a type that kernels take, classes from 0 and one weight a row.
 
-The estimators import the rooms below them when a fit or a prediction begins: Numba takes 0.3 s to import.
+The estimators import the packages below them when a fit or a prediction begins: Numba takes 0.3 s to import.
 """
 
 from __future__ import annotations

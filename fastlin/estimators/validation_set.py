@@ -155,7 +155,7 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
 
     Sparse rows of the first that a fit has made dense are sparse again. Rows of two types get the one that holds both.
     The shapes and types alone say whether the rows are copied: tables are, since no blocks hold them, and others if the
-    copy takes no more than a quarter of a fit's budget beside the first.
+    copy takes no more than a quarter of a fit's budget for the first.
     """
     from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
 
@@ -172,7 +172,7 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
         return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))
     joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
     if lie_in_memory:
-        # A fit may take as much beside them as beside one array.
+        # A fit may take as much in addition to them as to one array.
         joined.budget_bytes = first.budget_bytes + second.budget_bytes
     return joined
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # A fit of a resample is asked to lie within this part of a standard error from its minimum.
 PART_OF_ERROR = 0.01
-# A resample without a row of some class is drawn again, so many times at most.
+# How often a resample without a row of some class is drawn again at most.
 MOST_DRAWS = 1000
 
 
@@ -43,7 +43,7 @@ class Refits(NamedTuple):
 
     fit takes the weights of the rows, and what it may call in each iteration to learn whether anybody waits for it, and
     returns a Resampled, or None where the rows have no such fit. best is the fit of all rows, and point the objective
-    there, with probabilities; None where there is no room for a Hessian. free (d + 1,) says which columns have
+    there, with probabilities; None if the budget has no Hessian. free (d + 1,) says which columns have
     coefficients other than zero; the last is the intercept.
     """
 

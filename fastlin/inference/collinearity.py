@@ -188,7 +188,7 @@ class Triangle:
 
     @classmethod
     def of(cls, passes: Passes, probabilities: FloatArray, together: int) -> Self:
-        """Return that of some rows, so many of them at a time, as a term of `Passes.sum_curvature`."""
+        """Return the factor of some rows, `together` at a time, as a term of `Passes.sum_curvature`."""
         parts = ((part.read_rows(), np.sqrt(part.samples.weigh())) for part in passes.split(together))
         return add(cls(_triangulate(rows * roots[:, None])) for rows, roots in parts)
 

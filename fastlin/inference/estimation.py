@@ -49,7 +49,7 @@ class Meaning(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What is asked for, beside the objective; the parameters of `LogisticRegression.inference`, checked.
+    """What is asked for: the parameters of `LogisticRegression.inference`, checked.
 
     Attributes
     ----------

@@ -36,19 +36,19 @@ MOST_STEPS = 50
 # By how much the scores of a row may differ from those at the optimum where the Hessian is made: its entries change by
 # as much at most, relative to them, and standard errors by half of it.
 MOST_MOVED = 1e-6
-# No row is taken to be further from the mean than so many root mean squares.
+# No row is taken to be further from the mean than this number of root mean squares.
 FARTHEST = 10
 # From further away the solvers, whose steps are searched along, lead near the optimum: of half the square of the Newton
 # decrement, relative to J.
 FAR = 1e-2
 NEAR = 1e-8
 MOST_ITERATIONS = 1000
-# The way to the optimum takes the Hessian of a tenth of the rows, where these are so many for each parameter: the
-# steps then leave a tenth of the distance or less. 1,000,000 x 20, two classes: 0.02 s in place of 0.1.
+# The way to the optimum takes the Hessian of a tenth of the rows, if these are enough for each parameter. A step then
+# leaves a tenth of the distance or less.
 SAMPLED_PART = 10
 SAMPLED_ROWS = 100
 # Where there are fewer rows, and more parameters than this, conjugate gradients lead there, as long as their products
-# with the Hessian take less than an eighth of the columns: so many take half as long as the Hessian.
+# with the Hessian take less than an eighth of the columns, and so half as long as the Hessian.
 MANY_PARAMETERS = 300
 PRODUCTS_A_COLUMN = 1 / 8
 FORCING = 0.03
@@ -217,7 +217,7 @@ def _choose_guide(point):
 
 
 def make_room(objective: Objective) -> Room | None:
-    """Return room for the probabilities of all rows, where they do not take more than a pass holds anyway."""
+    """Return a Room for the probabilities of all rows, if they take no more than a pass holds anyway."""
     K, n_rows = objective.n_rows_coef, objective.n_rows
     is_small = objective.rows.has_labels and 8 * K * n_rows <= PROBABILITY_BYTES
     return Room((K, n_rows), np.float64) if is_small else None

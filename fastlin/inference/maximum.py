@@ -20,8 +20,8 @@ from fastlin.typing import FloatArray
 
 # The steps that tell of the curvature, at most.
 PAIRS = 10
-# Where the distance from a maximum has not shrunk for so many steps and is below so many standard errors, rounding
-# keeps it there: columns that depend on each other but for a thousandth leave 1e-5.
+# Rounding ends the way to a maximum if the distance has not shrunk for PATIENCE steps and is below BLURRED standard
+# errors.
 SHRINKS, PATIENCE, BLURRED = 0.9, 15, 1e-3
 # How many parts the way to values that are held may have, and how far from the maxima, in standard errors, they end.
 MOST_PARTS, NEAR = 200, 0.1

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
     from fastlin.objective.objective import Objective
 
-# The maxima of all coefficients, and those of profiles, are found to so many standard errors, in so many steps at most.
+# The distances, in standard errors, to which maxima of all coefficients and of profiles are found, and the most steps.
 EXACT, EXACT_ENOUGH, MOST_STEPS = 1e-7, 1e-5, 500
 # An end of an interval lies where the value is met within this part of what it falls by.
 CLOSE = 1e-9

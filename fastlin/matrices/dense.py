@@ -49,7 +49,7 @@ from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.tensors import DTYPES, choose_type
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
-# With so many panels of a Gram matrix, the first of which take longest, the rows are not cut as well.
+# From this number of panels of a Gram matrix on, the rows are not cut too.
 EVEN_PANELS = 5
 # What a column costs in a row of a pass, for each of three classes or more: 10,000 x 20 with four takes 430
 # microseconds. With one row of coefficients the products wait for memory.
@@ -60,28 +60,26 @@ CLASS_WORK = 10
 # time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as FEWEST_COLUMNS, so that no copy takes
 # more than 16 MB.
 FEW_NUMBERS, FEW_PRODUCTS, FEWEST_COLUMNS = 1 << 17, 1 << 25, 16
-# An X of FEW_NUMBERS is scored by a kernel that compiles sooner, up to so many products.
+# An X of FEW_NUMBERS is scored by a kernel that compiles sooner, up to this number of products.
 FEW_SCORE_PRODUCTS = 1 << 21
-# Blocks of many classes have no fewer rows: to make room for sums and coefficients takes as long as 75 of them, and
+# Blocks of many classes have no fewer rows: to allocate sums and coefficients takes as long as 75 of them, and
 # 8,000 x 384 with 100 classes 15 % longer in 27 blocks than in 15.
 MANY_CLASSES, BLOCK_ROWS = 32, 512
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
 # Numbers of the rows that are scaled before they are written as columns: these stay in the second-level cache.
 NUMBERS_TURNED, MIN_ROWS_TURNED = 1 << 15, 64
-# A panel of dense X takes about so many bytes, and has a multiple of so many columns, at most MOST_COLUMNS: 2,000 x
-# 20,000 takes 48 ms with 32 columns, 44 with 128, where reading X once takes 30.
+# A panel of dense X takes about PANEL_BYTES, and has a multiple of the next number of columns, at most MOST_COLUMNS.
 PANEL_BYTES = 1 << 21
 PANEL_COLUMNS = 32
 MOST_COLUMNS = 256
-# G takes as long as a product for each so many rows and class: 500 x 5,000 45 ms, a product 3.4; 2,000 x 20,000 4.1 s
-# and 44 ms. It is computed once as many products are made, so that a fit takes at most twice as long as with the better
-# of both.
+# G takes as long as a product for each class and this number of rows. It is computed after that many products, so a fit
+# takes at most twice as long as with the better of both.
 ROWS_A_PRODUCT = 24
 
 
 class Beside(NamedTuple):
-    """The levels of a table, which come beside the rows of dense passes, and the cuts that suit both."""
+    """The levels of a table, which are added to the rows of dense passes, and the cuts that suit both."""
 
     n_blocks: int  # of a pass
     tile_rows: int  # worked on at a time
@@ -130,7 +128,7 @@ class DenseMatrix(Matrix):
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, beside: Beside | None = None
     ) -> None:
-        """See `Matrix.score`; levels may stand beside the rows."""
+        """See `Matrix.score`; rows may have levels too."""
         K, d = coef.shape
         if beside is None and self.X.size <= FEW_NUMBERS and self.X.size * K <= FEW_SCORE_PRODUCTS:
             X = writable_view(np.ascontiguousarray(self.X, coef.dtype))
@@ -345,7 +343,7 @@ class DensePasses(Passes):
 
     @property
     def _levels(self):
-        """What kernels take beside everything else, if there are levels."""
+        """The last argument of kernels, if there are levels."""
         return () if self._beside is None else (self._beside.levels,)
 
     def _row_numbers(self, rows):

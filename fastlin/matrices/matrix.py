@@ -32,7 +32,7 @@ class Columns(NamedTuple):
     """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64."""
 
     mean: np.ndarray
-    # What rounding took from the means. It counts where a column varies by little beside its mean.
+    # What rounding took from the means. It counts where a column's spread is small relative to its mean.
     remainder: np.ndarray
     # Zero where all rows of weight above zero have one number, and where the squares leave the range of float64.
     variance: np.ndarray
@@ -116,7 +116,7 @@ class Matrix:
     """X of shape (n, d) in one of its forms; a pass reads `n_entries` entries.
 
     Passes over sparse X sum entries as they are and centre the sums; dense rows are centred one by one. A fit's budget
-    beside X follows from `budget_bytes`: the bytes of X, or a part of them where X need not lie in memory.
+    in addition to X follows from `budget_bytes`: the bytes of X, or a part of them if X need not lie in memory.
     """
 
     # Some of the rows, and all columns, may be had without reading X anew.

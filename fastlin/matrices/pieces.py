@@ -1,4 +1,4 @@
-"""Sums over pieces of rows that need not lie in memory, and what a fit may take beside such an X.
+"""Sums over pieces of rows that need not lie in memory, and what a fit may take in addition to such an X.
 
 A piece is a matrix with labels and weights. Each sum over the rows has a term and a join: the term is a function of one
 piece, or of the passes over one, and the join adds up the terms of several pieces in their order. Blocks are joined in

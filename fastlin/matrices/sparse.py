@@ -47,20 +47,20 @@ from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 # 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
 MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
-# Columns whose mean is so many times their spread are centred one entry after the other in Gram matrices. Else these
-# would lose the square of it in digits: with 1,000 of 16 six, and standard errors of correlated columns all.
+# Columns whose mean is FAR times their spread are centred entry by entry in Gram matrices, which would lose the square
+# of that ratio in digits.
 FAR = 8
 # Rows of a Gram matrix that are centred together: of 1,000 columns they stay in the second-level cache.
 ROWS_CENTRED = 64
 # Values that are looked at before all are, to see whether all are one.
 ONES_TRIED = 64
-# Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
+# The most bytes of residuals, or as many as the coefficients take, between the pass by rows and the pass by columns.
 RESIDUAL_BYTES = 8 << 20
 # Rows of a tile in a pass by rows alone, of which only the scores are kept.
 TILE_ROWS = 512
-# What a row or column takes beside its entries, in entries.
+# What a row or column costs in addition to its entries, in entries.
 LINE_WORK = 8
-# Entries for each number of the sums that every block of rows has for itself: adding up the sums takes little beside.
+# Entries for each number of a block's own sums: then adding up the sums takes little time.
 ENTRIES_PER_SUM = 4
 
 

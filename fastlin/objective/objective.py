@@ -197,7 +197,7 @@ class Objective:
         return self.budget.holds_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
 
     def make_room(self) -> Room | None:
-        """Return room for the probabilities of one point, or None where the budget has none."""
+        """Return a Room for the probabilities of one point, or None if the budget has none."""
         return Room((self.n_rows_coef, self.n_rows), self.fast_precision) if self.keeps_probabilities else None
 
     def at(self, parameters: FloatArray, precision: FloatType = np.float64, out: Room | None = None) -> Point:

@@ -155,7 +155,7 @@ class Point:
         are 0 or 1, or the matrix of a point without room exceeds the budget. RuntimeError: another point has the room.
         """
         objective, K = self.objective, len(self.parameters)
-        # Beside probabilities that are kept the matrix is small.
+        # The matrix is small compared with probabilities that are kept.
         is_affordable = self.room is not None or objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)
         if not (objective.fit_intercept and is_affordable):
             return None

@@ -1,4 +1,4 @@
-"""How far rounding can have moved the numbers computed at a point: J, and a dual value beside it.
+"""How far rounding can have moved the numbers computed at a point: J and a dual value.
 
 One count of roundings stands for all ways to make a pass: a sum of m terms, in any order, is off by at most gamma(m)
 times the sum of their magnitudes. The bounds are derived in docs/derivations.md, section 8.

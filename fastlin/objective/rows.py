@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Rows whose labels are counted together: NumPy makes a copy of them in eight bytes each.
 ROWS_TOGETHER = 1_000_000
 N_SKETCHES = 4
-# Where the largest square of most columns is so many times the mean one, few rows may have much of the curvature. Of
+# If the largest square of most columns is this many times the mean one, few rows may have much of the curvature. Of
 # 240,000 x 100 where one row in a hundred is not zero L-BFGS came to no end in 1,000 iterations, and now takes 103.
 # Normal numbers have 10 to 30, and MNIST 25: there it gained a quarter with 60,000 rows and C = 100, and lost as much
 # with 20,000.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.point import Point
 
-# The roundings of a product with the Hessian beside its sums.
+# The roundings of a product with the Hessian in addition to its sums.
 STEP_ROUNDINGS = 512
 # The unit vectors that are solved for together: the whole inverse would take as much memory as the Hessian.
 SOLVED_TOGETHER = 128

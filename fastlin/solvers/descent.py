@@ -1,4 +1,4 @@
-"""A quasi-Newton descent over few parameters, whose iterations take microseconds beside their passes.
+"""A quasi-Newton descent over few parameters, whose iterations take microseconds without their passes.
 
 The starting matrix is a Hessian: at the start, where all rows matter alike, a Gram matrix of the columns, and a new one
 where the pace of the last iterations says that it pays. If a small X lies in a core's cache, a call of a kernel makes

@@ -126,7 +126,7 @@ def _measure_step(begin, end, direction):
 
 
 class Pairs(Recursion):
-    """The last steps and the gradient changes they made, as many as the budget has room for.
+    """The last steps and the gradient changes they made, as many as the budget allows.
 
     Pairs of a fit over the same rows are taken over: the penalty's part in their changes is known, and replaced.
     """

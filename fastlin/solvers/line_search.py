@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point, Room
 
-# A value that is so many times the least one lies where the loss is linear.
+# A value of FAR_UP times the least one lies where the loss is linear.
 FAR_UP = 1e3
 
 
 def along(objective: Objective, start: Point, direction: FloatArray, room: Room | None) -> Point | None:
     """Return the Point along a direction (K, d + 1) from another, or None where none is found.
 
-    The room takes the probabilities of the points that are tried, and finally of the one returned.
+    `room` takes the probabilities of the points that are tried, and finally of the one returned.
     """
     precision = start.precision
     last = None

@@ -192,7 +192,7 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
 
 
 def _is_cheap(objective, build):
-    """Say whether all rows that a preconditioner is built from take little time, alone or beside a pass."""
+    """Say whether all rows that a preconditioner is built from take little time, alone or relative to a pass."""
     K, size = objective.shape
     n_blocks, block = (1, K * size) if build is sampled_hessian else (1 if build is shared_block else K, size)
     work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * block) * block**2 // 2

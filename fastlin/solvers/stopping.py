@@ -129,7 +129,7 @@ class Stopping:
         return self.objective.n_passes - self._n_passes_before
 
     def certify(self, point: Point) -> float:
-        """Return the upper bound on J - J* at a point in float64, with room for rounding."""
+        """Return the upper bound on J - J* at a point in float64, its rounding included."""
         return max(0.0, point.value - self._lower_bound) + point.rounding
 
     def record(self, point: Point, bound: float) -> None:

@@ -179,7 +179,7 @@ class AdamDescent(Descent):
 
     Step t is w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon), m and v being decaying
     means of the gradient and of its square (Kingma and Ba 2015, section 2). With weight decay, which is AdamW,
-    coefficients lose learning_rate weight_decay w beside that (Loshchilov and Hutter 2019, algorithm 2). `means` and
+    coefficients lose learning_rate weight_decay w too (Loshchilov and Hutter 2019, algorithm 2). `means` and
     `squares` (p,) are m and v, and `n_steps` is t.
     """
 

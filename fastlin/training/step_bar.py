@@ -1,4 +1,4 @@
-"""The progress bar of a training: the steps taken, and beside them what was measured last."""
+"""The progress bar of a training: the steps taken, and what was measured last."""
 
 import contextlib
 from collections.abc import Callable, Iterator
