@@ -87,10 +87,7 @@ class Beside(NamedTuple):
 
 
 class DenseMatrix(Matrix):
-    """X of shape (n, d), of any type and strides. A type outside DTYPES is copied to one; other data are read in place.
-
-    `layers` (2, n, d) are the data as kernels take them, which `any_layout` makes.
-    """
+    """X of shape (n, d), in place or copied to one of DTYPES; `layers` (2, n, d) are as `any_layout` makes them."""
 
     def __init__(self, X: Array) -> None:
         if X.dtype not in DTYPES:
@@ -163,10 +160,7 @@ class DenseMatrix(Matrix):
         return out
 
     def _transpose(self, precision):
-        """Return all columns whole. Whole numbers of up to two bytes stay as they are; others are scaled and centred.
-
-        The statistics of all rows centre a number before float32 rounds it.
-        """
+        """Return all columns whole: whole numbers of up to two bytes as they are, others scaled and centred."""
         n, d = self.shape
         if self.X.itemsize <= 2:
             panel, scale, shift = np.array(self.X.T, order="C"), np.ones(d), np.zeros(d)
@@ -224,10 +218,7 @@ def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: Floa
 
 
 def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> tuple[int, int]:
-    """Return `Passes.longest_product` and `longest_sum`.
-
-    A product runs over the lanes of a vector side by side, or over four columns; a sum over rows, tiles and blocks.
-    """
+    """Return `Passes.longest_product` and `longest_sum`, which follow from lanes, tiles and blocks."""
     longest_product = min(n_features + 4, n_features // min(4, VECTOR_BYTES // 8) + 12)
     if is_copied(n_rows, n_features, n_rows_coef):
         return longest_product, sum(count_tiles(n_rows, n_features + 1))
@@ -246,10 +237,7 @@ class Plan(NamedTuple):
 
 
 class DensePasses(Passes):
-    """Passes over the rows where they lie.
-
-    A pass over all rows with one row of coefficients reads X in place if scale and shift can enter the coefficients.
-    """
+    """Passes over the rows where they lie; `logistic_rows.py` says when scale and shift enter the coefficients."""
 
     def __init__(
         self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int, beside: Beside | None = None
@@ -412,8 +400,7 @@ class ColumnPasses(DensePasses):
 class DenseRowProducts:
     """Products for dense X: panel by panel at first, later by G itself, a DenseMatrix that `find_gram` returns.
 
-    ``layers`` (2, n, d) come from `any_layout`, and the penalty factors (d,) are above zero. `find_gram` is None where
-    G does not fit into memory or would lose digits.
+    Penalty factors (d,) are above zero. `find_gram` is None if G does not fit into memory or would lose digits.
     """
 
     def __init__(

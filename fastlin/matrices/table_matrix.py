@@ -68,10 +68,8 @@ class Codes:
 class TableMatrix(Matrix):
     """X of shape (n, d) whose columns are numbers or levels of categorical columns: 1 where a row has it, else 0.
 
-    Codes are read where they lie. Numbers, of any real type, are copied once, next to each other. `names` are those of
-    the table's columns, None for their numbers. Column i of the table stands for `widths[i]` columns of X;
-    `number_features` and `level_features` are the columns of X that are numbers and levels. ValueError: columns differ
-    in length.
+    Codes are read where they lie; numbers are copied once. Column i of the table stands for `widths[i]` columns of X;
+    `number_features` and `level_features` say which. ValueError: columns differ in length.
     """
 
     def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
@@ -156,10 +154,7 @@ class TableMatrix(Matrix):
         return moments
 
     def _weigh_levels(self, weights):
-        """Return (2, levels): the weight of each level and of all other rows, in the order of the levels' features.
-
-        A level that all rows have leaves exactly zero. weights (n,) may be None.
-        """
+        """Return (2, levels): the weight of each level and of other rows, exactly zero if all rows have it."""
         found = []
         for column in self._coded:
             codes, own = column.number_missing(), np.zeros(column.n_levels + 1)

@@ -35,11 +35,7 @@ class RowErrors(NamedTuple):
 
 
 def find_row_errors(point: Point) -> RowErrors:
-    """Return the RowErrors of a point in float64.
-
-    They fall with the probability 1 - p that the label of a row misses, which is below one and below the row's loss
-    -log p. With targets it is half the sum of |target - probability|, or the miss of the most probable label if larger.
-    """
+    """Return the RowErrors of a point in float64, which fall with the probability that the label of a row misses."""
     rows, K, loss = point.objective.rows, len(point.parameters), point.loss
     if rows.has_targets:
         # Half the distance of two distributions is below the root of half of the loss (Pinsker), and what the most

@@ -54,11 +54,7 @@ if TYPE_CHECKING:
 
 
 def suits(objective: Objective) -> bool:
-    """Say whether an objective has so few parameters that this descent is the fastest.
-
-    Factors then take almost no time, and Python's time in an iteration counts. With more parameters than rows, unless
-    they are few, the Hessian of all rows alike tells too little.
-    """
+    """Say whether an objective has so few parameters that factors take no time, and enough rows for its Hessian."""
     (K, size), penalty = objective.shape, objective.penalty
     return (
         2 * size <= SMALL_HESSIAN
