@@ -40,10 +40,7 @@ OWN_VECTORS = 10
 
 @dataclass(frozen=True)
 class Budget:
-    """The bytes that a fit may take in addition to X, which each decision is measured against.
-
-    What several decisions allow adds up. Of the folds of a cross-validation `count_at_once` says how many run at once.
-    """
+    """The bytes that a fit may take in addition to X; `count_at_once` says how many fits run at once."""
 
     bytes: int
 
@@ -53,10 +50,7 @@ class Budget:
         return cls(max(SMALLEST, 4 * n_bytes))
 
     def holds(self, n_bytes: int) -> bool:
-        """Say whether one kind of what a fit keeps, such as probabilities or copies of rows, may take n_bytes.
-
-        That is a quarter of the budget: as much as a large X, or 64 MB.
-        """
+        """Say whether one kind of what a fit keeps may take n_bytes: a quarter of the budget, X or 64 MB."""
         return n_bytes <= self.bytes // 4
 
     def holds_sample(self, n_bytes: int) -> bool:
@@ -78,10 +72,7 @@ class Budget:
         return max(1, min(n_rows, self.bytes // 8 // copied_bytes) if copied_bytes else n_rows)
 
     def choose_pairs(self, n_parameters: int) -> tuple[int, FloatType]:
-        """Return how many pairs of vectors of n_parameters L-BFGS keeps, and their type.
-
-        In float32 a pair takes half the memory. Its rounding blurs the directions of steps, not the gradients.
-        """
+        """Return how many pairs of vectors of n_parameters L-BFGS keeps, and their type: float32 takes half."""
         bytes_a_pair = 2 * 8 * n_parameters
         in_float64 = self.bytes // bytes_a_pair
         if in_float64 >= FEWEST_PAIRS and MOST_PAIRS * bytes_a_pair <= CACHED_PAIRS:
@@ -91,9 +82,7 @@ class Budget:
     def count_at_once(self, n_rows: int, shape: tuple[int, int], is_smooth: bool) -> int:
         """Return how many fits with n_rows rows and parameters of a shape (K, d + 1) may run at once, at least one.
 
-        What a fit takes is counted as if it were to keep all that it may: for each row its weight, number and
-        probabilities, and pairs with the Hessian or blocks of it. With few rows for the columns pairs are those of the
-        row space.
+        A fit counts as if it kept all that it may: weights, numbers and probabilities of rows, and pairs or a Hessian.
         """
         K, size = shape
         n_parameters = K * size

@@ -163,10 +163,7 @@ def join_blocks(
 
 
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
-    """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names.
-
-    Blocks that have none of these rows are left out.
-    """
+    """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names."""
     borders = np.searchsorted(rows, blocks.borders)
 
     def read():
@@ -209,10 +206,7 @@ def add_row_lengths(X: SparseContainer, before: tuple[int, int]) -> tuple[int, i
 
 
 def digest_rows(X: Any) -> bytes:
-    """Return what tells one block from another at the cost of a few numbers.
-
-    These are the first, the middle and the last row of an array, and such entries of CSR rows with their number.
-    """
+    """Return what tells one block from another: the first, middle and last row, or such entries of CSR rows."""
     digest = hashlib.blake2b(digest_size=16)
     for array in (X.data, X.indices) if sparse.issparse(X) else (X,):
         middle = len(array) // 2
@@ -399,10 +393,7 @@ def _as_csr(piece, name):
 
 
 def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
-    """Return a check of the files that some arrays are mapped, or cut, from, which takes 2 microseconds a file.
-
-    It raises a DataChangedError where a file has changed or is gone: reading what was cut off ends the process.
-    """
+    """Return a check, 2 microseconds a file, that raises a DataChangedError if mapped files change or are gone."""
     maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
     files = {mapped.filename: _look(mapped.filename) for mapped in maps if mapped.filename}
 

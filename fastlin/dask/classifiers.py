@@ -50,10 +50,7 @@ else:
 
 
 class DaskPredictions(_Following):
-    """What an estimator answers for Dask arrays and dataframes: predictions are Dask arrays that are not computed yet.
-
-    For anything but a collection the answers are those of the class that follows in the order of bases.
-    """
+    """Predictions of Dask's collections as Dask arrays, and of other data by the next class in the order of bases."""
 
     _local_class: type[Any]
 

@@ -336,9 +336,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
     def _read_parts(self, begin, reset=None, name=None, on_part=None):
         """Yield the Examples of each part of an epoch, from the iterator of begin().
 
-        reset says whether the first part sets the columns of the estimator; None stands for the epochs after the first.
-        Errors name the argument, `name`, with the number of the part. on_part is called when steps were taken with a
-        part.
+        reset says whether the first part sets the columns of the estimator. Errors name the argument with the number of
+        the part. on_part is called after the steps with a part.
         """
         number = -1
         for number, part in enumerate(begin()):

@@ -223,10 +223,7 @@ def _differs(value, default):
 
 
 def _copy(model, made_class, names):
-    """Return an instance with the parameters that both classes have, and copies of attributes of these names.
-
-    A parameter that has its default gets the default of the other class.
-    """
+    """Return an instance with the parameters that both classes have, and copies of attributes of these names."""
     check_is_fitted(model)
     known, defaults = made_class().get_params(), type(model)().get_params()
     given = model.get_params(deep=False).items()
