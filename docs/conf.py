@@ -11,6 +11,9 @@ import fastlin
 os.environ["NO_COLOR"] = "1"
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
+# The pages of the folder hold long tables.
+LONG_TABLES = [f"benchmarks/{path.stem}" for path in Path(__file__).parent.glob("benchmarks/*.md")]
+
 project = "fastlin"
 author = "the authors of fastlin"
 project_copyright = author
@@ -32,8 +35,7 @@ default_role = "py:obj"
 highlight_language = "none"
 toc_object_entries_show_parents = "hide"
 
-myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
-myst_substitutions = {"version": version}
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 math_numfig = False
 html_math_renderer = "mathml"
@@ -59,14 +61,14 @@ html_theme_options = {
     "show_prev_next": True,
     "show_toc_level": 2,
     # The tables of figures need the whole width.
-    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], "benchmarks/**": []},
+    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], **{page: [] for page in LONG_TABLES}},
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-# These pages have none below them to list at the left.
-html_sidebars = {"index": [], "changelog": [], "contributing": [], "benchmarks": [], "start": []}
+# These pages have none below them to list at the left, or tables that need the width.
+html_sidebars = {page: [] for page in ("index", "changelog", "contributing", "benchmarks", "start", *LONG_TABLES)}
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",

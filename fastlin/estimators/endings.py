@@ -137,7 +137,7 @@ def warn_of_training(
         text = (
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
             f"converged yet: {validated if estimator.early_stopping else 'the loss'} still improved. Raise max_iter, "
-            "or set n_iter_no_change=np.inf where so many epochs are what you want."
+            "or set n_iter_no_change=np.inf if you want exactly max_iter epochs."
         )
     else:
         return
