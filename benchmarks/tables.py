@@ -159,9 +159,7 @@ def tabulate_races(records):
         )
     columns = ["case", "accuracies", "log losses", "times faster", "fastlin", "peer's time", "peer", "objective gap"]
     bold = [is_slower(record) or bool(record["fault"]) for record in records]
-    title = (
-        "fastlin beside its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on"
-    )
+    title = "fastlin and its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on"
     return Table(title, columns, rows, bold)
 
 
@@ -178,7 +176,7 @@ def tabulate_limits(records):
         for record in records
     ]
     columns = ["what", "fastlin", "what limits it", "takes", "part of the limit's speed"]
-    return Table("fastlin beside the limit of the machine", columns, rows, [False] * len(rows))
+    return Table("fastlin and the limit of the machine", columns, rows, [False] * len(rows))
 
 
 def tabulate_memory(records):
@@ -191,7 +189,7 @@ def tabulate_memory(records):
         for record in records
     ]
     bold = [record["fit_bytes"] > record["allowed_bytes"] for record in records]
-    return Table("What a fit takes beside X at its peak", ["case", "X", "the fit", "allowed"], rows, bold)
+    return Table("What a fit takes in addition to X at its peak", ["case", "X", "the fit", "allowed"], rows, bold)
 
 
 def tabulate_first_use(records):
@@ -465,9 +463,9 @@ def tabulate_inference(records):
         "objective gap",
         "standard errors apart",
         "coefficients apart, in standard errors",
-        "beside X",
+        "in addition to X",
     ]
-    return Table("Fits with standard errors, beside their peers", columns, rows, bold)
+    return Table("Fits with standard errors, and their peers", columns, rows, bold)
 
 
 KINDS = {
