@@ -135,10 +135,20 @@ WORDS = {"same", "more", "different", "ignored", "new"}
 
 
 def read_parameters(title):
-    """Return the rows of a table of coming-from-scikit-learn.md: name, default, scikit-learn's default and word."""
+    """Return what a section of coming-from-scikit-learn.md says of parameters.
+
+    That is the rows of its table (name, default, scikit-learn's default and word), the names that are the same as in
+    scikit-learn, and the names that are as in `LogisticRegression`.
+    """
     section = read("docs/coming-from-scikit-learn.md").split(f"### {title}\n")[1].split("\n### ")[0]
     rows = [line.split("|")[1:5] for line in section.splitlines() if line.startswith("| `")]
-    return {name.strip(" `"): [cell.strip(" `") for cell in cells] for name, *cells in rows}
+    lists = [
+        re.findall("`(.+?)`", found[1])
+        if (found := re.search(f"^{words}: (.+?)\\.$", section, re.DOTALL | re.M))
+        else []
+        for words in ("Same as in scikit-learn", "As in `LogisticRegression`")
+    ]
+    return {name.strip(" `"): [cell.strip(" `") for cell in cells] for name, *cells in rows}, *lists
 
 
 def defaults(estimator):
@@ -156,17 +166,27 @@ def defaults(estimator):
         (fastlin.MLPClassifier, sklearn.neural_network.MLPClassifier),
     ],
 )
-def test_the_tables_beside_scikit_learn_have_every_parameter(estimator, scikit_learns):
-    rows, ours, theirs = read_parameters(estimator.__name__), defaults(estimator), defaults(scikit_learns)
-    assert {name: row[0] for name, row in rows.items()} == ours
-    assert list(rows) == list(ours)
+def test_the_tables_of_parameters_have_every_parameter(estimator, scikit_learns):
+    (rows, same, alike), ours, theirs = (
+        read_parameters(estimator.__name__),
+        defaults(estimator),
+        defaults(scikit_learns),
+    )
+    assert sorted([*rows, *same, *alike]) == sorted(ours)
+    assert {name: row[0] for name, row in rows.items()} == {name: ours[name] for name in rows}
     assert {row[2] for row in rows.values()} <= WORDS
+    own = defaults(fastlin.LogisticRegression)
+    assert {name: ours[name] for name in alike} == {name: own[name] for name in alike}
     # The page speaks of one version of scikit-learn; another one may have other parameters.
     version = re.search(r"scikit-learn (\d+\.\d+)\.\n\n### ", read("docs/coming-from-scikit-learn.md")).group(1)
     if not sklearn.__version__.startswith(f"{version}."):
         return
-    assert {name: row[1] for name, row in rows.items() if row[1]} == theirs
+    assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
+    their_own = defaults(sklearn.linear_model.LogisticRegression)
+    assert {name: theirs.get(name) for name in alike} == {name: their_own.get(name) for name in alike}
+    assert theirs.keys() <= {*rows, *same, *alike}
     for name, (ours_is, theirs_is, word) in rows.items():
+        assert theirs.get(name, "") == theirs_is, name
         assert (word == "new") == (name not in theirs), name
         assert word not in ("same", "more", "ignored") or ours_is == theirs_is, name
 

@@ -1,8 +1,7 @@
 """The numbers that solvers are tuned by; other numbers follow from these.
 
 `python -m benchmarks.sensitivity` halves and doubles each of them, and `python -m benchmarks.rent` switches off the
-paths that they steer; docs/how-it-works.md has the results. Numbers that the line search and the descent share with
-compiled code stand in fastlin/kernels/linear/quasi_newton.py. fastlin/budget.py decides how much memory a fit may take.
+paths that they steer. Numbers that are shared with compiled code stand in fastlin/kernels/linear/quasi_newton.py.
 """
 
 import numpy as np
