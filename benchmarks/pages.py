@@ -1,4 +1,4 @@
-"""The documents that show published figures: blocks of README.md and docs/benchmarks.md, written from the files alone.
+"""The documents that show published figures: blocks of README.md and pages of docs/, written from the files alone.
 
 A block stands between two comments, of which the first names it. `write_pages` replaces what is between them.
 """
@@ -39,12 +39,23 @@ from benchmarks.tables import (
 )
 
 ROOT = Path(__file__).parent.parent
-PAGES = "benchmarks", "claims", "probing-embeddings", "studies"
+PAGES = (
+    "index",
+    "benchmarks",
+    "benchmarks/everyday",
+    "benchmarks/inference",
+    "benchmarks/machine",
+    "benchmarks/races",
+    "benchmarks/sweeps",
+    "claims",
+    "probing-embeddings",
+    "studies",
+)
 DOCUMENTS = ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in PAGES)
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 # A block of this name shows a study.
 STUDY = "study-"
-# The rows of README's table, the lost races among them; docs/benchmarks.md shows all.
+# The rows of README's table, the lost races among them; docs/benchmarks/races.md shows all.
 CHOSEN = (
     "mnist-float64",
     EVERYDAY,
@@ -61,6 +72,7 @@ CHOSEN = (
 PROBES, BY_LBFGS = ("probe-10", "probe-100", "probe-600", "probe-1000"), "-lbfgs"
 # What README calls the records that are not races, by their kinds.
 OTHER_KINDS = {
+    "everyday": "everyday problems",
     KIND: "cases of scikit-learn's issues and suites",
     "sweep": "sweeps",
     PROBE: "single probes by the defaults of both",
@@ -124,47 +136,42 @@ def _select_races(machine):
 
 
 def choose_races(machines):
-    """Return the table of README, of the machine that was measured last, and a sentence on all races that are lost."""
+    """Return the table of README, of the machine that was measured last, and a list of what is lost."""
     machine = max(machines.values(), key=lambda machine: max(record["date"] for record in machine["records"].values()))
     rows = [
         _summarise_everyday(record) if name == EVERYDAY else _summarise_race(record)
         for name in CHOSEN
         if (record := machine["records"].get(name))
     ]
-    columns = ["", "fastlin is", "seconds", "peer", "accuracy of both"]
-    races = _select_races(machine)
-    lost = [describe_case(record) for record in races.values() if is_slower(record)]
-    told = f": {'; '.join(lost)}" if lost else ""
-    everyday = machine["records"].get(EVERYDAY)
-    if everyday:
-        slower = [is_slower(problem) for problem in everyday["problems"]]
-        told += f". It is slower in {sum(slower)} of {len(slower)} everyday problems"
+    columns = ["", "accuracy: fastlin / peer", "fastlin is", "seconds", "peer"]
+    table = write_markdown(Table("", columns, rows, [False] * len(rows)))
+    return f"{_call(machine)}:\n\n{table}\n\nfastlin is slower in\n\n{_list_lost(machine)}"
+
+
+def _list_lost(machine):
+    """Return a line on the races that are lost, with their names, and one on how many are of each other kind."""
+    races = list(_select_races(machine).values())
+    lost = [describe_case(record) for record in races if is_slower(record)]
+    counts = []
     for kind, words in OTHER_KINDS.items():
-        slower = [
-            is_slower(each)
-            for record in machine["records"].values()
-            if record["kind"] == kind
-            for each in record.get("problems", [record])
-        ]
-        if slower:
-            told += f", and in {sum(slower)} of {len(slower)} {words}"
-    return "\n\n".join(
-        [
-            f"{_call(machine)}:",
-            write_markdown(Table("", columns, rows, [False] * len(rows))),
-            f"fastlin is slower in {len(lost)} of {len(races)} races{told}.",
-        ]
-    )
+        of_kind = [record for record in machine["records"].values() if record["kind"] == kind]
+        problems = [problem for record in of_kind for problem in record.get("problems", [record])]
+        if problems:
+            counts.append(f"{sum(map(is_slower, problems))} of {len(problems)} {words}")
+    lines = [f"- {len(lost)} of {len(races)} races{': ' * bool(lost)}{'; '.join(lost)}"]
+    if counts:
+        lines.append(f"- {', '.join(counts)}")
+    return "\n".join(lines)
 
 
 def _summarise_race(record):
     ours, theirs = (format_seconds(record["contenders"][name]["seconds"]) for name in (FASTLIN, record["peer"]))
     return [
         describe_case(record),
+        compare_scores(record)[0],
         _say_times(record),
         f"{ours} for {theirs}",
         name_peer(record),
-        compare_scores(record)[0],
     ]
 
 
@@ -176,10 +183,10 @@ def _summarise_everyday(record):
     alone = format_ratio(find_geometric_mean([problem["scikit_learn_ratio"] for problem in problems]))
     return [
         f"{len(problems)} everyday tables, {sizes}",
+        average_accuracies(problems),
         f"{_say_times({'ratio': find_geometric_mean(ratios)})} in the mean, {worst}",
         "",
         f"the fastest of several; scikit-learn's best: {alone}",
-        average_accuracies(problems),
     ]
 
 
@@ -198,13 +205,13 @@ def _call(machine):
     return call_machine(machine["machine"])
 
 
-def list_kind(machines, kind):
-    """Return the tables of a kind, one for each machine that has records of it."""
-    parts = []
+def list_kind(machines, kind, tabulate=None):
+    """Return the tables of a kind, one for each machine that has records of it, by a function other than its own."""
+    parts, tabulate = [], tabulate or KINDS[kind]
     for machine in machines.values():
         records = [record for record in machine["records"].values() if record["kind"] == kind]
         if records:
-            parts.append(f"{_call(machine)}:\n\n{write_markdown(KINDS[kind](records))}")
+            parts.append(f"{_call(machine)}:\n\n{write_markdown(tabulate(records))}")
     return "\n\n".join(parts) or "No machine has been measured yet."
 
 
@@ -227,7 +234,7 @@ def show_probes(machines):
 
 
 def show_everyday(machines):
-    """Return the map, the table of groups and that of problems of each machine."""
+    """Return the pictures and the table of groups of each machine."""
     parts = []
     for name, machine in machines.items():
         record = machine["records"].get(EVERYDAY)
@@ -238,11 +245,7 @@ def show_everyday(machines):
         if list_tried(machine):
             text = "Part of the problems that each solver solves within a factor of the fastest"
             parts.append(f"![{text}, {_call(machine)}](benchmarks/{name}-profile.png)")
-        parts += [
-            f"{_call(machine)}:",
-            write_markdown(tabulate_everyday([record])),
-            write_markdown(tabulate_everyday_problems([record])),
-        ]
+        parts += [f"{_call(machine)}:", write_markdown(tabulate_everyday([record]))]
     return "\n\n".join(parts) or "No machine has been measured yet."
 
 
@@ -270,7 +273,7 @@ def show_scaling(machines):
         losses = list_losses(record)
         n_points = sum(len(sweep["points"]) for sweep in record["sweeps"])
         text = "Seconds of whole fits against rows, features, classes, density, C, spread of columns and threads"
-        parts.append(f"![{text}, {_call(machine)}](benchmarks/{name}-scaling.png)")
+        parts.append(f"![{text}, {_call(machine)}]({name}-scaling.png)")
         parts.append(
             f"On {_call(machine)}, a peer is faster at {len(losses)} of {n_points} points:\n\n"
             + "\n".join(f"- {sentence}" for sentence in losses)
@@ -280,18 +283,25 @@ def show_scaling(machines):
     return "\n\n".join(parts) or "No machine has been measured yet."
 
 
-def list_pictures(machines):
-    """Return the other pictures of single machines."""
-    texts = {
-        "passes": "Milliseconds of a pass against rows, features and classes",
-        "peers": "Excess of the objective against seconds of a fit, a curve for each library",
-    }
+def list_pictures(machines, kind, text, folder=""):
+    """Return the pictures of a kind, one for each machine that has one, with the folder that they lie in."""
     lines = []
     for name in choose_pictures(machines):
-        machine, _, kind = name.removesuffix(".png").rpartition("-")
-        if machine and kind in texts:
-            lines.append(f"![{texts[kind]}, {_call(machines[machine])}](benchmarks/{name})")
+        machine, _, found = name.removesuffix(".png").rpartition("-")
+        if found == kind:
+            lines.append(f"![{text}, {_call(machines[machine])}]({folder}{name})")
     return "\n\n".join(lines)
+
+
+def show_passes(machines):
+    """Return the pictures of passes."""
+    return list_pictures(machines, "passes", "Milliseconds of a pass against rows, features and classes")
+
+
+def show_peers(machines):
+    """Return the pictures of what the libraries reach by when."""
+    text = "Excess of the objective against seconds of a fit, a curve for each library"
+    return list_pictures(machines, "peers", text, "benchmarks/")
 
 
 def list_runs(machines):
@@ -318,6 +328,7 @@ BLOCKS = {
     "races": show_races,
     "chosen-races": choose_races,
     "everyday": show_everyday,
+    "everyday-problems": lambda machines: list_kind(machines, "everyday", tabulate_everyday_problems),
     "scikit-learn-cases": lambda machines: list_kind(machines, KIND),
     "probes": show_probes,
     "sweeps": lambda machines: list_kind(machines, "sweep"),
@@ -328,7 +339,8 @@ BLOCKS = {
     "memory": lambda machines: list_kind(machines, "memory"),
     "first-use": lambda machines: list_kind(machines, "first use"),
     "scaling": show_scaling,
-    "pictures": list_pictures,
+    "passes": show_passes,
+    "peers": show_peers,
     "claims": lambda machines: list_claims(),
     "runs": list_runs,
 }

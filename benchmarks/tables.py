@@ -153,19 +153,17 @@ def tabulate_races(records):
         rows.append(
             [
                 describe_case(record),
+                *compare_scores(record),
                 format_interval(record),
                 format_seconds(ours["seconds"]),
                 format_seconds(theirs["seconds"]),
                 name_peer(record),
                 f"{record['gap']:+.0e}",
-                *compare_scores(record),
             ]
         )
-    columns = ["case", "times faster", "fastlin", "peer's time", "peer", "objective gap", "accuracies", "log losses"]
+    columns = ["case", "accuracies", "log losses", "times faster", "fastlin", "peer's time", "peer", "objective gap"]
     bold = [is_slower(record) or bool(record["fault"]) for record in records]
-    title = (
-        "fastlin beside its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on"
-    )
+    title = "fastlin and its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on"
     return Table(title, columns, rows, bold)
 
 
@@ -182,7 +180,7 @@ def tabulate_limits(records):
         for record in records
     ]
     columns = ["what", "fastlin", "what limits it", "takes", "part of the limit's speed"]
-    return Table("fastlin beside the limit of the machine", columns, rows, [False] * len(rows))
+    return Table("fastlin and the limit of the machine", columns, rows, [False] * len(rows))
 
 
 def tabulate_memory(records):
@@ -198,7 +196,7 @@ def tabulate_memory(records):
         for record in records
     ]
     bold = [record["fit_bytes"] > record["allowed_bytes"] for record in records]
-    return Table("What a fit takes beside X at its peak", ["case", *columns], rows, bold)
+    return Table("What a fit takes in addition to X at its peak", ["case", *columns], rows, bold)
 
 
 def tabulate_first_use(records):
@@ -243,8 +241,8 @@ def tabulate_everyday(records):
         ]
         rows.append(
             [
-                group,
-                f"{len(problems)}",
+                f"{group}, {len(problems)}",
+                average_accuracies(problems),
                 *(
                     format_ratio(find_geometric_mean(problem[what] for problem in problems))
                     for what in ("ratio", "scikit_learn_ratio", "default_ratio")
@@ -259,10 +257,10 @@ def tabulate_everyday(records):
         )
     columns = [
         "problems",
-        "number",
-        "mean over the fastest",
-        "over scikit-learn",
-        "over its default",
+        "mean accuracies",
+        "times faster than the fastest, mean",
+        "than scikit-learn's best",
+        "than its default",
         "worst",
         "slower",
         "objective above",
@@ -283,27 +281,27 @@ def tabulate_everyday_problems(records):
         rows.append(
             [
                 problem["title"],
-                format_seconds(ours["seconds"]),
-                name_peer(problem),
-                format_seconds(theirs["seconds"]),
+                *compare_scores(problem),
                 format_interval(problem),
                 format_ratio(problem["default_ratio"]),
+                format_seconds(ours["seconds"]),
+                format_seconds(theirs["seconds"]),
+                name_peer(problem),
                 f"{problem['gap']:+.0e}",
                 f"{ours['coef_error']:.0e} / {theirs['coef_error']:.0e}",
-                *compare_scores(problem),
             ]
         )
     columns = [
         "problem",
-        "fastlin",
-        "fastest peer",
-        "its time",
-        "times faster",
-        "than the default",
-        "objective gap",
-        "coefficients off",
         "accuracies",
         "log losses",
+        "times faster",
+        "than the default",
+        "fastlin",
+        "peer's time",
+        "fastest peer",
+        "objective gap",
+        "coefficients off",
     ]
     return Table(records[0]["title"], columns, rows, [is_slower(problem) for problem in problems])
 
@@ -479,9 +477,9 @@ def tabulate_inference(records):
         "objective gap",
         "standard errors apart",
         "coefficients apart, in standard errors",
-        "beside X",
+        "in addition to X",
     ]
-    return Table("Fits with standard errors, beside their peers", columns, rows, bold)
+    return Table("Fits with standard errors, and their peers", columns, rows, bold)
 
 
 KINDS = {

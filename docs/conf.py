@@ -11,6 +11,9 @@ import fastlin
 os.environ["NO_COLOR"] = "1"
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
+# The pages of the folder hold long tables.
+LONG_TABLES = [f"benchmarks/{path.stem}" for path in Path(__file__).parent.glob("benchmarks/*.md")]
+
 project = "fastlin"
 author = "the authors of fastlin"
 project_copyright = author
@@ -44,28 +47,28 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
-html_title = "fastlin"
+html_title = f"fastlin {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/mark.svg"
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
-    "logo": {"image_light": "_static/mark.svg", "image_dark": "_static/mark.svg", "text": "fastlin"},
+    "logo": {"image_light": "_static/mark.svg", "image_dark": "_static/mark.svg", "text": html_title},
     "header_links_before_dropdown": 7,
     "navbar_align": "left",
     "navigation_with_keys": False,
     "show_prev_next": True,
     "show_toc_level": 2,
     # The tables of figures need the whole width.
-    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": []},
+    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], **{page: [] for page in LONG_TABLES}},
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-# These pages have none below them to list at the left.
-html_sidebars = {"index": [], "changelog": [], "contributing": [], "benchmarks": [], "start": []}
+# These pages have none below them to list at the left, or tables that need the width.
+html_sidebars = {page: [] for page in ("index", "changelog", "contributing", "benchmarks", "start", *LONG_TABLES)}
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",

@@ -1,4 +1,4 @@
-"""The one place that decides how much memory a fit may take beside X.
+"""The one place that decides how much memory a fit may take in addition to X.
 
 A decision follows from the shape of the problem and the bytes of X alone, never from the number of threads: otherwise
 another machine would find other bits.
@@ -12,7 +12,7 @@ import numpy as np
 from fastlin.typing import FloatType
 
 MEGABYTE = 1 << 20
-# A fit beside a small X may take this much; beside a larger one, four times X.
+# What a fit may take in addition to a small X; for a larger one it is four times X.
 SMALLEST = 256 * MEGABYTE
 # On MNIST in float32 (188 MB) the blocks of ten classes take 12 MB, and the fit 21 iterations; the one block for all
 # classes takes 1.2 MB, and the fit 73 iterations.
@@ -28,61 +28,51 @@ CACHED_PAIRS = 16 * MEGABYTE
 # A whole Hessian of so few parameters takes next to no time. As a preconditioner it takes Letter (16,000 x 16, 26
 # classes) to 1e-6 in 0.07 s, a block for each class in 0.15 s; digits (650 parameters) take 0.11 and 0.03 s.
 SMALL_HESSIAN = 600
-# A larger one is built for up to so many parameters, and as long as its sums over the rows take no more than so many
-# multiply-adds, some ten seconds of one processor.
+# The most parameters of a larger one, and the most multiply-adds of its sums over the rows: some ten seconds of one
+# processor.
 LARGEST_HESSIAN = 4096
 MOST_HESSIAN_WORK = 400_000_000_000
-# Fits that run at once hold together no more than one of them may beside a large X, or than this beside a small one.
+# Fits that run at once hold together no more than one of them may for a large X, or than this for a small one.
 TOGETHER = 1024 * MEGABYTE
-# Vectors of all parameters that a solver holds beside its pairs.
+# Vectors of all parameters that a solver holds in addition to its pairs.
 OWN_VECTORS = 10
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The bytes that a fit may take beside X, which each decision is measured against.
-
-    What several decisions allow adds up. Of the folds of a cross-validation `count_at_once` says how many run at once.
-    """
+    """The bytes that a fit may take in addition to X; `count_at_once` says how many fits run at once."""
 
     bytes: int
 
     @classmethod
     def beside(cls, n_bytes: int) -> Self:
-        """Return the budget of a fit beside an X of so many bytes: four times X, and at least 256 MB."""
+        """Return the budget of a fit of an X of n_bytes: four times X, and at least 256 MB."""
         return cls(max(SMALLEST, 4 * n_bytes))
 
     def holds(self, n_bytes: int) -> bool:
-        """Say whether what a fit keeps of one kind, such as probabilities or copies of rows, may take so many bytes.
-
-        That is a quarter of the budget: as much as a large X, and 64 MB beside a small one. Blocks of 100 classes and
-        768 columns take 118 MB beside 50,000 rows of 154 MB, and the fit 26 iterations in place of 72.
-        """
+        """Say whether one kind of what a fit keeps may take n_bytes: a quarter of the budget, X or 64 MB."""
         return n_bytes <= self.bytes // 4
 
     def holds_sample(self, n_bytes: int) -> bool:
-        """Say whether rows copied for a first solution may take so many bytes: the whole budget, as yet unused."""
+        """Say whether rows copied for a first solution may take n_bytes: the whole budget, as yet unused."""
         return n_bytes <= self.bytes
 
     def holds_preconditioner(self, n_bytes: int) -> bool:
-        """Say whether a preconditioner may take so many bytes: a twentieth of the budget, a fifth of a large X."""
+        """Say whether a preconditioner may take n_bytes: a twentieth of the budget, a fifth of a large X."""
         return n_bytes <= max(SMALLEST_PRECONDITIONER, self.bytes / 20)
 
     def holds_hessian(self, n_parameters: int, work: int) -> bool:
-        """Say whether a Hessian of so many parameters may be built, whose sums over the rows take so much work."""
+        """Say whether a Hessian may be built, by its number of parameters and the work of its sums over the rows."""
         is_small = n_parameters <= LARGEST_HESSIAN and 8 * n_parameters**2 <= self.bytes
         return is_small and work <= MOST_HESSIAN_WORK
 
     def count_sampled_rows(self, bytes_a_row: int, copied_bytes: int = 0) -> int:
-        """Return how many rows a sample has whose probabilities take so many bytes a row, and their copy so many."""
+        """Return how many rows a sample has, by the bytes of a row's probabilities and of its copy."""
         n_rows = min(SAMPLE, self.bytes // 8) // bytes_a_row
         return max(1, min(n_rows, self.bytes // 8 // copied_bytes) if copied_bytes else n_rows)
 
     def choose_pairs(self, n_parameters: int) -> tuple[int, FloatType]:
-        """Return how many pairs of vectors of so many parameters L-BFGS keeps, and their type.
-
-        In float32 a pair takes half the memory. Its rounding blurs the directions of steps, not the gradients.
-        """
+        """Return how many pairs of vectors of n_parameters L-BFGS keeps, and their type: float32 takes half."""
         bytes_a_pair = 2 * 8 * n_parameters
         in_float64 = self.bytes // bytes_a_pair
         if in_float64 >= FEWEST_PAIRS and MOST_PAIRS * bytes_a_pair <= CACHED_PAIRS:
@@ -92,9 +82,7 @@ class Budget:
     def count_at_once(self, n_rows: int, shape: tuple[int, int], is_smooth: bool) -> int:
         """Return how many fits with n_rows rows and parameters of a shape (K, d + 1) may run at once, at least one.
 
-        What a fit takes is counted as if it were to keep all that it may: for each row its weight, number and
-        probabilities, and pairs with the Hessian or blocks of it. With few rows for the columns pairs are those of the
-        row space.
+        A fit counts as if it kept all that it may: weights, numbers and probabilities of rows, and pairs or a Hessian.
         """
         K, size = shape
         n_parameters = K * size
@@ -109,5 +97,5 @@ class Budget:
         return int(max(1, max(TOGETHER, self.bytes) // min(of_rows + of_vectors + of_curvature, self.bytes)))
 
     def count_row_pairs(self, n_numbers: int) -> int:
-        """Return how many pairs L-BFGS keeps in the row space, of vectors with so many multipliers and scores."""
+        """Return how many pairs L-BFGS keeps in the row space, by the multipliers and scores of a pair."""
         return int(min(self.bytes // (4 * 8 * max(1, n_numbers)), MOST_PAIRS))

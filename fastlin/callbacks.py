@@ -8,7 +8,7 @@ __all__ = ["TimeLimit"]
 
 
 class TimeLimit:
-    """A callback that asks a fit to stop after so many seconds: the iteration that is under way is the last one.
+    """A callback that asks a fit to stop after a number of seconds: the iteration under way is the last one.
 
     Set on a search or a pipeline, it limits all fits within together. The model is that of the last iteration, and its
     certificate says how far it is from the minimum.

@@ -1,7 +1,4 @@
-"""SciPy's sparse containers, checked and turned into rows; a broken one is never read out of its bounds.
-
-SciPy's own conversions trust the index arrays. So every room reads what a caller gives by these functions first.
-"""
+"""SciPy's sparse containers, checked and turned into rows, since SciPy's own conversions trust the index arrays."""
 
 from copy import copy
 from operator import index
@@ -23,8 +20,7 @@ def read_if_sparse(data: Any, name: str = "X") -> Any:
 def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer, SparseContainer | None]:
     """Return a SciPy sparse container of any format as CSR, and as CSC where it came so; errors call it by the name.
 
-    The caller's object stays as it is. It is returned itself where it is CSR with int32 or int64 indices and values
-    that are read as they are: float64, float32, bool and whole numbers. Other values become float64.
+    CSR is returned itself if kernels read its types; other values become float64.
     """
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, but {name} is a sparse array of shape {X.shape}. {ACCEPTED}")
@@ -41,10 +37,7 @@ def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer
 
 
 def _check(X):
-    """Return a CSR, CSC or BSR matrix whose arrays agree with each other and have types that kernels read.
-
-    It is X itself where that is one.
-    """
+    """Return a CSR, CSC or BSR matrix, X itself if possible, whose arrays agree and have types that kernels read."""
     if X.format == "lil":
         # SciPy fills an array for as many columns as there are with as many values as there are.
         if not X.rows.shape == X.data.shape == X.shape[:1]:

@@ -45,8 +45,7 @@ class CannotSolveError(Exception):
 class Problem:
     """The data and the objective that all contenders are given: scikit-learn's with C and l1_ratio.
 
-    X (n, d) is an array in C order of float64 or float32; only the benchmarks have others and sparse rows. y are labels
-    from 0 on, int64. Only fastlin, scikit-learn and glum take an l1_ratio above 0.
+    X (n, d) is in C order, float64 or float32, y (n,) labels from 0 on, int64. Few contenders take an l1_ratio.
     """
 
     name: str
@@ -59,12 +58,12 @@ class Problem:
 
     @property
     def l1(self) -> float:
-        """The weight of the sum of absolute values beside the mean of the losses."""
+        """The weight of the sum of absolute values relative to the mean of the losses."""
         return self.l1_ratio / (self.C * len(self.y))
 
     @property
     def l2(self) -> float:
-        """The weight of half the sum of squares beside the mean of the losses."""
+        """The weight of half the sum of squares relative to the mean of the losses."""
         return (1 - self.l1_ratio) / (self.C * len(self.y))
 
     @property
@@ -95,10 +94,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Contender:
-    """A library, by the names that pip installs and Python imports, and one of its solvers.
-
-    fit takes a Problem and an effort, of which efforts has the greatest last, and may raise a CannotSolveError.
-    """
+    """A library's solver, with its names for pip and Python, and its efforts, the greatest last."""
 
     fit: Callable
     efforts: tuple
@@ -130,10 +126,7 @@ def fit_fastlin(problem: Problem, tol: float, solver: Solver = "auto") -> tuple[
 
 
 def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
-    """Fit scikit-learn's LogisticRegression, whose objective this is; with tol = 0 only max_iter ends the fit.
-
-    Its threads are those of BLAS; saga runs on one thread.
-    """
+    """Fit scikit-learn's LogisticRegression, whose objective this is; with tol = 0 only max_iter ends the fit."""
     if solver == "newton-cholesky":
         size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
         if size > MOST_PARAMETERS_OF_A_HESSIAN:
@@ -152,8 +145,7 @@ def fit_scikit_learn_intelex(problem: Problem, max_iter: int) -> tuple[FloatArra
 def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatArray, FloatArray]:
     """Fit Cyanure's Classifier, which minimises the mean loss and lambda_1 / 2 ||W||^2, so that lambda_1 = l2.
 
-    Its intercept is not penalised. For three classes and more, "logistic" would fit one class against the rest. Its tol
-    bounds the relative duality gap.
+    For three classes and more, "logistic" would fit one class against the rest. Its tol bounds the duality gap.
     """
     from cyanure.estimators import Classifier
 
@@ -174,10 +166,7 @@ def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatA
 
 
 def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Fit Snap ML's LogisticRegression: the sum of the losses and regularizer / 2 ||w||^2, so regularizer = 1 / C.
-
-    It computes in float32, whatever the type of X.
-    """
+    """Fit Snap ML's LogisticRegression in float32: the sum of losses and regularizer / 2 ||w||^2, which is 1 / C."""
     _refuse_where(problem.n_classes > 2, "it fits one class against the rest, no softmax")
     _refuse_where(problem.fit_intercept, "it penalises the intercept")
     from snapml import LogisticRegression
@@ -208,10 +197,9 @@ def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
 
 
 def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[FloatArray, FloatArray]:
-    """Fit glum's binomial family: half the mean deviance, which is the mean loss, and alpha times an elastic net.
+    """Fit glum's binomial family: half the mean deviance, the mean loss, and alpha times an elastic net.
 
-    Its parts are l1_ratio ||w||_1 and (1 - l1_ratio) / 2 ||w||^2, so that alpha = l1 + l2. It does not accept a tol of
-    zero; the default never ends a fit either.
+    Its parts are l1_ratio ||w||_1 and (1 - l1_ratio) / 2 ||w||^2, so that alpha = l1 + l2.
     """
     _refuse_where(problem.n_classes > 2, "it has no softmax")
     # On the digits' pixels in float32, glum 3.4.1 ends 1e-3 above the optimum with each of its solvers. On twice
@@ -253,10 +241,7 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
 def fit_torch(
     problem: Problem, max_iter: int, observe: Callable[[float, FloatArray, FloatArray], None] | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Minimise J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe line searches, in the type of X.
-
-    observe is told J, coef and intercept of each evaluation; an error that it raises ends the fit.
-    """
+    """Minimise J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe; errors of observe end the fit."""
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 

@@ -1,7 +1,4 @@
-"""What a model was left with, as users, pickles and files may have changed it: checked before it is computed with.
-
-Kernels read arrays without a look at their shapes, and NumPy spreads one number over a whole array in silence.
-"""
+"""What a model was left with, as users, pickles and files may have changed it: checked before it is computed with."""
 
 import math
 from collections.abc import Sequence
@@ -76,11 +73,7 @@ def read_count(name: str, value: Any) -> int:
 
 
 def check_like(name: str, found: Any, like: Any) -> None:
-    """Raise a ValueError unless a value has the form of another one.
-
-    An array stands for finite numbers of its shape, a number for a whole number of at least 0, and a list or tuple for
-    as many entries, each like its own.
-    """
+    """Raise a ValueError unless a value has the form of another one: finite numbers, whole numbers, or such entries."""
     if isinstance(like, np.ndarray):
         read_finite(name, found, like.shape)
     elif isinstance(like, (list, tuple)):
@@ -93,10 +86,7 @@ def check_like(name: str, found: Any, like: Any) -> None:
 
 
 def check_generator_state(name: str, state: Any) -> None:
-    """Raise a ValueError unless a tuple is what `RandomState.get_state` returns: `set_state` checks too little of it.
-
-    NumPy's generator reads the word of the number `pos` without a look at how many there are.
-    """
+    """Raise a ValueError unless a tuple is what `RandomState.get_state` returns: `set_state` checks too little."""
     is_right = isinstance(state, (list, tuple)) and len(state) == 5 and state[0] == "MT19937"
     expect(is_right, name, "be the state of a generator MT19937", state)
     _, words, pos, has_gauss, cached = state

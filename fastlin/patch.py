@@ -1,11 +1,8 @@
 """scikit-learn's classes run by fastlin: `patch_sklearn`, and ``python -m fastlin.patch script.py``.
 
-The classes stay scikit-learn's: their methods are replaced in place. So names that were imported before, subclasses,
-clones, pickles and isinstance go on as they were, and `unpatch_sklearn` puts the methods back. Where fastlin refuses,
-scikit-learn's own method runs: it fits the model, or raises its error.
-
-Another package, such as MLflow, may have put a method of its own around scikit-learn's. It stays: fastlin's fit then
-takes the place of the function that scikit-learn's method calls after its checks, which the other one comes to.
+Methods are replaced in place, so names that were imported before, subclasses and pickles go on as they were. What
+fastlin refuses, scikit-learn fits. Where another package has put a method around scikit-learn's, fastlin's fit takes
+the place of the function that scikit-learn's method calls after its checks.
 """
 
 from __future__ import annotations
@@ -81,10 +78,8 @@ def _translate(name, estimator, **changed):
 def _choose_parameters(estimator, is_small):
     """Return the parameters that mean other things here.
 
-    scikit-learn's tol bounds the gradient of J, and J exceeds its minimum by the order of the gradient's square. So the
-    square of tol bounds that excess here: with tol itself the default would end above scikit-learn's J on some data.
-    Small tables are fitted as exactly as rounding allows. Then models of dense and of sparse rows are the same, and so
-    are those of weighted and of repeated rows.
+    scikit-learn's tol bounds the gradient, whose square is of the order of J's excess: so the square of tol bounds that
+    excess here. Small tables are fitted as exactly as rounding allows.
     """
     is_by_newton = estimator.solver in BY_NEWTON
     tol = estimator.tol if is_by_newton else max(estimator.tol**2, LEAST_FALL)
@@ -297,11 +292,7 @@ def _is_of_scikit_learn(function):
 
 
 def _find_fit(patched):
-    """Return where fastlin's fit belongs, an owner and an attribute: the class, or a cell of scikit-learn's closure.
-
-    The cell holds the function that scikit-learn's fit calls after its checks, and a method of another package around
-    that fit comes to it. Such a method names what it calls in its closure, among its globals, or as what it wraps.
-    """
+    """Return where fastlin's fit belongs, an owner and an attribute: the class, or a cell of scikit-learn's closure."""
     if _is_of_scikit_learn(patched.fit):
         return patched, "fit"
     names = {f"{each.__name__}.fit" for each in patched.__mro__}

@@ -15,12 +15,7 @@ from fastlin.typing import PathLike
 
 
 def user_cache_folder() -> Path | None:
-    r"""Return fastlin's folder in the user's cache, which need not exist; None for a user without such a place.
-
-    The folder is ``$XDG_CACHE_HOME/fastlin`` or ``~/.cache/fastlin`` on Linux. It is
-    ``%LOCALAPPDATA%\fastlin\Cache`` on Windows, and on macOS ``~/Library/Caches/fastlin`` unless ``XDG_CACHE_HOME`` is
-    set.
-    """
+    r"""Return fastlin's folder in the user's cache, which need not exist; None for a user without such a place."""
     try:
         return user_cache_path("fastlin", appauthor=False)
     # Linux and macOS lack a home; Windows lacks the variable or the profile, as for some services.
@@ -30,11 +25,9 @@ def user_cache_folder() -> Path | None:
 
 @contextlib.contextmanager
 def write_whole(path: PathLike) -> Iterator[Path]:
-    """Yield a new, empty file to write to, which takes the place of the path at the end; an exception removes it.
+    """Yield a new file, which replaces the path, or what its link leads to, once whole; an exception removes it.
 
-    The new file has a random name, so that two writers never share one: the last of them wins whole. Its bytes are on
-    the disk before it takes the place of the path. An existing file's mode is kept. Where the path is a symbolic link,
-    the file that the link leads to is replaced and the link stays, as editors do it.
+    A random name keeps two writers apart. Bytes are on the disk before; an existing file's mode is kept.
     """
     path = Path(os.path.realpath(path))
     mode = _find_mode(path)
@@ -71,12 +64,10 @@ def _find_mode(path):
 
 @contextlib.contextmanager
 def lock(path: PathLike) -> Iterator[None]:
-    """Hold the lock of a path while the ``with`` block runs; other processes and threads wait for it.
+    """Hold the lock of a path, a file ``.<name>.lock`` in its folder, while the ``with`` block runs.
 
-    The path need not exist, but its folder has to. The lock is a file beside the path, ``.<name>.lock``, which is
-    removed afterwards. The system releases the lock when a process ends, however the process ends, so that no lock is
-    ever stale. Nothing is held where the file system has no locks, and where the file may not be opened, as one that
-    the killed process of another user has left.
+    The system releases it when a process ends. Nothing is held if the file system has no locks, or the file may not be
+    opened.
     """
     with needs("studies"):
         import filelock
@@ -111,10 +102,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise an OSError where no file can be written to a folder, given as a Path.
-
-    `tempfile` would try two billion names in such a folder on Windows (CPython issue 66305).
-    """
+    """Raise an OSError if no file can be written to a folder: on Windows `tempfile` would try forever."""
     trial = folder / f"writable-{secrets.token_hex(8)}"
     trial.touch(exist_ok=False)
     trial.unlink()

@@ -1,7 +1,4 @@
-"""What is shown while something works: one line that is kept up to date, or a bar.
-
-Rich draws both. Where it is not installed, and where the output is no terminal, the last state is printed once.
-"""
+"""What is shown while something works: one line that is kept up to date, or a bar; without rich the last state."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -30,13 +27,7 @@ def show_line(text: str) -> Iterator[Callable[[str], None]]:
 
 @contextlib.contextmanager
 def show_bar(label: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show a bar while the ``with`` block runs, behind a label of few signs.
-
-    Yields
-    ------
-    show : callable
-        Call it with how many are done and, if there is something to say beside them, a short text.
-    """
+    """Show a bar behind a short label; yield a function of how many are done and of a text, if there is more to say."""
     if not _can_draw():
         with _print_last(f"{label}: 0 of {total}") as show:
             yield lambda n_done, text="": show(f"{label}: {n_done} of {total}  {text}".rstrip())

@@ -1,7 +1,4 @@
-"""The types of X, and arrays of other libraries, read where they lie: tensors of PyTorch, arrays of JAX and CuPy.
-
-None of these libraries is imported here: an array of theirs comes from a program that has imported it.
-"""
+"""The types of X, and arrays of other libraries, read where they lie; none of these libraries is imported here."""
 
 import sys
 from math import isfinite
@@ -18,10 +15,7 @@ READABLE = (1, 3, 11, 13)
 
 
 def read_in_place(data: Any, name: str = "X") -> Any:
-    """Return an array of another library as one of NumPy in the same memory, and anything else as it is.
-
-    Numbers of bfloat16, which NumPy does not have, become float32 in a copy. Errors call the data by the name.
-    """
+    """Return another library's array as NumPy's in the same memory, bfloat16 as a copy; anything else as it is."""
     if type(data) is np.ndarray and data.dtype.kind != "V":
         return data
     parts = data if isinstance(data, (list, tuple)) else [data]

@@ -42,9 +42,9 @@ def fit_by_each(X: MatrixLike, y: IntArray, *options: Mapping[str, Any]) -> None
 def fit_small(dtype: str) -> None:
     """Fit few rows of a type by every solver."""
     fit_by_each(*make_problem(dtype, 200, 8, 3), *SOLVERS)
-    # So many coefficients are fitted by L-BFGS, which comes to know the curvatures of each class.
+    # 800 coefficients are fitted by L-BFGS, which comes to know the curvatures of each class.
     fit_and_predict(*make_problem(dtype, 500, 80, 10))
-    # So many rows do not fit into a core's cache, and what they tell of the labels makes other matrices worth it.
+    # 4,000 rows do not fit into a core's cache, and clear labels make other matrices worth it.
     X, _ = make_problem(dtype, 4_000, 40, 3)
     fit_by_each(X, X[:, :3].argmax(axis=1), {})
     fit_and_predict(*make_problem(dtype, *WIDE))
@@ -57,11 +57,11 @@ def fit_first(dtype: str, n_rows: int, n_features: int, n_classes: int, **option
 
 
 def fit_large(dtype: str) -> None:
-    """Fit so many rows of a type that the fit begins in float32."""
+    """Fit enough rows of a type for a fit that begins in float32."""
     X, y = make_problem(dtype, 5_000, 400, 10)
     for solver in ("auto", "newton-cg"):
         fit_and_predict(X, y, solver=solver, max_iter=3)
-    # So many classes begin with mini-batches, and share a factor.
+    # 40 classes begin with mini-batches, and share a factor.
     y = np.random.default_rng(0).integers(0, 40, len(X))
     fit_and_predict(X, y, max_iter=1)
 

@@ -80,7 +80,7 @@ print(f"The best accuracy on the validation part, {scores[best]:.1%}, comes with
 print(f"at C = {Cs[best]:.2g}; at C = {Cs[-1]:.2g} the model has {counts[-1].sum():,} words and {scores[-1]:.1%}.")
 
 # %%
-# The chosen model beside one with an L2 penalty, whose C is chosen in the same way, on the test part:
+# The chosen model and one with an L2 penalty, whose C is chosen in the same way, on the test part:
 lasso = lassos[best]
 ridges = [LogisticRegression(C=C).fit(X_train, y_train) for C in Cs]
 ridge = max(ridges, key=lambda ridge: ridge.score(X_val, y_val))

@@ -1,8 +1,6 @@
-"""Rows in blocks: data that lie in many pieces, on disk, or in no one place, as fits take them.
+"""Rows in blocks: data in many pieces, on disk, or in no one place, as fits take them.
 
-`from_arrays` cuts arrays, memory-mapped files among them, `from_csr` takes sparse rows, `from_parquet` reads Parquet
-files and `from_batches` takes what a function makes. Each returns `Blocks`, which `fit` of `LogisticRegression` and
-`LogisticRegressionCV` takes in place of X.
+`from_arrays`, `from_csr`, `from_parquet` and `from_batches` return `Blocks`, which `fit` takes in place of X.
 """
 
 from fastlin.blocks.blocks import Blocks, from_arrays, from_batches, from_csr

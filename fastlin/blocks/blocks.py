@@ -19,7 +19,7 @@ from fastlin.exceptions import DataChangedError
 from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray, SparseContainer
 
-# Blocks of this size hide what it takes to begin one, and two of them fit beside anything.
+# Blocks of this size hide what it takes to begin one, and two of them fit into any memory.
 BLOCK_BYTES = 64 << 20
 # Linux reads no more than this ahead at once, whatever it is asked for: 3 GB came at 1.5 GB/s so, by themselves at 0.6.
 READ_AHEAD = 128 << 10
@@ -157,16 +157,13 @@ class Blocks:
 def join_blocks(
     read: Callable[[], Iterator[Any]], lengths: Iterable[int], names: Sequence[str], kind: Kind, **known: Any
 ) -> Blocks:
-    """Return Blocks of a kind that have so many rows each; what else is known of them is as Blocks has it."""
+    """Return Blocks of a kind, with the number of rows of each; further arguments are those of Blocks."""
     borders = np.append(0, np.cumsum(list(lengths), dtype=np.int64))
     return Blocks(read, borders, names, (borders[-1], kind.d), kind.dtype, **known)
 
 
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
-    """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names.
-
-    Blocks that have none of these rows are left out.
-    """
+    """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names."""
     borders = np.searchsorted(rows, blocks.borders)
 
     def read():
@@ -209,10 +206,7 @@ def add_row_lengths(X: SparseContainer, before: tuple[int, int]) -> tuple[int, i
 
 
 def digest_rows(X: Any) -> bytes:
-    """Return what tells one block from another at the cost of a few numbers.
-
-    These are the first, the middle and the last row of an array, and such entries of CSR rows with their number.
-    """
+    """Return what tells one block from another: the first, middle and last row, or such entries of CSR rows."""
     digest = hashlib.blake2b(digest_size=16)
     for array in (X.data, X.indices) if sparse.issparse(X) else (X,):
         middle = len(array) // 2
@@ -240,7 +234,7 @@ def check_rows(each: ArrayLike | None, n: int, name: str, *, takes_columns: bool
 
 
 def cut(n_rows: int, row_bytes: int, rows_per_block: int | None = None) -> IntArray:
-    """Return the borders of blocks of n_rows rows: of so many rows each, or of BLOCK_BYTES."""
+    """Return the borders of blocks of n_rows rows: of rows_per_block each, or of BLOCK_BYTES."""
     if rows_per_block is None:
         rows_per_block = max(1, BLOCK_BYTES // max(1, row_bytes))
     elif not (isinstance(rows_per_block, (int, np.integer)) and rows_per_block >= 1):
@@ -316,7 +310,7 @@ class Source(NamedTuple):
 
 
 def cut_sources(sources: Sequence[Source], kind: Kind, rows_per_block: int | None = None, **known: Any) -> Blocks:
-    """Return Blocks of the arrays of all sources; what else is known of them is as Blocks has it."""
+    """Return Blocks of the arrays of all sources; further arguments are those of Blocks."""
     parts = [
         (source, slice(*rows))
         for source in sources
@@ -399,10 +393,7 @@ def _as_csr(piece, name):
 
 
 def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
-    """Return a check of the files that some arrays are mapped, or cut, from, which takes 2 microseconds a file.
-
-    It raises a DataChangedError where a file has changed or is gone: reading what was cut off ends the process.
-    """
+    """Return a check, 2 microseconds a file, that raises a DataChangedError if mapped files change or are gone."""
     maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
     files = {mapped.filename: _look(mapped.filename) for mapped in maps if mapped.filename}
 

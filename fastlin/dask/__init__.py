@@ -1,7 +1,6 @@
 """Fits over Dask's arrays and dataframes, on one machine or many: the same objective, minimum and certificate.
 
-The client has the optimiser (`classifiers`), the workers have the rows (`parts`).
-For each pass a `cluster` calls the `shard` of each worker, whose sums are added in the order of a `tree`.
+The client has the optimiser (`classifiers`), the workers have the rows (`parts`, `shard`).
 """
 
 from fastlin.extras import needs

@@ -50,10 +50,7 @@ else:
 
 
 class DaskPredictions(_Following):
-    """What an estimator answers for Dask arrays and dataframes: predictions are Dask arrays that are not computed yet.
-
-    For anything but a collection the answers are those of the class that follows in the order of bases.
-    """
+    """Predictions of Dask's collections as Dask arrays, and of other data by the next class in the order of bases."""
 
     _local_class: type[Any]
 
@@ -95,9 +92,9 @@ class DaskPredictions(_Following):
         Raises
         ------
         TypeError
-            Of X and y one is a collection of Dask and the other is none, or there is metadata beside a collection.
+            Only one of X and y is a collection of Dask, or there is metadata with a collection.
         ValueError
-            y is None beside a collection.
+            y is None with a collection.
         """
         if not is_collection(X):
             return super().score(X, y, sample_weight, offset=offset, **score_params)

@@ -1,7 +1,6 @@
 """The workers of a cluster as one: each partition on one of them, and calls that survive the loss of some.
 
-Parts are Dask futures, which the scheduler computes again elsewhere when their worker is lost. The Shards that hold
-them are actors: a lost one is made anew where its parts are by then.
+Parts are Dask futures, which the scheduler computes again, and Shards are actors, which are made anew.
 """
 
 from __future__ import annotations
@@ -64,10 +63,9 @@ class Placed:
 
 
 class Cluster:
-    """The Shards of a fit, and calls to all of them.
+    """The Shards of a fit, over futures of encoded Parts, and calls to all of them.
 
-    parts are futures of encoded Parts. worker_timeout is how many seconds to wait for a worker where there is none.
-    known_workers have what the client has, as `check_workers` returns them.
+    worker_timeout is how many seconds to wait for a worker; known_workers are as `check_workers` returns them.
     """
 
     def __init__(
@@ -105,10 +103,7 @@ class Cluster:
         return add_up((0, len(self._parts)), self.ask("sum", term, join, *arguments).get, join)
 
     def call(self, method: str, *arguments: object) -> list[Any]:
-        """Return what a method of the Shards returns, in any order; each part is in one of them.
-
-        It gives up where there are no workers for a while, by a NoWorkersError, and where too many are lost.
-        """
+        """Return what a method of the Shards returns, in any order; NoWorkersError or WorkersLostError end it."""
         with self._lock:
             return self._call(method, arguments)
 
@@ -139,10 +134,7 @@ class Cluster:
         return answers
 
     def _ask(self, shards, method, arguments):
-        """Return what `Placed.ask` returns for each of the shards, side by side.
-
-        All in one turn of the client's event loop: a turn for each answer took a millisecond more.
-        """
+        """Return what `Placed.ask` returns for each of the shards, in one turn of the client's event loop."""
 
         async def ask_all():
             return await asyncio.gather(*(shard.ask(self._client, method, arguments) for shard in shards))
@@ -298,10 +290,7 @@ def describe_installation() -> dict[str, str]:
 def check_workers(
     client: distributed.Client, worker_timeout: float, addresses: Iterable[str] | None = None
 ) -> set[str]:
-    """Return the workers that have what the client has, among some addresses or all, but for those that are lost.
-
-    It takes a few milliseconds. A worker that does not answer for worker_timeout seconds counts as lost.
-    """
+    """Return the workers, of some addresses or all, that have what the client has, and answer within worker_timeout."""
     own, same = describe_installation(), set()
     workers = sorted(client.nthreads() if addresses is None else addresses)
 

@@ -26,10 +26,7 @@ def is_collection(data: object) -> bool:
 
 
 def read_frame(frame: Any) -> Array:
-    """Return a dataframe of pandas as an array (m, d) of the common type of its columns.
-
-    Numbers of pandas' own types and of Arrow's become float64, in which a missing one is NaN.
-    """
+    """Return a dataframe of pandas as an array (m, d); its own and Arrow's nullable numbers become float64 with NaN."""
     dtypes = []
     for name, dtype in frame.dtypes.items():
         own = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
@@ -73,10 +70,7 @@ def read_rows(X: DaskCollection) -> dask.array.Array:
 def cut_alike(
     rows: dask.array.Array, values: Any, name: str, *, takes_columns: bool = False
 ) -> dask.array.Array | None:
-    """Return labels, weights or offsets as a Dask array (n,) that is cut as the rows are, or None where there are none.
-
-    takes_columns says whether they may have several columns; then the array is (n, K).
-    """
+    """Return labels, weights or offsets as a Dask array (n,), or (n, K) if takes_columns, cut as the rows; or None."""
     if values is None:
         return None
     if not is_collection(values):
@@ -108,10 +102,7 @@ def cut_alike(
 
 
 def list_partitions(*arrays: dask.array.Array | None) -> list[tuple[Any, ...]]:
-    """Return a tuple of delayed blocks for each partition, one of each array; None stands for no array.
-
-    The arrays are optimised together: where labels are made from the rows, tasks of one name would else differ.
-    """
+    """Return a tuple of delayed blocks for each partition, one of each array, optimised together; None for no array."""
     given = [array for array in arrays if array is not None]
     optimised = iter(dask.optimize(*given))
     delayed = [

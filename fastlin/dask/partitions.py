@@ -44,9 +44,8 @@ if TYPE_CHECKING:
 class DaskTrainingData:
     """The rows of a fit on the workers of a cluster, with what `Problem` asks of training data.
 
-    Wherever rows are named, they are the training rows of a fold, by its number, or all rows where that is None.
-    fold_ends (n_folds, n_classes) says how many rows of each class the folds up to each have together, where there are
-    folds. The other fields are as TrainingData has them.
+    Rows are named by the number of the fold that they train, or None for all. fold_ends (n_folds, n_classes) are the
+    rows of each class in the folds up to each.
     """
 
     cluster: Cluster
@@ -94,10 +93,7 @@ def choose_client(client: distributed.Client | None) -> distributed.Client:
 
 @contextlib.contextmanager
 def leave_task() -> Iterator[None]:
-    """Let others use the thread of the Dask task that this is, if it is one, inside the ``with`` block.
-
-    A fit within a task waits for its own tasks, and tasks that fill all threads of the workers would wait for ever.
-    """
+    """Let others use the thread of the Dask task that this is, if any: a fit waits for its own tasks."""
     with contextlib.ExitStack() as left:
         with contextlib.suppress(ValueError):
             distributed.get_worker()
@@ -108,10 +104,7 @@ def leave_task() -> Iterator[None]:
 
 @contextlib.contextmanager
 def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Callable[..., DaskTrainingData]]:
-    """Yield `read_partitions` with these options, for a fit in the ``with`` block.
-
-    Its end lets the workers forget the rows. An error leaves the estimator as it was, and says what Dask's errors mean.
-    """
+    """Yield `read_partitions` for a fit, then release the rows; an error leaves the estimator as it was."""
     with leave_task(), explain_losses(), contextlib.ExitStack() as held, kept_on_error(estimator):
 
         def read(*given):
@@ -134,10 +127,7 @@ def read_partitions(
     worker_timeout: float,
     n_folds: int | None = None,
 ) -> DaskTrainingData:
-    """Return the DaskTrainingData of a fit, whose cluster holds them until it is released.
-
-    n_folds is how many stratified folds there are; the other arguments are those of `fit`.
-    """
+    """Return the DaskTrainingData of a fit with n_folds stratified folds, held by its cluster until released."""
     check_dual(estimator)
     refuse_categories(estimator, "data on workers")
     if y is None:
@@ -190,11 +180,7 @@ def _decode(client, partitions, held, worker_timeout):
 
 
 def _choose_workers(client, n, held, worker_timeout):
-    """Return the address of a worker for each of n partitions, or None where Dask may choose.
-
-    Each worker gets consecutive partitions, so that in a pass it sends few sums. Where workers hold the data already,
-    by one future for each partition, these stay where they are.
-    """
+    """Return the address of a worker for each of n partitions, consecutive ones together, or None for any."""
     if held:
         # The key of a partition is its collection's name and its number.
         numbers = {future.key[1]: future.key for future in held if isinstance(future.key, tuple)}

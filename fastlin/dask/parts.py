@@ -1,7 +1,7 @@
 """What becomes of a partition on the worker that holds it: rows in a type that kernels take, with classes and weights.
 
-A partition is decoded, then described to the client, and encoded once the client knows the classes of all of them.
-Where workers are lost, partitions are decoded and encoded again: what they have become is compared with what they were.
+A partition is decoded, described to the client, and encoded once all classes are known. One that is computed again is
+compared with what it was.
 """
 
 from __future__ import annotations
@@ -42,13 +42,10 @@ NO_LABELS, NO_SAMPLES = np.empty(0), Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The rows of a partition.
+    """The rows of a partition: X, an array or CSR of finite numbers in a type of fits.
 
-    The name says what the partition is called where something is wrong with it. X is an array or CSR of finite numbers,
-    of one of the types of fits. labels are as they came, and once they are encoded the numbers of the classes, int32.
-    Without sample_weight, float64, rows count one. folds are the fold of each row, where there are folds. soft (m,
-    n_classes) are soft labels, where labels are the most probable classes by their numbers, and offsets (m, K) what is
-    added to the scores. Of an encoded Part samples are the rows as a pass reads them, weighted by class too.
+    labels are int32 numbers of classes once encoded. folds are the fold of each row, soft (m, n_classes) soft labels,
+    and offsets (m, K) what is added to the scores. Of an encoded Part samples are the rows as a pass reads them.
     """
 
     name: str
@@ -76,11 +73,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Description:
-    """What the client has to know of a partition, and what it must have again when it is computed again.
-
-    n_entries and longest_row count entries of X. digests are those of labels, weights, offsets and rows, of some rows
-    alone. classes says in words which labels there are.
-    """
+    """What the client knows of a partition, and what it must have again when computed again, by digests of rows."""
 
     name: str
     shape: tuple
@@ -132,10 +125,9 @@ class Description:
 class LabelTable(NamedTuple):
     """The labels that some partitions have, sorted, and what their rows come to.
 
-    For each of the classes first_rows has the number of its first row, or the number of rows where it has none, counts
-    that of its rows, and weights the sum of their sample weights, divided by `unit`. largest is the largest sample
-    weight. Of soft labels the classes are numbers, counts are those of the most probable classes, and the weight of a
-    row is shared; are_certain says whether all of them are 0 or 1, and None that labels are not soft.
+    For each class first_rows has the number of its first row, or the number of rows, counts its rows, and weights the
+    sum of their sample weights divided by `unit`. are_certain says whether all soft labels are 0 or 1; None: labels are
+    not soft.
     """
 
     n_rows: int
@@ -291,10 +283,9 @@ def encode(
     fold_ends: IntArray | None = None,
     seen: IntArray | None = None,
 ) -> Part:
-    """Return a decoded Part with X of a type and labels that number the classes, once it is what was expected.
+    """Return a decoded Part with X of a type and numbered labels, once it is what was expected.
 
-    A row counts its sample weight times the factor of its class. Where there are folds, fold_ends is what `share_folds`
-    returns, and seen says how many rows of each class the partitions before have.
+    With folds, fold_ends is what `share_folds` returns, and seen the rows of each class in earlier partitions.
     """
     # Kernels trust the numbers of classes.
     expected.check(part)
@@ -318,9 +309,7 @@ def encode(
 def share_folds(n_folds: int, totals: IntArray, first_rows: IntArray) -> IntArray:
     """Return how many rows of each class the folds up to each have together, (n_folds, n_classes).
 
-    The folds are the stratified ones of scikit-learn without shuffling: of each class the first rows are the test rows
-    of the first fold, and so on. totals are the rows of each class, and first_rows the number of the first row of each:
-    folds share what does not divide in the order of these.
+    The folds are scikit-learn's stratified ones without shuffling, from the rows of each class and its first row.
     """
     order = np.argsort(first_rows)
     # Row i of all, by classes in that order, counts for fold i modulo n_folds.
@@ -333,11 +322,7 @@ def share_folds(n_folds: int, totals: IntArray, first_rows: IntArray) -> IntArra
 
 
 def find_folds(ends: IntArray, labels: IntArray, seen: IntArray) -> IntArray:
-    """Return the fold of each row of a partition, (m,).
-
-    ends is what `share_folds` returns, labels are the classes of the rows, and seen says how many rows of each class
-    the partitions before have.
-    """
+    """Return the fold of each row of a partition, (m,), by `share_folds` and the rows seen before of each class."""
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels, minlength=len(seen))
     ranks = np.empty(len(labels), np.int64)

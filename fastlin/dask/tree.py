@@ -1,7 +1,6 @@
 """Sums of terms in an order that depends on their number alone, whoever adds which of them.
 
-The terms are the leaves of a binary tree. A node is a pair (first, last) and stands for the terms from first to
-last - 1. Who holds all of them adds them up by itself, and others get one number for them.
+Terms are the leaves of a binary tree; a node (first, last) stands for the terms from first to last - 1.
 """
 
 from bisect import bisect_left
@@ -15,8 +14,7 @@ Sum = TypeVar("Sum")
 def add_up(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Iterable[Sum]], Sum]) -> Sum:
     """Return the sum of the terms of a node.
 
-    find returns the sum of a node where it is known, else None; it knows that of each single term. join returns the sum
-    of several sums, of which it may overwrite the first.
+    find returns the sum of a node if it is known, else None; join adds several sums and may overwrite the first.
     """
     known = find(node)
     if known is not None:

@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
 
 class DaskRows(MeanSums):
-    """Rows on workers, with labels and weights, and their sums; matrix is what is known of X.
-
-    told is what their weights come to, by partitions. left_out is the number of a fold whose rows count nothing.
-    """
+    """Rows on workers, with labels and weights that told sums up; left_out is a fold whose rows count nothing."""
 
     # They stay with the workers, and so do weights and probabilities.
     has_labels = False

@@ -1,7 +1,7 @@
 """Checkpoints of an MLPClassifier's fit in files, and which fit may go on from one.
 
-A file is NumPy's .npz, with JSON for all but arrays, and nothing pickled. A digest shows accidental damage. A file may
-also be made to do damage: whatever kernels and generators trust is checked once the network and the rows are known.
+A file is NumPy's .npz with JSON, without pickles and with a digest. A file may be made to do damage, so whatever
+kernels and generators trust is checked.
 """
 
 from __future__ import annotations
@@ -46,10 +46,7 @@ DIFFERENCES = {
 
 
 class Checkpoints:
-    """Where the fit of an MLPClassifier writes its checkpoints, and the checkpoint that it goes on from.
-
-    `random_state` draws the network, the validation data and the orders of the rows.
-    """
+    """Where the fit of an MLPClassifier writes its checkpoints, and the checkpoint that it goes on from."""
 
     def __init__(self, estimator: MLPClassifier, save_checkpoint: PathLike | None, resume: PathLike | None) -> None:
         if save_checkpoint is not None or resume is not None:

@@ -1,8 +1,7 @@
 """The progress, callbacks, warnings and failures of fits; a fit that fails changes nothing.
 
-A fit is a task of scikit-learn's callbacks, and each of its iterations is one within. A cross-validation has a task for
-each fold and l1_ratio and one for the refit, in each of them one for each C, and in that its iterations. The warnings
-have the words by which scripts filter scikit-learn's.
+A fit is a task of scikit-learn's callbacks, and so are folds, C and iterations within. Warnings have scikit-learn's
+words, by which scripts filter.
 """
 
 from __future__ import annotations
@@ -138,7 +137,7 @@ def warn_of_training(
         text = (
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
             f"converged yet: {validated if estimator.early_stopping else 'the loss'} still improved. Raise max_iter, "
-            "or set n_iter_no_change=np.inf where so many epochs are what you want."
+            "or set n_iter_no_change=np.inf if you want exactly max_iter epochs."
         )
     else:
         return
@@ -146,10 +145,7 @@ def warn_of_training(
 
 
 def tell_all(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """Return a function that passes on what it is given, and returns whether any listener asks to stop.
-
-    Listeners that are None are left out. Where there is no other, the result is None.
-    """
+    """Return a function that passes on what it is given to listeners, and whether any asks to stop; None without."""
     told = [listener for listener in listeners if listener is not None]
     if not told:
         return None
@@ -159,10 +155,7 @@ def tell_all(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None
 
 @contextlib.contextmanager
 def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = None) -> Iterator[Listener | None]:
-    """Yield a Listener that keeps one line up to date, or None where verbose is 0.
-
-    If a function counts the bytes that were read, the line ends with the speed of reading.
-    """
+    """Yield a Listener that keeps one line up to date, with the speed of reading, or None where verbose is 0."""
     if not verbose:
         yield None
         return
@@ -223,8 +216,8 @@ def end_after(seconds: float | None) -> Callable[..., bool]:
 class Tasks:
     """The tasks of the fit of an estimator, of which its callbacks are told, one at a time; None without callbacks.
 
-    X, y and sample_weight are as given. n_paths is the number of paths of fits of a cross-validation, None for a single
-    fit. `is_stopped` says whether a callback has asked to stop.
+    n_paths is the number of paths of fits of a cross-validation, None for a single fit. `is_stopped` says whether a
+    callback has asked to stop.
     """
 
     def __init__(
@@ -275,11 +268,7 @@ class Tasks:
 
 
 class IterationTasks:
-    """The iterations of one fit, as a Listener.
-
-    Each iteration is a task that begins where the one before it ended, so the last open task stays empty, as in
-    scikit-learn's lbfgs.
-    """
+    """The iterations of one fit, as a Listener; the last task stays empty, as in scikit-learn's lbfgs."""
 
     def __init__(self, tasks: Tasks, fit: Any) -> None:
         self._tasks, self._fit, self._n_iter = tasks, fit, 0

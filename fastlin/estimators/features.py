@@ -1,8 +1,6 @@
 """The columns of X: how many, their names, and in tables of pandas, polars, Arrow or NumPy which are categorical.
 
-Categorical columns are read as codes, without one-hot copies. The levels of a column of pandas' categories, of an enum
-or of an Arrow dictionary are those of its type, in their order, whether rows have them or not. Those of any other
-column are the values of its rows, sorted.
+Levels are those of a column's type, in their order, or else the sorted values of its rows.
 """
 
 from __future__ import annotations
@@ -40,10 +38,7 @@ def remember_features(estimator: Any, n_features: int, names: Sequence[str] | No
 
 
 def check_features(estimator: Any, n_features: int, names: Sequence[str] | None, subject: str) -> None:
-    """Raise a ValueError if the columns of X differ from those of the fit; names may be None.
-
-    The subject of the error, which has the names, comes with its verb.
-    """
+    """Raise a ValueError, with the subject and its verb, if the columns of X differ from those of the fit."""
     if n_features != estimator.n_features_in_:
         raise ValueError(
             f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
@@ -345,10 +340,7 @@ def _read_dictionary(label, column):
 
 
 def _as_codes(label, codes, n_levels, smallest):
-    """Return checked codes in a type that kernels read: the same memory where one of its size does.
-
-    Kernels trust the codes, and not every reader checks them.
-    """
+    """Return checked codes, which kernels trust, in a type that these read, in the same memory if possible."""
     if not smallest <= codes.min() <= codes.max() < n_levels:
         raise ValueError(
             f"Column {label!r} of X is broken: its codes run from {codes.min()} to {codes.max()}, and it has "

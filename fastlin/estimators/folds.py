@@ -34,7 +34,7 @@ FINE = 1.5
 # The numbers of a fold, of an l1_ratio and of a C.
 Place: TypeAlias = tuple[int, int, int]
 
-# Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
+# Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans DECADES decades.
 WIDE = -4, 4
 DECADES = 3
 # Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.
@@ -46,9 +46,8 @@ NULL_TOL = 1e-10
 class FoldFits:
     """The result of the fit of each fold, l1_ratio and C, in the shapes of LogisticRegressionCV's attributes.
 
-    The first axes are folds, l1_ratios and Cs; a place is the tuple of their numbers. The last axis of coefs,
-    (..., K, n_features + 1), has the intercept last, and is shorter without one. objectives are J over the training
-    rows. `finished` says which fits were recorded; of the others coefs, scores, objectives and certificates are NaN.
+    The first axes are folds, l1_ratios and Cs. The last axis of coefs has the intercept last. `finished` says which
+    fits were recorded; the numbers of the others are NaN.
     """
 
     def __init__(
@@ -149,10 +148,9 @@ def fit_along(
 ) -> Iterator[Fit]:
     """Yield the Fit of a Problem at each of the ascending Cs, each started from those before.
 
-    A fit starts from the last solution, or from the point on the line through the last two solutions as functions of
-    log C, if J is lower there: once the rows are nearly separated, coefficients grow evenly along that line. start is
-    the coef and intercept of the first fit, and is_compared is that of `choose.minimize`. on_fit is called with each
-    Fit, and begin_tasks begins the tasks of each.
+    A fit starts from the last solution, or from the line through the last two as functions of log C if J is lower.
+    start is that of the first fit, and is_compared that of `choose.minimize`. on_fit is called with each Fit, and
+    begin_tasks begins its tasks.
     """
     log_Cs = np.log(Cs)
     before: tuple[FloatArray, FloatArray] | None = None
@@ -186,10 +184,9 @@ def fit_folds(
 ) -> Generator[list[Place], None, None]:
     """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
 
-    training_rows are the row numbers of each fold; None, of a single fold, means all rows. fits are filled but for
-    their scores. on_fit is called with each Fit, from any thread. Once the time is over fits under way end, and only
-    the first C of each fold goes on to its end. The places of fits that have been recorded are yielded together for a
-    pair of a fold and an l1_ratio, and one by one for a single pair without a list of rows.
+    training_rows are the row numbers of each fold, None for all rows. fits are filled but for their scores. on_fit is
+    called from any thread. After the time limit only the first C of each fold goes on. Places of recorded fits are
+    yielded.
     """
     from fastlin.estimators.problem import Problem, count_fits_at_once
 
@@ -388,10 +385,8 @@ def logistic_path(
 def _choose_grid(problem, n_Cs, l1_ratio):
     """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
 
-    Let W be zero except for features without a penalty, and g the gradient of the mean loss by the coefficients. By the
-    subgradient of the penalty the zeros are optimal as long as |g_kj| <= l1 f_j for all k and j, or with group_by_class
-    ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality. Slopes that
-    lead out of the bounds do not count.
+    Zeros are optimal as long as |g_kj| <= l1 f_j, or with group_by_class ||g_.j|| <= l1 f_j, where g is the gradient of
+    the mean loss there and l1 = l1_ratio / (C S). The grid begins at equality.
     """
     if l1_ratio == 0:
         return np.logspace(*WIDE, n_Cs), None

@@ -1,8 +1,6 @@
 """Labels, weights and offsets of rows, checked as fits and scores take them.
 
-Soft labels are y of shape (n, K), the probabilities of the classes, as teachers and annotators give them. A row with
-soft labels counts as K copies of it, one for each class, weighted by the probabilities. Offsets are known numbers that
-are added to the scores of the rows.
+A row with soft labels counts as K copies of it, one for each class, weighted by the probabilities.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ SUM_TOLERANCE = 1e-5
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
 LABELS_TOGETHER = 1_000_000
-# Scores in float32 have room for sums of such offsets.
+# Scores in float32 hold sums of such offsets.
 LARGEST_OFFSET = 1e30
 
 
@@ -123,11 +121,7 @@ def are_soft(y: Any) -> bool:
 
 
 def read_soft_labels(y: Any, name: str = "y") -> FloatArray | None:
-    """Return soft labels y as float64 (n, K) whose rows sum to one, otherwise None.
-
-    Soft labels are floats in at least two columns, some of them neither 0 nor 1; a matrix of zeros and ones has none.
-    Rows that miss the sum of one are scaled, in a copy.
-    """
+    """Return soft labels y as float64 (n, K) whose rows sum to one, otherwise None: floats, some neither 0 nor 1."""
     # Labels alone are not looked at: a list of a million takes 40 milliseconds.
     if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
         try:
@@ -259,18 +253,12 @@ def check_classes(estimator: object, classes: Array) -> None:
 
 
 def choose_unit(largest: float) -> float:
-    """Return the power of two by which weights are divided, from the largest of them; one if that is zero.
-
-    Only their ratios count. Weights of order one survive float32, and their sum does not overflow.
-    """
+    """Return the power of two by which weights are divided, from the largest; one if that is zero. Sums stay finite."""
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
 def read_ratios(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
-    """Return sample weights of which only ratios count, or None: smaller ones than were given if the sum overflows.
-
-    Weights of scores may be below zero, as scikit-learn takes them.
-    """
+    """Return sample weights of which only ratios count, also below zero, or None; smaller ones if the sum overflows."""
     if sample_weight is None:
         return None
     weights = _read_weights(sample_weight, labels, are_signed)
@@ -289,10 +277,7 @@ def check_some_count(weights: FloatArray) -> None:
 def number_rows(
     estimator: Any, y: Array, sample_weight: Any, classes: Any
 ) -> tuple[Array, IntArray, FloatArray | None, float, FloatArray | None]:
-    """Return the classes, the number of each row's class, the weights and their unit, and targets of soft labels.
-
-    They are the fields of `TrainingData`, for labels that have been read.
-    """
+    """Return the classes, each row's number of one, the weights and their unit, and targets, as in `TrainingData`."""
     soft = y if y.ndim == 2 else None
     if soft is None:
         found, labels = encode_labels(y, np.int32)
@@ -314,8 +299,7 @@ def weigh_rows(
 ) -> tuple[FloatArray | None, FloatArray | None]:
     """Return sample weight times class weight per row, float64, or None where every row counts alike, and soft labels.
 
-    labels number the classes. With soft labels (n, n_classes) the class weights multiply the probabilities: the row
-    counts as weighted copies of it would, and its soft labels change.
+    labels number the classes. With soft labels (n, n_classes) the row counts as weighted copies would.
     """
     if sample_weight is None and class_weight is None:
         return None, soft
@@ -350,8 +334,7 @@ def _read_weights(sample_weight, labels, are_signed=False):
 def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return weights of rows (n,), float64, and soft labels that have the class weights (K,) in them.
 
-    sum_k w_k y_ik l_k is the row's weight sum_k w_k y_ik times the loss for soft labels in proportion to w_k y_ik. A
-    row whose classes have no weight keeps its labels.
+    The loss sum_k w_k y_ik l_k is the row's weight sum_k w_k y_ik times that of soft labels w_k y_ik, scaled.
     """
     # Relative to the largest, since sums may overflow.
     largest = class_weights.max() or 1.0
@@ -392,10 +375,7 @@ def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray)
 
 
 def read_offset(offset: Any, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X") -> FloatArray | None:
-    """Return the offsets of some rows, (n_rows, K) float64 in C order with K = 1 for two classes, or None.
-
-    Errors use the name of the argument, and of the data that have the rows.
-    """
+    """Return the offsets of some rows, (n_rows, K) float64 in C order with K = 1 for two classes, or None."""
     if offset is None:
         return None
     offsets = read_offset_numbers(offset, name)

@@ -1,7 +1,4 @@
-"""The answers of fitted linear classifiers: scores, classes and probabilities of rows, and their accuracy.
-
-Attributes that a model predicts with are checked against each other: users and files may change them.
-"""
+"""The answers of fitted linear classifiers: scores, classes and probabilities of rows, and their accuracy."""
 
 from __future__ import annotations
 
@@ -54,9 +51,8 @@ def for_any_rows(method: Callable[..., Found]) -> Prediction[Found]:
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     """The predictions of an estimator with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
-    They use as many threads as `n_jobs` says. Those from coefficients that `sparsify` has made sparse are
-    scikit-learn's. For Blocks of `fastlin.blocks` each method but `score` returns an iterator with what it answers for
-    each block. With the classes of `fastlin.dask` it returns a Dask array, not computed yet, for Dask's collections.
+    With `sparsify` they are scikit-learn's. For Blocks each method but `score` returns an iterator of arrays, and for
+    Dask's collections a lazy Dask array.
     """
 
     classes_: Array
@@ -293,11 +289,7 @@ def _checked(X):
 
 
 def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | None = None) -> FloatArray:
-    """Return the score of each row, (m,), by a fitted model.
-
-    By "accuracy" a row scores one if its class is predicted, or with soft labels the probability of the predicted
-    class; by "neg_log_loss" it scores the logarithm of the probability of its class.
-    """
+    """Return the score of each row, (m,), by a fitted model; their mean is the accuracy or the negative log loss."""
     # A user's subclass may predict without offsets.
     given = {} if offset is None else {"offset": offset}
     classes = model.classes_
@@ -385,11 +377,7 @@ def _find_logarithms(probabilities):
 def read_coefficients(
     model: Any, n_features: int | None = None, classes: Array | None = None
 ) -> tuple[Array, FloatArray, FloatArray]:
-    """Return `classes_`, `coef_` (K, n_features) and `intercept_` (K,) of a fitted linear model, as kernels take them.
-
-    n_features and classes are those that the coefficients must be for; None means the model's own. K is 1 for two
-    classes.
-    """
+    """Return `classes_`, `coef_` (K, n_features) and `intercept_` (K,) of a fitted linear model, for kernels."""
     classes, coef, intercept = check_coefficients(model, n_features, classes)
     return classes, coef.toarray() if sparse.issparse(coef) else coef, intercept
 

@@ -306,8 +306,8 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             Whether Student's t takes the place of the normal distribution, and F that of chi-squared: with n - q
             degrees of freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
         weights_are : {"frequency", "importance"}
-            What weights mean: "frequency" that a row stands for so many equal ones, or "importance" that it matters so
-            much, as sampling weights say; these take a robust covariance. `class_weight` is of the latter kind.
+            What weights mean: "frequency", the number of equal rows that a row stands for, or "importance", as for
+            sampling weights; the latter take a robust covariance. `class_weight` is of the latter kind.
         features : sequence of str or None
             The names of the columns that are reported, "intercept" among them; None means all. Of a model with more
             than 4,096 parameters only named ones can be had, by conjugate gradients, with the covariances "model",
@@ -457,7 +457,7 @@ class LogisticRegression(PenalisedClassifier):
     Dense data of float64, float32, uint8, int8, int16 and bool are read in place, in any memory layout, unless X is
     small; float16 and bfloat16 are copied to float32, other types to float64. An L1 penalty takes one copy, transposed.
     Tensors in the processor's memory are read as NumPy's arrays, which predictions are. CSR with int32 or int64 indices
-    is used as it is, beside one transposed copy, or as a dense copy where a third of X is filled and the copy takes no
+    is used as it is, with one transposed copy, or as a dense copy where a third of X is filled and the copy takes no
     more than X or 64 MB; other sparse containers are converted once.
     There is no need to standardise columns for the solver's sake, whatever their scale and offset. The same data give
     the same bits for any number of threads.

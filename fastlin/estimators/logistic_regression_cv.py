@@ -344,8 +344,7 @@ class LogisticRegressionCV(PenalisedClassifier):
     def _choose(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
         """Fill the fits of all folds and their scores, choose C, l1_ratio and the model, and tell the callbacks.
 
-        A validation set is a fold of all rows, without their numbers, and has ScoredRows in place of test rows. Return
-        whether each finished fit reached tol, and its iterations, or None if a callback stopped one.
+        A validation set is a fold of all rows. Return the convergence and iterations of fits, or None if stopped.
         """
         from fastlin.estimators.problem import Problem
 

@@ -63,7 +63,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         Learning rate of the first epoch. Columns are best of about unit spread, or from 0 to 1.
     average : bool or int, default=False
         Whether `coef_` and `intercept_` are the mean over the steps (Polyak and Juditsky 1992); a number above 1 lets
-        the mean begin after so many rows, each time counted.
+        the mean begin after that number of rows, each time counted.
     max_iter : int, default=100
         Largest number of epochs.
     tol : float, default=0.001
@@ -336,9 +336,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
     def _read_parts(self, begin, reset=None, name=None, on_part=None):
         """Yield the Examples of each part of an epoch, from the iterator of begin().
 
-        reset says whether the first part sets the columns of the estimator; None stands for the epochs after the first.
-        Errors name the argument, `name`, with the number of the part. on_part is called when steps were taken with a
-        part.
+        reset says whether the first part sets the columns of the estimator. Errors name the argument with the number of
+        the part. on_part is called after the steps with a part.
         """
         number = -1
         for number, part in enumerate(begin()):

@@ -1,7 +1,4 @@
-"""The shared parts of MLPClassifier and MiniBatchLogisticRegression: a training's data, course and results.
-
-A target is one class a row, several labels a row, or a probability for each class.
-"""
+"""The shared parts of MLPClassifier and MiniBatchLogisticRegression: a training's data, course and results."""
 
 from __future__ import annotations
 
@@ -115,10 +112,7 @@ class EpochTrained(CallbackSupportMixin):
             yield on_epoch
 
     def _read_rows(self, X, y, sample_weight, X_val, y_val, continues, kinds=KINDS, **checks):
-        """Set the classes; return the Examples to train on, those to validate on or None, and the kind of Targets.
-
-        kinds are those that y may have, and checks go to `read_matrix`.
-        """
+        """Set the classes; return the Examples to train and to validate on, and the kind of Targets among kinds."""
         estimator: Any = self
         if continues:
             check_continuation(estimator)
@@ -194,9 +188,8 @@ class EpochTrained(CallbackSupportMixin):
 class Targets:
     """The targets of some rows, by their kind.
 
-    "class" is one class a row: classes are those that occur, sorted, and labels the number of each row's class. With
-    "multilabel", zeros and ones for each label, and "soft", probabilities that sum to one, classes are numbers from 0
-    for the columns of labels (n, n_classes), float64.
+    "class" is one class a row, "multilabel" zeros and ones for each label, "soft" probabilities that sum to one; the
+    last two have labels (n, n_classes), float64.
     """
 
     kind: str
@@ -230,11 +223,7 @@ class Targets:
 
 
 def read_targets(estimator: object, y: Any, n_rows: int, kinds: Collection[str] = KINDS, suffix: str = "") -> Targets:
-    """Return the Targets in y, of shape (n,) or (n, n_classes), of one of some kinds, after scikit-learn's checks.
-
-    Zeros and ones in several columns are labels of which each row may have several, as in scikit-learn. Errors add the
-    suffix to names.
-    """
+    """Return the Targets in y, of shape (n,) or (n, n_classes), of one of some kinds, after scikit-learn's checks."""
     given: Any = read_labels(estimator, y, n_rows, read_several, suffix)
     is_sparse = sparse.issparse(given)
     is_column = given.ndim == 1 or (given.shape[1] == 1 and not is_sparse)
@@ -317,10 +306,7 @@ def set_aside(
 
 
 def load_network(estimator: MLPClassifier, **training: Any) -> Network:
-    """Return the network of the last training, with its parameters and statistics, and the options of ``training``.
-
-    A ValueError names an attribute that is of another shape or kind than the network.
-    """
+    """Return the network of the last training and the options of ``training``; a ValueError names a wrong attribute."""
     network = Network(**read_plan(estimator), **training)
     for name, targets in network.named_arrays().items():
         found = read_arrays(f"{name}_", getattr(estimator, f"{name}_"), [target.shape for target in targets])

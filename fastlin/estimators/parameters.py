@@ -1,7 +1,4 @@
-"""The parameters of estimators: each is declared once, by its type, its default and the values that it accepts.
-
-The meanings of parameters shared by LogisticRegression and LogisticRegressionCV follow, the deprecated ones too.
-"""
+"""The parameters of estimators: each is declared once, by its type, its default and the values that it accepts."""
 
 from __future__ import annotations
 
@@ -72,10 +69,7 @@ WORDS = {
 
 
 def parameter(*, default: Any, accepts: list[Any], kw_only: bool = True) -> Any:
-    """Return the declaration of a parameter: its default, the values that it accepts, and whether it needs its name.
-
-    ``accepts`` has words, Literals for the names in them, and constraints of scikit-learn.
-    """
+    """Return the declaration of a parameter; ``accepts`` has words, Literals, and constraints of scikit-learn."""
     constraints = [StrOptions(set(get_args(each))) if get_origin(each) is Literal else each for each in accepts]
     constraints = [WORDS.get(each, each) if isinstance(each, str) else each for each in constraints]
     return field(default=default, metadata={"accepts": constraints}, kw_only=kw_only)
@@ -251,11 +245,7 @@ def _read_bounds(estimator, name, missing, matrix, shape):
 def _read_numbers(
     name: str, given: Any, matrix: Matrix, shapes: list[tuple[int, ...]], accepted: str, others: str = ","
 ) -> Array:
-    """Return numbers given for features as float64 in one of the shapes, whose last axis is that of the features.
-
-    For a table there may be one number for each of its columns, which all levels of the column get. Errors name the
-    features between `accepted` and `others`.
-    """
+    """Return numbers for features as float64 in one of the shapes; those of a table's column are for all its levels."""
     given = read_in_place(given, name)
     try:
         numbers = np.asarray(given, np.float64)

@@ -48,10 +48,7 @@ class Fit:
 
 
 class Problem:
-    """The objective J over some rows of the training data for any C and l1_ratio; the columns are measured once.
-
-    A row counts as often as its number is in rows; None means all rows. `data` alone reads them.
-    """
+    """The objective J over rows of the training data, None for all, for any C and l1_ratio; columns measured once."""
 
     def __init__(self, estimator: LinearEstimator, data: TrainingData, rows: IntArray | None = None) -> None:
         self.estimator = estimator
@@ -72,10 +69,7 @@ class Problem:
                 pass
 
     def invert(self, number: float) -> float:
-        """Return the penalty 1 / (C S) for a C, or the C for a penalty; S is the sum of the weights as given.
-
-        Infinity gives 0, and 0 infinity. S itself may overflow.
-        """
+        """Return the penalty 1 / (C S) for a C, or the C for a penalty; infinity gives 0, and 0 infinity."""
         weight = float(number) * self.data.weight_unit
         return 1.0 / weight / self._total_weight if weight else np.inf
 
@@ -121,8 +115,7 @@ class Problem:
     ) -> Fit:
         """Return the Fit at C and l1_ratio, started from the best of some pairs of coef (K, d) and intercept (K,).
 
-        on_iteration hears of each iteration, and gets coef and intercept as a fit that ended there would have them.
-        Without tol the fit stops at the estimator's. hints are `is_compared` and `nearby` of `choose.minimize`.
+        on_iteration gets coef and intercept as a fit that ended there would have them.
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
@@ -162,10 +155,7 @@ class Problem:
 
 
 def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
-    """Return how many fits of rows of a matrix, with parameters of a shape (K, d + 1), may run at once.
-
-    Each fit has its own budget, which must not depend on their number: the bits would.
-    """
+    """Return how many fits of rows of a matrix, each with its own budget, may run at once."""
     # The reader of blocks need not stand several readings at once.
     if isinstance(matrix, BlockMatrix):
         return 1
@@ -177,9 +167,7 @@ def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) 
 def find_references(matrix: Matrix, fit_intercept: bool) -> IntArray:
     """Return the places of the reference levels among the columns of a matrix, which only tables have.
 
-    Fits give every level a coefficient. With an intercept these are determined up to a constant for each column, which
-    a penalty chooses. Without a penalty inferences are about differences from the first level of each column; without
-    an intercept the first categorical column keeps all of its levels.
+    Without an intercept the first categorical column keeps all of its levels.
     """
     if not isinstance(matrix, TableMatrix):
         return np.empty(0, np.int64)
@@ -191,8 +179,7 @@ def find_references(matrix: Matrix, fit_intercept: bool) -> IntArray:
 def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray, fit_intercept: bool) -> Any:
     """Return the rows of a table and the coefficients of a fit as differences from the first level of each column.
 
-    These are TrainingData whose rows of a reference level have no level, coef, and the intercept of the rows of the
-    reference levels. The places of the columns that are left, and of the reference levels, follow.
+    The places of the columns that are left, and of the reference levels, follow.
     """
     matrix: Any = data.matrix
     coef, intercept, columns = coef.copy(), intercept.copy(), []

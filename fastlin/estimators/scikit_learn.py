@@ -1,8 +1,4 @@
-"""The installed scikit-learn: its version, and the names in use that it calls private.
-
-No other file of fastlin imports such a name. They were tested with scikit-learn 1.6.1 and 1.9.1. If a later release
-moves or changes any of them, only this file has to follow.
-"""
+"""The installed scikit-learn: its version, and the only private names in use, tested with 1.6.1 and 1.9.1."""
 
 import inspect
 from functools import lru_cache
@@ -107,19 +103,12 @@ def has_callbacks(estimator: Any) -> bool:
 
 
 def open_tasks(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
-    """Set up the callbacks of an estimator; return the context of its fit with at most n_tasks tasks.
-
-    is_sequential says whether they come one after another.
-    """
+    """Set up the callbacks of an estimator; return the context of its fit with at most n_tasks tasks."""
     return estimator._init_callback_context(max_subtasks=n_tasks, sequential_subtasks=is_sequential)
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise scikit-learn's error for a parameter of an estimator that `_parameter_constraints` does not accept.
-
-    Plain values that were accepted once are not checked again: scikit-learn's check takes as long as a fit of a hundred
-    rows.
-    """
+    """Raise scikit-learn's error for a parameter of an estimator; values accepted once are not checked again."""
     values = attrgetter(*estimator._parameter_constraints)(estimator)
     # 1, 1.0 and True are equal, but not all of them are accepted.
     types = tuple(map(type, values))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastlin.inference.tables import Text
     from fastlin.networks.network import Network
 
-# What models of both have, beside their parameters.
+# What models of both have, apart from their parameters.
 OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
 OF_PATHS = "C_", "l1_ratio_", "Cs_", "l1_ratios_", "scores_", "coefs_paths_"
 OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", *OF_PATHS
@@ -223,10 +223,7 @@ def _differs(value, default):
 
 
 def _copy(model, made_class, names):
-    """Return an instance with the parameters that both classes have, and copies of attributes of these names.
-
-    A parameter that has its default gets the default of the other class.
-    """
+    """Return an instance with the parameters that both classes have, and copies of attributes of these names."""
     check_is_fitted(model)
     known, defaults = made_class().get_params(), type(model)().get_params()
     given = model.get_params(deep=False).items()

@@ -1,7 +1,4 @@
-"""The data of a fit from X, y and weights: rows in a type that kernels take, classes from 0 and one weight a row.
-
-The estimators import the rooms below them when a fit or a prediction begins: Numba takes 0.3 s to import.
-"""
+"""The data of a fit from X, y and weights: rows in a type that kernels take, classes from 0 and one weight a row."""
 
 from __future__ import annotations
 
@@ -106,10 +103,7 @@ def make_training_data(
 
 
 def choose_form(matrix: Matrix) -> Matrix:
-    """Return a matrix in the form in which passes over it are fast: dense where a sparse one is FILLED.
-
-    The copy takes no more than X or 64 MB, as its copy by columns would.
-    """
+    """Return a matrix in its fastest form: a sparse one that is FILLED becomes dense, within X or 64 MB."""
     from fastlin.matrices import DenseMatrix, SparseMatrix
 
     n_numbers = math.prod(matrix.shape)
@@ -151,11 +145,7 @@ def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite
 
 
 def _read_numbers(estimator, X, reset, ensure_all_finite):
-    """Return X without categorical columns as a matrix.
-
-    Data that scikit-learn's checks would return unchanged bypass them: they would take most of the time of a prediction
-    for a row.
-    """
+    """Return X without categorical columns as a matrix; valid data bypass scikit-learn's checks, which take time."""
     from fastlin.matrices import as_matrix
 
     names = _name_columns(X)

@@ -77,11 +77,7 @@ def read_validation_set(
 def join_data(
     estimator: LogisticRegressionCV, data: TrainingData, sample_weight: FloatArray | None, validation: ScoredRows
 ) -> TrainingData:
-    """Return the TrainingData of training and validation rows together.
-
-    sample_weight are the weights of the training rows as given, or None. If only some rows have weights, the others
-    have ones.
-    """
+    """Return the TrainingData of training and validation rows together; rows without weights have ones."""
     given = sample_weight, validation.weights
     weights = None
     if any(each is not None for each in given):
@@ -153,9 +149,8 @@ def _read_rows(estimator, X_val):
 def join_matrices(first: Matrix, second: Matrix) -> Matrix:
     """Return a matrix with the rows of the first and then those of the second, both of one kind.
 
-    Sparse rows of the first that a fit has made dense are sparse again. Rows of two types get the one that holds both.
-    The shapes and types alone say whether the rows are copied: tables are, since no blocks hold them, and others if the
-    copy takes no more than a quarter of a fit's budget beside the first.
+    Rows of two types get the one that holds both. Tables are copied, and others if the copy takes no more than a
+    quarter of a fit's budget for the first.
     """
     from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
 
@@ -172,7 +167,7 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
         return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))
     joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
     if lie_in_memory:
-        # A fit may take as much beside them as beside one array.
+        # A fit may take as much in addition to them as to one array.
         joined.budget_bytes = first.budget_bytes + second.budget_bytes
     return joined
 

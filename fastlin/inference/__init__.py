@@ -1,7 +1,4 @@
-"""What the coefficients of a fitted model are worth: standard errors, tests and intervals.
-
-`inference` of an estimator returns an `Inference`, `bootstrap` a `Bootstrap`. `correct_prior` corrects intercepts.
-"""
+"""What the coefficients of a fitted model are worth: `Inference` has errors and tests, `Bootstrap` resamples."""
 
 from fastlin.inference.bootstrap import Bootstrap
 from fastlin.inference.firth_inference import FirthInference

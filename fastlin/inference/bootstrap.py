@@ -1,8 +1,7 @@
 """The bootstrap: coefficients of resamples of the rows, and the standard errors and intervals that follow from them.
 
-A resample draws as many rows as there are, with replacement, or as many clusters of rows as there are. Its fit is that
-of all rows with the number of times that each was drawn as a weight, so that no rows are copied. Each resample has a
-seed of its own, so that neither the number of threads nor that of resamples changes it.
+The fit of a resample has the number of times that each row was drawn as its weight, so no rows are copied. Each has a
+seed of its own, so neither the number of threads nor that of resamples changes it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 # A fit of a resample is asked to lie within this part of a standard error from its minimum.
 PART_OF_ERROR = 0.01
-# A resample without a row of some class is drawn again, so many times at most.
+# How often a resample without a row of some class is drawn again at most.
 MOST_DRAWS = 1000
 
 
@@ -41,10 +40,9 @@ class Resampled(NamedTuple):
 class Refits(NamedTuple):
     """What a bootstrap fits, of which most_at_once may run at once.
 
-    fit takes the weights of the rows, and what it may call in each iteration to learn whether anybody waits for it, and
-    returns a Resampled, or None where the rows have no such fit. best is the fit of all rows, and point the objective
-    there, with probabilities; None where there is no room for a Hessian. free (d + 1,) says which columns have
-    coefficients other than zero; the last is the intercept.
+    fit takes the weights of the rows and a function to call in each iteration, and returns a Resampled, or None. best
+    is the fit of all rows, and point the objective there; None if the budget has no Hessian. free (d + 1,) says which
+    columns have coefficients.
     """
 
     fit: Callable[[FloatArray, Callable[..., Any]], Resampled | None]
@@ -173,9 +171,8 @@ class Bootstrap:
 class Draws(NamedTuple):
     """The numbers of times that each row stands in the resamples.
 
-    Resample b is drawn by NumPy's generator with the seed (seed, b), from rows with labels (n,), weights (n,) or ones,
-    soft labels (n, K) or none, as `make_samples` takes them, and the numbers (n,) of their clusters, from 0 without
-    gaps; None means that each row is one.
+    NumPy's generator with the seed (seed, b) draws resample b from rows, or from clusters numbered from 0 without gaps,
+    with labels (n,), weights (n,) or ones, and soft labels (n, K) or none.
     """
 
     seed: int
@@ -216,10 +213,7 @@ class Draws(NamedTuple):
 
 
 def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[Resampled]:
-    """Yield the fit of each resample in order, on as many threads as there are.
-
-    Where only one may run at once, the fits come one after the other, each on all threads.
-    """
+    """Yield the fit of each resample in order, side by side if more than one may run at once."""
 
     def fit_one(number, check=lambda *_: None):
         found = (refits.fit(weights, check) for weights in draws.draw(number))
@@ -231,10 +225,7 @@ def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[Resampl
 
 
 def choose_tol(tol: float, value: float, n_rows: int) -> float:
-    """Return the relative excess of J, a value of it, at which no coefficient is PART_OF_ERROR of its error away.
-
-    Near its minimum n J exceeds it by at least half the square of the distance of any coefficient in standard errors.
-    """
+    """Return the relative excess of J, a value of it, at which no coefficient is PART_OF_ERROR of its error away."""
     return min(tol, 0.5 * PART_OF_ERROR**2 / (n_rows * value)) if value > 0 else tol
 
 

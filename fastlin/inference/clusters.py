@@ -1,8 +1,8 @@
 """Sums of what the rows of a cluster add to the gradient, for covariances that allow for dependence within clusters.
 
-The middle of the covariance is sum over the clusters of u u', u being the sum over the rows of a cluster of
-s_i x~_i (p_i - e_i)' (Liang and Zeger 1986). Rows may lie in clusters by several keys at once: then the covariances by
-all combinations of keys are added, where their number is odd, or subtracted (Cameron, Gelbach and Miller 2011).
+The middle of the covariance is sum over the clusters of u u', u the sum over the rows of a cluster of s_i x~_i (p_i -
+e_i)' (Liang and Zeger 1986). With several keys the covariances by all combinations are added, or subtracted if their
+number is even (Cameron, Gelbach and Miller 2011).
 """
 
 from __future__ import annotations
@@ -26,13 +26,7 @@ if TYPE_CHECKING:
 
 
 def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
-    """Return the number of each row's cluster, (n_rows,) from 0 on, for each of the keys.
-
-    Raises
-    ------
-    ValueError
-        They are not one for each row, or miss some.
-    """
+    """Return the number of each row's cluster, (n_rows,) from 0 on, by each key; ValueError: some are missing."""
     keys = _split_keys(clusters, n_rows)
     numbers: list[IntArray] = []
     for key in keys:
@@ -71,10 +65,7 @@ def _split_keys(clusters, n_rows):
 
 
 def combine_keys(keys: Sequence[IntArray], weighty: Array | None) -> Iterator[tuple[int, IntArray, int]]:
-    """Yield the sign of each combination of keys, the number of each row's cluster by it, and how many there are.
-
-    Clusters are counted by the rows that have some weight, as ``weighty`` (n,) says; None means all.
-    """
+    """Yield the sign of each combination of keys, each row's cluster by it, and how many clusters have weight."""
     for n_keys in range(1, len(keys) + 1):
         for chosen in combinations(keys, n_keys):
             numbers = chosen[0]
@@ -85,10 +76,7 @@ def combine_keys(keys: Sequence[IntArray], weighty: Array | None) -> Iterator[tu
 
 
 def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
-    """Return sum of u u' over the clusters (n,) of the rows, divided by S, (K (d + 1), K (d + 1)).
-
-    The rows are read in the order of their clusters, some at a time.
-    """
+    """Return sum of u u' over the clusters (n,) of the rows, divided by S, (K (d + 1), K (d + 1))."""
     rows: Any = point.objective.rows
     K, m = point.objective.shape
     order = np.argsort(numbers, kind="stable")

@@ -1,8 +1,7 @@
 """Collinear columns: those that are a sum of multiples of other columns and a constant, found and named.
 
-Where the information has no inverse in float64, the columns themselves are factorised, R of a QR factorisation of all
-rows: a matrix of their products holds differences of columns with half of its digits only. Each entry of X is known to
-half a unit in its last place, so a pivot that is no larger than what these errors may leave is zero.
+A matrix of products holds differences of columns with half of its digits only, so the columns themselves are
+factorised. Entries of X are known to half a unit in the last place: a pivot that these errors may leave is zero.
 """
 
 from __future__ import annotations
@@ -36,17 +35,7 @@ LARGEST_DENOMINATOR = 12
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """A column that is a sum of multiples of other columns and a constant.
-
-    Attributes
-    ----------
-    feature : int
-        The column.
-    factors : ndarray of shape (d,)
-        The factors of the others, zero for most of them.
-    constant : float
-        The constant; zero without an intercept.
-    """
+    """A column `feature` that is the sum of others times `factors` (d,), mostly zero, and of a `constant`."""
 
     feature: int
     factors: np.ndarray
@@ -76,19 +65,7 @@ class Dependence:
 
 
 def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, nearly: bool = False) -> None:
-    """Raise a CollinearityError that names the columns that depend on others, where there are some.
-
-    Parameters
-    ----------
-    objective : Objective
-        The objective.
-    names : ndarray of shape (d,)
-        The names of the features.
-    is_free : ndarray of shape (d + 1,), bool
-        The columns that are looked at: a penalty determines the coefficients of others.
-    nearly : bool
-        Whether to name the columns that nearly depend on others, too.
-    """
+    """Raise a CollinearityError that names the free columns (d + 1,) that (nearly) depend on others, if any."""
     found = find_dependences(objective, is_free, NEARLY if nearly else 0.0)
     if not found and not nearly and objective.matrix.dtype == np.float32:
         # Users add columns in the type of X.
@@ -107,10 +84,10 @@ def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, n
 def find_dependences(
     objective: Objective, is_free: BoolArray, nearly: float = 0.0, dtype: FloatType = np.float64
 ) -> list[Dependence]:
-    """Return the columns that depend on those before them, in their order; it takes a pass.
+    """Return the free columns (d + 1,) that depend on those before them, in their order; it takes a pass.
 
-    Only columns that are free, (d + 1,), are looked at. Those of whose spread others leave no more than the part
-    `nearly` are among the found. dtype is the type in which entries of X are known to half a unit in the last place.
+    A column depends on others if they leave no more than the part `nearly` of its spread. Entries of X are known to
+    half a unit in the last place of dtype.
     """
     coordinates, is_centred = objective.coordinates, objective.fit_intercept
     # With fewer rows than columns each part would take as long as all.
@@ -141,8 +118,7 @@ def find_dependences(
 def _find_sums(centred, spreads, errors, most, least):
     """Return the differences (m, d) between columns and the sums of others that they are, times any number.
 
-    Each of the centred columns (m, d), of so large spreads (d,), may be off by its error (d,). Terms below the part
-    `least` of the largest one are left out.
+    Terms below the part `least` of the largest one are left out.
     """
     # scipy.linalg takes 30 ms to import.
     from scipy import linalg
@@ -176,19 +152,13 @@ def _find_sums(centred, spreads, errors, most, least):
 
 @dataclass(eq=False)
 class Triangle:
-    """R of the QR factorisation of rows [x~, 1] times the roots of their weights.
-
-    Attributes
-    ----------
-    factor : ndarray of shape (m, d + 1)
-        R, which has no more rows than columns.
-    """
+    """R of the QR factorisation of rows [x~, 1] times the roots of their weights, `factor` (m, d + 1)."""
 
     factor: FloatArray
 
     @classmethod
     def of(cls, passes: Passes, probabilities: FloatArray, together: int) -> Self:
-        """Return that of some rows, so many of them at a time, as a term of `Passes.sum_curvature`."""
+        """Return the factor of some rows, `together` at a time, as a term of `Passes.sum_curvature`."""
         parts = ((part.read_rows(), np.sqrt(part.samples.weigh())) for part in passes.split(together))
         return add(cls(_triangulate(rows * roots[:, None])) for rows, roots in parts)
 
@@ -203,10 +173,7 @@ def _triangulate(rows):
 
 
 def _restore(objective, difference):
-    """Return the Dependence in the columns as they were given of a difference (d + 1,) of scaled columns.
-
-    Factors that are a fraction but for rounding become that.
-    """
+    """Return the Dependence in the columns as given of a difference (d + 1,) of scaled ones, with plain fractions."""
     scale, shift = objective.coordinates.scale, objective.coordinates.shift
     feature = int(np.flatnonzero(difference[:-1])[-1])
     difference = difference / -difference[feature]

@@ -1,8 +1,7 @@
 """The coefficients that are reported: contrasts between classes, of the columns as they were given.
 
-The parameters of class k, seen in the coordinates of solvers, are v_k (d + 1). Those that are reported are, for each
-row a of a matrix of contrasts D (K', K), the sums over k of D_ak T v_k, where T scales the columns back and takes their
-shifts into the intercept. A row of D is that of a class less that of the reference, or of a class less the mean.
+For each row a of a matrix of contrasts D (K', K) they are the sums over k of D_ak T v_k, where v_k (d + 1) are the
+scaled parameters of class k, and T scales the columns back and takes their shifts into the intercept.
 """
 
 from __future__ import annotations
@@ -24,18 +23,10 @@ SYMMETRIC = "symmetric"
 
 @dataclass(frozen=True, eq=False)
 class Contrasts:
-    """Which combinations of the parameters are reported.
+    """Which combinations of the parameters are reported: D is `matrix` (K', K), in `coordinates`.
 
-    Attributes
-    ----------
-    matrix : ndarray of shape (K', K)
-        D.
-    reference : int or None
-        The number of the class that others are compared with; None means their mean.
-    coordinates : Coordinates
-        Those of the parameters.
-    fit_intercept : bool
-        Whether an intercept is reported, as the last column.
+    `reference` is the number of the class that others are compared with; None means their mean. With `fit_intercept` an
+    intercept is the last column.
     """
 
     matrix: FloatArray
@@ -98,13 +89,7 @@ class Contrasts:
 
 
 def find_reference(reference: Any, classes: Array) -> int | None:
-    """Return the number of the class that a label names, 0 for None, or None for symmetric coefficients.
-
-    Raises
-    ------
-    ValueError
-        There is no such class.
-    """
+    """Return the number of the class that a label names, 0 for None, None for symmetric; ValueError: no such class."""
     if reference is None:
         return 0
     if isinstance(reference, str) and reference == SYMMETRIC and SYMMETRIC not in classes.tolist():

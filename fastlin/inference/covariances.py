@@ -1,13 +1,8 @@
 """Covariances of the parameters: of the model, robust ones, and those of penalised models.
 
-With the Hessian H of J, the Hessian F of the mean loss alone, and the sum M of the products of what single rows, or
-clusters of them, add to the gradient of the loss, all times S::
-
-    "model"      H^-1 of a model without penalty; "laplace" of a penalised one, and "sandwich" H^-1 F H^-1
-    robust       H^-1 M H^-1
-
-M is sum_i c_i g_i g_i' with g_i = x~_i (p_i - e_i)', where c_i is s_i for rows that stand for s_i equal ones, and s_i^2
-for weights that say how much a row counts (Huber 1967, White 1982).
+With the Hessian H of J, the Hessian F of the mean loss, and M = sum_i c_i g_i g_i', g_i = x~_i (p_i - e_i)', all times
+S, the covariances are "model" and "laplace" H^-1, "sandwich" H^-1 F H^-1, and robust H^-1 M H^-1. c_i is s_i for rows
+that stand for s_i equal ones, and s_i^2 for weights that say how much a row counts (Huber 1967, White 1982).
 """
 
 from __future__ import annotations

@@ -36,11 +36,7 @@ CLOSE = 0.01
 
 
 class Meaning(NamedTuple):
-    """What the weights of an objective stand for.
-
-    They are "frequency" or "importance", as `LogisticRegression.inference` has them, times the unit they give those of
-    the rows, and by_class says whether weights of classes are a part of them.
-    """
+    """What the weights of an objective stand for: "frequency" or "importance", their unit, and whether by_class too."""
 
     are: str
     unit: float
@@ -49,30 +45,12 @@ class Meaning(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What is asked for, beside the objective; the parameters of `LogisticRegression.inference`, checked.
+    """What is asked for: the parameters of `LogisticRegression.inference`, checked.
 
-    Attributes
-    ----------
-    covariance, penalised, use_t
-        As `LogisticRegression.inference` has them.
-    features : sequence or None
-        The names of the columns that are reported; None means all.
-    reference : int or None
-        The number of the class; None for symmetric coefficients.
-    classes : ndarray of shape (n_classes,)
-        The labels of all classes.
-    names : ndarray of shape (d,)
-        The names of the columns.
-    reference_levels : sequence
-        The names of the levels of categorical columns whose coefficients are zero.
-    clusters : list of ndarray of shape (n,)
-        The number of each row's cluster, from 0 on, for each of the keys.
-    weights : Meaning
-        What the weights of the objective stand for.
-    tol : float
-        That of the fit.
-    stacklevel : int
-        How many frames the caller of the method is from `answer`, as warnings count them.
+    `reference` is the number of a class, None for symmetric coefficients. `names` (d,) are those of the columns, and
+    `features` those that are reported, None for all. `reference_levels` name categorical levels whose coefficients are
+    zero. `clusters` are the numbers of each row's cluster, by each key. `stacklevel` counts frames from `answer`, for
+    warnings.
     """
 
     covariance: str
@@ -95,13 +73,7 @@ class Question:
 
 
 def ask(classes: Array, reference: Any, **choices: Any) -> Question:
-    """Return the Question for the label of a reference; choices are its other fields.
-
-    Raises
-    ------
-    ValueError
-        A choice is none of those that there are.
-    """
+    """Return the Question for the label of a reference and its other fields; ValueError: there is no such choice."""
     for name, given, accepted in (
         ("covariance", choices["covariance"], COVARIANCES),
         ("penalised", choices["penalised"], PENALISED),
@@ -122,12 +94,8 @@ def ask(classes: Array, reference: Any, **choices: Any) -> Question:
 def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, question: Question) -> Inference:
     """Return the Inference of a model with coef (K, d) and intercept (K,) over the rows of its objective.
 
-    Raises
-    ------
-    ValueError
-        The model is penalised and the question does not say what its errors are to mean, its penalty has no errors,
-        weights are not what they are said to be, there are too many parameters, or the estimates do not exist: columns
-        depend on each other (CollinearityError) or separate the classes (SeparationError).
+    ValueError: a penalised model without a meaning of its errors, weights of another kind than stated, or too many
+    parameters. CollinearityError or SeparationError: the estimates do not exist.
     """
     check_penalty(objective, question)
     check_size(objective, question)
@@ -186,10 +154,9 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
 
 
 class Estimates(NamedTuple):
-    """The optimum, and the covariance of the coefficients that are reported, (K' q, K' q), for a total weight of one.
+    """The optimum, and the covariance (K' q, K' q) of the reported coefficients for a total weight of one.
 
-    n_effective is the number of parameters, of a penalised model the effective one, NaN where that is not known.
-    distance and is_proven are as `Optimum` has them, n_clusters and most_inflated as `Basis` has them.
+    n_effective counts parameters, of a penalised model effectively, NaN where that is not known.
     """
 
     point: Point
@@ -257,13 +224,7 @@ def find_named_estimates(
 
 
 def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
-    """Return the places of some columns by their names, or of all where features is None.
-
-    Raises
-    ------
-    ValueError
-        There are no such columns.
-    """
+    """Return the places of some columns by their names, all for None; ValueError: there are no such columns."""
     if features is None:
         return np.arange(len(names))
     known = names.tolist()
@@ -275,16 +236,10 @@ def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
 
 
 def check_existence(optimum: Optimum, question: Question) -> None:
-    """Raise an error where columns depend on each other, or separate the classes, so that there is no optimum.
+    """Raise an error where there is no optimum.
 
-    Raises
-    ------
-    CollinearityError
-        Columns without a penalty depend on each other.
-    SeparationError
-        Columns without a penalty separate classes.
-    ValueError
-        Standard errors would be rounding for another reason.
+    CollinearityError, SeparationError: columns without a penalty depend on each other, or separate classes. ValueError:
+    standard errors would be rounding for another reason.
     """
     point, information, objective = optimum.point, optimum.information, optimum.point.objective
     step, names, labels = information.find_step(point).step, question.names, question.classes
@@ -357,13 +312,7 @@ def check_size(objective: Objective, question: Question) -> None:
 
 
 def count_samples(objective: Objective, question: Question) -> float:
-    """Return how many rows there are, as the meaning of their weights has it.
-
-    Raises
-    ------
-    ValueError
-        Frequencies are no whole numbers, or weights have no errors of the kind that is asked for.
-    """
+    """Return how many rows there are, by the meaning of their weights; ValueError: another meaning is asked for."""
     is_model, is_importance = question.covariance == "model", question.weights.are == "importance"
     if is_model and (is_importance or question.weights.by_class):
         raise ValueError(
@@ -427,10 +376,7 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
 def find_covariance(
     optimum: Optimum, question: Question, n_samples: float, n_parameters: int
 ) -> tuple[FloatArray, tuple[int, ...]]:
-    """Return the covariance of the parameters, (K (d + 1), K (d + 1)), and how many clusters each key has.
-
-    The parameters are those of the objective, in its coordinates. The factor of HC1 is left out.
-    """
+    """Return the covariance of the objective's parameters without HC1's factor, and the clusters of each key."""
     information, point, n_clusters = optimum.information, optimum.point, ()
     if question.covariance == "model" and question.penalised != "sandwich":
         return optimum.inverse, n_clusters
@@ -473,10 +419,7 @@ def _sum_over_clusters(point, keys, factor):
 
 
 def warn_of_distances(found: Inference, is_proven: bool, question: Question, loss: float) -> None:
-    """Warn where errors are none, or the optimum or the model is further away than a hundredth of one.
-
-    The loss is the sum over all rows.
-    """
+    """Warn where errors are none, or the optimum or the model is further away than a hundredth of one."""
     if len(question.clusters) > 1 and (np.diagonal(found._covariance) < 0).any():
         text = (
             "Some variances by several keys of clusters are below zero, so that their standard errors are NaN: what "

@@ -17,15 +17,8 @@ SMALLEST_PIVOT, MOST_ADDED = 1e-12, 1e-9
 class Factor(Preconditioner):
     """U with U' U = A for a symmetric A (m, m) of finite numbers, whose upper triangle is read.
 
-    Attributes
-    ----------
-    diagonal : ndarray of shape (m,)
-        That of A.
-    squares : ndarray of shape (m,)
-        That of U' U, which is larger where the kernel has added to A.
-    first_dependent : int or None
-        The first column of A that depends on those before it, as far as rounding lets one tell. None where A is
-        positive definite; otherwise U' U is not A.
+    `diagonal` and `squares` (m,) are the diagonals of A and U' U, larger if the kernel has added to A.
+    `first_dependent` is the first column that depends on those before it; None if A is positive definite.
     """
 
     def __init__(self, matrix: FloatArray) -> None:

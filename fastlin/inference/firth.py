@@ -36,10 +36,7 @@ def adjust_score(state: State) -> FloatArray:
 
 
 def sum_adjustments(passes: Passes, probabilities: FloatArray, roots: FloatArray) -> FloatArray:
-    """Return the derivative of log det I / 2 of a piece, (R, d + 1), as a term of `Passes.sum_curvature`.
-
-    roots are R' R = I^-1, (R P R, d + 1), a row for each row of R and class.
-    """
+    """Return the derivative of log det I / 2 of a piece, (R, d + 1); roots (R P R, d + 1) are R' R = I^-1."""
     K = len(probabilities)
     n_classes = max(1, K - 1)
     probabilities = probabilities[-n_classes:]

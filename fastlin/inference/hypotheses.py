@@ -1,7 +1,4 @@
-"""Tail probabilities and quantiles of the distributions that tests refer to, and what a test returns.
-
-scipy.special has them in a fifth of the time that an import of scipy.stats takes.
-"""
+"""Tail probabilities and quantiles from scipy.special, which imports sooner than scipy.stats, and results of tests."""
 
 from __future__ import annotations
 

@@ -32,30 +32,12 @@ NO_ROWS = "The rows are not at hand any more: an Inference leaves them behind wh
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """What an `Inference` rests on.
+    """What an `Inference` rests on: the kind of `covariance`, and the `contrasts` that come from the parameters.
 
-    Attributes
-    ----------
-    covariance : str
-        The kind of covariance: "model", "HC0", "HC1" or "cluster".
-    penalised : str or None
-        What the errors of a penalised model mean: "laplace", "sandwich", or None for a model without penalty.
-    is_likelihood : bool
-        Whether the log-likelihood is one: labels are draws, and rows count as often as their weights say.
-    df_t : float or None
-        The degrees of freedom of Student's t; None for the normal distribution.
-    n_clusters : tuple of int
-        The number of clusters by each of the keys.
-    contrasts : Contrasts
-        How the coefficients come from the parameters of the objective.
-    places : ndarray of shape (p,)
-        Which of their columns are reported.
-    point : Point or None
-        The optimum, with the rows; None where they are not at hand any more, as after pickling.
-    reference_levels : sequence
-        The names of the levels of categorical columns whose coefficients are zero.
-    most_inflated : tuple of (object, float) or None
-        The feature whose errors are inflated most by related columns, and how many times as large they are.
+    `penalised` is "laplace", "sandwich" or None. `is_likelihood` says that rows count as often as their weights say.
+    `df_t` are the degrees of freedom of Student's t, None for the normal distribution. `places` (p,) are the reported
+    columns. `point` is the optimum with the rows, None after pickling. `most_inflated` is a feature whose errors
+    related columns inflate most, and by how much.
     """
 
     covariance: str

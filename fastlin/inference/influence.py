@@ -25,9 +25,8 @@ INFLUENCE_BYTES = 32 << 20
 def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) -> FloatArray | None:
     """Return a sixth of the sum of U^3 over the sum of U^2 to the power of 1.5 for each coefficient, (K, d + 1).
 
-    U are the influences of rows, or their sums over clusters, numbered from 0. Coefficients of columns that are not
-    free, (d + 1,), and others that nothing moves, have an acceleration of zero. The point keeps its probabilities. None
-    is returned where the Hessian is not definite.
+    U are the influences of rows, or their sums over clusters, numbered from 0; coefficients that nothing moves get
+    zero. None: the Hessian is not definite.
     """
     objective = point.objective
     rows, coordinates = objective.rows, objective.coordinates
@@ -79,10 +78,7 @@ def _find_moving(point, free):
 
 
 def _solve_for_coefficients(point, moving):
-    """Return the rows of T H^-1 for the coefficients that move, or None where H is not definite.
-
-    T leads from parameters to coefficients, but for their scale, which no acceleration depends on.
-    """
+    """Return the rows of T H^-1 for coefficients that move, T unscaled; None where H is not definite."""
     objective = point.objective
     (K, size), shift = objective.shape, objective.coordinates.shift
     hessian = point.hessian().astype(np.float64)

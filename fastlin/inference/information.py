@@ -1,8 +1,4 @@
-"""The Fisher information of the parameters at a point, its factor, and the way to the optimum with it.
-
-All arrays here are in the coordinates that solvers see, (K, d + 1) by classes; `covariances.py` turns them into those
-of the coefficients that are reported.
-"""
+"""The Fisher information of the parameters at a point, in scaled coordinates (K, d + 1), and the way to the optimum."""
 
 from __future__ import annotations
 
@@ -36,19 +32,19 @@ MOST_STEPS = 50
 # By how much the scores of a row may differ from those at the optimum where the Hessian is made: its entries change by
 # as much at most, relative to them, and standard errors by half of it.
 MOST_MOVED = 1e-6
-# No row is taken to be further from the mean than so many root mean squares.
+# No row is taken to be further from the mean than this number of root mean squares.
 FARTHEST = 10
 # From further away the solvers, whose steps are searched along, lead near the optimum: of half the square of the Newton
 # decrement, relative to J.
 FAR = 1e-2
 NEAR = 1e-8
 MOST_ITERATIONS = 1000
-# The way to the optimum takes the Hessian of a tenth of the rows, where these are so many for each parameter: the
-# steps then leave a tenth of the distance or less. 1,000,000 x 20, two classes: 0.02 s in place of 0.1.
+# The way to the optimum takes the Hessian of a tenth of the rows, if these are enough for each parameter. A step then
+# leaves a tenth of the distance or less.
 SAMPLED_PART = 10
 SAMPLED_ROWS = 100
 # Where there are fewer rows, and more parameters than this, conjugate gradients lead there, as long as their products
-# with the Hessian take less than an eighth of the columns: so many take half as long as the Hessian.
+# with the Hessian take less than an eighth of the columns, and so half as long as the Hessian.
 MANY_PARAMETERS = 300
 PRODUCTS_A_COLUMN = 1 / 8
 FORCING = 0.03
@@ -62,8 +58,7 @@ LEAST_DIGITS = 0.1
 class Information:
     """The Hessian of the mean loss at a point, by classes, and the diagonal (K, d + 1) and factor of that of J.
 
-    The Fisher information is S times the former. Equal changes of all classes, along which softmax is flat, have a
-    curvature of their own in the factor. The Hessian is exact where it is that of all rows.
+    The Fisher information is S times the former. In the factor flat directions of softmax have a curvature.
     """
 
     at: FloatArray
@@ -101,10 +96,8 @@ class Information:
     def resolves(self, inverse: FloatArray, is_sought: BoolArray) -> bool:
         """Say whether rounding leaves the diagonal of the inverse, (K (d + 1), K (d + 1)), a digit or more.
 
-        Each of the columns that are sought, (d + 1,), needs some curvature. Rounding changes the Hessian, with a
-        diagonal of ones, by about `SUM_ERROR`, and each entry of the diagonal of the inverse, relative to it, by no
-        more than that times the norm of the inverse (Higham 2002, section 14.1). Where the factorisation has changed
-        the matrix, its inverse tells nothing of it.
+        The diagonal changes relatively by at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section
+        14.1).
         """
         is_curved = self.diagonal > 0
         if not is_curved[:, is_sought].all():
@@ -137,8 +130,7 @@ class Information:
 class Optimum:
     """Where the penalised likelihood is largest, as far as float64 tells, and the Hessian of J there with its inverse.
 
-    distance is how far the true optimum may be, in standard errors of any combination of coefficients. It is a bound
-    where it is proven, and otherwise an estimate.
+    distance bounds, or estimates unless proven, how far the true optimum may be, in standard errors.
     """
 
     point: Point
@@ -149,11 +141,7 @@ class Optimum:
 
 
 def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> Optimum:
-    """Return the optimum near parameters (K, d + 1); standard errors are those of n_samples rows.
-
-    Steps with one Hessian (chord steps), or an approximation of it, each take a pass for the gradient. The Hessian of
-    the standard errors is made at their end.
-    """
+    """Return the optimum near parameters (K, d + 1), by chord steps; standard errors are those of n_samples rows."""
     room = make_room(objective)
     point = objective.at(objective.center(start), out=room)
     guide = _choose_guide(point)
@@ -217,18 +205,14 @@ def _choose_guide(point):
 
 
 def make_room(objective: Objective) -> Room | None:
-    """Return room for the probabilities of all rows, where they do not take more than a pass holds anyway."""
+    """Return a Room for the probabilities of all rows, if they take no more than a pass holds anyway."""
     K, n_rows = objective.n_rows_coef, objective.n_rows
     is_small = objective.rows.has_labels and 8 * K * n_rows <= PROBABILITY_BYTES
     return Room((K, n_rows), np.float64) if is_small else None
 
 
 def _find_move(point, step, decrement):
-    """Return by how much the scores of rows move at most, for a step (K, d + 1) of a Newton decrement.
-
-    The decrement is the root of the mean of the squares of these moves, weighted by the curvature of the rows; a bound
-    by the largest entries of the columns is larger where they are many.
-    """
+    """Return the most that scores of rows move for a step (K, d + 1) of a Newton decrement, a mean square's root."""
     objective = point.objective
     most = float(np.einsum("kj,j->k", np.abs(step), bound_rows(objective.coordinates)).max())
     curvature = float((objective.class_weights * (1 - objective.class_weights)).min())
@@ -237,10 +221,7 @@ def _find_move(point, step, decrement):
 
 
 def _finish(point, information, n_samples):
-    """Return the Optimum at the end of a step from a point near it, which takes no pass, with a bound of its distance.
-
-    J and its gradient change by what their derivatives say: the third ones count for nothing in so short a step.
-    """
+    """Return the Optimum at the end of a step from a point near it, without a pass, with a bound of its distance."""
     inverse = information.invert()
 
     def look_up(units):

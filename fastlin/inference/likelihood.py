@@ -1,9 +1,7 @@
 """The log-likelihood of logistic and softmax regression as statisticians write it, with Firth's penalty or without.
 
-For rows of weights s_i the log-likelihood is l = sum_i s_i log p_i(y_i), and I its expected information. Firth's
-penalised one is l + log det I / 2 (firth.py). Both are functions of theta (R, P): the parameters of the objective's
-coordinates of all classes but the first, whose are zero, or of the second of two classes, and of the columns that are
-free. The other coefficients are zero; without an intercept there is none in theta.
+It is l = sum_i s_i log p_i(y_i), and Firth's l + log det I / 2 (firth.py), as functions of theta (R, P): the parameters
+of all classes but the first, or of the second of two, and of the free columns, in the objective's coordinates.
 """
 
 from __future__ import annotations
@@ -27,13 +25,7 @@ HEAVIEST = 1e100
 
 
 def sum_weights(objective: Objective, unit: float) -> float:
-    """Return the sum of the weights of all rows as they were given; those of the objective are divided by the unit.
-
-    Raises
-    ------
-    ValueError
-        It is beyond HEAVIEST, or below 1 / HEAVIEST.
-    """
+    """Return the sum of the weights of all rows as given; ValueError: beyond HEAVIEST, or below 1 / HEAVIEST."""
     total = float(objective.rows.total_weight) * float(unit)
     if not 1 / HEAVIEST <= total <= HEAVIEST:
         raise ValueError(
@@ -45,10 +37,7 @@ def sum_weights(objective: Objective, unit: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """A log-likelihood of the rows of an objective without a penalty, whose weights are multiplied by a unit.
-
-    free (d + 1,) says which columns have coefficients other than zero; the last is the intercept.
-    """
+    """A log-likelihood of the rows of an objective without a penalty, weights times a unit, of free columns."""
 
     objective: Objective
     unit: float

@@ -1,8 +1,7 @@
 """Marginal effects: by how much the probability of each class rises with each feature, with errors by the delta method.
 
-The effect of feature j on class k is p_k (W_kj - sum_l p_l W_lj): its mean over the rows, each by its weight, or its
-value at the mean of the rows. With two classes that is p (1 - p) w_j. The derivatives of the means by the parameters
-are means too, of x~ p_k p_m and x~ p_k p_m p_l, so that rows are read in pieces and none of them is kept.
+The effect of feature j on class k is p_k (W_kj - sum_l p_l W_lj), as a weighted mean over the rows or at their mean;
+for two classes p (1 - p) w_j. Its derivatives are means too, so rows are read in pieces.
 """
 
 from __future__ import annotations
@@ -131,23 +130,8 @@ def find_marginal_effects(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the effects (n_classes, d) of the features, as they were given, and their standard errors.
 
-    Parameters
-    ----------
-    objective : Objective
-        The objective, with the rows.
-    estimates : ndarray of shape (K', p)
-        The coefficients that the contrasts report.
-    covariance : ndarray of shape (K' p, K' p)
-        Their covariance.
-    contrasts : Contrasts
-        What they are.
-    at : {"overall", "mean"}
-        Whether the mean effect over the rows is meant, or the effect at the mean of the rows.
-
-    Raises
-    ------
-    ValueError
-        `at` is something else, or there are too many classes and features.
+    estimates (K', p) are the coefficients that the contrasts report, covariance (K' p, K' p) is theirs, and at is
+    "overall" or "mean". ValueError: at is something else, or there are too many classes and features.
     """
     if at not in ("overall", "mean"):
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
@@ -192,10 +176,7 @@ def find_marginal_effects(
 
 
 def multiply_probabilities(probabilities: FloatArray) -> FloatArray:
-    """Return the products of probabilities (K, m) that effects are made of, a row for each.
-
-    For K >= 3 these are p_k p_l, k <= l, and p_k p_l p_m, k <= l <= m; for K = 1 p (1 - p) and p (1 - p) (1 - 2 p).
-    """
+    """Return the products of probabilities (K, m) that effects are made of: p_k p_l and p_k p_l p_m, k <= l <= m."""
     K = len(probabilities)
     if K == 1:
         curvature = probabilities[0] * (1 - probabilities[0])
@@ -242,10 +223,7 @@ def _find_probabilities(scores):
 
 
 def _unpack(means, K):
-    """Return the means of x~ times products of two and three probabilities, (K, K, d + 1) and (K, K, K, d + 1).
-
-    With K = 1 these are the means times p (1 - p), (1, 1, d + 1), and times p (1 - p) (1 - 2 p).
-    """
+    """Return the means of x~ times products of two and three probabilities, (K, K, d + 1), (K, K, K, d + 1)."""
     size = means.shape[1]
     if K == 1:
         return means[:1, None], means[1:, None, None]

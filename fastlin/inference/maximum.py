@@ -1,8 +1,7 @@
-"""Maxima of a log-likelihood, over all theta or where some linear functions of it are held.
+"""Maxima of a log-likelihood, over all theta or with some linear functions of it held.
 
-A linear function of theta is given by its direction a (R, P): its value is sum(a theta). Steps are those of L-BFGS
-whose starting matrix is the inverse information at each point. With Firth's penalty the information alone is not the
-curvature: far out, and with few rows for many coefficients, Fisher's scoring would take hundreds of steps.
+A linear function is given by its direction a (R, P): its value is sum(a theta). Steps are those of L-BFGS whose
+starting matrix is the inverse information, which with Firth's penalty is not the curvature alone.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from fastlin.typing import FloatArray
 
 # The steps that tell of the curvature, at most.
 PAIRS = 10
-# Where the distance from a maximum has not shrunk for so many steps and is below so many standard errors, rounding
-# keeps it there: columns that depend on each other but for a thousandth leave 1e-5.
+# Rounding ends the way to a maximum if the distance has not shrunk for PATIENCE steps and is below BLURRED standard
+# errors.
 SHRINKS, PATIENCE, BLURRED = 0.9, 15, 1e-3
 # How many parts the way to values that are held may have, and how far from the maxima, in standard errors, they end.
 MOST_PARTS, NEAR = 200, 0.1
@@ -61,11 +60,9 @@ class Metric:
 
 
 def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = None) -> Maximum:
-    """Return the Maximum of the likelihood of a State, from there on.
+    """Return the Maximum of the likelihood of a State, from there on, with the values of held directions (m, R, P).
 
-    It converges once the square root of score' I^-1 score is no more than tol: no coefficient, nor any linear
-    function of them, would then move by more than tol of its standard error. The values of directions that are held,
-    (m, R, P), stay.
+    It converges once the root of score' I^-1 score is at most tol: no linear function moves by more of its error.
     """
     state, least, n_idle = begin, math.inf, 0
     # Divided by the weight, changes are of the order of one.
@@ -98,10 +95,7 @@ def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
 
 
 def _approach(state, step, held, distance):
-    """Return the State after a step near a maximum, where the score tells more than the value; None if it is no nearer.
-
-    Where columns nearly depend on each other, rounding of the determinant would refuse the last steps.
-    """
+    """Return the State after a step near a maximum, where the score tells more than the value; None if no nearer."""
     if distance > BLURRED:
         return None
     found = state.likelihood.at(state.theta + step)

@@ -1,8 +1,7 @@
 """Standard errors of a few coefficients of a model that has too many for the covariance of all of them.
 
-A coefficient is a product b' v of the parameters v, and its variance b' H^-1 b / S. Conjugate gradients solve H z = b
-with products of the Hessian, each of which takes a pass. b' z then rises towards b' H^-1 b, and what the last steps
-added to it tells what is left (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
+The variance of b' v is b' H^-1 b / S. Conjugate gradients solve H z = b, a pass for each product, and what the last
+steps added tells what is left (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
 """
 
 from __future__ import annotations
@@ -47,12 +46,7 @@ def find_covariance_of_named(
     """Return the covariance (m, m) of coefficients for a total weight of one, but for the unit of the weights.
 
     units (m, K, d + 1) are what the coefficients are of the parameters, and power is that of weights in robust
-    covariances.
-
-    Raises
-    ------
-    CollinearityError
-        Conjugate gradients have come to no end.
+    covariances. CollinearityError: conjugate gradients have come to no end.
     """
     point = curvature.point
     rows, penalty = point.objective.rows, point.objective.penalty
@@ -148,11 +142,7 @@ def settle(point: Point) -> Curvature:
 
 
 def may_be_separated(curvature: Curvature) -> bool:
-    """Say whether coefficients may grow without end, by the rows whose scores lead most.
-
-    Where classes are separated, the Newton decrement times the largest standard error of a score is at least 1, as
-    `separation.proves_maximum` has it. Rows that are separated lead most in the end.
-    """
+    """Say whether coefficients may grow without end, by the rows whose scores lead most (`proves_maximum`)."""
     point = curvature.point
     objective, K = point.objective, len(point.parameters)
     if not objective.rows.has_labels or not np.isfinite(curvature.decrement):
@@ -167,10 +157,7 @@ def may_be_separated(curvature: Curvature) -> bool:
 
 
 def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved: FloatArray, power: int) -> FloatArray:
-    """Return sum_i s_i^power u_i u_i', (E, E), as a term of `Passes.sum_curvature`.
-
-    u_ie is what row i adds to the gradient of the loss, times solved[e], for solved (E, K, d + 1).
-    """
+    """Return sum_i s_i^power u_i u_i', (E, E), u_ie the row's part of the gradient times solved[e]."""
     (n_solved, K, size), weights = solved.shape, passes.samples.weigh() ** power
     scores = passes.compute_scores(solved.reshape(-1, size)).reshape(-1, n_solved, K)
     projected = np.einsum("iek,ki->ei", scores, find_residuals(passes, probabilities))

@@ -1,7 +1,4 @@
-"""Intervals and tests by the profile of a log-likelihood: its maximum at a given value of a coefficient.
-
-A coefficient is a linear function of theta, as maximum.py has it.
-"""
+"""Intervals and tests by the profile of a log-likelihood: its maximum at a given value of a coefficient."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
     from fastlin.objective.objective import Objective
 
-# The maxima of all coefficients, and those of profiles, are found to so many standard errors, in so many steps at most.
+# The distances, in standard errors, to which maxima of all coefficients and of profiles are found, and the most steps.
 EXACT, EXACT_ENOUGH, MOST_STEPS = 1e-7, 1e-5, 500
 # An end of an interval lies where the value is met within this part of what it falls by.
 CLOSE = 1e-9
@@ -34,20 +31,16 @@ MOST_TRIALS, FARTHER = 100, 3.0
 
 
 def find_end(maximum: State, direction: FloatArray, fall: float, side: int) -> float:
-    """Return the coefficient of a direction at which its profile has fallen by `fall` below the maximum.
+    """Return the coefficient of a direction at which its profile is `fall` below the maximum; side is 1 or -1.
 
-    The side is 1 for the upper end and -1 for the lower one. An end that lies beyond where the information is definite
-    is infinite.
+    An end that lies beyond where the information is definite is infinite.
     """
     end = _step_to_end(maximum, direction, fall, side)
     return _search_end(maximum, direction, fall, side) if end is None else end
 
 
 def _step_to_end(maximum, direction, fall, side):
-    """Return the end by the steps of Venzon and Moolgavkar (1988), or None where they do not lead there soon.
-
-    They maximise and approach the value at once, by the information as the curvature.
-    """
+    """Return the end by the steps of Venzon and Moolgavkar (1988), or None where they do not lead there soon."""
     state, target = maximum, maximum.value - fall
     for _ in range(QUICK_STEPS):
         solved = state.solve(direction)
@@ -113,15 +106,7 @@ def _begin(state, before, direction, value):
 
 
 class Profile:
-    """The profiles of the coefficients that an `Inference` reports.
-
-    Parameters
-    ----------
-    maximum : State
-        That of the maximum of the likelihood.
-    contrasts : Contrasts
-        How the coefficients, (K', p), come from the parameters of the objective.
-    """
+    """The profiles of the coefficients (K', p) that contrasts report, around the State of the maximum."""
 
     def __init__(self, maximum: State, contrasts: Contrasts) -> None:
         self._maximum, self._contrasts = maximum, contrasts
@@ -190,13 +175,7 @@ def check_size(objective: Objective, *, is_profiled: bool = False) -> None:
 
 
 def find_maximum(likelihood: Likelihood, parameters: FloatArray) -> State:
-    """Return the State of the maximum, from parameters (K, d + 1) of the objective near it.
-
-    Raises
-    ------
-    ValueError
-        The likelihood has no finite maximum there, or columns depend on each other.
-    """
+    """Return the State of the maximum near parameters (K, d + 1); ValueError: there is none, or columns depend."""
     begin = likelihood.at(likelihood.to_theta(parameters))
     found = None if begin is None else maximise(begin, EXACT, MOST_STEPS)
     if found is None or not found.converged:

@@ -1,13 +1,10 @@
 """Separation: whether the maximum of the likelihood exists, and which columns and classes send it to infinity.
 
-A direction v separates the classes where no row has a larger score x v_k for another class than for its own, and some
-row has a smaller one. The likelihood then grows along v without end (Albert and Anderson 1984). The separation is
-complete where every row has a larger score for its own class than for each other, and quasi-complete otherwise.
+A direction v separates the classes if no row has a larger score x v_k for another class than for its own, and some row
+a smaller one (Albert and Anderson 1984); completely, if every row has a larger score for its own class.
 
-That the maximum exists needs no search: `proves_maximum` tells it from the standard errors. Where that fails,
-`find_separation` looks at each column by itself, at the directions in which the fit moves, and last at all directions:
-a linear programme (Konis 2007, chapter 4) over all rows, or of many over those that the fit is least sure of. A
-direction that is found is checked on all rows.
+`proves_maximum` tells from standard errors that the maximum exists. Otherwise `find_separation` tries single columns,
+then the directions in which the fit moves, then a linear programme (Konis 2007, chapter 4), and checks all rows.
 """
 
 from __future__ import annotations
@@ -42,8 +39,7 @@ MOST_VARIABLES, MOST_ENTRIES = 1_000, 8_000_000
 MOST_NAMED_APART = 200
 # The strictest tolerance that HiGHS takes. A maximum below the other one is zero.
 TOLERANCE, NOTHING = 1e-10, 1e-9
-# The first programme has so many rows, and each further one so many times more: of 20,000 x 30 all rows take 2.4 s, and
-# the first ones 0.05.
+# The rows of the first programme, and how many times more each further one has.
 FEWEST_ROWS, GROWTH = 500, 8
 # Iterations for each variable. Programmes of thousands of rows take up to 7; where columns nearly depend on each other
 # HiGHS came to no end in six minutes.
@@ -56,21 +52,11 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, eq=False)
 class Separation:
-    """A direction that separates the classes.
+    """A direction that separates the classes, or columns that do so each by itself.
 
-    Attributes
-    ----------
-    is_complete : bool
-        Whether it is known that a direction separates all rows.
-    features : sequence of int
-        The columns with a part in the direction: each of them separates by itself, or all of them do together.
-    pairs : sequence of (int, int)
-        The pairs of classes of which rows are separated, where the columns separate together.
-    direction : ndarray of shape (K, d + 1) or None
-        The direction, in the coordinates of the objective; None where each column separates by itself.
-    sides : sequence of (sequence of int, sequence of int, float, float)
-        For each column that separates by itself: the classes below, those above, the largest number of the former and
-        the smallest one of the latter. Without entries the columns separate together.
+    `features` are the columns with a part in it. `pairs` are the pairs of classes and `direction` (K, d + 1) where they
+    separate together. Otherwise `sides` has, for each column, the classes below and above, the largest number of the
+    former and the smallest of the latter.
     """
 
     is_complete: bool
@@ -111,10 +97,9 @@ class Undecided:
 def check_separation(
     point: Point, names: Array, labels: Array, step: FloatArray | None = None, stacklevel: int | None = None
 ) -> None:
-    """Raise a SeparationError where the maximum of the likelihood does not exist, and warn where that is undecided.
+    """Raise a SeparationError if the maximum of the likelihood does not exist, and warn if that is undecided.
 
-    step (K, d + 1) is Newton's from a point near the maximum, if it is known, and stacklevel that of the warning for
-    the caller of this function; None leaves the warning out.
+    step (K, d + 1) is Newton's from a point near the maximum, if known; stacklevel None leaves the warning out.
     """
     found = find_separation(point.objective, point.parameters, step)
     if isinstance(found, Separation):
@@ -135,13 +120,10 @@ def check_separation(
 def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: float = 0.0) -> bool:
     """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
 
-    Along a step of the length r = sqrt(step' I step), I the information, the scores of a row differ by no more than
-    e r, e the largest standard error of a difference of two scores of a row. The third derivative of the loss is no
-    more than that times the second (Bach 2010), so that with a Newton decrement below 1 / e the loss rises in every
-    direction in the end. Where a direction separates the classes the product of both is at least 1 everywhere.
-
-    inverse is that of the Hessian of J, and step the one from the point by it. The Hessian was made so far from the
-    point, in its own norm, as `moved` says, and changes by a factor of no more than exp(e moved).
+    Let e be the largest standard error of a difference of two scores of a row. The third derivative of the loss is at
+    most e times the second along a step of unit length (Bach 2010), so with a Newton decrement below 1 / e the loss
+    rises in every direction in the end. `moved` is the distance from where the Hessian was made, a factor of exp(e
+    moved).
     """
     coordinates, is_part = point.objective.coordinates, point.objective.coordinates.mean_squares > 0
     variances = np.diagonal(inverse).reshape(point.parameters.shape)
@@ -191,10 +173,7 @@ def _multiply(rows, matrix):
 def find_separation(
     objective: Objective, parameters: FloatArray, step: FloatArray | None = None
 ) -> Separation | Undecided | None:
-    """Return a separation of the classes by columns that no penalty bends, None where there is none, or Undecided.
-
-    parameters (K, d + 1) are where the fit ended, and step is Newton's from there, if it is known.
-    """
+    """Return a separation of the classes by columns that no penalty bends, None where there is none, or Undecided."""
     directions = [parameters] if step is None else [parameters, step]
     judged = [found for found in (_judge(objective, each) for each in directions) if found is not None]
     if step is not None and not judged:
@@ -250,9 +229,8 @@ def count_margins(
 ) -> FloatArray:
     """Return counts of rows (2 + n_classes^2,), as a term of `sum_curvature`.
 
-    These are the rows that a direction violates, those it does not separate, and for each class and each other one the
-    rows of the class whose score for the other one is clearly smaller. By rounding alone differences of scores may be
-    as large as `zero`, and those above `clear` are more than rounding.
+    They count rows that a direction violates, those it does not separate, and for each pair of classes rows whose score
+    for the other class is clearly smaller. Differences above `clear` are more than rounding.
     """
     own = find_own_classes(passes, n_classes)
     scores, lead, violation = compare_scores(passes, direction, own)
@@ -279,8 +257,8 @@ def find_own_classes(passes: Passes, n_classes: int) -> BoolArray:
 def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the scores (m, n_classes) of a direction (K, d + 1), leads and violations.
 
-    The lead (m,) is that of the least score of a row's own classes over the largest of the others, -inf where it has
-    all classes. The violation (m,) is by how much that score stays below the largest of all.
+    The lead (m,) is that of a row's least own score over the largest other one, and the violation (m,) how far it stays
+    below the largest.
     """
     scores = passes.compute_scores(direction)
     if len(direction) == 1:
@@ -304,10 +282,7 @@ def _find_tolerances(objective, direction):
 
 
 def find_separating_columns(objective: Objective, is_complete: bool = False) -> Separation | None:
-    """Return the columns each of which separates some classes from the others, from comparisons without rounding.
-
-    is_complete says whether the separation is known to be complete.
-    """
+    """Return the columns each of which separates some classes from the others, from comparisons without rounding."""
     lows, highs = _find_ranges(objective)
     order = np.lexsort((highs, lows), axis=0)
     starts = np.take_along_axis(lows, order, axis=0)[1:]
@@ -356,8 +331,7 @@ def _read(objective: Objective) -> Iterator[Passes]:
 def _search(objective, parameters):
     """Return the Separation by a linear programme, None where there is none, or Undecided.
 
-    The programme has the rows that the parameters (K, d + 1) are least sure of, and more of them where its direction
-    violates others. What no direction does to some of the rows, none does to all of them.
+    The programme begins with the rows that are least sure, and takes more where its direction violates others.
     """
     rows, (K, size) = objective.rows, objective.shape
     if K * size > MOST_VARIABLES:
@@ -386,13 +360,8 @@ def _search(objective, parameters):
 def _solve_programme(gain, rows, own):
     """Return the direction (K, d + 1) of the largest gain that violates no row, or None where none gains anything.
 
-    The magnitudes of a direction sum to one at most. gain (K, d + 1) is the sum, with weights above zero, of what all
-    rows gain; rows (m, d + 1) have their own classes own (m, n_classes).
-
-    Raises
-    ------
-    ArithmeticError
-        HiGHS has not solved the programme.
+    The magnitudes of a direction sum to one at most. rows (m, d + 1) have their own classes own (m, n_classes).
+    ArithmeticError: HiGHS has not solved the programme.
     """
     from scipy import optimize, sparse
 

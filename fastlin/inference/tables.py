@@ -28,26 +28,7 @@ PENALTIES = {
 
 
 class Text(str):
-    """A text that notebooks show as a table.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-    html : str
-        The table.
-
-    Attributes
-    ----------
-    html
-        The parameter.
-
-    Examples
-    --------
-    >>> from fastlin.inference.tables import Text
-    >>> Text("1", "<b>1</b>").html
-    '<b>1</b>'
-    """
+    """A text that notebooks show as the table ``html``."""
 
     html: str
 

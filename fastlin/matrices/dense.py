@@ -49,7 +49,7 @@ from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.tensors import DTYPES, choose_type
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
-# With so many panels of a Gram matrix, the first of which take longest, the rows are not cut as well.
+# From this number of panels of a Gram matrix on, the rows are not cut too.
 EVEN_PANELS = 5
 # What a column costs in a row of a pass, for each of three classes or more: 10,000 x 20 with four takes 430
 # microseconds. With one row of coefficients the products wait for memory.
@@ -60,28 +60,26 @@ CLASS_WORK = 10
 # time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as FEWEST_COLUMNS, so that no copy takes
 # more than 16 MB.
 FEW_NUMBERS, FEW_PRODUCTS, FEWEST_COLUMNS = 1 << 17, 1 << 25, 16
-# An X of FEW_NUMBERS is scored by a kernel that compiles sooner, up to so many products.
+# An X of FEW_NUMBERS is scored by a kernel that compiles sooner, up to this number of products.
 FEW_SCORE_PRODUCTS = 1 << 21
-# Blocks of many classes have no fewer rows: to make room for sums and coefficients takes as long as 75 of them, and
+# Blocks of many classes have no fewer rows: to allocate sums and coefficients takes as long as 75 of them, and
 # 8,000 x 384 with 100 classes 15 % longer in 27 blocks than in 15.
 MANY_CLASSES, BLOCK_ROWS = 32, 512
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
 # Numbers of the rows that are scaled before they are written as columns: these stay in the second-level cache.
 NUMBERS_TURNED, MIN_ROWS_TURNED = 1 << 15, 64
-# A panel of dense X takes about so many bytes, and has a multiple of so many columns, at most MOST_COLUMNS: 2,000 x
-# 20,000 takes 48 ms with 32 columns, 44 with 128, where reading X once takes 30.
+# A panel of dense X takes about PANEL_BYTES, and has a multiple of the next number of columns, at most MOST_COLUMNS.
 PANEL_BYTES = 1 << 21
 PANEL_COLUMNS = 32
 MOST_COLUMNS = 256
-# G takes as long as a product for each so many rows and class: 500 x 5,000 45 ms, a product 3.4; 2,000 x 20,000 4.1 s
-# and 44 ms. It is computed once as many products are made, so that a fit takes at most twice as long as with the better
-# of both.
+# G takes as long as a product for each class and this number of rows. It is computed after that many products, so a fit
+# takes at most twice as long as with the better of both.
 ROWS_A_PRODUCT = 24
 
 
 class Beside(NamedTuple):
-    """The levels of a table, which come beside the rows of dense passes, and the cuts that suit both."""
+    """The levels of a table, which are added to the rows of dense passes, and the cuts that suit both."""
 
     n_blocks: int  # of a pass
     tile_rows: int  # worked on at a time
@@ -89,10 +87,7 @@ class Beside(NamedTuple):
 
 
 class DenseMatrix(Matrix):
-    """X of shape (n, d), of any type and strides. A type outside DTYPES is copied to one; other data are read in place.
-
-    `layers` (2, n, d) are the data as kernels take them, which `any_layout` makes.
-    """
+    """X of shape (n, d), in place or copied to one of DTYPES; `layers` (2, n, d) are as `any_layout` makes them."""
 
     def __init__(self, X: Array) -> None:
         if X.dtype not in DTYPES:
@@ -130,7 +125,7 @@ class DenseMatrix(Matrix):
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, beside: Beside | None = None
     ) -> None:
-        """See `Matrix.score`; levels may stand beside the rows."""
+        """See `Matrix.score`; rows may have levels too."""
         K, d = coef.shape
         if beside is None and self.X.size <= FEW_NUMBERS and self.X.size * K <= FEW_SCORE_PRODUCTS:
             X = writable_view(np.ascontiguousarray(self.X, coef.dtype))
@@ -165,10 +160,7 @@ class DenseMatrix(Matrix):
         return out
 
     def _transpose(self, precision):
-        """Return all columns whole. Whole numbers of up to two bytes stay as they are; others are scaled and centred.
-
-        The statistics of all rows centre a number before float32 rounds it.
-        """
+        """Return all columns whole: whole numbers of up to two bytes as they are, others scaled and centred."""
         n, d = self.shape
         if self.X.itemsize <= 2:
             panel, scale, shift = np.array(self.X.T, order="C"), np.ones(d), np.zeros(d)
@@ -226,10 +218,7 @@ def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: Floa
 
 
 def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> tuple[int, int]:
-    """Return `Passes.longest_product` and `longest_sum`.
-
-    A product runs over the lanes of a vector side by side, or over four columns; a sum over rows, tiles and blocks.
-    """
+    """Return `Passes.longest_product` and `longest_sum`, which follow from lanes, tiles and blocks."""
     longest_product = min(n_features + 4, n_features // min(4, VECTOR_BYTES // 8) + 12)
     if is_copied(n_rows, n_features, n_rows_coef):
         return longest_product, sum(count_tiles(n_rows, n_features + 1))
@@ -248,10 +237,7 @@ class Plan(NamedTuple):
 
 
 class DensePasses(Passes):
-    """Passes over the rows where they lie.
-
-    A pass over all rows with one row of coefficients reads X in place if scale and shift can enter the coefficients.
-    """
+    """Passes over the rows where they lie; `logistic_rows.py` says when scale and shift enter the coefficients."""
 
     def __init__(
         self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int, beside: Beside | None = None
@@ -345,7 +331,7 @@ class DensePasses(Passes):
 
     @property
     def _levels(self):
-        """What kernels take beside everything else, if there are levels."""
+        """The last argument of kernels, if there are levels."""
         return () if self._beside is None else (self._beside.levels,)
 
     def _row_numbers(self, rows):
@@ -414,8 +400,7 @@ class ColumnPasses(DensePasses):
 class DenseRowProducts:
     """Products for dense X: panel by panel at first, later by G itself, a DenseMatrix that `find_gram` returns.
 
-    ``layers`` (2, n, d) come from `any_layout`, and the penalty factors (d,) are above zero. `find_gram` is None where
-    G does not fit into memory or would lose digits.
+    Penalty factors (d,) are above zero. `find_gram` is None if G does not fit into memory or would lose digits.
     """
 
     def __init__(

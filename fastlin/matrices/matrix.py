@@ -32,7 +32,7 @@ class Columns(NamedTuple):
     """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64."""
 
     mean: np.ndarray
-    # What rounding took from the means. It counts where a column varies by little beside its mean.
+    # What rounding took from the means. It counts where a column's spread is small relative to its mean.
     remainder: np.ndarray
     # Zero where all rows of weight above zero have one number, and where the squares leave the range of float64.
     variance: np.ndarray
@@ -75,10 +75,7 @@ class Columns(NamedTuple):
 
 
 def merge_columns(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
-    """Return the Columns of several blocks of rows from their weights (B,), some above zero, and their B Columns.
-
-    A block without weight supplies its smallest and largest entries.
-    """
+    """Return the Columns of several blocks of rows from their weights (B,), some above zero, and their Columns."""
     mean, remainder, variance, smallest, largest = (np.array(each) for each in zip(*moments, strict=True))
     shares = (totals / totals.sum())[:, None]
     counts = totals > 0
@@ -116,7 +113,7 @@ class Matrix:
     """X of shape (n, d) in one of its forms; a pass reads `n_entries` entries.
 
     Passes over sparse X sum entries as they are and centre the sums; dense rows are centred one by one. A fit's budget
-    beside X follows from `budget_bytes`: the bytes of X, or a part of them where X need not lie in memory.
+    in addition to X follows from `budget_bytes`: the bytes of X, or a part of them if X need not lie in memory.
     """
 
     # Some of the rows, and all columns, may be had without reading X anew.
@@ -164,10 +161,7 @@ class Matrix:
         return scores
 
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """Return the class of the largest score of each row, (n,) int64, without holding the scores of all rows.
-
-        Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
-        """
+        """Return the first class of the largest score of each row, (n,); with one row of coef, 1 above 0."""
         best = np.empty(self.shape[0], np.int64)
         self.score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
         return best
@@ -208,10 +202,7 @@ class Matrix:
         yield "X", self
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
-        """Return X column by column: a copy, made once for each precision (float64 or float32) of scaled columns.
-
-        ``features`` are the columns that will be used, ascending; others may be empty. None means all.
-        """
+        """Return X column by column, a copy for each precision; columns outside of ``features`` may be empty."""
         with self._lock:
             if precision not in self._transposed:
                 self._transposed[precision] = self._transpose(precision)
@@ -221,10 +212,7 @@ class Matrix:
         raise NotImplementedError
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> Any:
-        """Return the products by the inner products of the rows, for K rows of coefficients and penalty factors (d,).
-
-        allows_gram says that the inner products of the rows fit into memory and lose no digits.
-        """
+        """Return the products by the inner products of the rows; allows_gram says that these fit and lose no digits."""
         raise NotImplementedError
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> Passes:
@@ -280,8 +268,7 @@ class Passes:
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1), in ``precision``.
 
-        rows (m,), int64, are row numbers of X; without entries they are all rows. row_weights (C, m) stand in their
-        order. Nothing narrower than ``precision`` is computed in.
+        rows (m,), int64, are row numbers of X, none for all. row_weights (C, m) stand in their order.
         """
         rows = rows if len(rows) else np.arange(self._matrix.shape[0])
         grams = np.empty((len(row_weights), self.shape[1], self.shape[1]), precision)
@@ -308,8 +295,7 @@ class Passes:
     def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
         """Return the sum of ``term(passes, probabilities, *arguments)`` over passes that have some of the rows each.
 
-        The probabilities (K, m) at parameters (K, d + 1) are computed anew, in the type of the parameters, so those of
-        all rows are never held. That takes one pass more than the term.
+        The probabilities (K, m) at parameters (K, d + 1) are computed anew, which takes one more pass.
         """
 
         def find(part):

@@ -1,9 +1,7 @@
-"""Sums over pieces of rows that need not lie in memory, and what a fit may take beside such an X.
+"""Sums over pieces of rows that need not lie in memory, and what a fit may take in addition to such an X.
 
-A piece is a matrix with labels and weights. Each sum over the rows has a term and a join: the term is a function of one
-piece, or of the passes over one, and the join adds up the terms of several pieces in their order. Blocks are joined in
-a loop, as they are read (`BlockMatrix`), and partitions in a tree over the workers that hold them (`fastlin.dask`).
-Terms and joins are functions of modules, which workers can be sent.
+Each sum has a term, a function of the passes over one piece, and a join, which adds terms in the order of the pieces:
+blocks in a loop (`BlockMatrix`), partitions in a tree over the workers (`fastlin.dask`).
 """
 
 from __future__ import annotations
@@ -38,10 +36,7 @@ Evaluated: TypeAlias = tuple[float, FloatArray]
 
 
 class PiecewiseMatrix(Matrix):
-    """X of shape (n, d) in pieces of rows, all dense or all sparse; they need not lie in memory.
-
-    `longest_row` is the number of entries of the longest row, and `pieces` holds the rows and the type of each piece.
-    """
+    """X of shape (n, d) in pieces of rows, all dense or all sparse; `pieces` holds the rows and the type of each."""
 
     lies_in_memory = False
 
@@ -62,8 +57,7 @@ class PiecewiseMatrix(Matrix):
 class PiecewisePasses(Passes):
     """The sums over the rows of X in pieces. A subclass knows where the pieces are, and joins their terms.
 
-    `counts` says how many rows of each piece enter, and `n_joins` how many additions the term of a piece goes through.
-    Roundings are the most that the passes over a piece may take, whatever its layout.
+    `counts` has the rows of each piece that enter, and `n_joins` the additions that the term of a piece goes through.
     """
 
     def __init__(
@@ -162,8 +156,7 @@ def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatAr
 class BlockMatrix(PiecewiseMatrix):
     """X of shape (n, d), a `fastlin.blocks.Blocks`, whose rows come block by block, in the same order for each pass.
 
-    Another thread reads the next block while one is computed with. Sums are added in the order of the blocks, so their
-    bits depend on where the rows are cut, and not on where they lie. `n_reads` counts the readings of all blocks.
+    Another thread reads the next block while one is computed with. `n_reads` counts the readings of all blocks.
     """
 
     def __init__(self, blocks: Any) -> None:

@@ -47,28 +47,28 @@ from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 # 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
 MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
-# Columns whose mean is so many times their spread are centred one entry after the other in Gram matrices. Else these
-# would lose the square of it in digits: with 1,000 of 16 six, and standard errors of correlated columns all.
+# Columns whose mean is FAR times their spread are centred entry by entry in Gram matrices, which would lose the square
+# of that ratio in digits.
 FAR = 8
 # Rows of a Gram matrix that are centred together: of 1,000 columns they stay in the second-level cache.
 ROWS_CENTRED = 64
 # Values that are looked at before all are, to see whether all are one.
 ONES_TRIED = 64
-# Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
+# The most bytes of residuals, or as many as the coefficients take, between the pass by rows and the pass by columns.
 RESIDUAL_BYTES = 8 << 20
 # Rows of a tile in a pass by rows alone, of which only the scores are kept.
 TILE_ROWS = 512
-# What a row or column takes beside its entries, in entries.
+# What a row or column costs in addition to its entries, in entries.
 LINE_WORK = 8
-# Entries for each number of the sums that every block of rows has for itself: adding up the sums takes little beside.
+# Entries for each number of a block's own sums: then adding up the sums takes little time.
 ENTRIES_PER_SUM = 4
 
 
 class SparseMatrix(Matrix):
     """X of shape (n, d), real numbers, by rows (CSR) as given and, once needed, a copy by columns (CSC).
 
-    `X` holds the rows, the caller's own where they are CSR. Entries may be unsorted; repeated entries of one place are
-    summed in a copy. ValueError: X is not two-dimensional or not real, or its arrays contradict each other.
+    Entries may be unsorted; repeated ones are summed in a copy. ValueError: X is not two-dimensional or not real, or
+    its arrays contradict each other.
     """
 
     def __init__(self, X: SparseContainer) -> None:
@@ -185,11 +185,7 @@ class SparseMatrix(Matrix):
         return sparse.csr_array(entries, shape=(len(rows), d))
 
     def _transpose(self, precision):
-        """Return the entries as they are, and columns far from zero whole and centred.
-
-        A column far from zero that is not centred is nearly a multiple of the intercept. More than half of such a
-        column is filled, so whole it takes no more memory than its entries.
-        """
+        """Return the entries as they are, and columns far from zero, most of them filled, whole and centred."""
         values, indices, starts = compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
@@ -309,10 +305,7 @@ class PassesByRows(SparsePasses):
 
 
 class PassesByColumns(SparsePasses):
-    """Passes that read X by rows, for the residuals, and then by columns, for the gradient.
-
-    Few rows, or rows in another order, are copied with their columns.
-    """
+    """Passes that read X by rows, for the residuals, and then by columns, for the gradient; few rows are copied."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -359,10 +352,7 @@ class PassesByColumns(SparsePasses):
         return self._run(direction, np.empty(self.shape), lambda n_blocks: (None, curvature))
 
     def _run(self, parameters, product, choose_turn):
-        """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]', chunk by chunk of rows.
-
-        choose_turn takes a number of blocks and returns the Losses or the Curvature that turn scores into r.
-        """
+        """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]'; choose_turn returns what turns scores into r."""
         by_table = TableParameters(self._table, fill_table(parameters, self._scaling, self._table))
         totals = np.zeros(self.shape[0])
         for chunk, borders in self._chunks:
@@ -396,10 +386,7 @@ def count_chunks(n_rows: int, n_features: int, n_rows_coef: int) -> int:
 
 
 def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:
-    """Fill table (d, columns) with the transposed coef (K, d) times scale; return sum_j coef_kj shift_j, (K,).
-
-    In coef of shape (K, d + 1) the last column is an intercept, which is added to the sum.
-    """
+    """Fill table (d, columns) with coef transposed times scale; return intercepts after the shift, (K,)."""
     n_blocks = cut_work(NUMBER_WORK * table.size, len(table))
     shifts = np.empty((n_blocks, len(coef)))
     run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
@@ -452,10 +439,7 @@ def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
 
 
 def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
-    """Return the n_blocks + 1 borders of blocks of lines, rows or columns, with about the same work each.
-
-    The entries of line i stand from starts[i] to starts[i + 1]; a few columns of text have most of the entries.
-    """
+    """Return the n_blocks + 1 borders of blocks of lines with about equal work; line i begins at starts[i]."""
     n_lines, origin = len(starts) - 1, int(starts[0])
 
     def work(i):

@@ -1,4 +1,4 @@
-"""X as a table: a dense part, its columns of numbers, beside columns of codes, and an objective's passes over both."""
+"""X as a table: columns of numbers and columns of codes, and an objective's passes over both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 # Each column of a tile is a loop of its own: 2,000,000 x 8 columns of codes and 2 of numbers take 50 ms with tiles of
 # 2,048 rows, 57 with 512 and 73 with 128.
 MOST_TILE_ROWS = 2048
-# What a code takes beside its multiply-adds, in multiply-adds.
+# What a code costs in addition to its multiply-adds, in multiply-adds.
 CODE_WORK = 8
 # A fit may take four times `budget_bytes`, half of the table: an eighth of it for each of what a fit may keep.
 PART_IN_MEMORY = 8
@@ -68,10 +68,8 @@ class Codes:
 class TableMatrix(Matrix):
     """X of shape (n, d) whose columns are numbers or levels of categorical columns: 1 where a row has it, else 0.
 
-    Codes are read where they lie. Numbers, of any real type, are copied once, next to each other. `names` are those of
-    the table's columns, None for their numbers. Column i of the table stands for `widths[i]` columns of X;
-    `number_features` and `level_features` are the columns of X that are numbers and levels. ValueError: columns differ
-    in length.
+    Codes are read where they lie; numbers are copied once. Column i of the table stands for `widths[i]` columns of X;
+    `number_features` and `level_features` say which. ValueError: columns differ in length.
     """
 
     def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
@@ -156,10 +154,7 @@ class TableMatrix(Matrix):
         return moments
 
     def _weigh_levels(self, weights):
-        """Return (2, levels): the weight of each level and of all other rows, in the order of the levels' features.
-
-        A level that all rows have leaves exactly zero. weights (n,) may be None.
-        """
+        """Return (2, levels): the weight of each level and of other rows, exactly zero if all rows have it."""
         found = []
         for column in self._coded:
             codes, own = column.number_missing(), np.zeros(column.n_levels + 1)
@@ -247,7 +242,7 @@ class TableMatrix(Matrix):
         crosses, pairs = np.empty((n_blocks, size, width)), np.zeros((n_blocks, size, size))
         given = self._code_columns, self.numbers.layers, rows, row_weights, own, crosses, pairs
         run_blocks(fill_block_level_gram, n_blocks, *given)
-        # Each level beside the numbers and a one, and below the numbers beside themselves.
+        # Products of each level with the numbers and a one, then those of the numbers.
         cross, half = np.add.reduce(crosses)[:d], np.add.reduce(pairs)[:d, :d]
         half[:, features] += cross[:, :-1]
         totals = cross[:, -1].copy()
@@ -266,7 +261,7 @@ class TableMatrix(Matrix):
 
 
 class TablePasses(Passes):
-    """Passes over the columns of a table, in float64: those over its numbers, which the levels come beside."""
+    """Passes over the columns of a table, in float64: those over its numbers, with the levels."""
 
     def __init__(self, matrix: TableMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)

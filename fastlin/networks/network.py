@@ -54,8 +54,7 @@ RUNNING_PART = 0.1
 class Normalization:
     """N(z) = (z - mean) / sqrt(variance + EPSILON), column by column (Ioffe and Szegedy 2015, algorithm 1).
 
-    `mean` and `variance` (width,) are the running statistics, which take RUNNING_PART of each batch. The variance is
-    the unbiased one; a batch of one row leaves it as it is.
+    `mean` and the unbiased `variance` (width,) are running statistics, which take RUNNING_PART of each batch.
     """
 
     def __init__(self, width: int) -> None:
@@ -88,10 +87,7 @@ class Normalization:
         slopes: FloatArray,
         n_blocks: int,
     ) -> None:
-        """Turn slopes (n, m) by scale * N(z) + shift into slopes by z, for the batch that was normalised last.
-
-        `normalized` is N(z); mean_slope and mean_product (m,) are the batch's means of the slopes and of slopes * N(z).
-        """
+        """Turn slopes (n, m) by scale * N(z) + shift into slopes by z, from the batch's means of slopes."""
         means, products = mean_slope.astype(slopes.dtype), mean_product.astype(slopes.dtype)
         scales = self._inverse_deviations * scale
         run_blocks(backpropagate_normalization_block, n_blocks, normalized, scales, means, products, slopes)
@@ -102,12 +98,9 @@ class Normalization:
 
 
 class _BatchArrays:
-    """The memory that n rows need on their way through a network and back, without contents.
+    """The memory that n rows need on their way through a network and back, within that of `larger` arrays if given.
 
-    `larger` are arrays for more rows, whose memory these use as well. `activations` (n, units) are those of the input
-    and of each layer; `slopes` of the loss and `normalized` units are those of each hidden layer. The rows of a layer's
-    activations are cut into `n_blocks`, for each of which `sums`, `products`, `losses` and `n_correct` have a partial
-    sum. Memory that is never used takes no space; without normalisation `normalized` and `products` are empty.
+    Each of `n_blocks` blocks of rows has a partial sum in `sums`, `products`, `losses` and `n_correct`.
     """
 
     def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):
@@ -144,10 +137,7 @@ NO_LABELS, NO_TARGETS = np.empty(0, np.int64), np.empty((0, 0))
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Labelled rows to train or to measure on: those of a matrix (n, d), or only some `rows` of it.
-
-    Labels are classes (n,), int64, or targets of the outputs (n, K), float, from 0 to 1. No weights stand for ones.
-    """
+    """Labelled rows of a matrix (n, d), or `rows` of it, by classes (n,) or targets (n, K) from 0 to 1."""
 
     matrix: DenseMatrix | SparseMatrix
     labels: np.ndarray
@@ -242,9 +232,8 @@ class Network:
     def compute_gradient(self, examples: Examples, rows: IntArray | slice, seed: int = 0) -> tuple[float, float, float]:
         """Set `gradient` to that of a batch's loss, and let running statistics take the batch in.
 
-        The batch is at least one row of the examples' matrix, and the seed of its dropout is from 0 to 2^32 - 1. Return
-        the loss, the weight of the rows whose best class was their label, and the weight S of all rows. If S is 0, loss
-        and gradient are zero.
+        Return the loss, the weight of the rows whose best class was their label, and the weight S of all rows. If S is
+        0, loss and gradient are zero.
         """
         labels, weights = _targets(examples, rows)
         total = float(weights.sum()) if len(weights) else float(len(labels))
@@ -443,10 +432,9 @@ def _part_of(rows, part):
 def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
     """Draw the coefficients and intercepts of a network.
 
-    "xavier" draws coefficients and intercepts uniformly within +-sqrt(6 / (fan in + fan out)), with 2 in place of 6 for
-    logistic units, in the order in which scikit-learn draws them (Glorot and Bengio 2010, equation 16). "he" draws
-    coefficients from a normal distribution with variance 2 / fan in (He et al. 2015, equation 10), "normal" with
-    standard deviation `scale`; the intercepts of these two are zero.
+    "xavier" draws both uniformly within +-sqrt(6 / (fan in + fan out)), with 2 for 6 if units are logistic, in
+    scikit-learn's order (Glorot and Bengio 2010, equation 16). "he" draws coefficients with variance 2 / fan in (He et
+    al. 2015, equation 10), "normal" with standard deviation `scale`; their intercepts are zero.
     """
     numerator = 2 if network.activation == "logistic" else 6
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):

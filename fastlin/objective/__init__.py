@@ -1,10 +1,7 @@
 """The objective J as a value, and everything that is known of it at one point.
 
-`Objective` is J for given data: its rows and their sums (`rows`), the coordinates in which solvers see it
-(`coordinates`) and its penalty (`penalty`). `Objective.at` returns a `Point` (`point`), which has derivatives and lower
-bounds (`duality`, and `rounding` for their rounding). None of these values changes after it is made, except for
-`MeanSums`: it holds memory that passes use, a count of them, and the sums by class that all certificates share. One
-thread at a time may use a `MeanSums`.
+`Objective.at` returns a `Point`, which has derivatives and lower bounds. Only `MeanSums` changes after it is made: it
+holds memory that passes use, so one thread at a time may use one.
 """
 
 from fastlin.objective.coordinates import choose_coordinates

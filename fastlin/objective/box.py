@@ -1,8 +1,4 @@
-"""Lower and upper bounds of the coefficients: where the objective is a number, and what that adds to its dual.
-
-The bounds are those of the columns as they were given. In scaled coordinates they are divided by the scale, a power of
-two, so that a parameter at its bound stands for a coefficient at its bound, to the last bit.
-"""
+"""Lower and upper bounds of the coefficients, and their part of the dual; scales are powers of two, so exact."""
 
 from __future__ import annotations
 
@@ -94,7 +90,7 @@ class Box:
         """Return the largest entry of the smallest subgradient by the coefficients.
 
         slopes (K, d) are those of the smooth part by the columns as given, times the scale (d,), and thresholds (d,)
-        those of the penalty by size. At a bound every slope that leads out of the box is a subgradient.
+        those of the penalty by size.
         """
         values, least, most = parameters[:, :-1], self.least[:, :-1], self.most[:, :-1]
         from_left = slopes + np.where(values > 0, thresholds, -thresholds)
@@ -107,9 +103,8 @@ class Box:
 class BoxDual:
     """The dual objective as a function of the step from the labels to a dual point; infinite beyond the step `limit`.
 
-    The penalty has a box, parameters (K, d + 1) lie within it, and slopes (K, d) are the gradient of the loss at step
-    1. A term of the conjugate, max over w of u w - curvature w^2 / 2 - threshold |w| within the bounds, has its maximum
-    at shrink(u, threshold) / curvature, clipped. Without curvature that is a bound, or the number next to zero.
+    A term of the conjugate is largest at shrink(slope, threshold) / curvature, clipped; without curvature at a bound,
+    or the number next to zero.
     """
 
     def __init__(self, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> None:
@@ -148,11 +143,7 @@ class BoxDual:
         ]
 
     def measure_reach(self, step: float) -> FloatArray:
-        """Return (d,): the norm over the classes of the distance from the parameters to a maximum of the conjugate.
-
-        It is zero where there is a quadratic penalty. An error of the gradient that is smaller than the threshold moves
-        the maximum from a bound to the number next to zero at most.
-        """
+        """Return (d,): the norm over the classes of the distance from the parameters to a maximum of the conjugate."""
         values, smallest = self._parameters, self._box.smallest
         near, far = np.abs(values - smallest), np.abs(values - self._side)
         both = np.maximum(np.abs(values - self._box.least[:, :-1]), np.abs(values - self._box.most[:, :-1]))

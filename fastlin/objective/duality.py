@@ -36,13 +36,8 @@ def find_dual_value(point: Point) -> tuple[float, float]:
     """Return the dual objective at a feasible point made from a point, and by how much rounding can raise it.
 
     The value less its rounding is a lower bound of the minimum of J: rigorous for a point in float64, otherwise an
-    estimate. The value is minus infinity where something is not penalised.
-
-    Where the intercept is not stationary, the dual point gives a class k of mean probability m_k an excess g_k. Then
-    each class with g_k > 0 gives up the part g_k / m_k of its probability in every row, and those with g_k < 0 share
-    it, in proportion. Since -q log q is concave and its slope at least -1, the mean entropy falls by no more than the
-    sum of g_k (1 - log m_k) over the classes with g_k > 0. With offsets, <Q_i, o_i> falls by the sum of g_k c_k over
-    all classes, c their mean offsets, and by at most the spread of the offsets times the sum of the g_k > 0 beyond.
+    estimate; minus infinity if something is not penalised. If the intercept is not stationary, classes exchange
+    probability (docs/derivations.md, section 4).
     """
     objective = point.objective
     if not objective.penalty.is_bounded or not point.is_finite:
@@ -118,10 +113,7 @@ def _add_gradient_rounding(point, value, entropy, error, of_gradient):
 def _maximize(point, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange.
 
-    At the part t of the way the gradient is t G. The entropy is at least t times that of the probabilities: it is
-    concave, and at the labels zero, or with targets above. The conjugate of the penalty is
-    max(t |G_kj| - threshold_j, 0)^2 / (2 curvature_j): zero within the box, and infinite outside it without l2. In a
-    grouped penalty |G_kj| is a norm over classes.
+    At the part t of the way the gradient is t G, and the entropy at least t times that of the probabilities.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:
@@ -140,11 +132,7 @@ def _maximize(point, entropy, exchange):
 
 
 def _maximize_in_box(point, entropy, exchange):
-    """Return the result of `_maximize` where coefficients have bounds, and how rounding enters.
-
-    After the value come the sum of the magnitudes of its terms over the parameters, and the factor by which an error of
-    the gradient, relative to the blurs, enters by columns without a quadratic penalty.
-    """
+    """Return the result of `_maximize` with bounds, its terms' magnitudes, and the factor of errors of G."""
     objective, penalty, parameters = point.objective, point.objective.penalty, point.parameters
     of_loss = penalty.exchanged_slopes(parameters, point.gradient, exchange)
     vanishing, mean = objective.coordinates.vanishing, objective.coordinates.mean
@@ -166,10 +154,7 @@ def _maximize_in_box(point, entropy, exchange):
 
 
 def climb(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:
-    """Return the step from 0 to `high` where step * entropy - conjugate is largest, and the value there.
-
-    conjugate takes a step and returns a list that begins with a convex function and its first two derivatives.
-    """
+    """Return the step from 0 to `high` that maximises step * entropy - conjugate, convex with derivatives."""
     low, best = 0.0, high
     of_best = of_high = conjugate(high)
     if entropy < of_high[1]:

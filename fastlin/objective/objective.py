@@ -56,10 +56,7 @@ class RangeError(OverflowError):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """J for given data: a value, which `at` evaluates at one point.
-
-    `matrix`, `coordinates`, `fit_intercept`, `class_weights`, `n_rows` and `n_rows_coef` are those of the rows.
-    """
+    """J for given data: a value, which `at` evaluates at one point; many attributes are those of the rows."""
 
     rows: Any  # a MeanSums
     penalty: Penalty
@@ -146,10 +143,7 @@ class Objective:
         group_by_class: bool,
         bounds: tuple[FloatArray, FloatArray] | None = None,
     ) -> Self:
-        """Return J over rows, a MeanSums in the coordinates of `choose_coordinates`, with penalty factors (d,).
-
-        With bounds, as `over` takes them, l1 is not grouped.
-        """
+        """Return J over a MeanSums with penalty factors (d,); with bounds, as `over` takes them, l1 is not grouped."""
         # With one row of coefficients the norm of a group is a magnitude. The solver for L1 is far faster:
         # 0.02 s in place of 8 s on 246 x 57 with columns that nearly depend on each other.
         is_grouped = group_by_class and rows.n_rows_coef > 1
@@ -164,11 +158,9 @@ class Objective:
         return replace(self, penalty=penalty)
 
     def flatten(self, part: float) -> Objective | None:
-        """Return a J whose minimum, divided by the part, is near the minimum of this J where scores are large.
+        """Return a J whose minimum, divided by the part, is near the minimum of this J where scores are large, or None.
 
-        It is J times the part, with l(part * score) / part in place of the loss l of a score, as a function of the
-        parameters times the part. Far from zero both losses are the same; the new loss bends more slowly. None where
-        the offsets cannot be read again.
+        It is J times the part, with the loss l(part * score) / part of a score.
         """
         rows, last = self.rows.shrink_offsets(part), self.penalty
         if rows is None:
@@ -179,10 +171,7 @@ class Objective:
         return replace(self, rows=rows, penalty=penalty)
 
     def sample(self, n_rows: int) -> Objective:
-        """Return J over about n_rows rows, evenly spread, in the same coordinates and with the same penalty.
-
-        Its lower bounds are estimates, since the mean of the columns stays that of all rows.
-        """
+        """Return J over about n_rows rows, evenly spread, in the same coordinates; its lower bounds are estimates."""
         return replace(self, rows=self.rows.sample(n_rows))
 
     @property
@@ -197,15 +186,14 @@ class Objective:
         return self.budget.holds_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
 
     def make_room(self) -> Room | None:
-        """Return room for the probabilities of one point, or None where the budget has none."""
+        """Return a Room for the probabilities of one point, or None if the budget has none."""
         return Room((self.n_rows_coef, self.n_rows), self.fast_precision) if self.keeps_probabilities else None
 
     def at(self, parameters: FloatArray, precision: FloatType = np.float64, out: Room | None = None) -> Point:
-        """Return the Point at parameters (K, d + 1): one pass over the rows.
+        """Return the Point at parameters (K, d + 1), which it keeps: one pass over the rows.
 
-        The point keeps the parameters, so the caller does not change them afterwards. Products are computed in
-        ``precision``, float64 or float32, sums over rows in float64. The probabilities move into the room ``out``, and
-        the point that had it before loses its own; None leaves them out.
+        Products are computed in ``precision``, float64 or float32, sums over rows in float64. The probabilities move
+        into the room ``out``, and the point that had it before loses its own; None leaves them out.
         """
         loss, total = self.rows.evaluate(parameters, precision, None if out is None else out.give())
         return self.make_point(parameters, precision, loss, total, out)
@@ -236,8 +224,7 @@ class Objective:
     def start(self) -> FloatArray:
         """Return the parameters whose scores are the logarithms of the class weights: the best without features.
 
-        They are zero where a class has no weight. With offsets, that holds for the mean scores, or for the scores
-        without the offsets, where J is lower. Coefficients that may not be zero are at the bound next to it.
+        With offsets that holds for the mean scores. Coefficients that may not be zero are at the bound next to it.
         """
         return self._start_less(0.0) if self.has_plain_start else self._start_point.parameters.copy()
 
@@ -267,9 +254,7 @@ class Objective:
     def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.
 
-        The scores change by the same number for all classes, so the loss stays and the penalty can only fall.
-        Coefficients that are penalised by their size or have bounds stay. The intercepts of the columns as given sum to
-        zero; without an intercept they stay zero.
+        Coefficients that are penalised by their size or have bounds stay.
         """
         if self.n_rows_coef == 1:
             return parameters

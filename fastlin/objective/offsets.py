@@ -1,8 +1,7 @@
-"""What a certificate needs to know of offsets: how far they differ from each other between rows and classes.
+"""What a certificate needs to know of offsets: a mean for each class, c, and how far they lie from it at most.
 
-The dual objective has the mean of <Q_i - y_i, o_i> over the rows, with a distribution Q_i, labels or targets y_i and
-offsets o_i. A pass sums it for the probabilities. An exchange between classes is known by its sums alone, so the
-offsets enter by a mean for each class, c, and by how far they may lie from it (docs/derivations.md, section 4).
+A pass sums <Q_i - y_i, o_i> for the probabilities; an exchange between classes is known by its sums alone
+(docs/derivations.md, section 4).
 """
 
 from __future__ import annotations

@@ -115,10 +115,7 @@ class Penalty:
 
     @cached_property
     def is_uncentred(self) -> BoolArray:
-        """Whether the coefficients of each feature, (d,), stay where they are when others are centred over the classes.
-
-        A number that is added to all of them changes their size, and may lead out of the box.
-        """
+        """Whether the coefficients of each feature, (d,), stay as they are when others are centred."""
         if self.group_by_class or self.is_smooth:
             return np.zeros(len(self.factors), bool)
         is_sized = self.thresholds[:-1] > 0
@@ -143,8 +140,7 @@ class Penalty:
     ) -> tuple[float, FloatArray, float]:
         """Fill gradient (K, d + 1) with total / total_weight plus the slope of the quadratic penalty at the parameters.
 
-        total (K, d + 1) is the gradient of the loss times total_weight. Return the penalty, the sums (6,) of
-        fill_block_penalties, and the norm over the classes of the sums of |parameter| times the blur of its column.
+        Return the penalty, the sums (6,) of fill_block_penalties, and the norm over the classes of the blurs' sums.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums, blurs = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
@@ -175,9 +171,8 @@ class Penalty:
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
         """Return the conjugate at a dual point, its derivatives, and the box: the sums (4,) of fill_block_dual.
 
-        gradient (K, d + 1) is that of the loss plus the quadratic penalty. The classes exchange first; the dual point
-        then lies at the part `step` of the way from the labels to the probabilities. At WITHIN stands the step at which
-        an entry without a quadratic penalty leaves the box.
+        The classes exchange first; the dual point lies at the part `step` of the way from the labels to the
+        probabilities. At WITHIN stands the step at which an entry without a quadratic penalty leaves the box.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))

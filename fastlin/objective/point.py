@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 
 class Room:
-    """Memory (K, n_rows) for the probabilities of one point at a time, which the next point takes over.
-
-    `owner` is the parameters array of the point that has the memory now, or None.
-    """
+    """Memory (K, n_rows) for the probabilities of one point at a time, whose parameters array is `owner`."""
 
     def __init__(self, shape: tuple[int, int], precision: FloatType) -> None:
         self.probabilities = np.empty(shape, precision)
@@ -125,10 +122,7 @@ class Point:
         return self._dual[1]
 
     def lower_bound(self) -> float:
-        """Return a lower bound of the minimum of J: the dual value less its rounding.
-
-        With a penalty by size it is no less than zero, the exact dual value of the labels themselves.
-        """
+        """Return a lower bound of the minimum of J: the dual value less its rounding."""
         bound = self.dual_value - self.dual_rounding
         return bound if self.objective.penalty.is_smooth or bound == -np.inf else max(bound, 0.0)
 
@@ -150,12 +144,11 @@ class Point:
     def settle_intercept(self) -> FloatArray | None:
         """Return the parameters (K, d + 1) after a Newton step of the intercept alone, or None.
 
-        The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities. A point that never had a room
-        computes its probabilities anew, some rows at a time, in a pass. None: there is no intercept, all probabilities
-        are 0 or 1, or the matrix of a point without room exceeds the budget. RuntimeError: another point has the room.
+        The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities. None: there is no intercept, all
+        probabilities are 0 or 1, or the budget does not hold the matrix. RuntimeError: another point has the room.
         """
         objective, K = self.objective, len(self.parameters)
-        # Beside probabilities that are kept the matrix is small.
+        # The matrix is small compared with probabilities that are kept.
         is_affordable = self.room is not None or objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)
         if not (objective.fit_intercept and is_affordable):
             return None

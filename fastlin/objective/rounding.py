@@ -1,4 +1,4 @@
-"""How far rounding can have moved the numbers computed at a point: J, and a dual value beside it.
+"""How far rounding can have moved the numbers computed at a point: J and a dual value.
 
 One count of roundings stands for all ways to make a pass: a sum of m terms, in any order, is off by at most gamma(m)
 times the sum of their magnitudes. The bounds are derived in docs/derivations.md, section 8.
@@ -35,11 +35,7 @@ class RowErrors(NamedTuple):
 
 
 def find_row_errors(point: Point) -> RowErrors:
-    """Return the RowErrors of a point in float64.
-
-    They fall with the probability 1 - p that the label of a row misses, which is below one and below the row's loss
-    -log p. With targets it is half the sum of |target - probability|, or the miss of the most probable label if larger.
-    """
+    """Return the RowErrors of a point in float64, which fall with the probability that the label of a row misses."""
     rows, K, loss = point.objective.rows, len(point.parameters), point.loss
     if rows.has_targets:
         # Half the distance of two distributions is below the root of half of the loss (Pinsker), and what the most

@@ -79,8 +79,7 @@ class RowPoint:
 class RowSpace:
     """J of an objective whose penalty is smooth and bounded, in the space of the rows.
 
-    `curvatures` (columns of a table,) are the second derivatives of the mean loss by the scores of the classes where
-    all rows have the same probabilities.
+    `curvatures` (columns of a table,) are second derivatives of the mean loss by scores where all rows are alike.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -118,11 +117,9 @@ class RowSpace:
         return RowVector(multipliers, nearby.vector.scores)
 
     def represent(self, parameters: FloatArray, tolerance: float) -> RowVector | None:
-        """Return a RowVector whose J exceeds that at parameters (K, d + 1) by no more than the part `tolerance`.
+        """Return a RowVector whose J exceeds that at parameters (K, d + 1) by at most the part `tolerance`, or None.
 
-        None if that takes too long. The vector has nearly the scores of the parameters: conjugate gradients on the
-        inner products of the rows find its multipliers, beginning with the residuals' multipliers at the minimum. A
-        vector with exactly these scores has no larger coefficients, so J is no larger there.
+        Conjugate gradients on the inner products of the rows find its multipliers; None if that takes too long.
         """
         objective, K, still = self.objective, self._n_classes, self._zeros()
         scores, residuals = self._zeros(), self._zeros()
@@ -157,8 +154,7 @@ class RowSpace:
     ) -> tuple[float, float, FloatArray]:
         """Return the mean loss at scores + step * direction, its slope, and the sums of the residuals (K,).
 
-        scores, direction and residuals have the shape (n + 1, columns of a table). The first n rows of residuals are
-        filled with the derivative by the scores of each row.
+        The first n rows of residuals (n + 1, columns of a table) are filled with the derivative by the scores.
         """
         losses, slopes = np.empty((2, self._n_blocks))
         sums = np.empty((self._n_blocks, self._n_classes))

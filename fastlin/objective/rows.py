@@ -1,7 +1,4 @@
-"""The weighted rows that the sums of an objective run over: their mean loss, its derivatives, and samples of them.
-
-`MeanSums` makes the sums wherever the rows lie, and `Rows` has those that can be read.
-"""
+"""The weighted rows that the sums of an objective run over: `MeanSums` wherever they lie, `Rows` if readable."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 # Rows whose labels are counted together: NumPy makes a copy of them in eight bytes each.
 ROWS_TOGETHER = 1_000_000
 N_SKETCHES = 4
-# Where the largest square of most columns is so many times the mean one, few rows may have much of the curvature. Of
+# If the largest square of most columns is this many times the mean one, few rows may have much of the curvature. Of
 # 240,000 x 100 where one row in a hundred is not zero L-BFGS came to no end in 1,000 iterations, and now takes 103.
 # Normal numbers have 10 to 30, and MNIST 25: there it gained a quarter with 60,000 rows and C = 100, and lost as much
 # with 20,000.
@@ -88,19 +85,13 @@ class MeanSums:
         self._class_features: FloatArray | None = None
 
     def curved_at(self, point: Point) -> FloatArray:
-        """Return the source of Hessians at a Point: the probabilities (K, n_rows) that it keeps.
-
-        For rows on other machines it is the parameters (K, d + 1), at which probabilities are computed anew.
-        """
+        """Return the source of Hessians at a Point: its probabilities (K, n_rows), or elsewhere its parameters."""
         return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
 
     def evaluate(
         self, parameters: FloatArray, precision: FloatType, probabilities: FloatArray | None = None
     ) -> tuple[float, FloatArray]:
-        """Return the mean loss, and S times its gradient (K, d + 1), at parameters (K, d + 1).
-
-        probabilities (K, n_rows) are filled if given. The next call overwrites the gradient.
-        """
+        """Return the mean loss and S times its gradient (K, d + 1), which the next call overwrites."""
         # New memory for a million parameters takes a fifth of a pass over sparse text.
         total = np.empty(parameters.shape) if self._total is None else self._total
         self._total = total
@@ -138,10 +129,7 @@ class MeanSums:
         return self.average_pairs(self.passes.class_pair_gram(curved))
 
     def sum_by_pairs(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
-        """Return (1 / S) times the sum of a term of `Passes.sum_curvature` over the rows, (K (d + 1), K (d + 1)).
-
-        The probabilities at parameters (K, d + 1) are computed anew, in their type, some rows at a time.
-        """
+        """Return (1 / S) times the sum of a term of `Passes.sum_curvature` over the rows, (K (d + 1), K (d + 1))."""
         self.count_pass(2)
         return self.average_pairs(self.passes.sum_curvature(term, parameters, *arguments))
 
@@ -164,11 +152,7 @@ class MeanSums:
         return self.passes.sum_curvature(multiply_probabilities, parameters.astype(precision)) / self.total_weight
 
     def class_features(self) -> FloatArray:
-        """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d), in float64.
-
-        With targets each row is of each class by its target. The sums come from the first point without features, or
-        from a pass of their own, which sees no offsets.
-        """
+        """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d), in float64."""
         if self._whole is not None:
             return self._whole.class_features()
         if self._class_features is None:
@@ -179,10 +163,7 @@ class MeanSums:
         return self._class_features
 
     def _find_class_features(self, parameters, total):
-        """Return the sums by class from the gradient at parameters that are zero but for the intercept.
-
-        All rows then have the same probabilities, and the gradient is their share of the mean less the class's part.
-        """
+        """Return the sums by class from the gradient at the intercepts alone, where rows are alike."""
         scores = np.zeros(self.n_classes)
         scores[-len(parameters) :] = parameters[:, -1]
         probabilities = np.exp(scores - scores.max())
@@ -215,11 +196,9 @@ class MeanSums:
 
 
 class Rows(MeanSums):
-    """Rows of X with labels and weights, and their sums.
+    """Rows of X with labels and weights, samples of `make_samples`, and their sums.
 
-    The samples are of `make_samples`; `numbers`, `labels`, `weights`, `offsets` and `targets` are their fields. If
-    these rows are a part of `whole`, the sums are divided by the total weight of all its rows, and the class weights
-    are those of `whole`, since the other rows enter J in another way.
+    Of rows that are a part of `whole` the total weight and the class weights are those of `whole`.
     """
 
     has_labels = True
@@ -281,8 +260,7 @@ class Rows(MeanSums):
     def influence(self) -> FloatArray | float:
         """About how much each row adds to the curvature of a loss, relative to the mean: (n_rows,), or the number one.
 
-        That is half the square of its length in the coordinates, estimated by N_SKETCHES random directions (Achlioptas
-        2003), and one half. It takes a pass, unless the columns say that no row is far longer than others.
+        N_SKETCHES random directions estimate it (Achlioptas 2003) in a pass, unless no row is far longer than others.
         """
         if not self.are_uneven:
             return 1.0
@@ -305,10 +283,7 @@ class Rows(MeanSums):
         return squares
 
     def take(self, numbers: IntArray, *, within_whole: bool = False) -> Rows:
-        """Return some of the rows, by their row numbers (int64) in X, in the order of the new sums.
-
-        within_whole says that sums are still divided by the weight of all of these rows.
-        """
+        """Return some of the rows, by their numbers (int64) in X; within_whole keeps the total weight."""
         matrix, own_numbers = self.matrix.select(numbers)
         samples = self.passes.samples._replace(rows=own_numbers)
         if matrix is not self.matrix:
@@ -341,10 +316,7 @@ class Rows(MeanSums):
         return self.weights[numbers] if len(numbers) else self.weights
 
     def gram(self, numbers: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return (1 / S) sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
-
-        The row numbers stand in the order of row_weights (C, m); none mean all rows.
-        """
+        """Return (1 / S) sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]' over numbered rows, (C, d + 1, d + 1)."""
         size = self.matrix.shape[1] + 1
         if not row_weights.shape[1]:
             return np.zeros((len(row_weights), size, size), precision)

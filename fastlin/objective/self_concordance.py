@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.point import Point
 
-# The roundings of a product with the Hessian beside its sums.
+# The roundings of a product with the Hessian in addition to its sums.
 STEP_ROUNDINGS = 512
 # The unit vectors that are solved for together: the whole inverse would take as much memory as the Hessian.
 SOLVED_TOGETHER = 128
@@ -43,9 +43,8 @@ def bound_fall(
 ) -> float:
     """Return the most that J can fall from a point in float64, with all roundings but that of J; infinite if unproven.
 
-    diagonal (K, d + 1) is that of the Hessian. column_squares (K (d + 1),) are the squared lengths of the columns of U,
-    the factor from `preconditioners.factorize_hessian`, which may have added to the diagonal. solve maps rows e
-    (m, K (d + 1)) to the solutions x of U' U x = e.
+    diagonal (K, d + 1) is that of the Hessian, column_squares (K (d + 1),) the squared lengths of the columns of its
+    factor U, and solve maps rows e (m, K (d + 1)) to the solutions x of U' U x = e.
     """
     objective, K = point.objective, len(point.parameters)
     penalty, coordinates = objective.penalty, objective.coordinates

@@ -1,7 +1,4 @@
-"""The minimum of a quadratic model with a penalty by size among its active parameters, by Newton's steps, not sweeps.
-
-Coordinate descent does not get there where columns nearly depend on each other.
-"""
+"""The minimum of a quadratic model with a penalty by size among its active parameters, by Newton's steps."""
 
 from __future__ import annotations
 
@@ -30,10 +27,9 @@ def minimize_active(
 ) -> float:
     """Move towards the model's minimum while parameters at zero or at a bound stay there; return the decrease.
 
-    hessian (p, p), of the smooth part, is ordered by classes and then by features. The size of ``penalty`` is the rest
-    of the model. parameters (p,) are Z and slopes (p,) the gradient of the smooth part there; both are kept up to date.
-    With a box, the parameters lie within it and the penalty is not grouped. A step for groups that gains no more than
-    ``unseen``, which rounding hides, is the last, since the model is flat along equal changes of all classes.
+    hessian (p, p), of the smooth part, is ordered by classes and then by features. parameters (p,) and slopes (p,) of
+    the smooth part are kept up to date. A step for groups that gains no more than ``unseen``, which rounding hides, is
+    the last.
     """
     is_curved = np.diagonal(hessian) > 0
     if penalty.group_by_class:
@@ -92,9 +88,8 @@ def _find_bounds(start, step, bounds):
 def _along_signs(slopes, rises, start, step, thresholds, farthest=np.inf):
     """Return the length to the least point along Newton's step for the present signs, the decrease, and all corners.
 
-    rises are the changes of the slopes by the whole step. corners (m,) are the lengths at which each parameter is zero,
-    infinite behind the step. Signs may turn on the way, and a corner that is the least point stays one: feature-sign
-    search (Lee, Battle, Raina and Ng 2006, algorithm 1). `farthest` is the length at which a bound is met.
+    corners (m,) are the lengths at which each parameter is zero: feature-sign search (Lee, Battle, Raina and Ng 2006,
+    algorithm 1). `farthest` is the length at which a bound is met.
     """
     slope = float(np.sum((slopes + thresholds * np.sign(start)) * step))
     bend = float(np.sum(step * rises))
@@ -143,10 +138,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen)
 
 
 def _along_groups(block, slopes, start, thresholds):
-    """Return the least point along Newton's step with the norms' curvature, the decrease, and whether it is the last.
-
-    A group that has come close to zero is zero there, where that costs little.
-    """
+    """Return the least point along Newton's step with the norms' curvature, the decrease, and whether to end."""
     slopes, start = slopes.reshape(-1, len(thresholds)), start.reshape(-1, len(thresholds))
     n_classes = len(start)
     norms = _norms(start)

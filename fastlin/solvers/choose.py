@@ -47,12 +47,9 @@ def minimize(
 ) -> Solution:
     """Minimise an objective by the solver of a name: "auto", or a name of scikit-learn's.
 
-    The solver starts from the best of the starts (K, d + 1) and the model of the intercepts, since the loss has no
-    curvature far out. With "auto" tol bounds the relative excess of J, with another name the largest entry of the
-    gradient and the estimated distance from the minimum; see `Stopping` for max_iter and on_iteration. ``nearby`` is
-    the solution over the same rows with another penalty, whose preconditioner, pairs or model are used. If "auto"
-    is_compared, the model only serves a comparison with others: a J below a hundredth of J without features counts as
-    that hundredth, since a finer J changes no prediction.
+    The solver starts from the best of the starts (K, d + 1) and the model of the intercepts. See `Stopping` for the
+    other names' tol, for max_iter and on_iteration. ``nearby`` is the solution over the same rows with another penalty.
+    If "auto" is_compared, a J below a hundredth of J without features counts as that hundredth.
     """
     rule: Literal["excess", "gradient"] = "excess" if solver == "auto" else "gradient"
     smallest_value = INNER_ACCURACY**2 * objective.value_at_start() if is_compared and solver == "auto" else 0.0
@@ -232,8 +229,7 @@ def by_cholesky(fit: Fit) -> Solution:
 def _minimize_sample(objective, tol):
     """Return a start for many rows from iterations on some of them, or None if a sample tells too little.
 
-    It does if it lacks a class, or has few rows for the directions of the columns. The penalty of a row stays the same,
-    as if the sample were all data with the same C; with a weaker penalty the sample would be fitted too well.
+    The penalty of a row stays the same: with a weaker one the sample would be fitted too well.
     """
     n_sampled = max(FEW_ROWS // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes

@@ -1,4 +1,4 @@
-"""A quasi-Newton descent over few parameters, whose iterations take microseconds beside their passes.
+"""A quasi-Newton descent over few parameters, whose iterations take microseconds without their passes.
 
 The starting matrix is a Hessian: at the start, where all rows matter alike, a Gram matrix of the columns, and a new one
 where the pace of the last iterations says that it pays. If a small X lies in a core's cache, a call of a kernel makes
@@ -54,11 +54,7 @@ if TYPE_CHECKING:
 
 
 def suits(objective: Objective) -> bool:
-    """Say whether an objective has so few parameters that this descent is the fastest.
-
-    Factors then take almost no time, and Python's time in an iteration counts. With more parameters than rows, unless
-    they are few, the Hessian of all rows alike tells too little.
-    """
+    """Say whether an objective has so few parameters that factors take no time, and enough rows for its Hessian."""
     (K, size), penalty = objective.shape, objective.penalty
     return (
         2 * size <= SMALL_HESSIAN

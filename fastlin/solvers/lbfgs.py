@@ -43,12 +43,9 @@ def minimize(
 ) -> Solution:
     """Minimise the objective from parameters (K, d + 1), or from a Point of the precision with its probabilities.
 
-    ``preconditions`` maps an iteration, 0 for the start, to a function that takes a Point and returns the
-    Preconditioner from there on; the pairs are kept. If the end is in sight by then, the function runs after twice as
-    many iterations. float32 as the precision means to work in float32 until that makes no more progress or the end is
-    in sight, then in float64. After ``patience`` iterations, where as many will not do for the rest, another solver is
-    left to go on. ``preconditioner`` (None: the first of ``preconditions``) and ``pairs`` of a fit over the same rows
-    with another penalty are the ones to begin with.
+    ``preconditions`` maps an iteration, 0 for the start, to a function from a Point to the Preconditioner from there
+    on. float32 as the precision means float64 at the end. After ``patience`` iterations without an end in sight another
+    solver goes on. ``preconditioner`` and ``pairs`` may come from a fit with another penalty.
     """
     if isinstance(start, np.ndarray):
         point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
@@ -126,10 +123,7 @@ def _measure_step(begin, end, direction):
 
 
 class Pairs(Recursion):
-    """The last steps and the gradient changes they made, as many as the budget has room for.
-
-    Pairs of a fit over the same rows are taken over: the penalty's part in their changes is known, and replaced.
-    """
+    """The last steps and their gradient changes; of pairs with another penalty its part in the changes is replaced."""
 
     def __init__(self, objective: Objective, others: Pairs | None = None) -> None:
         K, size = objective.shape

@@ -17,15 +17,12 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point, Room
 
-# A value that is so many times the least one lies where the loss is linear.
+# A value of FAR_UP times the least one lies where the loss is linear.
 FAR_UP = 1e3
 
 
 def along(objective: Objective, start: Point, direction: FloatArray, room: Room | None) -> Point | None:
-    """Return the Point along a direction (K, d + 1) from another, or None where none is found.
-
-    The room takes the probabilities of the points that are tried, and finally of the one returned.
-    """
+    """Return the Point along a direction (K, d + 1) from another, or None; `room` ends with the Point returned."""
     precision = start.precision
     last = None
 
@@ -58,10 +55,9 @@ def search(
 ) -> float | None:
     """Return the accepted step along a descent direction, which is also the last one evaluated, or None.
 
-    function maps a step to (value, slope along the direction); value and slope < 0 are those at step 0, and ``step`` is
-    the first to try. Values within ``rounding`` of each other, relative to the first, count as equal. The part
-    ``curvature`` of the slope may be left at the step. If no step is accepted, the best one is returned if it lowers
-    the value.
+    function maps a step to (value, slope along the direction). Values within ``rounding`` of each other, relative to
+    the first, count as equal. The part ``curvature`` of the slope may be left. If no step is accepted, the best one
+    counts if it lowers the value.
     """
     slack = rounding * abs(value)
     low, low_value, low_slope = 0.0, value, slope
@@ -94,10 +90,7 @@ def search(
 
 
 def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
-    """Return the minimiser of the cubic through both ends, kept off the ends; the middle where there is none.
-
-    Far out the logistic loss is linear: where tangents meet, the minimum is near.
-    """
+    """Return the minimiser of the cubic through both ends, kept off the ends; the middle if there is none."""
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
         if high_value > FAR_UP * abs(low_value):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
 
-# The square of a residual beside that of the first one: a larger one is rounding.
+# The square of a residual relative to that of the first one: a larger one is rounding.
 LARGEST = 1e20
 
 
@@ -38,9 +38,7 @@ def minimize_by_cholesky(
 ) -> Solution:
     """Minimise the objective; a start in float64 that has its probabilities saves its pass.
 
-    The directions along which softmax is flat get a curvature of their own, and a pivot that vanishes gets one of its
-    column's (preconditioners.factorize_hessian, kernels/machine/cholesky.py). So the step is Newton's where the Hessian
-    is regular, and descends in any case.
+    Flat directions of softmax and pivots that vanish get a curvature, so the step descends in any case.
     """
 
     def find_direction(point, bound):
@@ -77,8 +75,7 @@ def minimize_by_conjugate_gradients(
     """Minimise the objective; a start in float64 that has its probabilities saves its pass.
 
     preconditions are pairs of a function from a Point to a Preconditioner, and of the number of products with the
-    Hessian that take as long. Each serves the steps until their products have taken as long, the last of them again and
-    again. One for each step would take twice as long.
+    Hessian that take as long. Each serves until its products have taken as long, the last again and again.
     """
     start_norm: float | None = None
     preconditioner: Any = None
@@ -103,10 +100,7 @@ def minimize_by_conjugate_gradients(
 
 
 def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
-    """Return a step that solves H step = -gradient until the residual is at the forcing term, and the products it took.
-
-    There is at least one product. H is the Hessian at the point, which is centred; norms are the preconditioner's.
-    """
+    """Return a step that solves H step = -gradient up to the forcing term, and the products it took, at least one."""
     objective, gradient = point.objective, point.gradient
 
     def precondition(residual):

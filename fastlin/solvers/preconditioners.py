@@ -48,8 +48,7 @@ class Preconditioner:
     """M, to solve with, by its Cholesky factors.
 
     Gradients are cut into rows of `size` entries. Each is solved with its own matrix, or all with the only one times
-    their `shares` (K, 1). `n_directions` says over how many directions the first matrix spreads its curvature: the
-    squared sum of its eigenvalues, divided by the sum of their squares.
+    their `shares` (K, 1). `n_directions` measures over how many directions the first matrix spreads its curvature.
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
@@ -58,11 +57,7 @@ class Preconditioner:
         self._factors = np.empty((n_matrices, size * (size + 1) // 2), precision)
 
     def factorize(self, first: int, matrices: FloatArray, ridge: float | None = None) -> None:
-        """Take in the matrices from number `first` on, (m, size, size), symmetric and nearly positive definite.
-
-        A matrix that rounding makes indefinite is mended. The ridge is a part of each diagonal entry that is added to
-        it; None means one above the rounding of the type.
-        """
+        """Take in the matrices from number `first` on, (m, size, size), with a ridge relative to diagonals."""
         if first == 0:
             squares = np.einsum("ij,ij->", matrices[0], matrices[0], dtype=np.float64)
             # Not a number where squares overflow or underflow: no sample is too small then.
@@ -138,11 +133,7 @@ Build: TypeAlias = Callable[[Point], AnyPreconditioner]
 
 
 def choose(objective: Objective, is_kept: bool = True) -> Build:
-    """Return the builder of the best preconditioner that the budget allows.
-
-    is_kept says that it serves many iterations. Then blocks for each class may take more memory and time if solving
-    with them takes no longer than a pass, and factorising them no longer than blocks may cost.
-    """
+    """Return the builder of the best preconditioner within the budget; is_kept: it serves many iterations."""
     K, size = objective.shape
     if 1 < K and K * size <= SMALL_HESSIAN:
         return sampled_hessian
@@ -167,9 +158,8 @@ def choose_first(objective: Objective, build: Build) -> Build:
 def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]:
     """Return L-BFGS's builders by the iteration after which they build; 0 is the start.
 
-    A preconditioner from the solution of a sample lasts twice as long. Dear blocks for each class come once as many
-    iterations are made as they take passes. A builder that takes many passes even at the start waits likewise, which
-    costs at most twice the better of both.
+    A builder that takes many passes waits until as many iterations are made, which costs at most twice the better of
+    both.
     """
     build = choose(objective)
     if build is diagonal:
@@ -192,7 +182,7 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
 
 
 def _is_cheap(objective, build):
-    """Say whether all rows that a preconditioner is built from take little time, alone or beside a pass."""
+    """Say whether all rows that a preconditioner is built from take little time, alone or relative to a pass."""
     K, size = objective.shape
     n_blocks, block = (1, K * size) if build is sampled_hessian else (1 if build is shared_block else K, size)
     work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * block) * block**2 // 2
@@ -208,11 +198,9 @@ def diagonal(point: Point) -> Diagonal:
 
 
 def shared_block(point: Point) -> Preconditioner:
-    """Return one block for all classes, in each scaled by the root of the class's part of the curvature.
+    """Return one block for all classes, from a sample weighed by the curvature of all classes together.
 
-    It comes from a sample of the rows, drawn and weighed by the curvature of all classes together at the point. The
-    curvature of large classes falls more afterwards than that of small ones, so the root is a better scale than the
-    part.
+    Each class scales it by the root of its part of the curvature, since that of large classes falls more afterwards.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -237,9 +225,8 @@ def count_bytes(objective: Objective, n_matrices: int) -> int:
 def class_blocks(point: Point) -> Preconditioner:
     """Return a block for each class, from the rows that matter to it at the point.
 
-    Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse, so the expectation is the sum over
-    all rows and most of the work goes to the rows that are not yet decided. If that would take long, only the rows with
-    most of the curvature are used; if that would take long too, the result is that of `shared_block`.
+    Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse. If that takes long, only rows with
+    most of the curvature count; if that takes long too, the result is that of `shared_block`.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -329,8 +316,7 @@ def evaluate_sample(point: Point) -> Point:
 class Drawn(NamedTuple):
     """Rows of a sample, and weights (1, m) that make their sum expect that over all rows.
 
-    `variance` bounds the variance of the sum of x_j^2, relative to the sum, where x_j^2 is the same in all rows;
-    otherwise it grows by the ratio of the largest x_j^2 to the mean one.
+    `variance` bounds the variance of the sum of x_j^2, relative to the sum, if x_j^2 is the same in all rows.
     """
 
     numbers: IntArray
@@ -408,9 +394,7 @@ def _chances(curvature, n_drawn):
 def _blocks(objective, samples):
     """Return a Preconditioner of a block for each of the samples.
 
-    The diagonal gets the part that rows that were not drawn may hold: the variance of a column's sum, relative to it,
-    as a part of the column's entry where that does not depend on the curvature. Without it, and with a weak penalty, a
-    block lets a column go anywhere if the sample has none of its few entries (a pixel that few images show).
+    The diagonal gets what rows that were not drawn may hold, or columns with few entries could go anywhere.
     """
     size, precision = objective.shape[1], objective.fast_precision
     preconditioner, rows = Preconditioner(len(samples), size, precision), objective.rows

@@ -50,10 +50,7 @@ def minimize(
     room: Room | None,
     model: HessianModel | None = None,
 ) -> Solution:
-    """Minimise the objective from parameters (K, d + 1), or from a point in float64 that still has its probabilities.
-
-    ``model`` is the last one of a nearby solution, whose Hessian is used as long as it does well.
-    """
+    """Minimise the objective from parameters (K, d + 1) or a point in float64; ``model`` is a nearby one."""
     point = start if isinstance(start, Point) else None
     parameters = start.parameters if isinstance(start, Point) else start
     # Along a column of zeros a model has neither slope nor curvature, but the penalty counts.
@@ -146,10 +143,7 @@ def _measure_slope(point, direction):
 
 
 def _search(start, direction, slope, room, least):
-    """Return the Point along the direction that falls enough, trying ever shorter steps, or None.
-
-    The whole step leads to `least`, whose parameters at bounds are exactly these.
-    """
+    """Return the Point along the direction, to `least`, that falls enough, by ever shorter steps, or None."""
     length, penalty, unseen = 1.0, start.objective.penalty, ROUNDING[np.float64] * abs(start.value)
     for _ in range(MAX_TRIALS):
         parameters = start.parameters + length * direction
@@ -171,8 +165,7 @@ def make_model(
 ) -> HessianModel | ColumnModel:
     """Return the quadratic model around a point, by the Hessian, of a nearby model if given, or by columns.
 
-    A model by columns has the curvature of probabilities of which the part ``mixed`` is equal for all classes. If the
-    probabilities of all rows have no room, its Hessian is that of a sample.
+    The part ``mixed`` of its curvature is equal for all classes. Its Hessian may be that of a sample.
     """
     objective, matrix = point.objective, point.objective.matrix
     if by_hessian:
@@ -193,10 +186,7 @@ def make_model(
 
 
 def choose_working_set(point: Point) -> BoolArray:
-    """Return the coordinates (K, d) of the next model: those that are not zero, and those that would leave it first.
-
-    A coordinate at a bound whose slope leads out of the box stays there.
-    """
+    """Return the coordinates (K, d) of the next model: those not zero, and those that would leave it first."""
     gradient, parameters = point.gradient[:, :-1], point.parameters[:, :-1]
     thresholds = point.objective.penalty.thresholds[:-1]
     sizes = np.abs(gradient)

@@ -33,9 +33,8 @@ def descend(
 ) -> float:
     """Visit all coordinates and the active ones in turn; return the decrease of the model.
 
-    It ends when a sweep over all gains less than the part `accuracy` of the gain of all sweeps, or after as many sweeps
-    over all as there may be over the active ones between two of these. visit(only_active) makes one sweep, and leap()
-    another kind of step among the active ones; both return the decrease of the model.
+    It ends when a sweep over all gains less than the part `accuracy` of all gains. visit(only_active) makes one sweep,
+    and leap() another kind of step among the active ones; both return the decrease.
     """
     total = 0.0
     for _ in range(ROUNDS):
@@ -54,12 +53,10 @@ def descend(
 
 
 class HessianModel:
-    """The model of all coordinates around a point, by the whole Hessian.
+    """The model of all coordinates around a point, by the whole Hessian of ``curved`` or of a ``borrowed`` model.
 
-    ``curved`` is the point with probabilities of all rows or of a sample, whose Hessian the model has; ``borrowed`` is
-    a model of a nearby point, or of nearly the same objective, whose Hessian is used instead. The part ``mixed`` of the
-    curvature of equal probabilities is added along the columns. `is_borrowed` says that the Hessian is that of another
-    point, `is_sampled` that it is that of some rows.
+    The part ``mixed`` of the curvature of equal probabilities is added along the columns. `is_borrowed` says that the
+    Hessian is that of another point, `is_sampled` that it is that of some rows.
     """
 
     def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0) -> None:
@@ -102,9 +99,8 @@ class HessianModel:
 class ColumnModel:
     """The model of a working set (K, d) of coordinates around a point, by the columns of X.
 
-    ``curved`` is the point with probabilities of all rows or of a sample; their part ``mixed`` is equal for all classes
-    in the curvature. With a grouped penalty all classes have the same coordinates. Columns and scores are computed in
-    ``precision``. `is_borrowed` and `is_sampled` are those of `HessianModel`.
+    Of the probabilities of ``curved`` the part ``mixed`` is equal for all classes. With a grouped penalty all classes
+    have the same coordinates. Columns and scores are computed in ``precision``.
     """
 
     # Its columns stand for one point only.
@@ -176,10 +172,9 @@ class ColumnModel:
 
 
 def _read_columns(point, precision, features, is_sample):
-    """Return X column by column, and the weights (m,) and probabilities (K, m) of the rows that it holds.
+    """Return X column by column, and the weights (m,) and probabilities (K, m) of its rows.
 
-    These are all rows of X, with zero weights for rows that the sums leave out, or a copy of the rows of a small
-    sample. A fold is no sample: all its models share the columns of X. Columns outside the features may be missing.
+    These are all rows of X, with zero weights for rows that the sums leave out, or a copy of a small sample.
     """
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight

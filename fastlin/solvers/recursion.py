@@ -19,10 +19,8 @@ from fastlin.typing import FloatArray, FloatType
 class Recursion:
     """Pairs of steps and gradient changes, in a ring, and the product of L-BFGS's inverse Hessian and a gradient.
 
-    Where the inner product is not the plain one, each vector comes in two forms: itself and its image, so that the
-    inner product of two vectors is the plain one of one with the other's image. Otherwise there is one form. Vectors
-    have ``length`` entries, kept in float64 or float32. `n_pairs` counts the known pairs. `scale` is the factor of the
-    starting matrix by the newest pair, or by a step before there was one.
+    If the inner product is not the plain one, a vector has a second form, its image, whose plain product with another
+    vector is the inner product. `scale` is the factor of the starting matrix by the newest pair.
     """
 
     def __init__(self, n_pairs: int, length: int, kept_type: FloatType = np.float64, n_forms: int = 1) -> None:
@@ -67,10 +65,7 @@ class Recursion:
         self._crossed[:n_pairs, place] = products
 
     def apply(self, forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]) -> list[FloatArray]:
-        """Return the forms of the inverse Hessian times a vector, given by its raveled forms, which are overwritten.
-
-        solve multiplies a vector by the starting matrix, up to a factor, and returns a new array.
-        """
+        """Return the forms of the inverse Hessian times a vector; its raveled forms are overwritten."""
         n, newest = self.n_pairs, self._newest
         if n:
             find_first_scales(self.multiply(self._steps[-1], forms[0], n), self._crossed, newest, n, self._scales)

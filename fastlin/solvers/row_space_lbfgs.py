@@ -1,8 +1,7 @@
 """L-BFGS in the space that the rows of X span, for X of at least three times as many columns as rows.
 
-A step takes one product by the inner products of the rows. The search along a step takes none, since scores move in
-proportion, and vectors have a number for each row in place of each column. The inner product is that of the penalty, in
-which the gradient is the certificate. On text such a fit takes less than half the time of L-BFGS in the coefficients.
+A step takes one product by the inner products of the rows, and the search along it none, since scores move in
+proportion. The inner product is that of the penalty, in which the gradient is the certificate.
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ def minimize(
 ) -> Solution | None:
     """Minimise an objective that `suits`, from the best intercept, parameters (K, d + 1) or a nearby solution.
 
-    The fit goes as far as float64 in the row space can tell. ``nearby``, the solution over the same rows with another
-    penalty, comes before ``start``. None: J is not finite in the row space, or the start cannot be expressed there.
+    None: J is not finite in the row space, or the start cannot be expressed there.
     """
     space = RowSpace(objective)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -117,9 +115,7 @@ class RowPairs(Recursion):
     def direction(self, point: RowPoint) -> RowVector:
         """Return the step from a RowPoint, a RowVector: the inverse Hessian times the gradient, negative.
 
-        The starting matrix is one number for all multipliers, and one for the intercept of each class, from the
-        curvature along the gradient where all rows have the same probabilities. A number for each class doubles the
-        iterations.
+        The starting matrix is one number for all multipliers, and one for the intercept of each class.
         """
         gradient, curvatures = point.gradient, self._space.curvatures
         scores, square = gradient.scores[:-1].ravel(), gradient.dot_coefficients(gradient)

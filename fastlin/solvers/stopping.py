@@ -45,21 +45,17 @@ OnIteration: TypeAlias = Callable[[int, Iteration, Callable[[], FloatArray]], ob
 class Stopping:
     """The rule that ends a fit, and the record of how it went.
 
-    A fit ends where the gap between J and the best dual value is proven to be within `asked`, rounding included.
-    Rounding is bounded for the worst case: if coefficients of thousands cancel, the bound is 1e-3 of J, far above the
-    real rounding. If this bound alone exceeds `asked`, the fit ends by the gap as it was computed, and the certificate
-    says what is proven.
+    The rule "excess" bounds J - J* by `asked`: by the gap to the best dual value, rounding included, or by the solver's
+    estimate where there is none. If the bound on rounding alone exceeds `asked`, the gap as it was computed decides.
 
-    The rule "excess" bounds J - J* by `asked`: by the gap, or by the solver's estimate where there is none. The rule
-    "gradient" wants no entry of the gradient above tol, and the smaller one of the gap and the solver's estimate within
-    `asked`. LENIENCE times `asked` is enough if the gradient was small for some iterations in a row, J fell by no more
-    than `asked` in them, and the gap says that J is not far above the minimum; but for no larger a tol than USUAL_TOL.
-    scikit-learn's newton-cholesky asks for both, for the latter without J.
+    The rule "gradient" wants no entry of the gradient above tol, and the smaller one of gap and estimate within
+    `asked`. LENIENCE times `asked` is enough, for tol up to USUAL_TOL, if the gradient was small for some iterations in
+    a row, J fell by no more than `asked` in them, and J is not far above the minimum.
 
     At most ``max_iter`` iterations are recorded. ``on_iteration`` is called after each one with its number, the
-    Iteration, and a function that returns its parameters (K, d + 1); a true result ends the fit. A J below
-    ``smallest_value`` counts as that. `without_features` is J of the intercepts' model, or with bounds that exclude
-    zero, of the coefficients next to zero. `floor` is the part of the gap that may be rounding of the gradient.
+    Iteration, and a function that returns its parameters (K, d + 1); a true result ends the fit. `without_features` is
+    J of the intercepts' model, or of the coefficients next to zero. `floor` is the part of the gap that may be
+    rounding.
     """
 
     def __init__(
@@ -101,10 +97,7 @@ class Stopping:
         return self.observe(point)
 
     def observe(self, point: Point) -> float:
-        """Take note of a point, keep the best one and the best lower bound of J*, and return the gap at this point.
-
-        The gap bounds J - J* but for rounding, and is an estimate where the point was not computed in float64.
-        """
+        """Take note of a point and its lower bound of J*; return the gap, an estimate unless in float64."""
         dual_value = max(point.dual_value, self._dual_value)
         if point.precision == np.float64:
             self._lower_bound = max(self._lower_bound, point.lower_bound())
@@ -129,14 +122,11 @@ class Stopping:
         return self.objective.n_passes - self._n_passes_before
 
     def certify(self, point: Point) -> float:
-        """Return the upper bound on J - J* at a point in float64, with room for rounding."""
+        """Return the upper bound on J - J* at a point in float64, its rounding included."""
         return max(0.0, point.value - self._lower_bound) + point.rounding
 
     def record(self, point: Point, bound: float) -> None:
-        """Write an iteration into the history and pass it to the caller's function.
-
-        The bound is that of `observe`. A point in float64 is recorded with its certificate instead.
-        """
+        """Write an iteration into the history, with its certificate or bound, and pass it to the caller's function."""
         bound = self.certify(point) if point.precision == np.float64 else bound
         self.note(point.value, bound, point.largest_entry, lambda: point.parameters)
 
@@ -160,10 +150,7 @@ class Stopping:
         )
 
     def settle(self, point: Point) -> float:
-        """Take note of a point, and of the point with its intercept settled; return the first one's bound of `observe`.
-
-        Newton steps of the intercept, each with a pass, settle it where it alone keeps the bound from `asked`.
-        """
+        """Take note of a point, and of one with its intercept settled by Newton steps; return the first bound."""
         bound, settling, last = self.observe(point), point, np.inf
         # With 300 classes one step took the bound from 18 times what was asked for to within it.
         while bound < 0.5 * last and self.is_worth_settling(settling, bound):
@@ -186,10 +173,7 @@ class Stopping:
         return point.natural_gap <= self.asked(point) < bound
 
     def is_met(self, point: Point, bound: float, decrement: float) -> bool:
-        """Say whether a point has arrived, as far as the precision it was computed in can tell.
-
-        decrement, half the squared Newton decrement, stands for J - J* without a bound or if a gradient is asked for.
-        """
+        """Say whether a point has arrived; decrement is half the squared Newton decrement."""
         asked = self.asked(point)
         # J is not below zero, and has no digits left where it is so far below that of equal probabilities.
         if not self.objective.penalty.is_bounded and point.value <= max(asked, self._vanishing_value):
@@ -232,10 +216,7 @@ class Stopping:
         return self._is_stopped or len(self.history) >= self.max_iter
 
     def why_stalled(self, point: Point, bound: float, decrement: float) -> Ending:
-        """Return why no step leads on from a point: it is within tol, at the floor of its precision, or stalled.
-
-        Since nothing better can be reached, the gap as it was computed decides.
-        """
+        """Return why no step leads on from a point: within tol, at the floor of its precision, or stalled."""
         if self.rule != "gradient" and bound <= self.asked(point):
             return REACHED
         # Where columns lie far from zero, J is rounded by more: a gain below that cannot be seen.
@@ -247,9 +228,7 @@ class Stopping:
     def _is_separated(self, point):
         """Say whether something is not penalised and every row is proven to be classified right: J has no minimum.
 
-        A loss below log(2) of a row puts its label's probability above one half, whatever the others are; so does the
-        sum of all losses if it is below the smallest weight times log(2). The scores have to be right without the
-        offsets, and targets never are. Coefficients with bounds other than zero may not grow without end.
+        A loss below log(2) puts a label's probability above one half. Scores have to be right without the offsets.
         """
         objective, rows = self.objective, self.objective.rows
         box = objective.penalty.box
@@ -285,8 +264,7 @@ class Stopping:
 def _measure_gap(point, dual_value):
     """Return the gap at a point to a dual value: no smaller than its last digits, which are rounding.
 
-    Where the class sums are those of the labels, but for rounding, the gradient alone gives the gap, whatever the
-    digits of J: with small columns or few rows of a class, features gain less than these digits.
+    If the class sums are those of the labels, the gradient alone gives the gap, whatever the digits of J.
     """
     gap = max(0.0, point.value - dual_value) + SUM_ROUNDING * point.value
     if point.objective.penalty.is_smooth and max(map(abs, point.gradient[:, -1].tolist())) <= SUM_ROUNDING:
@@ -302,10 +280,7 @@ def _is_better(point, other):
 
 
 def is_slow(decrements: Sequence[float], target: float, patience: int) -> bool:
-    """Say whether the distance to the minimum, as it fell lately, takes more than `patience` steps to the target.
-
-    Estimates that have been at the target for half as many steps, while the fit went on, are wrong.
-    """
+    """Say whether the distance to the minimum, as it fell lately, takes more than `patience` steps to the target."""
     half = patience // 2
     if len(decrements) < patience or len(decrements) % half:
         return False

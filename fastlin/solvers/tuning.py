@@ -1,8 +1,7 @@
 """The numbers that solvers are tuned by; other numbers follow from these.
 
-`python -m benchmarks.rent` switches off the paths that they steer; docs/how-it-works.md has the results. Numbers that
-the line search and the descent share with compiled code stand in fastlin/kernels/linear/quasi_newton.py.
-fastlin/budget.py decides how much memory a fit may take.
+`python -m benchmarks.rent` switches off the paths that they steer. Numbers that are shared with compiled code stand in
+fastlin/kernels/linear/quasi_newton.py.
 """
 
 import numpy as np
@@ -21,15 +20,15 @@ INNER_ACCURACY = 0.1
 # gains less than this part of what its slope promises. Where rows are so far out that no curvature tells the way, this
 # part of the scores is fitted first.
 TRUSTED = 0.25
-# After so many iterations, or products with a Hessian, without an end in sight another solver takes over. Blocks for
-# each class may cost half as many passes, and one block for all a quarter of that.
+# Iterations, or products with a Hessian, without an end in sight after which another solver takes over. Blocks for each
+# class may cost half as many passes, and one block for all a quarter of that.
 PATIENCE = 100
 
 # What tol is where nothing is said. Without a penalty J has no minimum where every row is classified right: it is
 # followed down to this part of the loss of equal probabilities.
 USUAL_TOL = 1e-4
-# By the rule of scikit-learn's solvers a gradient has to stay small for so many iterations and the one before; then so
-# many times what is usually asked for may be left.
+# By the rule of scikit-learn's solvers a gradient has to stay small for PERSISTENCE iterations and the one before; then
+# LENIENCE times the usual distance may be left.
 PERSISTENCE, LENIENCE = 5, 30.0
 
 # Rows of a sample for each parameter of a block, and for each class and direction of the columns where a fit begins at
@@ -39,11 +38,10 @@ ROWS_PER_COLUMN = 4
 # Where these are too many, blocks for each class come from the rows that hold this part of its curvature: ten C and
 # five folds of 10,000 images of MNIST take 8.2 s so, with 0.9 9.5 and with 0.99 8.4.
 HELD = 0.97
-# The preconditioner is built anew after so many iterations, and less often where that takes more than CHEAP_WORK
+# The iterations after which the preconditioner is built anew, fewer of them if that takes more than CHEAP_WORK
 # multiply-adds.
 REFRESHES, EXPENSIVE_REFRESHES, CHEAP_WORK = (4, 12, 36, 108), (15, 60), 200_000_000
-# With so many rows or more a fit begins at the solution of a sample: a tenth of them, or as many as one block for all
-# classes takes.
+# From FEW_ROWS on a fit begins at the solution of a sample: a tenth of the rows, or as many as one block takes.
 FEW_ROWS = 50_000
 # With few rows a block takes as long as many passes, and a fit may arrive before it pays: it waits where it takes so
 # many.

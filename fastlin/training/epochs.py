@@ -71,17 +71,12 @@ def train_by_epochs(
 ) -> Training:
     """Train the network of a descent; the records of the Training are Epochs.
 
-    The network ends with the parameters of the best epoch by accuracy or loss on the validation examples, or of the
-    last epoch where there are no such examples. A training diverges when its losses or parameters are no longer finite.
-    Then the network keeps the best epoch or, without validation, the parameters that the epoch of the lowest loss began
-    with, and the arrays that the rule carries become zero. Ctrl-C keeps the last whole epoch or step; before the end of
-    the first one it raises, and the network is as it was.
+    The network ends with the parameters of the best epoch on the validation examples, or of the last epoch without
+    them. A training that diverges keeps the best epoch or, without validation, what the epoch of the lowest loss began
+    with. Ctrl-C keeps the last whole epoch or step, and raises before the first one.
 
-    A callable in place of examples returns an iterator over the Examples that make an epoch together. on_epoch is
-    called with the Training after each whole epoch, which is the last one where it returns something true. n_epochs is
-    the number of earlier epochs of the learning rate, and patience is what the earlier training left, if both scores
-    come from the same data. save is called with the EpochState after each whole epoch of rows in memory; resumed is one
-    of these states, to go on from with the same rows.
+    A callable in place of examples returns an iterator over the Examples of an epoch. on_epoch is called with the
+    Training after each epoch; something true ends it. save is called with the EpochState, and resumed is one of these.
     """
     validated = _negative_validation_loss if schedule.by_loss else _validation_accuracy
     best = BestCheckpoint(_negative_loss, judges_start=True) if validation is None else BestCheckpoint(validated)

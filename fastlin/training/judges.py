@@ -1,7 +1,4 @@
-"""Judges of a training, as values: the patience that ends it, and the best checkpoint that it goes back to.
-
-Both score the record of each checkpoint. A judge never changes: `after` returns the judge that has seen one more.
-"""
+"""Judges of a training, as values that never change: the patience that ends it, and the best checkpoint."""
 
 from __future__ import annotations
 
@@ -21,9 +18,8 @@ class Checkpoint(NamedTuple):
 class Patience:
     """The rule that ends a training which no longer improves.
 
-    A higher score of a record is better; a score of None is not judged. The training ends with more than n_allowed
-    records in a row that are no improvement; n_worse counts them. A record improves on the best score by reaching it
-    plus tol, or by exceeding it where tol is None. The count begins anew n_renewals times before the training ends.
+    The training ends with more than n_allowed records in a row without an improvement, which is the best score plus
+    tol, or any rise if tol is None. The count begins anew n_renewals times. A score of None is not judged.
     """
 
     score: Callable[[Any], float | None]
@@ -56,10 +52,9 @@ class Patience:
 
 @dataclass(frozen=True, eq=False)
 class BestCheckpoint:
-    """The checkpoint with the highest score, as in `Patience`, the first one of several.
+    """The first checkpoint with the highest score, as in `Patience`.
 
-    With judges_start the score of a record judges the parameters that its stretch began with, as the loss of a batch
-    does. Such a score only decides to which checkpoint a diverged training goes back.
+    With judges_start a score judges the parameters that its stretch began with, and only serves diverged trainings.
     """
 
     score: Callable[[Any], float | None]

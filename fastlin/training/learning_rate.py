@@ -9,11 +9,10 @@ SMALLEST_ADAPTIVE = 1e-6
 
 @dataclass(frozen=True)
 class LearningRate:
-    """How the learning rate goes from its initial value from epoch to epoch, times `decay` after each of them.
+    """The learning rate from epoch to epoch, times `decay` after each; its courses are scikit-learn's.
 
-    The courses are scikit-learn's. "constant" stays. "invscaling" is divided by (t + 1)^power after the first epoch, t
-    being the rows trained on. "adaptive" falls to a fifth each time that the patience of the training is exhausted,
-    which ends the training only once that has made it 1e-6 or below.
+    "invscaling" is divided by (t + 1)^power, t being the rows trained on. "adaptive" falls to a fifth each time that
+    the patience is exhausted, and ends the training at 1e-6 or below.
     """
 
     initial: float

@@ -25,10 +25,8 @@ ENTRY_WORK = 16
 class LinearDescent(Descent):
     """Steps with momentum on softmax regression, which may predict by the mean of the parameters after each step.
 
-    The mean of the steps of a convex problem converges faster than the steps (Polyak and Juditsky 1992). It begins with
-    the first step after first_row rows. One thread takes the steps, so that no bit depends on the number of threads.
-    The network has one layer, and neither normalisation nor dropout. `velocity` and `mean` are (p,), and the second of
-    `counts` is the number of steps that the mean has.
+    The mean (Polyak and Juditsky 1992) begins after first_row rows. One thread takes the steps. The network has one
+    layer, and neither normalisation nor dropout.
     """
 
     def __init__(self, network: Network, momentum: float = 0.0, first_row: float = np.inf) -> None:

@@ -15,10 +15,9 @@ class DivergedError(ArithmeticError):
 class Training:
     """What a training met on its way, and how it ended.
 
-    A stretch of steps in which the training diverged or was interrupted has no record; `last` is the checkpoint at the
-    end of the records. The training `ended` at the "limit" of its steps, since the "patience" was exhausted, "stopped"
-    by the caller's function, "diverged" or "interrupted" by Ctrl-C. n_kept counts the records up to the checkpoint
-    whose parameters are restored. `patience` is what is left of it, and `best` has seen the records.
+    `last` is the checkpoint at the end of the records. The training `ended` at the "limit" of its steps, by its
+    "patience", "stopped" by the caller's function, "diverged" or "interrupted". n_kept counts the records up to the
+    checkpoint that is restored.
     """
 
     records: list[Any]
@@ -48,15 +47,10 @@ def train(
 ) -> Training:
     """Take stretches of steps, judge each by its record, and go back to the checkpoint to keep.
 
-    The next item of `stretches` is the record of a stretch of steps, which asking for it takes and validates; it raises
-    DivergedError where the loss or the parameters are no longer finite. A checkpoint follows each stretch: `save`
-    returns a copy of all that a training needs to go on from there, and `restore` goes back to it. The training ends
-    with the parameters of the best checkpoint, if there is a rule for it, else of the last one, and so does a training
-    that diverges. Ctrl-C raises nothing and keeps the last checkpoint, or what save_step returns of the last whole step
-    of a stretch, unless that is None.
-
-    records are those of the training that this one continues. After the checkpoint for which on_checkpoint returns
-    something true the training ends. check_end raises DivergedError where no prediction can be made in the end.
+    The next item of `stretches` is the record of a stretch; it raises DivergedError if the loss or the parameters are
+    not finite. `save` returns a copy of all that a training needs to go on, and `restore` goes back to it. The training
+    ends with the best checkpoint if there is a rule for it, else the last. Ctrl-C keeps the last checkpoint, or what
+    save_step returns. on_checkpoint returns whether to end.
     """
     records = list(records)
     before = Checkpoint(len(records), save())

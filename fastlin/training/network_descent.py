@@ -27,10 +27,8 @@ class Sums(NamedTuple):
 class Descent:
     """Steps on a network's parameters; a subclass says by which rule.
 
-    The gradient of a step is that of the batch's loss plus (l2 / 2) ||W||^2 over the coefficients of all layers. Where
-    the network has dropout, random_state draws a seed for that of each batch. `carried` are the arrays that the rule
-    carries from step to step and changes in place, which begin with zeros. `counts` has first the number of rows that
-    steps were taken with, each time counted, and `n_steps` (1,) the number of steps.
+    The gradient of a step is that of the batch's loss plus (l2 / 2) ||W||^2. `carried` are the arrays that the rule
+    changes from step to step. `counts` has first the rows that steps were taken with, and `n_steps` (1,) the steps.
     """
 
     def __init__(
@@ -65,11 +63,7 @@ class Descent:
             array[...] = 0
 
     def _update(self, vectors, n_penalised, learning_rate, l2):
-        """Take the step of parameters, of which the first n_penalised are coefficients.
-
-        vectors are these parameters, their gradient and the arrays that the rule carries for them. Return the sum of
-        the squares of the coefficients before it.
-        """
+        """Take the step of parameters, the first n_penalised of them coefficients; return their squares' sum."""
         raise NotImplementedError
 
     def _update_blocks(self, learning_rate, l2):
@@ -91,8 +85,7 @@ class Descent:
     ) -> tuple[float, float, float]:
         """Take one step on a batch, rows of the examples' matrix; return its loss before the step, with the penalty.
 
-        The weight of the rows that were right, and of all rows, follow, as in `Network.compute_gradient`. With
-        l2_by_weight, l2 is divided by the weight of the batch, as scikit-learn's alpha is.
+        As in `Network.compute_gradient`, two weights follow. With l2_by_weight, l2 is divided by the batch's weight.
         """
         network = self.network
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
@@ -122,9 +115,8 @@ class Descent:
     ) -> Sums:
         """Take a step on each batch of the examples; the last batch has the rows that are left.
 
-        The batches of a network with batch normalisation are of about equal size instead. `order` names the rows of the
-        examples' matrix in the order to take them; None means all as they lie. l2 is alpha divided by the weight of the
-        batch, as in scikit-learn's networks. A batch whose loss, with the penalty, is not finite ends the epoch.
+        `order` names the rows of the examples' matrix in the order to take them; None means all as they lie. A batch
+        whose loss, with the penalty, is not finite ends the epoch.
         """
         n_rows = len(examples) if order is None else len(order)
         loss = n_correct = total = 0.0
@@ -140,10 +132,7 @@ class Descent:
         return Sums(loss, n_rows, n_correct, total)
 
     def _cut(self, n_rows, batch_size):
-        """Return the slices of an epoch's batches, of about equal size with batch normalisation.
-
-        A last normalised batch of a few rows would move the running statistics as much as a whole one.
-        """
+        """Return the slices of an epoch's batches, of about equal size with batch normalisation."""
         if not self.network.normalizations:
             return [slice(start, min(start + batch_size, n_rows)) for start in range(0, n_rows, batch_size)]
         # A normalised batch has at least two rows; one row would become zero.
@@ -179,7 +168,7 @@ class AdamDescent(Descent):
 
     Step t is w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon), m and v being decaying
     means of the gradient and of its square (Kingma and Ba 2015, section 2). With weight decay, which is AdamW,
-    coefficients lose learning_rate weight_decay w beside that (Loshchilov and Hutter 2019, algorithm 2). `means` and
+    coefficients lose learning_rate weight_decay w too (Loshchilov and Hutter 2019, algorithm 2). `means` and
     `squares` (p,) are m and v, and `n_steps` is t.
     """
 

@@ -30,14 +30,10 @@ def train_by_lbfgs(
 ) -> Training:
     """Minimise the loss of all examples, with the penalty, by SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
 
-    The network, which has neither batch normalisation nor dropout, ends with the parameters of the best iteration by
-    accuracy on the validation examples, or of the last one where there are no such examples. Ctrl-C keeps the last
-    whole iteration, and raises before the end of the first one. The loss has alpha / 2 times the sum of squares of the
-    coefficients, divided by the weight of all rows. The training ends where no entry of the gradient exceeds tol, where
-    the loss no longer falls by 2e-9 of it, or where on_iteration, called with the Training, returns something true.
-
-    The records of the Training are Epochs. It has "converged", come to a "limit", "stalled" where no step lowered the
-    loss, "diverged" at the start, or was "stopped" or "interrupted".
+    The network, without batch normalisation and dropout, ends with the parameters of the best iteration on the
+    validation examples, or of the last one. The training ends where no entry of the gradient exceeds tol, where the
+    loss no longer falls by 2e-9 of it, or where on_iteration returns something true. The records of the Training are
+    Epochs.
     """
     descent = _Descent(network, examples, validation, alpha, on_iteration)
     training, start = descent.training, descent.training.last.saved
@@ -62,10 +58,7 @@ def train_by_lbfgs(
 
 
 class _Descent:
-    """The function that L-BFGS evaluates, and the Training, whose last checkpoint is the one to keep.
-
-    A loss or gradient that is not finite makes the search overflow, and at the start diverge.
-    """
+    """The function that L-BFGS evaluates, and the Training; a loss that is not finite makes it overflow or diverge."""
 
     def __init__(self, network, examples, validation, alpha, on_iteration):
         # Everything is computed by the first; the other one is what callbacks see.

@@ -1,4 +1,4 @@
-"""The progress bar of a training: the steps taken, and beside them what was measured last."""
+"""The progress bar of a training: the steps taken, and what was measured last."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,10 +8,7 @@ from fastlin.progress import show_bar
 
 @contextlib.contextmanager
 def show_steps(is_shown: bool, n_steps: int) -> Iterator[Callable[..., None]]:
-    """Show a bar of n_steps if is_shown; yield a function to call with the number of steps taken.
-
-    Its keyword arguments are pairs of numbers: a measure of the rows trained on, and of the validation rows or None.
-    """
+    """Show a bar of n_steps if is_shown; yield a function that takes the steps taken and pairs of measures."""
     if not is_shown:
         yield lambda n_taken, **measures: None
         return

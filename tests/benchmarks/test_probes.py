@@ -49,7 +49,7 @@ def test_a_probe_is_measured_and_published(monkeypatch):
     (row,) = [line for line in BLOCKS["probe-times"](machines).splitlines() if "300 × 8" in line]
     assert row.startswith("| **300 × 8, 5 classes, float32** |")
     assert "**over 120 s**" in row
-    assert choose_races(machines).endswith("and in 1 of 1 single probes by the defaults of both.")
+    assert choose_races(machines).endswith("- 1 of 1 single probes by the defaults of both")
     assert len(find_broken_bounds(read_bounds(), "probe-times-600", lost, "x86-64-v3")) == 4
 
 
