@@ -41,5 +41,5 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
 
 
 def main(folder: str) -> None:
-    """Compile beside another process, which has taken tasks in a folder too."""
+    """Compile at the same time as another process, which has taken tasks in a folder too."""
     companion.work(folder, list_tasks())

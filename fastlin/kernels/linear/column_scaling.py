@@ -27,10 +27,10 @@ UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 # Rows whose numbers of a column are added up before they are added to the others, so that what is kept for a column is
 # read and written a quarter as often: 2,000 x 20,000 takes 13 ms so, row by row 24.
 ROWS_MEASURED = 4
-# Narrower rows are measured column by column, so many rows at a time: they stay in the first-level cache.
+# Narrower rows are measured column by column, ROWS_TOGETHER at a time: they stay in the first-level cache.
 NARROW, ROWS_TOGETHER = 16, 256
-# Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
-# largest score, divisions and weights.
+# Roundings of a row in addition to its sums: an exponential and a logarithm of a few units in the last place, the shift
+# by the largest score, divisions and weights.
 ROW_ROUNDINGS = 16
 
 

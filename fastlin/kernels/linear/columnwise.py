@@ -28,7 +28,7 @@ FEWEST_TILE_ROWS, MOST_TILE_ROWS = 256, 512
 # Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix
 # of 569 x 30 took 66 microseconds so, and takes 16.
 ROWS_AT_ONCE = 32
-# The rows of a room behind those of the scores, and two more for `fill_gram`.
+# The rows of `room` behind those of the scores, and two more for `fill_gram`.
 LARGEST, FACTORS = range(2)
 ROOM_ROWS = 4
 
@@ -265,7 +265,7 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
 def fill_gram(values, weights, room, gram):
     """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] values[j, i] values[h, i].
 
-    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The last two rows of a room are overwritten. What lies
+    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The last two rows of `room` are overwritten. What lies
     left of the diagonal means nothing.
     """
     n_tiles, n_columns, tile_rows = values.shape

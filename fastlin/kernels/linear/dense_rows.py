@@ -4,7 +4,7 @@ X (n, d) is of any type and strides, and comes as `any_layout` makes it. A row e
 everything else in the type of coef, which is the one computed in. K = 1 is the logistic loss with labels 0 and 1,
 K >= 3 the softmax with labels 0 to K - 1. A pass works on tiles of rows, a few hundred kilobytes each: scores,
 residuals and gradient of a tile follow one another while it lies in the second-level cache, so that X is read from
-memory once. Where X is the numbers of a table, the levels of its other columns come beside them; else these are None,
+memory once. Where X is the numbers of a table, the levels of its other columns are given too; else these are None,
 for which Numba compiles nothing.
 """
 

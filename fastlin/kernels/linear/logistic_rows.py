@@ -102,7 +102,7 @@ def _unfold(gradient, total, scaling, sums, block):
 
 @kernel(inline=True)
 def _open_scores(tile_rows, coef):
-    """Return room (1, n) for the scores of a tile, to the end of its last vector, in the type of coef."""
+    """Return an array (1, n) for the scores of a tile, to the end of its last vector, in the type of coef."""
     return zeros_aligned((np.int64(1), _whole_lines(tile_rows, coef)), coef.dtype)
 
 

@@ -40,7 +40,7 @@ class Samples(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The room for the probabilities of the rows of a pass: the array of one type has entries, or none has.
+    """The memory for the probabilities of the rows of a pass: the array of one type has entries, or none has.
 
     A pass in float64 fills either. If an argument had the type of the room, Numba would compile that pass three times.
     """
@@ -50,7 +50,7 @@ class Kept(NamedTuple):
 
     @classmethod
     def of(cls, probabilities: FloatArray | None) -> Self:
-        """Return the room that an array (K, m) of either type gives, or none where it is None."""
+        """Return the memory that an array (K, m) of either type gives, or none where it is None."""
         if probabilities is None:
             return cls(NO_SINGLE, NO_DOUBLE)
         is_single = probabilities.dtype == np.float32

@@ -64,8 +64,8 @@ LACKING = 3
 # As in solvers/line_search.py.
 SUFFICIENT_DECREASE, CURVATURE, ROUNDING = 1e-4, 0.9, 1e-14
 MAX_TRIALS = 30
-# So many iterations in which neither J falls nor the gap by half end a descent. Gradients fall further than J can tell,
-# and with them the coefficients gain digits.
+# MOST_FLAT iterations in which neither J falls nor the gap by half end a descent. Gradients fall further than J can
+# tell, and with them the coefficients gain digits.
 MOST_FLAT = 3
 # Class sums this close to those of the labels are equal up to the rounding of a row.
 SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
@@ -73,8 +73,8 @@ SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
 VALUE_ROUNDING = 1e-13
 RIDGE = 1e-13
 SMALLEST_PIVOT = 1e-15
-# A matrix is built anew after each iteration where it takes no more than so much of a pass, and else once the pace of
-# the last iterations foretells more passes than the matrix and so many steps after it take.
+# A matrix is built anew after each iteration if it takes no more than CHEAP_PASSES, and else once the pace of the last
+# iterations foretells more passes than the matrix and STEPS_AFTER take.
 CHEAP_PASSES, STEPS_AFTER, MOST_PASSES_AT_END = 0.5, 8.0, 1000.0
 
 
@@ -488,7 +488,7 @@ class Scratch(NamedTuple):
 
     @classmethod
     def of(cls, n_tiles: int, tile_rows: int, n_rows_coef: int, n_columns: int) -> Self:
-        """Return room for n_tiles tiles of tile_rows rows, rows of coefficients and columns."""
+        """Return memory for n_tiles tiles of tile_rows rows, rows of coefficients and columns."""
         probabilities = np.empty((n_tiles, n_rows_coef, tile_rows))
         room = make_room(n_rows_coef, tile_rows)
         return cls(probabilities, room, np.empty((n_tiles, tile_rows)), np.empty((n_columns, n_columns)))

@@ -10,7 +10,7 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponential, exponentiate_in_place, log_from_one, log_one_plus
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
 
-# Rows of one weight have their losses added up as the logarithm of a product, in so many halvings: the products stay
+# Rows of one weight have their losses added up as the logarithm of a product, in HALVINGS halvings: the products stay
 # below 2^32, and a logarithm is taken for every 32 rows.
 HALVINGS = 5
 
@@ -70,7 +70,7 @@ def turn_logistic_rows(scores, samples, kept, start, rooms):
 
 @kernel(inline=True)
 def open_logistic_room(n_rows, scores):
-    """Return the rooms that `turn_logistic_scores` takes for n_rows rows: (3, n) in the type of scores, and float64."""
+    """Return the arrays that `turn_logistic_scores` takes for n_rows rows: (3, n) in the type of scores, float64."""
     return zeros_aligned((3, n_rows), scores.dtype), zeros_aligned((2, n_rows), np.float64)
 
 

@@ -1,4 +1,4 @@
-"""A second process that compiles kernels beside this one, since Numba compiles one at a time in a process.
+"""A second process that compiles kernels too, since Numba compiles one at a time in a process.
 
 Both take tasks from one list, this process from its end. The one that makes the file of a task has taken it. What the
 other process has compiled lies in the user's cache folder. It ends with its list, or with this process, whose end

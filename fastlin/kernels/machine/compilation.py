@@ -3,7 +3,7 @@
 Every kernel is compiled without the interpreter lock and without threads of its own; threads.py spreads calls over
 blocks of rows. Its code comes from the wheel where `target` has chosen that, else from the user's cache folder, and
 what neither holds is compiled and kept in that folder. The key of each kernel there holds the name and the features of
-the processor that it was compiled for, and the level of the wheel's code that it runs beside.
+the processor that it was compiled for, and the level of the wheel's code that it runs with.
 """
 
 import gc
@@ -129,5 +129,5 @@ class _KernelCache:
         """Return the name of the file that keeps the code for a signature."""
         _, *processor = codegen.magic_tuple()
         machine = (sys.implementation.cache_tag, name_platform(), *processor)
-        # Beside a level's code, a kernel has the vectors of the level and may hold code of the level.
+        # Together with a level's code, a kernel has the vectors of the level and may hold code of the level.
         return name_file(self._function, sig, machine if TARGET.name == HOST else (*machine, TARGET.name))

@@ -11,7 +11,7 @@ LOG2 = 0.6931471805599453
 # exp underflows to subnormal numbers below these, where the exponent bits can no longer be set directly.
 LOWEST = -708.0
 LOWEST_SINGLE = -87.0
-# Beside such a number there is no room for a fraction: adding it and subtracting it again rounds.
+# A number this large leaves no bits for a fraction: adding it and subtracting it again rounds.
 WHOLE, WHOLE_SINGLE = 1.5 * 2.0**52, 1.5 * 2.0**23
 
 

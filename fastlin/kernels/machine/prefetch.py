@@ -17,7 +17,7 @@ PIECE, BYTE, COUNT, LENGTH, ADDRESSES = range(5)
 
 @kernel(inline=True)
 def empty_list(tile_rows):
-    """Return a list of no memory, with room for the rows of a tile."""
+    """Return a list of no memory, with space for the rows of a tile."""
     return zeros_aligned(ADDRESSES + tile_rows, np.int64)
 
 

@@ -13,7 +13,7 @@ from fastlin.kernels.machine.prefetch import empty_list, list_rows, next_lines
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER, ROW_GROUP, lines_in_step
 from fastlin.kernels.machine.tiles import Scaling, load_tile, no_scaling, pad_columns, pad_scaling, zeros_padded
 
-# Scores pass over at most so many bytes of each row: five classes, the scaling and four rows of it, of X and of the
+# Scores pass over at most CHUNK_BYTES of each row: five classes, the scaling and four rows of it, of X and of the
 # tile, fit into the first-level cache.
 CHUNK_BYTES = 2_200
 # Where nothing but coefficients and four rows of X has to fit there, ten classes do: whole groups of them.

@@ -27,7 +27,7 @@ import joblib
 # A block is at least this many multiply-adds (100 to 200 microseconds), so that handing it out and starting it, its
 # first tile without prefetch, cost little. A second thread takes 50 microseconds to wake up.
 MIN_BLOCK_WORK = 4_000_000
-# Other work, in multiply-adds of 25 picoseconds: what a row costs beside its products (loss, residuals, the start of
+# Other work, in multiply-adds of 25 picoseconds: what a row costs besides its products (loss, residuals, the start of
 # each product); an exponential with its residual, or two logarithms; a number that is found by its place, copied or
 # goes through a few steps (0.6 to 3.7 nanoseconds were measured); one that is read for a single multiply-add (0.14 to
 # 0.7, from the second-level cache or from memory).

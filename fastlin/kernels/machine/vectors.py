@@ -2,7 +2,7 @@
 
 from fastlin.kernels.machine.compilation import kernel
 
-# So many entries of a vector stay in the first-level cache while those of all rows pass.
+# The entries of a vector that stay in the first-level cache while those of all rows pass.
 COLUMNS_CACHED = 1024
 
 

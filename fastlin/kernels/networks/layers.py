@@ -298,7 +298,7 @@ def update_with_adam(
     The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v)
     + epsilon), with means m and squares v (Kingma and Ba 2015, section 2, the form without bias-corrected moments: the
     corrections are part of learning_rate). g is the gradient. The first n_penalised parameters have l2 w added to it,
-    and lose decay w beside that (Loshchilov and Hutter 2019, algorithm 2). All arrays are (p,); gradient stays.
+    and lose decay w too (Loshchilov and Hutter 2019, algorithm 2). All arrays are (p,); gradient stays.
     """
     kind = parameters.dtype.type
     rate, small = kind(learning_rate), kind(epsilon)

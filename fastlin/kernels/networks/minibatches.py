@@ -64,7 +64,7 @@ class Batch(NamedTuple):
 
     sums: np.ndarray  # (3,): the losses, the weights, and the weights of the rows that are right
     intercept_gradient: np.ndarray  # (K,), the residuals
-    right: np.ndarray  # (tile rows,) int64, room for whether each row of a tile is right
+    right: np.ndarray  # (tile rows,) int64, whether each row of a tile is right
 
 
 @kernel(reassociate=False)
