@@ -20,15 +20,11 @@ from typing import Any, NamedTuple
 import damages
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 import sklearn.linear_model
 import sklearn.neural_network
-import skops.io
 from scipy import sparse
 
 import fastlin
-from fastlin.cli import main
 from fastlin.exceptions import CheckpointError
 from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, SoftmaxTrainer
 
@@ -58,10 +54,6 @@ class Call(NamedTuple):
     run: Callable[[], Any]
     # Whose attributes the call must leave as they are.
     untouched: Any = None
-
-
-class RefusedByProgram(Exception):
-    """The program ended with the status of an error and one line."""
 
 
 @cache
@@ -318,12 +310,6 @@ def list_containers(generator: np.random.Generator) -> Iterator[Call]:
             yield Call(f"{what}; {method}", ValueError, r"\bX\b|X_val|piece 0|batch 0", partial(call, rows))
 
 
-def write_file(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / name
-    path.write_bytes(data)
-    return path
-
-
 def list_checkpoints(generator: np.random.Generator, folder: Path) -> Iterator[Call]:
     """Yield fits that go on from damaged checkpoints."""
     for solver, batch_norm in (("adam", False), ("sgd", "both")):
@@ -350,75 +336,12 @@ def list_checkpoints(generator: np.random.Generator, folder: Path) -> Iterator[C
             yield Call(f"checkpoint of {solver}, {what}", CheckpointError, damaged.name, run, model)
 
 
-def run_program(*arguments: str) -> None:
-    """Run fastlin's program; raise what it printed where it refuses, with its status."""
-    with contextlib.redirect_stderr(io.StringIO()) as printed:
-        status = main(list(arguments))
-    if status == 2 and printed.getvalue().count("\n") == 1:
-        raise RefusedByProgram(printed.getvalue())
-
-
-def list_programs(generator: np.random.Generator, folder: Path) -> Iterator[Call]:
-    """Yield predictions of the program with damaged models."""
-    TABLE.to_csv(folder / "rows.csv", index=False)
-    model = fastlin.LogisticRegression(categorical_features="from_dtype").fit(pa.table(TABLE), Y4)
-    skops.io.dump(model, folder / "whole.skops")
-    whole = (folder / "whole.skops").read_bytes()
-    for number in range(30):
-        path = folder / f"model-{number}.skops"
-        if number % 3 == 0:
-            what, data = damages.draw_bytes(generator, whole)
-            assert data != whole
-            path.write_bytes(data)
-        else:
-            damaged = copy.deepcopy(model)
-            attribute = str(generator.choice(["coef_", "intercept_", "classes_", "categories_", "n_features_in_"]))
-            what, value = draw_attribute(generator, attribute, getattr(model, attribute))
-            # skops writes no such objects.
-            value = value if isinstance(value, (np.ndarray, list, int, str, type(None))) else "damaged"
-            setattr(damaged, attribute, value)
-            skops.io.dump(damaged, path)
-        run = partial(run_program, "predict", str(path), str(folder / "rows.csv"), "--output", str(folder / "out.csv"))
-        yield Call(f"program, {what}", RefusedByProgram, f"{path.name}|categories_ of column 'a'", run)
-
-
-def list_decoded(generator: np.random.Generator, folder: Path) -> Iterator[Call]:
-    """Yield fits of Parquet files whose decoded arrays are damaged."""
-    source = folder / "rows.parquet"
-    pyarrow.parquet.write_table(pa.table({**{f"x{j}": X[:, j] for j in range(D)}, "y": Y4}), source)
-
-    def load(cache: Path) -> Any:
-        rows = fastlin.blocks.from_parquet(source, label="y", cache=cache)
-        return fastlin.LogisticRegression(tol=0.1).fit(rows)
-
-    for number in range(20):
-        cache_folder = folder / f"decoded-{number}"
-        load(cache_folder)
-        (path,) = cache_folder.glob("*.npy")
-        whole = path.read_bytes()
-        if number % 2:
-            array = np.load(path)
-            what, damaged = damages.draw_array(generator, array)
-            # A file holds no objects.
-            while not isinstance(damaged, np.ndarray) or damaged.dtype.kind not in "biufcUSMV":
-                what, damaged = damages.draw_array(generator, array)
-            np.save(path, damaged)
-        else:
-            end = int(generator.integers(len(whole)))
-            what = f"cut at {end}"
-            path.write_bytes(whole[:end])
-        assert path.read_bytes() != whole
-        yield Call(f"decoded {path.name}, {what}", ValueError, r"\.npy|rows\.parquet", partial(load, cache_folder))
-
-
 def list_calls(folder: Path) -> Iterator[Call]:
     """Yield all calls. The draws of each kind have a seed of their own."""
     yield from list_models(np.random.default_rng(SEED))
     yield from list_course(np.random.default_rng(SEED + 1))
     yield from list_containers(np.random.default_rng(SEED + 2))
     yield from list_checkpoints(np.random.default_rng(SEED + 3), folder)
-    yield from list_programs(np.random.default_rng(SEED + 4), folder)
-    yield from list_decoded(np.random.default_rng(SEED + 5), folder)
 
 
 def run_calls(first: int) -> None:

@@ -151,12 +151,12 @@ def let_indptr_fall(X, generator):
     X.indptr[place] = X.indptr[place + 1] + generator.integers(1, 50)
 
 
-def put_row(values):
+def put_row(columns, value=1.0):
     """Return a change of a row of a LIL matrix to columns of such numbers."""
 
     def change(X, generator):
         row = int(generator.integers(X.shape[0]))
-        X.rows[row], X.data[row] = list(values), [1.0] * len(values)
+        X.rows[row], X.data[row] = list(columns), [value] * len(columns)
 
     return change
 
@@ -168,7 +168,7 @@ def put_key(key):
 
 COMPRESSED = {
     "an index far outside": put_index("indices", FAR),
-    "an index outside": put_index("indices", 50),
+    "an index outside": put_index("indices", 70),
     "a negative index": put_index("indices", -7),
     "an index of fractions": set_attribute("indices", lambda indices: indices + 0.5),
     "fewer indices": set_attribute("indices", lambda indices: indices[:-2]),
@@ -186,9 +186,13 @@ COMPRESSED = {
     "indptr that falls": let_indptr_fall,
 }
 CONTAINER_DAMAGES = {
-    "csr": COMPRESSED,
+    "csr": {**COMPRESSED, "values of two dimensions": set_attribute("data", lambda data: data[:, None])},
     "csc": COMPRESSED,
-    "bsr": {**COMPRESSED, "values of one dimension": set_attribute("data", np.ravel)},
+    "bsr": {
+        **COMPRESSED,
+        "values of one dimension": set_attribute("data", np.ravel),
+        "blocks without rows": set_attribute("data", lambda data: data[:, :0]),
+    },
     "coo": {
         f"{name} of axis {axis}": put_axis(axis, make)
         for axis in (0, 1)
@@ -205,6 +209,8 @@ CONTAINER_DAMAGES = {
         "a negative column": put_row([-FAR]),
         "a column of fractions": put_row([0.5, 1.5]),
         "a column of text": put_row(["a"]),
+        "a column beyond int32": put_row([0, 2**40]),
+        "a value of text": put_row([0], "x"),
         "more columns than values": lambda X, generator: X.rows[0].append(1),
         "fewer rows": set_attribute("rows", lambda rows: rows[:-1]),
         "no lists": set_attribute("rows", lambda rows: np.full(len(rows), None)),

@@ -46,9 +46,9 @@ def draw_rows(generator, dtype):
     return X.astype(dtype), y
 
 
-def draw_call(generator):
+def draw_call(generator, dtypes):
     """Return the description of an estimator and its rows, and functions to call with the model, by their names."""
-    dtype = [np.float64, np.float32][generator.integers(2)]
+    dtype = dtypes[generator.integers(len(dtypes))]
     X, y = draw_rows(generator, dtype)
     n, d = X.shape
     n_classes = len(np.unique(y))

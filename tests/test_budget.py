@@ -19,7 +19,7 @@ from fastlin.budget import (
 )
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective, Point
-from fastlin.solvers import choose, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
+from fastlin.solvers import choose, lbfgs, newton, preconditioners, proximal_newton
 from fastlin.solvers.stopping import Stopping
 
 
@@ -113,41 +113,6 @@ def test_decisions_do_not_depend_on_the_number_of_threads(n, d, n_classes):
         with limit_threads(n_threads):
             decisions.append(decide(make_objective(n, d, n_classes, np.float32, l2=0.1)[0]))
     assert decisions[0] == decisions[1] == decisions[2]
-
-
-def make_wide(n_features=130_000, n_classes=8):
-    """Return an objective over sparse rows with a million parameters."""
-    generator = np.random.default_rng(0)
-    n, n_entries = 150, 40
-    labels = np.arange(n) % n_classes
-    # Half of the features of a row are those of its class.
-    columns = generator.integers(0, n_features, (n, n_entries))
-    columns[:, ::2] = columns[:, ::2] % 300 * n_classes + labels[:, None]
-    rows = np.repeat(np.arange(n), n_entries)
-    X = sparse.csr_array((np.ones(rows.size), (rows, columns.ravel())), shape=(n, n_features))
-    return Objective.over(X, labels, n_classes, l2=1e-3)
-
-
-@pytest.mark.thorough
-def test_pairs_of_a_million_parameters_are_float32_and_the_fit_reaches_its_certificate(monkeypatch):
-    # In the space of its few rows it would need no such pairs.
-    monkeypatch.setattr(row_space_lbfgs, "suits", lambda objective: False)
-    objective = make_wide()
-    assert objective.shape[0] * objective.shape[1] > 1_000_000
-    pairs = lbfgs.Pairs(objective)
-    assert pairs._steps.dtype == pairs._changes.dtype == np.float32
-    assert pairs._steps.nbytes + pairs._changes.nbytes <= objective.budget.bytes
-    del pairs
-    solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=200)
-    assert solution.converged
-    assert solution.certificate <= 1e-6 * solution.value
-    # The certificate is a true one: pairs in float64 find no point that lies lower.
-    precise = with_budget(objective, 1 << 40)
-    stopping = Stopping(precise, 1e-8, "excess", 200)
-    better = lbfgs.minimize(
-        precise, solution.parameters, stopping, preconditions={0: preconditioners.diagonal}, room=precise.make_room()
-    )
-    assert solution.value - better.value <= solution.certificate
 
 
 @pytest.mark.parametrize("n_pairs_in_float64", [0, 5])

@@ -135,11 +135,3 @@ def test_one_class_against_the_rest_is_found_out():
     models = OneVsRestClassifier(LogisticRegression(C=problem.C)).fit(problem.X, problem.y).estimators_
     coef, intercept = (np.concatenate([getattr(m, part) for m in models]) for part in ("coef_", "intercept_"))
     assert excess("softmax", coef, intercept) > SAME_OPTIMUM
-
-
-def test_snapml_penalises_its_intercept():
-    snapml = pytest.importorskip("snapml", reason="snapml is not installed")
-    problem = make("logistic")
-    model = snapml.LogisticRegression(regularizer=1 / problem.C, fit_intercept=True, tol=0.0, max_iter=1000)
-    model.fit(problem.X, problem.y)
-    assert excess("logistic", model.coef_.reshape(1, -1), model.intercept_.ravel()) > SAME_OPTIMUM

@@ -1,16 +1,22 @@
 """What the documents name exists: links, functions and tests, and the lines that a stranger and CI run."""
 
 import ast
+import dataclasses
+import inspect
 import re
 from inspect import signature
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
+from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
+from sklearn.datasets import load_iris
 
 import fastlin
+from fastlin.estimators import RegularizationPath
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = "benchmarks", "studies"
@@ -237,3 +243,29 @@ def test_docstrings_of_estimators_are_as_scikit_learn_asks_for(estimator):
         found = validate(f"{name}.{method}")["errors"]
         errors += [(method, *error) for error in found if error[0] not in LEFT_OUT | LEFT_OUT_OF_METHODS]
     assert errors == []
+
+
+def describe(public, section):
+    """Return the names that a section of a docstring describes."""
+    found = NumpyDocString(inspect.getdoc(public))[section]
+    return {name for each in found for name in each.name.split(", ")}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_docstrings_describe_every_attribute(estimator):
+    parameters = {
+        fastlin.LogisticRegressionCV: {"scoring": "accuracy", "use_legacy_attributes": False, "l1_ratios": (0,)},
+        fastlin.MLPClassifier: {"max_iter": 2, "n_iter_no_change": np.inf},
+        fastlin.MiniBatchLogisticRegression: {"max_iter": 2, "n_iter_no_change": np.inf},
+    }
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    model = estimator(**parameters.get(estimator, {})).fit(X, y)
+    fitted = {name for name in vars(model) if not name.startswith("_")} - model.get_params().keys()
+    assert fitted <= describe(estimator, "Attributes")
+
+
+def test_everything_of_a_path_is_described():
+    given = signature(fastlin.logistic_path).parameters.keys() - {"parameters"}
+    assert given <= describe(fastlin.logistic_path, "Parameters")
+    names = {field.name for field in dataclasses.fields(RegularizationPath)}
+    assert names <= describe(RegularizationPath, "Attributes")

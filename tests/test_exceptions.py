@@ -8,7 +8,7 @@ import pytest
 import sklearn.exceptions
 
 import fastlin
-from fastlin import blocks, datasets, exceptions, trainers
+from fastlin import datasets, exceptions, trainers
 
 BASES = {
     "CheckpointError": (ValueError,),
@@ -55,19 +55,3 @@ def test_filters_of_either_warning_apply():
             warnings.simplefilter("error")
             warnings.simplefilter("ignore", category)
             fastlin.LogisticRegression(max_iter=1, tol=1e-9).fit(X, y)
-
-
-def test_a_fit_says_that_its_data_have_changed(tmp_path):
-    X, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
-    np.save(tmp_path / "X.npy", X)
-    rows = blocks.from_arrays(np.load(tmp_path / "X.npy", mmap_mode="r"), y)
-    np.save(tmp_path / "X.npy", X[:-1])
-    with pytest.raises(exceptions.DataChangedError, match="has changed while it was in use"):
-        fastlin.LogisticRegression().fit(rows)
-
-
-def test_a_file_that_is_no_checkpoint_is_told_from_wrong_parameters(tmp_path):
-    (tmp_path / "file").write_bytes(b"nothing")
-    X, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
-    with pytest.raises(exceptions.CheckpointError, match="no checkpoint"):
-        fastlin.MLPClassifier(3).fit(X, y, resume=tmp_path / "file")

@@ -1,21 +1,17 @@
 """Checkpoints of an MLPClassifier: a fit that goes on from one has the bits of a fit that was never interrupted."""
 
 import json
-import shutil
 import warnings
 import zipfile
 
 import numpy as np
 import pytest
 import scipy.sparse
-from conftest import refuse_replacement, since
 from sklearn.datasets import load_digits
 
 from fastlin import MLPClassifier
-from fastlin.callbacks import TimeLimit
-from fastlin.estimators.checkpoints import digest, read_checkpoint, write_checkpoint
+from fastlin.estimators.checkpoints import digest, read_checkpoint
 from fastlin.exceptions import CheckpointError, CheckpointWarning
-from fastlin.training.epochs import Epoch, EpochState
 
 LAYERS = ("coefs_", "intercepts_")
 CURVES = ("loss_curve_", "accuracy_curve_", "validation_scores_", "best_loss_", "n_iter_", "t_")
@@ -230,25 +226,15 @@ def leave_out(name):
 
 
 DAMAGES = {
-    "len.. of unsized object": put_array("records", lambda records: np.array(0.5)),
     "records must be real numbers of shape .2, 2.": put_array("records", lambda records: records[:, :1]),
-    "records must be real numbers .*, got <U": put_array("records", lambda records: records.astype(str)),
     "records must be finite": put_array("records", lambda records: records * np.nan),
     "'records'": leave_out("records"),
-    "'last_0'": leave_out("last_0"),
     "'best_2'": leave_out("best_2"),
     "'parameters'": lambda content, arrays: content.pop("parameters"),
-    "'start'": lambda content, arrays: content.pop("start"),
-    "cannot unpack": put(None, "start"),
-    "not enough values": put([], "start"),
-    "start must be the state of a generator MT19937": put("MT19938", "start", 0),
     "start must have a position up to 624": put(10**9, "start", 2),
-    "generator must have a position up to 624": put(10**9, "generator", 2),
     "the words of generator must be real numbers of shape .624,.": put([1] * 9, "generator", 1),
-    "out of bounds": put([-1] * 624, "generator", 1),
     r"last.0. must be real numbers of shape": put_array("last_0", lambda parameters: parameters[:5]),
     r"best.0. must be finite": put_array("best_0", lambda parameters: parameters * np.inf),
-    r"last.2. must be real numbers .*, got <U": put_array("last_2", lambda squares: squares.astype(str)),
     "n_rows must be a whole number": put(10**30, "n_rows"),
     "order must name each row to train on once": put_array("order", lambda order: order[:-1]),
     "order must name each row to": put_array("order", lambda order: order * 10**6),
@@ -331,23 +317,6 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again(data, tmp_path, monk
     assert [file.name for file in tmp_path.iterdir()] == ["training"]
 
 
-@since(1, 9)
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_folder_that_goes_during_a_fit_leaves_the_model(data, tmp_path):
-    folder = tmp_path / "checkpoints"
-    folder.mkdir()
-
-    class RemoveFolder(TimeLimit):
-        def on_fit_task_end(self, *arguments, **more):
-            shutil.rmtree(folder, ignore_errors=True)
-
-    model = make_model().set_callbacks(RemoveFolder(1e9))
-    with pytest.warns(CheckpointWarning, match="No such file or directory"):
-        model.fit(*data, save_checkpoint=folder / "training")
-    assert_same_fit(model, make_model().fit(*data))
-    assert not folder.exists()
-
-
 def test_who_turns_the_warning_into_an_error_ends_the_fit(data, tmp_path, monkeypatch):
     def fill_disk(file, **arrays):
         raise OSError(28, "No space left on device")
@@ -358,27 +327,3 @@ def test_who_turns_the_warning_into_an_error_ends_the_fit(data, tmp_path, monkey
         warnings.simplefilter("error", CheckpointWarning)
         model.fit(*data, save_checkpoint=tmp_path / "training")
     assert not hasattr(model, "coefs_")
-
-
-def make_state(n_epochs):
-    saved, generator = [np.array([0.5])], np.random.RandomState(0).get_state()
-    return EpochState([Epoch(0.5, 0.5)] * n_epochs, saved, saved, np.arange(3), generator, 3 * n_epochs)
-
-
-def describe(epoch):
-    return {"parameters": {"epoch": epoch}, "data": {}}
-
-
-def test_a_checkpoint_that_another_program_has_open_stays_whole(tmp_path, monkeypatch):
-    path = tmp_path / "checkpoint.npz"
-    write_checkpoint(path, make_state(1), describe("one"))
-    with monkeypatch.context() as patch:
-        refuse_replacement(patch)
-        with pytest.raises(PermissionError, match=r"checkpoint\.npz"):
-            write_checkpoint(path, make_state(2), describe("two"))
-    content, arrays = read_checkpoint(path)
-    assert (len(arrays["records"]), content["parameters"]) == (1, {"epoch": "one"})
-    # Nothing is left, and the file is closed: it can be replaced again.
-    assert list(tmp_path.iterdir()) == [path]
-    write_checkpoint(path, make_state(3), describe("three"))
-    assert len(read_checkpoint(path)[1]["records"]) == 3

@@ -48,7 +48,8 @@ def test_sparse_coefficients_stay_what_they_are():
     model = fit(4)
     expected = model.coef_.copy(), model.predict(X)
     model.sparsify()
-    np.testing.assert_array_equal(model.predict(X), expected[1])
+    for rows in (X, sparse.csr_array(X), sparse.csc_matrix(X)):
+        np.testing.assert_array_equal(model.predict(rows), expected[1])
     np.testing.assert_array_equal(read_coefficients(model)[1], expected[0])
     assert sparse.issparse(model.coef_)
     np.testing.assert_array_equal(model.densify().coef_, expected[0])

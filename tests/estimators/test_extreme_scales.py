@@ -19,9 +19,9 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 EXPECTED = ConvergenceWarning, InferenceWarning, SeparationWarning
 
 
-def check(seed):
+def check(seed, dtypes):
     """Fail where what a seed draws leaks a warning, or ends in an error that is none of ours."""
-    text, calls = extreme_calls.draw_call(np.random.default_rng(seed))
+    text, calls = extreme_calls.draw_call(np.random.default_rng(seed), dtypes)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         for category in EXPECTED:
@@ -34,12 +34,21 @@ def check(seed):
             assert is_ours, f"seed {seed}, {text}: {type(error).__name__}: {error}"
 
 
+BOTH = [np.float64, np.float32]
+
+
 @pytest.mark.parametrize(
-    ("first", "last"), [(0, 20), *marked(pytest.mark.thorough, (20, 60)), *marked(pytest.mark.slow, (60, 4000))]
+    ("dtypes", "first", "last"),
+    [
+        # The kernels of float32 take a minute of the compiler.
+        ([np.float64], 20, 40),
+        *marked(pytest.mark.thorough, (BOTH, 0, 60)),
+        *marked(pytest.mark.slow, (BOTH, 60, 4000)),
+    ],
 )
-def test_no_warning_leaks_and_no_error_is_raw(first, last):
+def test_no_warning_leaks_and_no_error_is_raw(dtypes, first, last):
     for seed in range(first, last):
-        check(seed)
+        check(seed, dtypes)
 
 
 def test_what_leaves_the_range_is_the_column_of_the_furthest_scale():

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import COMPILED
+from conftest import COMPILED, marked
 from joblib.externals.loky import get_reusable_executor
 from sklearn.datasets import load_iris
+from threadpoolctl import threadpool_limits
 
 import fastlin
 from fastlin.kernels.machine.threads import limit_threads
@@ -26,7 +27,8 @@ MODELS = [
     lambda: fastlin.LogisticRegression(l1_ratio=1, C=0.5),
     lambda: fastlin.LogisticRegressionCV(Cs=3, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False),
     lambda: fastlin.MiniBatchLogisticRegression(max_iter=3, random_state=0),
-    lambda: fastlin.MLPClassifier((5,), max_iter=3, random_state=0),
+    lambda: fastlin.MLPClassifier((5,), max_iter=3, random_state=0, batch_norm="both", dropout=0.2),
+    lambda: fastlin.FirthLogisticRegression(),
 ]
 
 
@@ -54,11 +56,19 @@ def assert_same(fitted, expected):
         np.testing.assert_array_equal(coef, of_expected)
 
 
-def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(data):
+@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
+def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(data, dtype, cut_into_blocks):
+    # Each pass has several blocks.
+    cut_into_blocks(200)
+    data = data[0].astype(dtype), data[1]
     expected = fit_all(data)
+    path = fastlin.logistic_path(*data, Cs=4)
     for n_threads in (1, 2, 3):
-        with limit_threads(n_threads):
+        # OpenBLAS adds up large products in another order on another number of its own threads.
+        with limit_threads(n_threads), threadpool_limits(1, user_api="blas"):
             assert_same(fit_all(data), expected)
+            found = fastlin.logistic_path(*data, Cs=4)
+            assert_same((found.coefs, found.certificates), (path.coefs, path.certificates))
     with ThreadPoolExecutor(6) as pool:
         for fitted in pool.map(lambda _: fit_all(data), range(4)):
             assert_same(fitted, expected)

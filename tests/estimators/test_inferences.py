@@ -4,6 +4,7 @@ import copy
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -62,16 +63,15 @@ def test_every_kind_of_rows_has_the_same_errors():
 
 
 def test_columns_and_classes_keep_their_names():
-    pandas = pytest.importorskip("pandas")
     X, y = make()
-    frame = pandas.DataFrame(X, columns=["age", "size", "price"])
+    frame = pd.DataFrame(X, columns=["age", "size", "price"])
     labels = np.array(["red", "green", "blue"])[y]
     found = fit(frame, labels).inference(frame, labels, reference="red")
     assert found.names.tolist() == ["age", "size", "price", "intercept"]
     assert found.classes.tolist() == ["blue", "green"]
     assert found.reference == "red"
     assert fit(X, y, fit_intercept=False).inference(X, y).names.tolist() == ["x0", "x1", "x2"]
-    table = frame.assign(colour=pandas.Categorical(labels))
+    table = frame.assign(colour=pd.Categorical(labels))
     model = fit(table, np.arange(300) % 2, C=1.0, categorical_features="from_dtype")
     # Rows with some of the levels are those of the fit all the same.
     few = table[table["colour"] != "blue"]

@@ -28,6 +28,11 @@ def network(**parameters):
     return fastlin.MLPClassifier((2,), **EPOCHS, **parameters)
 
 
+def folds():
+    quiet = {"l1_ratios": (0,), "scoring": "accuracy", "use_legacy_attributes": False}
+    return fastlin.LogisticRegressionCV(Cs=[1.0], **quiet, n_jobs=1)
+
+
 CALLS = {
     "steps": (steps, lambda model: model.fit(X, Y)),
     "steps, validation": (lambda: steps(early_stopping=True), lambda model: model.fit(X, Y)),
@@ -39,6 +44,8 @@ CALLS = {
     "fit": (fastlin.LogisticRegression, lambda model: model.fit(X, Y)),
     "L1": (lambda: fastlin.LogisticRegression(l1_ratio=1), lambda model: model.fit(X, Y)),
     "Firth": (fastlin.FirthLogisticRegression, lambda model: model.fit(X, Y)),
+    "folds": (folds, lambda model: model.fit(X, Y)),
+    "validation set": (folds, lambda model: model.fit(X, Y, X_val=X, y_val=Y)),
 }
 
 

@@ -5,8 +5,6 @@ import re
 import numpy as np
 import pytest
 from conftest import load_scaled, marked
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
@@ -16,7 +14,6 @@ from threadpoolctl import threadpool_limits
 import fastlin
 from fastlin.blocks import from_arrays
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.solvers import choose
 
 
 def fit_reference(X, y, sample_weight=None, **parameters):
@@ -63,7 +60,12 @@ def test_the_model_is_scikit_learns(loader, parameters):
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky", "sag", "saga"])
 def test_every_solver_name_leads_to_the_same_optimum(solver):
     X, y = load_scaled(load_iris)
-    assert_same_model(fastlin.LogisticRegression(solver=solver, tol=1e-8).fit(X, y), fit_reference(X, y))
+    model = fastlin.LogisticRegression(solver=solver, tol=1e-8).fit(X, y)
+    assert_same_model(model, fit_reference(X, y))
+    assert model.converged_
+    assert model.n_iter_[0] == len(model.history_) > 0
+    assert model.n_passes_ >= model.history_[-1].n_passes > 0
+    assert 0 < model.certificate_ < 0.1
 
 
 def test_liblinear_takes_two_classes_only():
@@ -87,61 +89,6 @@ def test_sample_weights_count_like_repeated_rows_and_like_scikit_learn():
     totals = np.bincount(y, times)
     balanced = dict(enumerate(totals.sum() / (3 * totals)))
     assert_same_model(both, fit_reference(X, y, times, class_weight=balanced))
-
-
-def test_without_penalty():
-    X, y = load_scaled(load_iris)
-    y = np.random.default_rng(0).permutation(y)
-    found = fastlin.LogisticRegression(C=np.inf, tol=1e-9).fit(X, y)
-    assert_same_model(found, fit_reference(X, y, C=np.inf))
-    np.testing.assert_allclose(found.coef_.sum(axis=0), 0, atol=1e-9)
-
-
-@pytest.mark.parametrize("dtype", marked(pytest.mark.thorough, np.uint8, np.float32))
-def test_narrow_types_are_fitted_as_they_are(dtype):
-    X, y = load_digits(return_X_y=True)
-    expected = fit_reference(X, y, C=1e-3)
-    found = fastlin.LogisticRegression(C=1e-3, tol=1e-6).fit(X.astype(dtype), y)
-    assert found.coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=2e-4)
-    assert found.predict_proba(X.astype(dtype)).dtype == found.coef_.dtype
-    np.testing.assert_allclose(found.predict_proba(X.astype(dtype)), expected.predict_proba(X), atol=2e-3)
-
-
-@pytest.mark.parametrize(
-    "shape", [(50, 1), (12, 40), (4, 3)], ids=["one feature", "fewer rows than features", "few rows"]
-)
-def test_unusual_shapes(shape):
-    generator = np.random.default_rng(0)
-    X, y = generator.normal(size=shape), np.arange(shape[0]) % 3
-    assert_same_model(fastlin.LogisticRegression(tol=1e-12).fit(X, y), fit_reference(X, y))
-
-
-def test_a_constant_column_gets_no_weight():
-    X, y = load_scaled(load_iris)
-    model = fastlin.LogisticRegression(tol=1e-8).fit(np.column_stack([X, np.full(len(X), 3.0)]), y)
-    assert np.abs(model.coef_[:, -1]).max() < 1e-5
-
-
-def test_an_unfinished_fit_warns_with_what_to_do():
-    X, y = load_iris(return_X_y=True)
-    with pytest.warns(ConvergenceWarning, match="max_iter"):
-        model = fastlin.LogisticRegression(max_iter=2).fit(X, y)
-    assert model.n_iter_[0] == 2
-
-
-@pytest.mark.thorough
-def test_warm_start_goes_on_from_the_last_fit():
-    X, y = load_scaled(load_digits)
-    model = fastlin.LogisticRegression(warm_start=True).fit(X, y)
-    first = model.n_iter_[0]
-    model.fit(X, y)
-    assert model.n_iter_[0] < first / 5
-    # J within 1e-13 of 0.2 leaves (2 n 0.2 1e-13)^0.5 = 8e-6 of the coefficients.
-    model.set_params(tol=1e-13).fit(X, y)
-    assert_same_model(model, fit_reference(X, y))
-    with pytest.raises(ValueError, match="warm_start"):
-        model.fit(X[:, :5], y)
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -168,16 +115,6 @@ def test_overflowing_data_raise_instead_of_giving_a_wrong_model():
         fastlin.LogisticRegression().fit(X * 5e307, y)
 
 
-@pytest.mark.parametrize(("dtype", "factor"), [(np.float64, 1e150), (np.float64, 1e-150), (np.float32, 1e30)])
-def test_huge_and_tiny_data_give_the_right_model(dtype, factor):
-    # With C scaled along, the problem is the same but for the unit of X.
-    X, y = load_scaled(load_iris)
-    expected = fastlin.LogisticRegression(tol=1e-8, C=np.inf if factor > 1 else 1.0).fit(X, y % 2)
-    C = np.inf if factor > 1 else factor**-2
-    found = fastlin.LogisticRegression(tol=1e-8 * min(factor, 1), C=C).fit((X * factor).astype(dtype), y % 2)
-    np.testing.assert_allclose(found.coef_.astype(float) * factor, expected.coef_, rtol=1e-3, atol=1e-3)
-
-
 @pytest.mark.parametrize(("factor", "n_classes"), [(1e-5, 3), (1e-10, 2), (1e-12, 3), (1e-150, 2)])
 def test_data_smaller_than_the_penalty_leave_the_intercept(factor, n_classes):
     generator = np.random.default_rng(0)
@@ -187,18 +124,11 @@ def test_data_smaller_than_the_penalty_leave_the_intercept(factor, n_classes):
     np.testing.assert_allclose(found.predict_proba(X * factor), np.tile(shares, (300, 1)), atol=1e-4)
 
 
-@pytest.mark.parametrize("C", [1e-20, 1e-300])
-def test_a_tiny_C_leaves_the_intercept(C):
-    X, y = load_scaled(load_breast_cancer)
-    found = fastlin.LogisticRegression(C=C, tol=1e-8).fit(X, y)
-    assert np.abs(found.coef_).max() < 1e-15
-    np.testing.assert_allclose(found.predict_proba(X)[:, 1], y.mean(), atol=1e-6)
-
-
 def test_a_fit_that_is_cut_short_warns_with_the_proven_bound():
     X, y = load_scaled(load_digits)
-    with pytest.warns(ConvergenceWarning, match="proven to be within .* of its minimum") as caught:
+    with pytest.warns(ConvergenceWarning, match="proven to be within .* of its minimum.*max_iter") as caught:
         model = fastlin.LogisticRegression(C=100.0, max_iter=1).fit(X, y)
+    assert model.n_iter_[0] == 1
     said = float(re.search("proven to be within (.*) of its minimum", str(caught[0].message)).group(1))
     best = fastlin.LogisticRegression(C=100.0, tol=1e-10, solver="newton-cholesky").fit(X, y)
     reached, minimum = model.history_[-1].objective, best.history_[-1].objective
@@ -238,49 +168,6 @@ def test_verbose_shows_where_the_fit_has_come_to(capsys):
     assert not capsys.readouterr().out
 
 
-@settings(max_examples=25)
-@given(
-    n=st.integers(6, 60),
-    d=st.integers(1, 8),
-    n_classes=st.integers(2, 4),
-    C=st.floats(1e-3, 10),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_no_nearby_point_is_better(n, d, n_classes, C, seed):
-    generator = np.random.default_rng(seed)
-    X, y = generator.normal(size=(n, d)), np.arange(n) % n_classes
-    model = fastlin.LogisticRegression(C=C, tol=1e-9).fit(X, y)
-
-    def objective(coef, intercept):
-        scores = X @ coef.T + intercept
-        if n_classes == 2:
-            losses = np.logaddexp(0, np.where(y == 1, -scores[:, 0], scores[:, 0]))
-        else:
-            losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(n), y]
-        return losses.mean() + np.sum(coef**2) / (2 * C * n)
-
-    best = objective(model.coef_, model.intercept_)
-    for _ in range(5):
-        coef = model.coef_ + 0.01 * generator.normal(size=model.coef_.shape)
-        intercept = model.intercept_ + 0.01 * generator.normal(size=model.intercept_.shape)
-        assert objective(coef, intercept) >= best - 1e-12
-
-
-@pytest.mark.parametrize(
-    ("solver", "n_classes"), [("auto", 2), ("auto", 3), ("lbfgs", 3), ("newton-cg", 2), ("newton-cholesky", 3)]
-)
-def test_columns_of_any_unit_and_offset_give_the_model_of_scaled_ones(solver, n_classes):
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(300, 6))
-    y = (X @ generator.normal(size=(6, n_classes)) + generator.gumbel(size=(300, n_classes))).argmax(axis=1)
-    units = 10.0 ** np.array([-4, -2, 0, 0, 2, 4])
-    offsets = np.array([0, 1, 1e4, -1e4, 0, 1e4])
-    expected = fastlin.LogisticRegression(C=1e12, tol=1e-10).fit(X, y)
-    # So weak a penalty decides nothing, whatever the unit.
-    found = fastlin.LogisticRegression(C=1e12, tol=1e-6, solver=solver).fit(X * units + offsets, y)
-    np.testing.assert_allclose(found.predict_proba(X * units + offsets), expected.predict_proba(X), atol=2e-3)
-
-
 def make_pixels():
     """Return images of 100 pixels from 0 to 255, most of them 0, some always, and labels of 5 classes."""
     generator = np.random.default_rng(0)
@@ -302,19 +189,12 @@ def make_pixels():
 def test_raw_pixels_are_fitted_without_scaling(dtype, solver):
     X, y = make_pixels()
     model = fastlin.LogisticRegression(C=1e-3, tol=1e-5, solver=solver).fit(X.astype(dtype), y)
+    expected_type = np.float32 if dtype == np.float32 else np.float64
+    assert model.coef_.dtype == model.predict_proba(X.astype(dtype)).dtype == expected_type
     scaled = fastlin.LogisticRegression(C=1e-3 * 255**2, tol=1e-8).fit(X / 255, y)
     assert model.converged_
     np.testing.assert_allclose(model.predict_proba(X), scaled.predict_proba(X / 255), atol=2e-2)
     assert model.history_[-1].objective == pytest.approx(scaled.history_[-1].objective, rel=1e-4)
-
-
-@pytest.mark.thorough
-def test_mnist_as_bytes_is_fitted_to_the_certificate(mnist):
-    X, y = mnist.X_train[:3000], mnist.y_train[:3000]
-    model = fastlin.LogisticRegression(C=1e-5, tol=1e-3).fit(X, y)
-    assert model.converged_
-    assert model.certificate_ <= 1e-3 * model.history_[-1].objective
-    assert model.score(X, y) > 0.95
 
 
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
@@ -324,25 +204,6 @@ def test_one_class_of_any_weight_ends_soon(solver):
     model = fastlin.LogisticRegression(solver=solver).fit(X, y == 0, (y == 0).astype(float))
     assert model.converged_
     assert model.n_iter_[0] < 30
-
-
-@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "newton-cholesky"])
-def test_a_small_gradient_alone_does_not_end_a_fit(solver):
-    # In small units no entry of the gradient exceeds tol at the start.
-    X, y = load_scaled(load_iris)
-    model = fastlin.LogisticRegression(solver=solver, C=1e8, tol=1e-3).fit(X * 1e-4, y)
-    best = fastlin.LogisticRegression(C=1.0, tol=1e-10).fit(X, y)
-    assert model.history_[-1].objective <= best.history_[-1].objective + 1e-3
-
-
-@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
-def test_a_model_says_how_its_fit_went(solver):
-    X, y = load_scaled(load_iris)
-    model = fastlin.LogisticRegression(solver=solver).fit(X, y)
-    assert model.converged_
-    assert model.n_iter_[0] == len(model.history_) > 0
-    assert model.n_passes_ >= model.history_[-1].n_passes > 0
-    assert 0 < model.certificate_ < 0.1
 
 
 @pytest.mark.parametrize(
@@ -355,6 +216,8 @@ def test_a_warm_start_at_the_solution_takes_at_most_one_iteration(solver, n_clas
     model.set_params(tol=1e-6).fit(X, y)
     assert model.n_iter_[0] <= 1
     assert model.converged_
+    with pytest.raises(ValueError, match="warm_start"):
+        model.fit(X[:, :3], y)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -400,15 +263,6 @@ def test_a_start_of_another_shape_is_refused(start, message):
     assert vars(model) == before
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
-def test_a_tol_of_zero_ends_without_a_warning(solver, dtype):
-    X, y = load_scaled(load_iris)
-    model = fastlin.LogisticRegression(solver=solver, tol=0.0).fit(X.astype(dtype), y)
-    assert model.converged_
-    assert model.n_iter_[0] < 200
-
-
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
 def test_separable_classes_without_penalty_warn(solver):
     X, y = load_iris(return_X_y=True)
@@ -416,26 +270,6 @@ def test_separable_classes_without_penalty_warn(solver):
         model = fastlin.LogisticRegression(C=np.inf, tol=1e-8, solver=solver).fit(X, y == 0)
     assert model.score(X, y == 0) == 1
     assert not model.converged_
-
-
-def test_an_interrupted_fit_leaves_the_last_model_whole(monkeypatch):
-    X, y = load_scaled(load_iris)
-    model = fastlin.LogisticRegression().fit(X, y)
-    before = {name: value for name, value in vars(model).items()}
-
-    def interrupt(*arguments, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(choose, "minimize", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X[:, :2], y)
-    assert vars(model) == before
-
-
-def test_coefficients_beyond_float32_are_refused():
-    X, y = load_scaled(load_iris)
-    with pytest.raises(ValueError, match="X underflows"):
-        fastlin.LogisticRegression(C=1e80).fit((X * 1e-39).astype(np.float32), y)
 
 
 def test_without_penalty_nearly_dependent_columns_reach_the_minimum():

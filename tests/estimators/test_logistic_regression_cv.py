@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import load_scaled, make_problem, marked, since
+from conftest import load_scaled, make_problem, since
 from scipy import sparse
 from sklearn import config_context
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -25,12 +25,13 @@ from fastlin.estimators.problem import Problem
 from fastlin.estimators.scikit_learn import give_labels
 from fastlin.kernels.machine.threads import limit_threads
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
-
 QUIET = {"scoring": "neg_log_loss", "use_legacy_attributes": False}
 CS = [0.01, 1.0, 100.0]
-# Whether l1_ratios are given makes no difference here, and one test of warnings looks at them.
-pytestmark = pytest.mark.filterwarnings("ignore:The default value for l1_ratios")
+pytestmark = [
+    pytest.mark.usefixtures("sparse_passes"),
+    # Whether l1_ratios are given makes no difference here, and one test of warnings looks at them.
+    pytest.mark.filterwarnings("ignore:The default value for l1_ratios"),
+]
 
 
 @pytest.mark.slow
@@ -189,25 +190,6 @@ def test_without_refit_the_folds_are_averaged():
     np.testing.assert_array_equal(model.intercept_, coefs[:, -1])
 
 
-# Other tests compile for uint8 too, but not these kernels: 15 seconds.
-@pytest.mark.parametrize(
-    "dtype", [np.float64, *marked(pytest.mark.thorough, np.float32), *marked(pytest.mark.slow, np.uint8)]
-)
-def test_the_same_bits_for_any_number_of_threads(dtype):
-    # The rows of a fold are so many that a pass over them is cut into two blocks.
-    X, y, weights, *_ = make_problem(100_000, 3, 2, dtype)
-    options = {"Cs": [1e-4, 1e-3], "l1_ratios": [0.0, 1.0], "cv": 3, "max_iter": 2, **QUIET, "scoring": "accuracy"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        models = [LogisticRegressionCV(n_jobs=n_jobs, **options).fit(X, y, weights) for n_jobs in (1, 2, 5)]
-    for model in models[1:]:
-        np.testing.assert_array_equal(model.coefs_paths_, models[0].coefs_paths_)
-        np.testing.assert_array_equal(model.scores_, models[0].scores_)
-        np.testing.assert_array_equal(model.certificates_, models[0].certificates_)
-        np.testing.assert_array_equal(model.coef_, models[0].coef_)
-    assert models[0].coefs_paths_.dtype == models[0].coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
-
-
 @pytest.mark.parametrize(
     "cv",
     [
@@ -329,6 +311,7 @@ def test_groups_reach_the_splitter():
         ({"l1_ratios": [0.5, 1.1]}, "l1_ratios .*between 0 and 1"),
         ({"l1_ratios": [np.nan]}, "l1_ratios .*between 0 and 1"),
         ({"l1_ratios": []}, "l1_ratios .*between 0 and 1"),
+        ({"cv": []}, "cv gave no folds"),
         ({"cv": [(np.array([], int), np.arange(10))]}, "^cv must give folds whose training rows have some weight"),
         ({"cv": [(np.arange(50), np.arange(50, 61))]}, "^cv must give folds of numbers from 0 to 59.*60 is out"),
         ({"cv": [(np.ones(59, bool), np.arange(10))]}, "^cv must give folds of .* or masks of 60 rows"),
@@ -378,8 +361,7 @@ def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
     np.testing.assert_array_equal(found.coefs_paths_, expected.coefs_paths_)
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(("error", "n_jobs"), [(ValueError, 1), (KeyboardInterrupt, 2)])
 def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs):
     X, y = load_scaled(load_iris)
     model = LogisticRegressionCV(Cs=CS, n_jobs=n_jobs, **QUIET).fit(X, y)
@@ -392,14 +374,6 @@ def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs):
     with pytest.raises(error, match="stop"):
         model.fit(X[:, :2], y)
     assert model.__dict__ == {**before, "scoring": scorer}
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_an_error_in_a_fold_ends_the_fit(n_jobs):
-    X, y, *_ = make_problem(60, 3, 2)
-    X[50, 1] = np.nan
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        LogisticRegressionCV(n_jobs=n_jobs, **QUIET).fit(X, y)
 
 
 def test_no_copy_of_x_is_made_for_a_fold():
@@ -446,18 +420,6 @@ def test_a_scorer_of_any_kind():
             Cs=[0.1], scoring=scoring, use_legacy_attributes=False, l1_ratios=(0,), tol=1e-8
         ).fit(X, y)
         np.testing.assert_allclose(model.scores_, expected.scores_, rtol=1e-5)
-
-
-def test_a_bar_counts_the_fits(capsys):
-    X, y = load_scaled(load_iris)
-    LogisticRegressionCV(Cs=CS, verbose=1, **QUIET).fit(X, y)
-    assert "16/16" in capsys.readouterr().out
-
-
-def test_a_splitter_without_folds_is_refused():
-    X, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match="cv gave no folds"):
-        fastlin.LogisticRegressionCV(cv=[], scoring="accuracy", use_legacy_attributes=False).fit(X, y)
 
 
 def test_accuracy_and_log_loss_are_those_of_scikit_learns_scorers():

@@ -248,24 +248,6 @@ def test_partial_fit_is_scikit_learns(n_classes, weighted, shuffle, solver):
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
 
 
-def test_default_parameters_are_scikit_learns():
-    theirs = ScikitLearnMLPClassifier().get_params()
-    ours = MLPClassifier().get_params()
-    shared = theirs.keys() & ours.keys()
-    assert {name for name in shared if ours[name] != theirs[name]} == set()
-    assert shared == theirs.keys()
-    assert ours.keys() - theirs.keys() == {
-        "class_weight",
-        "learning_rate_decay",
-        "weight_decay",
-        "batch_norm",
-        "dropout",
-        "init",
-        "init_scale",
-        "dtype",
-    }
-
-
 def test_float32_comes_near_scikit_learns():
     X, y = load_digits(return_X_y=True)
     model = make((30,), max_iter=5, batch_size=64, learning_rate_init=0.01)

@@ -5,25 +5,10 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from small_networks import assert_same_bits, assert_same_network, differ, draw_initial, make, make_data
-from threadpoolctl import threadpool_limits
+from small_networks import assert_same_bits, differ, draw_initial, make, make_data
 
-from fastlin.kernels.machine.threads import limit_threads
-from fastlin.networks import network
 from fastlin.training import MomentumDescent
-
-
-def test_a_partial_fit_of_few_rows_is_one_batch():
-    X, y = make_data()
-    small, whole = make(batch_size=500), make(batch_size=30)
-    for model in (small, whole):
-        model.partial_fit(X[:30], y[:30], classes=[0, 1, 2])
-    assert_same_bits(small, whole)
 
 
 @pytest.mark.parametrize("parameters", [{}, {"dropout": 0.3, "batch_norm": "both", "init": "he"}], ids=str)
@@ -65,13 +50,6 @@ def test_dropout_and_batch_norm_change_the_training():
     # The statistics of the input follow from X alone.
     X_means = models[3].batch_norm_means_[0] / (1 - 0.9 ** len(models[3].loss_curve_ * 5))
     np.testing.assert_allclose(X_means, X.mean(axis=0), atol=0.3)
-
-
-@pytest.mark.parametrize("batch_norm", ["input", "hidden", "both"])
-def test_batch_norm_makes_raw_columns_learnable(batch_norm):
-    X, y = load_breast_cancer(return_X_y=True)
-    parameters = {"max_iter": 30, "batch_size": 64, "learning_rate_init": 0.02, "dropout": 0.1}
-    assert make((20, 10), batch_norm=batch_norm, **parameters).fit(X, y).score(X, y) > 0.9
 
 
 def test_initialisations():
@@ -168,13 +146,6 @@ def test_a_network_asked_for_later_changes_no_prediction_but_is_none_to_go_on_wi
         np.testing.assert_array_equal(changed.predict_proba(X), expected)
 
 
-def test_pipeline_and_grid_search():
-    X, y = load_iris(return_X_y=True)
-    pipeline = make_pipeline(StandardScaler(), make(max_iter=20))
-    search = GridSearchCV(pipeline, {"mlpclassifier__hidden_layer_sizes": [(5,), (10, 5)]}, cv=3).fit(X, y)
-    assert search.best_score_ > 0.9
-
-
 @pytest.mark.parametrize("verbose", [True, 2])
 def test_verbose_shows_a_bar_with_the_figures(capsys, verbose):
     X, y = make_data()
@@ -187,27 +158,6 @@ def test_verbose_shows_a_bar_with_the_figures(capsys, verbose):
     assert f"accuracy {model.accuracy_curve_[-1]:.4f} / {model.validation_scores_[-1]:.4f} " in shown
     make().fit(X, y)
     assert not capsys.readouterr().out
-
-
-def test_weights_count_like_repeated_rows():
-    X, y = make_data()
-    times = np.random.default_rng(0).integers(0, 4, len(y))
-    parameters = {"batch_size": "auto", "dtype": "float64", "shuffle": False, "max_iter": 10}
-    weighted = make(**parameters).fit(X, y, times)
-    repeated = make(**parameters).fit(np.repeat(X, times, axis=0), np.repeat(y, times))
-    assert_same_network(weighted, repeated)
-
-
-def test_the_same_bits_for_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(network, "count_blocks", lambda *arguments, **options: 5)
-    X, y = load_digits(return_X_y=True)
-    models = []
-    for n_threads in (1, 2, 5):
-        # OpenBLAS adds up large products in another order on another number of its own threads.
-        with limit_threads(n_threads), threadpool_limits(1, user_api="blas"):
-            models.append(make((30,), max_iter=2, batch_norm="both", dropout=0.2, batch_size=256).fit(X, y))
-    for model in models[1:]:
-        assert_same_bits(model, models[0])
 
 
 def test_the_same_bits_from_run_to_run_of_products_that_blas_splits():

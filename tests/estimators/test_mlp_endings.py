@@ -8,7 +8,6 @@ from sklearn.exceptions import ConvergenceWarning
 from small_networks import (
     assert_same_bits,
     assert_same_network,
-    assert_unchanged,
     differ,
     draw_initial,
     make,
@@ -167,19 +166,6 @@ def test_ctrl_c_keeps_the_last_whole_epoch(interrupt_after, parameters):
     assert not expected.interrupted_
     assert model.n_iter_ == 4
     assert_same_bits(model, expected)
-
-
-@pytest.mark.parametrize("fitted", [False, True])
-def test_ctrl_c_in_the_first_epoch_leaves_the_estimator_as_it_was(interrupt_after, fitted):
-    X, y = make_data()
-    model = make()
-    if fitted:
-        model.fit(*make_data(2, d=3))
-    before = dict(vars(model))
-    interrupt_after(2)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, y)
-    assert_unchanged(model, before)
 
 
 def test_numbers_beyond_float32_diverge_with_a_warning():

@@ -1,9 +1,5 @@
 """fastlin's estimators among scikit-learn's: searches, ensembles, inspection, frames, notebooks and other processes."""
 
-import subprocess
-import sys
-
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,9 +8,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.feature_selection import SelectFromModel
-from sklearn.inspection import partial_dependence, permutation_importance
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val_predict
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
@@ -78,17 +72,6 @@ def test_estimators_around_others(name, around, iris):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_inspection_and_selection(name, iris):
-    X, y = iris
-    model = MODELS[name]().fit(X, y)
-    importances = permutation_importance(model, X, y, n_repeats=3, random_state=0).importances_mean
-    assert set(importances.argsort()[-2:]) & {2, 3}
-    average = partial_dependence(model, X, [2], grid_resolution=5, response_method="predict_proba")["average"]
-    assert average.shape == (3, 5)
-    if name != "MLPClassifier":
-        assert SelectFromModel(model, max_features=2).fit(X, y).transform(X).shape == (150, 2)
-
-
 def test_notebooks_show_a_page(name, iris):
     html = MODELS[name]()._repr_html_()
     assert name in html
@@ -110,32 +93,10 @@ def test_polars_in_and_out(name, iris):
         model.predict(frame.rename({X.columns[0]: "other"}))
 
 
-def test_frames_of_several_types(name):
+def test_encoders_of_scikit_learn_take_the_text_of_frames(name):
     generator = np.random.default_rng(0)
     colours = pd.Categorical(generator.choice(["red", "blue"], 90))
     frame = pd.DataFrame({"colour": colours, "size": generator.random(90)})
     y = np.where(frame["colour"] == "red", "yes", "no")
     columns = make_column_transformer((OneHotEncoder(), ["colour"]), remainder="passthrough")
     assert make_pipeline(columns, MODELS[name]()).fit(frame, y).score(frame, y) > 0.9
-    # Types of pandas that hold missing values, where none is missing.
-    numbers = pd.DataFrame({"whole": generator.integers(0, 5, 90), "is_red": y == "yes"})
-    plain, nullable = (MODELS[name]().fit(each, y) for each in (numbers.astype(float), numbers.convert_dtypes()))
-    np.testing.assert_allclose(nullable.predict_proba(numbers), plain.predict_proba(numbers), rtol=1e-5)
-
-
-@pytest.mark.thorough
-def test_models_work_in_other_processes(iris, tmp_path):
-    X, y = iris[0].to_numpy(), iris[1].to_numpy()
-    models = [make().fit(X, y) for make in MODELS.values()]
-    joblib.dump((models, X), tmp_path / "models")
-    code = f"""
-import joblib
-models, X = joblib.load({str(tmp_path / "models")!r})
-joblib.dump([model.predict_proba(X) for model in models], {str(tmp_path / "probabilities")!r})
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
-    for probabilities, model in zip(joblib.load(tmp_path / "probabilities"), models, strict=True):
-        np.testing.assert_array_equal(probabilities, model.predict_proba(X))
-    # On processes of joblib's.
-    found = cross_val_predict(fastlin.LogisticRegression(), X, y, cv=2, n_jobs=2)
-    assert np.mean(found == y) > 0.8

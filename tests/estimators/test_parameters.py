@@ -1,4 +1,4 @@
-"""Parameters out of range, deprecated and contradictory."""
+"""Parameters out of range, deprecated and contradictory; defaults follow the installed scikit-learn's version."""
 
 import warnings
 import weakref
@@ -13,37 +13,69 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 import fastlin
 from fastlin.estimators import scikit_learn
 
+OUT_OF_RANGE = {
+    fastlin.LogisticRegression: {
+        "penalty": ["l3"],
+        "C": [0, np.nan, "1"],
+        "l1_ratio": [-0.1, 1.1, np.nan],
+        "dual": [2],
+        "tol": [-1e-3],
+        "fit_intercept": ["yes"],
+        "intercept_scaling": [0],
+        "class_weight": ["even"],
+        "random_state": ["a"],
+        "solver": ["sgd"],
+        "max_iter": [-1, 1.5],
+        "verbose": [-1],
+        "warm_start": ["yes"],
+        "n_jobs": [1.5],
+        "penalty_factors": [1.0],
+        "group_by_class": ["yes"],
+    },
+    fastlin.MLPClassifier: {
+        "hidden_layer_sizes": [0, -3, 2.5, "5"],
+        "batch_size": [0, 2.5, "all"],
+        "momentum": [1, -0.1, np.nan],
+        "beta_1": [1, -0.1, np.nan],
+        "beta_2": [1, -0.1, np.nan],
+        "epsilon": [0, -1e-8, np.nan],
+        "dropout": [1.0, -0.1, np.nan],
+        "learning_rate_init": [0, -1, np.inf, np.nan],
+        "learning_rate_decay": [0, 1.1, np.nan],
+        "alpha": [-1, np.inf, np.nan],
+        "tol": [-1e-4, np.nan],
+        "max_iter": [0, 2.5],
+        "solver": ["newton-cg"],
+        "learning_rate": ["optimal"],
+        "power_t": [-0.5],
+        "max_fun": [0, 1.5],
+        "weight_decay": [-1e-3],
+        "class_weight": ["equal"],
+        "activation": ["gelu", None],
+        "init": ["zeros"],
+        "init_scale": [0, np.inf],
+        "dtype": ["float16"],
+        "batch_norm": [True, "output"],
+        "validation_fraction": [0, 1],
+        "n_iter_no_change": [0, 1.5],
+        "random_state": ["seed"],
+        "shuffle": ["yes"],
+        "early_stopping": [2],
+        "warm_start": [None],
+    },
+}
+
 
 @pytest.mark.parametrize(
-    ("parameter", "value"),
-    [
-        ("penalty", "l3"),
-        ("C", 0),
-        ("C", np.nan),
-        ("C", "1"),
-        ("l1_ratio", -0.1),
-        ("l1_ratio", 1.1),
-        ("l1_ratio", np.nan),
-        ("dual", 2),
-        ("tol", -1e-3),
-        ("fit_intercept", "yes"),
-        ("intercept_scaling", 0),
-        ("class_weight", "even"),
-        ("random_state", "a"),
-        ("solver", "sgd"),
-        ("max_iter", -1),
-        ("max_iter", 1.5),
-        ("verbose", -1),
-        ("warm_start", "yes"),
-        ("n_jobs", 1.5),
-        ("penalty_factors", 1.0),
-        ("group_by_class", "yes"),
-    ],
+    ("estimator", "name"), [(estimator, name) for estimator, names in OUT_OF_RANGE.items() for name in names]
 )
-def test_parameters_out_of_range_are_named(parameter, value):
+def test_parameters_out_of_range_are_named(estimator, name):
     X, y = load_scaled(load_iris)
-    with pytest.raises(ValueError, match=f"'{parameter}' parameter"):
-        fastlin.LogisticRegression(**{parameter: value}).fit(X, y)
+    for value in OUT_OF_RANGE[estimator][name]:
+        model = estimator(**{name: value})
+        with pytest.raises(ValueError, match=f"'{name}' parameter"):
+            model.fit(X, y)
+        assert not hasattr(model, "n_features_in_")
 
 
 @pytest.mark.parametrize("estimator", [fastlin.LogisticRegression, fastlin.LogisticRegressionCV])
@@ -61,14 +93,27 @@ def test_class_weights_must_be_at_least_zero():
         fastlin.LogisticRegression(class_weight={0: -1.0}).fit(X, y)
 
 
-@pytest.mark.parametrize(("penalty", "C"), [("l2", 1.0), (None, np.inf)])
-def test_deprecated_penalties_mean_what_they_meant(penalty, C, monkeypatch):
+@pytest.mark.parametrize(
+    ("penalty", "given", "meant"),
+    [
+        ("l2", {}, {}),
+        (None, {}, {"C": np.inf}),
+        ("l1", {"l1_ratio": 1}, {"l1_ratio": 1.0}),
+        ("elasticnet", {"l1_ratio": 0.4}, {"l1_ratio": 0.4}),
+        ("l1", {"l1_ratio": 0}, {"l1_ratio": 1.0}),
+    ],
+)
+def test_deprecated_penalties_mean_what_they_meant(penalty, given, meant, monkeypatch):
     monkeypatch.setattr(scikit_learn, "VERSION", (1, 9))
     X, y = load_scaled(load_iris)
     y = np.random.default_rng(0).permutation(y)
-    with pytest.warns(FutureWarning, match="penalty"):
-        model = fastlin.LogisticRegression(penalty=penalty).fit(X, y)
-    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(C=C).fit(X, y).coef_)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = fastlin.LogisticRegression(penalty=penalty, **given).fit(X, y)
+    assert any(each.category is FutureWarning and "penalty" in str(each.message) for each in caught)
+    # Where the two contradict each other, that is said, and the penalty counts.
+    assert any(each.category is UserWarning for each in caught) == (given.get("l1_ratio") == 0)
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(**meant).fit(X, y).coef_)
     with pytest.warns(FutureWarning, match="l1_ratio"):
         fastlin.LogisticRegression(l1_ratio=None).fit(X, y)
 
@@ -116,3 +161,47 @@ def test_parameters_are_not_kept_alive():
     fastlin.LogisticRegression(random_state=random_state).fit(X, y)
     del random_state
     assert kept() is None
+
+
+def fit_and_catch(monkeypatch, version, estimator):
+    """Return the fitted estimator, and the text of each FutureWarning, where a version is installed."""
+    monkeypatch.setattr(scikit_learn, "VERSION", version)
+    X, y = load_scaled(load_iris)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator.fit(X, y)
+    return estimator, [str(warning.message) for warning in caught if warning.category is FutureWarning]
+
+
+@pytest.mark.parametrize(
+    ("version", "n_warnings", "is_legacy"),
+    [((1, 6), 0, True), ((1, 8), 2, True), ((1, 9), 3, True), ((1, 10), 1, False), ((1, 11), 0, False)],
+)
+def test_defaults_of_cross_validation(version, n_warnings, is_legacy, monkeypatch):
+    model, caught = fit_and_catch(monkeypatch, version, fastlin.LogisticRegressionCV(Cs=[0.1, 1.0], cv=2))
+    assert len(caught) == n_warnings
+    assert np.shape(model.C_) == ((3,) if is_legacy else ())
+    assert model.scores_[0].shape == (2, 2) if is_legacy else model.scores_.shape == (2, 1, 2)
+    scores = model.scores_[0] if is_legacy else model.scores_
+    assert (np.min(scores) < 0) == (version >= (1, 11))
+
+
+@pytest.mark.parametrize(("version", "n_warnings"), [((1, 6), 0), ((1, 7), 0), ((1, 8), 1), ((1, 10), 1)])
+def test_a_penalty_is_deprecated_from_1_8_on(version, n_warnings, monkeypatch):
+    model, caught = fit_and_catch(monkeypatch, version, fastlin.LogisticRegression(penalty="l1", l1_ratio=1.0, C=0.1))
+    assert len(caught) == n_warnings
+    assert (model.coef_ == 0).any()
+    model = fastlin.LogisticRegressionCV(Cs=[0.1], cv=2, penalty="l1", scoring="accuracy", use_legacy_attributes=False)
+    model, caught = fit_and_catch(monkeypatch, version, model)
+    assert sum("penalty" in text for text in caught) == n_warnings
+
+
+def test_before_1_8_a_penalty_needs_no_l1_ratio(monkeypatch):
+    monkeypatch.setattr(scikit_learn, "VERSION", (1, 7))
+    X, y = load_scaled(load_iris)
+    for l1_ratio in (0.0, None):
+        # Any warning is an error here.
+        model = fastlin.LogisticRegression(penalty="l1", l1_ratio=l1_ratio, C=0.1).fit(X, y)
+        assert (model.coef_ == 0).any()
+    with pytest.raises(ValueError, match="l1_ratio must be a number from 0 to 1"):
+        fastlin.LogisticRegression(penalty="elasticnet", l1_ratio=None).fit(X, y)

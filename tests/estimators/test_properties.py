@@ -14,7 +14,6 @@ from conftest import marked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
 
@@ -148,7 +147,7 @@ def test_units_of_columns_do_not_matter_without_a_penalty(problem):
 @pytest.mark.parametrize(
     "name", ["1e150", "1e-150", "1e25 in float32", "scales from 1e-4 to 1e4", "an offset of 1e8", "nearly separable"]
 )
-def test_hostile_numbers_give_the_minimum_and_never_more_than_scikit_learn(name, n_classes, is_sparse):
+def test_hostile_numbers_give_the_minimum(name, n_classes, is_sparse):
     generator = np.random.default_rng(n_classes)
     unit = generator.standard_normal((120, 4))
     labels = np.argmax(unit[:, :n_classes] * 2 + generator.gumbel(size=(120, n_classes)), axis=1)
@@ -164,44 +163,18 @@ def test_hostile_numbers_give_the_minimum_and_never_more_than_scikit_learn(name,
         labels = np.argmax(unit[:, :n_classes], axis=1)
         C = 1e6
     X = X.astype(dtype)
-    given = scipy.sparse.csr_array(X) if is_sparse else X
-    model = fastlin.LogisticRegression(C=C, tol=1e-6).fit(given, labels)
+    model = fastlin.LogisticRegression(C=C, tol=1e-6).fit(scipy.sparse.csr_array(X) if is_sparse else X, labels)
     assert model.converged_ and np.isfinite(model.coef_).all()
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # It overflows or does not converge.
-        warnings.simplefilter("ignore")
-        scikit_learn = ScikitLearnLogisticRegression(C=C, tol=1e-6, max_iter=1000).fit(given, labels)
     if C == np.inf:
         # Without a penalty the unit of X does not matter.
         expected = fastlin.LogisticRegression(C=C, tol=1e-6).fit(unit, labels)
-        value, least = (
-            reference.mean_loss(unit, labels, each.coef_ * each_factor, each.intercept_)
-            for each, each_factor in ((model, factor), (expected, 1))
-        )
+        least = reference.mean_loss(unit, labels, expected.coef_, expected.intercept_)
+        value = reference.mean_loss(unit, labels, model.coef_ * factor, model.intercept_)
     else:
-        expected = fastlin.LogisticRegression(C=C, tol=1e-9).fit(X, labels)
-        value, least = (
-            reference.objective(X, labels, each.coef_, each.intercept_, 1 / (C * 120)) for each in (model, expected)
-        )
+        l2 = 1 / (C * 120)
+        least, *_ = reference.minimum(X, labels, n_classes, l2)
+        value = reference.objective(X, labels, model.coef_, model.intercept_, l2)
     assert abs(value - least) <= 2e-6 * least
-    penalty = {"l2": 1 / (C * 120)}
-    ours, theirs = (
-        reference.objective(X, labels, each.coef_, each.intercept_, **penalty) for each in (model, scikit_learn)
-    )
-    assert not theirs < ours * (1 - 2e-6)
-
-
-@pytest.mark.parametrize("n_rows", [1, 2])
-def test_few_rows_and_features(n_rows):
-    with pytest.raises(ValueError, match="at least 2 classes"):
-        fastlin.LogisticRegression().fit(np.ones((n_rows, 3)), np.zeros(n_rows))
-    if n_rows == 2:
-        model = fastlin.LogisticRegression().fit(np.array([[1.0], [3.0]]), ["a", "b"])
-        assert (model.predict([[0.0], [4.0]]) == ["a", "b"]).all()
-    with pytest.raises(ValueError, match="0 sample"):
-        fastlin.LogisticRegression().fit(np.ones((0, 3)), np.zeros(0))
-    with pytest.raises(ValueError, match="0 feature"):
-        fastlin.LogisticRegression().fit(np.ones((3, 0)), [0, 1, 1])
 
 
 @pytest.mark.filterwarnings("ignore:The number of unique classes")

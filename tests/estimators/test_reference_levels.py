@@ -1,6 +1,7 @@
 """The reference levels of categorical columns in an inference, against statsmodels on dummy columns."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fastlin import LogisticRegression
@@ -8,16 +9,16 @@ from fastlin.exceptions import SeparationError
 
 
 def test_levels_are_compared_with_the_first_of_each_column():
-    pandas, sm = pytest.importorskip("pandas"), pytest.importorskip("statsmodels.api")
+    sm = pytest.importorskip("statsmodels.api")
     generator, n = np.random.default_rng(0), 600
-    frame = pandas.DataFrame(
+    frame = pd.DataFrame(
         {
             "size": generator.normal(size=n),
-            "colour": pandas.Categorical(generator.choice(["a", "b", "c"], n)),
-            "shape": pandas.Categorical(generator.choice(["round", "square"], n)),
+            "colour": pd.Categorical(generator.choice(["a", "b", "c"], n)),
+            "shape": pd.Categorical(generator.choice(["round", "square"], n)),
         }
     )
-    dummies = pandas.get_dummies(frame).astype(float)
+    dummies = pd.get_dummies(frame).astype(float)
     for n_classes in (2, 3):
         scores = dummies.to_numpy() @ generator.normal(size=(dummies.shape[1], n_classes)) * 0.5
         y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)

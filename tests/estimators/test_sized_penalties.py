@@ -5,9 +5,8 @@ import warnings
 import numpy as np
 import pytest
 import reference
-from conftest import load_scaled, marked
+from conftest import load_scaled
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
@@ -226,47 +225,12 @@ def test_grouped_two_classes_are_plain_l1():
     np.testing.assert_array_equal(found.coef_, expected.coef_)
 
 
-@pytest.mark.parametrize("loader", [load_iris, load_breast_cancer])
-def test_between_l1_and_l2_lies_the_elastic_net(loader):
-    X, y = load_scaled(loader)
-    models = {r: fit(X, y, C=0.05, l1_ratio=r) for r in (0.0, 0.01, 0.5, 0.99, 1.0)}
-    zeros = [np.count_nonzero(model.coef_ == 0) for model in models.values()]
-    assert zeros[0] == 0 < zeros[2] <= zeros[-1]
-    for r, model in models.items():
-        assert value_of(model, X, y, l1_ratio=r, C=0.05) <= min(
-            value_of(other, X, y, l1_ratio=r, C=0.05) + 1e-12 for other in models.values()
-        )
-    assert np.abs(models[0.0].coef_ - models[0.01].coef_).max() < 0.05
-    assert np.abs(models[1.0].coef_ - models[0.99].coef_).max() < 0.05
-
-
-@pytest.mark.parametrize("group_by_class", [False, True])
-@pytest.mark.parametrize("loader", [load_iris, load_breast_cancer])
-def test_a_tiny_C_leaves_nothing(loader, group_by_class):
-    X, y = load_scaled(loader)
-    shares = np.log(np.bincount(y))
-    intercept = shares - shares.mean() if len(shares) > 2 else shares[1:] - shares[0]
-    for C in (1e-300, 1e-10, 1e-4):
-        model = fit(X, y, C=C, group_by_class=group_by_class)
-        assert not model.coef_.any()
-        assert model.converged_
-        np.testing.assert_allclose(model.intercept_, intercept, atol=1e-6)
-
-
 @pytest.mark.parametrize(
-    ("loader", "C", "group_by_class"),
-    [
-        (load_iris, 10.0, False),
-        (load_iris, 10.0, True),
-        (load_breast_cancer, 10.0, False),
-        (load_iris, 1e5, False),
-        (load_breast_cancer, 1e5, False),
-        (load_iris, 1e5, True),
-        (load_breast_cancer, 1e5, True),
-    ],
+    ("loader", "group_by_class"), [(load_iris, False), (load_iris, True), (load_breast_cancer, False)]
 )
-def test_a_large_C_converges(loader, C, group_by_class):
+def test_a_large_C_converges(loader, group_by_class):
     X, y = load_scaled(loader)
+    C = 1e5
     model = fit(X, y, C=C, tol=1e-4, group_by_class=group_by_class)
     assert model.converged_
     assert model.certificate_ <= 1e-4 * value_of(model, X, y, C=C)
@@ -301,40 +265,11 @@ def test_columns_far_from_zero_without_an_intercept_converge(n_classes, group_by
     assert 0 < np.count_nonzero(coef) < coef.size
 
 
-@pytest.mark.parametrize("group_by_class", [False, True])
-def test_a_huge_C_is_next_to_no_penalty(group_by_class):
-    X, y = load_scaled(load_iris)
-    y = np.random.default_rng(0).permutation(y)
-    found = fit(X, y, C=1e6, group_by_class=group_by_class, tol=1e-10)
-    expected = fastlin.LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
-    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-3)
-
-
 def test_an_infinite_C_is_no_penalty_whatever_the_ratio():
     X, y = load_scaled(load_iris)
     y = np.random.default_rng(0).permutation(y)
     expected = fastlin.LogisticRegression(C=np.inf).fit(X, y)
     np.testing.assert_array_equal(fit(X, y, C=np.inf, tol=1e-4).coef_, expected.coef_)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "group_by_class"),
-    [
-        (np.uint8, True),
-        *marked(pytest.mark.thorough, (np.float32, False), (np.float32, True), (np.int32, False)),
-    ],
-)
-def test_narrow_types_are_fitted_as_they_are(dtype, group_by_class):
-    X, y = load_digits(return_X_y=True)
-    X, y = X[:500], y[:500]
-    before = X.astype(dtype)
-    expected = fit(X, y, C=3e-3, tol=1e-10, group_by_class=group_by_class)
-    found = fit(before, y, C=3e-3, tol=1e-10, group_by_class=group_by_class)
-    assert found.coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
-    np.testing.assert_array_equal(before, X)
-    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-4)
-    excess = value_of(found, X, y, C=3e-3) - value_of(expected, X, y, C=3e-3)
-    assert excess <= found.certificate_ < 1e-5
 
 
 def test_columns_of_any_scale_converge():
@@ -346,44 +281,14 @@ def test_columns_of_any_scale_converge():
         assert model.certificate_ <= 1e-5 * value_of(model, X, y, C=C) * (1 + 1e-6)
 
 
-@pytest.mark.parametrize(("penalty", "given", "l1_ratio"), [("l1", 1, 1.0), ("elasticnet", 0.4, 0.4), ("l1", 0, 1.0)])
-def test_deprecated_penalties_mean_what_they_meant(penalty, given, l1_ratio, monkeypatch):
-    monkeypatch.setattr(scikit_learn, "VERSION", (1, 9))
-    X, y = load_scaled(load_iris)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model = fastlin.LogisticRegression(penalty=penalty, l1_ratio=given, C=0.1).fit(X, y)
-    assert FutureWarning in {warning.category for warning in caught}
-    # Where the two contradict each other, that is said, and the penalty counts.
-    assert (UserWarning in {warning.category for warning in caught}) == (given != l1_ratio)
-    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(l1_ratio=l1_ratio, C=0.1).fit(X, y).coef_)
-    assert (model.coef_ == 0).any()
-
-
-def test_clones_and_parameters():
-    factors = np.array([1.0, 0.0, 2.0, 1.0])
-    model = fastlin.LogisticRegression(l1_ratio=0.5, penalty_factors=factors, group_by_class=True)
-    parameters = model.get_params()
-    assert parameters["penalty_factors"] is factors
-    assert parameters["group_by_class"] is True
-    copy = clone(model)
-    np.testing.assert_array_equal(copy.penalty_factors, factors)
-    X, y = load_scaled(load_iris)
-    np.testing.assert_array_equal(copy.fit(X, y).coef_, model.fit(X, y).coef_)
-    assert model.penalty_factors is factors
-
-
-def test_a_warm_start_goes_on_and_a_limit_warns():
+def test_a_fit_that_is_cut_short_warns_and_its_certificate_holds():
     X, y = load_scaled(load_digits)
-    model = fit(X[:500], y[:500], C=0.1, tol=1e-8, warm_start=True)
-    first = model.n_iter_[0]
-    assert model.fit(X[:500], y[:500]).n_iter_[0] <= 1 < first
+    X, y = X[:500], y[:500]
     with pytest.warns(ConvergenceWarning, match="max_iter"):
-        cut = fit(X[:500], y[:500], C=0.1, tol=1e-8, max_iter=2)
+        cut = fit(X, y, C=0.1, tol=1e-8, max_iter=2)
     assert cut.n_iter_[0] == 2
-    assert (
-        value_of(cut, X[:500], y[:500], C=0.1) - value_of(model, X[:500], y[:500], C=0.1) <= cut.certificate_ < np.inf
-    )
+    whole = fit(X, y, C=0.1, tol=1e-8)
+    assert value_of(cut, X, y, C=0.1) - value_of(whole, X, y, C=0.1) <= cut.certificate_ < np.inf
 
 
 def test_a_certificate_without_end_is_not_claimed_where_nothing_of_a_feature_is_penalised():

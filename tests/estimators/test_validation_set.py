@@ -8,11 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import as_bfloat16, load_scaled, make_problem
+from conftest import as_bfloat16, make_problem
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.metrics import get_scorer, log_loss
 from sklearn.model_selection import PredefinedSplit
@@ -373,21 +372,6 @@ def test_the_bar_and_the_summary_tell_of_the_validation_rows(capsys):
     limited = fit(training, validation, time_limit=1e-9, use_legacy_attributes=True)
     assert limited.C_.tolist() == [CS[0]] * 3
     assert "1 of 3 within 1e-09 s" in limited.summary()
-
-
-def test_an_interrupt_leaves_the_estimator_as_it_was():
-    X, y = load_scaled(load_digits)
-    X, y = X[::3], y[::3]
-    model = LogisticRegressionCV(Cs=CS, **QUIET).fit(X, y, X_val=X, y_val=y)
-    before = dict(vars(model))
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    model.scoring = stop
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X[:, :9], y, X_val=X[:, :9], y_val=y)
-    assert vars(model) == {**before, "scoring": stop}
 
 
 @pytest.mark.parametrize("n_empty", [(0, 4), (4, 0)])

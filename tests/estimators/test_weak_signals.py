@@ -9,7 +9,6 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.feature_selection import RFE
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -97,17 +96,3 @@ def test_an_l1_penalty_leaves_a_weak_signal_its_coefficients():
     model = fastlin.LogisticRegression(C=1e4, l1_ratio=1.0).fit(1e-3 * X, y)
     expected = fastlin.LogisticRegression(C=10.0, l1_ratio=1.0, tol=1e-12).fit(X, y)
     assert_equal_models(model, X, y, expected, 1e-3)
-
-
-def test_features_are_chosen_by_their_signal():
-    X, y = draw()
-    chosen = RFE(fastlin.LogisticRegression(), n_features_to_select=3).fit(1e-3 * X, y)
-    np.testing.assert_array_equal(chosen.support_, [True, True, True, False, False])
-
-
-def test_the_smallest_C_of_a_cross_validation_ranks_rows_as_the_others_do():
-    X, y = draw()
-    model = fastlin.LogisticRegressionCV(
-        Cs=[1e-6, 1.0], cv=3, scoring="roc_auc", l1_ratios=(0.0,), use_legacy_attributes=False
-    ).fit(1e-2 * X, y)
-    assert model.scores_.min() > 0.6
