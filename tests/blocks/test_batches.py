@@ -59,11 +59,6 @@ def test_bad_batches_are_named(batches, message):
         from_batches(lambda: batches)
 
 
-def test_an_iterator_is_refused():
-    with pytest.raises(TypeError, match=r"must be a function .* got generator"):
-        from_batches(cut(X, Y)())
-
-
 @pytest.mark.parametrize(
     ("later", "message"),
     [
@@ -132,6 +127,8 @@ def test_labels_that_are_columns_of_the_batches_do_not_keep_them():
     assert blocks.y.base is None or blocks.y.base is not rows
 
 
-def test_a_function_that_returns_nothing_is_named():
+def test_what_is_no_function_of_batches_is_refused():
+    with pytest.raises(TypeError, match=r"must be a function .* got generator"):
+        from_batches(cut(X, Y)())
     with pytest.raises(TypeError, match="make_batches must return an iterable of batches, got NoneType"):
         from_batches(lambda: None)

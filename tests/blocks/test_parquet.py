@@ -162,17 +162,13 @@ def test_a_cached_array_that_was_cut_off_is_named(folder, tmp_path):
         ({"paths": "nowhere.parquet"}, FileNotFoundError, "nowhere.parquet names no Parquet file"),
         ({"paths": []}, ValueError, "paths is empty"),
         ({"columns": []}, ValueError, "columns is empty"),
-        (
-            {"columns": ["a", "kind"]},
-            ValueError,
-            "column 'kind' as string; the columns of X, and weights, must be numbers",
-        ),
+        ({"columns": ["a", "kind"]}, ValueError, "as string; the columns of X, and weights, must be numbers"),
         ({"columns": "ab"}, TypeError, "columns must be a list of names, got the text 'ab'"),
         ({"weight": "kind"}, ValueError, "column 'kind' as string"),
         ({"label": "color"}, ValueError, "has no column 'color'; it has 'a', 'b', 'kind', 'w'"),
     ],
 )
-def test_bad_arguments(folder, options, error, message):
+def test_bad_arguments_are_named(folder, options, error, message):
     with pytest.raises(error, match=message):
         from_parquet(**{"paths": folder, "columns": ["a"], **options})
 
@@ -218,35 +214,18 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(folder, tmp_path):
     assert len(read(folder, cache=tmp_path / "cache")) == 3
 
 
-@pytest.fixture
-def decoded(monkeypatch):
-    """The names of the files that are decoded, as they are."""
-    found, decode = [], parquet._decode
-    monkeypatch.setattr(
-        parquet, "_decode", lambda file, *arguments: (found.append(file.name), decode(file, *arguments))[1]
-    )
-    return found
-
-
-def test_a_cache_is_used_again_until_a_file_changes(folder, tmp_path, decoded):
-    first = read(folder, cache=tmp_path / "cache")
-    again = read(folder, cache=str(tmp_path / "cache"))
+def test_a_cache_is_used_again_until_a_file_changes_and_then_loses_its_array_alone(folder, tmp_path, monkeypatch):
+    decoded, decode, cache = [], parquet._decode, tmp_path / "cache"
+    monkeypatch.setattr(parquet, "_decode", lambda file, *given: decoded.append(file.name) or decode(file, *given))
+    first, again = read(folder, cache=cache), read(folder, cache=str(cache))
     assert len(decoded) == 3
     np.testing.assert_array_equal(np.concatenate(list(again.read())), np.concatenate(list(first.read())))
-    pq.write_table(make_table(n=60, seed=9), folder / "part-1.parquet")
-    assert read(folder, cache=tmp_path / "cache").shape == (160, 2)
-    assert decoded[3:] == ["part-1.parquet"]
-    read(folder, cache=tmp_path / "cache", columns=["b"])
-    assert len(decoded) == 7
-
-
-def test_arrays_of_a_changed_file_are_removed_and_no_others(folder, tmp_path):
-    cache = tmp_path / "cache"
-    for columns in (["a"], ["b"]):
-        from_parquet(folder, columns=columns, cache=cache)
+    assert read(folder, cache=cache, columns=["b"]).shape == (150, 1)
+    assert len(decoded) == 6
     before = list_kept(cache)
     pq.write_table(make_table(n=60, seed=9), folder / "part-1.parquet")
-    assert from_parquet(folder, columns=["b"], cache=cache).shape == (160, 1)
+    assert read(folder, cache=cache, columns=["b"]).shape == (160, 1)
+    assert decoded[6:] == ["part-1.parquet"]
     kept = [name for name in before if name.startswith(("part-0-", "part-2-"))]
     (new,) = set(list_kept(cache)) - set(kept)
     assert len(kept) == 4 and new.startswith("part-1-") and new not in before

@@ -31,8 +31,18 @@ def expected(client):
     return LogisticRegression().fit(*cut(*make_rows()))
 
 
-def wait_for_workers(client):
+@pytest.fixture
+def pids(client):
+    """The processes of two workers, by address; a test takes those out that it kills."""
     client.wait_for_workers(2, timeout=60)
+    return client.run(os.getpid)
+
+
+def kill_one(pids):
+    """Kill one of the workers, unless that was done before."""
+    if pids:
+        os.kill(pids.popitem()[1], KILL)
+        pids.clear()
 
 
 class Bomb:
@@ -46,9 +56,8 @@ class Bomb:
 
 
 @pytest.mark.parametrize("number", [0, 5])
-def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(client, expected, monkeypatch, number):
-    wait_for_workers(client)
-    n_calls, losses, ask, pids = 0, [], Placed.ask, client.run(os.getpid)
+def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(pids, expected, monkeypatch, number):
+    n_calls, losses, ask = 0, [], Placed.ask
 
     async def kill_and_ask(self, client, method, arguments):
         nonlocal n_calls
@@ -71,10 +80,9 @@ def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(client, expected, monk
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(client, expected, tmp_path):
-    wait_for_workers(client)
+def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(pids, expected, tmp_path):
     X, y, weights = cut(*make_rows())
-    mark, before = tmp_path / "read", set(client.run(os.getpid).values())
+    mark = tmp_path / "read"
 
     def die_once(part, block_info=None):
         # A partition in the middle, the first time that it is read.
@@ -85,12 +93,11 @@ def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(client, expe
 
     found = LogisticRegression().fit(X.map_blocks(die_once, dtype=X.dtype), y, weights)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
-    assert int(mark.read_text()) in before
+    assert int(mark.read_text()) in pids.values()
 
 
 @pytest.mark.slow
-def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypatch, tmp_path):
-    wait_for_workers(client)
+def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, pids, monkeypatch, tmp_path):
     X, y, _ = make_rows()
     np.save(tmp_path / "y.npy", 2 * y)
     [rows] = cut(X)
@@ -100,14 +107,13 @@ def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypat
         return np.load(path)[first:last]
 
     labels = dask.array.map_blocks(read_labels, tmp_path / "y.npy", chunks=rows.chunks[:1], dtype=y.dtype)
-    pids, call = client.run(os.getpid), Cluster._call
+    call = Cluster._call
 
     def change_and_call(self, method, arguments):
-        if method == "sum" and pids:
+        if method == "sum":
             # A label between two of the others.
             np.save(tmp_path / "y.npy", np.where(y == 1, 3, 2 * y))
-            os.kill(pids.popitem()[1], KILL)
-            pids.clear()
+            kill_one(pids)
         return call(self, method, arguments)
 
     monkeypatch.setattr(Cluster, "_call", change_and_call)
@@ -121,34 +127,29 @@ def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["tell_weights", "score"])
-def test_a_worker_that_is_killed_between_passes_changes_nothing(client, monkeypatch, method):
-    wait_for_workers(client)
+def test_a_worker_that_is_killed_between_passes_changes_nothing(pids, monkeypatch, method):
     model = LogisticRegressionCV(Cs=[0.1, 1], cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False)
     expected = model.fit(*cut(*make_rows())).scores_
-    pids, call = client.run(os.getpid), Cluster._call
+    call = Cluster._call
 
     def kill_and_call(self, called, arguments):
-        if called == method and pids:
-            os.kill(pids.popitem()[1], KILL)
-            pids.clear()
+        if called == method:
+            kill_one(pids)
         return call(self, called, arguments)
 
-    wait_for_workers(client)
     monkeypatch.setattr(Cluster, "_call", kill_and_call)
     np.testing.assert_array_equal(model.fit(*cut(*make_rows())).scores_, expected)
     assert not pids
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(client, expected, monkeypatch):
-    wait_for_workers(client)
-    pids, wait = client.run(os.getpid), module.wait_for
+def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(pids, expected, monkeypatch):
+    wait = module.wait_for
 
     def wait_and_kill(futures, *others):
         wait(futures, *others)
         if futures[0].key.startswith("Shard") and pids:
-            os.kill(pids.popitem()[1], KILL)
-            pids.clear()
+            kill_one(pids)
             time.sleep(0.5)
 
     monkeypatch.setattr(module, "wait_for", wait_and_kill)
@@ -157,12 +158,10 @@ def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(client
 
 
 @pytest.mark.slow
-def test_folds_side_by_side_survive_too(client, monkeypatch):
-    wait_for_workers(client)
+def test_folds_side_by_side_survive_too(pids, monkeypatch):
     model = LogisticRegressionCV(Cs=3, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False)
     expected = model.fit(*cut(*make_rows())).scores_
-    ask, pids, threads, losses = Placed.ask, client.run(os.getpid), set(), []
-    call = Cluster.call
+    ask, call, threads, losses = Placed.ask, Cluster.call, set(), []
 
     def note_and_call(self, method, *arguments):
         if method == "sum":
@@ -215,10 +214,9 @@ def test_paused_workers_are_an_error_and_no_hang(two_workers):
     assert not hasattr(model, "coef_")
 
 
-def test_the_work_of_others_does_not_count(two_workers, monkeypatch):
+def test_the_work_of_others_does_not_count(two_workers):
     cluster, client = two_workers
     first, second = cluster.workers.values()
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
     # What a future waits for counts, as in a collection that is being read.
     over = Event(client=client)
     waiting = client.submit(lambda: over.wait(timeout=60), workers=[second.address], pure=False)
@@ -283,8 +281,7 @@ def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_worker_with_other_kernels_is_named(client, monkeypatch):
-    wait_for_workers(client)
+def test_a_worker_with_other_kernels_is_named(client, pids, monkeypatch):
     monkeypatch.setattr(module, "hash_sources", lambda: "other")
     with pytest.raises(
         RuntimeError, match=r"The worker tcp://\S+ has kernels with the hash \w+, but the client has other"
@@ -293,8 +290,7 @@ def test_a_worker_with_other_kernels_is_named(client, monkeypatch):
     assert_nothing_is_held(client)
 
 
-def test_tasks_that_are_cancelled_are_an_error_that_says_so(client, monkeypatch):
-    wait_for_workers(client)
+def test_tasks_that_are_cancelled_are_an_error_that_says_so(client, pids, monkeypatch):
     wait = module.wait_for
 
     def cancel_and_wait(futures, client, worker_timeout):
@@ -325,35 +321,19 @@ def test_a_partition_that_ends_every_worker_is_an_error_that_says_so():
     assert isinstance(raised.value.__cause__, KilledWorker)
 
 
-def test_a_cluster_without_workers_is_an_error_and_no_hang(monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
-    X, y, _ = make_rows()
-    with (
-        LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as cluster,
-        Client(cluster) as client,
-        pytest.raises(RuntimeError, match=r"no workers for 0\.5 seconds"),
-    ):
-        LogisticRegression().fit(*cut(X, y), client=client, worker_timeout=0.5)
+def test_a_fit_that_loses_its_last_worker_is_an_error_and_no_hang(two_workers, monkeypatch):
+    (cluster, client), call = two_workers, Cluster._call
 
+    def leave_and_call(self, method, arguments):
+        if method == "sum":
+            cluster.scale(0)
+            while client.nthreads():
+                time.sleep(0.01)
+        return call(self, method, arguments)
 
-def test_a_fit_that_loses_its_last_worker_is_an_error_and_no_hang(monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
-    call = Cluster._call
-    with (
-        LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
-        Client(cluster) as client,
-    ):
-
-        def leave_and_call(self, method, arguments):
-            if method == "sum":
-                cluster.scale(0)
-                while client.nthreads():
-                    time.sleep(0.01)
-            return call(self, method, arguments)
-
-        monkeypatch.setattr(Cluster, "_call", leave_and_call)
-        with pytest.raises(RuntimeError, match=r"no workers for 0\.5 seconds"):
-            LogisticRegression().fit(*cut(*make_rows()), client=client, worker_timeout=0.5)
+    monkeypatch.setattr(Cluster, "_call", leave_and_call)
+    with pytest.raises(NoWorkersError, match=r"no workers for 0\.5 seconds"):
+        LogisticRegression().fit(*cut(*make_rows()), client=client, worker_timeout=0.5)
 
 
 @pytest.mark.slow
@@ -372,9 +352,7 @@ def test_a_client_that_is_closed_is_an_error(client, monkeypatch):
         assert raised.value.__context__ is None
 
 
-def test_tasks_that_fit_wait_for_no_thread_of_their_own(client, expected):
-    wait_for_workers(client)
-
+def test_tasks_that_fit_wait_for_no_thread_of_their_own(client, pids, expected):
     def fit(number):
         return LogisticRegression(C=1.0).fit(*cut(*make_rows())).coef_
 
@@ -383,9 +361,7 @@ def test_tasks_that_fit_wait_for_no_thread_of_their_own(client, expected):
         np.testing.assert_array_equal(coef, expected.coef_)
 
 
-def test_what_a_worker_cannot_do_is_raised_here(client, monkeypatch):
-    wait_for_workers(client)
-
+def test_what_a_worker_cannot_do_is_raised_here(client, pids, monkeypatch):
     def fail(self, method, *arguments):
         return call(self, "no_such_method" if method == "sum" else method, *arguments)
 
@@ -395,8 +371,7 @@ def test_what_a_worker_cannot_do_is_raised_here(client, monkeypatch):
         LogisticRegression().fit(*cut(*make_rows()))
 
 
-def test_an_interrupted_fit_frees_the_workers(client, expected, monkeypatch):
-    wait_for_workers(client)
+def test_an_interrupted_fit_frees_the_workers(client, pids, expected, monkeypatch):
     n_calls = 0
 
     def interrupt(self, method, *arguments):

@@ -77,7 +77,7 @@ def test_rows_of_any_type_and_more_rows_than_a_sample(client, dtype):
     assert found.n_passes_ % 1
 
 
-def test_sparse_rows(client):
+def test_sparse_rows_have_the_model_of_those_in_memory(client):
     X, y, weights = make_rows()
     X[X < 0.5] = 0
     dX, dy, dweights = cut(X, y, weights)
@@ -192,12 +192,11 @@ def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
         assert vars(model).keys() == before.keys()
         assert all(vars(model)[name] is value for name, value in before.items() if name != "class_weight")
 
-    broken, negative, one = X.copy(), weights.copy(), np.ones_like(y)
-    broken[300, 2], negative[399] = np.nan, -1
+    # What a partition alone shows is tested with the parts.
+    broken = X.copy()
+    broken[300, 2] = np.nan
     refuse("Partition 3 of X contains NaN", *cut(broken, y))
-    refuse("Partition 4 has -1", *cut(X, y, negative))
-    refuse("one class", *cut(X, one))
-    refuse("continuous. Partition 0 of y", *cut(X, weights))
+    refuse("one class", *cut(X, np.ones_like(y)))
     refuse("Every row has weight zero", *cut(X, y, 0 * weights))
     model.set_params(class_weight=dict.fromkeys(np.unique(y).tolist(), 1e200))
     refuse("sample_weight times class_weight overflows", *cut(X, y, np.full(len(y), 1e200)))

@@ -15,7 +15,15 @@ from .conftest import assert_nothing_is_held, cut
 pytestmark = pytest.mark.thorough
 
 
-def check_errors(client, n_classes):
+def find_errors_of_few(model, rows):
+    """Return the errors of x1 by conjugate gradients."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastlin.inference.estimation.MOST_PARAMETERS", 3)
+        return model.inference(*rows, features=["x1"]).std_errors
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_errors_are_those_of_the_rows_together(client, n_classes):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(600, 3)) + 2
     y = (X @ generator.normal(size=(3, n_classes)) * 0.3 + generator.gumbel(size=(600, n_classes))).argmax(axis=1)
@@ -53,15 +61,3 @@ def check_errors(client, n_classes):
     np.testing.assert_allclose(
         found.std_errors, cv.inference(X, y, weights, penalised="sandwich").std_errors, rtol=1e-6
     )
-
-
-def find_errors_of_few(model, rows):
-    """Return the errors of x1 by conjugate gradients."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlin.inference.estimation.MOST_PARAMETERS", 3)
-        return model.inference(*rows, features=["x1"]).std_errors
-
-
-def test_errors_are_those_of_the_rows_together(client):
-    for n_classes in (2, 3):
-        check_errors(client, n_classes)

@@ -42,7 +42,8 @@ def find_covariance(X, y, found, keys, weights):
     return inverse @ middle @ inverse
 
 
-def check_covariances(n_classes, monkeypatch):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_covariances_are_those_of_plain_sums_in_every_form_of_x(monkeypatch, n_classes):
     generator = np.random.default_rng(0)
     n = 240
     table = pandas.DataFrame(
@@ -52,18 +53,17 @@ def check_covariances(n_classes, monkeypatch):
     y = generator.integers(0, n_classes, n)
     weights = generator.uniform(0.5, 2, n)
     keys = [generator.integers(0, 20, n), generator.integers(0, 5, n), generator.integers(0, 9, n)]
-    # Chunks of a few rows, so that clusters are cut.
-    for together in (module.PROBABILITY_BYTES, 8 * 7 * (1 if n_classes == 2 else 3) * 4):
+    # Of several keys, with chunks of a few rows, so that clusters are cut.
+    for m, together in ((1, module.PROBABILITY_BYTES), (3, 8 * 7 * (1 if n_classes == 2 else 3) * 4)):
         monkeypatch.setattr(module, "PROBABILITY_BYTES", together)
-        for m in (1, 3):
-            options = {"covariance": "cluster", "weights_are": "importance", "clusters": np.column_stack(keys[:m])}
-            for container in (np.asarray, sparse.csr_array, lambda X: X.astype(np.float32)):
-                rows = container(X)
-                model = LogisticRegression(C=np.inf, tol=1e-12).fit(rows, y, weights)
-                found = model.inference(rows, y, weights, **options)
-                kept = X if rows.dtype == np.float64 else rows.astype(np.float64)
-                expected = find_covariance(kept, y, found, keys[:m], weights)
-                np.testing.assert_allclose(found.covariance_matrix(), expected, rtol=1e-6, atol=1e-9)
+        options = {"covariance": "cluster", "weights_are": "importance", "clusters": np.column_stack(keys[:m])}
+        for container in (np.asarray, sparse.csr_array, lambda X: X.astype(np.float32)):
+            rows = container(X)
+            model = LogisticRegression(C=np.inf, tol=1e-12).fit(rows, y, weights)
+            found = model.inference(rows, y, weights, **options)
+            kept = X if rows.dtype == np.float64 else rows.astype(np.float64)
+            expected = find_covariance(kept, y, found, keys[:m], weights)
+            np.testing.assert_allclose(found.covariance_matrix(), expected, rtol=1e-6, atol=1e-9)
     # A table has a column for each level, of which a penalty determines the coefficients.
     wide = np.column_stack([table["size"], *((table["colour"] == level) for level in "abc")]).astype(float)
     parameters = {"C": 5, "tol": 1e-13}
@@ -73,12 +73,6 @@ def check_covariances(n_classes, monkeypatch):
     found = found.inference(table, y, weights, **options)
     np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=1e-7, atol=1e-12)
     assert found.names.tolist() == ["size", "colour_a", "colour_b", "colour_c", "intercept"]
-
-
-def test_covariances_are_those_of_plain_sums_in_every_form_of_x(monkeypatch):
-    for n_classes in (2, 3):
-        with monkeypatch.context() as patched:
-            check_covariances(n_classes, patched)
 
 
 def test_clusters_may_be_named_by_anything_that_sorts():

@@ -34,7 +34,9 @@ def count_covered(draw, truth, n_draws, **options):
     return covered / n_draws
 
 
-def check_coverage(n_draws, n_classes):
+@pytest.mark.parametrize("n_draws", DRAWS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_intervals_cover_the_truth_as_often_as_they_say(n_draws, n_classes):
     truth = np.array([[0.5, -0.3, 0.2], [-0.2, 0.4, -0.1]])[: n_classes - 1]
 
     def draw(generator):
@@ -45,12 +47,6 @@ def check_coverage(n_draws, n_classes):
     for options in ({}, {"covariance": "HC0"}):
         part = count_covered(draw, truth, n_draws, **options)
         assert np.abs(part - 0.95).max() <= allow(n_draws)
-
-
-@pytest.mark.parametrize("n_draws", DRAWS)
-def test_intervals_cover_the_truth_as_often_as_they_say(n_draws):
-    for n_classes in (2, 3):
-        check_coverage(n_draws, n_classes)
 
 
 @pytest.mark.parametrize("n_draws", DRAWS)

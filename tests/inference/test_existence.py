@@ -14,12 +14,13 @@ from fastlin.exceptions import CollinearityError, SeparationError
 from tests.conftest import marked
 from tests.inference.test_separation import decide_exactly
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
-
 # A condition number above this may be refused.
 RESOLVED = 1e6
 # Of 8,000 designs eight are warned of by that.
-pytestmark = pytest.mark.filterwarnings("ignore::fastlin.exceptions.ConvergenceWarning", "ignore:The optimum may be")
+pytestmark = [
+    pytest.mark.usefixtures("sparse_passes"),
+    pytest.mark.filterwarnings("ignore::fastlin.exceptions.ConvergenceWarning", "ignore:The optimum may be"),
+]
 
 
 def find_rank(X):

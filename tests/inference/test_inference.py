@@ -190,7 +190,8 @@ def test_copies_leave_the_rows_behind():
     assert repr(found) == "<Inference of 8 coefficients, covariance='model'>"
 
 
-def check_bits(n_classes):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_bits_do_not_depend_on_threads(n_classes):
     threadpool_limits = pytest.importorskip("threadpoolctl").threadpool_limits
     X, y = make(n_classes, n=6000, d=5)
     clusters = np.arange(len(y)) % 700
@@ -208,11 +209,6 @@ def check_bits(n_classes):
             [(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in each]
         )
     assert bits[0] == bits[1] == bits[2]
-
-
-def test_bits_do_not_depend_on_threads():
-    for n_classes in (2, 3):
-        check_bits(n_classes)
 
 
 def test_only_the_ratios_of_a_hypothesis_matter_and_what_has_no_finite_statistic_is_refused():

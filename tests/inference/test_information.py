@@ -29,7 +29,8 @@ def minimize(objective, start):
     return point
 
 
-def check_guides(n_classes, monkeypatch):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_every_guide_leads_to_the_same_optimum(monkeypatch, n_classes):
     X, y = make(n_classes)
     objective = Objective.over(X, y, n_classes)
     start = objective.start()
@@ -53,12 +54,6 @@ def check_guides(n_classes, monkeypatch):
         assert optimum.distance < 1e-6
 
 
-def test_every_guide_leads_to_the_same_optimum(monkeypatch):
-    for n_classes in (2, 3):
-        with monkeypatch.context() as patched:
-            check_guides(n_classes, patched)
-
-
 def test_products_end_where_they_take_as_long_as_the_hessian():
     X, y = make(2)
     point = Objective.over(X, y, 2)
@@ -68,7 +63,8 @@ def test_products_end_where_they_take_as_long_as_the_hessian():
     assert guide.find_step(point) is None
 
 
-def check_distances(n_classes):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_distances_bound_how_far_points_are(n_classes):
     X, y = make(n_classes)
     objective = Objective.over(X, y, n_classes)
     best = minimize(objective, objective.start())
@@ -82,11 +78,6 @@ def check_distances(n_classes):
         # Of centred parameters, whose errors are no larger than those of the factorised Hessian.
         assert optimum.distance >= (np.abs(away - best.parameters) / errors).max() * (1 - 1e-6)
         assert optimum.is_proven
-
-
-def test_distances_bound_how_far_points_are():
-    for n_classes in (2, 3):
-        check_distances(n_classes)
 
 
 def test_models_that_end_early_are_told_which_tol_agrees():

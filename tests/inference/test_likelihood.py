@@ -17,7 +17,7 @@ def make_rows(n_classes, n=60, d=3, seed=0):
     return X, random.integers(0, n_classes, n), random.integers(0, 3, n).astype(float)
 
 
-def test_values_scores_and_informations():
+def test_values_scores_and_informations_are_those_of_plain_sums():
     for n_classes, is_firth, intercept in ((2, False, True), (2, True, True), (3, True, True), (4, True, False)):
         X, labels, weights = make_rows(n_classes)
         containers = as_matrix(X), as_matrix(np.asfortranarray(X)), as_matrix(sparse.csr_array(X))

@@ -28,12 +28,8 @@ def few_parameters(monkeypatch):
     monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
 
 
-def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch):
-    for n_classes in (2, 3):
-        compare(n_classes, monkeypatch)
-
-
-def compare(n_classes, monkeypatch):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_classes):
     X, y = make_rows(n_classes)
     weights = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
     cases = [

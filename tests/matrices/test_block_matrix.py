@@ -34,17 +34,6 @@ KINDS = pytest.mark.parametrize("kind", ["float64", "shifted", "sparse", *marked
 
 
 @KINDS
-@pytest.mark.parametrize("weighted", [False, True])
-def test_statistics_of_columns(kind, weighted):
-    whole, blocks, _, weights = make_both(kind)
-    given = weights if weighted else None
-    expected, found = whole.measure(given), blocks.measure(given)
-    for name in ("mean", "spread", "magnitude"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12, err_msg=name)
-    assert found.finite and (found.spread[2] == 0) == (kind == "shifted")
-
-
-@KINDS
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_sums_of_a_pass_are_those_of_the_rows_together(monkeypatch, kind, n_classes, weighted):
@@ -113,7 +102,7 @@ def test_curvature_that_is_computed_anew_takes_one_reading(monkeypatch, kind, n_
 
 
 @KINDS
-def test_rows_and_columns(kind):
+def test_rows_and_columns_are_those_of_all_rows_together(kind):
     whole, blocks, *_ = make_both(kind)
     dense = whole.X.toarray() if kind == "sparse" else whole.X
     for rows in (np.array([3, 4, 20, 39]), np.array([25, 0, 39, 12, 0])):

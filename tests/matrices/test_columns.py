@@ -25,7 +25,7 @@ def from_moments(*columns):
     return Columns(mean, np.zeros_like(mean), variance, smallest, largest)
 
 
-def test_plain_columns():
+def test_spread_and_magnitude_follow_from_moments():
     columns = from_moments((3, 4, -2, 9), (-1, 0.25, -6, 5))
     np.testing.assert_array_equal(columns.spread, [2, 0.5])
     np.testing.assert_array_equal(columns.magnitude, [9, 6])
@@ -90,10 +90,13 @@ def test_squares_outside_of_float64_leave_half_the_range(size):
     assert columns.finite
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("extreme", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_reported(extreme):
+def test_numbers_that_are_not_finite_are_reported_in_rows_without_weight_too(extreme, kind):
+    X, weights = np.ones((N, 2)), (np.arange(N) != 5).astype(float)
+    X[5, 1] = extreme
     with np.errstate(invalid="ignore"):
-        assert not from_moments((0, 1, extreme, 1), (0, 1, -1, 1)).finite
+        assert not any(KINDS[kind](X).measure(given).finite for given in (None, weights))
 
 
 def test_coordinates_are_centred_and_scaled_by_powers_of_two():

@@ -2,11 +2,12 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from fastlin.budget import Budget
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices import as_matrix
+from fastlin.matrices import as_matrix, dense
 from fastlin.matrices.pieces import (
     PiecewiseMatrix,
     PiecewisePasses,
@@ -27,12 +28,7 @@ def test_memory_follows_x_up_to_four_gigabytes():
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
-    from scipy import sparse
-
-    from fastlin.matrices import dense
-
     monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
-
     X = np.random.default_rng(0).normal(size=(50, 8))
     matrix = as_matrix(sparse.csr_array(X) if is_sparse else X)
     pieces = PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
@@ -50,8 +46,6 @@ def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_the_pieces(is_sparse):
-    from scipy import sparse
-
     generator, sizes = np.random.default_rng(0), [0, 700, 40, 30_000]
     X = generator.integers(0, 2, (sum(sizes), 7)).astype(float)
     borders = np.cumsum([0, *sizes])
@@ -63,9 +57,8 @@ def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_th
         samples = [Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0)) for n in (len(X), *sizes)]
         found = PiecewisePasses(pieces, samples[0], *given, sizes, 3)
         passes = [one.passes(own, *given) for one, own in zip(matrices[1:], samples[2:], strict=True)]
-        longest_product, longest_sum = (
-            max(getattr(each, name) for each in passes) for name in ("longest_product", "longest_sum")
-        )
+        longest_product = max(each.longest_product for each in passes)
+        longest_sum = max(each.longest_sum for each in passes)
         assert longest_product <= found.longest_product <= 2 * longest_product
         assert longest_sum + 3 <= found.longest_sum <= 2 * longest_sum + 3
 
@@ -73,21 +66,15 @@ def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_th
 def test_joins_come_to_the_same_in_a_loop_and_in_a_tree():
     generator = np.random.default_rng(0)
     # Entries without rounding errors, so that all orders have the same bits.
-    found = [
-        (float(loss), gradient)
-        for loss, gradient in zip(
-            generator.integers(0, 9, 8), generator.integers(0, 9, (8, 2, 3)).astype(float), strict=True
-        )
-    ]
+    losses, gradients = generator.integers(0, 9, 8).astype(float), generator.integers(0, 9, (8, 2, 3)).astype(float)
 
     def copies(first, last):
-        return [(loss, gradient.copy()) for loss, gradient in found[first:last]]
+        return list(zip(losses[first:last].tolist(), gradients[first:last].copy(), strict=True))
 
-    losses, gradients = zip(*found, strict=True)
     halves = [add_evaluated(add_evaluated(copies(i, i + 2)) for i in (first, first + 2)) for first in (0, 4)]
     for loss, gradient in (add_evaluated(copies(0, 8)), add_evaluated(halves)):
-        assert loss == sum(losses)
-        np.testing.assert_array_equal(gradient, sum(gradients))
+        assert loss == losses.sum()
+        np.testing.assert_array_equal(gradient, gradients.sum(axis=0))
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import LAYOUTS, make_sparse, marked
+from conftest import LAYOUTS, assert_same_bits, make_sparse, marked
 from scipy import sparse
 
 from fastlin.kernels.machine.gather import zeros_table
@@ -125,6 +125,4 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks,
             coef = np.empty((3, d))
             products.combine(make_vector(n, 3), coef)
             found.append((product, coef))
-    for other in found[1:]:
-        for first, second in zip(found[0], other, strict=True):
-            np.testing.assert_array_equal(first, second)
+    assert_same_bits(found)

@@ -10,6 +10,7 @@ from fastlin.matrices import Codes, TableMatrix, table_matrix
 
 # A sum of n numbers, each rounded, in any order: n units of rounding, here of sums below 1e3.
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
+NONE = np.empty(0, np.int64)
 
 
 def make_table(n=700, seed=0, *, numbers=True, codes=True):
@@ -50,58 +51,44 @@ def table(request):
     return make_table(numbers=request.param != "codes", codes=request.param != "numbers")
 
 
-class PlainSums:
-    """The sums of passes by NumPy, mostly in extended precision, over the rows [scale x + shift, 1] of a dense X."""
+def check_passes(table, X, K, *, rows=NONE, weighted=False, kept_as=np.float64):
+    """Compare all sums of passes with NumPy's over the rows [scale x + shift, 1], mostly in extended precision."""
+    generator, (n, d) = np.random.default_rng(1), X.shape
+    labels, weights = generator.integers(0, max(2, K), n), generator.random(n)
+    samples = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0))
+    scaling = Scaling(2.0 ** generator.integers(-2, 2, d), generator.normal(size=d))
+    parameters, direction = generator.normal(size=(2, K, d + 1)) * [[[0.1]], [[1.0]]]
+    passes, numbers = table.passes(samples, scaling, K), rows if len(rows) else np.arange(n)
+    x = np.column_stack([X.astype(np.longdouble) * scaling.scale + scaling.shift, np.ones(n)])[numbers]
+    s = weights[numbers] if weighted else np.ones(len(numbers))
+    # Two classes have one row of scores, that of the second class; the first one's are zero.
+    scores = x @ np.concatenate([0 * parameters, parameters] if K == 1 else [parameters]).T
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    is_own = labels[numbers, None] == np.arange(max(2, K))
 
-    def __init__(self, X, samples, scaling, n_rows_coef):
-        rows, labels, weights = samples[:3]
-        self.all_rows = np.column_stack([X.astype(np.longdouble) * scaling.scale + scaling.shift, np.ones(len(X))])
-        rows = rows if len(rows) else np.arange(len(X))
-        self.rows, self.labels = self.all_rows[rows], labels[rows]
-        self.weights = weights[rows] if len(weights) else np.ones(len(rows))
-        self.K = n_rows_coef
+    gradient, kept = np.empty(parameters.shape), np.empty((K, len(numbers)), kept_as)
+    loss = passes.evaluate(parameters, kept, gradient)
+    np.testing.assert_allclose(loss, float(-s @ np.log(p[is_own])), rtol=1e-12)
+    np.testing.assert_allclose(gradient, ((p - is_own)[:, -K:].T * s @ x).astype(float), **EXACT)
+    tolerance = {"rtol": 1e-12, "atol": 1e-15} if kept_as is np.float64 else {"rtol": 1e-6}
+    np.testing.assert_allclose(kept, p[:, -K:].T.astype(kept_as), **tolerance)
 
-    def evaluate(self, parameters):
-        """Return the loss, the probabilities (K, m) and the gradient."""
-        scores = self.rows @ parameters.T
-        # Two classes have one row of scores, that of the second class; the first one's are zero.
-        scores = np.column_stack([np.zeros(len(scores)), scores]) if self.K == 1 else scores
-        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
-        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-        own = self.labels[:, None] == np.arange(len(probabilities.T))
-        residuals = self.weights[:, None] * (probabilities - own)
-        kept = slice(1, None) if self.K == 1 else slice(None)
-        loss = -(self.weights * np.log(probabilities[own])).sum()
-        return loss, probabilities.T[kept], residuals.T[kept] @ self.rows
-
-    def hessian_product(self, direction, probabilities):
-        by_scores = self.rows @ direction.T
-        mean = (probabilities.T * by_scores).sum(axis=1, keepdims=True)
-        return (self.weights[:, None] * probabilities.T * (by_scores - mean)).T @ self.rows
-
-    def gram(self, rows, row_weights):
-        X = (self.all_rows[rows] if len(rows) else self.all_rows).astype(float)
-        return np.array([(X.T * own) @ X for own in row_weights])
-
-    def class_pair_gram(self, probabilities):
-        X, shares = self.rows.astype(float), self.weights * probabilities
-        pairs = [[(k == j) * shares[k] - shares[k] * probabilities[j] for j in range(self.K)] for k in range(self.K)]
-        return np.block([[(X.T * own) @ X for own in row] for row in pairs])
+    p = kept.astype(np.float64)
+    slopes = direction @ x.T
+    slopes -= (p * slopes).sum(axis=0)
+    product = passes.hessian_product(direction, p)
+    np.testing.assert_allclose(product, (s * p * slopes @ x).astype(float), **EXACT)
+    if K <= 4:
+        x, row_weights = x.astype(float), generator.random((2, len(x)))
+        grams = [(x.T * own) @ x for own in row_weights]
+        np.testing.assert_allclose(passes.gram(rows, row_weights, np.float64), grams, **EXACT)
+        pairs = s * p[:, None] * (np.eye(K)[:, :, None] - p)
+        hessian = np.block([[(x.T * own) @ x for own in of_class] for of_class in pairs])
+        np.testing.assert_allclose(passes.class_pair_gram(p), hessian, **EXACT)
 
 
-def make_passes(table, X, K, *, rows=None, weighted=False, scaled=True):
-    """Return the passes over a table, the same sums by NumPy, and parameters."""
-    generator = np.random.default_rng(1)
-    n, d = X.shape
-    rows, labels = np.empty(0, np.int64) if rows is None else rows, generator.integers(0, max(2, K), n)
-    samples = Samples(rows, labels.astype(np.int32), generator.random(n) if weighted else np.empty(0))
-    scale = 2.0 ** generator.integers(-2, 2, d) if scaled else np.ones(d)
-    given = samples, Scaling(scale, generator.normal(size=d) if scaled else np.zeros(d)), K
-    parameters = generator.normal(size=(K, d + 1)) * 0.1
-    return table.passes(*given), PlainSums(X, *given), parameters
-
-
-def test_shape_and_entries(table):
+def test_a_table_has_the_shape_and_entries_of_its_encoding(table):
     table, X = table
     assert table.shape == X.shape
     assert len(table) == len(X)
@@ -129,70 +116,27 @@ def test_statistics_are_those_of_the_spread_columns(table, weighted):
     assert found.finite
 
 
-@pytest.mark.parametrize("column", [0, 1])
-def test_infinity_and_nan_are_noticed(column):
-    numbers = [np.ones(50), np.ones(50, np.float32)]
-    numbers[column][7] = [np.inf, np.nan][column]
-    assert not TableMatrix([Codes(np.zeros(50, np.int8), 1), *numbers]).measure().finite
-
-
 @pytest.mark.parametrize("K", [1, 3, 5, 9, 40])
-def test_losses_and_gradients_are_those_of_numpy(table, K):
-    passes, expected, parameters = make_passes(*table, K)
-    gradient, kept = np.empty(parameters.shape), np.empty((K, 700))
-    loss = passes.evaluate(parameters, kept, gradient)
-    wanted_loss, wanted_kept, wanted = expected.evaluate(parameters)
-    np.testing.assert_allclose(loss, float(wanted_loss), rtol=1e-12)
-    np.testing.assert_allclose(gradient, wanted.astype(float), **EXACT)
-    np.testing.assert_allclose(kept, wanted_kept.astype(float), rtol=1e-12, atol=1e-15)
-    direction = np.random.default_rng(3).normal(size=parameters.shape)
-    product = passes.hessian_product(direction, kept)
-    np.testing.assert_allclose(product, expected.hessian_product(direction, kept).astype(float), **EXACT)
+def test_passes_are_those_of_numpy(table, K):
+    check_passes(*table, K)
 
 
 @pytest.mark.parametrize("K", [1, 4])
 @pytest.mark.parametrize("rows", [np.arange(3, 690), np.r_[0:20, 400:100:-3, 7, 7]], ids=["stretch", "any order"])
-def test_passes_over_some_weighted_rows(K, rows):
-    passes, expected, parameters = make_passes(*make_table(), K, rows=rows, weighted=True)
-    gradient, kept = np.empty(parameters.shape), np.empty((K, len(rows)), np.float32)
-    loss = passes.evaluate(parameters, kept, gradient)
-    wanted_loss, wanted_kept, wanted = expected.evaluate(parameters)
-    np.testing.assert_allclose(loss, float(wanted_loss), rtol=1e-12)
-    np.testing.assert_allclose(kept, wanted_kept.astype(np.float32), rtol=1e-6)
-    np.testing.assert_allclose(gradient, wanted.astype(float), **EXACT)
-    probabilities = kept.astype(np.float64)
-    np.testing.assert_allclose(
-        passes.hessian_product(parameters, probabilities),
-        expected.hessian_product(parameters, probabilities).astype(float),
-        **EXACT,
-    )
-    row_weights = np.random.default_rng(4).random((2, len(rows)))
-    np.testing.assert_allclose(passes.gram(rows, row_weights, np.float64), expected.gram(rows, row_weights), **EXACT)
-    np.testing.assert_allclose(passes.class_pair_gram(probabilities), expected.class_pair_gram(probabilities), **EXACT)
-
-
-def test_gram_matrices_over_all_rows(table):
-    passes, expected, _ = make_passes(*table, 3)
-    probabilities = np.random.default_rng(5).dirichlet(np.ones(3), 700).T.copy()
-    no_rows, row_weights = np.empty(0, np.int64), np.random.default_rng(4).random((2, 700))
-    np.testing.assert_allclose(
-        passes.gram(no_rows, row_weights, np.float64), expected.gram(no_rows, row_weights), **EXACT
-    )
-    np.testing.assert_allclose(passes.class_pair_gram(probabilities), expected.class_pair_gram(probabilities), **EXACT)
+def test_passes_over_some_weighted_rows_are_those_of_numpy(K, rows):
+    check_passes(*make_table(), K, rows=rows, weighted=True, kept_as=np.float32)
 
 
 def test_gram_matrices_of_several_blocks(monkeypatch):
     blocks = []
     monkeypatch.setattr(table_matrix, "run_blocks", lambda *given: blocks.append(given[1]) or run_blocks(*given))
     n, generator = 40_000, np.random.default_rng(7)
-    columns = [
-        Codes(generator.integers(-1, 4, n).astype(np.int8), 4),
-        Codes(generator.integers(0, 3, n).astype(np.int32), 3),
-    ]
-    columns = [*columns, generator.normal(size=n)]
-    passes, expected, _ = make_passes(TableMatrix(columns), spread(columns), 1)
-    no_rows, row_weights = np.empty(0, np.int64), generator.random((1, n))
-    found, right = passes.gram(no_rows, row_weights, np.float64), expected.gram(no_rows, row_weights)
+    codes = Codes(generator.integers(-1, 4, n).astype(np.int8), 4), Codes(generator.integers(0, 3, n, np.int32), 3)
+    columns = [*codes, generator.normal(size=n)]
+    samples, scaling = Samples(NONE, np.zeros(n, np.int32), np.empty(0)), Scaling(np.ones(8), np.zeros(8))
+    weights, x = generator.random(n), np.column_stack([spread(columns), np.ones(n)])
+    (found,) = TableMatrix(columns).passes(samples, scaling, 1).gram(NONE, weights[None], np.float64)
+    right = (x.T * weights) @ x
     assert blocks[0] > 1
     np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11 * np.abs(right).max())
 
@@ -201,7 +145,7 @@ def test_gram_matrices_of_numbers_far_from_zero_keep_their_digits():
     codes, numbers = Codes(np.arange(700, dtype=np.int32) % 5, 5), 1e9 + np.random.default_rng(8).integers(0, 9, 700)
     table = TableMatrix([codes, numbers])
     scale, shift = table.measure().choose_coordinates()
-    samples = Samples(np.empty(0, np.int64), np.zeros(700, np.int32), np.empty(0))
+    samples = Samples(NONE, np.zeros(700, np.int32), np.empty(0))
     (found,) = table.passes(samples, Scaling(scale, shift), 1).gram(samples.rows, np.ones((1, 700)), np.float64)
     X = np.column_stack([spread([codes, numbers]) * scale + shift, np.ones(700)])
     # A product of numbers that are not centred has 1e18, of which float64 keeps whole hundreds.
@@ -213,7 +157,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     codes = [Codes(generator.integers(0, 30, n).astype(np.int8), 30) for _ in range(3)]
     table = TableMatrix([*codes, generator.normal(size=n)])
     parameters = 0.1 * generator.normal(size=(3, 92))
-    samples = Samples(np.empty(0, np.int64), generator.integers(0, 3, n).astype(np.int32), np.empty(0))
+    samples = Samples(NONE, generator.integers(0, 3, n).astype(np.int32), np.empty(0))
     passes = table.passes(samples, Scaling(np.ones(91), np.zeros(91)), 3)
     assert len(passes._levels.sums) > 2
     weights, found = generator.random((1, n)), set()
@@ -226,7 +170,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
 
 
 @pytest.mark.parametrize("K", [1, 5])
-def test_scores_and_best_classes(table, K, monkeypatch):
+def test_scores_and_best_classes_are_numpys(table, K, monkeypatch):
     monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BYTES", 1_000)
     table, X = table
     generator = np.random.default_rng(6)
@@ -239,7 +183,7 @@ def test_scores_and_best_classes(table, K, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_columns_one_by_one(table, precision):
+def test_columns_are_centred_or_kept_as_entries(table, precision):
     table, X = table
     found = table.transposed(precision, None)
     for j in range(X.shape[1]):
@@ -260,11 +204,9 @@ def test_columns_one_by_one(table, precision):
 def test_few_rows_are_copied_and_many_are_not():
     table, X = make_table()
     few, no_rows = table.select(np.array([3, 9]))
-    assert few.shape == (2, X.shape[1])
-    assert not len(no_rows)
+    assert (few.shape, len(no_rows)) == ((2, X.shape[1]), 0)
     same, rows = table.select(np.arange(600))
-    assert same is table
-    assert len(rows) == 600
+    assert same is table and len(rows) == 600
 
 
 @pytest.mark.parametrize("columns", [[np.ones(3), np.ones(4)], [np.ones((3, 1)), np.ones((3, 1))]])

@@ -26,7 +26,7 @@ def test_the_seed_decides_and_nothing_is_left_of_what_was_there(init):
 
 
 @pytest.mark.parametrize(("init", "deviation"), [("he", None), ("normal", 0.3)])
-def test_normal_draws(init, deviation):
+def test_normal_draws_have_their_mean_spread_and_tails(init, deviation):
     network = make_network(init)
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):
         expected = deviation or np.sqrt(2 / len(coef))

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
-from conftest import data_of, make_objective, make_offset, offsets_of, penalty_of
+from conftest import make_objective, make_offset
 
 from fastlin.objective import Objective
+from tests.objective.test_duality import exact_value_and_bound
 
 # Rows, features, classes, columns and intercept.
 SHAPES = [
@@ -36,32 +36,13 @@ KINDS = ["below", "around", "away", "mixed"]
 
 
 def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0, **options):
-    """Return an objective with bounds of a kind, which are the same in scaled columns, and a generator.
-
-    It has offsets of a size, zero for none, and soft labels or plain ones.
-    """
+    """Return an objective with bounds of a kind, which are the same in scaled columns, and a generator."""
     generator = np.random.default_rng(seed)
     plain, _ = make_objective(n, d, n_classes, columns=columns, seed=seed, **options)
     scale = plain.coordinates.scale
     bounds = tuple(scale * each for each in make_bounds(generator, (plain.n_rows_coef, d), kind))
     options |= {"columns": columns, "bounds": bounds}
     return make_offset(n, d, n_classes, offset, soft, seed, **options)[0], generator
-
-
-def exact_value_and_bound(objective, parameters):
-    """Return J and the dual objective of a feasible point within the bounds, in extended precision."""
-    X, labels, weights = data_of(objective)
-    scale, shift = objective.coordinates.scale.astype(np.longdouble), objective.coordinates.shift
-    X, options, box = X.astype(np.longdouble) * scale + shift, penalty_of(objective), objective.penalty.box
-    coef, intercept = parameters[:, :-1], parameters[:, -1]
-    curvatures, thresholds = options["l2"] * scale**2, options["l1"] * scale
-    offsets = offsets_of(objective)
-    value = reference.mean_loss(X, labels, coef, intercept, weights, offsets)
-    value += np.sum(curvatures * coef.astype(np.longdouble) ** 2) / 2 + np.sum(thresholds * np.abs(coef))
-    bounds = box.least[:, :-1], box.most[:, :-1]
-    more = {"fit_intercept": objective.fit_intercept, "bounds": bounds, "offsets": offsets}
-    dual = reference.dual_value(X, labels, coef, intercept, curvatures, thresholds, weights, **more)
-    return value, dual
 
 
 @pytest.mark.filterwarnings("ignore:(invalid value|divide by zero)")
@@ -106,33 +87,28 @@ def test_the_smallest_subgradient_leaves_out_what_leads_out_of_the_box():
     # Of one feature at a time, with the slope of J by its coefficient to the left and to the right.
     lower, upper = np.array([[-1.0, 0.5, 0.0, 0.2, -3.0]]), np.array([[1.0, 0.9, np.inf, 0.2, -2.0]])
     objective, _ = make_objective(30, 5, 2, l1=0.05, l2=0.1, bounds=(lower, upper))
-    scale = objective.coordinates.scale
+    assert (objective.penalty.box.least[:, :-1] * objective.coordinates.scale == lower).all()
+
+    def point_at(coef):
+        return objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
+
     for coef in ([-1.0, 0.5, 0.0, 0.2, -2.0], [1.0, 0.9, 0.7, 0.2, -3.0], [0.0, 0.6, 0.0, 0.2, -2.5]):
         coef, step = np.array([coef]), 1e-6
-        value_at = lambda coef: objective.at(objective.coordinates.to_parameters(coef, np.zeros(1))).value  # noqa: E731
-        expected = [abs(objective.at(objective.coordinates.to_parameters(coef, np.zeros(1))).gradient[0, -1])]
-        for j in range(5):
-            move = step * np.eye(5)[j]
-            falls = [
-                (value_at(coef) - value_at(coef + sign * move)) / step
-                for sign, is_free in ((1, coef[0, j] < upper[0, j]), (-1, coef[0, j] > lower[0, j]))
-                if is_free
-            ]
-            expected.append(max([0.0, *falls]))
-        point = objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
+        point = point_at(coef)
+        expected = [abs(point.gradient[0, -1])]
+        for j, move in enumerate(step * np.eye(5)):
+            for sign, is_free in ((1, coef[0, j] < upper[0, j]), (-1, coef[0, j] > lower[0, j])):
+                if is_free:
+                    expected.append((point.value - point_at(coef + sign * move).value) / step)
         assert point.largest_entry == pytest.approx(max(expected), rel=1e-4)
-        assert (objective.penalty.box.least[:, :-1] * scale == lower).all()
 
 
 def test_coefficients_are_rounded_to_the_inside():
     generator = np.random.default_rng(0)
-    lower = generator.normal(size=(2, 400))
+    lower = generator.normal(size=(1, 400))
     upper = lower + generator.choice([0.0, 1e-9, 1e-7, 1.0, np.inf], lower.shape)
-    objective = Objective.over(generator.normal(size=(9, 400)), np.arange(9) % 3, 3, l2=0.1, bounds=None)
-    box = Objective.over(
-        generator.normal(size=(9, 400)), np.arange(9) % 2, 2, l2=0.1, bounds=(lower[:1], upper[:1])
-    ).penalty.box
-    lower, upper = lower[:1], upper[:1]
+    X = generator.normal(size=(9, 400))
+    box = Objective.over(X, np.arange(9) % 2, 2, l2=0.1, bounds=(lower, upper)).penalty.box
     has_float32 = np.nextafter(lower.astype(np.float32), np.float32(np.inf)) <= upper
     for inside in (0.0, 0.3, 1.0):
         parameters = box.clip(box.least + inside * np.minimum(box.most - box.least, 1.0))
@@ -143,7 +119,6 @@ def test_coefficients_are_rounded_to_the_inside():
         assert ((found >= lower) & (found <= upper))[has_float32].all()
         np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6)
         np.testing.assert_array_equal(box.round(lower.copy(), box.least), lower)
-    assert objective.penalty.box is None
 
 
 def test_features_with_bounds_are_not_centred():

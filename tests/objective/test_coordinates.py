@@ -48,22 +48,3 @@ def test_the_curvature_of_the_penalty_counts_in_the_scale():
 def test_float32_is_allowed_within_its_range(factor, allows):
     X, labels, *_ = make_problem(30, 3, 2)
     assert Objective.over(X * factor, labels, 2).coordinates.allows_float32 == allows
-
-
-def test_a_column_next_to_its_mean_is_centred_exactly():
-    distances = 2.0 * np.random.default_rng(0).integers(0, 9, (50, 1))
-    objective = Objective.over(1e16 + distances, np.arange(50) % 2, 2)
-    coordinates = objective.coordinates
-    scaled = (distances - distances.mean()) / distances.std()
-    found = (1e16 + distances) * coordinates.scale + coordinates.shift
-    assert np.abs(found.mean()) <= 1
-    np.testing.assert_allclose(found.mean(), coordinates.mean[0], rtol=1e-12)
-    np.testing.assert_allclose((found - found.mean()) / found.std(), scaled, atol=1e-12)
-    assert not coordinates.allows_float32
-
-
-def test_a_shift_is_a_float32_number():
-    objective, _ = make_objective(30, 4, 2, columns="shifted")
-    shift = objective.coordinates.shift
-    assert (np.abs(shift) > 100).any()
-    np.testing.assert_array_equal(shift.astype(np.float32), shift)

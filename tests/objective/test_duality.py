@@ -19,34 +19,33 @@ from conftest import (
     make_offsets_and_targets,
     make_problem,
     make_sized,
+    marked,
     minimum_of,
     offsets_of,
     penalty_of,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import sparse
 
 from fastlin.objective import Objective
 
 # l1 and l2 where the columns have a spread of order one.
-SMOOTH = [(0.0, 1e-6), (0.0, 1e-3), (0.0, 1.0), (0.0, 100.0)]
 SIZED = [(0.05, 0.0), (0.05, 0.02), (1e-3, 0.5), (1e-3, 0.0)]
 
 
 def exact_value_and_bound(objective, parameters):
-    """Return J and the dual objective of a feasible point, in extended precision."""
+    """Return J and the dual objective of a feasible point, within the bounds of coef, in extended precision."""
     X, labels, weights = data_of(objective)
     scale, shift = objective.coordinates.scale.astype(np.longdouble), objective.coordinates.shift
-    X, options = X.astype(np.longdouble) * scale + shift, penalty_of(objective)
+    X, options, box = X.astype(np.longdouble) * scale + shift, penalty_of(objective), objective.penalty.box
     coef, intercept, grouped = parameters[:, :-1], parameters[:, -1], options["group_by_class"]
     curvatures = options["l2"] * options["factors"].astype(np.longdouble) * scale**2
     thresholds = options["l1"] * options["factors"].astype(np.longdouble) * scale
     sizes = np.sqrt(np.sum(coef.astype(np.longdouble) ** 2, axis=0)) if grouped else np.abs(coef).sum(axis=0)
     offsets = offsets_of(objective)
     loss = reference.mean_loss(X, labels, coef, intercept, weights, offsets)
-    value = loss + np.sum(curvatures * coef**2) / 2 + np.sum(thresholds * sizes)
+    value = loss + np.sum(curvatures * coef.astype(np.longdouble) ** 2) / 2 + np.sum(thresholds * sizes)
     options = {"weights": weights, "fit_intercept": objective.fit_intercept, "grouped": grouped, "offsets": offsets}
+    options["bounds"] = None if box is None else (box.least[:, :-1], box.most[:, :-1])
     bound = reference.dual_value(X, labels, coef, intercept, curvatures, thresholds, **options)
     return value, bound
 
@@ -61,28 +60,6 @@ def size_of_terms(objective, parameters):
         np.average(terms, axis=0, weights=weights) @ np.abs(parameters[:, :-1]).sum(axis=0)
         + np.abs(parameters[:, -1]).sum()
     )
-
-
-def make_case(n, d, n_classes, kind, columns, weights, seed, size=None, soft=False, **options):
-    """Return an objective over data of a kind, dense or sparse, with weights of a kind: none, some or huge.
-
-    Offsets have a size, and labels are soft or not.
-    """
-    X, labels, some, *_ = make_problem(n, d, n_classes, np.uint8 if kind == "uint8" else np.float64, seed=seed)
-    labels[:n_classes] = np.arange(min(n, n_classes))
-    if kind != "uint8":
-        X = change_columns(X, columns)
-    if kind == "sparse":
-        X[np.random.default_rng(seed).uniform(size=X.shape) < 0.6] = 0
-        X = sparse.csr_array(X)
-    if kind == "float32":
-        X = X.astype(np.float32)
-    weights = {"none": None, "some": some, "huge": np.where(labels == 0, 1e12, 1.0) * some}[weights]
-    if size is not None:
-        offsets, targets = make_offsets_and_targets(labels, n_classes, size, seed, spread=size)
-        options |= {"offsets": offsets if size else None, "targets": targets if soft else None}
-    spread = 10.0 ** np.random.default_rng(d).uniform(-4, 4, d) if columns == "badly scaled" else np.ones(d)
-    return Objective.over(X, labels, n_classes, weights=weights, penalty_factors=spread, **options)
 
 
 # Rows, features, classes, kind of X, columns, weights and intercept.
@@ -106,56 +83,44 @@ SHAPES = [
 ]
 
 
+# l1, l2 and grouped, and the size of the offsets.
+PLAIN = [(0, 1e-6, False, 0), (0, 0.1, False, 0), (0.02, 0, False, 0), (1e-3, 0.05, True, 0), (0.01, 0, True, 0)]
+OFFSET = [(l1, l2, False, size) for l1, l2 in ((0, 1e-4), (0.02, 0), (1e-3, 0.05)) for size in (0.0, 30.0, 1e3)]
+
+
+@pytest.mark.parametrize("offset", ["no offset", *marked(pytest.mark.thorough, "offset", "offset and soft labels")])
 @pytest.mark.parametrize(("n", "d", "n_classes", "kind", "columns", "weights", "fit_intercept"), SHAPES)
-def test_rounding_is_bounded(n, d, n_classes, kind, columns, weights, fit_intercept):
+def test_rounding_is_bounded(n, d, n_classes, kind, columns, weights, fit_intercept, offset):
+    X, y, some, *_ = make_problem(n, d, n_classes, np.uint8 if kind == "uint8" else np.float64)
+    y[:n_classes] = np.arange(min(n, n_classes))
+    X = X if kind == "uint8" else change_columns(X, columns)
+    if kind == "sparse":
+        X[np.random.default_rng(0).uniform(size=X.shape) < 0.6] = 0
+        X = sparse.csr_array(X)
+    X = X.astype(np.float32) if kind == "float32" else X
+    weights = {"none": None, "some": some, "huge": np.where(y == 0, 1e12, 1.0) * some}[weights]
+    spread = 10.0 ** np.random.default_rng(d).uniform(-4, 4, d) if columns == "badly scaled" else np.ones(d)
+    given = {"weights": weights, "penalty_factors": spread, "fit_intercept": fit_intercept}
     generator = np.random.default_rng(n + d)
-    for l1, l2, grouped in [(0, 1e-6, False), (0, 0.1, False), (0.02, 0, False), (1e-3, 0.05, True), (0.01, 0, True)]:
-        objective = make_case(
-            n,
-            d,
-            n_classes,
-            kind,
-            columns,
-            weights,
-            0,
-            l1=l1,
-            l2=l2,
-            group_by_class=grouped,
-            fit_intercept=fit_intercept,
-        )
-        for size in (0.0, 1e-3, 0.3, 3.0, 100.0):
-            parameters = size * generator.normal(size=objective.shape)
-            if l1 > 0:
+    for l1, l2, grouped, size in PLAIN if offset == "no offset" else OFFSET:
+        if offset != "no offset":
+            offsets, targets = make_offsets_and_targets(y, n_classes, size, spread=size)
+            given |= {"offsets": offsets if size else None, "targets": targets if "soft" in offset else None}
+        objective = Objective.over(X, y, n_classes, l1=l1, l2=l2, group_by_class=grouped, **given)
+        for distance in (0.0, 1e-3, 0.3, 3.0) if size else (0.0, 1e-3, 0.3, 3.0, 100.0):
+            parameters = distance * generator.normal(size=objective.shape)
+            if l1 > 0 and not size:
                 parameters[:, :-1] *= generator.uniform(size=parameters[:, :-1].shape) < 0.4
             parameters[:, -1] *= fit_intercept
+            if size == 1e3 and fit_intercept:
+                # Where the intercepts make up for the offsets, terms of a score cancel.
+                parameters[:, -1] -= objective.rows.offset_range.mean[-len(parameters) :]
             point = objective.at(parameters)
             value, bound = exact_value_and_bound(objective, parameters)
             assert abs(point.value - value) <= point.rounding
-            assert point.lower_bound() <= bound <= value + 1e-16 * value
+            assert point.lower_bound() <= bound <= value + 1e-16 * (value + size)
             # The rounding is that of the terms of the scores, which may be far larger than the loss.
-            assert point.rounding <= 1e-12 * (value + size_of_terms(objective, parameters))
-
-
-@pytest.mark.thorough
-def test_rounding_is_bounded_with_offsets_and_targets():
-    generator = np.random.default_rng(1)
-    for (n, d, n_classes, kind, columns, weights, fit_intercept), soft in product(SHAPES[2:15], (False, True)):
-        for (l1, l2), offset in zip(
-            [(0, 1e-4), (0.02, 0), (1e-3, 0.05)] * 2, [1.0, 0.0, 30.0, 1e3, 1e3, 1e3], strict=True
-        ):
-            options = {"l1": l1, "l2": l2, "fit_intercept": fit_intercept}
-            objective = make_case(n, d, n_classes, kind, columns, weights, 0, offset, soft, **options)
-            for size in (0.0, 1e-3, 0.3, 3.0):
-                parameters = size * generator.normal(size=objective.shape)
-                parameters[:, -1] *= fit_intercept
-                if offset == 1e3 and fit_intercept:
-                    # Where the intercepts make up for the offsets, terms of a score cancel.
-                    parameters[:, -1] -= objective.rows.offset_range.mean[-len(parameters) :]
-                point = objective.at(parameters)
-                value, bound = exact_value_and_bound(objective, parameters)
-                assert abs(point.value - value) <= point.rounding
-                assert point.lower_bound() <= bound <= value + 1e-16 * (value + offset)
-                assert point.rounding <= 1e-12 * (value + size_of_terms(objective, parameters) + 10 * offset)
+            assert point.rounding <= 1e-12 * (value + size_of_terms(objective, parameters) + 10 * size)
 
 
 def test_the_dual_value_of_the_reference_is_below_the_minimum():
@@ -183,10 +148,8 @@ def check_no_bound_exceeds_the_minimum(objective):
     largest = -np.inf
     for distance in [0.0, *np.logspace(-9, 2, 12)]:
         for centre in (best, np.zeros_like(best)):
-            for direction in (
-                generator.normal(size=best.shape),
-                np.eye(1, best.size, best.size - 1).reshape(best.shape),
-            ):
+            last = np.eye(1, best.size, best.size - 1).reshape(best.shape)
+            for direction in (generator.normal(size=best.shape), last):
                 parameters = centre + distance * direction
                 parameters[:, -1] *= objective.fit_intercept
                 point = objective.at(parameters)
@@ -205,11 +168,9 @@ SMALL = [(40, 2, True), (40, 4, False), (5, 2, False), (7, 3, True)]
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_no_point_has_a_lower_bound_above_the_minimum(fit_intercept, columns):
     for n, n_classes, weighted in SMALL:
-        for _, l2 in SMOOTH:
-            objective, _ = make_objective(
-                n, 6, n_classes, columns=columns, weighted=weighted, fit_intercept=fit_intercept, l2=l2, seed=n
-            )
-            check_no_bound_exceeds_the_minimum(objective)
+        options = {"columns": columns, "weighted": weighted, "fit_intercept": fit_intercept, "seed": n}
+        for l2 in (1e-6, 1e-3, 1.0, 100.0):
+            check_no_bound_exceeds_the_minimum(make_objective(n, 6, n_classes, l2=l2, **options)[0])
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
@@ -218,18 +179,9 @@ def test_no_point_has_a_lower_bound_above_the_minimum_with_a_penalty_by_size(gro
     # The reference takes too many steps where columns are far from zero and not centred.
     for fit_intercept in [True] if columns == "shifted" else [True, False]:
         for n, n_classes, weighted in SMALL:
+            options = {"weighted": weighted, "fit_intercept": fit_intercept, "group_by_class": grouped, "seed": n}
             for l1, l2 in SIZED:
-                objective, _ = make_sized(
-                    n,
-                    n_classes,
-                    columns,
-                    l1=l1,
-                    l2=l2,
-                    weighted=weighted,
-                    fit_intercept=fit_intercept,
-                    group_by_class=grouped,
-                    seed=n,
-                )
+                objective, _ = make_sized(n, n_classes, columns, l1=l1, l2=l2, **options)
                 largest, minimum = check_no_bound_exceeds_the_minimum(objective)
                 # Next to the minimum the bound is next to it, too.
                 assert largest >= minimum * (1 - 1e-4)
@@ -242,28 +194,14 @@ def test_no_point_has_a_lower_bound_above_the_minimum_with_offsets_and_targets()
         if size == 1e3 and not fit_intercept:
             # Every row is certain, and mostly wrong: the Hessian of the reference vanishes.
             continue
-        for _, l2 in SMOOTH[1:3]:
-            options = {"weighted": weighted, "fit_intercept": fit_intercept, "l2": l2}
-            objective, _ = make_offset(n, 6, n_classes, size, soft, **options)
+        options = {"weighted": weighted, "fit_intercept": fit_intercept}
+        # The reference takes too many steps by proximal gradients from far away.
+        for l1, l2 in [(0.0, 1e-3), (0.0, 1.0), *(SIZED[:3] if size < 1e3 else [])]:
+            make = make_sized if l1 else make_objective
+            objective, _ = make_offset(n, 6, n_classes, size, soft, make=make, l1=l1, l2=l2, **options)
             largest, minimum = check_no_bound_exceeds_the_minimum(objective)
             # Next to the minimum the bound is next to it, too.
-            assert largest >= minimum - 1e-6 * (1 + size)
-        # The reference takes too many steps by proximal gradients from far away.
-        for l1, l2 in SIZED[:3] if size < 1e3 else []:
-            objective, _ = make_offset(
-                n,
-                6,
-                n_classes,
-                size,
-                soft,
-                make=make_sized,
-                weighted=weighted,
-                fit_intercept=fit_intercept,
-                l1=l1,
-                l2=l2,
-            )
-            largest, minimum = check_no_bound_exceeds_the_minimum(objective)
-            assert largest >= minimum - 1e-4 * (1 + size)
+            assert largest >= minimum - (1e-4 if l1 else 1e-6) * (1 + size)
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
@@ -324,13 +262,10 @@ def test_with_a_stationary_intercept_the_lower_bound_is_the_natural_gap_below(fi
         gap = np.sum((point.gradient[:, :-1] / objective.coordinates.scale) ** 2) / (2 * 0.1)
         assert point.natural_gap == pytest.approx(gap, rel=1e-12)
         assert point.value - point.lower_bound() == pytest.approx(gap, rel=1e-9)
-
-
-def test_without_penalty_there_is_no_lower_bound():
-    objective, parameters = make_objective(30, 3, 3, l2=0.0)
-    point = objective.at(parameters)
-    assert point.lower_bound() == -np.inf
-    assert point.natural_gap == np.inf
+    # Without a penalty there is none.
+    free = make_objective(30, 3, 3, fit_intercept=fit_intercept, l2=0.0)[0]
+    point = free.at(free.start())
+    assert (point.lower_bound(), point.natural_gap) == (-np.inf, np.inf)
 
 
 def test_a_point_that_overflows_has_no_lower_bound():
@@ -352,25 +287,3 @@ def test_a_class_of_no_weight_has_a_lower_bound():
         far = parameters.copy()
         far[1, -1] -= distance
         assert -np.inf < objective.at(far).lower_bound() <= minimum
-
-
-@settings(max_examples=40)
-@given(
-    n=st.integers(6, 40),
-    d=st.integers(1, 6),
-    n_classes=st.integers(2, 5),
-    exponent=st.floats(-5, 2),
-    distance=st.floats(-9, 1),
-    fit_intercept=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_the_lower_bound_holds_for_random_problems(n, d, n_classes, exponent, distance, fit_intercept, seed):
-    generator = np.random.default_rng(seed)
-    X, labels = generator.normal(size=(n, d)), np.arange(n) % n_classes
-    weights = generator.uniform(0.1, 3, n)
-    objective = Objective.over(X, labels, n_classes, weights=weights, l2=10**exponent, fit_intercept=fit_intercept)
-    minimum, coef, intercept = minimum_of(objective)
-    parameters = objective.coordinates.to_parameters(coef, intercept)
-    parameters += 10**distance * generator.normal(size=parameters.shape) * ([1] * d + [fit_intercept])
-    point = objective.at(parameters)
-    assert point.lower_bound() <= minimum <= point.value + point.rounding

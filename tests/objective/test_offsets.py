@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import data_of, evaluate, make_offset, value_of, violation_of
+from conftest import data_of, make_offset
 
 from fastlin.objective.offsets import OffsetRange, OffsetSums
 
@@ -43,32 +43,6 @@ def test_offsets_that_all_rows_share_have_no_spread():
         found = OffsetRange.of(OffsetSums.of(offsets, np.empty(0)), 20.0)
         assert found.spread < 1e-9
         assert np.ptp(found.mean) == pytest.approx(max(np.ptp(offsets[0]), offsets[0, 0] * (offsets.shape[1] == 1)))
-
-
-def test_offsets_and_targets_have_a_value_and_derivatives():
-    for n_classes, size, soft, options in [
-        (2, 2.0, False, {}),
-        (2, 0.0, True, {"fit_intercept": False}),
-        (4, 1e3, False, {"dtype": np.float32}),
-        (4, 2.0, True, {"weighted": False}),
-        (40, 2.0, True, {}),
-    ]:
-        objective, parameters = make_offset(90, 5, n_classes, size, soft, l2=0.3, **options)
-        if size == 1e3:
-            parameters = parameters + objective.start()
-        point = evaluate(objective, parameters)
-        coef, intercept = objective.coordinates.to_coefficients(parameters)
-        assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
-        direction = np.random.default_rng(9).normal(size=parameters.shape)
-        direction[:, -1] *= objective.fit_intercept
-        step = 1e-5
-        before, after = (evaluate(objective, parameters + sign * step * direction) for sign in (-1, 1))
-        slope = (after.value - before.value) / (2 * step)
-        assert np.sum(point.gradient * direction) == pytest.approx(slope, rel=1e-6, abs=1e-9)
-        point = evaluate(objective, parameters)
-        change = (after.gradient - before.gradient) / (2 * step)
-        np.testing.assert_allclose(point.hessian_product(direction), change, rtol=1e-4, atol=1e-7)
-        assert point.largest_entry == pytest.approx(violation_of(objective, coef, intercept), rel=1e-6)
 
 
 def test_offsets_and_targets_have_a_start_and_features_of_classes():

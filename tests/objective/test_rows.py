@@ -41,17 +41,16 @@ def test_the_gram_of_no_rows_is_zero():
 def test_weights_of_rows_and_classes(weighted, named):
     X, labels, weights, *_ = make_problem(40, 3, 3)
     numbers = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if named else np.empty(0, np.int64)
-    objective = Objective.over(X, labels, 4, weights=weights if weighted else None, numbers=numbers if named else None)
-    counted = (
-        weigh_by_counts(numbers, weights if weighted else None, 40) if named else weights if weighted else np.ones(40)
-    )
+    given = weights if weighted else None
+    objective = Objective.over(X, labels, 4, weights=given, numbers=numbers if named else None)
+    weights = weights if weighted else np.ones(40)
+    counted = weigh_by_counts(numbers, given, 40) if named else weights
     shares = np.bincount(labels, counted, minlength=4)
     np.testing.assert_allclose(objective.class_weights, shares / shares.sum(), rtol=1e-14)
     assert objective.rows.total_weight == pytest.approx(counted.sum(), rel=1e-14)
     assert objective.n_rows == (8 if named else 40)
     found = np.broadcast_to(objective.rows.weights_of(objective.rows.numbers), objective.n_rows)
-    expected = weights if weighted else np.ones(40)
-    np.testing.assert_array_equal(found, expected[numbers] if named else expected)
+    np.testing.assert_array_equal(found, weights[numbers] if named else weights)
 
 
 def test_rows_count_as_often_as_they_are_named():
@@ -72,26 +71,19 @@ def test_rows_count_as_often_as_they_are_named():
 def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
     for n_classes, weighted in [(2, True), (3, True), (3, False)]:
         X, labels, weights, *_ = make_problem(2000, 5, n_classes, dtype)
-        objective = Objective.over(X, labels, n_classes, weights=weights if weighted else None, l2=0.1)
-        scaled = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
-        counted = weights if weighted else np.ones(2000)
-        shares = (np.eye(n_classes)[labels] * counted[:, None]).astype(np.longdouble) / counted.sum(dtype=np.longdouble)
-        expected = (shares.T @ scaled).astype(float)
-        parameters = np.random.default_rng(0).normal(size=objective.shape)
-        room = objective.make_room()
-        # Points in float32 leave no features behind, wherever they lie.
-        for place in (objective.start(), parameters):
-            objective.at(place, np.float32, out=room).lower_bound()
-        found = objective.rows.class_features()
-        assert found.dtype == np.float64
-        # Sums in float32 would be off by 1e-8.
-        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
-        # Those of a point of zeros, in float64, save the pass of their own.
-        again = Objective.over(X, labels, n_classes, weights=weights if weighted else None, l2=0.1)
-        again.at(again.start())
-        assert again.n_passes == 1
-        np.testing.assert_allclose(again.rows.class_features(), expected, rtol=1e-13, atol=1e-14)
-        assert again.n_passes == 1
+        given, weights = (weights, weights) if weighted else (None, np.ones(2000))
+        objectives = [Objective.over(X, labels, n_classes, weights=given, l2=0.1) for _ in range(2)]
+        for objective, precision in zip(objectives, (np.float32, np.float64), strict=True):
+            # Points in float32 leave no features behind; those of a point of zeros in float64 save a pass.
+            objective.at(objective.start(), precision).lower_bound()
+            n_passes = objective.n_passes
+            scaled = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
+            shares = np.eye(n_classes)[labels] * (weights / weights.sum(dtype=np.longdouble))[:, None]
+            found = objective.rows.class_features()
+            assert found.dtype == np.float64
+            # Sums in float32 would be off by 1e-8.
+            np.testing.assert_allclose(found, (shares.T @ scaled).astype(float), rtol=1e-13, atol=1e-14)
+            assert precision is np.float32 or objective.n_passes == n_passes == 1
 
 
 def test_passes_are_counted_with_those_of_parts():

@@ -33,26 +33,6 @@ def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes
         np.testing.assert_allclose(found.hessian() @ parameters.ravel(), product.ravel(), atol=1e-12)
 
 
-def test_a_sample_is_spread_over_the_rows_and_has_none_of_weight_zero():
-    generator = np.random.default_rng(0)
-    labels = np.repeat([0, 1, 2], [700, 250, 50])
-    weights = generator.integers(0, 2, 1000).astype(float)
-    X = generator.normal(size=(1000, 2))
-    counts = np.bincount(labels[Objective.over(X, labels, 3).sample(100).rows.numbers])
-    assert (np.abs(counts - [70, 25, 5]) <= 1).all()
-    weighted = Objective.over(X, labels, 3, weights=weights)
-    assert (weights[weighted.sample(300).rows.numbers] > 0).all()
-    np.testing.assert_array_equal(weighted.sample(5000).rows.numbers, np.flatnonzero(weights))
-
-
-def test_a_sample_of_some_rows_holds_some_of_these():
-    X, labels, *_ = make_problem(60, 3, 3)
-    numbers = np.arange(1, 60, 2)
-    sample = Objective.over(X, labels, 3, numbers=numbers).sample(10)
-    assert sample.n_rows == 10
-    assert np.isin(sample.rows.numbers, numbers).all()
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("numbered", [False, True])
 def test_a_sample_has_one_row_of_each_of_equal_stretches(weighted, numbered):
@@ -60,11 +40,15 @@ def test_a_sample_has_one_row_of_each_of_equal_stretches(weighted, numbered):
     weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
     numbers = np.arange(0, 300, 2) if numbered else None
     objective = Objective.over(X, labels, 5, weights=weights, numbers=numbers)
+    # Rows of weight zero are none.
     rows = np.arange(300) if numbers is None else numbers
     rows = rows if weights is None else rows[weights[rows] > 0]
-    drawn = np.searchsorted(rows, objective.sample(20).rows.numbers)
-    stretches = np.arange(20) * len(rows) / 20
+    sample = objective.sample(20).rows.numbers
+    assert np.isin(sample, rows).all()
+    drawn, stretches = np.searchsorted(rows, sample), np.arange(20) * len(rows) / 20
     assert (drawn > stretches - 1).all() and (drawn < stretches + len(rows) / 20).all()
+    whole = objective.sample(5000).rows.numbers
+    np.testing.assert_array_equal(whole if len(whole) else np.arange(300), rows)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -6,7 +6,6 @@ from conftest import (
     COLUMNS,
     make_objective,
     make_offset,
-    make_offsets_and_targets,
     make_problem,
     make_sized,
     minimum_of,
@@ -18,30 +17,36 @@ from hypothesis import strategies as st
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
-from fastlin.solvers import choose, descent, lbfgs, newton, row_space_lbfgs
+from fastlin.solvers import choose, descent, lbfgs, newton, proximal_newton, row_space_lbfgs
 from fastlin.solvers.solution import LIMITED, SEPARABLE
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
+
+
+@pytest.fixture(params=[*SOLVERS, "auto by passes", "lbfgs with limited memory"])
+def solver(request, monkeypatch):
+    """The name of each solver; those of small problems are also held to what large ones take."""
+    if request.param == "auto by passes":
+        monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
+    if request.param == "lbfgs with limited memory":
+        monkeypatch.setattr(descent, "suits", lambda objective: False)
+    return request.param.split()[0]
+
+
+# Rows, classes, whether there are weights, and l2.
+SHAPES = [(80, 2, True, 1e-4), (80, 3, False, 0.1), (12, 4, True, 0.1), (12, 4, True, 1e-4)]
 
 
 def minimize(objective, solver, starts=(), tol=1e-12, max_iter=1000, **options):
     return choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
 
 
-# "saga" stands for the names that lead to the solver of "auto" with scikit-learn's meaning of tol.
-@pytest.mark.parametrize("solver", [*SOLVERS, "saga"])
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_every_solver_reaches_the_minimum(solver, columns):
     for fit_intercept in (True, False):
-        for n, n_classes, weighted, l2 in [
-            (80, 2, True, 1e-4),
-            (80, 3, False, 0.1),
-            (12, 4, True, 0.1),
-            (12, 4, True, 1e-4),
-        ]:
-            objective, _ = make_objective(
-                n, 5, n_classes, columns=columns, weighted=weighted, fit_intercept=fit_intercept, l2=l2
-            )
+        options = {"columns": columns, "fit_intercept": fit_intercept}
+        for n, n_classes, weighted, l2 in SHAPES:
+            objective, _ = make_objective(n, 5, n_classes, weighted=weighted, l2=l2, **options)
             minimum, coef, intercept = minimum_of(objective)
             solution = minimize(objective, solver)
             found_coef, found_intercept, rise = objective.finish(solution, np.float64)
@@ -70,7 +75,6 @@ def test_newtons_steps_are_for_few_parameters():
         assert choose.choose_solver(objective, "auto") == expected
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 def test_a_start_far_away_leads_to_the_same_minimum(solver):
     for n_classes in (2, 3):
         for l2 in (0.0, 1e-3):
@@ -81,7 +85,6 @@ def test_a_start_far_away_leads_to_the_same_minimum(solver):
                 assert far.value == pytest.approx(near.value, rel=1e-7)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 def test_the_history_tells_how_it_went(solver):
     for n_classes in (2, 4):
         objective, _ = make_objective(100, 5, n_classes, l2=1e-3)
@@ -91,36 +94,26 @@ def test_the_history_tells_how_it_went(solver):
         assert [news[:2] for news in heard] == list(enumerate(solution.history, 1))
         record = np.array([(i.objective, i.bound, i.gradient, i.n_passes, i.seconds) for i in solution.history])
         assert np.isfinite(record).all()
+        values, bounds, gradients, n_passes, seconds = record.T
         minimum, *_ = minimum_of(objective)
-        assert (np.diff(record[:, 0]) <= 1e-13 * minimum).all()
-        assert (record[:, 0] - minimum <= record[:, 1]).all()
-        assert (np.diff(record[:, 3]) > 0).all()
-        assert (np.diff(record[:, 4]) >= 0).all()
-        assert record[-1, 3] <= objective.n_passes
-        assert solution.value <= record[-1, 0]
-        assert record[-1, 2] < 1e-4 * record[0, 2]
+        assert (np.diff(values) <= 1e-13 * minimum).all()
+        assert (values - minimum <= bounds).all()
+        assert (np.diff(n_passes) > 0).all() and n_passes[-1] <= objective.n_passes
+        assert (np.diff(seconds) >= 0).all()
+        assert solution.value <= values[-1]
+        assert gradients[-1] < 1e-4 * gradients[0]
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_at_the_optimum_no_step_is_taken_and_the_start_stays(solver):
-    objective, _ = make_objective(100, 5, 3, l2=0.1)
-    first = minimize(objective, solver, tol=1e-9)
-    before = first.parameters.copy()
-    again = minimize(objective, solver, starts=[first.parameters], tol=1e-6)
-    assert again.n_iter <= 1
-    assert again.converged
-    np.testing.assert_array_equal(first.parameters, before)
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_the_best_of_several_starts_is_taken(solver):
+def test_the_best_of_several_starts_is_taken_and_at_the_optimum_no_step(solver):
     objective, parameters = make_objective(100, 5, 3, l2=0.1)
     best = minimize(objective, solver, tol=1e-9).parameters
-    for starts in ([parameters, best, -parameters], [best, 5 * parameters]):
-        assert minimize(objective, solver, starts=starts, tol=1e-6).n_iter <= 1
+    before = best.copy()
+    for starts in ([best], [parameters, best, -parameters], [best, 5 * parameters]):
+        again = minimize(objective, solver, starts=starts, tol=1e-6)
+        assert again.converged and again.n_iter <= 1
+    np.testing.assert_array_equal(best, before)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
     objective, _ = make_objective(100, 5, 3, l2=1e-4)
     solution = minimize(objective, solver, max_iter=1, tol=1e-12)
@@ -131,7 +124,6 @@ def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
     assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize(("n_classes", "dtype"), [(2, np.float64), (3, np.float32)])
 def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes, dtype):
     for columns in COLUMNS:
@@ -144,19 +136,20 @@ def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes
         assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-11)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_weights_count_like_repeated_rows(solver):
+def test_weights_and_numbers_of_rows_count_like_repeated_rows(solver):
     for n_classes in (2, 3):
         X, labels, *_ = make_problem(60, 3, n_classes)
         times = np.random.default_rng(4).integers(0, 4, 60)
-        weighted = Objective.over(X, labels, n_classes, weights=times.astype(float), l2=0.02)
-        repeated = Objective.over(np.repeat(X, times, axis=0), np.repeat(labels, times), n_classes, l2=0.02)
-        found, expected = (each.finish(minimize(each, solver), np.float64) for each in (weighted, repeated))
-        np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
-        np.testing.assert_allclose(found[1], expected[1], atol=1e-5)
+        numbers, options = np.repeat(np.arange(60), times), {"l2": 0.02, "penalty_factors": np.array([0.5, 3.0, 0.1])}
+        weighted = Objective.over(X, labels, n_classes, weights=times.astype(float), **options)
+        numbered = Objective.over(X, labels, n_classes, numbers=numbers, **options)
+        repeated = Objective.over(X[numbers], labels[numbers], n_classes, **options)
+        *found, expected = (each.finish(minimize(each, solver), np.float64) for each in (weighted, numbered, repeated))
+        for coef, intercept, _ in found:
+            np.testing.assert_allclose(coef, expected[0], atol=1e-5)
+            np.testing.assert_allclose(intercept, expected[1], atol=1e-5)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 def test_separable_classes_without_penalty_end_at_a_small_loss(solver):
     for n_classes in (2, 3):
         generator = np.random.default_rng(0)
@@ -171,7 +164,6 @@ def test_separable_classes_without_penalty_end_at_a_small_loss(solver):
         assert np.isfinite(solution.parameters).all()
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solver):
     for columns in ("plain", "constant", "badly scaled"):
         for n_classes in (2, 3, 5):
@@ -189,7 +181,6 @@ def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solve
                 assert intercept.sum() == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_a_class_with_rows_of_weight_zero_alone(solver, fit_intercept):
     X, labels, *_ = make_problem(100, 3, 3)
@@ -206,7 +197,6 @@ def test_a_class_with_rows_of_weight_zero_alone(solver, fit_intercept):
     assert solution.value == pytest.approx(minimize(logistic, "newton-cholesky", tol=1e-10).value, rel=1e-3)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 def test_an_objective_without_minimum_gives_the_same_bits_every_time(solver):
     X = np.random.RandomState(0).uniform(size=(10, 10))
     labels = np.arange(10) % 2
@@ -223,8 +213,7 @@ def test_an_objective_without_minimum_gives_the_same_bits_every_time(solver):
         np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_unusual_shapes(solver):
+def test_unusual_shapes_have_their_minimum(solver):
     for n, d, n_classes in [(90, 4, 30), (50, 1, 3), (50, 1, 2), (6, 30, 3), (2, 3, 2)]:
         generator = np.random.default_rng(0)
         X, labels = generator.normal(size=(n, d)), np.arange(n) % n_classes
@@ -236,7 +225,6 @@ def test_unusual_shapes(solver):
         np.testing.assert_allclose(objective.finish(solution, np.float64)[0], coef, atol=1e-5)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 def test_constant_columns_alone_leave_the_intercept(solver):
     for n_classes in (2, 3):
         labels = (np.arange(60) % 7 < 2) * (np.arange(60) % (n_classes - 1) + 1)
@@ -249,14 +237,12 @@ def test_constant_columns_alone_leave_the_intercept(solver):
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
-@pytest.mark.parametrize("solver", SOLVERS)
 def test_an_infinite_start_is_left_for_a_better_one(solver):
     objective, parameters = make_objective(20, 2, 2, l2=0.1)
     far = minimize(objective, solver, starts=[parameters * np.inf])
     assert far.value == minimize(objective, solver).value
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_bits_do_not_depend_on_threads(solver, dtype):
     labels = np.random.default_rng(2).integers(0, 10, 20_000)
@@ -273,7 +259,6 @@ def test_bits_do_not_depend_on_threads(solver, dtype):
         assert solution.value == solutions[0].value
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 def test_without_room_for_probabilities_every_name_still_works(solver):
     objective, _ = make_objective(300, 4, 3, l2=0.01)
     expected = minimize(objective, solver).value
@@ -288,8 +273,8 @@ def test_without_room_for_probabilities_every_name_still_works(solver):
 def test_names_lead_to_their_solvers(monkeypatch):
     called = []
     exact, truncated = (newton, "minimize_by_cholesky"), (newton, "minimize_by_conjugate_gradients")
-    solvers = [(module, "minimize") for module in (descent, lbfgs, row_space_lbfgs)]
-    quasi_newton, limited, by_rows = solvers
+    solvers = [(module, "minimize") for module in (descent, lbfgs, row_space_lbfgs, proximal_newton)]
+    quasi_newton, limited, by_rows, proximal = solvers
     for module, name in (*solvers, exact, truncated):
         original = getattr(module, name)
 
@@ -303,6 +288,7 @@ def test_names_lead_to_their_solvers(monkeypatch):
     wider, _ = make_objective(45, 140, 8, l2=0.1)
     many, _ = make_objective(100, 60, 40, l2=0.1)
     free, _ = make_objective(100, 3, 2, l2=0.0)
+    by_size, _ = make_objective(60, 4, 3, l1=0.02)
     for name, objective, expected in (
         ("lbfgs", narrow, quasi_newton),
         ("newton-cg", narrow, truncated),
@@ -317,8 +303,9 @@ def test_names_lead_to_their_solvers(monkeypatch):
         ("newton-cg", wider, truncated),
         ("newton-cg", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), limited),
         ("newton-cholesky", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), limited),
+        *((name, by_size, proximal) for name in (*SOLVERS, "liblinear", "saga")),
     ):
-        minimize(objective, name)
+        assert minimize(objective, name).converged
         assert called == [expected], name
         called.clear()
 
@@ -422,37 +409,3 @@ def test_every_solver_reaches_the_minimum_with_offsets_and_targets():
             solution = minimize(objective, "auto", tol=1e-6)
             assert solution.converged
             assert solution.value - minimum <= solution.certificate <= 1.01e-6 * solution.value
-
-
-def test_offsets_are_a_column_of_coefficient_one_and_targets_are_weighted_copies():
-    for n_classes in (2, 3):
-        X, labels, weights, *_ = make_problem(60, 4, n_classes)
-        offsets, targets = make_offsets_and_targets(labels, n_classes)
-        all_targets = targets if n_classes > 2 else np.column_stack([1 - targets, targets])
-        soft = Objective.over(X, labels, n_classes, weights=weights, offsets=offsets, targets=targets, l2=0.01)
-        copies, of_class = np.tile(np.arange(60), n_classes), np.repeat(np.arange(n_classes), 60)
-        hard = Objective.over(
-            X[copies],
-            of_class,
-            n_classes,
-            weights=(weights[:, None] * all_targets).T.ravel(),
-            offsets=offsets[copies],
-            l2=0.01,
-        )
-        found, expected = (minimize(objective, "auto") for objective in (soft, hard))
-        assert found.value == pytest.approx(expected.value, rel=1e-12)
-        for one, other in zip(soft.finish(found, float)[:2], hard.finish(expected, float)[:2], strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-6)
-        # A column without a penalty has some coefficient; the offsets with that coefficient change nothing.
-        column = np.random.default_rng(2).normal(size=60)
-        wide = Objective.over(
-            np.column_stack([X, column]), labels, n_classes, l2=0.01, penalty_factors=np.array([1.0, 1, 1, 1, 0])
-        )
-        whole = minimize(wide, "auto")
-        coef, intercept, _ = wide.finish(whole, float)
-        narrow = Objective.over(X, labels, n_classes, l2=0.01, offsets=column[:, None] * coef[:, -1])
-        part = minimize(narrow, "auto")
-        assert part.value == pytest.approx(whole.value, rel=1e-10)
-        found_coef, found_intercept, _ = narrow.finish(part, float)
-        np.testing.assert_allclose(found_coef, coef[:, :-1], atol=1e-5)
-        np.testing.assert_allclose(found_intercept, intercept, atol=1e-5)

@@ -7,7 +7,6 @@ import pytest
 from conftest import COLUMNS, evaluate, make_objective, with_budget
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.objective import Objective
 from fastlin.solvers import preconditioners
 
 ALL = ["diagonal", "shared_block", "class_blocks", "sampled_hessian", "hessian"]
@@ -64,16 +63,6 @@ def test_a_preconditioner_is_that_of_the_point_which_is_asked():
         # The diagonal knows the class weights alone.
         assert name == "diagonal" or (elsewhere != alone).any()
         np.testing.assert_array_equal(getattr(preconditioners, name)(first).solve(gradient), alone)
-
-
-@pytest.mark.parametrize("name", ["shared_block", "class_blocks", "hessian"])
-def test_a_point_that_lost_its_room_has_no_preconditioner(name):
-    objective, parameters = make_objective(60, 4, 3, l2=0.2)
-    room = objective.make_room()
-    point = objective.at(parameters, out=room)
-    objective.at(2 * parameters, out=room)
-    with pytest.raises(RuntimeError, match="given to another point"):
-        getattr(preconditioners, name)(point)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -178,14 +167,6 @@ def test_rows_are_drawn_as_often_as_their_curvature_says_however_few_are_drawn()
             counts += np.bincount(numbers // 5000, minlength=4)
         expected = 40 * n_drawn * np.array([0.25, 0.1, 0.01, 0.0]) / 0.36
         assert (np.abs(counts - expected) <= 5 * np.sqrt(expected)).all()
-
-
-def test_large_weights_give_the_preconditioner_of_small_ones():
-    objective, parameters = make_objective(20, 4, 3, l2=0.1)
-    heavy = Objective.over(objective.matrix.X, objective.rows.labels, 3, weights=1e6 * objective.rows.weights, l2=0.1)
-    gradient = draw_gradient(parameters)
-    found, expected = (build("class_blocks", each, parameters).solve(gradient) for each in (heavy, objective))
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -5,7 +5,6 @@ import pytest
 from conftest import evaluate, make_objective, make_problem, marked
 from scipy import sparse
 
-from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import dense
 from fastlin.objective import Objective
 from fastlin.solvers import quadratic
@@ -48,16 +47,8 @@ def model_by_columns(start, precision=np.float64):
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_both_models_are_least_where_their_subgradient_is_zero(n_classes, grouped):
     for l2, fit_intercept in [(0.0, True), (0.05, True), (0.05, False)]:
-        objective, _ = make_objective(
-            50,
-            6,
-            n_classes,
-            l1=0.04,
-            l2=l2,
-            penalty_factors=FACTORS,
-            group_by_class=grouped,
-            fit_intercept=fit_intercept,
-        )
+        options = {"penalty_factors": FACTORS, "group_by_class": grouped, "fit_intercept": fit_intercept}
+        objective, _ = make_objective(50, 6, n_classes, l1=0.04, l2=l2, **options)
         start = make_start(objective)
         before = start.parameters.copy()
         assert violation(start, before) > 0.01
@@ -82,9 +73,8 @@ def test_both_models_agree_for_all_data(kind):
             X = sparse.csr_array(X)
         numbers = {"all": None, "some": np.arange(0, 50, 2), "repeated": np.random.default_rng(0).integers(0, 50, 70)}
         size = 100 if whole else 1
-        objective = Objective.over(
-            X, labels, 3, weights=weights if weighted else None, l1=0.02 * size, l2=0.01 * size, numbers=numbers[rows]
-        )
+        options = {"weights": weights if weighted else None, "numbers": numbers[rows]}
+        objective = Objective.over(X, labels, 3, l1=0.02 * size, l2=0.01 * size, **options)
         start = make_start(objective)
         expected = quadratic.HessianModel(start, start).minimize(1e-14)
         assert violation(start, expected) < 1e-6
@@ -102,34 +92,14 @@ def test_a_model_with_the_curvature_of_a_sample_touches_the_objective_of_all_row
     objective = Objective.over(sparse.csr_array(X) if kind == "sparse" else X, labels, 3, weights=weights, l1=0.02)
     start, sample = make_start(objective), objective.sample(int(300 * part))
     curved = evaluate(sample, start.parameters)
-    hessian, columns = (
-        quadratic.HessianModel(start, curved),
-        quadratic.ColumnModel(start, curved, np.ones((3, 4), bool), np.float64),
-    )
+    hessian = quadratic.HessianModel(start, curved)
+    columns = quadratic.ColumnModel(start, curved, np.ones((3, 4), bool), np.float64)
     # A sample that is far smaller is copied; of others the rows that are left out have no weight.
     assert columns._curvature.probabilities.shape[1] == (30 if part == 0.1 else 300)
     expected, found = hessian.minimize(1e-13), columns.minimize(1e-13)
     np.testing.assert_allclose(objective.center(found), objective.center(expected), atol=1e-5)
     of_model = start.gradient + (curved.hessian() @ (found - start.parameters).ravel()).reshape(found.shape)
     assert np.abs(of_model[:, -1]).max() < 1e-6
-
-
-@pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("n_classes", [2, 4])
-def test_outside_of_the_working_set_nothing_moves(n_classes, grouped):
-    objective, _ = make_objective(50, 6, n_classes, l1=0.02, group_by_class=grouped)
-    start = make_start(objective)
-    before = start.parameters
-    working_set = np.ones((objective.shape[0], 6), bool)
-    working_set[:, [1, 4]] = False
-    if not grouped:
-        working_set[0, 2] = False
-    end = quadratic.ColumnModel(start, start, working_set, np.float64).minimize(1e-6)
-    np.testing.assert_array_equal(end[:, :-1][~working_set], before[:, :-1][~working_set])
-    assert (end[:, :-1][working_set] != before[:, :-1][working_set]).any()
-    none = quadratic.ColumnModel(start, start, np.zeros_like(working_set), np.float64).minimize(1e-6)
-    np.testing.assert_array_equal(none[:, :-1], before[:, :-1])
-    assert (none[:, -1] != before[:, -1]).all()
 
 
 def test_the_panel_of_other_coordinates_is_used_again():
@@ -182,22 +152,6 @@ def test_sweeps_without_end_are_cut():
     kinds = []
     quadratic.descend(lambda only_active: kinds.append(only_active) or 1.0, 1e-12)
     assert kinds == [False, *[True] * quadratic.ROUNDS] * quadratic.ROUNDS
-
-
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_the_bits_do_not_depend_on_threads(cut_into_blocks, kind):
-    cut_into_blocks(50_000)
-    X, labels, *_ = make_problem(1000, 80, 4)
-    if kind == "sparse":
-        X[np.random.default_rng(0).uniform(size=X.shape) < 0.5] = 0
-        X = sparse.csr_array(X)
-    objective = Objective.over(X, labels, 4, l1=0.02)
-    points = []
-    for n_threads in (1, 2, 3):
-        with limit_threads(n_threads):
-            points.append(model_by_columns(make_start(objective)).minimize(1e-2))
-    np.testing.assert_array_equal(points[1], points[0])
-    np.testing.assert_array_equal(points[2], points[0])
 
 
 def test_the_columns_of_a_small_fold_are_those_of_all_rows(monkeypatch):

@@ -37,15 +37,9 @@ def test_an_adaptive_rate_renews_the_patience_until_it_is_small(initial):
         patience = patience.after(1.0 + len(seen))
         seen.append((patience.n_renewed, patience.n_worse, patience.is_exhausted))
     # The first record is the best; every third after that would end the training.
-    assert seen[:7] == [
-        (0, 0, False),
-        (0, 1, False),
-        (0, 2, False),
-        (1, 0, False),
-        (1, 1, False),
-        (1, 2, False),
-        (2, 0, False),
-    ]
+    n_renewed, n_worse, is_exhausted = zip(*seen[:7], strict=True)
+    assert (n_renewed, n_worse) == ((0, 0, 0, 1, 1, 1, 2), (0, 1, 2, 0, 1, 2, 0))
+    assert not any(is_exhausted)
     assert seen[9] == (2, 3, True)
 
 

@@ -64,7 +64,7 @@ class NaiveDescent:
     ("momentum", "nesterov", "l2", "weighted"),
     [(0.0, False, 0.0, False), (0.0, True, 0.3, True), (0.9, False, 0.3, False), (0.9, True, 0.0, True)],
 )
-def test_steps(momentum, nesterov, l2, weighted):
+def test_steps_are_those_of_the_formula(momentum, nesterov, l2, weighted):
     network, examples = make_network(), make_examples(weighted=weighted)
     expected = NaiveDescent(network, momentum, nesterov)
     descent = MomentumDescent(network, momentum, nesterov)

@@ -1,10 +1,15 @@
-"""Column statistics against NumPy, with and without numbers that are not finite."""
+"""Statistics of columns, the coordinates that follow and rounded coefficients, against NumPy."""
 
 import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.linear.column_scaling import NARROW, fill_block_column_statistics
+from fastlin.kernels.linear.column_scaling import (
+    NARROW,
+    fill_block_column_statistics,
+    fill_coefficients,
+    fill_coordinates,
+)
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.matrices import as_matrix
@@ -25,25 +30,13 @@ def test_agrees_with_numpy(dtype):
         weights = generator.uniform(0, 2, n)
         differences = X.astype(np.float64) - X[0].astype(np.float64)
         for layout in (X, np.asfortranarray(X)):
-            for s in (np.ones(n), weights):
-                sums, squares, smallest, largest = measure(layout, weights=s)
+            for given in (None, weights):
+                s = np.ones(n) if given is None else weights
+                sums, squares, smallest, largest = measure(layout, weights=given)
                 np.testing.assert_allclose(sums.sum(axis=0), s @ differences, rtol=1e-11, atol=1e-9)
                 np.testing.assert_allclose(squares.sum(axis=0), s @ differences**2, rtol=1e-11)
                 np.testing.assert_array_equal(smallest.min(axis=0), X.min(axis=0))
                 np.testing.assert_array_equal(largest.max(axis=0), X.max(axis=0))
-
-
-def test_weights_without_entries_are_ones():
-    X = np.random.default_rng(0).normal(size=(13, 9))
-    for found, expected in zip(measure(X), measure(X, weights=np.ones(13)), strict=True):
-        np.testing.assert_array_equal(found, expected)
-
-
-def test_variance_of_a_column_far_from_zero_does_not_cancel():
-    X = 1e9 + np.random.default_rng(0).normal(size=(400, 2))
-    sums, squares, *_ = measure(X)
-    mean = sums.sum(axis=0) / 400
-    np.testing.assert_allclose(squares.sum(axis=0) / 400 - mean**2, X.var(axis=0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -91,21 +84,78 @@ def test_statistics_of_blocks_are_joined(weighted, monkeypatch):
         assert columns.mean[3] == 0.1
 
 
-def test_a_matrix_that_is_not_finite_shows_in_its_extremes():
-    for value in (np.nan, np.inf, -np.inf):
-        for i in range(5):
-            X = np.ones((5, 3))
-            X[i, 1] = value
-            with np.errstate(all="ignore"):
-                columns = as_matrix(X).measure()
-            np.testing.assert_array_equal(np.isfinite(columns[3:]).all(axis=0), [True, False, True])
+D = 12
 
 
-def test_any_number_of_threads_gives_the_same_bits():
-    X = np.random.default_rng(0).normal(size=(300, 5))
-    with limit_threads(1):
-        one = measure(X, 7)
-    with limit_threads(2):
-        two = measure(X, 7)
-    for first, second in zip(one, two, strict=True):
-        np.testing.assert_array_equal(first, second)
+def make_columns(generator, exponents):
+    """Return mean, remainder, spread, farthest, largest and the numbers that scales are the reciprocals of."""
+    sizes = 10.0 ** generator.uniform(-exponents, exponents, D)
+    mean, spread = generator.normal(size=D) * 10.0 ** generator.uniform(-3, 9, D) * sizes, sizes * generator.random(D)
+    spread[:2], mean[5], spread[5] = 0, 0, 0
+    lengths = np.hypot(spread, 10.0 ** generator.uniform(-9, 9, D) * (generator.random(D) < 0.5))
+    # Next to a tie in the logarithm, and powers of two.
+    lengths[2:6] = np.sqrt(2), np.nextafter(np.sqrt(2), 2), 8.0, 5e-324
+    farthest = 3 * spread
+    return mean, 1e-17 * mean, spread, farthest, np.abs(mean) + farthest, lengths
+
+
+@pytest.mark.parametrize("is_centred", [True, False])
+@pytest.mark.parametrize("exponents", [2, 150])
+def test_coordinates_are_those_of_numpy(exponents, is_centred):
+    for seed in range(20):
+        mean, remainder, spread, farthest, largest, lengths = make_columns(np.random.default_rng(seed), exponents)
+        found, mean_squares = np.empty((4, D)), np.ones(D + 1)
+        found[0] = lengths
+        columns = mean, remainder, spread, farthest, largest
+        counted = fill_coordinates(*columns, is_centred, found[0].view(np.int64), found, mean_squares)
+        with np.errstate(all="ignore"):
+            powers = np.where(lengths > 0, np.clip(np.round(-np.log2(lengths)), -1000, 1000), 0)
+            scale = 2.0**powers
+            exact = -mean * scale if is_centred else np.zeros(D)
+            rounded = exact.astype(np.float32).astype(np.float64)
+            is_near = np.abs(rounded - exact) <= 0.1
+            shift = np.where(is_near, rounded, exact)
+            expected = (mean * scale + shift) + remainder * scale
+            squares = expected**2 + (scale * spread) ** 2
+            squares[is_centred & (spread == 0)] = 0
+            peaks = ((farthest if is_centred else largest) * scale) ** 2 / squares
+            is_small = is_near & (np.abs(powers) < 60) & (largest * scale < 2.0**60)
+        np.testing.assert_array_equal(found[:3], [scale, shift, expected])
+        np.testing.assert_allclose(mean_squares, np.append(squares, 1), rtol=1e-15)
+        np.testing.assert_allclose(found[3], np.where(squares > 0, peaks, 0), rtol=1e-14)
+        assert counted == (3 * is_centred, is_small.all())
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n_classes", [1, 3])
+def test_rounded_coefficients_and_what_they_add_to_a_quadratic(n_classes, dtype):
+    generator = np.random.default_rng(0)
+    parameters, gradient = generator.normal(size=(2, n_classes, D + 1))
+    scale, shift = 2.0 ** generator.integers(-20, 20, D), generator.normal(size=D) * 1e3
+    curvatures = np.append(generator.random(D), 0)
+    coef, intercept, change = np.empty((n_classes, D), dtype), np.empty(n_classes, dtype), np.empty_like(parameters)
+    outputs = coef, intercept, change
+    is_finite, rise = fill_coefficients(parameters, gradient, scale, shift, curvatures, 7.0, *outputs)
+    assert is_finite
+    exact = parameters[:, :-1].astype(np.longdouble)
+    exact_intercept = parameters[:, -1] + (exact * shift).sum(axis=1)
+    np.testing.assert_array_equal(coef, (parameters[:, :-1] * scale).astype(dtype))
+    np.testing.assert_allclose(intercept, exact_intercept.astype(float), rtol=2 * np.finfo(dtype).eps)
+    # In the coordinates: as far as coefficients have moved, and no less than the intercept has.
+    moved = coef.astype(np.longdouble) / scale - exact
+    np.testing.assert_array_equal(change[:, :-1], moved.astype(float))
+    off = intercept - exact_intercept - (moved * shift).sum(axis=1)
+    assert (change[:, -1] >= np.abs(off).astype(float)).all()
+    assert (change[:, -1] < 1e5 * np.finfo(dtype).eps).all()
+    expected = np.abs(gradient * change).sum() + (change**2 * (0.25 * 7.0 + 0.5 * curvatures)).sum()
+    assert rise == pytest.approx(expected, rel=1e-12)
+
+
+def test_coefficients_beyond_float32_are_reported():
+    for place in (0, D):
+        parameters = np.ones((1, D + 1))
+        parameters[0, place] = 1e39
+        outputs = np.empty((1, D), np.float32), np.empty(1, np.float32), np.empty((1, D + 1))
+        with np.errstate(all="ignore"):
+            found = fill_coefficients(parameters, parameters, np.ones(D), np.zeros(D), np.ones(D + 1), 1.0, *outputs)
+        assert not found[0]

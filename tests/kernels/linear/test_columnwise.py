@@ -9,6 +9,7 @@ import pytest
 from conftest import make_problem
 
 from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import as_matrix, dense
@@ -72,7 +73,6 @@ def test_the_caller_keeps_x_and_float32_takes_the_other_way():
 def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(
     n_classes, rows, monkeypatch, cut_into_blocks
 ):
-    cut_into_blocks(100_000)
     monkeypatch.setattr(dense, "FEW_NUMBERS", 0 if n_classes > 2 else 1 << 17)
     n, n_blocks = 3_000, []
     X, labels, weights, coef, intercept = make_problem(n, 3, n_classes)
@@ -85,26 +85,21 @@ def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(
 
     monkeypatch.setattr(dense, "run_blocks", run)
     parameters, found = np.column_stack([coef, intercept]), []
-    for n_threads in (1, 3):
-        passes, scale, shift = make_passes(X, labels, weights, n_classes, rows)
+    # In one block, and in several.
+    for work, n_threads in ((threads.MIN_BLOCK_WORK, 1), (100_000, 1), (100_000, 3)):
+        cut_into_blocks(work)
+        n_blocks.clear()
+        passes, *_ = make_passes(X, labels, weights, n_classes, rows)
         gradient, probabilities = np.empty_like(parameters), np.empty((len(coef), len(rows) or n))
         with limit_threads(n_threads):
             found.append((passes.evaluate(parameters, probabilities, gradient), gradient, probabilities))
-            assert passes.evaluate(parameters, None, gradient) == found[0][0]
-    assert max(n_blocks) > 1
-    assert found[0][0] == found[1][0]
-    for one, other in zip(found[0][1:], found[1][1:], strict=True):
-        np.testing.assert_array_equal(one, other)
-    taken = rows if len(rows) else np.arange(n)
-    x, s = (X * scale + shift)[taken], weights[taken]
-    loss, *gradients = naive.loss_and_gradient(x, labels[taken], s, coef, intercept)
-    assert found[0][0] == pytest.approx(loss, rel=1e-12)
-    np.testing.assert_allclose(gradient[:, :-1], gradients[0], atol=1e-11 * s.sum())
-    np.testing.assert_allclose(gradient[:, -1], gradients[1], atol=1e-12 * s.sum())
-    scores = x @ coef.T + intercept
-    e = np.exp(scores - scores.max(axis=1, keepdims=True))
-    expected = e / e.sum(axis=1, keepdims=True) if n_classes > 2 else 1 / (1 + np.exp(-scores))
-    np.testing.assert_allclose(probabilities, expected.T, atol=1e-13)
+            assert passes.evaluate(parameters, None, gradient.copy()) == found[-1][0]
+        assert (max(n_blocks) > 1) == (work == 100_000)
+    whole, one, three = found
+    assert one[0] == three[0] == pytest.approx(whole[0], rel=1e-12)
+    for expected, first, second in zip(whole[1:], one[1:], three[1:], strict=True):
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_allclose(first, expected, atol=1e-12 * weights.sum())
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -17,7 +17,7 @@ from fastlin.kernels.linear.coordinate_descent import (
 )
 from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.linear.penalties import PenaltyArrays
-from fastlin.kernels.machine.threads import limit_threads, run_blocks
+from fastlin.kernels.machine.threads import run_blocks
 
 N, D = 24, 5
 CLASSES = [1, 3, 4] if COMPILED else [1, 3]
@@ -250,25 +250,6 @@ def test_sweeps_keep_to_bounds():
         np.testing.assert_array_equal(point[is_held], before[is_held])
 
 
-@pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("grouped", [False, True])
-def test_scores_and_their_means_are_kept_up_to_date(grouped, storage):
-    for n_classes in CLASSES:
-        model = Model(n_classes, grouped, storage)
-        descent = model.start_by_columns(np.ones((n_classes, D), bool))
-        model.sweeps_by_columns(descent, 3)
-        state, step = descent[-1], model.point(descent) - model.origin
-        scores = step[:, :-1] @ model.columns + step[:, -1:]
-        assert np.abs(scores).max() > 0.1
-        tolerance = 1e-5 if model.work is np.float32 else 1e-13
-        means = (model.probabilities * scores).sum(axis=0)
-        # Shifts over the classes are left out: they change all scores and the mean alike.
-        np.testing.assert_allclose(state.scores - state.means, scores - means, atol=tolerance)
-        np.testing.assert_allclose(state.means, (model.probabilities * state.scores).sum(axis=0), atol=tolerance)
-        if n_classes == 1:
-            np.testing.assert_allclose(state.scores, scores, atol=tolerance)
-
-
 @pytest.mark.parametrize("storage", ["float64", "entries"])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_working_set_is_minimised_alone(grouped, storage):
@@ -346,12 +327,3 @@ def test_curvatures_are_the_diagonal_of_the_hessian(storage):
         tolerance = 1e-5 if model.work is np.float32 else 1e-12
         expected = diagonal[columns.classes, columns.features]
         np.testing.assert_allclose(found.curvatures, expected, rtol=tolerance, atol=1e-15)
-
-
-@pytest.mark.parametrize("n_threads", [2, 3])
-def test_curvatures_are_the_same_bits_for_any_number_of_threads(n_threads):
-    model = Model(3, False)
-    with limit_threads(1):
-        one = model.start_by_columns(np.ones((3, D), bool))[1].curvatures
-    with limit_threads(n_threads):
-        np.testing.assert_array_equal(model.start_by_columns(np.ones((3, D), bool))[1].curvatures, one)

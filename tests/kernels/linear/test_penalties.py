@@ -4,28 +4,10 @@ import numpy as np
 import pytest
 from conftest import from_python
 
-from fastlin.kernels.linear.penalties import (
-    CONJUGATE,
-    DUAL_SQUARE,
-    FIRST,
-    LARGEST,
-    SECOND,
-    SIZES,
-    SLOPE,
-    SLOPE_SIZE,
-    SQUARES,
-    STRIP,
-    WITHIN,
-    Exchange,
-    PenaltyArrays,
-    best_shift,
-    fill_block_dual,
-    fill_block_penalties,
-    shrink,
-)
+from fastlin.kernels.linear import penalties
 from fastlin.kernels.machine.threads import run_blocks
 
-SHAPES = [(1, 1), (1, 7), (3, 5), (4, STRIP + 3)]
+SHAPES = [(1, 1), (1, 7), (3, 5), (4, penalties.STRIP + 3)]
 
 
 class Case:
@@ -48,7 +30,7 @@ class Case:
 
     def penalty(self, grouped):
         columns = {"scale": self.scale, "shift": self.shift, "blur": self.blur}
-        return PenaltyArrays(self.curvatures, self.thresholds, self.roots, grouped, **columns)
+        return penalties.PenaltyArrays(self.curvatures, self.thresholds, self.roots, grouped, **columns)
 
 
 def lengths(values, grouped):
@@ -62,29 +44,20 @@ def test_penalties_are_numpys(n_classes, d, grouped):
         case = Case(n_classes, d, l2)
         total, parameters = case.of_loss * case.total_weight, case.parameters
         gradient, found = np.full_like(total, np.nan), np.full((n_blocks, 6), np.nan)
-        blurs, penalty = np.full((n_blocks, n_classes), np.nan), case.penalty(grouped)
-        run_blocks(
-            fill_block_penalties,
-            n_blocks,
-            total,
-            case.total_weight,
-            parameters,
-            penalty,
-            gradient,
-            found,
-            blurs,
-        )
+        blurs = np.full((n_blocks, n_classes), np.nan)
+        arguments = total, case.total_weight, parameters, case.penalty(grouped)
+        run_blocks(penalties.fill_block_penalties, n_blocks, *arguments, gradient, found, blurs)
         np.testing.assert_allclose(gradient, case.of_loss + case.curvatures * parameters, rtol=1e-13)
         sums, coef = found.sum(axis=0), parameters[:, :-1]
-        assert sums[SQUARES] == pytest.approx((case.curvatures * parameters**2).sum(), rel=1e-12)
-        assert sums[SIZES] == pytest.approx((lengths(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12)
-        assert sums[SLOPE] == pytest.approx((parameters * case.of_loss).sum(), rel=1e-10, abs=1e-12)
-        assert sums[SLOPE_SIZE] == pytest.approx(np.abs(parameters * case.of_loss).sum(), rel=1e-12)
+        assert sums[penalties.SQUARES] == pytest.approx((case.curvatures * parameters**2).sum(), rel=1e-12)
+        assert sums[penalties.SIZES] == pytest.approx((lengths(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12)
+        assert sums[penalties.SLOPE] == pytest.approx((parameters * case.of_loss).sum(), rel=1e-10, abs=1e-12)
+        assert sums[penalties.SLOPE_SIZE] == pytest.approx(np.abs(parameters * case.of_loss).sum(), rel=1e-12)
         blur = np.abs(coef) @ case.blur + np.abs(parameters[:, -1])
         np.testing.assert_allclose(blurs.sum(axis=0), blur, rtol=1e-12)
         counted = case.roots > 0
         square = ((gradient[:, :-1][:, counted] / case.roots[counted]) ** 2).sum()
-        assert sums[DUAL_SQUARE] == pytest.approx(square, rel=1e-12)
+        assert sums[penalties.DUAL_SQUARE] == pytest.approx(square, rel=1e-12)
         # By the coefficients of columns that are not shifted.
         slopes = gradient[:, :-1] - case.shift * gradient[:, -1:]
         sizes, thresholds = lengths(coef, grouped), case.thresholds[:-1]
@@ -92,7 +65,7 @@ def test_penalties_are_numpys(n_classes, d, grouped):
         at_zero = np.maximum(lengths(slopes, grouped) - thresholds, 0)
         entries = np.where(sizes > 0, np.abs(slopes + thresholds * along), at_zero) / case.scale
         expected = max(entries.max(), np.abs(gradient[:, -1]).max())
-        assert found[:, LARGEST].max() == pytest.approx(expected, rel=1e-12)
+        assert found[:, penalties.LARGEST].max() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -103,59 +76,56 @@ def test_dual_points_are_numpys(n_classes, d, exchanged, grouped):
         case = Case(n_classes, d, l2)
         of_loss, n_all = case.of_loss, max(2, n_classes)
         gradient = of_loss + case.curvatures * case.parameters
-        exchange = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
+        exchange = penalties.Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
         # The gradient for all classes: of two, that of the first is minus that of the second.
         everyone = of_loss[:, :-1] if n_classes > 1 else np.concatenate([-of_loss[:, :-1], of_loss[:, :-1]])
         if exchanged:
             parts, received = np.array([[0.3, 0.0], [0.0, 1.0]]) @ np.eye(2, n_all)
-            exchange = Exchange(case.generator.normal(size=(n_all, d)), parts, received)
+            exchange = penalties.Exchange(case.generator.normal(size=(n_all, d)), parts, received)
             moved = parts[:, None] * (everyone + exchange.features)
             everyone = everyone - moved + np.outer(received, moved.sum(axis=0))
         expected = everyone[-n_classes:]
         found = np.full((3, 4), np.nan)
-        run_blocks(fill_block_dual, 3, gradient, case.parameters, case.penalty(grouped), exchange, step, found)
+        run_blocks(
+            penalties.fill_block_dual, 3, gradient, case.parameters, case.penalty(grouped), exchange, step, found
+        )
         sizes, thresholds = lengths(expected, grouped), case.thresholds[:-1]
         excess = np.maximum(step * sizes - thresholds, 0)
         squares = np.where(case.roots > 0, case.roots, np.inf) ** 2
         sums = found.sum(axis=0)
-        assert sums[CONJUGATE] == pytest.approx((excess**2 / squares).sum() / 2, rel=1e-11)
-        assert sums[FIRST] == pytest.approx((sizes * excess / squares).sum(), rel=1e-11)
-        assert sums[SECOND] == pytest.approx((sizes**2 / squares)[excess > 0].sum(), rel=1e-11)
+        assert sums[penalties.CONJUGATE] == pytest.approx((excess**2 / squares).sum() / 2, rel=1e-11)
+        assert sums[penalties.FIRST] == pytest.approx((sizes * excess / squares).sum(), rel=1e-11)
+        assert sums[penalties.SECOND] == pytest.approx((sizes**2 / squares)[excess > 0].sum(), rel=1e-11)
         beyond = (case.roots == 0) & (excess > 0)
         ratios = np.divide(thresholds, sizes, out=np.full_like(sizes, np.inf), where=beyond)
-        assert found[:, WITHIN].min() == pytest.approx(ratios.min(), rel=1e-12)
-        assert l2 == 0 or d < 5 or sums[CONJUGATE] > 0
-        assert l2 > 0 or d < 5 or found[:, WITHIN].min() < 1
+        assert found[:, penalties.WITHIN].min() == pytest.approx(ratios.min(), rel=1e-12)
+        assert l2 == 0 or d < 5 or sums[penalties.CONJUGATE] > 0
+        assert l2 > 0 or d < 5 or found[:, penalties.WITHIN].min() < 1
 
 
 @pytest.mark.parametrize("size", [1e152, 1e-152])
 def test_roots_whose_squares_are_at_the_end_of_float64(size):
-    found, penalty = np.empty((1, 4)), PenaltyArrays(np.zeros(2), np.zeros(2), np.array([size]), False)
-    exchange = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
-    fill_block_dual(0, 1, np.array([[3 * size, 0.0]]), np.zeros((1, 2)), penalty, exchange, 1.0, found)
-    np.testing.assert_allclose(found[0, [CONJUGATE, FIRST, SECOND]], [4.5, 9, 9], rtol=1e-12)
+    found, penalty = np.empty((1, 4)), penalties.PenaltyArrays(np.zeros(2), np.zeros(2), np.array([size]), False)
+    exchange = penalties.Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
+    penalties.fill_block_dual(0, 1, np.array([[3 * size, 0.0]]), np.zeros((1, 2)), penalty, exchange, 1.0, found)
+    np.testing.assert_allclose(
+        found[0, [penalties.CONJUGATE, penalties.FIRST, penalties.SECOND]], [4.5, 9, 9], rtol=1e-12
+    )
 
 
 def test_shrink_moves_towards_zero_and_stops_there():
-    function = from_python(shrink)
+    function = from_python(penalties.shrink)
     for value, expected in [(3.0, 1.0), (-3.0, -1.0), (2.0, 0.0), (-2.0, 0.0), (1.9, 0.0), (0.0, 0.0)]:
         assert function(value, 2.0) == expected
         assert function(value, 0.0) == value
     assert function(-1.0, np.inf) == 0
 
 
-def cost_of_shift(values, shift, threshold, curvature, grouped):
-    moved = values + shift
-    return (
-        threshold * (np.sqrt((moved**2).sum()) if grouped else np.abs(moved).sum()) + curvature / 2 * (moved**2).sum()
-    )
-
-
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("threshold", "curvature"), [(1.0, 0.0), (0.3, 0.1), (0.01, 1.0), (0.0, 1.0), (1.0, 1e-6)])
 def test_the_best_shift_is_the_best(threshold, curvature, grouped):
     for n_classes in (3, 4, 7):
-        function = from_python(best_shift)
+        function = from_python(penalties.best_shift)
         generator = np.random.default_rng(n_classes)
         for case in range(30):
             values = generator.normal(generator.normal(), 1, n_classes)
@@ -164,21 +134,19 @@ def test_the_best_shift_is_the_best(threshold, curvature, grouped):
             elif case % 3 == 1:
                 values = values.round()
             shift = function(values.copy(), threshold, curvature, grouped)
-            tried = [
-                np.linspace(-6, 6, 401),
-                -values,
-                [0.0, -values.mean()],
-                shift + np.array([-1e-3, -1e-5, 1e-5, 1e-3]),
-            ]
-            least = min(cost_of_shift(values, other, threshold, curvature, grouped) for other in np.concatenate(tried))
-            assert cost_of_shift(values, shift, threshold, curvature, grouped) <= least + 1e-14
+            near = shift + np.array([-1e-3, -1e-5, 1e-5, 1e-3])
+            tried = np.concatenate([np.linspace(-6, 6, 401), -values, [0.0, -values.mean()], near])
+            moved = values + np.append(tried, shift)[:, None]
+            sizes = np.linalg.norm(moved, axis=1) if grouped else np.abs(moved).sum(axis=1)
+            costs = threshold * sizes + curvature / 2 * (moved**2).sum(axis=1)
+            assert costs[-1] <= costs[:-1].min() + 1e-14
             if not grouped and threshold > 0:
                 # Already there nothing moves, and zeros stay zeros.
                 assert function(values + shift, threshold, curvature, grouped) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_best_shift_leaves_a_majority_of_zeros():
-    function = from_python(best_shift)
+    function = from_python(penalties.best_shift)
     assert function(np.array([0.0, 5.0, 0.0]), 0.1, 0.0, False) == 0
     assert function(np.array([0.0, 5.0, 0.0]), 1.0, 0.1, False) == 0
     # The median of an odd number of values: it becomes an exact zero.

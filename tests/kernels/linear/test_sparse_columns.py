@@ -52,9 +52,8 @@ def test_statistics_show_numbers_that_are_not_finite(value):
     columns = Compressed(np.array([value, 1.0, 2.0]), np.array([0, 1, 0], np.int32), np.array([0, 2, 3], np.int32))
     found = np.empty((4, 2))
     with np.errstate(invalid="ignore"):
-        sparse_columns.fill_block_sparse_statistics(
-            0, 1, columns, np.array([0, 2]), 4, np.array([0.0, 1, 1, 1]), 3.0, *found
-        )
+        given = columns, np.array([0, 2]), 4, np.array([0.0, 1, 1, 1]), 3.0
+        sparse_columns.fill_block_sparse_statistics(0, 1, *given, *found)
     assert not (np.isfinite(found[2, 0]) and np.isfinite(found[3, 0]))
     assert np.isfinite(found[2:, 1]).all()
 

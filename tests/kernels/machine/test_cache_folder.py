@@ -8,14 +8,6 @@ from pathlib import Path
 import pytest
 
 from fastlin.kernels.machine import cache_folder as module
-from fastlin.kernels.machine.cache_folder import (
-    cache_folder,
-    code_folders,
-    hash_sources,
-    make_folder,
-    read_file,
-    write_file,
-)
 
 with_owners = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system's files have other rights")
 
@@ -26,10 +18,10 @@ def test_a_change_in_any_room_changes_the_folder(tmp_path, monkeypatch, source):
     copy = tmp_path / "kernels"
     shutil.copytree(rooms, copy)
     monkeypatch.setattr(module, "__file__", str(copy / "machine" / "cache_folder.py"))
-    before = hash_sources.__wrapped__()
+    before = module.hash_sources.__wrapped__()
     with open(copy / source, "a") as file:
         file.write("# Changed.\n")
-    assert hash_sources.__wrapped__() != before
+    assert module.hash_sources.__wrapped__() != before
 
 
 @pytest.fixture
@@ -39,17 +31,17 @@ def find(monkeypatch):
     def find(named, user):
         monkeypatch.setattr(module.config, "CACHE_DIR", str(named or ""))
         monkeypatch.setattr(module, "user_cache_folder", lambda: user)
-        for function in (cache_folder, code_folders):
+        for function in (module.cache_folder, module.code_folders):
             function.cache_clear()
-        return cache_folder()
+        return module.cache_folder()
 
     yield find
     monkeypatch.undo()
-    for function in (cache_folder, code_folders):
+    for function in (module.cache_folder, module.code_folders):
         function.cache_clear()
 
 
-NAME = f"kernels-{hash_sources()}"
+NAME = f"kernels-{module.hash_sources()}"
 
 
 def test_the_first_place_that_can_be_written_is_found_and_not_made(find, tmp_path):
@@ -58,7 +50,7 @@ def test_the_first_place_that_can_be_written_is_found_and_not_made(find, tmp_pat
     named, user = tmp_path / "named", tmp_path / "user" / "fastlin"
     assert find(named, user) == named / "fastlin" / NAME
     # No code is taken from elsewhere.
-    assert code_folders() == (named / "fastlin" / NAME,)
+    assert module.code_folders() == (named / "fastlin" / NAME,)
     assert find(None, user) == find(blocked, user) == find(blocked / "below", user) == user / NAME
     assert find(blocked, None) is find(None, None) is find(None, blocked) is None
     assert list(tmp_path.iterdir()) == [blocked]
@@ -71,10 +63,10 @@ def test_code_is_read_from_a_place_that_cannot_be_written(find, monkeypatch, tmp
     (named / "fastlin" / NAME).mkdir(parents=True)
     user.mkdir(parents=True)
     assert find(named, user) == user / NAME
-    assert code_folders() == (named / "fastlin" / NAME, user / NAME)
+    assert module.code_folders() == (named / "fastlin" / NAME, user / NAME)
     # Where nothing can be written anywhere, it is read all the same.
     assert find(named, None) is None
-    assert code_folders() == (named / "fastlin" / NAME,)
+    assert module.code_folders() == (named / "fastlin" / NAME,)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="a folder cannot be made read-only for this user")
@@ -101,11 +93,11 @@ def test_a_read_only_place_is_not_found(find, tmp_path):
 )
 def test_a_folder_that_others_can_write_to_is_refused_with_a_warning(find, tmp_path, caplog, path, mode, is_safe):
     named, user = tmp_path / "named" / "fastlin" / NAME, tmp_path / "user"
-    make_folder(named)
+    module.make_folder(named)
     changed = (named / path).resolve()
     changed.chmod(mode)
     assert find(tmp_path / "named", user) == (named if is_safe else user / NAME)
-    assert code_folders() == ((named,) if is_safe else (user / NAME,))
+    assert module.code_folders() == ((named,) if is_safe else (user / NAME,))
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == (not is_safe)
     if not is_safe:
@@ -116,7 +108,7 @@ def test_a_folder_that_others_can_write_to_is_refused_with_a_warning(find, tmp_p
 @pytest.mark.parametrize("path", [".", ".."])
 def test_a_folder_of_another_user_is_refused_and_one_of_roots_is_not(find, monkeypatch, tmp_path, caplog, path):
     named = tmp_path / "named" / "fastlin" / NAME
-    make_folder(named)
+    module.make_folder(named)
     of_another = named if path == "." else named.parent
     look, owner = Path.stat, os.geteuid() + 1
 
@@ -138,31 +130,31 @@ def test_what_is_written_is_the_users_alone_whatever_the_mask_of_rights(tmp_path
     folder = tmp_path / "cache" / "fastlin" / NAME
     before = os.umask(0)
     try:
-        make_folder(folder)
-        write_file(folder / "code.nbc", b"code")
+        module.make_folder(folder)
+        module.write_file(folder / "code.nbc", b"code")
     finally:
         os.umask(before)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder.parent, folder, folder / "code.nbc")]
     assert modes == [0o700, 0o700, 0o600]
-    assert read_file(folder / "code.nbc") == b"code"
+    assert module.read_file(folder / "code.nbc") == b"code"
     (folder / "code.nbc").chmod(0o620)
     with pytest.raises(PermissionError, match="another user could have written"):
-        read_file(folder / "code.nbc")
+        module.read_file(folder / "code.nbc")
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    write_file(tmp_path / "code.nbc", b"old")
+    module.write_file(tmp_path / "code.nbc", b"old")
 
     def refuse(source, target):
         raise PermissionError(13, "Access is denied")
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(PermissionError):
-        write_file(tmp_path / "code.nbc", b"new")
+        module.write_file(tmp_path / "code.nbc", b"new")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
 def test_a_place_that_cannot_be_written_raises(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
-        make_folder(tmp_path / "file" / "kernels-ffffffffffffffff")
+        module.make_folder(tmp_path / "file" / "kernels-ffffffffffffffff")

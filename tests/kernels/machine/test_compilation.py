@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, and that damage, a full disk and company do no harm."""
+"""Where compiled kernels are kept, and that other settings and company do no harm."""
 
 import importlib
 import os
@@ -21,22 +21,25 @@ pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kep
 
 PROGRAM = f"""{KERNELS_ALONE}
 import numpy as np
+from fastlin.kernels.machine.compilation import TIME
 from fastlin.kernels.machine.vectors import dot
-print(dot(np.arange(4.0), np.ones(4)), sum(dot.stats.cache_hits.values()))
+print(dot(np.arange(4.0), np.ones(4)), sum(dot.stats.cache_hits.values()), TIME.seconds > 0)
 """
 
 
-def run(folder, before="", **environment):
+def run(folder, **environment):
     finished = subprocess.run(
-        [sys.executable, "-c", before + PROGRAM],
+        [sys.executable, "-c", PROGRAM],
         env={**os.environ, "NUMBA_CACHE_DIR": str(folder), **environment},
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert finished.returncode == 0, finished.stderr
-    total, hits = finished.stdout.split()
+    total, hits, has_compiled = finished.stdout.split()
     assert float(total) == 6
+    # What the code that others kept spares is counted as no time.
+    assert has_compiled == ("True" if hits == "0" else "False")
     return int(hits)
 
 
@@ -44,50 +47,6 @@ def test_the_second_process_takes_the_code_of_the_first(tmp_path):
     assert run(tmp_path) == 0
     assert run(tmp_path) == 1
     assert list(tmp_path.glob("fastlin/kernels-*/machine.vectors.dot-*.nbc"))
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content[:99] + b"x" + content[100:]])
-def test_a_damaged_file_is_compiled_anew(tmp_path, change):
-    run(tmp_path)
-    (damaged,) = tmp_path.glob("fastlin/kernels-*/machine.vectors.dot-*.nbc")
-    damaged.write_bytes(change(damaged.read_bytes()))
-    assert run(tmp_path) == 0
-    assert run(tmp_path) == 1
-
-
-# What a process does before it imports kernels: nothing can be written, as to the image of a container.
-READ_ONLY = """
-import os
-os.access = lambda path, rights: False
-"""
-
-
-@pytest.mark.thorough
-def test_a_cache_that_can_only_be_read_is_used(tmp_path):
-    run(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
-    assert run(tmp_path, READ_ONLY) == 1
-    # What it lacks is compiled and not kept.
-    assert run(tmp_path, READ_ONLY, NUMBA_OPT="1") == 0
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-@pytest.mark.thorough
-@pytest.mark.skipif(os.name == "nt", reason="this system's files have other rights")
-def test_a_cache_that_others_can_write_to_is_neither_loaded_nor_filled(tmp_path):
-    run(tmp_path)
-    (folder,) = tmp_path.glob("fastlin/kernels-*")
-    before = sorted(folder.iterdir())
-    folder.chmod(0o777)
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    # Nothing else can be written either.
-    nowhere = {"XDG_CACHE_HOME": str(blocked)}
-    assert run(tmp_path, **nowhere) == run(tmp_path, **nowhere) == 0
-    assert sorted(folder.iterdir()) == before
-    folder.chmod(0o700)
-    assert run(tmp_path, **nowhere) == 1
 
 
 @pytest.mark.slow
@@ -141,16 +100,6 @@ def test_no_writable_place_means_no_cache(tmp_path):
     blocked.write_text("")
     assert run(blocked, XDG_CACHE_HOME=str(blocked), WIN_PD_OVERRIDE_LOCAL_APPDATA=str(blocked)) == 0
     assert blocked.read_text() == ""
-
-
-@pytest.mark.slow
-def test_a_full_disk_means_no_cache(tmp_path):
-    pytest.importorskip("resource", reason="the system limits no files")
-    # A limit on files is what a test can fill without a disk of its own: writes fail half-way.
-    full = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-    assert run(tmp_path, before=full) == 0
-    assert run(tmp_path) == 0
-    assert run(tmp_path) == 1
 
 
 @pytest.mark.slow  # Four processes compile at once, for half a minute on two cores.

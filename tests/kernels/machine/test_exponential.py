@@ -20,55 +20,44 @@ def exponentiate_less_one_in_place(values):
         values[j] = exponential.exponential_less_one(values[j], values)
 
 
-@pytest.mark.parametrize(("dtype", "lowest"), [(np.float64, -708.0), (np.float32, -87.0)])
-def test_agrees_to_the_last_places(dtype, lowest):
-    x = np.linspace(lowest, 0, 20_001 if COMPILED else 301).astype(dtype)
-    values = x.copy()
-    exponentiate_in_place(values)
-    expected = np.array([math.exp(float(value)) for value in x])
-    error = np.abs(values.astype(np.float64) - expected) / np.spacing(expected.astype(dtype)).astype(np.float64)
-    assert error.max() <= 2
+FUNCTIONS = pytest.mark.parametrize("less_one", [False, True], ids=["exp", "exp - 1"])
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_ends(dtype):
-    values = np.array([0.0, -1e4, -708.5, -1e30, -0.0], dtype=dtype)
-    exponentiate_in_place(values)
-    np.testing.assert_array_equal(values, [1, 0, 0, 0, 1])
-    values = np.array([np.nan, -1.0], dtype=dtype)
-    exponentiate_in_place(values)
-    assert np.isnan(values[0])
-
-
+@FUNCTIONS
 @pytest.mark.parametrize(("dtype", "lowest", "smallest"), [(np.float64, -708.0, 1e-300), (np.float32, -87.0, 1e-37)])
-def test_less_one_agrees_to_the_last_places_near_zero_too(dtype, lowest, smallest):
+def test_agrees_to_the_last_places(dtype, lowest, smallest, less_one):
     n = 20_001 if COMPILED else 301
     x = np.concatenate([np.linspace(lowest, 0, n), -np.geomspace(smallest, 1, n)]).astype(dtype)
-    values = x.copy()
-    exponentiate_less_one_in_place(values)
-    expected = np.array([math.expm1(float(value)) for value in x])
+    values, exact = x.copy(), math.expm1 if less_one else math.exp
+    (exponentiate_less_one_in_place if less_one else exponentiate_in_place)(values)
+    expected = np.array([exact(float(value)) for value in x])
     error = np.abs(values.astype(np.float64) - expected) / np.spacing(np.abs(expected).astype(dtype)).astype(np.float64)
     assert error.max() <= 2
 
 
+@FUNCTIONS
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_ends_less_one(dtype):
-    values = np.array([0.0, -0.0, -1e4, -708.5, -1e30, -np.inf], dtype=dtype)
-    exponentiate_less_one_in_place(values)
-    np.testing.assert_array_equal(values, [0, 0, -1, -1, -1, -1])
+def test_arguments_beyond_the_range_and_zeros_are_exact_and_nan_stays(dtype, less_one):
+    fill = exponentiate_less_one_in_place if less_one else exponentiate_in_place
+    values = np.array([0.0, -0.0, -1e4, -708.5, -1e30], dtype=dtype)
+    fill(values)
+    np.testing.assert_array_equal(values, np.array([1, 1, 0, 0, 0]) - less_one)
     values = np.array([np.nan, -1.0], dtype=dtype)
-    exponentiate_less_one_in_place(values)
+    fill(values)
     assert np.isnan(values[0])
+    infinite = np.full(1, -np.inf, dtype)
+    exponentiate_less_one_in_place(infinite)
+    assert infinite[0] == -1
 
 
-def test_log_one_plus():
+def test_the_logarithm_of_one_plus_a_number_keeps_its_digits():
     below_one = float(np.nextafter(1, 0))
     for e in [0.0, 1e-300, 1e-17, 1e-8, 1e-3, below_one, 3.0, 2.0**32, 1e300, *np.linspace(0, 5, 101)]:
         assert log_one_plus(float(e)) == pytest.approx(math.log1p(e), rel=4e-16, abs=0)
     assert np.isnan(log_one_plus(np.nan))
 
 
-def test_log_from_one():
+def test_the_logarithm_from_one_on_keeps_its_digits():
     for x in [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]:
         assert log_from_one(float(x)) == pytest.approx(math.log(x), rel=4e-16, abs=1e-18)
     assert np.isnan(log_from_one(np.nan))

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import COMPILED, assert_same_bits, from_python, marked
+from conftest import COMPILED, from_python
 
 from fastlin.kernels.machine import prefetch, products, tiles
 from fastlin.kernels.machine.arrays import zeros_aligned
-from fastlin.kernels.machine.tiles import Scaling
 
 add_scores, add_product = from_python(products.add_scores), from_python(products.add_product)
 load_and_multiply, read_and_multiply = from_python(products.load_and_multiply), from_python(products.read_and_multiply)
@@ -60,39 +59,3 @@ def test_products_agree_with_numpy(n_features, kind):
                 sums[:] = 2
                 add_product(tile, n_rows, multipliers, sums, nothing_ahead())
                 assert (np.abs(sums - expected) <= bound).all()
-
-
-@pytest.mark.skipif(not COMPILED, reason="uncompiled NumPy adds up both ways in orders of its own")
-@pytest.mark.parametrize(
-    ("dtype", "kind"),
-    [
-        (np.float64, np.float64),
-        # Each takes two to four seconds of the compiler; a whole pass has them in test_dense_rows.py.
-        *marked(pytest.mark.thorough, (np.float32, np.float32), (np.uint8, np.float64)),
-        *marked(pytest.mark.slow, (np.float64, np.float32)),
-    ],
-)
-def test_scores_are_the_same_bits_from_a_tile_and_from_rows_of_any_layout(dtype, kind):
-    generator = np.random.default_rng(0)
-    intercept_of = generator.normal(size=max(CLASSES)).astype(kind)
-    for n_features in FEATURES:
-        X = generator.integers(0, 200, (20, n_features)).astype(dtype)
-        numbers = generator.permutation(20)[:11]
-        for n_classes in CLASSES:
-            _, coef, _ = make_operands(1, n_features, n_classes, kind)
-            intercept = intercept_of[:n_classes].copy()
-            found = []
-            for layout in (X, np.asfortranarray(X)) if dtype == np.float64 else (X,):
-                tile, scores = zeros_padded(TILE_ROWS, n_features, np.dtype(kind)), zeros_aligned((n_classes, 16), kind)
-                scaling = pad_scaling(Scaling(np.ones(n_features, kind), np.zeros(n_features, kind)), tile)
-                room = products.Tile(tile, scaling, coef, scores, nothing_ahead())
-                load_and_multiply(layout, numbers, np.int64(0), np.int64(11), intercept, room)
-                np.testing.assert_array_equal(tile[:11, :n_features], X[numbers])
-                found.append(scores[:, :11].copy())
-                spare = tile if layout is not X else tile[:0]
-                read_and_multiply(layout, numbers, np.int64(0), np.int64(11), intercept, room._replace(rows=spare))
-                found.append(scores[:, :11])
-            assert_same_bits([[scores] for scores in found])
-            expected = coef[:, :n_features].astype(float) @ X[numbers].T.astype(float) + intercept[:, None]
-            size = np.abs(coef[:, :n_features]).astype(float) @ X[numbers].T.astype(float) + np.abs(intercept)[:, None]
-            assert (np.abs(found[0] - expected) <= (n_features + 1) * np.finfo(kind).eps * size).all()

@@ -48,14 +48,6 @@ def test_what_is_kept_is_loaded(folder, result, unpacked):
     assert len(pack(result, with_bitcode=False)) < len(pack(result))
 
 
-def test_many_saves_of_one_kernel_lose_nothing(folder, result):
-    # Numba's index of a kernel was read, changed and written by each process.
-    names = [name_file(dot.py_func, number) for number in range(20)]
-    for name in names:
-        save_code(name, result)
-    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
-
-
 def test_names_tell_keys_settings_and_functions_apart(monkeypatch):
     def make(number):
         return lambda: number

@@ -2,14 +2,11 @@
 
 import io
 import logging
-import os
-import subprocess
 import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
-from conftest import COMPILED
 
 from fastlin.kernels.machine import compilation, waiting
 
@@ -135,17 +132,3 @@ def test_every_compilation_is_counted():
     before = compilation.TIME.seconds
     compilation._undisturbed(lambda: None)()
     assert compilation.TIME.seconds > before
-
-
-@pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
-def test_a_process_with_cached_code_alone_has_compiled_for_no_time(tmp_path):
-    program = (
-        "import numpy as np; from fastlin.kernels.machine import compilation, vectors;"
-        "print(vectors.dot(np.ones(3), np.ones(3)), compilation.TIME.seconds > 0)"
-    )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    for expected in ("3.0 True", "3.0 False"):
-        ran = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=99
-        )
-        assert ran.stdout.strip() == expected, ran.stderr

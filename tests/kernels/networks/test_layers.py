@@ -80,7 +80,7 @@ def test_normalization_in_another_array_and_in_place(dtype, n_blocks):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(("scaled", "dropout"), [(False, 0.0), (True, 0.4)])
-def test_activations(activation, dtype, scaled, dropout):
+def test_activations_are_the_oracles_in_another_array_and_in_place(activation, dtype, scaled, dropout):
     Z, shifts = draw((N, WIDTH), dtype), draw(WIDTH, dtype, 1)
     scales = draw(WIDTH, dtype, 2) if scaled else None
     inner = (scales if scaled else 1.0) * Z.astype(np.float64) + shifts
@@ -158,15 +158,6 @@ def test_dropout_follows_from_seed_row_and_column_alone():
         np.testing.assert_array_equal(np.vstack(pieces), whole)
 
 
-def test_seeds_drop_other_units():
-    shape = (100, 40) if COMPILED else (20, 40)
-    masks = [activate(np.ones(shape), keep=0.5, seed=seed) > 0 for seed in (0, 1, 2, 2**31, 2**32 - 1)]
-    for first in range(len(masks)):
-        for second in range(first):
-            # Half of the units agree by chance.
-            assert abs(np.mean(masks[first] == masks[second]) - 0.5) < 4 * 0.5 / np.sqrt(masks[0].size)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(("dropout", "normalized"), [(0.0, False), (0.4, True)])
@@ -203,29 +194,20 @@ def test_slopes_by_what_was_normalised(dtype, n_blocks):
     assert_close(slopes, expected, dtype)
 
 
-def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_blocks=1):
-    """Return residuals, and losses, weights of right rows and sums of the residuals of each block."""
-    residuals = scores.copy()
-    K = scores.shape[1]
-    losses, n_correct = np.full((2, n_blocks), np.nan)
-    sums = np.full((n_blocks, K), np.nan)
-    intercept = np.zeros(K, scores.dtype) if intercept is None else intercept
-    given = np.asarray(labels), np.empty((0, 0)), np.empty(0) if weights is None else weights, float(total), False
-    run(layers.fill_block_residuals, n_blocks, residuals, intercept, *given, losses, n_correct, sums)
-    return residuals, losses, n_correct, sums
+def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_blocks=1, is_independent=False):
+    """Return residuals, and losses, weights of right rows and sums of the residuals of each block.
 
-
-def fill_target_residuals(scores, targets, is_independent, weights=None, intercept=None, total=1.0, n_blocks=1):
-    """Do as `fill_residuals` for targets (n, K)."""
-    residuals = scores.copy()
-    K = scores.shape[1]
-    losses, n_correct = np.full((2, n_blocks), np.nan)
-    sums = np.full((n_blocks, K), np.nan)
+    Labels (n,) are class numbers, labels (n, K) targets.
+    """
+    residuals, labels, K = scores.copy(), np.asarray(labels), scores.shape[1]
+    outputs = np.full(n_blocks, np.nan), np.full(n_blocks, np.nan), np.full((n_blocks, K), np.nan)
     intercept = np.zeros(K, scores.dtype) if intercept is None else intercept
-    given = np.empty(0, np.int64), np.asarray(targets, np.float64), np.empty(0) if weights is None else weights
-    given = *given, float(total), is_independent
-    run(layers.fill_block_residuals, n_blocks, residuals, intercept, *given, losses, n_correct, sums)
-    return residuals, losses, n_correct, sums
+    weights = np.empty(0) if weights is None else weights
+    none = np.empty(0, np.int64), np.empty((0, 0))
+    given = (labels, none[1]) if labels.ndim == 1 else (none[0], labels.astype(np.float64))
+    arguments = residuals, intercept, *given, weights, float(total), is_independent
+    run(layers.fill_block_residuals, n_blocks, *arguments, *outputs)
+    return residuals, *outputs
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -236,16 +218,15 @@ def test_residuals_of_sure_targets_are_those_of_labels(dtype, K, n_blocks):
     generator = np.random.default_rng(2)
     labels, weights = generator.integers(0, K, N), generator.uniform(0, 2, N)
     expected = fill_residuals(scores, labels, weights, intercept, 11.0, n_blocks)
-    found = fill_target_residuals(scores, np.eye(K)[labels], False, weights, intercept, 11.0, n_blocks)
+    found = fill_residuals(scores, np.eye(K)[labels], weights, intercept, 11.0, n_blocks)
     for values, others in zip(found, expected, strict=True):
         assert_close(values, others, dtype)
     # An output alone is what two classes have.
-    for k in range(K):
-        given = scores[:, [k]], (labels == k).astype(np.int64), weights, intercept[[k]], 11.0, n_blocks
-        expected = fill_residuals(*given)
-        found = fill_target_residuals(given[0], given[1][:, None], True, *given[2:])
-        for values, others in zip(found, expected, strict=True):
-            assert_close(values, others, dtype)
+    of_first, others = (labels == 0).astype(np.int64), (weights, intercept[:1], 11.0, n_blocks)
+    expected = fill_residuals(scores[:, :1], of_first, *others)
+    found = fill_residuals(scores[:, :1], of_first[:, None], *others, is_independent=True)
+    for values, others in zip(found, expected, strict=True):
+        assert_close(values, others, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -256,9 +237,8 @@ def test_residuals_of_soft_targets(dtype, is_independent):
     targets = generator.dirichlet(np.ones(4), N)
     targets[0] = [0, 1, 0, 0]
     weights = generator.uniform(0, 2, N)
-    residuals, losses, n_correct, sums = fill_target_residuals(
-        scores, targets, is_independent, weights, intercept, 11.0, 3
-    )
+    found = fill_residuals(scores, targets, weights, intercept, 11.0, 3, is_independent)
+    residuals, losses, n_correct, sums = found
     z = scores.astype(np.float64) + intercept
     if is_independent:
         loss = (np.logaddexp(0, z) - targets * z).sum(axis=1)
@@ -279,13 +259,13 @@ def test_residuals_of_soft_targets(dtype, is_independent):
 @pytest.mark.parametrize("is_independent", [False, True])
 def test_targets_of_extreme_scores_and_of_scores_that_are_no_number(dtype, is_independent):
     scores = np.array([[1e30, -1e30, 0.0]], dtype)
-    residuals, losses, n_correct, _ = fill_target_residuals(scores, [[1.0, 0.0, 0.0]], is_independent)
+    residuals, losses, n_correct, _ = fill_residuals(scores, [[1.0, 0.0, 0.0]], is_independent=is_independent)
     assert_close(residuals, [[0, 0, 0.5 if is_independent else 0]], dtype)
     assert losses[0] == pytest.approx(math.log(2) if is_independent else 0, rel=1e-6)
     # A score of zero is on the side of class 1.
     assert n_correct[0] == (not is_independent)
     scores[0, 1] = np.nan
-    _, losses, n_correct, _ = fill_target_residuals(scores, [[0.5, 0.5, 0.0]], is_independent)
+    _, losses, n_correct, _ = fill_residuals(scores, [[0.5, 0.5, 0.0]], is_independent=is_independent)
     assert np.isnan(losses[0]) and n_correct[0] == 0
 
 
@@ -296,7 +276,7 @@ def naive_residuals(scores, label):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("K", [1, 2, 10])
 @pytest.mark.parametrize(("weighted", "n_blocks"), [(False, 1), (True, 3), (True, 12)])
-def test_residuals(dtype, K, weighted, n_blocks):
+def test_residuals_and_sums_of_blocks_are_the_oracles(dtype, K, weighted, n_blocks):
     scores, intercept = draw((N, K), dtype, scale=3), draw(K, dtype, 1)
     generator = np.random.default_rng(2)
     labels = generator.integers(0, max(K, 2), N)
@@ -366,7 +346,7 @@ def test_an_infinite_score_reaches_the_loss_of_several_classes():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("K", "n_blocks"), [(1, 1), (1, 12), (2, 3), (5, 3)])
-def test_probabilities(dtype, K, n_blocks):
+def test_probabilities_sum_to_one_and_are_the_formulas(dtype, K, n_blocks):
     scores, intercept = draw((N, K), dtype, scale=4), draw(K, dtype, 1)
     scores[0], scores[1] = 1e30, -1e30
     if K > 1:
@@ -392,7 +372,7 @@ def test_probabilities(dtype, K, n_blocks):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("nesterov", "n_penalised"), [(False, 0), (True, 4), (False, 9)])
-def test_momentum_update(dtype, nesterov, n_penalised):
+def test_a_step_with_momentum_is_its_formula(dtype, nesterov, n_penalised):
     parameters, gradient, velocity = (draw(9, dtype, seed) for seed in range(3))
     w, g, v = (values.astype(np.float64) for values in (parameters, gradient, velocity))
     squares = np.sum(w[:n_penalised] ** 2)
@@ -410,7 +390,7 @@ def test_momentum_update(dtype, nesterov, n_penalised):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_penalised", [0, 4, 9])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_adam_update(dtype, n_penalised, decay):
+def test_a_step_of_adam_is_its_formula(dtype, n_penalised, decay):
     parameters, gradient, means, squares = (draw(9, dtype, seed) for seed in range(4))
     squares **= 2
     w, g, m, v = (values.astype(np.float64) for values in (parameters, gradient, means, squares))
