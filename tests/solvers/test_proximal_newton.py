@@ -423,9 +423,10 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
     kinds.clear()
     assert proximal_newton.minimize(objective, objective.start(), again, room=room, model=model).converged
     assert set(kinds) == {HessianModel}
-    # Where there is no room for it, columns go on.
+    # Where there is no room for it, columns go on. An objective has asked only once whether there is.
     kinds.clear()
     monkeypatch.setattr("fastlin.budget.LARGEST_HESSIAN", 600)
+    objective = Objective.over(X, labels, 15, l1=1e-3, group_by_class=group_by_class, fit_intercept=False)
     limited = Stopping(objective, 1e-8, "excess", 15)
     proximal_newton.minimize(objective, objective.start(), limited, room=objective.make_room())
     assert set(kinds) == {ColumnModel}
