@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fastlin.course.report.result_tables import tabulate
+from fastlin.course.texts import DATA_NAMES as DATA_NAMES
 from fastlin.places import write_whole
 from fastlin.typing import PathLike
-
-DATA_NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "scikit-learn's 8 × 8 digits"}
 
 
 def write_page(

@@ -47,12 +47,8 @@ class CompiledTraining:
         model.w, model.grad = self._network.coefs[0].copy(), self._gradient.copy()
         return measured.losses
 
-    def validate(self, weights: Array) -> tuple[float, float, float]:
-        """Return what `BaseTrainer.validation_step` returns for these weights of the model."""
-        return self.begin_validation(weights)()
-
     def begin_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
-        """Start the validation on other threads; the returned function joins in and returns the result."""
+        """Start `BaseTrainer.validation_step` for these weights on other threads; the returned function joins in."""
         coef = copy_aligned(weights.T)
         # Ctrl-C may end the first wait: no thread reads or writes on, because the stack waits for both.
         with ExitStack() as runs:

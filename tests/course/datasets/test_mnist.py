@@ -1,14 +1,13 @@
-"""MNIST from disk and from a server on this machine, whole, damaged, interrupted and out of reach."""
+"""MNIST from disk and from a server on this machine, whole, damaged and out of reach."""
 
 import gzip
 import hashlib
-import threading
 
 import numpy as np
 import pytest
 
 from fastlin.course import datasets
-from fastlin.course.datasets import download, mnist
+from fastlin.course.datasets import mnist
 
 SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test": (10,)}
 
@@ -31,7 +30,7 @@ def small(monkeypatch, empty_places):
         published[part] = hashlib.md5(zipped).hexdigest()
     monkeypatch.setattr(mnist, "MNIST_FILES", files)
     monkeypatch.setattr(mnist, "PUBLISHED_GZIP", published)
-    monkeypatch.setattr(mnist, "MNIST_MIRRORS", ())
+    monkeypatch.setattr(mnist, "MNIST_ADDRESS", "http://127.0.0.1:9/")
     return contents
 
 
@@ -104,7 +103,7 @@ def test_a_damaged_file_is_named(small, tmp_path, damage):
 
 
 def test_files_that_are_missing_are_downloaded_once(small, server, monkeypatch):
-    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server({}), server(zip_files(small))))
+    monkeypatch.setattr(mnist, "MNIST_ADDRESS", server(zip_files(small)))
     present = mnist.MNIST_FILES["y_train"][0]
     write(datasets.cache_folder(), {present: small[present]})
     data = datasets.load_mnist(30)
@@ -117,67 +116,8 @@ def test_files_that_are_missing_are_downloaded_once(small, server, monkeypatch):
     assert len(server.requests) == n_requests
 
 
-def broken_off(handler):
-    handler.send_response(200)
-    handler.send_header("Content-Length", "100000")
-    handler.end_headers()
-    handler.wfile.write(gzip.compress(b"x" * 1000)[:20])
-
-
-def not_http(handler):
-    handler.wfile.write(b"220 mail server ready\r\n")
-
-
-def foreign(handler):
-    body = gzip.compress(b"not MNIST")
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"), [(broken_off, "IncompleteRead"), (foreign, "MD5"), (not_http, "220 mail")]
-)
-def test_a_bad_download_leaves_nothing(small, server, monkeypatch, answer, reason):
-    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server({}, answer),))
-    with pytest.raises(datasets.DatasetNotFoundError, match=reason):
-        datasets.load_mnist(30)
-    assert not list(datasets.cache_folder().iterdir())
-
-
-def test_an_interrupted_download_leaves_nothing(small, server, monkeypatch):
-    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server(zip_files(small)),))
-
-    def interrupt(*arguments):
-        # A part of the file has been written under another name.
-        assert list(datasets.cache_folder().iterdir())
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("tqdm.auto.tqdm.update", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        datasets.load_mnist(30)
-    assert not list(datasets.cache_folder().iterdir())
-
-
-def test_a_server_that_does_not_answer_counts_as_offline(small, server, monkeypatch):
-    release, answered = threading.Event(), []
-
-    def wait(handler):
-        release.wait(60)
-        answered.append(handler.path)
-
-    monkeypatch.setattr(download, "TIMEOUT", 0.2)
-    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server({}, wait),))
-    with pytest.raises(datasets.DatasetNotFoundError, match="timed out"):
-        datasets.load_mnist(30)
-    assert answered == []
-    release.set()
-
-
 def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch):
     monkeypatch.setenv("FASTLIN_DATA", str(tmp_path / "named"))
-    monkeypatch.setattr(mnist, "MNIST_MIRRORS", ("http://127.0.0.1:9/",))
     with pytest.raises(datasets.DatasetNotFoundError) as caught:
         datasets.load_mnist(30)
     message = str(caught.value)
@@ -186,16 +126,6 @@ def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch
         assert md5 in message
     assert str(tmp_path / "named") in message
     assert str(datasets.cache_folder()) in message
-
-
-def test_an_explicit_folder_is_the_only_place(small, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server(zip_files(small)),))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(datasets.DatasetNotFoundError, match="empty"):
-        datasets.load_mnist(30, tmp_path / "empty")
-    with pytest.raises(datasets.DatasetNotFoundError, match="does not exist"):
-        datasets.load_mnist(30, tmp_path / "nowhere")
-    assert not server.requests
 
 
 @pytest.mark.parametrize("n_train", [0, -1, 31, 2.5, "all"])

@@ -13,7 +13,7 @@ import threadpoolctl
 from fastlin import cli, datasets
 from fastlin.cli.results import choose_entries
 from fastlin.course.report import write_page
-from fastlin.course.studies.cifar10_deep import DROPOUT, FEW_LAYERS, MORE_DROPOUT, TEMPLATE_DROPOUT, VARIANTS
+from fastlin.course.studies.cifar10_deep import DROPOUT, MORE_DROPOUT, VARIANTS
 from fastlin.course.studies.claims import judge_claims
 
 # They have no end tag.
@@ -129,7 +129,7 @@ def homework_entries():
     depths = {str(depth): 0.5 if depth <= 3 else 0.1 for depth in range(2, 11)}
     deep = {
         "mean_best_validation_accuracy_by_hidden_layers": dict.fromkeys(VARIANTS, depths),
-        "the_same_for_few_hidden_layers": {name: {"2": 0.5123, "3": 0.4987} for name in FEW_LAYERS},
+        "the_same_for_few_hidden_layers": {name: {"2": 0.5123, "3": 0.4987} for name in VARIANTS},
         "best_beyond_three_hidden_layers": {"normal": 0.1, "He": 0.5, "template": 0.1},
         "with_three_hidden_layers": dict.fromkeys(("normal", "He", "template"), 0.5),
         "readings": 3,
@@ -138,9 +138,7 @@ def homework_entries():
             ("pixels", "centred pixels", "components", "template"), 2.0
         ),
         "points_lost_by_dropout": {
-            f"{start} {rate}": 3.0
-            for start, rates in (("normal", (DROPOUT, *MORE_DROPOUT)), ("template", TEMPLATE_DROPOUT))
-            for rate in rates
+            f"{start} {rate}": 3.0 for start in ("normal", "template") for rate in (DROPOUT, *MORE_DROPOUT)
         },
     }
     search = {

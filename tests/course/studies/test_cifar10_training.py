@@ -235,14 +235,14 @@ def test_ctrl_c_gives_no_result():
 
 def test_recipes_in_processes_are_trained_as_by_themselves():
     images = make_images()
-    recipes = [dataclasses.replace(RECIPE, hidden=(units,)) for units in (3, 20, 7)]
-    found = dict(run_recipes(images, recipes, [4, 5, 6]))
-    assert sorted(found) == [0, 1, 2]
-    for number, recipe in enumerate(recipes):
-        expected = train(images, recipe, 4 + number)
-        assert found[number].accuracies == expected.accuracies
+    cases = {units: (dataclasses.replace(RECIPE, hidden=(units,)), seed) for units, seed in ((3, 4), (20, 5), (7, 6))}
+    found = dict(run_recipes(images, cases))
+    assert found.keys() == cases.keys()
+    for units, case in cases.items():
+        expected = train(images, *case)
+        assert found[units].accuracies == expected.accuracies
         np.testing.assert_allclose(
-            [epoch.loss for epoch in found[number].training.records],
+            [epoch.loss for epoch in found[units].training.records],
             [epoch.loss for epoch in expected.training.records],
             rtol=1e-5,
         )

@@ -12,11 +12,10 @@ from fastlin.course.studies.claims import (
     NEEDS_MNIST,
     NEEDS_WHOLE,
     NOT_RUN,
-    PLACE,
     judge_claims,
-    write,
 )
 from fastlin.course.studies.comparators import COMPARATORS, CONFIRMED, CONTRADICTED
+from fastlin.course.texts import PLACE
 
 COLUMNS = {
     "reports",
@@ -138,13 +137,3 @@ def test_a_study_that_was_too_short_is_not_judged_by(draws, verdict):
         row for row in judge_claims(make_entries("cifar10", cifar10_search=merits)) if row["study"] == "cifar10_search"
     )
     assert (row["verdict"], row["here"]) == (verdict, "0.505, rank 7; best draw 0.510")
-
-
-def test_texts_take_numbers_dicts_lists_and_what_was_never_reached():
-    merits = {"a": {"b, c": -1.25, "d": 2.0}, "e": [1, None], "f": 1.5e-9}
-    assert (
-        write("{a:.1f}; {a/b, c:+.2f}; {e}; {f:.1e}; no place", merits)
-        == "−1.2, 2.0; −1.25; 1, never; 1.5e-09; no place"
-    )
-    with pytest.raises(KeyError, match="a/x"):
-        write("{a/x}", merits)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastlin.course import datasets
-from fastlin.course.studies import course_training, shuffling
+from fastlin.course.studies import binary, course_training
 from fastlin.course.studies.settings import Settings
 from tests.course.studies.judging import run_and_judge
 
@@ -20,22 +20,19 @@ def whole_mnist(mnist_folder):
 
 
 def test_early_stopping_on_mnist_stops_where_numpy_does(mnist):
-    trained = course_training.train_binary(Settings(mnist), shuffle=False, early_stopping=True)
+    trained = course_training.train(Settings(mnist), "binary", shuffle=False, early_stopping=True)
     assert trained.steps_per_epoch == 31
     assert trained.last_step == pytest.approx(33.5 * 31, abs=0.05 * 31 + STEPS_PER_VALIDATION)
     assert min(trained.val["loss"].values()) < 0.067
 
 
 def test_one_batch_of_mnist_dunks_the_accuracy(mnist):
-    trained = course_training.train_binary(Settings(mnist), shuffle=False)
-    dips = list(shuffling.find_dips(trained).values())
-    assert len(dips) == 8
-    assert {dip["batch"] for dip in dips} == {18}
+    trained = course_training.train(Settings(mnist), "binary", shuffle=False)
+    dips = binary.find_dips(trained)
+    assert binary.count_dips(trained) == {"dips": 8, "batch_of_most_dips": 18, "dips_after_that_batch": 8}
     # Validations are 6 steps apart and epochs 31, so that they meet after the same batch each 186 steps.
-    assert np.diff([dip["step"] for dip in dips]).tolist() == 7 * [186]
-    assert shuffling.find_step(trained.val["loss"], course_training.MNIST.loss_to_reach) == pytest.approx(
-        474, abs=STEPS_PER_VALIDATION
-    )
+    assert np.diff(dips).tolist() == 7 * [186]
+    assert binary.find_step(trained.val["loss"], 0.07) == pytest.approx(474, abs=STEPS_PER_VALIDATION)
 
 
 @pytest.mark.slow

@@ -72,10 +72,6 @@ def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
     content = (tmp_path / picture.file).read_bytes()
     assert content[:4] == b"\x89PNG"
     assert len(content) > 50_000
-    for problem in results.series["problems"]:
-        for name, points in problem["points"].items():
-            end = f"{name} {points[-1]['excess']:.0e} above the optimum after {points[-1]['seconds']:.3g} s"
-            assert end in picture.alt
 
 
 def test_two_classes_make_one_problem_and_one_panel_without_who_is_left_out(contenders, tmp_path):
