@@ -9,7 +9,6 @@ import numpy as np
 
 from fastlin.course.datasets import Dataset
 from fastlin.course.studies.cifar10_training import (
-    QUICK_ROWS,
     VALIDATION_PART,
     Images,
     Recipe,
@@ -163,13 +162,12 @@ def prepare_template(data: Dataset, quick: bool) -> Images:
     if data.X_val is not None and data.y_val is not None:
         X, y = np.concatenate([X, data.X_val]), np.concatenate([y, data.y_val])
     n_val = min(N_TEMPLATE_VALIDATION, round(VALIDATION_PART * len(X)))
-    first = slice(QUICK_ROWS if quick else None)
+    split = replace(data, X_train=X[:-n_val], y_train=y[:-n_val], X_val=X[-n_val:], y_val=y[-n_val:])
+    images = prepare(split, None, quick, centred=False)
     half = np.float32(float(X.max()) / 2)
-    X_train, X_val, X_test = (
-        part[first].astype(np.float32) / half - np.float32(1) for part in (X[:-n_val], X[-n_val:], data.X_test)
-    )
+    X_train, X_val, X_test = (part / half - np.float32(1) for part in (images.X_train, images.X_val, images.X_test))
     deviation = float(np.sqrt(X_train.var(axis=0).mean()))
-    return Images(X_train, y[:-n_val][first], X_val, y[-n_val:][first], X_test, data.y_test[first], deviation)
+    return replace(images, X_train=X_train, X_val=X_val, X_test=X_test, pixel_deviation=deviation)
 
 
 def _take_best(row):

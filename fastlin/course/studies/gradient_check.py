@@ -28,7 +28,7 @@ def run(settings: Settings) -> Results:
     binary = [part[:n_images] for part in load_images(settings.data, "binary")[:2]]
     softmax = [part[:n_images] for part in load_images(settings.data, "softmax")[:2]]
     n_inputs = binary[0].shape[1]
-    models: dict[str, tuple[Any, Any, Any]] = {
+    models: dict[str, Any] = {
         "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),
         "softmax": (trainers.SoftmaxModel(0.0, n_inputs=n_inputs), *softmax),
         "softmax_l2": (trainers.SoftmaxModel(LAMBDA, half=False, n_inputs=n_inputs), *softmax),
@@ -48,7 +48,7 @@ def run(settings: Settings) -> Results:
         merits={
             "worst_difference": worst,
             "worst_difference_of_penalty": {
-                name: _compare_penalty(*models[name], penalty) for name, penalty in PENALTIES.items()
+                name: _compare_penalty(penalty, *models[name]) for name, penalty in PENALTIES.items()
             },
             "worst_difference_of_prediction_slope": _compare_prediction_slope(*models["binary"]),
             "worst_difference_of_a_step": _compare_step(*models["softmax"]),
@@ -90,7 +90,7 @@ def _compare_step(model, X, Y):
     return float(np.abs(model.w - expected).max())
 
 
-def _compare_penalty(model, X, Y, penalty):
+def _compare_penalty(penalty, model, X, Y):
     """Return the largest distance between the penalty's share of the gradient and its central differences.
 
     `compare_gradient` reads the penalty from the model, so it does not notice a wrong factor of λ.

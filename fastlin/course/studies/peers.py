@@ -110,20 +110,18 @@ def check(name: str, problem: Problem) -> None:
 def _compete(problem, names, settings):
     """Return name, shape, optimum and points of a problem, and why contenders were left out, as plain values."""
     sample = take_sample(problem)
-    admitted, left_out = [], {}
+    left_out = {}
     for name in names:
         settings.notify(f"{problem.name}, {name} on a sample")
         try:
             check(name, sample)
-        except CannotSolveError as error:
-            left_out[name] = str(error)
         except Exception as error:
             # Where another library fails, the comparison goes on without it. fastlin itself has to work.
             if name == "fastlin":
                 raise
-            left_out[name] = f"{type(error).__name__}: {error}"
-        else:
-            admitted.append(name)
+            is_told = isinstance(error, CannotSolveError)
+            left_out[name] = str(error) if is_told else f"{type(error).__name__}: {error}"
+    admitted = [name for name in names if name not in left_out]
     settings.notify(f"{problem.name}, optimum")
     optimum = _find_optimum(problem)
     budget, n_repeats = (QUICK_BUDGET, QUICK_REPEATS) if settings.quick else (BUDGET, N_REPEATS)

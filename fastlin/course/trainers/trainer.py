@@ -274,19 +274,12 @@ class BaseTrainer:
         for name in ("X_train", "Y_train", "X_val", "Y_val"):
             setattr(self, name, as_array(name, getattr(self, name)))
         for name, X, Y in (("train", self.X_train, self.Y_train), ("val", self.X_val, self.Y_val)):
-            if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
+            columns = self.X_train.shape[1:], self.Y_train.shape[1:]
+            is_right = X.ndim == Y.ndim == 2 and (X.shape[1:], Y.shape[1:]) == columns and len(X) == len(Y) > 0
+            if not is_right or X.dtype.kind not in "fiub" or Y.dtype.kind not in "fiub":
                 raise ValueError(
-                    f"X_{name} and Y_{name} must be two-dimensional with the same number of rows, got shapes "
-                    f"{X.shape} and {Y.shape}"
-                )
-            if X.shape[1] != self.X_train.shape[1] or Y.shape[1] != self.Y_train.shape[1]:
-                raise ValueError(
-                    f"X_val and Y_val must have the columns of X_train and Y_train, got {X.shape}, {Y.shape}"
-                )
-            if not len(X) or X.dtype.kind not in "fiub" or Y.dtype.kind not in "fiub":
-                raise ValueError(
-                    f"X_{name} and Y_{name} must have rows of real numbers, got {X.dtype} of shape {X.shape} and "
-                    f"{Y.dtype}"
+                    f"X_{name} and Y_{name} must be real numbers in two dimensions with as many rows, at least one, "
+                    f"and the columns of X_train and Y_train, got {X.dtype} of shape {X.shape} and {Y.dtype} of {Y.shape}"
                 )
         check_count("batch_size", self.batch_size, len(self.X_train))
         check_count("patience", self.patience)

@@ -5,7 +5,6 @@ import io
 import struct
 import sys
 import tarfile
-import warnings
 import zipfile
 
 import numpy as np
@@ -105,42 +104,18 @@ def test_every_form_is_read(small, tmp_path, form):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_places_are_looked_in_in_order(small, tmp_path, monkeypatch):
-    explicit, named, cache = tmp_path / "explicit", tmp_path / "named", datasets.cache_folder()
-    small.write(explicit, "folder")
-    for place in (named, cache):
-        (small.write(place, "folder") / "test_batch").write_bytes(b"damaged")
-    monkeypatch.setenv("FASTLIN_DATA", str(named))
-    assert len(datasets.load_cifar10(folder=explicit).X_train) == 5 * ROWS
-    with pytest.raises(ValueError, match="named"):
-        datasets.load_cifar10()
-    small.write(named, "folder")
-    assert len(datasets.load_cifar10().X_train) == 5 * ROWS
-    monkeypatch.delenv("FASTLIN_DATA")
-    with pytest.raises(ValueError, match="cache"):
-        datasets.load_cifar10()
-
-
-def test_a_missing_batch_is_named(small, tmp_path):
-    (small.write(tmp_path, "folder") / "data_batch_3").unlink()
-    with pytest.raises(ValueError, match=r"cifar-10-batches-py is damaged .*data_batch_3"):
-        datasets.load_cifar10(folder=tmp_path)
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: data[:50] + b"damage" + data[56:]]
-)
-def test_a_damaged_archive_is_named(small, tmp_path, damage):
-    small.archive = damage(small.archive)
-    small.write(tmp_path, "archive")
-    with pytest.raises(ValueError, match=rf"{cifar10.PUBLISHED}.* is damaged"):
-        datasets.load_cifar10(folder=tmp_path)
-
-
-def test_a_changed_pickle_is_named_and_not_run(small, tmp_path):
+def test_a_damaged_batch_or_archive_is_named_and_no_pickle_is_run(small, tmp_path):
+    for damage in (lambda data: data[: len(data) // 2], lambda data: data[:50] + b"damage" + data[56:]):
+        (small.write(tmp_path, "archive") / cifar10.PUBLISHED).write_bytes(damage(small.archive))
+        with pytest.raises(ValueError, match=rf"{cifar10.PUBLISHED}.* is damaged"):
+            datasets.load_cifar10(folder=tmp_path)
+    # The folder goes before the archive.
     folder = small.write(tmp_path, "folder")
     (folder / "data_batch_2").write_bytes(b"cbuiltins\nprint\n(S'run'\ntR.")
     with pytest.raises(ValueError, match=r"data_batch_2 .* md5"):
+        datasets.load_cifar10(folder=tmp_path)
+    (folder / "data_batch_2").unlink()
+    with pytest.raises(ValueError, match=r"cifar-10-batches-py is damaged .*data_batch_2"):
         datasets.load_cifar10(folder=tmp_path)
 
 
@@ -167,16 +142,16 @@ def test_the_split_follows_from_the_seed(small, tmp_path):
     assert set(split(8, 1)) < set(split(29, 1))
 
 
-@pytest.mark.parametrize("n_validation", [-1, 5 * ROWS, 2.5, None])
-def test_n_validation_is_checked(small, n_validation):
-    with pytest.raises(ValueError, match="n_validation"):
-        datasets.load_cifar10(n_validation)
-
-
-@pytest.mark.parametrize("seed", [-1, 0.5, None])
-def test_the_seed_is_checked(small, seed):
-    with pytest.raises(ValueError, match="seed"):
-        datasets.load_cifar10(3, seed)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("n_validation", value) for value in (-1, 5 * ROWS, 2.5, None)),
+        *(("seed", value) for value in (-1, 0.5, None)),
+    ],
+)
+def test_numbers_are_checked(small, name, value):
+    with pytest.raises(ValueError, match=name):
+        datasets.load_cifar10(**{name: value})
 
 
 def test_the_archive_is_downloaded_once(small, server):
@@ -225,13 +200,10 @@ def make_members():
 
 
 def write_zip(folder, members):
-    """Write {name: bytes}, or (name, bytes) pairs where a name comes twice, as the zip of a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pairs = members.items() if isinstance(members, dict) else members
+    """Write {name: bytes} as the zip of a folder."""
     path = folder / "cifar10-jpeg.zip"
-    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
-        warnings.simplefilter("ignore", UserWarning)
-        for name, data in pairs:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
             archive.writestr(name, data)
     return path
 
@@ -283,14 +255,6 @@ def test_published_batches_go_before_the_copy(members, tmp_path):
         datasets.load_cifar10(folder=tmp_path)
 
 
-def test_nothing_is_unpacked_and_other_names_are_passed_over(members, tmp_path):
-    write_zip(
-        tmp_path / "data", [("train/", b""), *members.items(), ("../evil.jpg", b"x"), ("train/lion/0000.jpg", b"")]
-    )
-    assert len(datasets.load_cifar10(folder=tmp_path / "data").X_train) == 30
-    assert not list(tmp_path.rglob("*.jpg"))
-
-
 def test_a_missing_image_is_named(members, tmp_path):
     write_zip(tmp_path, {name: data for name, data in members.items() if not name.startswith("test/ship")})
     with pytest.raises(ValueError, match=r"cifar10-jpeg.zip: test/ship/0000.jpg is"):
@@ -314,14 +278,6 @@ def test_a_bad_image_is_named(members, tmp_path, data):
     with pytest.raises(ValueError, match=rf"cifar10-jpeg.zip: {DAMAGED}"):
         datasets.load_cifar10(folder=tmp_path)
     assert not datasets.cache_folder().exists()
-
-
-def test_a_picture_of_another_kind_is_refused(members, tmp_path):
-    stream = io.BytesIO()
-    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(stream, "PNG")
-    write_zip(tmp_path, members | {DAMAGED: stream.getvalue()})
-    with pytest.raises(ValueError, match=DAMAGED):
-        datasets.load_cifar10(folder=tmp_path)
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-30], lambda data: b"no zip" * 100])

@@ -160,15 +160,6 @@ def test_nothing_after_the_first_epoch_is_cut_off(study, panels, draw, found):
         assert heights.max() > low + 0.8 * (high - low)
 
 
-def test_the_sweep_shows_every_curve(draw):
-    (axes,) = draw("l2_sweep")[1].axes
-    assert len(axes.lines) == 5
-    low, high = axes.get_ylim()
-    for line in axes.lines:
-        assert low <= line.get_ydata().min() <= line.get_ydata().max() <= high
-    assert len({line.get_color() for line in axes.lines}) == 5
-
-
 @pytest.mark.parametrize("stops", [4 * [500.0], 4 * [7.25], [7.0, 7.0, 9.0, 30.5]])
 def test_the_histogram_holds_every_stop(stops, draw):
     axes = draw("early_stopping", {"stop_epochs_shuffled": stops})[1].axes[2]
@@ -203,12 +194,6 @@ def test_legends_cover_no_axes(draw):
         assert len(set(labels)) == len(labels)
 
 
-@pytest.mark.parametrize(("repeats", "words"), [(1, "one fit"), (3, "median of 3 or more")])
-def test_the_comparison_says_of_how_many_fits(repeats, words, draw):
-    (axes,) = draw("compare", parameters={"repeats": repeats})[1].axes
-    assert axes.get_xlabel() == f"seconds of a fit ({words}), less is better"
-
-
 def test_the_comparison_draws_no_bar_for_an_objective_that_was_not_reached(draw):
     reached = draw("compare", {"fastlin_seconds_to_scikit_learn_objective": 0.5, "speedup_at_equal_objective": 2.0})
     missed = draw("compare", {"fastlin_seconds_to_scikit_learn_objective": None, "speedup_at_equal_objective": None})
@@ -233,13 +218,6 @@ def test_pictures_leave_the_callers_figures_and_settings_alone(found, tmp_path):
         assert not axes.has_data()
         assert dict(plt.rcParams) == before
         plt.close(mine)
-
-
-def test_the_callers_settings_do_not_change_a_picture_s_letters(draw):
-    with matplotlib.rc_context({"font.size": 40}):
-        _, figure = draw("binary")
-    assert isinstance(figure, Figure)
-    assert figure.axes[0].xaxis.label.get_size() == figures.STYLE["font.size"]
 
 
 def test_a_study_without_a_picture_draws_nothing(tmp_path):

@@ -59,15 +59,6 @@ def test_components_are_those_of_the_training_images_alone(n_components):
         np.testing.assert_array_equal(getattr(data, name), part)
 
 
-def test_components_are_scikit_learns():
-    from sklearn.decomposition import PCA
-
-    data = make_data()
-    expected = PCA(5, svd_solver="full").fit(data.X_train.astype(np.float64)).transform(data.X_val.astype(np.float64))
-    found = prepare(data, 5, False).X_val
-    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=0.05)
-
-
 def test_validation_images_are_taken_from_the_end_where_there_are_none():
     data = make_data(n_val=0)
     images = prepare(data, 3, False)
@@ -105,26 +96,6 @@ def test_pixels_are_kept_less_their_means():
     # The components are a rotation of them.
     rotated = prepare(data, 12, False)
     np.testing.assert_allclose(np.sum(images.X_val**2, axis=1), np.sum(rotated.X_val**2, axis=1), rtol=1e-4)
-
-
-def test_the_components_are_computed_once():
-    data = make_data()
-    assert prepare(data, 3, False) is prepare(data, 3, False)
-    assert prepare(data, 4, False).X_train.shape == (60, 4)
-
-
-def test_scale():
-    images = prepare(make_data(), 12, False)
-    scaled = images.scale(4)
-    for name in ("X_train", "X_val", "X_test"):
-        np.testing.assert_array_equal(getattr(scaled, name), getattr(images, name) / 4)
-        assert getattr(scaled, name).dtype == np.float32
-    for name in ("y_train", "y_val", "y_test"):
-        np.testing.assert_array_equal(getattr(scaled, name), getattr(images, name))
-    unit = images.scale(images.pixel_deviation)
-    assert unit.pixel_deviation == pytest.approx(1)
-    # All components together have the variance of all pixels.
-    assert unit.X_train.var(axis=0).sum() == pytest.approx(12, rel=1e-4)
 
 
 def train_naively(images, recipe, seed):

@@ -74,13 +74,6 @@ def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
     assert len(content) > 50_000
 
 
-def test_two_classes_make_one_problem_and_one_panel_without_who_is_left_out(contenders, tmp_path):
-    contenders["torch"] = replace(CONTENDERS["torch"], fit=fail, package="scikit-learn", module="sklearn")
-    results = peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True), "float32")
-    assert [problem["classes"] for problem in results.series["problems"]] == [2]
-    assert [picture.file for picture in figures.draw("peers", results, tmp_path)] == ["peers.png"]
-
-
 @pytest.mark.parametrize(
     ("fit", "reason"),
     [
@@ -133,16 +126,3 @@ def test_a_peer_is_measured_on_each_number_of_threads_until_a_fit_is_long(monkey
     assert peers._choose_threads("fastlin", []) == [2]
     assert peers._choose_threads("torch", [{"seconds": 0.1, "threads": 2}]) == [1, 2]
     assert peers._choose_threads("torch", [{"seconds": peers.SHORT, "threads": 1}]) == [1]
-
-
-def test_the_slower_number_of_threads_does_not_count_towards_the_budget(contenders, monkeypatch):
-    def measure(contender, problem, effort, n_repeats, n_threads):
-        seconds = 0.3 if n_threads == 2 else 0.9
-        return {"effort": effort, "threads": n_threads, "seconds": seconds, "fits": 1, "objective": 1e9}
-
-    monkeypatch.setattr(peers, "count_threads", lambda: 2)
-    monkeypatch.setattr(peers, "_measure", measure)
-    results = peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True))
-    points = results.series["problems"][0]["points"]["scikit-learn lbfgs"]
-    # A third fit, which may take twice as long, would exceed the budget of 1 second.
-    assert [point["threads"] for point in points] == [2, 2]
