@@ -29,18 +29,7 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.6,
 }
 # Colours that the colour-blind tell apart (Okabe and Ito 2008), and five more (Tol's) where there are more classes.
-COLORS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#882255",
-    "#000000",
-    "#999933",
-    "#44AA99",
-)
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#000000", "#999933", "#44AA99")
 
 
 def open_figure(

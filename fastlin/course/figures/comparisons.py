@@ -1,15 +1,10 @@
 """Draws fastlin and scikit-learn, accuracy against seconds of training, and all peers."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # Colour and marker of each contender. The colour-blind can tell these colours apart (Okabe and Ito 2008, and Tol's
 # wine); the solvers of one library share a hue.
@@ -29,7 +24,7 @@ CONTENDERS = {
 PALE = "#EE9A5C"
 
 
-def draw_compare(results: Any) -> Figure:
+def draw_compare(results: Any) -> Any:
     """Draw a bar of seconds for each contender, with the objective, accuracy and log loss that it reached."""
     figure, axes = open_figure(1, 1, width=12, height=4.2)
     merits, repeats = results.merits, results.parameters["repeats"]
@@ -57,7 +52,7 @@ def draw_compare(results: Any) -> Figure:
     return figure
 
 
-def draw_learning(results: Any) -> Figure:
+def draw_learning(results: Any) -> Any:
     """Draw the accuracy on rows that were not trained on against the seconds of a training, for each contender."""
     from matplotlib.ticker import LogLocator
 
@@ -83,7 +78,7 @@ def _describe_trainings(points, unit, n_threads):
     return f"{f'tol {efforts}' if unit == 'tol' else f'{efforts} {unit}'}, {count_nouns(n_threads, 'thread')}"
 
 
-def draw_peers(results: Any) -> Figure:
+def draw_peers(results: Any) -> Any:
     """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
     problems, floor = results.series["problems"], results.parameters["floor"]
     figure = make_figure(3 + 6.5 * len(problems), 7.6)

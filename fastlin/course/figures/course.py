@@ -1,17 +1,12 @@
 """Draws the studies of the course: binary and softmax regression."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastlin.figures.curves import plot_history
 from fastlin.figures.image_grid import plot_weights, show_images
 from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 TRAIN, VALIDATION = COLORS[0], COLORS[1]
 IN_ORDER, SHUFFLED = COLORS[1], COLORS[0]
@@ -20,14 +15,14 @@ REPORTED_STOPS = {"A": 17, "B": 19, "C": 33}
 PAD = 0.06
 
 
-def draw_images(results: Any) -> Figure:
+def draw_images(results: Any) -> Any:
     """Draw the first images, each a row of pixels."""
     figure = make_figure(width=11, height=1.9)
     show_images(results.series["images"], results.series["labels"], figure=figure)
     return figure
 
 
-def draw_binary(results: Any) -> Figure:
+def draw_binary(results: Any) -> Any:
     """Draw loss and accuracy of 2 against 3."""
     trained = results.series["trained"]
     figure, (losses, accuracies) = open_figure(1, 2)
@@ -36,7 +31,7 @@ def draw_binary(results: Any) -> Figure:
     return figure
 
 
-def draw_early_stopping(results: Any) -> Figure:
+def draw_early_stopping(results: Any) -> Any:
     """Draw the losses up to the stop, in order and shuffled, and a histogram of the stops of all seeds."""
     figure, axes = open_figure(1, 3)
     for panel, name, title in ((axes[0], "in_order", "in order"), (axes[1], "shuffled", "shuffled, first seed")):
@@ -65,7 +60,7 @@ def _draw_stops(axes, merits, with_reports):
     axes.yaxis.get_major_locator().set_params(integer=True)
 
 
-def draw_shuffling(results: Any) -> Figure:
+def draw_shuffling(results: Any) -> Any:
     """Draw validation accuracy and training loss in order and shuffled, at full length and with early stopping."""
     figure, axes = open_figure(2, 2)
     for (accuracy, loss), (case, series) in zip(axes, results.series.items(), strict=True):
@@ -80,7 +75,7 @@ def draw_shuffling(results: Any) -> Figure:
     return figure
 
 
-def draw_softmax(results: Any) -> Figure:
+def draw_softmax(results: Any) -> Any:
     """Draw the loss, the accuracy close up and whole, and the gap between training and validation accuracy."""
     figure, axes = open_figure(2, 2)
     trained, merits = results.series["trained"], results.merits
@@ -100,7 +95,7 @@ def draw_softmax(results: Any) -> Figure:
     return figure
 
 
-def draw_l2_weights(results: Any) -> Figure:
+def draw_l2_weights(results: Any) -> Any:
     """Draw the weights of each digit, without a penalty above and with one below, each on a scale of its own."""
     weights = results.series["weights"]
     figure = make_figure(width=15, height=5)
@@ -113,7 +108,7 @@ def draw_l2_weights(results: Any) -> Figure:
     return figure
 
 
-def draw_l2_sweep(results: Any) -> Figure:
+def draw_l2_sweep(results: Any) -> Any:
     """Draw validation accuracy against steps for each strength of the penalty."""
     figure, axes = open_figure(1, 1, width=9, height=5.6)
     best = results.merits["best_validation_accuracy"]
@@ -128,7 +123,7 @@ def draw_l2_sweep(results: Any) -> Figure:
     return figure
 
 
-def draw_l2_norm(results: Any) -> Figure:
+def draw_l2_norm(results: Any) -> Any:
     """Draw the squared length of the weights against the strength of the penalty."""
     figure, axes = open_figure(1, 1, width=9, height=5.2)
     norms = dict(reversed(results.merits["squared_norm"].items()))

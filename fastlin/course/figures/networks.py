@@ -1,15 +1,10 @@
 """Draws the studies of CIFAR-10: curves of training, the search by parameter, and accuracy against depth."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastlin.figures.style import COLORS, open_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # What the parameters of the search are called where their names alone do not say it.
 PARAMETERS = {"hidden": "hidden units", "decay": "decay of the learning rate", "reg": "regularisation"}
@@ -23,7 +18,7 @@ REPORTED_VALIDATION = 0.491
 FEW_LAYERS = "2", "3"
 
 
-def draw_two_layer(results: Any) -> Figure:
+def draw_two_layer(results: Any) -> Any:
     """Draw loss and accuracy against epochs, one column for each run, and the report's accuracies as lines."""
     runs = results.series
     figure, axes = open_figure(2, len(runs), width=6 * len(runs))
@@ -49,7 +44,7 @@ def draw_two_layer(results: Any) -> Figure:
     return figure
 
 
-def draw_search(results: Any) -> Figure:
+def draw_search(results: Any) -> Any:
     """Draw the validation accuracy of each draw against its parameters, one panel for each parameter."""
     records, names, optimum = results.series["records"], results.series["names"], results.series["optimum"]
     figure, axes = open_figure(2, 3, width=16)
@@ -77,7 +72,7 @@ def draw_search(results: Any) -> Figure:
     return figure
 
 
-def draw_depths(results: Any) -> Figure:
+def draw_depths(results: Any) -> Any:
     """Draw the best accuracy of each run against depth."""
     figure, axes = open_figure(1, 1, width=11, height=6.5)
     names = _take_whole(results)
@@ -95,7 +90,7 @@ def draw_depths(results: Any) -> Figure:
     return figure
 
 
-def draw_few_layers(results: Any) -> Figure:
+def draw_few_layers(results: Any) -> Any:
     """Draw the best accuracies of all draws of each variant with few hidden layers."""
     best = results.series["best"]
     depths = [depth for depth in FEW_LAYERS if depth in best["normal, plain"]]
@@ -112,7 +107,7 @@ def draw_few_layers(results: Any) -> Figure:
     return figure
 
 
-def draw_curves(results: Any) -> Figure:
+def draw_curves(results: Any) -> Any:
     """Draw the loss of each variant above its accuracy; the variants of one initialisation stand beside each other."""
     import matplotlib as mpl
 

@@ -279,7 +279,7 @@ class BaseTrainer:
             if not is_right or X.dtype.kind not in "fiub" or Y.dtype.kind not in "fiub":
                 raise ValueError(
                     f"X_{name} and Y_{name} must be real numbers in two dimensions with as many rows, at least one, "
-                    f"and the columns of X_train and Y_train, got {X.dtype} of shape {X.shape} and {Y.dtype} of {Y.shape}"
+                    f"and the columns of X_train and Y_train, got {X.dtype} {X.shape} and {Y.dtype} {Y.shape}"
                 )
         check_count("batch_size", self.batch_size, len(self.X_train))
         check_count("patience", self.patience)

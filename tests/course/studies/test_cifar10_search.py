@@ -88,12 +88,7 @@ def test_draws_lie_in_the_ranges_of_the_report():
     assert all(type(value) in (int, float) for one in draws for value in one.values())
     # As many regularisations in each factor of ten.
     assert 0.35 < np.mean(np.array(values["reg"]) < 1e-4) < 0.52
-
-
-def test_draws_follow_from_the_seed():
-    assert draw(10, 3) == draw(10, 3)
-    assert draw(25, 3)[:10] == draw(10, 3)
-    assert draw(10, 4) != draw(10, 3)
+    assert draw(10, 0) == draws[:10] != draw(10, 4)
 
 
 def test_the_recipe_of_a_draw():
@@ -137,12 +132,7 @@ def test_the_reports_optimum_is_trained_beside_the_draws_and_ranked(trained, tmp
         3,
     )
     assert {name: optimum[name] for name in own.accuracies} == own.accuracies
-    assert (optimum["hidden"], optimum["learning_rate"], optimum["decay"], optimum["reg"]) == (
-        135,
-        0.004786,
-        0.99,
-        0.001847,
-    )
+    assert [optimum[name] for name in ("hidden", "learning_rate", "decay", "reg")] == [135, 0.004786, 0.99, 0.001847]
     # It is no draw, and has no part in their median.
     assert sorted(record["draw"] for record in results.series["records"]) == [0, 1, 2, 3]
     better = [r for r in results.series["records"] if r["validation"] > optimum["validation"]]
@@ -308,31 +298,6 @@ def read_errors(folder):
     """Return what the program wrote beside its results, without the line by which pooch begins to look for CIFAR-10."""
     lines = (folder / "errors").read_text().splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith("Downloading data from"))
-
-
-@pytest.mark.slow
-def test_a_killed_search_goes_on_where_it_was(start, tmp_path):
-    n_draws = 12
-    process = start(n_draws, 3)
-    process.kill()
-    process.wait()
-    kept = [json.loads(line) for line in lines_of(tmp_path / "here" / "digits")]
-    assert 3 <= len(kept) < n_draws
-    assert not (tmp_path / "here" / "results.json").exists()
-
-    process = start(n_draws, len(kept))
-    assert (process.wait(timeout=120), read_errors(tmp_path)) == (0, "")
-    report = json.loads((tmp_path / "here" / "results.json").read_text(encoding="utf-8"))
-    assert report["digits.cifar10_search"]["parameters"]["trainings_kept_before"] == len(kept)
-    records = [json.loads(line) for line in lines_of(tmp_path / "here" / "digits")]
-    # None was trained again, not even for other seconds.
-    assert records[: len(kept)] == kept
-    assert {record["draw"] for record in records} == {*range(n_draws), OPTIMUM}
-    assert len(records) == n_draws + 1
-    results = cifar10_search.run(Settings(datasets.load_digits(), quick=True, draws=n_draws))
-    whole = {**by_draw(results), OPTIMUM: results.series["optimum"]}
-    for record in records:
-        assert {**record, "seconds": 0} == {**whole[record["draw"]], "seconds": 0}
 
 
 @pytest.mark.slow

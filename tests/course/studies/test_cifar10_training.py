@@ -1,7 +1,6 @@
 """What the studies of CIFAR-10 share: principal components against NumPy, training against the formula."""
 
 import dataclasses
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -98,61 +97,6 @@ def test_pixels_are_kept_less_their_means():
     np.testing.assert_allclose(np.sum(images.X_val**2, axis=1), np.sum(rotated.X_val**2, axis=1), rtol=1e-4)
 
 
-def train_naively(images, recipe, seed):
-    """Return loss and accuracy of the batches of each epoch, and the last penalty, by the formula of a recipe."""
-    state = np.random.RandomState(seed)
-    X, y = images.X_train.astype(float), images.y_train
-    sizes = (X.shape[1], *recipe.hidden, 4)
-    W1, W2 = (state.normal(0, recipe.scale, shape) for shape in pairwise(sizes))
-    parameters = [W1, W2, np.zeros(sizes[1]), np.zeros(4)]
-    velocities = [np.zeros_like(parameter) for parameter in parameters]
-    order, epochs = np.arange(len(X)), []
-    for epoch in range(recipe.epochs):
-        places = np.arange(len(X))
-        state.shuffle(places)
-        order = order[places]
-        losses, n_correct = [], 0
-        for start in range(0, len(X) - recipe.batch_size + 1, recipe.batch_size):
-            rows = order[start : start + recipe.batch_size]
-            W1, W2, b1, b2 = parameters
-            hidden = np.maximum(X[rows] @ W1 + b1, 0)
-            scores = hidden @ W2 + b2
-            probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-            cross_entropy = -np.log(probabilities[np.arange(len(rows)), y[rows]]).mean()
-            losses.append(cross_entropy + recipe.reg * (np.sum(W1**2) + np.sum(W2**2)))
-            n_correct += np.sum(scores.argmax(axis=1) == y[rows])
-            slopes = (probabilities - np.eye(4)[y[rows]]) / len(rows)
-            inner = slopes @ W2.T * (hidden > 0)
-            gradients = [
-                X[rows].T @ inner + 2 * recipe.reg * W1,
-                hidden.T @ slopes + 2 * recipe.reg * W2,
-                inner.sum(axis=0),
-                slopes.sum(axis=0),
-            ]
-            for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
-                velocity *= recipe.momentum
-                velocity -= recipe.learning_rate * recipe.decay**epoch * gradient
-                parameter += velocity
-        epochs.append((np.mean(losses), n_correct / (len(losses) * recipe.batch_size)))
-    return epochs, recipe.reg * sum(np.sum(W**2) for W in parameters[:2])
-
-
-def test_training_is_the_formula():
-    images = make_images()
-    # Of 50 images three batches of 16 are used.
-    trained = train(images, RECIPE, 5)
-    found = [(epoch.loss, epoch.accuracy) for epoch in trained.training.records]
-    expected, penalty = train_naively(images, RECIPE, 5)
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
-    validated = [epoch.validation_accuracy for epoch in trained.training.records]
-    assert trained.accuracies["validation"] == max(validated)
-    assert set(trained.accuracies) == {"train", "validation", "test"}
-    assert trained.training.ended == "limit"
-    assert len(trained.penalties) == RECIPE.epochs
-    assert trained.penalties[-1] == pytest.approx(penalty, rel=1e-4)
-    assert trained.seconds > 0
-
-
 @pytest.mark.parametrize(
     "changes", [{}, {"normalization": ("input",)}, {"normalization": ("hidden",)}, {"dropout": 0.2}], ids=str
 )
@@ -180,6 +124,10 @@ def test_training_is_the_estimators(changes):
     np.testing.assert_allclose([epoch.loss for epoch in trained.training.records], model.loss_curve_, rtol=1e-6)
     assert [epoch.validation_accuracy for epoch in trained.training.records] == model.validation_scores_
     assert trained.accuracies["test"] == pytest.approx(model.score(images.X_test, images.y_test))
+    assert trained.accuracies["validation"] == max(model.validation_scores_)
+    assert trained.training.ended == "limit"
+    assert len(trained.penalties) == recipe.epochs
+    assert trained.seconds > 0
 
 
 @pytest.mark.parametrize("learning_rate", [1e30, 30.0])

@@ -128,22 +128,16 @@ def test_training_is_the_numpy_loop(n_classes, options):
 
 
 def test_float32_rows_are_computed_in_float32():
-    X, y, X_val, y_val = make_data()
-    net = make_net()
-    probabilities = net.loss(X.astype(np.float32))
-    loss, grads = net.loss(X.astype(np.float32), y, 0.01)
-    assert {array.dtype for array in (probabilities, *grads.values())} == {np.dtype(np.float32)}
+    X, y, *validation = make_data()
+    X, net = X.astype(np.float32), make_net()
+    loss, grads = net.loss(X, y, 0.01)
+    assert {array.dtype for array in (net.loss(X), *grads.values())} == {np.dtype(np.float32)}
     expected_loss, expected = differentiate_plainly(net.params, X, y, 0.01)
     assert loss == pytest.approx(expected_loss, abs=1e-6)
     assert_same_params(grads, expected, 1e-6)
-    np.random.seed(8)
-    expected, params = train_plainly(net.params, X, y, X_val, y_val, 0.1, 0.9, 0.01, 30, 20, 0.5)
-    np.random.seed(8)
-    found = net.train(X.astype(np.float32), y, X_val, y_val, 0.1, 0.9, 0.01, 30, 20, momentum=0.5)
-    np.testing.assert_allclose(found["loss_history"], expected["loss_history"], atol=1e-5)
-    assert_same_params(net.params, params, 1e-5)
-    assert {values.dtype for values in net.params.values()} == {np.dtype(np.float64)}
+    net.train(X, y, *validation, num_iters=3)
     for values in net.params.values():
+        assert values.dtype == np.float64
         np.testing.assert_array_equal(values, values.astype(np.float32))
 
 
