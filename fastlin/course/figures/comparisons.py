@@ -91,7 +91,6 @@ def draw_peers(results: Any) -> Any:
             size, width, height = (9, 3.5, 3) if name == "fastlin" else (7, 1.6, 2)
             style = {"color": color, "marker": marker, "markersize": size, "linewidth": width, "zorder": height}
             panel.plot(seconds, np.maximum(excess, floor), label=name, **style)
-        panel.xaxis.set_major_formatter("{x:g}")
         panel.axhspan(floor / 10, floor, color="black", alpha=0.08, linewidth=0)
         counted = f" counted as the optimum: {floor:.0e} or less"
         panel.text(0.01, floor, counted, va="top", transform=panel.get_yaxis_transform())
@@ -103,6 +102,7 @@ def draw_peers(results: Any) -> Any:
             xlabel=f"seconds of a whole fit\n{left_out}",
             title=f"{problem['samples']:,} × {problem['features']}, {problem['name']}, {intercept} intercept",
         )
+        panel.xaxis.set_major_formatter("{x:g}")
     panels[0].set_ylim(bottom=floor / 6)
     panels[0].set_ylabel("excess over the optimum, (J − J*) / J*\n(J*: the lowest J of any fit)")
     return figure

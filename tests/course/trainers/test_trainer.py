@@ -3,6 +3,7 @@
 import sys
 from functools import partial
 
+import naive
 import numpy as np
 import pytest
 from naive_course import N_FEATURES, make_data, train_plainly
@@ -63,6 +64,18 @@ def test_compiled_training_is_the_numpy_loop(n_outputs, options):
     np.testing.assert_allclose(model.w, w, atol=1e-10, rtol=0)
     assert trainer.learning_rate == 0.1
     assert not trainer.interrupted
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_both_l2_conventions(half):
+    data = make_data(3)
+    model = make_model(3, 0.2, half)
+    make_trainer(model, data, shuffle_dataset=False, batch_size=10).train(1)
+    batches = [range(i * 10, (i + 1) * 10) for i in range(13)]
+    w, _ = naive.train(
+        data[0], data[1].argmax(axis=1), np.zeros((N_FEATURES, 3)).tolist(), 0.1, batches, l2=0.2 if half else 0.4
+    )
+    np.testing.assert_allclose(model.w, w, atol=1e-12)
 
 
 class OwnStep(trainers.SoftmaxTrainer):
