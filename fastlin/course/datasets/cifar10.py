@@ -3,6 +3,7 @@
 import io
 import pickle
 import tarfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -109,8 +110,11 @@ def _read_batches(path):
         with naming_damage(path / name):
             # Only what has the checksum of a published batch is unpickled, since a pickle may call anything.
             check_md5(contents[name], md5)
-            # Python 2 has pickled the batches, whose strings are bytes.
-            batch = pickle.loads(contents[name], encoding="bytes")
+            with warnings.catch_warnings():
+                # NumPy has renamed a module that the pickles name.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                # Python 2 has pickled the batches, whose strings are bytes.
+                batch = pickle.loads(contents[name], encoding="bytes")
             images.append(batch[b"data"])
             labels.append(batch[b"labels"])
     X, y = np.stack(images), np.array(labels, np.int64)

@@ -3,9 +3,8 @@
 What draws each picture is a function from the results to a figure; its title, caption and text are in pictures.toml.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from fastlin.course.figures import comparisons, course, networks
 from fastlin.course.figures.comparisons import CONTENDERS
@@ -14,9 +13,6 @@ from fastlin.course.texts import DATA_NAMES, read_texts, write
 from fastlin.extras import needs
 from fastlin.figures.style import STYLE
 from fastlin.places import write_whole
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["CONTENDERS", "draw", "plot_loss"]
 

@@ -1,6 +1,5 @@
 """The random search: what it draws, and that a search goes on where it was and mixes nothing up."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -251,61 +250,30 @@ def test_records_of_an_earlier_program_are_left_alone(trained, search, monkeypat
     assert trained == [0, 1, 0, 1, OPTIMUM]
 
 
-@pytest.fixture
-def start(fastlin_program, tmp_path):
-    """Start the program on a search in a session of its own, without data, and wait until it has kept some records.
-
-    What it writes goes into files, which the workers of a killed program do not keep open; they are ended at the end.
-    """
-    started = []
-
-    def start(n_draws, n_records):
-        environment = {
-            **os.environ,
-            "http_proxy": "http://127.0.0.1:9",
-            "https_proxy": "http://127.0.0.1:9",
-            "FASTLIN_DATA": "",
-            "XDG_CACHE_HOME": str(tmp_path / "cache"),
-            "NUMBA_CACHE_DIR": str(cache_folder().parent.parent),
-        }
-        with (tmp_path / "errors").open("w") as errors:
-            process = subprocess.Popen(
-                [*fastlin_program, "reproduce", "cifar10_search", "--quick", f"--draws={n_draws}", "--output=here"],
-                cwd=tmp_path,
-                env=environment,
-                start_new_session=True,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-            )
-        started.append(process)
-        path, deadline = tmp_path / "here" / "digits" / FILE, time.monotonic() + 120
-        while not (path.exists() and path.read_bytes().count(b"\n") >= n_records):
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                pytest.fail((tmp_path / "errors").read_text())
-            time.sleep(0.01)
-        return process
-
-    yield start
-    for process in started:
-        # Windows has no groups; nothing is left there where all have ended.
-        with contextlib.suppress(ProcessLookupError, AttributeError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def read_errors(folder):
-    """Return what the program wrote beside its results, without the line by which pooch begins to look for CIFAR-10."""
-    lines = (folder / "errors").read_text().splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("Downloading data from"))
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for some processes alone")
-def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is_there(start, tmp_path):
-    process = start(200, 1)
+def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is_there(fastlin_program, tmp_path):
+    environment = {
+        **os.environ,
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+        "FASTLIN_DATA": "",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "NUMBA_CACHE_DIR": str(cache_folder().parent.parent),
+    }
+    command = [*fastlin_program, "reproduce", "cifar10_search", "--quick", "--draws=200", "--output=here"]
+    # What it writes goes into a file, which the workers do not keep open.
+    with (tmp_path / "errors").open("w") as errors:
+        output = {"stdout": subprocess.DEVNULL, "stderr": errors}
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **output)
+    path, deadline = tmp_path / "here" / "digits" / FILE, time.monotonic() + 120
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
     # As a terminal does: to the workers too.
     os.killpg(process.pid, signal.SIGINT)
-    assert (process.wait(timeout=60), read_errors(tmp_path)) == (130, "fastlin: interrupted\n")
+    status = process.wait(timeout=60)
+    # pooch says where it begins to look for CIFAR-10.
+    lines = [line for line in (tmp_path / "errors").read_text().splitlines() if not line.startswith("Downloading")]
+    assert (status, lines) == (130, ["fastlin: interrupted"])
     assert [path.name for path in (tmp_path / "here").rglob("*")] == ["digits", FILE]
     assert all(json.loads(line)["ended"] == "limit" for line in lines_of(tmp_path / "here" / "digits"))

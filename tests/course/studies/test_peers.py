@@ -1,15 +1,18 @@
-"""The comparison with peers on the embedded digits: who is admitted, what is measured and what is drawn."""
+"""The comparison with peers on the embedded digits: who is admitted, on how many threads, and what is measured."""
 
 import json
 from dataclasses import replace
+from time import sleep
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from fastlin import figures
 from fastlin.contenders import CONTENDERS, CannotSolveError
 from fastlin.course import datasets
-from fastlin.course.studies import compare, peers
+from fastlin.course.studies import compare, fair_threads, peers
+from fastlin.course.studies.fair_threads import choose_threads, time_fits, use_threads
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.threads import count_threads
 
@@ -126,3 +129,30 @@ def test_a_peer_is_measured_on_each_number_of_threads_until_a_fit_is_long(monkey
     assert peers._choose_threads("fastlin", []) == [2]
     assert peers._choose_threads("torch", [{"seconds": 0.1, "threads": 2}]) == [1, 2]
     assert peers._choose_threads("torch", [{"seconds": peers.SHORT, "threads": 1}]) == [1]
+
+
+@pytest.mark.parametrize("fastest", [1, 3])
+def test_the_faster_number_of_threads_is_chosen(fastest, monkeypatch):
+    seen = []
+
+    def fit():
+        seen.append(next(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
+        # The first fit takes longest, as imports do.
+        # So may one of any number, where the machine is busy.
+        sleep(0.2 if len(seen) < 4 else 0 if seen[-1] == fastest else 0.05)
+
+    monkeypatch.setattr(fair_threads, "count_threads", lambda: 3)
+    assert choose_threads(fit) == fastest
+    assert seen[1:] == [1, 3] * 3
+
+
+def test_fits_are_repeated_until_their_seconds_are_enough(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(fair_threads, "perf_counter", lambda: next(clock))
+    assert time_fits(lambda: "found", lambda seconds: sum(seconds) >= 3) == ([1, 1, 1], "found")
+    assert time_fits(lambda: "found", lambda seconds: sum(seconds) >= 0) == ([1], "found")
+
+
+def test_fastlin_has_as_many_threads_as_the_others():
+    with use_threads(1):
+        assert count_threads() == 1

@@ -1,6 +1,5 @@
 """TwoLayerNet against the homework's numbers and a plain NumPy version of it, and what may go wrong."""
 
-import sys
 import warnings
 
 import numpy as np
@@ -14,11 +13,10 @@ from naive_two_layer_net import (
 )
 
 from fastlin import TwoLayerNet
-from fastlin.course.trainers import two_layer_net
-from fastlin.training import loop
+from fastlin.networks import Network
+from fastlin.training import MomentumDescent
 
 NAMES = "W1", "b1", "W2", "b2"
-EMPTY = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
 
 
 def make_toy():
@@ -217,43 +215,30 @@ def test_predictions_are_the_first_of_the_best_classes():
     np.testing.assert_array_equal(net.predict(X), np.ones(60))
 
 
-def test_ctrl_c_at_any_line_leaves_whole_iterations():
-    data, options = make_data(), {"learning_rate": 0.1, "batch_size": 30, "momentum": 0.9}
-    files = two_layer_net.__file__, loop.__file__
+@pytest.mark.parametrize(("kind", "name", "n_whole"), [(MomentumDescent, "step", 6), (Network, "measure", 9)])
+def test_ctrl_c_keeps_the_whole_iterations(monkeypatch, kind, name, n_whole):
+    data, options = make_data(), {"learning_rate": 0.1, "batch_size": 20, "momentum": 0.9}
+    net, same = make_net(), make_net()
+    original, calls = getattr(kind, name), []
 
-    def train(num_iters, last_line=np.inf):
-        """Train until Ctrl-C before a line; return parameters, histories and the number of lines gone through."""
-        net, n_lines = make_net(), 0
+    def interrupted(*arguments, **options):
+        found = original(*arguments, **options)
+        calls.append(1)
+        # The measures of an epoch's end are two, and an epoch is three iterations.
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return found
 
-        def count_line(frame, event, argument):
-            nonlocal n_lines
-            n_lines += event == "line"
-            if n_lines >= last_line:
-                raise KeyboardInterrupt
-            return count_line
-
-        before = sys.gettrace()
-        sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename in files else None)
-        try:
-            stats = net.train(*data, **options, num_iters=num_iters)
-        except KeyboardInterrupt:
-            stats = None
-        finally:
-            sys.settrace(before)
-        return {name: values.tolist() for name, values in net.params.items()}, stats, n_lines
-
-    expected = [({name: values.tolist() for name, values in make_net().params.items()}, EMPTY)]
-    expected += [train(n)[:2] for n in (1, 2, 3)]
-    n_met = []
-    for line in range(1, train(3)[2] + 1):
-        params, stats, _ = train(3, line)
-        if stats is None:
-            # Before the training or after it.
-            assert params in (expected[0][0], expected[3][0])
-        else:
-            n_met.append(len(stats["loss_history"]))
-            assert (params, stats) == expected[n_met[-1]]
-    assert sorted(set(n_met)) == [0, 1, 2, 3]
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, name, interrupted)
+        np.random.seed(8)
+        stats = net.train(*data, **options)
+    assert net.interrupted
+    np.random.seed(8)
+    assert stats == same.train(*data, **options, num_iters=n_whole)
+    assert_same_params(net.params, same.params)
+    net.train(*data, num_iters=1)
+    assert not net.interrupted
 
 
 @pytest.mark.parametrize(("dtype", "learning_rate"), [(np.float64, 1e4), (np.float32, 1e4), (np.float64, 1e307)])
