@@ -16,7 +16,7 @@ from fastlin.course.studies.cifar10_training import (
     read_recipe,
     run_recipes,
 )
-from fastlin.course.studies.settings import Results, Settings
+from fastlin.course.studies.settings import SETTINGS, Results, Settings
 
 N_COMPONENTS = 300
 DEPTHS, QUICK_DEPTHS = tuple(range(2, 11)), (2, 4, 10)
@@ -25,14 +25,10 @@ LOW_DEPTHS = 2, 3
 N_DRAWS = 3
 # The fewest and the most units of a hidden layer.
 UNITS = 20, 100
-PLAIN, TEMPLATE = read_recipe("deep"), read_recipe("template")
-HE = replace(PLAIN, init="he", scale=None)
 N_TEMPLATE_VALIDATION = 1_000
-# What networks are given. The report names PCA only for its NumPy model, the one of two layers, so that its deeper
-# networks may have had pixels. Depth and dropout are tried on components alone.
+# What networks are given.
 COMPONENTS, CENTRED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centred pixels", "pixels", "pixels from −1 to 1"
-# The report names no rate of dropout. The first one is tried at all depths.
-DROPOUT, *MORE_DROPOUT = 0.05, 0.1, 0.2, 0.35, 0.5
+PLAIN, INPUT, DROPOUT = "plain", "batch norm of the input", "dropout"
 # The report says that networks of more hidden layers than this do no better than a guess. A guess among ten classes has
 # an accuracy of .10, and the best epoch of a network that guesses has up to .02 more; one that learns has .3.
 MOST_THAT_LEARN, MOST_OF_A_GUESS, LEAST_LEARNT = 3, 0.12, 0.3
@@ -43,34 +39,21 @@ class Variant:
     """A way to train deeper networks; `recipe` lacks the units of the hidden layers."""
 
     recipe: Recipe
-    depths: tuple = DEPTHS  # numbers of hidden layers
-    given: str = COMPONENTS  # COMPONENTS, CENTRED_PIXELS, PIXELS or TEMPLATE_PIXELS
+    depths: tuple  # numbers of hidden layers
+    given: str
 
 
-def _normalize(recipe):
-    # The report normalises the input of the network only.
-    return replace(recipe, normalization=("input",))
+def read_variants() -> dict[str, Variant]:
+    """Return the variants of settings.toml by their names, "start, change"."""
+    variants = {}
+    for name, row in SETTINGS["variants"].items():
+        changes = {key: value for key, value in row.items() if key in ("normalization", "dropout")}
+        depths = LOW_DEPTHS if row.get("few") else DEPTHS
+        variants[name] = Variant(read_recipe(row["recipe"], **changes), depths, row.get("given", COMPONENTS))
+    return variants
 
 
-INPUT = "batch norm of the input"
-# Those of one start after one another.
-VARIANTS = {
-    "normal, plain": Variant(PLAIN),
-    f"normal, {INPUT}": Variant(_normalize(PLAIN)),
-    f"normal, dropout {DROPOUT}": Variant(replace(PLAIN, dropout=DROPOUT)),
-    **{f"normal, dropout {rate}": Variant(replace(PLAIN, dropout=rate), LOW_DEPTHS) for rate in MORE_DROPOUT},
-    **{f"{given}, plain": Variant(PLAIN, LOW_DEPTHS, given) for given in (PIXELS, CENTRED_PIXELS)},
-    **{f"{given}, {INPUT}": Variant(_normalize(PLAIN), LOW_DEPTHS, given) for given in (PIXELS, CENTRED_PIXELS)},
-    "He, plain": Variant(HE),
-    "He, batch norm of hidden layers": Variant(replace(HE, normalization=("hidden",))),
-    f"He, dropout {DROPOUT}": Variant(replace(HE, dropout=DROPOUT)),
-    "template, plain": Variant(TEMPLATE, given=TEMPLATE_PIXELS),
-    f"template, {INPUT}": Variant(_normalize(TEMPLATE), LOW_DEPTHS, TEMPLATE_PIXELS),
-    **{
-        f"template, dropout {rate}": Variant(replace(TEMPLATE, dropout=rate), LOW_DEPTHS, TEMPLATE_PIXELS)
-        for rate in (DROPOUT, *MORE_DROPOUT)
-    },
-}
+VARIANTS = read_variants()
 
 
 def run(settings: Settings) -> Results:
@@ -99,13 +82,13 @@ def run(settings: Settings) -> Results:
     means = {name: {depth: float(np.mean(values)) for depth, values in row.items()} for name, row in best.items()}
     low = [str(depth) for depth in depths if depth in LOW_DEPTHS]
     whole = [name for name, variant in VARIANTS.items() if variant.depths != LOW_DEPTHS]
-    readings = {name: means[f"{name}, plain"] for name in ("normal", "He", "template")}
+    readings = {name: means[f"{name}, {PLAIN}"] for name in ("normal", "He", "template")}
     beyond = {name: _take_best(row) for name, row in readings.items()}
     three = {name: row.get(str(MOST_THAT_LEARN)) for name, row in readings.items()}
 
     def gain(start, change):
         """Return the points by which a network of the fewest layers is better where it is changed."""
-        return 100 * (means[f"{start}, {change}"][low[0]] - means[f"{start}, plain"][low[0]])
+        return 100 * (means[f"{start}, {change}"][low[0]] - means[f"{start}, {PLAIN}"][low[0]])
 
     return Results(
         parameters={
@@ -134,9 +117,9 @@ def run(settings: Settings) -> Results:
                 "template": gain("template", INPUT),
             },
             "points_lost_by_dropout": {
-                f"{start} {rate}": -gain(start, f"dropout {rate}")
-                for start in ("normal", "template")
-                for rate in (DROPOUT, *MORE_DROPOUT)
+                name.replace(f", {DROPOUT}", ""): -gain(*name.split(", "))
+                for name in VARIANTS
+                if DROPOUT in name and not name.startswith("He")
             },
         },
         series={

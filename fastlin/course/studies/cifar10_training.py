@@ -104,10 +104,10 @@ class Recipe:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
-def read_recipe(name: str) -> Recipe:
-    """Return a recipe of settings.toml."""
-    values = SETTINGS["networks"][name]
-    return Recipe(**{**values, "hidden": tuple(values["hidden"])})
+def read_recipe(name: str, **changes: Any) -> Recipe:
+    """Return a recipe of settings.toml, with changes."""
+    values = {**SETTINGS["networks"][name], **changes}
+    return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 @dataclass(frozen=True, eq=False)

@@ -198,12 +198,12 @@ def load_full_mnist(
 
 def _read_selection(train_size, test_size, sample_stochastic, val_size, val_percentage):
     """Return both sizes, whether images are drawn, and the validation part or None; warnings name a loader's caller."""
+    part, is_part = val_percentage, isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
+    if is_part and part is None:
+        part, train_size = train_size, datasets.COURSE_IMAGES
     has_sizes = val_size is not None or (train_size, test_size) != (datasets.COURSE_IMAGES, 10_000)
-    is_part = isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
-    if is_part or val_percentage is not None:
-        part = train_size if val_percentage is None else val_percentage
-        others = val_size, sample_stochastic, *((val_percentage,) if is_part else ())
-        if any(other is not None for other in others) or test_size != 10_000 or (has_sizes and not is_part):
+    if part is not None:
+        if has_sizes or sample_stochastic is not None:
             raise ValueError(
                 f"With val_percentage, the part of the training images that validates, here {part!r}, there is no "
                 "choice of train_size, test_size, val_size and sample_stochastic: give either it or these"

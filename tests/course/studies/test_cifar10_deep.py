@@ -34,7 +34,7 @@ def test_the_variants_are_what_they_are_called():
         plain = variants[f"{'template' if start == 'template' else 'He'}, plain"].recipe
         assert dataclasses.replace(recipe, **same) == plain
     # Adam has no momentum of its own.
-    assert cifar10_deep.TEMPLATE.momentum is None
+    assert variants["template, plain"].recipe.momentum is None
     for start in ("normal", "template"):
         names = [name for name in variants if name.startswith(f"{start}, dropout")]
         assert [variants[name].recipe.dropout for name in names] == [0.05, 0.1, 0.2, 0.35, 0.5]
