@@ -110,7 +110,7 @@ def draw_l2_weights(results: Any) -> Any:
 
 def draw_l2_sweep(results: Any) -> Any:
     """Draw validation accuracy against steps for each strength of the penalty."""
-    figure, axes = open_figure(1, 1, width=9, height=5.6)
+    figure, axes = open_figure(1, 1, width=10, height=5.6)
     best = results.merits["best_validation_accuracy"]
     for (name, history), color in zip(results.series["accuracy"].items(), COLORS, strict=False):
         label = f"λ = {name}, best {best[name]:.3f}"
