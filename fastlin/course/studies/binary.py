@@ -27,7 +27,7 @@ def run_in_order(settings: Settings) -> Results:
     """Train for 50 epochs, 10 where quick; on MNIST also on images that are drawn at random."""
     settings.notify("2 against 3")
     trained = course.train(settings, "binary", shuffle=False)
-    X_train, Y_train, X_val, _ = course.load_images(settings.data, "binary")
+    X_train, Y_train, X_val, _ = course.load_images(settings.data, "binary", None)
     merits: dict[str, Any] = {
         "train_images": len(X_train),
         "validation_images": len(X_val),

@@ -46,7 +46,7 @@ def describe_training(settings: Settings, task: Task) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4)
-def load_images(data: Dataset, task: Task, split: int | None = None, /) -> tuple[Array, Array, Array, Array]:
+def load_images(data: Dataset, task: Task, split: int | None, /) -> tuple[Array, Array, Array, Array]:
     """Return the pre-processed X_train, Y_train, X_val, Y_val of a task.
 
     `split` seeds the random split of report B; None takes the first COURSE_IMAGES training images and all test images.

@@ -25,8 +25,8 @@ def run(settings: Settings) -> Results:
     """Compare at small random weights over 100 images, 20 where quick."""
     n_images = 20 if settings.quick else N_IMAGES
     random_state = np.random.RandomState(settings.seed)
-    binary = [part[:n_images] for part in load_images(settings.data, "binary")[:2]]
-    softmax = [part[:n_images] for part in load_images(settings.data, "softmax")[:2]]
+    binary = [part[:n_images] for part in load_images(settings.data, "binary", None)[:2]]
+    softmax = [part[:n_images] for part in load_images(settings.data, "softmax", None)[:2]]
     n_inputs = binary[0].shape[1]
     models: dict[str, Any] = {
         "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),

@@ -38,7 +38,7 @@ def run_sweep(settings: Settings) -> Results:
             "final_validation_accuracy": {name: course.last(one.val["accuracy"]) for name, one in trained.items()},
             "final_training_accuracy": {name: course.last(one.train["accuracy"]) for name, one in trained.items()},
             "points_gained_by_the_best_penalty": 100 * (max(best[name] for name in best if name != "0") - best["0"]),
-            **_measure_balance(trained["1"], trained["0"], *course.load_images(settings.data, "softmax")[:2]),
+            **_measure_balance(trained["1"], trained["0"], *course.load_images(settings.data, "softmax", None)[:2]),
             "best_validation_accuracy_of_a_network": {reg: float(np.mean(values)) for reg, values in networks.items()},
             "points_gained_by_a_network": 100 * float(gains.mean()),
             "error_of_the_gain": 100 * float(gains.std(ddof=1) / len(gains) ** 0.5),
@@ -109,7 +109,7 @@ def _describe(settings):
 
 def _train_networks(settings, recipe):
     """Return the best validation accuracies of the network, one for each seed, by its penalty."""
-    X_train, Y_train, X_val, Y_val = course.load_images(settings.data, "softmax")
+    X_train, Y_train, X_val, Y_val = course.load_images(settings.data, "softmax", None)
     # A network has biases of its own in place of the column of ones.
     X_train, X_val = (np.ascontiguousarray(X[:, :-1], dtype=np.float32) for X in (X_train, X_val))
     y_train, y_val = (Y.argmax(axis=1) for Y in (Y_train, Y_val))

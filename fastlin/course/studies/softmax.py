@@ -38,7 +38,7 @@ def run(settings: Settings) -> Results:
     growth = average_slopes(growths)
     merits = {
         "steps": trained.last_step,
-        **course.measure_end(trained, *course.load_images(settings.data, "softmax")[:2]),
+        **course.measure_end(trained, *course.load_images(settings.data, "softmax", None)[:2]),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
         **bottom,
         "rise_of_validation_loss": bottom["last_mean_validation_loss"] / bottom["lowest_validation_loss"] - 1,

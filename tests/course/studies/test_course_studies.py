@@ -159,7 +159,7 @@ def test_whole_mnist_adds_the_random_split(monkeypatch):
         assert course_training.find_splits(Settings(other)) == {}
     X_train, _, X_val, _ = course_training.load_images(data, "softmax", 0)
     assert (len(X_train), len(X_val)) == course_training.RANDOM_SPLIT
-    sizes = [len(part) for part in course_training.load_images(data, "softmax")]
+    sizes = [len(part) for part in course_training.load_images(data, "softmax", None)]
     assert sizes == [20_000, 20_000, 10_000, 10_000]
 
 
@@ -207,7 +207,7 @@ def compute_loss(scores, targets):
 def test_the_final_training_loss_is_that_of_all_training_images(task, digits):
     results = STUDIES[task](digits)
     trained = results.series["trained"]
-    X_train, Y_train, _, _ = course_training.load_images(digits.data, task)
+    X_train, Y_train, _, _ = course_training.load_images(digits.data, task, None)
     assert results.merits["final_train_loss"] == pytest.approx(
         compute_loss(X_train @ trained.model.w, Y_train), rel=1e-9
     )
