@@ -106,8 +106,9 @@ class Recipe:
 
 def read_recipe(name: str, **changes: Any) -> Recipe:
     """Return a recipe of settings.toml, with changes."""
-    values = {**SETTINGS["networks"][name], **changes}
-    return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    given = {**SETTINGS["networks"][name], **changes}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    return Recipe(**values)
 
 
 @dataclass(frozen=True, eq=False)
