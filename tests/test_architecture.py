@@ -76,9 +76,9 @@ MAY_USE = {
     },
     "contenders": {"estimators", "kernels", ""},
     "course": set(),
-    "course.report": {"places"},
+    "course.report": {"course", "places"},
     "course.datasets": {"places", "extras"},
-    "course.figures": {"figures", "extras", "places", "terminal"},
+    "course.figures": {"course", "figures", "extras", "places"},
     "course.trainers": {
         "training",
         "networks",
@@ -90,6 +90,7 @@ MAY_USE = {
         "tensors",
     },
     "course.studies": {
+        "course",
         "course.trainers",
         "course.datasets",
         "contenders",
@@ -131,7 +132,7 @@ FOR_EVERY_ROOM = {"typing", "exceptions"}
 LIBRARIES = {
     "numba": {"kernels"},
     "llvmlite": {"kernels", "cli"},
-    "sklearn": {"estimators", "exceptions", "dask", "patch", "contenders", "course.datasets", "course.studies", "cli"},
+    "sklearn": {"estimators", "exceptions", "dask", "patch", "contenders", "course", "cli"},
     "matplotlib": {"figures", "course.figures"},
     "PIL": {"course.datasets"},
     "jinja2": {"course.report"},
@@ -287,7 +288,7 @@ def test_importing_fastlin_leaves_what_only_some_need_alone():
     program = "import sys, fastlin.trainers, fastlin.cli; print(*sys.modules)"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     imported = set(finished.stdout.split())
-    assert "fastlin.course.datasets.download" in imported
+    assert "fastlin.course.datasets.files" in imported
     assert not imported & {"matplotlib", "pooch", "requests", "tqdm", "jinja2", "markupsafe", "latex2mathml"}
 
 

@@ -178,13 +178,8 @@ def _read_estimates(found):
     coef, errors = found.coef[:, :d], found.std_errors[:, :d]
     is_symmetric = isinstance(found.reference, str) and found.reference == "symmetric"
     title = "against the mean" if is_symmetric else f"against {_as_plain(found.reference)}"
-    return _Drawing(
-        coef,
-        found.conf_int(0.95)[:, :d],
-        np.abs(coef / errors).max(axis=0),
-        list(found.classes),
-        title,
-    )
+    ranks = np.abs(coef / errors).max(axis=0)
+    return _Drawing(coef, found.conf_int(0.95)[:, :d], ranks, list(found.classes), title)
 
 
 def _plot_gaps(model, axes):

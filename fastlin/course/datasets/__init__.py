@@ -1,9 +1,8 @@
 """The data of the studies: MNIST and CIFAR-10, found on disk or downloaded, and scikit-learn's embedded digits."""
 
 from fastlin.course.datasets.cifar10 import CIFAR10_FORMS, load_cifar10
-from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.digits import load_digits
-from fastlin.course.datasets.folders import cache_folder, list_places
+from fastlin.course.datasets.dataset import Dataset, load_digits
+from fastlin.course.datasets.files import cache_folder, list_places
 from fastlin.course.datasets.mnist import COURSE_IMAGES, MNIST_FILES, find_mnist, load, load_mnist
 from fastlin.exceptions import DatasetNotFoundError
 

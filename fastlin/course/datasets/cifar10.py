@@ -1,16 +1,38 @@
 """CIFAR-10, Krizhevsky's 60,000 colour images of ten classes, from its published batches or from a copy in JPEG."""
 
+import io
+import pickle
+import tarfile
+import warnings
+import zipfile
+from pathlib import Path
+
 import numpy as np
 
-from fastlin.course.datasets.cifar10_batches import BATCHES, FOLDER, PUBLISHED, find_batches
-from fastlin.course.datasets.cifar10_jpeg import ARCHIVE, CLASS_NAMES, find_jpegs
 from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.download import download
-from fastlin.course.datasets.folders import list_places
+from fastlin.course.datasets.files import check_md5, download, list_places, naming_damage
+from fastlin.extras import needs
 from fastlin.typing import PathLike
 
 N_TRAIN = 50_000
-CIFAR10_FORMS = FOLDER, PUBLISHED.name, ARCHIVE
+# The folder of the published batches for Python, the archive of the folder, and the copy in JPEG.
+FOLDER, PUBLISHED, JPEGS = CIFAR10_FORMS = "cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10-jpeg.zip"
+ADDRESS = f"https://www.cs.toronto.edu/~kriz/{PUBLISHED}"
+PUBLISHED_MD5 = "c58f30108f718f92721af3b95e74349a"
+# The md5 of each batch. The test batch comes last.
+BATCHES = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+}
+# In the order of the published labels.
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+# Of the JPEG copy, whose images have 32 × 32 pixels.
+IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
+SIDE = 32
 
 
 def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None = None) -> Dataset:
@@ -20,8 +42,7 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
 
     The first of these forms in the folder that ``FASTLIN_DATA`` names, or in the user's cache folder, is taken:
 
-    - the published batches for Python, in ``cifar-10-batches-py/``, in the folder itself, or in
-      ``cifar-10-python.tar.gz``;
+    - the published batches for Python, in ``cifar-10-batches-py/`` or in ``cifar-10-python.tar.gz``;
     - the JPEG copy ``cifar10-jpeg.zip``, whose images lack what JPEG loses and whose rows are in another order.
 
     Where there is none of them, the archive of the batches is downloaded into the cache folder.
@@ -58,15 +79,15 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
         raise ValueError(f"n_validation must be a whole number from 0 to {N_TRAIN - 1}, got {n_validation!r}")
     if not (isinstance(seed, (int, np.integer)) and seed >= 0):
         raise ValueError(f"seed must be a whole number from 0, got {seed!r}")
-    read = _find(list_places(folder))
-    if read is None:
+    path = _find(list_places(folder))
+    if path is None:
         wanted = (
             f"CIFAR-10 was not found. Any one of these is enough:\n  {FOLDER}/ with {', '.join(BATCHES)}\n"
-            f"  {PUBLISHED.name}  md5 {PUBLISHED.md5}\n  {ARCHIVE}"
+            f"  {PUBLISHED}  md5 {PUBLISHED_MD5}\n  {JPEGS}"
         )
-        download([PUBLISHED], folder, wanted)
-        read = _find(list_places(folder))
-    X_train, y_train, X_test, y_test = read()
+        download(ADDRESS, PUBLISHED_MD5, folder, wanted)
+        path = list_places()[-1] / PUBLISHED
+    X_train, y_train, X_test, y_test = (_read_jpegs if path.name == JPEGS else _read_batches)(path)
     if n_validation == 0:
         return Dataset("cifar10", X_train, y_train, X_test, y_test, class_names=CLASS_NAMES)
     drawn = np.random.default_rng(seed).permutation(N_TRAIN) < n_validation
@@ -75,6 +96,60 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
     )
 
 
-def _find(places):
-    found = (find(place) for place in places for find in (find_batches, find_jpegs))
-    return next((read for read in found if read is not None), None)
+def _find(places: list[Path]) -> Path | None:
+    paths = (place / form for place in places for form in CIFAR10_FORMS)
+    return next((path for path in paths if path.exists()), None)
+
+
+def _read_batches(path):
+    """Return X_train, y_train, X_test, y_test of the batches in a folder or its archive, which stays packed."""
+    with naming_damage(path):
+        contents = _unpack(path) if path.is_file() else {name: (path / name).read_bytes() for name in BATCHES}
+    images, labels = [], []
+    for name, md5 in BATCHES.items():
+        with naming_damage(path / name):
+            # Only what has the checksum of a published batch is unpickled, since a pickle may call anything.
+            check_md5(contents[name], md5)
+            with warnings.catch_warnings():
+                # NumPy has renamed a module that the pickles name.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                # Python 2 has pickled the batches, whose strings are bytes.
+                batch = pickle.loads(contents[name], encoding="bytes")
+            images.append(batch[b"data"])
+            labels.append(batch[b"labels"])
+    X, y = np.stack(images), np.array(labels, np.int64)
+    return X[:-1].reshape(-1, X.shape[2]), y[:-1].ravel(), X[-1], y[-1]
+
+
+def _unpack(path):
+    """Return the bytes of the files in an archive by their names."""
+    with tarfile.open(path) as archive:
+        # In their order in the archive, since going back to a member would unpack everything before it again.
+        files = ((Path(member.name).name, archive.extractfile(member)) for member in archive)
+        return {name: file.read() for name, file in files if file is not None}
+
+
+def _read_jpegs(path):
+    """Return X_train, y_train, X_test, y_test of the JPEG copy, ``train/<class>/<nnnn>.jpg`` and so on.
+
+    The zip keeps only the order within a class. Rows are ordered by number first and class second, so that the first
+    n rows hold all classes equally often.
+    """
+    with needs("studies"):
+        from PIL import Image
+    with naming_damage(path):
+        archive = zipfile.ZipFile(path)
+    arrays = []
+    with archive:
+        for part, n in IMAGES_PER_CLASS.items():
+            images = np.empty((n, len(CLASS_NAMES), 3, SIDE, SIDE), np.uint8)
+            for i, k in np.ndindex(images.shape[:2]):
+                member = f"{part}/{CLASS_NAMES[k]}/{i:04}.jpg"
+                with naming_damage(f"{path}: {member}"):
+                    pixels = np.asarray(Image.open(io.BytesIO(archive.read(member)), formats=["JPEG"]))
+                    if pixels.shape != (SIDE, SIDE, 3):
+                        raise ValueError(f"its pixels have shape {pixels.shape}, not {(SIDE, SIDE, 3)}")
+                    # The colours stand one after another, as in the published batches.
+                    images[i, k] = pixels.transpose(2, 0, 1)
+            arrays += [images.reshape(n * len(CLASS_NAMES), -1), np.tile(np.arange(len(CLASS_NAMES)), n)]
+    return arrays

@@ -1,19 +1,13 @@
-"""MNIST, the handwritten digits of LeCun, Cortes and Burges, in IDX files.
-
-IDX: a big-endian magic number 0x0000TTDD (type, number of dimensions), a 32-bit size for each dimension, the values.
-"""
+"""MNIST, the handwritten digits of LeCun, Cortes and Burges, in IDX files."""
 
 import gzip
-import hashlib
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.download import PublishedFile, download
-from fastlin.course.datasets.folders import list_places
+from fastlin.course.datasets.files import check_md5, download, list_places, naming_damage
 
 # The name of each file, the md5 of its unpacked bytes, and the shape of its values.
 MNIST_FILES = {
@@ -22,7 +16,7 @@ MNIST_FILES = {
     "X_test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10000, 28, 28)),
     "y_test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10000,)),
 }
-# The md5 of each file as the mirrors publish it, gzipped. A download is checked by this md5, so that nothing is
+# The md5 of each file as it is published, gzipped. A download is checked by this md5, so that nothing is
 # unpacked before it is known, and kept as it is: pooch unpacks under the final name, where Ctrl-C would leave half a
 # file. A file on disk may have been gzipped by anyone, so that it is checked by the md5 of MNIST_FILES.
 PUBLISHED_GZIP = {
@@ -31,12 +25,7 @@ PUBLISHED_GZIP = {
     "X_test": "9fb629c4189551a2d022fa330f9573f3",
     "y_test": "ec29112dd5afa0611ce80d1b7f02629c",
 }
-MNIST_MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
-# The type of all values, as the magic number states it.
-UNSIGNED_BYTE = 0x08
+MNIST_ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 # The course and its studies use this number of training images, the first ones.
 COURSE_IMAGES = 20_000
 
@@ -81,7 +70,8 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     if missing:
         described = "\n".join(f"  {name}[.gz]  md5 {md5}" for name, md5, _ in MNIST_FILES.values())
         wanted = f"MNIST was not found. Its files, gzipped or not, with the md5 of their unpacked bytes:\n{described}"
-        download([_published(part) for part in missing], folder, wanted)
+        for part in missing:
+            download(f"{MNIST_ADDRESS}{MNIST_FILES[part][0]}.gz", PUBLISHED_GZIP[part], folder, wanted)
         paths = find_mnist(list_places(folder))
     arrays = {part: _read_idx(paths[part], *MNIST_FILES[part][1:]) for part in MNIST_FILES}
     return Dataset(
@@ -136,31 +126,12 @@ def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
     return {part: find(name) for part, (name, _, _) in MNIST_FILES.items()}
 
 
-def _published(part):
-    name = f"{MNIST_FILES[part][0]}.gz"
-    return PublishedFile(name, PUBLISHED_GZIP[part], tuple(f"{mirror}{name}" for mirror in MNIST_MIRRORS))
-
-
 def _read_idx(path, md5, shape):
-    """Read an IDX file of unsigned bytes, gzipped or not, and check its shape and its checksum."""
-    try:
+    """Return the bytes of an IDX file as an array of this shape; the checksum vouches for its header."""
+    with naming_damage(path):
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged and cannot be unpacked: {error}. Delete it to fetch it anew.") from error
-    n_header = 4 + 4 * len(shape)
-    if len(data) < n_header or data[:3] != bytes((0, 0, UNSIGNED_BYTE)) or data[3] != len(shape):
-        raise ValueError(f"{path} is not the MNIST file of that name: its IDX header is missing or of another kind.")
-    found = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(len(shape)))
-    if found != shape or len(data) - n_header != int(np.prod(shape)):
-        raise ValueError(
-            f"{path} is truncated or not the MNIST file of that name: it announces {found} values and holds "
-            f"{len(data) - n_header} bytes of them, where {shape} are expected. Delete it to fetch it anew."
-        )
-    if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
-        raise ValueError(
-            f"{path} has the form of the MNIST file of that name but other contents: its md5 is not {md5}. Is it of "
-            "another data set?"
-        )
-    return np.frombuffer(data, np.uint8, offset=n_header).reshape(shape).copy()
+        check_md5(data, md5)
+    # The header has four bytes, and four for each dimension.
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape).copy()

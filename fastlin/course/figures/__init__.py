@@ -1,39 +1,50 @@
-"""Draws the results of studies: `draw` draws the results of one study into a folder, with captions."""
+"""Draws the results of studies: `draw` draws the results of one study into a folder, with captions.
+
+What draws each picture is a function from the results to a figure; its title, caption and text are in pictures.toml.
+"""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from fastlin.course.figures import comparisons, course, networks
 from fastlin.course.figures.comparisons import CONTENDERS
 from fastlin.course.figures.losses import plot_loss
+from fastlin.course.texts import DATA_NAMES, read_texts, write
 from fastlin.extras import needs
-from fastlin.figures.style import STYLE, Picture, StudyResults, place_legend, save_figure
+from fastlin.figures.style import STYLE
+from fastlin.places import write_whole
 
 __all__ = ["CONTENDERS", "draw", "plot_loss"]
 
-# What draws the pictures of each study, by their names.
 DRAWINGS = {
-    "images": {"images": course.draw_images},
-    "binary": {"binary": course.draw_binary},
-    "early_stopping": {"early_stopping": course.draw_early_stopping},
-    "shuffling": {"shuffling": course.draw_shuffling},
-    "softmax": {"softmax": course.draw_softmax},
-    "l2_weights": {"l2_weights": course.draw_l2_weights},
-    "l2_sweep": {"l2_sweep": course.draw_l2_sweep},
-    "l2_norm": {"l2_norm": course.draw_l2_norm},
-    "compare": {"compare": comparisons.draw_compare},
-    "learning": {"learning": comparisons.draw_learning},
-    "peers": {"peers": comparisons.draw_peers},
-    "cifar10_two_layer": {"cifar10_two_layer": networks.draw_two_layer},
-    "cifar10_search": {"cifar10_search": networks.draw_search},
-    "cifar10_deep": {
-        "cifar10_deep": networks.draw_depths,
-        "cifar10_few_layers": networks.draw_few_layers,
-        "cifar10_deep_curves": networks.draw_curves,
-    },
+    "images": course.draw_images,
+    "binary": course.draw_binary,
+    "early_stopping": course.draw_early_stopping,
+    "shuffling": course.draw_shuffling,
+    "softmax": course.draw_softmax,
+    "l2_weights": course.draw_l2_weights,
+    "l2_sweep": course.draw_l2_sweep,
+    "l2_norm": course.draw_l2_norm,
+    "compare": comparisons.draw_compare,
+    "learning": comparisons.draw_learning,
+    "peers": comparisons.draw_peers,
+    "cifar10_two_layer": networks.draw_two_layer,
+    "cifar10_search": networks.draw_search,
+    "cifar10_deep": networks.draw_depths,
+    "cifar10_few_layers": networks.draw_few_layers,
+    "cifar10_deep_curves": networks.draw_curves,
 }
 
 
-def draw(study: str, results: StudyResults, folder: Path) -> list[Picture]:
+class Picture(NamedTuple):
+    """A file with a picture; `caption` names what is drawn, and `alt` describes the picture for the blind."""
+
+    file: str
+    caption: str
+    alt: str
+
+
+def draw(study: str, results: Any, folder: Path) -> list[Picture]:
     """Draw the results of a study.
 
     Parameters
@@ -50,19 +61,28 @@ def draw(study: str, results: StudyResults, folder: Path) -> list[Picture]:
     list of Picture
         The files, with a caption and an alternative text each; empty for a study that has no picture.
     """
-    if study not in DRAWINGS:
+    texts = {name: text for name, text in read_texts("figures", "pictures.toml").items() if text["study"] == study}
+    if not texts:
         return []
     with needs("studies"):
         import matplotlib as mpl
 
+    found = {**results.parameters, **results.merits}
     with mpl.rc_context(STYLE):
-        return [_save(name, drawing(results), folder) for name, drawing in DRAWINGS[study].items()]
+        return [_draw(name, text, results, found, folder) for name, text in texts.items()]
 
 
-def _save(name, drawing, folder):
-    """Save a Drawing, completed by its title and a legend, and return the Picture."""
-    figure, title, caption, alt = drawing
-    figure.suptitle(title)
-    if not figure.legends:
-        place_legend(figure)
-    return Picture(save_figure(figure, folder, f"{name}.png"), caption, alt)
+def _draw(name, text, results, found, folder):
+    """Draw and save one picture, with its title and one legend of all panels below them, where it covers no curve."""
+    figure = DRAWINGS[name](results)
+    figure.suptitle(f"{DATA_NAMES[found['data']]}, {write(text['title'], found)}")
+    # Each label appears once.
+    handles = dict(pair[::-1] for panel in figure.axes for pair in zip(*panel.get_legend_handles_labels(), strict=True))
+    if handles and not figure.legends:
+        n_columns = max(2, round(figure.get_figwidth() / 3.5))
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)
+    file = f"{name}.png"
+    with write_whole(folder / file) as part:
+        # The name of the unfinished file has no suffix that names a format.
+        figure.savefig(part, format="png")
+    return Picture(file, write(text["caption"], found), write(text["alt"], found))

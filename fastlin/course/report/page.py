@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fastlin.course.report.result_tables import tabulate
+from fastlin.course.texts import DATA_NAMES as DATA_NAMES
 from fastlin.places import write_whole
 from fastlin.typing import PathLike
-
-DATA_NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "scikit-learn's 8 × 8 digits"}
 
 
 def write_page(
@@ -35,10 +34,6 @@ def write_page(
         course_data=_find_data(entries, homework=False),
         homework_data=_find_data(entries, homework=True),
         sources=DATA_NAMES,
-        quick=_find_quick(entries),
-        seeds=sorted({entry["parameters"]["seed"] for entry in entries.values()}),
-        seconds=sum(entry["seconds"] for entry in entries.values() if not entry["earlier"]),
-        earlier=[study for study, entry in entries.items() if entry["earlier"]],
         failed=failed,
         environment=environment,
     )
@@ -81,12 +76,6 @@ def _find_data(entries, homework):
     """Return the data set of the homework's studies, or of the assignment's; None if none of them ran."""
     found = (entry["data"] for study, entry in entries.items() if study.startswith("cifar10") == homework)
     return next(found, None)
-
-
-def _find_quick(entries):
-    """Return "all", "some" or "none", the part of the studies that were quick."""
-    quick = [entry["parameters"]["quick"] for entry in entries.values()]
-    return "all" if quick and all(quick) else "some" if any(quick) else "none"
 
 
 def _prepare(entry, folder):

@@ -10,12 +10,10 @@ from fastlin.course.studies import (
     cifar10_search,
     cifar10_two_layer,
     compare,
-    early_stopping,
     gradient_check,
     images,
     l2,
     learning,
-    shuffling,
     softmax,
 )
 
@@ -23,9 +21,9 @@ from fastlin.course.studies import (
 STUDIES = {
     "images": images.run,
     "gradient_check": gradient_check.run,
-    "binary": binary.run,
-    "early_stopping": early_stopping.run,
-    "shuffling": shuffling.run,
+    "binary": binary.run_in_order,
+    "early_stopping": binary.run_early_stopping,
+    "shuffling": binary.run_shuffling,
     "softmax": softmax.run,
     "l2_weights": l2.run_weights,
     "l2_sweep": l2.run_sweep,

@@ -1,26 +1,43 @@
-"""Loss and accuracy of logistic regression of the digits 2 against 3, trained in the order of the data."""
+"""Logistic regression of the digits 2 against 3: in the order of the data, with early stopping, and shuffled.
 
+Spikes are the deviation of successive differences of validation accuracy or training loss, after the first epoch.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from fastlin.course.studies import course_training as course
+from fastlin.course.studies.course_training import take_median
 from fastlin.course.studies.settings import Results, Settings
 
+# The shuffled orders that are trained with early stopping.
+N_ORDERS = 20
+# The epoch in which report A's training stops.
+REPORTED_EPOCH = 17
+# A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
+DIP = 0.25
+MOST_DIPS = 10
+# The end of a training is its last ten epochs: one validation says little.
+LATE_EPOCHS = 10
 
-def run(settings: Settings) -> Results:
+
+def run_in_order(settings: Settings) -> Results:
     """Train for 50 epochs, 10 where quick; on MNIST also on images that are drawn at random."""
     settings.notify("2 against 3")
-    trained = course.train_binary(settings, shuffle=False)
-    X_train, Y_train, X_val, _ = course.binary_data(settings.data, None)
+    trained = course.train(settings, "binary", shuffle=False)
+    X_train, Y_train, X_val, _ = course.load_images(settings.data, "binary", None)
     merits: dict[str, Any] = {
         "train_images": len(X_train),
         "validation_images": len(X_val),
         **course.measure_end(trained, X_train, Y_train),
     }
-    drawn = course.train_splits(settings, course.train_binary, shuffle=False)
-    by_split = {str(split): one.measure_spikes(one.val["accuracy"]) for split, one in drawn}
-    if by_split:
+    drawn = course.train_cases(settings, "binary", "random split", course.find_splits(settings), shuffle=False)
+    if drawn:
         # A random split has a fifth as many validation images, which by itself makes the spikes larger.
         spikes = trained.measure_spikes(trained.val["accuracy"])
+        by_split = {split: one.measure_spikes(one.val["accuracy"]) for split, one in drawn.items()}
         merits |= {
             "accuracy_spikes": spikes,
             "accuracy_spikes_of_random_splits": by_split,
@@ -28,3 +45,163 @@ def run(settings: Settings) -> Results:
             "random_splits_with_smaller_spikes": sum(value < spikes for value in by_split.values()),
         }
     return Results({**course.describe_training(settings, "binary"), "shuffle": False}, merits, {"trained": trained})
+
+
+def run_early_stopping(settings: Settings) -> Results:
+    """Train once in order, and shuffled by 20 seeds, 4 where quick; on MNIST also on images drawn at random."""
+    settings.notify("in the order of the data")
+    in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
+    seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
+    shuffled = list(course.train_orders(settings, "binary", seeds, early_stopping=True).values())
+    stops = [trained.last_epoch for trained in shuffled]
+    merits = {
+        "stop_epoch_in_order": in_order.last_epoch,
+        "stop_epoch_of_the_first_order": stops[0],
+        "median_stop_epoch_shuffled": float(np.median(stops)),
+        "stop_epochs_shuffled": sorted(stops),
+        "orders": len(stops),
+        "orders_stopped_before_the_limit": sum(stop < course.MOST_EPOCHS for stop in stops),
+        "orders_that_stop_within_an_epoch_of_17": sum(abs(stop - REPORTED_EPOCH) <= 1 for stop in stops),
+        "best_validation_loss_in_order": min(in_order.val["loss"].values()),
+        "median_best_validation_loss_shuffled": float(np.median([min(t.val["loss"].values()) for t in shuffled])),
+    }
+    drawn = course.train_cases(
+        settings, "binary", "random split", course.find_splits(settings), shuffle=False, early_stopping=True
+    )
+    steps = {split: trained.last_step for split, trained in drawn.items()}
+    if steps:
+        merits["stop_steps_of_random_splits"] = steps
+    limits = {"epochs": course.MOST_EPOCHS, "patience": course.PATIENCE}
+    parameters = {**course.describe_training(settings, "binary"), **limits, "seeds": seeds}
+    return Results(parameters, merits, {"in_order": in_order, "shuffled": shuffled[0]})
+
+
+def run_shuffling(settings: Settings) -> Results:
+    """Train at full length in order and by 10 seeds, and with early stopping by 20; 3 and 4 where quick."""
+    settings.notify("in order")
+    in_order = course.train(settings, "binary", shuffle=False)
+    seeds = course.choose_seeds(settings, 3 if settings.quick else 10)
+    shuffled = list(course.train_orders(settings, "binary", seeds).values())
+    settings.notify("early stopping")
+    stopped_in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
+    stop_seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
+    stopped = list(course.train_orders(settings, "binary", stop_seeds, early_stopping=True).values())
+    pair = {"in order": stopped_in_order, "shuffled": stopped[0]}
+    # The losses become smoother as a training goes on, so that both are measured up to the earlier stop.
+    n_common = min(trained.last_step for trained in pair.values())
+    plain, *others = (measure_spikes(trained) for trained in (in_order, *shuffled))
+    median = {name: float(np.median([row[name] for row in others])) for name in plain}
+    full_length = {"in order": plain, "shuffled, median": median}
+    stopping = {name: measure_spikes(trained, n_common) for name, trained in pair.items()}
+    accuracy_spikes, loss_spikes = (
+        [[row[name] for row in comparison.values()] for comparison in (full_length, stopping)]
+        for name in ("accuracy_spikes", "loss_spikes")
+    )
+    protocol = course.find_protocol(settings)
+    speeds = [measure_speed(trained, protocol) for trained in (in_order, *shuffled)]
+    ends = [measure_end(trained) for trained in (in_order, *shuffled)]
+    return Results(
+        parameters={
+            **course.describe_training(settings, "binary"),
+            "seeds": seeds,
+            "loss_to_reach": protocol["loss_to_reach"],
+            "loss_to_stay_below": protocol["loss_to_stay_below"],
+        },
+        merits={
+            "full_length": full_length,
+            "early_stopping": stopping,
+            "comparisons": len(loss_spikes),
+            "comparisons_with_smaller_spikes_of_accuracy": sum(later < earlier for earlier, later in accuracy_spikes),
+            "comparisons_with_smaller_spikes_of_loss": sum(later < earlier for earlier, later in loss_spikes),
+            "speed": {
+                "epochs to the early stop": compare(stopped_in_order.last_epoch, [one.last_epoch for one in stopped]),
+                **compare_rows(speeds),
+            },
+            "validation": compare_rows(ends),
+            "batches_per_epoch": in_order.steps_per_epoch,
+            "steps_between_validations_of_a_batch": _steps_to_the_same_batch(in_order),
+            **count_dips(in_order),
+        },
+        series={"full length": {"in order": in_order, "shuffled": shuffled[0]}, "early stopping": pair},
+    )
+
+
+def compare_rows(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Compare each measure of the first row, that in order, with those of the others; more accuracy is better."""
+    plain, *others = rows
+    return {
+        name: compare(value, [row[name] for row in others], sign=-1 if "accuracy" in name else 1)
+        for name, value in plain.items()
+    }
+
+
+def compare(plain: float | None, others: list[float | None], sign: int = 1) -> dict[str, Any]:
+    """Return a measure in order, its median over shuffled orders, and how many orders are better and worse.
+
+    Less is better, or more with a sign of -1; None, a measure that was not reached, counts as the worst.
+    """
+    place, *values = (np.inf if value is None else sign * value for value in (plain, *others))
+    median = take_median(values)
+    return {
+        "in order": plain,
+        "shuffled, median": None if median is None else sign * median,
+        "better": sum(value < place for value in values),
+        "worse": sum(value > place for value in values),
+        "of": len(values),
+    }
+
+
+def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str, float]:
+    """Return the spikes of a training, over all steps or over the first n_steps only."""
+    histories = {"accuracy_spikes": trained.val["accuracy"], "loss_spikes": trained.train["loss"]}
+    return {name: trained.measure_spikes(history, n_steps) for name, history in histories.items()}
+
+
+def measure_speed(trained: course.Trained, protocol: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the steps to the losses of the protocol."""
+    losses = trained.val["loss"]
+    steps, means = course.average(losses)
+    averaged = dict(zip(steps.tolist(), means, strict=True))
+    above = [step for step, value in losses.items() if value > protocol["loss_to_stay_below"]]
+    return {
+        "first step at the loss": find_step(losses, protocol["loss_to_reach"]),
+        "the same, mean of five validations": find_step(averaged, protocol["loss_to_reach"]),
+        "last step above the higher loss": above[-1] if above else 0,
+    }
+
+
+def measure_end(trained: course.Trained) -> dict[str, float]:
+    """Return how good a training is at the end."""
+    accuracies = list(trained.val["accuracy"].values())[-LATE_EPOCHS * course.VALIDATIONS :]
+    return {
+        "mean accuracy of the last ten epochs": float(np.mean(accuracies)),
+        "worst accuracy of the last ten epochs": float(min(accuracies)),
+        "last validation loss": course.last(trained.val["loss"]),
+    }
+
+
+def find_step(history: Mapping[int, float], loss: float) -> int | None:
+    """Return the first step at which a history is at most `loss`, or None where there is none."""
+    return next((step for step, value in history.items() if value <= loss), None)
+
+
+def find_dips(trained: course.Trained) -> list[int]:
+    """Return the steps of the deepest dips of the validation accuracy after the first epoch."""
+    accuracies = {step: value for step, value in trained.val["accuracy"].items() if step >= trained.steps_per_epoch}
+    falls = -np.diff(list(accuracies.values()))
+    deepest = np.argsort(-falls, kind="stable")[:MOST_DIPS]
+    places = np.sort(deepest[(falls[deepest] >= DIP * falls.max()) & (falls[deepest] > 0)])
+    return [list(accuracies)[place + 1] for place in places]
+
+
+def count_dips(trained: course.Trained) -> dict[str, Any]:
+    """Return the number of dips, and the batch (from 0) that most of them follow."""
+    batches: list[Any] = [step % trained.steps_per_epoch for step in find_dips(trained)]
+    most = max(batches, key=batches.count) if batches else None
+    return {"dips": len(batches), "batch_of_most_dips": most, "dips_after_that_batch": batches.count(most)}
+
+
+def _steps_to_the_same_batch(trained):
+    """Return the number of steps until a validation follows the same batch of an epoch again."""
+    steps_per_validation = max(1, trained.steps_per_epoch // course.VALIDATIONS)
+    return int(np.lcm(trained.steps_per_epoch, steps_per_validation))

@@ -8,49 +8,27 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastlin.course.datasets import Dataset
-from fastlin.course.studies.cifar10_training import QUICK_ROWS, VALIDATION_PART, Images, Recipe, prepare, run_recipes
-from fastlin.course.studies.settings import Results, Settings
+from fastlin.course.studies.cifar10_training import (
+    VALIDATION_PART,
+    Images,
+    Recipe,
+    prepare,
+    read_recipe,
+    run_recipes,
+)
+from fastlin.course.studies.settings import SETTINGS, Results, Settings
 
 N_COMPONENTS = 300
-DEPTHS = tuple(range(2, 11))
+DEPTHS, QUICK_DEPTHS = tuple(range(2, 11)), (2, 4, 10)
 # Above three hidden layers the networks that start from normal weights do no better than a guess.
 LOW_DEPTHS = 2, 3
 N_DRAWS = 3
 # The fewest and the most units of a hidden layer.
 UNITS = 20, 100
-PLAIN = Recipe(
-    hidden=(),
-    epochs=12,
-    batch_size=128,
-    learning_rate=0.03,
-    decay=0.85,
-    reg=4e-4,
-    momentum=0.9,
-    init="normal",
-    scale=0.01,
-)
-HE = replace(PLAIN, init="he", scale=None)
-DROPOUT = 0.05
-# What networks are given. The report names PCA only for its NumPy model, the one of two layers, so that its deeper
-# networks may have had pixels. Depth and dropout are tried on components alone.
-COMPONENTS, CENTRED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centred pixels", "pixels", "pixels from −1 to 1"
-# The report names no rate.
-MORE_DROPOUT = 0.1, 0.2, 0.35, 0.5
-TEMPLATE_DROPOUT = 0.05, 0.1, 0.2, 0.35, 0.5
-# The homework's public template: normal weights of 1e-3, Adam with weight decay, batches of 200, pixels from -1 to 1,
-# the first 49,000 images to train on and 1,000 to validate on. Its weight decay of 1e-3 is the gradient of
-# 5e-4 ||W||^2.
-TEMPLATE = replace(
-    PLAIN,
-    epochs=10,
-    batch_size=200,
-    learning_rate=1e-3,
-    decay=0.95,
-    reg=5e-4,
-    momentum=None,
-    scale=1e-3,
-)
 N_TEMPLATE_VALIDATION = 1_000
+# What networks are given.
+COMPONENTS, CENTRED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centred pixels", "pixels", "pixels from −1 to 1"
+PLAIN, INPUT, DROPOUT = "plain", "batch norm of the input", "dropout"
 # The report says that networks of more hidden layers than this do no better than a guess. A guess among ten classes has
 # an accuracy of .10, and the best epoch of a network that guesses has up to .02 more; one that learns has .3.
 MOST_THAT_LEARN, MOST_OF_A_GUESS, LEAST_LEARNT = 3, 0.12, 0.3
@@ -61,43 +39,21 @@ class Variant:
     """A way to train deeper networks; `recipe` lacks the units of the hidden layers."""
 
     recipe: Recipe
-    depths: tuple = DEPTHS  # numbers of hidden layers
-    given: str = COMPONENTS  # COMPONENTS, CENTRED_PIXELS, PIXELS or TEMPLATE_PIXELS
+    depths: tuple  # numbers of hidden layers
+    given: str
 
 
-# The report normalises the input of the network only.
-INPUT_NORM = replace(PLAIN, normalization=("input",))
-INPUT = "batch norm of the input"
-VARIANTS = {
-    "normal, plain": Variant(PLAIN),
-    f"normal, {INPUT}": Variant(INPUT_NORM),
-    f"normal, dropout {DROPOUT}": Variant(replace(PLAIN, dropout=DROPOUT)),
-    "He, plain": Variant(HE),
-    "He, batch norm of hidden layers": Variant(replace(HE, normalization=("hidden",))),
-    f"He, dropout {DROPOUT}": Variant(replace(HE, dropout=DROPOUT)),
-    "template, plain": Variant(TEMPLATE, given=TEMPLATE_PIXELS),
-}
-LOW_VARIANTS = {
-    **{f"normal, dropout {rate}": Variant(replace(PLAIN, dropout=rate), LOW_DEPTHS) for rate in MORE_DROPOUT},
-    **{
-        f"{given}, {name}": Variant(recipe, LOW_DEPTHS, given)
-        for given in (PIXELS, CENTRED_PIXELS)
-        for name, recipe in (("plain", PLAIN), (INPUT, INPUT_NORM))
-    },
-    f"template, {INPUT}": Variant(replace(TEMPLATE, normalization=("input",)), LOW_DEPTHS, TEMPLATE_PIXELS),
-    **{
-        f"template, dropout {rate}": Variant(replace(TEMPLATE, dropout=rate), LOW_DEPTHS, TEMPLATE_PIXELS)
-        for rate in TEMPLATE_DROPOUT
-    },
-}
-# The variants that are compared at low depths, those of one setting after one another.
-STARTS = "normal", PIXELS, CENTRED_PIXELS, "template"
-FEW_LAYERS = tuple(
-    name
-    for start in STARTS
-    for name in ("normal, plain", f"normal, {INPUT}", f"normal, dropout {DROPOUT}", "template, plain", *LOW_VARIANTS)
-    if name.split(", ")[0] == start
-)
+def read_variants() -> dict[str, Variant]:
+    """Return the variants of settings.toml by their names, "start, change"."""
+    variants = {}
+    for name, row in SETTINGS["variants"].items():
+        changes = {key: value for key, value in row.items() if key in ("normalization", "dropout")}
+        depths = LOW_DEPTHS if row.get("few") else DEPTHS
+        variants[name] = Variant(read_recipe(row["recipe"], **changes), depths, row.get("given", COMPONENTS))
+    return variants
+
+
+VARIANTS = read_variants()
 
 
 def run(settings: Settings) -> Results:
@@ -105,80 +61,70 @@ def run(settings: Settings) -> Results:
     settings.notify("images")
     # The cache holds fewer kinds of images than there are, so that the components are asked for before the pixels.
     n_images, n_components = prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape
-    n_draws, depths = (1, (2, 4, 10)) if settings.quick else (N_DRAWS, DEPTHS)
-    variants = {**VARIANTS, **LOW_VARIANTS}
-    cases = [
-        (name, depth, draw)
-        for depth in depths
-        for draw in range(n_draws)
-        for name, variant in variants.items()
+    n_draws, depths = (1, QUICK_DEPTHS) if settings.quick else (N_DRAWS, DEPTHS)
+    units = {(depth, draw): draw_units(settings.seed, depth, draw) for depth in depths for draw in range(n_draws)}
+    cases = {
+        (name, depth, draw): (replace(variant.recipe, hidden=units[depth, draw]), (settings.seed + draw) % 2**32)
+        for depth, draw in units
+        for name, variant in VARIANTS.items()
         if depth in variant.depths
-    ]
+    }
+    found = {}
+    for given in dict.fromkeys(variant.given for variant in VARIANTS.values()):
+        chosen = {key: case for key, case in cases.items() if VARIANTS[key[0]].given == given}
+        for key, trained in run_recipes(take_images(settings, given), chosen):
+            found[key] = trained
+            settings.notify(f"{len(found)} of {len(cases)} networks", len(found) / len(cases))
     # The best validation accuracy of each draw, by variant and depth.
-    table: dict[str, dict[str, list[float]]] = {name: {} for name in variants}
-    for name, depth, _ in cases:
-        table[name][str(depth)] = n_draws * [np.nan]
-    n_done, curves = 0, {}
-    for given in dict.fromkeys(variant.given for variant in variants.values()):
-        images = take_images(settings, given)
-        chosen = [case for case in cases if variants[case[0]].given == given]
-        recipes = [
-            replace(variants[name].recipe, hidden=draw_units(settings.seed, depth, draw))
-            for name, depth, draw in chosen
-        ]
-        seeds = [(settings.seed + draw) % 2**32 for *_, draw in chosen]
-        for number, trained in run_recipes(images, recipes, seeds):
-            name, depth, draw = chosen[number]
-            table[name][str(depth)][draw] = trained.accuracies["validation"]
-            if draw == 0 and name in VARIANTS:
-                curves[name, depth] = trained.training
-            n_done += 1
-            settings.notify(f"{n_done} of {len(cases)} networks", n_done / len(cases))
-    few = {name: {depth: table[name][depth] for depth in table[f"{PIXELS}, plain"]} for name in FEW_LAYERS}
-    by_depth, by_few = ({name: _average(row) for name, row in rows.items()} for rows in (table, few))
-    readings = {name: by_depth[f"{name}, plain"] for name in ("normal", "He", "template")}
+    best: dict[str, dict[str, list[float]]] = {name: {} for name in VARIANTS}
+    for name, depth, draw in cases:
+        best[name].setdefault(str(depth), []).append(found[name, depth, draw].accuracies["validation"])
+    means = {name: {depth: float(np.mean(values)) for depth, values in row.items()} for name, row in best.items()}
+    low = [str(depth) for depth in depths if depth in LOW_DEPTHS]
+    whole = [name for name, variant in VARIANTS.items() if variant.depths != LOW_DEPTHS]
+    readings = {name: means[f"{name}, {PLAIN}"] for name in ("normal", "He", "template")}
+    beyond = {name: _take_best(row) for name, row in readings.items()}
+    three = {name: row.get(str(MOST_THAT_LEARN)) for name, row in readings.items()}
+
+    def gain(start, change):
+        """Return the points by which a network of the fewest layers is better where it is changed."""
+        return 100 * (means[f"{start}, {change}"][low[0]] - means[f"{start}, {PLAIN}"][low[0]])
+
     return Results(
         parameters={
             "data": settings.data.name,
             "components": n_components,
             "train_images": n_images,
             "draws": n_draws,
-            "units": {
-                f"{depth}, {draw}": list(draw_units(settings.seed, depth, draw))
-                for depth in depths
-                for draw in range(n_draws)
-            },
-            "recipes": {name: variant.recipe.describe() for name, variant in variants.items()},
+            "units": {f"{depth}, {draw}": list(drawn) for (depth, draw), drawn in units.items()},
+            "recipes": {name: variant.recipe.describe() for name, variant in VARIANTS.items()},
         },
         merits={
-            "mean_best_validation_accuracy_by_hidden_layers": {name: by_depth[name] for name in VARIANTS},
-            "the_same_for_few_hidden_layers": by_few,
-            "best_beyond_three_hidden_layers": {name: _take_best(row) for name, row in readings.items()},
-            "with_three_hidden_layers": {name: row.get(str(MOST_THAT_LEARN)) for name, row in readings.items()},
+            "mean_best_validation_accuracy_by_hidden_layers": {name: means[name] for name in whole},
+            "the_same_for_few_hidden_layers": {
+                name: {depth: row[depth] for depth in low} for name, row in means.items()
+            },
+            "best_beyond_three_hidden_layers": beyond,
+            "with_three_hidden_layers": three,
             "readings": len(readings),
             "readings_that_drop": sum(
-                _take_best(row) <= MOST_OF_A_GUESS and row.get(str(MOST_THAT_LEARN), 0) > LEAST_LEARNT
-                for row in readings.values()
+                beyond[name] <= MOST_OF_A_GUESS and (three[name] or 0) > LEAST_LEARNT for name in readings
             ),
             "points_gained_by_batch_norm_of_the_input": {
-                name: _gain(by_few[f"{start}, plain"], by_few[f"{start}, {INPUT}"])
-                for name, start in (
-                    (PIXELS, PIXELS),
-                    (CENTRED_PIXELS, CENTRED_PIXELS),
-                    (COMPONENTS, "normal"),
-                    ("template", "template"),
-                )
+                PIXELS: gain(PIXELS, INPUT),
+                CENTRED_PIXELS: gain(CENTRED_PIXELS, INPUT),
+                COMPONENTS: gain("normal", INPUT),
+                "template": gain("template", INPUT),
             },
             "points_lost_by_dropout": {
-                f"{start} {rate}": -_gain(by_few[f"{start}, plain"], by_few[f"{start}, dropout {rate}"])
-                for start, rates in (("normal", (DROPOUT, *MORE_DROPOUT)), ("template", TEMPLATE_DROPOUT))
-                for rate in rates
+                name.replace(f", {DROPOUT}", ""): -gain(*name.split(", "))
+                for name in VARIANTS
+                if DROPOUT in name and not name.startswith("He")
             },
         },
         series={
-            "best": {name: table[name] for name in VARIANTS},
-            "few_layers": few,
-            "curves": curves,
+            "best": best,
+            "curves": {(name, depth): found[name, depth, 0].training for name in whole for depth in depths},
         },
     )
 
@@ -199,28 +145,17 @@ def prepare_template(data: Dataset, quick: bool) -> Images:
     if data.X_val is not None and data.y_val is not None:
         X, y = np.concatenate([X, data.X_val]), np.concatenate([y, data.y_val])
     n_val = min(N_TEMPLATE_VALIDATION, round(VALIDATION_PART * len(X)))
-    first = slice(QUICK_ROWS if quick else None)
+    split = replace(data, X_train=X[:-n_val], y_train=y[:-n_val], X_val=X[-n_val:], y_val=y[-n_val:])
+    images = prepare(split, None, quick, centred=False)
     half = np.float32(float(X.max()) / 2)
-    X_train, X_val, X_test = (
-        part[first].astype(np.float32) / half - np.float32(1) for part in (X[:-n_val], X[-n_val:], data.X_test)
-    )
+    X_train, X_val, X_test = (part / half - np.float32(1) for part in (images.X_train, images.X_val, images.X_test))
     deviation = float(np.sqrt(X_train.var(axis=0).mean()))
-    return Images(X_train, y[:-n_val][first], X_val, y[-n_val:][first], X_test, data.y_test[first], deviation)
-
-
-def _gain(plain, changed):
-    """Return the points by which a network of the fewest layers is better where it is changed."""
-    depth = next(iter(plain))
-    return 100 * (changed[depth] - plain[depth])
+    return replace(images, X_train=X_train, X_val=X_val, X_test=X_test, pixel_deviation=deviation)
 
 
 def _take_best(row):
     """Return the best of the accuracies of networks with more than MOST_THAT_LEARN hidden layers, 0 without any."""
     return max((accuracy for depth, accuracy in row.items() if int(depth) > MOST_THAT_LEARN), default=0.0)
-
-
-def _average(row):
-    return {depth: float(np.mean(values)) for depth, values in row.items()}
 
 
 def draw_units(seed: int, depth: int, draw: int) -> tuple[int, ...]:

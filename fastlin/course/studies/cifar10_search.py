@@ -58,12 +58,14 @@ def run(settings: Settings) -> Results:
     path = None if settings.folder is None else settings.folder / FILE
     records = read_records(path, marks)
     n_kept = len(records)
-    missing = [key for key in draws if key not in records]
     settings.notify(f"{n_kept} of {len(draws)} trainings are kept", n_kept / len(draws))
-    seeds = [key if isinstance(key, int) else settings.seed for key in missing]
-    for place, trained in run_recipes(images, [recipes[key] for key in missing], seeds):
-        key = missing[place]
-        record = {
+    missing = {
+        key: (recipe, key if isinstance(key, int) else settings.seed)
+        for key, recipe in recipes.items()
+        if key not in records
+    }
+    for key, trained in run_recipes(images, missing):
+        records[key] = {
             **marks[key],
             **draws[key],
             # These are the values trained with, which are smaller than those drawn where the study is quick.
@@ -73,12 +75,12 @@ def run(settings: Settings) -> Results:
             "ended": trained.training.ended,
             "seconds": trained.seconds,
         }
-        append_record(path, record)
-        records[key] = record
+        append_record(path, records[key])
         settings.notify(f"{len(records)} of {len(draws)} trainings", len(records) / len(draws))
     optimum = records.pop(OPTIMUM)
     ranked = sorted(records.values(), key=lambda record: -record["validation"])
-    shown = [*SPACE, "train", "validation", "test"]
+    shown = {f"draw {record['draw']}": record for record in ranked[:N_BEST]} | {"the report's optimum": optimum}
+    columns = [*SPACE, "train", "validation", "test"]
     return Results(
         parameters={**case, "draws": len(ranked), "trainings_kept_before": n_kept},
         merits={
@@ -88,10 +90,7 @@ def run(settings: Settings) -> Results:
             "optimum_validation": optimum["validation"],
             "behind_the_best": ranked[0]["validation"] - optimum["validation"],
             "optimum_rank": 1 + sum(record["validation"] > optimum["validation"] for record in ranked),
-            "best_draws": {
-                **{f"draw {record['draw']}": {name: record[name] for name in shown} for record in ranked[:N_BEST]},
-                "the report's optimum": {name: optimum[name] for name in shown},
-            },
+            "best_draws": {title: {name: record[name] for name in columns} for title, record in shown.items()},
         },
         series={"records": ranked, "optimum": optimum, "names": list(SPACE)},
     )
@@ -120,24 +119,20 @@ def read_records(path: Path | None, marks: Mapping[int | str, dict[str, Any]]) -
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             record = json.loads(line)
-        except ValueError:
+            key = record["draw"]
+            is_wanted = _agree(record, marks[key])
+        except (ValueError, TypeError, KeyError):
             continue
-        key = record.get("draw") if isinstance(record, dict) else None
-        if isinstance(key, (int, str)) and key in marks:
-            wanted = marks[key]
-            if _agree({name: record.get(name) for name in wanted}, wanted):
-                records[key] = record
+        if is_wanted:
+            records[key] = record
     return records
 
 
 def _agree(kept, wanted):
     """Say whether a record holds the wanted values; the last digits of floats differ between processors."""
     if isinstance(wanted, dict):
-        is_alike = isinstance(kept, dict) and kept.keys() == wanted.keys()
-        return is_alike and all(_agree(kept[name], value) for name, value in wanted.items())
-    if isinstance(wanted, float) and isinstance(kept, float):
-        return math.isclose(kept, wanted, rel_tol=1e-9)
-    return kept == wanted
+        return all(_agree(kept[name], value) for name, value in wanted.items())
+    return math.isclose(kept, wanted, rel_tol=1e-9) if isinstance(wanted, float) else kept == wanted
 
 
 def append_record(path: Path | None, record: Mapping[str, Any]) -> None:

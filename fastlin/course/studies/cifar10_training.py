@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from multiprocessing import parent_process
 from time import perf_counter
 from typing import Any
@@ -16,6 +16,7 @@ from joblib import Parallel, delayed
 from sklearn.decomposition import PCA
 
 from fastlin.course.datasets.dataset import Dataset
+from fastlin.course.studies.settings import SETTINGS
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network, initialize
@@ -70,24 +71,16 @@ def prepare(data: Dataset, n_components: int | None, quick: bool, centred: bool 
     first = slice(QUICK_ROWS if quick else None)
     X = X[first].astype(np.float32)
     deviation = float(np.sqrt(X.var(axis=0).mean()))
-    if n_components is None:
-        transform = partial(_subtract, X.mean(axis=0) if centred else np.float32(0))
-    else:
+    parts = [X, X_val[first].astype(np.float32), data.X_test[first].astype(np.float32)]
+    if n_components is not None:
         components = min(n_components, X.shape[1], len(X))
-        transform = PCA(components, svd_solver="covariance_eigh").fit(X).transform
-    return Images(
-        X_train=transform(X),
-        y_train=y[first],
-        X_val=transform(X_val[first].astype(np.float32)),
-        y_val=y_val[first],
-        X_test=transform(data.X_test[first].astype(np.float32)),
-        y_test=data.y_test[first],
-        pixel_deviation=deviation,
-    )
-
-
-def _subtract(mean, X):
-    return X - mean
+        pca = PCA(components, svd_solver="covariance_eigh").fit(X)
+        parts = [pca.transform(part) for part in parts]
+    elif centred:
+        mean = X.mean(axis=0)
+        parts = [part - mean for part in parts]
+    X, X_val, X_test = parts
+    return Images(X, y[first], X_val, y_val[first], X_test, data.y_test[first], deviation)
 
 
 @dataclass(frozen=True)
@@ -100,8 +93,8 @@ class Recipe:
     learning_rate: float
     decay: float
     reg: float
-    momentum: float | None
     init: str
+    momentum: float | None = None
     scale: float | None = None
     normalization: tuple = ()
     dropout: float = 0.0
@@ -109,6 +102,13 @@ class Recipe:
     def describe(self) -> dict[str, Any]:
         """Return the recipe as plain values, which JSON can hold."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def read_recipe(name: str, **changes: Any) -> Recipe:
+    """Return a recipe of settings.toml, with changes."""
+    given = {**SETTINGS["networks"][name], **changes}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    return Recipe(**values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,23 +122,20 @@ class Trained:
     seconds: float
 
 
-def run_recipes(images: Images, recipes: Sequence[Recipe], seeds: Iterable[int]) -> Iterator[tuple[int, Trained]]:
-    """Train networks in one process per processor; yield the number and the Trained of each recipe as it ends."""
+def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iterator[tuple[Any, Trained]]:
+    """Train a network for each recipe and its seed, one process per processor; yield key and Trained as each ends."""
     run = Parallel(n_jobs=count_threads(), return_as="generator_unordered")
     with warnings.catch_warnings():
         # After Ctrl-C joblib warns how many trainings are left unfinished.
         warnings.filterwarnings("ignore", ".*tasks (have been|which were)", UserWarning)
-        yield from run(
-            delayed(_run_recipe)(number, images, recipe, seed)
-            for number, (recipe, seed) in enumerate(zip(recipes, seeds, strict=True))
-        )
+        yield from run(delayed(_run_recipe)(key, images, *case) for key, case in cases.items())
 
 
-def _run_recipe(number, images, recipe, seed):
+def _run_recipe(key, images, recipe, seed):
     if parent_process() is not None:
         # In a terminal Ctrl-C reaches every process. The first process ends the others, which should print nothing.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return number, train(images, recipe, seed)
+    return key, train(images, recipe, seed)
 
 
 def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Training], object] | None = None) -> Trained:

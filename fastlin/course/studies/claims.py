@@ -3,14 +3,12 @@
 The claims are data: claims.toml holds and explains them, so that verdicts follow from the measurements alone.
 """
 
-import re
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-from fastlin.course.studies.comparators import COMPARATORS, Merits, find
+from fastlin.course.studies.comparators import COMPARATORS, Merits
+from fastlin.course.texts import find, read_texts, write
 
 # These stand in place of a verdict where there is no measurement, or too short a one.
 NEEDS_MNIST, NEEDS_CIFAR10, NEEDS_WHOLE, NOT_RUN = "needs MNIST", "needs CIFAR-10", "needs a whole run", "not run"
@@ -19,8 +17,6 @@ OTHER_DATA = {
     "cifar10": (NEEDS_CIFAR10, "The report states this for CIFAR-10."),
 }
 HOMEWORK = "H"
-# A merit in a text: its path and, after a colon, the format of its numbers.
-PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 
 @dataclass(frozen=True)
@@ -54,26 +50,11 @@ class Claim:
 
 def read_claims() -> tuple[Claim, ...]:
     """Return the claims of claims.toml."""
-    text = files("fastlin.course.studies").joinpath("claims.toml").read_text(encoding="utf-8")
     claims = []
-    for fields in tomllib.loads(text)["claims"]:
+    for fields in read_texts("studies", "claims.toml")["claims"]:
         (comparator,) = fields.keys() & COMPARATORS.keys()
         claims.append(Claim(comparison=(comparator, fields.pop(comparator)), **fields))
     return tuple(claims)
-
-
-def write(text: str, merits: Merits) -> str:
-    """Fill the braces of a text with the merits that they name; values of a dict or a list are joined by commas."""
-    return PLACE.sub(lambda place: _format(find(merits, place[1]), place[2] or ""), text)
-
-
-def _format(value, form):
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list):
-        return ", ".join(_format(one, form) for one in value)
-    # A line does not break after a minus, as it may after a hyphen; the exponent of a number keeps its hyphen.
-    return "never" if value is None else re.sub("^-", "−", format(value, form))
 
 
 CLAIMS = read_claims()

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 from scipy import stats
 
+from fastlin.course.texts import find
+
 CONFIRMED, NOT_CONFIRMED, CONTRADICTED = "confirmed", "not confirmed", "contradicted"
 DEPENDS_ON_THE_MEASURE, DEPENDS_ON_THE_SETTING = "depends on the measure", "depends on the setting"
 SHOWS_SIGNS = "shows signs"
@@ -21,16 +23,6 @@ Number: TypeAlias = float | str
 ENOUGH = 0.8
 # Slopes differ where they are this number of standard errors apart.
 STANDARD_ERRORS = 2
-
-
-def find(merits: Merits, path: str) -> Any:
-    """Return the value at a path in merits; KeyError(path) where the study has not measured it."""
-    found: Any = merits
-    for key in path.split("/"):
-        if not isinstance(found, Mapping) or key not in found:
-            raise KeyError(path)
-        found = found[key]
-    return found
 
 
 def _read(merits, numbers):

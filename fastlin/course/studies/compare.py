@@ -2,7 +2,6 @@
 
 import os
 from functools import partial
-from time import perf_counter
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
@@ -11,7 +10,7 @@ from sklearn.metrics import log_loss
 import fastlin
 from fastlin.contenders import Problem
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies.fair_threads import choose_threads, fit_up_to_limit, time_fits, use_threads
+from fastlin.course.studies import fair_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 
@@ -20,20 +19,16 @@ C = 1.0
 SCIKIT_LEARN_ITERATIONS = 1000
 # These show whether scikit-learn is faster on one thread or on all.
 FIRST_ITERATIONS = 10
-# Short fits are repeated for about a second of each, in turns, since the speed of a machine drifts. A turn is long
-# enough for the threads of BLAS to come to rest, which go on for a while after a fit of scikit-learn. No turn begins
-# after MAX_SECONDS.
-N_TURNS, TURN_SECONDS = 5, 0.2
-MAX_SECONDS = 15.0
+# Short fits are repeated for about this number of seconds. The median passes over the first of them, during which
+# the threads of BLAS are not at rest yet.
+ENOUGH_SECONDS = 1.0
 
 
 def run(settings: Settings, dtype: str = "float64") -> Results:
     """Fit both in turn, with pixels in [0, 1], and report medians; `choose_threads` decides for scikit-learn."""
     data = settings.data
-    scale = 255 if data.X_train.dtype == np.uint8 else 1
-    n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else len(data.X_train)
-    X, X_test = (np.ascontiguousarray(X / scale, dtype=dtype) for X in (data.X_train[:n_train], data.X_test))
-    y, y_test = data.y_train[:n_train], data.y_test
+    n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else None
+    X, y, X_test, y_test = fair_threads.scale_rows(data, n_train, dtype)
     contenders = {
         "scikit-learn": ScikitLearnLogisticRegression(C=C, max_iter=SCIKIT_LEARN_ITERATIONS),
         "fastlin": fastlin.LogisticRegression(C=C),
@@ -43,20 +38,17 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
     # preconditioners, which take 6 s.
     contenders["fastlin"].fit(X, y)
     first = ScikitLearnLogisticRegression(C=C, max_iter=FIRST_ITERATIONS)
-    threads = {"scikit-learn": choose_threads(partial(fit_up_to_limit, first, X, y)), "fastlin": count_threads()}
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    n_turns, turn_seconds = (1, 0.0) if settings.quick else (N_TURNS, TURN_SECONDS)
-    started = perf_counter()
-    for turn in range(n_turns):
-        if turn and perf_counter() - started > MAX_SECONDS:
-            break
-        for name, estimator in contenders.items():
-            settings.notify(f"{name}, {len(X):,} × {X.shape[1]}")
-            with use_threads(threads[name]):
-                fits, _ = time_fits(partial(fit_up_to_limit, estimator, X, y), lambda fits: sum(fits) >= turn_seconds)
-                seconds[name] += fits
-    classes, labels = np.unique(y, return_inverse=True)
-    problem = Problem("", X, labels, len(classes), C, fit_intercept=True)
+    n_threads = fair_threads.choose_threads(partial(fair_threads.fit_up_to_limit, first, X, y))
+    threads = {"scikit-learn": n_threads, "fastlin": count_threads()}
+    enough = 0.0 if settings.quick else ENOUGH_SECONDS
+    seconds: dict[str, list[float]] = {}
+    for name, estimator in contenders.items():
+        settings.notify(f"{name}, {len(X):,} × {X.shape[1]}")
+        with fair_threads.use_threads(threads[name]):
+            fit = partial(fair_threads.fit_up_to_limit, estimator, X, y)
+            seconds[name], _ = fair_threads.time_fits(fit, lambda fits: sum(fits) >= enough)
+    classes = contenders["fastlin"].classes_
+    problem = Problem("", X, np.searchsorted(classes, y), len(classes), C, fit_intercept=True)
     rows = {
         name: {
             "seconds": float(np.median(seconds[name])),
@@ -66,13 +58,14 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
             "test_log_loss": float(log_loss(y_test, estimator.predict_proba(X_test), labels=classes)),
             "threads": threads[name],
             "fits": len(seconds[name]),
-            "C": estimator.C,
-            "tol": estimator.tol,
-            "solver": estimator.solver,
+            **{parameter: getattr(estimator, parameter) for parameter in ("C", "tol", "solver")},
         }
         for name, estimator in contenders.items()
     }
-    to_equal = _seconds_to(contenders["fastlin"].history_, rows["scikit-learn"]["objective"] / (C * len(X)))
+    # The seconds after which fastlin's fit had come as low as scikit-learn's, None where it did not.
+    objective = rows["scikit-learn"]["objective"] / (C * len(X))
+    history = contenders["fastlin"].history_
+    to_equal = next((iteration.seconds for iteration in history if iteration.objective <= objective), None)
     return Results(
         parameters={
             "data": data.name,
@@ -104,8 +97,3 @@ def make_synthetic(classes: int, samples: int, features: int, seed: int) -> Data
     generator.shuffle(y[:samples])
     X = centers[y] + generator.normal(0, 1, (len(y), features))
     return Dataset("synthetic", X[:samples], y[:samples], X[samples:], y[samples:])
-
-
-def _seconds_to(history, objective):
-    """Return the seconds after which a fit had reached the objective J, or None where it did not."""
-    return next((iteration.seconds for iteration in history if iteration.objective <= objective), None)

@@ -1,4 +1,4 @@
-"""How fits are timed, and whether another library runs on one thread or on all, the faster of the two."""
+"""The rows on which libraries are compared, how fits are timed, and whether a fit is faster on one thread or on all."""
 
 import contextlib
 import warnings
@@ -7,14 +7,24 @@ from math import inf
 from time import perf_counter, sleep
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from fastlin.course.datasets import Dataset
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.typing import Array
 
 # A single short fit says little: whatever else the machine does may fall into it.
 N_TRIES = 3
+
+
+def scale_rows(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
+    """Return X, y, X_test, y_test of the first n_train training rows: pixels from 0 to 1, labels from 0 on."""
+    scale = 255 if data.X_train.dtype == np.uint8 else 1
+    X, X_test = (np.ascontiguousarray(part / scale, dtype=dtype) for part in (data.X_train[:n_train], data.X_test))
+    _, labels = np.unique(np.concatenate([data.y_train[:n_train], data.y_test]), return_inverse=True)
+    return X, labels[: len(X)], X_test, labels[len(X) :]
 
 
 @contextlib.contextmanager
@@ -48,11 +58,10 @@ def choose_threads(fit: Callable[[], object]) -> int:
     """Return 1 or all threads, the number on which a short fit of another library is faster."""
     # The first fit also imports and loads what it needs, which would count against one thread.
     fit()
-    seconds: dict[int, float] = {}
+    best: dict[int, float] = {}
     for _ in range(N_TRIES):
         for n_threads in (1, count_threads()):
             with use_threads(n_threads):
-                begin = perf_counter()
-                fit()
-                seconds[n_threads] = min(perf_counter() - begin, seconds.get(n_threads, inf))
-    return min(seconds, key=lambda n_threads: seconds[n_threads])
+                (seconds,), _ = time_fits(fit, lambda seconds: True)
+            best[n_threads] = min(seconds, best.get(n_threads, inf))
+    return min(best, key=lambda n_threads: best[n_threads])

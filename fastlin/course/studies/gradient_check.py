@@ -1,13 +1,14 @@
 """The gradients of the course's models and of the homework's network, and a step, against their definitions."""
 
+from typing import Any
+
 import numpy as np
 
 from fastlin.course import trainers
-from fastlin.course.studies.course_training import binary_data, softmax_data
+from fastlin.course.studies.course_training import load_images
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.trainers.measures import compare_gradient
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
-from fastlin.typing import Array
 
 N_IMAGES = 100
 EPSILON = 1e-3
@@ -24,35 +25,30 @@ def run(settings: Settings) -> Results:
     """Compare at small random weights over 100 images, 20 where quick."""
     n_images = 20 if settings.quick else N_IMAGES
     random_state = np.random.RandomState(settings.seed)
-    worst: dict[str, float] = {}
-    binary, softmax = (
-        (X[:n_images], Y[:n_images]) for X, Y, *_ in (find(settings.data, None) for find in (binary_data, softmax_data))
-    )
+    binary = [part[:n_images] for part in load_images(settings.data, "binary", None)[:2]]
+    softmax = [part[:n_images] for part in load_images(settings.data, "softmax", None)[:2]]
     n_inputs = binary[0].shape[1]
-    models: dict[str, tuple[trainers.BinaryModel | trainers.SoftmaxModel, Array, Array]] = {
-        "binary": (trainers.BinaryModel(n_inputs=n_inputs), binary[0], binary[1]),
+    models: dict[str, Any] = {
+        "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),
         "softmax": (trainers.SoftmaxModel(0.0, n_inputs=n_inputs), *softmax),
         "softmax_l2": (trainers.SoftmaxModel(LAMBDA, half=False, n_inputs=n_inputs), *softmax),
         "softmax_half_l2": (trainers.SoftmaxModel(LAMBDA, half=True, n_inputs=n_inputs), *softmax),
     }
+    worst: dict[str, float] = {}
     for name, (model, X, Y) in models.items():
         settings.notify(name)
         model.w = np.asarray(random_state.normal(0, 0.01, model.w.shape))
-        worst[name] = max(float(abs(slope - found)) for _, slope, found in compare_gradient(model, X, Y, EPSILON))
+        slopes, gradient = compare_gradient(model, X, Y, EPSILON)
+        worst[name] = float(np.abs(slopes - gradient).max())
     settings.notify("two layers")
     worst["two layers"] = _compare_network(softmax[0], softmax[1].argmax(axis=1), random_state)
+    data = settings.data.name
     return Results(
-        parameters={
-            "data": settings.data.name,
-            "n_images": n_images,
-            "epsilon": EPSILON,
-            "tolerance": EPSILON**2,
-            "lambda": LAMBDA,
-        },
+        parameters={"data": data, "n_images": n_images, "epsilon": EPSILON, "tolerance": EPSILON**2, "lambda": LAMBDA},
         merits={
             "worst_difference": worst,
             "worst_difference_of_penalty": {
-                name: _compare_penalty(*models[name], penalty) for name, penalty in PENALTIES.items()
+                name: _compare_penalty(penalty, *models[name]) for name, penalty in PENALTIES.items()
             },
             "worst_difference_of_prediction_slope": _compare_prediction_slope(*models["binary"]),
             "worst_difference_of_a_step": _compare_step(*models["softmax"]),
@@ -94,7 +90,7 @@ def _compare_step(model, X, Y):
     return float(np.abs(model.w - expected).max())
 
 
-def _compare_penalty(model, X, Y, penalty):
+def _compare_penalty(penalty, model, X, Y):
     """Return the largest distance between the penalty's share of the gradient and its central differences.
 
     `compare_gradient` reads the penalty from the model, so it does not notice a wrong factor of λ.

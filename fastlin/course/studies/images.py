@@ -18,7 +18,13 @@ def run(settings: Settings) -> Results:
     widths = range(round(WIDTHS[0] * side), round(WIDTHS[1] * side) + 1)
     likeness = {width: correlate_rows(pixels, width) for width in widths}
     return Results(
-        parameters={"data": settings.data.name, "images": len(pixels), "widths": [widths.start, widths.stop - 1]},
+        parameters={
+            "data": settings.data.name,
+            "images": len(pixels),
+            "widths": [widths.start, widths.stop - 1],
+            "shown": N_SHOWN,
+            "labels": y[:N_SHOWN].tolist(),
+        },
         merits={
             "side": side,
             "width_of_most_alike_rows": max(likeness, key=likeness.__getitem__),

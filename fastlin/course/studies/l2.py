@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.datasets import Dataset
 from fastlin.course.studies import course_training as course
-from fastlin.course.studies.cifar10_training import Images, Recipe
+from fastlin.course.studies.cifar10_training import Images, read_recipe
 from fastlin.course.studies.cifar10_training import train as train_network
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import Array, FloatArray
@@ -21,42 +20,37 @@ SAME_RATE = "0, at the learning rate of λ = 1"
 ONE = 1
 # A line is in the middle of a picture where it is off by this part of the side at most.
 MIDDLE = 1 / 8
-# A model that is less simple, as report C says that it takes: a network, without a penalty and with one.
-NETWORK = Recipe(
-    hidden=(100,), epochs=10, batch_size=128, learning_rate=0.05, decay=0.8, reg=0.0, momentum=0.9, init="he"
-)
+NETWORK = read_recipe("course")
 NETWORK_PENALTY, N_NETWORKS = 3e-4, 5
 
 
 def run_sweep(settings: Settings) -> Results:
     """Train a model for each λ, without early stopping, and a network with and without a penalty."""
-    trained = dict(_train_each(settings))
-    histories = {key: one.val["accuracy"] for key, one in trained.items()}
-    best = {f"{key:g}": max(values.values()) for key, values in histories.items()}
-    networks = _train_networks(settings)
-    gains = np.subtract(networks[NETWORK_PENALTY], networks[0.0])
+    trained = _train_penalties(settings)
+    best = {name: max(one.val["accuracy"].values()) for name, one in trained.items()}
+    recipe = replace(NETWORK, epochs=2) if settings.quick else NETWORK
+    networks = _train_networks(settings, recipe)
+    gains = np.subtract(networks[f"{NETWORK_PENALTY:g}"], networks["0"])
     return Results(
-        parameters={**_describe(settings), "network": replace(NETWORK, epochs=_count_epochs(settings)).describe()},
+        parameters={**_describe(settings), "network": recipe.describe()},
         merits={
             "best_validation_accuracy": best,
-            "final_validation_accuracy": {f"{key:g}": course.last(values) for key, values in histories.items()},
-            "final_training_accuracy": {f"{key:g}": course.last(one.train["accuracy"]) for key, one in trained.items()},
-            "points_gained_by_the_best_penalty": 100 * (max(list(best.values())[:-1]) - best["0"]),
-            **_measure_balance(trained[1.0], trained[0.0], *course.softmax_data(settings.data, None)[:2]),
-            "best_validation_accuracy_of_a_network": {
-                f"{reg:g}": float(np.mean(values)) for reg, values in networks.items()
-            },
+            "final_validation_accuracy": {name: course.last(one.val["accuracy"]) for name, one in trained.items()},
+            "final_training_accuracy": {name: course.last(one.train["accuracy"]) for name, one in trained.items()},
+            "points_gained_by_the_best_penalty": 100 * (max(best[name] for name in best if name != "0") - best["0"]),
+            **_measure_balance(trained["1"], trained["0"], *course.load_images(settings.data, "softmax", None)[:2]),
+            "best_validation_accuracy_of_a_network": {reg: float(np.mean(values)) for reg, values in networks.items()},
             "points_gained_by_a_network": 100 * float(gains.mean()),
             "error_of_the_gain": 100 * float(gains.std(ddof=1) / len(gains) ** 0.5),
             "networks": len(gains),
         },
-        series={"accuracy": histories},
+        series={"accuracy": {name: one.val["accuracy"] for name, one in trained.items()}},
     )
 
 
 def run_norm(settings: Settings) -> Results:
     """Compute ||w||^2 of the models of `run_sweep` at the end of their trainings."""
-    norms = {f"{key:g}": float(np.sum(trained.model.w**2)) for key, trained in _train_each(settings)}
+    norms = {name: float(np.sum(one.model.w**2)) for name, one in _train_penalties(settings).items()}
     return Results(parameters=_describe(settings), merits={"squared_norm": norms})
 
 
@@ -71,78 +65,62 @@ def run_weights(settings: Settings) -> Results:
         "2, ½ convention": {"l2_reg_lambda": 2.0, "half": True},
     }
     plain = "0"
-    if course.find_protocol(settings.data, settings.quick).learning_rates:
+    if course.find_protocol(settings)["learning_rates"]:
         cases[plain := SAME_RATE] = {"rate_of": 1.0}
-    trained = {}
-    for name, case in cases.items():
-        settings.notify(f"λ = {name}")
-        trained[name] = course.train_softmax(settings, **case)
+    trained = course.train_cases(settings, "softmax", "λ =", cases)
     seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
-    pairs = []
-    for seed in seeds:
-        settings.notify(f"seed {seed}")
-        pairs.append([_measure(course.train_softmax(settings, seed=seed, **cases[name])) for name in (plain, "1")])
+    # Of each seed, what is measured without the penalty and with it.
+    by_seed = [course.train_orders(settings, "softmax", seeds, **cases[name]).values() for name in (plain, "1")]
+    pairs = [(_measure(without), _measure(with_it)) for without, with_it in zip(*by_seed, strict=True)]
     weights = {name: one.model.w for name, one in trained.items()}
+
+    def count_smaller(*names):
+        """Return the number of seeds in which each of these measures is smaller with the penalty."""
+        return sum(all(with_it[name] < without[name] for name in names) for without, with_it in pairs)
+
     return Results(
         parameters={**course.describe_training(settings, "softmax"), "lambdas": list(trained), "seeds": seeds},
         merits={
             "by_lambda": {name: _measure(one) for name, one in trained.items()},
             "largest_difference_of_the_conventions": float(np.abs(weights["1"] - weights["2, ½ convention"]).max()),
             "seeds": len(seeds),
-            "seeds_with_smoother_weights": _count_smaller(pairs, "roughness"),
-            "seeds_with_smaller_weights": _count_smaller(pairs, "largest_weight"),
+            "seeds_with_smoother_weights": count_smaller("roughness"),
+            "seeds_with_smaller_weights": count_smaller("largest_weight"),
             "seeds_with_a_straighter_1": sum(
-                penalised["offset_of_the_1"] <= MIDDLE
-                and all(penalised[name] < plain[name] for name in ("width_of_the_1", "slant_of_the_1"))
-                for plain, penalised in pairs
+                with_it["offset_of_the_1"] <= MIDDLE
+                and all(with_it[name] < without[name] for name in ("width_of_the_1", "slant_of_the_1"))
+                for without, with_it in pairs
             ),
-            "seeds_with_calmer_losses": _count_smaller(
-                pairs, "relative_train_loss_spikes", "relative_validation_loss_spikes"
-            ),
+            "seeds_with_calmer_losses": count_smaller("relative_train_loss_spikes", "relative_validation_loss_spikes"),
         },
         series={"weights": weights},
     )
 
 
-def _train_each(settings):
-    """Yield each λ and the Trained model."""
-    for l2_reg_lambda in PENALTIES:
-        settings.notify(f"λ = {l2_reg_lambda:g}")
-        yield l2_reg_lambda, course.train_softmax(settings, l2_reg_lambda)
+def _train_penalties(settings):
+    """Return the Trained model for each λ, by its name."""
+    cases = {f"{l2_reg_lambda:g}": {"l2_reg_lambda": l2_reg_lambda} for l2_reg_lambda in PENALTIES}
+    return course.train_cases(settings, "softmax", "λ =", cases)
 
 
 def _describe(settings):
     return {**course.describe_training(settings, "softmax"), "lambdas": list(PENALTIES)}
 
 
-def _count_epochs(settings):
-    return 2 if settings.quick else NETWORK.epochs
-
-
-def _train_networks(settings):
+def _train_networks(settings, recipe):
     """Return the best validation accuracies of the network, one for each seed, by its penalty."""
-    images = _take_images(settings.data)
-    found: dict[float, list[float]] = {}
-    for reg in (NETWORK_PENALTY, 0.0):
-        found[reg] = []
-        recipe = replace(NETWORK, reg=reg, epochs=_count_epochs(settings))
-        for seed in course.choose_seeds(settings, 2 if settings.quick else N_NETWORKS):
-            settings.notify(f"network, λ = {reg:g}, seed {seed}")
-            found[reg].append(train_network(images, recipe, seed).accuracies["validation"])
-    return found
-
-
-def _take_images(data: Dataset) -> Images:
-    """Return the images of the course without their column of ones, for a network."""
-    X_train, Y_train, X_val, Y_val = course.softmax_data(data, None)
+    X_train, Y_train, X_val, Y_val = course.load_images(settings.data, "softmax", None)
+    # A network has biases of its own in place of the column of ones.
     X_train, X_val = (np.ascontiguousarray(X[:, :-1], dtype=np.float32) for X in (X_train, X_val))
     y_train, y_val = (Y.argmax(axis=1) for Y in (Y_train, Y_val))
-    return Images(X_train, y_train, X_val, y_val, X_val, y_val, float(np.sqrt(X_train.var(axis=0).mean())))
-
-
-def _count_smaller(pairs, *names):
-    """Return the number of pairs whose second has less of every measure than the first."""
-    return sum(all(second[name] < first[name] for name in names) for first, second in pairs)
+    images = Images(X_train, y_train, X_val, y_val, X_val, y_val, float(np.sqrt(X_train.var(axis=0).mean())))
+    found: dict[str, list[float]] = {}
+    for reg in (NETWORK_PENALTY, 0.0):
+        for seed in course.choose_seeds(settings, 2 if settings.quick else N_NETWORKS):
+            settings.notify(f"network, λ = {reg:g}, seed {seed}")
+            trained = train_network(images, replace(recipe, reg=reg), seed)
+            found.setdefault(f"{reg:g}", []).append(trained.accuracies["validation"])
+    return found
 
 
 def _measure(trained):

@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss
 import fastlin
 from fastlin.course import trainers
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies.fair_threads import choose_threads, fit_up_to_limit, time_fits, use_threads
+from fastlin.course.studies import fair_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import Array, FloatArray
@@ -54,13 +54,10 @@ class Lesson:
 
 def make_lesson(data: Dataset, n_train: int | None = None) -> Lesson:
     """Return the Lesson of the first rows of a data set, or of all."""
-    scale = 255 if data.X_train.dtype == np.uint8 else 1
-    X, X_test = (np.ascontiguousarray(part / scale, dtype=np.float64) for part in (data.X_train[:n_train], data.X_test))
-    classes, labels = np.unique(np.concatenate([data.y_train[:n_train], data.y_test]), return_inverse=True)
-    y, y_test = labels[: len(X)], labels[len(X) :]
-    inputs = [np.hstack([2 * part - 1, np.ones((len(part), 1))]) for part in (X, X_test)]
-    targets = [np.eye(len(classes))[part] for part in (y, y_test)]
-    return Lesson(X, y, X_test, y_test, (inputs[0], targets[0], inputs[1], targets[1]))
+    X, y, X_test, y_test = fair_threads.scale_rows(data, n_train, "float64")
+    classes = np.eye(1 + max(y.max(), y_test.max()))
+    inputs, inputs_test = (np.hstack([2 * part - 1, np.ones((len(part), 1))]) for part in (X, X_test))
+    return Lesson(X, y, X_test, y_test, (inputs, classes[y], inputs_test, classes[y_test]))
 
 
 def train_course(lesson: Lesson, epochs: int) -> Predict:
@@ -91,7 +88,7 @@ def fit_fastlin(lesson: Lesson, tol: float) -> Predict:
 
 
 def _fit(model, lesson):
-    fit_up_to_limit(model, lesson.X, lesson.y)
+    fair_threads.fit_up_to_limit(model, lesson.X, lesson.y)
     return lambda lesson: model.predict_proba(lesson.X_test)
 
 
@@ -118,8 +115,8 @@ def run(settings: Settings) -> Results:
     for name, (train, efforts, unit) in CONTENDERS.items():
         settings.notify(name)
         shortest = partial(train, lesson, efforts[0])
-        threads[name] = choose_threads(shortest) if name.startswith("scikit-learn") else count_threads()
-        with use_threads(threads[name]):
+        threads[name] = fair_threads.choose_threads(shortest) if name.startswith("scikit-learn") else count_threads()
+        with fair_threads.use_threads(threads[name]):
             points[name] = [
                 _measure(lesson, train, effort, unit, n_repeats)
                 for effort in (efforts[:2] if settings.quick else efforts)
@@ -147,7 +144,7 @@ def run(settings: Settings) -> Results:
 
 def _measure(lesson, train, effort, unit, n_repeats):
     """Return a point: the training in words, its seconds (a median if short), accuracy and log loss."""
-    seconds, predict = time_fits(
+    seconds, predict = fair_threads.time_fits(
         partial(train, lesson, effort), lambda seconds: len(seconds) >= n_repeats or max(seconds) >= SHORT
     )
     training = f"tol {effort:g}" if unit == "tol" else f"{effort} {unit}"

@@ -16,7 +16,7 @@ import numpy as np
 
 import fastlin
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
-from fastlin.course.studies.fair_threads import time_fits, use_threads
+from fastlin.course.studies import fair_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 
@@ -56,6 +56,7 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
         }
         for name, reason in problem["left_out"].items():
             merits[f"{problem['name']}: {name}"] = f"left out: {reason}"
+    packages = dict.fromkeys(CONTENDERS[name].package for name in names)
     return Results(
         parameters={
             "data": settings.data.name,
@@ -65,7 +66,11 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
             "floor": FLOOR,
             "threads": count_threads(),
             "processors": os.cpu_count(),
-            "versions": {package: _find_version(package) for package in _packages(names)},
+            # fastlin has no metadata where it runs from a checkout that is not installed.
+            "versions": {
+                package: fastlin.__version__ if package == "fastlin" else importlib.metadata.version(package)
+                for package in packages
+            },
             "not_installed": find_missing(),
         },
         merits=merits,
@@ -75,7 +80,8 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
 
 def find_missing() -> list[str]:
     """Return the names of the packages that contenders need and that are not installed."""
-    return _packages(name for name, contender in CONTENDERS.items() if not contender.is_installed())
+    missing = (contender.package for contender in CONTENDERS.values() if not contender.is_installed())
+    return list(dict.fromkeys(missing))
 
 
 def make_problems(settings: Settings, dtype: str) -> list[Problem]:
@@ -83,14 +89,12 @@ def make_problems(settings: Settings, dtype: str) -> list[Problem]:
 
     Several libraries know only two classes, and one of them penalises the intercept.
     """
-    data = settings.data
-    n_train = QUICK_ROWS if settings.quick else len(data.X_train)
-    scale = 255 if data.X_train.dtype == np.uint8 else 1
-    X = np.ascontiguousarray(data.X_train[:n_train] / scale, dtype=dtype)
-    classes, y = np.unique(data.y_train[:n_train], return_inverse=True)
+    X, y, *_ = fair_threads.scale_rows(settings.data, QUICK_ROWS if settings.quick else None, dtype)
+    classes, y = np.unique(y, return_inverse=True)
+    n_classes = len(classes)
     problems = [Problem("even or odd", X, y % 2, 2, C, fit_intercept=False)]
-    if len(classes) > 2:
-        problems.insert(0, Problem(f"{len(classes)} classes", X, y, len(classes), C, fit_intercept=True))
+    if n_classes > 2:
+        problems.insert(0, Problem(f"{n_classes} classes", X, y, n_classes, C, fit_intercept=True))
     return problems
 
 
@@ -106,20 +110,18 @@ def check(name: str, problem: Problem) -> None:
 def _compete(problem, names, settings):
     """Return name, shape, optimum and points of a problem, and why contenders were left out, as plain values."""
     sample = take_sample(problem)
-    admitted, left_out = [], {}
+    left_out = {}
     for name in names:
         settings.notify(f"{problem.name}, {name} on a sample")
         try:
             check(name, sample)
-        except CannotSolveError as error:
-            left_out[name] = str(error)
         except Exception as error:
             # Where another library fails, the comparison goes on without it. fastlin itself has to work.
             if name == "fastlin":
                 raise
-            left_out[name] = f"{type(error).__name__}: {error}"
-        else:
-            admitted.append(name)
+            is_told = isinstance(error, CannotSolveError)
+            left_out[name] = str(error) if is_told else f"{type(error).__name__}: {error}"
+    admitted = [name for name in names if name not in left_out]
     settings.notify(f"{problem.name}, optimum")
     optimum = _find_optimum(problem)
     budget, n_repeats = (QUICK_BUDGET, QUICK_REPEATS) if settings.quick else (BUDGET, N_REPEATS)
@@ -187,8 +189,8 @@ def _fit(fit, problem, effort):
 
 def _measure(contender, problem, effort, n_repeats, n_threads):
     # BLAS and OpenMP, which the fits of the sample have loaded, get as many threads as the contender's own code.
-    with use_threads(n_threads):
-        seconds, (coef, intercept) = time_fits(
+    with fair_threads.use_threads(n_threads):
+        seconds, (coef, intercept) = fair_threads.time_fits(
             partial(_fit, contender.fit, problem, effort),
             lambda seconds: seconds[0] >= SHORT or len(seconds) >= n_repeats,
             PAUSE,
@@ -208,15 +210,6 @@ def _is_done(points, optimum, budget):
         return False
     spent = sum(point["seconds"] * point["fits"] for point in points)
     return points[-1]["objective"] <= optimum * (1 + FLOOR) or spent + 2 * points[-1]["seconds"] > budget
-
-
-def _packages(names):
-    return list(dict.fromkeys(CONTENDERS[name].package for name in names))
-
-
-def _find_version(package):
-    # fastlin has no metadata where it runs from a checkout that is not installed.
-    return fastlin.__version__ if package == "fastlin" else importlib.metadata.version(package)
 
 
 def _seconds_to(points, excess):

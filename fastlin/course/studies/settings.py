@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from fastlin.course.datasets import Dataset
+from fastlin.course.texts import read_texts
 
 Study: TypeAlias = Callable[["Settings"], "Results"]
+# How models and networks are trained.
+SETTINGS = read_texts("studies", "settings.toml")
 
 
 @dataclass(frozen=True, eq=False)

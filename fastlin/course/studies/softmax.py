@@ -1,81 +1,55 @@
 """Loss and accuracy of softmax regression of all ten digits, and the signs of overfitting that they show."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastlin.course.studies import course_training as course
+from fastlin.course.studies.course_training import VALIDATIONS, take_median
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.studies.trends import average_slopes, fit_slope, take_median
 from fastlin.typing import FloatArray, IntArray
 
 # The step from which report B sees a plateau.
 RANDOM_SPLIT_FROM = 3_800
 N_SEEDS = 5
+# A slope is the change over this number of steps.
+STEPS = 1_000
+
+
+class Slope(NamedTuple):
+    """A change in points for each 1,000 steps, and its standard error."""
+
+    change: float
+    error: float
 
 
 def run(settings: Settings) -> Results:
     """Train for the epochs of the data set, 5 where quick, by five seeds; on MNIST also on images drawn at random."""
     settings.notify("ten digits")
-    trained = course.train_softmax(settings)
-    X_train, Y_train, X_val, Y_val = course.softmax_data(settings.data, None)
-    n_last = len(X_val) // 5
-    last_fifth = np.mean(trained.model.forward(X_val[-n_last:]).argmax(axis=1) == Y_val[-n_last:].argmax(axis=1))
+    trained = course.train(settings, "softmax")
     steps, gap = accuracy_gap(trained)
+    bottom = find_bottom(trained)
+    seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
+    by_seed = course.train_orders(settings, "softmax", seeds)
+    by_split = course.train_cases(settings, "softmax", "random split", course.find_splits(settings))
+    names = [f"seed {seed}" for seed in by_seed] + [f"random split {split}" for split in by_split]
+    onsets, gaps, growths = zip(*map(measure_gap, (*by_seed.values(), *by_split.values())), strict=True)
+    growth = average_slopes(growths)
     merits = {
         "steps": trained.last_step,
-        **course.measure_end(trained, X_train, Y_train),
-        "final_accuracy_on_last_fifth_of_validation_images": float(last_fifth),
+        **course.measure_end(trained, *course.load_images(settings.data, "softmax", None)[:2]),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
-        **find_bottom(trained),
-    }
-    merits["rise_of_validation_loss"] = merits["last_mean_validation_loss"] / merits["lowest_validation_loss"] - 1
-    seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
-    onsets, gaps, growths = {}, [], []
-
-    def measure_gap(name, one):
-        """Note from which step the gap of a training stays open, how wide it is in the end, and how it grows."""
-        steps, gap = accuracy_gap(one)
-        onsets[name] = find_onset(steps, gap)
-        gaps.append(100 * float(gap[-max(1, len(gap) // 10) :].mean()))
-        means = dict(zip(steps[:: course.VALIDATIONS], gap[:: course.VALIDATIONS], strict=True))
-        growths.append(fit_slope(means, one.last_step / 2, n_averaged=1))
-
-    for seed in seeds:
-        settings.notify(f"seed {seed}")
-        measure_gap(f"seed {seed}", course.train_softmax(settings, seed=seed))
-    late, before, after, training = [], [], [], []
-    for split, drawn in course.train_splits(settings, course.train_softmax):
-        measure_gap(f"random split {split}", drawn)
-        accuracies = drawn.val["accuracy"]
-        late.append([value for step, value in accuracies.items() if step >= RANDOM_SPLIT_FROM])
-        before.append(fit_slope(accuracies, drawn.steps_per_epoch, RANDOM_SPLIT_FROM))
-        after.append(fit_slope(accuracies, RANDOM_SPLIT_FROM))
-        training.append(fit_slope(drawn.train["accuracy"], RANDOM_SPLIT_FROM))
-    growth = average_slopes(growths)
-    merits |= {
-        "steps_of_overtaking": onsets,
-        "median_step_of_overtaking": take_median(onsets.values()),
+        **bottom,
+        "rise_of_validation_loss": bottom["last_mean_validation_loss"] / bottom["lowest_validation_loss"] - 1,
+        "steps_of_overtaking": dict(zip(names, onsets, strict=True)),
+        "median_step_of_overtaking": take_median(onsets),
         "gap_in_points": float(np.mean(gaps)),
         "growth_of_the_gap": growth.change,
         "error_of_the_growth": growth.error,
         "trainings": len(gaps),
+        **measure_plateau(list(by_split.values())),
     }
-    if late and late[0]:
-        merits |= {
-            "random_split_mean_late_validation_accuracy": float(np.mean(late[0])),
-            "random_split_least_late_validation_accuracy": min(late[0]),
-            "random_split_greatest_late_validation_accuracy": max(late[0]),
-            "random_splits": len(late),
-            "slopes_of_accuracy_in_points": {
-                name: average_slopes(slopes)._asdict()
-                for name, slopes in (
-                    ("validation, before step 3,800", before),
-                    ("validation, after it", after),
-                    ("training, after it", training),
-                )
-            },
-        }
     series = {"trained": trained, "gap_steps": steps, "gap": gap}
     return Results({**course.describe_training(settings, "softmax"), "seeds": seeds}, merits, series)
 
@@ -84,6 +58,14 @@ def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
     """Return steps and training minus validation accuracy, averaged over an epoch's validations."""
     train, val = trained.train["accuracy"], trained.val["accuracy"]
     return course.average({step: train[step] - value for step, value in val.items()})
+
+
+def measure_gap(trained: course.Trained) -> tuple[int | None, float, Slope]:
+    """Return from which step the gap of a training stays open, how wide it is in the end, and how it grows."""
+    steps, gap = accuracy_gap(trained)
+    width = 100 * float(gap[-max(1, len(gap) // 10) :].mean())
+    means = dict(zip(steps[::VALIDATIONS], gap[::VALIDATIONS], strict=True))
+    return find_onset(steps, gap), width, fit_slope(means, trained.last_step / 2, n_averaged=1)
 
 
 def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
@@ -103,3 +85,51 @@ def find_bottom(trained: course.Trained) -> dict[str, Any]:
         "lowest_validation_loss": float(losses[lowest]),
         "last_mean_validation_loss": float(losses[-1]),
     }
+
+
+def measure_plateau(drawn: list[course.Trained]) -> dict[str, Any]:
+    """Return the accuracies of the first random split after report B's step, and the slopes of all splits there."""
+    late = [value for step, value in drawn[0].val["accuracy"].items() if step >= RANDOM_SPLIT_FROM] if drawn else []
+    # A quick training ends before that step.
+    if not late:
+        return {}
+    slopes = {
+        "validation, before step 3,800": [
+            fit_slope(one.val["accuracy"], one.steps_per_epoch, RANDOM_SPLIT_FROM) for one in drawn
+        ],
+        "validation, after it": [fit_slope(one.val["accuracy"], RANDOM_SPLIT_FROM) for one in drawn],
+        "training, after it": [fit_slope(one.train["accuracy"], RANDOM_SPLIT_FROM) for one in drawn],
+    }
+    return {
+        "random_split_mean_late_validation_accuracy": float(np.mean(late)),
+        "random_split_least_late_validation_accuracy": min(late),
+        "random_split_greatest_late_validation_accuracy": max(late),
+        "random_splits": len(drawn),
+        "slopes_of_accuracy_in_points": {name: average_slopes(each)._asdict() for name, each in slopes.items()},
+    }
+
+
+def fit_slope(
+    history: Mapping[int, float], first: float = 0, end: float = np.inf, n_averaged: int = VALIDATIONS
+) -> Slope:
+    """Return the Slope of the least-squares line through an accuracy, in points, from step first to before end.
+
+    The line goes through means of n_averaged values, with residuals taken as independent; below three means it is zero.
+    """
+    points = np.array([(step, 100 * value) for step, value in history.items() if first <= step < end]).reshape(-1, 2)
+    n_means = len(points) // n_averaged
+    if n_means < 3:
+        return Slope(0.0, 0.0)
+    steps, values = points[: n_means * n_averaged].reshape(n_means, n_averaged, 2).mean(axis=1).T
+    centred = (steps - steps.mean()) / STEPS
+    change = float(centred @ values / (centred @ centred))
+    residuals = values - values.mean() - change * centred
+    return Slope(change, float(np.sqrt(residuals @ residuals / (n_means - 2) / (centred @ centred))))
+
+
+def average_slopes(slopes: Sequence[Slope]) -> Slope:
+    """Return the mean of Slopes; its error is the larger of two, by the residuals and by the spread of trainings."""
+    changes, errors = np.array(slopes).T
+    n = len(slopes)
+    spread = float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    return Slope(float(changes.mean()), max(float(np.sqrt(np.sum(errors**2))) / n, spread))

@@ -1,17 +1,12 @@
 """Checks of arguments that several parts of the course API share."""
 
-from __future__ import annotations
-
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastlin.fitted import read_array
 from fastlin.typing import Array
-
-if TYPE_CHECKING:
-    from fastlin.course.trainers.trainer import BaseTrainer
 
 
 def check_count(name: str, value: Any, highest: int | None = None) -> None:
@@ -29,7 +24,7 @@ def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: fl
         raise ValueError(f"{name} must be a finite number from 0 to {highest}{exception}, got {value!r}")
 
 
-def read_weights(trainer: BaseTrainer) -> Array:
+def read_weights(trainer: Any) -> Array:
     """Return the model's current `w`, which a script may replace; ValueError for a wrong shape or no real numbers."""
     shape = trainer.X_train.shape[1], trainer.Y_train.shape[1]
     return read_array("model.w", trainer.model.w, shape, ", columns of X_train times columns of Y_train")

@@ -1,10 +1,8 @@
 """The compiled steps and validations of the course's trainers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +16,11 @@ from fastlin.networks import Examples, Network
 from fastlin.training import LinearDescent
 from fastlin.typing import Array, FloatArray, IntArray
 
-if TYPE_CHECKING:
-    from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
-    from fastlin.course.trainers.trainer import BaseTrainer
-
 
 class CompiledTraining:
     """A trainer's model and data in the form of networks: labels, not one-hot targets, and one type throughout."""
 
-    def __init__(self, trainer: BaseTrainer) -> None:
+    def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
         self._network = Network(trainer.model.w.shape, has_intercepts=False, dtype=compute_type(trainer.X_train))
         self._descent = LinearDescent(self._network)
@@ -40,19 +34,15 @@ class CompiledTraining:
 
     def train(self, order: IntArray, first: int, end: int) -> FloatArray:
         """Take the steps first to end - 1 of an epoch with this order of rows; return the loss before each step."""
-        trainer, model = self._trainer, cast("BinaryModel | SoftmaxModel", self._trainer.model)
+        trainer, model = self._trainer, self._trainer.model
         self._network.coefs[0][:] = read_weights(trainer)
         rule = MomentumRule(1.0, float(trainer.learning_rate), float(trainer.momentum), float(model.l2), False)
         measured = self._descent.take_steps(self._train, order, trainer.batch_size, (first, end), rule)
         model.w, model.grad = self._network.coefs[0].copy(), self._gradient.copy()
         return measured.losses
 
-    def validate(self, weights: Array) -> tuple[float, float, float]:
-        """Return what `BaseTrainer.validation_step` returns for these weights of the model."""
-        return self.begin_validation(weights)()
-
     def begin_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
-        """Start the validation on other threads; the returned function joins in and returns the result."""
+        """Start `BaseTrainer.validation_step` for these weights on other threads; the returned function joins in."""
         coef = copy_aligned(weights.T)
         # Ctrl-C may end the first wait: no thread reads or writes on, because the stack waits for both.
         with ExitStack() as runs:

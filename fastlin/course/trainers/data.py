@@ -1,19 +1,16 @@
 """The data of the course: MNIST as its scripts take it, pre-processing, one-hot targets and batches."""
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias, overload
+from typing import Any
 
 import numpy as np
 
 from fastlin.course import datasets
 from fastlin.course.trainers.checks import check_count, check_number
-from fastlin.course.trainers.differences import warn_of_draw, warn_of_val_percentage
+from fastlin.course.trainers.differences import warn_once
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
-# X and Y to train on and to validate on, and in one year of the course to test on.
-TwoParts: TypeAlias = tuple[Array, Array, Array, Array]
-ThreeParts: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
 # The test images of the year whose loaders return three parts.
 N_TEST_OF_THREE_PARTS = 2_000
 
@@ -140,14 +137,6 @@ def batch_loader(
         yield X[rows], Y[rows]
 
 
-@overload
-def load_full_mnist(
-    train_size: int = ..., test_size: int = ..., sample_stochastic: bool | None = ..., *, val_size: int | None = ...
-) -> TwoParts: ...
-@overload
-def load_full_mnist(train_size: float) -> ThreeParts: ...
-@overload
-def load_full_mnist(*, val_percentage: float) -> ThreeParts: ...
 def load_full_mnist(
     train_size: float = datasets.COURSE_IMAGES,
     test_size: int = 10_000,
@@ -155,7 +144,7 @@ def load_full_mnist(
     *,
     val_size: int | None = None,
     val_percentage: float | None = None,
-) -> TwoParts | ThreeParts:
+) -> tuple[Array, ...]:
     """Return X_train, Y_train, X_val, Y_val of MNIST, where the test images validate.
 
     Parameters
@@ -209,19 +198,19 @@ def load_full_mnist(
 
 def _read_selection(train_size, test_size, sample_stochastic, val_size, val_percentage):
     """Return both sizes, whether images are drawn, and the validation part or None; warnings name a loader's caller."""
+    part, is_part = val_percentage, isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
+    if is_part and part is None:
+        part, train_size = train_size, datasets.COURSE_IMAGES
     has_sizes = val_size is not None or (train_size, test_size) != (datasets.COURSE_IMAGES, 10_000)
-    is_part = isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
-    if is_part or val_percentage is not None:
-        part = train_size if val_percentage is None else val_percentage
-        others = val_size, sample_stochastic, *((val_percentage,) if is_part else ())
-        if any(other is not None for other in others) or test_size != 10_000 or (has_sizes and not is_part):
+    if part is not None:
+        if has_sizes or sample_stochastic is not None:
             raise ValueError(
                 f"With val_percentage, the part of the training images that validates, here {part!r}, there is no "
                 "choice of train_size, test_size, val_size and sample_stochastic: give either it or these"
             )
         check_number("val_percentage", part, 1, excluded=1)
         if is_part:
-            warn_of_val_percentage(part)
+            warn_once("val_percentage", 3, part=part)
         return datasets.COURSE_IMAGES, N_TEST_OF_THREE_PARTS, False, part
     if val_size is not None:
         if test_size not in (10_000, val_size):
@@ -231,7 +220,7 @@ def _read_selection(train_size, test_size, sample_stochastic, val_size, val_perc
         check_count("val_size", val_size, 10_000)
         test_size = val_size
     if has_sizes and sample_stochastic is None:
-        warn_of_draw()
+        warn_once("sample_stochastic", 3)
     return train_size, test_size, bool(sample_stochastic), None
 
 
@@ -245,7 +234,9 @@ def _split_training_images(images, part):
     return X[train], Y[train], X[val], Y[val], X_test, Y_test
 
 
-def select_images(data: datasets.Dataset, train_size: int, test_size: int, random_state: Any = None) -> TwoParts:
+def select_images(
+    data: datasets.Dataset, train_size: int, test_size: int, random_state: Any = None
+) -> tuple[Array, ...]:
     """Return what `load_full_mnist` does; a RandomState or numpy.random itself draws the images, None draws none."""
     n_train, n_test = len(data.X_train), len(data.X_test)
     check_count("train_size", train_size, n_train)
@@ -263,20 +254,6 @@ def select_images(data: datasets.Dataset, train_size: int, test_size: int, rando
     )
 
 
-@overload
-def load_binary_dataset(
-    class1: int,
-    class2: int,
-    train_size: int = ...,
-    test_size: int = ...,
-    sample_stochastic: bool | None = ...,
-    *,
-    val_size: int | None = ...,
-) -> TwoParts: ...
-@overload
-def load_binary_dataset(class1: int, class2: int, train_size: float) -> ThreeParts: ...
-@overload
-def load_binary_dataset(class1: int, class2: int, *, val_percentage: float) -> ThreeParts: ...
 def load_binary_dataset(
     class1: int,
     class2: int,
@@ -286,7 +263,7 @@ def load_binary_dataset(
     *,
     val_size: int | None = None,
     val_percentage: float | None = None,
-) -> TwoParts | ThreeParts:
+) -> tuple[Array, ...]:
     """Return X_train, Y_train, X_val, Y_val of two digits, with class1 as 1 and class2 as 0.
 
     The images are those of `load_full_mnist` with the same arguments that show one of the two digits. The sizes count

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastlin.course.trainers.checks import check_count, check_number
-from fastlin.course.trainers.differences import warn_of_penalty
+from fastlin.course.trainers.differences import warn_once
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
@@ -61,7 +61,7 @@ class _LinearModel:
         self.grad: FloatArray | None = None
         self.l2_reg_lambda, self.half = l2_reg_lambda, bool(half)
         if half is None and l2_reg_lambda > 0 and type(self).backward is _LinearModel.backward:
-            warn_of_penalty(self)
+            warn_once("half", 3, name=type(self).__name__, weight=l2_reg_lambda)
 
     @property
     def l2(self) -> float:
@@ -196,12 +196,7 @@ class SoftmaxModel(_LinearModel):
     """
 
     def __init__(
-        self,
-        l2_reg_lambda: float = 0.0,
-        half: bool | None = None,
-        *,
-        n_inputs: int = N_PIXELS + 1,
-        n_outputs: int = 10,
+        self, l2_reg_lambda: float = 0.0, half: bool | None = None, *, n_inputs: int = N_PIXELS + 1, n_outputs: int = 10
     ) -> None:
         super().__init__(n_inputs, n_outputs, l2_reg_lambda, half)
 

@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
 
 from fastlin.course.trainers.checks import check_count, check_number, read_weights
 from fastlin.course.trainers.compiled import CompiledTraining
-from fastlin.course.trainers.differences import warn_of_early_stopping, warn_of_numpy
+from fastlin.course.trainers.differences import warn_of_numpy, warn_once
 from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss
 from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
 from fastlin.fitted import as_array
@@ -178,7 +179,7 @@ class BaseTrainer:
         self._check()
         if own_classes := self._list_own_classes():
             warn_of_numpy(self._list_own_methods(), own_classes)
-        learning_rate, random_state = self.learning_rate, _random_state(self.seed)
+        learning_rate, random_state = self.learning_rate, check_random_state(self.seed)
         self.model.w = np.array(read_weights(self), dtype=compute_type(self.X_train), order="C")
         self.interrupted, self.histories, self._velocity = False, None, None
         kernels: Any = CompiledTraining(self) if self.can_compile() else None
@@ -220,7 +221,11 @@ class BaseTrainer:
             for steps in take_epochs():
                 weights = self.model.w
                 if is_validated(steps):
-                    validation = kernels.validate(read_weights(self)) if compiles_validation else self.validation_step()
+                    validation = (
+                        kernels.begin_validation(read_weights(self))()
+                        if compiles_validation
+                        else self.validation_step()
+                    )
                     steps = steps._replace(validation=validation)
                 yield steps
 
@@ -260,7 +265,8 @@ class BaseTrainer:
         self.interrupted, self.histories = training.ended == "interrupted", _histories(training.records)
         stops_after = _find_stop(training.records, self.patience) if self.early_stopping is None else None
         if stops_after is not None:
-            warn_of_early_stopping(stops_after, int(num_epochs) * steps_per_epoch, self.patience)
+            n_all = int(num_epochs) * steps_per_epoch
+            warn_once("early_stopping", 2, patience=self.patience, n_steps=stops_after, n_all=n_all)
         return self.histories
 
     def _check(self):
@@ -268,19 +274,12 @@ class BaseTrainer:
         for name in ("X_train", "Y_train", "X_val", "Y_val"):
             setattr(self, name, as_array(name, getattr(self, name)))
         for name, X, Y in (("train", self.X_train, self.Y_train), ("val", self.X_val, self.Y_val)):
-            if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
+            columns = self.X_train.shape[1:], self.Y_train.shape[1:]
+            is_right = X.ndim == Y.ndim == 2 and (X.shape[1:], Y.shape[1:]) == columns and len(X) == len(Y) > 0
+            if not is_right or X.dtype.kind not in "fiub" or Y.dtype.kind not in "fiub":
                 raise ValueError(
-                    f"X_{name} and Y_{name} must be two-dimensional with the same number of rows, got shapes "
-                    f"{X.shape} and {Y.shape}"
-                )
-            if X.shape[1] != self.X_train.shape[1] or Y.shape[1] != self.Y_train.shape[1]:
-                raise ValueError(
-                    f"X_val and Y_val must have the columns of X_train and Y_train, got {X.shape}, {Y.shape}"
-                )
-            if not len(X) or X.dtype.kind not in "fiub" or Y.dtype.kind not in "fiub":
-                raise ValueError(
-                    f"X_{name} and Y_{name} must have rows of real numbers, got {X.dtype} of shape {X.shape} and "
-                    f"{Y.dtype}"
+                    f"X_{name} and Y_{name} must be real numbers in two dimensions with as many rows, at least one, "
+                    f"and the columns of X_train and Y_train, got {X.dtype} {X.shape} and {Y.dtype} {Y.shape}"
                 )
         check_count("batch_size", self.batch_size, len(self.X_train))
         check_count("patience", self.patience)
@@ -362,13 +361,6 @@ class SoftmaxTrainer(BaseTrainer):
     >>> val_history["accuracy"][max(val_history["accuracy"])] > 0.8
     True
     """
-
-
-def _random_state(seed):
-    """Return the random state that shuffles; without a seed the global one, as in the assignment's own code."""
-    if seed is None:
-        return np.random
-    return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
 
 
 def _has_labels(*targets):

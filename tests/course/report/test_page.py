@@ -1,13 +1,11 @@
 """The page: what it holds and in which order, and that it needs nothing but itself."""
 
 import base64
-import os
 import re
 
 import pytest
 
 from fastlin import __version__
-from fastlin.course.report import page
 from fastlin.course.studies.claims import CLAIMS, judge_claims
 
 SECTIONS = ["1a", "1b", "2a", "2a, 3a", "2b, 2c", "2d", "2e", "3b, 3c", "3d", "4a", "4b", "4c, 4d", "4e"]
@@ -176,16 +174,3 @@ def test_a_page_of_some_studies(report, homework, studies):
     assert written.sections["All claims"].count("not run") >= sum(row["study"] not in studies for row in rows)
     if not {"binary", "gradient_check"} & set(studies) and studies:
         assert "The assignment did not run" in written.text
-
-
-def test_an_interrupted_write_leaves_the_old_page(report, quick_run, monkeypatch):
-    def interrupt(source, target):
-        raise KeyboardInterrupt
-
-    path = quick_run / "old.html"
-    path.write_text("old")
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(os, "replace", interrupt)
-        page.write_page(path, report.entries, [], report.environment)
-    assert path.read_text() == "old"
-    assert {file.name for file in quick_run.iterdir()} >= {"report.html", "results.json", "digits"}

@@ -6,7 +6,7 @@ import pytest
 
 from fastlin.course import studies
 from fastlin.course.report import Table, tabulate
-from fastlin.course.report.result_tables import HEADS, LABELS, format_value
+from fastlin.course.report.result_tables import TEXTS, format_value
 
 
 def test_single_values_stand_in_the_first_table():
@@ -45,7 +45,7 @@ def test_rows_get_a_table_of_their_own_that_is_not_wider_than_long():
 
 def test_no_merits_give_no_table():
     assert tabulate({}) == []
-    assert tabulate({"dips_in_order": {}}) == [Table("", (), (("dips of the validation accuracy in order", ""),))]
+    assert tabulate({"squared_norm": {}}) == [Table("", (), (("‖w‖²", ""),))]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,6 @@ def test_values(value, text):
 
 def test_labels_are_of_what_studies_find():
     sources = "".join(path.read_text(encoding="utf-8") for path in Path(studies.__file__).parent.glob("*.py"))
-    for name in LABELS.keys() | HEADS.keys():
+    for name in TEXTS["labels"].keys() | TEXTS["heads"].keys():
         # Merits may be put together from parts of their names.
         assert f'"{name}"' in sources, name

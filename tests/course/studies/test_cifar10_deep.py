@@ -1,7 +1,6 @@
 """Deeper networks on CIFAR-10: the variants, their units, and how they fare."""
 
 import dataclasses
-from itertools import groupby
 
 import numpy as np
 import pytest
@@ -13,8 +12,9 @@ from fastlin.course.studies.settings import Settings
 
 
 def test_the_variants_are_what_they_are_called():
-    variants = {**cifar10_deep.VARIANTS, **cifar10_deep.LOW_VARIANTS}
-    assert len(variants) == len(cifar10_deep.VARIANTS) + len(cifar10_deep.LOW_VARIANTS)
+    variants = cifar10_deep.VARIANTS
+    low = {name for name, variant in variants.items() if variant.depths == cifar10_deep.LOW_DEPTHS}
+    assert len(variants) == 7 + len(low) == 21
     for name, variant in variants.items():
         recipe = variant.recipe
         start, what = name.split(", ")
@@ -22,7 +22,7 @@ def test_the_variants_are_what_they_are_called():
         assert (recipe.init, recipe.scale) == (("he", None) if start == "He" else ("normal", scale))
         given = "pixels from −1 to 1" if start == "template" else "components"
         assert variant.given == (start if "pixels" in start else given)
-        assert variant.depths == (cifar10_deep.LOW_DEPTHS if name in cifar10_deep.LOW_VARIANTS else cifar10_deep.DEPTHS)
+        assert name in low or variant.depths == cifar10_deep.DEPTHS
         assert recipe.dropout == (float(what.split()[1]) if "dropout" in what else 0)
         if "batch norm" in what:
             assert recipe.normalization == (("input",) if "input" in what else ("hidden",))
@@ -34,8 +34,7 @@ def test_the_variants_are_what_they_are_called():
         plain = variants[f"{'template' if start == 'template' else 'He'}, plain"].recipe
         assert dataclasses.replace(recipe, **same) == plain
     # Adam has no momentum of its own.
-    assert cifar10_deep.TEMPLATE.momentum is None
-    assert {name.split(", ")[0] for name in variants} == {"normal", "He", "pixels", "centred pixels", "template"}
+    assert variants["template, plain"].recipe.momentum is None
     for start in ("normal", "template"):
         names = [name for name in variants if name.startswith(f"{start}, dropout")]
         assert [variants[name].recipe.dropout for name in names] == [0.05, 0.1, 0.2, 0.35, 0.5]
@@ -45,22 +44,19 @@ def test_the_variants_are_what_they_are_called():
 def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     trained = []
 
-    def note(images, recipes, seeds):
-        trained.extend((images, *case) for case in zip(recipes, seeds, strict=True))
-        return ((number, train(images, recipes[number], seeds[number])) for number in reversed(range(len(recipes))))
+    def note(images, cases):
+        trained.extend((images, *case) for case in cases.values())
+        return ((key, train(images, *cases[key])) for key in reversed(cases))
 
     monkeypatch.setattr(cifar10_deep, "run_recipes", note)
-    monkeypatch.setattr(cifar10_deep, "DEPTHS", (1, 3))
-    for table, depths in (("VARIANTS", (1, 3)), ("LOW_VARIANTS", (3,))):
-        shortened = {
-            name: dataclasses.replace(variant, recipe=dataclasses.replace(variant.recipe, epochs=2), depths=depths)
-            for name, variant in getattr(cifar10_deep, table).items()
-        }
-        monkeypatch.setattr(cifar10_deep, table, shortened)
-    variants, low = cifar10_deep.VARIANTS, cifar10_deep.LOW_VARIANTS
-    seed = 2**32 - 1
-    results = cifar10_deep.run(Settings(datasets.load_digits(), seed=seed))
-    assert len(trained) == 7 * 2 * 3 + 14 * 3
+    monkeypatch.setattr(cifar10_deep, "DEPTHS", (2, 3))
+    shortened = {
+        name: dataclasses.replace(variant, recipe=dataclasses.replace(variant.recipe, epochs=2))
+        for name, variant in cifar10_deep.VARIANTS.items()
+    }
+    monkeypatch.setattr(cifar10_deep, "VARIANTS", shortened)
+    results = cifar10_deep.run(Settings(datasets.load_digits(), seed=2**32 - 1))
+    assert len(trained) == 21 * 2 * 3
     # There is one network of every variant for each draw.
     by_units = {}
     for images, recipe, own_seed in trained:
@@ -74,40 +70,25 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
             # All components together have the variance of all 64 pixels, less what is constant.
             assert images.X_train.var(axis=0).sum() == pytest.approx(64, rel=1e-3)
         by_units.setdefault((recipe.hidden, own_seed), []).append((given, dataclasses.replace(recipe, hidden=())))
-    assert len(by_units) == 6
-    expected = {
-        1: [(variant.given, variant.recipe) for variant in variants.values()],
-        3: [(variant.given, variant.recipe) for variant in [*variants.values(), *low.values()]],
-    }
-    for (units, _), cases in by_units.items():
-        # The networks of other images are trained after those of components.
-        assert sorted(map(str, cases)) == sorted(map(str, expected[len(units)]))
-    assert sorted(len(units) for units, _ in by_units) == [1, 1, 1, 3, 3, 3]
+    expected = sorted(str((variant.given, variant.recipe)) for variant in shortened.values())
+    # The networks of other images are trained after those of components.
+    assert all(sorted(map(str, cases)) == expected for cases in by_units.values())
+    assert sorted(len(units) for units, _ in by_units) == [2, 2, 2, 3, 3, 3]
     assert all(20 <= unit <= 100 for units, _ in by_units for unit in units)
-    units = results.parameters["units"]
-    assert {tuple(value) for value in units.values()} == {units for units, _ in by_units}
-    table = results.series["best"]
-    assert list(table) == list(variants)
+    assert {tuple(value) for value in results.parameters["units"].values()} == {units for units, _ in by_units}
+    best, curves = results.series["best"], results.series["curves"]
+    assert list(best) == list(shortened)
     assert set(results.merits["points_lost_by_dropout"]) == {
         f"{start} {rate}" for start in ("normal", "template") for rate in (0.05, 0.1, 0.2, 0.35, 0.5)
     }
-    for name, row in results.merits["mean_best_validation_accuracy_by_hidden_layers"].items():
-        assert row == {depth: pytest.approx(np.mean(table[name][depth])) for depth in ("1", "3")}
-        assert all(len(values) == 3 for values in table[name].values())
-        # The curves are those of the first draw.
-        for depth in (1, 3):
-            epochs = results.series["curves"][name, depth].epochs
-            assert max(epoch.validation_accuracy for epoch in epochs) == table[name][str(depth)][0]
-    few = results.series["few_layers"]
-    assert list(few) == list(cifar10_deep.FEW_LAYERS)
-    added = {"normal, plain", "normal, batch norm of the input", "normal, dropout 0.05", "template, plain"}
-    assert set(few) == {*low, *added}
-    # Those of one setting stand after one another.
-    starts = [name.split(", ")[0] for name in few]
-    assert [start for start, _ in groupby(starts)] == ["normal", "pixels", "centred pixels", "template"]
-    assert few["normal, plain"] == {"3": table["normal, plain"]["3"]}
     for name, row in results.merits["the_same_for_few_hidden_layers"].items():
-        assert row == {"3": pytest.approx(np.mean(few[name]["3"]))}
+        assert row == {depth: pytest.approx(np.mean(best[name][depth])) for depth in ("2", "3")}
+        assert all(len(values) == 3 for values in best[name].values())
+    whole = results.merits["mean_best_validation_accuracy_by_hidden_layers"]
+    assert set(curves) == {(name, depth) for name in whole for depth in (2, 3)}
+    # The curves are those of the first draw.
+    for (name, depth), training in curves.items():
+        assert max(epoch.validation_accuracy for epoch in training.records) == best[name][str(depth)][0]
 
 
 def test_units_cover_their_range():

@@ -12,11 +12,10 @@ from fastlin.course.studies.claims import (
     NEEDS_MNIST,
     NEEDS_WHOLE,
     NOT_RUN,
-    PLACE,
     judge_claims,
-    write,
 )
 from fastlin.course.studies.comparators import COMPARATORS, CONFIRMED, CONTRADICTED
+from fastlin.course.texts import PLACE
 
 COLUMNS = {
     "reports",
@@ -68,11 +67,6 @@ def test_every_task_and_study_has_a_claim_and_every_comparator_is_used():
     assert {claim.comparison[0] for claim in CLAIMS} == COMPARATORS.keys()
 
 
-def test_report_d_makes_no_claim_on_results():
-    # Its text has derivations, one line on pictures and the step: no stop, no curve, no sweep.
-    assert {claim.study for claim in CLAIMS if "D" in claim.reports} == {"gradient_check", "images"}
-
-
 def check_rows(rows):
     """Fail where rows are not plain JSON values, one for each claim."""
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
@@ -90,13 +84,6 @@ def test_studies_that_did_not_run():
     assert all(row["study"] in row["because"] for row in rows)
     failed = judge_claims({}, ["images"])
     assert {row["because"] for row in failed if row["study"] == "images"} == {"The study images failed."}
-
-
-def test_merits_that_are_missing():
-    for row in judge_claims(make_entries()):
-        if row["study"] not in CIFAR10_STUDIES:
-            assert (row["verdict"], row["here"]) == (NOT_RUN, "–")
-            assert row["because"].startswith("The study did not measure ")
 
 
 @pytest.mark.parametrize("quick", [True, False])
@@ -138,13 +125,3 @@ def test_a_study_that_was_too_short_is_not_judged_by(draws, verdict):
         row for row in judge_claims(make_entries("cifar10", cifar10_search=merits)) if row["study"] == "cifar10_search"
     )
     assert (row["verdict"], row["here"]) == (verdict, "0.505, rank 7; best draw 0.510")
-
-
-def test_texts_take_numbers_dicts_lists_and_what_was_never_reached():
-    merits = {"a": {"b, c": -1.25, "d": 2.0}, "e": [1, None], "f": 1.5e-9}
-    assert (
-        write("{a:.1f}; {a/b, c:+.2f}; {e}; {f:.1e}; no place", merits)
-        == "−1.2, 2.0; −1.25; 1, never; 1.5e-09; no place"
-    )
-    with pytest.raises(KeyError, match="a/x"):
-        write("{a/x}", merits)

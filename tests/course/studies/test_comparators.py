@@ -12,7 +12,6 @@ from fastlin.course.studies.comparators import (
     DEPENDS_ON_THE_SETTING,
     NOT_CONFIRMED,
     SHOWS_SIGNS,
-    find,
 )
 
 
@@ -87,17 +86,3 @@ def test_a_comparator_gives_each_of_its_verdicts(name, merits, arguments, verdic
     assert COMPARATORS[name](merits, **arguments) == verdict
     # The merits may come from results.json.
     assert COMPARATORS[name](json.loads(json.dumps(merits)), **arguments) == verdict
-
-
-def test_every_comparator_is_tried_with_several_verdicts():
-    tried = {name: {verdict for other, *_, verdict in CASES if other == name} for name in COMPARATORS}
-    assert all(len(verdicts) > 1 for verdicts in tried.values()), tried
-
-
-def test_a_path_leads_to_a_merit_and_a_missing_one_is_named():
-    merits = {"a": {"b, c": {"0.1": 3}}, "d": 1}
-    assert find(merits, "a/b, c/0.1") == 3
-    for path in ("a/b", "a/b, c/1", "d/e", "x"):
-        with pytest.raises(KeyError) as missing:
-            find(merits, path)
-        assert missing.value.args == (path,)

@@ -66,17 +66,6 @@ def test_pruning_keeps_shape_and_type_of_the_labels(shape, dtype):
     np.testing.assert_array_equal(targets, np.array([1, 0, 1, 0]).reshape(shape))
 
 
-def test_the_assignments_data(mnist_folder, monkeypatch):
-    monkeypatch.setenv("FASTLIN_DATA", str(mnist_folder))
-    X_train, Y_train, X_val, Y_val = trainers.load_full_mnist()
-    assert (X_train.shape, Y_train.shape) == ((20000, 784), (20000, 1))
-    assert (X_val.shape, Y_val.shape) == ((10000, 784), (10000, 1))
-    X_train, Y_train, X_val, Y_val = trainers.load_binary_dataset(2, 3)
-    assert (len(X_train), len(X_val)) == (4005, 2042)
-    assert (Y_train.shape, Y_val.shape, Y_train.dtype) == ((4005, 1), (2042, 1), np.int64)
-    assert set(Y_train.ravel()) == set(Y_val.ravel()) == {0, 1}
-
-
 @pytest.fixture
 def small_mnist(monkeypatch):
     """A data set in place of MNIST: each image has one pixel, its number; test images count from 100."""

@@ -1,6 +1,7 @@
 """The course's trainers against a plain NumPy loop with the same batches, and what a student's code may do."""
 
 import sys
+from functools import partial
 
 import naive
 import numpy as np
@@ -9,8 +10,6 @@ from naive_course import N_FEATURES, make_data, train_plainly
 
 from fastlin.course import trainers
 from fastlin.course.trainers import compiled, trainer
-from fastlin.course.trainers.compiled import CompiledTraining
-from fastlin.kernels.machine.threads import count_blocks, limit_threads
 from fastlin.training import loop
 
 pytestmark = pytest.mark.filterwarnings("ignore:Your own PlainModel:fastlin.exceptions.CourseWarning")
@@ -49,7 +48,8 @@ def assert_same_histories(found, expected, tolerance=1e-10):
 def test_compiled_training_is_the_numpy_loop(n_outputs, options):
     data = make_data(n_outputs)
     model = make_model(n_outputs, 0.05)
-    trainer = make_trainer(model, data, **options)
+    # Lists are taken too.
+    trainer = make_trainer(model, [array.tolist() for array in data], **options)
     found = trainer.train(4)
     *expected, w = train_plainly(
         data,
@@ -66,23 +66,6 @@ def test_compiled_training_is_the_numpy_loop(n_outputs, options):
     assert not trainer.interrupted
 
 
-def test_compiled_stretches_end_with_validated_steps_and_epochs_alone(monkeypatch):
-    stretches, original = [], CompiledTraining.train
-
-    def train(self, order, first, end):
-        stretches.append((first, end))
-        return original(self, order, first, end)
-
-    monkeypatch.setattr(CompiledTraining, "train", train)
-    # 32 steps an epoch, of which each sixth of the whole training is validated.
-    _, val = make_trainer(make_model(3), make_data(3), batch_size=4).train(2)
-    assert list(val["loss"]) == list(range(0, 64, 6))
-    assert stretches == [
-        *[(0, 1), (1, 7), (7, 13), (13, 19), (19, 25), (25, 31), (31, 32)],
-        *[(0, 5), (5, 11), (11, 17), (17, 23), (23, 29), (29, 32)],
-    ]
-
-
 @pytest.mark.parametrize("half", [False, True])
 def test_both_l2_conventions(half):
     data = make_data(3)
@@ -93,28 +76,6 @@ def test_both_l2_conventions(half):
         data[0], data[1].argmax(axis=1), np.zeros((N_FEATURES, 3)).tolist(), 0.1, batches, l2=0.2 if half else 0.4
     )
     np.testing.assert_allclose(model.w, w, atol=1e-12)
-
-
-@pytest.mark.thorough
-def test_float32_data_train_in_float32():
-    train, val = make_trainer(model := make_model(3), make_data(3, dtype=np.float32)).train(3)
-    assert model.w.dtype == np.float32
-    expected_train, expected_val, w = train_plainly(make_data(3), 3, seed=3)
-    np.testing.assert_allclose(model.w, w, atol=1e-5)
-    np.testing.assert_allclose(list(train["loss"].values()), list(expected_train["loss"].values()), atol=1e-5)
-    assert list(val["accuracy"].values()) == list(expected_val["accuracy"].values())
-
-
-def test_numbers_of_threads_give_the_same_bits():
-    data = make_data(10, n_train=100_000, n_val=100_000)
-    assert count_blocks(100_000, N_FEATURES * 10, 0, data[0].nbytes) > 3
-    results = []
-    for n_threads in (1, 2, 3):
-        model = make_model(10)
-        with limit_threads(n_threads):
-            histories = make_trainer(model, data, batch_size=5000).train(2)
-        results.append((model.w.tobytes(), histories))
-    assert results[1:] == results[:1] * 2
 
 
 class OwnStep(trainers.SoftmaxTrainer):
@@ -226,13 +187,6 @@ def test_float32_stays_float32_where_nothing_is_compiled(model):
     assert list(train["loss"].values()) == pytest.approx(list(expected["loss"].values()), abs=1e-5)
 
 
-def test_lists_are_taken():
-    data = make_data(3)
-    expected = make_trainer(make_model(3), data).train(1)
-    lists = [array.tolist() for array in data]
-    assert_same_histories(make_trainer(make_model(3), lists).train(1), expected)
-
-
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_a_diverged_training_is_not_right_about_anything(n_outputs):
@@ -280,66 +234,20 @@ def test_early_stopping_goes_back_to_the_best_weights(own_validation):
     assert losses == pytest.approx(list(full[1]["loss"].values())[: len(losses)], abs=1e-12)
 
 
-def test_interrupted_training_returns_whole_steps(monkeypatch):
-    data = make_data(3)
-    model = make_model(3)
-    calls = []
-    original = CompiledTraining.train
-
-    def interrupted(self, order, first, end):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return original(self, order, first, end)
-
-    monkeypatch.setattr(CompiledTraining, "train", interrupted)
-    trainer = make_trainer(model, data, early_stopping=True)
-    train, val = trainer.train(10)
-    assert trainer.interrupted
-    assert list(train["loss"]) == [0, 1, 2, 3]
-    assert list(val["loss"]) == [0, 1, 2, 3]
-    monkeypatch.undo()
-    again = make_model(3)
-    expected, _ = make_trainer(again, data).train(1)
-    assert list(train["loss"].values()) == list(expected["loss"].values())[:4]
-    # The weights are those after the fourth step: the loss of the fifth batch is the one recorded for it.
-    order = np.arange(130)
-    np.random.RandomState(3).shuffle(order)
-    rows = order[64:80]
-    loss = trainers.cross_entropy_loss(data[1][rows], model.forward(data[0][rows]))
-    assert loss == pytest.approx(expected["loss"][4], abs=1e-12)
-
-
-def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
-    data = make_data(3)
-    original = CompiledTraining.begin_validation
-    calls = []
-
-    def begin_validation(self, weights):
-        finish = original(self, weights)
-        calls.append(finish)
-        return interrupt if len(calls) == 3 else finish
-
-    def interrupt():
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(CompiledTraining, "begin_validation", begin_validation)
-    model = make_model(3)
-    train, val = make_trainer(model, data).train(10)
-    assert list(val["loss"]) == [0, 1]
-    assert list(train["loss"]) == [0, 1]
-
-
-@pytest.mark.parametrize("own_validation", [False, True])
-def test_ctrl_c_at_any_line_leaves_whole_steps(own_validation):
+@pytest.mark.parametrize("own", [None, "train_step", "validation_step"])
+def test_ctrl_c_at_any_line_leaves_whole_steps(own):
     data = make_data(3)
     files = loop.__file__, trainer.__file__, compiled.__file__
 
+    def make():
+        made = make_trainer(make_model(3), data, batch_size=40)
+        if own is not None:
+            setattr(made, own, partial(getattr(trainers.BaseTrainer, own), made))
+        return made
+
     def train(last_line=np.inf):
         """Train until Ctrl-C before a line; return weights, histories and the number of lines gone through."""
-        trained, n_lines = make_trainer(make_model(3), data, batch_size=40), 0
-        if own_validation:
-            trained.validation_step = lambda: (0.5, 0.25, 0.125)
+        trained, n_lines = make(), 0
 
         def count_line(frame, event, argument):
             nonlocal n_lines
@@ -360,7 +268,7 @@ def test_ctrl_c_at_any_line_leaves_whole_steps(own_validation):
 
     (whole_train, whole_val), n_lines = train()[1:]
     weights = [np.zeros((N_FEATURES, 3))]
-    recorder = make_trainer(make_model(3), data, batch_size=40)
+    recorder = make()
     recorder.validation_step = lambda: weights.append(recorder.model.w.copy()) or (0.0, 0.0, 0.0)
     recorder.train(1)
     numbers = set()
@@ -373,34 +281,8 @@ def test_ctrl_c_at_any_line_leaves_whole_steps(own_validation):
             assert histories[0]["loss"] == {step: whole_train["loss"][step] for step in range(n_steps)}
             # Of the last steps the validation may be missing.
             assert histories[1]["loss"].items() <= whole_val["loss"].items()
-            assert len(histories[1]["loss"]) in range(n_steps - 2 if not own_validation else n_steps, n_steps + 1)
+            assert len(histories[1]["loss"]) in range(n_steps - 2 if own is None else n_steps, n_steps + 1)
     assert numbers == {0, 1, 2, 3}
-
-
-@pytest.mark.parametrize("place", ["before", "after"])
-def test_ctrl_c_in_a_step_of_the_students_own_keeps_the_steps_before_it(place):
-    class Interrupted(OwnStep):
-        def train_step(self, X_batch, Y_batch):
-            if self.n_steps == 11 and place == "before":
-                raise KeyboardInterrupt
-            loss = super().train_step(X_batch, Y_batch)
-            if self.n_steps == 12:
-                raise KeyboardInterrupt
-            return loss
-
-    given = 0.1, 16, True, *make_data(3)
-    trainer, whole = (
-        kind(make_model(3), *given, early_stopping=False, seed=3, progress=False) for kind in (Interrupted, OwnStep)
-    )
-    train, val = trainer.train(10)
-    weights = []
-    whole.validation_step = lambda: weights.append(whole.model.w.copy()) or (0.0, 0.0, 0.0)
-    expected, _ = whole.train(2)
-    assert trainer.interrupted
-    assert train["loss"] == {step: expected["loss"][step] for step in range(11)}
-    # Eight steps an epoch, each of which is validated.
-    assert list(val["loss"]) == list(range(11))
-    np.testing.assert_array_equal(trainer.model.w, weights[10])
 
 
 def test_own_steps_see_the_learning_rate_decay():
@@ -410,15 +292,6 @@ def test_own_steps_see_the_learning_rate_decay():
     trainer.train(3)
     assert seen == [0.1] * 8 + [0.05] * 8 + [0.025] * 8
     assert trainer.learning_rate == 0.1
-
-
-def test_a_penalty_changed_later_counts():
-    data = make_data(3)
-    model, expected = make_model(3, 0.0), make_model(3, 0.7)
-    model.l2_reg_lambda = 0.7
-    make_trainer(model, data).train(1)
-    make_trainer(expected, data).train(1)
-    np.testing.assert_array_equal(model.w, expected.w)
 
 
 def test_without_a_seed_numpys_global_state_is_drawn_from():

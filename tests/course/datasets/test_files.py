@@ -1,0 +1,110 @@
+"""The files of the data sets: folders, what a server may do, what is left behind, and what the terminal shows."""
+
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from fastlin.course import datasets
+from fastlin.course.datasets import files
+
+DATA = b"the contents of a file " * 1000
+
+
+def download(address, folder=None):
+    files.download(address + "file", hashlib.md5(DATA).hexdigest(), folder, "wanted")
+
+
+def kept():
+    return {path.name: path.read_bytes() for path in datasets.cache_folder().iterdir()}
+
+
+def answer(data, size=None):
+    """Return what answers with these bytes after a header that promises this number of them."""
+
+    def write(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(size or len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    return write
+
+
+def test_without_a_cache_folder_data_lie_in_the_temporary_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "user_cache_folder", lambda: None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("FASTLIN_DATA", "named")
+    assert files.list_places() == [Path("named"), tmp_path / "fastlin" / "data"]
+
+
+def test_a_file_is_kept_as_it_was_published(server, empty_places, capfd):
+    download(server({"file": DATA}))
+    assert kept() == {"file": DATA}
+    out, err = capfd.readouterr()
+    assert out == ""
+    # The bar of pooch, which goes to the standard error.
+    assert "100%" in err
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (None, " 404 "),
+        (answer(DATA[::-1]), "MD5"),
+        (answer(DATA[:20], size=len(DATA)), "IncompleteRead"),
+        (lambda handler: handler.wfile.write(b"220 mail server ready\r\n"), "220 mail"),
+    ],
+    ids=["missing", "other contents", "broken off", "no HTTP"],
+)
+def test_a_bad_download_leaves_nothing_and_its_reason_is_told(server, empty_places, write, reason):
+    address = server({}) if write is None else server({}, write)
+    with pytest.raises(datasets.DatasetNotFoundError, match=rf"(?s)^wanted.*{address}.*{reason}"):
+        download(address)
+    assert kept() == {}
+
+
+@pytest.mark.parametrize("data", [b"", DATA[:1000]], ids=["from the start", "halfway"])
+def test_a_server_that_falls_silent_counts_as_offline(server, empty_places, monkeypatch, data):
+    release = threading.Event()
+
+    def stop(handler):
+        if data:
+            answer(data, size=len(DATA))(handler)
+            handler.wfile.flush()
+        release.wait(60)
+
+    monkeypatch.setattr(files, "TIMEOUT", 0.2)
+    with pytest.raises(datasets.DatasetNotFoundError, match="timed out"):
+        download(server({}, stop))
+    assert kept() == {}
+    release.set()
+
+
+def test_an_interrupted_download_leaves_nothing(server, empty_places, monkeypatch):
+    def interrupt(*arguments):
+        # A part of the file has been written under another name.
+        assert list(datasets.cache_folder().iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tqdm.auto.tqdm.update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        download(server({"file": DATA}))
+    assert kept() == {}
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named(server, empty_places):
+    datasets.cache_folder().parent.parent.mkdir()
+    datasets.cache_folder().parent.write_bytes(b"a file where the folder should be")
+    with pytest.raises(datasets.DatasetNotFoundError, match=r"http.*fastlin/data'"):
+        download(server({"file": DATA}))
+    assert not server.requests
+
+
+def test_a_folder_that_the_user_gives_is_the_only_place(server, empty_places, tmp_path):
+    with pytest.raises(datasets.DatasetNotFoundError, match=rf"(?s){tmp_path}.*Nothing is downloaded"):
+        download(server({"file": DATA}), tmp_path)
+    with pytest.raises(datasets.DatasetNotFoundError, match="nowhere does not exist"):
+        files.list_places(tmp_path / "nowhere")
+    assert not server.requests
