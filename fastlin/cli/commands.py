@@ -39,7 +39,6 @@ from fastlin.kernels.machine.target import TARGET
 from fastlin.progress import show_bar
 from fastlin.terminal import make_printable
 
-ALL_STUDIES = {**STUDIES, **CIFAR10_STUDIES}
 QUICK = "Use few epochs, rows and seeds, to see that all works; claims get no verdict."
 DRAWS = "Networks that cifar10_search draws and trains; more take longer."
 SEEDED = "Seed of splits, orders, networks and draws; compare and learning stay."
@@ -51,7 +50,7 @@ the study of accuracy against seconds always takes float64."""
 
 @command(
     "for the course: repeat the studies, write a report with verdicts",
-    argument("studies", nargs=-1, type=Choice([*ALL_STUDIES]), metavar="[STUDY]..."),
+    argument("studies", nargs=-1, type=Choice([*STUDIES, *CIFAR10_STUDIES]), metavar="[STUDY]..."),
     option("--quick", is_flag=True, help=QUICK),
     option("--draws", type=IntRange(1), metavar="N", default=100, help=DRAWS),
     option("--open", is_flag=True, help="Show the report in the browser at the end."),
@@ -79,7 +78,8 @@ def reproduce(options: SimpleNamespace) -> int:
         data = _load_cifar10(options) if is_homework else _load_mnist(options)
         folder = options.output / data.name
         settings[is_homework] = Settings(data, options.quick, options.seed, folder=folder, draws=options.draws)
-    studies = {name: (ALL_STUDIES[name], settings[name in CIFAR10_STUDIES]) for name in names}
+    known = {**STUDIES, **CIFAR10_STUDIES}
+    studies = {name: (known[name], settings[name in CIFAR10_STUDIES]) for name in names}
     found, failed = run_studies(studies, options.output)
     page = report_claims(found, failed, options.output)
     if options.open:

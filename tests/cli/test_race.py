@@ -15,6 +15,7 @@ from sklearn.datasets import dump_svmlight_file
 
 from fastlin.cli import race
 from fastlin.contenders import CONTENDERS, CannotSolveError, Contender, Problem
+from fastlin.course.studies import peers
 
 GIVEN = {
     "target": "y",
@@ -152,14 +153,15 @@ def test_libraries_race_to_the_same_objective(rows, run, tmp_path, monkeypatch):
     few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
     few["crash"], few["[refusal]"] = fake(end_the_process), fake(refuse)
     few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
-    monkeypatch.setattr(race, "CONTENDERS", few)
+    for module in (race, peers):
+        monkeypatch.setattr(module, "CONTENDERS", few)
     monkeypatch.setattr(race, "TURN_SECONDS", 0.0)
     np.savez(tmp_path / "$a$.npz", X=rows[0], y=rows[1])
     finished = run("compare", "$a$.npz", "--seconds", "120", "--output", "here")
     assert finished.returncode == 0, finished.stderr
     assert "  left out: its process ended\n" in finished.stdout
     assert "  left out: not today\n" in finished.stdout
-    assert "pip install '.[peers]' in a checkout of fastlin installs them" in finished.stdout
+    assert "Not installed, so not compared: torch.\npip install '.[peers]' in a checkout" in finished.stdout
     assert "$a$.npz, 160 × 4, 3 classes, C = 1" in finished.stdout
     assert {path.name for path in (tmp_path / "here").iterdir()} == {"race.json", "race.png"}
     found = json.loads((tmp_path / "here" / "race.json").read_text(encoding="utf-8"))
