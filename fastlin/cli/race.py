@@ -258,11 +258,12 @@ def _draw(entries, title, folder):
         color, _ = STYLES.get(name, ("#808080", ""))
         # A lower bound is pale.
         axes.barh(place, entry.seconds, color=color, alpha=1 if entry.is_near else 0.4)
-        seconds, ratio, *_ = entry.describe()
-        axes.text(entry.seconds, place, f"  {seconds} s, {ratio} ×", va="center")
+        text, ratio, *_ = entry.describe()
+        axes.text(entry.seconds, place, f"  {text} s, {ratio} ×", va="center")
     axes.set_yticks(range(len(entries)), entries)
     axes.set(xscale="log", xlabel="seconds of a fit, less is better", title=title.replace("$", r"\$"))
-    axes.set_xlim(right=20 * axes.get_xlim()[1])
+    seconds = [entry.seconds for entry in entries.values()]
+    axes.set_xlim(min(seconds) / 3, 10 * max(seconds))
     axes.invert_yaxis()
     save_figure(figure, folder, "race.png")
 
