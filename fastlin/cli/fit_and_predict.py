@@ -93,7 +93,7 @@ def fit(options: SimpleNamespace) -> int:
     page = options.report or f"{os.path.splitext(options.model)[0]}.html"
     check_outputs([options.model, page], [options.data, options.validation or options.data])
     table, texts, labels, notes = read_training(options.data, options)
-    validation = {}
+    validation: dict[str, Any] = {}
     if options.validation is not None:
         known = {name: [""] if name in texts else None for name in table.column_names}
         rows, labels_val, _ = _read_like(options.validation, options, known, np.unique(labels))

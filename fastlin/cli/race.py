@@ -53,7 +53,7 @@ N_HALVINGS = 2
 COPIES = 4
 # Where processes can be forked, only the first one imports what all need.
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-CONTEXT = multiprocessing.get_context(METHOD)
+CONTEXT: Any = multiprocessing.get_context(METHOD)
 if METHOD == "forkserver":
     CONTEXT.set_forkserver_preload([__name__])
 HEADS = ("library", "seconds", "ratio", "range", "excess", "accuracy")
@@ -86,7 +86,8 @@ class Worker:
     """A process that fits to a Problem until `end`; another takes its place where a fit takes too long or ends it."""
 
     def __init__(self, problem: Problem, end: float) -> None:
-        self.problem, self.end, self.process = problem, end, None
+        self.problem, self.end = problem, end
+        self.process: Any = None
 
     def fit(self, name: str, effort: Any, n_threads: Any, least: float, limit: float) -> tuple[float, Any, Any]:
         """Return the seconds, coef and intercept of a library's fit, which is repeated for the least seconds.
