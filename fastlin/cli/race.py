@@ -214,7 +214,8 @@ def _run(worker, test, limit):
 
 def _climb(worker, name, test, lowest, share):
     """Return the Entry of a library with the least effort that comes near, or the last one when its share is over."""
-    entry, end = None, perf_counter() + share
+    entry: Any = None
+    end = perf_counter() + share
 
     def attempt(effort, n_threads):
         seconds, *model = worker.fit(name, effort, n_threads, 0, end - perf_counter())
