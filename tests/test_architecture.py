@@ -107,6 +107,7 @@ MAY_USE = {
     "datasets": {"course.datasets"},
     "warmup": {"trainers", "estimators"},
     "cli": {
+        "contenders",
         "course.studies",
         "course.report",
         "warmup",

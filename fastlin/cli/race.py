@@ -273,8 +273,8 @@ def _draw(entries, title, folder):
 def _pose(options):
     """Return the Problems of the rows to fit and of those held out: numbers are standardised, texts one-hot coded."""
     name, texts = options.table, np.empty((0, 0))
-    with contextlib.suppress(AttributeError, ValueError):
-        # Windows does not tell its memory here.
+    # Windows does not tell its memory here.
+    if hasattr(os, "sysconf"):
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if COPIES * os.path.getsize(name) > memory:
             raise MemoryError(f"it may take {COPIES} times its size in memory; fastlin.blocks reads larger files")
