@@ -108,6 +108,7 @@ MAY_USE = {
     "warmup": {"trainers", "estimators"},
     "cli": {
         "contenders",
+        "course.figures",
         "course.studies",
         "course.report",
         "warmup",
