@@ -54,6 +54,8 @@ BY_A_TEST = {
     ),
     "fastlin predict": RUNS_THE_COMMANDS,
     "fastlin predict flights.skops new.csv --keep id --output predictions.csv": RUNS_THE_COMMANDS,
+    "fastlin compare data.csv --target y": "tests/cli/test_race.py::test_libraries_race_to_the_same_objective",
+    "fastlin compare flights.csv --target delayed --drop id --seconds 30 --output race": RUNS_THE_COMMANDS,
     "fastlin compare --peers": "tests/cli/test_commands.py::test_compare_with_peers",
     "fastlin reproduce --open": (
         "tests/cli/test_commands.py::test_the_report_is_opened_in_the_browser_where_that_is_asked_for"

@@ -108,6 +108,8 @@ MAY_USE = {
     "datasets": {"course.datasets"},
     "warmup": {"trainers", "estimators"},
     "cli": {
+        "contenders",
+        "course.figures",
         "course.studies",
         "course.report",
         "warmup",

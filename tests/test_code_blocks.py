@@ -109,7 +109,8 @@ COMMANDS = [(page, words) for page, text in documented_commands.PAGES.items() fo
 @pytest.mark.parametrize(
     ("page", "words"), COMMANDS, ids=lambda value: value if isinstance(value, str) else "_".join(value)
 )
-def test_commands_exist(page, words):
+def test_commands_exist(page, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     program, *words = words
     name = Path(program).name
     if name in ("python", "python3"):
@@ -118,6 +119,8 @@ def test_commands_exist(page, words):
         assert words[1] in ("venv", "build") or find_spec(words[1])
     elif name == "fastlin":
         if command := fastlin_program.commands.get(words[0]):
+            for file in ("flights.csv", "new.csv", "flights.skops"):
+                (tmp_path / file).touch()
             command.make_context(words[0], words[1:])
         else:
             assert words in (["--help"], ["--version"])

@@ -94,7 +94,7 @@ def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
         rows = [f"{i},{delay[i]},{'AB'[i % 2]},{labels[i]}" for i in range(n_rows)]
         (tmp_path / name).write_text("\n".join(["id,delay,carrier,delayed", *rows]), encoding="utf-8")
     commands = [words for words in read_blocks(PAGES["docs/program.md"]) if words[0] == "fastlin"]
-    assert [words[1] for words in commands] == ["fit", "predict"]
+    assert [words[1] for words in commands] == ["fit", "predict", "compare"]
     commands.append(["fastlin", "fit", "flights.csv", "--target", "delayed", "--drop", "id", "--inference"])
     for _, *words in commands:
         assert cli.main(words) == 0, capsys.readouterr().err

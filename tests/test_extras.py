@@ -92,8 +92,8 @@ def test_what_a_bare_installation_lacks_is_named():
         f"for program in {list(NEEDS)}:\n"
         "    try: exec(program)\n"
         "    except ModuleNotFoundError as error: print(error)\n"
-        "from fastlin.cli import main\n"
-        "for call in (['reproduce'], ['compare'], ['fit', 'x', '--target', 'y'], ['predict', 'm', 'x']):\n"
+        "from fastlin.cli import main, __file__ as x\n"
+        "for call in (['reproduce'], ['compare'], ['fit', x, '--target', 'y'], ['predict', x, x]):\n"
         "    print(main(call))\n"
     )
     assert finished.returncode == 0, finished.stderr

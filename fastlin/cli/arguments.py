@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import functools
 import inspect
-import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -32,17 +31,6 @@ def refuse(what: str, *errors: type[Exception]) -> Iterator[None]:
     except errors as error:
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
         raise CommandError(f"{what}: {reason}") from error
-
-
-class Range(click.FloatRange):
-    """The numbers of a range, of which NaN is none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number that a word stands for."""
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a valid float", param, ctx)
-        return number
 
 
 def require(extra: str) -> None:
@@ -73,38 +61,23 @@ def command(purpose: str, *options: Function) -> Callable[[Callable[[SimpleNames
     return decorate
 
 
-def count_option(name: str, least: int, text: str, **settings: Any) -> Function:
-    """Return an option that takes a whole number."""
-    return option(name, type=click.IntRange(least, 2**32 - 1), metavar="N", help=text, **settings)
-
-
-def data_option(sought: str) -> Function:
-    """Return the option of the folder that data sets are sought in."""
-    default = "the folder that FASTLIN_DATA names, then the cache folder, then a download"
-    return option("--data", metavar="DIR", show_default=default, help=f"The only folder to look in for {sought}.")
-
-
-WRITTEN = "Folder of results.json and the pictures, which is made where there is none."
-output_option = option("--output", metavar="DIR", default="results", help=WRITTEN)
-
-
-def _read_separator(context, option, text):
-    sign = "\t" if text in ("tab", "\\t") else text
-    if sign is not None and (len(sign) != 1 or not sign.isascii() or sign in '"\r\n'):
-        raise click.BadParameter(f"{text!r} is no character that can separate columns, such as ';', or tab")
-    return sign
-
-
-def _read_encoding(context, option, text):
-    try:
-        return codecs.lookup(text).name
-    except (LookupError, ValueError):
-        raise click.BadParameter(f"{text!r} is no encoding that Python knows, such as latin-1") from None
-
-
+FILE = click.Path(exists=True, dir_okay=False)
+FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)
+STRENGTH = click.FloatRange(1e-300)
 SEPARATOR = "Sign between the columns of CSV, one character or tab."
+DECIMAL = "Sign before the decimals of CSV that is read."
 ENCODING = "Encoding of CSV that is read, such as latin-1 or utf-16."
-separator_option = option(
-    "--separator", callback=_read_separator, metavar="SIGN", show_default="a comma, in .tsv a tab", help=SEPARATOR
+DROPPED = "Column that is no feature, such as an id; give --drop again for each one."
+SOUGHT = "The only folder to look in for MNIST and CIFAR-10."
+ELSEWHERE = "the folder that FASTLIN_DATA names, then the cache folder, then a download"
+WRITTEN = "Folder of results and pictures, which is made where there is none."
+
+table_options = (
+    option("--separator", metavar="SIGN", show_default="a comma, in .tsv a tab", help=SEPARATOR),
+    option("--decimal", type=click.Choice([".", ","]), default=".", help=DECIMAL),
+    option("--encoding", default="utf-8", metavar="NAME", help=ENCODING),
 )
-encoding_option = option("--encoding", callback=_read_encoding, default="utf-8", metavar="NAME", help=ENCODING)
+drop_option = option("--drop", multiple=True, metavar="COLUMN", show_default="none", help=DROPPED)
+data_option = option("--data", metavar="DIR", show_default=ELSEWHERE, help=SOUGHT)
+output_option = option("--output", type=FOLDER, metavar="DIR", default="results", help=WRITTEN)

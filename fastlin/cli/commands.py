@@ -4,52 +4,59 @@ from __future__ import annotations
 
 import webbrowser
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
 
 import click
-from click import Choice, argument, option
+from click import Choice, FloatRange, IntRange, argument, option
 
 from fastlin import __version__, datasets
 from fastlin.cli.arguments import (
+    FILE,
+    SEED,
     SETTINGS,
+    STRENGTH,
     CommandError,
     command,
-    count_option,
     data_option,
+    drop_option,
     output_option,
-    refuse,
     require,
+    table_options,
 )
-from fastlin.cli.doctor import describe_code, describe_environment, doctor, lay_out_environment
+from fastlin.cli.doctor import count_compiled, describe_code, describe_environment, doctor, lay_out_environment
 from fastlin.cli.fit_and_predict import fit, predict
+from fastlin.cli.race import race
 from fastlin.cli.results import write_results
-from fastlin.cli.studies import report_claims, run_studies
+from fastlin.cli.studies import make_folder, report_claims, run_studies
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, learning, peers
 from fastlin.course.studies import compare as comparison
 from fastlin.course.studies.cifar10_training import N_VALIDATION
 from fastlin.course.studies.settings import Settings, Study
 from fastlin.extras import tell_install
-from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import TARGET
-from fastlin.places import check_writable
 from fastlin.progress import show_bar
 from fastlin.terminal import make_printable
+
+QUICK = "Use few epochs, rows and seeds, to see that all works; claims get no verdict."
+DRAWS = "Networks that cifar10_search draws and trains; more take longer."
+SEEDED = "Seed of splits, orders, networks and draws; compare and learning stay."
+QUICK_RACE = "Train on 1,000 rows of MNIST, once, to see that all works; its seconds say little."
+PEERS = "Time all installed libraries of the extra peers; write peers.json and a picture."
+DTYPE = """Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16;
+the study of accuracy against seconds always takes float64."""
 
 
 @command(
     "for the course: repeat the studies, write a report with verdicts",
-    argument("studies", nargs=-1, metavar="[STUDY]..."),
-    option(
-        "--quick", is_flag=True, help="Use few epochs, rows and seeds, to see that all works; claims get no verdict."
-    ),
-    count_option("--draws", 1, "Networks that cifar10_search draws and trains; more take longer.", default=100),
+    argument("studies", nargs=-1, type=Choice([*STUDIES, *CIFAR10_STUDIES]), metavar="[STUDY]..."),
+    option("--quick", is_flag=True, help=QUICK),
+    option("--draws", type=IntRange(1), metavar="N", default=100, help=DRAWS),
     option("--open", is_flag=True, help="Show the report in the browser at the end."),
-    data_option("MNIST and CIFAR-10"),
+    data_option,
     output_option,
-    count_option("--seed", 0, "Seed of splits, orders, networks and draws; compare and learning stay.", default=0),
+    option("--seed", type=SEED, metavar="N", default=0, help=SEEDED),
 )
 def reproduce(options: SimpleNamespace) -> int:
     """Run the studies of the course, and write a report with verdicts on the claims of the student reports.
@@ -64,78 +71,72 @@ def reproduce(options: SimpleNamespace) -> int:
       fastlin reproduce softmax l2_sweep --output results
     """
     require("studies")
-    studies = {**STUDIES, **CIFAR10_STUDIES}
-    unknown = [name for name in options.studies if name not in studies]
-    if unknown:
-        raise CommandError(f"unknown study {unknown[0]!r}; there are {', '.join(studies)}")
-    names = list(dict.fromkeys(options.studies)) or list(STUDIES)
-    output = _writable_folder(options.output)
-    loaders = {name: _load_cifar10 if name in CIFAR10_STUDIES else _load_mnist for name in names}
+    make_folder(options.output)
+    names = dict.fromkeys(options.studies or STUDIES)
     settings = {}
-    for load in dict.fromkeys(loaders.values()):
-        data = load(options)
-        settings[load] = Settings(data, options.quick, options.seed, folder=output / data.name, draws=options.draws)
-    found, failed = run_studies({name: (studies[name], settings[load]) for name, load in loaders.items()}, output)
-    page = report_claims(found, failed, output)
+    for is_homework in dict.fromkeys(name in CIFAR10_STUDIES for name in names):
+        data = _load_cifar10(options) if is_homework else _load_mnist(options)
+        folder = options.output / data.name
+        settings[is_homework] = Settings(data, options.quick, options.seed, folder=folder, draws=options.draws)
+    known = {**STUDIES, **CIFAR10_STUDIES}
+    studies = {name: (known[name], settings[name in CIFAR10_STUDIES]) for name in names}
+    found, failed = run_studies(studies, options.output)
+    page = report_claims(found, failed, options.output)
     if options.open:
-        address = page.resolve().as_uri()
-        if not webbrowser.open(address):
-            print(f"No browser was found. The report is at {address}")
+        webbrowser.open(page.resolve().as_uri())
     return 1 if failed else 0
 
 
-DTYPE = """Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16;
-the study of accuracy against seconds always takes float64."""
-
-
 @command(
-    "to choose a library: time fastlin and scikit-learn on this machine",
-    option("--quick", is_flag=True, help="Train on 1,000 rows, once, to see that all works; its seconds say little."),
-    option(
-        "--peers", is_flag=True, help="Time all installed libraries of the extra peers; write peers.json and a picture."
-    ),
+    "to choose a library: time fastlin and others on a table of yours or MNIST",
+    argument("table", required=False, type=FILE, metavar="[DATA]"),
+    option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
+    drop_option,
+    option("--C", "C", type=STRENGTH, default=1.0, help="Inverse strength of the penalty on DATA."),
+    option("--seconds", type=FloatRange(1), default=60.0, help="Limit of the whole race on DATA."),
+    option("--quick", is_flag=True, help=QUICK_RACE),
+    option("--peers", is_flag=True, help=PEERS),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE),
-    data_option("MNIST"),
+    data_option,
     output_option,
-    count_option("--classes", 2, "Classes of random data.", show_default="10"),
-    count_option("--samples", 10, "Random rows to train on; a fifth more test.", show_default="20000"),
-    count_option("--features", 1, "Columns of random data.", show_default="100"),
-    count_option("--seed", 0, "Seed of the random data; MNIST is the same with each.", default=0),
+    *table_options,
 )
 def compare(options: SimpleNamespace) -> int:
-    """Train fastlin, scikit-learn and the course's trainer on the same data.
+    """Train fastlin, scikit-learn and the course's trainer on MNIST, or all installed libraries on DATA.
 
-    Printed are seconds, accuracy and log loss, and written are results.json and two pictures. Any of --classes,
-    --samples and --features replaces MNIST by random data with a normal cluster for each class.
+    DATA is a table as `fastlin fit` reads it, a file of NumPy with arrays X and y (.npz), or one of libsvm (.svm,
+    .libsvm, .txt). Every library minimises the same objective. Printed are seconds and accuracy, and written are
+    results as JSON and pictures.
 
     Examples
     --------
+      fastlin compare flights.csv --target delayed --seconds 30
       fastlin compare --quick
-      fastlin compare --classes 3 --samples 2000 --features 20 --dtype float32
       fastlin compare --peers --output peers
     """
     require("studies")
-    output = _writable_folder(options.output)
-    sizes = (options.classes, options.samples, options.features)
-    data = _load_mnist(options, datasets.COURSE_IMAGES) if sizes == (None, None, None) else _make_synthetic(options)
-    settings = Settings(data, options.quick, options.seed)
-    if not options.peers:
-        studies: dict[str, Study] = {"compare": partial(comparison.run, dtype=options.dtype), "learning": learning.run}
-        _, failed = run_studies({name: (study, settings) for name, study in studies.items()}, output)
-        return 1 if failed else 0
-    missing = peers.find_missing()
-    if missing:
-        print(f"Not installed, so not compared: {', '.join(missing)}.")
-        print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
+    if options.table is not None and (options.quick or options.peers or options.data):
+        raise CommandError("--quick, --peers and --data are for MNIST, and cannot be given with a table")
+    make_folder(options.output)
+    if options.table is not None or options.peers:
+        missing = peers.find_missing()
+        if missing:
+            print(f"Not installed, so not compared: {', '.join(missing)}.")
+            print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
+    if options.table is not None:
+        return race(options)
+    settings = Settings(_load_mnist(options, datasets.COURSE_IMAGES), options.quick)
+    studies: dict[str, Study] = {"compare": partial(comparison.run, dtype=options.dtype), "learning": learning.run}
+    if options.peers:
 
-    def run_peers(settings):
-        results = peers.run(settings, options.dtype)
-        parameters = {**results.parameters, "seed": settings.seed, "quick": settings.quick}
-        report = {**parameters, **results.series, "environment": describe_environment()}
-        write_results(output / "peers.json", report)
-        return results
+        def run_peers(settings):
+            results = peers.run(settings, options.dtype)
+            report = {**results.parameters, **results.series, "quick": options.quick}
+            write_results(options.output / "peers.json", {**report, "environment": describe_environment()})
+            return results
 
-    _, failed = run_studies({"peers": (run_peers, settings)}, output)
+        studies = {"peers": run_peers}
+    _, failed = run_studies({name: (study, settings) for name, study in studies.items()}, options.output)
     return 1 if failed else 0
 
 
@@ -169,13 +170,11 @@ def warmup(options: SimpleNamespace) -> int:
             show(n_done, name)
             compile_step()
         show(len(STEPS), "done")
-    kernels = list_kernels()
-    n_compiled = sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels)
-    if TARGET.archive and not n_compiled:
+    if TARGET.archive and not count_compiled():
         print(f"Nothing has to be compiled: the code in use is {describe_code()}.")
-        return 0
-    place = cache_folder() or "no folder, since none is writable"
-    print(make_printable(f"Compiled in {perf_counter() - begin:.1f} s; kept in {place}."))
+    else:
+        place = cache_folder() or "no folder, since none is writable"
+        print(make_printable(f"Compiled in {perf_counter() - begin:.1f} s; kept in {place}."))
     return 0
 
 
@@ -190,47 +189,21 @@ program = click.Group(
 click.version_option(__version__, message="fastlin %(version)s")(program)
 
 
-def _writable_folder(name):
-    """Return the folder as a Path and make it where it does not exist; refuse one that cannot be written."""
-    folder = Path(name)
-    with refuse(f"cannot write to the folder {name!r}", OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        check_writable(folder)
-    return folder
-
-
-def _make_synthetic(options):
-    """Return synthetic data of the sizes that the options give."""
-    classes, samples, features = options.classes or 10, options.samples or 20_000, options.features or 100
-    if samples < classes:
-        raise CommandError(f"--samples {samples} must be at least --classes {classes}")
-    try:
-        return comparison.make_synthetic(classes, samples, features, options.seed)
-    except MemoryError as error:
-        raise CommandError(f"{samples:,} × {features:,} values do not fit into memory") from error
-
-
 def _load_mnist(options, n_train=60_000):
-    """Return MNIST, or the embedded digits where MNIST is neither on disk nor within reach."""
-    names = ", ".join(name for name, *_ in datasets.MNIST_FILES.values())
-    load = partial(datasets.load_mnist, n_train)
-    return _load_or_digits("MNIST", f"MNIST's files {names} (gzipped or not)", load, options.data)
+    return _load_or_digits("MNIST", partial(datasets.load_mnist, n_train), options.data)
 
 
 def _load_cifar10(options):
-    """Return CIFAR-10 with validation images, or the embedded digits where it is neither on disk nor within reach."""
-    wanted = f"CIFAR-10 in any of the forms {', '.join(datasets.CIFAR10_FORMS)}"
-    load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)
-    return _load_or_digits("CIFAR-10", wanted, load, options.data)
+    return _load_or_digits("CIFAR-10", partial(datasets.load_cifar10, N_VALIDATION, options.seed), options.data)
 
 
-def _load_or_digits(name, wanted, load, folder):
-    """Load a data set; where the user gave a folder, that one has to hold what is wanted."""
+def _load_or_digits(name, load, folder):
+    """Return a data set, or the embedded digits where it is out of reach; a given folder has to hold the data."""
     try:
         return load(folder=folder)
     except datasets.DatasetNotFoundError as error:
         if folder is not None:
-            raise CommandError(f"{folder} does not hold {wanted}") from error
+            raise CommandError(f"{folder} does not hold {name}: {str(error).splitlines()[0]}") from error
         print(f"{name} is neither on disk nor within reach: its studies run on scikit-learn's 8 × 8 digits instead.")
         return datasets.load_digits()
     except ValueError as error:

@@ -1,155 +1,115 @@
-"""Tables in files of CSV or Parquet, as Arrow tables whose columns are numbers or levels."""
+"""Tables in files of CSV or Parquet, which Arrow reads and writes, and checks of what is read and written."""
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from fastlin.blocks.parquet import list_index_columns
 from fastlin.cli.arguments import CommandError, refuse
-from fastlin.extras import needs
 from fastlin.places import check_writable, write_whole
 from fastlin.typing import Array
 
-# Signs between the columns, by the end of the file's name.
-TAB, UTF_8 = "\t", "utf-8"
-SEPARATORS = {".csv": ",", ".tsv": TAB}
-# The names of some thousand columns.
-FIRST_BYTES = 1 << 16
 PARQUET = (".parquet", ".pq")
-ACCEPTED = f"{', '.join((*SEPARATORS, *PARQUET))}, or {', '.join(f'{end}.gz' for end in SEPARATORS)}"
-MISSING = "an empty field, NA, N/A, NaN, null or '?'"
+WRITTEN = (".csv", ".tsv", *PARQUET)
+READ = (*WRITTEN, ".csv.gz", ".tsv.gz")
 SHOWN_NAMES = 10
-# What a formula begins with, in the signs of full width too.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def read_data(name: str, options: SimpleNamespace, text_columns: Iterable[str] = (), target: str | None = None) -> Any:
-    """Return the table in a file, a pyarrow.Table whose columns of text are dictionaries with sorted levels.
+def read_training(name: str, options: SimpleNamespace) -> tuple[Any, list[str], Array, list[str]]:
+    """Return what a file has to fit: a pyarrow.Table of features, the names of those of text, labels, and notes."""
+    table, labels = take_labels(read_table(name, options), options.target, name)
+    check_columns(table, options.drop, name)
+    table = table.drop_columns(list(dict.fromkeys(options.drop)))
+    index = list_index_columns(table.schema)
+    table = table.drop_columns(index)
+    if not table.num_columns:
+        raise CommandError(f"{name} has no column but those of --target and --drop")
+    texts = [field.name for field in table.schema if _is_text(field.type)]
+    check_values(table, texts, name)
+    notes = [f"column {column!r} is the index of a frame of pandas, and is left out" for column in index]
+    return table, texts, labels, notes
 
-    text_columns of CSV hold text, even where all of this file looks like numbers or truth values. Truth values of the
-    target in CSV are the texts that they are in the file, so that they are predicted as such. Of the options,
-    `separator` and `encoding` are those of CSV.
+
+def read_table(name: str, options: SimpleNamespace, text_columns: Iterable[str] = ()) -> Any:
+    """Return the table in a file, a pyarrow.Table of numbers, truth values and strings.
+
+    text_columns of CSV hold text even where all of this file looks like numbers or truth values. Truth values of the
+    target are text in CSV, so that they are predicted as the file spells them.
     """
-    with needs("tables"):
-        import pyarrow as pa
-        import pyarrow.parquet
-    separator, is_parquet = _find_format(name)
-    try:
-        if is_parquet:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    if not name.lower().endswith(READ):
+        raise CommandError(f"the name of a table must end in {', '.join(READ)}, got {name}")
+    with refuse(f"cannot read {name}", OSError, ValueError, LookupError):
+        if name.lower().endswith(PARQUET):
             table = pyarrow.parquet.read_table(name)
         else:
-            separator = options.separator or _check_first_line(name, separator, options.encoding)
-            table = _read_csv(name, separator, options.encoding, text_columns)
+            table = _read_csv(name, options, text_columns)
         names: list[str] = table.column_names
-    except FileNotFoundError as error:
-        raise CommandError(f"there is no file {name}") from error
-    except UnicodeDecodeError as error:
-        raise _refuse_encoding(name, options.encoding) from error
-    except (OSError, pa.ArrowInvalid) as error:
-        if "invalid UTF8" in str(error):
-            raise _refuse_encoding(name, options.encoding) from error
-        raise CommandError(f"cannot read {name}: {str(error).splitlines()[0]}") from error
-    repeated = sorted({column for column in names if names.count(column) > 1})
+    repeated = [column for column in names if names.count(column) > 1]
     if repeated:
-        raise CommandError(f"{name} has more than one column {repeated[0]!r}{_doubt_names(names, name)}")
-    if not table.num_rows:
-        raise CommandError(f"{name} has no rows")
-    kept = names if is_parquet else list(text_columns)
-    for place, (column, kind) in enumerate(zip(names, table.schema.types, strict=True)):
-        if pa.types.is_binary(kind) and not is_parquet:
-            raise _refuse_encoding(name, options.encoding)
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-            others = [] if column in kept else [pa.float64()] if column == target else [pa.bool_(), pa.float64()]
-            table = table.set_column(place, column, _read_texts(table[column], others, separator))
-        elif pa.types.is_decimal(kind):
-            table = table.set_column(place, column, table[column].cast(pa.float64()))
+        raise CommandError(f"{name} has more than one column {repeated[0]!r}")
+    for place, field in enumerate(table.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        kind = pa.string() if _is_text(kind) else pa.float64() if pa.types.is_decimal(kind) else kind
+        if kind != field.type:
+            table = table.set_column(place, field.name, table[place].cast(kind))
     return table
 
 
-def _check_first_line(name, separator, encoding):
-    """Return the separator of a file of CSV; refuse a first line with another one, and another encoding."""
+def _read_csv(name, options, text_columns):
     import pyarrow as pa
+    import pyarrow.csv as csv
 
-    with pa.input_stream(name) as stream:
-        start = stream.read(FIRST_BYTES)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and encoding == UTF_8:
-        raise _refuse_encoding(name, encoding, "utf-16")
-    line = next(iter(start.decode(encoding, "replace").splitlines()), "")
-    found = max((*SEPARATORS.values(), ";", "|"), key=line.count)
-    if found in line and separator not in line:
-        raise CommandError(
-            f"the first line of {name} has {found!r} between its columns and no {separator!r}; read it with "
-            f"--separator {'tab' if found == TAB else repr(found)}"
-        )
-    return separator
-
-
-def _refuse_encoding(name, encoding, likely="latin-1"):
-    return CommandError(f"{name} is not in {encoding}; it may be in {likely}, which --encoding {likely} reads")
-
-
-def _read_csv(name, separator, encoding, text_columns):
-    import pyarrow as pa
-    import pyarrow.csv
-
-    return pyarrow.csv.read_csv(
+    separator = options.separator or ("\t" if ".tsv" in name.lower() else ",")
+    table = csv.read_csv(
         name,
-        read_options=pyarrow.csv.ReadOptions(encoding=encoding),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-        # Truth values are read as texts, and `_read_texts` says what becomes of them.
-        convert_options=pyarrow.csv.ConvertOptions(
-            strings_can_be_null=True,
+        csv.ReadOptions(encoding=options.encoding),
+        csv.ParseOptions(delimiter="\t" if separator == "tab" else separator, newlines_in_values=True),
+        csv.ConvertOptions(
             column_types=dict.fromkeys(text_columns, pa.string()),
-            true_values=[],
-            false_values=[],
+            null_values=[*csv.ConvertOptions().null_values, "?", " ?"],
+            strings_can_be_null=True,
+            decimal_point=options.decimal,
         ),
     )
+    kinds = dict(zip(table.column_names, table.schema.types, strict=True))
+    if pa.binary() in kinds.values():
+        raise ValueError(f"it is not in {options.encoding}; --encoding names another one, such as latin-1")
+    if kinds.get(options.target) == pa.bool_():
+        return _read_csv(name, options, [*text_columns, options.target])
+    return table
 
 
-def _read_texts(texts, kinds, separator):
-    """Return a column of texts as the first of some types that all of them have, else as a dictionary.
-
-    A question mark is a missing value among them. Between semicolons numbers may have a decimal comma.
-    """
+def _is_text(kind):
     import pyarrow as pa
-    import pyarrow.compute as compute
 
-    levels = texts.unique().drop_null().cast(pa.string()).sort()
-    codes = compute.index_in(texts, levels).combine_chunks()
-    values = compute.utf8_trim_whitespace(levels)
-    values = compute.if_else(compute.equal(values, "?"), None, values)
-    if separator == ";":
-        values = compute.replace_substring(values, ",", ".")
-    for kind in kinds:
-        with contextlib.suppress(pa.ArrowInvalid):
-            return values.cast(kind).take(codes)
-    return pa.DictionaryArray.from_arrays(codes, levels)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
-def take_column(table: Any, column: str, name: str) -> tuple[Array, Any]:
-    """Return the labels in a column as an array, and the table without it."""
-    check_columns(table, [column], name)
-    labels = table[column]
+def take_labels(table: Any, target: str, name: str) -> tuple[Any, Array]:
+    """Return the table without the column of the labels, and the labels as an array."""
+    check_columns(table, [target], name)
+    labels = table[target]
     if labels.null_count:
-        raise CommandError(
-            f"column {column!r} of {name} has {labels.null_count:,} missing values, and labels may have none"
-        )
-    return np.asarray(labels.to_pylist()), table.drop_columns([column])
+        raise CommandError(f"column {target!r} of {name} has {labels.null_count:,} missing values, which are no labels")
+    return table.drop_columns([target]), np.asarray(labels.to_pylist())
 
 
 def check_columns(table: Any, columns: Iterable[str], name: str) -> None:
     """Raise a CommandError unless the table has all of the columns."""
-    missing = [column for column in columns if column not in table.column_names]
-    if missing:
-        doubt = _doubt_names(table.column_names, name)
-        raise CommandError(f"{name} has no column {missing[0]!r}; there are {name_few(table.column_names)}{doubt}")
+    names = table.column_names
+    for column in columns:
+        if column not in names:
+            hint = " (see --separator)" if len(names) == 1 else ""
+            raise CommandError(f"{name} has no column {column!r}; there are {name_few(names)}{hint}")
 
 
 def name_few(names: Sequence[str]) -> str:
@@ -158,103 +118,49 @@ def name_few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:SHOWN_NAMES])}{more}"
 
 
-def _doubt_names(names, file):
-    """Return what to add to an error of names of columns where those of CSV look like a row."""
-    if _find_format(file)[1] or not any(map(_is_written_number, names)):
-        return ""
-    return ". The first line of CSV must hold the names of the columns, and this one looks like a row"
-
-
-def check_values(table: Any, name: str, way_out: str = "") -> None:
-    """Raise a CommandError where a column holds what no model takes, or a column of numbers lacks values.
-
-    The name is that of the file. way_out is what else can be done about a column, with a place for its name.
-    """
+def check_values(table: Any, texts: Collection[str], name: str) -> None:
+    """Raise a CommandError where a column does not hold text, or not a number in each row, as it should."""
     import pyarrow as pa
 
-    accepted = pa.types.is_dictionary, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating
     for field in table.schema:
-        column, is_text = table[field.name], pa.types.is_dictionary(field.type)
-        if not any(test(field.type) for test in accepted):
-            kind = "no values" if pa.types.is_null(field.type) else f"values of the type {field.type}"
-            problem = f"{kind}, where numbers or text are wanted; change them"
-        elif column.null_count and not is_text:
-            missing = "" if _find_format(name)[1] else f" ({MISSING})"
-            problem = f"no number in {column.null_count:,} of {len(column):,} rows{missing}; fill them in"
+        kind, n_missing = field.type, table[field.name].null_count
+        if field.name in texts:
+            is_wrong, wanted = not (_is_text(kind) or pa.types.is_null(kind)), "text"
+        else:
+            numbers = pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating
+            is_wrong, wanted = not any(test(kind) for test in numbers), "numbers"
+        if is_wrong:
+            problem = f"values of the type {kind} where {wanted} should be"
+        elif n_missing and wanted == "numbers":
+            problem = f"no number in {n_missing:,} of {table.num_rows:,} rows"
         else:
             continue
-        raise CommandError(f"column {field.name!r} of {name} has {problem}{way_out.format(field.name)}")
+        raise CommandError(f"column {field.name!r} of {name} has {problem}; mend it, or fit without it by --drop")
 
 
-def check_outputs(outputs: Mapping[str, str], inputs: Iterable[str]) -> None:
-    """Refuse outputs that would overwrite each other or an input, or that cannot be written, before hours of work.
-
-    outputs are paths by what they are.
-    """
-    taken = {Path(os.path.realpath(name)): "a file that is read" for name in inputs}
-    for what, name in outputs.items():
-        path = Path(name)
-        if not path.name:
-            raise CommandError(f"{what} needs the name of a file, got {name!r}")
-        # Links are written through, so that the file lies in the folder that a link leads to.
-        target = Path(os.path.realpath(path))
-        if target in taken:
-            raise CommandError(f"{what} {name} would overwrite {taken[target]}")
-        if target.exists() and not target.is_file():
-            raise CommandError(f"{what} must name a file, got {name}, which is something else")
-        taken[target] = what
+def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
+    """Refuse outputs that would overwrite each other or an input, or cannot be written, before hours of work."""
+    # Links are written through, so that the file lies in the folder that a link leads to.
+    taken = set(map(os.path.realpath, inputs))
+    for name in outputs:
+        path = os.path.realpath(name)
+        if path in taken or (os.path.exists(path) and not os.path.isfile(path)):
+            raise CommandError(f"cannot write {name!r}: it is a folder, or a file that this call reads or writes too")
+        taken.add(path)
         with refuse(f"cannot write {name}", OSError):
-            check_writable(target.parent)
+            check_writable(Path(path).parent)
 
 
-def check_table_name(name: str) -> None:
-    """Refuse the name of an output that no table can be written to: compressed CSV can only be read."""
-    if Path(name).suffix.lower() not in (*SEPARATORS, *PARQUET):
-        raise CommandError(f"the name of the output must end in {', '.join((*SEPARATORS, *PARQUET))}, got {name}")
+def write_table(name: str, columns: Mapping[str, Array]) -> None:
+    """Write columns, arrays by their names, into a file of CSV or Parquet."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
 
-
-def write_table(name: str, columns: Mapping[str, Array], escape_formulas: bool = False) -> None:
-    """Write columns, arrays by their names, into a file of CSV or Parquet; formulas in CSV are escaped on request."""
-    with needs("tables"):
-        import pyarrow as pa
-        import pyarrow.csv
-        import pyarrow.parquet
-    separator, is_parquet = _find_format(name)
-    if escape_formulas and not is_parquet:
-        columns = {_escape_formula(column): _escape_formulas(values) for column, values in columns.items()}
     table = pa.table({column: pa.array(values) for column, values in columns.items()})
     with refuse(f"cannot write {name}", OSError), write_whole(name) as part:
-        if is_parquet:
+        if name.lower().endswith(PARQUET):
             pyarrow.parquet.write_table(table, part)
         else:
+            separator = "\t" if name.lower().endswith(".tsv") else ","
             pyarrow.csv.write_csv(table, part, pyarrow.csv.WriteOptions(delimiter=separator))
-
-
-def _escape_formulas(values):
-    if values.dtype.kind not in "UTO":
-        return values
-    # An array of objects may hold texts beside what is none.
-    return np.array([_escape_formula(value) if isinstance(value, str) else value for value in values], object)
-
-
-def _escape_formula(text):
-    """Return a text with an apostrophe before it where a spreadsheet program would run it; a number stays as it is."""
-    return f"'{text}" if text.startswith(FORMULA_SIGNS) and not _is_written_number(text) else text
-
-
-def _is_written_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _find_format(name):
-    """Return the separator of the file's columns, or None, and whether it is Parquet."""
-    path = Path(name)
-    last = path.suffix.lower()
-    end = Path(path.stem).suffix.lower() if last == ".gz" else last
-    if end not in SEPARATORS and last not in PARQUET:
-        raise CommandError(f"the name of a data file must end in {ACCEPTED}, got {name}")
-    return SEPARATORS.get(end), last in PARQUET

@@ -9,7 +9,6 @@ import platform
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +26,6 @@ from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
 from fastlin.kernels.machine.saved_code import ENDING
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads, limit_threads
-from fastlin.progress import show_bar
 from fastlin.terminal import make_printable
 
 # What fastlin computes with, what its extras bring, and the libraries of tables that it reads.
@@ -35,7 +33,6 @@ REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolct
 OPTIONAL = dict.fromkeys(name for names in EXTRAS.values() for name in names)
 PACKAGES = (*REQUIRED, *OPTIONAL, "pandas", "polars")
 PROCESSORS = Path("/proc/cpuinfo")
-THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
 # What changes how fastlin or the libraries below it behave.
 VARIABLES = ("FASTLIN_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "XDG_CACHE_HOME")
 TOL = 1e-6
@@ -51,7 +48,7 @@ def describe_environment() -> dict[str, Any]:
     """Return versions, processor, threads and the place and size of compiled code, as plain values by name."""
     folders = [folder for folder in code_folders() if folder == cache_folder() or folder.exists()]
     size = 0
-    for file in [file for folder in folders if folder.exists() for file in folder.iterdir()]:
+    for file in (file for folder in folders for file in folder.glob("*")):
         # Another process may remove a file between the listing and this line.
         with contextlib.suppress(OSError):
             size += file.stat().st_size
@@ -64,7 +61,6 @@ def describe_environment() -> dict[str, Any]:
         "vectors": f"{8 * TARGET.vector_bytes} bits",
         "processors": os.cpu_count(),
         "threads": _tell_threads(),
-        "threading_layer": THREADING_LAYER,
         "blas": [
             f"{library['internal_api']} {library['version']}, {library['num_threads']} threads"
             for library in threadpoolctl.threadpool_info()
@@ -102,10 +98,15 @@ def _find_version(package):
 def describe_code() -> str:
     """Return which code of the kernels this process uses: how many the wheel carries, and how many the cache keeps."""
     # Kernels of other processors and settings of Numba may lie there too.
-    kept = f"{len([path for folder in code_folders() for path in folder.glob(f'*{ENDING}')])} in the cache"
+    kept = f"{sum(len(list(folder.glob(f'*{ENDING}'))) for folder in code_folders())} in the cache"
     if TARGET.archive is None:
         return f"this processor's own, {kept}"
     return f"{TARGET.name}, {TARGET.archive.n_kernels} kernels from the wheel, {kept}"
+
+
+def count_compiled() -> int:
+    """Return how many kernels this process has compiled, and not found."""
+    return sum(sum(kernel.stats.cache_misses.values()) for kernel in list_kernels())
 
 
 def _name_processor():
@@ -130,52 +131,49 @@ def doctor(options: SimpleNamespace) -> int:
     --------
       fastlin doctor > doctor.txt
     """
-    begin, lines, failed = perf_counter(), [], 0
-    with show_bar("fastlin", len(CHECKS)) as show:
-        for n_done, (name, check) in enumerate(CHECKS.items()):
-            show(n_done, name)
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("error")
-                    wrong, told = check()
-            except Exception as error:
-                wrong, told = True, f"{type(error).__name__}: {error}"
-            failed += wrong
-            lines.append(f"{'FAILED' if wrong else 'passed'}  {name}: {told}")
-        show(len(CHECKS), "done")
-    n_compiled = sum(sum(kernel.stats.cache_misses.values()) for kernel in list_kernels())
-    print(*lay_out_environment(), sep="\n")
-    print(*map(make_printable, (*_list_variables(), *lines)), sep="\n")
-    print(f"{len(CHECKS) - failed} of {len(CHECKS)} checks passed in {perf_counter() - begin:.1f} s; ", end="")
-    print(f"{n_compiled} kernels were compiled for them, and the others found.")
-    return 1 if failed else 0
+    variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)]
+    print(*lay_out_environment(), *map(make_printable, variables), sep="\n")
+    n_passed = 0
+    for name, check in CHECKS.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                passed, told = check()
+        except Exception as error:
+            passed, told = False, f"{type(error).__name__}: {error}"
+        n_passed += passed
+        print(make_printable(f"{'passed' if passed else 'FAILED'}  {name}: {told}"), flush=True)
+    print(f"{n_passed} of {len(CHECKS)} checks passed; {count_compiled()} kernels were compiled, and the others found.")
+    return int(n_passed < len(CHECKS))
 
 
-def _list_variables():
-    found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)]
-    return found or ["no variable of the environment is set that changes fastlin"]
-
-
-def _check_minimum(minimum, load, scale, **parameters):
-    """Fit scaled data; return whether the objective lies outside what is proven, and a line about it."""
-    X, y = load(return_X_y=True)
-    model = LogisticRegression(tol=TOL, **parameters).fit(scale(X), y)
-    objective = model.history_[-1].objective
+def _check_minimum(minimum, X, y, **parameters):
+    """Return whether a fit's objective lies within what is proven of the minimum, and a line about it."""
+    objective = LogisticRegression(tol=TOL, **parameters).fit(X, y).history_[-1].objective
     # The minimum is stored to 1e-12 of it, beside which the rounding of J is nothing.
-    wrong = not -1e-11 * minimum <= objective - minimum <= TOL * minimum
-    return wrong, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
+    passed = -1e-11 * minimum <= objective - minimum <= TOL * minimum
+    return passed, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
+
+
+def _check_digits(as_matrix=np.asarray):
+    X, y = load_digits(return_X_y=True)
+    return _check_minimum(MINIMUM_OF_DIGITS, as_matrix(X / 16), y)
+
+
+def _check_cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return _check_minimum(MINIMUM_OF_CANCER, X / X.std(axis=0), y, l1_ratio=1.0, C=0.1)
 
 
 def _check_network():
     from fastlin import MLPClassifier
 
     X, y = load_digits(return_X_y=True)
-    with warnings.catch_warnings():
-        # Five epochs are few.
-        warnings.simplefilter("ignore")
-        model = MLPClassifier((20,), max_iter=5, random_state=0, dtype="float64").fit(X / 16, y)
+    # Five epochs are few.
+    warnings.simplefilter("ignore")
+    model = MLPClassifier((20,), max_iter=5, random_state=0, dtype="float64").fit(X / 16, y)
     loss = model.loss_curve_[-1]
-    return not abs(loss - LOSS_OF_NETWORK) <= ROUNDING, f"loss {loss:.12g}, stored {LOSS_OF_NETWORK:.12g}"
+    return abs(loss - LOSS_OF_NETWORK) <= ROUNDING, f"loss {loss:.12g}, stored {LOSS_OF_NETWORK:.12g}"
 
 
 def _check_threads():
@@ -185,15 +183,13 @@ def _check_threads():
         with limit_threads(n_threads):
             fits.append(LogisticRegression(n_jobs=n_threads).fit(X / 16, y).coef_)
     same = all(np.array_equal(fits[0], coef) for coef in fits[1:])
-    return not same, "1, 2 and 3 threads " + ("give the same bits" if same else "give other bits")
+    return same, "1, 2 and 3 threads " + ("give the same bits" if same else "give other bits")
 
 
 CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
-    "digits, softmax, L2": lambda: _check_minimum(MINIMUM_OF_DIGITS, load_digits, lambda X: X / 16),
-    "digits, sparse": lambda: _check_minimum(MINIMUM_OF_DIGITS, load_digits, lambda X: sparse.csr_array(X / 16)),
-    "breast cancer, two classes, L1": lambda: _check_minimum(
-        MINIMUM_OF_CANCER, load_breast_cancer, lambda X: X / X.std(axis=0), l1_ratio=1.0, C=0.1
-    ),
+    "digits, softmax, L2": _check_digits,
+    "digits, sparse": lambda: _check_digits(sparse.csr_array),
+    "breast cancer, two classes, L1": _check_cancer,
     "digits, a network by Adam": _check_network,
     "threads": _check_threads,
 }

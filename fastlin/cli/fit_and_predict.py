@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from click import argument, option
+from click import FloatRange, argument, option
 
 from fastlin import LogisticRegression, LogisticRegressionCV
-from fastlin.blocks.parquet import list_index_columns
-from fastlin.cli.arguments import CommandError, Range, command, encoding_option, refuse, require, separator_option
+from fastlin.cli.arguments import (
+    FILE,
+    STRENGTH,
+    CommandError,
+    command,
+    drop_option,
+    refuse,
+    require,
+    table_options,
+)
 from fastlin.cli.data_files import (
+    WRITTEN,
     check_columns,
     check_outputs,
-    check_table_name,
     check_values,
     name_few,
-    read_data,
-    take_column,
+    read_table,
+    read_training,
+    take_labels,
     write_table,
 )
 from fastlin.course.report import write_model_page
+from fastlin.estimators.features import read_categories
 from fastlin.estimators.linear_predictions import check_coefficients
 from fastlin.estimators.summary import describe_fit, lay_out
 from fastlin.estimators.training_data import read_matrix
@@ -41,39 +52,29 @@ TRUSTED = (
     "fastlin.estimators.logistic_regression_cv.LogisticRegressionCV",
     "fastlin.solvers.solution.Iteration",
 )
-WAY_OUT = ", or leave the column out with --drop {!r}"
-N_CS = 10
-N_FOLDS = 5
 N_BARS = 20
-STRENGTH = "Inverse strength of the penalty: a smaller C draws coefficients towards zero."
+PENALTY = "Inverse strength of the penalty: a smaller C draws coefficients towards zero."
 VALIDATION = "Table with the columns of DATA whose log loss chooses C among ten; both tables are fitted."
 DISTANCE = "Part of the minimum within which the objective is proven to end; a smaller TOL takes longer."
+INFERENCE = "Print and write a table of standard errors and tests; nothing is penalised."
 PREDICTIONS = "File of the predictions, CSV or Parquet by its ending .csv, .tsv, .parquet or .pq."
-ESCAPED = "In CSV, write an apostrophe before labels that a spreadsheet program would run; numbers stay."
-
-
-def _columns_option(name, text):
-    text = f"Column {text}, such as an id; give {name} again for each one."
-    return option(name, multiple=True, metavar="COLUMN", show_default="none", help=text)
+KEPT = "Column to write before the predictions, such as an id; give --keep again for each one."
 
 
 @command(
     "for a table of your own: fit logistic regression, save the model",
-    argument("data", metavar="DATA"),
+    argument("data", metavar="DATA", type=FILE),
     option("--target", required=True, metavar="COLUMN", help="Column of the labels."),
-    _columns_option("--drop", "that is no feature"),
-    option("--C", "C", type=Range(1e-300), show_default="1, with --inference inf", help=STRENGTH),
+    drop_option,
+    option("--C", "C", type=STRENGTH, show_default="1, with --inference inf", help=PENALTY),
     option("--cross-validate", is_flag=True, help="Choose C among ten by the log loss of five folds; excludes --C."),
-    option("--validation", metavar="FILE", show_default="none", help=VALIDATION),
-    option("--l1-ratio", type=Range(0, 1), default=0.0, help="Share of the L1 penalty, which makes zeros."),
-    option("--tol", type=Range(1e-15, 1), show_default="0.0001, with --inference 1e-08", help=DISTANCE),
-    option(
-        "--inference", is_flag=True, help="Print and write a table of standard errors and tests; nothing is penalised."
-    ),
+    option("--validation", type=FILE, metavar="FILE", show_default="none", help=VALIDATION),
+    option("--l1-ratio", type=FloatRange(0, 1), default=0.0, help="Share of the L1 penalty, which makes zeros."),
+    option("--tol", type=FloatRange(1e-15, 1), show_default="0.0001, with --inference 1e-08", help=DISTANCE),
+    option("--inference", is_flag=True, help=INFERENCE),
     option("--model", metavar="FILE", default="model.skops", help="File of the model."),
     option("--report", metavar="FILE", show_default="the name of --model, ending in .html", help="File of the page."),
-    separator_option,
-    encoding_option,
+    *table_options,
 )
 def fit(options: SimpleNamespace) -> int:
     """Fit logistic regression to a table, save the model for `fastlin predict`, and write a page about the fit.
@@ -88,37 +89,16 @@ def fit(options: SimpleNamespace) -> int:
     require("tables")
     import skops.io
 
-    asked = {"--cross-validate": options.cross_validate, "--validation": options.validation is not None}
-    choosers = [name for name, is_asked in asked.items() if is_asked]
-    if choosers and options.C is not None:
-        raise CommandError(f"{choosers[0]} chooses C, so that --C cannot be given with it")
-    if len(choosers) > 1:
-        raise CommandError("--validation chooses C, so that --cross-validate cannot be given with it")
-    if options.inference:
-        penalised = {**asked, "--C": options.C not in (None, np.inf), "--l1-ratio": options.l1_ratio > 0}
-        for name in (name for name, is_asked in penalised.items() if is_asked):
-            given = f"{name} {options.C:g}" if name == "--C" else name
-            raise CommandError(f"--inference needs a fit without a penalty, so that {given} cannot be given with it")
-    page = options.report or str(Path(options.model or "model").with_suffix(".html"))
-    read = [name for name in (options.data, options.validation) if name is not None]
-    check_outputs({"--model": options.model, "--report": page}, read)
-    table = read_data(options.data, options, target=options.target)
-    labels, table = take_column(table, options.target, options.data)
-    dropped = list(dict.fromkeys(options.drop))
-    check_columns(table, dropped, options.data)
-    table = table.drop_columns(dropped)
-    index = list_index_columns(table.schema)
-    table = table.drop_columns(index)
-    if not table.num_columns:
-        raise CommandError(f"{options.data} has no column but those of --target and --drop")
-    check_values(table, options.data, WAY_OUT)
-    tables, validation = [table], {}
+    _check_penalty(options)
+    page = options.report or f"{os.path.splitext(options.model)[0]}.html"
+    check_outputs([options.model, page], [options.data, options.validation or options.data])
+    table, texts, labels, notes = read_training(options.data, options)
+    validation: dict[str, Any] = {}
     if options.validation is not None:
-        known = {field.name: _name_kind(field.type) for field in table.schema}
-        rows, labels_val, _ = _read_like(options.validation, options, known, np.unique(labels), way_out=WAY_OUT)
+        known = {name: [""] if name in texts else None for name in table.column_names}
+        rows, labels_val, _ = _read_like(options.validation, options, known, np.unique(labels))
         validation = {"X_val": rows, "y_val": labels_val}
-        tables.append(rows)
-    model, found = _make_model(options, tables), None
+    model, found = _make_model(options, texts), None
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         with refuse(f"cannot fit {options.data}", ValueError, TypeError):
@@ -126,8 +106,7 @@ def fit(options: SimpleNamespace) -> int:
         if options.inference:
             with refuse(f"there are no standard errors of {options.data}", ValueError, TypeError):
                 found = model.inference(table, labels)
-    notes = [f"column {name!r} is the index of a frame of pandas, and is left out" for name in index]
-    notes += [*_note_columns_like_names(table), *dict.fromkeys(str(warning.message) for warning in warned)]
+    notes += [*_note_columns_like_names(table, texts), *dict.fromkeys(str(warning.message) for warning in warned)]
     lines = describe_fit(model.set_params(verbose=0), table, labels)
     lines["accuracy"] += ", the training rows"
     if validation:
@@ -138,25 +117,23 @@ def fit(options: SimpleNamespace) -> int:
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
     with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
-    _write_page(model, found, table, Path(page), options, lines, notes)
+    _write_page(model, found, table, page, options, lines, notes)
     print(*lay_out(lines), sep="\n")
     if found is not None:
         print("", *map(make_printable, found.summary().splitlines()), sep="\n")
-    print(*(f"Note: {make_printable(note)}" for note in notes), sep="\n", end="\n" if notes else "")
+    _print_notes(notes)
     print(make_printable(f"Wrote {options.model} and {page}."))
     return 0
 
 
 @command(
     "for new rows: predict labels and probabilities with that model",
-    argument("model", metavar="MODEL"),
-    argument("data", metavar="DATA"),
+    argument("model", metavar="MODEL", type=FILE),
+    argument("data", metavar="DATA", type=FILE),
     option("--target", metavar="COLUMN", show_default="none", help="Column of the true labels, to print the accuracy."),
-    _columns_option("--keep", "to write before the predictions"),
+    option("--keep", multiple=True, metavar="COLUMN", show_default="none", help=KEPT),
     option("--output", metavar="FILE", default="predictions.csv", help=PREDICTIONS),
-    option("--escape-formulas", is_flag=True, help=ESCAPED),
-    separator_option,
-    encoding_option,
+    *table_options,
 )
 def predict(options: SimpleNamespace) -> int:
     """Predict the rows of a table with a model that `fastlin fit` has saved: a label and probabilities for each.
@@ -169,86 +146,71 @@ def predict(options: SimpleNamespace) -> int:
       fastlin predict model.skops test.csv --target delayed --output p.parquet
     """
     require("tables")
-    check_table_name(options.output)
-    check_outputs({"--output": options.output}, [options.model, options.data])
-    model = _load(options.model)
-    levels = getattr(model, "categories_", [None] * model.n_features_in_)
-    known = dict(zip(model.feature_names_in_.tolist(), levels, strict=True))
-    rows, labels, columns = _read_like(options.data, options, known, model.classes_, list(dict.fromkeys(options.keep)))
+    if not options.output.lower().endswith(WRITTEN):
+        raise CommandError(f"the name of the output must end in {', '.join(WRITTEN)}, got {options.output}")
+    check_outputs([options.output], [options.model, options.data])
+    model, known = _load(options.model)
+    rows, labels, columns = _read_like(options.data, options, known, model.classes_, options.keep)
     with refuse(f"cannot predict {options.data}", ValueError, TypeError):
         predicted, probabilities = model.predict(rows), model.predict_proba(rows)
     found = {"prediction": predicted}
     found |= {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
     if columns.keys() & found:
         raise CommandError(f"--keep {min(columns.keys() & found)!r} has the name of a column of the predictions")
-    write_table(options.output, columns | found, options.escape_formulas)
+    write_table(options.output, columns | found)
     if labels is not None:
         print(f"accuracy {np.mean(predicted == labels):.4f} on {len(labels):,} rows")
-    print(*(f"Note: {make_printable(note)}\n" for note in _note_unseen_levels(rows, known)), sep="", end="")
+    _print_notes(_note_unseen_levels(rows, known))
     print(make_printable(f"Wrote {options.output}."))
     return 0
 
 
-def _read_like(name, options, known, classes, kept=(), way_out=""):
+def _check_penalty(options):
+    """Refuse options of `fit` that exclude each other."""
+    given = {
+        "--C": options.C is not None,
+        "--cross-validate": options.cross_validate,
+        "--validation": options.validation is not None,
+        "--l1-ratio": options.l1_ratio > 0,
+    }
+    named = [name for name, is_given in given.items() if is_given]
+    if options.inference and named:
+        raise CommandError(f"--inference needs a fit without a penalty, so that {named[0]} cannot be given with it")
+    choosers = [name for name in named if name != "--l1-ratio"]
+    if len(choosers) > 1:
+        raise CommandError(f"{choosers[1]} chooses C, so that {choosers[0]} cannot be given with it")
+
+
+def _read_like(name, options, known, classes, kept=()):
     """Return the rows in a file with the columns of a fit, their labels if `--target` says which, and columns to keep.
 
-    known are the levels of each column of the fit by its name, or an example of them, and None for numbers. What has
-    another type is refused. The way out is that of `check_values`.
+    known are the levels of each column of the fit by its name, and None for numbers.
     """
-    import pyarrow as pa
-
-    texts = [column for column, levels in known.items() if _are_texts(levels)]
+    texts = [column for column, levels in known.items() if levels is not None]
     # What is kept is to be written as it stands in the file.
-    texts += [column for column in kept if column not in (*known, options.target)]
-    has_labels = options.target is not None
-    table = read_data(name, options, [*texts, options.target] if has_labels and _are_texts(classes) else texts)
+    as_written = [column for column in kept if column not in (*known, options.target)]
+    labels_as_written = [options.target] if options.target is not None and isinstance(classes[0], str) else []
+    table = read_table(name, options, [*texts, *as_written, *labels_as_written])
     check_columns(table, [*known, *kept], name)
+    labels = None if options.target is None else _take_known_labels(table, options.target, name, classes)
     columns = {column: np.array(table[column].to_pylist(), object) for column in kept}
-    labels = _take_known_labels(table, options.target, name, classes) if has_labels else None
-    table = table.select(list(known))
-    for place, (field, levels) in enumerate(zip(table.schema, known.values(), strict=True)):
-        is_text = pa.types.is_dictionary(field.type)
-        if levels is None and is_text:
-            example = next((value for value in table[place].to_pylist() if value is not None), None)
-            raise CommandError(f"column {field.name!r} of {name} has text such as {example!r} instead of numbers")
-        if _are_texts(levels) and not is_text:
-            if not pa.types.is_null(field.type):
-                raise CommandError(
-                    f"column {field.name!r} of {name} has values of the type {field.type} instead of text"
-                )
-            table = table.set_column(place, field.name, table[place].cast(pa.string()).dictionary_encode())
-    check_values(table, name, way_out)
-    return table, labels, columns
+    rows = table.select(list(known))
+    check_values(rows, texts, name)
+    return rows, labels, columns
 
 
-def _are_texts(levels):
-    return levels is not None and isinstance(levels[0], str)
-
-
-def _name_kind(kind):
-    """Return an example of the levels of a column of an Arrow type, or None for numbers."""
-    import pyarrow as pa
-
-    if not pa.types.is_dictionary(kind):
-        return None
-    return [""] if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type) else [0]
-
-
-def _make_model(options, tables):
-    # Coefficients are to be those of the table.
-    tol = options.tol or (1e-8 if options.inference else 1e-4)
-    given: dict[str, Any] = {"categorical_features": "from_dtype", "tol": tol, "verbose": 1}
-    given["missing_level"] = any(column.null_count > 0 for table in tables for column in table.columns)
+def _make_model(options, texts):
+    given: dict[str, Any] = {
+        "categorical_features": texts or None,
+        "missing_level": bool(texts),
+        # Coefficients of an inference are to be those of the table.
+        "tol": options.tol or (1e-8 if options.inference else 1e-4),
+        "verbose": 1,
+    }
     if options.cross_validate or options.validation is not None:
-        return LogisticRegressionCV(
-            Cs=N_CS,
-            cv=N_FOLDS if options.cross_validate else None,
-            l1_ratios=(options.l1_ratio,),
-            scoring="neg_log_loss",
-            use_legacy_attributes=False,
-            **given,
-        )
-    C = options.C if options.C is not None else np.inf if options.inference else 1.0
+        given |= {"scoring": "neg_log_loss", "use_legacy_attributes": False}
+        return LogisticRegressionCV(l1_ratios=(options.l1_ratio,), **given)
+    C = np.inf if options.inference else options.C or 1.0
     return LogisticRegression(C=C, l1_ratio=options.l1_ratio, **given)
 
 
@@ -260,44 +222,44 @@ def _fit_without_validation(model):
     return held_out
 
 
-def _note_columns_like_names(table):
+def _print_notes(notes):
+    for note in notes:
+        print(f"Note: {make_printable(note)}")
+
+
+def _note_columns_like_names(table, texts):
     """Yield a line for each column that tells almost every row apart, and for one without a name."""
     import pyarrow as pa
-    import pyarrow.compute as compute
 
-    for field in table.schema:
-        column, like = table[field.name], None
-        if not field.name:
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        n_values, n_rows = len(column.unique()), table.num_rows
+        most = n_rows / 2 if name in texts else n_rows - 1
+        if not name:
             like = "has no name, as an index that pandas has written to CSV"
-        elif pa.types.is_dictionary(field.type):
-            n_levels = len(column.unify_dictionaries().chunk(0).dictionary)
-            if n_levels > max(20, table.num_rows / 2):
-                like = f"has {n_levels:,} different texts in {table.num_rows:,} rows, each with coefficients of its own"
-        elif pa.types.is_integer(field.type):
-            lowest, highest = compute.min_max(column).as_py().values()
-            if highest - lowest + 1 == table.num_rows == len(column.unique()):
-                like = f"counts the rows from {lowest:,} to {highest:,}, as an index does"
-        if like is not None:
-            yield f"column {field.name!r} {like}; --drop {field.name!r} leaves it out"
+        elif n_values > max(20, most) and not pa.types.is_floating(column.type):
+            like = f"has {n_values:,} different values in {n_rows:,} rows, as a name or an index has"
+        else:
+            continue
+        yield f"column {name!r} {like}; --drop {name!r} leaves it out"
 
 
-def _note_unseen_levels(table, known):
+def _note_unseen_levels(rows, known):
     """Yield a line for each column of text with levels that the fit did not see."""
     for name, levels in known.items():
         if levels is not None:
-            texts = table[name].cast(table[name].type.value_type).drop_null()
-            found = {row["values"]: row["counts"] for row in texts.value_counts().to_pylist()}
-            counts = {value: count for value, count in found.items() if value not in levels}
-            if counts:
-                yield (
-                    f"column {name!r} has {count_nouns(len(counts), 'level')} that the fit did not see, such as "
-                    f"{min(counts)!r}, in {count_nouns(sum(counts.values()), 'row')}; nothing is added to their scores"
-                )
+            counts = {count["values"].as_py(): count["counts"].as_py() for count in rows[name].value_counts()}
+            # A missing text is NaN among the levels.
+            seen = {None if level != level else level for level in levels}
+            unseen = {level: count for level, count in counts.items() if level not in seen}
+            if unseen:
+                n_levels, n_rows = count_nouns(len(unseen), "level"), count_nouns(sum(unseen.values()), "row")
+                example = f"such as {next(iter(unseen))!r}, in {n_rows}; nothing is added to their scores"
+                yield f"column {name!r} has {n_levels} that the fit did not see, {example}"
 
 
 def _take_known_labels(table, target, name, classes):
     """Return the labels in a column, which are those of a fit: others, which may be coded otherwise, are refused."""
-    given = take_column(table, target, name)[0].tolist()
+    given = take_labels(table, target, name)[1].tolist()
     spelled = {str(label).lower(): label for label in classes.tolist()}
     if spelled.keys() <= {"true", "false"}:
         # Truth values in CSV are texts, and not all programs write them in the same way.
@@ -312,27 +274,21 @@ def _take_known_labels(table, target, name, classes):
 
 
 def _load(name):
-    """Return the model in a file that `fit` has written."""
+    """Return the model in a file that `fit` has written, and the levels of its columns by their names."""
     import skops.io
 
-    try:
-        unknown = set(skops.io.get_untrusted_types(file=name)) - set(TRUSTED)
-        model = None if unknown else skops.io.load(name, trusted=list(TRUSTED))
-    except FileNotFoundError as error:
-        raise CommandError(f"there is no file {name}") from error
     # Whatever a file that skops has not written leads to.
-    except Exception as error:
-        raise CommandError(f"{name} is damaged or no model that fastlin fit has written: {error}") from error
-    if unknown:
-        raise CommandError(f"{name} holds {min(unknown)}, which is no part of a model of fastlin; it is not loaded")
-    if not isinstance(model, (LogisticRegression, LogisticRegressionCV)) or not hasattr(model, "feature_names_in_"):
-        raise CommandError(f"{name} holds no model that fastlin fit has written")
-    with refuse(f"{name} holds a damaged model", ValueError, AttributeError):
+    with refuse(f"{name} is damaged or no model that fastlin fit has written", Exception):
+        model = skops.io.load(name, trusted=list(TRUSTED))
+        if not isinstance(model, (LogisticRegression, LogisticRegressionCV)):
+            raise TypeError(f"it holds a {type(model).__name__}")
         check_coefficients(model)
         names = as_array("feature_names_in_", model.feature_names_in_)
         if names.shape != (model.n_features_in_,) or not all(isinstance(each, str) for each in names):
             raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names.tolist()!r:.100}")
-    return model
+        has_levels = hasattr(model, "categories_")
+        levels = read_categories(model) if has_levels else [None] * len(names)
+    return model, dict(zip(names.tolist(), levels, strict=True))
 
 
 def _write_page(model, found, table, path, options, lines, notes):

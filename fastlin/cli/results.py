@@ -24,20 +24,12 @@ def read_results(path: Path) -> dict[str, Any]:
     A file that cannot be read is refused: whoever would write it has to stop before, since its results would be lost.
     """
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise _refuse(path, getattr(error, "strerror", None) or error) from error
-    if not isinstance(results, dict):
-        raise _refuse(path, "it holds no object of JSON")
-    return results
-
-
-def _refuse(path, reason):
-    return CommandError(
-        f"cannot read the results in {path}: {reason}. They would be lost: mend the file or move it away, and try again"
-    )
+    except (OSError, ValueError, TypeError) as error:
+        lost = "They would be lost: mend the file or move it away, and try again"
+        raise CommandError(f"cannot read the results in {path}: {error}. {lost}") from error
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:

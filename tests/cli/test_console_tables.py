@@ -2,13 +2,13 @@
 
 from rich.console import Console
 
-from fastlin.cli.studies import make_claims_table, make_tables
+from fastlin.cli.studies import make_tables
 
 
 def show(merits, pictures=()):
     console = Console(width=100, markup=False)
     with console.capture() as captured:
-        console.print(make_tables("digits.study", merits, list(pictures)))
+        console.print(*make_tables("digits.study", merits, list(pictures)))
     return [line.split() for line in captured.get().splitlines()]
 
 
@@ -34,30 +34,3 @@ def test_rows_get_a_table_of_their_own():
         ["[/x]"],
         ["[red]", "1"],
     ]
-
-
-def test_the_claims_stand_in_lines_that_fit_into_a_terminal():
-    claims = [
-        {
-            "reports": "A, B, C, D",
-            "task": "batch norm",
-            "says": "The stronger the penalty, the lower the validation accuracy [/x].",
-            "reported": ".555 / .491 / .527",
-            "here": "accuracy 0.0069 → 0.0026, loss 0.053 → 0.041",
-            "verdict": verdict,
-        }
-        for verdict in ("not confirmed", "contradicted", "needs a whole run")
-    ]
-    console = Console(width=80, markup=False)
-    with console.capture() as captured:
-        console.print(make_claims_table(claims))
-    lines = captured.get().splitlines()
-    assert max(map(len, lines)) <= 80
-    assert lines[1].split() == ["report", "task", "claim", "there", "here", "verdict"]
-    firsts = [line.split() for line in lines if line.startswith("ABCD")]
-    assert [line[:3] for line in firsts] == [["ABCD", "batch", "norm"]] * 3
-    assert [
-        line.rstrip().endswith(claim["verdict"])
-        for line, claim in zip([line for line in lines if line.startswith("ABCD")], claims, strict=True)
-    ] == [True] * 3
-    assert "[/x]" in captured.get()

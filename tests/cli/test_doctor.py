@@ -13,7 +13,7 @@ def test_a_sound_installation_passes_every_check(run, monkeypatch):
     assert sum(line.startswith("passed  ") for line in lines) == len(doctor.CHECKS)
     assert "OMP_NUM_THREADS=1" in lines
     assert re.search(r"^numpy +\d", finished.stdout, re.MULTILINE)
-    assert re.match(rf"{len(doctor.CHECKS)} of {len(doctor.CHECKS)} checks passed in ", lines[-1])
+    assert re.match(rf"{len(doctor.CHECKS)} of {len(doctor.CHECKS)} checks passed; ", lines[-1])
 
 
 def test_a_result_that_differs_and_an_error_are_failures(run, monkeypatch):
@@ -27,4 +27,4 @@ def test_a_result_that_differs_and_an_error_are_failures(run, monkeypatch):
     assert finished.returncode == 1
     assert "FAILED  breast cancer: J = 0.20465732" in finished.stdout
     assert "FAILED  disk: OSError: the disk is gone" in finished.stdout
-    assert "\n0 of 2 checks passed in " in finished.stdout
+    assert "\n0 of 2 checks passed; " in finished.stdout

@@ -1,0 +1,321 @@
+"""Races the installed libraries on a user's data: the same objective for all, within a limit of seconds.
+
+A library fits with more and more effort until its objective is near the lowest one. That effort is then timed in turns
+with the others'. All fits run in another process, which is killed where a library takes longer than its share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import signal
+import warnings
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.datasets import load_svmlight_file
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils import check_X_y
+from sklearn.utils.multiclass import type_of_target
+
+from fastlin.cli.arguments import CommandError, refuse, require
+from fastlin.cli.data_files import read_training
+from fastlin.cli.doctor import describe_environment
+from fastlin.cli.results import write_results
+from fastlin.cli.studies import make_table, open_console
+from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
+from fastlin.course.figures import CONTENDERS as STYLES
+from fastlin.course.studies.fair_threads import time_fits, use_threads
+from fastlin.figures.style import open_figure, save_figure
+from fastlin.kernels.machine.threads import count_threads
+from fastlin.terminal import make_printable
+
+LIBSVM = (".svm", ".libsvm", ".txt")
+PART_HELD_OUT = 0.2
+# A library has to come as near to the lowest objective, relatively.
+NEAR = 1e-4
+# The tol of fastlin's fit whose objective counts as the lowest until another one is lower.
+TIGHT = 1e-7
+# A turn repeats short fits for some seconds.
+N_TURNS, TURN_SECONDS = 7, 0.2
+# How often an effort between the last one that was too little and the first that was enough is tried.
+N_HALVINGS = 2
+# A race holds the rows, their encoding and a library's own copies.
+COPIES = 4
+# Where processes can be forked, only the first one imports what all need.
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+CONTEXT: Any = multiprocessing.get_context(METHOD)
+if METHOD == "forkserver":
+    CONTEXT.set_forkserver_preload([__name__])
+HEADS = ("library", "seconds", "ratio", "range", "excess", "accuracy")
+
+
+@dataclass
+class Entry:
+    """How far a library came. Its seconds are a lower bound unless it came near the lowest objective."""
+
+    seconds: float
+    is_near: bool = False
+    effort: float | None = None
+    threads: int | None = None
+    objective: float | None = None
+    accuracy: float | None = None
+    excess: float | None = None
+    turns: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+
+    def describe(self) -> list[str]:
+        """Return the texts of a row of the table, without the name."""
+        bound, spread = "" if self.is_near else "> ", ""
+        if len(set(self.ratios)) > 1:
+            spread = f"{min(self.ratios):.3g} to {max(self.ratios):.3g}"
+        row = [f"{bound}{self.seconds:.3g}", f"{bound}{median(self.ratios):.3g}", spread]
+        return row if self.excess is None else [*row, f"{self.excess:.0e}", f"{self.accuracy:.4f}"]
+
+
+class Worker:
+    """A process that fits to a Problem until `end`; another takes its place where a fit takes too long or ends it."""
+
+    def __init__(self, problem: Problem, end: float) -> None:
+        self.problem, self.end = problem, end
+        self.process: Any = None
+
+    def fit(self, name: str, effort: Any, n_threads: Any, least: float, limit: float) -> tuple[float, Any, Any]:
+        """Return the seconds, coef and intercept of a library's fit, which is repeated for the least seconds.
+
+        A TimeoutError with the seconds that were waited is raised after `limit`, and a CannotSolveError where the
+        library cannot fit.
+        """
+        if perf_counter() >= self.end:
+            raise TimeoutError(0)
+        if self.process is None:
+            self.connection, other = CONTEXT.Pipe()
+            self.process = CONTEXT.Process(target=_serve, args=(other, self.problem), daemon=True)
+            self.process.start()
+            other.close()
+        try:
+            self.connection.send((CONTENDERS[name].module, CONTENDERS[name].fit, effort, n_threads, least))
+            # The time to start and to import a library does not count.
+            self._receive(np.inf)
+            found = self._receive(limit)
+        except (EOFError, ConnectionError) as error:
+            self.stop()
+            raise CannotSolveError("its process ended") from error
+        if isinstance(found, str):
+            raise CannotSolveError(found)
+        return found
+
+    def _receive(self, limit):
+        limit = max(0, min(limit, self.end - perf_counter()))
+        if not self.connection.poll(limit):
+            self.stop()
+            raise TimeoutError(limit)
+        return self.connection.recv()
+
+    def stop(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+            self.process = None
+
+
+def _serve(connection, problem):
+    """Fit what the other end asks for, in the process of a Worker."""
+    # Ctrl-C reaches all processes of a terminal; the program ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    while True:
+        module, *job = connection.recv()
+        importlib.import_module(module)
+        connection.send(None)
+        connection.send(_time(problem, *job))
+
+
+def _time(problem, fit, effort, n_threads, least):
+    """Return the seconds, coef and intercept of a fit, or in words why there is none."""
+    try:
+        with use_threads(n_threads):
+            seconds, found = time_fits(lambda: fit(problem, effort), lambda seconds: sum(seconds) >= least)
+    except CannotSolveError as error:
+        return str(error)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return median(seconds), *found
+
+
+def race(options: SimpleNamespace) -> int:
+    """Race the installed libraries on the file of the option `table`; print, draw and write what was found."""
+    end, output = perf_counter() + options.seconds, options.output
+    with refuse(f"cannot compare on {options.table}", ValueError, MemoryError):
+        train, test = _pose(options)
+    worker = Worker(train, end)
+    try:
+        entries, left_out = _run(worker, test, options.seconds / 2)
+    except TimeoutError as error:
+        raise CommandError(f"{options.seconds:g} s are too few for {options.table}: give more by --seconds") from error
+    except CannotSolveError as error:
+        raise CommandError(f"fastlin cannot fit {options.table}: {error}") from error
+    finally:
+        worker.stop()
+    n, d = train.X.shape
+    name = make_printable(Path(options.table).name)
+    title = f"{name}, {n:,} × {d:,}, {train.n_classes} classes, C = {options.C:g}"
+    open_console().print(make_table(title, HEADS, [(name, *entry.describe()) for name, entry in entries.items()]))
+    print(
+        f"Seconds of a fit to {NEAR:g} above the lowest objective, medians of up to {N_TURNS} turns, and the ratio to "
+        "fastlin's in the same turn. Behind > stands a lower bound: the library did not come so near in its share of "
+        f"{options.seconds:g} s. The accuracy is that of {len(test.y):,} rows that were held out."
+    )
+    parameters = {"file": options.table, "rows": n, "columns": d, "held_out": len(test.y), "C": options.C}
+    libraries = {name: asdict(entry) for name, entry in entries.items()}
+    report = {"parameters": parameters, "libraries": libraries, "left_out": left_out}
+    write_results(output / "race.json", {**report, "environment": describe_environment()})
+    _draw(entries, title, output)
+    print(make_printable(f"Wrote {output / 'race.json'} and {output / 'race.png'}."))
+    return 0
+
+
+def _run(worker, test, limit):
+    """Return the Entry of each installed library, by its name, and why others were left out."""
+    names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
+    entries, left_out = {}, {}
+    _, *model = worker.fit("fastlin", TIGHT, count_threads(), 0, limit)
+    lowest = worker.problem.objective(*model)
+    for n_before, name in enumerate(names):
+        share = (worker.end - perf_counter()) / (len(names) - n_before + 1)
+        print(make_printable(f"{name}, up to {share:.0f} s"))
+        try:
+            entries[name] = _climb(worker, name, test, lowest, share)
+        except CannotSolveError as error:
+            left_out[name] = str(error)
+            print(make_printable(f"  left out: {error}"))
+        # fastlin is the first: without its seconds there is no ratio.
+        if "fastlin" not in entries or not entries["fastlin"].is_near:
+            raise TimeoutError
+    _take_turns(worker, {name: entry for name, entry in entries.items() if entry.is_near})
+    lowest = min(lowest, *(entry.objective for entry in entries.values() if entry.objective is not None))
+    for entry in entries.values():
+        entry.excess = entry.objective / lowest - 1 if entry.objective is not None else None
+        turns = list(zip(entry.turns, entries["fastlin"].turns, strict=False))
+        turns = turns or [(entry.seconds, entries["fastlin"].seconds)]
+        entry.ratios = [theirs / of_fastlin for theirs, of_fastlin in turns]
+    return entries, left_out
+
+
+def _climb(worker, name, test, lowest, share):
+    """Return the Entry of a library with the least effort that comes near, or the last one when its share is over."""
+    entry: Any = None
+    end = perf_counter() + share
+
+    def attempt(effort, n_threads):
+        seconds, *model = worker.fit(name, effort, n_threads, 0, end - perf_counter())
+        objective = worker.problem.objective(*model)
+        is_near = objective <= lowest * (1 + NEAR)
+        return Entry(seconds, is_near, effort, n_threads, objective, test.accuracy(*model))
+
+    try:
+        too_little = CONTENDERS[name].efforts[0]
+        for effort in CONTENDERS[name].efforts:
+            entry = attempt(effort, count_threads())
+            if entry.is_near:
+                break
+            too_little = effort
+        for _ in range(N_HALVINGS if entry.is_near else 0):
+            effort = type(too_little)((too_little * entry.effort) ** 0.5)
+            tried = attempt(effort, count_threads())
+            entry, too_little = (tried, too_little) if tried.is_near else (entry, effort)
+        # A library may be faster on one thread, as BLAS on small products is.
+        tried = attempt(entry.effort, 1)
+        return min(entry, tried, key=lambda each: (not each.is_near, each.seconds))
+    except TimeoutError as error:
+        if entry is None and error.args == (0,):
+            raise CannotSolveError("no time was left; give more by --seconds") from error
+        return entry or Entry(*error.args)
+
+
+def _take_turns(worker, entries):
+    """Time the efforts of all libraries in turns, after one that does not count."""
+    with contextlib.suppress(TimeoutError, CannotSolveError):
+        for turn in range(-1, N_TURNS):
+            least = 0 if turn < 0 else TURN_SECONDS
+            found = [worker.fit(name, each.effort, each.threads, least, np.inf)[0] for name, each in entries.items()]
+            for entry, seconds in zip(entries.values(), found if turn >= 0 else (), strict=False):
+                entry.turns.append(seconds)
+                entry.seconds = median(entry.turns)
+
+
+def _draw(entries, title, folder):
+    figure, axes = open_figure(1, 1, 10, 2 + 0.5 * len(entries))
+    for place, (name, entry) in enumerate(entries.items()):
+        color, _ = STYLES.get(name, ("#808080", ""))
+        # A lower bound is pale.
+        axes.barh(place, entry.seconds, color=color, alpha=1 if entry.is_near else 0.4)
+        text, ratio, *_ = entry.describe()
+        axes.text(entry.seconds, place, f"  {text} s, {ratio} ×", va="center")
+    axes.set_yticks(range(len(entries)), entries)
+    axes.set(xscale="log", xlabel="seconds of a fit, less is better", title=title.replace("$", r"\$"))
+    seconds = [entry.seconds for entry in entries.values()]
+    axes.set_xlim(min(seconds) / 3, 10 * max(seconds))
+    axes.invert_yaxis()
+    save_figure(figure, folder, "race.png")
+
+
+def _pose(options):
+    """Return the Problems of the rows to fit and of those held out: numbers are standardised, texts one-hot coded."""
+    name, texts = options.table, np.empty((0, 0))
+    # Windows does not tell its memory here.
+    if hasattr(os, "sysconf"):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if COPIES * os.path.getsize(name) > memory:
+            raise MemoryError(f"it may take {COPIES} times its size in memory; fastlin.blocks reads larger files")
+    if name.lower().endswith((".npz", *LIBSVM)):
+        with refuse(f"cannot read {name}", Exception):
+            numbers, labels = _read_arrays(name, options.target)
+    else:
+        require("tables")
+        table, text_columns, labels, _ = read_training(name, options)
+        texts = np.array([table[column].to_numpy() for column in text_columns], object).T
+        numbers = np.array([column.to_numpy() for column in table.drop_columns(text_columns).columns], float)
+        numbers = numbers.reshape(-1, len(labels)).T
+    given = {"accept_sparse": "csr", "dtype": options.dtype, "order": "C", "ensure_min_features": 0}
+    numbers, labels = check_X_y(numbers, labels, **given)
+    if type_of_target(labels) == "continuous":
+        raise ValueError(f"{options.target!r} holds numbers that are no labels of classes, such as {labels[0]}")
+    classes, y = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"all labels are {classes[0]}, and two classes are the least")
+    fitted, held_out = train_test_split(np.arange(len(y)), test_size=PART_HELD_OUT, random_state=0, stratify=y)
+    parts = []
+    if numbers.size:
+        scaler = StandardScaler(with_mean=not sparse.issparse(numbers)).fit(numbers[fitted])
+        parts.append(scaler.transform(numbers))
+    if texts.size:
+        encoder = OneHotEncoder(handle_unknown="ignore", dtype=options.dtype).fit(texts[fitted])
+        parts.append(encoder.transform(texts))
+    X = parts[0] if len(parts) == 1 else _fill(sparse.hstack(parts, "csr"))
+    train = Problem(name, X[fitted], y[fitted], len(classes), options.C, fit_intercept=True)
+    return train, replace(train, X=X[held_out], y=y[held_out])
+
+
+def _read_arrays(name, target):
+    """Return X and the labels in a file of NumPy or libsvm."""
+    if name.lower().endswith(LIBSVM):
+        X, labels = load_svmlight_file(name)
+        return _fill(X), labels
+    with np.load(name) as arrays:
+        return arrays["X"], arrays[target]
+
+
+def _fill(X):
+    """Return sparse rows as an array where a third of their entries are there."""
+    return X.toarray() if 3 * X.nnz >= np.prod(X.shape) else X
