@@ -35,8 +35,9 @@ from fastlin.cli.studies import make_table, open_console
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
 from fastlin.course.figures import CONTENDERS as STYLES
 from fastlin.course.studies.fair_threads import time_fits, use_threads
-from fastlin.figures.style import open_figure, save_figure
+from fastlin.figures.style import open_figure
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.places import write_whole
 from fastlin.terminal import make_printable
 
 LIBSVM = (".svm", ".libsvm", ".txt")
@@ -267,7 +268,8 @@ def _draw(entries, title, folder):
     seconds = [entry.seconds for entry in entries.values()]
     axes.set_xlim(min(seconds) / 3, 10 * max(seconds))
     axes.invert_yaxis()
-    save_figure(figure, folder, "race.png")
+    with write_whole(folder / "race.png") as part:
+        figure.savefig(part, format="png")
 
 
 def _pose(options):

@@ -464,6 +464,8 @@ def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, sca
     d = len(total)
     gram = np.empty((d + 1, d + 1))
 
+    # At extreme scales a product leaves the range of float64, and what takes the matrix sees that it is not finite.
+    @np.errstate(over="ignore", invalid="ignore")
     def fill(block, n_blocks):
         part = slice(block * ROWS_CENTRED, min((block + 1) * ROWS_CENTRED, d))
         rows = gram[part, :-1]
