@@ -23,6 +23,11 @@ def make_problem(dtype: str, n_rows: int, n_features: int, n_classes: int) -> tu
     return generator.integers(0, 8, (n_rows, n_features)).astype(dtype), generator.integers(0, n_classes, n_rows)
 
 
+def make_sparse(X: Array) -> Any:
+    """Return a quarter of the entries of X as CSR: few rows with more of them would be fitted as an array."""
+    return sparse.csr_array(np.where(X > 5, X, 0).astype(X.dtype))
+
+
 def fit_and_predict(X: MatrixLike, y: IntArray | BoolArray, **options: Any) -> None:
     """Fit and predict. That a fit has not converged does not matter here."""
     with warnings.catch_warnings():
@@ -69,10 +74,9 @@ def fit_large(dtype: str) -> None:
 def fit_sparse(dtype: str) -> None:
     """Fit a few sparse rows of a type, with two classes and with three."""
     X, y = make_problem(dtype, 200, 8, 3)
-    fit_by_each(sparse.csr_array(X), y, *SOLVERS)
-    # Few numbers without a zero would be fitted as an array.
+    fit_by_each(make_sparse(X), y, *SOLVERS)
     X, y = make_problem(dtype, *WIDE)
-    fit_and_predict(sparse.csr_array(np.where(X > 5, X, 0)), y)
+    fit_and_predict(make_sparse(X), y)
     # For a block of each class rows are drawn where there are many of them, and labels that depend on X.
     generator = np.random.default_rng(0)
     X = (generator.normal(size=(2_500, 200)) * (generator.random((2_500, 200)) < 0.2)).astype(dtype)
@@ -88,7 +92,7 @@ def fit_table() -> None:
 def fit_l1(dtype: str, n_features: int) -> None:
     """Fit with an L1 penalty, dense and sparse; few features are fitted by the whole Hessian, many by columns."""
     X, y = make_problem(dtype, 40, n_features, 3)
-    for rows in (X, sparse.csr_array(X)):
+    for rows in (X, make_sparse(X)):
         # With this C eight of 60 coefficients become zero on the way, which a kernel of its own removes.
         fit_and_predict(rows, y, l1_ratio=1, C=10)
 
@@ -103,7 +107,7 @@ def fit_network(dtype: str, network_dtype: Literal["float32", "float64"]) -> Non
         "max_iter": 1,
         "n_iter_no_change": np.inf,
     }
-    cases: list[tuple[Literal["adam", "sgd"], Any]] = [("adam", X), ("sgd", sparse.csr_array(X))]
+    cases: list[tuple[Literal["adam", "sgd"], Any]] = [("adam", X), ("sgd", make_sparse(X))]
     for solver, rows in cases:
         MLPClassifier(3, solver=solver, **options).fit(rows, y, X_val=rows, y_val=y).predict(rows)
         model = MiniBatchLogisticRegression(dtype=network_dtype, max_iter=1, n_iter_no_change=np.inf)
