@@ -153,8 +153,11 @@ def _search(start, direction, slope, room, least):
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + unseen
         # Beyond that all digits of the scores are lost, and J is a number without a meaning.
         falls = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
-        # Where J cannot tell, the slope ahead says whether the step is too long.
-        if falls and (start.value - end.value > unseen or _measure_slope(end, direction) <= max(-slope, unseen)):
+        # Where J cannot tell, the gradient at the end bounds its rise, since J is convex. The slope ahead would not do:
+        # it is steep where a coefficient has just become zero.
+        moved = parameters - start.parameters
+        rise = dot(moved.ravel(), end.gradient.ravel()) + penalty.size(parameters) - penalty.size(start.parameters)
+        if falls and (start.value - end.value > unseen or rise <= max(-slope, unseen)):
             return end
         length /= 2
     return None

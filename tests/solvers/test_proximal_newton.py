@@ -104,6 +104,20 @@ def test_data_of_every_kind_have_their_minimum(model, monkeypatch, kind, n_class
     assert (coef == 0).any() and (coef != 0).any()
 
 
+@pytest.mark.parametrize("seed", [51, 103, 129, 140])
+def test_steps_to_where_a_coefficient_becomes_zero_are_taken_where_j_cannot_tell(seed):
+    # An equal change of all classes of a column changes J by its signs alone. Such steps ended at 1e-9 to 1e-10 of J.
+    generator = np.random.default_rng(seed)
+    K, d = int(generator.integers(3, 6)), int(generator.integers(4, 9))
+    X = generator.normal(size=(100, d)).astype(np.float32 if seed % 2 else np.float64)
+    labels = (X @ generator.normal(size=(d, K)) + generator.gumbel(size=(100, K))).argmax(axis=1)
+    labels[:K] = np.arange(K)
+    objective = Objective.over(X, labels, K, l1=float(generator.choice([0.005, 0.02, 0.05])))
+    solution = minimize(objective)
+    end = objective.at(solution.parameters)
+    assert solution.certificate <= 1e-11 + end.rounding + end.dual_rounding
+
+
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_the_bound_of_every_iteration_holds(model, columns):
     for grouped in (False, True):
