@@ -10,6 +10,7 @@ import pytest
 from fastlin import __version__, cli, datasets, figures
 from fastlin.cli import studies
 from fastlin.cli.studies import run_studies
+from fastlin.course.figures import Picture
 from fastlin.course.studies import STUDIES
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.datasets import Dataset
@@ -131,7 +132,7 @@ def test_the_folder_of_a_data_set_is_there_when_a_study_begins(monkeypatch, tmp_
 
     def draw(name, results, folder):
         seen.append(folder)
-        return [figures.style.Picture("one.png", "One.", "A one.")]
+        return [Picture("one.png", "One.", "A one.")]
 
     monkeypatch.setattr(figures, "draw", draw)
     settings = [Settings(Dataset(name, *[None] * 4), folder=tmp_path / name) for name in ("mnist", "digits")]
