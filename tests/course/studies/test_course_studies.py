@@ -326,7 +326,7 @@ def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, 
     assert abs(contenders["fastlin"]["test_log_loss"] / contenders["scikit-learn"]["test_log_loss"] - 1) < 0.03
     assert contenders["scikit-learn"]["threads"] in (1, count_threads())
     for name, solver in (("fastlin", "auto"), ("scikit-learn", "lbfgs")):
-        settings = {"C": 1.0, "tol": 1e-4, "solver": solver, "fits": 1}
+        settings = {"C": 1.0, "tol": 1e-4, "solver": solver, "fits": compare.N_TURNS}
         assert {key: contenders[name][key] for key in settings} == settings
 
 
