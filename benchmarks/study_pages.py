@@ -30,7 +30,7 @@ def list_claims():
     """Return how many claims have which verdict, and the table of them."""
     rows = read_record()["claims"]
     counts = Counter(row["verdict"] for row in rows)
-    columns = ["report", "task", "claim", "there", "here", "verdict"]
+    columns = ["report", "task", "claim", "reported", "measured", "verdict"]
     names = ["reports", "task", "says", "reported", "here", "verdict"]
     table = Table("", columns, [[row[name] for name in names] for row in rows], [False] * len(rows))
     return f"{'; '.join(f'{name}: {count}' for name, count in counts.items())}.\n\n{write_markdown(table)}"

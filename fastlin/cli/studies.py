@@ -124,7 +124,7 @@ def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Pat
     write_page(page, entries, claims, results["environment"], failed)
     contradicted = [claim for claim in claims if claim["verdict"] == CONTRADICTED]
     if contradicted:
-        columns = {"report": "reports", "task": "task", "claim": "says", "there": "reported", "here": "here"}
+        columns = {"report": "reports", "task": "task", "claim": "says", "reported": "reported", "measured": "here"}
         rows = [[claim[name] for name in columns.values()] for claim in contradicted]
         open_console().print(make_table("The claims that are contradicted", columns, rows))
     counts = Counter(claim["verdict"] for claim in claims)
