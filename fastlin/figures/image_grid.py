@@ -119,7 +119,9 @@ def plot_weights(
     if pictures.ndim == 4:
         return _draw_grid((1 + pictures / largest) / 2, labels, n_columns, figure)[1]
     figure, axes = _draw_grid(pictures, labels, n_columns, figure, cmap="RdBu_r", vmin=-largest, vmax=largest)
-    figure.colorbar(axes[0].images[0], ax=axes, pad=0.02)
+    # Texts of one width, so that two such rows of pictures below each other are aligned.
+    ticks = "{x:+.3f}" if 0.01 <= largest < 10 else "{x:+.1e}"
+    figure.colorbar(axes[0].images[0], ax=axes, pad=0.02, ticks=[-largest, 0, largest], format=ticks)
     return axes
 
 

@@ -81,6 +81,8 @@ def _describe_trainings(points, unit, n_threads):
 
 def draw_peers(results: Any) -> Any:
     """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
+    from matplotlib.ticker import LogLocator
+
     problems, floor = results.series["problems"], results.parameters["floor"]
     figure = make_figure(3 + 6.5 * len(problems), 7.6)
     panels = figure.subplots(1, len(problems), sharey=True, squeeze=False)[0]
@@ -103,7 +105,9 @@ def draw_peers(results: Any) -> Any:
             xlabel=f"seconds of a whole fit\n{left_out}",
             title=f"{problem['samples']:,} × {problem['features']}, {problem['name']}, {intercept} intercept",
         )
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter("")
     panels[0].set_ylim(bottom=floor / 6)
     panels[0].set_ylabel("excess over the optimum, (J − J*) / J*\n(J*: the lowest J of any fit)")
     return figure

@@ -273,7 +273,9 @@ def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is
     os.killpg(process.pid, signal.SIGINT)
     status = process.wait(timeout=60)
     # pooch says where it looks for CIFAR-10, and Click ends the line of ^C.
-    lines = [line for line in (tmp_path / "errors").read_text().splitlines() if line and not line.startswith("Downloading")]
+    lines = [
+        line for line in (tmp_path / "errors").read_text().splitlines() if line and not line.startswith("Downloading")
+    ]
     assert (status, lines) == (130, ["fastlin: interrupted"])
     assert [path.name for path in (tmp_path / "here").rglob("*")] == ["digits", FILE]
     assert all(json.loads(line)["ended"] == "limit" for line in lines_of(tmp_path / "here" / "digits"))
