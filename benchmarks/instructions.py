@@ -70,7 +70,10 @@ def read_total(dump):
 
 def find_versions():
     """Return the versions of what counts depend on."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        **{package: version(package) for package in PACKAGES},
+    }
 
 
 def compare(counts, former):

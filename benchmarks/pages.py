@@ -61,7 +61,6 @@ CHOSEN = (
     EVERYDAY,
     "two-classes",
     "text",
-    "sweep-embeddings-100",
     "cross-validation",
     "mini-batches-sgd",
     "course-float64",

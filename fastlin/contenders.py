@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import issparse
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
@@ -45,7 +46,8 @@ class CannotSolveError(Exception):
 class Problem:
     """The data and the objective that all contenders are given: scikit-learn's with C and l1_ratio.
 
-    X (n, d) is in C order, float64 or float32, y (n,) labels from 0 on, int64. Few contenders take an l1_ratio.
+    X (n, d) is an array in C order or CSR, float64 or float32, y (n,) labels from 0 on, int64. Few contenders take an
+    l1_ratio.
     """
 
     name: str
@@ -226,6 +228,7 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
     The intercept is the column of ones, whose alpha is 0. Its BFGS takes no tolerance and no number of iterations.
     """
     _refuse_where(problem.n_classes > 2, "it has no softmax with a penalty")
+    _refuse_where(issparse(problem.X), "it takes no sparse rows")
     _refuse_where(problem.X.size > MOST_VALUES_OF_STATSMODELS, "no limit ends its fit, which would take minutes")
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
@@ -242,6 +245,7 @@ def fit_torch(
     problem: Problem, max_iter: int, observe: Callable[[float, FloatArray, FloatArray], None] | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Minimise J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe; errors of observe end the fit."""
+    _refuse_where(issparse(problem.X), "its loop here takes no sparse rows")
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 

@@ -87,13 +87,17 @@ def reproduce(options: SimpleNamespace) -> int:
     return 1 if failed else 0
 
 
+# Options of `compare` that say what to do with a table.
+OF_A_TABLE = ("target", "drop", "C", "seconds", "separator", "decimal", "encoding")
+
+
 @command(
     "to choose a library: time fastlin and others on a table of yours or MNIST",
     argument("table", required=False, type=FILE, metavar="[DATA]"),
     option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
     drop_option,
     option("--C", "C", type=STRENGTH, default=1.0, help="Inverse strength of the penalty on DATA."),
-    option("--seconds", type=FloatRange(1), default=60.0, help="Limit of the whole race on DATA."),
+    option("--seconds", type=FloatRange(1, 86_400), default=60.0, help="Limit of the whole race on DATA."),
     option("--quick", is_flag=True, help=QUICK_RACE),
     option("--peers", is_flag=True, help=PEERS),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE),
@@ -117,6 +121,11 @@ def compare(options: SimpleNamespace) -> int:
     require("studies")
     if options.table is not None and (options.quick or options.peers or options.data):
         raise CommandError("--quick, --peers and --data are for MNIST, and cannot be given with a table")
+    if options.table is None:
+        context = click.get_current_context()
+        for name in OF_A_TABLE:
+            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                raise CommandError(f"--{name} is for a table, and no DATA is given")
     make_folder(options.output)
     if options.table is not None or options.peers:
         missing = peers.find_missing()
@@ -190,20 +199,22 @@ click.version_option(__version__, message="fastlin %(version)s")(program)
 
 
 def _load_mnist(options, n_train=60_000):
-    return _load_or_digits("MNIST", partial(datasets.load_mnist, n_train), options.data)
+    files = [name for name, *_ in datasets.MNIST_FILES.values()]
+    return _load_or_digits("MNIST", partial(datasets.load_mnist, n_train), options.data, files)
 
 
 def _load_cifar10(options):
-    return _load_or_digits("CIFAR-10", partial(datasets.load_cifar10, N_VALIDATION, options.seed), options.data)
+    load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)
+    return _load_or_digits("CIFAR-10", load, options.data, datasets.CIFAR10_FORMS)
 
 
-def _load_or_digits(name, load, folder):
+def _load_or_digits(name, load, folder, files):
     """Return a data set, or the embedded digits where it is out of reach; a given folder has to hold the data."""
     try:
         return load(folder=folder)
     except datasets.DatasetNotFoundError as error:
         if folder is not None:
-            raise CommandError(f"{folder} does not hold {name}: {str(error).splitlines()[0]}") from error
+            raise CommandError(f"{folder} does not hold {name}, whose files are {', '.join(files)}") from error
         print(f"{name} is neither on disk nor within reach: its studies run on scikit-learn's 8 × 8 digits instead.")
         return datasets.load_digits()
     except ValueError as error:

@@ -32,6 +32,7 @@ def read_training(name: str, options: SimpleNamespace) -> tuple[Any, list[str], 
         raise CommandError(f"{name} has no column but those of --target and --drop")
     texts = [field.name for field in table.schema if _is_text(field.type)]
     check_values(table, texts, name)
+    check_decimals(table, texts, name)
     notes = [f"column {column!r} is the index of a frame of pandas, and is left out" for column in index]
     return table, texts, labels, notes
 
@@ -52,15 +53,20 @@ def read_table(name: str, options: SimpleNamespace, text_columns: Iterable[str] 
             table = pyarrow.parquet.read_table(name)
         else:
             table = _read_csv(name, options, text_columns)
-        names: list[str] = table.column_names
+    if not table.num_rows:
+        raise CommandError(f"{name} has no rows")
+    names: list[str] = table.column_names
     repeated = [column for column in names if names.count(column) > 1]
     if repeated:
         raise CommandError(f"{name} has more than one column {repeated[0]!r}")
     for place, field in enumerate(table.schema):
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        kind = pa.string() if _is_text(kind) else pa.float64() if pa.types.is_decimal(kind) else kind
+        # Categories of numbers are levels, too.
+        is_text = pa.types.is_dictionary(field.type) or _is_text(field.type)
+        kind = pa.string() if is_text else pa.float64() if pa.types.is_decimal(field.type) else field.type
         if kind != field.type:
-            table = table.set_column(place, field.name, table[place].cast(kind))
+            values = table[place]
+            values = values.cast(field.type.value_type) if pa.types.is_dictionary(field.type) else values
+            table = table.set_column(place, field.name, values.cast(kind))
     return table
 
 
@@ -69,18 +75,27 @@ def _read_csv(name, options, text_columns):
     import pyarrow.csv as csv
 
     separator = options.separator or ("\t" if ".tsv" in name.lower() else ",")
-    table = csv.read_csv(
-        name,
-        csv.ReadOptions(encoding=options.encoding),
-        csv.ParseOptions(delimiter="\t" if separator == "tab" else separator, newlines_in_values=True),
-        csv.ConvertOptions(
-            column_types=dict.fromkeys(text_columns, pa.string()),
-            null_values=[*csv.ConvertOptions().null_values, "?", " ?"],
-            strings_can_be_null=True,
-            decimal_point=options.decimal,
-        ),
-    )
-    kinds = dict(zip(table.column_names, table.schema.types, strict=True))
+    separator = "\t" if separator == "tab" else separator
+    if len(separator) != 1:
+        raise CommandError(f"--separator must be one character or tab, got {separator!r}")
+    try:
+        table = csv.read_csv(
+            name,
+            csv.ReadOptions(encoding=options.encoding),
+            csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            csv.ConvertOptions(
+                column_types=dict.fromkeys(text_columns, pa.string()),
+                null_values=[*csv.ConvertOptions().null_values, "?", " ?"],
+                strings_can_be_null=True,
+                decimal_point=options.decimal,
+            ),
+        )
+        kinds = dict(zip(table.column_names, table.schema.types, strict=True))
+    except UnicodeError as error:
+        raise ValueError(f"it is not in {options.encoding}; --encoding names another one, such as latin-1") from error
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{reason} (read with --separator {separator!r} --encoding {options.encoding})") from error
     if pa.binary() in kinds.values():
         raise ValueError(f"it is not in {options.encoding}; --encoding names another one, such as latin-1")
     if kinds.get(options.target) == pa.bool_():
@@ -136,6 +151,20 @@ def check_values(table: Any, texts: Collection[str], name: str) -> None:
         else:
             continue
         raise CommandError(f"column {field.name!r} of {name} has {problem}; mend it, or fit without it by --drop")
+
+
+def check_decimals(table: Any, texts: Iterable[str], name: str) -> None:
+    """Raise a CommandError where a column of text is one of numbers with decimal commas: each would be a level."""
+    import pyarrow.compute as compute
+
+    for column in texts:
+        values = table[column].drop_null()
+        if len(values) and compute.all(compute.match_substring_regex(values, r"^\s*[-+]?\d+,\d+\s*$")).as_py():
+            example = values[0].as_py().strip()
+            raise CommandError(
+                f"column {column!r} of {name} has text such as {example!r}, which looks like a number; --decimal , "
+                "reads numbers with a decimal comma"
+            )
 
 
 def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:

@@ -57,7 +57,7 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
     console, path = open_console(), output / "results.json"
     # Before hours of work it is known that what they find can be added.
     read_results(path)
-    found, failed, last_line = {}, [], perf_counter()
+    found, failed, last_line = {}, [], float("-inf")
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=len(studies))

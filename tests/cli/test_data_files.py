@@ -1,11 +1,15 @@
 """Tables in files: what columns, levels and labels are and how they are written; what is refused leaves nothing."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+
+from fastlin.cli.data_files import read_training
 
 
 def test_the_index_of_a_frame_of_pandas_is_left_out(files, run, no_pictures):
@@ -141,6 +145,7 @@ BROKEN = {
     "nothing.csv": "a,end\n,x\n,y\n",
     "one.csv": "a,end\n1,x\n2,x\n",
     "semicolons.csv": "a;end\n1,5;x\n2,5;y\n",
+    "commas.csv": "a;end\n1,5;x\n2,5;y\n;x\n",
     "tabs.csv": "a\tend\n1\tx\n2\ty\n",
     "headless.csv": "0,46.5,x\n1,3.5,y\n",
     "zeros.csv": "0,0,x\n1,3.5,y\n",
@@ -158,7 +163,7 @@ BROKEN = {
         (["data.xls"], "the name of a table must end in .csv, .tsv, .parquet, .pq, .csv.gz, .tsv.gz, got data.xls"),
         (["broken.parquet"], "cannot read broken.parquet: "),
         (["empty.csv"], "cannot read empty.csv: Empty CSV file"),
-        (["header.csv"], "column 'a' of header.csv has values of the type null where numbers should be"),
+        (["header.csv"], "header.csv has no rows"),
         (["twice.csv"], "twice.csv has more than one column 'a'"),
         (["ragged.csv"], "cannot read ragged.csv: "),
         (
@@ -172,13 +177,20 @@ BROKEN = {
         (["target.csv"], "target.csv has no column but those of --target and --drop"),
         (["flights.csv", "--target", "x"], "flights.csv has no column 'x'; there are carrier, delay, day, end"),
         (["flights.csv", "--drop", "x"], "flights.csv has no column 'x'"),
-        (["latin.csv"], "cannot read latin.csv: 'utf-8' codec can't decode byte 0xf6"),
+        (["latin.csv"], "cannot read latin.csv: it is not in utf-8; --encoding names another one, such as latin-1"),
         (["late.csv"], "cannot read late.csv: it is not in utf-8; --encoding names another one, such as latin-1"),
-        (["late.csv", "--encoding", "ascii"], "cannot read late.csv: 'ascii' codec can't decode byte 0xf6"),
-        (["wide.csv"], "cannot read wide.csv: "),
+        (
+            ["late.csv", "--encoding", "ascii"],
+            "cannot read late.csv: it is not in ascii; --encoding names another one, such as latin-1",
+        ),
+        (["wide.csv"], "(read with --separator ',' --encoding utf-8)"),
         (["latin.csv", "--encoding", "x"], "cannot read latin.csv: unknown encoding: x"),
-        (["flights.csv", "--separator", "ab"], "cannot read flights.csv: only single character"),
-        (["semicolons.csv"], "cannot read semicolons.csv: CSV parse error: Expected 1 columns, got 2"),
+        (["flights.csv", "--separator", "ab"], "--separator must be one character or tab, got 'ab'"),
+        (
+            ["semicolons.csv"],
+            "cannot read semicolons.csv: CSV parse error: Expected 1 columns, got 2: 1,5;x (read with --separator ','",
+        ),
+        (["commas.csv", "--separator", ";"], "which looks like a number; --decimal , reads numbers with"),
         (["tabs.csv"], r"tabs.csv has no column 'end'; there are a\tend (see --separator)"),
         (["headless.csv"], "headless.csv has no column 'end'; there are 0, 46.5, x"),
         (["zeros.csv"], "zeros.csv has more than one column '0'"),
@@ -233,3 +245,13 @@ def test_texts_that_look_like_numbers_are_levels_where_the_model_has_levels(file
     assert run("fit", "train.csv", "--target", "end", "--C", "100").returncode == 0
     assert run("predict", "model.skops", "new.csv").returncode == 0
     assert pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()["prediction"] == ["y", "y"]
+
+
+def test_categories_of_numbers_in_parquet_are_levels(tmp_path):
+    codes = pa.DictionaryArray.from_arrays([0, 1, 0], pa.array([94103, 10001], pa.int64()))
+    pyarrow.parquet.write_table(pa.table({"zip": codes, "end": ["x", "y", "x"]}), tmp_path / "zips.parquet")
+    options = SimpleNamespace(target="end", drop=())
+    table, texts, labels, _ = read_training(str(tmp_path / "zips.parquet"), options)
+    assert texts == ["zip"]
+    assert table["zip"].to_pylist() == ["94103", "10001", "94103"]
+    assert labels.tolist() == ["x", "y", "x"]

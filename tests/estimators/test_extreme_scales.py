@@ -41,7 +41,7 @@ BOTH = [np.float64, np.float32]
     ("dtypes", "first", "last"),
     [
         # The kernels of float32 take a minute of the compiler.
-        ([np.float64], 20, 40),
+        ([np.float64], 0, 40),
         *marked(pytest.mark.thorough, (BOTH, 0, 60)),
         *marked(pytest.mark.slow, (BOTH, 60, 4000)),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 from fastlin.exceptions import CourseWarning
 
 _given: set[str] = set()
-# How many times as long plain NumPy takes for the course's softmax training, by the table of docs/benchmarks.md.
+# How many times as long plain NumPy takes for the course's softmax training, by the table of docs/benchmarks/races.md.
 NUMPY_TIMES = {"float64": 3.1, "float32": 5.5}
 MESSAGES = {
     # A model without `half`: which of the two penalties it uses.
