@@ -60,13 +60,10 @@ def read_table(name: str, options: SimpleNamespace, text_columns: Iterable[str] 
     if repeated:
         raise CommandError(f"{name} has more than one column {repeated[0]!r}")
     for place, field in enumerate(table.schema):
-        # Categories of numbers are levels, too.
-        is_text = pa.types.is_dictionary(field.type) or _is_text(field.type)
-        kind = pa.string() if is_text else pa.float64() if pa.types.is_decimal(field.type) else field.type
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        kind = pa.string() if _is_text(kind) else pa.float64() if pa.types.is_decimal(kind) else kind
         if kind != field.type:
-            values = table[place]
-            values = values.cast(field.type.value_type) if pa.types.is_dictionary(field.type) else values
-            table = table.set_column(place, field.name, values.cast(kind))
+            table = table.set_column(place, field.name, table[place].cast(kind))
     return table
 
 

@@ -1,15 +1,11 @@
 """Tables in files: what columns, levels and labels are and how they are written; what is refused leaves nothing."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-
-from fastlin.cli.data_files import read_training
 
 
 def test_the_index_of_a_frame_of_pandas_is_left_out(files, run, no_pictures):
@@ -245,13 +241,3 @@ def test_texts_that_look_like_numbers_are_levels_where_the_model_has_levels(file
     assert run("fit", "train.csv", "--target", "end", "--C", "100").returncode == 0
     assert run("predict", "model.skops", "new.csv").returncode == 0
     assert pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()["prediction"] == ["y", "y"]
-
-
-def test_categories_of_numbers_in_parquet_are_levels(tmp_path):
-    codes = pa.DictionaryArray.from_arrays([0, 1, 0], pa.array([94103, 10001], pa.int64()))
-    pyarrow.parquet.write_table(pa.table({"zip": codes, "end": ["x", "y", "x"]}), tmp_path / "zips.parquet")
-    options = SimpleNamespace(target="end", drop=())
-    table, texts, labels, _ = read_training(str(tmp_path / "zips.parquet"), options)
-    assert texts == ["zip"]
-    assert table["zip"].to_pylist() == ["94103", "10001", "94103"]
-    assert labels.tolist() == ["x", "y", "x"]
