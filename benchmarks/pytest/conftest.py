@@ -77,10 +77,11 @@ def keep(request):
     def keep_records(records):
         kept = request.config.stash[RECORDS]
         for name, record in records.items():
-            if name in kept and "problems" in record:
-                kept[name]["problems"] += record["problems"]
-            else:
-                kept[name] = record
+            if "problems" in record:
+                # The tests of a grid have a problem each.
+                former = kept.get(name, {"problems": []})
+                record = {**record, "problems": former["problems"] + record["problems"]}
+            kept[name] = record
         if request.config.getoption("hold_bounds"):
             level = find_level()
             broken = [

@@ -155,9 +155,8 @@ def _search(start, direction, slope, room, least):
         falls = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
         # Where J cannot tell, the gradient at the end bounds its rise, since J is convex. The slope ahead would not do:
         # it is steep where a coefficient has just become zero.
-        moved = parameters - start.parameters
-        rise = dot(moved.ravel(), end.gradient.ravel()) + penalty.size(parameters) - penalty.size(start.parameters)
-        if falls and (start.value - end.value > unseen or rise <= max(-slope, unseen)):
+        back = start.parameters - parameters
+        if falls and (start.value - end.value > unseen or -_measure_slope(end, back) <= max(-slope, unseen)):
             return end
         length /= 2
     return None

@@ -20,7 +20,7 @@ BAD_INPUT = {
         X[0],
         X[:0],
         WITH_NAN,
-        np.where(np.isnan(WITH_NAN), np.inf, X),
+        WITH_INFINITY,
         X.astype(str),
         X + 1j,
         None,
