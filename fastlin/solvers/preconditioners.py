@@ -60,8 +60,8 @@ class Preconditioner:
         """Take in the matrices from number `first` on, (m, size, size), with a ridge relative to diagonals."""
         if first == 0:
             squares = np.einsum("ij,ij->", matrices[0], matrices[0], dtype=np.float64)
-            # Not a number where squares overflow or underflow: no sample is too small then.
-            with np.errstate(over="ignore", invalid="ignore"):
+            # Where squares overflow or underflow it is infinite or not a number, and says nothing of a sample.
+            with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
                 self.n_directions = float(np.trace(matrices[0], dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
         ridge = ROUNDING[factors.dtype.type] if ridge is None else ridge

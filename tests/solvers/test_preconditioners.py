@@ -200,6 +200,15 @@ def test_directions_are_counted_by_the_spread_of_the_eigenvalues():
         assert preconditioner.n_directions == pytest.approx(n_directions, rel=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e170])
+def test_directions_of_squares_beyond_float64_are_not_counted(size):
+    preconditioner = preconditioners.Preconditioner(1, 2, np.float64)
+    with np.errstate(all="raise", under="ignore"):
+        preconditioner.factorize(0, size * np.diag([1.0, 2.0])[None])
+    assert not np.isfinite(preconditioner.n_directions)
+    np.testing.assert_allclose(size * preconditioner.solve(np.array([[1.0, 2.0]])), 1)
+
+
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_columns_of_a_factor_are_squared_where_they_lie(precision):
     matrix = np.random.default_rng(0).normal(size=(40, 7))
