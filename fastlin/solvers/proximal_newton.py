@@ -153,10 +153,11 @@ def _search(start, direction, slope, room, least):
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + unseen
         # Beyond that all digits of the scores are lost, and J is a number without a meaning.
         falls = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
-        # Where J cannot tell, the gradient at the end bounds its rise, since J is convex. The slope ahead would not do:
-        # it is steep where a coefficient has just become zero.
+        # Where J cannot tell, the slopes at both ends do: J changes by about their mean. At the end it is that back,
+        # since the slope ahead is steep where a coefficient has just become zero.
         back = start.parameters - parameters
-        if falls and (start.value - end.value > unseen or -_measure_slope(end, back) <= max(-slope, unseen)):
+        most = max(-length * slope, INNER_ACCURACY**2 * unseen)
+        if falls and (start.value - end.value > unseen or -_measure_slope(end, back) <= most):
             return end
         length /= 2
     return None
