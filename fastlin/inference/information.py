@@ -58,13 +58,15 @@ LEAST_DIGITS = 0.1
 class Information:
     """The Hessian of the mean loss at a point, by classes, and the diagonal (K, d + 1) and factor of that of J.
 
-    The Fisher information is S times the former. In the factor flat directions of softmax have a curvature.
+    The Fisher information is S times the former. In the factor flat directions of softmax have a curvature. `lengths`
+    (d + 1,) are those of the columns that were summed, relative to centred ones.
     """
 
     at: FloatArray
     of_loss: FloatArray
     diagonal: FloatArray
     factor: Factor
+    lengths: FloatArray
     is_exact: bool = True
 
     @classmethod
@@ -85,7 +87,9 @@ class Information:
         diagonal_of_j = np.einsum("kkj->kj", diagonals).copy()
         if K > 1:
             diagonals += diagonal_of_j.sum(axis=0) / K**2
-        return cls(point.parameters, of_loss, diagonal_of_j, Factor(matrix), is_exact)
+        lengths = np.ones(m)
+        lengths[:-1] = point.objective.rows.passes.gram_lengths
+        return cls(point.parameters, of_loss, diagonal_of_j, Factor(matrix), lengths, is_exact)
 
     def measure(self, parameters: FloatArray, penalty: Penalty) -> float:
         """Return the distance of parameters (K, d + 1) from the point, in the norm of the Hessian of J."""
@@ -97,14 +101,14 @@ class Information:
         """Say whether rounding leaves the diagonal of the inverse, (K (d + 1), K (d + 1)), a digit or more.
 
         The diagonal changes relatively by at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section
-        14.1).
+        14.1). Where columns were not centred before they were summed, their lengths count.
         """
         is_curved = self.diagonal > 0
         if not is_curved[:, is_sought].all():
             return False
         factorised = self.factor.diagonal * is_curved.ravel()
         is_changed = ((self.factor.squares - factorised > MOST_ADDED * factorised) & is_curved.ravel()).any()
-        roots = np.sqrt(factorised)
+        roots = np.sqrt(factorised) * np.tile(self.lengths, len(self.diagonal))
         return bool(not is_changed and SUM_ERROR * norm(inverse * roots * roots[:, None]) < LEAST_DIGITS)
 
     def invert(self) -> FloatArray:

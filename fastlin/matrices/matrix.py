@@ -228,11 +228,13 @@ class Passes:
     cache of a core. In float64 no term of a score goes through more than `longest_product` roundings one after the
     other, and no term of a sum over the rows through more than `longest_sum`. `shift_roundings`, a number or (d,),
     counts the roundings of a column's shift relative to those of a product: none where entries are centred before
-    anything else, otherwise one for the entry and those of a sum over the columns.
+    anything else, otherwise one for the entry and those of a sum over the columns. `gram_lengths`, a number or (d,),
+    are the lengths of columns as they enter a Gram matrix, relative to those of centred ones.
     """
 
     lies_in_cache = False
     shift_roundings: float | FloatArray = 0.0
+    gram_lengths: float | FloatArray = 1.0
 
     def __init__(self, matrix: Matrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         n, d = matrix.shape

@@ -21,7 +21,7 @@ from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.dense import DenseMatrix, count_roundings
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, merge_columns
-from fastlin.matrices.sparse import SparseMatrix, count_chunks
+from fastlin.matrices.sparse import SparseMatrix, count_chunks, measure_gram_lengths
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 # A fit may take four times `budget_bytes`, an eighth of X: all that it takes together then fits into a quarter.
@@ -74,6 +74,7 @@ class PiecewisePasses(Passes):
         if matrix.is_sparse:
             self.longest_product = matrix.longest_row + 4
             self.shift_roundings = 1 + (d + 1) / self.longest_product
+            self.gram_lengths = measure_gram_lengths(scaling.shift)
             self.longest_sum = max(counts) + MAX_BLOCKS + max(count_chunks(n, d, K) for n, _ in pieces)
         else:
             self.shift_roundings = 2.0 if K == 1 and allows_folding(*scaling, np.float64) else 0.0

@@ -259,6 +259,7 @@ class SparsePasses(Passes):
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self.longest_product = matrix.longest_row + 4
         self.shift_roundings = 1 + self.shape[1] / self.longest_product
+        self.gram_lengths = measure_gram_lengths(scaling.shift)
         self._table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
 
@@ -377,6 +378,11 @@ class PassesByColumns(SparsePasses):
             totals += chunk_sums
         product[:, -1] = totals
         return product
+
+
+def measure_gram_lengths(shift: FloatArray) -> FloatArray:
+    """Return `Passes.gram_lengths` of columns with a shift (d,), of which those that are FAR from zero are centred."""
+    return np.hypot(1, np.where(np.abs(shift) > FAR, 0, shift))
 
 
 def count_chunks(n_rows: int, n_features: int, n_rows_coef: int) -> int:

@@ -276,6 +276,8 @@ class TablePasses(Passes):
         self.longest_product = len(matrix.widths) + 4
         self.shift_roundings = np.zeros(self.shape[1] - 1)
         self.shift_roundings[levels] = 1 + self.shape[1] / self.longest_product
+        self.gram_lengths = np.ones(self.shape[1] - 1)
+        self.gram_lengths[levels] = np.hypot(1, self._of_levels.shift)
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """See `Passes.evaluate`."""

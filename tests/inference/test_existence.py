@@ -164,6 +164,14 @@ def test_no_dependence_is_missed_and_no_estimate_refused(n_problems):
             np.testing.assert_allclose(errors, find_errors(X, y, fit_intercept), rtol=2e-3, err_msg=str(i))
 
 
+def test_sparse_columns_that_are_summed_before_they_are_centred_hide_no_dependence():
+    for seed in (7, 19, 27):
+        generator = np.random.default_rng(seed)
+        X = generator.normal(size=(400, 2)) + [30, 7]
+        X = np.column_stack([X, 2 * X[:, 0] - 3 * X[:, 1], generator.normal(size=(400, 20))])
+        assert judge(sparse.csr_array(X), generator.integers(0, 2, 400), True)[0] == "collinear"
+
+
 def test_a_singular_information_of_columns_that_do_not_depend_on_each_other_is_refused():
     # Offsets tell the classes of a level, whose coefficient has next to no curvature, but a maximum.
     levels = np.repeat(np.arange(3), 40)
