@@ -167,7 +167,7 @@ def test_no_dependence_is_missed_and_no_estimate_refused(n_problems):
 def test_sparse_columns_that_are_summed_before_they_are_centred_hide_no_dependence():
     for seed in (7, 19, 27):
         generator = np.random.default_rng(seed)
-        X = generator.normal(size=(400, 2)) + [30, 7]
+        X = generator.normal(size=(400, 2)) + np.array([30, 7])
         X = np.column_stack([X, 2 * X[:, 0] - 3 * X[:, 1], generator.normal(size=(400, 20))])
         assert judge(sparse.csr_array(X), generator.integers(0, 2, 400), True)[0] == "collinear"
 
