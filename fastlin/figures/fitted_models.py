@@ -85,7 +85,7 @@ def plot_coefficients(
     axes: Axes | None = None,
     n_features: int = 20,
 ) -> Axes:
-    """Plot the largest coefficients of a linear model as bars, or those of an inference with intervals.
+    """Plot the largest coefficients of a linear model as bars, or of an inference with intervals.
 
     The largest stand at the top. With two classes a feature has one bar, which points to the right where the feature
     speaks for the second class. With more it has one bar a class, in the colour of the class, of which there are ten.

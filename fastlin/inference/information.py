@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
     from fastlin.objective.point import Point
 
-# Steps end where rounding lets what is left, in standard errors, fall no further from here on.
+# Steps end at this distance, in standard errors, if rounding keeps it from falling further.
 ROUNDED = 1e-6
 # The same Hessian serves again as long as each of its steps leaves no more than this part of the distance.
 SHRINKS = 0.3

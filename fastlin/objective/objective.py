@@ -74,7 +74,7 @@ class Objective:
     fast_precision: FloatType = field(init=False)
     # The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array.
     bytes_a_row: int = field(init=False)
-    # Whether those of all rows are kept: the rows are here, and the budget has room.
+    # Whether the probabilities of all rows are kept: the rows are here, and the budget allows it.
     keeps_probabilities: bool = field(init=False)
     # Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines.
     has_hessian: bool = field(init=False)
