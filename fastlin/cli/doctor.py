@@ -81,7 +81,7 @@ def lay_out_environment() -> list[str]:
 
 
 def _tell_threads():
-    """Return the number of threads, or what is wrong with the setting: a description is asked for where fits fail."""
+    """Return the number of threads, or the fault of the setting: users ask for a description when fits fail."""
     try:
         return count_threads()
     except ValueError as error:

@@ -202,7 +202,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         Parameters
         ----------
         input_features : array-like of shape (n_features,) or None, default=None
-            The names of the columns of X; None means those of the fit, or x0, x1, ... where it had none.
+            The names of the columns of X; None means the fit's names, or x0, x1, ... if it had none.
 
         Returns
         -------

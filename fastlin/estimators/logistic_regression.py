@@ -148,7 +148,7 @@ class Resampling:
         Raises
         ------
         ValueError
-            The rows are not those of such a fit, a class is so rare that resamples lack it, or clusters are not one
+            The rows do not fit the model, a class is so rare that resamples lack it, or clusters are not one
             for each row, and at least two.
 
         Warns
@@ -289,29 +289,29 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             The offsets of the fit.
         covariance : {"model", "HC0", "HC1", "cluster"}
             "model" is the inverse of the Fisher information, right where the model is. "HC0" is robust against errors
-            of the model (Huber 1967, White 1982), "HC1" is that times n / (n - q) for n rows and q parameters, and
-            "cluster" allows for rows of a cluster that depend on each other: times G / (G - 1) (n - 1) / (n - q) for G
-            clusters. With several keys the covariances of all combinations of them are added and subtracted (Cameron,
-            Gelbach and Miller 2011), each with its own factor.
+            of the model (Huber 1967, White 1982), "HC1" is HC0 times n / (n - q) for n rows and q parameters.
+            "cluster" allows for rows of a cluster that depend on each other, with the factor G / (G - 1) (n - 1) /
+            (n - q) for G clusters. With several keys the covariances of all combinations of them are added and
+            subtracted (Cameron, Gelbach and Miller 2011), each with its own factor.
         clusters : array-like of shape (n_samples,) or (n_samples, n_keys), or None
             The cluster of each row, for ``covariance="cluster"``.
         reference : object
-            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports those of all
-            classes, which sum to zero over the classes, as `coef_` does.
+            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
+            coefficients of all classes, which sum to zero, as `coef_` does.
         penalised : {"laplace", "sandwich"} or None
-            What the errors of a penalised model mean, which has none by itself. "laplace" takes the penalty as a normal
+            What the errors of a penalised model mean. "laplace" takes the penalty as a normal
             prior, and reports the standard deviations of the posterior around its largest density. "sandwich" reports
             how the penalised estimates vary over repeated samples, around their own mean: they are biased.
         use_t : bool
-            Whether Student's t takes the place of the normal distribution, and F that of chi-squared: with n - q
-            degrees of freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
+            Whether Student's t replaces the normal distribution, and F replaces chi-squared: with n - q degrees of
+            freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
         weights_are : {"frequency", "importance"}
             What weights mean: "frequency", the number of equal rows that a row stands for, or "importance", as for
             sampling weights; the latter take a robust covariance. `class_weight` is of the latter kind.
         features : sequence of str or None
-            The names of the columns that are reported, "intercept" among them; None means all. Of a model with more
-            than 4,096 parameters only named ones can be had, by conjugate gradients, with the covariances "model",
-            "HC0" and "HC1".
+            The names of the columns to report, which may include "intercept"; None means all. A model with more than
+            4,096 parameters reports only named columns, by conjugate gradients, with the covariances "model", "HC0"
+            and "HC1".
 
         Returns
         -------
@@ -321,13 +321,13 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         Raises
         ------
         ValueError
-            The rows are not those of such a fit, the model is penalised and `penalised` is None, or has an L1 penalty,
+            The rows do not fit the model, the model is penalised and `penalised` is None, or has an L1 penalty,
             weights do not fit the covariance, or there are more than 4,096 parameters.
 
         Warns
         -----
         InferenceWarning
-            `coef_` are more than a hundredth of a standard error from the optimum, to which the inference belongs.
+            `coef_` are more than a hundredth of a standard error from the optimum, which the inference describes.
         """
         with reading_known_data(self, X, y, sample_weight, offset) as data:
             return self._infer(
@@ -540,7 +540,7 @@ class LogisticRegression(PenalisedClassifier):
         factor of 0, Newton's steps with the whole Hessian give one, and so do fits in which each coefficient that is
         not penalised has both bounds.
     converged_ : bool
-        Whether tol was reached, or the floor that rounding sets, in float32 that of `coef_` too; `summary` names it.
+        Whether tol was reached, or the floor that rounding sets, also by float32 coefficients; `summary` names it.
     n_passes_ : float
         Number of passes over X; a pass over a tenth of the rows counts as a tenth.
     history_ : list

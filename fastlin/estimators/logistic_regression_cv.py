@@ -81,17 +81,17 @@ class LogisticRegressionCV(PenalisedClassifier):
         The scorer that chooses. None means accuracy. "warn" means what the installed scikit-learn takes: accuracy
         before version 1.11, from 1.9 on with its warning, and "neg_log_loss" from there on.
     refit : bool or "train", default=True
-        Whether all rows are fitted at the best C and l1_ratio: those of X and of `X_val` together. "train" fits those
+        Whether all rows, of X and of `X_val`, are fitted together at the best C and l1_ratio. "train" fits the rows
         of X alone, and needs `X_val`. Otherwise the model is the mean of the folds' fits, and of their C and l1_ratio,
         where each fold was best; with `X_val` it is the best of the fits.
     intercept_scaling : float, default=1.0
         Accepted and without effect: no solver penalises the intercept.
     use_legacy_attributes : bool, default="warn"
-        Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class; those of 1.10
-        are described below. "warn" means those of the installed version, with its warning.
+        Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class. The shapes of
+        1.10 are described below. "warn" means the shapes of the installed version, with its warning.
     time_limit : float or None, default=None
-        Seconds from the start of `fit` after which no fit is begun and those under way end. The best C of those that
-        all folds have finished is chosen, and the last fit follows. The first C of each fold is always finished. Where
+        Seconds from the start of `fit` after which no fit begins and running fits end. The best C among those that all
+        folds have finished is chosen, and the last fit follows. The first C of each fold is always finished. Where
         fits have been left out, the result depends on the machine.
     dual : bool, default=False
         Accepted where scikit-learn accepts it; the primal problem has the same solution.
@@ -369,7 +369,7 @@ class LogisticRegressionCV(PenalisedClassifier):
                 if self.refit != "train" and isinstance(folds[0][1], ScoredRows):
                     data = join_data(self, data, sample_weight, folds[0][1])
                 self.C_, self.l1_ratio_, start = fits.best()
-                # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
+                # Liblinear takes no start, so scikit-learn's search and its LogisticRegression give the same model.
                 given = None if self.solver == "liblinear" else start
                 path = tasks.begin_path(n_paths, 1, "refit")
                 told = on_fit, None, partial(tasks.begin_fit, path)

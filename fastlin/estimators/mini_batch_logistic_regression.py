@@ -108,7 +108,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
     classes_ : ndarray of shape (n_classes,)
         The classes, sorted.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients; for two classes those of the second.
+        Coefficients; for two classes of the second.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     loss_curve_ : list of float
@@ -180,7 +180,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows in the loss.
         X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
-            Validation data. With soft labels those of y_val are soft too, or numbers of classes.
+            Validation data. With soft labels y_val has soft labels too, or numbers of classes.
 
         Returns
         -------

@@ -80,7 +80,7 @@ class Inference:
         The number of rows; with frequency weights their sum, and with importance weights the rows that have some.
     df_model : float
         The number of coefficients without the intercepts. For a penalised model the effective number, the trace of
-        H^-1 F with the Hessians H with and F without the penalty, less that of the intercepts.
+        H^-1 F with the Hessians H with and F without the penalty, less the intercepts' part.
     model_distance : float
         How far `coef_` and `intercept_` of the model are from the estimates: the largest difference, in standard
         errors.

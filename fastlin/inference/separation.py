@@ -66,7 +66,7 @@ class Separation:
     sides: Sequence[tuple[list[int], list[int], float, float]] = ()
 
     def describe(self, names: Array, labels: Array) -> str:
-        """Return what separates which classes; names are those of the features, labels those of the classes."""
+        """Return which columns separate which classes, by the names of features and the labels of classes."""
         kind = "Complete" if self.is_complete else "Quasi-complete"
         if self.sides:
             found = [

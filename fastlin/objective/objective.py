@@ -56,7 +56,7 @@ class RangeError(OverflowError):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """J for given data: a value, which `at` evaluates at one point; many attributes are those of the rows."""
+    """J for given data, which `at` evaluates at one point; many attributes come from the rows."""
 
     rows: Any  # a MeanSums
     penalty: Penalty

@@ -183,7 +183,7 @@ class MeanSums:
         return total
 
     def shrink_offsets(self, part: float) -> MeanSums | None:
-        """Return the rows with offsets of which a part is left, or None where they cannot be read again."""
+        """Return the rows with a part of their offsets, or None if the rows cannot be read again."""
         return None
 
     def count_with(self, whole: MeanSums) -> None:
@@ -360,7 +360,7 @@ def make_samples(
 
     Sums run over the row numbers (m,), int64, None for all; the other arrays are of all rows of X. offsets (n, K) are
     finite numbers that are added to the scores, None for zeros. targets (n, K) are the probabilities of the classes,
-    for two classes that of the second, and labels then the most probable classes. They are at least zero and sum to
+    for two classes of the second, and labels then the most probable classes. They are at least zero and sum to
     about one.
     """
     return Samples(

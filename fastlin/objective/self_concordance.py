@@ -43,8 +43,8 @@ def bound_fall(
 ) -> float:
     """Return the most that J can fall from a point in float64, without the rounding of J itself; infinite if unproven.
 
-    diagonal (K, d + 1) is that of the Hessian, column_squares (K (d + 1),) the squared lengths of the columns of its
-    factor U, and solve maps rows e (m, K (d + 1)) to the solutions x of U' U x = e.
+    diagonal (K, d + 1) belongs to the Hessian, column_squares (K (d + 1),) are the squared lengths of the columns of
+    its factor U, and solve maps rows e (m, K (d + 1)) to the solutions x of U' U x = e.
     """
     objective, K = point.objective, len(point.parameters)
     penalty, coordinates = objective.penalty, objective.coordinates
