@@ -17,7 +17,7 @@ SMALLEST = 256 * MEGABYTE
 # On MNIST in float32 (188 MB) the blocks of ten classes take 12 MB, and the fit 21 iterations; the one block for all
 # classes takes 1.2 MB, and the fit 73 iterations.
 SMALLEST_PRECONDITIONER = 14 * MEGABYTE
-# The probabilities of a sample of the rows, where those of all rows do not fit. With 1,000 classes 512 columns need
+# The probabilities of a sample of the rows, if not all probabilities fit. With 1,000 classes 512 columns need
 # 8,000 rows: of half as many the first step ends 13 % higher.
 SAMPLE = 32 * MEGABYTE
 # Pairs of steps and gradient changes that L-BFGS keeps. Fewer than FEWEST_PAIRS in float64 are kept in float32 instead,
@@ -50,7 +50,7 @@ class Budget:
         return cls(max(SMALLEST, 4 * n_bytes))
 
     def holds(self, n_bytes: int) -> bool:
-        """Say whether one kind of what a fit keeps may take n_bytes: a quarter of the budget, X or 64 MB."""
+        """Say whether one kind of kept arrays may take n_bytes: a quarter of the budget, X or 64 MB."""
         return n_bytes <= self.bytes // 4
 
     def holds_sample(self, n_bytes: int) -> bool:

@@ -10,8 +10,8 @@ __all__ = ["TimeLimit"]
 class TimeLimit:
     """A callback that asks a fit to stop after a number of seconds: the iteration under way is the last one.
 
-    Set on a search or a pipeline, it limits all fits within together. The model is that of the last iteration, and its
-    certificate says how far it is from the minimum.
+    Set on a search or a pipeline, the limit is for all its fits together. The model is the last iteration's, and its
+    certificate bounds the distance from the minimum.
 
     Parameters
     ----------

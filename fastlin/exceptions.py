@@ -1,6 +1,6 @@
-"""The errors and warnings that users may want to catch, each of which is also what it would be without fastlin.
+"""The errors and warnings that users may want to catch; each inherits a built-in or scikit-learn class.
 
-Other errors are ValueError and TypeError for what a caller has given wrongly, OSError for files that cannot be read,
+Other errors are ValueError and TypeError for a wrong argument, OSError for files that cannot be read,
 and ModuleNotFoundError for packages of an extra that is not installed. Fits warn of parameters by UserWarning, and of
 deprecations by FutureWarning, as scikit-learn does.
 """

@@ -465,7 +465,7 @@ def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
 def report() -> Report:
     """Return how many fits of patched classes fastlin and scikit-learn ran, since the start of the process.
 
-    Fits that both refuse do not count, nor do those of other processes.
+    Fits that both refuse do not count, nor do fits in other processes.
 
     Returns
     -------
@@ -523,7 +523,7 @@ def run_program(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    # This file is the module __main__ here, and what it patches is told by fastlin.patch.
+    # This file is the module __main__ here; the report is kept in fastlin.patch.
     import fastlin.patch
 
     fastlin.patch.run_program(sys.argv[1:])

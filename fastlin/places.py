@@ -83,8 +83,8 @@ def lock(path: PathLike) -> Iterator[None]:
     finally:
         # A forked child that ends leaves its parent's lock.
         if of_file.is_locked and os.getpid() == process:
-            # Who waits for the file finds out that it is gone, and makes another. Windows removes no file that is open:
-            # filelock does so there once the lock is released.
+            # A process that waits for the file finds that it is gone, and makes another. Windows removes no open file:
+            # filelock removes it there once the lock is released.
             with contextlib.suppress(OSError):
                 file.unlink()
             of_file.release()

@@ -8,7 +8,7 @@ from fastlin.extras import find_missing
 
 @contextlib.contextmanager
 def show_line(text: str) -> Iterator[Callable[[str], None]]:
-    """Show a line while the ``with`` block runs; yield a function that takes what the line says from then on."""
+    """Show a line while the ``with`` block runs; yield a function that changes its text."""
     if not _can_draw():
         with _print_last(text) as show:
             yield show
@@ -51,7 +51,7 @@ def _can_draw():
 
 @contextlib.contextmanager
 def _print_last(text):
-    """Print at the end, however it comes, what the function that is yielded was given last."""
+    """Print the last text that the yielded function was given, however the block ends."""
 
     def show(changed):
         nonlocal text

@@ -82,7 +82,7 @@ def to_numbers(rows: Array) -> Array:
 
 
 def _widen_bfloat16(data):
-    """Return numbers of bfloat16, the upper halves of those of float32, as float32."""
+    """Return numbers of bfloat16, the upper halves of float32, as float32."""
     return np.left_shift(data.view(np.uint16), 16, dtype=np.uint32).view(np.float32)
 
 

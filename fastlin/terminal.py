@@ -2,7 +2,7 @@
 
 
 def make_printable(text: str) -> str:
-    r"""Return a text with what is not printable written as ``repr`` writes it, such as ``\x1b`` for an escape.
+    r"""Return a text whose unprintable signs are written as by ``repr``, such as ``\x1b`` for an escape.
 
     Names of columns and files come from others. A terminal would take sequences in them for commands, which move the
     cursor, change the colours or the title, or hide what stands before.

@@ -26,8 +26,8 @@ NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", (ROOT / "docs" / "derivations.md
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INCLUDE = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
 MOST_LINES_OF_README = 110
-# Of docs/, without what is generated and without reference, that is tables and the list of the API.
-MOST_WORDS = 15_000
+# Of docs/ without generated figures.
+MOST_WORDS = 16_000
 GENERATED = re.compile(r"<!-- figures: [\w-]+ -->.*?<!-- end of figures -->", re.DOTALL)
 # The README's links are absolute, so that a package index can show them.
 OWN = re.compile(r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubusercontent\.com/fastlin/fastlin)/main/(.+)")
@@ -123,13 +123,12 @@ def test_the_included_pages_are_those_of_the_repository():
 
 
 def count_words(page):
-    """Return the number of words that a page has outside of generated figures and tables."""
-    text = GENERATED.sub("", page.read_text(encoding="utf-8"))
-    return len(re.sub(r"^\|.*$", "", text, flags=re.MULTILINE).split())
+    """Return the number of words that a page has outside of generated figures."""
+    return len(GENERATED.sub("", page.read_text(encoding="utf-8")).split())
 
 
 def test_the_documents_are_no_longer_than_anybody_reads():
-    words = {page.name: count_words(page) for page in PAGES if page.name != "api.md"}
+    words = {page.relative_to(ROOT).as_posix(): count_words(page) for page in PAGES}
     assert sum(words.values()) <= MOST_WORDS, words
 
 

@@ -1,4 +1,4 @@
-"""Blocks of rows, what is known of all of them before a fit begins, and the functions that make them."""
+"""Blocks of rows, facts about all of them before a fit begins, and the functions that make them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastlin.exceptions import DataChangedError
 from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray, SparseContainer
 
-# Blocks of this size hide what it takes to begin one, and two of them fit into any memory.
+# Blocks of this size hide the cost of beginning one, and two of them fit into any memory.
 BLOCK_BYTES = 64 << 20
 # Linux reads no more than this ahead at once, whatever it is asked for: 3 GB came at 1.5 GB/s so, by themselves at 0.6.
 READ_AHEAD = 128 << 10
@@ -59,7 +59,7 @@ class Blocks:
     feature_names : list of str or None
         The names of the columns.
     row_lengths : tuple of int or None
-        The number of all entries of sparse blocks and that of the longest row; None where blocks are dense.
+        The number of entries of sparse blocks, and of their longest row; None if blocks are dense.
 
     Attributes
     ----------
@@ -150,14 +150,14 @@ class Blocks:
             )
 
     def __reduce__(self) -> NoReturn:
-        """Raise a TypeError: what is read may be files that are there for this object alone."""
+        """Raise a TypeError: the files may exist for this object alone."""
         raise TypeError("Blocks cannot be copied nor pickled; make them where they are used.")
 
 
 def join_blocks(
     read: Callable[[], Iterator[Any]], lengths: Iterable[int], names: Sequence[str], kind: Kind, **known: Any
 ) -> Blocks:
-    """Return Blocks of a kind, with the number of rows of each; further arguments are those of Blocks."""
+    """Return Blocks of a kind, with the number of rows of each; further arguments go to Blocks."""
     borders = np.append(0, np.cumsum(list(lengths), dtype=np.int64))
     return Blocks(read, borders, names, (borders[-1], kind.d), kind.dtype, **known)
 
@@ -188,7 +188,7 @@ def read_type(X: Any, name: str) -> np.dtype[Any]:
 
 
 def find_kind(X: Any, name: str, first: Kind | None) -> Kind:
-    """Return the Kind of a block X, which must be that of the first one, unless X itself is the first."""
+    """Return the Kind of a block X, which must be the first one's, unless X itself is the first."""
     dtype = read_type(X, name)
     kind = Kind(X.shape[1], dtype, sparse.issparse(X))
     if first is not None and kind != first:
@@ -200,7 +200,7 @@ def find_kind(X: Any, name: str, first: Kind | None) -> Kind:
 
 
 def add_row_lengths(X: SparseContainer, before: tuple[int, int]) -> tuple[int, int]:
-    """Return the number of all entries and that of the longest row, of CSR X and of the blocks before it."""
+    """Return the number of entries, and of the longest row's, of CSR X and of the blocks before it."""
     lengths = np.diff(X.indptr)
     return before[0] + int(lengths.sum()), max(before[1], int(lengths.max(initial=0)))
 
@@ -310,7 +310,7 @@ class Source(NamedTuple):
 
 
 def cut_sources(sources: Sequence[Source], kind: Kind, rows_per_block: int | None = None, **known: Any) -> Blocks:
-    """Return Blocks of the arrays of all sources; further arguments are those of Blocks."""
+    """Return Blocks of the arrays of all sources; further arguments go to Blocks."""
     parts = [
         (source, slice(*rows))
         for source in sources
@@ -486,7 +486,7 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     row_lengths, previous, is_reused = (0, 0), np.empty(0), False
     for name, X, own_labels, own_weights in _read(make_batches):
         kind, n = find_kind(X, name, kind), X.shape[0]
-        # Copies, since they may be parts of what the function fills again, or of all of X.
+        # Copies, since the function may fill the arrays again, or they may be parts of all of X.
         for kept, given, what in ((labels, own_labels, "y"), (weights, own_weights, "weights")):
             checked = check_rows(given, n, f"{what} of {name}", takes_columns=what == "y")
             kept.append(None if checked is None else np.array(checked))

@@ -47,7 +47,7 @@ def from_parquet(
     label, weight : str or None
         The columns of y, of any type, and of the weights.
     cache : str, Path or None
-        A folder, made where it is missing, that keeps what was decoded; the same file, unchanged, is not decoded again,
+        A folder, made if missing, that keeps the decoded arrays; the same file, unchanged, is not decoded again,
         and an interrupted call goes on where it was. What a file held before it changed is removed. With None a
         temporary file without a name is used as long as the Blocks are: in ``TMPDIR`` where that is set, else in
         ``/var/tmp``, which lies on a disk where ``/tmp`` may lie in memory.
@@ -222,7 +222,7 @@ def _choose_type(fields, file):
 def _decode(file, columns, dtype, X):
     """Write the columns of a Parquet file as rows to an open file, and return how many."""
     n_rows = 0
-    # Written piece by piece: what a map cannot write, since the disk is full, would end the process.
+    # Written piece by piece: a map that a full disk cannot take would end the process.
     for batch in _read_batches(file, columns):
         piece = np.empty((batch.num_rows, len(columns)), dtype)
         for j, name in enumerate(columns):
@@ -254,7 +254,7 @@ def _to_numbers(column, dtype, file, name):
 
 
 def _read_column(files, name, convert):
-    """Return the labels or weights of all files, of which those without rows have no say in the type; None without."""
+    """Return the labels or weights of all files, where files without rows have no say in the type; None without."""
     if name is None:
         return None
     parts = [convert(batch.column(0), file, name) for file in files for batch in _read_batches(file, [name])]

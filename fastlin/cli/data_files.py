@@ -1,4 +1,4 @@
-"""Tables in files of CSV or Parquet, which Arrow reads and writes, and checks of what is read and written."""
+"""Tables in files of CSV or Parquet, which Arrow reads and writes, and checks of their content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOWN_NAMES = 10
 
 
 def read_training(name: str, options: SimpleNamespace) -> tuple[Any, list[str], Array, list[str]]:
-    """Return what a file has to fit: a pyarrow.Table of features, the names of those of text, labels, and notes."""
+    """Return the content of a file: a pyarrow.Table of features, the names of columns of text, labels, and notes."""
     table, labels = take_labels(read_table(name, options), options.target, name)
     check_columns(table, options.drop, name)
     table = table.drop_columns(list(dict.fromkeys(options.drop)))

@@ -81,7 +81,7 @@ def lay_out_environment() -> list[str]:
 
 
 def _tell_threads():
-    """Return the number of threads, or what is wrong with the setting: a description is asked for where fits fail."""
+    """Return the number of threads, or the fault of the setting: users ask for a description when fits fail."""
     try:
         return count_threads()
     except ValueError as error:
@@ -148,9 +148,9 @@ def doctor(options: SimpleNamespace) -> int:
 
 
 def _check_minimum(minimum, X, y, **parameters):
-    """Return whether a fit's objective lies within what is proven of the minimum, and a line about it."""
+    """Return whether a fit's objective lies within the proven distance of the minimum, and a line about it."""
     objective = LogisticRegression(tol=TOL, **parameters).fit(X, y).history_[-1].objective
-    # The minimum is stored to 1e-12 of it, beside which the rounding of J is nothing.
+    # The minimum is stored to 1e-12 of it; the rounding of J is much smaller.
     passed = -1e-11 * minimum <= objective - minimum <= TOL * minimum
     return passed, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
 

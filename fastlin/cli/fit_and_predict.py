@@ -203,7 +203,7 @@ def _make_model(options, texts):
     given: dict[str, Any] = {
         "categorical_features": texts or None,
         "missing_level": bool(texts),
-        # Coefficients of an inference are to be those of the table.
+        # The coefficients of an inference must agree with its table.
         "tol": options.tol or (1e-8 if options.inference else 1e-4),
         "verbose": 1,
     }
@@ -258,7 +258,7 @@ def _note_unseen_levels(rows, known):
 
 
 def _take_known_labels(table, target, name, classes):
-    """Return the labels in a column, which are those of a fit: others, which may be coded otherwise, are refused."""
+    """Return the labels in a column; labels that a fit did not have are refused: they may be coded otherwise."""
     given = take_labels(table, target, name)[1].tolist()
     spelled = {str(label).lower(): label for label in classes.tolist()}
     if spelled.keys() <= {"true", "false"}:
@@ -312,7 +312,7 @@ def _write_page(model, found, table, path, options, lines, notes):
 def _draw_coefficients(model, found, table, axes):
     if found is not None:
         return plot_coefficients(found, axes=axes, n_features=N_BARS)
-    # Coefficients of columns of other units say nothing beside each other.
+    # Coefficients of columns in different units cannot be compared.
     deviations = np.sqrt(read_matrix(model, table, reset=False).measure().variance)
     scaled = SimpleNamespace(coef_=model.coef_ * deviations, classes_=model.classes_)
     plot_coefficients(scaled, model.get_feature_names_out(), axes, N_BARS)

@@ -52,11 +52,11 @@ def add_results(path: Path, results: dict[str, Any]) -> None:
 def choose_entries(results: dict[str, Any], found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the entry of each study that the report shows, by the name of the study.
 
-    An entry gets its data set as `data`, and in `earlier` whether it is of an earlier run. results are those of this
-    run and of earlier ones, by "data.study", and found those of this run.
+    An entry gets its data set as `data`, and in `earlier` whether it is of an earlier run. results has all runs by
+    "data.study", and found this run only.
 
-    The studies of the assignment are shown on one data set, and those of the homework on one: that of this run, or else
-    the best one of earlier runs. What another version of fastlin found is left out, since the report may not know it.
+    The assignment's studies are shown on one data set, and so are the homework's: the data set of this run, or else the
+    best one of earlier runs. Results of another version of fastlin are left out, since the report may not know them.
     """
     chosen: dict[str, dict[str, Any]] = {}
     for kind, studies in (("course", STUDIES), ("homework", CIFAR10_STUDIES)):

@@ -138,7 +138,7 @@ def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Pat
 
 
 def make_tables(title: str, merits: dict[str, Any], pictures: Sequence[str]) -> list[Table]:
-    """Return the tables of a study for the console, first that of its single values and the names of its pictures."""
+    """Return the tables of a study for the console, first the single values and the names of its pictures."""
     tables = tabulate(merits)
     singles = [row for table in tables if not table.columns for row in table.rows]
     singles += [("pictures", ", ".join(pictures))] if pictures else []

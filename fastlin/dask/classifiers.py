@@ -80,7 +80,7 @@ class DaskPredictions(_Following):
         sample_weight : Dask array or series, or array-like, of shape (n_samples,), or None
             Their weights; None means ones.
         offset : Dask array or series, or array-like, of shape (n_samples,) or (n_samples, n_classes), or None
-            What is added to the scores, as `decision_function` has it.
+            Numbers added to the scores, as in `decision_function`.
         **score_params
             Metadata for the scorer of LogisticRegressionCV, where X is no collection of Dask.
 
@@ -257,10 +257,10 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
     The rows stay with the workers, in the type that they came in. For each pass the client sends the parameters to each
     worker and gets sums back. Samples of the rows come to the client, which finds a start and preconditioners from
     them; they take no more than 256 MB, or an eighth of X up to 4 GB. The bits depend on how the rows are partitioned,
-    and not on the number of workers, on their threads, or on who holds what. Where a worker is lost, the others compute
+    and not on the workers: their number, their threads, or their partitions. If a worker is lost, the others compute
     its partitions again and the fit goes on.
 
-    Parameters, attributes and their meaning are those of `fastlin.LogisticRegression`. `n_jobs` counts the threads of
+    Parameters and attributes mean the same as in `fastlin.LogisticRegression`. `n_jobs` counts the threads of
     the client; each worker uses as many as it has. Probabilities of the rows are not kept: a step of Newton's methods
     computes them anew.
 
@@ -325,7 +325,7 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         Raises
         ------
         ValueError
-            For all that `fastlin.LogisticRegression.fit` refuses, with the partition that has it, and for collections
+            For all that `fastlin.LogisticRegression.fit` refuses, with the name of the partition, and for collections
             that are not cut alike.
         TypeError
             X, y, sample_weight or offset is no collection of Dask.
@@ -348,7 +348,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
     The workers leave the test rows of a fold out by giving them no weight, so that no row is copied or moved.
 
-    Parameters, attributes and their meaning are those of `fastlin.LogisticRegressionCV`, but for two. `cv` is None,
+    Parameters and attributes mean the same as in `fastlin.LogisticRegressionCV`, but for two. `cv` is None,
     which means 5, or a number of folds: the stratified ones of scikit-learn, the first rows of each class in the first.
     `scoring` is "accuracy", "neg_log_loss", or None, which means accuracy.
 
@@ -446,7 +446,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
 
 def _answer_part(X, offset=None, *, model, method, empty):
-    """Return what a method of a model answers for a partition; workers take several of them side by side."""
+    """Return the answer of a model's method for a partition; a worker runs several partitions side by side."""
     if not X.shape[0]:
         return empty
     with limit_threads(1):

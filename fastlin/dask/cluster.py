@@ -94,7 +94,7 @@ class Cluster:
         release(self._parts)
 
     def ask(self, method: str, *arguments: object) -> dict[Any, Any]:
-        """Return what a method of the Shards answers by partitions or nodes, in their order."""
+        """Return the answers of a method of the Shards by partitions or nodes, in their order."""
         answers = {key: value for answer in self.call(method, *arguments) for key, value in answer.items()}
         return {key: answers[key] for key in sorted(answers)}
 
@@ -103,7 +103,7 @@ class Cluster:
         return add_up((0, len(self._parts)), self.ask("sum", term, join, *arguments).get, join)
 
     def call(self, method: str, *arguments: object) -> list[Any]:
-        """Return what a method of the Shards returns, in any order; NoWorkersError or WorkersLostError end it."""
+        """Return the answers of a method of the Shards, in any order; raise NoWorkersError or WorkersLostError."""
         with self._lock:
             return self._call(method, arguments)
 
@@ -207,7 +207,7 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
                 if monotonic() - seen > worker_timeout:
                     raise NoWorkersError(_tell_of_workers(client, worker_timeout)) from None
                 continue
-        # In their order, so that of several bad partitions the first is named.
+        # In the order of the futures, so that the error names the first bad partition.
         for future in futures:
             if future.status in FAILED:
                 future.result()
@@ -279,7 +279,7 @@ def release(futures: Iterable[distributed.Future]) -> None:
 
 
 def describe_installation() -> dict[str, str]:
-    """Return the versions of fastlin and of what it computes with, and the hash of its kernels, by names."""
+    """Return the versions of fastlin and its dependencies, and the hash of its kernels, by names."""
     return {
         "fastlin": __version__,
         **{package: version(package) for package in PACKAGES},
@@ -290,7 +290,7 @@ def describe_installation() -> dict[str, str]:
 def check_workers(
     client: distributed.Client, worker_timeout: float, addresses: Iterable[str] | None = None
 ) -> set[str]:
-    """Return the workers, of some addresses or all, that have what the client has, and answer within worker_timeout."""
+    """Return the workers, of some addresses or all, with the client's versions that answer within worker_timeout."""
     own, same = describe_installation(), set()
     workers = sorted(client.nthreads() if addresses is None else addresses)
 

@@ -1,4 +1,4 @@
-"""What a fit reads from Dask's collections: partitions persisted on the workers, and what is known of them all."""
+"""What a fit reads from Dask's collections: partitions persisted on the workers, and facts about all of them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class DaskTrainingData:
         return DaskRows(self.matrix, self.cluster, rows, self._tell_weights(rows), coordinates, fit_intercept)
 
     def _tell_weights(self, rows):
-        """Return what the weights of rows come to, by partitions, which the workers are asked for once."""
+        """Return the sums of the weights by partitions; the workers are asked once."""
         if rows not in self._told:
             self._told[rows] = self.cluster.ask("tell_weights", rows)
         return self._told[rows]
@@ -162,7 +162,7 @@ def read_partitions(
             parts.append(client.submit(encode, part, matrix.dtype, classes, factors, known, *own_folds, pure=False))
             seen = seen + own.count_rows(classes)
     finally:
-        # The parts keep what they are made of.
+        # The parts keep their sources.
         release([*decoded, *described])
     remember_features(estimator, matrix.shape[1], name_columns(X))
     cluster = Cluster(client, parts, worker_timeout, known_workers)
@@ -195,7 +195,7 @@ def _choose_workers(client, n, held, worker_timeout):
 
 
 def _describe_matrix(known):
-    """Return what is known of X from the Descriptions of its partitions, which must be alike."""
+    """Return the facts about X from the Descriptions of its partitions, which must be alike."""
     pieces = [(each.shape[0], each.dtype) for each in known]
     known = [each for each in known if each.shape[0]]
     if not known:
@@ -220,7 +220,7 @@ def _describe_matrix(known):
 
 
 def _find_classes(table, tables, classes):
-    """Return the labels of all partitions, sorted, once they are those of the classes that are given."""
+    """Return the labels of all partitions, sorted, after a check against the given classes."""
     if table.are_certain:
         raise ValueError(f"y should be a 1d array, got zeros and ones in {len(table.classes)} columns instead.")
     if table.are_certain is not None:

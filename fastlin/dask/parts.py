@@ -45,7 +45,7 @@ class Part:
     """The rows of a partition: X, an array or CSR of finite numbers in a type of fits.
 
     labels are int32 numbers of classes once encoded. folds are the fold of each row, soft (m, n_classes) soft labels,
-    and offsets (m, K) what is added to the scores. Of an encoded Part samples are the rows as a pass reads them.
+    and offsets (m, K) are added to the scores. samples of an encoded Part are the rows as a pass reads them.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Part:
         return as_matrix(self.X)
 
     def __sizeof__(self) -> int:
-        """Return the bytes of the rows, by which a scheduler judges what it takes to move them."""
+        """Return the bytes of the rows, which tell a scheduler the cost of a move."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sparse.issparse(self.X) else [self.X]
         others = self.labels, self.sample_weight, self.folds, self.soft, self.offsets, *self.samples
         arrays += [each for each in others if each is not None]
@@ -73,7 +73,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Description:
-    """What the client knows of a partition, and what it must have again when computed again, by digests of rows."""
+    """What the client knows of a partition; the digests of rows must be the same when it is computed again."""
 
     name: str
     shape: tuple
@@ -205,12 +205,12 @@ class LabelTable(NamedTuple):
 
 
 def name_partition(number: int) -> str:
-    """Return what a partition is called where something is wrong with it."""
+    """Return the name of a partition in errors."""
     return f"Partition {number}"
 
 
 def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, offset: ArrayLike | None = None) -> Part:
-    """Return the Part of a partition; where a fit does not take what it holds, the ValueError has its name."""
+    """Return the Part of a partition; the ValueError for content that a fit refuses names the partition."""
     X = read_container(X, f"{name} of X")[0] if sparse.issparse(X) else np.asarray(X)
     if X.ndim == 2 and not X.shape[0] and not sparse.issparse(X):
         # An empty partition of a dataframe may have any type.
@@ -220,7 +220,7 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, off
     labels, soft = _read_labels(y, X.shape[0], f"{name} of y")
     weights = offsets = None
     if sample_weight is not None:
-        # Objects and text, too, may hold what is no number.
+        # Objects and text, too, may hold other things than numbers.
         given = np.asarray(sample_weight)
         given = given if given.dtype.kind in "biuf" else given.astype(np.float64)
         weights = _read_column(given, X.shape[0], f"{name} of sample_weight").astype(np.float64)

@@ -47,7 +47,7 @@ class ToldWeights(NamedTuple):
 
     @classmethod
     def of(cls, samples: Samples, n_classes: int) -> Self:
-        """Return what the weights of the rows of a partition come to."""
+        """Return the sums of the weights of a partition."""
         weights = samples.weigh()
         has_targets = samples.targets.shape[1] > 0
         if has_targets:
@@ -60,7 +60,7 @@ class ToldWeights(NamedTuple):
 
     @classmethod
     def join(cls, told: Iterable[Self]) -> Self:
-        """Return what the weights of several pieces come to together."""
+        """Return the sums of the weights of several pieces together."""
         n_weighty, totals, smallest, offsets, have_targets = zip(*told, strict=True)
         known = [each for each in offsets if each is not None]
         sums = OffsetSums.join(known) if known else None
@@ -90,7 +90,7 @@ class Shard:
         return self._samples[number, left_out]
 
     def run(self, method: str, *arguments: Any) -> tuple[Any, Exception | None]:
-        """Return what a method returns and None, or None and its error: an error of the call means a lost worker."""
+        """Return a method's answer and None, or None and its error: an error of the call itself means a lost worker."""
         try:
             with limit_threads(self._n_threads):
                 return getattr(self, method)(*arguments), None
@@ -98,7 +98,7 @@ class Shard:
             return None, error
 
     def tell_weights(self, left_out: int | None) -> dict[int, ToldWeights]:
-        """Return what the weights of the rows come to, by partitions."""
+        """Return the sums of the weights by partitions."""
         return {
             number: ToldWeights.of(self._sample(number, left_out), part.n_classes)
             for number, part in self._parts.items()
@@ -107,7 +107,7 @@ class Shard:
     def sum(
         self, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], left_out: int | None, *arguments: Any
     ) -> dict[Node, Sum]:
-        """Return, by nodes, what a join makes of ``term(matrix, samples, *arguments)`` of each partition."""
+        """Return, by nodes, the join of ``term(matrix, samples, *arguments)`` over the partitions."""
 
         def find(node):
             number, end = node

@@ -97,7 +97,7 @@ class DaskPasses(PiecewisePasses):
         self._term: Callable[..., Evaluated] = evaluate
 
     def without_offsets(self) -> DaskPasses:
-        """As `Passes.without_offsets` has it."""
+        """See `Passes.without_offsets`."""
         found = copy(self)
         found._term = _evaluate_without_offsets
         return found
@@ -106,7 +106,7 @@ class DaskPasses(PiecewisePasses):
         return self._sum(self._term, add_evaluated, parameters)
 
     def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
-        """As `Passes.sum_curvature` has it, on the workers, so that it takes twice as long as a gradient."""
+        """See `Passes.sum_curvature`; on the workers, so a sum takes twice as long as a gradient."""
         return self._sum(Passes.sum_curvature, add, term, parameters, *arguments)
 
     def _add(self, term, curved, *arguments):

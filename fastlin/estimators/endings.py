@@ -35,10 +35,10 @@ TEXTS = {
     "sag": "The max_iter was reached which means the coef_ did not converge. ",
     "saga": "The max_iter was reached which means the coef_ did not converge. ",
 }
-# Takes the number of an iteration, what the solver tells of it, and a function that returns what its model consists of;
+# Takes the number of an iteration, the solver's record of it, and a function that returns the parts of its model;
 # returns whether the fit is to stop.
 Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
-# Takes the number of an iteration and what its model consists of; returns the attributes, by name, that a fitted
+# Takes the number of an iteration and the parts of its model; returns the attributes, by name, that a fitted
 # estimator predicts with.
 Describe: TypeAlias = Callable[..., dict[str, Any]]
 
@@ -60,7 +60,7 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
     """Warn where a fit did not reach tol, at the line that is stacklevel frames from here."""
     from fastlin.solvers.solution import LIMITED, SEPARABLE, STOPPED
 
-    # Who sets a callback that stops the fit knows of it.
+    # A stop that a callback asked for needs no warning.
     if solution.converged or solution.ending == STOPPED:
         return
     relative = solution.certificate / solution.value if solution.value > 0 else np.inf

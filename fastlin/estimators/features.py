@@ -38,7 +38,7 @@ def remember_features(estimator: Any, n_features: int, names: Sequence[str] | No
 
 
 def check_features(estimator: Any, n_features: int, names: Sequence[str] | None, subject: str) -> None:
-    """Raise a ValueError, with the subject and its verb, if the columns of X differ from those of the fit."""
+    """Raise a ValueError, with the subject and its verb, if the columns of X differ from the fit's."""
     if n_features != estimator.n_features_in_:
         raise ValueError(
             f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
@@ -69,7 +69,7 @@ def keep_texts(names: list[Any]) -> list[str] | None:
 
 
 def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
-    """Return the names of the columns of `coef_`, an array of objects, for the names of those of X or None."""
+    """Return the names of the columns of `coef_`, an array of objects, from the names of X's columns or None."""
     known = getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"x{j}" for j in range(estimator.n_features_in_)] if known is None else known
@@ -138,7 +138,7 @@ def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
         has_missing_level = levels[-1] != levels[-1]
         if has_missing_level or found != levels.tolist():
             places = _number_levels(label, levels)
-            # The last entry is that of the code -1.
+            # The last entry belongs to the code -1.
             of_missing = len(levels) - 1 if has_missing_level else -1
             codes = np.array([*(places.get(level, -1) for level in found), of_missing], np.int32)[codes]
         read.append(Codes(codes, len(levels)))

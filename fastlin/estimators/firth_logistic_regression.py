@@ -81,7 +81,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
     distance_ : float
         By how many standard errors the next step would move what it moves most.
     penalised_log_likelihood_ : float
-        What the fit maximises, l + log det I / 2, with I by the coefficients of the columns as they are.
+        The maximum, l + log det I / 2, with I by the coefficients of the columns as given.
     log_likelihood_ : float
         l at its maximum.
     fit_seconds_ : float
@@ -207,8 +207,8 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
     ) -> FirthInference:
         """Return standard errors, tests and intervals of the coefficients.
 
-        Standard errors are those of the inverse information at the estimates. p-values and intervals are those of the
-        penalised likelihood and its profile.
+        Standard errors come from the inverse information at the estimates, p-values and intervals from the penalised
+        likelihood and its profile.
 
         Parameters
         ----------
@@ -221,8 +221,8 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
         offset : array-like or None
             The offsets of the fit.
         reference : object
-            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports those of all
-            classes, which sum to zero over the classes, as `coef_` does.
+            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
+            coefficients of all classes, which sum to zero, as `coef_` does.
 
         Returns
         -------
@@ -232,7 +232,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
         Raises
         ------
         ValueError
-            The rows are not those of such a fit.
+            The rows do not fit the model.
         """
         from fastlin.inference.firth_inference import infer
 

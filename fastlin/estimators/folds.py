@@ -98,7 +98,7 @@ class FoldFits:
 
     def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
-        # A C counts where all folds have it.
+        # Only a C that all folds have finished counts.
         counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
         places = [(fold, *_find_best(scores)) for fold, scores in enumerate(counted)]
         C = float(np.mean([self.Cs[c] for _, _, c in places]))
@@ -149,7 +149,7 @@ def fit_along(
     """Yield the Fit of a Problem at each of the ascending Cs, each started from those before.
 
     A fit starts from the last solution, or from the line through the last two as functions of log C if J is lower.
-    start is that of the first fit, and is_compared that of `choose.minimize`. on_fit is called with each Fit, and
+    The first fit starts from start, and is_compared goes to `choose.minimize`. on_fit is called with each Fit, and
     begin_tasks begins its tasks.
     """
     log_Cs = np.log(Cs)
@@ -314,12 +314,12 @@ def logistic_path(
     Parameters
     ----------
     X, y, sample_weight, offset, classes
-        As `LogisticRegression.fit` has them.
+        As in `LogisticRegression.fit`.
     Cs : int or array-like of shape (n_Cs,), default=50
         The inverse strengths of the penalty, in any order, or how many of them: then they are spaced evenly on a log
         scale. With ``l1_ratio=0`` they run from 1e-4 to 1e4. Otherwise they span three decades from the largest C at
-        which every penalised coefficient is zero: the first model is that of the intercept (and of features with
-        factor 0) alone, and any larger C has a coefficient that is not zero.
+        which every penalised coefficient is zero: the first model has only the intercept (and features with
+        factor 0), and any larger C has a coefficient that is not zero.
     l1_ratio : float, default=1.0
         Share of the L1 penalty, from 0 (L2) to 1 (L1).
     **parameters

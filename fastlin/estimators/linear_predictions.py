@@ -103,7 +103,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            What is added to the scores, as `decision_function` has it.
+            Numbers added to the scores, as in `decision_function`.
 
         Returns
         -------
@@ -126,7 +126,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            What is added to the scores, as `decision_function` has it.
+            Numbers added to the scores, as in `decision_function`.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            What is added to the scores, as `decision_function` has it.
+            Numbers added to the scores, as in `decision_function`.
 
         Returns
         -------
@@ -187,7 +187,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         sample_weight : array-like of shape (n_samples,) or None
             Their weights; None means those that Blocks hold, or ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            What is added to the scores, as `decision_function` has it.
+            Numbers added to the scores, as in `decision_function`.
 
         Returns
         -------
@@ -202,7 +202,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         Parameters
         ----------
         input_features : array-like of shape (n_features,) or None, default=None
-            The names of the columns of X; None means those of the fit, or x0, x1, ... where it had none.
+            The names of the columns of X; None means the fit's names, or x0, x1, ... if it had none.
 
         Returns
         -------
@@ -250,7 +250,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         return self.decision_function(X) if offset is None else self.decision_function(X, offset=offset)
 
     def _answer(self, method, X, offset=None):
-        """Return what a method for rows in memory answers for X, or an iterator of what it does for each block."""
+        """Return a method's answer for X in memory, or an iterator of its answers for the blocks."""
         # scikit-learn's own check takes five microseconds.
         if not hasattr(self, "coef_"):
             check_is_fitted(self)
@@ -267,7 +267,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         return check_parts(self, matrix)
 
     def _scores_by_scikit_learn(self):
-        """Say whether coefficients are sparse; those of a table are made dense, since scikit-learn reads none."""
+        """Say whether coefficients are sparse; a table's are made dense, since scikit-learn reads no tables."""
         if not sparse.issparse(self.coef_) or hasattr(self, "categories_"):
             return False
         check_coefficients(self)

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 def reading_known_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
     """Yield the TrainingData of the fit of a model, within the limits of its `n_jobs`."""
     check_is_fitted(model)
-    # What overflows at extreme scales is looked for in what is found.
+    # Overflow at extreme scales is looked for in the result.
     with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         matrix, y, sample_weight = read_rows(model, X, y, sample_weight, reset=False)
         check_coefficients(model, matrix.shape[1])
@@ -148,7 +148,7 @@ class Resampling:
         Raises
         ------
         ValueError
-            The rows are not those of such a fit, a class is so rare that resamples lack it, or clusters are not one
+            The rows do not fit the model, a class is so rare that resamples lack it, or clusters are not one
             for each row, and at least two.
 
         Warns
@@ -185,7 +185,7 @@ class Resampling:
         return found
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
-        """Return what fits resamples of the rows of data."""
+        """Return the function that fits resamples of the rows of data."""
         raise NotImplementedError
 
 
@@ -289,29 +289,29 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             The offsets of the fit.
         covariance : {"model", "HC0", "HC1", "cluster"}
             "model" is the inverse of the Fisher information, right where the model is. "HC0" is robust against errors
-            of the model (Huber 1967, White 1982), "HC1" is that times n / (n - q) for n rows and q parameters, and
-            "cluster" allows for rows of a cluster that depend on each other: times G / (G - 1) (n - 1) / (n - q) for G
-            clusters. With several keys the covariances of all combinations of them are added and subtracted (Cameron,
-            Gelbach and Miller 2011), each with its own factor.
+            of the model (Huber 1967, White 1982), "HC1" is HC0 times n / (n - q) for n rows and q parameters.
+            "cluster" allows for rows of a cluster that depend on each other, with the factor G / (G - 1) (n - 1) /
+            (n - q) for G clusters. With several keys the covariances of all combinations of them are added and
+            subtracted (Cameron, Gelbach and Miller 2011), each with its own factor.
         clusters : array-like of shape (n_samples,) or (n_samples, n_keys), or None
             The cluster of each row, for ``covariance="cluster"``.
         reference : object
-            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports those of all
-            classes, which sum to zero over the classes, as `coef_` does.
+            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
+            coefficients of all classes, which sum to zero, as `coef_` does.
         penalised : {"laplace", "sandwich"} or None
-            What the errors of a penalised model mean, which has none by itself. "laplace" takes the penalty as a normal
+            What the errors of a penalised model mean. "laplace" takes the penalty as a normal
             prior, and reports the standard deviations of the posterior around its largest density. "sandwich" reports
             how the penalised estimates vary over repeated samples, around their own mean: they are biased.
         use_t : bool
-            Whether Student's t takes the place of the normal distribution, and F that of chi-squared: with n - q
-            degrees of freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
+            Whether Student's t replaces the normal distribution, and F replaces chi-squared: with n - q degrees of
+            freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
         weights_are : {"frequency", "importance"}
             What weights mean: "frequency", the number of equal rows that a row stands for, or "importance", as for
             sampling weights; the latter take a robust covariance. `class_weight` is of the latter kind.
         features : sequence of str or None
-            The names of the columns that are reported, "intercept" among them; None means all. Of a model with more
-            than 4,096 parameters only named ones can be had, by conjugate gradients, with the covariances "model",
-            "HC0" and "HC1".
+            The names of the columns to report, which may include "intercept"; None means all. A model with more than
+            4,096 parameters reports only named columns, by conjugate gradients, with the covariances "model", "HC0"
+            and "HC1".
 
         Returns
         -------
@@ -321,13 +321,13 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         Raises
         ------
         ValueError
-            The rows are not those of such a fit, the model is penalised and `penalised` is None, or has an L1 penalty,
+            The rows do not fit the model, the model is penalised and `penalised` is None, or has an L1 penalty,
             weights do not fit the covariance, or there are more than 4,096 parameters.
 
         Warns
         -----
         InferenceWarning
-            `coef_` are more than a hundredth of a standard error from the optimum, to which the inference belongs.
+            `coef_` are more than a hundredth of a standard error from the optimum, which the inference describes.
         """
         with reading_known_data(self, X, y, sample_weight, offset) as data:
             return self._infer(
@@ -456,11 +456,11 @@ class LogisticRegression(PenalisedClassifier):
 
     Dense data of float64, float32, uint8, int8, int16 and bool are read in place, in any memory layout, unless X is
     small; float16 and bfloat16 are copied to float32, other types to float64. An L1 penalty takes one copy, transposed.
-    Tensors in the processor's memory are read as NumPy's arrays, which predictions are. CSR with int32 or int64 indices
-    is used as it is, with one transposed copy, or as a dense copy where a third of X is filled and the copy takes no
-    more than X or 64 MB; other sparse containers are converted once.
-    There is no need to standardise columns for the solver's sake, whatever their scale and offset. The same data give
-    the same bits for any number of threads.
+    Tensors in the processor's memory are read as NumPy arrays; predictions are NumPy arrays. CSR with int32 or int64
+    indices is read in place, with one transposed copy. If a third of X is filled, a dense copy of at most X or 64 MB
+    replaces it. Other sparse containers are converted once.
+    Columns of any scale and offset converge without standardisation. The same data give the same bits for any number of
+    threads.
 
     Parameters
     ----------
@@ -469,35 +469,35 @@ class LogisticRegression(PenalisedClassifier):
     C : float, default=1.0
         Inverse strength of the penalty, above 0; ``np.inf`` means no penalty.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty, from 0 to 1: 0 is the L2 penalty, 1 is the L1 penalty, which puts coefficients to
-        zero exactly, and what lies between is the elastic net.
+        Share of the L1 penalty: 0 is the L2 penalty, 1 the L1 penalty, which makes coefficients exactly zero, and
+        numbers between are the elastic net.
     warm_start : bool, default=False
         Whether a fit starts from the coefficients of the last one.
     dual : bool, default=False
         Accepted where scikit-learn accepts it; the primal problem has the same solution.
     tol : float, default=1e-4
         With ``solver="auto"`` the fit stops when J is proven to lie within tol * min(J_0 - J, J) of its minimum. J_0
-        is the objective of the intercepts alone, so that J_0 - J is what the features gain. The fit of a small table,
-        whose passes take microseconds, goes on to a hundredth of a tol of 1e-6 and more. Where no proof exists
+        is the objective of the intercepts alone, so J_0 - J is the gain by the features. The fit of a small table,
+        whose passes take microseconds, goes on to a hundredth of a tol of 1e-6 and more. Without a proof
         (``C=np.inf``), half the square of the Newton decrement estimates the distance. With any other solver the fit
         stops when no entry of the gradient of J exceeds tol, as in scikit-learn, and that distance is estimated to be
-        within tol, or within thirty times tol, but no more than 3e-3, where no entry exceeds tol for five iterations in
-        a row and J is proven to lie within a third of its minimum.
+        within tol. Thirty times tol, but no more than 3e-3, is enough if no entry exceeds tol for five iterations in a
+        row and J is proven to lie within a third of its minimum.
     intercept_scaling : float, default=1
         Accepted and without effect: no solver penalises the intercept.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, by which the sample weights of its rows are multiplied. "balanced" gives every class the
         same total weight. None gives every class the weight 1.
     random_state : int, RandomState or None, default=None
-        Accepted and without effect: what a solver draws has a fixed seed.
+        Accepted and without effect: a solver draws with a fixed seed.
     solver : str, default="auto"
         "auto" chooses by the shape of the data. Of scikit-learn's names, "lbfgs", "newton-cg" and "newton-cholesky"
-        are what they say; the last one runs up to 4,096 coefficients and 4e11 multiply-adds for the sums of its Hessian
+        are these methods; the last one runs up to 4,096 coefficients and 4e11 multiply-adds for the sums of its Hessian
         over the rows, and L-BFGS runs for more. "liblinear", "sag" and "saga" take the solver that "auto" would. All
-        find the minimum of J. With `l1_ratio` above 0, and with bounds, every name stands for proximal Newton.
+        find the minimum of J. With `l1_ratio` above 0, and with bounds, every name means proximal Newton.
     max_iter : int, default=1000
-        Largest number of iterations of the solver. Where it is 0, coefficients and intercept are zero, or with
-        `warm_start` those of the last fit.
+        Largest number of iterations of the solver. With 0, coefficients and intercept are zero, or with `warm_start`
+        the last fit's.
     verbose : int, default=0
         Above 0, a line with iteration, objective, gap to the optimum and seconds is shown.
     penalty_factors : array-like of shape (n_features,) or None, default=None
@@ -507,11 +507,10 @@ class LogisticRegression(PenalisedClassifier):
         Whether the group lasso over the classes replaces the L1 penalty: ||W_.j||_2 in place of ||W_.j||_1, without a
         factor of sqrt(K). A feature is then in or out for all classes at once.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
-        Bounds of the coefficients in the columns as they are given; 0 as lower bound lets none be negative. Those of
-        one dimension hold for all classes, and a dict has a number for each feature that it names. None in the place of
-        all of them is no bound, and infinity none for a feature. Every name of a solver stands for proximal Newton
-        then. Coefficients at a bound are exactly there; float32 ones are rounded to the inside. Not with
-        `group_by_class`.
+        Bounds of the coefficients of the columns as given; a lower bound of 0 forbids negative ones. An array of one
+        dimension holds for all classes, and a dict has a number for each feature that it names. None means no bounds,
+        and infinity no bound for a feature. With bounds every solver is proximal Newton. Coefficients at a bound are
+        exactly there; float32 ones are rounded to the inside. Not with `group_by_class`.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     n_jobs : int or None, default=None
@@ -541,7 +540,7 @@ class LogisticRegression(PenalisedClassifier):
         factor of 0, Newton's steps with the whole Hessian give one, and so do fits in which each coefficient that is
         not penalised has both bounds.
     converged_ : bool
-        Whether tol was reached, or the floor that rounding sets, in float32 that of `coef_` too; `summary` names it.
+        Whether tol was reached, or the floor that rounding sets, also by float32 coefficients; `summary` names it.
     n_passes_ : float
         Number of passes over X; a pass over a tenth of the rows counts as a tenth.
     history_ : list
@@ -714,7 +713,7 @@ class LogisticRegression(PenalisedClassifier):
                     f"warm_start needs coef_ of shape {shape}, but the last fit left {found}; make a new estimator for "
                     "data of another shape."
                 )
-            # Who sets coef_ and intercept_ to start from need not set classes_.
+            # Setting coef_ and intercept_ is enough for a warm start.
             _, coef, intercept = read_coefficients(self, shape[1], None if hasattr(self, "classes_") else data.classes)
             given = {"coef_": coef, "intercept_": intercept}
         reason, point = f", for {len(data.classes)} classes and {shape[1]} features", []

@@ -60,10 +60,10 @@ class LogisticRegressionCV(PenalisedClassifier):
 
     With ``solver="auto"`` each fit ends where J is proven to lie within tol of its minimum, as in `LogisticRegression`.
     Where J is below 1 % of the objective without features, that 1 % takes its place, but in the last fit.
-    `certificates_` has what is proven.
+    `certificates_` has the proven distances.
 
     A validation set, which `fit` takes as `X_val` and `y_val`, takes the place of folds. X has the training rows.
-    `fit` takes an `offset` and soft labels, as `LogisticRegression.fit` has them.
+    `fit` takes an `offset` and soft labels, as in `LogisticRegression.fit`.
 
     Parameters
     ----------
@@ -81,40 +81,39 @@ class LogisticRegressionCV(PenalisedClassifier):
         The scorer that chooses. None means accuracy. "warn" means what the installed scikit-learn takes: accuracy
         before version 1.11, from 1.9 on with its warning, and "neg_log_loss" from there on.
     refit : bool or "train", default=True
-        Whether all rows are fitted at the best C and l1_ratio: those of X and of `X_val` together. "train" fits those
+        Whether all rows, of X and of `X_val`, are fitted together at the best C and l1_ratio. "train" fits the rows
         of X alone, and needs `X_val`. Otherwise the model is the mean of the folds' fits, and of their C and l1_ratio,
         where each fold was best; with `X_val` it is the best of the fits.
     intercept_scaling : float, default=1.0
         Accepted and without effect: no solver penalises the intercept.
     use_legacy_attributes : bool, default="warn"
-        Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class; those of 1.10
-        are described below. "warn" means those of the installed version, with its warning.
+        Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class. The shapes of
+        1.10 are described below. "warn" means the shapes of the installed version, with its warning.
     time_limit : float or None, default=None
-        Seconds from the start of `fit` after which no fit is begun and those under way end. The best C of those that
-        all folds have finished is chosen, and the last fit follows. The first C of each fold is always finished. Where
+        Seconds from the start of `fit` after which no fit begins and running fits end. The best C among those that all
+        folds have finished is chosen, and the last fit follows. The first C of each fold is always finished. Where
         fits have been left out, the result depends on the machine.
     dual : bool, default=False
         Accepted where scikit-learn accepts it; the primal problem has the same solution.
     tol : float, default=1e-4
-        When a fit stops, as `LogisticRegression` has it but for what is said above.
+        When a fit stops, as in `LogisticRegression`, with the exception above.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class, as `LogisticRegression` has it. Balanced weights are those of all rows, as in
-        scikit-learn.
+        Weight of each class, as in `LogisticRegression`. Balanced weights come from all rows, as in scikit-learn.
     random_state : int, RandomState or None, default=None
-        Accepted and without effect: what a solver draws has a fixed seed.
+        Accepted and without effect: a solver draws with a fixed seed.
     solver : str, default="auto"
-        The solver of all fits, as `LogisticRegression` has it.
+        The solver of all fits, as in `LogisticRegression`.
     max_iter : int, default=1000
         Largest number of iterations of each fit.
     verbose : int, default=0
         Above 0, a progress bar over folds times Cs times l1_ratios is shown, with C and gap of the last fit, and with
         its score on the rows of `X_val`.
     penalty_factors : array-like of shape (n_features,) or None, default=None
-        Factors on both penalties of each feature, as `LogisticRegression` has them.
+        Factors on both penalties of each feature, as in `LogisticRegression`.
     group_by_class : bool, default=False
-        Whether the group lasso over the classes replaces the L1 penalty, as `LogisticRegression` has it.
+        Whether the group lasso over the classes replaces the L1 penalty, as in `LogisticRegression`.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
-        Bounds of the coefficients in all fits, as `LogisticRegression` has them.
+        Bounds of the coefficients in all fits, as in `LogisticRegression`.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     n_jobs : int or None, default=None
@@ -134,8 +133,8 @@ class LogisticRegressionCV(PenalisedClassifier):
     l1_ratios_ : ndarray of shape (n_l1_ratios,)
         The shares of the L1 penalty.
     C_ : float
-        The best C: that of the largest sum of scores over the folds, and of equal sums the smallest C; the mean over
-        the folds with ``refit=False``.
+        The best C, with the largest sum of scores over the folds, and of equal sums the smallest C; the mean over the
+        folds with ``refit=False``.
     l1_ratio_ : float
         The best l1_ratio, chosen with `C_`.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
@@ -370,7 +369,7 @@ class LogisticRegressionCV(PenalisedClassifier):
                 if self.refit != "train" and isinstance(folds[0][1], ScoredRows):
                     data = join_data(self, data, sample_weight, folds[0][1])
                 self.C_, self.l1_ratio_, start = fits.best()
-                # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
+                # Liblinear takes no start, so scikit-learn's search and its LogisticRegression give the same model.
                 given = None if self.solver == "liblinear" else start
                 path = tasks.begin_path(n_paths, 1, "refit")
                 told = on_fit, None, partial(tasks.begin_fit, path)
@@ -382,7 +381,7 @@ class LogisticRegressionCV(PenalisedClassifier):
             else:
                 self.C_, self.l1_ratio_, (self.coef_, self.intercept_) = fits.mean_of_best()
         tasks.end_paths(np.max(n_iter), self.coef_, self.intercept_)
-        # Who sets a callback that stops a fit knows of it.
+        # A stop that a callback asked for needs no warning.
         return None if tasks.is_stopped else (converged, n_iter)
 
     def _score_models(self, models, data, test_rows, params):
@@ -412,7 +411,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows; None means those that Blocks hold, or ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            What is added to the scores, as `decision_function` has it. With it, or with soft labels, `scoring` must be
+            Numbers added to the scores, as in `decision_function`. With it, or with soft labels, `scoring` must be
             "accuracy", "neg_log_loss" or None.
         **score_params
             Metadata for the scorer, with metadata routing.

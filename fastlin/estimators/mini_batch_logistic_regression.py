@@ -108,7 +108,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
     classes_ : ndarray of shape (n_classes,)
         The classes, sorted.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients; for two classes those of the second.
+        Coefficients; for two classes of the second.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     loss_curve_ : list of float
@@ -168,8 +168,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
     ) -> Self:
         """Train the model.
 
-        Where there are validation data, given here or set aside by early_stopping, the model is that of the first of
-        the epochs with the lowest log loss on them, else that of the last step.
+        Where there are validation data, given here or set aside by early_stopping, the model is the one of the first
+        epoch with the lowest log loss on them, else the one of the last step.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows in the loss.
         X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
-            Validation data. With soft labels those of y_val are soft too, or numbers of classes.
+            Validation data. With soft labels y_val has soft labels too, or numbers of classes.
 
         Returns
         -------
@@ -251,7 +251,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         ConvergenceWarning
             The training diverged; the coefficients are those before the call.
         UserWarning
-            Ctrl-C ended the training, as `fit` has it.
+            Ctrl-C ended the training, as in `fit`.
         """
         check_parameters(self)
         self._check_partial_fit()
@@ -269,8 +269,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         """Train on rows that come in parts, such as the files of a folder; go on from the last training, if any.
 
         Each part is cut into batches of `batch_size`, as by `partial_fit`; parts much larger than that are the fastest.
-        With validation data the model is that of the epoch of this call with the lowest log loss on them, and with
-        `early_stopping` the training ends by them. Else it goes through all epochs, "adaptive" rates aside.
+        With validation data the model is the one of this call's epoch with the lowest log loss on them, and with
+        `early_stopping` the training ends by them. Otherwise the training takes all epochs, "adaptive" rates aside.
 
         Parameters
         ----------
@@ -300,7 +300,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         ConvergenceWarning
             The training diverged.
         UserWarning
-            Ctrl-C ended the training, as `fit` has it.
+            Ctrl-C ended the training, as in `fit`.
         """
         check_parameters(self)
         self._check_class_weight("fit_batches")
@@ -363,7 +363,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             before = self._optimizer if continues else None
             if continues and not isinstance(before, _Optimizer):
                 raise ValueError(f"_optimizer must be that of the last call, got {type(before).__name__}")
-            # The columns of the first part are those of the estimator.
+            # The estimator takes the columns of the first part.
             epoch = read(reset=not continues)
             epochs = itertools.chain([itertools.chain([next(epoch)], epoch)], iter(read, None))
             validation = read_validation(self, X_val, y_val, "class")
@@ -422,7 +422,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
 
 
 def _narrow(examples):
-    """Return Examples with soft labels of two classes as those of the one output that the network has for them."""
+    """Return Examples with soft labels of two classes as targets of the network's one output."""
     if examples is None or examples.labels.ndim == 1 or examples.labels.shape[1] > 2:
         return examples
     return replace(examples, labels=np.ascontiguousarray(examples.labels[:, 1:]))

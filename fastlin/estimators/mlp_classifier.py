@@ -91,8 +91,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     epsilon : float, default=1e-8
         Added to the root of the mean square by which a step of "adam" is divided, above 0.
     weight_decay : float, default=0.0
-        With "adam", each step takes away this part of each coefficient, times the learning rate, beside what `alpha`
-        does: AdamW (Loshchilov and Hutter 2019).
+        With "adam", each step takes away this part of each coefficient, times the learning rate, in addition to
+        `alpha`: AdamW (Loshchilov and Hutter 2019).
     batch_norm : {False, "input", "hidden", "both"}, default=False
         Batch normalisation (Ioffe and Szegedy 2015). "input" normalises the rows; scale and shift are those of the
         first layer. "hidden" normalises before each activation, with a scale, and with the layer's intercept as the
@@ -247,7 +247,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         """Train the network.
 
         Where there are validation data, given here or set aside by early_stopping, the network keeps the parameters of
-        the first of the epochs, or iterations, with the highest accuracy on them, else those of the last one.
+        the first epoch, or iteration, with the highest accuracy on them, else the last parameters.
 
         Parameters
         ----------
@@ -510,7 +510,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         return made
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take up what a pickle holds; parameters that an older version did not have get their defaults."""
+        """Restore a pickle; parameters that an older version did not have get their defaults."""
         parameters = inspect.signature(type(self)).parameters
         super().__setstate__({**{name: each.default for name, each in parameters.items()}, **state})
 
@@ -522,7 +522,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         return tags
 
     def _predict(self, X, find):
-        """Return what a method of the network, `find`, says of the rows: probabilities or scores."""
+        """Return probabilities or scores of the rows, by `find`, a method of the network."""
         check_is_fitted(self)
         matrix = read_matrix(self, X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):

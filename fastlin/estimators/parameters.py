@@ -31,7 +31,7 @@ Penalty: TypeAlias = Literal["l1", "l2", "elasticnet"]
 Activation: TypeAlias = Literal["identity", "logistic", "relu", "tanh"]
 Normalization: TypeAlias = Literal["input", "hidden", "both"]
 Initialization: TypeAlias = Literal["xavier", "he", "normal"]
-# Who takes the steps of a network, the courses of a learning rate, and the types that a training computes in.
+# The rules of a network's steps, the courses of a learning rate, and the types that a training computes in.
 Rule: TypeAlias = Literal["adam", "sgd", "lbfgs"]
 Course: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 Precision: TypeAlias = Literal["float32", "float64"]
@@ -245,7 +245,7 @@ def _read_bounds(estimator, name, missing, matrix, shape):
 def _read_numbers(
     name: str, given: Any, matrix: Matrix, shapes: list[tuple[int, ...]], accepted: str, others: str = ","
 ) -> Array:
-    """Return numbers for features as float64 in one of the shapes; those of a table's column are for all its levels."""
+    """Return numbers for features as float64 in one of the shapes; a table's column has one for all its levels."""
     given = read_in_place(given, name)
     try:
         numbers = np.asarray(given, np.float64)

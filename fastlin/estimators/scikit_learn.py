@@ -92,7 +92,7 @@ class NotebookDisplay:
         raise NotImplementedError
 
 
-# Defaults and deprecations are those of this version: those of 1.8 and 1.9 say what changes in 1.10 and 1.11.
+# Defaults and deprecations follow this version: 1.8 and 1.9 say what changes in 1.10 and 1.11.
 VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 PLAIN = frozenset({str, bool, int, float, np.float64, type(None)})
 

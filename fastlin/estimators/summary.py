@@ -144,7 +144,7 @@ def describe_coef(estimator: Any) -> str:
 
 
 def describe_training(estimator: Any) -> dict[str, str]:
-    """Return lines on a training by mini-batches: its epochs, loss and accuracy, and those of the validation data."""
+    """Return lines on a training by mini-batches: its epochs, loss and accuracy, also on the validation data."""
     if not estimator.loss_curve_:
         return {"epochs": "none"}
     lines = {

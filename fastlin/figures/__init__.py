@@ -1,4 +1,4 @@
-"""Draws pictures of models and results; it computes only the means and spreads of what is drawn.
+"""Draws pictures of models and results; it computes only means and spreads.
 
 The functions that begin with ``plot_`` draw on axes of the caller's. `show_images` and `plot_weights` fill a figure.
 `draw` draws the results of a study of the course into a folder. Matplotlib is imported only when something is drawn.

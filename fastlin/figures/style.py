@@ -47,7 +47,7 @@ def make_figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    # The title of the figure would touch those of the panels.
+    # The title of the figure would touch the titles of the panels.
     layout = ConstrainedLayoutEngine(h_pad=0.09)
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
 
@@ -61,7 +61,7 @@ def current_axes() -> Axes:
 
 
 def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
-    """Return what a function draws on axes, as a data URL; width and height are in inches."""
+    """Return the picture of a function that draws on axes, as a data URL; width and height are in inches."""
     figure, file = make_figure(width, height), io.BytesIO()
     plot(figure.subplots())
     figure.savefig(file, format="png")

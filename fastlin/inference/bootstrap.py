@@ -1,7 +1,7 @@
 """The bootstrap: coefficients of resamples of the rows, and the standard errors and intervals that follow from them.
 
 The fit of a resample has the number of times that each row was drawn as its weight, so no rows are copied. Each has a
-seed of its own, so neither the number of threads nor that of resamples changes it.
+seed of its own, so neither the number of threads nor the number of resamples changes it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Bootstrap:
             The part of all samples whose interval is to hold the true coefficient, between 0 and 1.
         method : {"percentile", "bca"}, default="percentile"
             "percentile" takes the quantiles of the estimates themselves. "bca" corrects them for bias and
-            acceleration; its bias is that of the estimates that lie below the one of all rows, those equal to it
+            acceleration; its bias is the share of estimates below the estimate of all rows, equal ones
             counting half, and at least half of one resample lies on either side.
 
         Returns

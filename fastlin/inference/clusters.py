@@ -1,4 +1,4 @@
-"""Sums of what the rows of a cluster add to the gradient, for covariances that allow for dependence within clusters.
+"""Sums of the gradients of a cluster's rows, for covariances that allow for dependence within clusters.
 
 The middle of the covariance is sum over the clusters of u u', u the sum over the rows of a cluster of s_i x~_i (p_i -
 e_i)' (Liang and Zeger 1986). With several keys the covariances by all combinations are added, or subtracted if their

@@ -42,7 +42,7 @@ class Dependence:
     constant: float
 
     def describe(self, names: Array, nearly: bool = False) -> str:
-        """Return the sum, or what it is nearly, or the columns where it is long; names are those of the features."""
+        """Return the sum that a column is (nearly), or only its columns if it is long; names (d,) name the features."""
         used = np.flatnonzero(self.factors)
         own = str(names[self.feature])
         if not len(used):

@@ -42,7 +42,7 @@ class Contrasts:
         else:
             matrix = np.delete(np.eye(n_classes), reference, axis=0)
             matrix[:, reference] = -1
-        # Two classes have one row of parameters, those of the second class less those of the first.
+        # Two classes have one row of parameters: the second class less the first.
         matrix = matrix if n_classes > 2 else matrix[:, 1:]
         return cls(matrix, reference, objective.coordinates, objective.fit_intercept)
 
@@ -53,11 +53,11 @@ class Contrasts:
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters of the model: those of all classes but one."""
+        """The number of parameters of the model, of all classes but one."""
         return (max(self.matrix.shape[1], 2) - 1) * self.n_columns
 
     def list_units(self, places: IntArray) -> sparse.csr_array:
-        """Return what the coefficients of some columns are of the parameters, (K' q, K (d + 1)), class by class."""
+        """Return the map (K' q, K (d + 1)) from parameters to the coefficients of some columns, class by class."""
         (scale, shift), (n_rows, K) = self.coordinates.scaling, self.matrix.shape
         d, q = len(scale), len(places)
         # By hand, since scipy.sparse.kron takes a sixth of a small inference.

@@ -1,4 +1,4 @@
-"""Covariances of the parameters: of the model, robust ones, and those of penalised models.
+"""Covariances of the parameters: of the model, robust ones, and for penalised models.
 
 With the Hessian H of J, the Hessian F of the mean loss, and M = sum_i c_i g_i g_i', g_i = x~_i (p_i - e_i)', all times
 S, the covariances are "model" and "laplace" H^-1, "sandwich" H^-1 F H^-1, and robust H^-1 M H^-1. c_i is s_i for rows

@@ -47,8 +47,8 @@ class Meaning(NamedTuple):
 class Question:
     """What is asked for: the parameters of `LogisticRegression.inference`, checked.
 
-    `reference` is the number of a class, None for symmetric coefficients. `names` (d,) are those of the columns, and
-    `features` those that are reported, None for all. `reference_levels` name categorical levels whose coefficients are
+    `reference` is the number of a class, None for symmetric coefficients. `names` (d,) name the columns, and
+    `features` the reported ones, None for all. `reference_levels` name categorical levels whose coefficients are
     zero. `clusters` are the numbers of each row's cluster, by each key. `stacklevel` counts frames from `answer`, for
     warnings.
     """
@@ -389,8 +389,8 @@ def find_covariance(
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, question.power)
         middle *= question.weights.unit ** (question.power - 1)
     found = wrap(information, middle)
-    # The sums of rows' products are off by a part of themselves, those of clusters by what is lost where the scores of
-    # a cluster cancel; the inverses multiply both, in any direction.
+    # Sums of rows' products are off by a part of themselves. Sums of clusters lose digits where the scores of a cluster
+    # cancel; the inverses multiply both, in any direction.
     lost = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
     squares = optimum.inverse**2
     lost = np.sqrt(np.einsum("ij,jk,ki->i", squares, lost, squares, optimize=["einsum_path", (0, 1), (0, 1)]))

@@ -23,10 +23,9 @@ from fastlin.typing import Array, FloatArray
 class FirthInference(Inference):
     """An `Inference` by Firth's penalised likelihood; `FirthLogisticRegression.inference` makes it.
 
-    The covariance is the inverse of the expected information at the estimates. Tests and intervals are those of the
-    penalised likelihood (Heinze and Schemper 2002), whose penalty is that of all columns also where a coefficient is
-    held. Where classes are separable a profile may have several maxima; the one that the way from the estimates leads
-    to counts.
+    The covariance is the inverse of the expected information at the estimates. Tests and intervals come from the
+    penalised likelihood (Heinze and Schemper 2002); its penalty is by all columns, also if a coefficient is held. If
+    classes are separable a profile may have several maxima; the one on the way from the estimates counts.
 
     Attributes
     ----------
@@ -119,7 +118,7 @@ class FirthInference(Inference):
         return TestResult("penalised likelihood ratio", statistic, df, None, p_value)
 
     def _take_all(self, contrasts):
-        """Return estimates and covariance with those of the first levels of categorical columns, which are zero."""
+        """Return estimates and covariance with zeros for the first levels of categorical columns."""
         places, (rows, q), p = self._basis.places, self.coef.shape, contrasts.n_columns
         own = np.arange(rows)
         coef, covariance = np.zeros((rows, p)), np.zeros((rows, p, rows, p))
@@ -139,7 +138,7 @@ class FirthInference(Inference):
 
 
 def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthInference:
-    """Return the FirthInference of the maximum near a State, that of a fitted model."""
+    """Return the FirthInference of the maximum near the State of a fitted model."""
     if begin.likelihood.objective.rows.has_targets:
         raise ValueError("Soft labels are no draws, whose likelihoods tests and intervals compare; resample the rows.")
     found = maximise(begin, EXACT, MOST_STEPS)

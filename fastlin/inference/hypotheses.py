@@ -21,7 +21,7 @@ class TestResult:
     statistic : float
         The statistic: chi-squared, or F with Student's t in place of the normal distribution.
     df : float
-        The degrees of freedom of chi-squared, or those of the numerator of F.
+        The degrees of freedom of chi-squared, or of the numerator of F.
     df_denominator : float or None
         The degrees of freedom of the denominator of F; None for chi-squared.
     p_value : float

@@ -71,16 +71,16 @@ class Inference:
     classes : ndarray of shape (K',)
         The class of each row.
     reference : object
-        The class whose coefficients are zero, or "symmetric" where those of all classes sum to zero.
+        The class whose coefficients are zero, or "symmetric" if the coefficients of all classes sum to zero.
     log_likelihood : float
         The log-likelihood at the optimum, without the penalty.
     log_likelihood_null : float
-        That of a model of intercepts alone, whether the model itself has them or not.
+        The log-likelihood of a model of intercepts alone, whether the model itself has them or not.
     n_samples : float
         The number of rows; with frequency weights their sum, and with importance weights the rows that have some.
     df_model : float
         The number of coefficients without the intercepts. For a penalised model the effective number, the trace of
-        H^-1 F with the Hessians H with and F without the penalty, less that of the intercepts.
+        H^-1 F with the Hessians H with and F without the penalty, less the intercepts' part.
     model_distance : float
         How far `coef_` and `intercept_` of the model are from the estimates: the largest difference, in standard
         errors.
@@ -133,7 +133,7 @@ class Inference:
 
     @property
     def df_resid(self) -> float:
-        """The number of rows less that of coefficients and intercepts."""
+        """The number of rows less the number of coefficients and intercepts."""
         return self.n_samples - self._count_parameters()
 
     @property
@@ -151,7 +151,7 @@ class Inference:
 
     @property
     def pseudo_r2(self) -> float:
-        """McFadden's pseudo R2, 1 - log-likelihood / that of intercepts alone."""
+        """McFadden's pseudo R2, 1 - log-likelihood / log_likelihood_null."""
         return 1 - self.log_likelihood / self.log_likelihood_null
 
     def conf_int(self, level: float = 0.95) -> FloatArray:
@@ -221,7 +221,7 @@ class Inference:
         Returns
         -------
         ndarray of shape (K' p, K' p)
-            Entry (a p + i, b p + j) is that of ``coef[a, i]`` and ``coef[b, j]``.
+            Entry (a p + i, b p + j) is the covariance of ``coef[a, i]`` and ``coef[b, j]``.
         """
         return self._covariance.copy()
 
@@ -318,7 +318,7 @@ class Inference:
     def marginal_effects(self, at: Literal["overall", "mean"] = "overall") -> MarginalEffects:
         """Return by how much the probability of each class rises with each feature.
 
-        The effects are derivatives, also of features that are 0 or 1, and their standard errors those of the delta
+        The effects are derivatives, also of features that are 0 or 1. Their standard errors come from the delta
         method. The rows are read anew.
 
         Parameters
@@ -400,7 +400,7 @@ class Inference:
         return self.summary().html
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy is made of: the rows stay behind."""
+        """Return the state of a copy, without the rows."""
         state = {name: value for name, value in vars(self).items() if name != "std_errors"}
         return {**state, "_basis": replace(self._basis, point=None)}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
     from fastlin.objective.point import Point
 
-# Steps end where rounding lets what is left, in standard errors, fall no further from here on.
+# Steps end at this distance, in standard errors, if rounding keeps it from falling further.
 ROUNDED = 1e-6
 # The same Hessian serves again as long as each of its steps leaves no more than this part of the distance.
 SHRINKS = 0.3
@@ -56,7 +56,7 @@ LEAST_DIGITS = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Information:
-    """The Hessian of the mean loss at a point, by classes, and the diagonal (K, d + 1) and factor of that of J.
+    """The Hessian of the mean loss at a point, by classes, and diagonal (K, d + 1) and factor of the Hessian of J.
 
     The Fisher information is S times the former. In the factor flat directions of softmax have a curvature. `lengths`
     (d + 1,) are those of the columns that were summed, relative to centred ones.
@@ -145,7 +145,7 @@ class Optimum:
 
 
 def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> Optimum:
-    """Return the optimum near parameters (K, d + 1), by chord steps; standard errors are those of n_samples rows."""
+    """Return the optimum near parameters (K, d + 1), by chord steps; standard errors are for n_samples rows."""
     room = make_room(objective)
     point = objective.at(objective.center(start), out=room)
     guide = _choose_guide(point)
@@ -191,7 +191,7 @@ class ConjugateGradients:
 
 
 def _choose_guide(point):
-    """Return what leads to the optimum from a point: the Information there, that of a sample, or products with it."""
+    """Return the means to reach the optimum: the Information at a point or of a sample, or products with it."""
     objective = point.objective
     K, m = objective.shape
     n_sampled = objective.n_rows // SAMPLED_PART

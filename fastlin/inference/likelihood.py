@@ -64,7 +64,7 @@ class Likelihood:
         return sum_weights(self.objective, self.unit)
 
     def to_parameters(self, theta: FloatArray) -> FloatArray:
-        """Return the parameters (K, d + 1) of the objective at theta; for softmax those of the first class are zero."""
+        """Return the parameters (K, d + 1) of the objective at theta; for softmax the first class has zeros."""
         parameters = np.zeros(self.objective.shape)
         parameters[-len(theta) :, self.free] = theta
         return parameters
@@ -76,7 +76,7 @@ class Likelihood:
         return np.ascontiguousarray(parameters[:, self.free])
 
     def start(self) -> FloatArray:
-        """Return the theta whose probabilities are those of the classes, where there is an intercept; else zeros."""
+        """Return the theta of intercepts that give each class its share, or zeros without an intercept."""
         return self.to_theta(self.objective.start())
 
     def at(self, theta: FloatArray) -> State | None:

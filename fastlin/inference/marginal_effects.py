@@ -32,7 +32,7 @@ MOST_BYTES = 1 << 30
 class MarginalEffects:
     """By how much the probability of each class changes with each feature. `Inference.marginal_effects` makes it.
 
-    The effects are derivatives, also of features that are 0 or 1; those of a feature sum to zero over the classes.
+    The effects are derivatives, also of features that are 0 or 1. They sum to zero over the classes.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ def find_marginal_effects(
     coef, scale = parameters[:, :-1], coordinates.scale
     together, of_one = products[..., -1], products[..., -1].sum(axis=1)
     effects = (coef * of_one[:, None] - np.einsum("kl,lj->kj", together, coef) if K > 1 else coef * together) * scale
-    # The classes whose coefficients the contrasts report: those of the others may be taken as zero.
+    # The classes whose coefficients the contrasts report; other coefficients may be taken as zero.
     own, variances = contrasts.matrix.argmax(axis=1) if K > 1 else np.zeros(1, np.int64), np.empty(effects.shape)
     if K == 1:
         # Symmetric coefficients of two classes are halves.

@@ -1,7 +1,7 @@
 """Standard errors of a few coefficients of a model that has too many for the covariance of all of them.
 
-The variance of b' v is b' H^-1 b / S. Conjugate gradients solve H z = b, a pass for each product, and what the last
-steps added tells what is left (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
+The variance of b' v is b' H^-1 b / S. Conjugate gradients solve H z = b, a pass for each product, and the last
+steps tell the remaining error (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def find_covariance_of_named(
 ) -> FloatArray:
     """Return the covariance (m, m) of coefficients for a total weight of one, but for the unit of the weights.
 
-    units (m, K, d + 1) are what the coefficients are of the parameters, and power is that of weights in robust
+    units (m, K, d + 1) map parameters to the coefficients, and power is the power of the weights in robust
     covariances. CollinearityError: conjugate gradients have come to no end.
     """
     point = curvature.point

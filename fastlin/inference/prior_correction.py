@@ -26,12 +26,12 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
         b - log((1 - t) / t * m / (1 - m))
 
     (King and Zeng 2001, equation 7). Standard errors of the coefficients stay. With a penalty, or Firth's, the
-    coefficients are those of the sample.
+    coefficients hold for the sample only.
 
     Parameters
     ----------
     intercept : float, array-like of shape (1,) or (n_classes,), or fitted model
-        The intercept of two classes, for the second of them, or those of more classes; or a model with `intercept_`.
+        The intercept of the second of two classes, or the intercepts of more classes; or a model with `intercept_`.
     population_share : float or array-like of shape (n_classes,)
         The part of the population that each class has; for two classes a number may stand for the second.
     sample_share : float or array-like of shape (n_classes,)
@@ -40,13 +40,13 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
     Returns
     -------
     float, ndarray or model
-        The corrected intercepts, in the shape that they were given; those of more than two classes sum to what they
-        did before. For a model a shallow copy with other `intercept_`.
+        The corrected intercepts, in the shape that they were given. For more than two classes their sum stays
+        the same. For a model a shallow copy with other `intercept_`.
 
     Raises
     ------
     ValueError
-        Shares are not between 0 and 1, do not sum to one, or are not those of as many classes as there are intercepts.
+        Shares are not between 0 and 1, do not sum to one, or differ in number from the intercepts.
 
     References
     ----------

@@ -132,7 +132,7 @@ class Profile:
     def test_columns(self, places: Sequence[int]) -> tuple[float, float, int]:
         """Return statistic, p-value and degrees of freedom of the test that all coefficients of columns are zero."""
         R, P = self._maximum.likelihood.shape
-        # Symmetric coefficients of all classes but the last say as much as those of all.
+        # Symmetric coefficients of all classes but the last fix the last one's.
         held = self._list_directions(places)[:R].reshape(-1, R, P)
         return *self._compare(held), len(held)
 

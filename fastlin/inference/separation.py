@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fastlin.objective import Objective
     from fastlin.objective.point import Point
 
-# Of what a difference of scores may reach: what rounding leaves of a zero, and what no rounding explains.
+# Parts of the largest difference of scores: up to the first it is rounding, and from the second on it is none.
 ZERO, CLEAR = 1e-9, 1e-7
 # The product of the decrement and the largest error of a score proves the maximum below 1; the rest is for rounding.
 PROVEN = 0.5
@@ -66,7 +66,7 @@ class Separation:
     sides: Sequence[tuple[list[int], list[int], float, float]] = ()
 
     def describe(self, names: Array, labels: Array) -> str:
-        """Return what separates which classes; names are those of the features, labels those of the classes."""
+        """Return which columns separate which classes, by the names of features and the labels of classes."""
         kind = "Complete" if self.is_complete else "Quasi-complete"
         if self.sides:
             found = [
@@ -134,8 +134,8 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
     errors = np.sqrt(np.where(is_part, variances, 0.0))
     decrement = np.sqrt(max(0.0, -float(np.sum(step * point.gradient))))
     longest = bound_rows(coordinates)
-    # The rounding of scores moves the gradient by what the Hessian makes of it, that of residuals and of their sums
-    # whatever the curvature of the rows. Both are more where columns lie far from zero.
+    # The rounding of scores moves the gradient by way of the Hessian. The rounding of residuals and of their sums moves
+    # it whatever the curvature of the rows. Both are more where columns lie far from zero.
     shift = np.append(np.abs(coordinates.shift), 0.0)
     of_scores = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
     of_sums = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
@@ -145,8 +145,8 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
         of_difference = largest_error * (1 if len(errors) == 1 else 2)
         return bool(of_difference * (decrement + rounding) * np.exp(min(of_difference * moved, 100.0)) < PROVEN)
 
-    # A standard error of a sum is no more than the sum of the standard errors; that of the scores of a row is far less
-    # where columns nearly depend on each other.
+    # A standard error of a sum is no more than the sum of the standard errors. For the scores of a row it is far less
+    # if columns nearly depend on each other.
     if proves(float((errors * longest).sum(axis=1).max())):
         return True
     return point.objective.rows.has_labels and proves(_find_largest_error(point.objective, inverse))
@@ -257,8 +257,8 @@ def find_own_classes(passes: Passes, n_classes: int) -> BoolArray:
 def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the scores (m, n_classes) of a direction (K, d + 1), leads and violations.
 
-    The lead (m,) is that of a row's least own score over the largest other one, and the violation (m,) how far it stays
-    below the largest.
+    The lead (m,) is a row's least own score less the largest other one. The violation (m,) is its distance below the
+    largest score.
     """
     scores = passes.compute_scores(direction)
     if len(direction) == 1:
@@ -273,7 +273,7 @@ def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> tup
 
 
 def _find_tolerances(objective, direction):
-    """Return what a difference of scores of a direction may have by rounding, and what it has beyond doubt."""
+    """Return the differences of a direction's scores up to which they may be rounding, and from which they are real."""
     sizes = np.abs(direction).max(axis=0)
     size = float(np.sum(sizes * bound_rows(objective.coordinates)))
     # Columns far from zero lose digits where their shift is taken out of a score.

@@ -124,7 +124,7 @@ def write_summary(inference: Inference, level: float) -> Text:
 
 
 def _list_facts(inference):
-    """Return what is said above the table, texts by their names."""
+    """Return the lines above the table, texts by their names."""
     basis = inference._basis
     errors = KINDS[basis.covariance]
     if basis.n_clusters:

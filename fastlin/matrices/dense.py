@@ -377,7 +377,7 @@ class ColumnPasses(DensePasses):
 
     @cached_property
     def by_columns(self) -> TiledRows:
-        """The columns, scaled and centred and with ones behind them, with what a pass reads of the rows."""
+        """The columns, scaled, centred and followed by ones, with the samples of a pass."""
         found = TiledRows.of(self._layers, self.samples, *self._scaling)
         found.fill_column(-1, 1)
         return found

@@ -22,7 +22,7 @@ MIN_FLOAT32_WORK = 20_000_000
 COPIED_PART = 0.25
 # Bytes of the scores that are held together where the scores of all rows are not wanted themselves.
 SCORE_BYTES = 8 << 20
-# Bytes of the probabilities that are held together where those of all rows are not kept.
+# Bytes of probabilities held at a time if the probabilities of all rows are not kept.
 PROBABILITY_BYTES = 32 << 20
 
 Sum = TypeVar("Sum")
@@ -84,7 +84,7 @@ def merge_columns(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
         origin = mean[np.argmax(totals)]
         distances, shares = (mean - origin + remainder)[counts], shares[counts]
         shift = np.add.reduce(shares * distances)
-        # Chan, Golub and LeVeque 1979: the variances, and that of the means.
+        # Chan, Golub and LeVeque 1979: the variances within, and the variance of the means.
         variance = np.add.reduce(shares * (variance[counts] + (distances - shift) ** 2))
         return Columns(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
 
@@ -171,7 +171,7 @@ class Matrix:
         raise NotImplementedError
 
     def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return the sum of the squares of the scores of each row, (n,) float32; those of all rows are never held."""
+        """Return the sum of the squares of the scores of each row, (n,) float32, without holding all scores."""
         n, together = self.shape[0], max(1, SCORE_BYTES // (8 * len(coef)))
         squares = np.empty(n, np.float32)
         for first in range(0, n, together):
@@ -227,9 +227,9 @@ class Passes:
     1 for two classes, else the number of classes. `lies_in_cache` says that a pass reads a copy in the second-level
     cache of a core. In float64 no term of a score goes through more than `longest_product` roundings one after the
     other, and no term of a sum over the rows through more than `longest_sum`. `shift_roundings`, a number or (d,),
-    counts the roundings of a column's shift relative to those of a product: none where entries are centred before
-    anything else, otherwise one for the entry and those of a sum over the columns. `gram_lengths`, a number or (d,),
-    are the lengths of columns as they enter a Gram matrix, relative to those of centred ones.
+    counts the roundings of a column's shift relative to the roundings of a product: none where entries are centred
+    before anything else, otherwise one for the entry and the roundings of a sum over the columns. `gram_lengths`, a
+    number or (d,), are the lengths of columns as they enter a Gram matrix, relative to centred ones.
     """
 
     lies_in_cache = False

@@ -100,7 +100,7 @@ class PiecewisePasses(Passes):
         raise NotImplementedError
 
     def _add(self, term, curved, *arguments):
-        """Return the sum of what a term of `Passes.sum_curvature` returns for the pieces."""
+        """Return the sum of a term of `Passes.sum_curvature` over the pieces."""
         raise NotImplementedError
 
 

@@ -73,7 +73,7 @@ class SparseMatrix(Matrix):
 
     def __init__(self, X: SparseContainer) -> None:
         csr, csc = read_container(X)
-        # Sums of whole numbers and of truth values are those of their type, as in a dense array.
+        # Whole numbers and truth values are added up in their type, as in a dense array.
         if csr.dtype.kind != "f" and not _is_ordered(csr):
             csr = _sum_duplicates(csr)
         n_bytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes

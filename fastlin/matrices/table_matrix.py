@@ -45,7 +45,7 @@ class Codes:
         return Codes(self.codes[rows], self.n_levels, self.has_missing_level)
 
     def append(self, other: Codes) -> Codes:
-        """Return the column of these rows and then those of another column with the same levels."""
+        """Return the column of these rows followed by the rows of another column with the same levels."""
         return Codes(np.concatenate([self.number_missing(), other.number_missing()]), self.n_levels)
 
     def number_missing(self) -> IntArray:
@@ -126,7 +126,7 @@ class TableMatrix(Matrix):
         return TableMatrix([column[rows] for column in self.columns])
 
     def append(self, other: TableMatrix) -> TableMatrix:
-        """Return the matrix of these rows and then those of another table with the same columns, a copy."""
+        """Return a copy of these rows followed by the rows of another table with the same columns."""
         columns: list[Array | Codes] = []
         for one, added in zip(self.columns, other.columns, strict=True):
             if isinstance(one, Codes) and isinstance(added, Codes):
@@ -230,7 +230,7 @@ class TableMatrix(Matrix):
         return Transposed(panel, places, levels.indptr, levels.indices, levels.data, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
-        """See `Matrix.row_products`; they are those of a sparse copy."""
+        """See `Matrix.row_products`; a sparse copy makes them."""
         return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
@@ -242,7 +242,7 @@ class TableMatrix(Matrix):
         crosses, pairs = np.empty((n_blocks, size, width)), np.zeros((n_blocks, size, size))
         given = self._code_columns, self.numbers.layers, rows, row_weights, own, crosses, pairs
         run_blocks(fill_block_level_gram, n_blocks, *given)
-        # Products of each level with the numbers and a one, then those of the numbers.
+        # Products of each level with the numbers and a one, then the products of the numbers.
         cross, half = np.add.reduce(crosses)[:d], np.add.reduce(pairs)[:d, :d]
         half[:, features] += cross[:, :-1]
         totals = cross[:, -1].copy()

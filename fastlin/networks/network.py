@@ -98,7 +98,7 @@ class Normalization:
 
 
 class _BatchArrays:
-    """The memory that n rows need on their way through a network and back, within that of `larger` arrays if given.
+    """The memory that n rows need on their way through a network and back, a part of `larger` arrays if given.
 
     Each of `n_blocks` blocks of rows has a partial sum in `sums`, `products`, `losses` and `n_correct`.
     """
@@ -166,14 +166,14 @@ class Network:
     """A chain of dense layers: its parameters in one vector, and the gradient of a batch's loss in another.
 
     NumPy's BLAS computes the products of matrices; everything else gives the same bits for any number of threads.
-    layer_sizes are those of inputs, hidden units and outputs: K >= 2 outputs for the softmax of K classes, or 1 for the
+    layer_sizes count inputs, hidden units and outputs: K >= 2 outputs for the softmax of K classes, or 1 for the
     logistic loss of two. `normalization` names the normalised units, "input" and "hidden", and `dropout` is the part of
     the hidden units that a step leaves out. With is_independent each of several outputs has the logistic loss of two
-    classes, and the examples have targets. Without has_intercepts those of the last layer have no gradient.
+    classes, and the examples have targets. Without has_intercepts the last layer's intercepts have no gradient.
 
     `parameters` and `gradient` (p,) hold the coefficients of all layers first, n_coefficients of them, then the
     intercepts, then the scales gamma; `coefs`, `intercepts` and `scales` are views for each of the n_layers layers. At
-    first scales are one, and all others zero. `normalizations` has that of the input first. `state` is all that a
+    first scales are one, and all others zero. `normalizations` begins with the input's. `state` is all that a
     training changes in place: the parameters, and mean and variance of each normalisation.
     """
 
@@ -230,7 +230,7 @@ class Network:
         }
 
     def compute_gradient(self, examples: Examples, rows: IntArray | slice, seed: int = 0) -> tuple[float, float, float]:
-        """Set `gradient` to that of a batch's loss, and let running statistics take the batch in.
+        """Set `gradient` to the gradient of a batch's loss, and add the batch to the running statistics.
 
         Return the loss, the weight of the rows whose best class was their label, and the weight S of all rows. If S is
         0, loss and gradient are zero.

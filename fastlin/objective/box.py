@@ -89,8 +89,8 @@ class Box:
     ) -> float:
         """Return the largest entry of the smallest subgradient by the coefficients.
 
-        slopes (K, d) are those of the smooth part by the columns as given, times the scale (d,), and thresholds (d,)
-        those of the penalty by size.
+        slopes (K, d) are the derivatives of the smooth part by the columns as given, times the scale (d,). thresholds
+        (d,) belong to the penalty by size.
         """
         values, least, most = parameters[:, :-1], self.least[:, :-1], self.most[:, :-1]
         from_left = slopes + np.where(values > 0, thresholds, -thresholds)

@@ -113,7 +113,7 @@ def _add_gradient_rounding(point, value, entropy, error, of_gradient):
 def _maximize(point, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange.
 
-    At the part t of the way the gradient is t G, and the entropy at least t times that of the probabilities.
+    At the part t of the way the gradient is t G, and the entropy at least t times the entropy of the probabilities.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:
@@ -136,7 +136,7 @@ def _maximize_in_box(point, entropy, exchange):
     objective, penalty, parameters = point.objective, point.objective.penalty, point.parameters
     of_loss = penalty.exchanged_slopes(parameters, point.gradient, exchange)
     vanishing, mean = objective.coordinates.vanishing, objective.coordinates.mean
-    # Where the class sums are those of the labels there is no slope by a column that is constant. At the probabilities
+    # With the class sums of the labels there is no slope by a constant column. At the probabilities
     # there is one, since rounding leaves such a column next to zero; the slope of the point is without it.
     of_loss[:, vanishing] = 0
     of_constants = np.einsum("kj,j->k", parameters[:, vanishing], mean[vanishing])

@@ -56,7 +56,7 @@ class RangeError(OverflowError):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """J for given data: a value, which `at` evaluates at one point; many attributes are those of the rows."""
+    """J for given data, which `at` evaluates at one point; many attributes come from the rows."""
 
     rows: Any  # a MeanSums
     penalty: Penalty
@@ -74,7 +74,7 @@ class Objective:
     fast_precision: FloatType = field(init=False)
     # The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array.
     bytes_a_row: int = field(init=False)
-    # Whether those of all rows are kept: the rows are here, and the budget has room.
+    # Whether the probabilities of all rows are kept: the rows are here, and the budget allows it.
     keeps_probabilities: bool = field(init=False)
     # Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines.
     has_hessian: bool = field(init=False)

@@ -196,5 +196,5 @@ class Penalty:
         return of_loss + exchange.received[own, None] * given - lost
 
 
-# Nothing is exchanged where the class sums of the probabilities are those of the labels.
+# Classes exchange nothing if probabilities and labels have the same class sums.
 NO_EXCHANGE = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))

@@ -74,7 +74,7 @@ class Point:
 
     @property
     def probabilities(self) -> FloatArray:
-        """The probabilities (K, n_rows); RuntimeError if the point never had a room, or another point has it now."""
+        """The probabilities (K, n_rows); RuntimeError if the point never had a room, or lost it to another point."""
         if self.room is None:
             raise RuntimeError("The point was evaluated without room for probabilities.")
         if not self.has_probabilities:

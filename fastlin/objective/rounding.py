@@ -38,22 +38,22 @@ def find_row_errors(point: Point) -> RowErrors:
     """Return the RowErrors of a point in float64, which fall with the probability that the label of a row misses."""
     rows, K, loss = point.objective.rows, len(point.parameters), point.loss
     if rows.has_targets:
-        # Half the distance of two distributions is below the root of half of the loss (Pinsker), and what the most
-        # probable label misses below the loss; the loss of a row with its target may be that of others.
+        # Half the distance of two distributions is below the root of half of the loss (Pinsker). The missed probability
+        # of the most probable label is below the loss. With targets the loss of one row may come from other rows.
         largest = 1.0
         missed = root_mean_square = min(1.0, sqrt(loss))
     else:
-        # The largest loss of a row is that of a row of the least weight which has all of the mean loss. The mean of the
-        # labels' probabilities is at least that of their logarithms says (Jensen).
+        # The loss of a row is largest if a row of the least weight has all of the mean loss. The logarithm of the mean
+        # probability of the labels is at least minus the mean loss (Jensen).
         largest, missed = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
         root_mean_square = sqrt(missed * largest)
-    # Softmax has it from its total, which is above one, and from a residual, which is a probability less one. The
-    # logistic loss and its residual come from the smaller probability, but with a target from a difference.
+    # In softmax the total, which is above one, and the residual, a probability less one, have an absolute error. The
+    # logistic loss and its residual come from the smaller probability, or with a target from a difference.
     absolute = rows.row_rounding if K > 1 or rows.has_targets else 0.0
     scores, sums, plain = bound_score_rounding(rows, point.blur), rows.sum_rounding, rows.plain_sum_rounding
     # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
     steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
-    # What the residuals of a row have as their norm.
+    # The norm of the residuals of a row.
     residual = root_mean_square if K == 1 else sqrt(2) * root_mean_square
     by_scores, by_squares = residual * scores, scores * scores
     weight, length = rows.least_share, 1.0 if K == 1 else sqrt(2)

@@ -9,10 +9,10 @@ With an intercept m_j is the mean of the column, otherwise zero. The a_ik are ca
 than columns there are fewer multipliers than coefficients.
 
 A vector of the space is a table (n + 1, columns of a table) of multipliers, with the intercepts of the centred columns
-in its last row. Its scores are those of the rows without the intercepts, and in the last row the intercepts again. The
-inner product of two vectors is the plain one of one's multipliers with the other's scores: it adds that of the
-intercepts and that of the coefficients weighted by the penalty, sum_kj l2 f_j V_kj W_kj. In it the gradient of J has
-the residuals plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
+in its last row. Its scores leave the intercepts out, and have the intercepts again in the last row. The
+inner product of two vectors is the plain product of one's multipliers with the other's scores: the product of the
+intercepts plus sum_kj l2 f_j V_kj W_kj over the coefficients. In this inner product the gradient of J is the residuals
+plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ class RowSpace:
         return RowVector(multipliers, scores)
 
     def _centre(self, multipliers):
-        """Return multipliers (n, columns of a table) of the rows as they are, for those of the centred rows."""
+        """Return the multipliers (n, columns of a table) of the plain rows for multipliers of the centred rows."""
         centred = self._zeros()[:-1]
         centred[:] = multipliers[:-1]
         if self.objective.fit_intercept:
@@ -223,7 +223,7 @@ class RowSpace:
 
 
 def _keeps_digits(coordinates, factors):
-    """Say whether the inner products of rows as they are leave enough digits to those of centred rows."""
+    """Say whether inner products of plain rows have enough digits for inner products of centred rows."""
     with np.errstate(over="ignore", invalid="ignore"):
         weights = 1 / (coordinates.scale**2 * factors)
         mean_part, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)

@@ -37,7 +37,7 @@ class MeanSums:
     number of passes over X, where a pass over a tenth of the rows is a tenth. Rows adds the sums that need the rows
     themselves; rows on other machines have their own class.
 
-    `matrix` is all rows of X, or what is known of them where they lie elsewhere, and the sums run over `n_rows` of
+    `matrix` is all rows of X, or the facts about rows that lie elsewhere, and the sums run over `n_rows` of
     them. `n_classes` is at least 2; `n_rows_coef` is K, one for two classes. `class_weights` (n_classes,) are parts of
     S, and `least_share` is the least of them. `whole` is the sum over all rows; it supplies total weight and class
     weights. `has_labels` says that the labels of the rows are in this process, and `gains_from_float32` that passes in
@@ -183,11 +183,11 @@ class MeanSums:
         return total
 
     def shrink_offsets(self, part: float) -> MeanSums | None:
-        """Return the rows with offsets of which a part is left, or None where they cannot be read again."""
+        """Return the rows with a part of their offsets, or None if the rows cannot be read again."""
         return None
 
     def count_with(self, whole: MeanSums) -> None:
-        """Count passes together with those of all rows, of which these are a part or a copy."""
+        """Count passes in the tally of all rows, of which these rows are a part or a copy."""
         self.tally, self._n_all = whole.tally, whole._n_all
 
     def count_pass(self, n_passes: float = 1) -> None:
@@ -198,7 +198,7 @@ class MeanSums:
 class Rows(MeanSums):
     """Rows of X with labels and weights, samples of `make_samples`, and their sums.
 
-    Of rows that are a part of `whole` the total weight and the class weights are those of `whole`.
+    If the rows are a part of `whole`, total weight and class weights come from `whole`.
     """
 
     has_labels = True
@@ -360,7 +360,7 @@ def make_samples(
 
     Sums run over the row numbers (m,), int64, None for all; the other arrays are of all rows of X. offsets (n, K) are
     finite numbers that are added to the scores, None for zeros. targets (n, K) are the probabilities of the classes,
-    for two classes that of the second, and labels then the most probable classes. They are at least zero and sum to
+    for two classes of the second, and labels then the most probable classes. They are at least zero and sum to
     about one.
     """
     return Samples(

@@ -41,10 +41,10 @@ def bound_fall(
     column_squares: FloatArray,
     solve: Callable[[FloatArray], FloatArray],
 ) -> float:
-    """Return the most that J can fall from a point in float64, with all roundings but that of J; infinite if unproven.
+    """Return the most that J can fall from a point in float64, without the rounding of J itself; infinite if unproven.
 
-    diagonal (K, d + 1) is that of the Hessian, column_squares (K (d + 1),) the squared lengths of the columns of its
-    factor U, and solve maps rows e (m, K (d + 1)) to the solutions x of U' U x = e.
+    diagonal (K, d + 1) belongs to the Hessian, column_squares (K (d + 1),) are the squared lengths of the columns of
+    its factor U, and solve maps rows e (m, K (d + 1)) to the solutions x of U' U x = e.
     """
     objective, K = point.objective, len(point.parameters)
     penalty, coordinates = objective.penalty, objective.coordinates
@@ -74,7 +74,7 @@ def bound_fall(
     length = norm(step)
     left = norm(residual) + of_gradient + 2 * off * length
     left += gamma(roundings) * (norm(point.gradient) + trace * length)
-    # sqrt(step H step), the step by the gradient and the residual, and what is left of the gradient.
+    # sqrt(step H step), the step by the gradient and the residual, and the remaining gradient.
     square = float(np.sum(np.abs(step * residual))) - float(np.sum(step * point.gradient))
     square += gamma(roundings) * norm(point.gradient) * length
     decrement = sqrt(max(0.0, square + off * length**2)) + left / sqrt(smallest)

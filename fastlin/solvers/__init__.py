@@ -2,13 +2,13 @@
 
 A solver is a module with a function ``minimize(objective, start, stopping, ..., room)``::
 
-    objective   what is minimised
+    objective   the Objective to minimise
     start       parameters (K, d + 1) to start from, centred as by `Objective.center`; they are not changed
     stopping    the Stopping: the rule that ends the fit, and its record
-    room        the Room that the probabilities of points move into; None where there is none for them
+    room        the Room for the probabilities of points, or None
 
 It returns a `Solution`, and raises a RangeError where J or its gradient is not finite at the start. The docstring of a
-solver says what it takes besides. `choose.minimize` picks one.
+solver has its further arguments. `choose.minimize` picks one.
 """
 
 from fastlin.solvers.solution import Solution

@@ -39,7 +39,7 @@ def minimize_active(
 
 
 def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, bounds):
-    """Minimise over what is not zero: Newton's steps for the signs, by one factor from which rows go."""
+    """Minimise over parameters that are not zero: Newton's steps for the signs, by one factor that loses rows."""
     thresholds = np.resize(thresholds, len(parameters))
     is_active = ((parameters != 0) | (thresholds == 0)) & is_curved
     if bounds is not None:

@@ -86,7 +86,7 @@ class Beginning(NamedTuple):
 
 @dataclass
 class Fit:
-    """What all methods of a fit share; the arguments are those of `minimize`."""
+    """What all methods of a fit share: the arguments of `minimize`."""
 
     objective: Objective
     stopping: Stopping

@@ -2,7 +2,7 @@
 
 The starting matrix is a Hessian: at the start, where all rows matter alike, a Gram matrix of the columns, and a new one
 where the pace of the last iterations says that it pays. If a small X lies in a core's cache, a call of a kernel makes
-several iterations; otherwise each pass is that of the matrix, on all threads.
+several iterations; otherwise the matrix makes each pass, on all threads.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
 
 
 def _is_at_trial(descent):
-    """Say whether the last trial was accepted: its sums are those of the last point then."""
+    """Say whether the last trial was accepted: the last point has its sums then."""
     return bool((descent.row(PARAMETERS) == descent.row(TRIAL)).all())
 
 
@@ -257,7 +257,7 @@ class _ByPasses:
         return self._objective.rows.gram(self._numbers(), row_weights, np.float64)
 
     def _weigh(self):
-        """Return the weights of the drawn rows, so that their sums expect those of all rows."""
+        """Return the weights of the drawn rows, so that the sums of all rows are the expectation of theirs."""
         rows = self._objective.rows
         weights = np.broadcast_to(rows.weights_of(self._numbers()), len(self._drawn))
         return weights * (rows.total_weight / weights.sum()) if len(self._drawn) < rows.n_rows else weights

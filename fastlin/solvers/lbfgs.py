@@ -82,7 +82,7 @@ def minimize(
             decrease, size = point.value - end.value, abs(point.value)
             last_bound, point = bound, end
             bound = stopping.settle(point)
-            # Gradients are better than values: what they promise is progress, too, and so is a gap that falls.
+            # Gradients have more digits than values: the decrease they promise is progress, and so is a gap that falls.
             stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size and not bound < 0.5 * last_bound
             stopping.record(point, bound)
             n_iter = len(stopping.history)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
 
-# The square of a residual relative to that of the first one: a larger one is rounding.
+# A squared residual that exceeds the first one's by this factor is rounding.
 LARGEST = 1e20
 
 

@@ -200,7 +200,7 @@ def diagonal(point: Point) -> Diagonal:
 def shared_block(point: Point) -> Preconditioner:
     """Return one block for all classes, from a sample weighed by the curvature of all classes together.
 
-    Each class scales it by the root of its part of the curvature, since that of large classes falls more afterwards.
+    Each class scales the block by the root of its part of the curvature, which falls more for large classes.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -226,7 +226,7 @@ def class_blocks(point: Point) -> Preconditioner:
     """Return a block for each class, from the rows that matter to it at the point.
 
     Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse. If that takes long, only rows with
-    most of the curvature count; if that takes long too, the result is that of `shared_block`.
+    most of the curvature count; if that takes long too, `shared_block` gives the result.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -380,7 +380,7 @@ def _chances(curvature, n_drawn):
     """Return min(1, c curvature) with c such that about n_drawn rows are drawn."""
     if n_drawn >= np.count_nonzero(curvature):
         return (curvature > 0).astype(np.float64)
-    # The sum over all rows is a lower bound of c; each turn gives the rows that are not certain what is left over.
+    # The sum over all rows gives a lower bound of c; each turn shares the rest among the rows that are not certain.
     certain = np.zeros(len(curvature), bool)
     for _ in range(20):
         factor = (n_drawn - certain.sum()) / curvature[~certain].sum(dtype=np.float64)

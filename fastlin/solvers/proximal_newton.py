@@ -137,7 +137,7 @@ def minimize(
 
 
 def _measure_slope(point, direction):
-    """Return what a whole step changes J by, to first order but for the sizes of the penalty."""
+    """Return the change of J by a whole step: first-order, but for the sizes of the penalty."""
     size, parameters = point.objective.penalty.size, point.parameters
     return dot(direction.ravel(), point.gradient.ravel()) + size(parameters + direction) - size(parameters)
 
@@ -168,7 +168,7 @@ def make_model(
 ) -> HessianModel | ColumnModel:
     """Return the quadratic model around a point, by the Hessian, of a nearby model if given, or by columns.
 
-    The part ``mixed`` of its curvature is equal for all classes. Its Hessian may be that of a sample.
+    The part ``mixed`` of its curvature is equal for all classes. The Hessian may come from a sample.
     """
     objective, matrix = point.objective, point.objective.matrix
     if by_hessian:
@@ -183,7 +183,7 @@ def make_model(
     n_copied = 0 if matrix.lies_in_memory else 2 * matrix.shape[0] * int(np.count_nonzero(working_set.any(axis=0)))
     is_held = objective.keeps_probabilities and objective.budget.holds(8 * n_copied)
     curved = point if is_held else evaluate_sample(point)
-    # In float32 what is mixed would be lost in probabilities of 1.
+    # In float32 the mixed part would be lost in probabilities of 1.
     precision = np.float32 if objective.rows.gains_from_float32 and not mixed else np.float64
     return ColumnModel(point, curved, working_set, precision, mixed)
 

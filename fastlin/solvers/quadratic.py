@@ -56,7 +56,7 @@ class HessianModel:
     """The model of all coordinates around a point, by the whole Hessian of ``curved`` or of a ``borrowed`` model.
 
     The part ``mixed`` of the curvature of equal probabilities is added along the columns. `is_borrowed` says that the
-    Hessian is that of another point, `is_sampled` that it is that of some rows.
+    Hessian belongs to another point, `is_sampled` that it is a sum over some rows only.
     """
 
     def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0) -> None:

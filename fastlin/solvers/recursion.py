@@ -47,7 +47,7 @@ class Recursion:
         self.accept(place)
 
     def place_next(self) -> int:
-        """Return the place of the next pair: what is written there is not part of the recursion until `accept`."""
+        """Return the place of the next pair, which joins the recursion only by `accept`."""
         return (self._newest + 1) % self.size
 
     def accept(self, place: int) -> None:

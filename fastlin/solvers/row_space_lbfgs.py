@@ -1,7 +1,7 @@
 """L-BFGS in the space that the rows of X span, for X of at least three times as many columns as rows.
 
 A step takes one product by the inner products of the rows, and the search along it none, since scores move in
-proportion. The inner product is that of the penalty, in which the gradient is the certificate.
+proportion. The inner product comes from the penalty, and half the square of the gradient in it is the certificate.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class Stopping:
         return bound
 
     def is_worth_settling(self, point: Point, bound: float) -> bool:
-        """Say whether the intercept alone keeps the bound at a point from what is asked for."""
+        """Say whether only the intercept keeps the bound at a point above the asked one."""
         if self.rule != "excess" or bound == np.inf:
             return False
         return point.natural_gap <= self.asked(point) < bound
@@ -175,7 +175,7 @@ class Stopping:
     def is_met(self, point: Point, bound: float, decrement: float) -> bool:
         """Say whether a point has arrived; decrement is half the squared Newton decrement."""
         asked = self.asked(point)
-        # J is not below zero, and has no digits left where it is so far below that of equal probabilities.
+        # J is not below zero, and has no digits left so far below the J of equal probabilities.
         if not self.objective.penalty.is_bounded and point.value <= max(asked, self._vanishing_value):
             return True
         if self.rule == "gradient":
@@ -191,7 +191,7 @@ class Stopping:
             return decrement <= asked
         if point.precision == np.float64:
             certificate = self.certify(point)
-            # What rounding may have done is left out only where it alone exceeds what is asked for, and not all of J.
+            # The bound on rounding is left out only if it alone exceeds the asked bound, and not all of J.
             is_left_out = asked <= certificate - bound <= INNER_ACCURACY * point.value
             bound = bound if is_left_out else certificate
         return bound <= asked
@@ -264,7 +264,7 @@ class Stopping:
 def _measure_gap(point, dual_value):
     """Return the gap at a point to a dual value: no smaller than its last digits, which are rounding.
 
-    If the class sums are those of the labels, the gradient alone gives the gap, whatever the digits of J.
+    If probabilities and labels have the same class sums, the gradient alone gives the gap, whatever the digits of J.
     """
     gap = max(0.0, point.value - dual_value) + SUM_ROUNDING * point.value
     if point.objective.penalty.is_smooth and max(map(abs, point.gradient[:, -1].tolist())) <= SUM_ROUNDING:

@@ -14,7 +14,7 @@ from fastlin.typing import FloatType
 # progress; where no more can be gained a solver has arrived. So much is added to a diagonal before factorising, since
 # rounding makes a matrix indefinite by less.
 ROUNDING: dict[FloatType, float] = {np.float32: 1e-6, np.float64: VALUE_ROUNDING}
-# What is approximate inside of a solver may miss this part of what it serves; what is to be negligible is its square.
+# An approximation inside of a solver may miss this part of the exact result; a negligible error is its square.
 INNER_ACCURACY = 0.1
 # A prediction is worth a trial where it is below this part of what was tried in vain, and a model misleads whose step
 # gains less than this part of what its slope promises. Where rows are so far out that no curvature tells the way, this
@@ -57,6 +57,6 @@ MOST_WORK_IN_CACHE, ITERATION_WORK, SLOW_WORK = 1_500_000, 4_000, 8
 # The part of a model's decrease that a sweep must gain to go on, at the least; its square where the whole Hessian is at
 # hand. What a step for groups gains may differ by as much from what it promised.
 MIN_ACCURACY = 3e-3
-# Rounds of what is cheap before what is dear: models by columns before the Hessian, sweeps over the active coordinates
+# Cheap rounds before dear ones: models by columns before the Hessian, sweeps over the active coordinates
 # before one over all, and sweeps before Newton's steps.
 ROUNDS = 10

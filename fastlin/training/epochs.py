@@ -72,8 +72,8 @@ def train_by_epochs(
     """Train the network of a descent; the records of the Training are Epochs.
 
     The network ends with the parameters of the best epoch on the validation examples, or of the last epoch without
-    them. A training that diverges keeps the best epoch or, without validation, what the epoch of the lowest loss began
-    with. Ctrl-C keeps the last whole epoch or step, and raises before the first one.
+    them. A training that diverges keeps the best epoch or, without validation, the start of the epoch with the lowest
+    loss. Ctrl-C keeps the last whole epoch or step, and raises before the first one.
 
     A callable in place of examples returns an iterator over the Examples of an epoch. on_epoch is called with the
     Training after each epoch; something true ends it. save is called with the EpochState, and resumed is one of these.

@@ -1,4 +1,4 @@
-"""The learning rate of each epoch, as a value: what it is follows from how far the training has come."""
+"""The learning rate of each epoch, as a value that follows from the progress of the training."""
 
 from dataclasses import dataclass
 

@@ -27,7 +27,7 @@ class Sums(NamedTuple):
 class Descent:
     """Steps on a network's parameters; a subclass says by which rule.
 
-    The gradient of a step is that of the batch's loss plus (l2 / 2) ||W||^2. `carried` are the arrays that the rule
+    A step follows the gradient of the batch's loss plus (l2 / 2) ||W||^2. `carried` are the arrays that the rule
     changes from step to step. `counts` has first the rows that steps were taken with, and `n_steps` (1,) the steps.
     """
 
@@ -142,7 +142,7 @@ class Descent:
 
 
 class MomentumDescent(Descent):
-    """Steps v = momentum v - learning_rate g, w += v on a network's parameters, with g as `Descent` has it.
+    """Steps v = momentum v - learning_rate g, w += v on a network's parameters, with the gradient g of `Descent`.
 
     Nesterov's form is w += momentum v - learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013,
     section 2). `velocity` (p,) is v.
@@ -164,7 +164,7 @@ class MomentumDescent(Descent):
 
 
 class AdamDescent(Descent):
-    """Steps of Adam on a network's parameters, with the gradient as `Descent` has it.
+    """Steps of Adam on a network's parameters, with the gradient of `Descent`.
 
     Step t is w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon), m and v being decaying
     means of the gradient and of its square (Kingma and Ba 2015, section 2). With weight decay, which is AdamW,
