@@ -342,6 +342,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             )
 
     def _prepare_refits(self, data):
+        from fastlin.estimators import many_fits
         from fastlin.estimators.problem import Problem, count_fits_at_once
         from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
 
@@ -372,12 +373,17 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         point = None
         if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
             point = objective.at(solution.parameters, out=objective.make_room())
+        fit_lots = None
+        if point is not None and len(data.classes) == 2 and many_fits.suits(model, data, C, l1_ratio):
+            curvature = next(point.curvatures())
+            fit_lots = partial(many_fits.fit_resamples, model, data, C, origin, curvature, tol)
         return Refits(
             lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
             best,
             point,
             np.append(np.ones(n_features, bool), model.fit_intercept),
             count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
+            fit_lots,
         )
 
     def _infer(self, data, *, clusters=None, reference=None, weights_are="frequency", **choices):
