@@ -20,15 +20,23 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.endings import (
     Tasks,
+    count_fits,
     describe_linear_model,
     kept_on_error,
     show_iterations,
     tell_all,
     warn_of_end,
+    warn_of_limits,
 )
 from fastlin.estimators.features import name_features
-from fastlin.estimators.labels import are_soft
-from fastlin.estimators.linear_predictions import LinearPredictions, check_coefficients, read_coefficients
+from fastlin.estimators.labels import are_soft, read_several_labels
+from fastlin.estimators.linear_predictions import (
+    LinearPredictions,
+    check_coefficients,
+    has_several_labels,
+    read_classes,
+    read_coefficients,
+)
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
     GivenBounds,
@@ -65,6 +73,7 @@ if TYPE_CHECKING:
 def reading_known_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
     """Yield the TrainingData of the fit of a model, within the limits of its `n_jobs`."""
     check_is_fitted(model)
+    read_classes(model)
     # What overflows at extreme scales is looked for in what is found.
     with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         matrix, y, sample_weight = read_rows(model, X, y, sample_weight, reset=False)
@@ -533,23 +542,24 @@ class LogisticRegression(PenalisedClassifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Labels of the classes, sorted.
-    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+    classes_ : ndarray of shape (n_classes,) or (n_labels,)
+        Labels of the classes, sorted. Where rows have several labels, the numbers of these.
+    coef_ : ndarray of shape (1, n_features), (n_classes, n_features) or (n_labels, n_features)
         Coefficients, float32 for float32 data, else float64, and float64 with ``solver="liblinear"``. For three classes
         and more the intercepts sum to zero over the classes, and so do coefficients without an L1 penalty.
-    intercept_ : ndarray of shape (1,) or (n_classes,)
+    intercept_ : ndarray of shape (1,), (n_classes,) or (n_labels,)
         Intercepts in the type of `coef_`; zeros without `fit_intercept`.
-    n_iter_ : ndarray of shape (1,), int32
+    n_iter_ : ndarray of shape (1,) or (n_labels,), int32
         Number of iterations of the solver.
-    certificate_ : float
+    certificate_ : float, or ndarray of shape (n_labels,)
         Upper bound on J - J*, the distance to the minimum; inf where none is known. With ``C=np.inf``, or a penalty
         factor of 0, Newton's steps with the whole Hessian give one, and so do fits in which each coefficient that is
         not penalised has both bounds.
     converged_ : bool
         Whether tol was reached, or the floor that rounding sets, in float32 that of `coef_` too; `summary` names it.
     n_passes_ : float
-        Number of passes over X; a pass over a tenth of the rows counts as a tenth.
+        Number of passes over X; a pass over a tenth of the rows counts as a tenth. Fits to several labels a row have
+        neither this nor `history_`.
     history_ : list
         For each iteration `objective` (J), `bound` (on J - J*, proven where it was computed in float64), `gradient`
         (the largest entry of the gradient of J), `n_passes` and `seconds`, both from the start of the fit. Wide data
@@ -557,6 +567,8 @@ class LogisticRegression(PenalisedClassifier):
         `gradient` from above.
     fit_seconds_ : float
         Seconds that the fit took.
+    multilabel_ : bool
+        True where rows have several labels; otherwise it does not exist.
     n_samples_fit_ : int
         Number of rows of the fit.
     n_features_in_ : int
@@ -588,6 +600,7 @@ class LogisticRegression(PenalisedClassifier):
     l1_ratio: float | None = parameter(default=0.0, accepts=["from 0 to 1", None])
     warm_start: bool = parameter(default=False, accepts=["boolean"])
 
+    multilabel_: bool = fitted()
     n_iter_: IntArray = fitted()
     certificate_: float = fitted()
     converged_: bool = fitted()
@@ -613,11 +626,13 @@ class LogisticRegression(PenalisedClassifier):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        y : array-like of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
             Labels of at least two classes: numbers, strings or bools. Floats in at least two columns, not all of them 0
             or 1, are soft labels: the probability of each class, at least 0, which sum to one in each row within 1e-5.
-            A row then counts as weighted copies of it would, one for each class. None only where X is Blocks that hold
-            labels.
+            A row then counts as weighted copies of it would, one for each class. Zeros and ones in at least two
+            columns, or a sparse matrix of them, say which labels a row has: a model of two classes is fitted to each
+            label, many of them side by side, and neither offset nor a start may be given. None only where X is Blocks
+            that hold labels.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows, at least 0 and not all 0; None means ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
@@ -645,7 +660,11 @@ class LogisticRegression(PenalisedClassifier):
             probabilities, sparse X whose index arrays point outside of X, and parameters out of range.
         """
         read = partial(read_training_data, offset=offset, classes=classes)
+        given = {"offset": offset, "classes": classes, "coef_init": coef_init, "intercept_init": intercept_init}
         with kept_on_error(self):
+            several = None if y is None else read_several_labels(y)
+            if several is not None:
+                return self._fit_labels(X, several, sample_weight, given)
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
     def _fit(self, X, y, sample_weight, coef_init, intercept_init, read=read_training_data):
@@ -665,6 +684,7 @@ class LogisticRegression(PenalisedClassifier):
         if not solution.converged:
             warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
+        vars(self).pop("multilabel_", None)
         self.classes_ = data.classes
         self.coef_ = fit.coef
         self.intercept_ = fit.intercept
@@ -675,8 +695,44 @@ class LogisticRegression(PenalisedClassifier):
         self.history_ = solution.history
         return self
 
+    def _fit_labels(self, X, several, sample_weight, given):
+        """Fit a model to each of several labels a row; given are what such fits do not take."""
+        from fastlin.estimators.many_fits import fit_labels
+
+        check_parameters(self)
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(f"{name} must be None where y has several labels a row; fit each label alone.")
+        C, l1_ratio = read_penalty(self.penalty, self.C, self.l1_ratio)
+        n_labels = several.shape[1]
+        with limit_jobs(self.n_jobs), count_fits(self.verbose, n_labels) as on_fit:
+            matrix, found = fit_labels(self, X, several, sample_weight, C, l1_ratio, on_fit)
+        warn_of_limits(found.converged, found.n_iter, self, stacklevel=TO_THE_CALLER_OF_FIT)
+        self.n_samples_fit_ = matrix.shape[0]
+        self.converged_ = bool(found.converged.all())
+        self.multilabel_ = True
+        self.classes_ = np.arange(n_labels)
+        self.coef_, self.intercept_, self.n_iter_ = found.coef, found.intercept, found.n_iter
+        # Users of one label a row rely on the type that is declared.
+        vars(self)["certificate_"] = found.certificates
+        # Nothing is left of what the fit to one label a row had before.
+        for name in ("history_", "n_passes_"):
+            vars(self).pop(name, None)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: y may have several labels a row."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
     def _describe_result(self):
         lines, gap = {"data": describe_data(self)}, 0.0
+        if has_several_labels(self):
+            reached = "reached by all labels" if self.converged_ else "not reached by some label"
+            lines["tol"] = f"{self.tol:g}, {reached}"
+            lines["iterations"] = f"{self.n_iter_.min():,} to {self.n_iter_.max():,} of a label"
+            return {**lines, "coefficients": describe_coef(self)}
         # A model that was made from scikit-learn's has no fit, and a fit that needs no iteration no history.
         if getattr(self, "history_", None):
             objective = self.history_[-1].objective

@@ -1,23 +1,30 @@
-"""Fits of one X that differ in labels, weights and C: side by side in lots, where their objectives allow it."""
+"""Fits of one X that differ in labels, weights and C: side by side in lots, where their objectives allow it.
+
+A fit to several labels a row is one fit for each label.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastlin.estimators.labels import take_label
 from fastlin.estimators.parameters import read_penalty_factors
-from fastlin.estimators.problem import LOST, Fit
-from fastlin.estimators.training_data import choose_dtype
+from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
+from fastlin.estimators.training_data import choose_dtype, make_training_data, read_rows
+from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import BlockMatrix
 from fastlin.objective import choose_coordinates, fill_factors
 from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LinearEstimator
+    from fastlin.estimators import LinearEstimator, LogisticRegression
     from fastlin.estimators.training_data import TrainingData
     from fastlin.inference.bootstrap import Draws, Resampled
+    from fastlin.matrices import Matrix
 
 
 class Task(NamedTuple):
@@ -61,7 +68,7 @@ def fit_lots(
     A fit that does not converge here may do so alone. Cs and curvatures (B,) are the tasks' C and about their mean
     p (1 - p). The Hessians of the losses are about those of the rows with the weights of the reference (n,).
     """
-    from fastlin.objective.lot import Problem, SharedRows
+    from fastlin.objective import lot
     from fastlin.solvers.lots import minimize_all
 
     columns = data.measure()
@@ -71,17 +78,15 @@ def fit_lots(
         data.matrix.shape[1],
     )
     coordinates = choose_coordinates(columns, float(strengths.min()), factors, estimator.fit_intercept)
-    rows, dtype = (
-        SharedRows(data.matrix, coordinates, factors, estimator.fit_intercept),
-        choose_dtype(data.matrix, estimator.solver),
-    )
+    rows = lot.SharedRows(data.matrix, coordinates, factors, estimator.fit_intercept)
+    dtype = choose_dtype(data.matrix, estimator.solver)
     posed: dict[int, float] = {}
 
     def pose_problem(number):
         labels, C, weights, start = pose(number)
         total = len(labels) if weights is None else weights.sum()
         posed[number] = l2 = 1.0 / (C * data.weight_unit * total)
-        return Problem(labels, l2, weights, None if start is None else coordinates.to_parameters(*start)[0])
+        return lot.Problem(labels, l2, weights, None if start is None else coordinates.to_parameters(*start)[0])
 
     tol = estimator.tol if tol is None else tol
     given = rows, pose_problem, strengths / curvatures, reference
@@ -89,6 +94,93 @@ def fit_lots(
         coef, intercept, rise = rows.finish(found.parameters, found.gradient, posed.pop(number), dtype)
         found = found._replace(converged=found.converged and rise <= max(found.value, LOST))
         yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found)
+
+
+class LabelFits(NamedTuple):
+    """The fits to each of K labels."""
+
+    coef: np.ndarray  # (K, d)
+    intercept: np.ndarray  # (K,)
+    certificates: np.ndarray  # (K,)
+    n_iter: np.ndarray  # (K,)
+    converged: np.ndarray  # (K,)
+
+
+def fit_labels(
+    estimator: LogisticRegression,
+    X: Any,
+    several: Any,
+    sample_weight: Any,
+    C: float,
+    l1_ratio: float,
+    on_fit: Callable[[Fit], object] | None,
+) -> tuple[Matrix, LabelFits]:
+    """Return the rows and the fits to each label of `read_several_labels`; on_fit is called with each Fit."""
+    matrix, _, sample_weight = read_rows(estimator, X, np.zeros(several.shape[0], np.int8), sample_weight)
+    n_labels = several.shape[1]
+
+    def read(k):
+        return make_training_data(estimator, matrix, take_label(several, k), sample_weight)
+
+    def fit_one(k, check=None):
+        own = data if is_alike else read(k)
+        own = replace(own, labels=take_label(several, k).astype(np.int32), classes=np.arange(2))
+        return Problem(estimator, own).minimize(C, l1_ratio, on_iteration=check)
+
+    _check_labels(several, sample_weight)
+    data = read(0)
+    # Class weights differ from label to label.
+    is_alike = estimator.class_weight is None
+    matrix = data.matrix
+    # Its columns are finite.
+    Problem(estimator, data)
+    shape, dtype = (n_labels, matrix.shape[1]), choose_dtype(matrix, estimator.solver)
+    found = LabelFits(
+        np.empty(shape, dtype),
+        np.empty(n_labels, dtype),
+        np.empty(n_labels),
+        np.empty(n_labels, np.int32),
+        np.empty(n_labels, bool),
+    )
+    fits: Iterator[tuple[int, Fit]]
+    if is_alike and suits(estimator, data, C, l1_ratio):
+        shares = np.array([_find_share(take_label(several, k), data.weights) for k in range(n_labels)])
+
+        def pose(k):
+            return Task(take_label(several, k), C, data.weights)
+
+        fits = fit_lots(estimator, data, pose, np.full(n_labels, C), shares * (1 - shares))
+    else:
+        is_smooth = l1_ratio == 0 and estimator.lower_bounds is None and estimator.upper_bounds is None
+        at_once = count_fits_at_once(matrix, (1, matrix.shape[1] + 1), is_smooth)
+        fits = enumerate(run_side_by_side(fit_one, n_labels, at_once))
+    for k, fit in fits:
+        fit = fit if fit.solution.converged else fit_one(k)
+        found.coef[k], found.intercept[k], found.certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
+        found.n_iter[k], found.converged[k] = fit.solution.n_iter, fit.solution.converged
+        if on_fit is not None:
+            on_fit(fit)
+    return matrix, found
+
+
+def _find_share(labels, weights):
+    return float(np.average(labels, weights=weights))
+
+
+def _check_labels(several, sample_weight):
+    """Raise a ValueError unless each label has rows of weight with it and without it."""
+    weights = None if sample_weight is None else np.asarray(sample_weight)
+    is_counted = slice(None) if weights is None or weights.ndim != 1 else weights > 0
+    n_with = np.asarray(several[is_counted].sum(axis=0, dtype=np.int64)).ravel()
+    n_counted = several.shape[0] if isinstance(is_counted, slice) else np.count_nonzero(is_counted)
+    constant = np.flatnonzero((n_with == 0) | (n_with == n_counted))
+    if len(constant):
+        k = constant[0]
+        value = int(n_with[k] > 0)
+        raise ValueError(
+            f"y has several labels a row, and each must be 0 in some rows and 1 in others, but column {k} of y is "
+            f"{value} in all rows that have a weight; leave it out."
+        )
 
 
 def fit_resamples(
