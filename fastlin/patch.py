@@ -30,11 +30,14 @@ from joblib.externals.loky.backend import reduction
 from joblib.parallel import BatchedCalls
 from scipy import sparse
 from sklearn import get_config
+from sklearn.base import clone
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import validate_data
 
 from fastlin import estimators
-from fastlin.estimators.labels import read_soft_labels
+from fastlin.estimators.labels import read_several_labels, read_soft_labels
 from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.many_fits import fit_labels
 from fastlin.estimators.scikit_learn import check_parameters
 
 __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
@@ -43,10 +46,14 @@ LOGGER = logging.getLogger("fastlin")
 MODULES = {
     "LogisticRegression": "sklearn.linear_model",
     "LogisticRegressionCV": "sklearn.linear_model",
+    "OneVsRestClassifier": "sklearn.multiclass",
+    "MultiOutputClassifier": "sklearn.multioutput",
     "MLPClassifier": "sklearn.neural_network",
 }
+# Classes that fit an estimator of theirs to each label.
+OF_LABELS = "OneVsRestClassifier", "MultiOutputClassifier"
 # The others are patched by name alone.
-DEFAULT = "LogisticRegression", "LogisticRegressionCV"
+DEFAULT = "LogisticRegression", "LogisticRegressionCV", *OF_LABELS
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 # scikit-learn's default of max_iter, and ours, which takes its place as it does where an import is changed.
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
@@ -166,21 +173,82 @@ def _keep_network(estimator, model):
     _take_over(estimator, made, made.get_params(deep=False))
 
 
+def _fits_labels(estimator):
+    """Say whether an estimator fits logistic regressions to labels, so that fastlin may fit them side by side."""
+    inner = type(estimator.estimator)
+    is_scikit_learns = inner is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
+    return inner is estimators.LogisticRegression or is_scikit_learns
+
+
+def _prepare_labels(name, estimator, X, y, sample_weight, params):
+    """Return a model for the estimator of each label, the method that fits all of them, and its arguments."""
+    if get_config()["enable_metadata_routing"]:
+        raise NotImplementedError("metadata routing")
+    inner, own = estimator.estimator, {}
+    if isinstance(inner, estimators.LogisticRegression):
+        model = clone(inner)
+    else:
+        check_parameters(inner)
+        _refuse(inner, X)
+        if inner.solver == "liblinear":
+            raise NotImplementedError("several labels by liblinear, which penalises intercepts")
+        model = _translate(
+            "LogisticRegression", inner, **_choose_parameters(inner, math.prod(np.shape(X)) <= SMALL_TABLE)
+        )
+    if name == "OneVsRestClassifier":
+        own["label_binarizer_"] = LabelBinarizer(sparse_output=True).fit(y)
+        y, own["classes_"] = own["label_binarizer_"].transform(y), own["label_binarizer_"].classes_
+    several = read_several_labels(y)
+    if several is None or several.shape[1] < 2:
+        raise NotImplementedError("labels other than zeros and ones in several columns")
+    classes = np.arange(2, dtype=several.dtype)
+    if name == "MultiOutputClassifier":
+        own["classes_"] = [classes] * several.shape[1]
+
+    model.several_ = own, classes
+    return model, fit_labels, (model, X, several, sample_weight, {})
+
+
+def _keep_labels(estimator, model):
+    """Give an estimator the estimators of all labels that a model has learned."""
+    own, classes = model.several_
+    inner, fitted = estimator.estimator, []
+    columns = {name: value for name, value in vars(model).items() if name in ("n_features_in_", "feature_names_in_")}
+    for k in range(len(model.coef_)):
+        of_label = {
+            "classes_": classes,
+            "coef_": model.coef_[k : k + 1].copy(),
+            "intercept_": model.intercept_[k : k + 1].copy(),
+            "n_iter_": model.n_iter_[k : k + 1].copy(),
+            "certificate_": float(model.certificate_[k]),
+        }
+        fitted.append(clone(inner))
+        vars(fitted[-1]).update(columns | of_label)
+    vars(estimator).update(own | columns, estimators_=fitted)
+
+
 def _take_over(estimator, model, left_out):
     vars(estimator).update({name: value for name, value in vars(model).items() if name not in left_out})
 
 
 def _make_fit(name, original):
-    is_network = name == "MLPClassifier"
-    prepare, keep = (_prepare_network, _keep_network) if is_network else (_prepare_linear, _keep_linear)
+    prepare, keep = _prepare_linear, _keep_linear
+    if name in OF_LABELS:
+        prepare, keep = _prepare_labels, _keep_labels
+    elif name == "MLPClassifier":
+        prepare, keep = _prepare_network, _keep_network
     takes_params = name == "LogisticRegressionCV"
 
     @functools.wraps(original)
     def fit(self, X, y, sample_weight=None, **params):
+        if name in OF_LABELS and sample_weight is not None:
+            # Not all of them name this one.
+            sample_weight, params = None, {**params, "sample_weight": sample_weight}
         # Before 1.7 scikit-learn's networks take no weights.
         given = (X, y) if sample_weight is None else (X, y, sample_weight)
         # Another package may call this method after its end, and regressors share the inner function of networks.
         is_ours = _is_in_use(name, fit) and isinstance(self, _find_class(name))
+        is_ours = is_ours and (name not in OF_LABELS or _fits_labels(self))
         if not is_ours or (params and not takes_params):
             return original(self, *given, **params)
         try:
@@ -401,13 +469,15 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
 
     The classes remain scikit-learn's, with its parameters, and so do their pickles. The names of Newton's methods mean
     what they say, and any other solver's name stands for `solver="auto"` at the square of `tol`. Tables of up to
-    100,000 entries are fitted as exactly as rounding allows. What fastlin refuses is fitted by scikit-learn; the logger
+    100,000 entries are fitted as exactly as rounding allows. `OneVsRestClassifier` and `MultiOutputClassifier` of such
+    models, or of fastlin's own, fit all labels side by side. What fastlin refuses is fitted by scikit-learn; the logger
     "fastlin" gets a line of level INFO with the reason. joblib's processes follow, others need a call of their own.
 
     Parameters
     ----------
     names : str, iterable of str or None, default=None
-        Among "LogisticRegression", "LogisticRegressionCV" and "MLPClassifier". None means the first two.
+        Among "LogisticRegression", "LogisticRegressionCV", "OneVsRestClassifier", "MultiOutputClassifier" and
+        "MLPClassifier". None means all but the last one.
 
     Returns
     -------

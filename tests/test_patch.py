@@ -21,6 +21,9 @@ from sklearn.datasets import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -28,7 +31,7 @@ import fastlin
 from fastlin import patch
 from fastlin.estimators import scikit_learn
 
-CLASSES = LogisticRegression, LogisticRegressionCV, MLPClassifier
+CLASSES = LogisticRegression, LogisticRegressionCV, OneVsRestClassifier, MultiOutputClassifier, MLPClassifier
 # What LogisticRegressionCV warns of in this version of scikit-learn where it is left out.
 PLAIN_CV = (
     {"scoring": "accuracy", "l1_ratios": (0,), "use_legacy_attributes": False}
@@ -305,3 +308,61 @@ def test_arrays_of_other_libraries_are_scikit_learns_where_it_dispatches_on_them
             np.testing.assert_array_equal(count_fits() - before, [0, 1])
     except (ImportError, RuntimeError) as error:
         pytest.skip(f"scikit-learn cannot dispatch here: {error}")
+
+
+def draw_labels():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(200, 5))
+    return X, (X @ generator.normal(size=(5, 6)) + generator.logistic(size=(200, 6)) > 0.5).astype(int)
+
+
+@pytest.mark.parametrize("inner", [LogisticRegression(C=0.3), fastlin.LogisticRegression(C=0.3, tol=1e-10)])
+@pytest.mark.parametrize("make", [OneVsRestClassifier, MultiOutputClassifier])
+def test_labels_are_fitted_side_by_side_into_models_of_their_own(make, inner):
+    X, Y = draw_labels()
+    expected = make(LogisticRegression(C=0.3, tol=1e-10, max_iter=10_000)).fit(X, Y)
+    with fastlin.patch_sklearn():
+        before = patch.report().fastlin[make.__name__]
+        found = make(inner).fit(X, Y)
+        assert patch.report().fastlin[make.__name__] == before + 1
+    assert {type(each) for each in found.estimators_} == {type(inner)}
+    for each, other in zip(found.estimators_, expected.estimators_, strict=True):
+        np.testing.assert_allclose(each.coef_, other.coef_, atol=1e-5)
+        np.testing.assert_allclose(each.intercept_, other.intercept_, atol=1e-5)
+        np.testing.assert_array_equal(each.classes_, other.classes_)
+        assert each.C == 0.3
+    np.testing.assert_array_equal(found.predict(X), expected.predict(X))
+    assert found.n_features_in_ == expected.n_features_in_
+    np.testing.assert_array_equal(np.asarray(found.classes_), np.asarray(expected.classes_))
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(X), found.predict_proba(X))
+
+
+def test_one_vs_rest_takes_classes_of_any_kind():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    y = y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
+    expected = OneVsRestClassifier(LogisticRegression(tol=1e-10, max_iter=10_000)).fit(X, y)
+    with fastlin.patch_sklearn():
+        found = OneVsRestClassifier(LogisticRegression()).fit(X, y)
+    assert found.classes_.tolist() == expected.classes_.tolist()
+    assert found.feature_names_in_.tolist() == expected.feature_names_in_.tolist()
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-4)
+
+
+def test_other_labels_and_estimators_keep_the_loop_of_scikit_learn():
+    X, Y = draw_labels()
+    with fastlin.patch_sklearn():
+        counted = patch.report()
+        with pytest.warns(UserWarning, match="is present in all training examples"):
+            constant = OneVsRestClassifier(LogisticRegression()).fit(X, np.column_stack([Y, np.ones(200, int)]))
+        two = OneVsRestClassifier(LogisticRegression()).fit(X, Y[:, 0])
+        weighted = MultiOutputClassifier(LogisticRegression()).fit(X, Y, np.arange(200.0))
+        OneVsRestClassifier(LogisticRegression(solver="liblinear")).fit(X, Y)
+        several_classes = MultiOutputClassifier(LogisticRegression()).fit(X, Y + np.arange(200)[:, None] % 2)
+        OneVsRestClassifier(GaussianNB()).fit(X, Y)
+        found = patch.report()
+    assert len(constant.estimators_) == 7
+    assert len(two.estimators_) == 1
+    assert len(weighted.estimators_) == len(several_classes.estimators_) == 6
+    assert found.fastlin["OneVsRestClassifier"] == counted.fastlin["OneVsRestClassifier"]
+    # The fits of each label are fastlin's all the same, but for the constant one.
+    assert found.fastlin["LogisticRegression"] >= counted.fastlin["LogisticRegression"] + 6 + 1 + 6 + 6 + 6

@@ -115,6 +115,32 @@ def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[
     return y, read_ratios(sample_weight, y, are_signed=True)
 
 
+def read_several_labels(y: Any, name: str = "y") -> Any:
+    """Return zeros and ones of several labels a row, (n, K), as an array or sparse columns; None for other labels."""
+    if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
+        with contextlib.suppress(ValueError):
+            y = np.asarray(y)
+    if sparse.issparse(y):
+        columns = read_if_sparse(y, name).tocsc()
+        is_binary = columns.dtype.kind in "biuf" and np.isin(columns.data, (0, 1)).all()
+        return columns if is_binary else None
+    if len(getattr(y, "shape", ())) != 2:
+        return None
+    given = np.asarray(read_in_place(y, name))
+    is_binary = given.shape[1] > 1 and given.dtype.kind in "biuf" and given.size and are_certain(given)
+    return given if is_binary else None
+
+
+def take_label(several: Any, k: int) -> Array:
+    """Return column k of what `read_several_labels` returns, (n,) uint8."""
+    if not sparse.issparse(several):
+        return several[:, k].astype(np.uint8)
+    column = np.zeros(several.shape[0], np.uint8)
+    own = slice(several.indptr[k], several.indptr[k + 1])
+    column[several.indices[own]] = several.data[own]
+    return column
+
+
 def are_soft(y: Any) -> bool:
     """Say whether labels are soft, once `read_soft_labels` has found out; others may be no array yet."""
     return isinstance(y, np.ndarray) and y.ndim == 2

@@ -86,6 +86,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
                 matrix, _, coef, intercept = self._prepare_scoring(X)
                 scores = matrix.compute_scores(coef, intercept)
             scores = scores[:, 0] if scores.shape[1] == 1 else scores
+        if offset is not None and has_several_labels(self):
+            raise ValueError("offset must be None for a model of several labels a row, which was fitted without.")
         offsets = read_offset(offset, len(scores), len(self.classes_))
         if offsets is not None:
             # In the type of the scores.
@@ -108,8 +110,10 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Entries of `classes_`.
+            Entries of `classes_`; where rows have several labels 0 or 1 for each, (n_samples, n_labels).
         """
+        if has_several_labels(self):
+            return (self._score(X, offset) > 0).astype(int)
         if offset is not None or self._scores_by_scikit_learn():
             scores = self._score(X, offset)
             return read_classes(self)[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(np.intp)]
@@ -131,7 +135,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            In the order of `classes_`; where rows have several labels that of each, (n_samples, n_labels).
         """
         scores = self._score(X, offset)
         if scores.ndim == 1:
@@ -139,6 +143,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             expit(scores, out=probabilities[:, 1])
             np.subtract(1, probabilities[:, 1], out=probabilities[:, 0])
             return probabilities
+        if has_several_labels(self):
+            return expit(scores)
         # As scikit-learn's softmax, whose look at other array libraries takes 15 microseconds.
         scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
         np.exp(scores, out=scores)
@@ -163,7 +169,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """
         # A probability that rounds to 0 or 1 has a logarithm all the same.
         scores = self._score(X, offset)
-        if len(self.classes_) == 2:
+        if has_several_labels(self):
+            return log_expit(scores)
+        if scores.ndim == 1:
             return np.column_stack([log_expit(-scores), log_expit(scores)])
         return log_softmax(scores, axis=1)
 
@@ -183,7 +191,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             The rows to classify.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Their labels, or soft labels as `fit` takes them: then a row counts by the probability of the class that is
-            predicted. None only where X is Blocks that hold them.
+            predicted. Of several labels a row all have to be right. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Their weights; None means those that Blocks hold, or ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
@@ -194,6 +202,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         accuracy : float
             From 0 to 1.
         """
+        if has_several_labels(self):
+            return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
         return self._find_accuracy(X, *read_scored(self, X, y, sample_weight), offset)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
@@ -223,7 +233,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             The fitted estimator.
         """
         check_is_fitted(self)
-        check_coefficients(self)
+        check_coefficients(self, classes=list_labels(self))
         return super().densify()
 
     def __sklearn_tags__(self) -> Any:
@@ -263,20 +273,20 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     def _read_blocks(self, blocks):
         """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
         matrix = read_blocks(self, blocks, reset=False)
-        check_coefficients(self, blocks.shape[1])
+        check_coefficients(self, blocks.shape[1], list_labels(self))
         return check_parts(self, matrix)
 
     def _scores_by_scikit_learn(self):
         """Say whether coefficients are sparse; a table's are made dense, since scikit-learn reads no tables."""
         if not sparse.issparse(self.coef_) or hasattr(self, "categories_"):
             return False
-        check_coefficients(self)
+        check_coefficients(self, classes=list_labels(self))
         return True
 
     def _prepare_scoring(self, X):
         """Return X as a matrix, the classes, and coefficients and intercept in the types that scores come from."""
         matrix = read_matrix(self, X, reset=False)
-        classes, coef, intercept = read_coefficients(self, matrix.shape[1])
+        classes, coef, intercept = read_coefficients(self, matrix.shape[1], list_labels(self))
         dtype = np.float32 if matrix.dtype == coef.dtype == np.float32 else np.float64
         return matrix, classes, coef.astype(dtype, copy=False), intercept
 
@@ -388,8 +398,9 @@ def check_coefficients(
     """Return what `read_coefficients` does; coefficients that `sparsify` has made sparse stay so."""
     n_features = _count_features(model) if n_features is None else n_features
     classes = read_classes(model) if classes is None else classes
-    n_rows = 1 if len(classes) == 2 else len(classes)
-    reason = f", for {len(classes)} classes and {n_features} features"
+    several = has_several_labels(model)
+    n_rows = 1 if len(classes) == 2 and not several else len(classes)
+    reason = f", for {len(classes)} {'labels' if several else 'classes'} and {n_features} features"
     # SciPy would read where broken index arrays point.
     given = read_if_sparse(model.coef_, "coef_")
     coef = given if sparse.issparse(given) else as_array("coef_", given)
@@ -400,8 +411,23 @@ def check_coefficients(
     return classes, coef, check_array("intercept_", intercept, (n_rows,), reason)
 
 
+def has_several_labels(model: Any) -> bool:
+    """Say whether a fitted model predicts several labels a row, whose numbers are `classes_` then."""
+    return getattr(model, "multilabel_", False) is True
+
+
+def list_labels(model: Any) -> Any:
+    """Return `classes_` where rows have several labels, for functions that allow that; else None."""
+    return model.classes_ if has_several_labels(model) else None
+
+
 def read_classes(model: Any) -> Array:
     """Return `classes_` of a model, (n_classes,), at least two."""
+    if has_several_labels(model):
+        raise ValueError(
+            f"This model was fitted to {len(model.classes_)} labels a row, and this needs one label a row: fit a model "
+            "of its own to the column of y."
+        )
     classes = as_array("classes_", model.classes_)
     is_right = classes.ndim == 1 and len(classes) > 1
     expect(is_right, "classes_", "hold at least two classes in one dimension", classes)

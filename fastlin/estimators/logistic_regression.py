@@ -27,8 +27,14 @@ from fastlin.estimators.endings import (
     warn_of_end,
 )
 from fastlin.estimators.features import name_features
-from fastlin.estimators.labels import are_soft
-from fastlin.estimators.linear_predictions import LinearPredictions, check_coefficients, read_coefficients
+from fastlin.estimators.labels import are_soft, read_several_labels
+from fastlin.estimators.linear_predictions import (
+    LinearPredictions,
+    check_coefficients,
+    has_several_labels,
+    read_classes,
+    read_coefficients,
+)
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
     GivenBounds,
@@ -65,6 +71,7 @@ if TYPE_CHECKING:
 def reading_known_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
     """Yield the TrainingData of the fit of a model, within the limits of its `n_jobs`."""
     check_is_fitted(model)
+    read_classes(model)
     # Overflow at extreme scales is looked for in the result.
     with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         matrix, y, sample_weight = read_rows(model, X, y, sample_weight, reset=False)
@@ -342,6 +349,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             )
 
     def _prepare_refits(self, data):
+        from fastlin.estimators import many_fits
         from fastlin.estimators.problem import Problem, count_fits_at_once
         from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
 
@@ -372,12 +380,17 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         point = None
         if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
             point = objective.at(solution.parameters, out=objective.make_room())
+        fit_lots = None
+        if point is not None and len(data.classes) == 2 and many_fits.suits(model, data, C, l1_ratio):
+            curvature = next(point.curvatures())
+            fit_lots = partial(many_fits.fit_resamples, model, data, C, origin, curvature, tol)
         return Refits(
             lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
             best,
             point,
             np.append(np.ones(n_features, bool), model.fit_intercept),
             count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
+            fit_lots,
         )
 
     def _infer(self, data, *, clusters=None, reference=None, weights_are="frequency", **choices):
@@ -526,23 +539,24 @@ class LogisticRegression(PenalisedClassifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Labels of the classes, sorted.
-    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+    classes_ : ndarray of shape (n_classes,) or (n_labels,)
+        Labels of the classes, sorted. Where rows have several labels, the numbers of these.
+    coef_ : ndarray of shape (1, n_features), (n_classes, n_features) or (n_labels, n_features)
         Coefficients, float32 for float32 data, else float64, and float64 with ``solver="liblinear"``. For three classes
         and more the intercepts sum to zero over the classes, and so do coefficients without an L1 penalty.
-    intercept_ : ndarray of shape (1,) or (n_classes,)
+    intercept_ : ndarray of shape (1,), (n_classes,) or (n_labels,)
         Intercepts in the type of `coef_`; zeros without `fit_intercept`.
-    n_iter_ : ndarray of shape (1,), int32
+    n_iter_ : ndarray of shape (1,) or (n_labels,), int32
         Number of iterations of the solver.
-    certificate_ : float
+    certificate_ : float, or ndarray of shape (n_labels,)
         Upper bound on J - J*, the distance to the minimum; inf where none is known. With ``C=np.inf``, or a penalty
         factor of 0, Newton's steps with the whole Hessian give one, and so do fits in which each coefficient that is
         not penalised has both bounds.
     converged_ : bool
         Whether tol was reached, or the floor that rounding sets, also by float32 coefficients; `summary` names it.
     n_passes_ : float
-        Number of passes over X; a pass over a tenth of the rows counts as a tenth.
+        Number of passes over X; a pass over a tenth of the rows counts as a tenth. Fits to several labels a row have
+        neither this nor `history_`.
     history_ : list
         For each iteration `objective` (J), `bound` (on J - J*, proven where it was computed in float64), `gradient`
         (the largest entry of the gradient of J), `n_passes` and `seconds`, both from the start of the fit. Wide data
@@ -550,6 +564,8 @@ class LogisticRegression(PenalisedClassifier):
         `gradient` from above.
     fit_seconds_ : float
         Seconds that the fit took.
+    multilabel_ : bool
+        True where rows have several labels; otherwise it does not exist.
     n_samples_fit_ : int
         Number of rows of the fit.
     n_features_in_ : int
@@ -581,6 +597,7 @@ class LogisticRegression(PenalisedClassifier):
     l1_ratio: float | None = parameter(default=0.0, accepts=["from 0 to 1", None])
     warm_start: bool = parameter(default=False, accepts=["boolean"])
 
+    multilabel_: bool = fitted()
     n_iter_: IntArray = fitted()
     certificate_: float = fitted()
     converged_: bool = fitted()
@@ -606,11 +623,13 @@ class LogisticRegression(PenalisedClassifier):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        y : array-like of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
             Labels of at least two classes: numbers, strings or bools. Floats in at least two columns, not all of them 0
             or 1, are soft labels: the probability of each class, at least 0, which sum to one in each row within 1e-5.
-            A row then counts as weighted copies of it would, one for each class. None only where X is Blocks that hold
-            labels.
+            A row then counts as weighted copies of it would, one for each class. Zeros and ones in at least two
+            columns, or a sparse matrix of them, say which labels a row has: a model of two classes is fitted to each
+            label, many of them side by side, and neither offset nor a start may be given. None only where X is Blocks
+            that hold labels.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows, at least 0 and not all 0; None means ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
@@ -638,7 +657,13 @@ class LogisticRegression(PenalisedClassifier):
             probabilities, sparse X whose index arrays point outside of X, and parameters out of range.
         """
         read = partial(read_training_data, offset=offset, classes=classes)
+        given = {"offset": offset, "classes": classes, "coef_init": coef_init, "intercept_init": intercept_init}
         with kept_on_error(self):
+            several = None if y is None else read_several_labels(y)
+            if several is not None:
+                from fastlin.estimators.many_fits import fit_labels
+
+                return fit_labels(self, X, several, sample_weight, given)
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
     def _fit(self, X, y, sample_weight, coef_init, intercept_init, read=read_training_data):
@@ -658,6 +683,7 @@ class LogisticRegression(PenalisedClassifier):
         if not solution.converged:
             warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
+        vars(self).pop("multilabel_", None)
         self.classes_ = data.classes
         self.coef_ = fit.coef
         self.intercept_ = fit.intercept
@@ -668,8 +694,19 @@ class LogisticRegression(PenalisedClassifier):
         self.history_ = solution.history
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: y may have several labels a row."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
     def _describe_result(self):
         lines, gap = {"data": describe_data(self)}, 0.0
+        if has_several_labels(self):
+            reached = "reached by all labels" if self.converged_ else "not reached by some label"
+            lines["tol"] = f"{self.tol:g}, {reached}"
+            lines["iterations"] = f"{self.n_iter_.min():,} to {self.n_iter_.max():,} of a label"
+            return {**lines, "coefficients": describe_coef(self)}
         # A model that was made from scikit-learn's has no fit, and a fit that needs no iteration no history.
         if getattr(self, "history_", None):
             objective = self.history_[-1].objective

@@ -16,7 +16,7 @@ from fastlin.estimators.training_data import check_parts, choose_dtype
 from fastlin.matrices import BlockMatrix, Codes, TableMatrix
 from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
-from fastlin.solvers.solution import Ending, Solution
+from fastlin.solvers.solution import Ending
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Fit:
     coef: np.ndarray  # (K, d), of the columns as they were given, in the type of `choose_dtype`
     intercept: np.ndarray  # (K,), likewise
     certificate: float  # an upper bound on J - J*; inf where none is known
-    solution: Solution
+    solution: Any  # a Solution, or what another solver has Found
 
     @property
     def start(self) -> tuple[FloatArray, FloatArray]:

@@ -14,7 +14,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.estimators.linear_predictions import check_coefficients, read_classes
+from fastlin.estimators.linear_predictions import check_coefficients, has_several_labels, list_labels, read_classes
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
 from fastlin.fitted import read_count
@@ -132,12 +132,14 @@ def describe_data(estimator: Any) -> str:
     n_samples = getattr(estimator, "n_samples_fit_", None)
     rows = "" if n_samples is None else f"{n_samples:,} rows, "
     n_features = read_count("n_features_in_", estimator.n_features_in_)
+    if has_several_labels(estimator):
+        return f"{rows}{n_features:,} features, {len(estimator.classes_):,} labels"
     return f"{rows}{n_features:,} features, {len(read_classes(estimator)):,} classes"
 
 
 def describe_coef(estimator: Any) -> str:
     """Return a line on how many coefficients of a linear model are not zero, and of how many features."""
-    _, coef, _ = check_coefficients(estimator)
+    _, coef, _ = check_coefficients(estimator, classes=list_labels(estimator))
     n_features = np.count_nonzero(np.asarray(abs(coef).sum(axis=0)))
     n_nonzero = coef.nnz if hasattr(coef, "nnz") else np.count_nonzero(coef)
     return f"{n_nonzero:,} of {np.prod(coef.shape):,} not zero, of {n_features:,} features"

@@ -50,6 +50,9 @@ class Refits(NamedTuple):
     point: Point | None
     free: BoolArray
     most_at_once: int
+    # Yields the number of each of some resamples and its Resampled, in any order, from the Draws and their number, all
+    # side by side. None where the objective does not allow it.
+    fit_lots: Callable[[Draws, int], Iterator[tuple[int, Resampled]]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,16 +215,20 @@ class Draws(NamedTuple):
         )
 
 
-def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[Resampled]:
-    """Yield the fit of each resample in order, side by side if more than one may run at once."""
+def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tuple[int, Resampled]]:
+    """Yield the number and the fit of each resample, side by side if more than one may run at once."""
 
     def fit_one(number, check=lambda *_: None):
         found = (refits.fit(weights, check) for weights in draws.draw(number))
         return next(each for each in found if each is not None)
 
-    if refits.most_at_once == 1:
-        return map(fit_one, range(n_resamples))
-    return run_side_by_side(fit_one, n_resamples, refits.most_at_once)
+    if refits.fit_lots is not None:
+        for number, found in refits.fit_lots(draws, n_resamples):
+            yield number, found if found.converged else fit_one(number)
+    elif refits.most_at_once == 1:
+        yield from enumerate(map(fit_one, range(n_resamples)))
+    else:
+        yield from enumerate(run_side_by_side(fit_one, n_resamples, refits.most_at_once))
 
 
 def choose_tol(tol: float, value: float, n_rows: int) -> float:
@@ -229,13 +236,15 @@ def choose_tol(tol: float, value: float, n_rows: int) -> float:
     return min(tol, 0.5 * PART_OF_ERROR**2 / (n_rows * value)) if value > 0 else tol
 
 
-def collect(resampled: Iterator[Resampled], n_resamples: int, refits: Refits, clusters: IntArray | None) -> Bootstrap:
+def collect(
+    resampled: Iterator[tuple[int, Resampled]], n_resamples: int, refits: Refits, clusters: IntArray | None
+) -> Bootstrap:
     """Return the Bootstrap of fits of resamples, of whole clusters where their numbers (n,) are given."""
     best, has_intercept = refits.best, bool(refits.free[-1])
     K, d = best.coef.shape
     coef, intercept = np.empty((n_resamples, K, d)), np.empty((n_resamples, K))
     certificates, converged = np.empty(n_resamples), np.empty(n_resamples, bool)
-    for b, each in enumerate(resampled):
+    for b, each in resampled:
         coef[b], intercept[b], certificates[b], converged[b] = each
     estimate = best.coef.astype(np.float64)
     if has_intercept:

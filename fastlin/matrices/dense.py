@@ -30,7 +30,7 @@ from fastlin.kernels.linear.logistic_rows import (
     allows_folding,
     fill_block_pass_in_place,
 )
-from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Levels, Losses, Parameters, Samples
+from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Levels, Losses, Lot, Parameters, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine import companion
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
@@ -261,24 +261,35 @@ class DensePasses(Passes):
         self._run(parameters, gradient, losses, None)
         return float(np.add.reduce(self._losses))
 
+    def evaluate_lot(
+        self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
+    ) -> FloatArray:
+        """See `Passes.evaluate_lot`."""
+        lot = Lot(labels, weights, np.empty((2, self._n_blocks, len(labels))))
+        self._run(parameters, gradients, None, None, lot)
+        return np.add.reduce(lot.values, axis=1)
+
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """See `Passes.hessian_product`."""
         precision = probabilities.dtype.type
         curvature = Curvature(self._row_weights(precision), probabilities)
         return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
 
-    def _run(self, parameters, total, losses, curvature):
-        """Fill and return total (K, d + 1), the sums of a pass by Losses or a Curvature, added block by block."""
-        precision = parameters.dtype.type
+    def _run(self, parameters, total, losses, curvature, lot=None):
+        """Fill and return total (K, d + 1), the sums of a pass by Losses, a Curvature or a Lot, over all blocks."""
+        precision, sums = parameters.dtype.type, self._sums
+        if len(parameters) < len(sums.intercept[0]):
+            sums = BlockSums(*(np.empty((len(each), len(parameters), *each.shape[2:])) for each in sums))
         plan = self._plan(precision)
-        given = plan.scaling, _split(parameters, precision), plan.tile_rows, self._sums, losses, curvature
+        given = plan.scaling, _split(parameters, precision), plan.tile_rows, sums, losses, curvature
         if plan.folds:
             run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *given)
         else:
-            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *self._levels)
+            levels = self._levels if lot is None else (*(self._levels or (None,)), lot)
+            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *levels)
         # In small passes sum(), which comes to the same, takes a microsecond more each time.
-        np.add.reduce(self._sums.coef, out=total[:, :-1])
-        np.add.reduce(self._sums.intercept, out=total[:, -1])
+        np.add.reduce(sums.coef, out=total[:, :-1])
+        np.add.reduce(sums.intercept, out=total[:, -1])
         return total
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:

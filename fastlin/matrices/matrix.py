@@ -253,6 +253,16 @@ class Passes:
         """
         raise NotImplementedError
 
+    def evaluate_lot(
+        self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
+    ) -> FloatArray:
+        """Return sum s_i l_i and sum s_i p_i (1 - p_i) of B logistic problems over all rows, (2, B).
+
+        gradients (B, d + 1) are filled. B is no more than K. labels (B, n) are 0 or 1, uint8; weights (B, n) without
+        entries are ones. The bits of a problem depend neither on the others nor on B.
+        """
+        raise NotImplementedError
+
     def without_offsets(self) -> Passes:
         """Return the passes over the same rows as if they had no offsets."""
         if not len(self.samples.offsets):

@@ -18,6 +18,7 @@ from fastlin.kernels.linear.operands import (
     Curvature,
     Kept,
     Losses,
+    Lot,
     Samples,
     TableParameters,
 )
@@ -28,15 +29,17 @@ from fastlin.kernels.linear.sparse_columns import (
     fill_block_sparse_statistics,
 )
 from fastlin.kernels.linear.sparse_rows import (
+    TOGETHER,
     fill_block_chunk,
     fill_block_logistic_pass,
+    fill_block_lot_pass,
     fill_block_row_squares,
     fill_block_row_sums,
     fill_block_sparse_rows,
     fill_block_sparse_scores,
     fill_block_table,
 )
-from fastlin.kernels.machine.arrays import writable_view
+from fastlin.kernels.machine.arrays import writable_view, zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, cut_work, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
@@ -262,6 +265,30 @@ class SparsePasses(Passes):
         self.gram_lengths = measure_gram_lengths(scaling.shift)
         self._table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
+
+    def evaluate_lot(
+        self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
+    ) -> FloatArray:
+        """See `Passes.evaluate_lot`; each part of the rows has sums of its own for each group of problems."""
+        matrix, (scale, shift), (n, d) = self._matrix, self._scaling, self._matrix.shape
+        n_problems = len(parameters)
+        n_groups = -(-n_problems // TOGETHER)
+        n_parts = max(1, count_blocks_with_sums(n, matrix.n_entries, d))
+        borders = cut_lines(matrix.entries.indptr, n_parts)
+        padded = np.zeros((n_groups * TOGETHER, d + 1))
+        padded[:n_problems] = parameters
+        intercepts = padded[:, -1] + np.einsum("kj,j->k", padded[:, :-1], shift)
+        tables = zeros_aligned((n_groups * d, TOGETHER), np.float64).reshape(n_groups, d, TOGETHER)
+        tables[:] = (padded[:, :-1] * scale).reshape(n_groups, TOGETHER, d).transpose(0, 2, 1)
+        sums = zeros_aligned((n_parts * n_groups * (d + 1), TOGETHER), np.float64)
+        sums = sums.reshape(n_parts, n_groups, d + 1, TOGETHER)
+        lot = Lot(labels, weights, np.empty((2, n_parts, n_problems)))
+        given = matrix.entries, borders, tables, intercepts.reshape(n_groups, TOGETHER), TILE_ROWS, sums, lot
+        run_blocks(fill_block_lot_pass, n_parts * n_groups, *given)
+        total = np.add.reduce(sums).transpose(0, 2, 1).reshape(-1, d + 1)[:n_problems]
+        gradients[:, -1] = total[:, -1]
+        gradients[:, :-1] = scale * total[:, :-1] + shift * total[:, -1:]
+        return np.add.reduce(lot.values, axis=1)
 
 
 class PassesByRows(SparsePasses):

@@ -287,6 +287,16 @@ class TablePasses(Passes):
         self._join(of_numbers, gradient)
         return loss
 
+    def evaluate_lot(
+        self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
+    ) -> FloatArray:
+        """See `Passes.evaluate_lot`."""
+        numbers = self._split(parameters)
+        of_numbers = np.empty(numbers.shape)
+        losses = self._numbers.evaluate_lot(numbers, labels, weights, of_numbers)
+        self._join(of_numbers, gradients)
+        return losses
+
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """See `Passes.hessian_product`."""
         product = self._numbers.hessian_product(self._split(direction), probabilities.astype(np.float64, copy=False))

@@ -92,15 +92,15 @@ class Preconditioner:
         other.shares = self.shares / number
         return other
 
-    def solve(self, gradient: FloatArray) -> FloatArray:
-        """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""
+    def solve(self, gradient: FloatArray, n_like: int = 0) -> FloatArray:
+        """Return M^-1 gradient, in the shape of gradient (K, d + 1), with the bits that it has among n_like rows."""
         # Within the range of float32, whatever the unit of the gradient.
         largest = np.abs(gradient).max()
         if not largest > 0:
             return gradient.copy()
         solution = gradient.reshape(-1, self._size) / largest
         n_rows, n_together = len(solution), count_solved_together(self._factors.itemsize)
-        if len(self._factors) == 1 and n_rows > n_together // 4 and self._size > FEW_SOLVED:
+        if len(self._factors) == 1 and max(n_rows, n_like) > n_together // 4 and self._size > FEW_SOLVED:
             run_blocks(solve_group, -(-n_rows // n_together), self._mirrored, solution)
         else:
             # Each factor is read twice, forwards and backwards.
@@ -122,7 +122,7 @@ class Diagonal:
         """Return M divided by a number."""
         return Diagonal(self._diagonal / number)
 
-    def solve(self, gradient: FloatArray) -> FloatArray:
+    def solve(self, gradient: FloatArray, n_like: int = 0) -> FloatArray:
         """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""
         return gradient / self._diagonal
 

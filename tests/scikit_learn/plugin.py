@@ -13,7 +13,7 @@ import sklearn.neural_network
 
 import fastlin
 
-CLASSES = "LogisticRegression", "LogisticRegressionCV", "MLPClassifier"
+CLASSES = "LogisticRegression", "LogisticRegressionCV", "OneVsRestClassifier", "MultiOutputClassifier", "MLPClassifier"
 LEAST_SHARE = 0.9
 FITS = Counter()
 

@@ -10,7 +10,12 @@ for which Numba compiles nothing.
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import turn_products_to_slopes, turn_scores_to_residuals
+from fastlin.kernels.linear.residuals import (
+    open_logistic_room,
+    turn_products_to_slopes,
+    turn_scores_of_lot,
+    turn_scores_to_residuals,
+)
 from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
 from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -71,14 +76,17 @@ def add_score_rows(scores, n_rows, sums):
 
 
 @kernel(reassociate=False)
-def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows, sums, losses, curvature, levels=None):
+def fill_block_pass(
+    block, n_blocks, X, numbers, scaling, parameters, tile_rows, sums, losses, curvature, levels=None, lot=None
+):
     """Fill the block's slice of sums, BlockSums, over its part of the rows ``numbers`` (m,), in one pass.
 
     With Losses these are the derivatives of sum s_i l_i, which the block's place of them takes, by coef and intercept.
     With a Curvature, in the type of coef, they are the Hessian of that times the parameters, a direction: sum u x~_i'
     and sum u for u_k = s_i p_k (t_k - sum_l p_l t_l), t the scores. Numbers without entries are all rows. The sum over
     a tile of ``tile_rows`` rows is made in the type of coef, beyond that in float64. Levels add their coefficients to
-    the scores, and take the block's sums by level.
+    the scores, and take the block's sums by level. With a Lot each row of coef is that of a logistic loss of its
+    own, over all rows.
     """
     compile_small()
     X = X[0]
@@ -93,6 +101,9 @@ def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows,
         intercept_sums[k] = 0
     if levels is not None:
         of_levels = open_levels(levels, block, tile_rows)
+    if lot is not None:
+        rooms = open_logistic_room(tile_rows, tile.scores)
+        lot.values[:, block] = 0
     loss = 0.0
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
@@ -104,6 +115,8 @@ def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows,
             loss += turn_scores_to_residuals(tile.scores, own, losses.samples, losses.kept, first + start)
         if curvature is not None:
             turn_products_to_slopes(tile.scores, stop - start, curvature, first + start)
+        if lot is not None:
+            turn_scores_of_lot(tile.scores, stop - start, lot, np.int64(0), block, first + start, rooms)
         add_score_rows(tile.scores, stop - start, intercept_sums)
         add_product(tile.rows, stop - start, tile.scores, coef_sums, tile.ahead)
         if levels is not None:

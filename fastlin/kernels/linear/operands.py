@@ -65,6 +65,15 @@ class Losses(NamedTuple):
     kept: Kept
 
 
+class Lot(NamedTuple):
+    """The labels and weights of B logistic problems over the same rows, by which a pass turns scores, and losses."""
+
+    labels: np.ndarray  # (B, n) uint8, 0 or 1
+    weights: np.ndarray  # (B, n) float64; without entries ones
+    # (2, blocks, B) float64, the sums of the losses s l of each problem in each block, and of s p (1 - p).
+    values: np.ndarray
+
+
 class Curvature(NamedTuple):
     """The Hessian's view of the rows, by which a pass for its product with a direction turns scores."""
 

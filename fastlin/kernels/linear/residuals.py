@@ -5,6 +5,7 @@ Scores stand class by class, so that every loop runs over rows and is vectorised
 
 import numpy as np
 
+from fastlin.kernels.linear.operands import Kept
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponential, exponentiate_in_place, log_from_one, log_one_plus
@@ -66,6 +67,31 @@ def turn_logistic_rows(scores, samples, kept, start, rooms):
     for i in range(n_rows):
         numbers[i] = start + i
     return gather_logistic(scores, numbers, samples, kept, start)
+
+
+@kernel(inner=True)
+def turn_scores_of_lot(scores, n_rows, lot, first, block, start, rooms):
+    """Overwrite scores (B, tile rows) of the rows from ``start`` on with the residuals of a Lot.
+
+    They are those of its problems from ``first`` on, each a logistic loss, whose sums are added to those of the block.
+    rooms are those of `open_logistic_room`.
+    """
+    compile_apart()
+    kept = Kept(np.empty((0, 0), np.float32), np.empty((0, 0), np.float64))
+    room, stop = rooms[0], start + n_rows
+    targets, row_weights, probabilities = room[0, :n_rows], room[1, :n_rows], room[2, :n_rows]
+    one = scores.dtype.type(1)
+    for k in range(scores.shape[0]):
+        labels = lot.labels[first + k, start:stop]
+        for i in range(n_rows):
+            targets[i] = labels[i]
+        weights = lot.weights[first + k, start:stop] if lot.weights.shape[0] > 0 else lot.weights[:, 0]
+        lot.values[0, block, first + k] += turn_logistic_scores(
+            scores[k, :n_rows], weights, kept, start, room, rooms[1]
+        )
+        for i in range(n_rows):
+            probabilities[i] *= row_weights[i] * (one - probabilities[i])
+        lot.values[1, block, first + k] += add_up(probabilities)
 
 
 @kernel(inline=True)

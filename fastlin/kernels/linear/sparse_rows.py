@@ -16,11 +16,16 @@ from fastlin.kernels.linear.residuals import (
     open_logistic_room,
     turn_logistic_rows,
     turn_products_to_slopes,
+    turn_scores_of_lot,
     turn_scores_to_residuals,
 )
-from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import add_entries, combine_rows, dot_entries
+from fastlin.kernels.machine.instructions import compile_small
+
+# Problems of a lot that are passed over together: a row of their table is a cache line.
+TOGETHER = CACHE_LINE // 8
 
 
 @kernel
@@ -120,6 +125,47 @@ def _add_logistic_rows(X, numbers, residuals, sums):
         total += residuals[i]
         add_entries(data, indices, first, last, residuals[i], sums)
     sums[sums.shape[0] - 1] += total
+
+
+@kernel(reassociate=False)
+def fill_block_lot_pass(block, n_blocks, X, borders, tables, intercepts, tile_rows, sums, lot):
+    """Fill sums[part, group] (d + 1, TOGETHER) with sum r_i [x_i, 1] of a group of problems of a Lot.
+
+    The block is a group of a part of the rows, those from borders[part] to borders[part + 1]. tables (groups, d,
+    TOGETHER) and intercepts (groups, TOGETHER) hold the coefficients.
+    """
+    compile_small()
+    data, indices, indptr = X
+    part, group = block // tables.shape[0], block % tables.shape[0]
+    own, table, first = sums[part, group], tables[group], TOGETHER * group
+    n_problems = min(TOGETHER, lot.labels.shape[0] - first)
+    for j in range(own.shape[0]):
+        for k in range(TOGETHER):
+            own[j, k] = 0
+    rowwise, tile = zeros_aligned((tile_rows, TOGETHER), np.float64), zeros_aligned((n_problems, tile_rows), np.float64)
+    rooms, total = open_logistic_room(tile_rows, tile), own[own.shape[0] - 1]
+    for k in range(n_problems):
+        lot.values[0, part, first + k], lot.values[1, part, first + k] = 0.0, 0.0
+    for start in range(borders[part], borders[part + 1], tile_rows):
+        n_rows = tile_rows if start + tile_rows < borders[part + 1] else borders[part + 1] - start
+        for i in range(n_rows):
+            _combine_line(X, start + i, table, rowwise, i)
+        for k in range(n_problems):
+            for i in range(n_rows):
+                tile[k, i] = rowwise[i, k] + intercepts[group, k]
+        turn_scores_of_lot(tile, n_rows, lot, first, part, start, rooms)
+        for i in range(n_rows):
+            residuals = rowwise[i]
+            for k in range(n_problems):
+                residuals[k] = tile[k, i]
+            for k in range(TOGETHER):
+                total[k] += residuals[k]
+            for p in range(np.int64(indptr[start + i]), np.int64(indptr[start + i + 1])):
+                row, x = own[np.uint64(indices[np.uint64(p)])], 1.0
+                if data.shape[0] > 0:
+                    x = np.float64(data[np.uint64(p)])
+                for k in range(TOGETHER):
+                    row[k] += x * residuals[k]
 
 
 @kernel

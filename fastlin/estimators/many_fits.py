@@ -1,0 +1,200 @@
+"""Fits of one X that differ in labels, weights and C: side by side in lots, where their objectives allow it.
+
+A fit to several labels a row is one fit for each label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastlin.estimators.endings import count_fits, warn_of_limits
+from fastlin.estimators.labels import take_label
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty, read_penalty_factors
+from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
+from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.training_data import choose_dtype, make_training_data, read_rows
+from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.matrices import BlockMatrix
+from fastlin.objective import choose_coordinates, fill_factors
+from fastlin.typing import Array, FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.estimators import LinearEstimator, LogisticRegression
+    from fastlin.estimators.training_data import TrainingData
+    from fastlin.inference.bootstrap import Draws, Resampled
+
+
+class Task(NamedTuple):
+    """The fit of two classes, both of which some rows of weight have."""
+
+    labels: np.ndarray  # (n,), 0 or 1
+    C: float
+    weights: np.ndarray | None = None  # (n,), divided by the unit of TrainingData; None for ones
+    start: tuple[FloatArray, FloatArray] | None = None  # coef (1, d) and intercept (1,); None for the solver's choice
+
+
+def suits(estimator: LinearEstimator, data: TrainingData, C: float, l1_ratio: float) -> bool:
+    """Say whether fits of an estimator to rows like these, with two classes each, may be made in lots."""
+    factors = estimator.penalty_factors
+    return (
+        estimator.solver == "auto"
+        and C < np.inf
+        and l1_ratio == 0
+        and estimator.lower_bounds is None
+        and estimator.upper_bounds is None
+        and (factors is None or bool((read_penalty_factors(factors, data.matrix) > 0).all()))
+        and data.offsets is None
+        and data.targets is None
+        and data.matrix.lies_in_memory
+        and not isinstance(data.matrix, BlockMatrix)
+    )
+
+
+def fit_lots(
+    estimator: LinearEstimator,
+    data: TrainingData,
+    pose: Callable[[int], Task],
+    Cs: FloatArray,
+    curvatures: FloatArray,
+    *,
+    reference: Array | None = None,
+    tol: float | None = None,
+) -> Iterator[tuple[int, Fit]]:
+    """Yield the number and the Fit of each task, in any order, of fits that `suits` allows; pose returns a task.
+
+    A fit that does not converge here may do so alone. Cs and curvatures (B,) are the tasks' C and about their mean
+    p (1 - p). The Hessians of the losses are about those of the rows with the weights of the reference (n,).
+    """
+    from fastlin.objective import lot
+    from fastlin.solvers.lots import minimize_all
+
+    columns = data.measure()
+    strengths = 1.0 / (Cs * data.weight_unit * data.weigh())
+    factors = fill_factors(
+        None if estimator.penalty_factors is None else read_penalty_factors(estimator.penalty_factors, data.matrix),
+        data.matrix.shape[1],
+    )
+    coordinates = choose_coordinates(columns, float(strengths.min()), factors, estimator.fit_intercept)
+    rows = lot.SharedRows(data.matrix, coordinates, factors, estimator.fit_intercept)
+    dtype = choose_dtype(data.matrix, estimator.solver)
+    posed: dict[int, float] = {}
+
+    def pose_problem(number):
+        labels, C, weights, start = pose(number)
+        total = len(labels) if weights is None else weights.sum()
+        posed[number] = l2 = 1.0 / (C * data.weight_unit * total)
+        return lot.Problem(labels, l2, weights, None if start is None else coordinates.to_parameters(*start)[0])
+
+    tol = estimator.tol if tol is None else tol
+    given = rows, pose_problem, strengths / curvatures, reference
+    for number, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter):
+        coef, intercept, rise = rows.finish(found.parameters, found.gradient, posed.pop(number), dtype)
+        found = found._replace(converged=found.converged and rise <= max(found.value, LOST))
+        yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found)
+
+
+def fit_labels(
+    estimator: LogisticRegression, X: Any, several: Any, sample_weight: Any, given: Mapping[str, Any]
+) -> LogisticRegression:
+    """Fit an estimator to each label of `read_several_labels`; given are arguments that such fits do not take."""
+    check_parameters(estimator)
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} must be None where y has several labels a row; fit each label alone.")
+    C, l1_ratio = read_penalty(estimator.penalty, estimator.C, estimator.l1_ratio)
+    n_labels = several.shape[1]
+    n_iter, converged, certificates = np.empty(n_labels, np.int32), np.empty(n_labels, bool), np.empty(n_labels)
+    with limit_jobs(estimator.n_jobs), count_fits(estimator.verbose, n_labels) as on_fit:
+        matrix, _, sample_weight = read_rows(estimator, X, np.zeros(several.shape[0], np.int8), sample_weight)
+        _check_labels(several, sample_weight)
+        dtype = choose_dtype(matrix, estimator.solver)
+        coef, intercept = np.empty((n_labels, matrix.shape[1]), dtype), np.empty(n_labels, dtype)
+        for k, fit in _fit_each(estimator, matrix, several, sample_weight, C, l1_ratio):
+            coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
+            n_iter[k], converged[k] = fit.solution.n_iter, fit.solution.converged
+            if on_fit is not None:
+                on_fit(fit)
+    warn_of_limits(converged, n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
+    estimator.n_samples_fit_, estimator.classes_ = matrix.shape[0], np.arange(n_labels)
+    estimator.coef_, estimator.intercept_, estimator.n_iter_ = coef, intercept, n_iter
+    estimator.multilabel_, estimator.converged_ = True, bool(converged.all())
+    # Users of one label a row rely on the type that is declared.
+    vars(estimator)["certificate_"] = certificates
+    # Nothing is left of what the fit to one label a row had before.
+    for name in ("history_", "n_passes_"):
+        vars(estimator).pop(name, None)
+    return estimator
+
+
+def _fit_each(estimator, matrix, several, sample_weight, C, l1_ratio):
+    """Yield the number of each label and its Fit, in any order."""
+
+    def read(k):
+        return make_training_data(estimator, matrix, take_label(several, k), sample_weight)
+
+    def fit_one(k, check=None):
+        own = data if is_alike else read(k)
+        own = replace(own, labels=take_label(several, k).astype(np.int32), classes=np.arange(2))
+        return Problem(estimator, own).minimize(C, l1_ratio, on_iteration=check)
+
+    data, n_labels = read(0), several.shape[1]
+    # Class weights differ from label to label.
+    is_alike = estimator.class_weight is None
+    # It raises where X is not finite.
+    Problem(estimator, data)
+    if is_alike and suits(estimator, data, C, l1_ratio):
+        shares = np.array([np.average(take_label(several, k), weights=data.weights) for k in range(n_labels)])
+
+        def pose(k):
+            return Task(take_label(several, k), C, data.weights)
+
+        for k, fit in fit_lots(estimator, data, pose, np.full(n_labels, C), shares * (1 - shares)):
+            yield k, fit if fit.solution.converged else fit_one(k)
+        return
+    is_smooth = l1_ratio == 0 and estimator.lower_bounds is None and estimator.upper_bounds is None
+    at_once = count_fits_at_once(data.matrix, (1, matrix.shape[1] + 1), is_smooth)
+    yield from enumerate(run_side_by_side(fit_one, n_labels, at_once))
+
+
+def _check_labels(several, sample_weight):
+    """Raise a ValueError unless each label has rows of weight with it and without it."""
+    weights = None if sample_weight is None else np.asarray(sample_weight)
+    is_counted = slice(None) if weights is None or weights.ndim != 1 else weights > 0
+    n_with = np.asarray(several[is_counted].sum(axis=0, dtype=np.int64)).ravel()
+    n_counted = several.shape[0] if isinstance(is_counted, slice) else np.count_nonzero(is_counted)
+    constant = np.flatnonzero((n_with == 0) | (n_with == n_counted))
+    if len(constant):
+        k = constant[0]
+        value = int(n_with[k] > 0)
+        raise ValueError(
+            f"y has several labels a row, and each must be 0 in some rows and 1 in others, but column {k} of y is "
+            f"{value} in all rows that have a weight; leave it out."
+        )
+
+
+def fit_resamples(
+    estimator: LinearEstimator,
+    data: TrainingData,
+    C: float,
+    start: tuple[FloatArray, FloatArray],
+    curvature: FloatArray,
+    tol: float,
+    draws: Draws,
+    n_resamples: int,
+) -> Iterator[tuple[int, Resampled]]:
+    """Yield the number and the Resampled of each resample, in any order.
+
+    They begin at a start, coef (1, d) and intercept (1,), where the rows have a curvature s p (1 - p), (n,).
+    """
+    from fastlin.inference.bootstrap import Resampled
+
+    def pose(number):
+        return Task(data.labels, C, next(draws.draw(number)), start)
+
+    Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature.sum() / data.weigh())
+    for number, fit in fit_lots(estimator, data, pose, Cs, curvatures, reference=curvature, tol=tol):
+        yield number, Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged)

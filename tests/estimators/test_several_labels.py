@@ -1,0 +1,162 @@
+"""LogisticRegression with several labels a row: the fits of each label alone, predictions, and what is refused."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import make_multilabel_classification
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import cross_val_predict
+
+from fastlin import LogisticRegression
+from fastlin.exceptions import ConvergenceWarning
+
+N_LABELS = 9
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, Y = make_multilabel_classification(300, 10, n_classes=N_LABELS, random_state=0)
+    return X.astype(float), Y
+
+
+def fit_alone(X, Y, sample_weight=None, **parameters):
+    """Return the fits to each label alone, to a smaller tol."""
+    parameters = {**parameters, "tol": 1e-10}
+    return [LogisticRegression(**parameters).fit(X, labels, sample_weight) for labels in Y.T]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"C": 0.01, "fit_intercept": False},
+        {"penalty_factors": np.linspace(0.1, 2, 10)},
+        {"l1_ratio": 0.5},
+        {"class_weight": "balanced"},
+        {"solver": "lbfgs"},
+        {"lower_bounds": 0.0},
+    ],
+    ids=str,
+)
+def test_each_label_is_fitted_as_alone(data, parameters):
+    X, Y = data
+    model = LogisticRegression(**{**parameters, "tol": 1e-8}).fit(X, Y)
+    alone = fit_alone(X, Y, **parameters)
+    np.testing.assert_allclose(model.coef_, np.concatenate([each.coef_ for each in alone]), atol=2e-4)
+    np.testing.assert_allclose(model.intercept_, np.concatenate([each.intercept_ for each in alone]), atol=1e-3)
+    assert model.converged_
+    assert (model.certificate_ <= 1e-6).all()
+    assert model.classes_.tolist() == list(range(N_LABELS))
+    assert model.multilabel_
+    assert model.n_iter_.shape == model.certificate_.shape == (N_LABELS,)
+
+
+@pytest.mark.parametrize("kind", ["float32", "sparse", "table"])
+def test_rows_of_any_kind_and_weights_are_fitted_as_alone(data, kind):
+    X, Y = data
+    weights = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
+    parameters = {}
+    if kind == "float32":
+        X = X.astype(np.float32)
+    if kind == "sparse":
+        X = sparse.csr_array(X * (X > np.quantile(X, 0.8)))
+    if kind == "table":
+        pd = pytest.importorskip("pandas")
+        X = pd.DataFrame({"number": X[:, 0], "level": pd.Categorical(X[:, 1].astype(int) % 4)})
+    model = LogisticRegression(C=0.1, tol=1e-8, **parameters).fit(X, Y, weights)
+    alone = fit_alone(X, Y, weights, C=0.1, **parameters)
+    expected = np.stack([each.predict_proba(X)[:, 1] for each in alone], axis=1)
+    np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-4)
+
+
+def test_predictions_are_those_of_each_label(data):
+    X, Y = data
+    model = LogisticRegression().fit(X, Y)
+    scores = X @ model.coef_.T + model.intercept_
+    np.testing.assert_allclose(model.decision_function(X), scores, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(model.predict(X), scores > 0)
+    probabilities = 1 / (1 + np.exp(-scores))
+    np.testing.assert_allclose(model.predict_proba(X), probabilities, rtol=1e-10)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(probabilities), rtol=1e-9)
+    assert model.score(X, Y) == accuracy_score(Y, model.predict(X))
+    sparsified = LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y).sparsify()
+    np.testing.assert_array_equal(sparsified.predict(X), sparsified.densify().predict(X))
+    assert cross_val_predict(LogisticRegression(), X, Y, cv=3, method="predict_proba").shape == Y.shape
+
+
+@pytest.mark.parametrize("make", [sparse.csr_array, sparse.coo_matrix, np.ndarray.tolist, lambda Y: Y.astype(bool)])
+def test_labels_of_any_form_give_the_same_fit(data, make):
+    X, Y = data
+    expected, found = LogisticRegression().fit(X, Y), LogisticRegression().fit(X, make(Y))
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+def test_bits_do_not_depend_on_the_other_labels(data):
+    X, Y = data
+    whole, part = LogisticRegression().fit(X, Y), LogisticRegression(n_jobs=1).fit(X, Y[:, [4, 2, 7]])
+    np.testing.assert_array_equal(part.coef_, whole.coef_[[4, 2, 7]])
+
+
+def test_a_fit_to_one_label_a_row_leaves_nothing_of_several(data):
+    X, Y = data
+    model = LogisticRegression().fit(X, Y)
+    assert not hasattr(model, "history_")
+    two = LogisticRegression().fit(X, Y[:, :2])
+    assert two.predict(X).shape == two.predict_proba(X).shape == (300, 2)
+    model.fit(X, Y[:, 0])
+    assert model.classes_.tolist() == [0, 1]
+    assert model.predict(X).shape == (300,)
+    assert isinstance(model.certificate_, float)
+    assert "classes" in model.summary()
+
+
+def test_the_summary_tells_of_all_labels(data):
+    X, Y = data
+    model = LogisticRegression().fit(X, Y)
+    text = model.summary(X, Y)
+    for expected in ("300 rows, 10 features, 9 labels", "reached by all labels", "of a label", "of 90 not zero"):
+        assert expected in text
+    assert "9 labels" in model._repr_html_()
+
+
+def test_labels_that_do_not_converge_are_named_in_a_warning(data):
+    X, Y = data
+    with pytest.warns(ConvergenceWarning, match="9 of 9 fits stopped"):
+        model = LogisticRegression(max_iter=1, tol=1e-12).fit(X, Y)
+    assert not model.converged_
+    assert "not reached by some label" in model.summary()
+
+
+def test_what_cannot_be_fitted_is_refused_and_nothing_changes(data):
+    X, Y = data
+    model = LogisticRegression().fit(X, Y[:, 0])
+    before = vars(model).copy()
+    constant = np.column_stack([Y, np.ones(300)])
+    for match, arguments in [
+        (r"column 9 of y is 1 in all rows that have a weight; leave it out", {"y": constant}),
+        (r"column 0 of y is 0 in all rows", {"y": Y, "sample_weight": (1 - Y[:, 0]).astype(float)}),
+        (r"offset must be None where y has several labels", {"y": Y, "offset": np.zeros(300)}),
+        (r"classes must be None where y has several labels", {"y": Y, "classes": [0, 1]}),
+        (r"coef_init must be None where y has several labels", {"y": Y, "coef_init": np.zeros((1, 10))}),
+        (r"y has 299 entries, but X has 300 rows", {"y": Y[1:]}),
+        (r"y should be a 1d array", {"y": Y + 1}),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            model.fit(X, **arguments)
+        assert vars(model).keys() == before.keys()
+        assert model.coef_ is before["coef_"]
+    X = X.copy()
+    X[3, 4] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["inference", "bootstrap", "to_sklearn"])
+def test_what_needs_one_label_a_row_says_so(data, name):
+    X, Y = data
+    model = LogisticRegression().fit(X, Y)
+    given = () if name == "to_sklearn" else (X, Y)
+    with pytest.raises(ValueError, match="fitted to 9 labels a row, and this needs one label a row"):
+        getattr(model, name)(*given)
+    with pytest.raises(ValueError, match="offset must be None for a model of several labels a row"):
+        model.predict(X, offset=np.zeros(300))

@@ -1,0 +1,128 @@
+"""Solving problems in lots: the minima of single fits, whatever the lot, its order and the threads."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.special import expit
+
+from fastlin.kernels.machine.threads import limit_threads
+from fastlin.matrices import as_matrix
+from fastlin.objective import Objective, choose_coordinates
+from fastlin.objective.lot import Problem, SharedRows
+from fastlin.solvers import choose
+from fastlin.solvers.lots import MOST_FACTORS, minimize_all
+
+TOL = 1e-6
+
+
+def solve(X, problems, *, tol=TOL, max_iter=300, n_together=16, fit_intercept=True, reference=None, order=None):
+    """Return what was Found of each problem, posed in an order, by its number."""
+    matrix, factors = as_matrix(X), np.ones(X.shape[1])
+    coordinates = choose_coordinates(matrix.measure(), 1e-4, factors, fit_intercept)
+    rows = SharedRows(matrix, coordinates, factors, fit_intercept, n_together)
+    order = np.arange(len(problems)) if order is None else order
+    ratios = np.array([problems[number].l2 for number in order])
+    posed = []
+
+    def pose(place):
+        posed.append(place)
+        return problems[order[place]]
+
+    found = dict(minimize_all(rows, pose, ratios, reference, tol=tol, max_iter=max_iter))
+    # Each problem is posed once.
+    assert sorted(posed) == list(range(len(problems)))
+    return {int(order[place]): each for place, each in found.items()}
+
+
+def minimize_alone(X, problem, **choices):
+    objective = Objective.over(X, problem.labels.astype(np.int32), 2, weights=problem.weights, l2=problem.l2, **choices)
+    return choose.minimize(objective, solver="auto", tol=1e-9, max_iter=1000)
+
+
+def draw_problems(X, n_problems, seed=0, is_weighted=False):
+    """Return problems of labels that the columns tell something of, rare ones too, and of many strengths."""
+    generator = np.random.default_rng(seed)
+    n, d = X.shape
+    problems = []
+    for share in np.linspace(0.02, 0.5, n_problems):
+        scores = X @ generator.normal(size=d) / np.sqrt(d)
+        scores = 2 * scores / scores.std() + generator.logistic(size=n)
+        labels = (scores > np.quantile(scores, 1 - share)).astype(np.uint8)
+        weights = generator.integers(1, 4, n).astype(float) if is_weighted else None
+        problems.append(Problem(labels, 10.0 ** generator.uniform(-4, 0), weights))
+    return problems
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_minima_are_those_of_single_fits(kind, is_weighted):
+    X = np.random.default_rng(1).normal(size=(400, 8)) + 1
+    X = sparse.random_array((400, 30), density=0.1, rng=1, format="csr") if kind == "sparse" else X
+    problems = draw_problems(X, 40, is_weighted=is_weighted)
+    for fit_intercept in (True, False):
+        found = solve(X, problems, fit_intercept=fit_intercept)
+        assert all(each.converged and each.certificate <= TOL * each.value for each in found.values())
+        for number in range(0, 40, 7):
+            alone = minimize_alone(X, problems[number], fit_intercept=fit_intercept)
+            excess = found[number].value - alone.value
+            assert -alone.certificate - 1e-13 <= excess <= found[number].certificate + 1e-13
+
+
+def test_bits_depend_neither_on_the_order_nor_on_the_lot_nor_on_threads():
+    X = np.random.default_rng(1).normal(size=(3000, 70))
+    problems = draw_problems(X, 30)
+    # A factor serves problems of one strength.
+    problems = [problem._replace(l2=1e-3) for problem in problems]
+    expected = solve(X, problems)
+    order = np.random.default_rng(2).permutation(30)
+    with limit_threads(1):
+        others = {**solve(X, problems, order=order), **solve(X, problems[:3])}
+    for number, found in others.items():
+        np.testing.assert_array_equal(found.parameters, expected[number].parameters)
+        assert found[2:] == expected[number][2:]
+
+
+def test_a_start_and_a_hessian_near_the_minimum_take_fewer_iterations():
+    X = np.random.default_rng(1).normal(size=(2000, 10))
+    (problem,) = draw_problems(X, 1)
+    problem = problem._replace(l2=1e-3)
+    (first,) = solve(X, [problem]).values()
+    generator = np.random.default_rng(0)
+    resampled = []
+    for _ in range(20):
+        weights = generator.multinomial(2000, np.full(2000, 1 / 2000)).astype(float)
+        resampled.append(problem._replace(weights=weights))
+    coordinates = choose_coordinates(as_matrix(X).measure(), 1e-4, np.ones(10), True)
+    coef, intercept = coordinates.to_coefficients(first.parameters[None])
+    p = expit(X @ coef[0] + intercept)
+    far = solve(X, resampled)
+    near = solve(X, [each._replace(start=first.parameters) for each in resampled], reference=p * (1 - p))
+    assert sum(each.n_iter for each in near.values()) < 0.7 * sum(each.n_iter for each in far.values())
+    for number, each in near.items():
+        assert abs(each.value - far[number].value) <= 2 * TOL * each.value
+    (again,) = solve(X, [problem._replace(start=first.parameters)]).values()
+    assert again.n_iter == 0
+    assert again.converged
+
+
+def test_what_does_not_end_says_so():
+    X = np.random.default_rng(1).normal(size=(200, 5))
+    problems = draw_problems(X, 20)
+    stopped = solve(X, problems, tol=1e-12, max_iter=1)
+    assert not any(each.converged for each in stopped.values())
+    assert all(each.n_iter == 1 for each in stopped.values())
+    # Scores that overflow are no minimum.
+    with np.errstate(over="ignore", invalid="ignore"):
+        (lost,) = solve(X, [problems[0]._replace(start=np.full(6, 1e308))]).values()
+    assert not lost.converged
+    assert lost.certificate == np.inf
+
+
+def test_many_columns_are_preconditioned_by_their_variances():
+    generator = np.random.default_rng(0)
+    X = sparse.random_array((300, MOST_FACTORS + 10), density=0.01, rng=generator, format="csr")
+    problems = [problem._replace(l2=1e-2) for problem in draw_problems(X, 10)]
+    found = solve(X, problems)
+    assert all(each.converged for each in found.values())
+    alone = minimize_alone(X, problems[3])
+    assert abs(found[3].value - alone.value) <= TOL * alone.value + alone.certificate
