@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator, LogisticRegression
     from fastlin.estimators.training_data import TrainingData
     from fastlin.inference.bootstrap import Draws, Resampled
+
+Model = TypeVar("Model", bound="LogisticRegression")
 
 
 class Task(NamedTuple):
@@ -97,9 +99,7 @@ def fit_lots(
         yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found)
 
 
-def fit_labels(
-    estimator: LogisticRegression, X: Any, several: Any, sample_weight: Any, given: Mapping[str, Any]
-) -> LogisticRegression:
+def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given: Mapping[str, Any]) -> Model:
     """Fit an estimator to each label of `read_several_labels`; given are arguments that such fits do not take."""
     check_parameters(estimator)
     for name, value in given.items():
