@@ -369,6 +369,27 @@ def empty_places(monkeypatch, tmp_path):
     monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(tmp_path / "cache"))
 
 
+def run_until_line(run, files, last_line=np.inf):
+    """Run until Ctrl-C before a line of some files; return the result, None after Ctrl-C, and the number of lines."""
+    n_lines, before, result = 0, sys.gettrace(), None
+
+    def count_line(frame, event, argument):
+        nonlocal n_lines
+        n_lines += event == "line"
+        if n_lines >= last_line:
+            raise KeyboardInterrupt
+        return count_line
+
+    sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename in files else None)
+    try:
+        result = run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    return result, n_lines
+
+
 def refuse_replacement(monkeypatch):
     """Let os.replace do what Windows does where another program has the file open."""
 

@@ -51,17 +51,6 @@ def test_a_study_runs_on_mnist(run, no_page, monkeypatch, tmp_path, mnist_folder
     assert read_results(tmp_path / "results").keys() == {"mnist.gradient_check", "environment", "claims"}
 
 
-def test_all_studies_of_the_course_run_where_none_is_named(run, digits, no_page, monkeypatch, tmp_path):
-    seen = []
-    for name in STUDIES:
-        monkeypatch.setitem(STUDIES, name, lambda settings, name=name: seen.append(name) or Results({}, {"merit": 1.0}))
-    monkeypatch.setattr(figures, "draw", lambda *arguments: [])
-    assert run("reproduce").returncode == 0
-    assert seen == list(STUDIES)
-    names = {f"digits.{name}" for name in STUDIES}
-    assert read_results(tmp_path / "results").keys() == names | {"environment", "claims"}
-
-
 @pytest.mark.parametrize("found", [True, False])
 def test_each_study_gets_its_own_data(no_page, monkeypatch, tmp_path, capsys, found):
     mnist, cifar10 = (dataclasses.replace(datasets.load_digits(), name=name) for name in ("mnist", "cifar10"))
@@ -224,25 +213,19 @@ def test_warmup_has_nothing_to_do_where_the_wheel_carries_all(run, monkeypatch):
     assert "Compiled in" in run("warmup").stdout
 
 
-def test_ctrl_c_ends_with_one_line_and_without_results(run, digits, monkeypatch, tmp_path):
+def test_ctrl_c_ends_with_one_line_and_leaves_the_results_and_the_report_of_earlier_studies(
+    run, digits, monkeypatch, tmp_path
+):
     def interrupt(settings):
         raise KeyboardInterrupt
 
     monkeypatch.setitem(STUDIES, "l2_sweep", interrupt)
+    folder = tmp_path / "results"
     finished = run("reproduce", "l2_sweep")
     assert (finished.returncode, finished.stderr) == (130, "\nfastlin: interrupted\n")
-    assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
-
-
-def test_ctrl_c_leaves_the_results_and_the_report_of_earlier_studies(run, digits, monkeypatch, tmp_path):
+    assert not [path for path in folder.rglob("*") if path.is_file()]
     assert run("reproduce", "gradient_check", "--quick").returncode == 0
-    folder = tmp_path / "results"
     page = (folder / "report.html").read_bytes()
-
-    def interrupt(settings):
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(STUDIES, "l2_sweep", interrupt)
     assert run("reproduce", "binary", "l2_sweep", "--quick").returncode == 130
     # What was found before Ctrl-C is kept for the report of the next run.
     assert {"digits.gradient_check", "digits.binary"} <= read_results(folder).keys()

@@ -93,6 +93,8 @@ def test_standard_errors_are_printed_and_shown_on_the_page(files, table, run):
     labels = np.array(table["end"].to_pylist())
     model = fastlin.LogisticRegression(C=np.inf, tol=1e-8).fit(numbers, labels)
     assert f"\n\n{model.inference(numbers, labels).summary()}\n" in finished.stdout
+    assert re.search(r"^objective     0\.\d+, \d\.\de-\d+ standard errors from its minimum$", finished.stdout, re.M)
+    assert "without a bound" not in finished.stdout + (files / "model.html").read_text()
     page = (files / "model.html").read_text()
     assert "<h2>Standard errors and tests</h2>" in page
     assert "class on time against late" in page
@@ -194,13 +196,6 @@ def test_coefficients_are_ranked_by_what_their_columns_do(files, run, monkeypatc
     assert "The largest coefficients, each times the standard deviation of its column" in page
 
 
-def test_an_inference_says_how_far_the_minimum_is(files, table, run):
-    pyarrow.csv.write_csv(table.drop_columns(["carrier"]), files / "numbers.csv")
-    finished = run("fit", "numbers.csv", "--target", "end", "--inference")
-    assert re.search(r"^objective     0\.\d+, \d\.\de-\d+ standard errors from its minimum$", finished.stdout, re.M)
-    assert "without a bound" not in finished.stdout + (files / "model.html").read_text()
-
-
 def test_texts_of_almost_every_row_are_noted(files, table, run):
     with_names = table.append_column("name", pa.array([f"F{i}" for i in range(table.num_rows)]))
     pyarrow.csv.write_csv(with_names, files / "named.csv")
@@ -216,30 +211,32 @@ def test_what_cannot_be_predicted_gets_one_line(files, run):
     (files / "text.csv").write_text("carrier,delay,day\nAA,late,1\n")
     (files / "holes.csv").write_text("carrier,delay,day\nAA,?,1\nAA,0.5,2\n")
     (files / "damaged.skops").write_text("no model")
+    for name, content in (("dict", "{}"), ("list", "[1]")):
+        with zipfile.ZipFile(files / f"{name}.skops", "w") as archive:
+            archive.writestr("schema.json", content)
+    table = pa.table({"carrier": [1, 2], "delay": [0.1, 0.2], "day": [1, 2]})
+    pyarrow.parquet.write_table(table, files / "numbers.parquet")
     skops.io.dump(ScikitLearnLogisticRegression(), files / "other.skops")
     skops.io.dump(fastlin.MLPClassifier(), files / "network.skops")
+    damaged = "is damaged or no model that fastlin fit has written"
     for model, data, words in (
         ("none.skops", "flights.csv", "File 'none.skops' does not exist."),
-        ("damaged.skops", "flights.csv", "damaged.skops is damaged or no model that fastlin fit has written"),
-        ("other.skops", "flights.csv", "other.skops is damaged or no model that fastlin fit has written: it holds"),
+        *((f"{name}.skops", "flights.csv", f"{name}.skops {damaged}") for name in ("damaged", "dict", "list")),
+        ("other.skops", "flights.csv", f"other.skops {damaged}: it holds"),
         ("network.skops", "flights.csv", "fastlin.estimators.mlp_classifier.MLPClassifier"),
         ("model.skops", "few.csv", "few.csv has no column 'delay'; there are carrier, day"),
         ("model.skops", "text.csv", "column 'delay' of text.csv has values of the type string where numbers should be"),
         ("model.skops", "holes.csv", "column 'delay' of holes.csv has no number in 1 of 2 rows"),
+        (
+            "model.skops",
+            "numbers.parquet",
+            "column 'carrier' of numbers.parquet has values of the type int64 where text",
+        ),
     ):
         finished = run("predict", model, data)
         assert finished.returncode == 2
         assert words in finished.stderr
     assert not (files / "predictions.csv").exists()
-
-
-def test_a_type_that_is_no_text_is_refused_where_the_model_has_text(files, run):
-    assert run("fit", "flights.csv", "--target", "end").returncode == 0
-    table = pa.table({"carrier": [1, 2], "delay": [0.1, 0.2], "day": [1, 2]})
-    pyarrow.parquet.write_table(table, files / "numbers.parquet")
-    finished = run("predict", "model.skops", "numbers.parquet")
-    assert finished.returncode == 2
-    assert "column 'carrier' of numbers.parquet has values of the type int64 where text should be" in finished.stderr
     # A column without any value has no type.
     pyarrow.parquet.write_table(table.set_column(0, "carrier", pa.nulls(2)), files / "nothing.parquet")
     assert run("predict", "model.skops", "nothing.parquet").returncode == 0
@@ -273,12 +270,3 @@ def test_names_may_hold_what_is_mathematics_elsewhere(files, run):
     (files / "signs.csv").write_text("$a^$,end\n1,$x_$\n2,y\n3,$x_$\n4,y\n")
     finished = run("fit", "signs.csv", "--target", "end")
     assert finished.returncode == 0, finished.stderr
-
-
-def test_files_that_are_no_models_are_damaged(files, run):
-    for content in ("{}", "[1]"):
-        with zipfile.ZipFile(files / "odd.skops", "w") as archive:
-            archive.writestr("schema.json", content)
-        finished = run("predict", "odd.skops", "flights.csv")
-        assert finished.returncode == 2
-        assert finished.stderr.startswith("fastlin: odd.skops is damaged or no model that fastlin fit has written")

@@ -1,6 +1,5 @@
 """The program as a process of its own: its exit status, its streams, Ctrl-C, and whole runs."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,7 +7,6 @@ import sys
 
 import pytest
 
-from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.kernels.machine.waiting import TEXT
 
 
@@ -29,33 +27,6 @@ def test_a_study_leaves_nothing_but_its_results(run_process, tmp_path):
     assert all(line.startswith("Downloading data from ") for line in finished.stderr.splitlines())
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"results.json", "report.html", "digits"}
     assert {path.name for path in tmp_path.iterdir()} <= {"results", "cache"}
-
-
-@pytest.mark.slow
-def test_all_studies_of_the_course_run(run_process, tmp_path):
-    finished = run_process("reproduce", "--quick")
-    assert finished.returncode == 0, finished.stderr
-    folder = tmp_path / "results"
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    assert results.keys() == {f"digits.{name}" for name in STUDIES} | {"environment", "claims"}
-    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    pictures = {picture["file"] for study in STUDIES for picture in results[f"digits.{study}"]["pictures"]}
-    assert written == {"results.json", "report.html"} | pictures
-
-
-@pytest.mark.slow
-def test_the_studies_of_cifar10_run_where_named(run_process, tmp_path):
-    finished = run_process("reproduce", *CIFAR10_STUDIES, "--quick", "--draws", "2")
-    assert finished.returncode == 0, finished.stderr
-    assert "CIFAR-10 is neither on disk nor within reach" in finished.stdout
-    results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
-    assert results.keys() == {f"digits.{name}" for name in CIFAR10_STUDIES} | {"environment", "claims"}
-    assert results["digits.cifar10_search"]["parameters"]["draws"] == 2
-    assert "best validation accuracy, mean of the draws" in finished.stdout
-    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
-    assert "The homework ran on scikit-learn" in page
-    assert page.count("<figure>") == 5
-    assert "draw 1" in finished.stdout
 
 
 @pytest.mark.slow

@@ -16,12 +16,13 @@ from fastlin.course.studies.settings import Results, Settings
 from fastlin.datasets import Dataset
 
 
-def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, monkeypatch, tmp_path):
-    def fail(settings):
-        settings.notify("[/x]")
-        # Square brackets are markup to rich, and [/x] an error in it.
-        raise RuntimeError("on purpose [auto, lbfgs] [/x] :x: \x1b[31m")
+def fail(settings):
+    settings.notify("[/x]")
+    # Square brackets are markup to rich, and [/x] an error in it.
+    raise RuntimeError("on purpose [auto, lbfgs] [/x] :x: \x1b[31m")
 
+
+def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, monkeypatch, tmp_path):
     monkeypatch.setitem(STUDIES, "binary", fail)
     finished = run("reproduce", "binary", "gradient_check", "--quick")
     assert finished.returncode == 1
@@ -36,9 +37,6 @@ def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, mo
 
 
 def test_what_an_earlier_run_found_is_not_shown_for_a_study_that_fails(run, digits, monkeypatch, tmp_path):
-    def fail(settings):
-        raise RuntimeError("on purpose")
-
     assert run("reproduce", "images", "gradient_check", "--quick").returncode == 0
     monkeypatch.setitem(STUDIES, "images", fail)
     assert run("reproduce", "images", "--quick").returncode == 1
@@ -55,9 +53,6 @@ def test_what_an_earlier_run_found_is_not_shown_for_a_study_that_fails(run, digi
 
 
 def test_where_all_studies_fail_there_is_a_report_without_sections(run, digits, monkeypatch, tmp_path):
-    def fail(settings):
-        raise RuntimeError("on purpose")
-
     monkeypatch.setitem(STUDIES, "binary", fail)
     assert run("reproduce", "binary").returncode == 1
     page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")

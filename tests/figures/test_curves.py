@@ -10,18 +10,11 @@ from sklearn.datasets import load_breast_cancer, load_iris
 import fastlin
 from fastlin import figures
 
-
-@pytest.fixture
-def axes():
-    return Figure(layout="constrained").subplots()
+from .conftest import legend
 
 
 def texts(axes):
     return [text.get_text() for text in axes.texts]
-
-
-def legend(axes):
-    return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 def test_a_history_is_drawn_by_value_or_by_means_with_a_band(axes):

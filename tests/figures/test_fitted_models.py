@@ -4,22 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer, load_iris
 
 import fastlin
 from fastlin import figures
 
+from .conftest import legend
+
 X, Y = load_iris(return_X_y=True)
-
-
-@pytest.fixture
-def axes():
-    return Figure(layout="constrained").subplots()
-
-
-def legend(axes):
-    return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 def test_the_bound_falls_below_tol(axes):

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from naive_likelihood import sum_rows
 from scipy import sparse
 
 import fastlin.inference.clusters as module
@@ -26,10 +27,7 @@ def find_covariance(X, y, found, keys, weights):
     p /= p.sum(axis=1, keepdims=True)
     residuals = (p - np.eye(rows + 1)[y])[:, 1:] * weights[:, None]
     gradients = np.einsum("ik,ij->ikj", residuals, columns).reshape(n, -1)
-    information = np.zeros((q, q))
-    for i in range(n):
-        curvature = np.diag(p[i, 1:]) - np.outer(p[i, 1:], p[i, 1:])
-        information += weights[i] * np.kron(curvature, np.outer(columns[i], columns[i]))
+    information = sum_rows(found.coef, columns, y, weights, False)[1]
     middle = np.zeros_like(information)
     for m in range(1, len(keys) + 1):
         for chosen in combinations(keys, m):

@@ -57,14 +57,6 @@ def test_sums_of_columns_are_named():
     assert describe(X, weights=weights) == ["x3 = x0 - x1"]
 
 
-def test_columns_that_nearly_depend_on_each_other_are_not_refused():
-    X, _ = make_columns()
-    noise = np.random.default_rng(3).normal(size=N)
-    for size in (1e-2, 1e-4, 1e-5):
-        assert describe(np.column_stack([X, X[:, 0] + size * noise])) == []
-    assert describe(np.vander(np.linspace(0, 1, N), 8)[:, :-1]) == []
-
-
 def test_an_inference_is_refused_in_every_form_of_rows():
     from fastlin import blocks
 

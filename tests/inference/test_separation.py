@@ -12,7 +12,6 @@ from fastlin.inference.information import Information
 from fastlin.inference.separation import Separation, Undecided, check_separation, find_separation, proves_maximum
 from fastlin.objective import Objective
 from fastlin.solvers import choose
-from tests.conftest import marked
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
@@ -64,20 +63,6 @@ def fit(objective, max_iter=60):
 def name(found):
     assert not isinstance(found, Undecided)
     return "none" if found is None else "complete" if found.is_complete else "quasi"
-
-
-@pytest.mark.parametrize("n_problems", [40, *marked(pytest.mark.thorough, 400)])
-def test_decisions_are_those_of_an_exact_programme(n_problems):
-    generator, kinds = np.random.default_rng(1), []
-    for i, (X, labels, n_classes) in enumerate(draw_problems(n_problems)):
-        fit_intercept = i % 4 > 0
-        # Columns of any scale are the same problem.
-        scales = 10.0 ** generator.integers(-6, 7, X.shape[1]) if i % 2 else 1.0
-        objective = Objective.over(X * scales, labels, n_classes, fit_intercept=fit_intercept)
-        found = find_separation(objective, fit(objective))
-        kinds.append(decide_exactly(X, labels, n_classes, fit_intercept))
-        assert name(found) == kinds[-1], i
-    assert all(kinds.count(kind) >= 5 for kind in ("none", "quasi", "complete"))
 
 
 def test_the_maximum_is_never_proven_where_classes_are_separated():

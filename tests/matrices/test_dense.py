@@ -25,16 +25,6 @@ def test_a_matrix_is_the_callers_memory():
     assert (matrix.shape, matrix.dtype, matrix.budget_bytes) == ((N, D), X.dtype, X.nbytes)
 
 
-def test_predictions_are_in_the_type_of_the_coefficients():
-    for dtype in (np.float64, np.float32):
-        X = make(dtype)
-        coef, intercept = np.random.default_rng(2).normal(size=(3, D)).astype(dtype), np.arange(3.0)
-        scores = as_matrix(X).compute_scores(coef, intercept)
-        assert scores.dtype == dtype
-        np.testing.assert_allclose(scores, X @ coef.T + intercept, rtol=1e-4, atol=1e-3)
-        np.testing.assert_array_equal(as_matrix(X).find_best_class(coef, intercept), scores.argmax(axis=1))
-
-
 def test_rows_are_taken_in_any_order_and_not_copied_where_they_lie_as_wanted():
     X = make()
     matrix, out = as_matrix(X), np.empty((3, D))

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import assert_same_bits, make_sparse, marked
+from conftest import assert_same_bits, make_sparse
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import Samples
@@ -142,36 +142,6 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks,
     assert_same_bits(results)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "weighted"),
-    [
-        (np.float64, False),
-        (np.float64, True),
-        *marked(pytest.mark.thorough, (np.float32, True), (np.int8, False), (np.bool_, True)),
-    ],
-)
-def test_columns_and_predictions_are_those_of_dense_data(dtype, weighted):
-    X = make_csr(dtype=dtype)
-    matrix, dense = as_matrix(X), as_matrix(X.toarray())
-    assert matrix.shape == dense.shape
-    assert matrix.dtype == dtype
-    assert matrix.budget_bytes == X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
-    weights = np.random.default_rng(3).uniform(0, 2, N) if weighted else None
-    found, expected = matrix.measure(weights), dense.measure(weights)
-    for name in ("mean", "spread", "magnitude"):
-        assert_close([getattr(found, name)], [getattr(expected, name)], 1e-6 if dtype == np.float32 else 1e-12)
-    widened = as_matrix(X.toarray().astype(float))
-    for n_classes in (1, 4):
-        coef, intercept = np.random.default_rng(4).normal(size=(n_classes, D)), np.arange(n_classes) - 1.0
-        scores = X.toarray().astype(float) @ coef.T + intercept
-        assert_close([matrix.compute_scores(coef, intercept)], [scores])
-        some, found = np.array([5, 3, 3, 59]), np.empty((4, n_classes))
-        matrix.score(coef, intercept, found, some[:0], some)
-        assert_close([found], [scores[some]])
-        assert matrix.compute_scores(coef.astype(np.float32), intercept).dtype == np.float32
-        np.testing.assert_array_equal(matrix.find_best_class(coef, intercept), widened.find_best_class(coef, intercept))
-
-
 @pytest.mark.parametrize("ones", [False, True])
 def test_statistics_by_rows_are_those_by_columns(cut_into_blocks, ones):
     X = make_csr().tolil()
@@ -186,14 +156,6 @@ def test_statistics_by_rows_are_those_by_columns(cut_into_blocks, ones):
         np.testing.assert_allclose(value, expected, rtol=1e-13)
     assert found._ordered is None
     assert found.measure().variance[0] == found.measure().variance[3] == 0
-
-
-@pytest.mark.parametrize("scale", [1e200, 1e-200])
-def test_columns_of_huge_and_tiny_numbers(scale):
-    X = make_csr()
-    X.data *= scale
-    found, expected = as_matrix(X).measure(), as_matrix(X.toarray()).measure()
-    np.testing.assert_allclose(found.spread, expected.spread, rtol=1e-12)
 
 
 @pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
@@ -232,16 +194,6 @@ def test_duplicates_of_narrow_types_sum_as_in_a_dense_array(dtype):
     X = sparse.csr_array((np.array([100, 100, 1], dtype), np.array([1, 1, 0]), np.array([0, 2, 3])), shape=(2, 2))
     coef = np.eye(2)
     np.testing.assert_array_equal(as_matrix(X).compute_scores(coef, np.zeros(2)), X.toarray().astype(float))
-
-
-def test_a_matrix_without_entries_is_one_of_zeros():
-    X = sparse.csr_array((20, 4))
-    columns = as_matrix(X).measure()
-    assert columns.finite
-    assert not np.concatenate([columns.mean, columns.spread, columns.magnitude]).any()
-    parameters = np.random.default_rng(0).normal(size=(3, 5))
-    found, expected = (evaluate(make_passes(each, 3), parameters, None) for each in (X, np.zeros((20, 4))))
-    assert_close(found, expected)
 
 
 def test_few_rows_are_copied_by_their_entries():

@@ -169,19 +169,6 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("K", [1, 5])
-def test_scores_and_best_classes_are_numpys(table, K, monkeypatch):
-    monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BYTES", 1_000)
-    table, X = table
-    generator = np.random.default_rng(6)
-    coef, intercept = generator.normal(size=(K, X.shape[1])), generator.normal(size=K)
-    scores = np.einsum("ij,kj->ik", X, coef) + intercept
-    np.testing.assert_allclose(table.compute_scores(coef, intercept), scores, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(table.sum_squared_scores(coef, intercept), (scores**2).sum(axis=1), rtol=1e-6)
-    best = scores.argmax(axis=1) if K > 1 else scores[:, 0] > 0
-    np.testing.assert_array_equal(table.find_best_class(coef, intercept), best)
-
-
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_columns_are_centred_or_kept_as_entries(table, precision):
     table, X = table

@@ -5,13 +5,11 @@ import itertools
 import naive_network
 import numpy as np
 import pytest
-from conftest import COMPILED, LAYOUTS, marked
+from conftest import COMPILED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
-from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import ACTIVATIONS, Examples, Network, network
 
@@ -201,32 +199,6 @@ def test_blocks_add_up_to_the_batch(many_blocks, normalization):
 
 
 @pytest.mark.parametrize(
-    ("kind", "layout"),
-    [
-        *((np.float32, layout) for layout in LAYOUTS),
-        *((kind, "C") for kind in (np.float64, np.uint8)),
-        *marked(pytest.mark.slow, *((kind, "C") for kind in (np.int8, np.int16, np.int32, np.bool_))),
-        (np.uint8, "F"),
-    ],
-)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_dense_data_of_every_type_and_layout(dtype, kind, layout):
-    whole = np.random.default_rng(0).integers(0, 4, (12, D))
-    X = LAYOUTS[layout](whole.astype(kind))
-    before, labels = X.copy(), np.arange(12) % 3
-    for normalization in ((), ("input",)):
-        for rows in (slice(2, 9), np.array([11, 2, 2, 5])):
-            made = make_network((4,), normalization=normalization, dtype=dtype)
-            reference = make_network((4,), normalization=normalization, dtype=dtype)
-            loss, _, _ = made.compute_gradient(Examples(as_matrix(X), labels), rows)
-            copied = Examples(as_matrix(before[rows].astype(dtype)), labels[rows])
-            expected, _, _ = reference.compute_gradient(copied, everything(len(labels[rows])))
-            assert loss == expected
-            np.testing.assert_array_equal(made.gradient, reference.gradient)
-    np.testing.assert_array_equal(X, before)
-
-
-@pytest.mark.parametrize(
     ("dtype", "normalization"), [(np.float64, ()), (np.float32, ()), (np.float64, ("input", "hidden"))]
 )
 def test_sparse_data_are_their_dense_copy(dtype, normalization):
@@ -321,20 +293,6 @@ def test_a_single_layer_is_measured_on_rows_of_any_kind(n_classes, dtype):
         loss, *_ = evaluate_naively(made, Examples(as_matrix(X[meant]), labels[meant], weights[meant]))
         found = made.measure(Examples(as_matrix(kind), labels, weights, rows))
         assert found == pytest.approx((loss, np.average(right[meant], weights=weights[meant])), rel=tolerance)
-
-
-@pytest.mark.parametrize(("normalization", "dtype"), [((), np.float32), (("input", "hidden"), np.float64)])
-def test_the_same_bits_for_any_number_of_threads(many_blocks, normalization, dtype):
-    examples = make_examples(400, weighted=True, dtype=dtype)
-    results = []
-    for n_threads in (1, 2, 5):
-        # The threads of BLAS are another matter: its products may depend on them.
-        with limit_threads(n_threads), threadpool_limits(1, user_api="blas"):
-            made = make_network((7, 5), "tanh", normalization, 0.3, dtype=dtype)
-            loss, n_correct, _ = made.compute_gradient(examples, everything(400), SEED)
-            results.append((loss, n_correct, *made.fold().measure(examples), *made.gradient))
-    np.testing.assert_array_equal(results[1], results[0])
-    np.testing.assert_array_equal(results[2], results[0])
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 Exact means extended precision (np.longdouble) on the very same float64 parameters, columns and weights.
 """
 
-from itertools import product
-
 import numpy as np
 import pytest
 import reference
@@ -15,7 +13,6 @@ from conftest import (
     data_of,
     evaluate,
     make_objective,
-    make_offset,
     make_offsets_and_targets,
     make_problem,
     make_sized,
@@ -138,70 +135,6 @@ def test_the_dual_value_of_the_reference_is_below_the_minimum():
             value, bound = exact_value_and_bound(objective, best + distance * parameters)
             assert bound < minimum < value
         assert exact_value_and_bound(objective, best)[1] == pytest.approx(float(minimum), rel=1e-12)
-
-
-def check_no_bound_exceeds_the_minimum(objective):
-    """Assert that points near and far have finite lower bounds at or below the minimum; return the largest of them."""
-    minimum, coef, intercept = minimum_of(objective)
-    best = objective.coordinates.to_parameters(coef, intercept)
-    generator = np.random.default_rng(5)
-    largest = -np.inf
-    for distance in [0.0, *np.logspace(-9, 2, 12)]:
-        for centre in (best, np.zeros_like(best)):
-            last = np.eye(1, best.size, best.size - 1).reshape(best.shape)
-            for direction in (generator.normal(size=best.shape), last):
-                parameters = centre + distance * direction
-                parameters[:, -1] *= objective.fit_intercept
-                point = objective.at(parameters)
-                bound = point.lower_bound()
-                assert np.isfinite(bound)
-                assert bound <= minimum <= point.value + point.rounding
-                largest = max(largest, bound)
-    return largest, float(minimum)
-
-
-# Rows, classes and whether there are weights.
-SMALL = [(40, 2, True), (40, 4, False), (5, 2, False), (7, 3, True)]
-
-
-@pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize("fit_intercept", [True, False])
-def test_no_point_has_a_lower_bound_above_the_minimum(fit_intercept, columns):
-    for n, n_classes, weighted in SMALL:
-        options = {"columns": columns, "weighted": weighted, "fit_intercept": fit_intercept, "seed": n}
-        for l2 in (1e-6, 1e-3, 1.0, 100.0):
-            check_no_bound_exceeds_the_minimum(make_objective(n, 6, n_classes, l2=l2, **options)[0])
-
-
-@pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize("grouped", [False, True])
-def test_no_point_has_a_lower_bound_above_the_minimum_with_a_penalty_by_size(grouped, columns):
-    # The reference takes too many steps where columns are far from zero and not centred.
-    for fit_intercept in [True] if columns == "shifted" else [True, False]:
-        for n, n_classes, weighted in SMALL:
-            options = {"weighted": weighted, "fit_intercept": fit_intercept, "group_by_class": grouped, "seed": n}
-            for l1, l2 in SIZED:
-                objective, _ = make_sized(n, n_classes, columns, l1=l1, l2=l2, **options)
-                largest, minimum = check_no_bound_exceeds_the_minimum(objective)
-                # Next to the minimum the bound is next to it, too.
-                assert largest >= minimum * (1 - 1e-4)
-
-
-@pytest.mark.thorough
-def test_no_point_has_a_lower_bound_above_the_minimum_with_offsets_and_targets():
-    shapes = product([0.0, 2.0, 1e3], SMALL[:3], [True, False], [True, False])
-    for size, (n, n_classes, weighted), fit_intercept, soft in shapes:
-        if size == 1e3 and not fit_intercept:
-            # Every row is certain, and mostly wrong: the Hessian of the reference vanishes.
-            continue
-        options = {"weighted": weighted, "fit_intercept": fit_intercept}
-        # The reference takes too many steps by proximal gradients from far away.
-        for l1, l2 in [(0.0, 1e-3), (0.0, 1.0), *(SIZED[:3] if size < 1e3 else [])]:
-            make = make_sized if l1 else make_objective
-            objective, _ = make_offset(n, 6, n_classes, size, soft, make=make, l1=l1, l2=l2, **options)
-            largest, minimum = check_no_bound_exceeds_the_minimum(objective)
-            # Next to the minimum the bound is next to it, too.
-            assert largest >= minimum - (1e-4 if l1 else 1e-6) * (1 + size)
 
 
 @pytest.mark.parametrize("columns", COLUMNS)

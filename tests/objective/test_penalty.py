@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from conftest import COLUMNS, FACTORS, make_objective, make_sized
 
-from fastlin.kernels.linear.penalties import CONJUGATE
 from fastlin.objective import LARGEST_PENALTY
-from fastlin.objective.penalty import NO_EXCHANGE
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
@@ -24,32 +22,6 @@ def test_curvatures_and_sizes_are_those_of_the_coefficients(columns):
         np.testing.assert_allclose(penalty.arrays.roots**2, penalty.curvatures[:-1], rtol=1e-15)
         assert (penalty.is_smooth, penalty.is_bounded, penalty.is_none) == (False, True, False)
         assert columns == "badly scaled" or (penalty.factors == FACTORS).all()
-
-
-@pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("columns", COLUMNS)
-def test_the_conjugate_is_the_largest_slope_less_penalty(grouped, columns):
-    # At a dual point G the conjugate is max over V of <G, V> - penalty(V), which no other V exceeds.
-    objective, parameters = make_sized(20, 4, columns, l2=0.7, l1=0.4, group_by_class=grouped)
-    penalty, generator = objective.penalty, np.random.default_rng(0)
-    thresholds, curvatures = penalty.thresholds[:-1], penalty.curvatures[:-1]
-    slopes = generator.normal(size=parameters.shape)
-    slopes[:, :-1] *= 3 * thresholds
-    of_coef = slopes[:, :-1]
-    # The gradient at zero is that of the loss alone.
-    found = penalty.conjugate(np.zeros_like(parameters), slopes, NO_EXCHANGE, 1.0)[CONJUGATE]
-    sizes = np.sqrt((of_coef**2).sum(axis=0)) if grouped else np.abs(of_coef)
-    best = of_coef / sizes * np.maximum(sizes - thresholds, 0) / curvatures
-
-    def value(coef):
-        full = np.column_stack([coef, np.zeros(len(coef))])
-        return np.sum(of_coef * coef) - 0.5 * np.sum(curvatures * coef**2) - penalty.size(full)
-
-    assert found > 0
-    assert found == pytest.approx(value(best), rel=1e-12)
-    for _ in range(20):
-        moved = best + generator.normal(size=best.shape) * 10.0 ** generator.uniform(-4, 1) / curvatures
-        assert value(moved) <= found * (1 + 1e-12)
 
 
 def test_a_factor_of_zero_frees_its_feature_and_a_penalty_of_zero_is_none():

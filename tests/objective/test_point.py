@@ -95,22 +95,6 @@ def test_a_point_with_room_has_the_value_of_one_without():
         assert with_room.lower_bound() == without.lower_bound()
 
 
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("n_classes", [2, 4])
-def test_probabilities_and_curvatures_are_those_of_the_scores(n_classes, weighted):
-    objective, parameters = make_objective(30, 3, n_classes, columns="shifted", weighted=weighted, l2=0.1)
-    scaled = objective.matrix.X * objective.coordinates.scale + objective.coordinates.shift
-    scores = parameters[:, :-1] @ scaled.T + parameters[:, -1:]
-    if n_classes == 2:
-        scores = np.concatenate([0 * scores, scores])
-    expected = np.exp(scores - scores.max(axis=0))
-    expected = (expected / expected.sum(axis=0))[-len(parameters) :]
-    point = evaluate(objective, parameters)
-    np.testing.assert_allclose(point.probabilities, expected, atol=1e-11)
-    weights = objective.rows.weights if weighted else 1.0
-    np.testing.assert_allclose(np.array(list(point.curvatures())), weights * expected * (1 - expected), atol=1e-11)
-
-
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
 def test_the_hessian_holds_the_products_with_unit_vectors(n_classes):
     for fit_intercept in (True, False):

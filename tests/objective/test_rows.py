@@ -8,25 +8,6 @@ from scipy import sparse
 from fastlin.objective import Objective, weigh_by_counts
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, *marked(pytest.mark.thorough, np.uint8)])
-def test_grams_are_numpys(dtype):
-    for fit_intercept, some in [(True, True), (True, False), (False, True)]:
-        objective, _ = make_objective(50, 7, 3, dtype, fit_intercept=fit_intercept, l2=0.1)
-        generator = np.random.default_rng(3)
-        rows = generator.permutation(50)[:20] if some else np.empty(0, np.int64)
-        row_weights = generator.uniform(size=(2, 20 if some else 50))
-        found = objective.rows.gram(rows, row_weights, np.float64)
-        scaled = objective.matrix.X.astype(float) * objective.coordinates.scale + objective.coordinates.shift
-        scaled = np.column_stack([scaled, np.full(50, float(fit_intercept))])[rows if some else slice(None)]
-        for weights, gram in zip(row_weights, found, strict=True):
-            expected = scaled.T @ (weights[:, None] * scaled) / objective.rows.total_weight
-            np.testing.assert_allclose(gram, expected, atol=1e-12)
-        assert objective.n_passes == pytest.approx(0.4 if some else 1.0)
-        in_float32 = objective.rows.gram(rows, row_weights, np.float32)
-        assert in_float32.dtype == np.float32
-        np.testing.assert_allclose(in_float32, found, atol=1e-4)
-
-
 def test_the_gram_of_no_rows_is_zero():
     objective, _ = make_objective(20, 3, 3)
     gram = objective.rows.gram(np.empty(0, np.int64), np.empty((2, 0)), np.float32)
@@ -57,14 +38,6 @@ def test_rows_count_as_often_as_they_are_named():
     numbers, weights = np.array([3, 1, 3, 3]), np.array([1.0, 2.0, 4.0, 0.5, 1.0])
     np.testing.assert_array_equal(weigh_by_counts(numbers, None, 5), [0, 1, 0, 3, 0])
     np.testing.assert_array_equal(weigh_by_counts(numbers, weights, 5), [0, 2, 0, 1.5, 0])
-    X, labels, weights, *_ = make_problem(30, 3, 3)
-    numbers = np.random.default_rng(0).integers(0, 30, 50)
-    named = Objective.over(X, labels, 3, weights=weights, l2=0.1, numbers=numbers)
-    repeated = Objective.over(X[numbers], labels[numbers], 3, weights=weights[numbers], l2=0.1)
-    coef, intercept = np.random.default_rng(1).normal(size=(3, 3)), np.arange(3.0)
-    found, expected = (evaluate(each, each.coordinates.to_parameters(coef, intercept)) for each in (named, repeated))
-    assert found.value == pytest.approx(expected.value, rel=1e-12)
-    assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32, np.uint8)])

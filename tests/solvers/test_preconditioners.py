@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from conftest import COLUMNS, evaluate, make_objective, with_budget
 
-from fastlin.kernels.machine.threads import limit_threads
 from fastlin.solvers import preconditioners
 
 ALL = ["diagonal", "shared_block", "class_blocks", "sampled_hessian", "hessian"]
@@ -130,18 +129,6 @@ def test_without_room_for_probabilities_the_blocks_come_from_a_sample(n_classes,
     assert objective.n_passes - n_passes <= 1 + 120 / 500 + n_classes * 120 / 500
     for k in range(len(parameters)):
         assert 1 / 4 < np.sum(found[k] * gradient[k]) / np.sum(expected[k] * gradient[k]) < 4
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_bits_do_not_depend_on_threads(name):
-    objective, parameters = make_objective(3000, 40, 4, l2=0.1)
-    gradient = draw_gradient(parameters)
-    results = []
-    for n_threads in (1, 2, 3):
-        with limit_threads(n_threads):
-            results.append(build(name, objective, parameters).solve(gradient))
-    for result in results[1:]:
-        np.testing.assert_array_equal(result, results[0])
 
 
 def test_chances_add_up_to_the_number_drawn_and_follow_the_curvature():

@@ -1,10 +1,11 @@
 """The training loop on learners whose losses and scores are written down: how it ends, and what it keeps."""
 
-import sys
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from conftest import run_until_line
 
 from fastlin.training import BestCheckpoint, DivergedError, Patience, loop, train
 
@@ -25,7 +26,7 @@ class Script:
 
     def __init__(self, scores=(), diverges_at=None, diverges_at_end=False):
         self.taken, self.calls = [], []
-        self._scores = list(scores)
+        self.scores = list(scores)
         self._diverges_at, self._diverges_at_end = diverges_at, diverges_at_end
 
     def take(self, n_steps, steps_per_validation):
@@ -44,7 +45,7 @@ class Script:
 
     def validate(self, record):
         self.calls.append(("validate", record.first))
-        score = self._scores[record.first]
+        score = self.scores[record.first]
         if isinstance(score, BaseException):
             raise score
         return replace(record, score=score)
@@ -80,63 +81,50 @@ def assert_is(training, script, ended, n_records, n_kept):
     assert script.taken == list(range(n_kept))
 
 
-def test_a_whole_training_keeps_the_last_checkpoint_or_the_best():
-    script = Script([0.1, 0.4, 0.4, 0.3])
-    training = run(script)
-    assert_is(training, script, "limit", 4, 4)
-    assert [record.score for record in training.records] == [0.1, 0.4, 0.4, 0.3]
-    script = Script([0.1, 0.4, 0.4, 0.3])
-    assert_is(run(script, best=BestCheckpoint(score_of)), script, "limit", 4, 2)
+BEST, LOWEST_LOSS = BestCheckpoint(score_of), BestCheckpoint(loss_of, judges_start=True)
+SOON = {"patience": Patience(score_of, 1)}
+RISING, FALLING, REST = [0.1, 0.4, 0.4, 0.3], [0.3, 0.2, 0.1, 0.5, 0.6], [0.1, 0.5, 0.2]
+# Scores, steps, rules, how the training ends, the number of its records, and of those whose checkpoint is kept.
+COURSES = [
+    (Script(RISING), 4, {}, "limit", 4, 4),
+    (Script(RISING), 4, {"best": BEST}, "limit", 4, 2),
     # A score of what a stretch began with decides nothing here.
-    script = Script([0.1, 0.4, 0.4, 0.3])
-    assert_is(run(script, best=BestCheckpoint(loss_of, judges_start=True)), script, "limit", 4, 4)
+    (Script(RISING), 4, {"best": LOWEST_LOSS}, "limit", 4, 4),
+    (Script(), 0, SOON | {"best": BEST}, "limit", 0, 0),
+    (Script(FALLING), 5, SOON, "patience", 3, 3),
+    (Script(FALLING), 5, SOON | {"best": BEST}, "patience", 3, 1),
+    # Exhausted by the last validation.
+    (Script([0.3, 0.2]), 2, {"patience": Patience(score_of, 0)}, "patience", 2, 2),
+    # Checkpoints without a validation are not judged.
+    (Script([0.3, None, 0.2, None, 0.1, None]), 6, SOON | {"best": BEST, "every": 2}, "patience", 5, 1),
+    (Script(REST, diverges_at=3), 4, {}, "diverged", 3, 3),
+    (Script(REST, diverges_at=3), 4, {"best": BEST}, "diverged", 3, 2),
+    # The stretch of the lowest loss began with the parameters after one step.
+    (Script(diverges_at=3), 4, {"best": LOWEST_LOSS, "every": None}, "diverged", 3, 1),
+    (Script(diverges_at=0), 4, {"best": BEST}, "diverged", 0, 0),
+    (Script([0.1, DivergedError()]), 4, {}, "diverged", 1, 1),
+    # The parameters after the last stretch are of no use.
+    (Script(diverges_at_end=True), 3, {"every": None}, "diverged", 2, 2),
+    (Script(diverges_at_end=True), 3, {"best": LOWEST_LOSS, "every": None}, "diverged", 2, 1),
+]
+
+
+@pytest.mark.parametrize(("script", "n_steps", "rules", "ended", "n_records", "n_kept"), COURSES)
+def test_a_training_ends_by_its_rules_and_keeps_the_last_checkpoint_or_the_best(
+    script, n_steps, rules, ended, n_records, n_kept
+):
+    script, rules = copy.deepcopy(script), dict(rules)
+    every = rules.pop("every", 1)
+    training = run(script, n_steps, every, **rules)
+    assert_is(training, script, ended, n_records, n_kept)
+    validated = [script.scores[step] if every and step % every == 0 else None for step in range(n_records)]
+    assert [record.score for record in training.records] == validated
 
 
 def test_validations_run_between_the_stretches():
     script = Script([0.1, 0.2, 0.3])
     run(script, 3)
     assert [name for name, _ in script.calls] == ["advance", "validate"] * 3
-
-
-def test_patience_ends_the_training():
-    script = Script([0.3, 0.2, 0.1, 0.5, 0.6])
-    training = run(script, 5, patience=Patience(score_of, 1))
-    assert_is(training, script, "patience", 3, 3)
-    script = Script([0.3, 0.2, 0.1, 0.5, 0.6])
-    training = run(script, 5, patience=Patience(score_of, 1), best=BestCheckpoint(score_of))
-    assert_is(training, script, "patience", 3, 1)
-    assert [name for name, _ in script.calls].count("validate") == 3
-    # Exhausted by the last validation.
-    script = Script([0.3, 0.2])
-    assert_is(run(script, 2, patience=Patience(score_of, 0)), script, "patience", 2, 2)
-
-
-def test_checkpoints_without_validation_are_not_judged():
-    script = Script([0.3, None, 0.2, None, 0.1, None])
-    training = run(script, 6, 2, patience=Patience(score_of, 1), best=BestCheckpoint(score_of))
-    assert_is(training, script, "patience", 5, 1)
-    assert [record.score for record in training.records] == [0.3, None, 0.2, None, 0.1]
-
-
-def test_a_training_that_diverges_goes_back():
-    script = Script([0.1, 0.5, 0.2], diverges_at=3)
-    assert_is(run(script), script, "diverged", 3, 3)
-    script = Script([0.1, 0.5, 0.2], diverges_at=3)
-    assert_is(run(script, best=BestCheckpoint(score_of)), script, "diverged", 3, 2)
-    # The stretch of the lowest loss began with the parameters after one step.
-    script = Script(diverges_at=3)
-    assert_is(run(script, 4, None, best=BestCheckpoint(loss_of, judges_start=True)), script, "diverged", 3, 1)
-    script = Script(diverges_at=0)
-    assert_is(run(script, best=BestCheckpoint(score_of)), script, "diverged", 0, 0)
-    script = Script([0.1, DivergedError()])
-    assert_is(run(script), script, "diverged", 1, 1)
-
-
-def test_a_last_stretch_whose_parameters_are_of_no_use_does_not_count():
-    script = Script(diverges_at_end=True)
-    assert_is(run(script, 3, None), script, "diverged", 2, 2)
-    script = Script(diverges_at_end=True)
-    assert_is(run(script, 3, None, best=BestCheckpoint(loss_of, judges_start=True)), script, "diverged", 2, 1)
 
 
 def test_ctrl_c_while_validating_leaves_that_stretch_out():
@@ -152,24 +140,10 @@ def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(rule):
 
     def train_until(last_line=np.inf):
         """Return the script, what it met (None for KeyboardInterrupt) and the lines of the loop gone through."""
-        script, n_lines = Script(scores), 0
-
-        def count_line(frame, event, argument):
-            nonlocal n_lines
-            n_lines += event == "line"
-            if n_lines >= last_line:
-                raise KeyboardInterrupt
-            return count_line
-
-        before = sys.gettrace()
-        sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename == loop.__file__ else None)
-        try:
-            training = run(script, 3, best=rule, on_checkpoint=lambda training: None)
-        except KeyboardInterrupt:
-            training = None
-        finally:
-            sys.settrace(before)
-        return script, training, n_lines
+        script = Script(scores)
+        return script, *run_until_line(
+            lambda: run(script, 3, best=rule, on_checkpoint=lambda training: None), [loop.__file__], last_line
+        )
 
     numbers = set()
     for line in range(1, train_until()[2] + 1):
@@ -203,8 +177,3 @@ def test_on_checkpoint_sees_each_checkpoint():
 def test_another_error_is_raised():
     with pytest.raises(RuntimeError, match="on purpose"):
         run(Script([0.1, RuntimeError("on purpose")]))
-
-
-def test_a_training_without_steps_keeps_what_it_began_with():
-    script = Script()
-    assert_is(run(script, 0, patience=Patience(score_of, 1), best=BestCheckpoint(score_of)), script, "limit", 0, 0)

@@ -60,26 +60,6 @@ class NaiveDescent:
         return np.concatenate([part.ravel() for part in (*self.coefs, *self.intercepts)])
 
 
-@pytest.mark.parametrize(
-    ("momentum", "nesterov", "l2", "weighted"),
-    [(0.0, False, 0.0, False), (0.0, True, 0.3, True), (0.9, False, 0.3, False), (0.9, True, 0.0, True)],
-)
-def test_steps_are_those_of_the_formula(momentum, nesterov, l2, weighted):
-    network, examples = make_network(), make_examples(weighted=weighted)
-    expected = NaiveDescent(network, momentum, nesterov)
-    descent = MomentumDescent(network, momentum, nesterov)
-    np.testing.assert_array_equal(descent.velocity, 0)
-    for rows in (slice(0, 7), np.array([20, 3, 3, 11]), slice(7, 22)):
-        loss, n_correct, total = descent.step(examples, rows, 0.2, l2)
-        assert loss == pytest.approx(expected.step(examples, rows, 0.2, l2), rel=1e-12)
-        assert total == pytest.approx(len(examples.labels[rows]) if not weighted else examples.weights[rows].sum())
-        assert 0 <= n_correct <= total
-        np.testing.assert_allclose(network.parameters, expected.parameters(), rtol=1e-11, atol=1e-13)
-        np.testing.assert_allclose(
-            descent.velocity, np.concatenate([v.ravel() for v in expected.velocities]), rtol=1e-10, atol=1e-13
-        )
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_penalty_by_weight_is_divided_by_that_of_the_batch(weighted):
     examples, rows = make_examples(weighted=weighted), slice(2, 9)

@@ -44,16 +44,6 @@ def draw(found, monkeypatch, tmp_path):
     return draw
 
 
-@pytest.mark.parametrize("study", DRAWN)
-def test_every_picture_is_a_file_with_a_caption_and_a_text(study, found, tmp_path):
-    (picture,) = figures.draw(study, found[study], tmp_path)
-    assert picture.file == f"{study}.png"
-    assert (tmp_path / picture.file).read_bytes()[:4] == b"\x89PNG"
-    assert (tmp_path / picture.file).stat().st_size > 10_000
-    assert picture.caption.endswith(".")
-    assert picture.alt.endswith(".")
-
-
 def test_a_picture_is_there_whole_or_not_at_all(found, tmp_path, monkeypatch):
     figures.draw("images", found["images"], tmp_path)
     before = (tmp_path / "images.png").read_bytes()

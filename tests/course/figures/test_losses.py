@@ -19,15 +19,6 @@ def axes():
     plt.close(figure)
 
 
-def test_each_point_is_drawn_unless_several_are_averaged(axes):
-    trainers.plot_loss({0: 1.0, 1: 0.5, 2: 0.7}, "validation")
-    trainers.plot_loss(HISTORY, "without a band", npoints_to_average=10, plot_variance=False)
-    assert [line.get_label() for line in axes.lines] == ["validation", "without a band"]
-    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [(0, 1), (1, 0.5), (2, 0.7)])
-    np.testing.assert_array_equal(axes.lines[1].get_xydata(), list(HISTORY.items()))
-    assert not axes.collections
-
-
 def test_means_stand_at_the_middle_step_within_a_band(axes):
     trainers.plot_loss(HISTORY, "training", npoints_to_average=10)
     (line,), (band,) = axes.lines, axes.collections

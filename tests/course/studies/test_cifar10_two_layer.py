@@ -48,16 +48,11 @@ def test_a_diverging_recipe_does_not_end_the_study(monkeypatch, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [picture.file]
 
 
-# Reading CIFAR-10 takes most of two seconds.
 @pytest.mark.slow
-def test_cifar10_has_two_whole_batches_of_the_report(cifar10):
+def test_cifar10_has_two_whole_batches_of_the_report_and_two_layers_learn_it(cifar10):
     n = len(cifar10.X_train)
     assert (n, len(cifar10.X_val), len(cifar10.X_test)) == (44_000, 6_000, 10_000)
     assert divmod(n, cifar10_two_layer.REPORT.batch_size) == (2, 0)
-
-
-@pytest.mark.slow
-def test_two_layers_learn_cifar10(cifar10):
     images = prepare(cifar10, 300, True)
     assert images.X_train.shape == images.X_val.shape == images.X_test.shape == (4_000, 300)
     assert images.pixel_deviation == pytest.approx(63, abs=2)

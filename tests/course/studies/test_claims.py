@@ -6,31 +6,26 @@ from inspect import signature
 import pytest
 
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
-from fastlin.course.studies.claims import (
-    CLAIMS,
-    NEEDS_CIFAR10,
-    NEEDS_MNIST,
-    NEEDS_WHOLE,
-    NOT_RUN,
-    judge_claims,
-)
+from fastlin.course.studies.claims import CLAIMS, NEEDS_CIFAR10, NEEDS_MNIST, NEEDS_WHOLE, NOT_RUN, judge_claims
 from fastlin.course.studies.comparators import COMPARATORS, CONFIRMED, CONTRADICTED
 from fastlin.course.texts import PLACE
 
-COLUMNS = {
-    "reports",
-    "task",
-    "study",
-    "data",
-    "says",
-    "assumed",
-    "how",
-    "reported",
-    "tolerance",
-    "here",
-    "verdict",
-    "because",
-}
+COLUMNS = set(
+    [
+        "reports",
+        "task",
+        "study",
+        "data",
+        "says",
+        "assumed",
+        "how",
+        "reported",
+        "tolerance",
+        "here",
+        "verdict",
+        "because",
+    ]
+)
 TASKS = {"1a", "1b", "2a", "2b", "2c", "2d", "2e", "3a", "3d", "4a", "4b", "4c", "4d", "4e"}
 HOMEWORK = {"derivations", "two layers", "search", "depth", "batch norm", "dropout"}
 
@@ -41,6 +36,12 @@ def make_entries(data="mnist", quick=False, **merits):
         study: {"data": data, "parameters": {"quick": quick}, "merits": merits.get(study, {})}
         for study in {**STUDIES, **CIFAR10_STUDIES}
     }
+
+
+def judge(study, entries):
+    """Return the row of the one claim of a study."""
+    (row,) = (row for row in judge_claims(entries) if row["study"] == study)
+    return row
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.task}-{claim.reports}-{claim.study}")
@@ -103,12 +104,11 @@ def test_other_data_cannot_show_every_claim(data, quick):
 
 def test_a_verdict_follows_from_the_merits():
     merits = {"squared_norm": {"1": 1.0, "0.1": 2.0, "0": 3.0}}
-    (row,) = (row for row in judge_claims(make_entries("digits", l2_norm=merits)) if row["study"] == "l2_norm")
+    row = judge("l2_norm", make_entries("digits", l2_norm=merits))
     assert (row["verdict"], row["here"], row["data"]) == (CONFIRMED, "1, 2, 3", "digits")
     # The parameters of a run that an earlier program wrote have no "quick".
     entry = {"data": "digits", "parameters": {}, "merits": {"squared_norm": {"1": 3.0, "0": 1.0}}}
-    (row,) = (row for row in judge_claims({"l2_norm": entry}) if row["study"] == "l2_norm")
-    assert row["verdict"] == CONTRADICTED
+    assert judge("l2_norm", {"l2_norm": entry})["verdict"] == CONTRADICTED
 
 
 @pytest.mark.parametrize(("draws", "verdict"), [(100, CONFIRMED), (99, NEEDS_WHOLE)])
@@ -121,7 +121,5 @@ def test_a_study_that_was_too_short_is_not_judged_by(draws, verdict):
         "median_validation": 0.5,
         "behind_the_best": 0.005,
     }
-    (row,) = (
-        row for row in judge_claims(make_entries("cifar10", cifar10_search=merits)) if row["study"] == "cifar10_search"
-    )
+    row = judge("cifar10_search", make_entries("cifar10", cifar10_search=merits))
     assert (row["verdict"], row["here"]) == (verdict, "0.505, rank 7; best draw 0.510")

@@ -419,13 +419,6 @@ def test_slopes_are_those_of_a_line_through_epochs():
 # --- What is found on MNIST.
 
 
-def test_early_stopping_on_mnist_stops_where_numpy_does(mnist):
-    trained = course_training.train(Settings(mnist), "binary", shuffle=False, early_stopping=True)
-    assert trained.steps_per_epoch == 31
-    assert trained.last_step == pytest.approx(33.5 * 31, abs=0.05 * 31 + STEPS_PER_VALIDATION)
-    assert min(trained.val["loss"].values()) < 0.067
-
-
 def test_one_batch_of_mnist_dunks_the_accuracy(mnist):
     trained = course_training.train(Settings(mnist), "binary", shuffle=False)
     dips = binary.find_dips(trained)

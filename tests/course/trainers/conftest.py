@@ -1,7 +1,9 @@
-"""Each test begins as a new process does: none of the course's differences has been warned of."""
+"""Each test begins as a new process does, none of the course's differences warned of; and models of few inputs."""
 
 import pytest
+from naive_course import N_FEATURES
 
+from fastlin.course import trainers
 from fastlin.course.trainers import differences
 
 
@@ -9,3 +11,9 @@ from fastlin.course.trainers import differences
 def nothing_said(monkeypatch):
     """Forget the warnings that were given."""
     monkeypatch.setattr(differences, "_given", set())
+
+
+def make_model(n_outputs, l2_reg_lambda=0.0, half=False):
+    if n_outputs == 1:
+        return trainers.BinaryModel(n_inputs=N_FEATURES, l2_reg_lambda=l2_reg_lambda, half=half)
+    return trainers.SoftmaxModel(l2_reg_lambda, half, n_inputs=N_FEATURES, n_outputs=n_outputs)

@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
-from naive_course import N_FEATURES, make_data
+from naive_course import make_data
 
 from fastlin.course import trainers
 
-
-def make_model(n_outputs, l2_reg_lambda=0.0):
-    if n_outputs == 1:
-        return trainers.BinaryModel(n_inputs=N_FEATURES, l2_reg_lambda=l2_reg_lambda, half=False)
-    return trainers.SoftmaxModel(l2_reg_lambda, half=False, n_inputs=N_FEATURES, n_outputs=n_outputs)
+from .conftest import make_model
 
 
 def test_cross_entropy():

@@ -1,24 +1,19 @@
 """The course's trainers against a plain NumPy loop with the same batches, and what a student's code may do."""
 
-import sys
 from functools import partial
 
-import naive
 import numpy as np
 import pytest
+from conftest import run_until_line
 from naive_course import N_FEATURES, make_data, train_plainly
 
 from fastlin.course import trainers
 from fastlin.course.trainers import compiled, trainer
 from fastlin.training import loop
 
+from .conftest import make_model
+
 pytestmark = pytest.mark.filterwarnings("ignore:Your own PlainModel:fastlin.exceptions.CourseWarning")
-
-
-def make_model(n_outputs, l2_reg_lambda=0.0, half=False):
-    if n_outputs == 1:
-        return trainers.BinaryModel(n_inputs=N_FEATURES, l2_reg_lambda=l2_reg_lambda, half=half)
-    return trainers.SoftmaxModel(l2_reg_lambda, half, n_inputs=N_FEATURES, n_outputs=n_outputs)
 
 
 def make_trainer(model, data, learning_rate=0.1, batch_size=16, shuffle_dataset=True, **options):
@@ -66,18 +61,6 @@ def test_compiled_training_is_the_numpy_loop(n_outputs, options):
     assert not trainer.interrupted
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_both_l2_conventions(half):
-    data = make_data(3)
-    model = make_model(3, 0.2, half)
-    make_trainer(model, data, shuffle_dataset=False, batch_size=10).train(1)
-    batches = [range(i * 10, (i + 1) * 10) for i in range(13)]
-    w, _ = naive.train(
-        data[0], data[1].argmax(axis=1), np.zeros((N_FEATURES, 3)).tolist(), 0.1, batches, l2=0.2 if half else 0.4
-    )
-    np.testing.assert_allclose(model.w, w, atol=1e-12)
-
-
 class OwnStep(trainers.SoftmaxTrainer):
     """A student's subclass: the step in plain NumPy, counted."""
 
@@ -89,21 +72,6 @@ class OwnStep(trainers.SoftmaxTrainer):
         self.model.backward(X_batch, outputs, Y_batch)
         self.model.w -= self.learning_rate * self.model.grad
         return trainers.cross_entropy_loss(Y_batch, outputs)
-
-
-class OwnValidation(trainers.SoftmaxTrainer):
-    """A student's subclass: the validation in plain NumPy, counted."""
-
-    n_validations = 0
-
-    def validation_step(self):
-        self.n_validations += 1
-        loss = trainers.cross_entropy_loss(self.Y_val, self.model.forward(self.X_val))
-        accuracies = [
-            trainers.calculate_accuracy(X, Y, self.model)
-            for X, Y in ((self.X_train, self.Y_train), (self.X_val, self.Y_val))
-        ]
-        return loss, *accuracies
 
 
 class OwnModel(trainers.SoftmaxModel):
@@ -123,22 +91,9 @@ def test_what_a_subclass_overrides_is_called_and_gives_the_same_histories():
     steps = OwnStep(make_model(3), 0.1, 16, True, *data, seed=3, progress=False)
     assert_same_histories(steps.train(3), expected)
     assert steps.n_steps == 3 * 8
-    validations = OwnValidation(make_model(3), 0.1, 16, True, *data, seed=3, progress=False)
-    assert_same_histories(validations.train(3), expected)
-    assert validations.n_validations == len(expected[1]["loss"]) == 24
     model = OwnModel(0.0, n_inputs=N_FEATURES, n_outputs=3)
     assert_same_histories(make_trainer(model, data).train(3), expected)
     assert model.n_forwards > 24
-
-
-def test_a_method_put_on_the_instance_counts_as_overridden():
-    data = make_data(3)
-    trainer = make_trainer(make_model(3), data)
-    seen = []
-    trainer.train_step = lambda X, Y: seen.append(len(X)) or 0.5
-    train, _ = trainer.train(1)
-    assert seen == [16] * 8
-    assert set(train["loss"].values()) == {0.5}
 
 
 def test_own_steps_are_not_called_for_steps_that_early_stopping_drops():
@@ -247,23 +202,8 @@ def test_ctrl_c_at_any_line_leaves_whole_steps(own):
 
     def train(last_line=np.inf):
         """Train until Ctrl-C before a line; return weights, histories and the number of lines gone through."""
-        trained, n_lines = make(), 0
-
-        def count_line(frame, event, argument):
-            nonlocal n_lines
-            n_lines += event == "line"
-            if n_lines >= last_line:
-                raise KeyboardInterrupt
-            return count_line
-
-        before = sys.gettrace()
-        sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename in files else None)
-        try:
-            histories = trained.train(1)
-        except KeyboardInterrupt:
-            histories = None
-        finally:
-            sys.settrace(before)
+        trained = make()
+        histories, n_lines = run_until_line(lambda: trained.train(1), files, last_line)
         return trained.model.w, histories, n_lines
 
     (whole_train, whole_val), n_lines = train()[1:]
@@ -289,8 +229,10 @@ def test_own_steps_see_the_learning_rate_decay():
     trainer = make_trainer(make_model(3), make_data(3), learning_rate_decay=0.5)
     seen = []
     trainer.train_step = lambda X, Y: seen.append(trainer.learning_rate) or 0.5
-    trainer.train(3)
+    train, _ = trainer.train(3)
     assert seen == [0.1] * 8 + [0.05] * 8 + [0.025] * 8
+    # A method on the instance counts as overridden too.
+    assert set(train["loss"].values()) == {0.5}
     assert trainer.learning_rate == 0.1
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COMPILED
+from conftest import COMPILED, marked
 
 from fastlin.kernels.linear.column_scaling import (
     NARROW,
@@ -22,7 +22,7 @@ def measure(X, n_blocks=3, weights=None):
     return statistics
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", "bool"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", *marked(pytest.mark.slow, "bool")])
 def test_agrees_with_numpy(dtype):
     for n, d in [(3, 1), (13, 7), (41, 17), (200 if COMPILED else 30, 33)]:
         generator = np.random.default_rng(n)

@@ -6,7 +6,7 @@ from itertools import product
 import naive
 import numpy as np
 import pytest
-from conftest import make_problem
+from conftest import make_problem, marked
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine import threads
@@ -28,7 +28,7 @@ def make_passes(X, labels, weights, n_classes, rows=ALL):
     return passes, scale, shift
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.bool_])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, *marked(pytest.mark.slow, np.bool_)])
 def test_a_pass_agrees_with_naive(dtype):
     # Columns of one, below, at and above the four of a loop; rows of one tile and of three.
     for (n, d), n_classes in product([(3, 1), (70, 3), (90, 6), (600, 5)], (2, 3, 5)):

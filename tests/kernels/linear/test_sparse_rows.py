@@ -17,41 +17,15 @@ CLASSES = [1, 3, 5, 8, 9, 20, 40] if COMPILED else [1, 3, 5, 20]
 
 
 @pytest.mark.parametrize("n_classes", CLASSES)
-def test_the_pass_agrees_with_naive(n_classes):
+def test_the_pass_agrees_with_naive_over_all_rows_and_some(n_classes):
     problem = SparseProblem(23, 11, n_classes)
-    expected = naive.loss_and_gradient(problem.scaled, problem.labels, problem.weights, problem.coef, problem.intercept)
-    assert_close(problem.evaluate(), (*expected, problem.probabilities()))
-    # In parts, of which the first column has no rows in one, and one has no rows at all.
-    chunks = (0, 1), (1, 12), (12, 12), (12, 23)
-    assert_close(problem.evaluate(chunks), (*expected, problem.probabilities()))
-
-
-def test_indices_of_64_bits_give_the_same_bits():
-    narrow, wide = (SparseProblem(23, 11, 5, index_dtype=dtype).evaluate() for dtype in (np.int32, np.int64))
-    for first, second in zip(narrow, wide, strict=True):
-        np.testing.assert_array_equal(first, second)
-
-
-# Every kind of type is read in test_gather.py.
-@pytest.mark.thorough
-@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
-def test_other_types_of_values(dtype):
-    problem = SparseProblem(9, 5, 5, dtype)
-    problem.coef /= 100
-    expected = naive.loss_and_gradient(problem.scaled, problem.labels, problem.weights, problem.coef, problem.intercept)
-    assert_close(problem.evaluate()[:3], expected)
-
-
-@pytest.mark.parametrize("n_classes", [1, 3, 20])
-def test_rows_that_are_left_out(n_classes):
-    problem = SparseProblem(30, 7, n_classes)
-    rows = np.sort(problem.generator.permutation(30)[:11])
-    expected = naive.loss_and_gradient(
-        problem.scaled[rows], problem.labels[rows], problem.weights[rows], problem.coef, problem.intercept
-    )
-    expected = *expected, problem.probabilities(rows)
-    assert_close(problem.evaluate(rows=rows), expected)
-    assert_close(problem.evaluate(((0, 13), (13, 30)), rows=rows), expected)
+    for rows in (NONE, np.sort(problem.generator.permutation(23)[:9])):
+        taken = rows if len(rows) else np.arange(23)
+        own = problem.scaled[taken], problem.labels[taken], problem.weights[taken]
+        expected = *naive.loss_and_gradient(*own, problem.coef, problem.intercept), problem.probabilities(taken)
+        assert_close(problem.evaluate(rows=rows), expected)
+        # In parts, of which the first column has no rows in one, and one has no rows at all.
+        assert_close(problem.evaluate(((0, 1), (1, 12), (12, 12), (12, 23)), rows), expected)
 
 
 @pytest.mark.parametrize("n_classes", [1, 3, 20])

@@ -56,16 +56,6 @@ def test_the_code_of_the_wheel_needs_no_place_to_write(wheel, use, tmp_path):
     assert sorted(wheel.rglob("*")) == before
 
 
-@pytest.mark.slow
-def test_no_folder_is_made_before_code_is_saved(wheel, use, tmp_path):
-    found, _ = use(wheel)
-    assert found["dot"] == HIT
-    assert not (tmp_path / "cache").exists()
-    found, _ = use(wheel, FASTLIN_COMPILED="off")
-    assert (found["target"], found["dot"], found["made"]) == (HOST, MISS, False)
-    assert (tmp_path / "cache").exists()
-
-
 @pytest.mark.thorough
 @pytest.mark.skipif(not X86_64, reason="the levels are those of x86-64")
 def test_the_level_follows_the_processor_that_is_asked_for(wheel, use):

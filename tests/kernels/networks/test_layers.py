@@ -211,25 +211,6 @@ def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_bl
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("K", [2, 10])
-@pytest.mark.parametrize("n_blocks", N_BLOCKS)
-def test_residuals_of_sure_targets_are_those_of_labels(dtype, K, n_blocks):
-    scores, intercept = draw((N, K), dtype, scale=3), draw(K, dtype, 1)
-    generator = np.random.default_rng(2)
-    labels, weights = generator.integers(0, K, N), generator.uniform(0, 2, N)
-    expected = fill_residuals(scores, labels, weights, intercept, 11.0, n_blocks)
-    found = fill_residuals(scores, np.eye(K)[labels], weights, intercept, 11.0, n_blocks)
-    for values, others in zip(found, expected, strict=True):
-        assert_close(values, others, dtype)
-    # An output alone is what two classes have.
-    of_first, others = (labels == 0).astype(np.int64), (weights, intercept[:1], 11.0, n_blocks)
-    expected = fill_residuals(scores[:, :1], of_first, *others)
-    found = fill_residuals(scores[:, :1], of_first[:, None], *others, is_independent=True)
-    for values, others in zip(found, expected, strict=True):
-        assert_close(values, others, dtype)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("is_independent", [False, True])
 def test_residuals_of_soft_targets(dtype, is_independent):
     scores, intercept = draw((N, 4), dtype, scale=3), draw(4, dtype, 1)
