@@ -5,21 +5,26 @@ encoding, and prints seconds, the memory that a fit takes beside X, and the obje
 own. With ``--peer`` scikit-learn's lbfgs takes part.
 """
 
-import json
-import sys
 from argparse import ArgumentParser
+from functools import partial
 from statistics import median
 from time import perf_counter
 
 import numpy as np
 from scipy import sparse
 
-from benchmarks.memory import GIVE_BACK, read_peak, reset_peak
-from benchmarks.processes import run_python
+from benchmarks.processes import call_elsewhere, measure_rise
+from benchmarks.tables import make_table, write_markdown
 
 N_LEVELS, N_CODED, N_NUMBERS = 1_000, 8, 2
 # The processes fit so many rows first, to load what is compiled.
 FIRST_ROWS = 20_000
+PEER = "scikit-learn"
+CONTENDERS = {
+    "table": "fastlin, the table",
+    "encoded": "fastlin, one-hot CSR",
+    PEER: "scikit-learn, one-hot CSR",
+}
 
 
 def make_columns(n_rows):
@@ -33,7 +38,7 @@ def make_columns(n_rows):
     return codes, numbers, (scores + generator.logistic(size=n_rows) > 0).astype(np.int8)
 
 
-def make_table(codes, numbers):
+def make_frame(codes, numbers):
     """Return the columns as a frame, without a copy, and its bytes."""
     import pandas
 
@@ -70,7 +75,7 @@ def find_objective(coef, intercept, codes, numbers, y):
 
 def make_model(name):
     """Return the estimator of a contender."""
-    if name == "scikit-learn":
+    if name == PEER:
         from sklearn.linear_model import LogisticRegression
 
         return LogisticRegression(max_iter=1_000)
@@ -79,60 +84,43 @@ def make_model(name):
     return LogisticRegression(categorical_features="from_dtype" if name == "table" else None)
 
 
-CONTENDERS = {
-    "table": "fastlin, the table",
-    "encoded": "fastlin, one-hot CSR",
-    "scikit-learn": "scikit-learn, one-hot CSR",
-}
-
-
-def measure_here(name, n_rows):
+def measure_here(_, name, n_rows):
     """Fit in this process; return seconds, the bytes of X and those beside it, and J."""
     codes, numbers, y = make_columns(n_rows)
-    X, n_bytes = (make_table if name == "table" else encode)(codes, numbers)
+    X, n_bytes = (make_frame if name == "table" else encode)(codes, numbers)
     make_model(name).fit(X[:FIRST_ROWS], y[:FIRST_ROWS])
-    model = make_model(name)
-    reset_peak()
-    before, start = read_peak(), perf_counter()
-    model.fit(X, y)
-    seconds, beside = perf_counter() - start, read_peak() - before
+    model, seconds = make_model(name), []
+
+    def fit():
+        start = perf_counter()
+        model.fit(X, y)
+        seconds.append(perf_counter() - start)
+
+    beside = measure_rise(fit)
     objective = find_objective(model.coef_[0], model.intercept_[0], codes, numbers, y)
-    return {"seconds": seconds, "X_bytes": n_bytes, "fit_bytes": beside, "objective": objective}
+    return {"seconds": seconds[0], "X_bytes": n_bytes, "fit_bytes": beside, "objective": objective}
 
 
-def measure(names, n_rows, n_turns):
-    """Return the records of each contender, in turn."""
-    records = {name: [] for name in names}
-    for _ in range(n_turns):
-        for name in names:
-            records[name].append(
-                json.loads(run_python("-m", "benchmarks.airline", "--here", name, n_rows, **GIVE_BACK))
-            )
-    return records
-
-
-def main():
+def main(arguments=None):
     """Measure and print a table."""
     parser = ArgumentParser(prog="python -m benchmarks.airline")
     parser.add_argument("rows", type=int, nargs="?", default=1_000_000)
     parser.add_argument("turns", type=int, nargs="?", default=3)
     parser.add_argument("--peer", action="store_true", help="scikit-learn takes part")
-    options = parser.parse_args()
-    names = list(CONTENDERS)[: 3 if options.peer else 2]
-    print(f"{options.rows:,} rows; medians of {options.turns} fits in turn")
-    print("| | seconds | X | beside X | J |\n| --- | ---: | ---: | ---: | ---: |")
-    for name, records in measure(names, options.rows, options.turns).items():
+    options = parser.parse_args(arguments)
+    names = [name for name in CONTENDERS if options.peer or name != PEER]
+    measure = partial(call_elsewhere, measure_here, {})
+    turns = [{name: measure(name, options.rows) for name in names} for _ in range(options.turns)]
+    rows = []
+    for name in names:
         seconds, n_bytes, beside = (
-            median(record[key] for record in records) for key in ("seconds", "X_bytes", "fit_bytes")
+            median(turn[name][key] for turn in turns) for key in ("seconds", "X_bytes", "fit_bytes")
         )
-        print(
-            f"| {CONTENDERS[name]} | {seconds:.2f} | {n_bytes / 1e6:,.0f} MB | {beside / 1e6:,.0f} MB | "
-            f"{records[0]['objective']:.7f} |"
-        )
+        sizes = {"X": f"{n_bytes / 1e6:,.0f} MB", "beside X": f"{beside / 1e6:,.0f} MB"}
+        objective = f"{turns[0][name]['objective']:.7f}"
+        rows.append({"": CONTENDERS[name], "seconds": f"{seconds:.2f}", **sizes, "J": objective})
+    print(f"{options.rows:,} rows; medians of {options.turns} fits in turn\n{write_markdown(make_table('', rows))}")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--here"]:
-        print(json.dumps(measure_here(sys.argv[2], int(sys.argv[3]))))
-    else:
-        main()
+    main()

@@ -6,11 +6,10 @@ A race is run once for a commit, and its results stand side by side.
 import json
 from pathlib import Path
 
-from benchmarks.first_use import FEW_TURNS, measure_first_use
-from benchmarks.limits import LIMITS, measure_limit
+from benchmarks.first_use import measure_first_use
+from benchmarks.limits import LIMITS
 from benchmarks.memory import CASES as MEMORY
-from benchmarks.memory import measure_case
-from benchmarks.pass_scaling import FACTORS, SMALL_BASE, grow, make_pass
+from benchmarks.passes import FACTORS, SMALL_BASE, grow, make_pass
 from benchmarks.races import FASTLIN, load_problem
 from benchmarks.suite import RACES, measure
 
@@ -73,14 +72,10 @@ class Races:
 
 
 def find_record(race, folder="."):
-    """Return the record of a race, measured where the folder has none; raise what the race has raised.
+    """Return the record of a race, measured where the folder has none.
 
-    Raises
-    ------
-    NotImplementedError
-        Data are missing; asv skips the benchmark.
-    RuntimeError
-        The race has failed, or its results are not equal.
+    Raises NotImplementedError, by which asv skips the benchmark, where data are missing, and RuntimeError where the
+    race has failed, or its results are not equal.
     """
     path = Path(folder, f"{race}.json")
     if not path.exists():
@@ -107,7 +102,7 @@ class Memory:
     timeout = 300
 
     def track_peak_beside_X(self, case):
-        return measure_case(MEMORY[case])["fit_bytes"]
+        return MEMORY[case]()["fit_bytes"]
 
     track_peak_beside_X.unit = "bytes"
 
@@ -137,7 +132,7 @@ class Limits:
     timeout = 120
 
     def track_part_of_limit(self, what):
-        return _shorten(100 * measure_limit(LIMITS[what])["part"])
+        return _shorten(100 * LIMITS[what]()["part"])
 
     track_part_of_limit.unit = "% of the limit's speed"
 
@@ -165,7 +160,7 @@ class FirstUse:
     timeout = 120
 
     def setup_cache(self):
-        return measure_first_use(FEW_TURNS)
+        return measure_first_use(with_ever=True)
 
     def track_import(self, records):
         return _seconds(records, "import")

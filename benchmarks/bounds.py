@@ -67,17 +67,18 @@ def find_bounds(bounds, case, level):
     ]
 
 
-def find_broken_bounds(bounds, case, record, level):
-    """Return a sentence for each bound of the case that its record does not keep."""
+def find_broken_bounds(bounds, records, level):
+    """Return a sentence for each bound that records, by the names of their cases, do not keep."""
     broken = []
-    for bound in find_bounds(bounds, case, level):
-        measure, words = MEASURES[bound["measure"]]
-        value = measure(record)
-        is_low = "at least" in bound and value < bound["at least"]
-        if is_low or ("at most" in bound and value > bound["at most"]):
-            side = "at least" if is_low else "at most"
-            asked = words.format(bound[side])
-            broken.append(f"{describe_case(record)}: {words.format(value)}; the bound is {side} {asked}.")
+    for case, record in records.items():
+        for bound in find_bounds(bounds, case, level):
+            measure, words = MEASURES[bound["measure"]]
+            value = measure(record)
+            is_low = "at least" in bound and value < bound["at least"]
+            if is_low or ("at most" in bound and value > bound["at most"]):
+                side = "at least" if is_low else "at most"
+                asked = words.format(bound[side])
+                broken.append(f"{describe_case(record)}: {words.format(value)}; the bound is {side} {asked}.")
     return broken
 
 

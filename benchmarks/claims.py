@@ -1,20 +1,33 @@
 """The published verdicts on the claims of the reports: ``python -m benchmarks.claims RESULTS`` records a run.
 
 RESULTS is a folder that `fastlin reproduce` wrote, with MNIST and, named, with the studies of CIFAR-10. Studies of
-minutes to hours are run once and recorded: docs/studies has the rows of the table, the merits and the pictures.
+minutes to hours are run once and recorded: docs/studies has the rows of the table, the merits and the pictures, and the
+documents show the table of claims, pictures with their texts, and tables of the networks.
 """
 
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
-from benchmarks.pages import write_pages
-from benchmarks.published import read_machines
-from benchmarks.study_pages import RECORD
+from benchmarks.published import FOLDER
+from benchmarks.tables import make_table, write_markdown
 from fastlin.cli.results import choose_entries, read_results
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import NOT_RUN, judge_claims
+
+RECORD = FOLDER.parent / "studies" / "claims.json"
+# The parts of a study's results that are shown as tables, each with the heading of its first column.
+SHOWN = {
+    "cifar10_two_layer": {"runs": "two layers, 135 hidden units"},
+    "cifar10_deep": {
+        "mean_best_validation_accuracy_by_hidden_layers": "best validation accuracy, mean of 3 draws, by hidden layers",
+        "points_gained_by_batch_norm_of_the_input": "points gained by batch norm of the input, two hidden layers",
+        "points_lost_by_dropout": "points lost by dropout, two hidden layers",
+    },
+}
+
 
 # The tables hold what these show.
 LEFT_OUT = "images.png", "compare.png", "cifar10_deep_curves.png", "cifar10_few_layers.png"
@@ -52,6 +65,53 @@ def record_claims(results, path=RECORD):
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def read_record():
+    """Return what was recorded of the studies."""
+    return json.loads(RECORD.read_text(encoding="utf-8"))
+
+
+def list_claims():
+    """Return how many claims have which verdict, and the table of them."""
+    rows = read_record()["claims"]
+    counts = Counter(row["verdict"] for row in rows)
+    # The name of each value, where its column has another.
+    names = {"report": "reports", "claim": "says", "measured": "here"}
+    columns = "report", "task", "claim", "reported", "measured", "verdict"
+    table = make_table("", [{column: row[names.get(column, column)] for column in columns} for row in rows])
+    return f"{'; '.join(f'{name}: {count}' for name, count in counts.items())}.\n\n{write_markdown(table)}"
+
+
+def show_study(study):
+    """Return the pictures of a study, each with the text that says what it shows, and its tables."""
+    record = read_record()
+    parts = [f"![{alt}](studies/{file})" for file, alt in record["pictures"][study].items()]
+    for merit, heading in SHOWN.get(study, {}).items():
+        parts.append(write_markdown(_tabulate(record["merits"][study][merit], heading)))
+    return "\n\n".join(parts)
+
+
+def _tabulate(values, heading):
+    """Return a Table of a dict of rows, or of single numbers in one row."""
+    if not all(isinstance(row, dict) for row in values.values()):
+        values = {"": {name: f"{value:+.1f}".replace("-", "−") for name, value in values.items()}}
+    return make_table(
+        "",
+        [
+            {heading: name, **{column.replace("_", " "): _format(value) for column, value in row.items()}}
+            for name, row in values.items()
+        ],
+    )
+
+
+def _format(value):
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if value >= 1 else f"{value:.3f}"
+
+
 if __name__ == "__main__":
+    from benchmarks.pages import write_pages
+    from benchmarks.published import read_machines
+
     record_claims(Path(sys.argv[1]))
     write_pages(read_machines())

@@ -1,8 +1,12 @@
-"""The data of the benchmarks: from disk or drawn from a seed, never downloaded."""
+"""The data of the benchmarks: from disk or drawn from a seed, never downloaded. sparse_data.py draws sparse rows.
+
+The functions `load_…` raise NotImplementedError where data are missing; asv then skips the benchmark.
+"""
 
 import gzip
 import os
-from dataclasses import dataclass, fields
+import re
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +16,7 @@ from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from benchmarks.problems import TriedProblem, count_test_rows, pose_first
+from benchmarks.problems import count_test_rows, pose_first
 from fastlin import datasets
 from fastlin.course.studies.compare import make_synthetic
 
@@ -21,7 +25,8 @@ SYNTHETIC_CLASSES, SYNTHETIC_FEATURES = 10, 100
 # The levels of the columns of categories of a frame, and its columns of numbers.
 FRAME_LEVELS, FRAME_NUMBERS = (3, 7, 12, 40), 4
 LETTER_FILE = "letter-recognition.csv.gz"
-LETTER_ROWS, LETTER_FEATURES, LETTER_LARGEST = 20_000, 16, 15
+LETTER_ROWS, LETTER_FEATURES = 20_000, 16
+LETTER_LINE = re.compile(r"[A-Z](,(1[0-5]|[0-9])){16}")
 # The other rows are the test set.
 LETTER_TRAIN = 16_000
 
@@ -29,38 +34,18 @@ LETTER_TRAIN = 16_000
 # asv repeats the setup of a benchmark before each sample, and the cache keeps it from preparing the data each time.
 @lru_cache(maxsize=2)
 def load_data(name, n_train, dtype):
-    """Return a data set with X in one type.
+    """Return the Dataset "mnist" or "synthetic" with X in float64, float32 or uint8.
 
-    Parameters
-    ----------
-    name : {"mnist", "synthetic"}
-        The data set.
-    n_train : int
-        The number of training rows.
-    dtype : {"float64", "float32", "uint8"}
-        The type of X. Pixels go from 0 to 255 as uint8, and from 0 to 1 otherwise.
-
-    Returns
-    -------
-    Dataset
-        The data set.
-
-    Raises
-    ------
-    NotImplementedError
-        MNIST is not on disk, or the data have no such type; asv then skips the benchmark.
+    Pixels go from 0 to 255 as uint8, and from 0 to 1 otherwise. The synthetic data do not exist as bytes.
     """
     if name == "mnist":
-        mnist = load_mnist()
-        return _convert(mnist, n_train, np.dtype(dtype), 1 if dtype == "uint8" else 255)
-    if dtype == "uint8":
-        raise NotImplementedError("The synthetic data do not exist as bytes.")
+        return _convert(load_mnist(), n_train, np.dtype(dtype), 1 if dtype == "uint8" else 255)
     data = make_synthetic(SYNTHETIC_CLASSES, n_train, SYNTHETIC_FEATURES, seed=0)
     return _convert(data, n_train, np.dtype(dtype), 1)
 
 
 def load_mnist():
-    """Return MNIST from disk; a benchmark downloads nothing."""
+    """Return MNIST from disk."""
     for folder in (os.environ.get("FASTLIN_DATA"), datasets.cache_folder()):
         if folder:
             try:
@@ -75,23 +60,8 @@ def load_mnist():
 def load_letter(folder=None):
     """Load UCI Letter Recognition (P. Frey and D. Slate, 1991), 16,000 rows to train on and 4,000 to test on.
 
-    Parameters
-    ----------
-    folder : path or None
-        The folder that holds the gzipped file. A line of it is a row: the letter and 16 whole numbers from 0 to 15,
-        separated by commas. None: the folder that FASTLIN_DATA names.
-
-    Returns
-    -------
-    Dataset
-        The numbers of each row, float64, and the letters, int64, from 0 for A to 25 for Z.
-
-    Raises
-    ------
-    NotImplementedError
-        The file is not there; asv then skips the benchmark.
-    ValueError
-        The file is another one; the message names the first wrong line.
+    The folder, that of FASTLIN_DATA by default, holds the gzipped file. A line of it is a row: the letter and 16 whole
+    numbers from 0 to 15, separated by commas. A ValueError names the first wrong line of another file.
     """
     folder = folder or os.environ.get("FASTLIN_DATA")
     path = Path(folder) / LETTER_FILE if folder else None
@@ -104,47 +74,22 @@ def load_letter(folder=None):
         raise ValueError(f"{path} is no gzipped text: {error}") from error
     if len(lines) != LETTER_ROWS:
         raise ValueError(f"{path} has {len(lines):,} lines; Letter Recognition has {LETTER_ROWS:,}.")
-    X, y = np.empty((LETTER_ROWS, LETTER_FEATURES)), np.empty(LETTER_ROWS, np.int64)
-    for i, line in enumerate(lines):
-        letter, *numbers = line.split(",")
-        is_row = len(letter) == 1 and "A" <= letter <= "Z" and len(numbers) == LETTER_FEATURES
-        if not (is_row and all(number.isdecimal() and int(number) <= LETTER_LARGEST for number in numbers)):
+    for number, line in enumerate(lines, 1):
+        if not LETTER_LINE.fullmatch(line):
             raise ValueError(
-                f"{path}, line {i + 1}: expected a letter from A to Z and {LETTER_FEATURES} whole numbers from 0 to "
-                f"{LETTER_LARGEST}, found {line[:80]!r}."
+                f"{path}, line {number}: expected a letter from A to Z and {LETTER_FEATURES} whole numbers from 0 to "
+                f"15, found {line[:80]!r}."
             )
-        X[i], y[i] = numbers, ord(letter) - ord("A")
+    X = np.array([line[2:].split(",") for line in lines], np.float64)
+    y = np.array([ord(line[0]) - ord("A") for line in lines], np.int64)
     first, last = slice(LETTER_TRAIN), slice(LETTER_TRAIN, None)
     return datasets.Dataset("Letter", X[first], y[first], X[last], y[last])
 
 
-@dataclass(frozen=True, eq=False)
-class FrameProblem(TriedProblem):
-    """A TriedProblem whose rows are those of a frame of pandas, with columns of categories.
-
-    X holds the same rows one-hot, by which its solutions are judged.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        The rows.
-    """
-
-    frame: object = None
-
-    def make_pipeline(self, model):
-        """Return a pipeline of scikit-learn's one-hot encoder and a model."""
-        categorical = make_column_selector(dtype_include="category")
-        return make_pipeline(make_column_transformer((OneHotEncoder(), categorical), remainder="passthrough"), model)
-
-
 def draw_frame(n_rows):
-    """Return a FrameProblem of two classes: four columns of categories, then four normal ones.
+    """Return a TriedProblem of two classes: four columns of categories, then four normal ones.
 
-    Raises
-    ------
-    NotImplementedError
-        pandas is not installed.
+    What is given is a frame of pandas. X holds the same rows one-hot, by which solutions are judged.
     """
     try:
         import pandas as pd
@@ -164,9 +109,13 @@ def draw_frame(n_rows):
         {f"category_{place}": pd.Categorical(column) for place, column in enumerate(codes)}
         | {f"number_{place}": column for place, column in enumerate(numbers.T)}
     )
-    problem = pose_first("frame", X, y, 1.0, n_rows)
-    values = {field.name: getattr(problem, field.name) for field in fields(problem)}
-    return FrameProblem(**values, frame=frame[:n_rows])
+    return replace(pose_first("frame", X, y, 1.0, n_rows), given=frame[:n_rows])
+
+
+def encode_before(model):
+    """Return a pipeline of scikit-learn's one-hot encoder of the columns of categories and a model."""
+    categorical = make_column_selector(dtype_include="category")
+    return make_pipeline(make_column_transformer((OneHotEncoder(), categorical), remainder="passthrough"), model)
 
 
 def _convert(data, n_train, dtype, largest):

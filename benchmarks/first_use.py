@@ -11,7 +11,7 @@ from statistics import median
 from benchmarks.processes import run_python
 from benchmarks.races import FASTLIN
 
-N_TURNS, FEW_TURNS = 5, 1
+N_TURNS = 5
 PROGRAM = """
 from time import perf_counter
 begin = perf_counter()
@@ -32,20 +32,15 @@ TITLES = {
 
 
 def run(module, cache):
-    """Import a module and fit digits in a process of its own; return the seconds of the import and of both together.
+    """Return the seconds of the import of a module and of both it and a fit of digits, in a process of its own.
 
-    Parameters
-    ----------
-    module : str
-        The module that holds LogisticRegression.
-    cache : path or None
-        The folder for compiled kernels; None is the user's own.
+    The folder for compiled kernels is the user's own where it is None.
     """
     variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
     return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
 
 
-def measure_first_use(n_turns=N_TURNS, with_ever=True):
+def measure_first_use(with_ever=False, n_turns=1):
     """Return a record for each of TITLES, as plain values by name.
 
     The first fit ever happens once, as for a user; the later processes load the kernels that it leaves. Without it they

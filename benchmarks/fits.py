@@ -50,10 +50,20 @@ def write_tol(tol):
     return f"{tol:.0e}".replace("e-0", "e-")
 
 
-def _load_mnist(n_rows, dtype, C=C, n_all=None, **parameters):
-    data = load_data("mnist", n_rows or n_all, dtype)
-    C = C / 255**2 if dtype == "uint8" else C
-    return pose("MNIST", data.X_train, data.y_train, C, (data.X_test, data.y_test), **parameters)
+def pose_data(name, data, C=C, **parameters):
+    """Return the TriedProblem of a Dataset."""
+    return pose(name, data.X_train, data.y_train, C, (data.X_test, data.y_test), **parameters)
+
+
+def load_one_hot(n_rows, n_all=16_000):
+    """Return a one-hot table like a9a."""
+    return pose_data("one-hot", make_one_hot(n_rows or n_all))
+
+
+def _load_mnist(n_rows, dtype="float64", C=C, n_all=None, **parameters):
+    return pose_data(
+        "MNIST", load_data("mnist", n_rows or n_all, dtype), C / 255**2 if dtype == "uint8" else C, **parameters
+    )
 
 
 def _load_letter(n_rows):
@@ -73,7 +83,7 @@ def _load_synthetic(n_rows, n_all, n_features, n_classes, dtype="float64"):
     return pose("synthetic", data.X_train.astype(dtype), data.y_train, C, (data.X_test, data.y_test))
 
 
-def _load_probe(n_rows, n_all, n_features, n_classes):
+def load_probe(n_rows, n_all, n_features, n_classes):
     """Return embeddings and their classes, for a linear probe: normal float32, and labels drawn from a softmax of them.
 
     Few rows have fewer classes, so that each has twenty.
@@ -86,13 +96,7 @@ def _load_probe(n_rows, n_all, n_features, n_classes):
 
 
 def _load_text(n_rows, **parameters):
-    data = make_text(n_rows) if n_rows else make_text()
-    return pose("text", data.X_train, data.y_train, C, (data.X_test, data.y_test), **parameters)
-
-
-def _load_one_hot(n_rows):
-    data = make_one_hot(n_rows) if n_rows else make_one_hot()
-    return pose("one-hot", data.X_train, data.y_train, C, (data.X_test, data.y_test))
+    return pose_data("text", make_text(n_rows) if n_rows else make_text(), **parameters)
 
 
 def _load_news(n_rows):
@@ -113,173 +117,79 @@ def _load_expression(n_rows, n_all, n_genes):
     return pose_first("expression", X, y, C, n_rows, fit_intercept=False)
 
 
-def _race_expression(n_rows, n_genes):
-    return Race(
-        "generated gene expression, tol 1e-6",
-        partial(_load_expression, n_all=n_rows, n_genes=n_genes),
-        fit_fastlin,
-        {**by_cyanure(1e-6), **by_scikit_learn("newton-cg", tol=1e-6)},
-        rows=100,
-        within=1e-5,
-        rule=PROVEN,
-        package="cyanure",
-    )
-
-
-def _race_probe(n_rows, n_features, n_classes, title="generated linear probe", solver="auto", **options):
-    return Race(
-        title,
-        partial(_load_probe, n_all=n_rows, n_features=n_features, n_classes=n_classes),
-        partial(fit_fastlin, solver=solver),
-        by_scikit_learn("lbfgs"),
-        rows=2_000,
-        **options,
-    )
-
-
-# By a name neither proves how near the minimum is.
-_race_probe_by_lbfgs = partial(
-    _race_probe, title='generated linear probe, solver="lbfgs"', solver="lbfgs", rule=Rule(tol=TOL, excess=TOL)
-)
+def _race(title, load, peers, rows=None, rule=PROVEN, solver="auto", **options):
+    """Return a Race; its title says which tol fastlin proves where that is not the default."""
+    title += ", tol 1e-6" if rule is PROVEN else ""
+    fit = fit_fastlin if solver == "auto" else partial(fit_fastlin, solver=solver)
+    return Race(title, load, fit, peers, rows=rows, rule=rule, **options)
 
 
 # On MNIST lbfgs stops 1.4e-3 to 4.1e-3 above the minimum, on 5,000 rows and on all of them.
 BY_DEFAULT = Rule(tol=TOL, peers_above=1e-3)
+# On the probes of more classes lbfgs stops 4.6e-4 and more above the minimum, on that of ten it reaches it.
+PROBE_RULE = Rule(tol=TOL, peers_above=TOL)
+LBFGS = by_scikit_learn("lbfgs")
+# Rows, features, classes and the rule of the probes.
+PROBES = {
+    "probe-1000": (20_000, 512, 1_000, PROBE_RULE),
+    "probe-600": (15_000, 384, 600, PROBE_RULE),
+    "probe-100": (50_000, 768, 100, PROBE_RULE),
+    "probe-10": (100_000, 1_024, 10, PROVEN),
+}
+
+
+def _list_probes():
+    """Yield the races of each probe by name: to the proof, and by lbfgs, which proves nothing."""
+    for name, (n, d, n_classes, rule) in PROBES.items():
+        load, title = partial(load_probe, n_all=n, n_features=d, n_classes=n_classes), "generated linear probe"
+        yield name, _race(title, load, LBFGS, 2_000, rule)
+        by_name = {"rule": Rule(tol=TOL, excess=TOL), "solver": "lbfgs"}
+        yield f"{name}-lbfgs", _race(f'{title}, solver="lbfgs"', load, LBFGS, 2_000, **by_name)
+
+
+def _list_expressions():
+    peers = {**by_cyanure(1e-6), **by_scikit_learn("newton-cg", tol=1e-6)}
+    for n, n_genes in ((500, 5_000), (2_000, 20_000)):
+        load = partial(_load_expression, n_all=n, n_genes=n_genes)
+        yield f"expression-{n}", _race("generated gene expression", load, peers, 100, within=1e-5, package="cyanure")
+
+
+TWO_CLASSES = partial(_load_synthetic, n_all=1_000_000, n_features=30, n_classes=2)
+MANY_CLASSES = partial(_load_synthetic, n_all=20_000, n_features=50, n_classes=1_000, dtype="float32")
+PIXELS = {"scikit-learn lbfgs on X / 255.0": fit_scikit_learn_to_pixels}
+SAGA = {"scikit-learn saga to within 1e-4": partial(fit_scikit_learn, max_iter=SAGA_ITERATIONS, solver="saga", tol=0)}
+NEWTON = by_scikit_learn("newton-cholesky")
+ALL_SOLVERS = "lbfgs", "newton-cholesky", "newton-cg"
+TEXT_PEERS = {**by_scikit_learn("newton-cg"), **by_scikit_learn("saga", tol=1e-3)}
+NEWS_PEERS = {**by_scikit_learn("liblinear"), **by_scikit_learn("lbfgs", tol=1e-6), **by_cyanure(1e-6)}
+CYANURE = {"package": "cyanure", "threads": THREADS}
 
 RACES = {
     **{
-        f"mnist-{dtype}": Race(
-            "MNIST",
-            partial(_load_mnist, dtype=dtype),
-            fit_fastlin,
-            by_scikit_learn("lbfgs"),
-            rows=10_000,
-            rule=BY_DEFAULT,
-            threads=THREADS,
-        )
+        f"mnist-{dtype}": _race("MNIST", partial(_load_mnist, dtype=dtype), LBFGS, 10_000, BY_DEFAULT, threads=THREADS)
         for dtype in ("float64", "float32")
     },
-    "mnist-uint8": Race(
-        "MNIST, C / 255²",
-        partial(_load_mnist, dtype="uint8"),
-        fit_fastlin,
-        {"scikit-learn lbfgs on X / 255.0": fit_scikit_learn_to_pixels},
-        rows=5_000,
-        rule=BY_DEFAULT,
-        threads=THREADS,
+    "mnist-uint8": _race(
+        "MNIST, C / 255²", partial(_load_mnist, dtype="uint8"), PIXELS, 5_000, BY_DEFAULT, threads=THREADS
     ),
-    "mnist-cyanure": Race(
-        "MNIST, tol 1e-6",
-        partial(_load_mnist, dtype="float64"),
-        fit_fastlin,
-        by_cyanure(1e-5),
-        rows=10_000,
-        package="cyanure",
-        threads=THREADS,
-        rule=PROVEN,
-    ),
-    "digits": Race(
-        "digits, tol 1e-6",
-        _load_digits,
-        fit_fastlin,
-        by_scikit_learn("lbfgs", "newton-cholesky", "newton-cg"),
-        within=TOL,
-        rule=PROVEN,
-        threads=THREADS,
-    ),
-    "letter": Race(
-        "Letter, tol 1e-6",
-        _load_letter,
-        fit_fastlin,
-        by_scikit_learn("newton-cholesky"),
-        rows=4_000,
-        threads=THREADS,
-        rule=PROVEN,
-    ),
-    "letter-cyanure": Race(
-        "Letter, tol 1e-6",
-        _load_letter,
-        fit_fastlin,
-        by_cyanure(1e-6),
-        rows=4_000,
-        package="cyanure",
-        threads=THREADS,
-        rule=PROVEN,
-    ),
-    "two-classes": Race(
-        "generated rows, two classes, tol 1e-6",
-        partial(_load_synthetic, n_all=1_000_000, n_features=30, n_classes=2),
-        fit_fastlin,
-        by_scikit_learn("lbfgs", "newton-cholesky", "newton-cg", tol=1e-6),
-        rows=50_000,
+    "mnist-cyanure": _race("MNIST", _load_mnist, by_cyanure(1e-5), 10_000, **CYANURE),
+    "digits": _race("digits", _load_digits, by_scikit_learn(*ALL_SOLVERS), within=TOL, threads=THREADS),
+    "letter": _race("Letter", _load_letter, NEWTON, 4_000, threads=THREADS),
+    "letter-cyanure": _race("Letter", _load_letter, by_cyanure(1e-6), 4_000, **CYANURE),
+    "two-classes": _race(
+        "generated rows, two classes",
+        TWO_CLASSES,
+        by_scikit_learn(*ALL_SOLVERS, tol=1e-6),
+        50_000,
         within=1e-6,
         threads=THREADS,
-        rule=PROVEN,
     ),
-    "thousand-classes": Race(
-        "generated rows, 1,000 classes, tol 1e-6",
-        partial(_load_synthetic, n_all=20_000, n_features=50, n_classes=1_000, dtype="float32"),
-        fit_fastlin,
-        by_scikit_learn("lbfgs"),
-        rows=2_000,
-        rule=PROVEN,
-        threads=THREADS,
-    ),
-    # On the probes of more classes lbfgs stops 4.6e-4 and more above the minimum, on that of ten it reaches it.
-    "probe-1000": _race_probe(20_000, 512, 1_000, rule=Rule(tol=TOL, peers_above=TOL)),
-    "probe-1000-lbfgs": _race_probe_by_lbfgs(20_000, 512, 1_000),
-    "probe-600": _race_probe(15_000, 384, 600, rule=Rule(tol=TOL, peers_above=TOL)),
-    "probe-600-lbfgs": _race_probe_by_lbfgs(15_000, 384, 600),
-    "probe-100": _race_probe(50_000, 768, 100, rule=Rule(tol=TOL, peers_above=TOL)),
-    "probe-100-lbfgs": _race_probe_by_lbfgs(50_000, 768, 100),
-    "probe-10": _race_probe(100_000, 1_024, 10, "generated linear probe, tol 1e-6", rule=PROVEN),
-    "probe-10-lbfgs": _race_probe_by_lbfgs(100_000, 1_024, 10),
-    "text": Race(
-        "generated text, tol 1e-6",
-        _load_text,
-        fit_fastlin,
-        {**by_scikit_learn("newton-cg"), **by_scikit_learn("saga", tol=1e-3)},
-        rows=1_000,
-        within=1e-5,
-        rule=PROVEN,
-    ),
-    "news": Race(
-        "generated news, tol 1e-6",
-        _load_news,
-        fit_fastlin,
-        {
-            **by_scikit_learn("liblinear"),
-            **by_scikit_learn("lbfgs", tol=1e-6),
-            **by_cyanure(1e-6),
-        },
-        rows=10_000,
-        within=1e-6,
-        package="cyanure",
-        rule=PROVEN,
-    ),
-    "expression-500": _race_expression(500, 5_000),
-    "expression-2000": _race_expression(2_000, 20_000),
-    "text-l1": Race(
-        "generated text, L1, tol 1e-6",
-        partial(_load_text, l1_ratio=1.0),
-        fit_fastlin,
-        by_scikit_learn("saga"),
-        rows=200,
-        rule=PROVEN,
-    ),
-    "one-hot": Race(
-        "one-hot, tol 1e-6",
-        _load_one_hot,
-        fit_fastlin,
-        by_scikit_learn("newton-cholesky", tol=1e-6),
-        rule=PROVEN,
-    ),
-    "mnist-l1": Race(
-        "MNIST, L1, C = 0.1, tol 1e-6",
-        partial(_load_mnist, dtype="float64", C=0.1, n_all=10_000, l1_ratio=1.0),
-        fit_fastlin,
-        {"scikit-learn saga to within 1e-4": partial(fit_scikit_learn, max_iter=SAGA_ITERATIONS, solver="saga", tol=0)},
-        rows=500,
-        rule=PROVEN,
-    ),
+    "thousand-classes": _race("generated rows, 1,000 classes", MANY_CLASSES, LBFGS, 2_000, threads=THREADS),
+    **dict(_list_probes()),
+    "text": _race("generated text", _load_text, TEXT_PEERS, 1_000, within=1e-5),
+    "news": _race("generated news", _load_news, NEWS_PEERS, 10_000, within=1e-6, package="cyanure"),
+    **dict(_list_expressions()),
+    "text-l1": _race("generated text, L1", partial(_load_text, l1_ratio=1.0), by_scikit_learn("saga"), 200),
+    "one-hot": _race("one-hot", load_one_hot, by_scikit_learn("newton-cholesky", tol=1e-6)),
+    "mnist-l1": _race("MNIST, L1, C = 0.1", partial(_load_mnist, C=0.1, n_all=10_000, l1_ratio=1.0), SAGA, 500),
 }

@@ -16,6 +16,9 @@ from time import perf_counter
 
 import numpy as np
 
+from benchmarks.limits import read_from_disk, throw_out
+from benchmarks.races import measure_in_turn
+from benchmarks.tables import make_table, write_markdown
 from fastlin import LogisticRegression, blocks
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -126,28 +129,16 @@ def prepare(contenders, paths, folder, stack):
     return calls, seconds
 
 
-def leave_page_cache(path):
-    """Let the system forget what it has read of a file, so that the next reading is from the disk, where it can."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
 def measure_reading(model, path, y):
     """Return the seconds in which a file is read from the disk, and its rows are predicted from there and from memory.
 
     A prediction is one pass. Where the file does not fit into memory, the second one is from the disk too.
     """
     rows, seconds = blocks.from_arrays(np.load(path, mmap_mode="r"), y), {}
-    leave_page_cache(path)
     begin = perf_counter()
-    with open(path, "rb", buffering=0) as file:
-        piece = bytearray(PIECE_BYTES)
-        while file.readinto(piece):
-            pass
+    read_from_disk(path)
     seconds["reading the file, from disk"] = perf_counter() - begin
-    leave_page_cache(path)
+    throw_out(path)
     for place in ("disk", "memory"):
         begin = perf_counter()
         model.score(rows)
@@ -168,13 +159,9 @@ def measure(contenders, sizes, dtype, folder, n_turns):
         folder = Path(name)
         paths = write_rows(folder, *sizes, dtype)
         calls, decoding = prepare(contenders, paths, folder, stack)
-        seconds, models = {contender: [] for contender in calls}, {}
-        for turn in range(n_turns + (n_turns > 1)):
-            for contender, fit in calls.items():
-                begin = perf_counter()
-                models[contender] = fit()
-                if turn or n_turns == 1:
-                    seconds[contender].append(perf_counter() - begin)
+        seconds = measure_in_turn(calls, n_turns, first=int(n_turns > 1))
+        # Each call fits the same model anew.
+        models = {contender: fit.func.__self__ for contender, fit in calls.items()}
         others = {} if decoding is None else {"decoding the Parquet files, once": decoding}
         others |= measure_reading(models[MAPPED], paths[0], np.load(paths[1]))
     records = {
@@ -210,18 +197,20 @@ def main(arguments=None):
     size = n * d * np.dtype(options.dtype).itemsize / 1e9
     fits = "one fit each" if n_turns == 1 else f"medians of {n_turns} fits in turn"
     print(f"{n:,} × {d}, {K} classes, {options.dtype}, {size:.3g} GB; {fits}, {n_threads} threads\n")
-    print("| | seconds | passes | seconds a pass | proven gap | objective above the lowest |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     lowest = min(record["objective"] for record in records.values())
-    for name, record in records.items():
-        seconds, passes = record["seconds"], record["passes"]
-        print(
-            f"| {name} | {seconds:.3g} | {passes:.1f} | {seconds / passes:.3g} | {record['gap']:.1e} | "
-            f"{record['objective'] / lowest - 1:.0e} |"
-        )
-    print("\n| once | seconds |\n| --- | ---: |")
-    for name, seconds in others.items():
-        print(f"| {name} | {seconds:.3g} |")
+    rows = [
+        {
+            "": name,
+            "seconds": f"{record['seconds']:.3g}",
+            "passes": f"{record['passes']:.1f}",
+            "seconds a pass": f"{record['seconds'] / record['passes']:.3g}",
+            "proven gap": f"{record['gap']:.1e}",
+            "objective above the lowest": f"{record['objective'] / lowest - 1:.0e}",
+        }
+        for name, record in records.items()
+    ]
+    once = [{"once": name, "seconds": f"{seconds:.3g}"} for name, seconds in others.items()]
+    print(write_markdown(make_table("", rows)), write_markdown(make_table("", once)), sep="\n\n")
 
 
 if __name__ == "__main__":

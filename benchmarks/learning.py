@@ -12,8 +12,9 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 import fastlin
+from benchmarks.cases import Case
 from benchmarks.data import load_mnist
-from benchmarks.races import run_on
+from benchmarks.races import run_on_best
 from fastlin.course.datasets import load_digits
 from fastlin.course.studies.learning import (
     COURSE,
@@ -26,15 +27,15 @@ from fastlin.course.studies.learning import (
 from fastlin.kernels.machine.threads import count_threads
 
 EPOCHS, FEW_EPOCHS = (1, 2, 5, 10, 20, 50), (5, 10, 20, 50, 100, 200, 500)
-SEED = 0
+SEED, N_DIGITS = 0, 1_797
 MINI_BATCHES = "MiniBatchLogisticRegression"
 BY_DEFAULT = "scikit-learn LogisticRegression, defaults", "scikit-learn SGDClassifier, defaults"
 
 
-def load_images(with_mnist):
-    """Return MNIST, or the digits where it is not wanted or not on disk."""
+def load_images(n_rows):
+    """Return MNIST, or the digits where few rows are wanted or it is not on disk."""
     try:
-        return load_mnist() if with_mnist else load_digits()
+        return load_digits() if n_rows else load_mnist()
     except NotImplementedError:
         return load_digits()
 
@@ -46,51 +47,41 @@ def train_mini_batches(lesson, epochs):
     return lambda lesson: model.predict_proba(lesson.X_test)
 
 
-def measure_learning(whole=False):
-    """Return the record of all marks and contenders, as plain values.
+def measure_learning(data, whole):
+    """Return all marks and contenders.
 
     A point has the epochs, the seconds of the whole training with its best number of threads, and accuracy and log loss
     on the rows to test on.
     """
-    data = load_images(with_mnist=whole)
     lesson = make_lesson(data)
-    epochs = EPOCHS if whole else FEW_EPOCHS
-    controller = ThreadpoolController()
+    controller, most = ThreadpoolController(), count_threads()
     # fastlin has compiled what it needs.
     for train_ours in (train_course, train_mini_batches):
         train_ours(lesson, 1)
     marks = {
-        name: _measure(controller, solve, lesson, (1, count_threads()))
+        name: _measure(controller, solve, lesson, (1, most))
         for name, solve in zip(BY_DEFAULT, (fit_logistic_regression, partial(train_sgd, epochs=None)), strict=True)
     }
     contenders = {
         name: [
-            {"epochs": n_epochs, **_measure(controller, partial(train_contender, epochs=n_epochs), lesson, counts)}
-            for n_epochs in epochs
+            {"epochs": n_epochs, **_measure(controller, partial(train, epochs=n_epochs), lesson, counts)}
+            for n_epochs in (EPOCHS if whole else FEW_EPOCHS)
         ]
-        for name, train_contender, counts in (
-            (COURSE, train_course, (count_threads(),)),
-            (MINI_BATCHES, train_mini_batches, (count_threads(),)),
-            (SGD, train_sgd, (1, count_threads())),
+        for name, train, counts in (
+            (COURSE, train_course, (most,)),
+            (MINI_BATCHES, train_mini_batches, (most,)),
+            (SGD, train_sgd, (1, most)),
         )
     }
     n, d = lesson.X.shape
-    return {
-        "kind": "learning",
-        "title": "seconds to an accuracy",
-        "data": f"{'MNIST' if data.name == 'mnist' else data.name}, {n:,} × {d}",
-        "threads": count_threads(),
-        "marks": marks,
-        "contenders": contenders,
-    }
+    words = f"{'MNIST' if data.name == 'mnist' else data.name}, {n:,} × {d}"
+    return {"data": words, "marks": marks, "contenders": contenders}
 
 
-def _measure(controller, solve, lesson, thread_counts):
+def _measure(controller, solve, lesson, counts):
     """Return seconds, threads, accuracy and log loss of a training with its best number of threads."""
-    runs = {n_threads: run_on(controller, n_threads, solve, lesson) for n_threads in dict.fromkeys(thread_counts)}
-    n_threads = min(runs, key=lambda count: runs[count][0])
-    seconds, _, predict = runs[n_threads]
-    return {"seconds": seconds, "threads": n_threads, **lesson.test(predict)}
+    best, n_threads = run_on_best(controller, counts, solve, lesson)
+    return {"seconds": best.seconds, "threads": n_threads, **lesson.test(best.solution)}
 
 
 def find_seconds(points, accuracy):
@@ -101,3 +92,6 @@ def find_seconds(points, accuracy):
 def find_accuracy(points, seconds):
     """Return the highest accuracy of the points that took at most `seconds`, or None where none did."""
     return max((point["accuracy"] for point in points if point["seconds"] <= seconds), default=None)
+
+
+LEARNING = Case("learning", "seconds to an accuracy", load_images, measure_learning, N_DIGITS)

@@ -8,32 +8,23 @@ rows in memory.
 """
 
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+import weakref
 from functools import partial
-from pathlib import Path
 from statistics import median
 
+import numba
 import numpy as np
 
-from benchmarks.intervals import describe_turns
-from benchmarks.networks import (
-    LARGE_BATCH_SIZE,
-    N_CLASSES,
-    N_HIDDEN,
-    N_LARGE_FEATURES,
-    N_LARGE_ROWS,
-    LargeProducts,
-    LargeStep,
-    draw_data,
-)
-from benchmarks.passes import FusedPass, draw_coef
+from benchmarks import networks
+from benchmarks.cases import Case
+from benchmarks.passes import N_CLASSES, FusedPass, draw_coef
 from benchmarks.races import FASTLIN, TURNS, measure_in_turn
-from benchmarks.roofline import make_arithmetic, make_read
+from benchmarks.ratios import describe_turns
 from fastlin.blocks import from_arrays
 from fastlin.kernels.linear.operands import Samples
-from fastlin.kernels.machine.threads import count_threads
+from fastlin.kernels.machine.threads import run_blocks
 from fastlin.matrices import BlockMatrix
 
 # The shape of MNIST.
@@ -41,48 +32,89 @@ N_ROWS, N_FEATURES = 60_000, 784
 N_CALLS = 3
 # A file of 1.6 GB in uint8.
 N_FILE_ROWS, READ_BYTES = 2_000_000, 8 << 20
+# Each measured loop is cut into so many blocks, which the threads share as they share those of a pass.
+N_BLOCKS = 32
+# The length of a chain of multiply-adds on one number. Chains of 8 to 32 run at the full rate: 59 GFLOP/s in float64
+# and 118 in float32 on a core with 3.7 GHz and one 512-bit multiply-add a cycle. With 64 too few chains are under way
+# at once, and the rate is half of that.
+CHAIN = 16
+# The numbers that each start a chain; so many fit into the fastest cache.
+N_STARTS = 1024
 
 
-@dataclass(frozen=True)
-class Limit:
-    """A row of the table: what fastlin does, and what that takes at least.
+@numba.njit(nogil=True, error_model="numpy")
+def read_block(block, n_blocks, values, sums):
+    """sums[block] = the sum of a block of whole numbers, which waits for nothing but their bytes."""
+    n = values.shape[0]
+    # The loop is vectorised only over a slice and from 0 on, because an index could otherwise be negative.
+    part = values[block * n // n_blocks : (block + 1) * n // n_blocks]
+    total = np.int64(0)
+    for i in range(part.shape[0]):
+        total += part[i]
+    sums[block] = total
 
-    Attributes
-    ----------
-    title : str
-        What tables call it.
-    load : callable
-        The function from a number of rows, or None for all, to two things: the shape in words, and a dict from
-        "fastlin" and the name of each limit to the function that is timed.
-    rows : int
-        The number of rows of a short measurement.
+
+@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
+    """sums[block] = n_rounds times the sum of starts after CHAIN multiply-adds each, computed in registers.
+
+    The compiler puts neighbouring starts into one vector. Each step of a chain waits for the one before it, so that the
+    processor works on the chains of several vectors at once.
     """
+    total = starts.dtype.type(0)
+    for _ in range(n_rounds):
+        for i in range(starts.shape[0]):
+            value = starts[i]
+            for _ in range(CHAIN):
+                value = value * factor + term
+            total += value
+    sums[block] = total
 
-    title: str
-    load: Callable
-    rows: int
+
+def make_read(X):
+    """Return a function that reads all bytes of X once, and returns the sum of each block as whole numbers."""
+    flat = X.reshape(-1, order="A").view(np.uint8)
+    # Whole numbers of eight bytes are read, and up to seven bytes at the end are left out.
+    values = flat[: flat.size // 8 * 8].view(np.int64)
+    sums = np.empty(N_BLOCKS, np.int64)
+
+    def read():
+        run_blocks(read_block, N_BLOCKS, values, sums)
+        return sums
+
+    return read
 
 
-def measure_limit(limit, whole=False):
-    """Return what fastlin takes and what limits it, as plain values.
+def make_arithmetic(n_operations, precision):
+    """Return a function that does about n_operations, two in a multiply-add, and the number that it does.
 
-    Parameters
-    ----------
-    limit : Limit
-        What is measured.
-    whole : bool
-        Whether all rows are taken.
+    The function returns the sum of each block.
     """
-    data, calls = limit.load(None if whole else limit.rows)
+    starts = np.linspace(0, 1, N_STARTS, dtype=precision)
+    n_rounds = max(1, round(n_operations / (2 * CHAIN * N_STARTS * N_BLOCKS)))
+    sums = np.empty(N_BLOCKS, precision)
+    # All chains go towards a half, so that no number overflows.
+    factor, term = precision(0.5), precision(0.25)
+
+    def compute():
+        run_blocks(multiply_add_block, N_BLOCKS, starts, factor, term, n_rounds, sums)
+        return sums
+
+    return compute, 2 * CHAIN * N_STARTS * N_BLOCKS * n_rounds
+
+
+def measure_limit(loaded, whole):
+    """Return what fastlin takes and what limits it, from the shape in words and the functions that are timed by name.
+
+    The names are "fastlin" and that of each limit.
+    """
+    data, calls = loaded
     turns = measure_in_turn(calls, TURNS, N_CALLS)
     seconds = {name: median(times) for name, times in turns.items()}
     longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
     parts = describe_turns([limit / own for limit, own in zip(turns[longest], turns[FASTLIN], strict=True)])
     return {
-        "kind": "limit",
-        "title": limit.title,
         "data": data,
-        "threads": count_threads(),
         "limit": longest,
         "contenders": {name: {"seconds": value} for name, value in seconds.items()},
         "part": parts["ratio"],
@@ -103,50 +135,40 @@ def load_pass(n_rows, dtype, order="C"):
 
 def load_step(n_rows):
     """Return a step on a large batch and its products, on rows that lie together."""
-    X, y = draw_data(n_rows or N_LARGE_ROWS, N_LARGE_FEATURES)
-    batch_size = min(LARGE_BATCH_SIZE, len(X) // 2)
-    words = f"{batch_size:,} × {N_LARGE_FEATURES:,}, {N_HIDDEN} hidden units, {X.dtype}"
-    return words, {FASTLIN: LargeStep(X, y, batch_size), "its products alone": LargeProducts(X, batch_size)}
+    X, y = networks.draw_data(n_rows or networks.N_LARGE_ROWS, networks.N_LARGE_FEATURES)
+    batch_size = min(networks.LARGE_BATCH_SIZE, len(X) // 2)
+    words = f"{batch_size:,} × {X.shape[1]:,}, {networks.N_HIDDEN} hidden units, {X.dtype}"
+    calls = {FASTLIN: networks.LargeStep(X, y, batch_size)}
+    return words, {**calls, "its products alone": networks.LargeProducts(X, batch_size)}
 
 
-class ColdFile:
-    """X in a file whose pages are thrown out of memory before each use, and the passes over its blocks.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        What is written. The file is deleted with this object.
-    """
-
-    def __init__(self, X):
-        self._folder = tempfile.TemporaryDirectory()
-        self._path = Path(self._folder.name) / "X.npy"
-        np.save(self._path, X)
+def throw_out(path):
+    """Let the system forget what it has read of a file, so that the next reading is from the disk, where it can."""
+    with open(path, "rb") as file:
         # Pages that are not on disk yet cannot be thrown out.
-        with open(self._path, "rb") as file:
-            os.fsync(file.fileno())
-
-    def read(self):
-        """Read the file once, from disk."""
-        self._throw_out()
-        piece = bytearray(READ_BYTES)
-        with open(self._path, "rb", buffering=0) as file:
-            while file.readinto(piece):
-                pass
-
-    def make_pass(self, fused_pass):
-        """Make the pass of a FusedPass over blocks of the file, from disk."""
-        self._throw_out()
-        rows = fused_pass.objective.rows
-        samples = Samples(rows.numbers, rows.labels, rows.weights)
-        matrix = BlockMatrix(from_arrays(np.load(self._path, mmap_mode="r")))
-        passes = matrix.passes(samples, rows.coordinates.scaling, rows.n_rows_coef)
-        parameters = fused_pass.parameters.astype(fused_pass.precision)
-        passes.evaluate(parameters, None, np.empty(parameters.shape))
-
-    def _throw_out(self):
-        with open(self._path, "rb") as file:
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def read_from_disk(path):
+    """Read a file once, from disk."""
+    throw_out(path)
+    piece = bytearray(READ_BYTES)
+    with open(path, "rb", buffering=0) as file:
+        while file.readinto(piece):
+            pass
+
+
+def pass_over_file(fused_pass, path):
+    """Make the pass of a FusedPass over blocks of a file with its X, from disk."""
+    throw_out(path)
+    rows = fused_pass.objective.rows
+    samples = Samples(rows.numbers, rows.labels, rows.weights)
+    matrix = BlockMatrix(from_arrays(np.load(path, mmap_mode="r")))
+    passes = matrix.passes(samples, rows.coordinates.scaling, rows.n_rows_coef)
+    parameters = fused_pass.parameters.astype(fused_pass.precision)
+    passes.evaluate(parameters, None, np.empty(parameters.shape))
 
 
 def load_blocks(n_rows, dtype):
@@ -155,23 +177,33 @@ def load_blocks(n_rows, dtype):
         raise NotImplementedError("this system does not throw pages of a file out of memory when it is asked to")
     values = np.random.default_rng(0).integers(0, 256, (N_ROWS, N_FEATURES), np.uint8)
     X = np.resize(values if dtype == "uint8" else values.astype(dtype), (n_rows or N_FILE_ROWS, N_FEATURES))
-    fused_pass, file = FusedPass(X, np.arange(len(X)) % N_CLASSES, N_CLASSES, *draw_coef(X)), ColdFile(X)
+    folder, fused_pass = tempfile.mkdtemp(), FusedPass(X, np.arange(len(X)) % N_CLASSES, N_CLASSES, *draw_coef(X))
+    weakref.finalize(fused_pass, shutil.rmtree, folder)
+    path = f"{folder}/X.npy"
+    np.save(path, X)
     words = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}, a file of {X.nbytes / 1e9:.2g} GB"
-    cold_pass = partial(file.make_pass, fused_pass)
-    return words, {FASTLIN: cold_pass, "reading the file": file.read, "the pass in memory": fused_pass}
+    return words, {
+        FASTLIN: lambda: pass_over_file(fused_pass, path),
+        "reading the file": lambda: read_from_disk(path),
+        "the pass in memory": fused_pass,
+    }
+
+
+def _make_limit(title, load, rows=20_000):
+    return Case("limit", title, load, measure_limit, rows)
 
 
 LIMITS = {
     **{
-        f"limit-pass-{dtype}": Limit("a pass for loss and gradient", partial(load_pass, dtype=dtype), 20_000)
+        f"limit-pass-{dtype}": _make_limit("a pass for loss and gradient", partial(load_pass, dtype=dtype))
         for dtype in ("float64", "float32", "uint8")
     },
-    "limit-pass-float64-F": Limit(
-        "a pass for loss and gradient", partial(load_pass, dtype="float64", order="F"), 20_000
-    ),
+    "limit-pass-float64-F": _make_limit("a pass for loss and gradient", partial(load_pass, dtype="float64", order="F")),
     **{
-        f"limit-blocks-{dtype}": Limit("a pass over blocks of a file that is on disk alone", load, 20_000)
-        for dtype, load in ((dtype, partial(load_blocks, dtype=dtype)) for dtype in ("uint8", "float32"))
+        f"limit-blocks-{dtype}": _make_limit(
+            "a pass over blocks of a file that is on disk alone", partial(load_blocks, dtype=dtype)
+        )
+        for dtype in ("uint8", "float32")
     },
-    "limit-step": Limit("a step of a network on a large batch", load_step, 10_000),
+    "limit-step": _make_limit("a step of a network on a large batch", load_step, 10_000),
 }

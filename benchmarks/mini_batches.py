@@ -1,25 +1,22 @@
 """The races of softmax regression by mini-batches on MNIST: SGDClassifier, and the same steps by plain NumPy.
 
-``python -m benchmarks.mini_batches`` prints seconds and accuracy of both sides on sparse rows of two classes.
+``python -m benchmarks.mini_batches`` prints races with SGDClassifier on sparse rows of two classes.
 """
 
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-from time import perf_counter
+from functools import partial
 
 import numpy as np
 from scipy import sparse
-from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
+from scipy.special import log_expit, log_softmax
 from sklearn.linear_model import SGDClassifier
 
 import fastlin
 from benchmarks.data import load_mnist
-from benchmarks.problems import score
-from benchmarks.races import FASTLIN, Race, Rule
-from benchmarks.tables import Table, format_ratio, format_seconds, write_markdown
+from benchmarks.problems import Task, find_raw_scores
+from benchmarks.races import Race, Rule, load_problem, run_race
+from benchmarks.tables import make_console, print_tables, tabulate_races
+from fastlin.course.studies.fair_threads import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
 
 N_CLASSES = 10
@@ -29,64 +26,43 @@ LEARNING_RATE, MOMENTUM, ALPHA = 0.03, 0.9, 1e-4
 SEED = 0
 # Of the losses after 2,345 steps in float32.
 ALLOWED = 1e-4
-N_ENTRIES, SPARSE_ROWS, COLUMNS, TURNS = 30, 20_000, (1_000, 20_000, 50_000, 300_000), 7
+N_ENTRIES, SPARSE_ROWS, COLUMNS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """Images and those to test on, which are solved by coef (K, d), intercept (K,) and whether classes stand alone.
+class Examples(Task):
+    """Rows whose solutions are coef (K, d), intercept (K,) and whether classes stand alone, if they do.
 
     Classes that are fitted one by one, as SGDClassifier's, each have a probability of their own, which are divided by
-    their sum, as its `predict_proba` does.
-
-    Attributes
-    ----------
-    X, X_test : ndarray of shapes (n, 784) and (n_test, 784), float64
-        Grey values from 0 to 1.
-    y, y_test : ndarray of shapes (n,) and (n_test,), int64
-        The digits.
-    by_error : bool
-        Whether the objective is the error on the test rows, since SGDClassifier's classes are fitted one by one, or the
-        mean cross-entropy of the rows.
+    their sum, as its `predict_proba` does. The race with it is judged by the error on the test rows.
     """
 
-    X: np.ndarray
-    y: np.ndarray
-    X_test: np.ndarray
-    y_test: np.ndarray
-    by_error: bool
-    n_classes: int = N_CLASSES
+    by_error: bool = False
 
-    def objective(self, coef, intercept, one_by_one=False):
-        """Return what the race is judged by."""
-        if self.by_error:
-            return 1 - self.test(coef, intercept).accuracy
-        return score(self.X, self.y, N_CLASSES, coef, intercept).log_loss
+    def find_raw_scores(self, X, coef, intercept, one_by_one=False):
+        scores = find_raw_scores(X, coef, intercept)
+        if not one_by_one or len(coef) == 1:
+            return scores
+        # As scikit-learn's log_loss, which clips what is zero by rounding.
+        return np.maximum(log_softmax(log_expit(scores), axis=1), np.log(np.finfo(float).eps))
 
-    def accuracy(self, coef, intercept, one_by_one=False):
+    def objective(self, *solution):
+        return 1 - self.test(*solution).accuracy if self.by_error else super().objective(*solution)
+
+    def accuracy(self, *solution):
         """Return NaN: the objective says what counts."""
         return np.nan
 
-    def test(self, coef, intercept, one_by_one=False):
-        """Return the Scores on the test rows."""
-        scores = score(self.X_test, self.y_test, self.n_classes, coef, intercept)
-        if not one_by_one:
-            return scores
-        probabilities = expit(self.X_test @ coef.T + intercept)
-        own = probabilities[np.arange(len(self.y_test)), self.y_test] / probabilities.sum(axis=1)
-        # As scikit-learn's log_loss, which clips what is zero by rounding.
-        return scores._replace(log_loss=float(-np.mean(np.log(np.maximum(own, np.finfo(float).eps)))))
-
 
 def load_images(n_rows, by_error):
-    """Return the Images of some rows of MNIST, or of all."""
+    """Return some rows of MNIST, or all, with grey values from 0 to 1."""
     data = load_mnist()
-    rows = slice(n_rows)
-    X, X_test = (part.astype(np.float64) / 255 for part in (data.X_train[rows], data.X_test))
-    return Images(X, data.y_train[rows].astype(np.int64), X_test, data.y_test.astype(np.int64), by_error)
+    X, X_test = (part.astype(np.float64) / 255 for part in (data.X_train[:n_rows], data.X_test))
+    y, y_test = data.y_train[:n_rows].astype(np.int64), data.y_test.astype(np.int64)
+    return Examples(X, y, X_test, y_test, N_CLASSES, by_error)
 
 
-def train(images):
+def train(examples):
     """Train fastlin's estimator."""
     model = fastlin.MiniBatchLogisticRegression(
         alpha=ALPHA,
@@ -96,25 +72,21 @@ def train(images):
         max_iter=EPOCHS,
         n_iter_no_change=np.inf,
         random_state=SEED,
-    ).fit(images.X, images.y)
+    ).fit(examples.X, examples.y)
     return model.coef_, model.intercept_
 
 
-def train_by_sgd(images):
+def train_by_sgd(examples):
     """Train scikit-learn's SGDClassifier, with its own learning rate, for as many epochs, a class on each thread."""
-    with warnings.catch_warnings():
-        # The training ends after so many epochs on purpose.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = SGDClassifier(
-            loss="log_loss", alpha=ALPHA, max_iter=EPOCHS, tol=None, random_state=SEED, n_jobs=count_threads()
-        )
-        model.fit(images.X, images.y)
+    options = {"max_iter": EPOCHS, "tol": None, "random_state": SEED, "n_jobs": count_threads()}
+    model = SGDClassifier(loss="log_loss", alpha=ALPHA, **options)
+    fit_up_to_limit(model, examples.X, examples.y)
     return model.coef_, model.intercept_, True
 
 
-def train_plainly(images):
+def train_plainly(examples):
     """Take the same steps in NumPy and float64."""
-    X, targets = images.X, np.eye(N_CLASSES)[images.y]
+    X, targets = examples.X, np.eye(N_CLASSES)[examples.y]
     coef, intercept = np.zeros((X.shape[1], N_CLASSES)), np.zeros(N_CLASSES)
     velocity, intercept_velocity = np.zeros_like(coef), np.zeros_like(intercept)
     random_state, order = np.random.RandomState(SEED), np.arange(len(X))
@@ -138,20 +110,10 @@ def train_plainly(images):
     return coef.T, intercept
 
 
-def _race(peer, solve, by_error, **options):
-    return Race(
-        f"softmax by mini-batches of {BATCH_SIZE}, {EPOCHS} epochs",
-        lambda n_rows: load_images(n_rows, by_error),
-        train,
-        {peer: solve},
-        rows=10_000,
-        **options,
-    )
-
-
-def load_sparse(n_rows: int, n_columns: int) -> Images:
+def load_sparse(n_rows, n_columns):
     """Return rows of 30 entries in columns drawn at random, with labels drawn from a logistic model of them."""
     generator = np.random.default_rng(SEED)
+    n_rows = n_rows or SPARSE_ROWS
     n_all = n_rows + n_rows // 5
     indices = generator.integers(0, n_columns, n_all * N_ENTRIES, dtype=np.int32)
     data = generator.normal(size=len(indices))
@@ -160,33 +122,29 @@ def load_sparse(n_rows: int, n_columns: int) -> Images:
     )
     X.sum_duplicates()
     y = (X @ generator.normal(size=n_columns) + generator.logistic(size=n_all) > 0).astype(np.int64)
-    return Images(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], by_error=True, n_classes=2)
+    return Examples(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], 2, by_error=True)
 
 
-def measure_sparse(columns: Sequence[int] = COLUMNS, n_rows: int = SPARSE_ROWS) -> Table:
-    """Return the Table of an epoch of both sides, the median of trainings in turn, by the number of columns."""
-    rows = []
-    for n_columns in columns:
-        data, seconds, solutions = load_sparse(n_rows, n_columns), {}, {}
-        train(data)
-        for _ in range(TURNS):
-            for name, solve in ((FASTLIN, train), ("SGDClassifier", train_by_sgd)):
-                begin = perf_counter()
-                solutions[name] = solve(data)[:2]
-                seconds.setdefault(name, []).append((perf_counter() - begin) / EPOCHS)
-        ours, theirs = (median(seconds[name]) for name in solutions)
-        accuracies = [f"{data.test(*solution).accuracy:.4f}" for solution in solutions.values()]
-        times = (format_seconds(ours), format_seconds(theirs), format_ratio(theirs / ours))
-        rows.append([f"{n_columns:,}", *times, " / ".join(accuracies)])
-    heading = f"columns of {n_rows:,} rows"
-    names = [heading, "an epoch of fastlin", "of SGDClassifier", "times faster", "accuracies"]
-    return Table("sparse rows of 30 entries, two classes", names, rows, [False] * len(rows))
-
-
+SGD = {"scikit-learn SGDClassifier, log_loss": train_by_sgd}
+TITLE = f"softmax by mini-batches of {BATCH_SIZE}, {EPOCHS} epochs"
 RACES = {
-    "mini-batches-sgd": _race("scikit-learn SGDClassifier, log_loss", train_by_sgd, by_error=True),
-    "mini-batches-numpy": _race("plain NumPy in float64", train_plainly, by_error=False, rule=Rule(same_steps=ALLOWED)),
+    "mini-batches-sgd": Race(TITLE, partial(load_images, by_error=True), train, SGD, 10_000),
+    "mini-batches-numpy": Race(
+        TITLE,
+        partial(load_images, by_error=False),
+        train,
+        {"plain NumPy in float64": train_plainly},
+        10_000,
+        rule=Rule(same_steps=ALLOWED),
+    ),
 }
 
+
+def race_on_sparse_rows(n_columns, n_rows=None):
+    """Return the record of a race on sparse rows, whose errors on rows not trained on may differ."""
+    race = Race(f"{EPOCHS} epochs of sparse rows", partial(load_sparse, n_columns=n_columns), train, SGD, n_rows)
+    return run_race(race, load_problem(race)).describe() | {"fault": ""}
+
+
 if __name__ == "__main__":
-    print(write_markdown(measure_sparse()))
+    print_tables([tabulate_races([race_on_sparse_rows(n_columns) for n_columns in COLUMNS])], make_console())

@@ -6,18 +6,17 @@ the rows of a batch. So after an epoch all have the same network, up to rounding
 batch with its products of matrices alone.
 """
 
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import cycle, pairwise
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 
 import fastlin
-from benchmarks.problems import count_test_rows, score
+from benchmarks.problems import Task, count_test_rows, find_raw_scores
 from benchmarks.races import Race, Rule
+from fastlin.course.studies.fair_threads import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
@@ -58,51 +57,19 @@ def draw_start(random_state, n_features):
 
 
 @dataclass(frozen=True, eq=False)
-class Epoch:
-    """The rows of an epoch, which is solved by lists over the layers: coefs and intercepts.
+class Epoch(Task):
+    """The rows of an epoch, float32, solved by lists over the layers: coefs and intercepts."""
 
-    Attributes
-    ----------
-    X : ndarray of shape (n, d), float32
-        The rows.
-    y : ndarray of shape (n,), int64
-        The labels.
-    X_test : ndarray of shape (n_test, d), float32
-        The rows to test on.
-    y_test : ndarray of shape (n_test,), int64
-        Their labels.
-    n_classes : int
-        The number of classes.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    X_test: np.ndarray
-    y_test: np.ndarray
-    n_classes: int = N_CLASSES
-
-    def objective(self, coefs, intercepts):
-        """Return the mean cross-entropy of the rows."""
-        return self._score(self.X, self.y, coefs, intercepts).log_loss
-
-    def accuracy(self, coefs, intercepts):
-        """Return the accuracy on the rows."""
-        return self._score(self.X, self.y, coefs, intercepts).accuracy
-
-    def test(self, coefs, intercepts):
-        """Return the Scores on the rows to test on."""
-        return self._score(self.X_test, self.y_test, coefs, intercepts)
-
-    def _score(self, X, y, coefs, intercepts):
+    def find_raw_scores(self, X, coefs, intercepts):
         hidden = np.maximum(X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
-        return score(hidden, y, self.n_classes, coefs[1].T, intercepts[1])
+        return find_raw_scores(hidden, coefs[1].T, intercepts[1])
 
 
 def load_epoch(n_rows, n_features=N_FEATURES):
     """Return the Epoch of some rows, or of all."""
     n_rows = n_rows or N_ROWS
     X, y = draw_data(n_rows + count_test_rows(n_rows), n_features)
-    return Epoch(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:])
+    return Epoch(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], N_CLASSES)
 
 
 def train_by_estimator(epoch, estimator):
@@ -117,10 +84,7 @@ def train_by_estimator(epoch, estimator):
         momentum=MOMENTUM,
         random_state=SEED,
     )
-    with warnings.catch_warnings():
-        # The training ends after an epoch on purpose.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(epoch.X, epoch.y)
+    fit_up_to_limit(model, epoch.X, epoch.y)
     return model.coefs_, model.intercepts_
 
 
@@ -165,24 +129,7 @@ def train_torch(epoch):
 
 
 class LargeStep:
-    """A step of fastlin's momentum descent, on two large batches in turn.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d), float32
-        The rows.
-    y : ndarray of shape (n,), int64
-        The labels.
-    batch_size : int
-        The rows of a batch, at most n / 2.
-
-    Attributes
-    ----------
-    network : Network
-        The network, which each step changes.
-    batches : tuple of ndarray of int64
-        The numbers of the rows of both batches.
-    """
+    """A step of fastlin's momentum descent, on two large batches in turn, each of at most half of the rows."""
 
     def __init__(self, X, y, batch_size):
         self.network = Network((X.shape[1], N_HIDDEN, N_CLASSES))
@@ -201,29 +148,9 @@ class LargeStep:
 
 
 class LargeProducts:
-    """The products of matrices of such a step and nothing else, on rows that lie together.
+    """The products of matrices of such a step and nothing else, on rows that lie together, the first ones of X.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d), float32
-        The rows, of which the first are the batch.
-    batch_size : int
-        The rows of the batch.
-
-    Attributes
-    ----------
-    coefs : list of ndarray of shapes (d, h) and (h, K)
-        The coefficients of both layers.
-    gradients : list of ndarray of the same shapes
-        The products that a step takes for the gradients.
-    hidden : ndarray of shape (m, h)
-        The values of the hidden units, without an activation.
-    slopes : ndarray of shape (m, h)
-        The derivatives by the hidden units.
-    scores : ndarray of shape (m, K)
-        The scores.
-    residuals : ndarray of shape (m, K)
-        The derivatives by the scores, which are drawn.
+    The values of the hidden units (m, h) have no activation, and the derivatives by the scores are drawn.
     """
 
     def __init__(self, X, batch_size):
@@ -243,7 +170,7 @@ class LargeProducts:
         np.matmul(self._X.T, self.slopes, out=self.gradients[0])
 
 
-def _race(peer, solve, **options):
+def _race(peer, solve, package=""):
     return Race(
         f"an epoch of a network with {N_HIDDEN} hidden units, batches of {BATCH_SIZE}",
         load_epoch,
@@ -252,11 +179,11 @@ def _race(peer, solve, **options):
         rows=20_000,
         rule=Rule(same_steps=ALLOWED),
         warm_up_rows=2 * BATCH_SIZE,
-        **options,
+        package=package,
     )
 
 
 RACES = {
     "epoch-scikit-learn": _race("scikit-learn", partial(train_by_estimator, estimator=ScikitLearnMLPClassifier)),
-    "epoch-torch": _race("PyTorch", train_torch, package="torch"),
+    "epoch-torch": _race("PyTorch", train_torch, "torch"),
 }

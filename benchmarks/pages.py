@@ -4,32 +4,32 @@ A block stands between two comments, of which the first names it. `write_pages` 
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
-from benchmarks.everyday import GRID
+from benchmarks.claims import list_claims, show_study
+from benchmarks.everyday_cases import GRID
 from benchmarks.inference import KIND as INFERENCE
-from benchmarks.intervals import is_even, is_slower
 from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures, list_tried
 from benchmarks.probes import KIND as PROBE
 from benchmarks.races import FASTLIN
+from benchmarks.ratios import ALLOWED, is_even, is_slower
 from benchmarks.scaling import list_losses
-from benchmarks.scikit_learn_cases import KIND
-from benchmarks.study_pages import list_claims, show_study
 from benchmarks.suite import EVERYDAY, RACE_RECORDS
 from benchmarks.sweeps import BY_DEFAULT
 from benchmarks.tables import (
     KINDS,
-    Table,
     average_accuracies,
     compare_scores,
     describe_case,
     find_geometric_mean,
     format_interval,
     format_ratio,
-    format_seconds,
+    make_table,
     name_peer,
+    say_seconds,
     tabulate_everyday,
     tabulate_everyday_problems,
     tabulate_probe_fits,
@@ -69,15 +69,19 @@ CHOSEN = (
 )
 # The races of linear probes, which are run with solver="lbfgs" too, by this ending of their names.
 PROBES, BY_LBFGS = ("probe-10", "probe-100", "probe-600", "probe-1000"), "-lbfgs"
+CASES_OF_SCIKIT_LEARN = "scikit-learn's cases"
 # What README calls the records that are not races, by their kinds.
 OTHER_KINDS = {
     "everyday": "everyday problems",
-    KIND: "cases of scikit-learn's issues and suites",
+    CASES_OF_SCIKIT_LEARN: "cases of scikit-learn's issues and suites",
     "sweep": "sweeps",
     PROBE: "single probes by the defaults of both",
     INFERENCE: "fits with standard errors",
 }
 
+PROFILE = f"""The performance profile (Dolan and Moré 2002) shows the part of the problems that a solver solves within a
+factor of the fastest time. A solver that ends above the lowest objective by more than {ALLOWED:g} of it has failed
+there."""
 # What the documents say where fastlin is slower, with the gap between the objectives.
 STOPS_EARLIER = "scikit-learn stops at an objective that is higher by {:.0e} of it than fastlin's."
 PROVES = "The proof takes the rest of fastlin's time; scikit-learn's objective is higher by {:.0e} of it."
@@ -111,23 +115,30 @@ def fill_blocks(text, machines):
     return BLOCK.sub(fill, text)
 
 
-def show_races(machines):
-    """Return the table of races of each machine, with a sentence on each that is slower."""
-    parts = []
-    for machine in machines.values():
-        races = _select_races(machine)
-        if not races:
-            continue
-        parts += [f"{_call(machine)}:", write_markdown(tabulate_races(list(races.values())))]
-        slower = [
-            f"- {describe_case(record)}: "
-            + WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
-            for name, record in races.items()
-            if is_slower(record)
-        ]
-        if slower:
-            parts.append("fastlin is slower in these:\n\n" + "\n".join(slower))
-    return "\n\n".join(parts)
+def of_each(show, missing="No machine has been measured yet."):
+    """Return the function from the machines to what another yields of the name and the content of each."""
+
+    def show_all(machines):
+        return "\n\n".join(part for item in machines.items() for part in show(*item)) or missing
+
+    return show_all
+
+
+def show_races(name, machine):
+    """Yield the table of races of a machine, with a sentence on each that is slower."""
+    races = _select_races(machine)
+    if not races:
+        return
+    yield f"{_call(machine)}:"
+    yield write_markdown(tabulate_races(list(races.values())))
+    slower = [
+        f"- {describe_case(record)}: "
+        + WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
+        for name, record in races.items()
+        if is_slower(record)
+    ]
+    if slower:
+        yield "fastlin is slower in these:\n\n" + "\n".join(slower)
 
 
 def _select_races(machine):
@@ -143,8 +154,8 @@ def choose_races(machines):
         if (record := machine["records"].get(name))
     ]
     columns = ["", "accuracy: fastlin / peer", "fastlin is", "seconds", "peer"]
-    table = write_markdown(Table("", columns, rows, [False] * len(rows)))
-    return f"{_call(machine)}:\n\n{table}\n\nfastlin is slower in\n\n{_list_lost(machine)}"
+    table = make_table("", [dict(zip(columns, row, strict=True)) for row in rows])
+    return f"{_call(machine)}:\n\n{write_markdown(table)}\n\nfastlin is slower in\n\n{_list_lost(machine)}"
 
 
 def _list_lost(machine):
@@ -164,29 +175,22 @@ def _list_lost(machine):
 
 
 def _summarise_race(record):
-    ours, theirs = (format_seconds(record["contenders"][name]["seconds"]) for name in (FASTLIN, record["peer"]))
-    return [
-        describe_case(record),
-        compare_scores(record)[0],
-        _say_times(record),
-        f"{ours} for {theirs}",
-        name_peer(record),
-    ]
+    seconds = f"{say_seconds(record, FASTLIN)} for {say_seconds(record, record['peer'])}"
+    return describe_case(record), compare_scores(record), _say_times(record), seconds, name_peer(record)
 
 
 def _summarise_everyday(record):
     problems = [problem for problem in record["problems"] if problem["group"] == GRID]
     ratios = [problem["ratio"] for problem in problems]
-    sizes = "300 to 100,000 rows, 5 to 100 columns"
-    worst = f"{format_ratio(min(ratios))} in the worst, {sum(map(is_slower, problems))} lost"
+    mean, worst = _say_times({"ratio": find_geometric_mean(ratios)}), format_ratio(min(ratios))
     alone = format_ratio(find_geometric_mean([problem["scikit_learn_ratio"] for problem in problems]))
-    return [
-        f"{len(problems)} everyday tables, {sizes}",
+    return (
+        f"{len(problems)} everyday tables, 300 to 100,000 rows, 5 to 100 columns",
         average_accuracies(problems),
-        f"{_say_times({'ratio': find_geometric_mean(ratios)})} in the mean, {worst}",
+        f"{mean} in the mean, {worst} in the worst, {sum(map(is_slower, problems))} lost",
         "",
         f"the fastest of several; scikit-learn's best: {alone}",
-    ]
+    )
 
 
 def _say_times(record):
@@ -204,142 +208,114 @@ def _call(machine):
     return call_machine(machine["machine"])
 
 
-def list_kind(machines, kind, tabulate=None):
-    """Return the tables of a kind, one for each machine that has records of it, by a function other than its own."""
-    parts, tabulate = [], tabulate or KINDS[kind]
-    for machine in machines.values():
-        records = [record for record in machine["records"].values() if record["kind"] == kind]
-        if records:
-            parts.append(f"{_call(machine)}:\n\n{write_markdown(tabulate(records))}")
-    return "\n\n".join(parts) or "No machine has been measured yet."
+def list_kind(name, machine, kind, tabulate):
+    """Yield the table of the records of a kind, if there are any."""
+    records = [record for record in machine["records"].values() if record["kind"] == kind]
+    if records:
+        yield f"{_call(machine)}:"
+        yield write_markdown(tabulate(records))
 
 
-def show_probes(machines):
-    """Return the tables of sweeps on validation rows, and of single probes, of each machine."""
-    parts = []
-    for machine in machines.values():
-        records = machine["records"]
-        sweeps = [record for record in records.values() if BY_DEFAULT in record.get("contenders", ())]
-        pairs = [
-            (records[name], records[name + BY_LBFGS]) for name in PROBES if records.keys() >= {name, name + BY_LBFGS}
-        ]
-        if sweeps or pairs:
-            parts.append(f"{_call(machine)}:")
-        if sweeps:
-            parts.append(write_markdown(tabulate_probe_sweeps(sweeps)))
-        if pairs:
-            parts.append(write_markdown(tabulate_probe_fits(pairs)))
-    return "\n\n".join(parts) or "No machine has been measured yet."
+def show_probes(name, machine):
+    """Yield the tables of sweeps on validation rows, and of single probes, of a machine."""
+    records = machine["records"]
+    sweeps = [record for record in records.values() if BY_DEFAULT in record.get("contenders", ())]
+    pairs = [(records[name], records[name + BY_LBFGS]) for name in PROBES if records.keys() >= {name, name + BY_LBFGS}]
+    if sweeps or pairs:
+        yield f"{_call(machine)}:"
+    if sweeps:
+        yield write_markdown(tabulate_probe_sweeps(sweeps))
+    if pairs:
+        yield write_markdown(tabulate_probe_fits(pairs))
 
 
-def show_everyday(machines):
-    """Return the pictures and the table of groups of each machine."""
-    parts = []
-    for name, machine in machines.items():
-        record = machine["records"].get(EVERYDAY)
-        if record is None:
-            continue
-        text = "Times as fast as the fastest peer, by rows and columns, for 2, 4 and 10 classes"
-        parts.append(f"![{text}, {_call(machine)}](benchmarks/{name}-everyday.png)")
-        if list_tried(machine):
-            text = "Part of the problems that each solver solves within a factor of the fastest"
-            parts.append(f"![{text}, {_call(machine)}](benchmarks/{name}-profile.png)")
-        parts += [f"{_call(machine)}:", write_markdown(tabulate_everyday([record]))]
-    return "\n\n".join(parts) or "No machine has been measured yet."
+def show_everyday(name, machine):
+    """Yield the pictures and the table of groups of a machine."""
+    record = machine["records"].get(EVERYDAY)
+    if record is None:
+        return
+    text = "Times as fast as the fastest peer, by rows and columns, for 2, 4 and 10 classes"
+    yield f"![{text}, {_call(machine)}](benchmarks/{name}-everyday.png)"
+    if list_tried(machine):
+        text = "Part of the problems that each solver solves within a factor of the fastest"
+        yield f"![{text}, {_call(machine)}](benchmarks/{name}-profile.png)"
+        yield PROFILE
+    yield f"{_call(machine)}:"
+    yield write_markdown(tabulate_everyday([record]))
 
 
-def list_missed_bounds(machines):
-    """Return a list of the bounds that are not kept, machine by machine."""
-    bounds, parts = read_bounds(), []
-    for machine in machines.values():
-        broken = [
-            sentence
-            for name, record in machine["records"].items()
-            for sentence in find_broken_bounds(bounds, name, record, machine["machine"]["level"])
-        ]
-        if broken:
-            parts.append(f"{_call(machine)}:\n\n" + "\n".join(f"- {sentence}" for sentence in broken))
-    return "\n\n".join(parts) or "All bounds are kept."
+def find_missed_bounds(name, machine):
+    """Yield a list of the bounds that are not kept of a machine."""
+    broken = find_broken_bounds(read_bounds(), machine["records"], machine["machine"]["level"])
+    if broken:
+        yield f"{_call(machine)}:"
+        yield "\n".join(f"- {sentence}" for sentence in broken)
 
 
-def show_scaling(machines):
-    """Return the page of panels of each machine, and what is slower there."""
-    parts = []
-    for name, machine in machines.items():
-        record = machine["records"].get("scaling")
-        if record is None:
-            continue
-        losses = list_losses(record)
-        n_points = sum(len(sweep["points"]) for sweep in record["sweeps"])
-        text = "Seconds of whole fits against rows, features, classes, density, C, spread of columns and threads"
-        parts.append(f"![{text}, {_call(machine)}]({name}-scaling.png)")
-        parts.append(
-            f"On {_call(machine)}, a peer is faster at {len(losses)} of {n_points} points:\n\n"
-            + "\n".join(f"- {sentence}" for sentence in losses)
-            if losses
-            else f"On {_call(machine)}, fastlin is the fastest at all {n_points} points."
-        )
-    return "\n\n".join(parts) or "No machine has been measured yet."
+def show_scaling(name, machine):
+    """Yield the page of panels of a machine, and what is slower there."""
+    record = machine["records"].get("scaling")
+    if record is None:
+        return
+    losses = list_losses(record)
+    n_points = sum(len(sweep["points"]) for sweep in record["sweeps"])
+    text = "Seconds of whole fits against rows, features, classes, density, C, spread of columns and threads"
+    yield f"![{text}, {_call(machine)}]({name}-scaling.png)"
+    if losses:
+        yield f"On {_call(machine)}, a peer is faster at {len(losses)} of {n_points} points:"
+        yield "\n".join(f"- {sentence}" for sentence in losses)
+    else:
+        yield f"On {_call(machine)}, fastlin is the fastest at all {n_points} points."
 
 
-def list_pictures(machines, kind, text, folder=""):
-    """Return the pictures of a kind, one for each machine that has one, with the folder that they lie in."""
-    lines = []
-    for name in choose_pictures(machines):
-        machine, _, found = name.removesuffix(".png").rpartition("-")
-        if found == kind:
-            lines.append(f"![{text}, {_call(machines[machine])}]({folder}{name})")
-    return "\n\n".join(lines)
+def show_picture(name, machine, kind, text, folder=""):
+    """Yield the picture of a kind, if there is one, with the folder that it lies in."""
+    if f"{name}-{kind}.png" in choose_pictures({name: machine}):
+        yield f"![{text}, {_call(machine)}]({folder}{name}-{kind}.png)"
 
 
-def show_passes(machines):
-    """Return the pictures of passes."""
-    return list_pictures(machines, "passes", "Milliseconds of a pass against rows, features and classes")
+def describe_runs(name, machine):
+    """Yield when and with which versions a machine was measured."""
+    records = machine["records"].values()
+    dates = sorted({record["date"] for record in records})
+    versions = {}
+    for record in records:
+        for package, version in record.get("versions", {}).items():
+            versions.setdefault(package, set()).add(version)
+    words = ", ".join(f"{package} {' and '.join(sorted(found))}" for package, found in versions.items())
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    line = f"- {_call(machine)}, {machine['machine']['level']}: {when}. {words or 'Versions were not kept'}."
+    held_back = [record["held_back_by"] for record in records if "held_back_by" in record]
+    if held_back:
+        settings = ", ".join(sorted({f"`{name}={value}`" for each in held_back for name, value in each.items()}))
+        line += f" {len(held_back)} records were taken with {settings}, which holds back the peers."
+    yield line
 
 
-def show_peers(machines):
-    """Return the pictures of what the libraries reach by when."""
-    text = "Excess of the objective against seconds of a fit, a curve for each library"
-    return list_pictures(machines, "peers", text, "benchmarks/")
-
-
-def list_runs(machines):
-    """Return for each machine when and with which versions it was measured."""
-    lines = []
-    for machine in machines.values():
-        dates = sorted({record["date"] for record in machine["records"].values()})
-        versions = {}
-        for record in machine["records"].values():
-            for package, version in record.get("versions", {}).items():
-                versions.setdefault(package, set()).add(version)
-        words = ", ".join(f"{package} {' and '.join(sorted(found))}" for package, found in versions.items())
-        when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-        line = f"- {_call(machine)}, {machine['machine']['level']}: {when}. {words or 'Versions were not kept'}."
-        held_back = [record["held_back_by"] for record in machine["records"].values() if "held_back_by" in record]
-        if held_back:
-            settings = ", ".join(sorted({f"`{name}={value}`" for each in held_back for name, value in each.items()}))
-            line += f" {len(held_back)} records were taken with {settings}, which holds back the peers."
-        lines.append(line)
-    return "\n".join(lines)
-
-
-BLOCKS = {
-    "races": show_races,
-    "chosen-races": choose_races,
-    "everyday": show_everyday,
-    "everyday-problems": lambda machines: list_kind(machines, "everyday", tabulate_everyday_problems),
-    "scikit-learn-cases": lambda machines: list_kind(machines, KIND),
-    "probes": show_probes,
-    "sweeps": lambda machines: list_kind(machines, "sweep"),
-    "probe-times": lambda machines: list_kind(machines, PROBE),
-    "inference": lambda machines: list_kind(machines, INFERENCE),
-    "learning": lambda machines: list_kind(machines, "learning"),
-    "limits": lambda machines: list_kind(machines, "limit"),
-    "memory": lambda machines: list_kind(machines, "memory"),
-    "first-use": lambda machines: list_kind(machines, "first use"),
-    "scaling": show_scaling,
-    "passes": show_passes,
-    "peers": show_peers,
-    "claims": lambda machines: list_claims(),
-    "runs": list_runs,
+PASSES = "Milliseconds of a pass against rows, features and classes"
+PEERS = "Excess of the objective against seconds of a fit, a curve for each library"
+# The blocks that are tables of a kind of records.
+TABLES = {
+    "scikit-learn-cases": CASES_OF_SCIKIT_LEARN,
+    "sweeps": "sweep",
+    "probe-times": PROBE,
+    "inference": INFERENCE,
+    "learning": "learning",
+    "limits": "limit",
+    "memory": "memory",
+    "first-use": "first use",
 }
+BLOCKS = {
+    "races": of_each(show_races),
+    "chosen-races": choose_races,
+    "everyday": of_each(show_everyday),
+    "everyday-problems": of_each(partial(list_kind, kind="everyday", tabulate=tabulate_everyday_problems)),
+    "probes": of_each(show_probes),
+    **{name: of_each(partial(list_kind, kind=kind, tabulate=KINDS[kind])) for name, kind in TABLES.items()},
+    "scaling": of_each(show_scaling),
+    "passes": of_each(partial(show_picture, kind="passes", text=PASSES), ""),
+    "peers": of_each(partial(show_picture, kind="peers", text=PEERS, folder="benchmarks/"), ""),
+    "claims": lambda machines: list_claims(),
+    "runs": of_each(describe_runs),
+}
+list_missed_bounds = of_each(find_missed_bounds, "All bounds are kept.")

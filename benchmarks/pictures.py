@@ -1,11 +1,14 @@
 """The pictures of published figures; each carries a hash of its records, which a test compares with the files."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
 from benchmarks.machine import call_machine
-from benchmarks.pass_scaling import fit_slope
-from benchmarks.profiles import ALLOWED, find_part, profile
 from benchmarks.published import digest
+from benchmarks.ratios import ALLOWED, find_part, profile
 from benchmarks.scaling import format_value
 from benchmarks.tables import find_geometric_mean, format_ratio
 
@@ -23,18 +26,13 @@ MOST_FACTOR = 100
 
 
 def choose_pictures(machines):
-    """Return the records of each picture by the name of its file, and the function that draws it.
-
-    Parameters
-    ----------
-    machines : dict of str to dict
-        What `published.read_machines` returns.
-    """
+    """Return by the name of the file of each picture the function that draws it, and its machine and record."""
     pictures = {}
     for name, machine in machines.items():
-        for kind, draw in DRAWN.items():
-            for record in _select(machine, kind).values():
-                pictures[f"{name}-{kind}.png"] = draw, {"machine": machine["machine"], "record": record}
+        for record in machine["records"].values():
+            if record["kind"] in DRAWN:
+                records = {"machine": machine["machine"], "record": record}
+                pictures[f"{name}-{record['kind']}.png"] = DRAWN[record["kind"]], records
         problems = list_tried(machine)
         if problems:
             pictures[f"{name}-profile.png"] = draw_profile, {"machine": machine["machine"], "record": problems}
@@ -43,10 +41,15 @@ def choose_pictures(machines):
 
 def draw_pictures(machines, folder):
     """Draw every picture of the machines into a folder; one that was drawn from the same records stays as it is."""
+    from PIL import Image, PngImagePlugin
+
     for name, (draw, records) in choose_pictures(machines).items():
-        path = folder / name
+        path, source = folder / name, PngImagePlugin.PngInfo()
         if not path.exists() or read_source(path) != digest(records):
-            draw(records, path)
+            draw(path, **records)
+            source.add_text(SOURCE, digest(records))
+            with Image.open(path) as image:
+                image.save(path, pnginfo=source)
 
 
 def read_source(path):
@@ -57,15 +60,8 @@ def read_source(path):
         return image.text.get(SOURCE)
 
 
-def _select(machine, kind):
-    return {name: record for name, record in machine["records"].items() if record["kind"] == kind}
-
-
-def draw_pass_scaling(records, path):
+def draw_pass_scaling(path, machine, record):
     """Draw the seconds of a pass against rows, features and classes relative to a base, and a line of slope 1."""
-    from matplotlib.ticker import LogLocator
-
-    record = records["record"]
     base, factors = record["base"], record["factors"]
     figure, axes = _open(8.5, 6.4)
     first = float(np.median([times[0] for times in record["seconds"].values()]))
@@ -73,27 +69,23 @@ def draw_pass_scaling(records, path):
     axes.plot(ends, 1e3 * first * ends, color="gray", linestyle="--", linewidth=2, label="proportional (slope 1)")
     for size, times in record["seconds"].items():
         name, color, marker = LINES[size]
-        label = f"{name} from {base[size]:,} to {factors[-1] * base[size]:,} (slope {fit_slope(factors, times):.2f})"
+        # 1 where the time grows in proportion to the size.
+        slope = np.polyfit(np.log(factors), np.log(times), 1)[0]
+        label = f"{name} from {base[size]:,} to {factors[-1] * base[size]:,} (slope {slope:.2f})"
         axes.plot(factors, 1e3 * np.array(times), color=color, marker=marker, markersize=9, linewidth=2.4, label=label)
     axes.set(xscale="log", yscale="log", xlabel="size relative to the base", ylabel="milliseconds of a pass")
     axes.set_xticks(factors, [f"× {factor}" for factor in factors])
-    axes.xaxis.set_minor_formatter("")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")
+    _label_seconds(axes, (1, 2, 5))
     axes.set_title(
-        f"Loss and gradient, float64, {record['threads']} threads, {records['machine']['processor']}\n"
+        f"Loss and gradient, float64, {record['threads']} threads, {machine['processor']}\n"
         f"base: n = {base['n']:,}, d = {base['d']:,}, K = {base['K']:,}"
     )
     axes.legend(loc="upper left")
-    _save(figure, path, records)
+    figure.savefig(path)
 
 
-def draw_scaling(records, path):
+def draw_scaling(path, machine, record):
     """Draw the seconds of whole fits, a panel for each sweep: fastlin, scikit-learn's default and the fastest peer."""
-    from matplotlib.ticker import LogLocator
-
-    record = records["record"]
     sweeps = record["sweeps"]
     # One panel is left over for the legend.
     n_columns = -(-(len(sweeps) + 1) // 2)
@@ -112,45 +104,29 @@ def draw_scaling(records, path):
             ],
         }
         for place, (name, seconds) in enumerate(lines.items()):
-            panel.plot(
-                values,
-                seconds,
-                color=COLORS[place],
-                marker=MARKERS[place],
-                markersize=8 if place == 0 else 6,
-                linewidth=3 if place == 0 else 1.8,
-                linestyle="--" if place == 1 else "-",
-                label=name,
-            )
+            size, width, line = (8, 3, "-") if place == 0 else (6, 1.8, "--" if place == 1 else "-")
+            style = {"color": COLORS[place], "marker": MARKERS[place], "markersize": size}
+            panel.plot(values, seconds, label=name, linewidth=width, linestyle=line, **style)
+        below = {"xytext": (0, -15), "textcoords": "offset points", "ha": "center", "color": COLORS[0]}
         for point, value, seconds in zip(points, values, ours, strict=True):
-            panel.annotate(
-                f"{point['n_passes']:.0f}",
-                (value, seconds),
-                xytext=(0, -15),
-                textcoords="offset points",
-                ha="center",
-                color=COLORS[0],
-            )
+            panel.annotate(f"{point['n_passes']:.0f}", (value, seconds), **below)
         panel.set(xscale="log", yscale="log", xlabel=sweep["label"])
         panel.margins(y=0.15)
         panel.set_title(_describe_base(sweep["base"]))
         # Ten labels do not fit in a row.
         labelled = values[:: 1 + len(values) // MOST_LABELS]
         panel.set_xticks(labelled, [format_value(value) for value in labelled])
-        panel.xaxis.set_minor_formatter("")
-        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(ours) < 10 * min(ours) else (1,)))
-        panel.yaxis.set_major_formatter("{x:g}")
-        panel.yaxis.set_minor_formatter("")
+        _label_seconds(panel, (1, 2, 5) if max(ours) < 10 * min(ours) else (1,))
     for panel in list(panels.flat)[len(sweeps) :]:
         panel.set_axis_off()
     for panel in panels.flat[::n_columns]:
         panel.set_ylabel("seconds of a fit")
     figure.suptitle(
-        f"Whole fits, {record['threads']} threads, {records['machine']['processor']}. "
+        f"Whole fits, {record['threads']} threads, {machine['processor']}. "
         "Numbers below the points are fastlin's passes over X."
     )
     panels.flat[-1].legend(*panels.flat[0].get_legend_handles_labels(), loc="center")
-    _save(figure, path, records)
+    figure.savefig(path)
 
 
 def _describe_base(base):
@@ -160,11 +136,11 @@ def _describe_base(base):
     return ", ".join(parts)
 
 
-def draw_everyday(records, path):
+def draw_everyday(path, machine, record):
     """Draw a map for each number of classes: how many times as fast as the fastest peer, by rows and columns."""
     from matplotlib.colors import LogNorm
 
-    problems = [problem for problem in records["record"]["problems"] if problem["shape"]]
+    problems = [problem for problem in record["problems"] if problem["shape"]]
     sizes = [sorted({problem["shape"][place] for problem in problems}) for place in range(3)]
     all_rows, all_columns, all_classes = sizes
     figure, panels = _open(4.2 * len(all_classes), 1.6 + 0.6 * len(all_rows), 1, len(all_classes), squeeze=False)
@@ -187,8 +163,8 @@ def draw_everyday(records, path):
         panel.set_yticks(range(len(all_rows)), [f"{n:,}" for n in all_rows])
         panel.grid(visible=False)
     panels.flat[0].set_ylabel("rows")
-    figure.suptitle(f"Times as fast as the fastest peer, by the defaults of both\n{call_machine(records['machine'])}")
-    _save(figure, path, records)
+    figure.suptitle(f"Times as fast as the fastest peer, by the defaults of both\n{call_machine(machine)}")
+    figure.savefig(path)
 
 
 def list_tried(machine):
@@ -201,49 +177,39 @@ def list_tried(machine):
     ]
 
 
-def draw_profile(records, path):
+def draw_profile(path, machine, record):
     """Draw the performance profile of each solver."""
     from matplotlib.ticker import PercentFormatter
 
-    found = profile(records["record"])
+    found = profile(record)
     figure, axes = _open(9, 6)
     factors = np.geomspace(1, MOST_FACTOR, 400)
     for place, (name, ratios) in enumerate(found.items()):
         label = f"{name}, {len(ratios)} problems"
-        parts = [find_part(ratios, factor) for factor in factors]
         style = {"color": COLORS[place % len(COLORS)], "linestyle": "-" if place < len(COLORS) else "--"}
-        axes.plot(factors, parts, label=label, linewidth=3 if name == "fastlin" else 1.8, **style)
+        axes.plot(factors, find_part(ratios, factors), label=label, linewidth=3 if name == "fastlin" else 1.8, **style)
     axes.set(xscale="log", xlabel="time over that of the fastest", ylabel="part of the problems", ylim=(-0.02, 1.02))
     ticks = 1, 2, 5, 10, 20, 50, MOST_FACTOR
     axes.set_xticks(ticks, [f"× {tick}" for tick in ticks])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_title(
-        f"Problems solved within a factor of the fastest, {call_machine(records['machine'])}\n"
+        f"Problems solved within a factor of the fastest, {call_machine(machine)}\n"
         f"A solver that ends above the lowest objective by {ALLOWED:g} of it has failed"
     )
     axes.legend(loc="lower right")
-    _save(figure, path, records)
+    figure.savefig(path)
 
 
-def draw_peers(records, path):
+def draw_peers(path, machine, record):
     """Draw the excess of the objective against the seconds of a fit, as `fastlin compare --peers` does."""
-    import tempfile
-    from pathlib import Path
-
-    from PIL import Image, PngImagePlugin
-
     from fastlin.course.studies.settings import Results
     from fastlin.figures import draw
 
-    record = records["record"]
     results = Results(parameters=record["parameters"], merits={}, series={"problems": record["problems"]})
     with tempfile.TemporaryDirectory() as folder:
         (picture,) = draw("peers", results, Path(folder))
-        with Image.open(Path(folder, picture.file)) as image:
-            source = PngImagePlugin.PngInfo()
-            source.add_text(SOURCE, digest(records))
-            image.save(path, pnginfo=source)
+        shutil.copyfile(Path(folder, picture.file), path)
 
 
 # What draws the picture of a machine, by the kind of its records.
@@ -261,5 +227,11 @@ def _open(width, height, n_rows=1, n_columns=1, squeeze=True):
         return figure, figure.subplots(n_rows, n_columns, squeeze=squeeze)
 
 
-def _save(figure, path, records):
-    figure.savefig(path, metadata={SOURCE: digest(records)})
+def _label_seconds(axes, subs):
+    """Label both axes by numbers, those of y at some multiples of powers of ten."""
+    from matplotlib.ticker import LogLocator
+
+    axes.xaxis.set_minor_formatter("")
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")

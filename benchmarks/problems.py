@@ -1,10 +1,14 @@
-"""Problems with rows to test on: what a solution is worth on rows that it was not trained on."""
+"""What benchmarks solve: rows to train on and rows to test on, and what a solution is worth on them.
+
+Solutions are judged by the formula in NumPy and float64, so that no library judges itself.
+"""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from scipy.special import logsumexp
 
 from fastlin.contenders import Problem
 
@@ -13,45 +17,68 @@ KEPT = 5
 
 
 class Scores(NamedTuple):
-    """What a solution is worth on rows that it was not trained on; None where nothing is predicted.
-
-    Attributes
-    ----------
-    accuracy : float or None
-        The part of the rows whose own class has the largest score.
-    log_loss : float or None
-        The mean of the negative logarithms of the probabilities of their own classes.
-    """
+    """Accuracy and mean log loss on rows that were not trained on; None where nothing is predicted."""
 
     accuracy: float | None = None
     log_loss: float | None = None
 
 
-def score(X, y, n_classes, coef, intercept):
-    """Return the Scores of a linear model on rows X (n, d) with labels y, by the formula in NumPy and float64."""
-    rows = Problem("test", X, y, n_classes, np.inf, fit_intercept=True)
-    # Without a penalty the objective is the log loss.
-    return Scores(rows.accuracy(coef, intercept), rows.objective(coef, intercept))
+def score(raw_scores, y):
+    """Return the Scores of raw scores (n, K), or (n, 1) of two classes."""
+    if raw_scores.shape[1] == 1:
+        raw_scores = np.hstack([np.zeros_like(raw_scores), raw_scores])
+    losses = logsumexp(raw_scores, axis=1) - raw_scores[np.arange(len(y)), y]
+    return Scores(float(np.mean(raw_scores.argmax(axis=1) == y)), float(np.mean(losses)))
+
+
+def find_raw_scores(X, coef, intercept):
+    """Return X coef' + intercept in float64."""
+    coef, intercept = np.asarray(coef, np.float64), np.asarray(intercept, np.float64)
+    return X.astype(np.float64, copy=False) @ coef.T + intercept
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Rows whose solutions are judged by their log loss; `find_raw_scores` says which scores a solution gives rows."""
+
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    n_classes: int
+
+    def find_raw_scores(self, X, *solution):
+        return find_raw_scores(X, *solution)
+
+    def objective(self, *solution):
+        return score(self.find_raw_scores(self.X, *solution), self.y).log_loss
+
+    def accuracy(self, *solution):
+        return score(self.find_raw_scores(self.X, *solution), self.y).accuracy
+
+    def test(self, *solution):
+        return score(self.find_raw_scores(self.X_test, *solution), self.y_test)
 
 
 @dataclass(frozen=True, eq=False)
 class TriedProblem(Problem):
-    """A Problem with rows to test its solutions on.
+    """A Problem with rows to test on, or None where all belong to it; solutions may hold more than coefficients.
 
-    Attributes
-    ----------
-    X_test : ndarray or csr_matrix of shape (n_test, d) or None
-        The rows; None where all that there are belong to the problem.
-    y_test : ndarray of shape (n_test,), int64, or None
-        Their labels.
+    `given` is what some contenders are given in the place of X: the same rows as a frame, or behind a column of ones.
     """
 
     X_test: np.ndarray | csr_matrix | None = None
     y_test: np.ndarray | None = None
+    given: object = None
 
-    def test(self, coef, intercept):
-        """Return the Scores of a solution."""
-        return score(self.X_test, self.y_test, self.n_classes, coef, intercept)
+    def objective(self, coef, intercept, *_):
+        return super().objective(coef, intercept)
+
+    def accuracy(self, coef, intercept, *_):
+        return super().accuracy(coef, intercept)
+
+    def test(self, coef, intercept, *_):
+        return score(find_raw_scores(self.X_test, coef, intercept), self.y_test)
 
     def hold_out(self):
         """Return the same problem with four of five of its rows, and the others to test on."""
@@ -60,21 +87,22 @@ class TriedProblem(Problem):
 
 
 class ManyProblems:
-    """What many fits in one run come to, solved by coef (n_fits, K, d) and intercept (n_fits, K)."""
+    """Many fits in one run, solved by coef (n_fits, K, d) and intercept (n_fits, K); `problems` yields each problem."""
 
     def problems(self):
-        """Yield the Problem of each fit."""
         raise NotImplementedError
 
-    def objective(self, coef, intercept):
-        """Return J of each fit, of shape (n_fits,)."""
-        fits = zip(self.problems(), coef, intercept, strict=True)
-        return np.array([problem.objective(*solution) for problem, *solution in fits])
+    def objective(self, *solution):
+        return np.array(self._judge_each(TriedProblem.objective, *solution))
 
-    def accuracy(self, coef, intercept):
-        """Return the mean over the fits of the accuracy on their rows."""
-        fits = zip(self.problems(), coef, intercept, strict=True)
-        return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
+    def accuracy(self, *solution):
+        return float(np.mean(self._judge_each(TriedProblem.accuracy, *solution)))
+
+    def test(self, *solution):
+        return take_mean(self._judge_each(TriedProblem.test, *solution))
+
+    def _judge_each(self, judge, coef, intercept, *_):
+        return [judge(*fit) for fit in zip(self.problems(), coef, intercept, strict=True)]
 
 
 def take_mean(scores):
@@ -85,20 +113,7 @@ def take_mean(scores):
 def pose(name, X, y, C, test=None, **parameters):
     """Return a TriedProblem with any labels; it has an intercept unless the parameters say otherwise.
 
-    Parameters
-    ----------
-    name : str
-        What tables and pictures call the problem.
-    X : ndarray or csr_matrix of shape (n, d)
-        The rows.
-    y : ndarray of shape (n,)
-        Their labels.
-    C : float
-        The inverse strength of the penalty.
-    test : tuple of X and y, or None
-        The rows to test on. Those of classes that y does not have are left out.
-    **parameters
-        Further attributes of a Problem.
+    Of `test`, X and y to test on, rows are left out whose class y does not have.
     """
     classes, labels = np.unique(y, return_inverse=True)
     problem = TriedProblem(name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters})

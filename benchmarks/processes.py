@@ -1,10 +1,13 @@
-"""Processes of Python for what has to be measured from the start of one."""
+"""Processes of Python for what has to be measured from the start of one, and the peak of their memory."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import numpy as np
 
 import fastlin
 
@@ -12,15 +15,16 @@ import fastlin
 # each commit.
 ROOT = Path(__file__).parent.parent
 FASTLIN_ROOT = Path(fastlin.__file__).parent.parent
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+# Arrays of a megabyte and more go back to the system when they are freed. malloc would learn to keep those below 32.
+GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 
 
 def run_python(*arguments, under=(), **variables):
     """Run Python with arguments, and variables of the environment, and return what it prints.
 
-    The words of `under` are a program that runs Python.
-
-    The process imports the same fastlin as this one. It runs in an empty folder, since Python looks for modules where
-    it runs first of all.
+    The words of `under` are a program that runs Python. The process imports the same fastlin as this one. It runs in an
+    empty folder, since Python looks for modules where it runs first of all.
     """
     places = [str(FASTLIN_ROOT), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder:
@@ -32,3 +36,43 @@ def run_python(*arguments, under=(), **variables):
             text=True,
             check=True,
         ).stdout
+
+
+def call_elsewhere(function, arrays, *arguments):
+    """Return what a function makes of arrays by name and plain arguments in a process of its own, as plain values.
+
+    The process reads the arrays from files straight into place: making them would need more memory than a fit.
+    """
+    check_system()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, array in arrays.items():
+            np.save(f"{folder}/{name}.npy", array)
+        Path(folder, "arguments.json").write_text(json.dumps(arguments), "ascii")
+        program = f"from {function.__module__} import {function.__name__} as function; "
+        program += f"from benchmarks.processes import call_here; call_here(function, {folder!r})"
+        return json.loads(run_python("-c", program, **GIVE_BACK))
+
+
+def call_here(function, folder):
+    """Print what the function makes of the arrays and the arguments of a folder."""
+    arrays = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
+    print(json.dumps(function(arrays, *json.loads(Path(folder, "arguments.json").read_text("ascii")))))
+
+
+def check_system():
+    """Raise NotImplementedError where no process can reset its peak; asv and pytest then skip the benchmark."""
+    if not RESET.exists():
+        raise NotImplementedError("Only Linux can reset the peak of a process.")
+
+
+def measure_rise(call):
+    """Return the bytes by which a call raises the peak of this process above the memory that it holds now."""
+    RESET.write_text("5", "ascii")
+    before = _read_peak()
+    call()
+    return _read_peak() - before
+
+
+def _read_peak():
+    lines = STATUS.read_text("utf-8").splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) << 10

@@ -1,13 +1,11 @@
 """`python -m benchmarks.publish` measures cases whole, keeps the figures of this machine, and writes the documents.
 
-The cases are those of suite.py and "peers", the curves of `fastlin compare --peers`. All of them take several hours on
-two cores, alone on the machine.
+All cases of suite.py take several hours on two cores, alone on the machine.
 """
 
 import argparse
 import sys
 
-from benchmarks.data import load_mnist
 from benchmarks.machine import describe_machine, describe_run
 from benchmarks.pages import list_missed_bounds, write_pages
 from benchmarks.pictures import draw_pictures
@@ -15,67 +13,49 @@ from benchmarks.published import FOLDER, add_records, read_machines
 from benchmarks.suite import CASES, measure
 from benchmarks.tables import make_console, print_tables, tabulate
 from fastlin.cli.arguments import CommandError
-from fastlin.course.studies import peers
-from fastlin.course.studies.settings import Settings
-
-PEERS = "peers"
-
-
-def measure_peers():
-    """Return the record of the curves of all peers on MNIST."""
-    results = peers.run(Settings(load_mnist(), quick=False, seed=0))
-    return {PEERS: {"kind": PEERS, "parameters": results.parameters, "problems": results.series["problems"]}}
 
 
 def publish(cases, folder=FOLDER):
-    """Measure cases one after the other; keep and print each as soon as it is known.
+    """Measure cases one after the other; keep and print each as soon as it is known. Return those that failed.
 
     A case whose data or peer are missing is left out with its reason. So is one that fails, and a race whose results
     are not equal, which is no figure.
-
-    Returns
-    -------
-    list of str
-        The cases that failed.
     """
     console, failed = make_console(), []
     machine, run = describe_machine(), describe_run()
     for case in cases:
         try:
-            records = measure_peers() if case == PEERS else measure(case, whole=True)
+            records = measure(case, whole=True)
+            faults = [f"{name}: {record['fault']}" for name, record in records.items() if record.get("fault")]
+            if faults:
+                raise RuntimeError("; ".join(faults))
         except NotImplementedError as error:
             console.print(f"{case}: left out. {error}")
-            continue
         except Exception as error:
             # The cases after it take an hour, and their figures do not depend on this one.
             console.print(f"{case}: failed. {type(error).__name__}: {error}")
             failed.append(case)
-            continue
-        faults = [f"{name}: {record['fault']}" for name, record in records.items() if record.get("fault")]
-        if faults:
-            console.print(f"{case}: failed. {'; '.join(faults)}")
-            failed.append(case)
-            continue
-        add_records(machine, run, records, folder)
-        print_tables(tabulate(records), console)
+        else:
+            add_records(machine, run, records, folder)
+            print_tables(tabulate(records), console)
     return failed
 
 
 def main(arguments=None):
     """Measure what the arguments name, and write the documents."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.publish", description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join((*CASES, PEERS))}; default: all")
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join(CASES)}; default: all")
     parser.add_argument("--pages", action="store_true", help="measure nothing, write the documents anew")
     options = parser.parse_args(arguments)
-    unknown = [case for case in options.cases if case not in (*CASES, PEERS)]
+    unknown = [case for case in options.cases if case not in CASES]
     if unknown:
-        parser.error(f"{unknown[0]!r} is no case; there are {', '.join((*CASES, PEERS))}")
+        parser.error(f"{unknown[0]!r} is no case; there are {', '.join(CASES)}")
     try:
         # Known before an hour of work: what cannot be read is not replaced.
         read_machines()
     except CommandError as error:
         parser.error(str(error))
-    failed = [] if options.pages else publish(options.cases or (*CASES, PEERS))
+    failed = [] if options.pages else publish(options.cases or CASES)
     machines = read_machines()
     draw_pictures(machines, FOLDER)
     write_pages(machines)

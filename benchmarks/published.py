@@ -24,16 +24,7 @@ def read_machines(folder=FOLDER):
 def add_records(machine, run, records, folder=FOLDER):
     """Put records into the file of a machine, in place of former ones with the same names or under earlier rules.
 
-    Parameters
-    ----------
-    machine : dict
-        What `machine.describe_machine` returns.
-    run : dict
-        What `machine.describe_run` returns; it is added to each record.
-    records : dict of str to dict
-        The records by name.
-    folder : Path
-        The folder of the files.
+    The run, which `machine.describe_run` returns, is added to each record.
     """
     folder.mkdir(parents=True, exist_ok=True)
 

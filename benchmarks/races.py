@@ -1,26 +1,25 @@
 """Races: fastlin and its peers solve the same problem in turn, and count only where they reach the same objective.
 
-A problem has rows X, the number n_classes, and three judges: `objective(*solution)`, `accuracy(*solution)` on its own
-rows, and `test(*solution)`, the Scores on rows that were not trained on. They compute what a solution is worth by the
-formula in NumPy and float64, so that no library judges itself. A contender is a function from a problem to its
-solution, a tuple. `TriedProblem` (problems.py) is solved by coef (K, d) and intercept (K,), a `Grid` (paths.py) by
-those of many fits, and networks and passes by what their modules say.
+A problem (problems.py) has rows X, the number n_classes, and three judges: `objective(*solution)`,
+`accuracy(*solution)` on its own rows, and `test(*solution)`, the Scores on rows that were not trained on. A contender
+is a function from a problem to its solution, a tuple.
 """
 
 import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import median
 from time import perf_counter, sleep
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from benchmarks.intervals import describe_turns
 from benchmarks.problems import TriedProblem
+from benchmarks.ratios import describe_turns
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
@@ -44,26 +43,18 @@ TURNS, MOST_SECONDS = 7, 600
 
 @dataclass(frozen=True)
 class Rule:
-    """When the results of a race are equal, and what fastlin is asked for so that they are.
+    """When the results of a race are equal, and what fastlin is asked for so that they are; all numbers are relative.
 
-    Attributes
-    ----------
-    tol : float or None
-        What fastlin is asked for: its objective lies within this of the minimum, relatively. None where no minimum is
-        sought.
-    excess : float
-        The relative amount by which fastlin's objective may exceed the peer's.
-    peers_above : float
-        As was measured, no peer comes nearer to the minimum than this, relatively.
-    same_steps : float or None
-        The relative amount by which objectives may differ where all contenders take the same steps. None: fastlin's may
-        be lower.
+    fastlin is asked for `tol`, or for nothing where no minimum is sought, and its objective may exceed the peer's by
+    `excess`. As was measured, no peer comes nearer to the minimum than `peers_above`. Where all contenders take the
+    same steps, objectives may differ by `same_steps` either way. Accuracies are compared unless `same_accuracy` is off.
     """
 
     tol: float | None = None
     excess: float = EQUAL
     peers_above: float = 0.0
     same_steps: float | None = None
+    same_accuracy: bool = True
 
     def __post_init__(self):
         """Raise a ValueError where tol leaves it to luck whether fastlin's objective exceeds the peer's."""
@@ -80,106 +71,71 @@ PROVEN = Rule(tol=EQUAL)
 
 @dataclass(frozen=True)
 class Race:
-    """A row of the table: a problem, what fastlin does with it, and what its peers do.
+    """A row of the table: a problem, what fastlin does with it, and what its peers do."""
 
-    Attributes
-    ----------
-    title : str
-        What tables call the problem.
-    load : callable
-        The function from a number of rows, or None for all, to the problem. It raises NotImplementedError where data
-        are missing.
-    fastlin : callable
-        The function from the problem, and `tol` where the rule has one, to fastlin's solution.
-    peers : dict of str to callable
-        The function from the problem to the solution of each peer, by name.
-    rows : int or None
-        The number of rows of a short race, which takes seconds; None where all rows do.
-    within : float
-        Only peers count whose objective is within this of the lowest one, relatively; the fastest of them is the one
-        to beat.
-    rule : Rule
-        When the results are equal.
-    rounds : int
-        The number of turns; a race that takes longer than MOST_SECONDS has fewer.
-    warm_up_rows : int
-        The number of rows of the calls before the race, which load and compile what a peer needs.
-    threads : tuple of str
-        Those of THREADS that the whole race is run on.
-    package : str
-        The module of the peer, where it may not be installed.
-    peer_threads : tuple of str
-        Those of THREADS that each peer is tried on.
-    """
-
+    # What tables call the problem.
     title: str
+    # From a number of rows, or None for all, to the problem. It raises NotImplementedError where data are missing.
     load: Callable
+    # From the problem, and `tol` where the rule has one, to fastlin's solution.
     fastlin: Callable
+    # By name, from the problem to the solution of each peer.
     peers: dict
+    # The number of rows of a short race, which takes seconds; None where all rows do.
     rows: int | None = None
+    # Only peers count whose objective is within this of the lowest one, relatively; the fastest is the one to beat.
     within: float = np.inf
     rule: Rule = Rule()
+    # The number of turns; a race that takes longer than MOST_SECONDS has fewer.
     rounds: int = TURNS
+    # The number of rows of the calls before the race, which load and compile what a peer needs.
     warm_up_rows: int = 200
+    # Those of THREADS that the whole race is run on, and those that each peer is tried on.
     threads: tuple = ("all",)
-    package: str = ""
     peer_threads: tuple = THREADS
+    # The module of the peer, where it may not be installed.
+    package: str = ""
 
     def solve(self, problem):
         """Return fastlin's solution of the problem."""
         return self.fastlin(problem) if self.rule.tol is None else self.fastlin(problem, tol=self.rule.tol)
 
 
+class Run(NamedTuple):
+    """Calls of a contender: their median seconds, whether none warned that it had not converged, and the solution."""
+
+    seconds: float
+    has_converged: bool
+    solution: tuple
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What came of a race.
 
-    Attributes
-    ----------
-    race : Race
-        The race.
-    problem : object
-        Its problem.
-    threads : int
-        The number of threads of each contender.
-    has_converged : bool
-        Whether no fit of fastlin has warned that it did not converge.
-    seconds : dict of str to float
-        The median seconds of a call of each contender, with its best number of threads.
-    best_threads : dict of str to int
-        That number. fastlin has all threads of the race.
-    objectives : dict
-        The objective of each contender, as an array where the problem has several fits.
-    accuracies : dict of str to float
-        The accuracy of each contender on the rows of the problem.
-    tests : dict of str to Scores
-        What the solution of each contender is worth on rows that it was not trained on.
-    solutions : dict of str to tuple
-        The solution of each contender.
-    turns : list of float
-        The time of the peer over fastlin's in each turn: of fastlin the mean of the calls before and after the peer's.
-    tried : dict of str to dict
-        The seconds of all contenders and the relative excess of their objectives over the lowest, also of those that
-        do not reach it.
+    `runs` has those of each contender on its best number of threads, which `best_threads` names, and `objectives`
+    theirs, an array where the problem has several fits. `reached` names those that count, and `turns` is the time of
+    the peer over fastlin's in each turn: of fastlin the mean of the calls before and after the peer's.
     """
 
     race: Race
     problem: object
     threads: int
-    has_converged: bool
-    seconds: dict
+    runs: dict
     best_threads: dict
     objectives: dict
-    accuracies: dict
-    tests: dict
-    solutions: dict
+    reached: list
     turns: list
-    tried: dict
+
+    @cached_property
+    def seconds(self):
+        """The median seconds of each contender that counts."""
+        return {name: take_median(self.runs[name]) for name in self.reached}
 
     @property
     def peer(self):
         """The peer that counts: the fastest of those that reach the objective."""
-        return _find_fastest(self.seconds)
+        return min(self.seconds.keys() - {FASTLIN}, key=self.seconds.get)
 
     @property
     def ratio(self):
@@ -191,6 +147,20 @@ class Outcome:
         """The relative amount by which fastlin's objective exceeds the peer's, the largest where there are several."""
         return float(np.max(np.divide(self.objectives[FASTLIN], self.objectives[self.peer]) - 1))
 
+    @property
+    def has_converged(self):
+        """Whether no fit of fastlin has warned that it did not converge."""
+        return all(run.has_converged for run in self.runs[FASTLIN])
+
+    def test(self, name):
+        """Return the Scores of a contender; where all rows are fitted, of its solution of four fifths of them."""
+        problem, solution = self.problem, self.runs[name][-1].solution
+        if isinstance(problem, TriedProblem) and problem.X_test is None:
+            problem, solve = problem.hold_out(), self.race.solve if name == FASTLIN else self.race.peers[name]
+            with limit_threads(self.threads):
+                solution = run(solve, problem).solution
+        return problem.test(*solution)
+
     def find_fault(self):
         """Return why the race does not count, or "" where it does."""
         if not self.has_converged:
@@ -200,33 +170,37 @@ class Outcome:
             return f"fastlin's objective is higher than that of {self.peer} by {self.gap:.1e} of it"
         if same_steps is not None and self.gap < -same_steps:
             return f"fastlin's objective is not that of {self.peer}: it is lower by {-self.gap:.1e} of it"
-        difference = self.accuracies[FASTLIN] - self.accuracies[self.peer]
-        if abs(difference) > max(EQUAL_ACCURACY, EQUAL_ROWS / self.problem.X.shape[0]):
-            return f"fastlin's accuracy differs from that of {self.peer} by {difference:+.4f}"
+        ours, theirs = (self.problem.accuracy(*self.runs[name][-1].solution) for name in (FASTLIN, self.peer))
+        allowed = max(EQUAL_ACCURACY, EQUAL_ROWS / self.problem.X.shape[0])
+        if self.race.rule.same_accuracy and abs(ours - theirs) > allowed:
+            return f"fastlin's accuracy differs from that of {self.peer} by {ours - theirs:+.4f}"
         return ""
+
+    def describe_contender(self, name):
+        """Return seconds, threads, objective and Scores of a contender, as plain values."""
+        return {
+            "seconds": take_median(self.runs[name]),
+            "threads": self.best_threads[name],
+            # Where there are several fits, their mean is given.
+            "objective": float(np.mean(self.objectives[name])),
+            **self.test(name)._asdict(),
+        }
 
     def describe(self):
         """Return the outcome as plain values, which JSON can hold."""
+        excesses = find_excesses(self.objectives)
         return {
             "kind": "race",
             "title": self.race.title,
             "data": describe_data(self.problem),
             "threads": self.threads,
             "peer": self.peer,
-            "contenders": {
-                name: {
-                    "seconds": seconds,
-                    "threads": self.best_threads[name],
-                    # Where there are several fits, their mean is given.
-                    "objective": float(np.mean(self.objectives[name])),
-                    # On rows that were not trained on.
-                    "accuracy": self.tests[name].accuracy,
-                    "log_loss": self.tests[name].log_loss,
-                }
-                for name, seconds in self.seconds.items()
-            },
+            "contenders": {name: self.describe_contender(name) for name in self.reached},
             **describe_turns(self.turns),
-            "tried": self.tried,
+            # Also those that do not reach the objective.
+            "tried": {
+                name: {"seconds": take_median(runs), "excess": excesses[name]} for name, runs in self.runs.items()
+            },
             "gap": self.gap,
             "fault": self.find_fault(),
         }
@@ -246,9 +220,14 @@ def load_problem(race, whole=False):
     NotImplementedError
         The data or the library of the peer are missing; asv and pytest then skip the benchmark.
     """
-    if race.package and importlib.util.find_spec(race.package) is None:
-        raise NotImplementedError(f"{race.package} is not installed.")
+    require(race.package)
     return _load(race.load, None if whole else race.rows)
+
+
+def require(package):
+    """Raise a NotImplementedError where a package is not installed; "" always is."""
+    if package and importlib.util.find_spec(package) is None:
+        raise NotImplementedError(f"{package} is not installed.")
 
 
 def shorten(race):
@@ -257,103 +236,62 @@ def shorten(race):
 
 
 def run_race(race, problem, n_threads=None):
-    """Run fastlin and the peers in turn.
+    """Return the Outcome of fastlin and the peers in turn, on a number of threads or on all that fastlin uses.
 
-    fastlin runs before and after each peer, because the speed of a machine drifts. It has all threads of the race. A
-    peer runs on each number of threads that `peer_threads` names, and the faster counts: two threads of BLAS take
-    longer than one for many fits. Before the race fastlin solves the whole problem, so that it has compiled
-    what it needs, and each peer a small one. After the first turn only those peers count that have reached the
-    objective, and only those go on that may be the fastest.
-
-    Parameters
-    ----------
-    race : Race
-        The race.
-    problem : object
-        Its problem, as the module's docstring describes it.
-    n_threads : int or None
-        The number of threads of the race. None: all that fastlin uses.
-
-    Returns
-    -------
-    Outcome
-        What came of it.
-
-    Raises
-    ------
-    RuntimeError
-        No peer has reached the objective.
+    Raises a RuntimeError where no peer has reached the objective.
     """
     with limit_threads(n_threads):
         few = race.load(race.warm_up_rows)
-        _run(race.solve, problem)
+        run(race.solve, problem)
         for solve in race.peers.values():
-            _run(solve, few)
+            run(solve, few)
         # The libraries of the peers, which bring threads of their own, are loaded by now.
         controller, most = ThreadpoolController(), count_threads()
-        ours = FASTLIN, most
-        counts = sorted({{"all": most, "one": 1}[threads] for threads in race.peer_threads})
+        counts = sorted({count_race_threads(threads) for threads in race.peer_threads})
         entries = [(name, n) for name in race.peers for n in counts]
-        runs = {entry: [] for entry in (ours, *entries)}
-        # Which of fastlin's calls goes before each of a peer's.
-        before = {entry: [] for entry in entries}
+        # Each run of a peer with the number of fastlin's before it.
+        ours, theirs = [], {entry: [] for entry in entries}
         begin = perf_counter()
         for turn in range(race.rounds):
             if turn > 0 and perf_counter() - begin > MOST_SECONDS:
                 break
             for name, n in entries:
-                before[name, n].append(len(runs[ours]))
-                runs[ours].append(run_on(controller, most, race.solve, problem))
-                runs[name, n].append(run_on(controller, n, race.peers[name], problem))
+                ours.append(run_on(controller, most, race.solve, problem))
+                theirs[name, n].append((len(ours), run_on(controller, n, race.peers[name], problem)))
                 if n > 1:
                     sleep(PAUSE)
             if turn == 0:
-                objectives = {name: problem.objective(*ran[-1][2]) for (name, _), ran in runs.items()}
-                excesses = _find_excesses(objectives)
-                equal = _find_equal_peers(race, excesses)
-                entries = [entry for entry in entries if entry[0] in equal]
-                fastest = min(_take_median(runs[entry]) for entry in entries)
-                entries = [entry for entry in entries if _take_median(runs[entry]) <= OUT_OF_REACH * fastest]
-        runs[ours].append(run_on(controller, most, race.solve, problem))
-        medians = {entry: _take_median(ran) for entry, ran in runs.items()}
-        best = {name: (name, n) for name, n in sorted(runs, key=medians.get, reverse=True)}
-        of_all = {name: medians[best[name]] for name, _ in runs}
-        seconds = {name: of_all[name] for name in (FASTLIN, *equal)}
-        solutions = {name: runs[best[name]][-1][2] for name in seconds}
-        peer = _find_fastest(seconds)
-        own = [seconds for seconds, _, _ in runs[ours]]
-        turns = [
-            2 * ran[0] / (own[place] + own[place + 1])
-            for place, ran in zip(before[best[peer]], runs[best[peer]], strict=True)
-        ]
-        return Outcome(
-            race,
-            problem,
-            most,
-            all(ran[1] for ran in runs[ours]),
-            seconds,
-            {name: best[name][1] for name in seconds},
-            {name: objectives[name] for name in seconds},
-            {name: problem.accuracy(*solution) for name, solution in solutions.items()},
-            _test(race, problem, solutions),
-            solutions,
-            turns,
-            {name: {"seconds": own, "excess": excesses[name]} for name, own in of_all.items()},
-        )
+                runs = {(FASTLIN, most): ours, **{entry: [own for _, own in found] for entry, found in theirs.items()}}
+                objectives = {name: problem.objective(*own[-1].solution) for (name, _), own in runs.items()}
+                reached = _find_equal(race, objectives)
+                seconds = {entry: take_median(runs[entry]) for entry in entries if entry[0] in reached}
+                entries = [entry for entry in seconds if seconds[entry] <= OUT_OF_REACH * min(seconds.values())]
+        ours.append(run_on(controller, most, race.solve, problem))
+    best = {}
+    for name, n in theirs:
+        if name not in best or _of_peer(theirs[name, n]) < _of_peer(theirs[name, best[name]]):
+            best[name] = n
+    runs = {FASTLIN: ours, **{name: [own for _, own in theirs[name, n]] for name, n in best.items()}}
+    peer = min(reached[1:], key=lambda name: take_median(runs[name]))
+    turns = [
+        2 * own.seconds / (ours[place - 1].seconds + ours[place].seconds) for place, own in theirs[peer, best[peer]]
+    ]
+    return Outcome(race, problem, most, runs, {FASTLIN: most, **best}, objectives, reached, turns)
 
 
-def measure_in_turn(calls, n_turns, n_calls=1):
+def measure_in_turn(calls, n_turns, n_calls=1, first=1):
     """Return the seconds of each of several functions in each turn, by name.
 
     The functions take turns, because the speed of a machine drifts over seconds. A turn makes n_calls calls of one, as
-    a solver does. One call of each goes before, which compiles.
+    a solver does. `first` calls of each go before, which compile.
     """
     seconds = {name: [] for name in calls}
     with threadpool_limits(count_threads()):
-        for call in calls.values():
-            call()
-        for _ in range(n_turns):
+        for turn in range(-first, n_turns):
             for name, call in calls.items():
+                if turn < 0:
+                    call()
+                    continue
                 sleep(PAUSE)
                 begin = perf_counter()
                 for _ in range(n_calls):
@@ -373,7 +311,7 @@ def count_race_threads(threads):
     return 1 if threads == "one" else count_threads()
 
 
-def _find_excesses(objectives):
+def find_excesses(objectives):
     """Return by how much the objective of each contender exceeds the lowest one, relatively."""
     totals = {name: float(np.sum(objective)) for name, objective in objectives.items()}
     lowest = min(totals.values())
@@ -382,39 +320,38 @@ def _find_excesses(objectives):
     return {name: (total - lowest) / size for name, total in totals.items()}
 
 
-def _find_equal_peers(race, excesses):
-    """Return the names of the peers that come within race.within of the lowest objective."""
+def _find_equal(race, objectives):
+    """Return fastlin's name and those of the peers that come within race.within of the lowest objective."""
+    excesses = find_excesses(objectives)
     reached = [name for name in race.peers if excesses[name] <= race.within]
     if not reached:
         raise RuntimeError(f"{race.title}: no peer comes within {race.within} of the lowest objective: {excesses}")
-    return reached
+    return [FASTLIN, *reached]
 
 
-def _test(race, problem, solutions):
-    """Return the Scores of each contender; where all rows are fitted, those of its solution of four fifths of them."""
-    if isinstance(problem, TriedProblem) and problem.X_test is None:
-        problem = problem.hold_out()
-        solves = {FASTLIN: race.solve, **race.peers}
-        solutions = {name: _run(solves[name], problem)[2] for name in solutions}
-    return {name: problem.test(*solution) for name, solution in solutions.items()}
+def _of_peer(found):
+    return take_median([own for _, own in found])
 
 
-def _find_fastest(seconds):
-    return min(seconds.keys() - {FASTLIN}, key=seconds.get)
-
-
-def _take_median(ran):
-    return median(seconds for seconds, _, _ in ran)
+def take_median(runs):
+    """Return the median seconds of runs."""
+    return median(run.seconds for run in runs)
 
 
 def run_on(controller, n_threads, solve, problem):
-    """Return what `_run` does, with so many threads of BLAS, OpenMP and the contender's own."""
+    """Return the Run of a contender with so many threads of BLAS, OpenMP and its own."""
     with limit_threads(n_threads), controller.limit(limits=n_threads):
-        return _run(solve, problem)
+        return run(solve, problem)
 
 
-def _run(solve, problem):
-    """Return the median seconds of a call, whether no warning says that it has not converged, and the solution."""
+def run_on_best(controller, counts, solve, problem):
+    """Return the fastest Run of a contender on some numbers of threads, and its number."""
+    runs = [(run_on(controller, n_threads, solve, problem), n_threads) for n_threads in dict.fromkeys(counts)]
+    return min(runs, key=lambda ran: ran[0].seconds)
+
+
+def run(solve, problem):
+    """Return the Run of a contender."""
     seconds, total = [], 0.0
     # Peers warn of iterations that are used up, and of parameters that a later version will remove.
     with warnings.catch_warnings(record=True) as caught:
@@ -425,4 +362,4 @@ def _run(solve, problem):
             seconds.append(perf_counter() - begin)
             total += seconds[-1]
     has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-    return median(seconds), has_converged, solution
+    return Run(median(seconds), has_converged, solution)

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.data import load_letter, load_mnist
-from benchmarks.everyday import CASES
+from benchmarks.everyday_cases import CASES, FRAMES
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import dense
@@ -74,7 +74,7 @@ SWITCHES = {
 def list_everyday_problems():
     """Yield name, X, y and the parameters of an estimator of the published everyday problems."""
     for case in CASES:
-        if case.group != "frames":
+        if case.group != FRAMES:
             problem = case.load(None)
             yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
 

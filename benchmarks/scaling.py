@@ -12,9 +12,9 @@ import numpy as np
 
 import fastlin
 from benchmarks.fits import TOL, by_scikit_learn
-from benchmarks.intervals import describe_turns, is_slower
 from benchmarks.problems import count_test_rows, pose_first
 from benchmarks.races import FASTLIN, TURNS, Race, Rule, run_race
+from benchmarks.ratios import describe_turns, is_slower
 from fastlin.contenders import fit_fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -28,26 +28,14 @@ BASE = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A panel of the page.
-
-    Attributes
-    ----------
-    name : str
-        The number of BASE that changes.
-    label : str
-        What it is, in words.
-    values : tuple of float
-        The values that it takes.
-    base : dict
-        What is not as in BASE.
-    few_values : tuple of float
-        The values of a short run.
-    """
+    """A panel of the page: a number of BASE that changes, and what it is in words."""
 
     name: str
     label: str
     values: tuple
+    # What is not as in BASE.
     base: dict
+    # The values of a short run.
     few_values: tuple
 
     def pose(self, value):
@@ -74,10 +62,8 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlati
     """Return the problem of a point, or with fewer rows the same for a peer to warm up; threads do not change it.
 
     Columns of a dense X may have a correlation with each other. With an imbalance the scores of the first class are
-    higher by so much, which makes its rows exp(imbalance) times as likely as others.
-
-    With a spread above 1 columns have deviations from 1 to the spread, and means of three deviations, as the columns of
-    a table with units of their own.
+    higher by so much, which makes its rows exp(imbalance) times as likely as others. With a spread above 1 columns have
+    deviations from 1 to the spread, and means of three deviations, as the columns of a table with units of their own.
     """
     n_rows = n_rows or n
     n = n_rows + count_test_rows(n_rows)
@@ -116,24 +102,15 @@ def measure_scaling(whole=False):
         if sweep.name == "threads":
             values = [value for value in values if value <= count_threads()]
         points = [measure_point(sweep.pose(value), sweep.name) for value in values]
-        sweeps.append({"name": sweep.name, "label": sweep.label, "base": _describe_base(sweep), "points": points})
+        base = {name: number for name, number in sweep.pose(None).items() if name not in (sweep.name, "threads")}
+        sweeps.append({"name": sweep.name, "label": sweep.label, "base": base, "points": points})
     return {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": count_threads()}
 
 
 def measure_point(numbers, changed):
-    """Return what one point of a sweep holds.
+    """Return what one point of a sweep holds, by the numbers of its problem and the name of that which changes.
 
-    Parameters
-    ----------
-    numbers : dict
-        What `Sweep.pose` returns.
-    changed : str
-        Which of them the sweep changes.
-
-    Raises
-    ------
-    RuntimeError
-        fastlin has not converged, or its objective is too high.
+    Raises a RuntimeError where fastlin has not converged, or its objective is too high.
     """
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
@@ -158,7 +135,7 @@ def measure_point(numbers, changed):
     return {
         "value": problem.n_classes if changed == "K" else numbers[changed],
         "seconds": by_default.seconds[FASTLIN],
-        **by_default.tests[FASTLIN]._asdict(),
+        **by_default.test(FASTLIN)._asdict(),
         "n_iter": int(model.n_iter_[0]),
         "n_passes": float(model.n_passes_),
         "default": _describe_peer(by_default),
@@ -205,10 +182,5 @@ def _describe_peer(outcome):
         "seconds": outcome.seconds[outcome.peer],
         **describe_turns(outcome.turns),
         "excess": -outcome.gap,
-        **outcome.tests[outcome.peer]._asdict(),
+        **outcome.test(outcome.peer)._asdict(),
     }
-
-
-def _describe_base(sweep):
-    numbers = sweep.pose(sweep.values[0])
-    return {name: numbers[name] for name in ("n", "d", "K", "density", "C", "spread") if name != sweep.name}

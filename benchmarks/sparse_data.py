@@ -11,7 +11,7 @@ The news have the shape of RCV1 (Lewis et al. 2004): 804,414 stories, 47,236 ste
 tf-idf, of which 47 % are in its largest category. No story of RCV1 was at hand to hold them beside.
 """
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -50,13 +50,8 @@ POSITIVE = 0.24
 CERTAINTY = 3.2
 
 
-class Vocabulary(NamedTuple):
-    """Where the kinds of words begin in the numbering of all."""
-
-    rare: int
-    authors: int
-    places: int
-    end: int
+# Where the kinds of words begin in the numbering of all.
+Vocabulary = namedtuple("Vocabulary", "rare authors places end")
 
 
 def make_text(n_posts=11_314, n_topics=20, seed=0):
@@ -65,21 +60,8 @@ def make_text(n_posts=11_314, n_topics=20, seed=0):
     A post mixes common words, words of its topic, words of its thread and rare ones, and has the header and signature
     of its author. Words of a single training post are left out. The values are the count times the smoothed idf of the
     training rows, and each row is scaled to Euclidean length 1. The order of the columns says nothing, as in an
-    alphabetical vocabulary.
-
-    Parameters
-    ----------
-    n_posts : int
-        The number of training rows.
-    n_topics : int
-        The number of topics, which are the classes.
-    seed : int
-        The seed of all draws.
-
-    Returns
-    -------
-    Dataset
-        X_train (n_posts, d) and X_test are csr_matrix of float64 with sorted int32 indices, y is int64.
+    alphabetical vocabulary. Of the Dataset X_train (n_posts, d) and X_test are csr_matrix of float64 with sorted int32
+    indices, and y is int64, the topic.
     """
     generator = np.random.default_rng(seed)
     n_test = max(n_posts // 5, n_topics)
@@ -184,23 +166,9 @@ def _draw(generator, weights, shape):
 
 
 def make_news(n_rows, seed=0):
-    """Return news stories as rows of logarithmic tf-idf in CSR, of two classes.
+    """Return news stories as rows of logarithmic tf-idf in CSR, (n_rows, 47,000), and which are in the category.
 
-    The values are (1 + log count) times the idf, and each row is scaled to Euclidean length 1.
-
-    Parameters
-    ----------
-    n_rows : int
-        The number of stories.
-    seed : int
-        The seed of all draws.
-
-    Returns
-    -------
-    X : csr_matrix of shape (n_rows, 47,000), float64
-        The stories; indices are int32 and sorted.
-    y : ndarray of shape (n_rows,), int64
-        1 for the stories in the category.
+    The values are (1 + log count) times the idf, and each row is scaled to Euclidean length 1. Indices are sorted.
     """
     generator = np.random.default_rng(seed)
     subjects = _draw(generator, 1 / (np.arange(N_SUBJECTS) + 4), n_rows)
@@ -237,18 +205,7 @@ def make_one_hot(n_rows=16_000, seed=0):
 
     Three normal variables of each row correlate its attributes. One attribute is another one, binned, so that columns
     depend on each other. The labels are drawn from a logistic model of the columns; the part `POSITIVE` of them is 1.
-
-    Parameters
-    ----------
-    n_rows : int
-        The number of training rows.
-    seed : int
-        The seed of all draws.
-
-    Returns
-    -------
-    Dataset
-        X_train (n_rows, 123) and X_test are csr_matrix of float64 with sorted int32 indices, y is int64.
+    Of the Dataset X_train (n_rows, 123) and X_test are csr_matrix of float64 with sorted int32 indices, y is int64.
     """
     generator = np.random.default_rng(seed)
     n_all = n_rows + n_rows // 4

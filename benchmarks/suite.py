@@ -1,37 +1,34 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
+from functools import partial
+
 from benchmarks import (
     course,
     everyday,
     fits,
+    inference,
+    limits,
     many_fits,
+    memory,
     mini_batches,
     networks,
     passes,
-    paths,
     predictions,
-    scikit_learn_cases,
+    probes,
+    sweeps,
 )
-from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
-from benchmarks.inference import CASES as INFERENCE
-from benchmarks.inference import measure_inference
-from benchmarks.learning import measure_learning
-from benchmarks.limits import LIMITS, measure_limit
-from benchmarks.memory import CASES as MEMORY
-from benchmarks.memory import measure_case
-from benchmarks.pass_scaling import BASE, SMALL_BASE, measure_pass_scaling
-from benchmarks.probes import CASES as PROBES
-from benchmarks.probes import measure_probe
+from benchmarks.data import load_mnist
+from benchmarks.first_use import N_TURNS, measure_first_use
+from benchmarks.learning import LEARNING
 from benchmarks.races import THREADS, count_race_threads, load_problem, run_race, shorten
 from benchmarks.scaling import measure_scaling
-from benchmarks.sweeps import CASES as SWEEPS
-from benchmarks.sweeps import measure_sweep
+from fastlin.course.studies import peers
+from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.threads import count_threads
 
 # In the order in which tables show them.
 RACES = {
     **fits.RACES,
-    **paths.RACES,
     **many_fits.RACES,
     **networks.RACES,
     **mini_batches.RACES,
@@ -39,85 +36,67 @@ RACES = {
     **passes.RACES,
     **predictions.RACES,
 }
-EVERYDAY, LEARNING, FIRST_USE, PASS_SCALING, SCALING = "everyday", "learning", "first-use", "pass-scaling", "scaling"
-SCIKIT_LEARN_CASES = "scikit-learn-cases"
-# Many problems in one record: all of them, those of pytest, which take half a minute, and what measures some.
-GRIDS = {
-    EVERYDAY: (everyday.CASES, everyday.FEW, everyday.measure_everyday),
-    SCIKIT_LEARN_CASES: (
-        scikit_learn_cases.CASES,
-        scikit_learn_cases.FEW,
-        scikit_learn_cases.measure_scikit_learn_cases,
-    ),
+EVERYDAY, FIRST_USE, PEERS = "everyday", "first-use", "peers"
+# Many problems in one record.
+COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKIT_LEARN}
+
+
+def measure_peers(whole=False):
+    """Return the record of the curves of `fastlin compare --peers` on MNIST."""
+    results = peers.run(Settings(load_mnist(), quick=not whole, seed=0))
+    return {"kind": PEERS, "parameters": results.parameters, "problems": results.series["problems"]}
+
+
+def measure_collection(name, whole=False, cases=None):
+    """Return the record of some cases of one of COLLECTIONS, or of those of a whole or a short measurement."""
+    collection = COLLECTIONS[name]
+    return collection.measure(not whole, cases or (collection.cases if whole else collection.few))
+
+
+# The cases that are no races: functions from whether they are measured whole to their records.
+QUICK = {
+    **sweeps.CASES,
+    **probes.CASES,
+    **inference.CASES,
+    "learning": LEARNING,
+    FIRST_USE: lambda whole: measure_first_use(whole, N_TURNS if whole else 1),
 }
-CASES = (
-    *RACES,
-    *SWEEPS,
-    *PROBES,
-    *INFERENCE,
-    EVERYDAY,
-    SCIKIT_LEARN_CASES,
-    LEARNING,
-    *LIMITS,
-    *MEMORY,
-    FIRST_USE,
-    PASS_SCALING,
-    SCALING,
-)
+OTHERS = {
+    **QUICK,
+    **{name: partial(measure_collection, name) for name in COLLECTIONS},
+    **limits.LIMITS,
+    **memory.CASES,
+    "pass-scaling": passes.measure_pass_scaling,
+    "scaling": measure_scaling,
+    PEERS: measure_peers,
+}
+CASES = (*RACES, *OTHERS)
 
 
 def measure(case, whole=False):
-    """Measure a case.
-
-    Parameters
-    ----------
-    case : str
-        One of CASES.
-    whole : bool
-        Whether it is measured with all rows and in all turns, and a race also on one thread where it names that.
+    """Measure a case, with few rows or with all rows and in all turns.
 
     Returns
     -------
     dict of str to dict
-        A record of plain values for each name; most cases have one, by their own name.
+        A record of plain values for each name; most cases have one, by their own name. A whole race has one on one
+        thread too where it names that.
 
     Raises
     ------
     NotImplementedError
         The data or the library of the peer are missing.
     """
-    if case in RACES:
-        race, problem = RACES[case], load_problem(RACES[case], whole)
-        race = race if whole else shorten(race)
-        return {
-            name_record(case, threads): run_race(race, problem, count_race_threads(threads)).describe()
-            for threads in (race.threads if whole and count_threads() > 1 else race.threads[:1])
-        }
-    if case in LIMITS:
-        return {case: measure_limit(LIMITS[case], whole)}
-    if case in MEMORY:
-        return {case: measure_case(MEMORY[case], whole)}
     if case == FIRST_USE:
-        return measure_first_use(N_TURNS if whole else FEW_TURNS, with_ever=whole)
-    if case in GRIDS:
-        return {case: measure_grid(case, whole)}
-    if case in SWEEPS:
-        return {case: measure_sweep(SWEEPS[case], whole)}
-    if case in PROBES:
-        return {case: measure_probe(PROBES[case], whole)}
-    if case in INFERENCE:
-        return {case: measure_inference(case, whole)}
-    if case == LEARNING:
-        return {case: measure_learning(whole)}
-    if case == PASS_SCALING:
-        return {case: measure_pass_scaling(BASE if whole else SMALL_BASE)}
-    return {case: measure_scaling(whole)}
-
-
-def measure_grid(grid, whole=False, cases=None):
-    """Return the record of some cases of one of GRIDS, or of those of a whole or a short measurement."""
-    all_cases, few, measure_cases = GRIDS[grid]
-    return measure_cases(not whole, cases or (all_cases if whole else few))
+        return OTHERS[case](whole)
+    if case in OTHERS:
+        return {case: OTHERS[case](whole)}
+    race, problem = RACES[case], load_problem(RACES[case], whole)
+    race = race if whole else shorten(race)
+    return {
+        name_record(case, threads): run_race(race, problem, count_race_threads(threads)).describe()
+        for threads in (race.threads if whole and count_threads() > 1 else race.threads[:1])
+    }
 
 
 def name_record(race, threads):

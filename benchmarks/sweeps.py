@@ -11,11 +11,10 @@ validation rows, or over the folds. The rows to test on are judged by the formul
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import median
 from time import perf_counter
+from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -26,15 +25,26 @@ from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegr
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import fastlin
-from benchmarks.paths import CV_CS
-from benchmarks.problems import count_test_rows, score
-from benchmarks.races import EQUAL_ACCURACY, EQUAL_ROWS, FASTLIN, THREADS, count_race_threads, describe_data
+from benchmarks.cases import Case
+from benchmarks.many_fits import CV_CS
+from benchmarks.problems import Scores, Task, count_test_rows
+from benchmarks.races import (
+    EQUAL_ACCURACY,
+    EQUAL_ROWS,
+    FASTLIN,
+    describe_data,
+    run,
+    run_on,
+    run_on_best,
+    take_median,
+)
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 # As the evaluations of DINOv2 and DINOv3 have them.
 CS = np.logspace(-6, 5, 45)
 PROTOCOL = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
 BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, fit by fit"
+PEER = "scikit-learn lbfgs, tol 1e-12, fit by fit"
 # Embeddings: each class is a mixture of so many kinds, and the noise is so many times as long as a kind's mean.
 KINDS, NOISE = 3, 4.5
 # So many iterations tell on how many threads scikit-learn is faster.
@@ -51,158 +61,69 @@ TIME_LIMIT = 1_200
 
 
 @dataclass(frozen=True, eq=False)
-class SweepProblem:
-    """Rows to train on, to choose C by, and to test on; the labels go from 0 to n_classes - 1.
+class SweepProblem(Task):
+    """Rows to train on, to choose C by, and to test on; there are none to choose by where C is chosen by folds of X."""
 
-    Attributes
-    ----------
-    X, X_val, X_test : ndarray of shape (rows, d)
-        The rows. X_val is None where C is chosen by folds of X.
-    y, y_val, y_test : ndarray of shape (rows,), int64
-        Their labels.
-    n_classes : int
-        The number of classes.
+    X_val: np.ndarray | None = None
+    y_val: np.ndarray | None = None
+
+
+class Found(NamedTuple):
+    """What a sweep finds: the C that it chose, its score there, the last fit (None if cut off), and how many C it took.
+
+    The score is the accuracy on the validation rows, or the negative log loss over the folds.
     """
 
-    X: np.ndarray
-    y: np.ndarray
-    X_val: np.ndarray | None
-    y_val: np.ndarray | None
-    X_test: np.ndarray
-    y_test: np.ndarray
-    n_classes: int
-
-    def join(self):
-        """Return the rows to train on and to validate on, and their labels."""
-        return np.concatenate([self.X, self.X_val]), np.concatenate([self.y, self.y_val])
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a sweep comes to.
-
-    Attributes
-    ----------
-    seconds : float
-        Its seconds, or those after which it was cut off.
-    C : float
-        The C that it chose.
-    score : float
-        Its score there: accuracy on the validation rows, or the negative log loss over the folds.
-    solution : tuple or None
-        coef and intercept of the last fit, or None where it was cut off before.
-    n_measured : int
-        The number of C that were measured.
-    """
-
-    seconds: float
     C: float
     score: float
     solution: tuple | None
     n_measured: int
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A sweep to measure.
-
-    Attributes
-    ----------
-    title : str
-        What tables call it.
-    load : callable
-        The function from a number of rows, or None for all, to the SweepProblem.
-    measure : callable
-        The function from the problem, the Cs and whether all is measured to the peer's name, threads by name, and Found
-        by name.
-    Cs : ndarray of shape (n_Cs,)
-        The inverse strengths of the penalty, ascending.
-    rows : int
-        The number of rows of a short measurement.
-    """
-
-    title: str
-    load: Callable
-    measure: Callable
-    Cs: np.ndarray
-    rows: int
-
-
 def sweep_at_once(problem, Cs):
-    """Return what fastlin finds in one call, without its seconds."""
+    """Return what fastlin finds in one call."""
     model = fastlin.LogisticRegressionCV(Cs=Cs, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False)
     model.fit(problem.X, problem.y, X_val=problem.X_val, y_val=problem.y_val)
-    return model.C_, np.nanmax(model.scores_), (model.coef_, model.intercept_)
+    return Found(model.C_, np.nanmax(model.scores_), (model.coef_, model.intercept_), len(Cs))
 
 
 def sweep_fit_by_fit(problem, Cs, make_model, time_limit=np.inf):
-    """Run the protocol with models of one class, and return what is Found.
-
-    Parameters
-    ----------
-    problem : SweepProblem
-        The rows.
-    Cs : ndarray of shape (n_Cs,)
-        The inverse strengths.
-    make_model : callable
-        The function that makes an unfitted model of its argument C.
-    time_limit : float
-        The seconds after which no further fit begins.
-    """
+    """Return what the protocol finds with models that a function makes of C; after the limit no further fit begins."""
     begin, scores, solution = perf_counter(), [], None
     for C in Cs:
         scores.append(make_model(C=C).fit(problem.X, problem.y).score(problem.X_val, problem.y_val))
         if perf_counter() - begin > time_limit:
             break
     else:
-        model = make_model(C=Cs[np.argmax(scores)]).fit(*problem.join())
+        X, y = np.concatenate([problem.X, problem.X_val]), np.concatenate([problem.y, problem.y_val])
+        model = make_model(C=Cs[np.argmax(scores)]).fit(X, y)
         solution = model.coef_, model.intercept_
-    return Found(perf_counter() - begin, Cs[np.argmax(scores)], max(scores), solution, len(scores))
+    return Found(Cs[np.argmax(scores)], max(scores), solution, len(scores))
 
 
 def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
     """Measure the protocol by scikit-learn and in fastlin's three ways."""
     # The evaluations hand float64 to scikit-learn.
-    doubled = SweepProblem(
-        *(each.astype(np.float64) if each.dtype.kind == "f" else each for each in _list_arrays(problem)),
-        problem.n_classes,
-    )
+    X, X_val, X_test = (each.astype(np.float64) for each in (problem.X, problem.X_val, problem.X_test))
+    doubled = replace(problem, X=X, X_val=X_val, X_test=X_test)
     # It has compiled by now what it needs.
     sweep_at_once(problem, Cs[:: max(1, len(Cs) // 2)])
-    runs = []
-    for _ in range(rounds if whole else 1):
-        begin = perf_counter()
-        C, reached, solution = sweep_at_once(problem, Cs)
-        runs.append(perf_counter() - begin)
-    most = count_threads()
-    found, threads = {FASTLIN: Found(median(runs), C, reached, solution, len(Cs))}, {FASTLIN: most}
+    controller, most = ThreadpoolController(), count_threads()
+    at_once = partial(sweep_at_once, Cs=Cs)
+    runs = {FASTLIN: [run_on(controller, most, at_once, problem) for _ in range(rounds if whole else 1)]}
+    few = ScikitLearnLogisticRegression(C=Cs[-1], **{**PROTOCOL, "max_iter": TRIED_ITERATIONS})
+    _, n_threads = run_on_best(controller, (1, most), lambda rows: few.fit(rows.X, rows.y), doubled)
+    threads = {FASTLIN: most, BY_DEFAULT: most, BY_IMPORT: most, PEER: n_threads}
     for name, rows, make_model in (
         (BY_DEFAULT, problem, fastlin.LogisticRegression),
         (BY_IMPORT, doubled, partial(fastlin.LogisticRegression, **PROTOCOL)),
+        (PEER, doubled, partial(ScikitLearnLogisticRegression, **PROTOCOL)),
     ):
-        make_model(C=1.0).fit(rows.X, rows.y)
-        found[name], threads[name] = sweep_fit_by_fit(rows, Cs, make_model, time_limit), most
-    peer, controller = "scikit-learn lbfgs, tol 1e-12, fit by fit", ThreadpoolController()
-    threads[peer] = _find_threads(controller, doubled, Cs[-1])
-    with controller.limit(limits=threads[peer]):
-        found[peer] = sweep_fit_by_fit(doubled, Cs, partial(ScikitLearnLogisticRegression, **PROTOCOL), time_limit)
-    return peer, threads, found
-
-
-def _list_arrays(problem):
-    return problem.X, problem.y, problem.X_val, problem.y_val, problem.X_test, problem.y_test
-
-
-def _find_threads(controller, problem, C):
-    """Return the number of threads on which some iterations of scikit-learn's lbfgs take less time."""
-    seconds = {}
-    for n_threads in {count_race_threads(threads) for threads in THREADS}:
-        with controller.limit(limits=n_threads):
-            model = ScikitLearnLogisticRegression(C=C, **{**PROTOCOL, "max_iter": TRIED_ITERATIONS})
-            begin = perf_counter()
-            model.fit(problem.X, problem.y)
-            seconds[n_threads] = perf_counter() - begin
-    return min(seconds, key=seconds.get)
+        if name != PEER:
+            make_model(C=1.0).fit(rows.X, rows.y)
+        fit_by_fit = partial(sweep_fit_by_fit, Cs=Cs, make_model=make_model, time_limit=time_limit)
+        runs[name] = [run_on(controller, threads[name], fit_by_fit, rows)]
+    return PEER, runs, threads
 
 
 def measure_folds(problem, Cs, whole, l1_ratio, solvers, rounds=3):
@@ -212,78 +133,68 @@ def measure_folds(problem, Cs, whole, l1_ratio, solvers, rounds=3):
     """
     parameters = {"Cs": Cs, "cv": N_FOLDS, "l1_ratios": (l1_ratio,), "scoring": "neg_log_loss"}
     parameters["use_legacy_attributes"] = False
-    ours = fastlin.LogisticRegressionCV(**parameters)
-    _cross_validate(ours, None, problem)
-    runs = [_cross_validate(ours, None, problem) for _ in range(rounds if whole else 1)]
+    ours = partial(cross_validate, model=fastlin.LogisticRegressionCV(**parameters))
+    ours(problem)
+    runs = [run(ours, problem) for _ in range(rounds if whole else 1)]
+    parameters |= {"max_iter": 1000 if whole else 100, "random_state": 0}
     most, tried = count_threads(), {}
     for solver in solvers:
-        theirs = ScikitLearnLogisticRegressionCV(
-            solver=solver,
-            max_iter=1000 if whole else 100,
-            n_jobs=most,
-            random_state=0,
-            intercept_scaling=INTERCEPT_SCALING if solver == "liblinear" else 1,
-            **parameters,
-        )
-        tried[theirs] = _cross_validate(theirs, most, problem)
-    best = max(found.score for found in (*tried.values(), *runs))
+        scaling = {"intercept_scaling": INTERCEPT_SCALING} if solver == "liblinear" else {}
+        model = ScikitLearnLogisticRegressionCV(solver=solver, n_jobs=most, **scaling, **parameters)
+        tried[model] = run(partial(cross_validate, model=model, in_processes=True), problem)
+    scores = [each.solution.score for each in tried.values()]
+    best = max(*scores, runs[-1].solution.score)
     # Where none reaches it, that of the best score is the peer.
-    allowed = min(best - EQUAL_LOSS * abs(best), max(found.score for found in tried.values()))
-    peer, found = min((item for item in tried.items() if item[1].score >= allowed), key=lambda item: item[1].seconds)
-    n_jobs = most
+    allowed = min(best - EQUAL_LOSS * abs(best), max(scores))
+    peer = min((model for model in tried if tried[model].solution.score >= allowed), key=lambda model: tried[model][0])
+    found, n_jobs = tried[peer], most
     if most > 1:
-        alone = _cross_validate(peer.set_params(n_jobs=1), 1, problem)
+        alone = run(partial(cross_validate, model=peer.set_params(n_jobs=1), in_processes=True), problem)
         found, n_jobs = min((found, most), (alone, 1), key=lambda entry: entry[0].seconds)
     name = f"scikit-learn LogisticRegressionCV, {peer.solver}"
-    seconds = median(run.seconds for run in runs)
-    return name, {FASTLIN: most, name: n_jobs}, {FASTLIN: replace(runs[-1], seconds=seconds), name: found}
+    return name, {FASTLIN: runs, name: [found]}, {FASTLIN: most, name: n_jobs}
 
 
-def _cross_validate(model, n_jobs, problem):
-    """Fit a LogisticRegressionCV; with n_jobs, in so many processes, each with one thread of BLAS."""
-    begin = perf_counter()
-    if n_jobs is None:
-        model.fit(problem.X, problem.y)
-    else:
+def cross_validate(problem, model, in_processes=False):
+    """Return what a LogisticRegressionCV finds, in its number of processes, each with one thread of BLAS."""
+    if in_processes:
         with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
             model.fit(problem.X, problem.y)
-    seconds = perf_counter() - begin
+    else:
+        model.fit(problem.X, problem.y)
     reached = float(model.scores_.mean(axis=0).max())
-    return Found(seconds, model.C_, reached, (model.coef_, model.intercept_), len(model.Cs_))
+    return Found(model.C_, reached, (model.coef_, model.intercept_), len(model.Cs_))
 
 
-def measure_sweep(sweep, whole=False):
-    """Return the record of a Sweep, as plain values."""
-    problem = sweep.load(None if whole else sweep.rows)
-    Cs = sweep.Cs if whole else sweep.Cs[:: -(-len(sweep.Cs) // SHORT_CS)]
+def measure_sweep(problem, whole, measure, Cs):
+    """Return what a function from a problem, the Cs, ascending, and whether all is measured finds.
+
+    The function returns the peer's name and, by name, the runs and the threads.
+    """
+    Cs = Cs if whole else Cs[:: -(-len(Cs) // SHORT_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
         # The protocol asks for more than floating point has.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        peer, threads, found = sweep.measure(problem, Cs, whole)
-    contenders = {}
-    for name, each in found.items():
-        accuracy = log_loss = None
-        if each.solution is not None:
-            accuracy, log_loss = score(problem.X_test, problem.y_test, problem.n_classes, *each.solution)
-        contenders[name] = {
-            "seconds": each.seconds,
-            "threads": threads[name],
-            "C": float(each.C),
-            "validation": float(each.score),
-            "n_measured": each.n_measured,
-            "is_cut_off": each.solution is None,
-            "accuracy": accuracy,
-            "log_loss": log_loss,
-        }
+        peer, runs, threads = measure(problem, Cs, whole)
+    seconds = {name: take_median(each) for name, each in runs.items()}
+    found = {name: each[-1].solution for name, each in runs.items()}
     return {
-        "kind": "sweep",
-        "title": sweep.title,
         "data": describe_data(problem),
-        "threads": count_threads(),
         "peer": peer,
         "n_Cs": len(Cs),
-        "contenders": contenders,
-        "ratio": found[peer].seconds / found[FASTLIN].seconds,
+        "contenders": {
+            name: {
+                "seconds": seconds[name],
+                "threads": threads[name],
+                "C": float(each.C),
+                "validation": float(each.score),
+                "n_measured": each.n_measured,
+                "is_cut_off": each.solution is None,
+                **(problem.test(*each.solution) if each.solution else Scores())._asdict(),
+            }
+            for name, each in found.items()
+        },
+        "ratio": seconds[peer] / seconds[FASTLIN],
         "is_bound": found[peer].solution is None,
         "fault": find_fault(problem, found[FASTLIN].score, found[peer].score),
     }
@@ -329,7 +240,7 @@ def _divide(X, y, n, n_val):
     (X, y), (X_val, y_val), (X_test, y_test) = (
         (X[part], y[part]) for part in (slice(n), slice(n, n + n_val), slice(n + n_val, None))
     )
-    return SweepProblem(X, y, X_val, y_val, X_test, y_test, len(np.unique(y)))
+    return SweepProblem(X, y, X_test, y_test, len(np.unique(y)), X_val, y_val)
 
 
 def _load_small(n_rows):
@@ -338,31 +249,26 @@ def _load_small(n_rows):
     n_test = count_test_rows(n) if n_rows else SMALL_TEST_ROWS
     X = generator.standard_normal((n + n_test, SMALL_COLUMNS))
     y = (X[:, :20] @ generator.standard_normal(20) + generator.logistic(size=len(X)) > 0).astype(np.int64)
-    return SweepProblem(X[:n], y[:n], None, None, X[n:], y[n:], 2)
+    return SweepProblem(X[:n], y[:n], X[n:], y[n:], 2)
 
 
-def _make_folds(penalty, l1_ratio, solvers):
+def _make_folds(penalty, l1_ratio, *solvers):
     title = f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, {penalty}"
-    return Sweep(title, _load_small, partial(measure_folds, l1_ratio=l1_ratio, solvers=solvers), CV_CS, 100)
+    measure = partial(measure_folds, l1_ratio=l1_ratio, solvers=solvers)
+    return Case("sweep", title, _load_small, partial(measure_sweep, measure=measure, Cs=CV_CS), 100)
 
 
-TITLE = f"sweep of {len(CS)} C"
+def _make_protocol(data, load, rows, **options):
+    measure = partial(measure_sweep, measure=partial(measure_protocol, **options), Cs=CS)
+    return Case("sweep", f"sweep of {len(CS)} C, {data}", load, measure, rows)
+
+
+EMBEDDINGS = partial(_load_embeddings, n_all=8_000, d=384, n_classes=100)
+MANY_CLASSES = partial(_load_embeddings, n_all=12_811, d=384, n_classes=1_000)
 CASES = {
-    "sweep-embeddings-100": Sweep(
-        f"{TITLE}, embeddings",
-        partial(_load_embeddings, n_all=8_000, d=384, n_classes=100),
-        measure_protocol,
-        CS,
-        200,
-    ),
-    "sweep-embeddings-1000": Sweep(
-        f"{TITLE}, embeddings",
-        partial(_load_embeddings, n_all=12_811, d=384, n_classes=1_000),
-        partial(measure_protocol, time_limit=600),
-        CS,
-        200,
-    ),
-    "sweep-digits": Sweep(f"{TITLE}, digits", _load_digits, partial(measure_protocol, rounds=3), CS, 150),
-    "sweep-small-l1": _make_folds("L1", 1.0, ("liblinear", "saga")),
-    "sweep-small-l2": _make_folds("L2", 0.0, ("lbfgs", "newton-cg", "liblinear")),
+    "sweep-embeddings-100": _make_protocol("embeddings", EMBEDDINGS, 200),
+    "sweep-embeddings-1000": _make_protocol("embeddings", MANY_CLASSES, 200, time_limit=600),
+    "sweep-digits": _make_protocol("digits", _load_digits, 150, rounds=3),
+    "sweep-small-l1": _make_folds("L1", 1.0, "liblinear", "saga"),
+    "sweep-small-l2": _make_folds("L2", 0.0, "lbfgs", "newton-cg", "liblinear"),
 }

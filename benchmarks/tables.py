@@ -1,11 +1,13 @@
-"""Tables of records, as rows of text: for the console by rich, for the documents in Markdown."""
+"""Tables of records, as rows of text: for the console by rich, for the documents in Markdown.
+
+A function makes the table of each kind of records; `KINDS` has them. Rows are dicts from headings to cells.
+"""
 
 from dataclasses import dataclass
 from math import exp, log
 from statistics import fmean, median
 
 from benchmarks.inference import KIND as INFERENCE
-from benchmarks.intervals import is_slower
 from benchmarks.learning import find_accuracy, find_seconds
 from benchmarks.probes import (
     KIND,
@@ -16,6 +18,7 @@ from benchmarks.probes import (
     TORCH_TO_OURS,
 )
 from benchmarks.races import FASTLIN
+from benchmarks.ratios import is_slower
 from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
 BAD = "bold red"
@@ -24,19 +27,7 @@ LEAST_WIDTH = 120
 
 @dataclass(frozen=True)
 class Table:
-    """A table as text.
-
-    Attributes
-    ----------
-    title : str
-        Its heading.
-    columns : list of str
-        The headings of its columns.
-    rows : list of list of str
-        Its cells.
-    bold : list of bool
-        Which of the rows are bold, because fastlin is slower there or takes more than allowed.
-    """
+    """A table as text, and which of its rows are bold, because fastlin is slower there or takes more than allowed."""
 
     title: str
     columns: list
@@ -44,14 +35,16 @@ class Table:
     bold: list
 
 
+def make_table(title, rows, bold=None):
+    """Return the Table of rows, of which none is bold unless it is said."""
+    bold = [False] * len(rows) if bold is None else [bool(each) for each in bold]
+    return Table(title, list(rows[0]), [list(row.values()) for row in rows], bold)
+
+
 def tabulate(records):
     """Return the tables of records, by the kind that they name; a kind without records has none."""
-    tables = []
-    for kind, make in KINDS.items():
-        of_kind = [record for record in records.values() if record["kind"] == kind]
-        if of_kind:
-            tables.append(make(of_kind))
-    return tables
+    by_kind = {kind: [record for record in records.values() if record["kind"] == kind] for kind in KINDS}
+    return [KINDS[kind](of_kind) for kind, of_kind in by_kind.items() if of_kind]
 
 
 def make_console(file=None):
@@ -92,6 +85,11 @@ def write_markdown(table):
     return "\n".join(lines)
 
 
+def _is_numeric(table, place):
+    cells = [row[place] for row in table.rows]
+    return place > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−≥>" for cell in cells)
+
+
 def format_seconds(seconds):
     """Return seconds with three digits, in milliseconds below a tenth."""
     return f"{1e3 * seconds:.3g} ms" if seconds < 0.1 else f"{seconds:.3g} s"
@@ -109,78 +107,96 @@ def format_interval(record):
     return "≥ " * record.get("is_bound", False) + format_ratio(record["ratio"]) + ends
 
 
+def find_geometric_mean(ratios):
+    """Return the geometric mean of ratios."""
+    return exp(fmean(map(log, ratios)))
+
+
 def describe_case(record):
     """Return what a record measures, with its data and its threads where it is one."""
     words = ", ".join(filter(None, (record["title"], record.get("data", ""))))
     return f"{words}, 1 thread" if record.get("threads") == 1 else words
 
 
-def _is_numeric(table, place):
-    cells = [row[place] for row in table.rows]
-    return place > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−≥>" for cell in cells)
+def list_sides(record):
+    """Return what a record has of fastlin and of the peer."""
+    return [record["contenders"][name] for name in (FASTLIN, record["peer"])]
+
+
+def name_contender(record, name, text=None):
+    """Return the name of a contender or another text, with its threads where they are not those of the record."""
+    n_threads = record["contenders"][name].get("threads", record["threads"])
+    return f"{text or name}{', 1 thread' * (n_threads != record['threads'])}"
 
 
 def name_peer(record):
-    """Return the name of a race's peer, with its number of threads where it is not that of the race."""
-    n_threads = record["contenders"][record["peer"]].get("threads", record["threads"])
-    return record["peer"] if n_threads == record["threads"] else f"{record['peer']}, 1 thread"
+    """Return the name of a record's peer, with its number of threads."""
+    return name_contender(record, record["peer"])
 
 
-def compare_scores(record):
-    """Return the accuracies and the log losses of fastlin and its peer, as text, empty where nothing is predicted."""
-    sides = [record["contenders"][name] for name in (FASTLIN, record["peer"])]
+def compare_scores(record, score="accuracy"):
+    """Return the accuracies or the log losses of fastlin and its peer, empty where nothing is predicted."""
+    sides = list_sides(record)
     # Records of the first kind have the accuracy on the rows that were trained on.
     if any(side.get("log_loss") is None for side in sides):
-        return "", ""
+        return ""
     # Tools that are asked for losses know no accuracy.
-    texts = (
-        [format(side[name], ".4f") for side in sides if side[name] is not None] for name in ("accuracy", "log_loss")
-    )
-    return tuple(" / ".join(text) for text in texts)
+    return " / ".join(format(side[score], ".4f") for side in sides if side[score] is not None)
 
 
 def average_accuracies(records):
     """Return the mean accuracies of fastlin and of the peer of each record, as text."""
-    pairs = [[record["contenders"][name]["accuracy"] for name in (FASTLIN, record["peer"])] for record in records]
+    pairs = [[side["accuracy"] for side in list_sides(record)] for record in records]
     return " / ".join(f"{fmean(side):.4f}" for side in zip(*pairs, strict=True))
+
+
+def say_seconds(record, name):
+    """Return the seconds of a contender, with a sign where it was cut off."""
+    contender = record["contenders"][name]
+    return "> " * contender.get("is_cut_off", False) + format_seconds(contender["seconds"])
+
+
+def _show_ratio(record):
+    """Return the columns that all races have."""
+    return {
+        "accuracies": compare_scores(record),
+        "log losses": compare_scores(record, "log_loss"),
+        "times faster": format_interval(record),
+    }
 
 
 def tabulate_races(records):
     """Return the table of races."""
-    rows = []
-    for record in records:
-        ours, theirs = (record["contenders"][name] for name in (FASTLIN, record["peer"]))
-        rows.append(
-            [
-                describe_case(record),
-                *compare_scores(record),
-                format_interval(record),
-                format_seconds(ours["seconds"]),
-                format_seconds(theirs["seconds"]),
-                name_peer(record),
-                f"{record['gap']:+.0e}",
-            ]
-        )
-    columns = ["case", "accuracies", "log losses", "times faster", "fastlin", "peer's time", "peer", "objective gap"]
-    bold = [is_slower(record) or bool(record["fault"]) for record in records]
+    rows = [
+        {
+            "case": describe_case(record),
+            **_show_ratio(record),
+            "fastlin": say_seconds(record, FASTLIN),
+            "peer's time": say_seconds(record, record["peer"]),
+            "peer": name_peer(record),
+            "objective gap": f"{record['gap']:+.0e}",
+        }
+        for record in records
+    ]
     title = "fastlin and its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on"
-    return Table(title, columns, rows, bold)
+    return make_table(title, rows, [is_slower(record) or record["fault"] for record in records])
 
 
 def tabulate_limits(records):
     """Return the table of what limits fastlin."""
     rows = [
-        [
-            describe_case(record),
-            format_seconds(record["contenders"][FASTLIN]["seconds"]),
-            record["limit"],
-            format_seconds(record["contenders"][record["limit"]]["seconds"]),
-            " to ".join(f"{part:.0%}" for part in record.get("part_interval") or [record["part"]]),
-        ]
+        {
+            "what": describe_case(record),
+            "fastlin": say_seconds(record, FASTLIN),
+            "what limits it": record["limit"],
+            "takes": say_seconds(record, record["limit"]),
+            "part of the limit's speed": " to ".join(
+                f"{part:.0%}" for part in record.get("part_interval") or [record["part"]]
+            ),
+        }
         for record in records
     ]
-    columns = ["what", "fastlin", "what limits it", "takes", "part of the limit's speed"]
-    return Table("fastlin and the limit of the machine", columns, rows, [False] * len(rows))
+    return make_table("fastlin and the limit of the machine", rows)
 
 
 def tabulate_memory(records):
@@ -189,41 +205,22 @@ def tabulate_memory(records):
     if any(record.get("peer_bytes") for record in records):
         columns["scikit-learn's"] = "peer_bytes"
     rows = [
-        [
-            describe_case(record),
-            *(f"{record[name] / 1e6:.1f} MB" if record.get(name) else "" for name in columns.values()),
-        ]
+        {"case": describe_case(record)}
+        | {title: f"{record[name] / 1e6:.1f} MB" if record.get(name) else "" for title, name in columns.items()}
         for record in records
     ]
     bold = [record["fit_bytes"] > record["allowed_bytes"] for record in records]
-    return Table("What a fit takes in addition to X at its peak", ["case", *columns], rows, bold)
+    return make_table("What a fit takes in addition to X at its peak", rows, bold)
 
 
 def tabulate_first_use(records):
     """Return the table of the first use."""
-    rows, bold = [], []
+    rows = []
     for record in records:
-        ours, theirs = (record["contenders"][name]["seconds"] for name in (FASTLIN, "scikit-learn"))
-        rows.append([describe_case(record), f"{ours:.2f} s", f"{theirs:.2f} s", f"{ours - theirs:+.2f} s"])
-        bold.append(False)
-    return Table("The first use", ["what", "fastlin", "scikit-learn", "difference"], rows, bold)
-
-
-def write_everyday(problem):
-    """Return a line on one problem of everyday."""
-    ours, theirs = (problem["contenders"][name] for name in (FASTLIN, problem["peer"]))
-    peer = f"{problem['peer'].removeprefix('scikit-learn ')}/{theirs['threads']}"
-    return (
-        f"{problem['title']:36} {format_seconds(ours['seconds']):>8} {format_seconds(theirs['seconds']):>8} {peer:>17} "
-        f"{format_ratio(problem['ratio']):>5}  default {format_ratio(problem['default_ratio']):>5}  "
-        f"gap {problem['gap']:+.0e}  coef {ours['coef_error']:.0e} {theirs['coef_error']:.0e}"
-        f"{' worse' * problem['is_worse']}{' above' * problem['is_above']} {problem['fault']}".rstrip()
-    )
-
-
-def find_geometric_mean(ratios):
-    """Return the geometric mean of ratios."""
-    return exp(fmean(map(log, ratios)))
+        ours, theirs = (record["contenders"][name]["seconds"] for name in (FASTLIN, SCIKIT_LEARN))
+        seconds = {FASTLIN: f"{ours:.2f} s", SCIKIT_LEARN: f"{theirs:.2f} s", "difference": f"{ours - theirs:+.2f} s"}
+        rows.append({"what": describe_case(record), **seconds})
+    return make_table("The first use", rows)
 
 
 def tabulate_everyday(records):
@@ -235,97 +232,70 @@ def tabulate_everyday(records):
     rows = []
     for group, problems in groups.items():
         worst = min(problems, key=lambda problem: problem["ratio"])
-        sides = [
-            [problem["contenders"][name]["coef_error"] for problem, name in zip(problems, names, strict=True)]
-            for names in ([FASTLIN] * len(problems), [problem["peer"] for problem in problems])
-        ]
-        rows.append(
-            [
-                f"{group}, {len(problems)}",
-                average_accuracies(problems),
-                *(
-                    format_ratio(find_geometric_mean(problem[what] for problem in problems))
-                    for what in ("ratio", "scikit_learn_ratio", "default_ratio")
-                ),
-                f"{format_ratio(worst['ratio'])}: {worst['title']}",
-                f"{sum(map(is_slower, problems))}",
-                f"{sum(problem['is_above'] for problem in problems)}",
-                " / ".join(f"{median(errors):.0e}" for errors in sides),
-                " / ".join(f"{max(errors):.0e}" for errors in sides),
-                f"{sum(problem['is_worse'] for problem in problems)}",
-            ]
+        errors = list(zip(*([side["coef_error"] for side in list_sides(each)] for each in problems), strict=True))
+        best, scikit_learn, default = (
+            format_ratio(find_geometric_mean(problem[what] for problem in problems))
+            for what in ("ratio", "scikit_learn_ratio", "default_ratio")
         )
-    columns = [
-        "problems",
-        "mean accuracies",
-        "times faster than the fastest, mean",
-        "than scikit-learn's best",
-        "than its default",
-        "worst",
-        "slower",
-        "objective above",
-        "coefs off, median",
-        "off, worst",
-        "clearly worse",
-    ]
-    title = "Everyday fits: how many times as fast as peers, by the defaults of all; means are geometric"
-    return Table(title, columns, rows, [False] * len(rows))
+        rows.append(
+            {
+                "problems": f"{group}, {len(problems)}",
+                "mean accuracies": average_accuracies(problems),
+                "times faster than the fastest, mean": best,
+                "than scikit-learn's best": scikit_learn,
+                "than its default": default,
+                "worst": f"{format_ratio(worst['ratio'])}: {worst['title']}",
+                "slower": f"{sum(map(is_slower, problems))}",
+                "objective above": f"{sum(problem['is_above'] for problem in problems)}",
+                "coefs off, median": " / ".join(f"{median(side):.0e}" for side in errors),
+                "off, worst": " / ".join(f"{max(side):.0e}" for side in errors),
+                "clearly worse": f"{sum(problem['is_worse'] for problem in problems)}",
+            }
+        )
+    return make_table(
+        "Everyday fits: how many times as fast as peers, by the defaults of all; means are geometric", rows
+    )
 
 
 def tabulate_everyday_problems(records):
     """Return the table of everyday fits, a row for each problem, bold where fastlin is slower."""
     problems = [problem for record in records for problem in record["problems"]]
-    rows = []
-    for problem in problems:
-        ours, theirs = (problem["contenders"][name] for name in (FASTLIN, problem["peer"]))
-        rows.append(
-            [
-                problem["title"],
-                *compare_scores(problem),
-                format_interval(problem),
-                format_ratio(problem["default_ratio"]),
-                format_seconds(ours["seconds"]),
-                format_seconds(theirs["seconds"]),
-                name_peer(problem),
-                f"{problem['gap']:+.0e}",
-                f"{ours['coef_error']:.0e} / {theirs['coef_error']:.0e}",
-            ]
-        )
-    columns = [
-        "problem",
-        "accuracies",
-        "log losses",
-        "times faster",
-        "than the default",
-        "fastlin",
-        "peer's time",
-        "fastest peer",
-        "objective gap",
-        "coefficients off",
+    rows = [
+        {
+            "problem": problem["title"],
+            **_show_ratio(problem),
+            "than the default": format_ratio(problem["default_ratio"]),
+            "fastlin": say_seconds(problem, FASTLIN),
+            "peer's time": say_seconds(problem, problem["peer"]),
+            "fastest peer": name_peer(problem),
+            "objective gap": f"{problem['gap']:+.0e}",
+            "coefficients off": " / ".join(f"{side['coef_error']:.0e}" for side in list_sides(problem)),
+        }
+        for problem in problems
     ]
-    return Table(records[0]["title"], columns, rows, [is_slower(problem) for problem in problems])
+    return make_table(records[0]["title"], rows, map(is_slower, problems))
 
 
 def tabulate_learning(records):
     """Return the table of seconds to an accuracy, a row for each contender and mark."""
-    rows = []
+    rows, bold = [], []
     for record in records:
         for mark, reached in record["marks"].items():
             for name, points in record["contenders"].items():
                 seconds = find_seconds(points, reached["accuracy"])
                 accuracy = find_accuracy(points, reached["seconds"])
+                sooner = "" if seconds is None else format_ratio(reached["seconds"] / seconds)
                 rows.append(
-                    [
-                        f"{name}, {record['data']}",
-                        f"{mark}: {reached['accuracy']:.4f} after {format_seconds(reached['seconds'])}",
-                        "not reached" if seconds is None else format_seconds(seconds),
-                        "" if seconds is None else format_ratio(reached["seconds"] / seconds),
-                        "no epoch" if accuracy is None else f"{accuracy:.4f}",
-                    ]
+                    {
+                        "what": f"{name}, {record['data']}",
+                        "the mark": f"{mark}: {reached['accuracy']:.4f} after {format_seconds(reached['seconds'])}",
+                        "its accuracy after": "not reached" if seconds is None else format_seconds(seconds),
+                        "times sooner": sooner,
+                        "accuracy in its time": "no epoch" if accuracy is None else f"{accuracy:.4f}",
+                    }
                 )
-    columns = ["what", "the mark", "its accuracy after", "times sooner", "accuracy in its time"]
-    title = "Seconds to an accuracy on rows not trained on, and the accuracy in as many seconds"
-    return Table(title, columns, rows, [row[3] != "" and float(row[3]) < 1 for row in rows])
+                bold.append(sooner != "" and float(sooner) < 1)
+    return make_table("Seconds to an accuracy on rows not trained on, and the accuracy in as many seconds", rows, bold)
 
 
 def tabulate_sweeps(records):
@@ -334,66 +304,58 @@ def tabulate_sweeps(records):
     for record in records:
         theirs = record["contenders"][record["peer"]]["seconds"]
         for name, way in record["contenders"].items():
-            ratio = theirs / way["seconds"]
-            is_peer = name == record["peer"]
+            ratio, is_peer = theirs / way["seconds"], name == record["peer"]
+            shown = {"ratio": ratio, "is_bound": record.get("is_bound", False)}
+            scores = ("" if way[what] is None else f"{way[what]:.4f}" for what in ("accuracy", "log_loss"))
             rows.append(
-                [
-                    describe_case(record),
-                    f"{name}, 1 thread" if way["threads"] < record["threads"] else name,
-                    f"{way['n_measured']} of {record['n_Cs']}",
-                    _say_seconds(way),
-                    ""
-                    if is_peer or way.get("is_cut_off")
-                    else format_interval({"ratio": ratio, "is_bound": record.get("is_bound", False)}),
-                    f"{way['C']:.2g}",
-                    f"{way['validation']:.4f}",
-                    *("" if way[what] is None else f"{way[what]:.4f}" for what in ("accuracy", "log_loss")),
-                ]
+                {
+                    "sweep": describe_case(record),
+                    "way": name_contender(record, name),
+                    "C measured": f"{way['n_measured']} of {record['n_Cs']}",
+                    "seconds": say_seconds(record, name),
+                    "times faster": "" if is_peer or way.get("is_cut_off") else format_interval(shown),
+                    "chosen C": f"{way['C']:.2g}",
+                    "its score": f"{way['validation']:.4f}",
+                    **dict(zip(("accuracy", "log loss"), scores, strict=True)),
+                }
             )
-            bold.append(bool(record["fault"]) or (ratio < 1 and not is_peer))
-    columns = ["sweep", "way", "C measured", "seconds", "times faster", "chosen C", "its score", "accuracy", "log loss"]
+            bold.append(record["fault"] or (ratio < 1 and not is_peer))
     title = "Sweeps over C; the score chooses C, accuracies and log losses are of rows not trained on"
-    return Table(title, columns, rows, bold)
-
-
-def _say_seconds(way):
-    """Return the seconds of a way of a sweep, with a sign where it was cut off."""
-    return "> " * way.get("is_cut_off", False) + format_seconds(way["seconds"])
+    return make_table(title, rows, bold)
 
 
 def tabulate_probe_sweeps(records):
     """Return the short table of sweeps that choose C on validation rows, a row for each size."""
-    rows, bold = [], []
-    for record in records:
-        ways = record["contenders"]
-        rows.append(
-            [
-                record["data"],
-                *(_say_seconds(ways[name]) for name in (FASTLIN, BY_DEFAULT, BY_IMPORT, record["peer"])),
-                format_interval(record),
-                " / ".join(f"{ways[name]['validation']:.4f}" for name in (FASTLIN, record["peer"])),
-            ]
-        )
-        bold.append(bool(record["fault"]) or is_slower(record))
-    columns = ["sweep", "one call", "fit by fit", "the import alone", "scikit-learn", "times faster", "best scores"]
-    return Table("Sweeps over C on validation rows", columns, rows, bold)
+    rows = [
+        {
+            "sweep": record["data"],
+            "one call": say_seconds(record, FASTLIN),
+            "fit by fit": say_seconds(record, BY_DEFAULT),
+            "the import alone": say_seconds(record, BY_IMPORT),
+            "scikit-learn": say_seconds(record, record["peer"]),
+            "times faster": format_interval(record),
+            "best scores": " / ".join(f"{side['validation']:.4f}" for side in list_sides(record)),
+        }
+        for record in records
+    ]
+    return make_table("Sweeps over C on validation rows", rows, [is_slower(each) or each["fault"] for each in records])
 
 
 def tabulate_probe_fits(pairs):
     """Return the table of single probes, of pairs of races: to the proof, and with solver="lbfgs"."""
     rows = [
-        [
-            describe_case(proven).partition(", ")[2],
-            *(format_seconds(race["contenders"][FASTLIN]["seconds"]) for race in (proven, by_lbfgs)),
-            format_seconds(proven["contenders"][proven["peer"]]["seconds"]),
-            *(f"{race['gap']:+.0e}" for race in (proven, by_lbfgs)),
-            compare_scores(proven)[0],
-        ]
+        {
+            "fit": describe_case(proven).partition(", ")[2],
+            "to the proof": say_seconds(proven, FASTLIN),
+            "by lbfgs": say_seconds(by_lbfgs, FASTLIN),
+            "scikit-learn": say_seconds(proven, proven["peer"]),
+            "objective gap": f"{proven['gap']:+.0e}",
+            "gap by lbfgs": f"{by_lbfgs['gap']:+.0e}",
+            "accuracies": compare_scores(proven),
+        }
         for proven, by_lbfgs in pairs
     ]
-    columns = ["fit", "to the proof", "by lbfgs", "scikit-learn", "objective gap", "by lbfgs", "accuracies"]
-    bold = [is_slower(proven) for proven, _ in pairs]
-    return Table("Single probes", columns, rows, bold)
+    return make_table("Single probes", rows, [is_slower(proven) for proven, _ in pairs])
 
 
 def tabulate_probe_times(records):
@@ -402,36 +364,26 @@ def tabulate_probe_times(records):
     for record in records:
         ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))
         to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][TO_ITS_OBJECTIVE]
+        by_torch = _say_reached(torch, "seconds_to_scikit_learn", record["ratios"][TORCH_TO_ITS_OBJECTIVE])
+        by_torch += _say_reached(torch, "seconds_to_fastlin", record["ratios"][TORCH_TO_OURS])
         rows.append(
-            [
-                record["data"],
-                format_seconds(ours["seconds"]),
-                f"{ours['proven_gap']:.0e}",
-                format_seconds(theirs["seconds"]) + (", 1 thread" if theirs["threads"] < record["threads"] else ""),
-                f"{theirs['objective'] / ours['objective'] - 1:+.0e}",
-                format_interval(record),
-                "not reached" if to_theirs is None else format_seconds(to_theirs),
-                "" if ratio is None else format_ratio(ratio),
-                *_say_reached(torch, "seconds_to_scikit_learn", record["ratios"][TORCH_TO_ITS_OBJECTIVE]),
-                *_say_reached(torch, "seconds_to_fastlin", record["ratios"][TORCH_TO_OURS]),
-            ]
+            {
+                "probe": record["data"],
+                "fastlin": say_seconds(record, FASTLIN),
+                "proven gap": f"{ours['proven_gap']:.0e}",
+                "scikit-learn": name_contender(record, SCIKIT_LEARN, say_seconds(record, SCIKIT_LEARN)),
+                "its objective above": f"{theirs['objective'] / ours['objective'] - 1:+.0e}",
+                "times faster": format_interval(record),
+                "fastlin to its objective": "not reached" if to_theirs is None else format_seconds(to_theirs),
+                "times faster to it": "" if ratio is None else format_ratio(ratio),
+                "PyTorch to its objective": by_torch[0],
+                "times faster than that": by_torch[1],
+                "PyTorch to fastlin's": by_torch[2],
+                "times faster than PyTorch": by_torch[3],
+            }
         )
-    columns = [
-        "probe",
-        "fastlin",
-        "proven gap",
-        "scikit-learn",
-        "its objective above",
-        "times faster",
-        "fastlin to its objective",
-        "times faster",
-        "PyTorch to its objective",
-        "times faster",
-        "PyTorch to fastlin's",
-        "times faster",
-    ]
     title = "Single probes by the defaults of both, and the seconds to the objectives where they end"
-    return Table(title, columns, rows, [is_slower(record) for record in records])
+    return make_table(title, rows, map(is_slower, records))
 
 
 def _say_reached(torch, what, ratio):
@@ -451,35 +403,24 @@ def tabulate_inference(records):
         for name in best.values():
             theirs = peers[name]
             ratio = theirs["seconds"] / ours["seconds"]
-            if "n_measured" in theirs:
-                name += f", {theirs['n_measured']:,} fits measured"
+            # In records of before, some times of peers were measured on a part of the fits, and multiplied.
+            part = f", {theirs['n_measured']:,} fits measured" if "n_measured" in theirs else ""
             sides = [side["bytes_beside_X"] for side in (ours, theirs) if "bytes_beside_X" in side]
             rows.append(
-                [
-                    describe_case(record),
-                    format_seconds(ours["seconds"]),
-                    f"{name}, 1 thread" if theirs["threads"] < record["threads"] else name,
-                    format_seconds(theirs["seconds"]),
-                    format_ratio(ratio),
-                    f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
-                    f"{theirs['errors_apart']:.0e}",
-                    f"{theirs['coef_apart']:.0e}",
-                    " / ".join(f"{side / 1e6:.0f} MB" for side in sides) if len(sides) == 2 else "",
-                ]
+                {
+                    "fit and table": describe_case(record),
+                    "fastlin": format_seconds(ours["seconds"]),
+                    "peer": name_contender(record, name, name + part),
+                    "its time": format_seconds(theirs["seconds"]),
+                    "times faster": format_ratio(ratio),
+                    "objective gap": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
+                    "standard errors apart": f"{theirs['errors_apart']:.0e}",
+                    "coefficients apart, in standard errors": f"{theirs['coef_apart']:.0e}",
+                    "in addition to X": " / ".join(f"{side / 1e6:.0f} MB" for side in sides) if len(sides) == 2 else "",
+                }
             )
-            bold.append(bool(record["fault"]) or ratio < 1)
-    columns = [
-        "fit and table",
-        "fastlin",
-        "peer",
-        "its time",
-        "times faster",
-        "objective gap",
-        "standard errors apart",
-        "coefficients apart, in standard errors",
-        "in addition to X",
-    ]
-    return Table("Fits with standard errors, and their peers", columns, rows, bold)
+            bold.append(record["fault"] or ratio < 1)
+    return make_table("Fits with standard errors, and their peers", rows, bold)
 
 
 KINDS = {

@@ -11,9 +11,8 @@ import pytest
 
 from benchmarks import HELD_BACK_BY
 from benchmarks.bounds import find_broken_bounds, read_bounds
-from benchmarks.limits import LIMITS
 from benchmarks.machine import call_machine, describe_machine, find_level
-from benchmarks.suite import GRIDS, MEMORY, RACES
+from benchmarks.suite import COLLECTIONS, OTHERS, QUICK, RACES
 from benchmarks.tables import make_console, print_tables, tabulate
 
 RECORDS = pytest.StashKey()
@@ -58,16 +57,19 @@ def whole(request):
 
 
 def pytest_generate_tests(metafunc):
-    """Give the tests their cases: races and everyday problems, and with --full what else there is."""
+    """Give the tests their cases: races, everyday problems and what is quick, and with --full what else there is."""
     whole = _is_whole(metafunc.config)
-    for name, cases in {"race": RACES, "limit": LIMITS, "memory": MEMORY}.items():
-        if name in metafunc.fixturenames:
-            metafunc.parametrize(name, cases if name == "race" or whole else ())
+    if "race" in metafunc.fixturenames:
+        metafunc.parametrize("race", RACES)
+    if "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", [case for case in (OTHERS if whole else QUICK) if case not in COLLECTIONS])
     if "problem" in metafunc.fixturenames:
         cases = [
-            (suite, case) for suite, (all_cases, few, _) in GRIDS.items() for case in (all_cases if whole else few)
+            (name, case)
+            for name, collection in COLLECTIONS.items()
+            for case in (collection.cases if whole else collection.few)
         ]
-        metafunc.parametrize(("grid", "problem"), cases, ids=[case.name for _, case in cases])
+        metafunc.parametrize(("collection", "problem"), cases, ids=[case.name for _, case in cases])
 
 
 @pytest.fixture
@@ -78,17 +80,12 @@ def keep(request):
         kept = request.config.stash[RECORDS]
         for name, record in records.items():
             if "problems" in record:
-                # The tests of a grid have a problem each.
+                # The tests of a collection have a problem each.
                 former = kept.get(name, {"problems": []})
                 record = {**record, "problems": former["problems"] + record["problems"]}
             kept[name] = record
         if request.config.getoption("hold_bounds"):
-            level = find_level()
-            broken = [
-                sentence
-                for name, record in records.items()
-                for sentence in find_broken_bounds(read_bounds(), name, record, level)
-            ]
+            broken = find_broken_bounds(read_bounds(), records, find_level())
             assert not broken, "\n".join(broken)
 
     return keep_records

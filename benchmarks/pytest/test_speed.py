@@ -2,18 +2,8 @@
 
 import pytest
 
-from benchmarks.limits import LIMITS
 from benchmarks.races import FASTLIN, load_problem
-from benchmarks.suite import (
-    FIRST_USE,
-    INFERENCE,
-    LEARNING,
-    PROBES,
-    RACES,
-    SWEEPS,
-    measure,
-    measure_grid,
-)
+from benchmarks.suite import RACES, measure, measure_collection
 
 
 def test_race(benchmark, whole, keep, race):
@@ -26,46 +16,19 @@ def test_race(benchmark, whole, keep, race):
     benchmark.pedantic(RACES[race].solve, (load_problem(RACES[race], whole),), rounds=1 if seconds > 1 else 3)
 
 
-def test_everyday(benchmark, whole, keep, grid, problem):
-    record = benchmark.pedantic(measure_grid, (grid, whole, [problem]), rounds=1)
+def test_everyday(benchmark, whole, keep, collection, problem):
+    record = benchmark.pedantic(measure_collection, (collection, whole, [problem]), rounds=1)
     benchmark.extra_info.update(record)
-    keep({grid: record})
+    keep({collection: record})
     if not record["problems"]:
         pytest.skip("Its data are missing, or no peer comes near the minimum.")
     assert not record["problems"][0]["fault"]
 
 
-@pytest.mark.parametrize("case", [*SWEEPS, *PROBES, *INFERENCE])
-def test_sweep_probe_or_inference(benchmark, whole, keep, case):
+def test_case(benchmark, whole, keep, case):
     records = benchmark.pedantic(measure, (case, whole), rounds=1)
     benchmark.extra_info.update(records)
     keep(records)
-    assert not records[case]["fault"]
-
-
-def test_learning(benchmark, whole, keep):
-    records = benchmark.pedantic(measure, (LEARNING, whole), rounds=1)
-    benchmark.extra_info.update(records)
-    keep(records)
-
-
-def test_limit(benchmark, whole, keep, limit):
-    records = measure(limit, whole)
-    benchmark.extra_info.update(records)
-    _, calls = LIMITS[limit].load(None if whole else LIMITS[limit].rows)
-    benchmark.pedantic(calls[FASTLIN], rounds=10, warmup_rounds=1)
-    keep(records)
-
-
-def test_memory(benchmark, whole, keep, memory):
-    records = benchmark.pedantic(measure, (memory, whole), rounds=1)
-    benchmark.extra_info.update(records)
-    keep(records)
-    record = records[memory]
-    assert 0 <= record["fit_bytes"] <= record["allowed_bytes"]
-
-
-def test_first_use(benchmark, whole, keep):
-    records = benchmark.pedantic(measure, (FIRST_USE, whole), rounds=1)
-    benchmark.extra_info.update(records)
-    keep(records)
+    for record in records.values():
+        assert not record.get("fault")
+        assert record.get("fit_bytes", 0) <= record.get("allowed_bytes", 0)

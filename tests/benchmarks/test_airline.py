@@ -6,7 +6,7 @@ from benchmarks import airline
 
 def test_the_table_and_its_encoding_have_the_same_minimum():
     pytest.importorskip("pandas", reason="pandas is not installed")
-    found = {name: airline.measure_here(name, 30_000) for name in ("table", "encoded")}
+    found = {name: airline.measure_here({}, name, 30_000) for name in ("table", "encoded")}
     assert found["table"]["X_bytes"] == 30_000 * (8 * 2 + 2 * 8)
     assert found["encoded"]["X_bytes"] > 30_000 * 10 * 12
     # Both stop within 1e-4 of J, and J is above one half.

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+from benchmark_records import make_race
 
 from benchmarks import asv_history, asv_suite
 from benchmarks.asv_suite import CHOSEN, MEMORY_CHOSEN, PEAK_CHOSEN, Races
@@ -35,16 +36,14 @@ def test_the_history_imports_nothing_of_the_other_benchmarks():
 
 
 def make_record(**changes):
-    ours = {"seconds": 1.0, "objective": 0.5, "accuracy": 0.9, "log_loss": 0.25}
-    theirs = {"seconds": 4.0, "objective": 0.6, "accuracy": None, "log_loss": 0.5}
-    contenders = {"fastlin": ours, "lbfgs": theirs}
-    return {"peer": "lbfgs", "ratio": 4.0, "gap": -1e-3, "fault": "", "contenders": contenders, **changes}
+    return make_race(theirs=4.0, **{"gap": -1e-3, **changes})
 
 
 def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    asked = []
-    monkeypatch.setattr(asv_suite, "measure", lambda race: asked.append(race) or {race: make_record()})
+    record, asked = make_record(), []
+    record["contenders"]["scikit-learn"]["accuracy"] = None
+    monkeypatch.setattr(asv_suite, "measure", lambda race: asked.append(race) or {race: record})
     found = {}
     for what in Races.params[1]:
         races = Races()
@@ -61,7 +60,7 @@ def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
         "fastlin's log loss": 0.25,
         "the peer's log loss": 0.5,
         "fastlin's objective": 0.5,
-        "the peer's objective": 0.6,
+        "the peer's objective": 0.5,
     }
 
 
@@ -89,17 +88,17 @@ def test_results_that_are_not_equal_are_no_figures(monkeypatch, tmp_path):
 def test_numbers_are_short(monkeypatch, tmp_path):
     long = 0.8556799999999999
     side = dict.fromkeys(("seconds", "objective", "accuracy", "log_loss"), long)
-    record = make_record(ratio=1 / long, gap=long, contenders={"fastlin": side, "lbfgs": side})
+    record = make_record(ratio=1 / long, gap=long, contenders={"fastlin": side, "scikit-learn": side})
     races = Races()
     races.record = record
     found = {what: races.track_result("digits", what) for what in Races.params[1]}
     assert found.pop("fastlin's objective") == found.pop("the peer's objective") == 0.85568
     assert set(found.values()) == {0.8557}
-    monkeypatch.setattr(asv_suite, "measure_limit", lambda limit: {"part": long})
-    assert asv_suite.Limits().track_part_of_limit(next(iter(asv_suite.LIMITS))) == 85.57
+    monkeypatch.setattr(asv_suite, "LIMITS", {"a limit": lambda: {"part": long}})
+    assert asv_suite.Limits().track_part_of_limit("a limit") == 85.57
     # asv itself formats bytes.
-    monkeypatch.setattr(asv_suite, "measure_case", lambda case: {"fit_bytes": 12_345_678})
-    assert asv_suite.Memory().track_peak_beside_X(MEMORY_CHOSEN[0]) == 12_345_678
+    monkeypatch.setattr(asv_suite, "MEMORY", {"a fit": lambda: {"fit_bytes": 12_345_678}})
+    assert asv_suite.Memory().track_peak_beside_X("a fit") == 12_345_678
 
 
 def test_only_the_folder_of_the_benchmarks_is_no_range(monkeypatch):

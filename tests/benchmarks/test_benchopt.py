@@ -1,4 +1,4 @@
-"""The solvers for benchopt: each minimises its benchmark's objective, alone and when benchopt runs it."""
+"""The solver for benchopt: it minimises each benchmark's objective, alone and when benchopt runs it."""
 
 import importlib.util
 import shutil
@@ -14,7 +14,7 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "benchopt"
+FILE = Path(__file__).parents[2] / "benchmarks" / "benchopt" / "fastlin.py"
 LMBD = 0.1
 # Stand-ins for the public benchmarks: an objective with the same interface, and data to try it on.
 DATA = """
@@ -70,10 +70,9 @@ MANY_CLASSES = {
 }
 
 
-def load_solver(benchmark):
+def load_solver():
     pytest.importorskip("benchopt", reason="benchopt is of no extra: pip install benchopt.")
-    path = FOLDER / benchmark / "fastlin.py"
-    spec = importlib.util.spec_from_file_location(f"benchopt_solver_{benchmark}", path)
+    spec = importlib.util.spec_from_file_location("benchopt_solver", FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.Solver()
@@ -104,7 +103,7 @@ def gradient(X, y, beta, fit_intercept):
 
 
 def test_the_solver_of_two_classes_minimises_the_objective_of_the_benchmark():
-    solver = load_solver("logreg_l2")
+    solver = load_solver()
     X, y = draw(2)
     y = 2.0 * y - 1
     for fit_intercept, make in product((False, True), (np.asarray, sparse.csr_matrix)):
@@ -115,7 +114,7 @@ def test_the_solver_of_two_classes_minimises_the_objective_of_the_benchmark():
 
 
 def test_the_solver_of_many_classes_minimises_the_objective_of_the_benchmark():
-    solver = load_solver("logreg_l2_multiclass")
+    solver = load_solver()
     for n_classes, make in product((2, 3), (np.asarray, sparse.csr_matrix)):
         X, y = draw(n_classes)
         beta = solve(solver, make(X), y, name="drawn")
@@ -134,7 +133,7 @@ def test_benchopt_runs_the_solvers_to_the_minimum(tmp_path):
             (folder / part).mkdir(parents=True, exist_ok=True)
             (folder / part / file).write_text(text.format(**words))
         (folder / "solvers").mkdir()
-        shutil.copy(FOLDER / benchmark / "fastlin.py", folder / "solvers")
+        shutil.copy(FILE, folder / "solvers")
         output = folder / "outputs" / "curve.parquet"
         command = ["run", folder, "--max-runs", "20", "--n-repetitions", "1", "--timeout", "60", "--no-plot"]
         subprocess.run([sys.executable, "-m", "benchopt", *command, "--output", output], check=True)

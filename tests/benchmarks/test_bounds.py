@@ -9,7 +9,7 @@ from benchmarks import HELD_BACK_BY, machine
 from benchmarks.bounds import ANY, FILE, MEASURES, find_bounds, find_broken_bounds, read_bounds
 from benchmarks.first_use import TITLES
 from benchmarks.machine import find_level, name_machine
-from benchmarks.suite import INFERENCE, LIMITS, MEMORY, PROBES, RACES, SWEEPS
+from benchmarks.suite import CASES, RACES
 from fastlin.kernels.machine.levels import LEVELS
 
 ONE = {"case": "digits", "machine": ANY, "measure": "ratio", "at least": 3}
@@ -21,7 +21,7 @@ def test_every_bound_is_stated_once_for_a_case_that_exists():
     keys = [(bound["case"], bound["machine"], bound["measure"]) for bound in bounds]
     assert len(set(keys)) == len(keys)
     for bound in bounds:
-        assert bound["case"] in {*RACES, *SWEEPS, *PROBES, *INFERENCE, *LIMITS, *MEMORY, *TITLES}
+        assert bound["case"] in {*CASES, *TITLES}
         assert bound["machine"] in {ANY, *LEVELS}
         assert bound["measure"] in MEASURES
         assert len({"at least", "at most"} & bound.keys()) == 1
@@ -74,13 +74,13 @@ def test_a_race_on_one_thread_has_the_bounds_of_the_race():
 def test_a_broken_bound_is_named():
     contenders = {"fastlin": {"seconds": 2.0}, "scikit-learn": {"seconds": 1.0}, "NumPy": {"seconds": 4.0}}
     record = {"title": "digits", "data": "10 × 2", "ratio": 2.5, "part": 0.5, "contenders": contenders}
-    (sentence,) = find_broken_bounds([ONE], "digits", record, "x86-64-v3")
+    (sentence,) = find_broken_bounds([ONE], {"digits": record}, "x86-64-v3")
     assert sentence == (
         "digits, 10 × 2: 2.5 times as fast as its peer; the bound is at least 3 times as fast as its peer."
     )
-    assert find_broken_bounds([ONE], "digits", {**record, "ratio": 3.0}, "x86-64-v3") == []
+    assert find_broken_bounds([ONE], {"digits": {**record, "ratio": 3.0}}, "x86-64-v3") == []
     most = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
-    (sentence,) = find_broken_bounds([most], "import", record, "x86-64-v3")
+    (sentence,) = find_broken_bounds([most], {"import": record}, "x86-64-v3")
     assert "1 s more than scikit-learn; the bound is at most 0.5 s more than scikit-learn." in sentence
     record["ratios"] = {"to its objective": 3.0, "PyTorch to its objective": None, "PyTorch to fastlin's": 4.0}
     contenders["statsmodels newton"] = {"seconds": 8.0}

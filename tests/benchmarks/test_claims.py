@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from benchmarks import study_pages
-from benchmarks.claims import record_claims
-from benchmarks.study_pages import RECORD, list_claims, read_record, show_study
+from benchmarks import claims
+from benchmarks.claims import RECORD, list_claims, read_record, record_claims, show_study
 from fastlin import __version__
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import CLAIMS, judge_claims
@@ -55,7 +54,7 @@ def test_a_run_is_recorded_with_its_pictures(tmp_path, monkeypatch):
     # What the tables hold has no picture.
     assert record["pictures"]["compare"] == {}
     assert not (path.parent / "compare.png").exists()
-    monkeypatch.setattr(study_pages, "RECORD", path)
+    monkeypatch.setattr(claims, "RECORD", path)
     assert show_study("binary") == "![Of binary.](studies/binary.png)"
     assert "| **" not in show_study("cifar10_deep")
     # The headings and the line below them stand above the claims.

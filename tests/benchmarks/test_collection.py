@@ -21,11 +21,12 @@ def test_the_literal_command_collects_benchmarks_alone():
     assert names
     assert {name.partition("::")[0] for name in names} == {"benchmarks/pytest/test_speed.py"}
     assert "benchmarks/pytest/test_speed.py::test_race[digits]" in names
-    assert not any("test_limit[limit" in name for name in names)
+    assert "benchmarks/pytest/test_speed.py::test_case[learning]" in names
+    assert not any("[limit" in name for name in names)
 
 
 @pytest.mark.slow
 def test_whole_benchmarks_have_every_case():
     names = collect("--benchmark-only", "--full")
-    assert "benchmarks/pytest/test_speed.py::test_limit[limit-step]" in names
-    assert "benchmarks/pytest/test_speed.py::test_memory[memory-text]" in names
+    assert "benchmarks/pytest/test_speed.py::test_case[limit-step]" in names
+    assert "benchmarks/pytest/test_speed.py::test_case[memory-text]" in names

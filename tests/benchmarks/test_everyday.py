@@ -1,23 +1,22 @@
 """Everyday fits: the cases that there are, what is recorded of one, and the table, the map and the command."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
+from benchmark_records import make_machine, make_race
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks import everyday, races
-from benchmarks.everyday import CASES, Case, choose_peers, find_coef_error, measure_case, measure_everyday, standardise
-from benchmarks.pages import BLOCKS, show_everyday
+from benchmarks import everyday, everyday_cases
+from benchmarks.everyday import EVERYDAY, SCIKIT_LEARN, choose_peers, find_coef_error, measure_case
+from benchmarks.everyday_cases import BENCH, CASES, L1, SCIKIT_LEARN_CASES, THREADS_TABLE, Case, standardise
+from benchmarks.pages import BLOCKS
 from benchmarks.pictures import draw_pictures, read_source
 from benchmarks.problems import pose
 from benchmarks.races import FASTLIN
-from benchmarks.tables import tabulate_everyday, tabulate_everyday_problems, write_everyday
-
-
-@pytest.fixture(autouse=True)
-def short_turns(monkeypatch):
-    # Pauses and repetitions steady times, which no test looks at.
-    monkeypatch.setattr(races, "PAUSE", 0.0)
-    monkeypatch.setattr(races, "TURN", 1e-9)
+from benchmarks.tables import tabulate_everyday, tabulate_everyday_problems
+from fastlin.contenders import fit_fastlin
 
 
 def find_case(name):
@@ -109,12 +108,10 @@ def test_frames_and_their_encoding_have_the_same_minimum():
 
 
 def make_problem(title, ratio, shape=(), group="grid", **values):
-    sides = {
-        FASTLIN: {"seconds": 1e-3, "threads": 2, "accuracy": 0.9, "log_loss": 0.25, "coef_error": 1e-3},
-        "lbfgs": {"seconds": ratio / 1e3, "threads": 1, "accuracy": 0.8, "log_loss": 0.5, "coef_error": 2e-3},
-    }
-    record = {"kind": "race", "title": title, "data": "", "threads": 2, "peer": "lbfgs", "contenders": sides}
-    record |= {"ratio": ratio, "gap": 1e-7, "fault": "", "group": group, "shape": list(shape), "default": "lbfgs"}
+    record = make_race(1e-3, ratio / 1e3, "lbfgs", title=title, data="", ratio=ratio, gap=1e-7)
+    record["contenders"]["fastlin"]["coef_error"] = 1e-3
+    record["contenders"]["lbfgs"] |= {"coef_error": 2e-3, "threads": 1}
+    record |= {"group": group, "shape": list(shape), "default": "lbfgs"}
     record |= {"default_ratio": 2 * ratio, "scikit_learn_ratio": 1.5 * ratio}
     return {**record, "is_above": False, "is_worse": False, **values}
 
@@ -130,61 +127,29 @@ RECORD = {"kind": "everyday", "title": "everyday fits", "threads": 2, "problems"
 
 def test_a_group_says_mean_worst_and_how_many_are_slower():
     table = tabulate_everyday([RECORD])
-    assert table.rows == [
-        [
-            "grid, 3",
-            "0.9000 / 0.8000",
-            "2.1",
-            "3.1",
-            "4.2",
-            "0.25: 300 × 20, 2 classes",
-            "1",
-            "1",
-            "1e-03 / 2e-03",
-            "1e-03 / 2e-03",
-            "1",
-        ],
-        [
-            "real tables, 1",
-            "0.9000 / 0.8000",
-            "2.0",
-            "3.0",
-            "4.0",
-            "2.0: iris",
-            "0",
-            "0",
-            "1e-03 / 2e-03",
-            "1e-03 / 2e-03",
-            "0",
-        ],
+    assert [" | ".join(row) for row in table.rows] == [
+        "grid, 3 | 0.9000 / 0.8000 | 2.1 | 3.1 | 4.2 | 0.25: 300 × 20, 2 classes | 1 | 1 | "
+        "1e-03 / 2e-03 | 1e-03 / 2e-03 | 1",
+        "real tables, 1 | 0.9000 / 0.8000 | 2.0 | 3.0 | 4.0 | 2.0: iris | 0 | 0 | 1e-03 / 2e-03 | 1e-03 / 2e-03 | 0",
     ]
     table = tabulate_everyday_problems([RECORD])
     assert table.bold == [False, True, False, False]
-    assert table.rows[0] == [
-        "300 × 5, 2 classes",
-        "0.9000 / 0.8000",
-        "0.2500 / 0.5000",
-        "4.0",
-        "8.0",
-        "1 ms",
-        "4 ms",
-        "lbfgs, 1 thread",
-        "+1e-07",
-        "1e-03 / 2e-03",
-    ]
-    assert write_everyday(PROBLEMS[1]).endswith("coef 1e-03 2e-03 worse")
+    assert " | ".join(table.rows[0]) == (
+        "300 × 5, 2 classes | 0.9000 / 0.8000 | 0.2500 / 0.5000 | 4.0 | 8.0 | 1 ms | 4 ms | lbfgs, 1 thread | +1e-07 | "
+        "1e-03 / 2e-03"
+    )
 
 
 def test_the_map_and_the_tables_are_published(tmp_path):
-    machine = {"name": "a", "processor": "A", "processors": 2, "cores": 2, "level": "x86-64-v3"}
+    machine = make_machine() | {"cores": 2}
     machines = {"a": {"machine": machine, "records": {"everyday": {**RECORD, "date": "2026-01-02"}}}}
     draw_pictures(machines, tmp_path)
     assert read_source(tmp_path / "a-everyday.png")
-    text = show_everyday(machines)
+    text = BLOCKS["everyday"](machines)
     assert "for 2, 4 and 10 classes, A, 2 cores](benchmarks/a-everyday.png)" in text
     assert "| real tables, 1 | 0.9000 / 0.8000 | 2.0 |" in text
     assert "| **300 × 20, 2 classes** | **0.9000 / 0.8000** |" in BLOCKS["everyday-problems"](machines)
-    assert show_everyday({"a": {"machine": machine, "records": {}}}) == "No machine has been measured yet."
+    assert BLOCKS["everyday"]({"a": {"machine": machine, "records": {}}}) == "No machine has been measured yet."
 
 
 def test_cases_without_their_data_are_left_out(monkeypatch):
@@ -196,20 +161,20 @@ def test_cases_without_their_data_are_left_out(monkeypatch):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 3))
     small = Case("real tables", "small", lambda n_rows: pose("small", X, X[:, 0] > generator.normal(size=60), 1.0))
-    record = measure_everyday(True, [Case("real tables", "missing", load), small], lines.append)
+    record = EVERYDAY.measure(True, [Case("real tables", "missing", load), small], lines.append)
     assert lines[0] == "missing: left out. no data"
     assert [problem["title"] for problem in record["problems"]] == ["small"]
-    assert lines[1].startswith("small ")
+    assert lines[1].startswith("small, ")
 
 
 def test_the_command_measures_what_is_named(monkeypatch, capsys):
     asked = []
 
-    def measure(short, cases, report):
+    def measure(collection, short, cases, report):
         asked.append((short, [case.name for case in cases]))
         return RECORD
 
-    monkeypatch.setattr(everyday, "measure_everyday", measure)
+    monkeypatch.setattr(everyday.Collection, "measure", measure)
     everyday.main(["--short", "iris"])
     everyday.main(["frames"])
     assert asked[0] == (True, ["iris, raw", "iris, standardised"])
@@ -217,3 +182,53 @@ def test_the_command_measures_what_is_named(monkeypatch, capsys):
     assert capsys.readouterr().out.count("\n real ") == 2
     with pytest.raises(SystemExit, match="2"):
         everyday.main(["nothing of this name"])
+
+
+# The objectives of scikit-learn's pull request 33160, without an intercept: those of saga, to twelve places.
+PUBLISHED = {2: 0.493598632171, 3: 0.752265142327}
+
+
+def test_the_cases_of_scikit_learn_are_those_that_are_published():
+    assert len({case.name for case in SCIKIT_LEARN_CASES}) == len(SCIKIT_LEARN_CASES)
+    sizes = {
+        group: [case.shape for case in SCIKIT_LEARN_CASES if case.group == group]
+        for group in (BENCH, THREADS_TABLE, L1)
+    }
+    assert [len(shapes) for shapes in sizes.values()] == [4, 18, 6]
+    assert max(sizes[THREADS_TABLE]) == (1_000_000, 100, 32)
+    assert {case.shape[0] for case in SCIKIT_LEARN.few} == {100}
+    # The others are too large for a test.
+    for case in SCIKIT_LEARN.few:
+        problem = case.load(None)
+        assert (*problem.X.shape, problem.n_classes) == case.shape
+    X = SCIKIT_LEARN_CASES[0].load(50).X
+    assert X.shape == (50, 50)
+
+
+def test_the_problem_of_l1_has_the_published_minimum():
+    for case in SCIKIT_LEARN_CASES:
+        if case.group == L1 and "without" in case.name and case.shape[2] in PUBLISHED:
+            problem = case.load(None)
+            found = problem.objective(*fit_fastlin(problem, tol=1e-11))
+            assert found == pytest.approx(PUBLISHED[case.shape[2]], rel=1e-10)
+
+
+def test_a_case_is_measured_and_published_with_the_solvers_of_scikit_learn_alone():
+    load = partial(everyday_cases._load_threads, n=300, d=10, K=3)
+    many = replace(
+        next(case for case in SCIKIT_LEARN_CASES if case.tried_rows), name="many rows", load=load, tried_rows=60
+    )
+    l1 = next(case for case in SCIKIT_LEARN_CASES if case.group == L1)
+    l1 = replace(l1, name="L1", load=lambda n_rows, load=l1.load: load(n_rows or 200))
+    record = SCIKIT_LEARN.measure(cases=[many, l1])
+    assert [problem["title"] for problem in record["problems"]] == ["many rows", "L1"]
+    for problem in record["problems"]:
+        assert problem["fault"] == ""
+        assert {name.partition(" ")[0] for name in problem["contenders"]} == {FASTLIN, "scikit-learn"}
+        assert {"accuracy", "log_loss", "coef_error"} <= problem["contenders"][FASTLIN].keys()
+    assert [problem["default"] for problem in record["problems"]] == [
+        "scikit-learn lbfgs",
+        "scikit-learn saga, tol 1e-5",
+    ]
+    machines = {"a": {"machine": make_machine(), "records": {"scikit-learn-cases": record}}}
+    assert "many rows | " in BLOCKS["scikit-learn-cases"](machines).replace("*", "")

@@ -22,7 +22,7 @@ def caches(monkeypatch):
 
 
 def test_the_first_fit_ever_has_a_folder_of_its_own_that_later_processes_load_from(caches):
-    records = measure_first_use(1)
+    records = measure_first_use(with_ever=True)
     assert records.keys() == TITLES.keys()
     seconds = {case: [each["seconds"] for each in record["contenders"].values()] for case, record in records.items()}
     # Three processes took 1, 2 and 3 seconds for the import and 10, 20 and 30 for both.
@@ -32,7 +32,7 @@ def test_the_first_fit_ever_has_a_folder_of_its_own_that_later_processes_load_fr
 
 
 def test_without_it_processes_load_from_the_folder_of_the_user(caches):
-    records = measure_first_use(2, with_ever=False)
+    records = measure_first_use(n_turns=2)
     assert records.keys() == TITLES.keys() - {"first-fit-ever"}
     # The first of five has compiled what the folder lacked.
     assert caches == [None] * 5

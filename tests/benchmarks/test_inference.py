@@ -2,29 +2,24 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
 
-from benchmarks import inference, races
+from benchmarks import inference
 from benchmarks.bounds import find_broken_bounds, read_bounds
-from benchmarks.inference import CASES, STATSMODELS, measure_inference, measure_memory, scale_to_all_fits
-from benchmarks.pages import BLOCKS, choose_races
+from benchmarks.inference import BOOTSTRAP, CASES, RACES, STATSMODELS, draw_resamples, measure_memory
+from benchmarks.processes import call_elsewhere
 from benchmarks.races import FASTLIN
+from benchmarks.tables import tabulate
 
 pytest.importorskip("statsmodels", reason="statsmodels is of the extra test.")
 pytest.importorskip("glum", reason="glum is of the extra test.")
 
 
-@pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch):
-    monkeypatch.setattr(races, "PAUSE", 0.0)
-    monkeypatch.setattr(races, "TURN", 1e-9)
-
-
 def test_every_contender_has_the_same_table():
     for name in ("inference-logit-1000000", "inference-mnlogit-400000"):
-        race = CASES[name].race
+        race = RACES[name]
         problem = race.load(800)
         solutions = [race.solve(problem), *(solve(problem) for solve in race.peers.values())]
         (coef, errors), *others = [inference._list_estimates(solution) for solution in solutions]
@@ -34,42 +29,31 @@ def test_every_contender_has_the_same_table():
             assert their_errors == pytest.approx(errors, rel=1e-3)
 
 
-def test_a_peer_that_fits_the_first_resamples_is_scaled_to_all():
-    contenders = {FASTLIN: {"seconds": 1.0}, "peer": {"seconds": 3.0}}
-    record = {"contenders": contenders, "ratio": 2.5, "interval": [2.0, 4.0]}
-    scale_to_all_fits(record, SimpleNamespace(n_fits=100, rows=range(10)))
-    assert contenders == {FASTLIN: {"seconds": 1.0}, "peer": {"seconds": 30.0, "n_measured": 10}}
-    assert (record["ratio"], record["interval"]) == (25.0, [20.0, 40.0])
-
-
-def test_tables_and_bootstraps_are_measured_and_published(monkeypatch):
+def test_tables_and_bootstraps_are_measured_and_shown(monkeypatch):
     records = {}
-    for name, rows in (("inference-logit-1000000", 800), ("bootstrap-5000", 400)):
-        case = CASES[name]
-        monkeypatch.setitem(CASES, name, replace(case, race=replace(case.race, rows=rows)))
-        records |= {name: measure_inference(name)}
+    resamples = partial(draw_resamples, n_all=5_000, d=20, n_fits=100)
+    monkeypatch.setitem(RACES, BOOTSTRAP, replace(RACES[BOOTSTRAP], load=resamples))
+    for name, rows in (("inference-logit-1000000", 800), (BOOTSTRAP, 400)):
+        records[name] = record = replace(CASES[name], load=RACES[name].load, rows=rows)()
         # Plain values alone.
-        assert json.loads(json.dumps(records[name])) == records[name]
-        assert records[name]["fault"] == ""
-        peer = records[name]["contenders"][records[name]["peer"]]
-        assert peer["errors_apart"] < 1e-2
-    assert peer["n_measured"] == 10
-    for record in records.values():
-        record["date"] = "2026-01-02"
+        assert json.loads(json.dumps(record)) == record
+        assert record["fault"] == ""
+        assert record["contenders"][record["peer"]]["errors_apart"] < 1e-2
         record["contenders"][FASTLIN]["seconds"] = 10.0
-    machine = {"name": "a", "processor": "A", "processors": 2, "level": "x86-64-v3"}
-    machines = {"a": {"machine": machine, "records": records}}
-    rows = [line for line in BLOCKS["inference"](machines).splitlines() if line.startswith("| **")]
-    assert any(f"**{STATSMODELS} newton" in row for row in rows)
-    assert any("10 fits measured**" in row for row in rows)
-    assert choose_races(machines).endswith("of 2 fits with standard errors")
-    assert [len(find_broken_bounds(read_bounds(), name, records[name], "x86-64-v3")) for name in records] == [1, 1]
+    # Records of before have peers that fitted a part of the resamples.
+    record["contenders"][record["peer"]]["n_measured"] = 10
+    (table,) = tabulate(records)
+    assert all(table.bold)
+    assert f"{STATSMODELS} newton" in " ".join(row[2] for row in table.rows)
+    assert any(", 10 fits measured" in row[2] for row in table.rows)
+    assert len(find_broken_bounds(read_bounds(), records, "x86-64-v3")) == len(records)
 
 
 @pytest.mark.thorough
 def test_the_memory_of_both_is_measured_in_processes_of_their_own():
     name = "inference-mnlogit-400000"
-    problem = CASES[name].race.load(20_000)
-    ours, theirs = (measure_memory(name, problem, contender) for contender in (FASTLIN, f"{STATSMODELS} newton"))
+    problem = RACES[name].load(20_000)
+    arrays = {"X": problem.X, "y": problem.y}
+    ours, theirs = (call_elsewhere(measure_memory, arrays, name, each) for each in (FASTLIN, f"{STATSMODELS} newton"))
     # statsmodels holds the probabilities of all rows and more.
     assert 0 < ours < theirs

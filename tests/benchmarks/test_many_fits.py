@@ -1,10 +1,23 @@
 """Many fits: that each is judged on its own rows, and that both libraries' count as equal in each tool."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from benchmarks.fits import pose
-from benchmarks.many_fits import RACES, Fits, solve_by_fastlin, solve_by_scikit_learn
+from benchmarks.many_fits import (
+    IN_THREADS,
+    IN_TURN,
+    RACES,
+    Classes,
+    Drawn,
+    Grid,
+    fit_liblinear_path,
+    fit_scikit_learn_cross_validation,
+)
+from benchmarks.problems import pose
+from benchmarks.sparse_data import make_one_hot
+from fastlin.contenders import fit_scikit_learn
 
 
 def make_fits(seed):
@@ -17,8 +30,8 @@ def make_fits(seed):
 
 def test_each_fit_is_judged_on_its_rows_or_its_class():
     X, y, coef, intercept, rows = make_fits(0)
-    drawn = Fits(X, y > 0, 2, 2, rows).objective(coef[:2], intercept[:2])
-    classes = Fits(X, y, 3, 3).objective(coef, intercept)
+    drawn = Drawn(X, y > 0, rows).objective(coef[:2], intercept[:2])
+    classes = Classes(X, y, X, y, 3).objective(coef, intercept)
     for k in range(3):
         expected = pose("one", X, y == k, 1.0).objective(coef[k], intercept[k])
         assert classes[k] == pytest.approx(expected, rel=1e-13)
@@ -26,13 +39,13 @@ def test_each_fit_is_judged_on_its_rows_or_its_class():
         expected = pose("drawn", X[rows[k]], y[rows[k]] > 0, 1.0).objective(coef[k], intercept[k])
         assert drawn[k] == pytest.approx(expected, rel=1e-13)
     with pytest.raises(ValueError, match="shorter"):
-        Fits(X, y, 3, 3).objective(coef[:1], intercept[:1])
+        Classes(X, y, X, y, 3).objective(coef[:1], intercept[:1])
 
 
 def test_fits_are_tried_on_rows_that_they_were_not_trained_on():
     X, y, coef, intercept, rows = make_fits(1)
-    found = Fits(X, y > 0, 2, 2, rows).test(coef[:2], intercept[:2])
-    kept = Fits(X[:20], y[:20], 3, 3, test_rows=(X[20:], y[20:])).test(coef, intercept)
+    found = Drawn(X, y > 0, rows).test(coef[:2], intercept[:2])
+    kept = Classes(X[:20], y[:20], X[20:], y[20:], 3).test(coef, intercept)
     for scores, parts in (
         (found, [(coef[k], intercept[k], X[left], y[left] > 0) for k, left in enumerate(_list_left(rows))]),
         (kept, [(coef[k], intercept[k], X[20:], y[20:] == k) for k in range(3)]),
@@ -47,15 +60,14 @@ def _list_left(rows):
     return [[i for i in range(30) if i not in drawn] for drawn in rows.tolist()]
 
 
-@pytest.mark.parametrize("case", RACES)
+@pytest.mark.parametrize("case", [case for case in RACES if case.startswith("many")])
 def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
     monkeypatch.setattr("benchmarks.many_fits.N_BOOTSTRAP", 60)
     monkeypatch.setattr("benchmarks.many_fits.N_BAGGED", 60)
     race = RACES[case]
     problem = race.load(200)
-    run, ways = race.fastlin.keywords["run"], ("one after the other", "threads")
-    ours = [solve_by_fastlin(problem, run, way, race.rule.tol) for way in ways]
-    theirs = [solve_by_scikit_learn(problem, run, way, "newton-cholesky") for way in ways]
+    ours = [partial(race.fastlin, way=way)(problem, tol=race.rule.tol) for way in (IN_TURN, IN_THREADS)]
+    theirs = [race.peers[f"scikit-learn newton-cholesky, {way}"](problem) for way in (IN_TURN, IN_THREADS)]
     for in_turn, at_once in (ours, theirs):
         for one, other in zip(in_turn, at_once, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -65,3 +77,42 @@ def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
     np.testing.assert_allclose(*objectives, rtol=race.rule.same_steps or 1e-3)
     assert race.rule.same_steps or (objectives[0] <= objectives[1] * (1 + race.rule.excess)).all()
     np.testing.assert_allclose(problem.accuracy(*ours[0]), problem.accuracy(*theirs[0]), atol=0.01)
+
+
+def test_a_grid_judges_each_fit_on_its_rows_and_its_C():
+    generator = np.random.default_rng(0)
+    X, y, Cs = generator.normal(size=(30, 4)), np.arange(30) % 3, np.array([0.1, 10.0])
+    coef, intercept = generator.normal(size=(6, 3, 4)), generator.normal(size=(6, 3))
+    objectives = Grid("small", X, y, X, y, 3, Cs, n_folds=3).objective(coef, intercept)
+    # Stratified folds take these rows in order.
+    for fold, first in enumerate((0, 10, 20)):
+        rows = np.setdiff1d(np.arange(30), np.arange(first, first + 10))
+        for place, C in enumerate(Cs):
+            fit = 2 * fold + place
+            expected = pose("small", X[rows], y[rows], C).objective(coef[fit], intercept[fit])
+            assert objectives[fit] == pytest.approx(expected, rel=1e-13)
+    scores = [pose("small", X, y, np.inf).objective(*fit) for fit in zip(coef, intercept, strict=True)]
+    tested = Grid("small", X, y, X, y, 3, Cs, n_folds=3).test(coef, intercept)
+    losses = np.reshape(scores, (3, len(Cs))).mean(axis=0)
+    assert tested.log_loss == pytest.approx(losses.min(), rel=1e-13)
+    predicted = (X @ coef.transpose(0, 2, 1) + intercept[:, None]).argmax(axis=2)
+    assert tested.accuracy == pytest.approx(np.mean(predicted[losses.argmin() :: len(Cs)] == y), rel=1e-13)
+    with pytest.raises(ValueError, match="shorter"):
+        Grid("small", X, y, X, y, 3, Cs).objective(coef[:1], intercept[:1])
+
+
+@pytest.mark.thorough
+def test_the_peers_of_the_grids_minimise_their_objective():
+    data = make_one_hot(300)
+    arrays = data.X_train, data.y_train, data.X_test, data.y_test
+    path = Grid("one-hot", *arrays, 2, np.array([0.05, 0.5]), fit_intercept=False, l1_ratio=1.0)
+    coef, intercept = fit_liblinear_path(path, tol=1e-8)
+    for problem, row, objective in zip(path.problems(), coef, path.objective(coef, intercept), strict=True):
+        saga = fit_scikit_learn(problem, 20_000, "saga", tol=1e-8)
+        assert objective == pytest.approx(problem.objective(*saga), rel=1e-7)
+        np.testing.assert_array_equal(row == 0, saga[0] == 0)
+    folds = Grid("one-hot", *arrays, 2, np.array([1e-3, 1e-2]), n_folds=3)
+    coef, intercept = fit_scikit_learn_cross_validation(folds)
+    for problem, objective in zip(folds.problems(), folds.objective(coef, intercept), strict=True):
+        exact = fit_scikit_learn(problem, 100, "newton-cholesky", tol=1e-10)
+        assert objective == pytest.approx(problem.objective(*exact), rel=1e-6)

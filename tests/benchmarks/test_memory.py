@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from benchmarks import memory
+from benchmarks import memory, processes
 from benchmarks.memory import SMALLEST_SHARE, count_allowed_bytes, count_bytes
 
 
@@ -40,6 +40,6 @@ def test_pairs_of_many_coefficients_are_few_and_in_float32():
 
 
 def test_a_system_that_cannot_reset_a_peak_skips_the_benchmark(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "RESET", tmp_path / "none")
+    monkeypatch.setattr(processes, "RESET", tmp_path / "none")
     with pytest.raises(NotImplementedError, match="Only Linux"):
         memory.measure(np.zeros((2, 1)), np.arange(2), {})

@@ -6,15 +6,20 @@ from functools import partial
 
 import pytest
 
-from benchmarks import races
 from benchmarks.bounds import find_broken_bounds, read_bounds
-from benchmarks.fits import RACES
-from benchmarks.pages import BLOCKS, choose_races
-from benchmarks.probes import CASES, SCIKIT_LEARN, TORCH, find_first, list_points, measure_probe, try_torch
+from benchmarks.fits import RACES, load_probe
+from benchmarks.probes import CASES, SCIKIT_LEARN, TORCH, find_first, list_points, make_probe, measure_probe, try_torch
 from benchmarks.races import FASTLIN
+from benchmarks.tables import tabulate
 from fastlin import LogisticRegression
 
-RACE = replace(CASES["probe-times-600"], load=partial(RACES["probe-600"].load, n_features=8, n_classes=5), rows=300)
+LOAD = partial(load_probe, n_all=300, n_features=8, n_classes=5)
+PROBE = replace(
+    CASES["probe-times-600"],
+    load=LOAD,
+    rows=300,
+    measure=partial(measure_probe, race=make_probe(replace(RACES["probe-600"], load=LOAD))),
+)
 
 
 def test_the_first_point_that_reaches_an_objective_counts():
@@ -23,17 +28,16 @@ def test_the_first_point_that_reaches_an_objective_counts():
 
 
 def test_the_seconds_outside_the_solver_count_before_its_first_iteration():
-    problem = RACE.load(100)
+    problem = LOAD(100)
     model = LogisticRegression().fit(problem.X, problem.y)
     points = list_points(model, model.history_[-1].seconds + 10)
     assert points[0] == (pytest.approx(10 + model.history_[0].seconds), model.history_[0].objective)
     assert points[-1][1] == pytest.approx(problem.objective(model.coef_, model.intercept_), rel=1e-5)
 
 
-def test_a_probe_is_measured_and_published(monkeypatch):
+def test_a_probe_is_measured_and_shown():
     pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
-    monkeypatch.setattr(races, "PAUSE", 0.0)
-    record = measure_probe(RACE)
+    record = PROBE()
     # Plain values alone.
     assert json.loads(json.dumps(record)) == record
     assert record["fault"] == ""
@@ -42,20 +46,18 @@ def test_a_probe_is_measured_and_published(monkeypatch):
     assert 0 <= ours["proven_gap"] <= 1e-4
     assert torch["objective"] <= ours["objective"] * (1 + 1.1e-4)
     assert torch["seconds_to_fastlin"] > 0
-    machine = {"name": "a", "processor": "A", "processors": 2, "level": "x86-64-v3"}
-    lost = {**record, "ratio": 0.5, "ratios": dict.fromkeys(record["ratios"]), "date": "2026-01-02"}
+    lost = {**record, "ratio": 0.5, "interval": None, "ratios": dict.fromkeys(record["ratios"])}
     lost["contenders"] = {**record["contenders"], TORCH: {**torch, "seconds": 120.0, "seconds_to_fastlin": None}}
-    machines = {"a": {"machine": machine, "records": {"probe-times-600": lost}}}
-    (row,) = [line for line in BLOCKS["probe-times"](machines).splitlines() if "300 × 8" in line]
-    assert row.startswith("| **300 × 8, 5 classes, float32** |")
-    assert "**over 120 s**" in row
-    assert choose_races(machines).endswith("- 1 of 1 single probes by the defaults of both")
-    assert len(find_broken_bounds(read_bounds(), "probe-times-600", lost, "x86-64-v3")) == 4
+    (table,) = tabulate({"probe-times-600": lost})
+    assert table.bold == [True]
+    assert table.rows[0][0] == "300 × 8, 5 classes, float32"
+    assert "over 120 s" in table.rows[0]
+    assert len(find_broken_bounds(read_bounds(), {"probe-times-600": lost}, "x86-64-v3")) == 4
 
 
 def test_pytorch_ends_at_the_target_or_when_its_time_is_over():
     pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
-    problem = RACE.load(100)
+    problem = LOAD(100)
     model = LogisticRegression().fit(problem.X, problem.y)
     target = 1.01 * problem.objective(model.coef_, model.intercept_)
     tried = try_torch(problem, target)

@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import log_loss
+from sklearn.neural_network import MLPClassifier
 
+from benchmarks.course import Training
+from benchmarks.mini_batches import Examples
+from benchmarks.networks import Epoch
+from benchmarks.predictions import Prediction
 from benchmarks.problems import count_test_rows, pose, pose_first
 
 
@@ -39,3 +45,46 @@ def test_every_fifth_row_is_held_out_where_there_are_no_others():
 
 def test_as_many_rows_are_drawn_as_an_accuracy_needs():
     assert [count_test_rows(n) for n in (10, 1_000, 10**6)] == [20, 200, 2_000]
+
+
+def draw_rows():
+    """Return rows to train on, their labels of three classes, and others to test on."""
+    X = np.random.default_rng(0).normal(size=(90, 4))
+    y = np.argmax(X[:, :3] + np.random.default_rng(1).gumbel(size=(90, 3)), axis=1)
+    return X[:60], y[:60], X[60:], y[60:]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["course", "mini-batches", "one by one", "network", "prediction"])
+def test_tasks_are_judged_by_the_probabilities_of_their_models(kind):
+    X, y, X_test, y_test = rows = draw_rows()
+    if kind == "course":
+        w = np.random.default_rng(2).normal(size=(4, 3))
+        task, solution, probabilities = Training(*rows, 3), (w,), lambda X: softmax(X @ w, axis=1)
+    elif kind == "network":
+        model = MLPClassifier(5, max_iter=20, random_state=0).fit(X, y)
+        task, solution, probabilities = Epoch(*rows, 3), (model.coefs_, model.intercepts_), model.predict_proba
+    elif kind == "one by one":
+        model = SGDClassifier(loss="log_loss", random_state=0).fit(X, y)
+        task, solution, probabilities = Examples(*rows, 3), (model.coef_, model.intercept_, True), model.predict_proba
+    else:
+        model = LogisticRegression().fit(X, y)
+        task, solution, probabilities = Examples(*rows, 3), (model.coef_, model.intercept_), model.predict_proba
+    if kind == "prediction":
+        task, solution = Prediction(X_test, y_test, X_test, y_test, 3), (model.predict_proba(X_test),)
+        X, y = X_test, y_test
+    else:
+        assert task.objective(*solution) == pytest.approx(log_loss(y, probabilities(X)), rel=1e-9)
+    tested = task.test(*solution)
+    assert tested.accuracy == np.mean(probabilities(X_test).argmax(axis=1) == y_test)
+    assert tested.log_loss == pytest.approx(log_loss(y_test, probabilities(X_test)), rel=1e-9)
+    if not isinstance(task, Examples):
+        assert task.accuracy(*solution) == np.mean(probabilities(X).argmax(axis=1) == y)
+
+
+def test_a_race_with_classes_that_stand_alone_is_judged_by_its_errors():
+    task = Examples(*draw_rows(), 3, by_error=True)
+    model = LogisticRegression().fit(task.X, task.y)
+    solution = model.coef_, model.intercept_
+    assert task.objective(*solution) == pytest.approx(1 - model.score(task.X_test, task.y_test), rel=1e-12)
+    assert np.isnan(task.accuracy(*solution))

@@ -5,31 +5,18 @@ import re
 from pathlib import Path
 
 import pytest
+from benchmark_records import RUN, make_machine, make_race
 
 from benchmarks import pages, published
+from benchmarks.claims import read_record
 from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
 from benchmarks.pictures import choose_pictures, draw_pictures, read_source
 from benchmarks.published import EARLIER, FOLDER, add_records, digest, read_machines
-from benchmarks.study_pages import read_record
 from benchmarks.suite import RACE_RECORDS
-from benchmarks.tables import Table, format_ratio, format_seconds, write_markdown
+from benchmarks.tables import format_ratio, format_seconds, make_table, write_markdown
 
 # A number with a unit of time, or a number of times.
 FIGURE = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
-RUN = {"date": "2026-01-02", "versions": {"numpy": "2.0"}}
-
-
-def make_race(ours, theirs, **values):
-    contenders = {
-        "fastlin": {"seconds": ours, "objective": 0.5, "accuracy": 0.9, "log_loss": 0.25},
-        "scikit-learn": {"seconds": theirs, "objective": 0.5, "accuracy": 0.8, "log_loss": 0.5},
-    }
-    record = {"kind": "race", "title": "digits", "data": "10 × 2", "threads": 2, "peer": "scikit-learn", "gap": 0.0}
-    return {**record, "contenders": contenders, "ratio": theirs / ours, "fault": "", **values}
-
-
-def make_machine(name):
-    return {"name": name, "processor": name.upper(), "processors": 2, "level": "x86-64-v3"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -77,7 +64,7 @@ def test_each_machine_has_its_table_and_slower_cases_say_why(tmp_path, monkeypat
     slower = {"digits": make_race(2.0, 1.0), "digits-one-thread": make_race(2.0, 8.0, threads=1)}
     add_records(make_machine("b"), RUN, slower, tmp_path)
     monkeypatch.setitem(pages.WHY_SLOWER, "digits", "as on purpose")
-    text, scores = pages.show_races(read_machines(tmp_path)), "0.9000 / 0.8000 | 0.2500 / 0.5000"
+    text, scores = BLOCKS["races"](read_machines(tmp_path)), "0.9000 / 0.8000 | 0.2500 / 0.5000"
     first, second = text.split("B, 2 processors:")
     assert first.startswith("A, 2 processors:\n")
     assert f"| digits, 10 × 2 | {scores} | 2.0 | 1 s | 2 s | scikit-learn | +0e+00 |" in first
@@ -173,7 +160,7 @@ def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
     record = {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": 2}
     add_records(make_machine("a"), RUN, {"scaling": record}, tmp_path)
     machines = read_machines(tmp_path)
-    assert pages.show_scaling(machines).splitlines()[2:] == [
+    assert BLOCKS["scaling"](machines).splitlines()[2:] == [
         "On A, 2 processors, a peer is faster at 2 of 3 points:",
         "",
         "- features d 1,000: scikit-learn lbfgs takes 0.50 of the time, and stops 2e-02 higher",
@@ -183,7 +170,7 @@ def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
     assert read_source(tmp_path / "a-scaling.png")
     points[1:] = []
     add_records(make_machine("a"), RUN, {"scaling": record}, tmp_path)
-    assert pages.show_scaling(read_machines(tmp_path)).endswith("fastlin is the fastest at all 1 points.")
+    assert BLOCKS["scaling"](read_machines(tmp_path)).endswith("fastlin is the fastest at all 1 points.")
 
 
 def test_a_file_says_what_it_needs():
@@ -203,7 +190,7 @@ def test_cells_are_short():
         "12.3 s",
     ]
     assert [format_ratio(ratio) for ratio in (0.5, 1.54, 1.96, 9.96, 58.2)] == ["0.50", "1.54", "2.0", "10.0", "58"]
-    table = Table("", ["a", "b"], [["x", "1"], ["", "2"]], [False, True])
+    table = make_table("", [{"a": "x", "b": "1"}, {"a": "", "b": "2"}], [False, True])
     assert write_markdown(table) == "| a | b |\n| --- | ---: |\n| x | 1 |\n|  | **2** |"
 
 

@@ -15,18 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 from benchmarks import races
 from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels
 from benchmarks.problems import pose
-from benchmarks.races import FASTLIN, Outcome, Race, Rule, load_problem, measure_in_turn, run_race
+from benchmarks.races import FASTLIN, Outcome, Race, Rule, Run, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import RACES
 from fastlin.contenders import fit_fastlin, fit_scikit_learn
 from fastlin.kernels.machine.threads import count_threads
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch):
-    # The rest between calls and their number steady times, which no test looks at.
-    monkeypatch.setattr(races, "PAUSE", 0.0)
-    monkeypatch.setattr(races, "TURN", 0.0)
 
 
 def make_small_problem(X, C=1.0):
@@ -122,21 +115,11 @@ def test_a_peer_counts_with_its_best_number_of_threads():
 
 def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
     names = FASTLIN, "peer"
-    seconds = dict.fromkeys(names, 1.0)
-    return Outcome(
-        race,
-        SimpleNamespace(X=np.empty((5000, 0))),
-        1,
-        has_converged,
-        seconds,
-        dict.fromkeys(names, 1),
-        dict(zip(names, objectives, strict=True)),
-        dict(zip(names, accuracies, strict=True)),
-        {},
-        {},
-        [1.0],
-        {},
-    ).find_fault()
+    accuracy = dict(zip(names, accuracies, strict=True)).get
+    problem = SimpleNamespace(X=np.empty((5000, 0)), accuracy=accuracy)
+    runs = {name: [Run(1.0, has_converged or name != FASTLIN, (name,))] for name in names}
+    objectives = dict(zip(names, objectives, strict=True))
+    return Outcome(race, problem, 1, runs, dict.fromkeys(names, 1), objectives, list(names), [1.0]).find_fault()
 
 
 def test_a_race_counts_only_with_equal_results():
@@ -151,6 +134,7 @@ def test_a_race_counts_only_with_equal_results():
     training = replace(race, rule=Rule(same_steps=1e-6))
     assert "it is lower by 2.0e-01" in judge(training, (0.4, 0.5))
     assert judge(training, (0.5, 0.5), (np.nan, np.nan)) == ""
+    assert judge(replace(race, rule=Rule(same_accuracy=False)), (0.5, 0.5), (0.95, 0.9)) == ""
 
 
 def test_a_race_of_many_fits_counts_only_where_each_reaches_the_peer():
@@ -240,10 +224,10 @@ def test_each_turn_compares_a_peer_with_the_calls_around_it(monkeypatch):
 
     def run(solve, problem):
         seconds = 10.0 if solve is finish else float(next(clock))
-        return seconds, True, finish(problem)
+        return Run(seconds, True, finish(problem))
 
     race = Race("small", load_small, partial(finish), {"finishes": finish}, rounds=7, warm_up_rows=50)
-    monkeypatch.setattr(races, "_run", run)
+    monkeypatch.setattr(races, "run", run)
     outcome = run_race(race, load_small(None), 1)
     # The first call compiles, and goes before the race.
     assert outcome.turns == [10 / (own + 0.5) for own in range(2, 9)]

@@ -2,44 +2,24 @@
 
 import io
 
+from benchmark_records import make_race
+
 from benchmarks.tables import make_console, print_tables, tabulate
 
-RACE = {
-    "kind": "race",
-    "title": "digits",
-    "data": "1,797 × 64",
-    "threads": 2,
-    "peer": "scikit-learn",
-    "contenders": {
-        "fastlin": {"seconds": 0.05, "threads": 2, "objective": 0.1, "accuracy": 0.9, "log_loss": 0.25},
-        "scikit-learn": {"seconds": 1.0, "threads": 1, "objective": 0.1, "accuracy": 0.91, "log_loss": 0.2},
-    },
-    "ratio": 20.0,
-    "gap": -3e-5,
-    "fault": "",
-}
 NOTHING = {"accuracy": None, "log_loss": None}
 PASS = {"fastlin": {"seconds": 0.5, **NOTHING}, "scikit-learn": {"seconds": 0.25, **NOTHING}}
 
 
 def test_a_race_is_bold_where_fastlin_is_slower_or_wrong():
-    records = {
-        "fast": RACE,
-        "slow": {**RACE, "contenders": PASS, "ratio": 0.5, "threads": 1},
-        "wrong": {**RACE, "fault": "fastlin has not converged"},
-    }
+    fast = make_race(0.05, 1.0, gap=-3e-5)
+    fast["contenders"]["scikit-learn"]["threads"] = 1
+    slow = make_race(contenders=PASS, ratio=0.5, threads=1)
+    records = {"fast": fast, "slow": slow, "wrong": make_race(fault="fastlin has not converged")}
     (table,) = tabulate(records)
-    assert table.rows[0] == [
-        "digits, 1,797 × 64",
-        "0.9000 / 0.9100",
-        "0.2500 / 0.2000",
-        "20",
-        "50 ms",
-        "1 s",
-        "scikit-learn, 1 thread",
-        "-3e-05",
-    ]
-    assert table.rows[1][0] == "digits, 1,797 × 64, 1 thread"
+    assert " | ".join(table.rows[0]) == (
+        "digits, 10 × 2 | 0.9000 / 0.8000 | 0.2500 / 0.5000 | 20 | 50 ms | 1 s | scikit-learn, 1 thread | -3e-05"
+    )
+    assert table.rows[1][0] == "digits, 10 × 2, 1 thread"
     assert table.rows[1][1:3] == ["", ""]
     assert table.rows[1][6] == "scikit-learn"
     assert table.bold == [False, True, True]
@@ -54,7 +34,7 @@ def test_every_kind_has_a_table_of_its_own():
         "limit": {**limit, "part": 0.5},
         "memory": memory,
         "import": {"kind": "first use", "title": "the import", "data": "", "contenders": contenders},
-        "race": RACE,
+        "race": make_race(0.05, 1.0, fault="wrong"),
         "scaling": {"kind": "scaling"},
     }
     with_peer = tabulate({"memory": {**memory, "peer_bytes": 4 * 10**6}})
@@ -65,7 +45,7 @@ def test_every_kind_has_a_table_of_its_own():
         ["a fit", "1.0 MB", "3.0 MB", "2.0 MB"],
         ["the import", "1.25 s", "1.50 s", "-0.25 s"],
     ]
-    assert [table.bold for table in tables] == [[False], [False], [True], [False]]
+    assert [table.bold for table in tables] == [[True], [False], [True], [False]]
     text = io.StringIO()
     print_tables(tables, make_console(text))
     for table in tables:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.roofline import CHAIN, N_BLOCKS, N_STARTS, make_arithmetic, make_read
+from benchmarks.limits import CHAIN, N_BLOCKS, N_STARTS, make_arithmetic, make_read
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])

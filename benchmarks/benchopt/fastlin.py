@@ -1,12 +1,15 @@
-"""fastlin as a solver of the benchopt benchmark of softmax regression with L2, benchmark_logreg_l2_multiclass.
+"""fastlin as a solver of benchopt's benchmarks of regression with L2: copy this file into their folder "solvers".
 
-That benchmark's objective is the sum of the losses and lmbd / 2 ||beta||^2 without an intercept, so that C is 1 / lmbd.
-beta has a column for each class, or one column for two classes, which is scikit-learn's coef_ turned round. Copy this
-file into its folder "solvers".
+- benchmark_logreg_l2 has y in {-1, 1}. beta ends with the intercept, which is not penalised, where there is one.
+- benchmark_logreg_l2_multiclass has no intercept. beta has a column for each class, or one column for two classes: it
+  is scikit-learn's coef_ turned round.
+
+Their objective is the sum of the losses and lmbd / 2 ||beta||^2, so that C is 1 / lmbd.
 """
 
 import warnings
 
+import numpy as np
 from benchopt import BaseSolver
 from benchopt.stopping_criterion import SufficientProgressCriterion
 from sklearn.exceptions import ConvergenceWarning
@@ -22,10 +25,10 @@ class Solver(BaseSolver):
     stopping_criterion = SufficientProgressCriterion(patience=8, strategy="tolerance")
     references = ["fastlin: logistic and softmax regression by compiled kernels, to a proven minimum"]
 
-    # The benchmark passes the name of its data too, for solvers that cannot take some of them.
-    def set_objective(self, X, y, lmbd, name=None):
-        self.X, self.y = X, y
-        self.model = LogisticRegression(C=1 / lmbd, fit_intercept=False, max_iter=10_000)
+    # The benchmark of several classes passes the name of its data, for solvers that cannot take some of them.
+    def set_objective(self, X, y, lmbd, fit_intercept=False, name=None):
+        self.X, self.y, self.has_columns = X, y, name is not None
+        self.model = LogisticRegression(C=1 / lmbd, fit_intercept=fit_intercept, max_iter=10_000)
 
     def warm_up(self):
         # The first fit compiles.
@@ -44,4 +47,7 @@ class Solver(BaseSolver):
             self.model.fit(self.X, self.y)
 
     def get_result(self):
-        return {"beta": self.model.coef_.T}
+        if self.has_columns:
+            return {"beta": self.model.coef_.T}
+        beta = self.model.coef_.ravel()
+        return {"beta": np.append(beta, self.model.intercept_) if self.model.fit_intercept else beta}

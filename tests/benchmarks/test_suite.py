@@ -1,0 +1,94 @@
+"""Every case runs on tiny problems, and the documents show what it measures."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from benchmark_records import RUN, make_machine
+
+from benchmarks import first_use, inference, learning, limits, memory, passes, scaling, sweeps
+from benchmarks.everyday import EVERYDAY, SCIKIT_LEARN
+from benchmarks.pages import BLOCKS
+from benchmarks.pictures import draw_pictures, read_source
+from benchmarks.races import FASTLIN, load_problem, run_race, shorten
+from benchmarks.suite import OTHERS, PEERS, RACES
+from benchmarks.tables import tabulate
+
+# These many rows are enough for the classes of most problems.
+ROWS = {
+    "text-l1": 40,
+    "many-one-vs-rest": 400,
+    "digits": 400,
+    "one-hot": 400,
+    "course-float64": 700,
+    "course-float32": 700,
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", RACES)
+def test_every_race_runs(name):
+    rows = ROWS.get(name, 200)
+    race = replace(RACES[name], rows=rows, within=float("inf"), warm_up_rows=min(rows, RACES[name].warm_up_rows))
+    try:
+        problem = load_problem(race)
+    except NotImplementedError as error:
+        pytest.skip(str(error))
+    record = run_race(shorten(race), problem).describe()
+    assert json.loads(json.dumps(record)) == record
+    assert {FASTLIN, record["peer"]} <= record["contenders"].keys()
+    (table,) = tabulate({name: record})
+    assert table.rows[0][0].startswith(RACES[name].title)
+
+
+def measure_tiny(name, monkeypatch):
+    """Return the records of a case that is no race, or of one of its kind, by their names, on a tiny problem."""
+    if name.startswith("sweep"):
+        monkeypatch.setattr(sweeps, "SMALL_COLUMNS", 30)
+        monkeypatch.setattr(sweeps, "count_threads", lambda: 1)
+        return {name: replace(sweeps.CASES[name], rows=80)()}
+    if name in inference.CASES:
+        # test_inference.py measures the memory of processes.
+        monkeypatch.setattr(inference, "WITH_MEMORY", "")
+        monkeypatch.setattr(inference, "PART", 100)
+        return {name: replace(inference.CASES[name], rows=600)()}
+    if name in limits.LIMITS:
+        return {name: replace(limits.LIMITS[name], rows=60)()}
+    if name in memory.CASES:
+        # test_memory.py and asv measure processes.
+        monkeypatch.setattr(memory, "measure", lambda *fit: 10**7)
+        return {name: replace(memory.CASES[name], rows=150)()}
+    if name == "first-use":
+        monkeypatch.setattr(first_use, "run", lambda module, cache: [1.0, 2.0])
+        return OTHERS[name](False)
+    if name == "everyday":
+        return {name: EVERYDAY.measure(True, [case for case in EVERYDAY.cases if case.name.startswith("iris")])}
+    if name == "scikit-learn-cases":
+        return {name: SCIKIT_LEARN.measure(True, SCIKIT_LEARN.few[:1])}
+    monkeypatch.setattr(learning, "FEW_EPOCHS", (1, 3))
+    monkeypatch.setattr(passes, "SMALL_BASE", {"n": 20, "d": 2, "K": 3})
+    panels = [
+        replace(sweep, few_values=sweep.few_values[:1], base={**sweep.base, "n": 200}) for sweep in scaling.SWEEPS
+    ]
+    monkeypatch.setattr(scaling, "SWEEPS", [panels[1], panels[3]])
+    return {name: OTHERS[name](False)}
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if name != PEERS and not name.startswith("probe")])
+def test_every_other_case_is_measured_and_published(name, monkeypatch, tmp_path):
+    try:
+        records = measure_tiny(name, monkeypatch)
+    except NotImplementedError as error:
+        pytest.skip(str(error))
+    assert json.loads(json.dumps(records)) == records
+    contents = {"a": {"machine": make_machine(), "records": {each: record | RUN for each, record in records.items()}}}
+    kinds = {record["kind"] for record in records.values()}
+    if kinds <= {"scaling", "passes"}:
+        draw_pictures(contents, tmp_path)
+        (picture,) = tmp_path.glob("*.png")
+        assert read_source(picture)
+    else:
+        assert tabulate(records)
+    shown = {block: show(contents) for block, show in BLOCKS.items() if block not in ("chosen-races", "claims", "runs")}
+    empty = {block: show({}) for block, show in BLOCKS.items() if block in shown}
+    assert any(shown[block] != empty[block] for block in shown)
