@@ -215,7 +215,9 @@ def check_problem(seed):
     check_predictions(model, problem, seed)
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 100), *marked(pytest.mark.slow, (100, 2000))])
+@pytest.mark.parametrize(
+    ("first", "last"), [(0, 60), *marked(pytest.mark.thorough, (60, 150)), *marked(pytest.mark.slow, (150, 1000))]
+)
 def test_random_problems_reach_tol_and_the_certificate_is_a_bound(first, last):
     for seed in range(first, last):
         check_problem(seed)
