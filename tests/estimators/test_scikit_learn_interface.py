@@ -191,7 +191,7 @@ def test_a_model_set_by_hand_predicts():
 
 MODELS = {
     "LogisticRegression": lambda: fastlin.LogisticRegression(C=0.5),
-    "LogisticRegressionCV": lambda: make_cv(Cs=[0.1, 1.0], cv=2),
+    "LogisticRegressionCV": lambda: make_cv(Cs=[0.1, 1.0], cv=2, scoring="accuracy"),
     "MiniBatchLogisticRegression": lambda: fastlin.MiniBatchLogisticRegression(
         batch_size=10, learning_rate_init=0.05, max_iter=30, random_state=0
     ),
