@@ -94,13 +94,13 @@ class Problem:
         return min(found)
 
 
-def draw(seed):
+def draw(seed, types=TYPES):
     """Return the Problem of a seed."""
     generator = np.random.default_rng(seed)
     chance = generator.uniform
     n_classes, n = int(generator.choice([2, 3, 4, 5, 8, 12])), int(np.exp(chance(np.log(2), np.log(81))))
     n, d = max(n, n_classes), int(np.exp(chance(0, np.log(61))))
-    K, kind = 1 if n_classes == 2 else n_classes, TYPES[generator.integers(len(TYPES))]
+    K, kind = 1 if n_classes == 2 else n_classes, types[generator.integers(len(types))]
     X = generator.normal(size=(n, d)) * 10 ** chance(-1, 3, size=d if chance() < 0.5 else 1)
     if chance() < 0.3:
         X += generator.normal(size=d) * X.std(axis=0) * 10 ** chance(0, 1.5)
@@ -124,27 +124,20 @@ def draw(seed):
         fixed = chance(size=(K, d)) < chance(0, 0.5) ** 2
         lower, upper = np.where(fixed, first, lower), np.where(fixed, first, upper)
         if chance() < 0.4:
-            lower, upper = (
-                np.where(first > 0, np.minimum(lower, 0), lower),
-                np.where(first > 0, np.maximum(upper, 0), upper),
-            )
+            lower = np.where(first > 0, np.minimum(lower, 0), lower)
+            upper = np.where(first > 0, np.maximum(upper, 0), upper)
     factors = np.ones(d)
     if chance() < 0.3:
         factors = generator.choice([0.0, 0.5, 1.0, 10.0], size=d)
-    return Problem(
-        X,
-        y,
-        weights,
-        offset,
-        {
-            "K": n_classes,
-            "C": np.inf if chance() < 0.15 else 10 ** chance(-3, 3),
-            "l1_ratio": float(generator.choice([0.0, 0.0, 0.5, 1.0, 1.0])),
-            "penalty_factors": factors,
-            "lower_bounds": lower,
-            "upper_bounds": upper,
-            "fit_intercept": chance() < 0.7,
-            "solver": str(generator.choice(["auto", "auto", "auto", "lbfgs", "newton-cg"])),
-            "tol": 10 ** chance(-6, -4),
-        },
-    )
+    parameters = {
+        "K": n_classes,
+        "C": np.inf if chance() < 0.15 else 10 ** chance(-3, 3),
+        "l1_ratio": float(generator.choice([0.0, 0.0, 0.5, 1.0, 1.0])),
+        "penalty_factors": factors,
+        "lower_bounds": lower,
+        "upper_bounds": upper,
+        "fit_intercept": chance() < 0.7,
+        "solver": str(generator.choice(["auto", "auto", "auto", "lbfgs", "newton-cg"])),
+        "tol": 10 ** chance(-6, -4),
+    }
+    return Problem(X, y, weights, offset, parameters)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import http.server
 import os
+import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -132,6 +133,28 @@ def since(major, minor):
     """Return the mark of a test that compares with what scikit-learn has had since a version."""
     installed = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
     return pytest.mark.skipif(installed < (major, minor), reason=f"compares with scikit-learn {major}.{minor} or later")
+
+
+def run_program(code, *arguments):
+    """Return what a program prints in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=1_200)
+    assert finished.returncode == 0, finished.stderr[-3_000:]
+    return finished.stdout
+
+
+def assert_unchanged(model, before):
+    """Fail unless all attributes of a model are the objects that they were."""
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+def assert_refused(message, method, *arguments, error=ValueError, **keywords):
+    """Fail unless a method of an estimator refuses what it is given, and leaves the estimator as it was."""
+    before = dict(vars(method.__self__))
+    with pytest.raises(error, match=message):
+        method(*arguments, **keywords)
+    assert_unchanged(method.__self__, before)
 
 
 def load_scaled(loader):

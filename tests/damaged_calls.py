@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import sklearn.linear_model
 import sklearn.neural_network
+from linear_models import make_cv
 from scipy import sparse
 
 import fastlin
@@ -56,35 +57,29 @@ class Call(NamedTuple):
     untouched: Any = None
 
 
+# Two epochs of a network.
+SHORT = {"max_iter": 2, "random_state": 0}
+WARM_START = {"warm_start": True}
+FITTED: dict[str, Callable[[], Any]] = {
+    "two classes": lambda: fastlin.LogisticRegression(**WARM_START).fit(X, Y2),
+    "four classes": lambda: fastlin.LogisticRegression(**WARM_START).fit(X, Y4),
+    "sparsified": lambda: fastlin.LogisticRegression(**WARM_START).fit(X, Y4).sparsify(),
+    "cross-validated": lambda: make_cv(Cs=2, cv=2, scoring="accuracy").fit(X, Y4),
+    "of scikit-learn": lambda: sklearn.linear_model.LogisticRegression().fit(X, Y4),
+    "network of scikit-learn": lambda: sklearn.neural_network.MLPClassifier((3,), **SHORT).fit(X, Y4),
+    "table": lambda: fastlin.LogisticRegression(categorical_features="from_dtype").fit(TABLE, Y4),
+    "mini-batches": lambda: fastlin.MiniBatchLogisticRegression(average=True, **SHORT, **WARM_START).fit(X, Y4),
+    "network": lambda: fastlin.MLPClassifier((3,), **SHORT, **WARM_START).fit(X, Y4),
+    "normalized network": lambda: fastlin.MLPClassifier(
+        (3,), solver="sgd", batch_norm="both", **SHORT, **WARM_START
+    ).fit(X, Y4),
+}
+
+
 @cache
 def fit(name: str) -> Any:
     """Return a fitted model, of which callers take copies."""
-    warm = {"warm_start": True}
-    match name:
-        case "two classes":
-            return fastlin.LogisticRegression(**warm).fit(X, Y2)
-        case "four classes":
-            return fastlin.LogisticRegression(**warm).fit(X, Y4)
-        case "sparsified":
-            return fastlin.LogisticRegression(**warm).fit(X, Y4).sparsify()
-        case "cross-validated":
-            return fastlin.LogisticRegressionCV(
-                Cs=2, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False
-            ).fit(X, Y4)
-        case "of scikit-learn":
-            return sklearn.linear_model.LogisticRegression().fit(X, Y4)
-        case "network of scikit-learn":
-            return sklearn.neural_network.MLPClassifier((3,), max_iter=2, random_state=0).fit(X, Y4)
-        case "table":
-            return fastlin.LogisticRegression(categorical_features="from_dtype").fit(TABLE, Y4)
-        case "mini-batches":
-            return fastlin.MiniBatchLogisticRegression(max_iter=2, random_state=0, average=True, **warm).fit(X, Y4)
-        case "network":
-            return fastlin.MLPClassifier((3,), max_iter=2, random_state=0, **warm).fit(X, Y4)
-        case "normalized network":
-            given = {"solver": "sgd", "batch_norm": "both", "max_iter": 2, "random_state": 0, **warm}
-            return fastlin.MLPClassifier((3,), **given).fit(X, Y4)
-    raise ValueError(name)
+    return FITTED[name]()
 
 
 def exhaust(method: str, model: Any, rows: Any) -> Any:
@@ -313,13 +308,7 @@ def list_containers(generator: np.random.Generator) -> Iterator[Call]:
 def list_checkpoints(generator: np.random.Generator, folder: Path) -> Iterator[Call]:
     """Yield fits that go on from damaged checkpoints."""
     for solver, batch_norm in (("adam", False), ("sgd", "both")):
-        given = {
-            "solver": solver,
-            "batch_norm": batch_norm,
-            "max_iter": 2,
-            "random_state": 0,
-            "early_stopping": bool(batch_norm),
-        }
+        given = {"solver": solver, "batch_norm": batch_norm, "early_stopping": bool(batch_norm), **SHORT}
         path = folder / f"{solver}.npz"
         fastlin.MLPClassifier((3,), **given).fit(X, Y4, save_checkpoint=path)
         whole = path.read_bytes()

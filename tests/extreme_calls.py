@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+from linear_models import make_cv
 from scipy import sparse
 
 import fastlin
@@ -107,15 +108,7 @@ def fit_linear(parameters, data):
 def fit_folds(parameters, data):
     ratio = parameters.pop("l1_ratio", 0.0)
     C = parameters.pop("C")
-    model = fastlin.LogisticRegressionCV(
-        Cs=[min(C, 1e300)],
-        cv=2,
-        l1_ratios=(ratio,),
-        scoring="neg_log_loss",
-        use_legacy_attributes=False,
-        max_iter=200,
-        **parameters,
-    )
+    model = make_cv(Cs=[min(C, 1e300)], cv=2, l1_ratios=(ratio,), max_iter=200, **parameters)
     yield "folds", lambda: model.fit(**data)
     yield "predictions", lambda: predict(model, data, *SCORES)
 

@@ -31,12 +31,6 @@ def assert_same_bits(found, expected):
     assert found.loss_curve_ == expected.loss_curve_
 
 
-def assert_unchanged(model, before):
-    """Check that all attributes are the objects that they were."""
-    assert vars(model).keys() == before.keys()
-    assert all(vars(model)[name] is value for name, value in before.items())
-
-
 def differ(first, second):
     return any(not np.array_equal(*pair) for pair in zip(first.coefs_, second.coefs_, strict=True))
 

@@ -4,129 +4,64 @@ import ast
 import configparser
 import io
 import re
-import subprocess
-import sys
 import tokenize
-from pathlib import Path
 
 import pytest
+from conftest import run_program
 from hypothesis import settings
+from repository import PACKAGE, ROOT, files, parse
 
 import fastlin
 
-PACKAGE = Path(fastlin.__file__).parent
-ROOT = Path(__file__).parent.parent
 # Each room, in order from the floor up, and the rooms that it may import besides its own files. "kernels" stands for
-# all three rooms of that package, and "" for fastlin/__init__.py. What only type checkers import, under TYPE_CHECKING,
-# is an import like any other here.
+# all three rooms of that package, and "fastlin" for fastlin/__init__.py. What only type checkers import, under
+# TYPE_CHECKING, is an import like any other here.
+ROOMS = """
+typing:
+exceptions:
+extras:
+places: extras
+terminal:
+progress: extras
+tensors:
+fitted: tensors
+kernels:
+kernels.machine: places
+kernels.linear: kernels.machine
+kernels.networks: kernels.machine kernels.linear
+budget:
+containers:
+blocks: extras places containers tensors
+callbacks:
+matrices: kernels containers tensors
+objective: matrices kernels budget
+networks: matrices kernels
+solvers: objective budget kernels
+inference: solvers objective matrices kernels budget tensors
+training: networks matrices kernels progress
+figures: extras places terminal
+estimators: inference solvers training networks objective matrices kernels budget blocks containers tensors figures
+    progress extras places terminal fitted
+dask: estimators inference objective matrices kernels blocks containers extras tensors fastlin
+contenders: estimators kernels fastlin
+course:
+course.report: course places
+course.datasets: places extras
+course.figures: course figures extras places
+course.trainers: training networks matrices kernels course.datasets course.figures fitted tensors
+course.studies: course course.trainers course.datasets contenders estimators training networks objective matrices
+    kernels places fastlin
+patch: estimators fastlin
+trainers: course.trainers
+datasets: course.datasets
+warmup: trainers estimators
+cli: contenders course.figures course.studies course.report warmup figures datasets estimators blocks kernels places
+    progress extras terminal fitted fastlin
+__main__: cli
+__init__: estimators trainers blocks callbacks dask datasets figures inference patch
+"""
 MAY_USE = {
-    "typing": set(),
-    "exceptions": set(),
-    "extras": set(),
-    "places": {"extras"},
-    "terminal": set(),
-    "progress": {"extras"},
-    "tensors": set(),
-    "fitted": {"tensors"},
-    "kernels": set(),
-    "kernels.machine": {"places"},
-    "kernels.linear": {"kernels.machine"},
-    "kernels.networks": {"kernels.machine", "kernels.linear"},
-    "budget": set(),
-    "containers": set(),
-    "blocks": {"extras", "places", "containers", "tensors"},
-    "callbacks": set(),
-    "matrices": {"kernels", "containers", "tensors"},
-    "objective": {"matrices", "kernels", "budget"},
-    "networks": {"matrices", "kernels"},
-    "solvers": {"objective", "budget", "kernels"},
-    "inference": {"solvers", "objective", "matrices", "kernels", "budget", "tensors"},
-    "training": {"networks", "matrices", "kernels", "progress"},
-    "figures": {"extras", "places", "terminal"},
-    "estimators": {
-        "inference",
-        "solvers",
-        "training",
-        "networks",
-        "objective",
-        "matrices",
-        "kernels",
-        "budget",
-        "blocks",
-        "containers",
-        "tensors",
-        "figures",
-        "progress",
-        "extras",
-        "places",
-        "terminal",
-        "fitted",
-    },
-    "dask": {
-        "estimators",
-        "inference",
-        "objective",
-        "matrices",
-        "kernels",
-        "blocks",
-        "containers",
-        "extras",
-        "tensors",
-        "",
-    },
-    "contenders": {"estimators", "kernels", ""},
-    "course": set(),
-    "course.report": {"course", "places"},
-    "course.datasets": {"places", "extras"},
-    "course.figures": {"course", "figures", "extras", "places"},
-    "course.trainers": {
-        "training",
-        "networks",
-        "matrices",
-        "kernels",
-        "course.datasets",
-        "course.figures",
-        "fitted",
-        "tensors",
-    },
-    "course.studies": {
-        "course",
-        "course.trainers",
-        "course.datasets",
-        "contenders",
-        "estimators",
-        "training",
-        "networks",
-        "objective",
-        "matrices",
-        "kernels",
-        "places",
-        "",
-    },
-    "patch": {"estimators", ""},
-    "trainers": {"course.trainers"},
-    "datasets": {"course.datasets"},
-    "warmup": {"trainers", "estimators"},
-    "cli": {
-        "contenders",
-        "course.figures",
-        "course.studies",
-        "course.report",
-        "warmup",
-        "figures",
-        "datasets",
-        "estimators",
-        "blocks",
-        "kernels",
-        "places",
-        "progress",
-        "extras",
-        "terminal",
-        "fitted",
-        "",
-    },
-    "__main__": {"cli"},
-    "__init__": {"estimators", "trainers", "blocks", "callbacks", "dask", "datasets", "figures", "inference", "patch"},
+    room: set(used.split()) for room, used in re.findall(r"^([\w.]+):((?:.*\n(?: +.*\n)?))", ROOMS, re.MULTILINE)
 }
 # Every room may use these.
 FOR_EVERY_ROOM = {"typing", "exceptions"}
@@ -186,20 +121,11 @@ TESTS_OF_THE_HOUSE = {
 }
 
 
-def files(*folders):
-    """Return the Python files of folders of the repository."""
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-
-
 def rooms():
     """Yield each file of the package and the name of its room."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         yield path, ".".join(parts[:2]) if parts[0] in ("kernels", "course") and len(parts) > 2 else parts[0]
-
-
-def parse(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports_of(path):
@@ -224,7 +150,7 @@ def is_module(node, alias):
 
 def may_import(room, name):
     """Return whether a room may import a module of the package, given as fastlin.<…>."""
-    used = name.partition(".")[2].split(".")
+    used = name.partition(".")[2].split(".") if "." in name else [name]
     allowed = {room} | MAY_USE[room] | FOR_EVERY_ROOM
     return any(place in allowed for place in (used[0], ".".join(used[:2]) if len(used) > 1 else used[0]))
 
@@ -239,8 +165,8 @@ def test_imports_point_downwards():
 def test_no_room_uses_one_that_uses_it():
     order = list(MAY_USE)
     for room, used in MAY_USE.items():
-        # Everything may be used by those above it; the package itself, "", is what a user imports.
-        assert all(order.index(name) < order.index(room) for name in used - {""}), room
+        # Everything may be used by those above it; the package itself is what a user imports.
+        assert all(order.index(name) < order.index(room) for name in used - {"fastlin"}), room
 
 
 def test_libraries_stay_in_their_rooms():
@@ -286,20 +212,25 @@ def test_private_attributes_of_scikit_learn_stand_in_that_file_too():
     assert holders == {"estimators/scikit_learn.py"}
 
 
-def test_importing_fastlin_leaves_what_only_some_need_alone():
-    program = "import sys, fastlin.trainers, fastlin.cli; print(*sys.modules)"
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    imported = set(finished.stdout.split())
-    assert "fastlin.course.datasets.files" in imported
-    assert not imported & {"matplotlib", "pooch", "requests", "tqdm", "jinja2", "markupsafe", "latex2mathml"}
-
-
-def test_importing_linear_models_leaves_numba_to_the_first_fit():
-    program = "import sys, fastlin; from fastlin import LogisticRegressionCV; print(*sys.modules)"
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    imported = set(finished.stdout.split())
-    assert "fastlin.estimators.logistic_regression_cv" in imported
-    assert not imported & {"numba", "fastlin.matrices", "fastlin.networks", "fastlin.datasets"}
+@pytest.mark.parametrize(
+    ("imports", "imported", "left_alone"),
+    [
+        (
+            "fastlin.trainers, fastlin.cli",
+            "fastlin.course.datasets.files",
+            {"matplotlib", "pooch", "requests", "tqdm", "jinja2", "markupsafe", "latex2mathml"},
+        ),
+        (
+            "fastlin; from fastlin import LogisticRegressionCV",
+            "fastlin.estimators.logistic_regression_cv",
+            {"numba", "fastlin.matrices", "fastlin.networks", "fastlin.datasets"},
+        ),
+    ],
+)
+def test_imports_leave_what_only_some_need_alone(imports, imported, left_alone):
+    found = set(run_program(f"import sys, {imports}; print(*sys.modules)").split())
+    assert imported in found
+    assert not found & left_alone
 
 
 def test_what_is_imported_later_is_there():

@@ -13,16 +13,16 @@ import sklearn.linear_model
 import sklearn.neural_network
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
+from repository import ROOT, parse, read
 from sklearn.datasets import load_iris
 
 import fastlin
 from fastlin.estimators import RegularizationPath
 
-ROOT = Path(__file__).parent.parent
 FOLDERS = "benchmarks", "studies"
 PAGES = sorted(path for folder in ("", *FOLDERS) for path in (ROOT / "docs" / folder).glob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
-NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", (ROOT / "docs" / "derivations.md").read_text(encoding="utf-8"))
+NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", read("docs/derivations.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INCLUDE = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
 MOST_LINES_OF_README = 110
@@ -33,14 +33,10 @@ GENERATED = re.compile(r"<!-- figures: [\w-]+ -->.*?<!-- end of figures -->", re
 OWN = re.compile(r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubusercontent\.com/fastlin/fastlin)/main/(.+)")
 
 
-def read(name):
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
 def definitions(path):
     """Return the names of functions, and of methods as Class.method, in a file."""
     names = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in parse(path).body:
         if isinstance(node, ast.FunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.ClassDef):

@@ -3,19 +3,17 @@
 import ast
 import json
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import run_program
+from repository import ROOT, files, parse
 
 import fastlin
 from fastlin.course.studies import cifar10_training
 from fastlin.course.studies.cifar10_two_layer import REPORT
 
-ROOT = Path(__file__).parents[1]
 # What the modules of Python lack on Windows, or on macOS.
 MISSING = {
     "os": (
@@ -76,24 +74,13 @@ print(json.dumps({{
 
 @pytest.mark.thorough
 def test_a_system_without_what_windows_lacks_imports_fits_and_describes_itself():
-    command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    found = json.loads(finished.stdout)
+    found = json.loads(run_program(PROGRAM))
     from sklearn.datasets import load_iris
 
     np.testing.assert_array_equal(found["coef"], fastlin.LogisticRegression().fit(*load_iris(return_X_y=True)).coef_)
     assert found["budget"] == 256 << 20
     assert found["threads"] >= 1
     assert found["modules"] > 100
-
-
-def files(*folders):
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-
-
-def parse(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def modules_that_may_lack(node):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
+from repository import PACKAGE, files, parse
 
 import fastlin
 from fastlin import typing
 
-PACKAGE = Path(fastlin.__file__).parent
 ESTIMATORS = (
     fastlin.LogisticRegression,
     fastlin.LogisticRegressionCV,
@@ -51,10 +51,10 @@ def is_annotated(function, is_method):
 
 def test_public_functions_and_methods_are_annotated():
     missing = []
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in files("fastlin"):
         place = path.relative_to(PACKAGE)
         if place.parts[0] != WITHOUT_ANNOTATIONS:
-            found = public_functions(ast.parse(path.read_text(encoding="utf-8")))
+            found = public_functions(parse(path))
             missing += [f"{place}::{name}" for name, each in found if not is_annotated(each, "." in name)]
     assert missing == []
 
@@ -87,7 +87,7 @@ def test_attributes_that_docstrings_describe_have_types(estimator):
 
 
 def test_every_alias_is_described():
-    body = ast.parse(Path(typing.__file__).read_text(encoding="utf-8")).body
+    body = parse(Path(typing.__file__)).body
     aliases = {
         node.target.id: isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         for node, after in pairwise(body)
@@ -99,7 +99,7 @@ def test_every_alias_is_described():
 
 @pytest.mark.parametrize("package", [fastlin, fastlin.estimators])
 def test_type_checkers_know_what_is_imported_later(package):
-    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+    tree = parse(Path(package.__file__))
     checked = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     known = {alias.name for node in checked.body for alias in node.names}
     assert known == {*package._IMPORTED_LATER, *getattr(package, "_ROOMS_IMPORTED_LATER", ())}

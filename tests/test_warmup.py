@@ -1,10 +1,9 @@
 """The warm-up: what is fitted after it needs no more code."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from conftest import run_program
 
 from fastlin.warmup import STEPS, fit_l1, fit_large, fit_network, fit_small, fit_sparse, fit_table, train_model
 
@@ -73,10 +72,7 @@ print(json.dumps(found))
 
 
 def fit_after(dtypes, steps):
-    command = [sys.executable, "-c", PROGRAM, json.dumps([dtypes, steps])]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=1200)
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    return json.loads(finished.stdout)
+    return json.loads(run_program(PROGRAM, json.dumps([dtypes, steps])))
 
 
 @pytest.mark.thorough

@@ -5,19 +5,21 @@ of pandas and columns of Parquet files come as read-only arrays. What is given s
 """
 
 from functools import cache
+from inspect import signature
 from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from conftest import assert_refused
+from linear_models import make_cv
 from scipy import sparse
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 
 from fastlin import (
     FirthLogisticRegression,
     LogisticRegression,
-    LogisticRegressionCV,
     MiniBatchLogisticRegression,
     MLPClassifier,
     logistic_path,
@@ -124,12 +126,6 @@ def unpenalised(**fit):
     return LogisticRegression(C=np.inf).fit(X, Y, **fit)
 
 
-def cross_validated(**parameters):
-    return LogisticRegressionCV(
-        **{"Cs": 2, "l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False, **parameters}
-    )
-
-
 def steps(**parameters):
     return MiniBatchLogisticRegression(max_iter=2, n_iter_no_change=np.inf, random_state=0, **parameters)
 
@@ -138,9 +134,9 @@ def network(**parameters):
     return MLPClassifier((2,), max_iter=2, n_iter_no_change=np.inf, random_state=0, **parameters)
 
 
-def fit_by_groups(groups):
+def fit_by_groups(clusters):
     with sklearn.config_context(enable_metadata_routing=True):
-        return cross_validated(cv=GroupKFold(2)).fit(X, Y, groups=groups)
+        return make_cv(cv=GroupKFold(2), Cs=2).fit(X, Y, groups=clusters)
 
 
 def cluster_by(keys):
@@ -154,129 +150,88 @@ def fitted(kind):
 
 
 RESAMPLES = {"n_resamples": 2, "random_state": 0}
-LABELS = {
-    "fit": lambda y: model().fit(X, y),
-    "fit of blocks": lambda y: model().fit(from_arrays(X), y),
-    "blocks of arrays": lambda y: model().fit(from_arrays(X, y)),
-    "blocks of CSR": lambda y: model().fit(from_csr(sparse.csr_array(X), y)),
-    "batches": lambda y: model().fit(from_batches(lambda: [(X, y)])),
-    "score": lambda y: fitted("linear").score(X, y),
-    "cross-validation": lambda y: cross_validated(cv=2).fit(X, y),
-    "validation set": lambda y: cross_validated().fit(X, Y, X_val=X, y_val=y),
-    "path": lambda y: logistic_path(X, y, Cs=2),
-    "inference": lambda y: fitted("unpenalised").inference(X, y),
-    "bootstrap": lambda y: fitted("linear").bootstrap(X, y, **RESAMPLES),
-    "Firth": lambda y: FirthLogisticRegression().fit(X, y),
-    "Firth's inference": lambda y: fitted("Firth").inference(X, y),
-    "steps": lambda y: steps().fit(X, y),
-    "steps, validation": lambda y: steps(early_stopping=True).fit(X, Y, X_val=X, y_val=y),
-    "partial_fit of steps": lambda y: steps().partial_fit(X, y, [0, 1]),
-    "fit_batches": lambda y: steps().fit_batches([(X, y)], [0, 1]),
-    "network": lambda y: network().fit(X, y),
-    "network, validation": lambda y: network(early_stopping=True).fit(X, Y, X_val=X, y_val=y),
-    "partial_fit of a network": lambda y: network().partial_fit(X, y, classes=[0, 1]),
-    "score of a network": lambda y: fitted("network").score(X, y),
-    "search": lambda y: cross_val_score(model(), X, y, cv=2, error_score="raise"),
-}
-WEIGHTS = {
-    "fit": lambda weights: model().fit(X, Y, weights),
-    "fit of balanced classes": lambda weights: model(class_weight="balanced").fit(X, Y, weights),
-    "fit of soft labels": lambda weights: model(class_weight={0: 2}).fit(X, SOFT, weights),
-    "fit of blocks": lambda weights: model().fit(from_arrays(X), Y, weights),
-    "blocks of arrays": lambda weights: model().fit(from_arrays(X, Y, weights)),
-    "blocks of CSR": lambda weights: model().fit(from_csr(sparse.csr_array(X), Y, weights)),
-    "batches": lambda weights: model().fit(from_batches(lambda: [(X, Y, weights)])),
-    "score": lambda weights: fitted("linear").score(X, Y, weights),
+# Each call is tried with all containers of each argument that it takes here.
+CALLS = {
+    "fit": lambda rows=X, y=Y, weights=None, offset=None: model().fit(rows, y, weights, offset=offset),
+    "L1": lambda rows=X: model(l1_ratio=1).fit(rows, Y),
+    "balanced classes": lambda weights: model(class_weight="balanced").fit(X, Y, weights),
+    "weighted classes of soft labels": lambda weights: model(class_weight={0: 2}).fit(X, SOFT, weights),
+    "blocks": lambda y=Y, weights=None, offset=None: model().fit(from_arrays(X), y, weights, offset=offset),
+    "blocks of arrays": lambda y=Y, weights=None: model().fit(from_arrays(X, y, weights)),
+    "blocks of CSR": lambda y=Y, weights=None: model().fit(from_csr(sparse.csr_array(X), y, weights)),
+    "batches": lambda y=Y, weights=ONES: model().fit(from_batches(lambda: [(X, y, weights)])),
+    "predictions": lambda rows=X, offset=None: fitted("linear").predict_proba(rows, offset=offset),
+    "score": lambda y=Y, weights=None, offset=None: fitted("linear").score(X, y, weights, offset=offset),
     "score of soft labels": lambda weights: fitted("linear").score(X, SOFT, weights),
-    "cross-validation": lambda weights: cross_validated(cv=2).fit(X, Y, weights),
-    "validation set": lambda weights: cross_validated().fit(X, Y, weights, X_val=X, y_val=Y, sample_weight_val=weights),
-    "path": lambda weights: logistic_path(X, Y, Cs=2, sample_weight=weights),
-    "inference": lambda weights: unpenalised(sample_weight=weights).inference(X, Y, weights),
-    "HC1": lambda weights: unpenalised(sample_weight=weights).inference(X, Y, weights, covariance="HC1"),
-    "bootstrap": lambda weights: fitted("linear").bootstrap(X, Y, weights, **RESAMPLES),
-    "Firth": lambda weights: FirthLogisticRegression().fit(X, Y, weights),
-    "Firth's inference": lambda weights: FirthLogisticRegression().fit(X, Y, weights).inference(X, Y, weights),
-    "Firth's bootstrap": lambda weights: fitted("Firth").bootstrap(X, Y, weights, **RESAMPLES),
-    "steps": lambda weights: steps().fit(X, Y, weights),
-    "score of steps": lambda weights: fitted("steps").score(X, Y, weights),
-    "partial_fit of steps": lambda weights: steps().partial_fit(X, Y, [0, 1], weights),
-    "fit_batches": lambda weights: steps().fit_batches([(X, Y, weights)], [0, 1]),
-    "network": lambda weights: network().fit(X, Y, weights),
-    "network by lbfgs": lambda weights: network(solver="lbfgs", tol=1e3).fit(X, Y, weights),
-    "partial_fit of a network": lambda weights: network().partial_fit(X, Y, weights, classes=[0, 1]),
-    "score of a network": lambda weights: fitted("network").score(X, Y, weights),
-    "search": lambda weights: GridSearchCV(model(), {"C": [1, 2]}, cv=2, error_score="raise").fit(
-        X, Y, sample_weight=weights
+    "cross-validation": lambda rows=X, y=Y, weights=None: make_cv(cv=2, Cs=2).fit(rows, y, weights),
+    "validation set": lambda rows=X, y=Y, weights=None, offset=None: make_cv(Cs=2).fit(
+        X, Y, weights, offset=offset, X_val=rows, y_val=y, sample_weight_val=weights, offset_val=offset
     ),
-    "grouped search": lambda groups: cross_val_score(model(), X, Y, groups=groups, cv=GroupKFold(2)),
-    "groups": fit_by_groups,
-    "clusters": cluster_by,
-    "clusters of the bootstrap": lambda clusters: fitted("linear").bootstrap(X, Y, clusters=clusters, **RESAMPLES),
-}
-OFFSETS = {
-    "fit": lambda offset: model().fit(X, Y, offset=offset),
-    "predictions": lambda offset: fitted("linear").predict_proba(X, offset=offset),
-    "score": lambda offset: fitted("linear").score(X, Y, offset=offset),
-    "fit of blocks": lambda offset: model().fit(from_arrays(X), Y, offset=offset),
-    "validation set": lambda offset: cross_validated().fit(X, Y, offset=offset, X_val=X, y_val=Y, offset_val=offset),
-    "path": lambda offset: logistic_path(X, Y, Cs=2, offset=offset),
-    "inference": lambda offset: unpenalised(offset=offset).inference(X, Y, offset=offset),
-    "bootstrap": lambda offset: fitted("linear").bootstrap(X, Y, offset=offset, **RESAMPLES),
-    "Firth": lambda offset: FirthLogisticRegression().fit(X, Y, offset=offset),
-}
-# One number for each feature.
-OF_FEATURES = {
-    "penalty factors": lambda values: model(penalty_factors=values).fit(X, Y),
-    "penalty factors of a cross-validation": lambda values: cross_validated(cv=2, penalty_factors=values).fit(X, Y),
-    "penalty factors of a path": lambda values: logistic_path(X, Y, Cs=2, penalty_factors=values),
-    "lower bounds": lambda values: model(lower_bounds=values).fit(X, Y),
-    "upper bounds": lambda values: model(upper_bounds=values).fit(X, Y),
-    "upper bounds of a path": lambda values: logistic_path(X, Y, Cs=2, upper_bounds=values),
-    "hypothesis": lambda values: fitted("unpenalised").inference(X, Y).wald_test(np.eye(3, 4), values),
-}
-STARTS = {
-    "coef_init": lambda coef: model(tol=1.0).fit(X, Y, coef_init=coef),
-    "lower bounds": lambda coef: model(lower_bounds=coef).fit(X, Y),
-    "hypothesis": lambda coef: fitted("unpenalised").inference(X, Y).wald_test(np.eye(4)),
-}
-SOFT_LABELS = {
-    "fit": lambda y: model().fit(X, y),
-    "fit of blocks": lambda y: model().fit(from_arrays(X), y),
-    "score": lambda y: fitted("linear").score(X, y),
-    "cross-validation": lambda y: cross_validated(cv=2).fit(X, y),
-    "validation set": lambda y: cross_validated().fit(X, SOFT, X_val=X, y_val=y),
-    "path": lambda y: logistic_path(X, y, Cs=2),
-    "bootstrap": lambda y: fitted("linear").bootstrap(X, y, **RESAMPLES),
-    "steps": lambda y: steps().fit(X, y),
-    "network": lambda y: network().fit(X, y),
-    "network, validation": lambda y: network(early_stopping=True).fit(X, SOFT, X_val=X, y_val=y),
-}
-ROWS = {
-    "fit": lambda rows: model().fit(rows, Y),
-    "L1": lambda rows: model(l1_ratio=1).fit(rows, Y),
-    "predictions": lambda rows: fitted("linear").predict_proba(rows),
-    "cross-validation": lambda rows: cross_validated(cv=2).fit(rows, Y),
-    "validation set": lambda rows: cross_validated().fit(X, Y, X_val=rows, y_val=Y),
-    "path": lambda rows: logistic_path(rows, Y, Cs=2),
-    "inference": lambda rows: fitted("unpenalised").inference(rows, Y),
-    "bootstrap": lambda rows: fitted("linear").bootstrap(rows, Y, **RESAMPLES),
-    "Firth": lambda rows: FirthLogisticRegression().fit(rows, Y),
-    "steps": lambda rows: steps().fit(rows, Y),
-    "partial_fit of steps": lambda rows: steps().partial_fit(rows, Y, [0, 1]),
-    "fit_batches": lambda rows: steps().fit_batches([(rows, Y)], [0, 1]),
-    "network": lambda rows: network().fit(rows, Y),
-    "network, validation": lambda rows: network(early_stopping=True).fit(rows, Y, X_val=rows, y_val=Y),
+    "path": lambda rows=X, y=Y, weights=None, offset=None: logistic_path(
+        rows, y, Cs=2, sample_weight=weights, offset=offset
+    ),
+    "inference": lambda rows=X, y=Y, weights=None, offset=None: unpenalised(
+        sample_weight=weights, offset=offset
+    ).inference(rows, y, weights, offset),
+    "HC1": lambda weights: unpenalised(sample_weight=weights).inference(X, Y, weights, covariance="HC1"),
+    "bootstrap": lambda rows=X, y=Y, weights=None, offset=None, clusters=None: fitted("linear").bootstrap(
+        rows, y, weights, offset, clusters=clusters, **RESAMPLES
+    ),
+    "Firth": lambda rows=X, y=Y, weights=None, offset=None: FirthLogisticRegression().fit(
+        rows, y, weights, offset=offset
+    ),
+    "Firth's inference": lambda y=Y, weights=None: (
+        FirthLogisticRegression().fit(X, Y, weights).inference(X, y, weights)
+    ),
+    "Firth's bootstrap": lambda weights: fitted("Firth").bootstrap(X, Y, weights, **RESAMPLES),
+    "steps": lambda rows=X, y=Y, weights=None: steps().fit(rows, y, weights),
+    "steps, validation": lambda y: steps(early_stopping=True).fit(X, Y, X_val=X, y_val=y),
+    "score of steps": lambda weights: fitted("steps").score(X, Y, weights),
+    "partial_fit of steps": lambda rows=X, y=Y, weights=None: steps().partial_fit(rows, y, [0, 1], weights),
+    "fit_batches": lambda rows=X, y=Y, weights=ONES: steps().fit_batches([(rows, y, weights)], [0, 1]),
+    "network": lambda rows=X, y=Y, weights=None: network().fit(rows, y, weights),
+    "network by lbfgs": lambda weights: network(solver="lbfgs", tol=1e3).fit(X, Y, weights),
+    "network, validation": lambda rows=X, y=Y: network(early_stopping=True).fit(rows, Y, X_val=rows, y_val=y),
+    "network, soft validation": lambda soft: network(early_stopping=True).fit(X, SOFT, X_val=X, y_val=soft),
+    "partial_fit of a network": lambda y=Y, weights=None: network().partial_fit(X, y, weights, classes=[0, 1]),
     "predictions of a network": lambda rows: fitted("network").predict_proba(rows),
+    "score of a network": lambda y=Y, weights=None: fitted("network").score(X, y, weights),
+    "search": lambda y=Y, weights=None: GridSearchCV(model(), {"C": [1, 2]}, cv=2, error_score="raise").fit(
+        X, y, sample_weight=weights
+    ),
+    "grouped search": lambda clusters: cross_val_score(model(), X, Y, groups=clusters, cv=GroupKFold(2)),
+    "groups": fit_by_groups,
+    "clusters": lambda clusters: cluster_by(clusters),
+    "clusters of two kinds": lambda keys: cluster_by(keys),
+    # One number for each feature.
+    "penalty factors": lambda features: model(penalty_factors=features).fit(X, Y),
+    "penalty factors of a cross-validation": lambda features: make_cv(cv=2, Cs=2, penalty_factors=features).fit(X, Y),
+    "penalty factors of a path": lambda features: logistic_path(X, Y, Cs=2, penalty_factors=features),
+    "lower bounds": lambda features: model(lower_bounds=features).fit(X, Y),
+    "upper bounds": lambda features: model(upper_bounds=features).fit(X, Y),
+    "upper bounds of a path": lambda features: logistic_path(X, Y, Cs=2, upper_bounds=features),
+    "values of a hypothesis": lambda features: fitted("unpenalised").inference(X, Y).wald_test(np.eye(3, 4), features),
+    # One number for each coefficient.
+    "coef_init": lambda coef: model(tol=1.0).fit(X, Y, coef_init=coef),
+    "lower bounds of coefficients": lambda coef: model(lower_bounds=coef).fit(X, Y),
+    "hypothesis": lambda contrasts: fitted("unpenalised").inference(X, Y).wald_test(contrasts),
+    "intercept_init": lambda intercept: model(tol=1.0).fit(X, Y, intercept_init=intercept),
 }
-COLUMN_ARGUMENTS = {"y": (LABELS, Y), "weights": (WEIGHTS, ONES), "offset": (OFFSETS, ONES)}
-TABLE_ARGUMENTS = {
-    "features": (OF_FEATURES, np.array([1, 0, 1])),
-    "start": (STARTS, np.array([[1.0, 0, 1]])),
-    "keys": ({"clusters": cluster_by}, np.column_stack([np.arange(N) // 4, np.arange(N) % 10]).astype(float)),
-    "intercept": ({"intercept_init": lambda intercept: model(tol=1.0).fit(X, Y, intercept_init=intercept)}, np.ones(1)),
-    "soft labels": (SOFT_LABELS, SOFT),
-    "X": (ROWS, X),
+ARGUMENTS = {
+    "rows": X,
+    "y": Y,
+    "weights": ONES,
+    "offset": ONES,
+    "clusters": ONES,
+    "keys": np.column_stack([np.arange(N) // 4, np.arange(N) % 10]).astype(float),
+    "features": np.array([1, 0, 1]),
+    "coef": np.array([[1.0, 0, 1]]),
+    "contrasts": np.eye(4),
+    "intercept": np.ones(1),
+    "soft": SOFT,
 }
+# Calls that take soft labels for y.
+OF_SOFT_LABELS = "fit", "blocks", "score", "cross-validation", "validation set", "path", "bootstrap", "steps", "network"
 TEXTS = {
     "strings": lambda texts: pd.Series(texts, dtype="string"),
     "objects": lambda texts: read_only(texts.astype(object)),
@@ -300,47 +255,41 @@ def find_numbers(result):
     return np.concatenate([each.ravel() for each in result.coefs_]) if hasattr(result, "coefs_") else result
 
 
-def compare(calls, array, containers, tmp_path):
+def compare(calls, argument, array, tmp_path):
     """Fail where a call answers something else for a container than for an array; leave out what is not installed."""
-    expected, failures = {name: find_numbers(call(array)) for name, call in calls.items()}, []
-    for (call_name, call), (name, make) in product(calls.items(), containers.items()):
+    expected, failures = {name: find_numbers(CALLS[name](**{argument: array})) for name in calls}, []
+    for name, (container, make) in product(calls, (TABLES if array.ndim == 2 else COLUMNS).items()):
         try:
             given = make(array, tmp_path)
         except pytest.skip.Exception:
             continue
         before = np.array(given)
         try:
-            np.testing.assert_allclose(find_numbers(call(given)), expected[call_name], rtol=1e-6, atol=1e-9)
+            found = find_numbers(CALLS[name](**{argument: given}))
+            np.testing.assert_allclose(found, expected[name], rtol=1e-6, atol=1e-9)
             np.testing.assert_array_equal(np.asarray(given), before)
         except Exception as error:
-            failures.append(f"{call_name}, {name}: {type(error).__name__}: {error}")
+            failures.append(f"{name}, {container}: {type(error).__name__}: {error}")
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("argument", COLUMN_ARGUMENTS)
-def test_columns_of_every_type_are_the_numbers_they_hold(argument, tmp_path):
-    compare(*COLUMN_ARGUMENTS[argument], COLUMNS, tmp_path)
-
-
-# The models of these calls were fitted to an array.
+# The models of some calls were fitted to an array.
 @pytest.mark.filterwarnings("ignore:X has feature names")
-@pytest.mark.parametrize("argument", TABLE_ARGUMENTS)
-def test_tables_of_every_type_are_the_numbers_they_hold(argument, tmp_path):
-    calls, array = TABLE_ARGUMENTS[argument]
-    compare(calls, array, TABLES if array.ndim == 2 else COLUMNS, tmp_path)
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_what_is_given_in_any_container_is_the_numbers_it_holds(argument, tmp_path):
+    calls = [name for name, call in CALLS.items() if argument in signature(call).parameters]
+    compare(calls, argument, ARGUMENTS[argument], tmp_path)
+
+
+def test_soft_labels_in_any_container_are_the_numbers_they_hold(tmp_path):
+    compare(OF_SOFT_LABELS, "y", SOFT, tmp_path)
 
 
 @pytest.mark.parametrize("texts", TEXTS)
 def test_labels_are_texts_of_every_type(texts):
     y = np.array(["no", "yes"])[Y]
     expected = model().fit(X, Y)
-    for estimator in (
-        model(),
-        cross_validated(Cs=[1.0], cv=2, refit=True),
-        steps(),
-        network(),
-        FirthLogisticRegression(),
-    ):
+    for estimator in (model(), make_cv(Cs=[1.0], cv=2), steps(), network(), FirthLogisticRegression()):
         found = estimator.fit(X, TEXTS[texts](y))
         assert found.classes_.tolist() == ["no", "yes"]
         assert set(found.predict(X)) == {"no", "yes"}
@@ -351,32 +300,30 @@ def test_labels_are_texts_of_every_type(texts):
     "weights", [["a"] * N, pd.Series(pd.period_range("2020", periods=N)), [{}] * N], ids=["text", "periods", "dicts"]
 )
 def test_weights_that_are_no_numbers_are_named(weights):
-    for estimator in (model(), cross_validated(cv=2), steps(), network(), FirthLogisticRegression()):
-        with pytest.raises((TypeError, ValueError), match=r"^sample_weight: "):
-            estimator.fit(X, Y, weights)
+    for estimator in (model(), make_cv(cv=2), steps(), network(), FirthLogisticRegression()):
+        assert_refused("^sample_weight: ", estimator.fit, X, Y, weights, error=(TypeError, ValueError))
     with pytest.raises((TypeError, ValueError), match=r"^sample_weight: "):
         logistic_path(X, Y, sample_weight=weights)
+
+
+MASKED = r"\b{} is an array of which entries are masked"
 
 
 def test_arrays_with_masked_entries_are_refused():
     mask = np.arange(N) == 3
     labels, numbers = np.ma.masked_array(Y, mask), np.ma.masked_array(np.ones(N), mask)
     features = np.ma.masked_array(np.zeros(X.shape[1]), np.arange(X.shape[1]) == 0)
-    plain = fitted("unpenalised")
-    for name, call in {
-        "X": lambda: model().fit(np.ma.masked_array(X, X > 1), Y),
-        "X ": lambda: model().fit(X, Y).predict(np.ma.masked_array(X, X > 1)),
-        "y": lambda: model().fit(X, labels),
-        "sample_weight": lambda: model().fit(X, Y, numbers),
-        "offset": lambda: model().fit(X, Y, offset=numbers),
-        "coef_init": lambda: model().fit(X, Y, coef_init=features[None]),
-        "lower_bounds": lambda: LogisticRegression(lower_bounds=features).fit(X, Y),
-        "upper_bounds": lambda: LogisticRegression(upper_bounds=features).fit(X, Y),
-        "penalty_factors": lambda: LogisticRegression(penalty_factors=features).fit(X, Y),
-        "clusters": lambda: plain.inference(X, Y, covariance="cluster", clusters=numbers),
-    }.items():
-        with pytest.raises(ValueError, match=rf"\b{name.strip()} is an array of which entries are masked"):
-            call()
+    rows, plain = np.ma.masked_array(X, X > 1), fitted("unpenalised")
+    assert_refused(MASKED.format("X"), model().fit, rows, Y)
+    assert_refused(MASKED.format("X"), plain.predict, rows)
+    assert_refused(MASKED.format("y"), model().fit, X, labels)
+    assert_refused(MASKED.format("sample_weight"), model().fit, X, Y, numbers)
+    assert_refused(MASKED.format("offset"), model().fit, X, Y, offset=numbers)
+    assert_refused(MASKED.format("coef_init"), model().fit, X, Y, coef_init=features[None])
+    by_clusters = {"covariance": "cluster", "clusters": numbers}
+    assert_refused(MASKED.format("clusters"), plain.inference, X, Y, **by_clusters)
+    for name in ("lower_bounds", "upper_bounds", "penalty_factors"):
+        assert_refused(MASKED.format(name), model(**{name: features}).fit, X, Y)
     # Without masked entries it is an array like others.
     found = model().fit(np.ma.masked_array(X), Y)
     np.testing.assert_array_equal(found.coef_, model().fit(X, Y).coef_)

@@ -1,5 +1,6 @@
 """Checkpoints of an MLPClassifier: a fit that goes on from one has the bits of a fit that was never interrupted."""
 
+import io
 import json
 import warnings
 import zipfile
@@ -7,12 +8,16 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.sparse
+from conftest import assert_refused
 from sklearn.datasets import load_digits
 
 from fastlin import MLPClassifier
 from fastlin.estimators.checkpoints import digest, read_checkpoint
 from fastlin.exceptions import CheckpointError, CheckpointWarning
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+X, Y = (each[:300] for each in load_digits(return_X_y=True))
+X = X / 16
 LAYERS = ("coefs_", "intercepts_")
 CURVES = ("loss_curve_", "accuracy_curve_", "validation_scores_", "best_loss_", "n_iter_", "t_")
 TRAININGS = {
@@ -32,9 +37,8 @@ class Crash(Exception):
 
 
 @pytest.fixture
-def data():
-    X, y = load_digits(return_X_y=True)
-    return X[:300] / 16, y[:300]
+def path(tmp_path):
+    return tmp_path / "training"
 
 
 def make_model(**parameters):
@@ -71,34 +75,29 @@ def assert_same_fit(model, expected):
         assert getattr(model, name) == getattr(expected, name), name
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_fit_goes_on_with_the_same_bits(name, data, tmp_path, monkeypatch):
-    path = tmp_path / "training"
-    expected = make_model(**TRAININGS[name]).fit(*data)
-    fit_and_crash(make_model(**TRAININGS[name]), path, 3, monkeypatch, *data)
-    resumed = make_model(**TRAININGS[name]).fit(*data, resume=path)
+def test_a_fit_goes_on_with_the_same_bits(name, path, monkeypatch):
+    expected = make_model(**TRAININGS[name]).fit(X, Y)
+    fit_and_crash(make_model(**TRAININGS[name]), path, 3, monkeypatch, X, Y)
+    resumed = make_model(**TRAININGS[name]).fit(X, Y, resume=path)
     assert_same_fit(resumed, expected)
     if not resumed.early_stopping:
         # So do calls of partial_fit after it.
-        assert_same_fit(resumed.partial_fit(*data), expected.partial_fit(*data))
-    assert [file.name for file in tmp_path.iterdir()] == ["training"]
+        assert_same_fit(resumed.partial_fit(X, Y), expected.partial_fit(X, Y))
+    assert [file.name for file in path.parent.iterdir()] == ["training"]
 
 
-def test_a_fit_whose_patience_is_exhausted_stays_as_it_ended(data, tmp_path):
-    path, limits = tmp_path / "training", TRAININGS["an exhausted patience"]
-    expected = make_model(**limits).fit(*data, save_checkpoint=path)
+def test_a_fit_whose_patience_is_exhausted_stays_as_it_ended(path):
+    limits = TRAININGS["an exhausted patience"]
+    expected = make_model(**limits).fit(X, Y, save_checkpoint=path)
     assert expected.n_iter_ < expected.max_iter
-    assert_same_fit(make_model(**limits).fit(*data, resume=path), expected)
+    assert_same_fit(make_model(**limits).fit(X, Y, resume=path), expected)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_fit_may_end_several_times_and_elsewhere(data, tmp_path, monkeypatch):
-    path = tmp_path / "training"
-    X = scipy.sparse.csr_array(data[0])
-    weights = np.linspace(0, 1, len(data[1]))
-    given = X, data[1], weights
-    validation = {"X_val": X[:50], "y_val": data[1][:50]}
+def test_a_fit_may_end_several_times_and_elsewhere(path, monkeypatch):
+    rows = scipy.sparse.csr_array(X)
+    given = rows, Y, np.linspace(0, 1, len(Y))
+    validation = {"X_val": rows[:50], "y_val": Y[:50]}
     expected = make_model(max_iter=12).fit(*given, **validation)
     fit_and_crash(make_model(), path, 1, monkeypatch, *given, **validation)
     fit_and_crash(make_model(), path, 2, monkeypatch, *given, **validation, resume=path)
@@ -111,93 +110,73 @@ def test_a_fit_may_end_several_times_and_elsewhere(data, tmp_path, monkeypatch):
         assert_same_fit(resumed, expected)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(5)])
-def test_random_numbers_are_those_of_the_checkpoint(random_state, data, tmp_path, monkeypatch):
-    path = tmp_path / "training"
+def test_random_numbers_are_those_of_the_checkpoint(random_state, path, monkeypatch):
     given = {"random_state": random_state, "early_stopping": True, "dropout": 0.2}
-    fit_and_crash(make_model(**given), path, 4, monkeypatch, *data)
+    fit_and_crash(make_model(**given), path, 4, monkeypatch, X, Y)
     before = None if random_state is None else random_state.get_state()[1].copy()
-    one, other = (make_model(**given).fit(*data, resume=path) for _ in range(2))
+    one, other = (make_model(**given).fit(X, Y, resume=path) for _ in range(2))
     assert_same_fit(one, other)
     if random_state is not None:
         np.testing.assert_array_equal(random_state.get_state()[1], before)
 
 
-def test_what_cannot_go_on_is_refused(data, tmp_path):
-    X, y = data
-    path = tmp_path / "training"
-    make_model(max_iter=2, tol=0).fit(X, y, save_checkpoint=path)
+def test_what_cannot_go_on_is_refused(path):
+    make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
     refused = [
-        ("alpha=0.0001, this one has 0.01", make_model(alpha=0.01), X, y),
-        ("the shape of X is", make_model(), X[:200], y[:200]),
-        ("the classes are", make_model(), X, y + 1),
-        ("labels have the digest", make_model(), X, y[::-1]),
-        ("the first and the last 64 rows", make_model(), X * 16, y),
-        ("so many rows are to validate on", make_model(early_stopping=False), X, y),
+        ("alpha=0.0001, this one has 0.01", make_model(alpha=0.01), X, Y),
+        ("the shape of X is", make_model(), X[:200], Y[:200]),
+        ("the classes are", make_model(), X, Y + 1),
+        ("labels have the digest", make_model(), X, Y[::-1]),
+        ("the first and the last 64 rows", make_model(), X * 16, Y),
+        ("so many rows are to validate on", make_model(early_stopping=False), X, Y),
     ]
     for message, model, X_new, y_new in refused:
-        validation = {"X_val": X, "y_val": y} if "validate" in message else {}
-        with pytest.raises(ValueError, match=message):
-            model.fit(X_new, y_new, resume=path, **validation)
-        assert not hasattr(model, "coefs_")
+        validation = {"X_val": X, "y_val": Y} if "validate" in message else {}
+        assert_refused(message, model.fit, X_new, y_new, resume=path, **validation)
     for name in ("save_checkpoint", "resume"):
-        with pytest.raises(ValueError, match=f"{name} needs solver 'adam' or 'sgd'"):
-            make_model(solver="lbfgs").fit(X, y, **{name: path})
-        with pytest.raises(ValueError, match=f"{name} needs warm_start=False"):
-            make_model(warm_start=True).fit(X, y, **{name: path})
-    with pytest.raises(ValueError, match="save_checkpoint must be a file in a folder that exists"):
-        make_model().fit(X, y, save_checkpoint=tmp_path / "none" / "training")
-    with pytest.raises(FileNotFoundError, match="none"):
-        make_model().fit(X, y, resume=tmp_path / "none")
+        by_lbfgs, warm = make_model(solver="lbfgs"), make_model(warm_start=True)
+        assert_refused(f"{name} needs solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
+        assert_refused(f"{name} needs warm_start=False", warm.fit, X, Y, **{name: path})
+    message, nowhere = "save_checkpoint must be a file in a folder that exists", path.parent / "none" / "training"
+    assert_refused(message, make_model().fit, X, Y, save_checkpoint=nowhere)
+    assert_refused("none", make_model().fit, X, Y, resume=path.parent / "none", error=FileNotFoundError)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_equal_parameters_are_the_same_and_other_limits_count(data, tmp_path):
-    X, y = data
-    path = tmp_path / "training"
+def test_equal_parameters_are_the_same_and_other_limits_count(path):
     limits = {"tol": 0.05, "n_iter_no_change": 3, "max_iter": 40}
-    validation = {"X_val": X[:50], "y_val": y[:50]}
-    ended = make_model(**limits).fit(X, y, save_checkpoint=path, **validation)
+    validation = {"X_val": X[:50], "y_val": Y[:50]}
+    ended = make_model(**limits).fit(X, Y, save_checkpoint=path, **validation)
     assert ended.n_iter_ < 40
     same = MLPClassifier([12], random_state=3, batch_size=np.int64(50), alpha=np.float64(1e-4), max_iter=40, tol=0)
-    resumed = same.fit(X, y, resume=path, **validation)
+    resumed = same.fit(X, Y, resume=path, **validation)
     # As if the fit had had the lower tol from the beginning.
     assert_same_fit(
-        resumed, make_model(**{**limits, "tol": 0, "n_iter_no_change": 10}).fit(X, y, X_val=X[:50], y_val=y[:50])
+        resumed, make_model(**{**limits, "tol": 0, "n_iter_no_change": 10}).fit(X, Y, X_val=X[:50], y_val=Y[:50])
     )
-    with pytest.raises(ValueError, match="the validation data have the digest"):
-        make_model().fit(X, y, resume=path, X_val=X[50:100], y_val=y[50:100])
+    other = {"X_val": X[50:100], "y_val": Y[50:100]}
+    assert_refused("the validation data have the digest", make_model().fit, X, Y, resume=path, **other)
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(data, tmp_path):
-    path = tmp_path / "training"
-    make_model(max_iter=2, tol=0).fit(*data, save_checkpoint=path)
-    whole = path.read_bytes()
-    arrays = tmp_path / "arrays.npz"
-    np.savez(arrays, content=np.array("[]"), x=np.zeros(3))
-    np.savez(tmp_path / "former.npz", content=np.array('{"format": 3}'))
-    (tmp_path / "text").write_text("no checkpoint")
-    (tmp_path / "empty").write_bytes(b"")
-    (tmp_path / "half").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "broken").write_bytes(whole[:400] + bytes(200) + whole[600:])
-    np.save(tmp_path / "one.npy", np.zeros(3))
-    for name in ("text", "empty", "half", "broken", "arrays.npz", "one.npy"):
-        with pytest.raises(ValueError, match="is no checkpoint of fastlin, or is damaged"):
-            make_model().fit(*data, resume=tmp_path / name)
-    with pytest.raises(ValueError, match="format 3; this fastlin reads 4"):
-        make_model().fit(*data, resume=tmp_path / "former.npz")
+def save(path, how, *arrays, **named):
+    """Write a file by a function of NumPy, which would give the path another ending."""
+    with path.open("wb") as file:
+        how(file, *arrays, **named)
 
 
-def edit(source, target, change):
-    """Write a checkpoint anew after a change of its content and its arrays, with the digest that belongs to them."""
-    with np.load(source) as file:
-        arrays = dict(file)
-    content = json.loads(str(arrays.pop("content")))
-    del arrays["digest"]
-    change(content, arrays)
-    text = json.dumps(content)
-    np.savez(target, content=np.array(text), digest=np.array(digest(text, arrays)), **arrays)
+def edit(change, with_digest=True):
+    """Return a function that writes a checkpoint anew after a change, with the digest that belongs to what it holds."""
+
+    def write(path, whole):
+        with np.load(io.BytesIO(whole)) as file:
+            arrays = dict(file)
+        content, before = json.loads(str(arrays.pop("content"))), arrays.pop("digest")
+        change(content, arrays)
+        text = json.dumps(content)
+        after = np.array(digest(text, arrays)) if with_digest else before
+        save(path, np.savez, content=np.array(text), digest=after, **arrays)
+
+    return write
 
 
 def put(value, *place):
@@ -225,75 +204,57 @@ def leave_out(name):
     return lambda content, arrays: arrays.pop(name)
 
 
-DAMAGES = {
-    "records must be real numbers of shape .2, 2.": put_array("records", lambda records: records[:, :1]),
-    "records must be finite": put_array("records", lambda records: records * np.nan),
-    "'records'": leave_out("records"),
-    "'best_2'": leave_out("best_2"),
-    "'parameters'": lambda content, arrays: content.pop("parameters"),
-    "start must have a position up to 624": put(10**9, "start", 2),
-    "the words of generator must be real numbers of shape .624,.": put([1] * 9, "generator", 1),
-    r"last.0. must be real numbers of shape": put_array("last_0", lambda parameters: parameters[:5]),
-    r"best.0. must be finite": put_array("best_0", lambda parameters: parameters * np.inf),
-    "n_rows must be a whole number": put(10**30, "n_rows"),
-    "order must name each row to train on once": put_array("order", lambda order: order[:-1]),
-    "order must name each row to": put_array("order", lambda order: order * 10**6),
-}
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """The checkpoint of a fit of two epochs without validation, and its data."""
-    X, y = load_digits(return_X_y=True)
-    path, data = tmp_path_factory.mktemp("checkpoint") / "training.npz", (X[:300] / 16, y[:300])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        make_model(max_iter=2).fit(*data, save_checkpoint=path)
-    return path, data
-
-
-@pytest.mark.parametrize("message", DAMAGES)
-def test_a_damaged_checkpoint_is_refused(message, checkpoint, tmp_path):
-    path, data = checkpoint
-    edit(path, tmp_path / "damaged.npz", DAMAGES[message])
-    model = make_model(max_iter=2)
-    with pytest.raises(CheckpointError, match=rf"damaged\.npz is no checkpoint of fastlin, or is damaged: .*{message}"):
-        model.fit(*data, resume=tmp_path / "damaged.npz")
-    assert not hasattr(model, "coefs_")
-
-
-def test_a_checkpoint_that_names_other_data_is_refused(checkpoint, tmp_path):
-    path, data = checkpoint
-    for place in ("parameters", "data"):
-        edit(path, tmp_path / "other.npz", put({}, place))
-        with pytest.raises(CheckpointError, match=r"the checkpoint .*other\.npz"):
-            make_model().fit(*data, resume=tmp_path / "other.npz")
-
-
-def test_a_file_that_changed_by_accident_is_refused(checkpoint, tmp_path):
-    path, data = checkpoint
-    with np.load(path) as file:
-        arrays = dict(file)
-    arrays["last_1"] = arrays["last_1"] + 1
-    np.savez(tmp_path / "changed.npz", **arrays)
-    with pytest.raises(CheckpointError, match=r"changed\.npz .* its digest is not that"):
-        make_model().fit(*data, resume=tmp_path / "changed.npz")
-
-
-def test_an_array_that_asks_for_more_memory_than_there_is_is_refused(data, tmp_path):
-    path = tmp_path / "bomb.npz"
+def write_bomb(path, _):
+    """Write an array that asks for more memory than there is."""
     header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
     with zipfile.ZipFile(path, "w") as archive:
         start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
         archive.writestr("content.npy", start + header.encode() + bytes(24))
-    with pytest.raises(CheckpointError, match=r"bomb\.npz is no checkpoint of fastlin, or is damaged"):
-        make_model().fit(*data, resume=path)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_checkpoint_that_cannot_be_written_is_tried_again(data, tmp_path, monkeypatch):
-    path = tmp_path / "training"
-    expected = make_model().fit(*data)
+DAMAGES = [
+    (put_array("records", lambda records: records[:, :1]), "records must be real numbers of shape .2, 2."),
+    (put_array("records", lambda records: records * np.nan), "records must be finite"),
+    (leave_out("records"), "'records'"),
+    (leave_out("best_2"), "'best_2'"),
+    (lambda content, arrays: content.pop("parameters"), "'parameters'"),
+    (put(10**9, "start", 2), "start must have a position up to 624"),
+    (put([1] * 9, "generator", 1), "the words of generator must be real numbers of shape .624,."),
+    (put_array("last_0", lambda parameters: parameters[:5]), r"last.0. must be real numbers of shape"),
+    (put_array("best_0", lambda parameters: parameters * np.inf), r"best.0. must be finite"),
+    (put(10**30, "n_rows"), "n_rows must be a whole number"),
+    (put_array("order", lambda order: order[:-1]), "order must name each row to train on once"),
+    (put_array("order", lambda order: order * 10**6), "order must name each row to"),
+]
+BROKEN = "is no checkpoint of fastlin, or is damaged"
+# What writes a file, given the bytes of a checkpoint of two epochs, and what the error says.
+FILES = [
+    (lambda path, _: path.write_text("no checkpoint"), BROKEN),
+    (lambda path, _: path.write_bytes(b""), BROKEN),
+    (lambda path, whole: path.write_bytes(whole[: len(whole) // 2]), BROKEN),
+    (lambda path, whole: path.write_bytes(whole[:400] + bytes(200) + whole[600:]), BROKEN),
+    (lambda path, _: save(path, np.save, np.zeros(3)), BROKEN),
+    (lambda path, _: save(path, np.savez, content=np.array("[]"), x=np.zeros(3)), BROKEN),
+    (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format 3; this fastlin reads 4"),
+    (write_bomb, BROKEN),
+    (edit(put_array("last_1", lambda last: last + 1), with_digest=False), "training .* its digest is not that"),
+    # They name other data.
+    (edit(put({}, "parameters")), "the checkpoint .*training"),
+    (edit(put({}, "data")), "the checkpoint .*training"),
+    *((edit(change), f"training {BROKEN}: .*{message}") for change, message in DAMAGES),
+]
+
+
+@pytest.mark.parametrize("number", range(len(FILES)))
+def test_a_file_that_is_no_checkpoint_is_refused(number, path):
+    write, message = FILES[number]
+    make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
+    write(path, path.read_bytes())
+    assert_refused(message, make_model(max_iter=2, tol=0).fit, X, Y, resume=path, error=CheckpointError)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_tried_again(path, monkeypatch):
+    expected = make_model().fit(X, Y)
     n_tried, save = 0, np.savez
 
     def fill_disk(file, **arrays):
@@ -308,16 +269,16 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again(data, tmp_path, monk
     with monkeypatch.context() as patch, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", CheckpointWarning)
         patch.setattr(np, "savez", fill_disk)
-        model = make_model().fit(*data, save_checkpoint=path)
+        model = make_model().fit(X, Y, save_checkpoint=path)
     (warning,) = [each for each in warned if each.category is CheckpointWarning]
     assert f"The checkpoint {path} cannot be written: [Errno 28] No space left on device" in str(warning.message)
     assert_same_fit(model, expected)
     assert n_tried == model.n_iter_ == 9
     assert len(read_checkpoint(path)[1]["records"]) == 9
-    assert [file.name for file in tmp_path.iterdir()] == ["training"]
+    assert [file.name for file in path.parent.iterdir()] == ["training"]
 
 
-def test_who_turns_the_warning_into_an_error_ends_the_fit(data, tmp_path, monkeypatch):
+def test_who_turns_the_warning_into_an_error_ends_the_fit(path, monkeypatch):
     def fill_disk(file, **arrays):
         raise OSError(28, "No space left on device")
 
@@ -325,5 +286,5 @@ def test_who_turns_the_warning_into_an_error_ends_the_fit(data, tmp_path, monkey
     model = make_model()
     with warnings.catch_warnings(), pytest.raises(CheckpointWarning, match="No space left"):
         warnings.simplefilter("error", CheckpointWarning)
-        model.fit(*data, save_checkpoint=tmp_path / "training")
+        model.fit(X, Y, save_checkpoint=path)
     assert not hasattr(model, "coefs_")

@@ -8,7 +8,7 @@ import warnings
 import extreme_calls
 import numpy as np
 import pytest
-from conftest import marked
+from conftest import assert_refused, marked
 from sklearn.metrics import log_loss
 
 from fastlin import FirthLogisticRegression, LogisticRegression
@@ -16,6 +16,7 @@ from fastlin.exceptions import ConvergenceWarning, InferenceWarning, SeparationW
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
+X, Y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
 EXPECTED = ConvergenceWarning, InferenceWarning, SeparationWarning
 
 
@@ -56,55 +57,43 @@ def test_what_leaves_the_range_is_the_column_of_the_furthest_scale():
     X, y = generator.normal(size=(300, 2)), np.arange(300) % 2
     X[:, 1] += y
     X = (X * [500, 1e-40]).astype(np.float32)
-    with pytest.raises(ValueError, match=r"X underflows: the values of a column reach \d\.\d+e-40"):
-        LogisticRegression(C=np.inf).fit(X, y)
+    assert_refused(r"X underflows: the values of a column reach \d\.\d+e-40", LogisticRegression(C=np.inf).fit, X, y)
 
 
 def test_the_bootstrap_scales_with_the_columns():
-    generator = np.random.default_rng(0)
-    X, y = generator.normal(size=(30, 2)), np.arange(30) % 2
     plain, small = (
-        LogisticRegression(C=np.inf).fit(each, y).bootstrap(each, y, n_resamples=5, random_state=0)
+        LogisticRegression(C=np.inf).fit(each, Y).bootstrap(each, Y, n_resamples=5, random_state=0)
         for each in (X, X * 2.0**-600)
     )
     np.testing.assert_allclose(small.std_errors[:, :-1] * 2.0**-600, plain.std_errors[:, :-1], rtol=1e-3)
 
 
 def test_firths_columns_are_not_blamed_for_an_offset():
-    generator = np.random.default_rng(0)
-    X, y = generator.normal(size=(30, 2)), np.arange(30) % 2
-    with pytest.raises(
-        ValueError, match="the information of the rows is zero, or overflows, by the size of the offset"
-    ):
-        FirthLogisticRegression().fit(X, y, offset=generator.normal(size=30) * 1e29)
-    with pytest.raises(ValueError, match=r"Columns of X depend on each other and on the intercept: x1 = x0[.]"):
-        FirthLogisticRegression().fit(X[:, [0, 0]], y)
+    message = "the information of the rows is zero, or overflows, by the size of the offset"
+    assert_refused(message, FirthLogisticRegression().fit, X, Y, offset=X[::-1, 0] * 1e29)
+    message = "Columns of X depend on each other and on the intercept: x1 = x0[.]"
+    assert_refused(message, FirthLogisticRegression().fit, X[:, [0, 0]], Y)
 
 
 def test_penalties_beyond_float64_leave_no_coefficient_and_a_true_certificate():
-    y = np.arange(30) % 2
     for size in (1e50, 1e100, 1e140):
-        X = np.random.default_rng(0).normal(size=(30, 3)) * size
+        rows = size * X
         for C in (1e-308, 1e-300, 1e-250, 1e-200):
-            model = LogisticRegression(C=C).fit(X, y)
+            model = LogisticRegression(C=C).fit(rows, Y)
             penalty = np.sum((np.asarray(model.coef_, np.longdouble) / np.longdouble(C) ** 0.5) ** 2) / 60
             # J without features is log 2, and not less than the minimum.
-            loss = log_loss(y, model.predict_proba(X))
+            loss = log_loss(Y, model.predict_proba(rows))
             assert loss + penalty <= np.log(2) + model.certificate_ + 1e-12
             assert model.converged_
     # Beside these columns a penalty that float64 does not hold would count.
     for size, C in ((1e140, 5e-324), (1e150, 1e-308)):
-        X = np.random.default_rng(0).normal(size=(30, 3)) * size
-        with pytest.raises(ValueError, match=f"C={C:g} is a penalty that float64 does not hold"):
-            LogisticRegression(C=C).fit(X, y)
+        assert_refused(f"C={C:g} is a penalty that float64 does not hold", LogisticRegression(C=C).fit, size * X, Y)
 
 
 def test_penalties_that_are_subnormal_are_no_overflow():
-    generator = np.random.default_rng(0)
-    X, y = generator.normal(size=(30, 2)), np.arange(30) % 2
-    plain = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
+    plain = LogisticRegression(C=np.inf, tol=1e-12).fit(X, Y)
     for parameters, weight in (({"C": 1.0}, 1e308), ({"C": 1e308}, 1.0)):
-        model = LogisticRegression(tol=1e-12, **parameters).fit(X, y, np.full(30, weight))
+        model = LogisticRegression(tol=1e-12, **parameters).fit(X, Y, np.full(30, weight))
         np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-6)
     # Nothing is left of the coefficients beside this penalty.
-    assert not LogisticRegression().fit(X, y, np.full(30, 5e-324)).coef_.any()
+    assert not LogisticRegression().fit(X, Y, np.full(30, 5e-324)).coef_.any()

@@ -1,16 +1,16 @@
 """`inference` of the estimators: every kind of rows, what it refuses, and models that stay what they were."""
 
-import copy
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import assert_refused, assert_unchanged
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from fastlin import LogisticRegression, LogisticRegressionCV, blocks
-from fastlin.exceptions import InferenceWarning
+from fastlin.exceptions import InferenceWarning, SeparationError
 from fastlin.inference.information import MOST_MOVED
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
@@ -85,7 +85,6 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
     X, y = make(2)
     clusters = np.arange(len(y)) // 5
     model = fit(X, y)
-    before = copy.copy(vars(model))
     for data, options, text in (
         ((X, y), {"covariance": "HC2"}, "covariance must be one of 'model', 'HC0', 'HC1', 'cluster', got 'HC2'"),
         ((X, y), {"weights_are": "counts"}, "weights_are must be one of"),
@@ -107,23 +106,18 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
         ((X, np.column_stack([1 - y / 2, y / 2])), {}, "soft labels are no draws"),
         ((X, y), {"features": ["x0", "x9"]}, "features must be names of columns"),
     ):
-        with pytest.raises(ValueError, match=text):
-            model.inference(*data, **options)
-        assert vars(model) == before, text
-    with pytest.raises(ValueError, match="No row of y has the class 2 of the model"):
-        fit(*make(3)).inference(X, y)
-    with pytest.raises(ValueError, match="X has to lie in memory"):
-        model.inference(blocks.from_arrays([X]), y, covariance="cluster", clusters=clusters)
-    with pytest.raises(NotFittedError):
-        LogisticRegression().inference(X, y)
+        assert_refused(text, model.inference, *data, **options)
+    assert_refused("No row of y has the class 2 of the model", fit(*make(3)).inference, X, y)
+    by_clusters = {"covariance": "cluster", "clusters": clusters}
+    assert_refused("X has to lie in memory", model.inference, blocks.from_arrays([X]), y, **by_clusters)
+    assert_refused("not fitted", LogisticRegression().inference, X, y, error=NotFittedError)
     weighted = fit(X, y, class_weight="balanced")
-    with pytest.raises(ValueError, match="class_weight"):
-        weighted.inference(X, y)
-    with pytest.raises(ValueError, match=r"weights_are=.importance., and repeat"):
-        weighted.inference(X, y, covariance="HC0")
+    assert_refused("class_weight", weighted.inference, X, y)
+    assert_refused("weights_are=.importance., and repeat", weighted.inference, X, y, covariance="HC0")
     assert weighted.inference(X, y, covariance="HC0", weights_are="importance").n_samples == 300
+    before = dict(vars(model))
     model.inference(X, y)
-    assert vars(model) == before
+    assert_unchanged(model, before)
 
 
 def test_penalties_are_refused_unless_their_errors_are_named():
@@ -133,11 +127,9 @@ def test_penalties_are_refused_unless_their_errors_are_named():
         ({"C": 1.0, "l1_ratio": 1.0}, "L1 or a group penalty, which selects"),
         ({"C": 1.0, "l1_ratio": 0.5, "group_by_class": True}, "selects"),
     ):
-        with pytest.raises(ValueError, match=text):
-            fit(X, y, **{"tol": 1e-6, **parameters}).inference(X, y)
-    model = fit(X, y, C=1.0)
-    with pytest.raises(ValueError, match="covariance of a posterior, which is not covariance='HC0'"):
-        model.inference(X, y, penalised="laplace", covariance="HC0")
+        assert_refused(text, fit(X, y, **{"tol": 1e-6, **parameters}).inference, X, y)
+    message = "covariance of a posterior, which is not covariance='HC0'"
+    assert_refused(message, fit(X, y, C=1.0).inference, X, y, penalised="laplace", covariance="HC0")
     # Factors of zero leave nothing of a penalty.
     free = fit(X, y, C=1.0, penalty_factors=[0, 0, 0]).inference(X, y)
     assert_same(free, fit(X, y).inference(X, y), rtol=1e-7)
@@ -148,16 +140,15 @@ def test_penalties_are_refused_unless_their_errors_are_named():
     expected = fit(X, y, C=cv.C_[0]).inference(X, y, penalised="laplace")
     assert_same(cv.inference(X, y, penalised="laplace"), expected, rtol=1e-6)
     cv = LogisticRegressionCV(l1_ratios=(0,), scoring="accuracy", refit=False, use_legacy_attributes=False).fit(X, y)
-    with pytest.raises(ValueError, match="refit must be True or 'train', got False"):
-        cv.inference(X, y, penalised="laplace")
+    assert_refused("refit must be True or 'train', got False", cv.inference, X, y, penalised="laplace")
 
 
 def test_models_of_too_many_parameters_offer_named_columns():
     generator = np.random.default_rng(0)
     X = sparse.csr_array(sparse.random(300, 4200, density=0.01, random_state=0))
     y = generator.integers(0, 2, 300)
-    with pytest.raises(ValueError, match=r"4,201 parameters.*up to 4,096.*features=\[\.\.\.\]"):
-        fit(X, y, C=1.0, tol=1e-8).inference(X, y, penalised="laplace")
+    message = r"4,201 parameters.*up to 4,096.*features=\[\.\.\.\]"
+    assert_refused(message, fit(X, y, C=1.0, tol=1e-8).inference, X, y, penalised="laplace")
 
 
 def test_what_was_warned_of_in_a_fit_is_not_told_again():
@@ -179,5 +170,50 @@ def test_bounds_are_refused_where_they_bind():
     assert_same(wide.inference(X, y), expected, rtol=1e-6)
     assert wide.lower_bounds == -10
     tight = fit(X, y, upper_bounds=[np.inf, expected.coef[0, 1] - 0.1, np.inf])
-    with pytest.raises(ValueError, match="The coefficients of x1 are at their lower_bounds or upper_bounds"):
-        tight.inference(X, y)
+    assert_refused("The coefficients of x1 are at their lower_bounds or upper_bounds", tight.inference, X, y)
+
+
+def test_levels_are_compared_with_the_first_of_each_column():
+    sm = pytest.importorskip("statsmodels.api")
+    generator, n = np.random.default_rng(0), 600
+    frame = pd.DataFrame(
+        {
+            "size": generator.normal(size=n),
+            "colour": pd.Categorical(generator.choice(["a", "b", "c"], n)),
+            "shape": pd.Categorical(generator.choice(["round", "square"], n)),
+        }
+    )
+    dummies = pd.get_dummies(frame).astype(float)
+    for n_classes in (2, 3):
+        scores = dummies.to_numpy() @ generator.normal(size=(dummies.shape[1], n_classes)) * 0.5
+        y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
+        for fit_intercept in (True, False):
+            model = LogisticRegression(
+                C=np.inf, tol=1e-12, categorical_features="from_dtype", fit_intercept=fit_intercept, max_iter=1000
+            ).fit(frame, y)
+            found = model.inference(frame, y)
+            columns = ["size", "colour_a", "colour_b", "colour_c", "shape_square"]
+            if fit_intercept:
+                columns = [*(name for name in columns if name != "colour_a"), "intercept"]
+            assert found.names.tolist() == columns
+            rows = dummies.assign(intercept=1.0)[columns].to_numpy()
+            expected = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
+            errors = np.atleast_2d(expected.bse.T)
+            np.testing.assert_allclose(found.coef, np.atleast_2d(expected.params.T), rtol=0, atol=1e-7 * errors.min())
+            np.testing.assert_allclose(found.std_errors, errors, rtol=1e-7)
+            assert found.model_distance < 1e-3
+            assert "reference levels" in str(found.summary())
+    penalised = LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(frame, y)
+    assert len(penalised.inference(frame, y, penalised="laplace").names) == 7
+    # Factors of zero penalise nothing at any C.
+    plain = penalised.set_params(penalty_factors=np.zeros(6)).fit(frame, y)
+    assert len(plain.inference(frame, y).names) < 7
+    # A level with rows of one class alone, a value that the fit has not seen, and no level at all.
+    y[frame["colour"] == "b"] = 2
+    model = LogisticRegression(C=np.inf, categorical_features="from_dtype").fit(frame, y)
+    with pytest.raises(SeparationError, match="colour_b <= 0 in all rows of the classes 0 and 1, and colour_b >= 0"):
+        model.inference(frame, y)
+    frame["colour"] = frame["colour"].astype(object)
+    frame.loc[3, "colour"] = "z"
+    with pytest.raises(ValueError, match="column 1 of X holds values that the fit has not seen"):
+        model.inference(frame, y)

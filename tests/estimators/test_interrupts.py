@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import marked
+from linear_models import make_cv
+from small_networks import differ
 
 import fastlin
 
@@ -25,12 +27,15 @@ def steps(**parameters):
 
 
 def network(**parameters):
-    return fastlin.MLPClassifier((2,), **EPOCHS, **parameters)
+    return fastlin.MLPClassifier((2,), batch_norm="both", dropout=0.2, **EPOCHS, **parameters)
+
+
+def by_lbfgs():
+    return fastlin.MLPClassifier((2,), solver="lbfgs", max_iter=3, random_state=0)
 
 
 def folds():
-    quiet = {"l1_ratios": (0,), "scoring": "accuracy", "use_legacy_attributes": False}
-    return fastlin.LogisticRegressionCV(Cs=[1.0], **quiet, n_jobs=1)
+    return make_cv(Cs=[1.0], scoring="accuracy", n_jobs=1)
 
 
 CALLS = {
@@ -40,7 +45,10 @@ CALLS = {
     "fit_batches": (steps, lambda model: model.fit_batches([(X, Y), (X, Y)], [0, 1], 2)),
     "network": (network, lambda model: model.fit(X, Y)),
     "partial_fit of a network": (network, lambda model: model.partial_fit(X, Y, classes=[0, 1])),
-    "network by lbfgs": (lambda: network(solver="lbfgs"), lambda model: model.fit(X, Y)),
+    "network by lbfgs": (
+        lambda: fastlin.MLPClassifier((2,), solver="lbfgs", max_iter=3),
+        lambda model: model.fit(X, Y),
+    ),
     "fit": (fastlin.LogisticRegression, lambda model: model.fit(X, Y)),
     "L1": (lambda: fastlin.LogisticRegression(l1_ratio=1), lambda model: model.fit(X, Y)),
     "Firth": (fastlin.FirthLogisticRegression, lambda model: model.fit(X, Y)),
@@ -101,6 +109,11 @@ def test_an_interrupt_is_raised_or_told(name, between):
         else:
             assert model.interrupted_
             assert any(text.startswith("Training interrupted by user") for text in texts)
+            if name == "network":
+                # The last whole epoch, by its random numbers too.
+                assert any(f"after {model.n_iter_} whole epochs" in text for text in texts)
+                shorter = make().set_params(max_iter=max(model.n_iter_, 1)).fit(X, Y)
+                assert not model.n_iter_ or not differ(model, shorter)
     assert n_interrupted > 5
 
 

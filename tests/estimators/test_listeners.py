@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from conftest import load_scaled, make_problem, marked, since
+from linear_models import make_cv
 from reference import objective
 from scipy import sparse
 from sklearn.base import clone
@@ -15,6 +16,8 @@ from sklearn.model_selection import GridSearchCV
 import fastlin
 from fastlin.blocks import from_arrays
 from fastlin.callbacks import TimeLimit
+
+X, Y = load_scaled(load_iris)
 
 pytestmark = since(1, 9)
 
@@ -100,8 +103,7 @@ def test_a_fit_stops_where_a_callback_asks(name):
 
 
 def test_fits_of_blocks_are_told_and_stopped():
-    X, y = load_scaled(load_iris)
-    rows, recorder = from_arrays(X, y, rows_per_block=60), Recorder()
+    rows, recorder = from_arrays(X, Y, rows_per_block=60), Recorder()
     model = fastlin.LogisticRegression().set_callbacks(recorder).fit(rows)
     assert recorder.seen[0] is rows
     assert len(recorder.models) == recorder.names.count("end iteration") - 1 == model.n_iter_[0] > 1
@@ -120,24 +122,22 @@ def test_fits_of_blocks_are_told_and_stopped():
 def test_what_scikit_learn_ships_works():
     from sklearn.callback import ProgressBar, ScoringMonitor
 
-    X, y = load_scaled(load_iris)
     monitor = ScoringMonitor(scoring="accuracy")
-    model = fastlin.LogisticRegression().set_callbacks(monitor, ProgressBar()).fit(X, y)
+    model = fastlin.LogisticRegression().set_callbacks(monitor, ProgressBar()).fit(X, Y)
     scores = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "iteration"]
     assert len(scores) == model.n_iter_[0]
-    assert scores[-1] == model.score(X, y)
+    assert scores[-1] == model.score(X, Y)
     monitor = ScoringMonitor(scoring="accuracy")
-    make_search().set_callbacks(monitor, ProgressBar()).fit(X, y)
+    make_search().set_callbacks(monitor, ProgressBar()).fit(X, Y)
     assert {row["task_name"] for row in monitor.get_logs().data} >= {"iteration"}
 
 
 def test_a_time_limit_stops_every_fit_of_a_search():
-    X, y = load_scaled(load_iris)
     grid = {"C": [0.1, 1.0]}
-    search = GridSearchCV(fastlin.LogisticRegression(), grid, cv=2).set_callbacks(TimeLimit(0)).fit(X, y)
+    search = GridSearchCV(fastlin.LogisticRegression(), grid, cv=2).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert search.best_estimator_.n_iter_[0] == 1
-    late = clone(search).set_callbacks(TimeLimit(3600)).fit(X, y)
-    plain = GridSearchCV(fastlin.LogisticRegression(), grid, cv=2).fit(X, y)
+    late = clone(search).set_callbacks(TimeLimit(3600)).fit(X, Y)
+    plain = GridSearchCV(fastlin.LogisticRegression(), grid, cv=2).fit(X, Y)
     np.testing.assert_array_equal(late.best_estimator_.coef_, plain.best_estimator_.coef_)
     assert late.best_estimator_.converged_
 
@@ -160,10 +160,9 @@ def make_network(name, **parameters):
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_callbacks_see_each_epoch_of_a_network(name):
-    X, y = load_scaled(load_iris)
     recorder = Recorder()
-    model = make_network(name).set_callbacks(recorder).fit(X, y)
-    expected = make_network(name).fit(X, y)
+    model = make_network(name).set_callbacks(recorder).fit(X, Y)
+    expected = make_network(name).fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
     assert model.loss_curve_ == expected.loss_curve_
     epochs = ["begin iteration", "end iteration"] * 7
@@ -171,33 +170,30 @@ def test_callbacks_see_each_epoch_of_a_network(name):
     assert [each.n_iter_ for each in recorder.models] == [1, 2, 3, 4, 5, 6]
     # The model of an epoch is that of a training which ends there.
     if name != "early stopping":
-        shorter = make_network(name, max_iter=3).fit(X, y)
+        shorter = make_network(name, max_iter=3).fit(X, Y)
         np.testing.assert_array_equal(recorder.models[2].predict_proba(X), shorter.predict_proba(X))
         np.testing.assert_array_equal(recorder.models[-1].predict(X), model.predict(X))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_callback_stops_a_network_after_the_epoch(name):
-    X, y = load_scaled(load_iris)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_at=2)).fit(X, y)
+        model = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_at=2)).fit(X, Y)
         assert model.n_iter_ == len(model.loss_curve_) == 2
-        stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, y)
+        stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert stopped.n_iter_ == 1 and not stopped.interrupted_
 
 
 def make_search(**parameters):
-    given = {"Cs": [0.1, 10.0], "cv": 3, "l1_ratios": (0.0, 0.5), "scoring": "accuracy", "use_legacy_attributes": False}
-    return fastlin.LogisticRegressionCV(**{**given, **parameters})
+    return make_cv(**{"Cs": [0.1, 10.0], "cv": 3, "l1_ratios": (0.0, 0.5), "scoring": "accuracy", **parameters})
 
 
 @pytest.mark.parametrize("refit", [True, False])
 def test_every_fold_is_told_of_with_its_iterations(refit):
-    X, y = load_scaled(load_iris)
     recorder = Recorder()
-    model = make_search(refit=refit).set_callbacks(recorder).fit(X, y, np.ones(len(y)))
-    plain = make_search(refit=refit).fit(X, y, np.ones(len(y)))
+    model = make_search(refit=refit).set_callbacks(recorder).fit(X, Y, np.ones(len(Y)))
+    plain = make_search(refit=refit).fit(X, Y, np.ones(len(Y)))
     np.testing.assert_array_equal(model.coefs_paths_, plain.coefs_paths_)
     np.testing.assert_array_equal(model.coef_, plain.coef_)
     counts = {name: recorder.names.count(f"begin {name}") for name in ("fit", "fold", "C", "refit", "iteration")}
@@ -207,17 +203,16 @@ def test_every_fold_is_told_of_with_its_iterations(refit):
     assert len(recorder.models) + n_fits == counts["iteration"] >= model.n_iter_.sum() + n_fits
     assert all(recorder.names.count(f"end {name}") == count for name, count in counts.items())
     assert recorder.names[0] == "setup" and recorder.names[-2:] == ["end fit", "teardown"]
-    assert set(recorder.models[-1].predict(X)) <= set(y)
+    assert set(recorder.models[-1].predict(X)) <= set(Y)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs):
-    X, y = load_scaled(load_iris)
     # Any warning is an error here: who asks to stop knows of it.
-    model = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(0)).fit(X, y)
+    model = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert (model.n_iter_ == 1).all()
-    late = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, y)
-    np.testing.assert_array_equal(late.coef_, make_search().fit(X, y).coef_)
+    late = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, Y)
+    np.testing.assert_array_equal(late.coef_, make_search().fit(X, Y).coef_)
 
 
 @pytest.mark.parametrize(
@@ -232,16 +227,15 @@ def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs):
     ids=["linear", "overflow", "network", "cross-validation"],
 )
 def test_an_error_of_a_callback_leaves_the_estimator_as_it_was(make, error):
-    X, y = load_scaled(load_iris)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = make().fit(X, y)
+        model = make().fit(X, Y)
         failing = Recorder(fail_at=2, error=error)
         model.set_callbacks(failing)
         before = dict(vars(model))
         with pytest.raises(error):
-            model.fit(X[:, :3], y)
+            model.fit(X[:, :3], Y)
         assert failing.names[-1] == "teardown"
         assert vars(model).keys() == before.keys()
         assert all(vars(model)[name] is value for name, value in before.items())
-        assert model.set_callbacks().fit(X[:, :3], y).n_features_in_ == 3
+        assert model.set_callbacks().fit(X[:, :3], Y).n_features_in_ == 3

@@ -1,4 +1,4 @@
-"""LogisticRegressionCV against plain loops, scikit-learn's and its estimator checks."""
+"""LogisticRegressionCV against plain loops and scikit-learn's."""
 
 import itertools
 import threading
@@ -7,7 +7,8 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import load_scaled, make_problem, since
+from conftest import assert_refused, load_scaled, make_problem, since
+from linear_models import QUIET, make_cv
 from scipy import sparse
 from sklearn import config_context
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -15,9 +16,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
 from sklearn.metrics import get_scorer, log_loss, make_scorer
 from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit, ShuffleSplit, StratifiedKFold
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastlin
+from fastlin.blocks import from_arrays
 from fastlin.budget import Budget
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
@@ -25,20 +26,14 @@ from fastlin.estimators.problem import Problem
 from fastlin.estimators.scikit_learn import give_labels
 from fastlin.kernels.machine.threads import limit_threads
 
-QUIET = {"scoring": "neg_log_loss", "use_legacy_attributes": False}
+X, Y = load_scaled(load_iris)
+
 CS = [0.01, 1.0, 100.0]
 pytestmark = [
     pytest.mark.usefixtures("sparse_passes"),
     # Whether l1_ratios are given makes no difference here, and one test of warnings looks at them.
     pytest.mark.filterwarnings("ignore:The default value for l1_ratios"),
 ]
-
-
-@pytest.mark.slow
-@parametrize_with_checks([LogisticRegressionCV(Cs=(1.0,), **QUIET)])
-@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning", "ignore:The least populated class")
-def test_estimator_checks(estimator, check):
-    check(estimator)
 
 
 def center(coef):
@@ -62,10 +57,9 @@ def test_it_chooses_what_scikit_learn_chooses(loader, scoring):
     X, y = load_scaled(loader)
     # Every fifth row: scikit-learn takes seconds for all of them.
     X, y = X[::5].copy(), y[::5]
-    found = LogisticRegressionCV(Cs=CS, scoring=scoring, use_legacy_attributes=False, tol=1e-11).fit(X, y)
-    expected = ScikitLearnLogisticRegressionCV(
-        Cs=CS, scoring=scoring, use_legacy_attributes=False, l1_ratios=(0,), tol=1e-8, max_iter=10_000
-    ).fit(X, y)
+    found = make_cv(Cs=CS, scoring=scoring, tol=1e-11).fit(X, y)
+    theirs = {**QUIET, "scoring": scoring, "Cs": CS, "tol": 1e-8, "max_iter": 10_000}
+    expected = ScikitLearnLogisticRegressionCV(**theirs).fit(X, y)
     assert found.C_ == expected.C_
     assert found.l1_ratio_ == expected.l1_ratio_ == 0
     np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-4, atol=1e-6)
@@ -89,7 +83,7 @@ def test_it_chooses_what_scikit_learn_chooses(loader, scoring):
 def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, tolerance, cv):
     X, y, weights, *_ = make_problem(90, 5, n_classes)
     options = {"fit_intercept": fit_intercept, "tol": tol}
-    model = LogisticRegressionCV(Cs=CS, l1_ratios=l1_ratios, cv=cv, **QUIET, **options).fit(X, y, weights)
+    model = make_cv(Cs=CS, l1_ratios=l1_ratios, cv=cv, **options).fit(X, y, weights)
     # None means five folds.
     folds = list(StratifiedKFold(cv or 5).split(X, y))
     assert model.scores_.shape == model.certificates_.shape == (len(folds), len(l1_ratios), 3)
@@ -124,32 +118,26 @@ def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, toler
 def test_balanced_weights_are_those_of_all_rows_as_in_scikit_learn():
     X, y = load_scaled(load_iris)
     X, y = X[:120], y[:120]
-    options = {"Cs": [0.1], "class_weight": "balanced", "scoring": "neg_log_loss", "use_legacy_attributes": False}
+    options = {"Cs": [0.1], "class_weight": "balanced", **QUIET}
     found = LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
-    expected = ScikitLearnLogisticRegressionCV(l1_ratios=(0,), tol=1e-8, **options).fit(X, y)
+    expected = ScikitLearnLogisticRegressionCV(tol=1e-8, **options).fit(X, y)
     np.testing.assert_allclose(found.coefs_paths_, expected.coefs_paths_, atol=1e-5)
+
+
+def check_folds(model, splits, X, y, atol=1e-5, **options):
+    """Fail where the coefficients of a fold are not those of a fit to its training rows."""
+    for fold, (train, _) in enumerate(splits):
+        for c, C in enumerate(model.Cs_):
+            plain = fastlin.LogisticRegression(C=C, **options).fit(X[train], y[train])
+            np.testing.assert_allclose(model.coefs_paths_[fold, 0, c, :, : X.shape[1]], plain.coef_, atol=atol)
 
 
 def test_penalty_factors_and_groups_reach_every_fit():
     X, y, *_ = make_problem(120, 6, 3)
     options = {"penalty_factors": [1, 0, 2, 1, 1, 5], "group_by_class": True, "tol": 1e-9}
-    model = LogisticRegressionCV(Cs=[0.05, 0.5], l1_ratios=[1.0], **QUIET, **options).fit(X, y)
-    train = next(StratifiedKFold(5).split(X, y))[0]
-    for c, C in enumerate(model.Cs_):
-        plain = fastlin.LogisticRegression(C=C, l1_ratio=1.0, **options).fit(X[train], y[train])
-        np.testing.assert_allclose(model.coefs_paths_[0, 0, c, :, :6], plain.coef_, atol=1e-4)
-    with pytest.raises(ValueError, match="penalty_factors"):
-        LogisticRegressionCV(penalty_factors=[1.0, -1.0], **QUIET).fit(X[:, :2], y)
-
-
-def test_sparse_data_give_the_model_of_dense_data():
-    X, y, *_ = make_problem(100, 6, 3)
-    X[np.abs(X) < 0.7] = 0
-    dense = LogisticRegressionCV(Cs=CS, tol=1e-10, **QUIET).fit(X, y)
-    for kind in (sparse.csr_array, sparse.csc_matrix):
-        found = LogisticRegressionCV(Cs=CS, tol=1e-10, **QUIET).fit(kind(X), y)
-        np.testing.assert_allclose(found.coefs_paths_, dense.coefs_paths_, atol=1e-4)
-        np.testing.assert_allclose(found.scores_, dense.scores_, rtol=1e-6)
+    model = make_cv(Cs=[0.05, 0.5], l1_ratios=[1.0], **options).fit(X, y)
+    check_folds(model, StratifiedKFold(5).split(X, y), X, y, 1e-4, l1_ratio=1.0, **options)
+    assert_refused("penalty_factors", make_cv(penalty_factors=[1.0, -1.0]).fit, X[:, :2], y)
 
 
 @since(1, 8)
@@ -181,7 +169,7 @@ def test_legacy_shapes_are_scikit_learns(n_classes, legacy_ratios, refit):
 
 def test_without_refit_the_folds_are_averaged():
     X, y, *_ = make_problem(90, 4, 3)
-    model = LogisticRegressionCV(Cs=CS, l1_ratios=[0.0, 0.5], refit=False, **QUIET).fit(X, y)
+    model = make_cv(Cs=CS, l1_ratios=[0.0, 0.5], refit=False).fit(X, y)
     best = [np.unravel_index(scores.argmax(), scores.shape) for scores in model.scores_]
     assert model.C_ == np.mean([CS[c] for _, c in best])
     assert model.l1_ratio_ == np.mean([[0.0, 0.5][r] for r, _ in best])
@@ -205,16 +193,19 @@ def test_without_refit_the_folds_are_averaged():
 )
 def test_any_splitter(cv):
     X, y, *_ = make_problem(90, 4, 3)
-    model = LogisticRegressionCV(Cs=[1.0], cv=cv, tol=1e-11, **QUIET).fit(X, y)
-    splits = cv if isinstance(cv, list) else (StratifiedKFold(3) if cv == 3 else cv).split(X, y)
-    for fold, (train, _) in enumerate(splits):
-        plain = fastlin.LogisticRegression(tol=1e-11).fit(X[train], y[train])
-        np.testing.assert_allclose(model.coefs_paths_[fold, 0, 0, :, :4], plain.coef_, atol=1e-5)
+    X[np.abs(X) < 0.3] = 0
+    splits = cv if isinstance(cv, list) else list((StratifiedKFold(3) if cv == 3 else cv).split(X, y))
+    scores = []
+    for kind in (np.asarray, sparse.csr_array, sparse.csc_matrix):
+        model = make_cv(Cs=[1.0], cv=cv, tol=1e-11).fit(kind(X), y)
+        check_folds(model, splits, X, y, tol=1e-11)
+        scores.append(model.scores_)
+        np.testing.assert_allclose(scores[-1], scores[0], rtol=1e-6)
 
 
 def test_a_generator_of_folds_is_used_once():
     X, y, *_ = make_problem(90, 4, 3)
-    model = LogisticRegressionCV(Cs=[1.0], cv=StratifiedKFold(3).split(X, y), **QUIET).fit(X, y)
+    model = make_cv(Cs=[1.0], cv=StratifiedKFold(3).split(X, y)).fit(X, y)
     assert model.scores_.shape == (3, 1, 1)
 
 
@@ -225,9 +216,9 @@ def test_a_generator_of_folds_is_used_once():
 def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes, scoring):
     X, y, *_ = make_problem(60, 3, n_classes)
     y = np.sort(y)
-    options = {"Cs": [0.01, 1.0], "cv": KFold(n_classes), "scoring": scoring, "use_legacy_attributes": False}
+    options = {**QUIET, "Cs": [0.01, 1.0], "cv": KFold(n_classes), "scoring": scoring}
     found = LogisticRegressionCV(tol=1e-6, **options).fit(X, y)
-    expected = ScikitLearnLogisticRegressionCV(l1_ratios=(0,), tol=1e-8, max_iter=1000, **options).fit(X, y)
+    expected = ScikitLearnLogisticRegressionCV(tol=1e-8, max_iter=1000, **options).fit(X, y)
     assert found.coefs_paths_.shape == expected.coefs_paths_.shape
     assert np.isfinite(found.scores_).all()
     if scoring != "neg_log_loss":
@@ -236,31 +227,24 @@ def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes,
 
 
 def test_scorers_are_called_in_order_and_see_their_rows():
-    X, y = load_scaled(load_iris)
     calls = []
 
     def scorer(estimator, X_test, y_test):
         calls.append((estimator.C, estimator.l1_ratio, X_test.copy(), y_test))
         return len(calls)
 
-    model = LogisticRegressionCV(
-        Cs=CS, l1_ratios=[0.0, 1.0], cv=2, scoring=scorer, use_legacy_attributes=False, n_jobs=2
-    ).fit(X, np.asarray(list("abc"))[y])
+    model = make_cv(Cs=CS, l1_ratios=[0.0, 1.0], cv=2, scoring=scorer, n_jobs=2).fit(X, np.asarray(list("abc"))[Y])
     assert [call[:2] for call in calls] == [(C, r) for _ in range(2) for r in (0.0, 1.0) for C in CS]
     np.testing.assert_array_equal(model.scores_.ravel(), np.arange(1, 13))
-    test = next(StratifiedKFold(2).split(X, y))[1]
+    test = next(StratifiedKFold(2).split(X, Y))[1]
     np.testing.assert_array_equal(calls[0][2], X[test])
     assert set(calls[0][3]) == set("abc")
     assert model.C_ == CS[-1]
 
 
 def test_ties_choose_the_strongest_penalty_and_missing_scores_choose_nothing():
-    X, y = load_scaled(load_iris)
-
     def score_by(scores):
-        return LogisticRegressionCV(
-            Cs=CS, cv=2, scoring=lambda model, *_: scores[CS.index(model.C)], use_legacy_attributes=False
-        ).fit(X, y)
+        return make_cv(Cs=CS, cv=2, scoring=lambda model, *_: scores[CS.index(model.C)]).fit(X, Y)
 
     assert score_by([1.0, 1.0, 1.0]).C_ == CS[0]
     assert score_by([np.nan, 0.5, 0.7]).C_ == CS[2]
@@ -272,14 +256,14 @@ def test_sample_weights_reach_the_scorer_with_and_without_routing():
     plain = fastlin.LogisticRegression(tol=1e-11).fit(X[train], y[train], weights[train])
     probabilities = plain.predict_proba(X[test])
     weighted = -log_loss(y[test], probabilities, sample_weight=weights[test])
-    model = LogisticRegressionCV(Cs=[1.0], tol=1e-11, **QUIET).fit(X, y, weights)
+    model = make_cv(Cs=[1.0], tol=1e-11).fit(X, y, weights)
     assert model.scores_[0, 0, 0] == pytest.approx(weighted, rel=1e-6)
-    accuracy = LogisticRegressionCV(Cs=[1.0], tol=1e-11, scoring=None, use_legacy_attributes=False).fit(X, y, weights)
+    accuracy = make_cv(Cs=[1.0], tol=1e-11, scoring=None).fit(X, y, weights)
     assert accuracy.scores_[0, 0, 0] == pytest.approx(plain.score(X[test], y[test], weights[test]))
     with config_context(enable_metadata_routing=True):
         for requested, expected in ((True, weighted), (False, -log_loss(y[test], probabilities))):
             scorer = get_scorer("neg_log_loss").set_score_request(sample_weight=requested)
-            model = LogisticRegressionCV(Cs=[1.0], tol=1e-11, scoring=scorer, use_legacy_attributes=False)
+            model = make_cv(Cs=[1.0], tol=1e-11, scoring=scorer)
             model.fit(X, y, sample_weight=weights)
             assert model.scores_[0, 0, 0] == pytest.approx(expected, rel=1e-6)
 
@@ -288,13 +272,11 @@ def test_groups_reach_the_splitter():
     X, y, *_ = make_problem(90, 4, 3)
     groups = np.arange(90) % 9
     with config_context(enable_metadata_routing=True):
-        model = LogisticRegressionCV(Cs=[1.0], cv=GroupKFold(3).set_split_request(groups=True), tol=1e-11, **QUIET)
-        model.fit(X, y, groups=groups)
-    for fold, (train, _) in enumerate(GroupKFold(3).split(X, y, groups)):
-        plain = fastlin.LogisticRegression(tol=1e-11).fit(X[train], y[train])
-        np.testing.assert_allclose(model.coefs_paths_[fold, 0, 0, :, :4], plain.coef_, atol=1e-5)
-    with pytest.raises(ValueError, match="enable_metadata_routing"):
-        LogisticRegressionCV(Cs=[1.0], **QUIET).fit(X, y, groups=groups)
+        model = make_cv(Cs=[1.0], cv=GroupKFold(3).set_split_request(groups=True), tol=1e-11)
+        expected = model.fit(from_arrays(X, rows_per_block=20), y, groups=groups).scores_
+        np.testing.assert_allclose(model.fit(X, y, groups=groups).scores_, expected, rtol=1e-5)
+    check_folds(model, GroupKFold(3).split(X, y, groups), X, y, tol=1e-11)
+    assert_refused("enable_metadata_routing", make_cv(Cs=[1.0]).fit, X, y, groups=groups)
 
 
 @pytest.mark.parametrize(
@@ -323,23 +305,20 @@ def test_groups_reach_the_splitter():
 )
 def test_bad_parameters(parameters, message):
     X, y, *_ = make_problem(60, 3, 3)
-    with pytest.raises(ValueError, match=message):
-        LogisticRegressionCV(**{"cv": 2, **QUIET, **parameters}).fit(X, y)
+    assert_refused(message, make_cv(**{"cv": 2, **parameters}).fit, X, y)
 
 
 def test_a_grid_is_sorted_and_left_as_it_was():
-    X, y = load_scaled(load_iris)
     grid = np.array([10.0, 0.1, 1.0])
-    model = LogisticRegressionCV(Cs=grid, **QUIET).fit(X, y)
+    model = make_cv(Cs=grid).fit(X, Y)
     np.testing.assert_array_equal(model.Cs_, [0.1, 1.0, 10.0])
     np.testing.assert_array_equal(grid, [10.0, 0.1, 1.0])
-    np.testing.assert_array_equal(LogisticRegressionCV(Cs=np.sort(grid), **QUIET).fit(X, y).scores_, model.scores_)
+    np.testing.assert_array_equal(make_cv(Cs=np.sort(grid)).fit(X, Y).scores_, model.scores_)
 
 
 @pytest.mark.parametrize("most", [1, 2, 5])
 def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
-    X, y = load_scaled(load_iris)
-    expected = LogisticRegressionCV(Cs=CS, n_jobs=4, **QUIET).fit(X, y)
+    expected = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
     lock, at_once, minimize = threading.Lock(), [0], Problem.minimize
     n_running = 0
 
@@ -355,7 +334,7 @@ def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
 
     monkeypatch.setattr(Problem, "minimize", minimize_and_count)
     monkeypatch.setattr(Budget, "count_at_once", lambda *given: most)
-    found = LogisticRegressionCV(Cs=CS, n_jobs=4, **QUIET).fit(X, y)
+    found = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
     assert max(at_once) <= min(most, 4)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     np.testing.assert_array_equal(found.coefs_paths_, expected.coefs_paths_)
@@ -363,8 +342,7 @@ def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
 
 @pytest.mark.parametrize(("error", "n_jobs"), [(ValueError, 1), (KeyboardInterrupt, 2)])
 def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs):
-    X, y = load_scaled(load_iris)
-    model = LogisticRegressionCV(Cs=CS, n_jobs=n_jobs, **QUIET).fit(X, y)
+    model = make_cv(Cs=CS, n_jobs=n_jobs).fit(X, Y)
     before = dict(model.__dict__)
 
     def scorer(estimator, X_test, y_test):
@@ -372,7 +350,7 @@ def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs):
 
     model.scoring = scorer
     with pytest.raises(error, match="stop"):
-        model.fit(X[:, :2], y)
+        model.fit(X[:, :2], Y)
     assert model.__dict__ == {**before, "scoring": scorer}
 
 
@@ -380,7 +358,7 @@ def test_no_copy_of_x_is_made_for_a_fold():
     X, y, *_ = make_problem(20_000, 100, 2)
     # Few rows to score, which are copied.
     folds = [(np.arange(19_000), np.arange(19_000, 20_000)), (np.arange(1_000, 20_000), np.arange(1_000))]
-    model = LogisticRegressionCV(Cs=[1e-3, 1e-2], cv=folds, **QUIET)
+    model = make_cv(Cs=[1e-3, 1e-2], cv=folds)
     with limit_threads(2):
         model.fit(X, y)
         tracemalloc.start()
@@ -392,33 +370,31 @@ def test_no_copy_of_x_is_made_for_a_fold():
 
 @since(1, 9)
 def test_warnings_say_what_a_user_would_miss():
-    X, y = load_scaled(load_iris)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        LogisticRegressionCV(Cs=[1.0], l1_ratios=(0,), **QUIET).fit(X, y)
+        make_cv(Cs=[1.0]).fit(X, Y)
+    given = {"Cs": [1.0], "scoring": "neg_log_loss", "use_legacy_attributes": False}
     with pytest.warns(FutureWarning, match="The default value for l1_ratios"):
-        LogisticRegressionCV(Cs=[1.0], **QUIET).fit(X, y)
+        LogisticRegressionCV(**given).fit(X, Y)
     with pytest.warns(FutureWarning, match="scoring"):
-        model = LogisticRegressionCV(Cs=[1.0], use_legacy_attributes=False).fit(X, y)
-    assert model.score(X, y) == np.mean(model.predict(X) == y)
+        model = LogisticRegressionCV(Cs=[1.0], use_legacy_attributes=False).fit(X, Y)
+    assert model.score(X, Y) == np.mean(model.predict(X) == Y)
     with pytest.warns(FutureWarning, match="use_legacy_attributes"):
-        model = LogisticRegressionCV(Cs=[1.0], scoring=None).fit(X, y)
+        model = LogisticRegressionCV(Cs=[1.0], scoring=None).fit(X, Y)
     assert model.C_.shape == (3,)
     with pytest.warns(FutureWarning, match="penalty"):
-        model = LogisticRegressionCV(Cs=[1.0], penalty="l1", **QUIET).fit(X, y)
+        model = LogisticRegressionCV(penalty="l1", **given).fit(X, Y)
     assert model.l1_ratio_ == 1
     with pytest.warns(ConvergenceWarning, match="of 16 fits"):
-        LogisticRegressionCV(Cs=CS, max_iter=1, tol=1e-9, **QUIET).fit(X, y)
+        make_cv(Cs=CS, max_iter=1, tol=1e-9).fit(X, Y)
 
 
 @since(1, 8)
 def test_a_scorer_of_any_kind():
     X, y = load_scaled(load_breast_cancer)
     for scoring in ("roc_auc", "f1", make_scorer(log_loss, response_method="predict_proba", greater_is_better=False)):
-        model = LogisticRegressionCV(Cs=[0.1], scoring=scoring, use_legacy_attributes=False, tol=1e-10).fit(X, y)
-        expected = ScikitLearnLogisticRegressionCV(
-            Cs=[0.1], scoring=scoring, use_legacy_attributes=False, l1_ratios=(0,), tol=1e-8
-        ).fit(X, y)
+        model = make_cv(Cs=[0.1], scoring=scoring, tol=1e-10).fit(X, y)
+        expected = ScikitLearnLogisticRegressionCV(**{**QUIET, "scoring": scoring}, Cs=[0.1], tol=1e-8).fit(X, y)
         np.testing.assert_allclose(model.scores_, expected.scores_, rtol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""MLPClassifier beside scikit-learn's: its estimator checks, its epochs, its defaults."""
+"""MLPClassifier beside scikit-learn's: its epochs, its defaults."""
 
 import inspect
 import warnings
@@ -7,42 +7,13 @@ import numpy as np
 import pytest
 from conftest import since
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
-from sklearn.utils import estimator_checks
-from small_networks import (
-    assert_same_network,
-    make,
-    make_data,
-)
+from small_networks import assert_same_bits, assert_same_network, make, make_data
 
 from fastlin import MLPClassifier
-
-ROUNDING = "float32 rounds by more than the check's relative tolerance of 1e-7"
-SAMPLE_WEIGHT_CHECKS = (
-    estimator_checks.check_sample_weight_equivalence_on_dense_data,
-    estimator_checks.check_sample_weight_equivalence_on_sparse_data,
-)
-quiet = pytest.mark.filterwarnings(
-    "ignore:SCIPY_ARRAY_API", "ignore::FutureWarning", "ignore::sklearn.exceptions.ConvergenceWarning"
-)
-
-
-@pytest.mark.slow
-@quiet
-@estimator_checks.parametrize_with_checks(
-    [MLPClassifier(max_iter=50)],
-    expected_failed_checks=lambda estimator: {check.__name__: ROUNDING for check in SAMPLE_WEIGHT_CHECKS},
-)
-def test_estimator_checks(estimator, check):
-    check(estimator)
-
-
-@quiet
-@pytest.mark.parametrize("check", SAMPLE_WEIGHT_CHECKS)
-def test_float64_passes_the_checks_that_float32_rounds_too_much_for(check):
-    check("MLPClassifier", MLPClassifier(max_iter=50, dtype="float64"))
 
 
 def make_reference(model):
@@ -185,19 +156,12 @@ def test_lbfgs_is_scikit_learns(n_classes, limits):
 def test_several_labels_a_row_are_scikit_learns(parameters):
     X, y = make_data(3, n=150)
     labels = np.column_stack([y == 0, y > 0, X[:, 0] > 0]).astype(int)
-    for given in (labels, sparse.csr_array(labels)):
-        model = make((6,), **{"dtype": "float64", "alpha": 0.1, **parameters})
-        expected = fit_reference(make_reference(model), X, labels)
-        model.fit(X, given)
-        assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-10)
-        assert_same_network(model, expected)
-        np.testing.assert_array_equal(model.predict(X), expected.predict(X))
-        np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-8)
-        assert (model.out_activation_, model.n_outputs_) == (expected.out_activation_, 3)
-        np.testing.assert_array_equal(model.classes_, expected.classes_)
-        assert model.score(X, labels) == expected.score(X, labels)
-        if "early_stopping" in parameters:
-            assert model.validation_scores_ == pytest.approx(expected.validation_scores_, rel=1e-12)
+    model = make((6,), **{"dtype": "float64", "alpha": 0.1, **parameters})
+    expected = assert_scikit_learns(model, X, labels)
+    assert model.n_outputs_ == 3
+    if "early_stopping" in parameters:
+        assert model.validation_scores_ == pytest.approx(expected.validation_scores_, rel=1e-12)
+    assert_same_bits(clone(model).fit(X, sparse.csr_array(labels)), model)
 
 
 @since(1, 7)

@@ -15,33 +15,17 @@ from fastlin import MLPClassifier
 from fastlin.networks import Network
 from fastlin.training import network_lbfgs
 
-
-@pytest.mark.parametrize("method", ["fit", "partial_fit", "score", "y_val"])
-def test_sparse_labels_that_are_broken_are_refused_before_they_are_converted(method):
-    X, y = make_data(3)
-    whole = sparse.csc_array(np.eye(3, dtype=int)[y])
-    broken = whole.copy()
-    broken.indices[3] = 100_000_000
-    model = make(max_iter=1)
-    calls = {
-        "fit": lambda: model.fit(X, broken),
-        "partial_fit": lambda: model.partial_fit(X, broken, classes=[0, 1, 2]),
-        "score": lambda: model.partial_fit(X, whole, classes=[0, 1, 2]).score(X, broken),
-        "y_val": lambda: model.fit(X, whole, X_val=X, y_val=broken),
-    }
-    with pytest.raises(ValueError, match=f"{'y_val' if method == 'y_val' else 'y'} is a broken CSC matrix"):
-        calls[method]()
+X, Y = make_data()
 
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 def test_probabilities_weigh_the_classes_of_a_row(solver):
-    X, y = make_data(3)
     # Half of one class and half of the next: each row twice, with both classes, has the same mean loss.
-    targets = 0.5 * np.eye(3)[y] + 0.5 * np.eye(3)[(y + 1) % 3]
+    targets = 0.5 * np.eye(3)[Y] + 0.5 * np.eye(3)[(Y + 1) % 3]
     settings = {"dtype": "float64", "batch_size": 180, "shuffle": False, "alpha": 0.0, "solver": solver}
     model = make(**settings | {"batch_size": 90}).fit(X, targets)
-    twice = make(**settings).fit(np.vstack([X, X]), np.concatenate([y, (y + 1) % 3]))
+    twice = make(**settings).fit(np.vstack([X, X]), np.concatenate([Y, (Y + 1) % 3]))
     assert model.loss_curve_ == pytest.approx(twice.loss_curve_, rel=1e-10)
     assert_same_network(model, twice, 1e-8)
     two = make(dtype="float64").fit(X, np.column_stack([targets[:, 0], 1 - targets[:, 0]]))
@@ -50,8 +34,7 @@ def test_probabilities_weigh_the_classes_of_a_row(solver):
 
 
 def test_probabilities_go_on_in_partial_fit_and_validate():
-    X, y = make_data(3)
-    targets = 0.8 * np.eye(3)[y] + 0.2 / 3
+    targets = 0.8 * np.eye(3)[Y] + 0.2 / 3
     model = make(random_state=np.random.RandomState(3)).partial_fit(X, targets, classes=[0, 1, 2])
     model.partial_fit(X[:40], targets[:40])
     assert len(model.loss_curve_) == 2
@@ -62,49 +45,8 @@ def test_probabilities_go_on_in_partial_fit_and_validate():
     assert_same_bits(pickle.loads(pickle.dumps(validated)), validated)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda targets: 2 * targets, "row 0 sums to 2"),
-        (lambda targets: targets - [[0.5, 0, -0.5]], "holds -0.4"),
-        (lambda targets: np.where(targets > 0.5, np.nan, targets), "row 0 holds nan"),
-        (lambda targets: np.rint(5 * targets) + np.eye(3)[:1], "row 0 sums to"),
-    ],
-)
-def test_targets_that_are_no_probabilities_are_refused(spoil, message):
-    X, y = make_data(3)
-    targets = 0.8 * np.eye(3)[y] + 0.2 / 3
-    model = make()
-    with pytest.raises(ValueError, match=message):
-        model.fit(X, spoil(targets))
-    assert not hasattr(model, "coefs_") and not hasattr(model, "n_features_in_")
-
-
-@pytest.mark.parametrize(("dtype", "message"), [(int, r"zeros and ones, got \[2, 3\]"), (float, "row 0 sums to 7")])
-def test_several_labels_are_zeros_and_ones(dtype, message):
-    X, y = make_data(3)
-    with pytest.raises(ValueError, match=f"^y .*{message}"):
-        make().fit(X, 2 + np.eye(3, dtype=dtype)[y])
-
-
-def test_another_kind_of_target_is_refused_where_training_goes_on():
-    X, y = make_data(3)
-    labels = np.eye(3, dtype=int)[y]
-    model = make(warm_start=True).fit(X, y)
-    with pytest.raises(ValueError, match="y must be of the kind of the last training"):
-        model.fit(X, labels)
-    model = make().fit(X, labels)
-    with pytest.raises(ValueError, match="y must be of the kind"):
-        model.partial_fit(X, y)
-    with pytest.raises(ValueError, match="y must have a column for each of 3 classes, got 2"):
-        model.partial_fit(X, labels[:, :2])
-    with pytest.raises(ValueError, match="y_val must be of the kind of y, multilabel, got class"):
-        model.fit(X, labels, X_val=X, y_val=y)
-
-
 def test_several_labels_a_row_by_lbfgs_and_with_normalisation():
-    X, y = make_data(3)
-    labels = np.column_stack([y == 0, X[:, 0] > 0]).astype(int)
+    labels = np.column_stack([Y == 0, X[:, 0] > 0]).astype(int)
     model = MLPClassifier((20,), solver="lbfgs", max_iter=500, random_state=0).fit(X, labels)
     np.testing.assert_array_equal(model.predict(X), labels)
     assert model.predict(X).dtype == np.int64
@@ -133,10 +75,6 @@ def test_class_weights_are_sample_weights(n_classes):
     for each, sample_weight in zip(calls, (None, [given[name] for name in names]), strict=True):
         each.partial_fit(X, names, sample_weight, classes=np.unique(names))
     assert_same_bits(*calls)
-    with pytest.raises(ValueError, match='class_weight="balanced" is not supported for partial_fit'):
-        make(class_weight="balanced").partial_fit(X, y, classes=np.arange(n_classes))
-    with pytest.raises(ValueError, match="class_weight needs one class a row"):
-        make(class_weight={0: 2}).fit(X, np.eye(3, dtype=int)[y])
 
 
 def test_one_class_is_every_rows():
@@ -149,36 +87,28 @@ def test_one_class_is_every_rows():
 
 
 def test_certain_probabilities_are_probabilities_where_the_first_were():
-    X, y = make_data(3)
-    soft, certain = 0.8 * np.eye(3)[y] + 0.2 / 3, np.eye(3)[y]
+    soft, certain = 0.8 * np.eye(3)[Y] + 0.2 / 3, np.eye(3)[Y]
     calls = []
-    for given in (certain, certain.astype(int), y):
+    for given in (certain, certain.astype(int), Y):
         model = make(random_state=3).partial_fit(X, soft, classes=[0, 1, 2])
         calls.append(model.partial_fit(X, given))
     assert_same_bits(calls[0], calls[1])
     assert_same_bits(calls[0], calls[2])
-    scores = [make().fit(X, soft, X_val=X, y_val=given).validation_scores_ for given in (certain, y)]
+    scores = [make().fit(X, soft, X_val=X, y_val=given).validation_scores_ for given in (certain, Y)]
     assert scores[0] == scores[1] and max(scores[0]) > 0.4
-    with pytest.raises(ValueError, match="y must be of the kind of the last training, soft, got multilabel"):
-        calls[0].partial_fit(X, np.ones((90, 3), int))
-    two = np.column_stack([soft[:, 0], 1 - soft[:, 0]])
-    with pytest.raises(ValueError, match="y must be of the kind of the last training, class, got soft"):
-        make(warm_start=True).fit(X, (y > 0).astype(int)).fit(X, two)
 
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 def test_batches_go_on_from_lbfgs_with_nothing_carried():
-    X, y = make_data(3)
-    model = make(solver="adam").fit(X, y).set_params(solver="lbfgs", hidden_layer_sizes=(9,)).fit(X, y)
-    after = copy.deepcopy(model).set_params(solver="adam").partial_fit(X, y)
-    fresh = make((9,), solver="lbfgs").fit(X, y).set_params(solver="adam").partial_fit(X, y)
+    model = make(solver="adam").fit(X, Y).set_params(solver="lbfgs", hidden_layer_sizes=(9,)).fit(X, Y)
+    after = copy.deepcopy(model).set_params(solver="adam").partial_fit(X, Y)
+    fresh = make((9,), solver="lbfgs").fit(X, Y).set_params(solver="adam").partial_fit(X, Y)
     assert_same_bits(after, fresh)
-    warm = make(warm_start=True).fit(X, y)
-    assert warm.set_params(solver="lbfgs").fit(X, y).t_ == 5 * 90
+    warm = make(warm_start=True).fit(X, Y)
+    assert warm.set_params(solver="lbfgs").fit(X, Y).t_ == 5 * 90
 
 
 def test_lbfgs_says_that_it_stalled_where_a_step_overflowed(monkeypatch):
-    X, y = make_data(3)
     compute, calls = Network.compute_gradient, []
 
     def overflow(self, *given):
@@ -196,29 +126,27 @@ def test_lbfgs_says_that_it_stalled_where_a_step_overflowed(monkeypatch):
     # Where nothing overflows, SciPy's word counts.
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        make(solver="lbfgs").fit(X, y)
+        make(solver="lbfgs").fit(X, Y)
     monkeypatch.setattr(Network, "compute_gradient", overflow)
     with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 1 iteration.*status=2"):
-        make(solver="lbfgs").fit(X, y)
+        make(solver="lbfgs").fit(X, Y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         calls.clear()
-        make(solver="lbfgs", tol=100.0).fit(X, y)
+        make(solver="lbfgs", tol=100.0).fit(X, Y)
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_partial_fit_watches_the_loss_after_a_fit_that_watched_the_validation():
-    X, y = make_data(3)
     parameters = {"learning_rate": "adaptive", "tol": 1.0, "n_iter_no_change": 2, "random_state": 0}
-    model = make(**parameters, early_stopping=True).fit(X, y).set_params(early_stopping=False)
+    model = make(**parameters, early_stopping=True).fit(X, Y).set_params(early_stopping=False)
     for _ in range(12):
-        model.partial_fit(X, y)
+        model.partial_fit(X, Y)
     assert model._optimizer.learning_rate < 0.1 * model.learning_rate_init
 
 
 def test_pickles_of_versions_with_fewer_parameters_go_on():
-    X, y = make_data(3)
-    model = make(max_iter=3).fit(X, y)
+    model = make(max_iter=3).fit(X, Y)
     state = dict(model.__getstate__())
     for name in ("learning_rate", "power_t", "max_fun", "class_weight", "weight_decay"):
         del state[name]
@@ -228,56 +156,48 @@ def test_pickles_of_versions_with_fewer_parameters_go_on():
     older.__setstate__(state)
     assert older.get_params() == model.get_params()
     np.testing.assert_array_equal(older.predict_proba(X), model.predict_proba(X))
-    older.partial_fit(X, y).set_params(warm_start=True).fit(X, y)
+    # A descent goes on, and Adam's without what it carried.
+    for solver, is_same in (("sgd", False), ("adam", True)):
+        pair = [copy.deepcopy(each).set_params(solver=solver).partial_fit(X, Y) for each in (model, older)]
+        assert differ(*pair) != is_same
+    older.partial_fit(X, Y).set_params(warm_start=True).fit(X, Y)
 
 
 def test_ctrl_c_in_partial_fit_leaves_the_random_numbers_as_they_were(monkeypatch):
-    X, y = make_data(3)
-    model = make(dropout=0.2).partial_fit(X, y, classes=[0, 1, 2])
-    expected = copy.deepcopy(model).partial_fit(X, y)
+    model = make(dropout=0.2).partial_fit(X, Y, classes=[0, 1, 2])
+    expected = copy.deepcopy(model).partial_fit(X, Y)
     with monkeypatch.context() as patched:
         patched.setattr(Network, "compute_gradient", raise_interrupt)
         with pytest.raises(KeyboardInterrupt):
-            model.partial_fit(X, y)
-    assert_same_bits(model.partial_fit(X, y), expected)
+            model.partial_fit(X, Y)
+    assert_same_bits(model.partial_fit(X, Y), expected)
 
 
 def raise_interrupt(*_):
     raise KeyboardInterrupt
 
 
-def test_what_a_solver_has_no_use_for_is_refused_or_left_out():
-    X, y = make_data(3)
-    for parameters in ({"batch_norm": "both"}, {"dropout": 0.2}):
-        with pytest.raises(ValueError, match="solver='lbfgs' has neither batch_norm nor dropout"):
-            make(solver="lbfgs", **parameters).fit(X, y)
-    for solver in ("sgd", "lbfgs"):
-        with pytest.raises(ValueError, match="weight_decay needs solver='adam'"):
-            make(solver=solver, weight_decay=0.1).fit(X, y)
-    with pytest.raises(AttributeError, match="partial_fit"):
-        make(solver="lbfgs").partial_fit(X, y, classes=[0, 1, 2])
+def test_lbfgs_leaves_out_early_stopping():
     with pytest.warns(ConvergenceWarning):
-        stopped = make(solver="lbfgs", early_stopping=True).fit(X, y)
+        stopped = make(solver="lbfgs", early_stopping=True).fit(X, Y)
     assert stopped.validation_scores_ is None and stopped.best_loss_ == stopped.loss_
 
 
 def test_weight_decay_shrinks_the_coefficients():
-    X, y = make_data(3)
     norms = []
     for weight_decay in (0.0, 0.3):
-        model = make(solver="adam", weight_decay=weight_decay, max_iter=60).fit(X, y)
+        model = make(solver="adam", weight_decay=weight_decay, max_iter=60).fit(X, Y)
         norms.append(np.sqrt(sum(np.sum(coef**2) for coef in model.coefs_)))
     assert norms[1] < 0.8 * norms[0]
 
 
 def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_one_after_ctrl_c(monkeypatch):
-    X, y = make_data(3)
     with pytest.warns(ConvergenceWarning):
-        model = make(solver="lbfgs", max_iter=30, dtype="float64").fit(X, y, X_val=X[:20], y_val=(y[:20] + 1) % 3)
+        model = make(solver="lbfgs", max_iter=30, dtype="float64").fit(X, Y, X_val=X[:20], y_val=(Y[:20] + 1) % 3)
     best = int(np.argmax(model.validation_scores_)) + 1
     assert best < 30
     with pytest.warns(ConvergenceWarning):
-        shorter = make(solver="lbfgs", max_iter=best, dtype="float64").fit(X, y)
+        shorter = make(solver="lbfgs", max_iter=best, dtype="float64").fit(X, Y)
     assert_same_network(model, shorter, 0)
     compute, calls = Network.compute_gradient, []
 
@@ -290,21 +210,20 @@ def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_on
     monkeypatch.setattr(Network, "compute_gradient", interrupt)
     n_calls = 12
     with pytest.warns(UserWarning, match="Training interrupted by user"):
-        interrupted = make(solver="lbfgs", max_iter=30, dtype="float64").fit(X, y)
+        interrupted = make(solver="lbfgs", max_iter=30, dtype="float64").fit(X, Y)
     n_calls = -1
     with pytest.warns(ConvergenceWarning):
-        expected = make(solver="lbfgs", max_iter=interrupted.n_iter_, dtype="float64").fit(X, y)
+        expected = make(solver="lbfgs", max_iter=interrupted.n_iter_, dtype="float64").fit(X, Y)
     assert interrupted.interrupted_ and 0 < interrupted.n_iter_ < 12
     assert_same_network(interrupted, expected, 0)
     calls.clear()
     n_calls = 1
     with pytest.raises(KeyboardInterrupt):
-        make(solver="lbfgs").fit(X, y)
+        make(solver="lbfgs").fit(X, Y)
 
 
 def test_lbfgs_of_a_loss_that_is_not_finite_keeps_what_it_began_with():
-    X, y = make_data(3)
     model = make(solver="lbfgs", activation="identity")
     with pytest.warns(ConvergenceWarning, match="diverged.*those that it began with"):
-        model.fit(np.abs(X) / np.abs(X).max() * 1e308, y)
+        model.fit(np.abs(X) / np.abs(X).max() * 1e308, Y)
     assert np.isfinite(np.concatenate([coef.ravel() for coef in model.coefs_])).all()

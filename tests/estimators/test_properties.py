@@ -1,80 +1,226 @@
-"""What holds of a fit to any data: random hostile problems, and what leaves the model as it is.
+"""What holds of a fit to any data: random problems in every form, its certificate, and what leaves the model as it is.
 
 Two fits of one strictly convex objective, whose gaps are at most their certificates c, have coefficients at most
 sqrt(2 c / l2) from those of the minimum, because J grows by at least l2 / 2 times the square of the distance.
 """
 
 import warnings
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 import reference
-import scipy.sparse
-from conftest import marked
+from conftest import LAYOUTS, marked
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.exceptions import ConvergenceWarning
+from linear_models import fit
+from scipy import sparse
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
+from fastlin.blocks import from_arrays, from_csr
+from fastlin.exceptions import ConvergenceWarning
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
-N_PROBLEMS = 100
 ROUNDING = 1e-11
+N_LEVELS = 4
+
+
+def repeat_entries(X):
+    """Return a CSR matrix with each entry in two halves, those of a row from right to left."""
+    X = sparse.csr_array(X[:, ::-1])
+    columns = X.shape[1] - 1 - X.indices
+    return sparse.csr_array((np.repeat(X.data / 2, 2), np.repeat(columns, 2), 2 * X.indptr), shape=X.shape)
+
+
+# Of rows in float64.
+FORMS = {
+    "C": np.ascontiguousarray,
+    "Fortran": np.asfortranarray,
+    "strided": LAYOUTS["strided"],
+    "float32": lambda X: X.astype(np.float32),
+    "uint8": lambda X: X.astype(np.uint8),
+    "CSR": sparse.csr_array,
+    "CSC": sparse.csc_matrix,
+    "COO": sparse.coo_array,
+    "entries unsorted and twice": repeat_entries,
+    "blocks": lambda X: from_arrays(X, rows_per_block=60),
+    "sparse blocks": lambda X: from_csr([sparse.csr_array(X[:50]), sparse.csr_array(X[50:])]),
+}
+SPARSE = "CSR", "CSC", "COO", "entries unsorted and twice", "sparse blocks"
+SOLVERS = "auto", "auto", "auto", "lbfgs", "newton-cg", "newton-cholesky"
+
+
+class Problem(NamedTuple):
+    """What an estimator is given, and the same as the reference takes it."""
+
+    rows: Any
+    y: np.ndarray
+    given: dict
+    parameters: dict
+    # With a column for each level of a table.
+    X: np.ndarray
+    labels: np.ndarray
+    options: dict
+
+
+def draw_columns(generator, form, n, d):
+    """Return columns of scales from 1e-3 to 1e3, some of which lie up to 1e5 times their spread from zero."""
+    unit = generator.standard_normal((n, d))
+    far = generator.random(d) < 0.3
+    X = 10.0 ** generator.uniform(-3, 3, d) * (unit + far * 10.0 ** generator.uniform(1, 5, d))
+    if form == "uint8":
+        X = np.clip(np.round(128 + 40 * unit), 0, 255)
+    elif form in SPARSE:
+        X = np.where(generator.random((n, d)) < 0.3, X, 0)
+    if generator.random() < 0.2:
+        X[:, generator.integers(d)] = generator.integers(3)
+    return unit, X.astype(np.float32).astype(float) if form == "float32" else X
+
+
+def weigh(generator, labels, n_classes, is_soft):
+    """Return y, weights or None, class_weight, and labels and weights that count as these together."""
+    n = len(labels)
+    targets = np.eye(n_classes)[labels]
+    if is_soft:
+        targets = 0.6 * targets + 0.4 * generator.dirichlet(np.ones(n_classes), n)
+    sample_weight = generator.exponential(size=n) * (generator.random(n) < 0.9) if generator.random() < 0.4 else None
+    weights = np.ones(n) if sample_weight is None else sample_weight
+    name = generator.choice(["none", "none", "balanced", "given"])
+    totals = weights @ targets
+    if name == "none" or not totals.all():
+        class_weight, factors = None, np.ones(n_classes)
+    elif name == "balanced":
+        class_weight, factors = "balanced", totals.sum() / (n_classes * totals)
+    else:
+        factors = generator.uniform(0.2, 3, n_classes)
+        class_weight = dict(enumerate(factors))
+    shares = weights[:, None] * targets * factors
+    counted = shares.sum(axis=1)
+    if not is_soft:
+        return labels, sample_weight, class_weight, labels, counted
+    return targets, sample_weight, class_weight, shares / np.where(counted > 0, counted, 1)[:, None], counted
 
 
 def draw_problem(seed):
-    """Return X, labels, weights or None, the parameters of LogisticRegression and those of the objective.
-
-    Columns have scales from 1e-3 to 1e3, and some lie up to 1e5 times their spread from zero.
-    """
+    """Return the Problem of a seed."""
     generator = np.random.default_rng(seed)
-    n, d = (int(np.exp(generator.uniform(np.log(least), np.log(most)))) for least, most in ((5, 400), (1, 60)))
-    K = min(int(generator.integers(2, 7)), n)
-    scales = 10.0 ** generator.uniform(-3, 3, d)
-    unit = generator.standard_normal((n, d))
-    far = generator.random(d) < 0.3
-    X = scales * (unit + far * 10.0 ** generator.uniform(1, 5, d) * generator.choice([-1, 1], d))
+    n, d = (int(np.exp(generator.uniform(np.log(least), np.log(most)))) for least, most in ((12, 400), (1, 60)))
+    K = int(generator.integers(2, 7))
+    form = str(generator.choice([*FORMS, "table", "table"]))
+    unit, X = draw_columns(generator, form, n, d)
+    rows = None if form == "table" else FORMS[form](X)
     coef = generator.exponential(2) * generator.standard_normal((d, K)) / np.sqrt(d)
     labels = np.argmax(unit @ coef + generator.gumbel(size=(n, K)), axis=1)
     labels[:K] = np.arange(K)
-    kind = generator.choice(["float64", "float32", "uint8", "CSR", "Fortran"])
-    if kind == "uint8":
-        X = np.clip(np.round(128 + 40 * unit), 0, 255).astype(np.uint8)
-    elif kind == "float32":
-        X = X.astype(np.float32)
-    elif kind == "CSR":
-        X = scipy.sparse.csr_array(np.where(generator.random((n, d)) < 0.3, X, 0))
-    elif kind == "Fortran":
-        X = np.asfortranarray(X)
-    weights = generator.exponential(size=n) if generator.random() < 0.3 else None
     ratio, C = generator.choice([0.0, 1.0, generator.uniform(0.1, 0.9)]), 10.0 ** generator.uniform(-4, 3)
-    parameters = {"C": C, "l1_ratio": ratio, "fit_intercept": bool(generator.random() < 0.5)}
+    parameters = {"C": C, "l1_ratio": ratio, "fit_intercept": bool(generator.random() < 0.7)}
     parameters["group_by_class"] = bool(ratio > 0 and generator.random() < 0.3)
-    total = n if weights is None else weights.sum()
-    penalties = {"l2": (1 - ratio) / (C * total), "l1": ratio / (C * total)}
-    return X, labels, weights, parameters, {**penalties, "group_by_class": parameters["group_by_class"]}
+    parameters["solver"] = str(generator.choice(SOLVERS))
+    parameters["tol"] = float(generator.choice([1e-2, 1e-4, 1e-4, 1e-6]))
+    if form == "table":
+        codes = generator.permutation(np.arange(n) % N_LEVELS)
+        rows = pd.DataFrame({"level": pd.Categorical.from_codes(codes, list("abcd")), **dict(enumerate(X.T))})
+        rows.columns = rows.columns.astype(str)
+        X = np.column_stack([np.eye(N_LEVELS)[codes], X])
+        parameters["categorical_features"] = "from_dtype"
+    factors = 1.0
+    if generator.random() < 0.3:
+        parameters["penalty_factors"] = factors = 10.0 ** generator.uniform(-1, 1, X.shape[1])
+    y, weights, parameters["class_weight"], labels, counted = weigh(generator, labels, K, generator.random() < 0.2)
+    given, offsets = {"sample_weight": weights}, 0.0
+    if generator.random() < 0.25:
+        offsets = 2 * generator.standard_normal((n, 1 if K == 2 else K))
+        given["offset"] = offsets[:, 0] if K == 2 else offsets
+    options = {"l2": (1 - ratio) / (C * counted.sum()), "l1": ratio / (C * counted.sum()), "factors": factors}
+    options |= {"group_by_class": parameters["group_by_class"], "weights": counted, "offsets": offsets}
+    return Problem(rows, y, given, parameters, X, labels, options)
 
 
-def test_random_problems_reach_tol_and_the_certificate_is_a_bound():
-    for seed in range(N_PROBLEMS):
-        X, labels, weights, parameters, penalties = draw_problem(seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            model = fastlin.LogisticRegression(**parameters).fit(X, labels, weights)
-        closer = fastlin.LogisticRegression(**parameters, tol=1e-7).fit(X, labels, weights)
-        dense = X.toarray() if scipy.sparse.issparse(X) else X
-        values = [
-            float(reference.objective(dense, labels, each.coef_, each.intercept_, weights=weights, **penalties))
-            for each in (model, closer)
-        ]
+def fit_problem(problem, **parameters):
+    """Return the fitted model, and whether the fit has warned."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = fastlin.LogisticRegression(**{**problem.parameters, **parameters})
+        model.fit(problem.rows, problem.y, **problem.given)
+    assert {each.category for each in caught} <= {ConvergenceWarning}
+    return model, bool(caught)
+
+
+def value_of(problem, model):
+    """Return J at the coefficients of a model by the reference."""
+    return reference.objective(problem.X, problem.labels, model.coef_, model.intercept_, **problem.options)
+
+
+def find_least(problem, *models):
+    """Return the least J that is known: by the reference, where it takes no second, or that of the models."""
+    options, fit_intercept = problem.options, problem.parameters["fit_intercept"]
+    least = min(value_of(problem, model) for model in models)
+    is_smooth = not options["l1"] and np.ndim(options["factors"]) == 0
+    are_near = (np.abs(problem.X.mean(axis=0)) <= 10 * problem.X.std(axis=0)).all()
+    # By L1 alone the levels of a column may change together, and the reference finds no end.
+    is_determined = options["l2"] > 0 or "categorical_features" not in problem.parameters
+    is_small = models[0].coef_.size <= (48 if is_smooth else 12)
+    if not (is_small and is_determined and (are_near or fit_intercept)):
+        return least
+    minimum, n_classes = reference.sparse_minimum, len(models[0].classes_)
+    if is_smooth:
+        minimum, options = reference.minimum, {name: options[name] for name in ("l2", "weights", "offsets")}
+    value, *_ = minimum(problem.X, problem.labels, n_classes, fit_intercept=fit_intercept, **options)
+    assert value <= least * (1 + ROUNDING)
+    return value
+
+
+def check_predictions(model, problem, seed):
+    """Assert that probabilities and labels are those of the coefficients."""
+    scores = problem.X @ model.coef_.T.astype(float) + model.intercept_ + problem.options["offsets"]
+    scores = np.column_stack([np.zeros(len(scores)), scores]) if scores.shape[1] == 1 else scores
+    offset = {"offset": problem.given["offset"]} if "offset" in problem.given else {}
+    probabilities = model.predict_proba(problem.rows, **offset)
+    is_float32 = getattr(problem.rows, "dtype", None) == np.float32
+    assert model.coef_.dtype == (np.float32 if is_float32 else np.float64), seed
+    predictions = model.predict(problem.rows, **offset)
+    if hasattr(problem.rows, "borders"):
+        probabilities, predictions = np.concatenate(list(probabilities)), np.concatenate(list(predictions))
+    if model.coef_.dtype == np.float64:
+        rounding = 1e-12 * (1 + np.abs(problem.X) @ np.abs(model.coef_).max(axis=0))
+        assert (np.abs(probabilities - softmax(scores, axis=1)) <= rounding[:, None]).all(), seed
+    # float32 may round the two largest to one number.
+    chosen = probabilities[np.arange(len(predictions)), predictions]
+    np.testing.assert_allclose(chosen, probabilities.max(axis=1), rtol=1e-6)
+
+
+def check_problem(seed):
+    """Assert that the fit of a problem ends within tol of its minimum, and that the certificate holds."""
+    problem = draw_problem(seed)
+    parameters, tol = problem.parameters, problem.parameters["tol"]
+    model, has_warned = fit_problem(problem)
+    # Wherever a fit is cut short, what is left is proven.
+    cut, _ = fit_problem(problem, max_iter=2)
+    closer, _ = fit_problem(problem, solver="auto", tol=1e-8)
+    least, value = find_least(problem, model, cut, closer), value_of(problem, model)
+    assert model.converged_ == (not has_warned), seed
+    assert value - least <= model.certificate_ + ROUNDING * value, seed
+    assert value_of(problem, cut) - least <= cut.certificate_ * (1 + ROUNDING) < np.inf, seed
+    if parameters["solver"] == "auto":
         assert model.converged_, seed
         # Where numbers far from zero cancel, since coefficients are float32, X is sparse or nothing centres it, the
         # certificate holds their rounding too.
-        assert values[0] - values[1] <= 1e-4 * values[0], seed
-        if X.dtype == np.float64 and not scipy.sparse.issparse(X) and parameters["fit_intercept"]:
-            assert model.certificate_ <= 1e-4 * values[0] * (1 + 1e-6), seed
-        assert values[0] - values[1] <= model.certificate_ + ROUNDING * values[0], seed
+        assert value - least <= (tol + ROUNDING) * value, seed
+        if type(problem.rows) is np.ndarray and problem.rows.dtype == np.float64 and parameters["fit_intercept"]:
+            assert model.certificate_ <= tol * value * (1 + 1e-6), seed
+    check_predictions(model, problem, seed)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(0, 60), *marked(pytest.mark.thorough, (60, 150)), *marked(pytest.mark.slow, (150, 1000))]
+)
+def test_random_problems_reach_tol_and_the_certificate_is_a_bound(first, last):
+    for seed in range(first, last):
+        check_problem(seed)
 
 
 @st.composite
@@ -85,13 +231,6 @@ def problems(draw):
     labels = generator.integers(0, K, n)
     labels[:K] = np.arange(K)
     return X, labels, 10.0 ** generator.uniform(-2, 2), generator
-
-
-def fit(X, y, C, weights=None, **parameters):
-    with warnings.catch_warnings():
-        # A tol near the rounding of J may not be proven, which the certificate says.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return fastlin.LogisticRegression(C=C, tol=1e-9, **parameters).fit(X, y, weights)
 
 
 def assert_same_model(model, other, coef, l2):
@@ -105,26 +244,21 @@ def assert_same_model(model, other, coef, l2):
 def test_order_names_and_units_of_the_data_do_not_change_the_model(problem):
     X, y, C, generator = problem
     n, total = len(y), float(len(y))
-    model, l2 = fit(X, y, C), 1 / (C * total)
+    model, l2 = fit(X, y, C=C), 1 / (C * total)
     order, names = generator.permutation(n), generator.permutation(int(y.max()) + 1)
-    moved = fit(X[order], y[order], C)
+    moved = fit(X[order], y[order], C=C)
     assert_same_model(model, moved, moved.coef_, l2)
-    renamed = fit(X, names[y], C)
+    renamed = fit(X, names[y], C=C)
     if len(names) > 2:
         assert_same_model(model, renamed, renamed.coef_[names], l2)
     else:
         assert_same_model(model, renamed, renamed.coef_ * (1 if names[0] == 0 else -1), l2)
     weights = generator.integers(1, 4, n).astype(float)
     times = weights.astype(int)
-    weighted, repeated = fit(X, y, C, weights), fit(np.repeat(X, times, 0), np.repeat(y, times), C)
+    weighted, repeated = fit(X, y, weights, C=C), fit(np.repeat(X, times, 0), np.repeat(y, times), C=C)
     assert_same_model(weighted, repeated, repeated.coef_, 1 / (C * weights.sum()))
-    shifted = fit(np.vstack([X, 1e3 * X]), np.append(y, y), C, np.append(np.ones(n), np.zeros(n)))
+    shifted = fit(np.vstack([X, 1e3 * X]), np.append(y, y), np.append(np.ones(n), np.zeros(n)), C=C)
     assert_same_model(model, shifted, shifted.coef_, l2)
-    sparse = fit(scipy.sparse.csr_array(X), y, C)
-    assert_same_model(model, sparse, sparse.coef_, l2)
-    for solver in ("lbfgs", "newton-cg", "newton-cholesky"):
-        named = fit(X, y, C, solver=solver)
-        assert_same_model(model, named, named.coef_, l2)
 
 
 @settings(max_examples=10)
@@ -137,7 +271,7 @@ def test_units_of_columns_do_not_matter_without_a_penalty(problem):
     units = 10.0 ** generator.integers(-4, 5, X.shape[1])
     values = []
     for rows in (X, X * units, X - X.mean(axis=0)):
-        model = fit(rows, y, np.inf, weights)
+        model = fit(rows, y, weights, C=np.inf)
         values.append(float(reference.mean_loss(rows, y, model.coef_, model.intercept_, weights)))
     np.testing.assert_allclose(values, values[0], rtol=1e-8)
 
@@ -163,7 +297,7 @@ def test_hostile_numbers_give_the_minimum(name, n_classes, is_sparse):
         labels = np.argmax(unit[:, :n_classes], axis=1)
         C = 1e6
     X = X.astype(dtype)
-    model = fastlin.LogisticRegression(C=C, tol=1e-6).fit(scipy.sparse.csr_array(X) if is_sparse else X, labels)
+    model = fastlin.LogisticRegression(C=C, tol=1e-6).fit(sparse.csr_array(X) if is_sparse else X, labels)
     assert model.converged_ and np.isfinite(model.coef_).all()
     if C == np.inf:
         # Without a penalty the unit of X does not matter.
@@ -197,3 +331,59 @@ def test_rare_rows_that_differ_are_not_overlooked(dtype):
     model = fastlin.LogisticRegression(tol=1e-2).fit(X, y)
     assert model.converged_
     assert model.n_iter_[0] <= 60
+
+
+def make_data(n, d, n_classes, seed=0):
+    """Return X, labels that its columns tell something of, and weights."""
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n, d))
+    scores = 0.7 * X @ generator.normal(size=(d, n_classes)) + generator.gumbel(size=(n, n_classes))
+    y = scores.argmax(axis=1)
+    y[:n_classes] = np.arange(n_classes)
+    return X, y, generator.uniform(0, 2, n)
+
+
+def penalty(C, weights):
+    return 1 / (C * weights.sum())
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize(("origin", "unit"), [(1e16, 2.0), (1e15, 1.0), (1e12, 2.0**-10), (1e8, 2.0**-20)])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_it_holds_where_columns_vary_by_little_beside_their_mean(n_classes, origin, unit, make):
+    generator = np.random.default_rng(3)
+    y = generator.integers(0, n_classes, 60)
+    weights = generator.uniform(0.1, 2, 60)
+    # Whole numbers of units, so that the columns hold them exactly; the second one is constant but where no weight is.
+    distances = np.column_stack([y + generator.integers(0, 3, 60), np.zeros(60), generator.normal(size=60)])
+    distances[:, :2] *= unit
+    X = distances + np.array([origin, 0.1, 0])
+    X[::5, 1], weights[::5] = 7.0, 0
+    C = 1000 / unit**2
+    l2 = penalty(C, weights)
+    minimum, *_ = reference.minimum(distances, y, n_classes, l2, weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = fastlin.LogisticRegression(C=C).fit(make(X), y, weights)
+    value = reference.objective(X, y, model.coef_, model.intercept_, l2, weights)
+    # Extended precision has eleven bits more than the products that cancel here.
+    known = 1e-13 + 60 * float(np.finfo(np.longdouble).eps) * origin * np.abs(model.coef_).max()
+    assert -known <= value - minimum <= model.certificate_ + known
+    np.testing.assert_array_equal(model.coef_[:, 1], 0)
+    if make is np.asarray:
+        # Half a unit in the last place of an intercept of 1e15 moves all scores by 0.06.
+        assert value - minimum <= (0.3 if origin > 1e8 else 1e-3) * minimum
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_the_reference_is_the_minimum_of_scikit_learn(n_classes, fit_intercept):
+    X, y, weights = make_data(80, 4, n_classes)
+    _, coef, intercept = reference.minimum(X, y, n_classes, penalty(3.0, weights), weights, fit_intercept)
+    theirs = ScikitLearnLogisticRegression(
+        C=3.0, solver="newton-cholesky", tol=1e-12, max_iter=1000, fit_intercept=fit_intercept
+    ).fit(X, y, weights)
+    np.testing.assert_allclose(coef - (coef.mean(axis=0) if n_classes > 2 else 0), theirs.coef_, atol=1e-8)
+    if fit_intercept:
+        shift = intercept.mean() if n_classes > 2 else 0
+        np.testing.assert_allclose(intercept - shift, theirs.intercept_, atol=1e-8)

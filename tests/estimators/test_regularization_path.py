@@ -11,6 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import fastlin
 
+X, Y = load_iris(return_X_y=True)
+
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 FACTORS = [1.0, 0.0, 0.5, 3.0, 0.0, 2.0]
@@ -71,8 +73,7 @@ def test_the_grid_begins_where_the_first_coefficient_leaves_zero(n_classes, l1_r
 
 
 def test_the_grid_without_an_l1_penalty_is_scikit_learns():
-    X, y = load_iris(return_X_y=True)
-    np.testing.assert_array_equal(fastlin.logistic_path(X, y, Cs=4, l1_ratio=0.0).Cs, np.logspace(-4, 4, 4))
+    np.testing.assert_array_equal(fastlin.logistic_path(X, Y, Cs=4, l1_ratio=0.0).Cs, np.logspace(-4, 4, 4))
 
 
 def test_columns_that_tell_nothing_leave_no_place_to_begin():
@@ -90,49 +91,39 @@ def test_sparse_data_give_the_path_of_dense_data():
     np.testing.assert_allclose(found.coefs, dense.coefs, atol=5e-3)
 
 
-@pytest.mark.parametrize("Cs", [[], 0, -3, True, [0.0], [1.0, -1.0], [np.nan], ["a"], [[1.0]], None, 2.5], ids=str)
-def test_bad_grids_are_named(Cs):
-    X, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match="Cs must be"):
-        fastlin.logistic_path(X, y, Cs=Cs)
-
-
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "error", "message"),
     [
-        ({"l1_ratio": 1.5}, "^l1_ratio must be a number from 0 to 1, got 1.5"),
-        ({"l1_ratio": np.nan}, "^l1_ratio must be a number from 0 to 1, got nan"),
-        ({"l1_ratio": "1"}, "^l1_ratio must be a number from 0 to 1, got '1'"),
-        ({"tol": -1.0}, "tol"),
-        ({"penalty_factors": [1.0, 2.0, np.nan, 0.0]}, "penalty_factors"),
-        ({"sample_weight": np.zeros(150)}, "weight"),
+        *(
+            ({"Cs": Cs}, ValueError, "Cs must be")
+            for Cs in ([], 0, -3, True, [0.0], [1.0, -1.0], [np.nan], ["a"], [[1.0]], None, 2.5)
+        ),
+        ({"l1_ratio": 1.5}, ValueError, "^l1_ratio must be a number from 0 to 1, got 1.5"),
+        ({"l1_ratio": np.nan}, ValueError, "^l1_ratio must be a number from 0 to 1, got nan"),
+        ({"l1_ratio": "1"}, ValueError, "^l1_ratio must be a number from 0 to 1, got '1'"),
+        ({"tol": -1.0}, ValueError, "tol"),
+        ({"penalty_factors": [1.0, 2.0, np.nan, 0.0]}, ValueError, "penalty_factors"),
+        ({"sample_weight": np.zeros(150)}, ValueError, "weight"),
+        # Parameters without a meaning.
+        *(({name: 1.0}, TypeError, name) for name in ("C", "penalty", "warm_start", "tolerance")),
     ],
     ids=str,
 )
-def test_bad_parameters(options, message):
-    X, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match=message):
-        fastlin.logistic_path(X, y, **options)
-
-
-@pytest.mark.parametrize("name", ["C", "penalty", "warm_start", "tolerance"])
-def test_parameters_without_a_meaning_are_refused(name):
-    with pytest.raises(TypeError, match=name):
-        fastlin.logistic_path(*load_iris(return_X_y=True), **{name: 1.0})
+def test_what_is_wrong_is_named(options, error, message):
+    with pytest.raises(error, match=message):
+        fastlin.logistic_path(*load_iris(return_X_y=True), **options)
 
 
 def test_fits_that_do_not_arrive_are_counted():
-    X, y = load_iris(return_X_y=True)
     with pytest.warns(ConvergenceWarning, match="of 3 fits"):
-        path = fastlin.logistic_path(X, y, Cs=[0.1, 1.0, 10.0], l1_ratio=0.0, max_iter=1, tol=1e-9)
+        path = fastlin.logistic_path(X, Y, Cs=[0.1, 1.0, 10.0], l1_ratio=0.0, max_iter=1, tol=1e-9)
     assert not path.converged.all()
 
 
 def test_a_bar_counts_the_fits(capsys):
-    X, y = load_iris(return_X_y=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fastlin.logistic_path(X, y, Cs=3, verbose=1)
+        fastlin.logistic_path(X, Y, Cs=3, verbose=1)
     assert "3/3" in capsys.readouterr().out
 
 

@@ -1,11 +1,10 @@
-"""Offsets of rows: fits, folds, paths and predictions with known parts of the scores."""
-
-import warnings
+"""Offsets of rows in predictions, folds, paths and starts; `test_properties.py` has fits with them."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_problem
+from conftest import assert_refused, make_problem
+from linear_models import assert_same_model, fit, make_cv
 from scipy import sparse
 from scipy.special import expit, softmax
 from sklearn import config_context
@@ -15,12 +14,11 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastlin import LogisticRegression, LogisticRegressionCV, MiniBatchLogisticRegression, blocks, logistic_path
+from fastlin import LogisticRegression, MiniBatchLogisticRegression, blocks, logistic_path
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 N, D = 240, 4
-QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
 EXACT = {"tol": 1e-11}
 
 
@@ -29,42 +27,6 @@ def make_rows(n_classes, seed=0, dtype=np.float64):
     X, y, weights, *_ = make_problem(N, D, n_classes, dtype, seed)
     shape = N if n_classes == 2 else (N, n_classes)
     return X, y, weights, np.random.default_rng(seed + 1).normal(size=shape)
-
-
-def fit(X, y, *others, **given):
-    parameters = {name: given.pop(name) for name in list(given) if name not in ("offset", "coef_init")}
-    with warnings.catch_warnings():
-        # Rounding may keep a bound above so small a tol.
-        warnings.simplefilter("ignore")
-        return LogisticRegression(**{**EXACT, **parameters}).fit(X, y, *others, **given)
-
-
-def assert_same_model(found, expected, atol=1e-5):
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=atol)
-    np.testing.assert_allclose(found.intercept_, expected.intercept_, atol=atol)
-
-
-def test_a_column_of_known_coefficients_is_an_offset():
-    for n_classes in (2, 3):
-        X, y, weights, _ = make_rows(n_classes)
-        column = np.random.default_rng(2).normal(size=N)
-        for parameters in (
-            {},
-            {"C": 0.1, "l1_ratio": 1.0},
-            {"C": 0.1, "l1_ratio": 0.5, "group_by_class": True},
-            {"fit_intercept": False},
-            {"solver": "lbfgs", "tol": 1e-9},
-            {"solver": "newton-cg", "tol": 1e-9},
-            {"solver": "newton-cholesky", "tol": 1e-9},
-        ):
-            for convert in (np.asarray, sparse.csr_array):
-                rows = np.column_stack([X, column])
-                factors = [1] * D + [0]
-                expected = fit(convert(rows), y, weights, penalty_factors=factors, **parameters)
-                offset = column[:, None] * expected.coef_[:, -1]
-                found = fit(convert(X), y, weights, offset=offset, **parameters)
-                expected.coef_ = expected.coef_[:, :-1]
-                assert_same_model(found, expected, 1e-4 if "solver" in parameters else 1e-5)
 
 
 def test_predictions_add_the_offset_that_they_are_given():
@@ -97,23 +59,13 @@ def test_predictions_add_the_offset_that_they_are_given():
             np.testing.assert_array_equal(each, expected)
 
 
-def test_rows_and_offsets_of_other_kinds_give_the_same_model():
-    X, y, weights, offset = make_rows(2)
-    expected = fit(X, y, weights, offset=offset)
-    for given in (offset[:, None], pd.Series(offset, index=np.arange(N)[::-1]), pd.DataFrame({"exposure": offset})):
-        assert_same_model(fit(X, y, weights, offset=given), expected)
-    single = fit(X.astype(np.float32), y, weights, offset=offset.astype(np.float32), tol=1e-6)
-    assert single.coef_.dtype == np.float32
-    assert_same_model(single, expected, 1e-3)
-    # Blocks that hold labels and weights take the offset beside them.
-    assert_same_model(fit(blocks.from_arrays(X, y, weights, rows_per_block=90), None, offset=offset), expected)
-    # Without curvature a step of length zero is no sign of the minimum.
-    model = fit(X, y, weights, offset=np.full(N, 1e3), C=np.inf, fit_intercept=False, lower_bounds=-1e4)
-    residuals = weights * (expit(model.decision_function(X, offset=np.full(N, 1e3))) - y)
+def test_without_curvature_a_step_of_length_zero_is_no_sign_of_the_minimum():
+    X, y, weights, _ = make_rows(2)
+    offset = np.full(N, 1e3)
+    model = fit(X, y, weights, offset=offset, C=np.inf, fit_intercept=False, lower_bounds=-1e4)
+    residuals = weights * (expit(model.decision_function(X, offset=offset)) - y)
     assert model.converged_
     np.testing.assert_allclose(X.T @ residuals, 0, atol=1e-3)
-    # Zeros are no offset.
-    assert_same_model(fit(X, y, weights, offset=np.zeros(N)), fit(X, y, weights))
 
 
 def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
@@ -121,7 +73,7 @@ def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
         X, y, weights, offset = make_rows(n_classes)
         Cs, cv = [0.1, 10.0], StratifiedKFold(3)
         for scoring, judge in (("neg_log_loss", log_loss), (None, accuracy_score)):
-            model = LogisticRegressionCV(Cs=Cs, cv=cv, scoring=scoring, **EXACT, **QUIET)
+            model = make_cv(Cs=Cs, cv=cv, **EXACT, scoring=scoring)
             model.fit(X, y, weights, offset=offset)
             expected = np.empty((3, 1, 2))
             for f, (train, test) in enumerate(cv.split(X, y)):
@@ -131,11 +83,8 @@ def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
                     expected[f, 0, c] = judge(y[test], of(X[test], offset=offset[test]), sample_weight=weights[test])
             np.testing.assert_allclose(model.scores_, -expected if judge is log_loss else expected, atol=1e-5)
             assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
-            told = judge(
-                y,
-                (model.predict_proba if judge is log_loss else model.predict)(X, offset=offset),
-                sample_weight=weights,
-            )
+            of = model.predict_proba if judge is log_loss else model.predict
+            told = judge(y, of(X, offset=offset), sample_weight=weights)
             assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(told)
         path = logistic_path(X, y, Cs=Cs, l1_ratio=0.0, tol=1e-11, sample_weight=weights, offset=offset)
         for c, C in enumerate(Cs):
@@ -146,14 +95,14 @@ def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
         assert fit(X, y, C=1.001 * path.Cs[0], l1_ratio=1.0, offset=offset).coef_.any()
         warm = LogisticRegression(warm_start=True, **EXACT).fit(X, y, weights, offset=offset)
         assert warm.fit(X, y, weights, offset=offset).n_iter_[0] <= 1
-        started = fit(X, y, weights, offset=offset, coef_init=warm.coef_)
+        started = LogisticRegression(**EXACT).fit(X, y, weights, offset=offset, coef_init=warm.coef_)
         assert_same_model(started, warm)
 
 
 def test_validation_rows_have_offsets_of_their_own():
     X, y, weights, offset = make_rows(3)
     train, val = slice(160), slice(160, None)
-    model = LogisticRegressionCV(Cs=[0.1, 10.0], scoring="neg_log_loss", **EXACT, **QUIET)
+    model = make_cv(Cs=[0.1, 10.0], **EXACT)
     given = {"offset": offset[train], "X_val": X[val], "y_val": y[val], "sample_weight_val": weights[val]}
     model.fit(X[train], y[train], weights[train], **given, offset_val=offset[val])
     for c, C in enumerate(model.Cs_):
@@ -161,12 +110,12 @@ def test_validation_rows_have_offsets_of_their_own():
         expected = -log_loss(y[val], one.predict_proba(X[val], offset=offset[val]), sample_weight=weights[val])
         assert model.scores_[0, 0, c] == pytest.approx(expected, abs=1e-5)
     assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
-    with pytest.raises(ValueError, match=r"offset and offset_val must be given together, got only offset\."):
-        model.fit(X[train], y[train], **given)
-    with pytest.raises(ValueError, match="X_val and y_val must be given together, got only offset_val"):
-        model.fit(X, y, offset=offset, offset_val=offset)
-    with pytest.raises(ValueError, match="offset_val has 3 rows, but X_val has 80"):
-        model.fit(X[train], y[train], **given, offset_val=offset[:3])
+    message = r"offset and offset_val must be given together, got only offset\."
+    assert_refused(message, model.fit, X[train], y[train], **given)
+    message = "X_val and y_val must be given together, got only offset_val"
+    assert_refused(message, model.fit, X, y, offset=offset, offset_val=offset)
+    message = "offset_val has 3 rows, but X_val has 80"
+    assert_refused(message, model.fit, X[train], y[train], **given, offset_val=offset[:3])
 
 
 def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
@@ -175,7 +124,6 @@ def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
     broken = offset.copy()
     broken[7] = np.nan
     model = LogisticRegression().fit(X, y)
-    coef = model.coef_
     for target, given, message in (
         (y, broken, "offset must hold finite numbers of a magnitude up to 1e\\+30, but row 7 has nan"),
         (y, 1e31 * offset, "up to 1e\\+30, but row 0 has"),
@@ -190,20 +138,15 @@ def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
         (y, [[1.0], [1.0, 2.0]], "offset must hold numbers"),
         (y, [10**400] * len(y), "offset must hold numbers"),
     ):
-        with pytest.raises(ValueError, match=message):
-            model.fit(X, target, offset=given)
+        assert_refused(message, model.fit, X, target, offset=given)
     for given, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
         for rows in (X, blocks.from_arrays(X)):
-            with pytest.raises(ValueError, match=message):
-                model.predict_proba(rows, offset=given)
-    assert model.coef_ is coef
+            assert_refused(message, model.predict_proba, rows, offset=given)
     for scoring in ("roc_auc", make_scorer(accuracy_score), lambda *_: 0.0):
-        model = LogisticRegressionCV(Cs=2, scoring=scoring, **QUIET)
-        with pytest.raises(ValueError, match=r"scoring must be 'accuracy', .* for rows with an offset"):
-            model.fit(X, y, offset=offset)
-        model.fit(X, y)
-        with pytest.raises(ValueError, match=r"scoring must be 'accuracy', .* for rows with an offset"):
-            model.score(X, y, offset=offset)
+        model = make_cv(Cs=2, scoring=scoring)
+        message = r"scoring must be 'accuracy', .* for rows with an offset"
+        assert_refused(message, model.fit, X, y, offset=offset)
+        assert_refused(message, model.fit(X, y).score, X, y, offset=offset)
 
 
 def test_pipelines_searches_and_clones_pass_the_offset_on():
@@ -228,5 +171,5 @@ def test_pipelines_searches_and_clones_pass_the_offset_on():
         train, test = next(StratifiedKFold(2).split(X, y))
         one = fit(X[train], y[train], weights[train], offset=offset[train], C=0.1)
         assert search.cv_results_["split0_test_score"][0] == one.score(X[test], y[test], offset=offset[test])
-        chosen = LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy", **QUIET).set_fit_request(offset=True)
+        chosen = make_cv(Cs=2, cv=2).set_fit_request(offset=True)
         make_pipeline(StandardScaler(), chosen).fit(X, y, offset=offset)

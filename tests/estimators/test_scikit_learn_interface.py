@@ -1,15 +1,23 @@
-"""What scikit-learn and its users expect of an estimator: checks, clones, bases, warnings and descriptions."""
+"""What scikit-learn and its users expect: checks, bases, warnings, and estimators among those of scikit-learn."""
 
-import subprocess
-import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import load_scaled, since
+from conftest import load_scaled, run_program, since
+from linear_models import make_cv
 from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
+from sklearn.ensemble import BaggingClassifier, StackingClassifier
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.model_selection import HalvingGridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -17,11 +25,55 @@ import fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.matrices import DenseMatrix
 
+WEIGHT_CHECKS = (
+    estimator_checks.check_sample_weight_equivalence_on_dense_data,
+    estimator_checks.check_sample_weight_equivalence_on_sparse_data,
+)
+# Why the checks of weights fail.
+EXPECTED = {
+    fastlin.MiniBatchLogisticRegression: "a row twice fills more of a batch than one of weight two",
+    fastlin.MLPClassifier: "float32 rounds by more than the check's relative tolerance of 1e-7",
+    fastlin.FirthLogisticRegression: "its rows are fewer than its columns, for which there is no such likelihood",
+}
+quiet = pytest.mark.filterwarnings(
+    "ignore:SCIPY_ARRAY_API",
+    "ignore::FutureWarning",
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore::sklearn.exceptions.SkipTestWarning",
+    "ignore:The least populated class",
+)
+
+
+def expect_failures(estimator):
+    reason = EXPECTED.get(type(estimator))
+    return {check.__name__: reason for check in WEIGHT_CHECKS} if reason else {}
+
 
 @parametrize_with_checks([fastlin.LogisticRegression()])
-@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning")
+@quiet
 def test_estimator_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [
+        make_cv(Cs=(1.0,)),
+        fastlin.MiniBatchLogisticRegression(random_state=0),
+        fastlin.MLPClassifier(max_iter=50),
+        fastlin.FirthLogisticRegression(),
+    ],
+    expected_failed_checks=expect_failures,
+)
+@quiet
+def test_estimator_checks_of_the_others(estimator, check):
+    check(estimator)
+
+
+@quiet
+@pytest.mark.parametrize("check", WEIGHT_CHECKS)
+def test_networks_in_float64_pass_the_checks_that_float32_rounds_too_much_for(check):
+    check("MLPClassifier", fastlin.MLPClassifier(max_iter=50, dtype="float64"))
 
 
 @since(1, 9)
@@ -39,7 +91,7 @@ ESTIMATORS = [fastlin.LogisticRegression, fastlin.LogisticRegressionCV]
 ALL_ESTIMATORS = [*ESTIMATORS, fastlin.MLPClassifier, fastlin.MiniBatchLogisticRegression]
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
+@quiet
 @pytest.mark.parametrize("estimator", ALL_ESTIMATORS)
 @pytest.mark.parametrize(
     "check",
@@ -56,7 +108,7 @@ def test_checks_of_every_class_of_scikit_learn(estimator, check):
     check(estimator.__name__, estimator(**parameters))
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")
+@quiet
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_coefficients_can_be_made_sparse(estimator):
     estimator_checks.check_sparsify_coefficients(estimator.__name__, estimator())
@@ -90,8 +142,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     print(fastlin.LogisticRegression(penalty="l1").fit(X, y).predict_proba(X).shape)
 """
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
-    assert finished.stdout.splitlines() == ["True 1000", "True 1000", "(150, 3)"], finished.stderr
+    assert run_program(program).splitlines() == ["True 1000", "True 1000", "(150, 3)"]
 
 
 def test_n_jobs_counts_in_predictions(monkeypatch):
@@ -136,3 +187,78 @@ def test_a_model_set_by_hand_predicts():
     model = fastlin.LogisticRegression()
     model.classes_, model.coef_, model.intercept_ = np.array([0, 1]), np.array([[1.0, -1.0]]), 0.0
     np.testing.assert_array_equal(model.predict(np.array([[2.0, 1.0], [1.0, 2.0]])), [1, 0])
+
+
+MODELS = {
+    "LogisticRegression": lambda: fastlin.LogisticRegression(C=0.5),
+    "LogisticRegressionCV": lambda: make_cv(Cs=[0.1, 1.0], cv=2, scoring="accuracy"),
+    "MiniBatchLogisticRegression": lambda: fastlin.MiniBatchLogisticRegression(
+        batch_size=10, learning_rate_init=0.05, max_iter=30, random_state=0
+    ),
+    "MLPClassifier": lambda: fastlin.MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0),
+}
+
+
+@pytest.fixture(params=MODELS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def iris():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    return X / X.max(), y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
+
+
+@quiet
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda model: CalibratedClassifierCV(model, cv=2),
+        lambda model: StackingClassifier([("a", model), ("b", fastlin.LogisticRegression())], cv=2),
+        lambda model: BaggingClassifier(model, n_estimators=2, random_state=0),
+        lambda model: HalvingGridSearchCV(model, {"verbose": [0]}, cv=2),
+        OneVsRestClassifier,
+        lambda model: make_pipeline(StandardScaler().set_output(transform="pandas"), model),
+    ],
+    ids=["calibration", "stacking", "bagging", "search", "one against the rest", "pipeline with frames"],
+)
+def test_estimators_around_others(name, around, iris):
+    X, y = iris
+    model = around(MODELS[name]()).fit(X, y)
+    assert model.score(X, y) > 0.8
+    probabilities = model.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+@quiet
+def test_notebooks_show_a_page(name, iris):
+    html = MODELS[name]()._repr_html_()
+    assert name in html
+    assert "sk-estimator" in html
+    assert "fitted" in MODELS[name]().fit(*iris)._repr_html_()
+
+
+@quiet
+def test_polars_in_and_out(name, iris):
+    polars = pytest.importorskip("polars", reason="polars is not installed.")
+    X, y = iris
+    frame = polars.DataFrame({column: X[column].to_numpy() for column in X})
+    model = MODELS[name]().fit(frame, polars.Series(y.to_list()))
+    expected = MODELS[name]().fit(X, y)
+    assert (model.feature_names_in_ == X.columns).all()
+    np.testing.assert_array_equal(model.predict_proba(frame), expected.predict_proba(X))
+    pipeline = make_pipeline(MinMaxScaler().set_output(transform="polars"), MODELS[name]()).fit(frame, y)
+    assert pipeline[:-1].transform(frame).columns == list(X.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame.rename({X.columns[0]: "other"}))
+
+
+@quiet
+def test_encoders_of_scikit_learn_take_the_text_of_frames(name):
+    generator = np.random.default_rng(0)
+    colours = pd.Categorical(generator.choice(["red", "blue"], 90))
+    frame = pd.DataFrame({"colour": colours, "size": generator.random(90)})
+    y = np.where(frame["colour"] == "red", "yes", "no")
+    columns = make_column_transformer((OneHotEncoder(), ["colour"]), remainder="passthrough")
+    assert make_pipeline(columns, MODELS[name]()).fit(frame, y).score(frame, y) > 0.9

@@ -1,25 +1,22 @@
-"""Soft labels: fits to probabilities of the classes are those to weighted copies of the rows."""
-
-import warnings
+"""Soft labels in folds, scores and validation; `test_properties.py` has fits to them."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import as_bfloat16, make_problem
+from conftest import as_bfloat16, assert_refused, make_problem
+from linear_models import assert_same_model, fit, make_cv
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 import fastlin
-from fastlin import LogisticRegression, LogisticRegressionCV, blocks, logistic_path
+from fastlin import LogisticRegression, blocks, logistic_path
 from fastlin.blocks import from_arrays, from_batches
 from fastlin.estimators.labels import read_soft_labels
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 N, D = 240, 4
-QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
 
 
 def make_rows(n_classes, seed=0):
@@ -41,84 +38,44 @@ def copy_rows(X, soft, weights, offset=None, classes=None):
     return X[rows], labels, (soft * weights[:, None]).ravel(), None if offset is None else offset[rows]
 
 
-def fit(X, y, weights=None, offset=None, **parameters):
-    with warnings.catch_warnings():
-        # Rounding may keep a bound above so small a tol.
-        warnings.simplefilter("ignore")
-        return LogisticRegression(**{"tol": 1e-11, **parameters}).fit(X, y, weights, offset=offset)
-
-
-def assert_same_model(found, expected, atol=1e-5):
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=atol)
-    np.testing.assert_allclose(found.intercept_, expected.intercept_, atol=atol)
-
-
-def test_a_row_counts_as_weighted_copies_of_it():
-    for n_classes in (2, 3):
-        X, soft, weights, offset = make_rows(n_classes)
-        factors = {k: 0.5 + k for k in range(n_classes)}
-        for parameters in (
-            {},
-            {"C": 0.1, "l1_ratio": 1.0},
-            {"C": 0.1, "l1_ratio": 0.5, "group_by_class": True},
-            {"fit_intercept": False, "C": np.inf},
-            {"solver": "lbfgs", "tol": 1e-9},
-            {"solver": "newton-cg", "tol": 1e-9},
-            {"solver": "newton-cholesky", "tol": 1e-9},
-            {"class_weight": factors},
-            {"class_weight": "balanced"},
-            {"class_weight": {**factors, 0: 0.0}, "C": 0.1}
-            if n_classes > 2
-            else {"class_weight": {0: 1e300, 1: 1e299}},
-        ):
-            for convert, given in ((np.asarray, (None, None)), (sparse.csr_array, (weights, offset))):
-                copied, labels, shares, offsets = copy_rows(X, soft, *given)
-                expected = fit(convert(copied), labels, shares, offsets, **parameters)
-                found = fit(convert(X), soft, *given, **parameters)
-                assert_same_model(found, expected, 1e-4 if "solver" in parameters else 1e-5)
-                np.testing.assert_array_equal(found.classes_, np.arange(n_classes))
+@pytest.mark.parametrize(
+    ("n_classes", "class_weight"), [(2, {0: 1e300, 1: 1e299}), (3, {0: 0.0, 1: 1.5, 2: 2.5}), (3, "balanced")]
+)
+def test_a_row_counts_as_weighted_copies_of_it(n_classes, class_weight):
+    X, soft, weights, offset = make_rows(n_classes)
+    copied, labels, shares, offsets = copy_rows(X, soft, weights, offset)
+    expected = fit(sparse.csr_array(copied), labels, shares, offset=offsets, class_weight=class_weight, C=0.1)
+    found = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
+    assert_same_model(found, expected)
+    np.testing.assert_array_equal(found.classes_, np.arange(n_classes))
 
 
 def test_soft_labels_of_other_kinds_give_the_same_model():
     X, soft, weights, _ = make_rows(3)
     expected = fit(X, soft, weights)
+    # Blocks may hold soft labels.
     cut = from_batches(lambda: zip(np.split(X, 4), np.split(soft, 4), np.split(weights, 4), strict=True))
-    for rows, y, shares in (
-        # Blocks may hold soft labels.
-        (from_arrays(X, soft, weights, rows_per_block=70), None, None),
-        (blocks.from_csr(sparse.csr_array(X), soft), None, weights),
-        (cut, None, None),
-    ):
-        assert_same_model(fit(rows, y, shares), expected)
-    assert_same_model(fit(X, soft.astype(np.float32), weights), expected, 1e-4)
+    assert_same_model(fit(cut, None), expected)
+    assert_same_model(fit(blocks.from_csr(sparse.csr_array(X), soft), None, weights), expected)
     # Their sums miss one by the rounding of float16.
     assert_same_model(fit(X, soft.astype(np.float16), weights), expected, 1e-2)
-    single = fit(X.astype(np.float32), soft, weights, tol=1e-6)
-    assert single.coef_.dtype == np.float32
-    assert_same_model(single, expected, 1e-3)
     halves = np.full((N, 2), 0.5)
     assert_same_model(fit(X, as_bfloat16(halves.astype(np.float32))), fit(X, halves))
-    frame = pd.DataFrame({"a": X[:, 0], "level": pd.Categorical(np.arange(N) % 3)})
-    table = fit(frame, soft, categorical_features="from_dtype")
-    encoded = np.column_stack([X[:, 0], np.eye(3)[np.arange(N) % 3]])
-    assert_same_model(table, fit(encoded, soft))
 
 
 def test_matrices_of_zeros_and_ones_and_single_columns_are_what_they_were():
     X, soft, *_ = make_rows(3)
     certain = np.eye(3)[soft.argmax(axis=1)]
+    fit_new = LogisticRegression().fit
     for wrong in (certain, certain.astype(int), certain[:, :2], 2 * certain.astype(int)):
-        with pytest.raises(ValueError, match="y should be a 1d array"):
-            LogisticRegression().fit(X, wrong)
+        assert_refused("y should be a 1d array", fit_new, X, wrong)
     labels = soft.argmax(axis=1)
     model = LogisticRegression().fit(X, labels)
     assert model.score(X, labels[:, None]) == model.score(X, labels)
-    with pytest.raises(ValueError, match="y should be a 1d array"):
-        model.score(X, certain)
-    with pytest.raises(ValueError, match="Unknown label type: continuous"):
-        LogisticRegression().fit(X, soft[:, 0])
-    with pytest.raises(ValueError, match=r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"):
-        LogisticRegression().fit(X, soft[:, :1])
+    assert_refused("y should be a 1d array", model.score, X, certain)
+    assert_refused("Unknown label type: continuous", fit_new, X, soft[:, 0])
+    message = r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"
+    assert_refused(message, fit_new, X, soft[:, :1])
     with fastlin.patch_sklearn(), pytest.raises(ValueError, match="y should be a 1d array"):
         ScikitLearnLogisticRegression().fit(X, soft)
 
@@ -126,7 +83,6 @@ def test_matrices_of_zeros_and_ones_and_single_columns_are_what_they_were():
 def test_labels_that_are_no_probabilities_are_refused():
     X, soft, *_ = make_rows(3)
     model = LogisticRegression().fit(X, soft)
-    coef = model.coef_
     for place, value, message in (
         ((30, 1), np.nan, "row 30 holds nan"),
         ((30, 1), np.inf, "row 30 holds inf"),
@@ -135,19 +91,13 @@ def test_labels_that_are_no_probabilities_are_refused():
     ):
         wrong = soft.copy()
         wrong[place] = value
-        with pytest.raises(ValueError, match=message):
-            model.fit(X, wrong)
-        with pytest.raises(ValueError, match=message):
-            model.score(X, wrong)
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        model.fit(X, soft[:-1])
-    with pytest.raises(ValueError, match="y must have a column for each of the 3 classes"):
-        model.score(X, np.full((N, 2), 0.5))
-    with pytest.raises(ValueError, match="liblinear"):
-        LogisticRegression(solver="liblinear").fit(X, soft)
-    with pytest.raises(ValueError, match="leave some rows above zero"):
-        LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0)).fit(X, soft)
-    assert model.coef_ is coef
+        assert_refused(message, model.fit, X, wrong)
+        assert_refused(message, model.score, X, wrong)
+    assert_refused("inconsistent numbers of samples", model.fit, X, soft[:-1])
+    assert_refused("y must have a column for each of the 3 classes", model.score, X, np.full((N, 2), 0.5))
+    assert_refused("liblinear", LogisticRegression(solver="liblinear").fit, X, soft)
+    weightless = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
+    assert_refused("leave some rows above zero", weightless.fit, X, soft)
     # Rows that nearly sum to one are scaled.
     scaled = read_soft_labels(soft * (1 + 5e-6 * (soft < 1)))
     np.testing.assert_allclose(scaled, soft, rtol=1e-15)
@@ -161,7 +111,7 @@ def test_classes_name_the_columns():
     assert_same_model(model.fit(X, soft, weights, classes=names), expected)
     assert model.classes_.tolist() == names
     assert set(model.predict(X)) <= set(names)
-    chosen = LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy", **QUIET).fit(X, soft, classes=names)
+    chosen = make_cv(Cs=2, cv=2).fit(X, soft, classes=names)
     assert chosen.classes_.tolist() == names
     assert logistic_path(X, soft, Cs=2, classes=names).classes.tolist() == names
     for wrong, message in (
@@ -170,22 +120,19 @@ def test_classes_name_the_columns():
         (["ant", "ant", "cat"], "different labels in ascending order"),
         (["ant", None, "cat"], "classes must be labels that can be sorted"),
     ):
-        with pytest.raises(ValueError, match=message):
-            model.fit(X, soft, classes=wrong)
+        assert_refused(message, model.fit, X, soft, classes=wrong)
     # Of other labels they are those that y has.
     y = np.array(names)[soft.argmax(axis=1)]
     assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
-    with pytest.raises(ValueError, match="y has the label 'cat', which is not one of classes"):
-        model.fit(X, y, classes=names[:2])
-    with pytest.raises(ValueError, match="classes holds 'dog', which no row of y has"):
-        model.fit(X, y, classes=[*names, "dog"])
+    assert_refused("y has the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
+    assert_refused("classes holds 'dog', which no row of y has", model.fit, X, y, classes=[*names, "dog"])
 
 
 def test_scores_and_folds_are_those_of_the_copies():
     for n_classes in (2, 3):
         X, soft, weights, offset = make_rows(n_classes)
         labels = soft.argmax(axis=1)
-        model = fit(X, soft, weights, offset, class_weight="balanced")
+        model = fit(X, soft, weights, offset=offset, class_weight="balanced")
         copied, copies, shares, offsets = copy_rows(X, soft, weights, offset)
         assert model.score(X, soft, weights, offset=offset) == pytest.approx(
             model.score(copied, copies, shares, offset=offsets)
@@ -197,7 +144,7 @@ def test_scores_and_folds_are_those_of_the_copies():
         ]
         for scoring in ("neg_log_loss", "accuracy", None):
             for given in ({}, {"offset": offset}):
-                chosen = LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring=scoring, tol=1e-11, **QUIET)
+                chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
                 expected = clone(chosen).set_params(cv=of_copies)
                 chosen.fit(X, soft, weights, **given)
                 given = {"offset": offsets} if given else {}
@@ -206,15 +153,11 @@ def test_scores_and_folds_are_those_of_the_copies():
                 assert_same_model(chosen, expected)
                 found = chosen.score(X, soft, weights, **({"offset": offset} if given else {}))
                 assert found == pytest.approx(expected.score(copied, copies, shares, **given), abs=1e-5)
-        with pytest.raises(ValueError, match="for rows with soft labels"):
-            LogisticRegressionCV(Cs=2, scoring="roc_auc_ovr", **QUIET).fit(X, soft)
+        assert_refused("for rows with soft labels", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
         rows = from_arrays(X, soft, weights, rows_per_block=90)
-        np.testing.assert_allclose(
-            LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring="accuracy", tol=1e-11, **QUIET).fit(rows).scores_,
-            LogisticRegressionCV(Cs=[0.1, 10.0], cv=3, scoring="accuracy", tol=1e-11, **QUIET)
-            .fit(X, soft, weights)
-            .scores_,
-        )
+        chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")
+        expected = clone(chosen).fit(X, soft, weights)
+        np.testing.assert_allclose(chosen.fit(rows).scores_, expected.scores_)
         assert model.score(rows) == pytest.approx(model.score(X, soft, weights))
         path = logistic_path(X, soft, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
         np.testing.assert_allclose(path.coefs[1], fit(X, soft, C=10.0).coef_, atol=1e-5)
@@ -226,7 +169,7 @@ def test_validation_rows_may_have_soft_labels_or_none():
     labels = soft.argmax(axis=1)
     certain = np.eye(3)[labels]
     for y, y_val in ((soft, soft), (soft, labels), (labels, soft)):
-        model = LogisticRegressionCV(Cs=[0.1, 10.0], scoring="neg_log_loss", tol=1e-11, **QUIET)
+        model = make_cv(Cs=[0.1, 10.0], tol=1e-11)
         given = {"X_val": X[val], "y_val": y_val[val], "sample_weight_val": weights[val]}
         model.fit(X[train], y[train], weights[train], **given)
         first, last = (certain if each.ndim == 1 else each for each in (y, y_val))

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import as_bfloat16, make_problem
+from conftest import as_bfloat16, assert_refused, make_problem
+from linear_models import make_cv
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -19,16 +20,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastlin
-from fastlin import LogisticRegressionCV, blocks
+from fastlin import blocks
 from fastlin.budget import Budget
 from fastlin.estimators import validation_set
 from fastlin.estimators.validation_set import join_matrices
 from fastlin.matrices import BlockMatrix, as_matrix
 
-QUIET = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
 CS = [0.01, 1.0, 100.0]
 N = 80
-pytestmark = pytest.mark.filterwarnings("ignore:The default value for l1_ratios")
 
 
 def make_sets(n_classes=3, dtype=np.float64):
@@ -38,9 +37,8 @@ def make_sets(n_classes=3, dtype=np.float64):
 
 
 def fit(training, validation, **parameters):
-    model = LogisticRegressionCV(**{"Cs": CS, **QUIET, **parameters})
     names = ("X_val", "y_val", "sample_weight_val")
-    return model.fit(*training, **dict(zip(names, validation, strict=False)))
+    return make_cv(**{"Cs": CS, **parameters}).fit(*training, **dict(zip(names, validation, strict=False)))
 
 
 def as_bytes(X):
@@ -57,8 +55,8 @@ def test_the_bits_are_those_of_one_fold():
     cv = PredefinedSplit(np.arange(len(y)) // N - 1)
     for scoring in ("neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()):
         for l1_ratios in ((0,), (0.2, 1.0)):
-            options = {"Cs": CS, **QUIET, "scoring": scoring, "l1_ratios": l1_ratios}
-            expected = LogisticRegressionCV(cv=cv, **options).fit(X, y, weights)
+            options = {"Cs": CS, "scoring": scoring, "l1_ratios": l1_ratios}
+            expected = make_cv(cv=cv, **options).fit(X, y, weights)
             for n_jobs in (1, 3):
                 found = fit(training, validation, n_jobs=n_jobs, **options)
                 assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
@@ -216,7 +214,7 @@ def test_metadata_routing_leaves_the_validation_set_alone():
         # scikit-learn's own way of a validation set through a pipeline.
         pipeline = make_pipeline(
             StandardScaler(),
-            LogisticRegressionCV(Cs=CS, **QUIET).set_fit_request(X_val=True, y_val=True),
+            make_cv(Cs=CS).set_fit_request(X_val=True, y_val=True),
             transform_input=["X_val"],
         )
         pipeline.fit(*training[:2], X_val=validation[0], y_val=validation[1])
@@ -250,17 +248,11 @@ def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
         ({"X_val": X_val, "y_val": np.where(y_val, np.nan, 0)}, "y_val must be one label .*NaN"),
         ({"X_val": X_val, "y_val": y_val, "sample_weight_val": weights}, "sample_weight_val must be one finite"),
         ({"X_val": X_val, "y_val": y_val, "sample_weight_val": -1 - weights_val}, "sample_weight_val must be one"),
-        (
-            {"X_val": X_val, "y_val": y_val, "sample_weight_val": 0 * weights_val},
-            "sample_weight_val .* not all 0",
-        ),
+        ({"X_val": X_val, "y_val": y_val, "sample_weight_val": 0 * weights_val}, "sample_weight_val .* not all 0"),
     ]
     model = fit((X, y), (X_val, y_val))
-    before = dict(vars(model))
     for given, message in cases:
-        with pytest.raises(ValueError, match=f"(?s)^{message}"):
-            model.fit(X, y, **given)
-        assert vars(model) == before
+        assert_refused(f"(?s)^{message}", model.fit, X, y, **given)
     for parameters, given, message in (
         ({"cv": 3}, {"X_val": X_val, "y_val": y_val}, "cv must be None with X_val.*got 3"),
         ({"refit": "train"}, {}, "refit must be True or False with folds"),
@@ -268,12 +260,10 @@ def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
         ({"time_limit": 0}, {}, "The 'time_limit' parameter"),
         ({"time_limit": "1"}, {}, "The 'time_limit' parameter"),
     ):
-        with pytest.raises(ValueError, match=message):
-            LogisticRegressionCV(**QUIET, **parameters).fit(X, y, **given)
-    with pytest.raises(ValueError, match=r"X_val must be rows .*feature names"):
-        LogisticRegressionCV(**QUIET).fit(frame, y, X_val=frame[list("edcba")], y_val=y)
-    with config_context(enable_metadata_routing=True), pytest.raises(ValueError, match=r"no metadata .*groups"):
-        LogisticRegressionCV(**QUIET).fit(X, y, X_val=X_val, y_val=y_val, groups=y)
+        assert_refused(message, make_cv(**parameters).fit, X, y, **given)
+    assert_refused("X_val must be rows .*feature names", model.fit, frame, y, X_val=frame[list("edcba")], y_val=y)
+    with config_context(enable_metadata_routing=True):
+        assert_refused("no metadata .*groups", model.fit, X, y, X_val=X_val, y_val=y_val, groups=y)
 
 
 def test_labels_may_lack_classes_and_have_another_type():
@@ -297,12 +287,8 @@ def test_labels_that_y_lacks_count_as_wrong():
     for labels in (np.arange(3), names):
         for scoring in ("accuracy", None, "f1_macro"):
             for refit in ("train", False):
-                model = fit(
-                    (X[keep], labels[y[keep]]),
-                    (X_val, labels[y_val], weights),
-                    scoring=scoring,
-                    refit=refit,
-                )
+                validation = X_val, labels[y_val], weights
+                model = fit((X[keep], labels[y[keep]]), validation, scoring=scoring, refit=refit)
                 assert model.classes_.tolist() == labels[1:].tolist()
                 plain = fastlin.LogisticRegression(C=model.C_, tol=1e-10).fit(X[keep], labels[y[keep]])
                 scorer = get_scorer(scoring or "accuracy")
@@ -322,8 +308,8 @@ def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
         # Whoever sets a limit knows that fits end.
         warnings.simplefilter("error")
         model = fit(training[:2], validation[:2], time_limit=1e-9)
-        folds = LogisticRegressionCV(Cs=CS, cv=3, **{**QUIET, "l1_ratios": (0, 0.5)}, time_limit=1e-9).fit(X, y)
-        mean = LogisticRegressionCV(Cs=CS, cv=3, refit=False, **QUIET, time_limit=1e-9).fit(X, y)
+        folds = make_cv(Cs=CS, cv=3, l1_ratios=(0, 0.5), time_limit=1e-9).fit(X, y)
+        mean = make_cv(Cs=CS, cv=3, refit=False, time_limit=1e-9).fit(X, y)
         whole = fit(training[:2], validation[:2], time_limit=1e9)
     assert model.timed_out_
     assert model.C_ == folds.C_ == mean.C_ == CS[0]
@@ -339,7 +325,7 @@ def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
     # A clock that moves with each look: some fits are finished, in one fold more than in another.
     ticks = iter(range(10**9))
     monkeypatch.setattr("fastlin.estimators.endings.perf_counter", lambda: next(ticks))
-    found = LogisticRegressionCV(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, **QUIET, time_limit=60).fit(X, y)
+    found = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(X, y)
     counts = np.isfinite(found.scores_[:, 0]).sum(axis=1)
     assert found.timed_out_
     assert counts[0] > counts[1] >= 1

@@ -61,12 +61,26 @@ def test_a_penalty_above_all_curvature_leaves_the_direction_of_the_gradient(solv
     assert model.converged_ and model.n_iter_[0] > 0
 
 
-@pytest.mark.parametrize("part", [0.002, 0.05, 0.5])
-@pytest.mark.parametrize("signal", [0.05, 3.0])
-def test_rare_positives_and_weak_signals_are_fitted(part, signal):
+KINDS = {
+    "dense": np.asarray,
+    "sparse": sparse.csr_array,
+    "float32": lambda X: X.astype(np.float32),
+    "blocks": lambda X: from_arrays(X, rows_per_block=500),
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "signal", "kind"),
+    [
+        *((part, signal, "dense") for part in (0.002, 0.05, 0.5) for signal in (0.05, 3.0)),
+        *((0.05, 1.0, kind) for kind in KINDS),
+    ],
+)
+def test_rare_positives_and_weak_signals_are_fitted(part, signal, kind):
     X, y = draw(part=part, signal=signal)
+    rows = KINDS[kind](1e-3 * X)
     for C in (1e-4, 1.0):
-        model = fastlin.LogisticRegression(C=C).fit(1e-3 * X, y)
+        model = fastlin.LogisticRegression(C=C).fit(rows, y)
         assert_equal_models(model, X, y, fit_reference(X, y, 1e-6 * C), 1e-3)
 
 
@@ -76,19 +90,6 @@ def test_more_classes_are_fitted_as_well():
     expected = fit_reference(X, y, 1e-8)
     model = fastlin.LogisticRegression().fit(1e-4 * X, y)
     np.testing.assert_allclose(1e-4 * model.coef_, expected.coef_, atol=1e-2 * np.abs(expected.coef_).max())
-
-
-@pytest.mark.parametrize("kind", ["sparse", "float32", "blocks"])
-def test_every_kind_of_rows_is_fitted(kind):
-    X, y = draw()
-    small = 1e-3 * X
-    model = fastlin.LogisticRegression()
-    if kind == "blocks":
-        model.fit(from_arrays(small, y, rows_per_block=500))
-    else:
-        model.fit(sparse.csr_array(small) if kind == "sparse" else small.astype(np.float32), y)
-    expected = fit_reference(X, y, 1e-6)
-    np.testing.assert_allclose(1e-3 * model.coef_, expected.coef_, atol=1e-2 * np.abs(expected.coef_).max())
 
 
 def test_an_l1_penalty_leaves_a_weak_signal_its_coefficients():
