@@ -216,7 +216,7 @@ def _keep_labels(estimator, model):
     columns = {name: value for name, value in vars(model).items() if name in ("n_features_in_", "feature_names_in_")}
     for k in range(len(model.coef_)):
         of_label = {
-            "classes_": classes,
+            "classes_": classes.copy(),
             "coef_": model.coef_[k : k + 1].copy(),
             "intercept_": model.intercept_[k : k + 1].copy(),
             "n_iter_": model.n_iter_[k : k + 1].copy(),
@@ -240,7 +240,12 @@ def _make_fit(name, original):
     takes_params = name == "LogisticRegressionCV"
 
     @functools.wraps(original)
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(self, X, y=NOTHING, sample_weight=None, **params):
+        if y is NOTHING and name == "MultiOutputClassifier":
+            y = params.pop("Y", NOTHING)
+        if y is NOTHING:
+            # It says what is missing.
+            return original(self, X, **params)
         if name in OF_LABELS and sample_weight is not None:
             # Not all of them name this one.
             sample_weight, params = None, {**params, "sample_weight": sample_weight}

@@ -323,7 +323,7 @@ def test_labels_are_fitted_side_by_side_into_models_of_their_own(make, inner):
     expected = make(LogisticRegression(C=0.3, tol=1e-10, max_iter=10_000)).fit(X, Y)
     with fastlin.patch_sklearn():
         before = patch.report().fastlin[make.__name__]
-        found = make(inner).fit(X, Y)
+        found = make(inner).fit(X, **{"Y" if make is MultiOutputClassifier else "y": Y})
         assert patch.report().fastlin[make.__name__] == before + 1
     assert {type(each) for each in found.estimators_} == {type(inner)}
     for each, other in zip(found.estimators_, expected.estimators_, strict=True):

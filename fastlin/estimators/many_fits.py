@@ -65,11 +65,12 @@ def fit_lots(
     *,
     reference: Array | None = None,
     tol: float | None = None,
-) -> Iterator[tuple[int, Fit]]:
+) -> Iterator[tuple[int, Fit | None]]:
     """Yield the number and the Fit of each task, in any order, of fits that `suits` allows; pose returns a task.
 
-    A fit that does not converge here may do so alone. Cs and curvatures (B,) are the tasks' C and about their mean
-    p (1 - p). The Hessians of the losses are about those of the rows with the weights of the reference (n,).
+    None are fits whose penalty leaves the range of float64 here. They, and those that do not converge, may do so alone.
+    Cs and curvatures (B,) are the tasks' C and about their mean p (1 - p). The Hessians of the losses are about those
+    of the rows with the weights of the reference (n,), None for ones.
     """
     from fastlin.objective import lot
     from fastlin.solvers.lots import minimize_all
@@ -83,6 +84,11 @@ def fit_lots(
     coordinates = choose_coordinates(columns, float(strengths.min()), factors, estimator.fit_intercept)
     rows = lot.SharedRows(data.matrix, coordinates, factors, estimator.fit_intercept)
     dtype = choose_dtype(data.matrix, estimator.solver)
+    penalties, tiny = strengths.min() * rows.units[:-1], np.finfo(np.float64).tiny
+    ratios = strengths / curvatures
+    if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
+        yield from ((number, None) for number in range(len(Cs)))
+        return
     posed: dict[int, float] = {}
 
     def pose_problem(number):
@@ -92,7 +98,7 @@ def fit_lots(
         return lot.Problem(labels, l2, weights, None if start is None else coordinates.to_parameters(*start)[0])
 
     tol = estimator.tol if tol is None else tol
-    given = rows, pose_problem, strengths / curvatures, reference
+    given = rows, pose_problem, ratios, reference
     for number, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter):
         coef, intercept, rise = rows.finish(found.parameters, found.gradient, posed.pop(number), dtype)
         found = found._replace(converged=found.converged and rise <= max(found.value, LOST))
@@ -113,11 +119,13 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
         _check_labels(several, sample_weight)
         dtype = choose_dtype(matrix, estimator.solver)
         coef, intercept = np.empty((n_labels, matrix.shape[1]), dtype), np.empty(n_labels, dtype)
-        for k, fit in _fit_each(estimator, matrix, several, sample_weight, C, l1_ratio):
-            coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
-            n_iter[k], converged[k] = fit.solution.n_iter, fit.solution.converged
-            if on_fit is not None:
-                on_fit(fit)
+        # What leaves the range of float64 at extreme scales is fitted alone.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for k, fit in _fit_each(estimator, matrix, several, sample_weight, C, l1_ratio):
+                coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
+                n_iter[k], converged[k] = fit.solution.n_iter, fit.solution.converged
+                if on_fit is not None:
+                    on_fit(fit)
     warn_of_limits(converged, n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
     estimator.n_samples_fit_, estimator.classes_ = matrix.shape[0], np.arange(n_labels)
     estimator.coef_, estimator.intercept_, estimator.n_iter_ = coef, intercept, n_iter
@@ -152,8 +160,9 @@ def _fit_each(estimator, matrix, several, sample_weight, C, l1_ratio):
         def pose(k):
             return Task(take_label(several, k), C, data.weights)
 
-        for k, fit in fit_lots(estimator, data, pose, np.full(n_labels, C), shares * (1 - shares)):
-            yield k, fit if fit.solution.converged else fit_one(k)
+        Cs, curvatures = np.full(n_labels, C), shares * (1 - shares)
+        for k, fit in fit_lots(estimator, data, pose, Cs, curvatures, reference=data.weights):
+            yield k, fit_one(k) if fit is None or not fit.solution.converged else fit
         return
     is_smooth = l1_ratio == 0 and estimator.lower_bounds is None and estimator.upper_bounds is None
     at_once = count_fits_at_once(data.matrix, (1, matrix.shape[1] + 1), is_smooth)
@@ -185,7 +194,7 @@ def fit_resamples(
     tol: float,
     draws: Draws,
     n_resamples: int,
-) -> Iterator[tuple[int, Resampled]]:
+) -> Iterator[tuple[int, Resampled | None]]:
     """Yield the number and the Resampled of each resample, in any order.
 
     They begin at a start, coef (1, d) and intercept (1,), where the rows have a curvature s p (1 - p), (n,).
@@ -197,4 +206,5 @@ def fit_resamples(
 
     Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature.sum() / data.weigh())
     for number, fit in fit_lots(estimator, data, pose, Cs, curvatures, reference=curvature, tol=tol):
-        yield number, Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged)
+        found = None if fit is None else (fit.coef, fit.intercept, fit.certificate, fit.solution.converged)
+        yield number, None if found is None else Resampled(*found)

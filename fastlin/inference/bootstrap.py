@@ -52,7 +52,7 @@ class Refits(NamedTuple):
     most_at_once: int
     # Yields the number of each of some resamples and its Resampled, in any order, from the Draws and their number, all
     # side by side. None where the objective does not allow it.
-    fit_lots: Callable[[Draws, int], Iterator[tuple[int, Resampled]]] | None = None
+    fit_lots: Callable[[Draws, int], Iterator[tuple[int, Resampled | None]]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +224,7 @@ def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tuple[i
 
     if refits.fit_lots is not None:
         for number, found in refits.fit_lots(draws, n_resamples):
-            yield number, found if found.converged else fit_one(number)
+            yield number, fit_one(number) if found is None or not found.converged else found
     elif refits.most_at_once == 1:
         yield from enumerate(map(fit_one, range(n_resamples)))
     else:

@@ -99,7 +99,7 @@ class _Places:
             pairs[moved, -1] = last
         product = np.einsum("bj,bj->b", move, change)
         self.products[moved, :-1] = self.products[moved, 1:]
-        # What rounding leaves of a curvature is none.
+        # A curvature within the error of rounding counts as zero.
         is_curved = product > ROUNDING * np.sqrt(
             np.einsum("bj,bj->b", move, move) * np.einsum("bj,bj->b", change, change)
         )
@@ -137,11 +137,12 @@ def minimize_lots(
     pose returns the problem of a number, and is called once for each. The Hessian of the loss of a problem, and its
     penalty, are about the curvature by the intercept times what the preconditioner solves with.
     """
-    numbers = np.arange(min(rows.n_together, n_problems))
-    posed = [pose(int(number)) for number in numbers]
-    lot = Lot(rows, len(posed), posed[0].weights is not None)
-    places, n_posed = _Places(len(posed), rows.size), len(posed)
-    for place, problem in enumerate(posed):
+    n_posed = min(rows.n_together, n_problems)
+    numbers, problem = np.arange(n_posed), pose(0)
+    lot, places = Lot(rows, n_posed, problem.weights is not None), _Places(n_posed, rows.size)
+    for place in range(n_posed):
+        # One at a time: the lot has copies.
+        problem = pose(place) if place else problem
         places.begin(place, lot.take(place, problem))
 
     def solve(gradient):

@@ -1,5 +1,7 @@
 """LogisticRegression with several labels a row: the fits of each label alone, predictions, and what is refused."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -160,3 +162,18 @@ def test_what_needs_one_label_a_row_says_so(data, name):
         getattr(model, name)(*given)
     with pytest.raises(ValueError, match="offset must be None for a model of several labels a row"):
         model.predict(X, offset=np.zeros(300))
+
+
+@pytest.mark.parametrize(
+    ("scale", "parameters", "light"),
+    [(1e300, {}, 1.0), (1e-300, {}, 1.0), (1.0, {"C": 1e308}, 1.0), (1.0, {"C": 1e-308}, 1.0), (1.0, {}, 1e-20)],
+)
+def test_what_leaves_the_range_of_float64_is_fitted_as_alone(data, scale, parameters, light):
+    X, Y = data[0] * scale, data[1]
+    weights = np.where(Y[:, 0] == 1, 1.0, light)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        model = LogisticRegression(**parameters).fit(X, Y, weights)
+        alone = [LogisticRegression(**parameters).fit(X, labels, weights) for labels in Y.T]
+    expected = np.stack([each.predict_proba(X)[:, 1] for each in alone], axis=1)
+    np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-2)
