@@ -75,6 +75,10 @@ def sparse_minimum(
     precision, and the conditions of a minimum are checked there. This takes columns of any scale, but few of them.
     """
     l1, l2 = np.longdouble(l1), np.longdouble(l2)
+    if labels.ndim == 2:
+        # Probabilities that miss one by rounding would leave a slope along equal changes of all classes.
+        totals = labels.sum(axis=1, keepdims=True, dtype=np.longdouble)
+        labels = labels / np.where(totals > 0, totals, 1)
     rows, shares, mean, unit = _standardise(X, weights, l2 * factors, fit_intercept)
     penalties, thresholds = np.append(l2 * factors / unit**2, 0), np.append(l1 * factors / unit, 0)
     K = 1 if n_classes == 2 else n_classes
