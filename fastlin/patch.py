@@ -37,7 +37,6 @@ from sklearn.utils.validation import validate_data
 from fastlin import estimators
 from fastlin.estimators.labels import read_several_labels, read_soft_labels
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.many_fits import fit_labels
 from fastlin.estimators.scikit_learn import check_parameters
 
 __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
@@ -182,6 +181,9 @@ def _fits_labels(estimator):
 
 def _prepare_labels(name, estimator, X, y, sample_weight, params):
     """Return a model for the estimator of each label, the method that fits all of them, and its arguments."""
+    # Its import needs Numba, which takes 0.3 s.
+    from fastlin.estimators.many_fits import fit_labels
+
     if get_config()["enable_metadata_routing"]:
         raise NotImplementedError("metadata routing")
     inner, own = estimator.estimator, {}
@@ -204,7 +206,6 @@ def _prepare_labels(name, estimator, X, y, sample_weight, params):
     classes = np.arange(2, dtype=several.dtype)
     if name == "MultiOutputClassifier":
         own["classes_"] = [classes] * several.shape[1]
-
     model.several_ = own, classes
     return model, fit_labels, (model, X, several, sample_weight, {})
 

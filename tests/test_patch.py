@@ -366,3 +366,9 @@ def test_other_labels_and_estimators_keep_the_loop_of_scikit_learn():
     assert found.fastlin["OneVsRestClassifier"] == counted.fastlin["OneVsRestClassifier"]
     # The fits of each label are fastlin's all the same, but for the constant one.
     assert found.fastlin["LogisticRegression"] >= counted.fastlin["LogisticRegression"] + 6 + 1 + 6 + 6 + 6
+
+
+def test_the_patch_is_imported_without_numba():
+    # Numba takes 0.3 s, which scripts that fit nothing need not wait for.
+    code = "import sys, fastlin.patch; sys.exit('numba' in sys.modules)"
+    assert not subprocess.run([sys.executable, "-c", code], check=False).returncode
