@@ -117,9 +117,7 @@ def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[
 
 def read_several_labels(y: Any, name: str = "y") -> Any:
     """Return zeros and ones of several labels a row, (n, K), as an array or sparse columns; None for other labels."""
-    if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
-        with contextlib.suppress(ValueError):
-            y = np.asarray(y)
+    y = _stack(y, name)
     if sparse.issparse(y):
         columns = read_if_sparse(y, name).tocsc()
         is_binary = columns.dtype.kind in "biuf" and np.isin(columns.data, (0, 1)).all()
@@ -148,12 +146,7 @@ def are_soft(y: Any) -> bool:
 
 def read_soft_labels(y: Any, name: str = "y") -> FloatArray | None:
     """Return soft labels y as float64 (n, K) whose rows sum to one, otherwise None: floats, some neither 0 nor 1."""
-    # Labels alone are not looked at: a list of a million takes 40 milliseconds.
-    if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
-        try:
-            y = np.asarray(y)
-        except ValueError:
-            raise ValueError(f"{name} must be one label a row, or soft labels; its rows differ in length.") from None
+    y = _stack(y, name)
     if len(getattr(y, "shape", ())) != 2 or sparse.issparse(y):
         return None
     given = to_numbers(np.asarray(read_in_place(y, name)))
@@ -167,6 +160,17 @@ def read_soft_labels(y: Any, name: str = "y") -> FloatArray | None:
             f"for instance np.column_stack([1 - {name}, {name}])."
         )
     return None
+
+
+def _stack(y, name):
+    """Return a list of rows as an array, and other labels as they are."""
+    # Labels alone are not looked at: a list of a million takes 40 milliseconds.
+    if not (isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray))):
+        return y
+    try:
+        return np.asarray(y)
+    except ValueError:
+        raise ValueError(f"{name} must be one label a row, or soft labels; its rows differ in length.") from None
 
 
 def are_certain(soft: Array) -> bool:

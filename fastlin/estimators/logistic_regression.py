@@ -381,9 +381,9 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
             point = objective.at(solution.parameters, out=objective.make_room())
         fit_lots = None
-        if point is not None and len(data.classes) == 2 and many_fits.suits(model, data, C, l1_ratio):
+        if point is not None and len(data.classes) == 2 and many_fits.suits(whole, C, l1_ratio):
             curvature = next(point.curvatures())
-            fit_lots = partial(many_fits.fit_resamples, model, data, C, origin, curvature, tol)
+            fit_lots = partial(many_fits.fit_resamples, whole, C, origin, curvature, tol)
         return Refits(
             lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
             best,

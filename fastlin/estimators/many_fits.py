@@ -6,25 +6,23 @@ A fit to several labels a row is one fit for each label.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.labels import take_label
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty, read_penalty_factors
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.training_data import choose_dtype, make_training_data, read_rows
+from fastlin.estimators.training_data import choose_dtype, choose_form, make_training_data, read_rows
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import BlockMatrix
 from fastlin.objective import choose_coordinates, fill_factors
 from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LinearEstimator, LogisticRegression
-    from fastlin.estimators.training_data import TrainingData
+    from fastlin.estimators import LogisticRegression
     from fastlin.inference.bootstrap import Draws, Resampled
 
 Model = TypeVar("Model", bound="LogisticRegression")
@@ -34,21 +32,19 @@ class Task(NamedTuple):
     """The fit of two classes, both of which some rows of weight have."""
 
     labels: np.ndarray  # (n,), 0 or 1
-    C: float
     weights: np.ndarray | None = None  # (n,), divided by the unit of TrainingData; None for ones
     start: tuple[FloatArray, FloatArray] | None = None  # coef (1, d) and intercept (1,); None for the solver's choice
 
 
-def suits(estimator: LinearEstimator, data: TrainingData, C: float, l1_ratio: float) -> bool:
-    """Say whether fits of an estimator to rows like these, with two classes each, may be made in lots."""
-    factors = estimator.penalty_factors
+def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
+    """Say whether fits to the rows of a problem, with two classes each, may be made in lots."""
+    data, factors = problem.data, problem.penalty_factors
     return (
-        estimator.solver == "auto"
+        problem.estimator.solver == "auto"
         and C < np.inf
         and l1_ratio == 0
-        and estimator.lower_bounds is None
-        and estimator.upper_bounds is None
-        and (factors is None or bool((read_penalty_factors(factors, data.matrix) > 0).all()))
+        and problem.bounds is None
+        and (factors is None or bool((factors > 0).all()))
         and data.offsets is None
         and data.targets is None
         and data.matrix.lies_in_memory
@@ -57,8 +53,7 @@ def suits(estimator: LinearEstimator, data: TrainingData, C: float, l1_ratio: fl
 
 
 def fit_lots(
-    estimator: LinearEstimator,
-    data: TrainingData,
+    problem: Problem,
     pose: Callable[[int], Task],
     Cs: FloatArray,
     curvatures: FloatArray,
@@ -66,43 +61,37 @@ def fit_lots(
     reference: Array | None = None,
     tol: float | None = None,
 ) -> Iterator[tuple[int, Fit | None]]:
-    """Yield the number and the Fit of each task, in any order, of fits that `suits` allows; pose returns a task.
+    """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem that `suits` allows.
 
-    None are fits whose penalty leaves the range of float64 here. They, and those that do not converge, may do so alone.
-    Cs and curvatures (B,) are the tasks' C and about their mean p (1 - p). The Hessians of the losses are about those
-    of the rows with the weights of the reference (n,), None for ones.
+    pose returns the task of a number. None are fits that have not converged, or whose penalty leaves the range of
+    float64 here: they may converge alone. Cs and curvatures (B,) are the tasks' C and about their mean p (1 - p). The
+    Hessians of the losses are about those of the rows with the weights of the reference (n,), None for ones.
     """
     from fastlin.objective import lot
     from fastlin.solvers.lots import minimize_all
 
-    columns = data.measure()
-    strengths = 1.0 / (Cs * data.weight_unit * data.weigh())
-    factors = fill_factors(
-        None if estimator.penalty_factors is None else read_penalty_factors(estimator.penalty_factors, data.matrix),
-        data.matrix.shape[1],
-    )
-    coordinates = choose_coordinates(columns, float(strengths.min()), factors, estimator.fit_intercept)
+    estimator, data = problem.estimator, problem.data
+    strengths, total = np.array([problem.invert(C) for C in Cs]), data.weigh()
+    factors = fill_factors(problem.penalty_factors, data.matrix.shape[1])
+    coordinates = choose_coordinates(problem.columns, float(strengths.min()), factors, estimator.fit_intercept)
     rows = lot.SharedRows(data.matrix, coordinates, factors, estimator.fit_intercept)
-    dtype = choose_dtype(data.matrix, estimator.solver)
+    dtype, ratios = choose_dtype(data.matrix, estimator.solver), strengths / curvatures
     penalties, tiny = strengths.min() * rows.units[:-1], np.finfo(np.float64).tiny
-    ratios = strengths / curvatures
     if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
         yield from ((number, None) for number in range(len(Cs)))
         return
     posed: dict[int, float] = {}
 
     def pose_problem(number):
-        labels, C, weights, start = pose(number)
-        total = len(labels) if weights is None else weights.sum()
-        posed[number] = l2 = 1.0 / (C * data.weight_unit * total)
+        labels, weights, start = pose(number)
+        posed[number] = l2 = strengths[number] * (1.0 if weights is None else total / weights.sum())
         return lot.Problem(labels, l2, weights, None if start is None else coordinates.to_parameters(*start)[0])
 
     tol = estimator.tol if tol is None else tol
-    given = rows, pose_problem, ratios, reference
-    for number, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter):
+    for number, found in minimize_all(rows, pose_problem, ratios, reference, tol=tol, max_iter=estimator.max_iter):
         coef, intercept, rise = rows.finish(found.parameters, found.gradient, posed.pop(number), dtype)
-        found = found._replace(converged=found.converged and rise <= max(found.value, LOST))
-        yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found)
+        is_found = found.converged and rise <= max(found.value, LOST)
+        yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found) if is_found else None
 
 
 def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given: Mapping[str, Any]) -> Model:
@@ -116,6 +105,7 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
     n_iter, converged, certificates = np.empty(n_labels, np.int32), np.empty(n_labels, bool), np.empty(n_labels)
     with limit_jobs(estimator.n_jobs), count_fits(estimator.verbose, n_labels) as on_fit:
         matrix, _, sample_weight = read_rows(estimator, X, np.zeros(several.shape[0], np.int8), sample_weight)
+        matrix = choose_form(matrix)
         _check_labels(several, sample_weight)
         dtype = choose_dtype(matrix, estimator.solver)
         coef, intercept = np.empty((n_labels, matrix.shape[1]), dtype), np.empty(n_labels, dtype)
@@ -141,32 +131,28 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
 def _fit_each(estimator, matrix, several, sample_weight, C, l1_ratio):
     """Yield the number of each label and its Fit, in any order."""
 
-    def read(k):
-        return make_training_data(estimator, matrix, take_label(several, k), sample_weight)
+    def pose_alone(k):
+        return Problem(estimator, make_training_data(estimator, matrix, take_label(several, k), sample_weight))
 
-    def fit_one(k, check=None):
-        own = data if is_alike else read(k)
-        own = replace(own, labels=take_label(several, k).astype(np.int32), classes=np.arange(2))
-        return Problem(estimator, own).minimize(C, l1_ratio, on_iteration=check)
+    def fit_alone(k, check=None):
+        return pose_alone(k).minimize(C, l1_ratio, on_iteration=check)
 
-    data, n_labels = read(0), several.shape[1]
-    # Class weights differ from label to label.
-    is_alike = estimator.class_weight is None
     # It raises where X is not finite.
-    Problem(estimator, data)
-    if is_alike and suits(estimator, data, C, l1_ratio):
-        shares = np.array([np.average(take_label(several, k), weights=data.weights) for k in range(n_labels)])
+    first, n_labels = pose_alone(0), several.shape[1]
+    weights = first.data.weights
+    # Class weights differ from label to label.
+    if estimator.class_weight is None and suits(first, C, l1_ratio):
+        shares = np.array([np.average(take_label(several, k), weights=weights) for k in range(n_labels)])
 
         def pose(k):
-            return Task(take_label(several, k), C, data.weights)
+            return Task(take_label(several, k), weights)
 
-        Cs, curvatures = np.full(n_labels, C), shares * (1 - shares)
-        for k, fit in fit_lots(estimator, data, pose, Cs, curvatures, reference=data.weights):
-            yield k, fit_one(k) if fit is None or not fit.solution.converged else fit
+        for k, fit in fit_lots(first, pose, np.full(n_labels, C), shares * (1 - shares), reference=weights):
+            yield k, fit_alone(k) if fit is None else fit
         return
-    is_smooth = l1_ratio == 0 and estimator.lower_bounds is None and estimator.upper_bounds is None
-    at_once = count_fits_at_once(data.matrix, (1, matrix.shape[1] + 1), is_smooth)
-    yield from enumerate(run_side_by_side(fit_one, n_labels, at_once))
+    is_smooth = l1_ratio == 0 and first.bounds is None
+    at_once = count_fits_at_once(matrix, (1, matrix.shape[1] + 1), is_smooth)
+    yield from enumerate(run_side_by_side(fit_alone, n_labels, at_once))
 
 
 def _check_labels(several, sample_weight):
@@ -186,8 +172,7 @@ def _check_labels(several, sample_weight):
 
 
 def fit_resamples(
-    estimator: LinearEstimator,
-    data: TrainingData,
+    problem: Problem,
     C: float,
     start: tuple[FloatArray, FloatArray],
     curvature: FloatArray,
@@ -195,16 +180,15 @@ def fit_resamples(
     draws: Draws,
     n_resamples: int,
 ) -> Iterator[tuple[int, Resampled | None]]:
-    """Yield the number and the Resampled of each resample, in any order.
+    """Yield the number of each resample of the rows of a problem and its Resampled, in any order, as `fit_lots` does.
 
     They begin at a start, coef (1, d) and intercept (1,), where the rows have a curvature s p (1 - p), (n,).
     """
     from fastlin.inference.bootstrap import Resampled
 
     def pose(number):
-        return Task(data.labels, C, next(draws.draw(number)), start)
+        return Task(problem.data.labels, next(draws.draw(number)), start)
 
-    Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature.sum() / data.weigh())
-    for number, fit in fit_lots(estimator, data, pose, Cs, curvatures, reference=curvature, tol=tol):
-        found = None if fit is None else (fit.coef, fit.intercept, fit.certificate, fit.solution.converged)
-        yield number, None if found is None else Resampled(*found)
+    Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature.sum() / problem.data.weigh())
+    for number, fit in fit_lots(problem, pose, Cs, curvatures, reference=curvature, tol=tol):
+        yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)

@@ -224,7 +224,7 @@ def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tuple[i
 
     if refits.fit_lots is not None:
         for number, found in refits.fit_lots(draws, n_resamples):
-            yield number, fit_one(number) if found is None or not found.converged else found
+            yield number, fit_one(number) if found is None else found
     elif refits.most_at_once == 1:
         yield from enumerate(map(fit_one, range(n_resamples)))
     else:

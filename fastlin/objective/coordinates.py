@@ -15,8 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from fastlin.kernels.linear.column_scaling import fill_coordinates
+from fastlin.kernels.linear.column_scaling import fill_coefficients, fill_coordinates
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.objective.penalty import LARGEST_PENALTY
@@ -50,6 +51,31 @@ class Coordinates(NamedTuple):
         # The terms cancel where columns are far from zero.
         intercept = [compensated_dot(row[-1], row[:-1], self.shift) for row in parameters]
         return parameters[:, :-1] * self.scale, np.array(intercept)
+
+    def clear(self, sums: FloatArray, fit_intercept: bool) -> FloatArray:
+        """Return sums over the rows (..., d + 1) with zeros where the intercept, or a column, has no part in J."""
+        if len(self.vanishing):
+            sums[..., self.vanishing] = 0
+        if not fit_intercept:
+            sums[..., -1] = 0
+        return sums
+
+    def round_off(
+        self,
+        parameters: FloatArray,
+        gradient: FloatArray,
+        curvatures: FloatArray,
+        mean_square: float,
+        dtype: DTypeLike,
+    ) -> tuple[FloatArray, FloatArray, FloatArray, bool, float]:
+        """Return coef (K, d), intercept (K,), and the change (K, d + 1) by rounding them to dtype.
+
+        Whether dtype can hold them, and J's largest rise, follow. The arguments are those of `fill_coefficients`.
+        """
+        coef, intercept = np.empty((len(parameters), len(self.scale)), dtype), np.empty(len(parameters), dtype)
+        change = np.empty(parameters.shape)
+        given = parameters, gradient, self.scale, self.shift, curvatures, mean_square, coef, intercept, change
+        return coef, intercept, change, *fill_coefficients(*given)
 
     def to_parameters(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) of coef (K, d) and intercept (K,)."""

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlin.kernels.linear.column_scaling import fill_coefficients
 from fastlin.kernels.linear.operands import NO_ROWS, Samples
-from fastlin.objective.rounding import ROW_ROUNDINGS, UNIT_ROUNDOFF, gamma
+from fastlin.objective.rounding import ROW_ROUNDINGS, gamma
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 # The fewest and the most problems of a lot. Between them its coefficients are LOT_NUMBERS at most, and its labels and
 # weights take LOT_BYTES.
 LEAST_TOGETHER, MOST_TOGETHER, LOT_NUMBERS, LOT_BYTES = 8, 128, 1 << 15, 1 << 26
-# Rounding of a sum over the rows, relative to what it sums where nothing cancels.
-SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
 
 
 def count_together(n_rows: int, n_features: int) -> int:
@@ -81,36 +78,23 @@ class SharedRows:
         self.blur_norm = float(np.sqrt(np.sum((blur / roots) ** 2)))
 
     def gram(self, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', (m, m), as `clean` leaves it; weights (n,)."""
+        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', (m, m), for weights (n,).
+
+        It has zeros as `Coordinates.clear` leaves them.
+        """
         gram = self.passes.gram(NO_ROWS, row_weights[None], precision)[0]
-        self.clean(gram)
-        self.clean(gram.T)
+        for sums in (gram, gram.T):
+            self.coordinates.clear(sums, self.fit_intercept)
         return gram
 
     def finish(
         self, parameters: FloatArray, gradient: FloatArray, l2: float, dtype: DTypeLike
     ) -> tuple[FloatArray, FloatArray, float]:
         """Return coef (1, d), intercept (1,) and J's largest rise as in `Objective.finish`, or infinity."""
-        coordinates = self.coordinates
-        coef, intercept, change = np.empty((1, self.size - 1), dtype), np.empty(1, dtype), np.empty((1, self.size))
-        is_finite, rise = fill_coefficients(
-            parameters[None],
-            gradient[None],
-            coordinates.scale,
-            coordinates.shift,
-            l2 * self.units,
-            float(self.largest_squares.sum() + 1),
-            coef,
-            intercept,
-            change,
-        )
+        mean_square = float(self.largest_squares.sum() + 1)
+        given = parameters[None], gradient[None], l2 * self.units, mean_square, dtype
+        coef, intercept, _, is_finite, rise = self.coordinates.round_off(*given)
         return coef, intercept, rise if is_finite else np.inf
-
-    def clean(self, gradients: FloatArray) -> None:
-        """Overwrite what gradients (B, m) have where the intercept, or a column that vanishes, has no part in J."""
-        gradients[:, self.coordinates.vanishing] = 0
-        if not self.fit_intercept:
-            gradients[:, -1] = 0
 
 
 class Lot:
@@ -167,7 +151,7 @@ class Lot:
         """Return the Points at parameters (B, m): one pass over X."""
         of_loss = np.empty(parameters.shape)
         sums = self.rows.passes.evaluate_lot(parameters, self._labels, self._weights, of_loss)
-        self.rows.clean(of_loss)
+        self.rows.coordinates.clear(of_loss, self.rows.fit_intercept)
         of_loss /= self.total_weights[:, None]
         loss, curvature = sums / self.total_weights
         bent = self.curvatures * parameters

@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.budget import Budget
-from fastlin.kernels.linear.column_scaling import fill_coefficients
 from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
 from fastlin.matrices import as_matrix
 from fastlin.objective.box import Box
@@ -280,19 +279,9 @@ class Objective:
         coefficients are outside the range of dtype.
         """
         coordinates, centred = self.coordinates, self.center(solution.parameters)
-        K, d = len(centred), len(coordinates.scale)
-        coef, intercept, change = np.empty((K, d), dtype), np.empty(K, dtype), np.empty((K, d + 1))
-        is_finite, rise = fill_coefficients(
-            centred,
-            solution.gradient,
-            coordinates.scale,
-            coordinates.shift,
-            self.penalty.curvatures,
-            float(np.add.reduce(coordinates.mean_squares)),
-            coef,
-            intercept,
-            change,
-        )
+        mean_square = float(np.add.reduce(coordinates.mean_squares))
+        given = centred, solution.gradient, self.penalty.curvatures, mean_square, dtype
+        coef, intercept, change, is_finite, rise = coordinates.round_off(*given)
         if not is_finite:
             raise RangeError("the coefficients are outside the range of their type")
         if self.penalty.box is not None:

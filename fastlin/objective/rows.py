@@ -175,12 +175,7 @@ class MeanSums:
         return features
 
     def _clean(self, total):
-        """Return sums over the rows (..., d + 1) with zeros where the intercept, or a column, has no part in J."""
-        if len(self.coordinates.vanishing):
-            total[..., self.coordinates.vanishing] = 0
-        if not self.fit_intercept:
-            total[..., -1] = 0
-        return total
+        return self.coordinates.clear(total, self.fit_intercept)
 
     def shrink_offsets(self, part: float) -> MeanSums | None:
         """Return the rows with a part of their offsets, or None if the rows cannot be read again."""

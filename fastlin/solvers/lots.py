@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.quasi_newton import ROUNDING, SUFFICIENT_DECREASE, VALUE_ROUNDING
-from fastlin.objective.lot import SUM_ROUNDING, Lot, Points, Problem, SharedRows
+from fastlin.kernels.linear.quasi_newton import ROUNDING, SUFFICIENT_DECREASE, SUM_ROUNDING, VALUE_ROUNDING, ask
+from fastlin.objective.lot import Lot, Points, Problem, SharedRows
 from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Preconditioner
 from fastlin.typing import BoolArray, FloatArray, FloatType, IntArray
 
@@ -174,11 +174,13 @@ def minimize_lots(
 
 def _find_met(lot, places, tol, accepted):
     """Return the certificate of each problem, infinite where it was not asked for, and whether it is within tol."""
-    value, least = places.value, lot.without_features
-    # See `ask` in kernels/linear/quasi_newton.py.
-    gain, squares = least - value - VALUE_ROUNDING * value, value - places.loss
-    asked = np.minimum(tol * np.maximum(gain, squares), tol * value)
-    asked = np.maximum(asked, np.minimum(2 * SUM_ROUNDING * least, tol * value))
+    value, losses = places.value, places.loss.tolist()
+    asked = np.array(
+        [
+            ask(tol, J, J, J - loss, least, VALUE_ROUNDING, 2 * SUM_ROUNDING * least)
+            for J, loss, least in zip(value.tolist(), losses, lot.without_features.tolist(), strict=True)
+        ]
+    )
     points = Points(places.loss, places.curvature, value, places.of_loss, places.slopes)
     is_near = accepted & (lot.natural_gaps(points) <= asked)
     certificates = np.full(len(lot), np.inf)
