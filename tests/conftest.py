@@ -88,14 +88,6 @@ def pytest_collection_modifyitems(config, items):
     tiers.choose_items(config, items)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Note the processor's seconds of each test."""
-    report = yield
-    tiers.note_seconds(report)
-    return report
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     """Hold the tier to its numbers where that is asked for; a process of pytest-xdist sees a part of them."""

@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import tiers
@@ -75,40 +74,6 @@ def test_a_tier_that_has_outgrown_its_numbers_says_so():
     assert list(numbers) == ["default", "thorough", "slow"]
     for what in ("tests", "specialisations"):
         assert numbers["default"][what] <= numbers["thorough"][what] <= numbers["slow"][what]
-
-
-def test_a_file_that_takes_a_larger_part_of_the_time_is_named():
-    limits = {"default": {"seconds": {"a.py": 20, "b.py": 10, "c.py": 5}}, "slow": {}}
-    # A slower machine is slower for all files, and files that are not held take less than those that are.
-    seconds = {"a.py": 60, "b.py": 31, "c.py": 14, "d.py": 23}
-    assert tiers.find_slower("default", seconds, limits) == []
-    found = tiers.find_slower("default", {**seconds, "b.py": 60, "d.py": 26}, limits)
-    assert found == [
-        "b.py takes 60 s of the processor, and tests/tiers.json allows 48 on this machine.",
-        "d.py takes 26 s of the processor, and tests/tiers.json allows 24 on this machine.",
-    ]
-    # A part of a tier says nothing of the machine.
-    assert tiers.find_slower("default", {"b.py": 99}, limits) == tiers.find_slower("slow", seconds, limits) == []
-
-
-def test_the_files_that_are_held_exist():
-    numbers = json.loads(tiers.LIMITS.read_text(encoding="utf-8"))
-    files = [file for tier in numbers.values() for file in tier.get("seconds", {})]
-    assert files
-    assert [file for file in files if not (ROOT.parent / file).is_file()] == []
-
-
-def test_seconds_are_those_since_the_last_lap():
-    times = iter([10.0, 12.5])
-    # Within the context alone, since the report of this test takes a lap too.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiers.event, "register", lambda *arguments: None)
-        patch.setattr(tiers.time, "process_time", lambda: next(times))
-        patch.setattr(tiers.os, "times", lambda: SimpleNamespace(children_user=1.0, children_system=0.5))
-        stopwatch = tiers.Stopwatch()
-        assert stopwatch.lap() == (11.5, 0.0)
-        stopwatch.compiled += 2.0
-        assert stopwatch.lap() == (0.5, 2.0)
 
 
 def test_marked_values_are_parameters():
