@@ -19,23 +19,26 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
+from copy import copy
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import numpy as np
+from joblib import parallel_config
 from joblib.externals.loky.backend import reduction
 from joblib.parallel import BatchedCalls
 from scipy import sparse
-from sklearn import get_config
-from sklearn.base import clone
-from sklearn.preprocessing import LabelBinarizer
+from sklearn import config_context, get_config
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from fastlin import estimators
-from fastlin.estimators.labels import read_several_labels, read_soft_labels
+from fastlin.estimators.labels import encode_labels, read_soft_labels
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.scikit_learn import check_parameters
 
@@ -45,14 +48,15 @@ LOGGER = logging.getLogger("fastlin")
 MODULES = {
     "LogisticRegression": "sklearn.linear_model",
     "LogisticRegressionCV": "sklearn.linear_model",
+    "BaggingClassifier": "sklearn.ensemble",
     "OneVsRestClassifier": "sklearn.multiclass",
     "MultiOutputClassifier": "sklearn.multioutput",
     "MLPClassifier": "sklearn.neural_network",
 }
-# Classes that fit an estimator of theirs to each label.
-OF_LABELS = "OneVsRestClassifier", "MultiOutputClassifier"
+# Classes that fit an estimator of theirs many times to the same rows.
+TOOLS = "BaggingClassifier", "OneVsRestClassifier", "MultiOutputClassifier"
 # The others are patched by name alone.
-DEFAULT = "LogisticRegression", "LogisticRegressionCV", *OF_LABELS
+DEFAULT = "LogisticRegression", "LogisticRegressionCV", *TOOLS
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 # scikit-learn's default of max_iter, and ours, which takes its place as it does where an import is changed.
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
@@ -115,8 +119,8 @@ def _is_of_array_api(X):
     return not is_known and get_config()["array_api_dispatch"]
 
 
-def _prepare_linear(name, estimator, X, y, sample_weight, params):
-    """Return a model for LogisticRegression or LogisticRegressionCV, the method that fits it, and its arguments."""
+def _prepare_linear(name, original, estimator, X, y, sample_weight, params):
+    """Return what fits a model for LogisticRegression or LogisticRegressionCV, and what keeps the model."""
     if read_soft_labels(y) is not None:
         raise NotImplementedError("soft labels, which scikit-learn refuses")
     changed = _choose_parameters(estimator, math.prod(np.shape(X)) <= SMALL_TABLE)
@@ -124,7 +128,8 @@ def _prepare_linear(name, estimator, X, y, sample_weight, params):
         X, y = _penalize_intercept(estimator, X, y)
         changed |= {"fit_intercept": False, "warm_start": False}
     model = _translate(name, estimator, **changed)
-    return model, model._fit, (X, y, sample_weight, *((params,) if name == "LogisticRegressionCV" else (None, None)))
+    given = (params,) if name == "LogisticRegressionCV" else (None, None)
+    return functools.partial(model._fit, X, y, sample_weight, *given), functools.partial(_keep_linear, estimator)
 
 
 def _penalize_intercept(estimator, X, y):
@@ -154,15 +159,15 @@ def _keep_linear(estimator, model):
     _take_over(estimator, model, left_out)
 
 
-def _prepare_network(name, estimator, X, y, sample_weight, params):
-    """Return a model for MLPClassifier, the method that fits it, and its arguments."""
+def _prepare_network(name, original, estimator, X, y, sample_weight, params):
+    """Return what fits a model for MLPClassifier, and what keeps the model."""
     if estimator.warm_start:
         raise NotImplementedError("warm_start goes on from scikit-learn's own state")
     given = {each: getattr(estimator, each) for each in inspect.signature(_find_class(name)).parameters}
     # scikit-learn computes in the type of X.
     given["dtype"] = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
     model = estimators.MLPClassifier(**given)
-    return model, model.fit, (X, y, sample_weight)
+    return functools.partial(model.fit, X, y, sample_weight), functools.partial(_keep_network, estimator)
 
 
 def _keep_network(estimator, model):
@@ -172,72 +177,118 @@ def _keep_network(estimator, model):
     _take_over(estimator, made, made.get_params(deep=False))
 
 
-def _fits_labels(estimator):
-    """Say whether an estimator fits logistic regressions to labels, so that fastlin may fit them side by side."""
-    inner = type(estimator.estimator)
+class _Noted(ClassifierMixin, BaseEstimator):
+    """Notes what a tool fits an estimator to, so that all of its fits can be made side by side.
+
+    It makes the copies that a tool asks for, and tells parameters, without the inspection that scikit-learn does.
+    """
+
+    def __init__(self, estimator, random_state=None):
+        self.estimator, self.random_state = estimator, random_state
+
+    def __sklearn_clone__(self):
+        """Return another one, for the same estimator."""
+        return _Noted(self.estimator)
+
+    def get_params(self, deep=True):
+        """Return the parameters that tools ask for."""
+        return {"estimator": self.estimator, "random_state": self.random_state}
+
+    def fit(self, X, y, sample_weight=None):
+        """Note rows, labels and weights: a bit and, for counts of resampled rows, a byte a row."""
+        self.classes_, labels = encode_labels(np.ravel(y))
+        if len(self.classes_) != 2:
+            raise NotImplementedError(f"{len(self.classes_)} classes in one of many fits")
+        validate_data(self, X, skip_check_array=True)
+        self.X_, self.labels_, self.n_rows_, self.weights_ = X, np.packbits(labels.astype(bool)), len(y), sample_weight
+        if isinstance(sample_weight, np.ndarray) and sample_weight.dtype.kind in "iu":
+            self.weights_ = sample_weight.astype(np.min_scalar_type(sample_weight.max(initial=0)))
+        return self
+
+    def pose(self):
+        """Return the Task of the fit."""
+        # Its import needs Numba, which takes 0.3 s.
+        from fastlin.estimators.many_fits import Task
+
+        weights = None if self.weights_ is None else np.asarray(self.weights_, np.float64)
+        return Task(np.unpackbits(self.labels_, count=self.n_rows_), weights)
+
+    def learn(self, fits, k):
+        """Return a copy of the estimator with what fit k of some Fits has learned."""
+        model = clone(self.estimator)
+        if self.random_state is not None:
+            model.random_state = self.random_state
+        learned = {name: value for name, value in vars(self).items() if name in ("n_features_in_", "feature_names_in_")}
+        learned |= {"classes_": self.classes_, "coef_": fits.coef[k : k + 1], "intercept_": fits.intercept[k : k + 1]}
+        learned |= {"n_iter_": fits.n_iter[k : k + 1], "certificate_": float(fits.certificates[k])}
+        vars(model).update(learned)
+        return model
+
+
+def _fits_noted(tool):
+    """Say whether a tool fits logistic regressions that fastlin may fit side by side."""
+    inner = type(tool.estimator)
     is_scikit_learns = inner is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
     return inner is estimators.LogisticRegression or is_scikit_learns
 
 
-def _prepare_labels(name, estimator, X, y, sample_weight, params):
-    """Return a model for the estimator of each label, the method that fits all of them, and its arguments."""
-    # Its import needs Numba, which takes 0.3 s.
-    from fastlin.estimators.many_fits import fit_labels
+def _prepare_tool(name, original, tool, X, y, sample_weight, params):
+    """Return what fits the estimators of one of TOOLS, and what keeps them in it."""
+    from fastlin.estimators.many_fits import fit_tasks
 
     if get_config()["enable_metadata_routing"]:
         raise NotImplementedError("metadata routing")
-    inner, own = estimator.estimator, {}
-    if isinstance(inner, estimators.LogisticRegression):
-        model = clone(inner)
-    else:
-        check_parameters(inner)
-        _refuse(inner, X)
-        if inner.solver == "liblinear":
-            raise NotImplementedError("several labels by liblinear, which penalises intercepts")
-        model = _translate(
-            "LogisticRegression", inner, **_choose_parameters(inner, math.prod(np.shape(X)) <= SMALL_TABLE)
-        )
-    if name == "OneVsRestClassifier":
-        own["label_binarizer_"] = LabelBinarizer(sparse_output=True).fit(y)
-        y, own["classes_"] = own["label_binarizer_"].transform(y), own["label_binarizer_"].classes_
-    several = read_several_labels(y)
-    if several is None or several.shape[1] < 2:
-        raise NotImplementedError("labels other than zeros and ones in several columns")
-    classes = np.arange(2, dtype=several.dtype)
-    if name == "MultiOutputClassifier":
-        own["classes_"] = [classes] * several.shape[1]
-    model.several_ = own, classes
-    return model, fit_labels, (model, X, several, sample_weight, {})
+    inner = tool.estimator
+    check_parameters(inner)
+    _refuse(inner, X)
+    if inner.solver == "liblinear" or inner.warm_start:
+        raise NotImplementedError("many fits by liblinear, which penalises intercepts, or with warm_start")
+    whole = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
+    if name == "BaggingClassifier" and any(getattr(tool, each) != value for each, value in whole.items()):
+        raise NotImplementedError("BaggingClassifier with parts of the columns, oob_score or warm_start")
+    noted = copy(tool)
+    noted.estimator = _Noted(inner)
+    generator = check_random_state(getattr(tool, "random_state", None))
+    state = generator.get_state()
+    try:
+        # What is noted stays in this process, and the tool's own estimator has been checked.
+        with parallel_config("sequential"), config_context(skip_parameter_validation=True):
+            original(noted, X, y, **_name_weights(sample_weight))
+    except BaseException:
+        generator.set_state(state)
+        raise
+    fits = [each for each in noted.estimators_ if isinstance(each, _Noted)]
+    if not fits or any(each.X_ is not fits[0].X_ for each in fits):
+        raise NotImplementedError("fits of different rows")
+    rows, model = fits[0].X_, clone(inner)
+    if not isinstance(inner, estimators.LogisticRegression):
+        changed = _choose_parameters(inner, math.prod(np.shape(rows)) <= SMALL_TABLE)
+        model = _translate("LogisticRegression", inner, **changed)
+    run = functools.partial(fit_tasks, model, rows, [each.pose for each in fits])
+    return run, functools.partial(_keep_tool, tool, noted)
 
 
-def _keep_labels(estimator, model):
-    """Give an estimator the estimators of all labels that a model has learned."""
-    own, classes = model.several_
-    inner, fitted = estimator.estimator, []
-    columns = {name: value for name, value in vars(model).items() if name in ("n_features_in_", "feature_names_in_")}
-    for k in range(len(model.coef_)):
-        of_label = {
-            "classes_": classes.copy(),
-            "coef_": model.coef_[k : k + 1].copy(),
-            "intercept_": model.intercept_[k : k + 1].copy(),
-            "n_iter_": model.n_iter_[k : k + 1].copy(),
-            "certificate_": float(model.certificate_[k]),
-        }
-        fitted.append(clone(inner))
-        vars(fitted[-1]).update(columns | of_label)
-    vars(estimator).update(own | columns, estimators_=fitted)
+def _keep_tool(tool, noted, fits):
+    """Give a tool what it has noted, with estimators that have learned from some Fits."""
+    numbers = count()
+    learned = [each.learn(fits, next(numbers)) if isinstance(each, _Noted) else each for each in noted.estimators_]
+    given = {name: tool.estimator for name in ("estimator", "estimator_") if hasattr(noted, name)}
+    vars(tool).update({**vars(noted), **given, "estimators_": learned})
 
 
 def _take_over(estimator, model, left_out):
     vars(estimator).update({name: value for name, value in vars(model).items() if name not in left_out})
 
 
+def _name_weights(sample_weight):
+    """Return the weights as an argument of `fit`, which not all of scikit-learn's classes have in all versions."""
+    return {} if sample_weight is None else {"sample_weight": sample_weight}
+
+
 def _make_fit(name, original):
-    prepare, keep = _prepare_linear, _keep_linear
-    if name in OF_LABELS:
-        prepare, keep = _prepare_labels, _keep_labels
-    elif name == "MLPClassifier":
-        prepare, keep = _prepare_network, _keep_network
+    prepare = _prepare_tool if name in TOOLS else _prepare_linear
+    if name == "MLPClassifier":
+        prepare = _prepare_network
     takes_params = name == "LogisticRegressionCV"
 
     @functools.wraps(original)
@@ -247,24 +298,19 @@ def _make_fit(name, original):
         if y is NOTHING:
             # It says what is missing.
             return original(self, X, **params)
-        if name in OF_LABELS and sample_weight is not None:
-            # Not all of them name this one.
-            sample_weight, params = None, {**params, "sample_weight": sample_weight}
-        # Before 1.7 scikit-learn's networks take no weights.
-        given = (X, y) if sample_weight is None else (X, y, sample_weight)
+        given = params | _name_weights(sample_weight)
         # Another package may call this method after its end, and regressors share the inner function of networks.
         is_ours = _is_in_use(name, fit) and isinstance(self, _find_class(name))
-        is_ours = is_ours and (name not in OF_LABELS or _fits_labels(self))
+        is_ours = is_ours and (name not in TOOLS or _fits_noted(self))
         if not is_ours or (params and not takes_params):
-            return original(self, *given, **params)
+            return original(self, X, y, **given)
         try:
             # Of those that fastlin does not look at, too.
             check_parameters(self)
             _refuse(self, X)
-            model, run, arguments = prepare(name, self, X, y, sample_weight, params)
+            run, keep = prepare(name, original, self, X, y, sample_weight, params)
             # Called without a frame between, so that warnings name the line of the user's fit.
-            run(*arguments)
-            keep(self, model)
+            keep(run())
         except BaseException as error:
             # A filter may make errors of warnings, and Ctrl-C asks for the end.
             if isinstance(error, Warning) or not isinstance(error, Exception):
@@ -274,7 +320,7 @@ def _make_fit(name, original):
             _count(name)
             return self
         # Where this raises, scikit-learn refuses as well.
-        original(self, *given, **params)
+        original(self, X, y, **given)
         for each in OURS:
             vars(self).pop(each, None)
         LOGGER.info("%s.fit: fallback to scikit-learn: %s", name, reason)
@@ -475,15 +521,16 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
 
     The classes remain scikit-learn's, with its parameters, and so do their pickles. The names of Newton's methods mean
     what they say, and any other solver's name stands for `solver="auto"` at the square of `tol`. Tables of up to
-    100,000 entries are fitted as exactly as rounding allows. `OneVsRestClassifier` and `MultiOutputClassifier` of such
-    models, or of fastlin's own, fit all labels side by side. What fastlin refuses is fitted by scikit-learn; the logger
-    "fastlin" gets a line of level INFO with the reason. joblib's processes follow, others need a call of their own.
+    100,000 entries are fitted as exactly as rounding allows. `BaggingClassifier`, `OneVsRestClassifier` and
+    `MultiOutputClassifier` of such models, or of fastlin's own, make all fits side by side. What fastlin refuses is
+    fitted by scikit-learn; the logger "fastlin" gets a line of level INFO with the reason. joblib's processes follow,
+    others need a call of their own.
 
     Parameters
     ----------
     names : str, iterable of str or None, default=None
-        Among "LogisticRegression", "LogisticRegressionCV", "OneVsRestClassifier", "MultiOutputClassifier" and
-        "MLPClassifier". None means all but the last one.
+        Among "LogisticRegression", "LogisticRegressionCV", "BaggingClassifier", "OneVsRestClassifier",
+        "MultiOutputClassifier" and "MLPClassifier". None means all but the last one.
 
     Returns
     -------

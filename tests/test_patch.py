@@ -1,5 +1,6 @@
 """scikit-learn's classes run by fastlin: who fits, that models agree, and that everything is put back."""
 
+import copy
 import logging
 import pickle
 import subprocess
@@ -18,6 +19,7 @@ from sklearn.datasets import (
     load_iris,
     make_classification,
 )
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -31,7 +33,8 @@ import fastlin
 from fastlin import patch
 from fastlin.estimators import scikit_learn
 
-CLASSES = LogisticRegression, LogisticRegressionCV, OneVsRestClassifier, MultiOutputClassifier, MLPClassifier
+TOOLS = BaggingClassifier, OneVsRestClassifier, MultiOutputClassifier
+CLASSES = LogisticRegression, LogisticRegressionCV, *TOOLS, MLPClassifier
 # What LogisticRegressionCV warns of in this version of scikit-learn where it is left out.
 PLAIN_CV = (
     {"scoring": "accuracy", "l1_ratios": (0,), "use_legacy_attributes": False}
@@ -352,20 +355,62 @@ def test_other_labels_and_estimators_keep_the_loop_of_scikit_learn():
     X, Y = draw_labels()
     with fastlin.patch_sklearn():
         counted = patch.report()
-        with pytest.warns(UserWarning, match="is present in all training examples"):
-            constant = OneVsRestClassifier(LogisticRegression()).fit(X, np.column_stack([Y, np.ones(200, int)]))
-        two = OneVsRestClassifier(LogisticRegression()).fit(X, Y[:, 0])
-        weighted = MultiOutputClassifier(LogisticRegression()).fit(X, Y, np.arange(200.0))
         OneVsRestClassifier(LogisticRegression(solver="liblinear")).fit(X, Y)
         several_classes = MultiOutputClassifier(LogisticRegression()).fit(X, Y + np.arange(200)[:, None] % 2)
         OneVsRestClassifier(GaussianNB()).fit(X, Y)
         found = patch.report()
-    assert len(constant.estimators_) == 7
-    assert len(two.estimators_) == 1
-    assert len(weighted.estimators_) == len(several_classes.estimators_) == 6
+    assert len(several_classes.estimators_) == 6
     assert found.fastlin["OneVsRestClassifier"] == counted.fastlin["OneVsRestClassifier"]
-    # The fits of each label are fastlin's all the same, but for the constant one.
-    assert found.fastlin["LogisticRegression"] >= counted.fastlin["LogisticRegression"] + 6 + 1 + 6 + 6 + 6
+    # The fits of each label are fastlin's all the same.
+    assert found.fastlin["LogisticRegression"] >= counted.fastlin["LogisticRegression"] + 6 + 6
+
+
+def test_labels_with_weights_of_one_class_and_constant_ones_are_what_scikit_learn_makes_of_them():
+    X, Y = draw_labels()
+    weights, exact = np.arange(200.0), LogisticRegression(tol=1e-10, max_iter=10_000)
+
+    def fit(inner):
+        with pytest.warns(UserWarning, match="is present in all training examples"):
+            constant = OneVsRestClassifier(inner).fit(X, np.column_stack([Y, np.ones(200, int)]))
+        return constant, OneVsRestClassifier(inner).fit(X, Y[:, 0]), MultiOutputClassifier(inner).fit(X, Y, weights)
+
+    expected = fit(exact)
+    with fastlin.patch_sklearn():
+        before = patch.report().fastlin
+        found = fit(LogisticRegression())
+        after = patch.report().fastlin
+    assert after["OneVsRestClassifier"] == before["OneVsRestClassifier"] + 2
+    assert after["MultiOutputClassifier"] == before["MultiOutputClassifier"] + 1
+    for each, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(each.predict_proba(X), other.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [3, np.random.RandomState(3)])
+def test_bagging_draws_what_scikit_learn_draws(seed):
+    X, Y = draw_labels()
+    y = np.array(["no", "yes"])[Y[:, 0]]
+
+    def fit(inner, labels, **options):
+        return BaggingClassifier(inner, 8, random_state=copy.deepcopy(seed), **options).fit(X, labels)
+
+    expected = fit(LogisticRegression(tol=1e-10, max_iter=10_000), y)
+    three = np.arange(200) % 3
+    of_three = fit(LogisticRegression(tol=1e-10, max_iter=10_000), three)
+    with fastlin.patch_sklearn():
+        before = patch.report().fastlin["BaggingClassifier"]
+        found = fit(LogisticRegression(), y)
+        assert patch.report().fastlin["BaggingClassifier"] == before + 1
+        # Three classes, and parts of the columns, are left to scikit-learn's loop.
+        again = fit(LogisticRegression(), three)
+        assert fit(LogisticRegression(), y, max_features=0.5).estimators_features_[0].shape == (2,)
+        assert patch.report().fastlin["BaggingClassifier"] == before + 1
+    for each, other in ((found, expected), (again, of_three)):
+        np.testing.assert_array_equal(each.estimators_samples_, other.estimators_samples_)
+        np.testing.assert_allclose(each.predict_proba(X), other.predict_proba(X), atol=1e-5)
+        assert each.estimators_[1].random_state == other.estimators_[1].random_state
+    assert found.classes_.tolist() == ["no", "yes"]
+    assert type(found.estimator_) is LogisticRegression
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(X), found.predict_proba(X))
 
 
 def test_the_patch_is_imported_without_numba():

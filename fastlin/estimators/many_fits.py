@@ -5,13 +5,13 @@ A fit to several labels a row is one fit for each label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from fastlin.estimators.endings import count_fits, warn_of_limits
-from fastlin.estimators.labels import take_label
+from fastlin.estimators.labels import take_label, weigh_rows
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters
@@ -70,6 +70,8 @@ def fit_lots(
     from fastlin.objective import lot
     from fastlin.solvers.lots import minimize_all
 
+    if not len(Cs):
+        return
     estimator, data = problem.estimator, problem.data
     strengths, total = np.array([problem.invert(C) for C in Cs]), data.weigh()
     factors = fill_factors(problem.penalty_factors, data.matrix.shape[1])
@@ -94,73 +96,111 @@ def fit_lots(
         yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found) if is_found else None
 
 
+class Fits(NamedTuple):
+    """Where B fits of two classes ended."""
+
+    coef: np.ndarray  # (B, d)
+    intercept: np.ndarray  # (B,)
+    n_iter: np.ndarray  # (B,)
+    converged: np.ndarray  # (B,)
+    certificates: np.ndarray  # (B,)
+
+
 def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given: Mapping[str, Any]) -> Model:
     """Fit an estimator to each label of `read_several_labels`; given are arguments that such fits do not take."""
     check_parameters(estimator)
     for name, value in given.items():
         if value is not None:
             raise ValueError(f"{name} must be None where y has several labels a row; fit each label alone.")
-    C, l1_ratio = read_penalty(estimator.penalty, estimator.C, estimator.l1_ratio)
     n_labels = several.shape[1]
-    n_iter, converged, certificates = np.empty(n_labels, np.int32), np.empty(n_labels, bool), np.empty(n_labels)
-    with limit_jobs(estimator.n_jobs), count_fits(estimator.verbose, n_labels) as on_fit:
-        matrix, _, sample_weight = read_rows(estimator, X, np.zeros(several.shape[0], np.int8), sample_weight)
-        matrix = choose_form(matrix)
-        _check_labels(several, sample_weight)
-        dtype = choose_dtype(matrix, estimator.solver)
-        coef, intercept = np.empty((n_labels, matrix.shape[1]), dtype), np.empty(n_labels, dtype)
-        # What leaves the range of float64 at extreme scales is fitted alone.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for k, fit in _fit_each(estimator, matrix, several, sample_weight, C, l1_ratio):
-                coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
-                n_iter[k], converged[k] = fit.solution.n_iter, fit.solution.converged
-                if on_fit is not None:
-                    on_fit(fit)
-    warn_of_limits(converged, n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
+    with limit_jobs(estimator.n_jobs):
+        matrix, labels, weights = read_rows(estimator, X, np.zeros(several.shape[0], np.int8), sample_weight)
+        weights, _ = weigh_rows(labels, labels, weights, None)
+        _check_labels(several, weights)
+        fits = _fit_each(estimator, matrix, lambda k: (take_label(several, k), weights), n_labels, weights)
+    warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
     estimator.n_samples_fit_, estimator.classes_ = matrix.shape[0], np.arange(n_labels)
-    estimator.coef_, estimator.intercept_, estimator.n_iter_ = coef, intercept, n_iter
-    estimator.multilabel_, estimator.converged_ = True, bool(converged.all())
+    estimator.coef_, estimator.intercept_, estimator.n_iter_ = fits.coef, fits.intercept, fits.n_iter
+    estimator.multilabel_, estimator.converged_ = True, bool(fits.converged.all())
     # Users of one label a row rely on the type that is declared.
-    vars(estimator)["certificate_"] = certificates
+    vars(estimator)["certificate_"] = fits.certificates
     # Nothing is left of what the fit to one label a row had before.
     for name in ("history_", "n_passes_"):
         vars(estimator).pop(name, None)
     return estimator
 
 
-def _fit_each(estimator, matrix, several, sample_weight, C, l1_ratio):
-    """Yield the number of each label and its Fit, in any order."""
+def fit_tasks(estimator: LogisticRegression, X: Any, tasks: Sequence[Callable[[], Task]]) -> Fits:
+    """Return the Fits of an estimator to rows of X, of which tasks give the labels and the weights."""
+    check_parameters(estimator)
+    weights = [weights for task in tasks if (weights := task().weights) is not None]
+    reference = np.sum([each / len(weights) for each in weights], axis=0) if weights else None
+    with limit_jobs(estimator.n_jobs):
+        matrix, _, _ = read_rows(estimator, X, tasks[0]().labels, None)
+        fits = _fit_each(estimator, matrix, lambda k: tasks[k]()[:2], len(tasks), reference)
+    warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
+    return fits
 
-    def pose_alone(k):
-        return Problem(estimator, make_training_data(estimator, matrix, take_label(several, k), sample_weight))
+
+def _fit_each(estimator, matrix, take, n_fits, reference):
+    """Return the Fits to the rows of a matrix; take gives the labels, 0 or 1, and the weights, None for ones, of each.
+
+    The reference is the mean of the weights.
+    """
+    matrix = choose_form(matrix)
+    C, l1_ratio = read_penalty(estimator.penalty, estimator.C, estimator.l1_ratio)
+    dtype = choose_dtype(matrix, estimator.solver)
+    coef, intercept = np.empty((n_fits, matrix.shape[1]), dtype), np.empty(n_fits, dtype)
+    n_iter, converged, certificates = np.empty(n_fits, np.int32), np.empty(n_fits, bool), np.empty(n_fits)
+    # What leaves the range of float64 at extreme scales is fitted alone.
+    with count_fits(estimator.verbose, n_fits) as on_fit, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for k, fit in _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
+            coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
+            n_iter[k], converged[k] = fit.solution.n_iter, fit.solution.converged
+            if on_fit is not None:
+                on_fit(fit)
+    return Fits(coef, intercept, n_iter, converged, certificates)
+
+
+def _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
+    """Yield the number of each fit and its Fit, in any order."""
+
+    def pose_alone(labels, weights):
+        return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
     def fit_alone(k, check=None):
-        return pose_alone(k).minimize(C, l1_ratio, on_iteration=check)
+        return pose_alone(*take(k)).minimize(C, l1_ratio, on_iteration=check)
 
     # It raises where X is not finite.
-    first, n_labels = pose_alone(0), several.shape[1]
-    weights = first.data.weights
+    shared, left = pose_alone(take(0)[0], reference), np.arange(n_fits)
     # Class weights differ from label to label.
-    if estimator.class_weight is None and suits(first, C, l1_ratio):
-        shares = np.array([np.average(take_label(several, k), weights=weights) for k in range(n_labels)])
+    if estimator.class_weight is None and suits(shared, C, l1_ratio):
+        unit = shared.data.weight_unit
 
         def pose(k):
-            return Task(take_label(several, k), weights)
+            labels, weights = take(k)
+            return Task(labels, None if weights is None else weights / unit)
 
-        for k, fit in fit_lots(first, pose, np.full(n_labels, C), shares * (1 - shares), reference=weights):
+        shares = np.array([np.average(task.labels, weights=task.weights) for task in map(pose, range(n_fits))])
+        # A class without a row of weight has no best intercept, from which a lot starts.
+        has_both = (shares > 0) & (shares < 1)
+        together, left = np.flatnonzero(has_both), np.flatnonzero(~has_both)
+        curvatures, Cs = (shares * (1 - shares))[together], np.full(len(together), C)
+        given = shared, lambda place: pose(int(together[place])), Cs, curvatures
+        for place, fit in fit_lots(*given, reference=shared.data.weights):
+            k = int(together[place])
             yield k, fit_alone(k) if fit is None else fit
-        return
-    is_smooth = l1_ratio == 0 and first.bounds is None
-    at_once = count_fits_at_once(matrix, (1, matrix.shape[1] + 1), is_smooth)
-    yield from enumerate(run_side_by_side(fit_alone, n_labels, at_once))
+    if len(left):
+        is_smooth = l1_ratio == 0 and shared.bounds is None
+        at_once = count_fits_at_once(matrix, (1, matrix.shape[1] + 1), is_smooth)
+        found = run_side_by_side(lambda place, check: fit_alone(int(left[place]), check), len(left), at_once)
+        yield from zip(left.tolist(), found, strict=True)
 
 
-def _check_labels(several, sample_weight):
+def _check_labels(several, weights):
     """Raise a ValueError unless each label has rows of weight with it and without it."""
-    weights = None if sample_weight is None else np.asarray(sample_weight)
-    is_counted = slice(None) if weights is None or weights.ndim != 1 else weights > 0
-    n_with = np.asarray(several[is_counted].sum(axis=0, dtype=np.int64)).ravel()
-    n_counted = several.shape[0] if isinstance(is_counted, slice) else np.count_nonzero(is_counted)
+    counted = several if weights is None else several[weights > 0]
+    n_with, n_counted = np.asarray(counted.sum(axis=0, dtype=np.int64)).ravel(), counted.shape[0]
     constant = np.flatnonzero((n_with == 0) | (n_with == n_counted))
     if len(constant):
         k = constant[0]

@@ -13,7 +13,14 @@ import sklearn.neural_network
 
 import fastlin
 
-CLASSES = "LogisticRegression", "LogisticRegressionCV", "OneVsRestClassifier", "MultiOutputClassifier", "MLPClassifier"
+CLASSES = (
+    "LogisticRegression",
+    "LogisticRegressionCV",
+    "BaggingClassifier",
+    "OneVsRestClassifier",
+    "MultiOutputClassifier",
+    "MLPClassifier",
+)
 LEAST_SHARE = 0.9
 FITS = Counter()
 
