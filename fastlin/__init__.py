@@ -10,7 +10,13 @@ data that they run on.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastlin.estimators import FirthLogisticRegression, LogisticRegression, LogisticRegressionCV, logistic_path
+from fastlin.estimators import (
+    FirthLogisticRegression,
+    LogisticRegression,
+    LogisticRegressionCV,
+    logistic_path,
+    permutation_test,
+)
 
 if TYPE_CHECKING:
     from fastlin import blocks as blocks
@@ -37,6 +43,7 @@ __all__ = [
     "__version__",
     "logistic_path",
     "patch_sklearn",
+    "permutation_test",
     "unpatch_sklearn",
 ]
 __version__ = "0.1.0"

@@ -195,23 +195,16 @@ class _Noted(ClassifierMixin, BaseEstimator):
         return {"estimator": self.estimator, "random_state": self.random_state}
 
     def fit(self, X, y, sample_weight=None):
-        """Note rows, labels and weights: a bit and, for counts of resampled rows, a byte a row."""
+        """Note rows, labels and weights."""
+        # Its import needs Numba, which takes 0.3 s.
+        from fastlin.estimators.many_fits import pack
+
         self.classes_, labels = encode_labels(np.ravel(y))
         if len(self.classes_) != 2:
             raise NotImplementedError(f"{len(self.classes_)} classes in one of many fits")
         validate_data(self, X, skip_check_array=True)
-        self.X_, self.labels_, self.n_rows_, self.weights_ = X, np.packbits(labels.astype(bool)), len(y), sample_weight
-        if isinstance(sample_weight, np.ndarray) and sample_weight.dtype.kind in "iu":
-            self.weights_ = sample_weight.astype(np.min_scalar_type(sample_weight.max(initial=0)))
+        self.X_, self.unpack_ = X, pack(labels, sample_weight)
         return self
-
-    def pose(self):
-        """Return the Task of the fit."""
-        # Its import needs Numba, which takes 0.3 s.
-        from fastlin.estimators.many_fits import Task
-
-        weights = None if self.weights_ is None else np.asarray(self.weights_, np.float64)
-        return Task(np.unpackbits(self.labels_, count=self.n_rows_), weights)
 
     def learn(self, fits, k):
         """Return a copy of the estimator with what fit k of some Fits has learned."""
@@ -264,7 +257,7 @@ def _prepare_tool(name, original, tool, X, y, sample_weight, params):
     if not isinstance(inner, estimators.LogisticRegression):
         changed = _choose_parameters(inner, math.prod(np.shape(rows)) <= SMALL_TABLE)
         model = _translate("LogisticRegression", inner, **changed)
-    run = functools.partial(fit_tasks, model, rows, [each.pose for each in fits])
+    run = functools.partial(fit_tasks, model, rows, lambda k: fits[k].unpack_(), len(fits), sample_weight)
     return run, functools.partial(_keep_tool, tool, noted)
 
 

@@ -7,6 +7,7 @@ from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.folds import RegularizationPath, logistic_path
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+from fastlin.estimators.permutation_test import PermutationTest, permutation_test
 
 if TYPE_CHECKING:
     from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
@@ -18,8 +19,10 @@ __all__ = [
     "LogisticRegressionCV",
     "MLPClassifier",
     "MiniBatchLogisticRegression",
+    "PermutationTest",
     "RegularizationPath",
     "logistic_path",
+    "permutation_test",
 ]
 
 # These need Numba as soon as they are imported, which takes 0.3 s.

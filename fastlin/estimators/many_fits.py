@@ -5,7 +5,7 @@ A fit to several labels a row is one fit for each label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from fastlin.estimators.training_data import choose_dtype, choose_form, make_tra
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import BlockMatrix
 from fastlin.objective import choose_coordinates, fill_factors
-from fastlin.typing import Array, FloatArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegression
@@ -130,14 +130,31 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
     return estimator
 
 
-def fit_tasks(estimator: LogisticRegression, X: Any, tasks: Sequence[Callable[[], Task]]) -> Fits:
-    """Return the Fits of an estimator to rows of X, of which tasks give the labels and the weights."""
+def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
+    """Return a function that returns a Task, and holds a bit a row for its labels, and a byte for counts up to 255."""
+    n_rows, bits = len(labels), np.packbits(labels.astype(bool))
+    if isinstance(weights, np.ndarray) and weights.dtype.kind in "biu":
+        weights = weights.astype(np.min_scalar_type(int(weights.max(initial=0))))
+
+    def unpack():
+        given = None if weights is None else np.asarray(weights, np.float64)
+        return Task(np.unpackbits(bits, count=n_rows), given)
+
+    return unpack
+
+
+def fit_tasks(
+    estimator: LogisticRegression, X: Any, pose: Callable[[int], Task], n_tasks: int, reference: Any = None
+) -> Fits:
+    """Return the Fits of an estimator to rows of X; pose returns the task of a number, the same whenever it is asked.
+
+    Either all tasks have weights, or none. The reference is about their mean, None for ones.
+    """
     check_parameters(estimator)
-    weights = [weights for task in tasks if (weights := task().weights) is not None]
-    reference = np.sum([each / len(weights) for each in weights], axis=0) if weights else None
     with limit_jobs(estimator.n_jobs):
-        matrix, _, _ = read_rows(estimator, X, tasks[0]().labels, None)
-        fits = _fit_each(estimator, matrix, lambda k: tasks[k]()[:2], len(tasks), reference)
+        matrix, labels, reference = read_rows(estimator, X, pose(0).labels, reference)
+        reference, _ = weigh_rows(labels, labels, reference, None)
+        fits = _fit_each(estimator, matrix, lambda k: pose(k)[:2], n_tasks, reference)
     warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
     return fits
 
@@ -145,7 +162,7 @@ def fit_tasks(estimator: LogisticRegression, X: Any, tasks: Sequence[Callable[[]
 def _fit_each(estimator, matrix, take, n_fits, reference):
     """Return the Fits to the rows of a matrix; take gives the labels, 0 or 1, and the weights, None for ones, of each.
 
-    The reference is the mean of the weights.
+    The reference is about the mean of the weights, None for ones.
     """
     matrix = choose_form(matrix)
     C, l1_ratio = read_penalty(estimator.penalty, estimator.C, estimator.l1_ratio)
