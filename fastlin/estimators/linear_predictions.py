@@ -332,10 +332,13 @@ class ScoredRows(NamedTuple):
 
     def score(self, model: Any, scoring: Any) -> float:
         """Return the score of a model by the parameter `scoring`."""
+        from fastlin.matrices import as_matrix
+
         name = name_row_scores(scoring, self.y, self.offsets)
         if name is not None:
             # scikit-learn's checks take most of the time of small searches: 8 milliseconds a score of 83 rows.
-            return average_rows(model, self.X, self.y, name, self.params.get("sample_weight"), self.offsets)
+            rows = as_matrix(self.X) if isinstance(self.X, np.ndarray) else self.X
+            return average_rows(model, rows, self.y, name, self.params.get("sample_weight"), self.offsets)
         # The rows need not hold every class.
         scorer = give_labels(get_scorer(scoring), self.classes)
         return scorer(join_answers(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params)
