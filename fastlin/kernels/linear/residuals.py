@@ -80,12 +80,12 @@ def turn_scores_of_lot(scores, n_rows, lot, first, block, start, rooms):
     kept = Kept(np.empty((0, 0), np.float32), np.empty((0, 0), np.float64))
     room, stop = rooms[0], start + n_rows
     targets, row_weights, probabilities = room[0, :n_rows], room[1, :n_rows], room[2, :n_rows]
-    one = scores.dtype.type(1)
+    one, ones = scores.dtype.type(1), np.empty(0, lot.weights.dtype)
     for k in range(scores.shape[0]):
         labels = lot.labels[first + k, start:stop]
         for i in range(n_rows):
             targets[i] = labels[i]
-        weights = lot.weights[first + k, start:stop] if lot.weights.shape[0] > 0 else lot.weights[:, 0]
+        weights = lot.weights[first + k, start:stop] if lot.weights.shape[0] > 0 else ones
         lot.values[0, block, first + k] += turn_logistic_scores(
             scores[k, :n_rows], weights, kept, start, room, rooms[1]
         )
