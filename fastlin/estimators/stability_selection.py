@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isqrt, sqrt
-from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -53,7 +52,7 @@ class StabilitySelection:
     >>> model = fastlin.LogisticRegression()
     >>> found = fastlin.stability_selection(model, scale(X), y, n_selected=4, random_state=0)
     >>> found.selected(0.9)
-    array(['x20', 'x27'], dtype=object)
+    array(['x27', 'x20'], dtype=object)
     >>> round(found.error_bound(0.9), 2)
     0.23
     """
@@ -104,7 +103,7 @@ class StabilitySelection:
         reached = np.arange(n_pairs + 1, 2 * n_pairs + 1) / (2 * n_pairs)
         threshold = float(reached[np.searchsorted(reached, _read_threshold(threshold))])
         n_selected = len(self.path)
-        share = n_selected / np.count_nonzero(~np.isnan(self.frequencies))
+        share = n_selected / int(np.count_nonzero(~np.isnan(self.frequencies)))
         factor = 1 / (2 * threshold - 1)
         half_step = 1 / (2 * n_pairs)
         if assumption == "unimodal" and share <= LARGEST_SHARE:
@@ -216,7 +215,7 @@ def stability_selection(
 
 def _read_threshold(threshold):
     """Return a share of the halves that selects features."""
-    if not (isinstance(threshold, Real) and 0.5 < threshold <= 1):
+    if not (isinstance(threshold, (int, float, np.floating)) and 0.5 < threshold <= 1):
         raise ValueError(f"threshold must be a number above 0.5 and at most 1, got {threshold!r}")
     return threshold
 
@@ -246,7 +245,8 @@ def _select(problem, Cs, n_selected, is_free, check, on_fit):
     start = None
     if isinstance(Cs, int):
         Cs, start = choose_grid(problem, Cs, 1.0)
-    is_known, order, endings = is_free.copy(), [], []
+    is_known, endings = is_free.copy(), []
+    order: list[int] = []
     for fit in fit_along(problem, Cs, 1.0, on_iteration=check, start=start):
         endings.append((fit.solution.converged, fit.solution.n_iter))
         sizes = np.abs(fit.coef).max(axis=0)

@@ -236,7 +236,7 @@ def plot_stability(found: Any, axes: Axes | None = None, threshold: float = 0.75
     line = axes.axhline(threshold, color="black", linestyle="--", linewidth=1.2, label=label)
     axes.set(xlabel="features that each half selects", ylabel="share of the halves that select the feature")
     axes.set(xlim=(0, len(found.path)), ylim=(0, 1.02))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     _name_ends(axes, ends[:n_labels])
     axes.legend(handles=[line], loc="best")
     return axes
