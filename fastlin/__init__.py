@@ -16,6 +16,7 @@ from fastlin.estimators import (
     LogisticRegressionCV,
     logistic_path,
     permutation_test,
+    stability_selection,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = [
     "logistic_path",
     "patch_sklearn",
     "permutation_test",
+    "stability_selection",
     "unpatch_sklearn",
 ]
 __version__ = "0.1.0"

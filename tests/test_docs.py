@@ -17,7 +17,7 @@ from repository import ROOT, parse, read
 from sklearn.datasets import load_iris
 
 import fastlin
-from fastlin.estimators import RegularizationPath
+from fastlin.estimators import RegularizationPath, StabilitySelection
 
 FOLDERS = "benchmarks", "studies"
 PAGES = sorted(path for folder in ("", *FOLDERS) for path in (ROOT / "docs" / folder).glob("*.md"))
@@ -259,8 +259,12 @@ def test_docstrings_describe_every_attribute(estimator):
     assert fitted <= describe(estimator, "Attributes")
 
 
-def test_everything_of_a_path_is_described():
-    given = signature(fastlin.logistic_path).parameters.keys() - {"parameters"}
-    assert given <= describe(fastlin.logistic_path, "Parameters")
-    names = {field.name for field in dataclasses.fields(RegularizationPath)}
-    assert names <= describe(RegularizationPath, "Attributes")
+@pytest.mark.parametrize(
+    ("function", "result"),
+    [(fastlin.logistic_path, RegularizationPath), (fastlin.stability_selection, StabilitySelection)],
+)
+def test_everything_of_functions_and_their_results_is_described(function, result):
+    given = signature(function).parameters.keys() - {"parameters"}
+    assert given <= describe(function, "Parameters")
+    names = {field.name for field in dataclasses.fields(result)}
+    assert names <= describe(result, "Attributes")

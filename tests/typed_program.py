@@ -20,9 +20,10 @@ from fastlin import (
     exceptions,
     figures,
     logistic_path,
+    stability_selection,
     trainers,
 )
-from fastlin.estimators import RegularizationPath
+from fastlin.estimators import RegularizationPath, StabilitySelection
 from fastlin.typing import Array, FloatArray, IntArray
 
 Labels = NDArray[Any]
@@ -43,6 +44,7 @@ def fit_linear_models(X: NDArray[np.float64], y: NDArray[np.int64]) -> None:
     assert_type(model.get_feature_names_out(["a", "b"]), Array)
     assert_type(LogisticRegressionCV(Cs=[0.1, 1.0], l1_ratios=(0,)).fit(X, y), LogisticRegressionCV)
     assert_type(logistic_path(X, y, Cs=5), RegularizationPath)
+    assert_type(stability_selection(model, X, y, n_selected=5), StabilitySelection)
     # These are mistakes, and mypy says so: warn_unused_ignores would else find the comments.
     LogisticRegression(solver="newton")  # type: ignore[arg-type]
     LogisticRegression(penalty="l3")  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from fastlin.estimators.folds import RegularizationPath, logistic_path
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
 from fastlin.estimators.permutation_test import PermutationTest, permutation_test
+from fastlin.estimators.stability_selection import StabilitySelection, stability_selection
 
 if TYPE_CHECKING:
     from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
@@ -21,8 +22,10 @@ __all__ = [
     "MiniBatchLogisticRegression",
     "PermutationTest",
     "RegularizationPath",
+    "StabilitySelection",
     "logistic_path",
     "permutation_test",
+    "stability_selection",
 ]
 
 # These need Numba as soon as they are imported, which takes 0.3 s.

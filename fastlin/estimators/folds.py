@@ -363,7 +363,7 @@ def logistic_path(
         problem = Problem(estimator, data)
         start = None
         if isinstance(Cs, int):
-            Cs, start = _choose_grid(problem, Cs, l1_ratio)
+            Cs, start = choose_grid(problem, Cs, l1_ratio)
         fits = FoldFits(1, Cs, np.array([l1_ratio]), data, estimator)
         with count_fits(estimator.verbose, len(Cs)) as on_fit:
             # The fits themselves are not kept: they hold what the next one begins with.
@@ -382,7 +382,9 @@ def logistic_path(
     )
 
 
-def _choose_grid(problem, n_Cs, l1_ratio):
+def choose_grid(
+    problem: Problem, n_Cs: int, l1_ratio: float
+) -> tuple[FloatArray, tuple[FloatArray, FloatArray] | None]:
     """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
 
     Zeros are optimal as long as |g_kj| <= l1 f_j, or with group_by_class ||g_.j|| <= l1 f_j, where g is the gradient of

@@ -7,7 +7,7 @@ The functions that begin with ``plot_`` draw on axes of the caller's. `show_imag
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastlin.figures.curves import plot_history, plot_path, plot_scores
+from fastlin.figures.curves import plot_history, plot_path, plot_scores, plot_stability
 from fastlin.figures.fitted_models import plot_coefficients, plot_convergence
 from fastlin.figures.image_grid import plot_weights, show_images
 from fastlin.figures.style import DOTS_PER_INCH, STYLE
@@ -26,6 +26,7 @@ __all__ = [
     "plot_history",
     "plot_path",
     "plot_scores",
+    "plot_stability",
     "plot_weights",
     "show_images",
 ]

@@ -193,6 +193,55 @@ def plot_scores(model: Any, axes: Axes | None = None) -> Axes:
     return axes
 
 
+def plot_stability(found: Any, axes: Axes | None = None, threshold: float = 0.75, n_labels: int = 12) -> Axes:
+    """Plot how often each feature was selected against the number of features that each half selects.
+
+    Features that reach the threshold in the end have colours.
+
+    Parameters
+    ----------
+    found : StabilitySelection
+        What `fastlin.stability_selection` returned.
+    axes : matplotlib Axes or None
+        Where it is drawn. None: on the current axes.
+    threshold : float, default=0.75
+        The share of the halves that selects a feature.
+    n_labels : int, default=12
+        How many of the most frequent features are named.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes that were drawn on.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin import LogisticRegression, figures, stability_selection
+    >>> found = stability_selection(LogisticRegression(), *load_iris(return_X_y=True), n_pairs=5)
+    >>> figures.plot_stability(found, plt.figure().add_subplot()).get_ylabel()
+    'share of the halves that select the feature'
+    """
+    axes = axes or current_axes()
+    bound, frequencies = found.error_bound(threshold), found.frequencies
+    path = np.pad(found.path, ((1, 0), (0, 0)))
+    is_selected = frequencies >= threshold
+    axes.plot(path[:, ~is_selected & (frequencies > 0)], color="0.6", linewidth=1.0, alpha=0.8)
+    most_frequent, ends = np.argsort(-frequencies, kind="stable")[: np.count_nonzero(is_selected)], []
+    for rank, j in enumerate(most_frequent):
+        (line,) = axes.plot(path[:, j], color=COLORS[rank % len(COLORS)], label=found.names[j])
+        ends.append((frequencies[j], found.names[j], line.get_color()))
+    label = f"threshold {threshold:g}: expected by mistake at most {bound:.2g}"
+    line = axes.axhline(threshold, color="black", linestyle="--", linewidth=1.2, label=label)
+    axes.set(xlabel="features that each half selects", ylabel="share of the halves that select the feature")
+    axes.set(xlim=(0, len(found.path)), ylim=(0, 1.02))
+    axes.locator_params(axis="x", integer=True)
+    _name_ends(axes, ends[:n_labels])
+    axes.legend(handles=[line], loc="best")
+    return axes
+
+
 def _name_ends(axes, ends):
     """Write (height, name, colour) at the right edge; where two names would overlap, the lower one is moved down."""
     low, high = axes.get_ylim()

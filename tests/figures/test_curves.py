@@ -9,6 +9,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 
 import fastlin
 from fastlin import figures
+from fastlin.estimators import StabilitySelection
 
 from .conftest import legend
 
@@ -73,6 +74,19 @@ def test_a_path_of_more_classes_has_a_colour_for_each(axes, tmp_path):
     assert len({line.get_color() for line in axes.lines if not line.get_label().startswith("_")}) == 3
     assert axes.get_xlim() == (0.1, 1.0)
     axes.figure.savefig(tmp_path / "path.png")
+
+
+def test_frequencies_are_drawn_and_selected_features_named(axes, tmp_path):
+    # The counts of five pairs: the last feature has no penalty.
+    path = np.array([[9, 1, 0, 0, np.nan], [10, 8, 2, 0, np.nan]]) / 10
+    found = StabilitySelection(path, np.array(["a", "b", "c", "d", "e"], object), 5)
+    assert figures.plot_stability(found, axes, threshold=0.8) is axes
+    assert texts(axes) == ["a", "b"]
+    drawn = [list(line.get_ydata()) for line in axes.lines]
+    assert drawn == [[0, 0, 0.2], [0, 0.9, 1], [0, 0.1, 0.8], [0.8, 0.8]]
+    assert legend(axes) == [f"threshold 0.8: expected by mistake at most {found.error_bound(0.8):.2g}"]
+    assert axes.get_xlim() == (0, 2)
+    axes.figure.savefig(tmp_path / "stability.png")
 
 
 def test_scores_have_mean_spread_and_the_chosen_C(axes, tmp_path):

@@ -1,0 +1,183 @@
+"""Stability selection against a loop of single fits, and its bounds against published numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+import fastlin
+from fastlin.blocks import from_arrays
+from fastlin.estimators import StabilitySelection
+from fastlin.kernels.machine.threads import limit_threads
+
+MODEL = fastlin.LogisticRegression()
+EFFECTS = [2.0, -1.5, 1.2]
+
+
+def draw_rows(n_rows=150, n_features=12, n_classes=2, seed=0):
+    """Return X and labels, of which the first three features tell something."""
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n_rows, n_features))
+    scores = X[:, :3] @ EFFECTS + generator.logistic(size=n_rows)
+    return X, np.digitize(scores, [-1.0, 1.0][: n_classes - 1])
+
+
+def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
+    """Yield the order in which features enter each half of a pair, by cold fits."""
+    generator = np.random.default_rng((seed, number))
+    drawn = [generator.permutation(np.flatnonzero((y == label) & (weights > 0))) for label in np.unique(y)]
+    for half in range(2):
+        rows = np.sort(np.concatenate([each[half * (len(each) // 2) :][: len(each) // 2] for each in drawn]))
+        given, order = (X[rows], y[rows], weights[rows]), []
+        if isinstance(Cs, int):
+            path = fastlin.logistic_path(*given[:2], Cs=Cs, sample_weight=given[2], tol=1e-3)
+        for C in path.Cs if isinstance(Cs, int) else Cs:
+            coef = fastlin.LogisticRegression(C=C, l1_ratio=1.0, tol=1e-9, **parameters).fit(*given).coef_
+            sizes = np.abs(coef).max(axis=0)
+            order += [j for j in np.argsort(-sizes) if sizes[j] > 0 and j not in order]
+        yield order[:n_selected]
+
+
+@pytest.mark.parametrize(("n_classes", "Cs"), [(2, [0.05, 0.1, 0.2]), (2, 12), (3, [0.03, 0.06, 0.1])], ids=str)
+def test_frequencies_are_those_of_single_fits_of_the_halves(n_classes, Cs):
+    X, y = draw_rows(90, 6, n_classes)
+    weights = np.random.default_rng(1).integers(0, 4, 90).astype(float)
+    model = fastlin.LogisticRegression(tol=1e-9, fit_intercept=False)
+    options = {"n_selected": 4, "n_pairs": 3, "Cs": Cs, "random_state": 5}
+    found = fastlin.stability_selection(model, X, y, weights, **options)
+    seed, expected = np.random.RandomState(5).randint(np.iinfo(np.int32).max), np.zeros((4, 6))
+    for number in range(3):
+        for order in select_naively(X, y, weights, Cs, 4, seed, number, fit_intercept=False):
+            for place, j in enumerate(order):
+                expected[place:, j] += 1
+    np.testing.assert_array_equal(found.path, expected / 6)
+    assert 0 < found.path[0].sum() <= 1
+    np.testing.assert_array_equal(found.frequencies, found.path[-1])
+
+
+def test_features_that_tell_something_are_selected_and_noise_within_the_bound():
+    mistakes = []
+    for seed in range(3):
+        found = fastlin.stability_selection(MODEL, *draw_rows(200, 30, seed=seed), n_pairs=10, random_state=seed)
+        assert found.path.shape == (5, 30)
+        np.testing.assert_allclose(found.frequencies.sum(), 5)
+        assert found.frequencies[:3].min() > 0.9
+        assert set(found.selected()[:3]) == {"x0", "x1", "x2"}
+        mistakes.append(len(found.selected()) - 3)
+    assert np.mean(mistakes) <= found.error_bound() < 1
+
+
+def test_threads_and_the_number_of_pairs_change_no_pair():
+    X, y = draw_rows()
+    with limit_threads(1):
+        one = fastlin.stability_selection(MODEL, X, y, n_pairs=4, random_state=0)
+    with limit_threads(2):
+        two = fastlin.stability_selection(MODEL, X, y, n_pairs=4, random_state=0)
+        more = fastlin.stability_selection(MODEL, X, y, n_pairs=5, random_state=0)
+    np.testing.assert_array_equal(one.path, two.path)
+    added = np.rint(more.path * 10 - one.path * 8)
+    np.testing.assert_array_equal(added.sum(axis=1), [2, 4, 6])
+    assert set(added.ravel()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("make", [sparse.csr_array, lambda X: from_arrays(X, rows_per_block=40)])
+def test_rows_of_any_kind_have_the_same_frequencies(make):
+    X, y = draw_rows()
+    X[np.abs(X) < 0.7] = 0
+    model = fastlin.LogisticRegression(tol=1e-8)
+    dense, found = (
+        fastlin.stability_selection(model, rows, y, n_pairs=2, random_state=0, n_selected=3) for rows in (X, make(X))
+    )
+    np.testing.assert_array_equal(found.path, dense.path)
+
+
+def test_features_without_a_penalty_take_no_part():
+    X, y = draw_rows()
+    table = pd.DataFrame(X, columns=[f"feature {j}" for j in range(12)])
+    model = fastlin.LogisticRegression(penalty_factors=[0.0, *np.ones(11)]).fit(X, y)
+    before = vars(model).copy()
+    found = fastlin.stability_selection(model, table, y, n_selected=2, n_pairs=10, random_state=0)
+    assert np.isnan(found.path[:, 0]).all()
+    np.testing.assert_allclose(found.path[:, 1:].sum(axis=1), [1, 2])
+    assert found.selected(0.6).tolist() == ["feature 1", "feature 2"]
+    assert found.error_bound(1, "none") == pytest.approx(4 / 11)
+    assert vars(model) == before
+
+
+def count(n_selected, n_features, n_pairs=50):
+    return StabilitySelection(np.zeros((n_selected, n_features)), np.arange(n_features), n_pairs)
+
+
+# The unimodal bounds are those that the tests of the R package stabs print.
+@pytest.mark.parametrize(
+    ("found", "threshold", "unimodal", "none"),
+    [
+        (count(1, 100), 0.6, 0.02631579, 0.05),
+        (count(10, 100), 0.6, 2.631579, 5),
+        (count(3, 10), 0.96, 0.1764706, 0.9 / 0.92),
+        # Between two frequencies.
+        (count(10, 100), 0.591, 2.631579, 5),
+        # At 3/4, and at the end.
+        (count(7, 200), 0.75, 0.245 / 0.98, 0.49),
+        (count(7, 200), 1.0, 0.245 * 0.04 / 1.02, 0.245),
+        # Of a threshold that is too low, and of too large a share of the features nothing more is known.
+        (count(5, 10), 0.69, 2.5 / 0.38, 2.5 / 0.38),
+        (count(5, 10), 0.7, 2.5 / 0.78, 2.5 / 0.4),
+        (count(6, 10), 0.9, 3.6 / 0.8, 3.6 / 0.8),
+    ],
+)
+def test_bounds_are_the_published_ones(found, threshold, unimodal, none):
+    assert found.error_bound(threshold) == pytest.approx(unimodal, rel=1e-6)
+    assert found.error_bound(threshold, "none") == pytest.approx(none)
+
+
+def test_a_bound_of_one_in_five_needs_the_published_threshold():
+    found = count(7, 200)
+    assert found.error_bound(0.81) < 0.2 < found.error_bound(0.8)
+
+
+def test_halves_and_missed_ends_are_counted(capsys):
+    model = fastlin.LogisticRegression(max_iter=1, tol=1e-12, verbose=1)
+    with pytest.warns(ConvergenceWarning, match="of 8 fits stopped") as warned:
+        found = fastlin.stability_selection(model, *draw_rows(), Cs=[0.1, 0.2], n_selected=12, n_pairs=2)
+    assert warned[0].filename == __file__
+    assert "4/4" in capsys.readouterr().out
+    assert repr(found) == "StabilitySelection(2 pairs of halves, 12 of 12 features selected by each)"
+
+
+X, Y = draw_rows()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        *(({"n_selected": value}, "^n_selected must be") for value in (0, 13, 1.5, True)),
+        *(({"n_pairs": value}, "^n_pairs must be") for value in (0, -1, 2.0)),
+        ({"Cs": []}, "^Cs must be"),
+        ({"random_state": "seed"}, "^random_state: "),
+        ({"estimator": fastlin.LogisticRegression(tol=-1.0)}, "tol"),
+        ({"estimator": fastlin.LogisticRegression(penalty_factors=np.zeros(12))}, "^n_selected must be .* 0"),
+        ({"X": np.where(np.arange(12) == 3, np.nan, X)}, "NaN"),
+        ({"y": np.arange(150) == 7}, "^y must have at least 2 rows of each class.* class True has 1"),
+        ({"sample_weight": np.where(Y == 1, 0.0, 1.0)}, "^y must have at least 2 rows of each class.* class 1 has 0"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_named(changed, message):
+    with pytest.raises(ValueError, match=message):
+        fastlin.stability_selection(**{"estimator": MODEL, "X": X, "y": Y, **changed})
+
+
+def test_estimators_of_other_classes_are_refused():
+    with pytest.raises(TypeError, match=r"^estimator must be a LogisticRegression of fastlin, got FirthLog"):
+        fastlin.stability_selection(fastlin.FirthLogisticRegression(), X, Y)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 1.01, np.nan, "0.9", None])
+def test_a_threshold_is_more_than_half(threshold):
+    for method in (count(2, 9).selected, count(2, 9).error_bound):
+        with pytest.raises(ValueError, match=r"^threshold must be a number above 0\.5 and at most 1"):
+            method(threshold)
+    with pytest.raises(ValueError, match=r"^assumption must be"):
+        count(2, 9).error_bound(0.9, "r-concave")
