@@ -37,6 +37,16 @@ class PermutationTest:
         The scores with permuted rows.
     p_value : float
         One more than the number of permutations that score no less, over one more than their number.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> import fastlin
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = fastlin.LogisticRegression()
+    >>> found = fastlin.permutation_test(model, X[:, :2], y, n_permutations=9, random_state=0)
+    >>> found.permutation_scores.shape
+    (9,)
     """
 
     score: float
@@ -57,18 +67,15 @@ def permutation_test(
 ) -> PermutationTest:
     """Test whether rows tell more of their labels than permuted rows do.
 
-    The rows of X are permuted, while the labels and their folds stay. With `LogisticRegression`, two classes and a
-    score that is named below, all fits are made side by side, as in `LogisticRegression.fit` to several labels; other
-    classifiers are fitted one by one.
+    The rows of X are permuted, while the labels and their folds stay. Fits of `LogisticRegression` to two classes are
+    made side by side for the scores that are named below, others one by one.
 
     Parameters
     ----------
     estimator : estimator
         A classifier, which is not changed.
-    X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-        The rows.
-    y : array-like of shape (n_samples,)
-        The labels.
+    X, y
+        As the estimator takes them.
     scoring : str, callable or None, default=None
         "likelihood_ratio" is twice what the features add to the log-likelihood of all rows, beside the best intercept
         alone. Any other is a mean over folds by a scorer of scikit-learn's; "accuracy", which None means for
