@@ -94,6 +94,8 @@ def _choose_parameters(estimator, is_small):
     excess here. Small tables are fitted as exactly as rounding allows.
     """
     is_by_newton = estimator.solver in BY_NEWTON
+    # Versions in which alpha replaces C may have a word for its default, or None.
+    replaced = {"C": 1.0, "Cs": 10}
     tol = estimator.tol if is_by_newton else max(estimator.tol**2, LEAST_FALL)
     return {
         # Two steps of Newton's method are the same as one and, from a warm start, one more.
@@ -104,6 +106,7 @@ def _choose_parameters(estimator, is_small):
         "max_iter": MAX_ITER if estimator.max_iter == DEFAULT_MAX_ITER else estimator.max_iter,
         # The primal problem has the same solution.
         "dual": estimator.dual and estimator.solver != "liblinear",
+        **{name: value for name, value in replaced.items() if isinstance(getattr(estimator, name, 0), str | None)},
     }
 
 
@@ -149,6 +152,8 @@ def _keep_linear(estimator, model):
     """Give an estimator what its model has learned."""
     # A pickle of the estimator needs no fastlin.
     left_out = {*_list_defaults(type(model).__name__), "warm_start", "history_", "asked_solver"}
+    if not hasattr(estimator, "alphas"):
+        left_out |= {"alphas_", "alpha_"}
     if estimator.solver == "liblinear":
         left_out |= {"n_features_in_", "feature_names_in_"}
         if estimator.fit_intercept:
@@ -518,8 +523,8 @@ class _Patch(AbstractContextManager[None]):
 def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextManager[None]:
     """Let fastlin fit the models of scikit-learn's classes, whoever makes them, and predict.
 
-    The classes remain scikit-learn's, with its parameters, and so do their pickles. The names of Newton's methods mean
-    what they say, and any other solver's name stands for `solver="auto"` at the square of `tol`. Tables of up to
+    The classes remain scikit-learn's, with its parameters, and so do their pickles. "newton-cg" and "newton-cholesky"
+    mean what they say, and any other solver's name stands for `solver="auto"` at the square of `tol`. Tables of up to
     100,000 entries are fitted as exactly as rounding allows. `BaggingClassifier`, `OneVsRestClassifier` and
     `MultiOutputClassifier` of such models, or of fastlin's own, make all fits side by side. What fastlin refuses is
     fitted by scikit-learn; the logger "fastlin" gets a line of level INFO with the reason. joblib's processes follow,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,35 @@ class Shifted(LogisticRegression):
 
     def decision_function(self, X):
         return super().decision_function(X) + 100
+
+
+class Newer(LogisticRegression):
+    """scikit-learn's class as its pull request 32042 has it for 1.10, with another default of C."""
+
+    _parameter_constraints = {
+        **LogisticRegression._parameter_constraints,
+        "C": [scikit_learn.StrOptions({"deprecated"}), Real],
+        "alpha": [scikit_learn.StrOptions({"1/n_samples"}), Real],
+        "solver": [str],
+    }
+
+    def __init__(self, *, alpha="1/n_samples", C="deprecated", solver="lbfgs"):
+        super().__init__(C=C, solver=solver)
+        self.alpha = alpha
+
+
+class NewerCV(LogisticRegressionCV):
+    """scikit-learn's class as its pull request 32042 has it for 1.12."""
+
+    _parameter_constraints = {
+        **LogisticRegressionCV._parameter_constraints,
+        "Cs": ["array-like", Real, None],
+        "alphas": ["array-like", Real],
+    }
+
+    def __init__(self, *, alphas=10, Cs=None):
+        super().__init__(Cs=Cs, cv=3, **PLAIN_CV)
+        self.alphas = alphas
 
 
 def list_members():
@@ -242,6 +272,24 @@ def test_clones_pickles_and_warm_starts_are_scikit_learns(cancer):
         assert hasattr(searched.best_estimator_, "certificate_")
     assert b"fastlin" not in kept
     np.testing.assert_array_equal(pickle.loads(kept).predict(X), model.predict(X))
+
+
+def test_names_of_a_newer_scikit_learn_are_honoured(cancer, monkeypatch):
+    X, y = cancer
+    monkeypatch.setattr("sklearn.linear_model.LogisticRegression", Newer)
+    monkeypatch.setattr("sklearn.linear_model.LogisticRegressionCV", NewerCV)
+    before = count_fits()
+    with fastlin.patch_sklearn():
+        models = [Newer(alpha=0.1, solver=solver).fit(X, y) for solver in ("lbfgs", "newton-cd", "newton-cd-gram")]
+        default, by_C = Newer().fit(X, y), Newer(C=0.3).fit(X, y)
+        searched, by_default = NewerCV(alphas=[0.03, 1e-4]).fit(X, y), NewerCV().fit(X, y)
+        np.testing.assert_array_equal(count_fits() - before, [7, 0])
+    C = 10 / len(y)
+    for found, given in ((default, {}), (by_C, {"C": 0.3}), *((each, {"C": C}) for each in models)):
+        expected = fastlin.LogisticRegression(tol=1e-10, **given).fit(X, y)
+        np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
+    np.testing.assert_allclose(searched.alphas_, [0.03, 1e-4])
+    assert by_default.alphas_.shape == (10,)
 
 
 def test_networks_are_patched_by_name():

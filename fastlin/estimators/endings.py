@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastlin.estimators.parameters import is_by_alpha
 from fastlin.estimators.scikit_learn import has_callbacks, open_tasks
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.progress import show_bar, show_line
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 TEXTS = {
     "lbfgs": "lbfgs failed to converge after {n_iter} iteration(s). ",
     "newton-cg": "newton-cg failed to converge at loss = {objective:.6g}. Increase the number of iterations. ",
-    "newton-cholesky": "Newton solver did not converge after {n_iter} iterations. ",
+    **dict.fromkeys(
+        ("newton-cd", "newton-cd-gram", "newton-cholesky"),
+        "Newton solver did not converge after {n_iter} iterations. ",
+    ),
     "liblinear": "Liblinear failed to converge, increase the number of iterations. ",
     "sag": "The max_iter was reached which means the coef_ did not converge. ",
     "saga": "The max_iter was reached which means the coef_ did not converge. ",
@@ -66,9 +70,9 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
     relative = solution.certificate / solution.value if solution.value > 0 else np.inf
     if solution.ending == SEPARABLE:
         text = (
-            f"The classes are separable by features without a penalty (C={estimator.C}, or a penalty factor of 0): the "
+            "The classes are separable by features without a penalty (C=inf, alpha=0, or a penalty factor of 0): the "
             "objective falls towards 0 and the coefficients grow without end. The fit stopped at an objective of "
-            f"{solution.value:.3g}, where every row is classified right; use a finite C and factors above 0."
+            f"{solution.value:.3g}, where every row is right; use a finite C, an alpha above 0 and factors above 0."
         )
     else:
         reached = (
@@ -178,8 +182,8 @@ def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = N
 class FitCount:
     """How many of many fits are done, with C and gap of the last one, told to a bar from any thread."""
 
-    def __init__(self, show: Callable[..., None]) -> None:
-        self._show, self._lock = show, Lock()
+    def __init__(self, show: Callable[..., None], is_by_alpha: bool) -> None:
+        self._show, self._is_by_alpha, self._lock = show, is_by_alpha, Lock()
         self._n_done, self._text = 0, ""
 
     def __call__(self, fit: Fit) -> None:
@@ -188,7 +192,8 @@ class FitCount:
         gap = fit.certificate / value if value > 0 else np.inf
         with self._lock:
             self._n_done += 1
-            self._text = f"C={fit.C:.3g}" + (f" gap={gap:.0e}" if gap < np.inf else "")
+            self._text = f"alpha={1 / fit.C:.3g}" if self._is_by_alpha else f"C={fit.C:.3g}"
+            self._text += f" gap={gap:.0e}" if gap < np.inf else ""
             self._show(self._n_done, self._text)
 
     def show_score(self, score: float) -> None:
@@ -198,13 +203,13 @@ class FitCount:
 
 
 @contextlib.contextmanager
-def count_fits(verbose: int, n_fits: int) -> Iterator[FitCount | None]:
-    """Yield a FitCount to call with each of many fits, or None where verbose is 0."""
-    if not verbose:
+def count_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[FitCount | None]:
+    """Yield a FitCount to call with each of many fits, or None where the estimator's `verbose` is 0."""
+    if not estimator.verbose:
         yield None
         return
     with show_bar("fastlin: fits", n_fits) as show:
-        yield FitCount(show)
+        yield FitCount(show, is_by_alpha(estimator))
 
 
 def end_after(seconds: float | None) -> Callable[..., bool]:

@@ -36,6 +36,8 @@ Place: TypeAlias = tuple[int, int, int]
 
 # Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans DECADES decades.
 WIDE = -4, 4
+# And alpha between these.
+WIDE_ALPHAS = -7, 2
 DECADES = 3
 # Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.
 RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
@@ -117,9 +119,25 @@ def _find_best(scores):
     return r, c
 
 
-def read_Cs(Cs: Any) -> int | FloatArray:
-    """Return the number of Cs that is asked for, an int, or the given Cs, a sorted float64 array."""
-    accepted = "Cs must be a whole number of at least 1, or a list of numbers above 0 (inf: no penalty)"
+def read_inverses(estimator: LogisticRegressionCV) -> FloatArray:
+    """Return the Cs of a search, or 1 / alpha where it is by `alphas`, a sorted float64 array."""
+    Cs, alphas = estimator.Cs, estimator.alphas
+    if alphas is None:
+        Cs = read_Cs(Cs)
+        return np.logspace(*WIDE, Cs) if isinstance(Cs, int) else Cs
+    if not (isinstance(Cs, int) and Cs == 10):
+        raise ValueError(f"Cs must be left out where alphas are given, got Cs={Cs!r} and alphas={alphas!r}")
+    alphas = read_Cs(alphas, "alphas")
+    alphas = np.logspace(*WIDE_ALPHAS, alphas) if isinstance(alphas, int) else alphas
+    with np.errstate(divide="ignore"):
+        return 1 / alphas[::-1]
+
+
+def read_Cs(Cs: Any, name: str = "Cs") -> int | FloatArray:
+    """Return the number of Cs or alphas that is asked for, an int, or the given ones, a sorted float64 array."""
+    is_C = name == "Cs"
+    numbers = "numbers above 0 (inf: no penalty)" if is_C else "finite numbers of at least 0"
+    accepted = f"{name} must be a whole number of at least 1, or a list of {numbers}"
     if isinstance(Cs, Integral) and not isinstance(Cs, bool) and int(Cs) >= 1:
         return int(Cs)
     try:
@@ -130,8 +148,9 @@ def read_Cs(Cs: Any) -> int | FloatArray:
         raise ValueError(f"{accepted}; got {Cs!r}")
     if not grid.size:
         raise ValueError(f"{accepted}; got an empty one")
-    if not (grid > 0).all():
-        raise ValueError(f"{accepted}; got one that holds {grid[~(grid > 0)][0]:g}")
+    is_accepted = grid > 0 if is_C else (grid >= 0) & (grid < np.inf)
+    if not is_accepted.all():
+        raise ValueError(f"{accepted}; got one that holds {grid[~is_accepted][0]:g}")
     return np.sort(grid)
 
 
@@ -323,8 +342,8 @@ def logistic_path(
     l1_ratio : float, default=1.0
         Share of the L1 penalty, from 0 (L2) to 1 (L1).
     **parameters
-        Other parameters of `LogisticRegression`, but `C`, `penalty` and `warm_start`. With `verbose` above 0 a progress
-        bar over the Cs is shown.
+        Other parameters of `LogisticRegression`, but `C`, `alpha`, `penalty` and `warm_start`. With `verbose` above 0 a
+        progress bar over the Cs is shown.
 
     Returns
     -------
@@ -352,7 +371,7 @@ def logistic_path(
 
     if not (isinstance(l1_ratio, Real) and 0 <= l1_ratio <= 1):
         raise ValueError(f"l1_ratio must be a number from 0 to 1, got {l1_ratio!r}")
-    for name in ("C", "penalty", "warm_start"):
+    for name in ("C", "alpha", "penalty", "warm_start"):
         if name in parameters:
             raise TypeError(f"logistic_path takes no {name}: Cs and l1_ratio say what is fitted")
     estimator = LogisticRegression(l1_ratio=l1_ratio, **parameters)
@@ -365,7 +384,7 @@ def logistic_path(
         if isinstance(Cs, int):
             Cs, start = choose_grid(problem, Cs, l1_ratio)
         fits = FoldFits(1, Cs, np.array([l1_ratio]), data, estimator)
-        with count_fits(estimator.verbose, len(Cs)) as on_fit:
+        with count_fits(estimator, len(Cs)) as on_fit:
             # The fits themselves are not kept: they hold what the next one begins with.
             for c, fit in enumerate(fit_along(problem, Cs, l1_ratio, on_fit, start=start)):
                 fits.record((0, 0, c), fit)

@@ -42,6 +42,8 @@ from fastlin.estimators.parameters import (
     Solver,
     estimator,
     fitted,
+    invert,
+    is_by_alpha,
     limit_jobs,
     parameter,
     read_bounds,
@@ -425,7 +427,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
 
     def _read_strength(self):
-        """Return C and l1_ratio of the fit."""
+        """Return C, or 1 / alpha, and l1_ratio of the fit."""
         model: Any = self
         if hasattr(model, "C_"):
             if not model.refit:
@@ -433,11 +435,12 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
                     "refit must be True or 'train', got False: the coefficients are the means of those of the folds, "
                     "where no likelihood has its maximum."
                 )
-            return float(np.ravel(model.C_)[0]), float(np.ravel(model.l1_ratio_)[0])
+            C = invert(np.ravel(model.alpha_)[0]) if is_by_alpha(model) else np.ravel(model.C_)[0]
+            return float(C), float(np.ravel(model.l1_ratio_)[0])
         with warnings.catch_warnings():
             # The fit has warned of them.
             warnings.simplefilter("ignore")
-            return read_penalty(model.penalty, model.C, model.l1_ratio)
+            return read_penalty(model)
 
 
 def _drop_bounds(model, data, coef, names):
@@ -481,6 +484,8 @@ class LogisticRegression(PenalisedClassifier):
         Deprecated as in scikit-learn 1.8: use `l1_ratio` and `C`.
     C : float, default=1.0
         Inverse strength of the penalty, above 0; ``np.inf`` means no penalty.
+    alpha : float or "1/n_samples", default="1/n_samples"
+        The strength 1 / (C S) itself, at least 0, by which scikit-learn 1.10 replaces C. "1/n_samples" leaves it to C.
     l1_ratio : float, default=0.0
         Share of the L1 penalty: 0 is the L2 penalty, 1 the L1 penalty, which makes coefficients exactly zero, and
         numbers between are the elastic net.
@@ -506,8 +511,9 @@ class LogisticRegression(PenalisedClassifier):
     solver : str, default="auto"
         "auto" chooses by the shape of the data. Of scikit-learn's names, "lbfgs", "newton-cg" and "newton-cholesky"
         are these methods; the last one runs up to 4,096 coefficients and 4e11 multiply-adds for the sums of its Hessian
-        over the rows, and L-BFGS runs for more. "liblinear", "sag" and "saga" take the solver that "auto" would. All
-        find the minimum of J. With `l1_ratio` above 0, and with bounds, every name means proximal Newton.
+        over the rows, and L-BFGS runs for more. "liblinear", "newton-cd", "newton-cd-gram", "sag" and "saga" take the
+        solver that "auto" would. All find the minimum of J. With `l1_ratio` above 0, and with bounds, every name means
+        proximal Newton.
     max_iter : int, default=1000
         Largest number of iterations of the solver. With 0, coefficients and intercept are zero, or with `warm_start`
         the last fit's.
@@ -594,6 +600,9 @@ class LogisticRegression(PenalisedClassifier):
         default="deprecated", accepts=[Penalty, None, "deprecated"], kw_only=False
     )
     C: float = parameter(default=1.0, accepts=["above 0, or inf"])
+    alpha: float | Literal["1/n_samples"] = parameter(
+        default="1/n_samples", accepts=["at least 0", Literal["1/n_samples"]]
+    )
     l1_ratio: float | None = parameter(default=0.0, accepts=["from 0 to 1", None])
     warm_start: bool = parameter(default=False, accepts=["boolean"])
 
@@ -670,7 +679,7 @@ class LogisticRegression(PenalisedClassifier):
         from fastlin.estimators.problem import Problem
 
         check_parameters(self)
-        C, l1_ratio = read_penalty(self.penalty, self.C, self.l1_ratio)
+        C, l1_ratio = read_penalty(self)
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
             starts = self._starts(data, coef_init, intercept_init)

@@ -23,7 +23,7 @@ from fastlin.estimators.endings import (
     kept_on_error,
     warn_of_limits,
 )
-from fastlin.estimators.folds import WIDE, FoldFits, fit_along, fit_folds, read_Cs, take_test_rows
+from fastlin.estimators.folds import FoldFits, fit_along, fit_folds, read_inverses, take_test_rows
 from fastlin.estimators.labels import are_soft, read_ratios, read_scored
 from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_answers, name_row_scores
 from fastlin.estimators.logistic_regression import PenalisedClassifier
@@ -32,6 +32,7 @@ from fastlin.estimators.parameters import (
     Penalty,
     estimator,
     fitted,
+    is_by_alpha,
     limit_jobs,
     parameter,
     read_l1_ratios,
@@ -70,6 +71,9 @@ class LogisticRegressionCV(PenalisedClassifier):
     Cs : int or array-like of shape (n_Cs,), default=10
         The inverse strengths of the penalty, which are sorted, or how many of them: then they are spaced evenly on a
         log scale from 1e-4 to 1e4.
+    alphas : int, array-like of shape (n_Cs,) or None, default=None
+        The strengths 1 / (C S), at least 0, by which scikit-learn 1.10 replaces `Cs`, or how many of them: then they
+        are spaced evenly on a log scale from 1e-7 to 1e2. None leaves them to `Cs`.
     l1_ratios : array-like of shape (n_l1_ratios,), default="warn"
         Shares of the L1 penalty, from 0 (L2) to 1 (L1); "warn" and None mean (0.0,).
     cv : int, splitter, iterable of (train, test) or None, default=None
@@ -130,6 +134,8 @@ class LogisticRegressionCV(PenalisedClassifier):
         Labels of the classes, sorted.
     Cs_ : ndarray of shape (n_Cs,)
         The inverse strengths of the penalty, sorted.
+    alphas_, alpha_ : ndarray of shape (n_Cs,), float
+        The strengths of the penalty at `Cs_` and `C_`, with the weight S of all rows of X.
     l1_ratios_ : ndarray of shape (n_l1_ratios,)
         The shares of the L1 penalty.
     C_ : float
@@ -182,6 +188,7 @@ class LogisticRegressionCV(PenalisedClassifier):
     """
 
     Cs: int | ArrayLike = parameter(default=10, accepts=["count", "array-like"])
+    alphas: int | ArrayLike | None = parameter(default=None, accepts=["count", "array-like", None])
     l1_ratios: ArrayLike | None = parameter(default="warn", accepts=["array-like", None, "warn"])
     cv: Any = parameter(default=None, accepts=["cv_object"])
     penalty: Penalty | Literal["deprecated"] = parameter(default="deprecated", accepts=[Penalty, "deprecated"])
@@ -194,6 +201,8 @@ class LogisticRegressionCV(PenalisedClassifier):
     time_limit: float | None = parameter(default=None, accepts=["above 0", None])
 
     Cs_: FloatArray = fitted()
+    alphas_: FloatArray = fitted()
+    alpha_: float = fitted()
     l1_ratios_: FloatArray = fitted()
     # With use_legacy_attributes these have an entry for each class, two of them in a dict.
     C_: float | Any = fitted()
@@ -276,9 +285,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         check_parameters(self)
         is_over = end_after(self.time_limit)
         l1_ratios = read_l1_ratios(self.penalty, self.l1_ratios)
-        Cs = read_Cs(self.Cs)
-        if isinstance(Cs, int):
-            Cs = np.logspace(*WIDE, Cs)
+        Cs = read_inverses(self)
         warn_of_defaults(self.scoring, self.use_legacy_attributes)
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
@@ -301,7 +308,7 @@ class LogisticRegressionCV(PenalisedClassifier):
             warn_of_limits(missed[0], missed[1], self, stacklevel=TO_THE_CALLER_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
-        self.Cs_ = Cs
+        self._set_penalties(Cs, data.weigh() * data.weight_unit)
         self.l1_ratios_ = l1_ratios
         self.coefs_paths_ = fits.coefs
         self.scores_ = fits.scores
@@ -315,6 +322,15 @@ class LogisticRegressionCV(PenalisedClassifier):
         if is_legacy:
             self._take_legacy_shapes()
         return self
+
+    def _set_penalties(self, inverses, total):
+        """Set Cs and alphas from Cs, or 1 / alpha, and the total weight of the rows; C_ is one of them so far."""
+        inverses = np.append(inverses, self.C_)
+        with np.errstate(divide="ignore", over="ignore"):
+            Cs, inverses = (inverses / total, inverses) if is_by_alpha(self) else (inverses, inverses * total)
+            alphas = 1 / inverses
+        self.Cs_, self.C_ = Cs[:-1], float(Cs[-1])
+        self.alphas_, self.alpha_ = alphas[:-1], float(alphas[-1])
 
     def _describe_result(self):
         lines = {"data": describe_data(self)}
@@ -351,7 +367,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         tasks = Tasks(self, X, y, sample_weight, describe, n_paths + bool(self.refit))
         training_rows = [train for train, _ in folds]
         with (
-            count_fits(self.verbose, fits.scores.size + bool(self.refit)) as on_fit,
+            count_fits(self, fits.scores.size + bool(self.refit)) as on_fit,
             contextlib.closing(fit_folds(self, data, training_rows, fits, tasks, on_fit, is_over)) as fitted,
         ):
             for places in filter(None, fitted):

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.labels import take_label, weigh_rows
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 from fastlin.estimators.training_data import check_dual, choose_dtype, choose_form, make_training_data, read_rows
@@ -79,6 +79,7 @@ def fit_lots(
         return
     estimator, data = problem.estimator, problem.data
     strengths, total = np.array([problem.invert(C) for C in Cs]), data.weigh()
+    has_strength = is_by_alpha(estimator)
     factors = fill_factors(problem.penalty_factors, data.matrix.shape[1])
     coordinates = choose_coordinates(problem.columns, float(strengths.min()), factors, estimator.fit_intercept)
     rows = lot.SharedRows(data.matrix, coordinates, factors, estimator.fit_intercept)
@@ -91,7 +92,7 @@ def fit_lots(
 
     def pose_problem(number):
         labels, weights, start = pose(number)
-        posed[number] = l2 = strengths[number] * (1.0 if weights is None else total / weights.sum())
+        posed[number] = l2 = strengths[number] * (1.0 if weights is None or has_strength else total / weights.sum())
         return lot.Problem(labels, l2, weights, None if start is None else coordinates.to_parameters(*start)[0])
 
     tol = estimator.tol if tol is None else tol
@@ -174,12 +175,12 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     The reference is about the mean of the weights, None for ones.
     """
     matrix = choose_form(matrix)
-    C, l1_ratio = read_penalty(estimator.penalty, estimator.C, estimator.l1_ratio)
+    C, l1_ratio = read_penalty(estimator)
     dtype = choose_dtype(matrix, estimator.solver)
     coef, intercept = np.empty((n_fits, matrix.shape[1]), dtype), np.empty(n_fits, dtype)
     n_iter, converged, certificates = np.empty(n_fits, np.int32), np.empty(n_fits, bool), np.empty(n_fits)
     # What leaves the range of float64 at extreme scales is fitted alone.
-    with count_fits(estimator.verbose, n_fits) as on_fit, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with count_fits(estimator, n_fits) as on_fit, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for k, fit in _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
             coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
             n_iter[k], converged[k] = fit.solution.n_iter, fit.solution.converged

@@ -22,11 +22,13 @@ from fastlin.tensors import read_in_place
 from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LinearEstimator
+    from fastlin.estimators import LinearEstimator, LogisticRegression
     from fastlin.matrices import Matrix
 
 Declared = TypeVar("Declared", bound=type)
-Solver: TypeAlias = Literal["auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
+Solver: TypeAlias = Literal[
+    "auto", "lbfgs", "liblinear", "newton-cd", "newton-cd-gram", "newton-cg", "newton-cholesky", "sag", "saga"
+]
 Penalty: TypeAlias = Literal["l1", "l2", "elasticnet"]
 Activation: TypeAlias = Literal["identity", "logistic", "relu", "tanh"]
 Normalization: TypeAlias = Literal["input", "hidden", "both"]
@@ -108,8 +110,24 @@ def warn_of_change(text: str, since: tuple[int, int], until: tuple[int, int] = (
         warnings.warn(text, FutureWarning, stacklevel=TO_THE_CALLER_OF_FIT + 1)
 
 
-def read_penalty(penalty: str | None, C: float, l1_ratio: float | None) -> tuple[float, float]:
-    """Return C and l1_ratio after the deprecated `penalty`, with the warnings and errors of scikit-learn."""
+def is_by_alpha(estimator: object) -> bool:
+    """Say whether `alpha`, or `alphas`, tells an estimator's penalty 1 / (C S): what fits call C is then 1 / alpha."""
+    is_number = not isinstance(getattr(estimator, "alpha", "1/n_samples"), str)
+    return is_number or getattr(estimator, "alphas", None) is not None
+
+
+def invert(alpha: float) -> float:
+    """Return 1 / alpha."""
+    return 1 / alpha if alpha else np.inf
+
+
+def read_penalty(estimator: LogisticRegression) -> tuple[float, float]:
+    """Return C, or 1 / alpha, and l1_ratio after the deprecated `penalty`, with scikit-learn's warnings and errors."""
+    penalty, C, l1_ratio = estimator.penalty, estimator.C, estimator.l1_ratio
+    if not isinstance(estimator.alpha, str):
+        if C != 1.0:
+            raise ValueError(f"C must be left out where alpha is a number, got C={C} and alpha={estimator.alpha}")
+        C = invert(estimator.alpha)
     if penalty != "deprecated":
         warn_of_change(INSTEAD.format("l1_ratio=0", "l1_ratio=1", "l1_ratio between 0 and 1", "C=np.inf"), since=(1, 8))
     if l1_ratio is None:

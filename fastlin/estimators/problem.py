@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.budget import Budget
-from fastlin.estimators.parameters import read_bounds, read_penalty_factors
+from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
 from fastlin.estimators.training_data import check_parts, choose_dtype
 from fastlin.matrices import BlockMatrix, Codes, TableMatrix
 from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
@@ -35,7 +35,7 @@ LOST = 1e-6
 class Fit:
     """Where a fit at C ended."""
 
-    C: float
+    C: float  # 1 / alpha of an estimator that `is_by_alpha`
     coef: np.ndarray  # (K, d), of the columns as they were given, in the type of `choose_dtype`
     intercept: np.ndarray  # (K,), likewise
     certificate: float  # an upper bound on J - J*; inf where none is known
@@ -58,10 +58,13 @@ class Problem:
         given = estimator.penalty_factors
         self.penalty_factors = None if given is None else read_penalty_factors(given, data.matrix)
         self.bounds = read_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
-        self._total_weight = data.weigh(rows)
+        self._unit, self._total_weight = data.weight_unit, data.weigh(rows)
         if not self._total_weight > 0:
             # Only folds come here: read_training_data refuses weights that are all zero.
             raise ValueError("cv must give folds whose training rows have some weight above zero; one has none.")
+        if is_by_alpha(estimator):
+            # The penalty is alpha, whatever the rows weigh, and what is called C is 1 / alpha.
+            self._unit = self._total_weight = 1.0
         self._objective: Objective | None = None
         self.columns = data.measure(rows)
         if not self.columns.finite:
@@ -70,7 +73,7 @@ class Problem:
 
     def invert(self, number: float) -> float:
         """Return the penalty 1 / (C S) for a C, or the C for a penalty; infinity gives 0, and 0 infinity."""
-        weight = float(number) * self.data.weight_unit
+        weight = float(number) * self._unit
         return 1.0 / weight / self._total_weight if weight else np.inf
 
     def objective(self, C: float, l1_ratio: float) -> Objective:
@@ -92,7 +95,7 @@ class Problem:
         """Say whether J tells the penalty at C, which float64 does not hold, from the largest one in its place."""
         # A coefficient is no larger than a slope, which no column exceeds, over the penalty.
         tiny = np.finfo(np.float64).smallest_subnormal
-        penalty = -log(max(C * self.data.weight_unit, tiny)) - log(self._total_weight)
+        penalty = -log(max(C * self._unit, tiny)) - log(self._total_weight)
         largest = log(max(np.max(self.columns.largest, initial=0.0), tiny)) - log(LARGEST_PENALTY)
         return penalty + 2 * largest > log(NOTHING)
 

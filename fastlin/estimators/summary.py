@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # What models of both have, apart from their parameters.
 OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
-OF_PATHS = "C_", "l1_ratio_", "Cs_", "l1_ratios_", "scores_", "coefs_paths_"
+OF_PATHS = "C_", "alpha_", "l1_ratio_", "Cs_", "alphas_", "l1_ratios_", "scores_", "coefs_paths_"
 OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", *OF_PATHS
 OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", "loss_"
 CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
