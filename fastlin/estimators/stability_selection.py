@@ -195,7 +195,7 @@ def stability_selection(
         K = 1 if len(data.classes) == 2 else len(data.classes)
         at_once = count_fits_at_once(data.matrix, (K, len(names) + 1), is_smooth=False)
         entered, endings = np.zeros((n_selected, len(names))), []
-        with count_fits(model.verbose, 2 * n_pairs) as on_fit:
+        with count_fits(model, 2 * n_pairs) as on_fit:
 
             def select(number, check):
                 halves = _draw_halves(rows_of_classes, (seed, number))
