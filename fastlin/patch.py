@@ -17,7 +17,7 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from copy import copy
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ from sklearn.utils.validation import validate_data
 from fastlin import estimators
 from fastlin.estimators.labels import encode_labels, read_soft_labels
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 
 __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
 
@@ -69,6 +69,8 @@ SMALL_TABLE = 100_000
 MOST_REASONS = 100
 # What fits leave that scikit-learn's do not.
 OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_", "timed_out_"
+# What fits know of the columns.
+READ = "n_features_in_", "feature_names_in_", "categories_"
 NOTHING = object()
 INNER = "cell_contents"
 
@@ -203,19 +205,20 @@ class _Noted(ClassifierMixin, BaseEstimator):
         if len(self.classes_) != 2:
             raise NotImplementedError(f"{len(self.classes_)} classes in one of many fits")
         validate_data(self, X, skip_check_array=True)
-        self.X_, self.unpack_ = X, pack(labels, sample_weight)
+        self.X_, self.n_rows_, self.unpack_ = X, len(labels), pack(labels, sample_weight)
         return self
 
-    def learn(self, fits, k):
-        """Return a copy of the estimator with what fit k of some Fits has learned."""
-        model = clone(self.estimator)
+    def learn(self, model, fits, k):
+        """Return a copy of the estimator with what a model has read, and fit k of some Fits has learned."""
+        fitted = clone(self.estimator)
         if self.random_state is not None:
-            model.random_state = self.random_state
-        learned = {name: value for name, value in vars(self).items() if name in ("n_features_in_", "feature_names_in_")}
+            fitted.random_state = self.random_state
+        learned = {name: value for name, value in vars(model).items() if name in READ}
         learned |= {"classes_": self.classes_, "coef_": fits.coef[k : k + 1], "intercept_": fits.intercept[k : k + 1]}
         learned |= {"n_iter_": fits.n_iter[k : k + 1], "certificate_": float(fits.certificates[k])}
-        vars(model).update(learned)
-        return model
+        learned |= {"converged_": bool(fits.converged[k]), "n_samples_fit_": self.n_rows_}
+        vars(fitted).update(learned)
+        return fitted
 
 
 def _fits_noted(tool):
@@ -236,6 +239,8 @@ def _prepare_tool(name, original, tool, X, y, sample_weight, params):
     _refuse(inner, X)
     if inner.solver == "liblinear" or inner.warm_start:
         raise NotImplementedError("many fits by liblinear, which penalises intercepts, or with warm_start")
+    if isinstance(inner.class_weight, Mapping) or has_callbacks(inner):
+        raise NotImplementedError("many fits with the weights of some classes, or with callbacks")
     whole = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
     if name == "BaggingClassifier" and any(getattr(tool, each) != value for each, value in whole.items()):
         raise NotImplementedError("BaggingClassifier with parts of the columns, oob_score or warm_start")
@@ -258,13 +263,14 @@ def _prepare_tool(name, original, tool, X, y, sample_weight, params):
         changed = _choose_parameters(inner, math.prod(np.shape(rows)) <= SMALL_TABLE)
         model = _translate("LogisticRegression", inner, **changed)
     run = functools.partial(fit_tasks, model, rows, lambda k: fits[k].unpack_(), len(fits), sample_weight)
-    return run, functools.partial(_keep_tool, tool, noted)
+    return run, functools.partial(_keep_tool, tool, noted, model)
 
 
-def _keep_tool(tool, noted, fits):
-    """Give a tool what it has noted, with estimators that have learned from some Fits."""
-    numbers = count()
-    learned = [each.learn(fits, next(numbers)) if isinstance(each, _Noted) else each for each in noted.estimators_]
+def _keep_tool(tool, noted, model, fits):
+    """Give a tool what it has noted, with estimators that have learned from the Fits of a model."""
+    numbers, were_noted = count(), [isinstance(each, _Noted) for each in noted.estimators_]
+    pairs = zip(noted.estimators_, were_noted, strict=True)
+    learned = [each.learn(model, fits, next(numbers)) if was_noted else each for each, was_noted in pairs]
     given = {name: tool.estimator for name in ("estimator", "estimator_") if hasattr(noted, name)}
     vars(tool).update({**vars(noted), **given, "estimators_": learned})
 

@@ -1,6 +1,7 @@
 """The files of the repository, for the tests that look at all of them."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -11,6 +12,7 @@ def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+@cache
 def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 

@@ -9,6 +9,7 @@ import threading
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn import config_context
@@ -329,6 +330,8 @@ def test_labels_are_fitted_side_by_side_into_models_of_their_own(make, inner):
         found = make(inner).fit(X, **{"Y" if make is MultiOutputClassifier else "y": Y})
         assert patch.report().fastlin[make.__name__] == before + 1
     assert {type(each) for each in found.estimators_} == {type(inner)}
+    assert len({int(each.n_iter_[0]) for each in found.estimators_}) > 1
+    assert all(each.converged_ and 0 < each.certificate_ < 1e-3 for each in found.estimators_)
     for each, other in zip(found.estimators_, expected.estimators_, strict=True):
         np.testing.assert_allclose(each.coef_, other.coef_, atol=1e-5)
         np.testing.assert_allclose(each.intercept_, other.intercept_, atol=1e-5)
@@ -355,12 +358,17 @@ def test_other_labels_and_estimators_keep_the_loop_of_scikit_learn():
     X, Y = draw_labels()
     with fastlin.patch_sklearn():
         counted = patch.report()
-        OneVsRestClassifier(LogisticRegression(solver="liblinear")).fit(X, Y)
+        for options in ({"solver": "liblinear"}, {"warm_start": True}, {"class_weight": {1: 4}}):
+            left = MultiOutputClassifier(LogisticRegression(**options)).fit(X, 1 + Y)
+        np.testing.assert_allclose(
+            left.estimators_[0].coef_, LogisticRegression(class_weight={1: 4}).fit(X, 1 + Y[:, 0]).coef_, atol=1e-6
+        )
         several_classes = MultiOutputClassifier(LogisticRegression()).fit(X, Y + np.arange(200)[:, None] % 2)
         OneVsRestClassifier(GaussianNB()).fit(X, Y)
         found = patch.report()
     assert len(several_classes.estimators_) == 6
-    assert found.fastlin["OneVsRestClassifier"] == counted.fastlin["OneVsRestClassifier"]
+    for name in ("OneVsRestClassifier", "MultiOutputClassifier"):
+        assert found.fastlin[name] == counted.fastlin[name]
     # The fits of each label are fastlin's all the same.
     assert found.fastlin["LogisticRegression"] >= counted.fastlin["LogisticRegression"] + 6 + 6
 
@@ -411,6 +419,16 @@ def test_bagging_draws_what_scikit_learn_draws(seed):
     assert found.classes_.tolist() == ["no", "yes"]
     assert type(found.estimator_) is LogisticRegression
     np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(X), found.predict_proba(X))
+
+
+def test_tables_are_read_again_by_the_estimators_of_a_tool():
+    X, Y = draw_labels()
+    table = pd.DataFrame({"x": X[:, 0], "level": pd.Categorical(np.array(["a", "b"])[Y[:, 5]])})
+    inner = fastlin.LogisticRegression(categorical_features="from_dtype")
+    with fastlin.patch_sklearn():
+        found = OneVsRestClassifier(inner).fit(table, Y[:, :3])
+    expected = OneVsRestClassifier(inner).fit(table, Y[:, :3])
+    np.testing.assert_allclose(found.predict_proba(table), expected.predict_proba(table), atol=1e-3)
 
 
 def test_the_patch_is_imported_without_numba():

@@ -119,8 +119,9 @@ def read_several_labels(y: Any, name: str = "y") -> Any:
     """Return zeros and ones of several labels a row, (n, K), as an array or sparse columns; None for other labels."""
     y = _stack(y, name)
     if sparse.issparse(y):
-        columns = read_if_sparse(y, name).tocsc()
-        is_binary = columns.dtype.kind in "biuf" and np.isin(columns.data, (0, 1)).all()
+        columns = read_if_sparse(y, name).tocsc(copy=True)
+        columns.sum_duplicates()
+        is_binary = columns.shape[1] > 1 and columns.dtype.kind in "biuf" and np.isin(columns.data, (0, 1)).all()
         return columns if is_binary else None
     if len(getattr(y, "shape", ())) != 2:
         return None

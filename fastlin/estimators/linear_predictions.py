@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.features import name_features, read_categories
-from fastlin.estimators.labels import are_soft, check_some_count, read_offset, read_scored
+from fastlin.estimators.labels import are_soft, check_some_count, choose_labels, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin, give_labels
 from fastlin.estimators.training_data import check_parts, read_blocks, read_matrix
@@ -203,7 +203,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             From 0 to 1.
         """
         if has_several_labels(self):
-            return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
+            if isinstance(X, Blocks):
+                y, sample_weight = choose_labels(X, y, sample_weight)
+            return accuracy_score(y, join(self.predict(X)), sample_weight=sample_weight)
         return self._find_accuracy(X, *read_scored(self, X, y, sample_weight), offset)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
@@ -332,10 +334,13 @@ class ScoredRows(NamedTuple):
 
     def score(self, model: Any, scoring: Any) -> float:
         """Return the score of a model by the parameter `scoring`."""
+        from fastlin.matrices import as_matrix
+
         name = name_row_scores(scoring, self.y, self.offsets)
         if name is not None:
             # scikit-learn's checks take most of the time of small searches: 8 milliseconds a score of 83 rows.
-            return average_rows(model, self.X, self.y, name, self.params.get("sample_weight"), self.offsets)
+            rows = as_matrix(self.X) if isinstance(self.X, np.ndarray) else self.X
+            return average_rows(model, rows, self.y, name, self.params.get("sample_weight"), self.offsets)
         # The rows need not hold every class.
         scorer = give_labels(get_scorer(scoring), self.classes)
         return scorer(join_answers(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params)

@@ -742,7 +742,7 @@ class LogisticRegression(PenalisedClassifier):
         shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
         given = {"coef_init": coef_init, "intercept_init": intercept_init}
         if coef_init is None and intercept_init is None:
-            if not (self.warm_start and hasattr(self, "coef_")):
+            if not (self.warm_start and hasattr(self, "coef_")) or has_several_labels(self):
                 return []
             found = getattr(self.coef_, "shape", None)
             if found != shape:

@@ -14,11 +14,12 @@ from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.labels import take_label, weigh_rows
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
-from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.training_data import choose_dtype, choose_form, make_training_data, read_rows
+from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
+from fastlin.estimators.training_data import check_dual, choose_dtype, choose_form, make_training_data, read_rows
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import BlockMatrix
 from fastlin.objective import choose_coordinates, fill_factors
+from fastlin.solvers import row_space_lbfgs
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
         and data.targets is None
         and data.matrix.lies_in_memory
         and not isinstance(data.matrix, BlockMatrix)
+        # They differ from task to task.
+        and getattr(problem.estimator, "class_weight", None) is None
+        # Wide rows are fitted in their own space, 2 to 57 times as fast as in lots.
+        and not row_space_lbfgs.suits(problem.objective(C, l1_ratio))
     )
 
 
@@ -112,6 +117,9 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
     for name, value in given.items():
         if value is not None:
             raise ValueError(f"{name} must be None where y has several labels a row; fit each label alone.")
+    check_dual(estimator)
+    if has_callbacks(estimator):
+        raise ValueError("Callbacks take fits to one label a row; fit each label alone, or without callbacks.")
     n_labels = several.shape[1]
     with limit_jobs(estimator.n_jobs):
         matrix, labels, weights = read_rows(estimator, X, np.zeros(several.shape[0], np.int8), sample_weight)
@@ -133,7 +141,7 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
 def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
     """Return a function that returns a Task, and holds a bit a row for its labels, and a byte for counts up to 255."""
     n_rows, bits = len(labels), np.packbits(labels.astype(bool))
-    if isinstance(weights, np.ndarray) and weights.dtype.kind in "biu":
+    if isinstance(weights, np.ndarray) and weights.dtype.kind in "biu" and weights.min(initial=0) >= 0:
         weights = weights.astype(np.min_scalar_type(int(weights.max(initial=0))))
 
     def unpack():
@@ -151,6 +159,7 @@ def fit_tasks(
     Either all tasks have weights, or none. The reference is about their mean, None for ones.
     """
     check_parameters(estimator)
+    check_dual(estimator)
     with limit_jobs(estimator.n_jobs):
         matrix, labels, reference = read_rows(estimator, X, pose(0).labels, reference)
         reference, _ = weigh_rows(labels, labels, reference, None)
@@ -190,8 +199,7 @@ def _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
 
     # It raises where X is not finite.
     shared, left = pose_alone(take(0)[0], reference), np.arange(n_fits)
-    # Class weights differ from label to label.
-    if estimator.class_weight is None and suits(shared, C, l1_ratio):
+    if suits(shared, C, l1_ratio):
         unit = shared.data.weight_unit
 
         def pose(k):

@@ -121,7 +121,8 @@ def permutation_test(
     folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
     judge = JUDGES.get(scoring or "accuracy") if isinstance(scoring, str) or scoring is None else None
     classes, labels = encode_labels(y)
-    if judge is not None and len(classes) == 2 and type(estimator) is LogisticRegression:
+    are_two = len(classes) == 2 and all(np.ptp(labels[train]) for train, _ in folds)
+    if judge is not None and are_two and type(estimator) is LogisticRegression:
         scores = _score_side_by_side(clone(estimator), X, labels, folds, judge, draw, n_permutations + 1)
     else:
         scoring = _score_likelihood_ratio if scoring == LIKELIHOOD_RATIO else scoring

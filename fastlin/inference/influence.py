@@ -11,10 +11,13 @@ their size holds at zero, or that lie at a bound, do not move.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastlin.inference.covariances import find_residuals
 from fastlin.inference.factors import Factor
+from fastlin.matrices import BlockMatrix
 from fastlin.objective.point import Point
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
@@ -44,7 +47,9 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
         part = solved[first : first + together].reshape(-1, size)
         coef = part[:, :-1] * coordinates.scale
         intercept = part[:, -1] + np.einsum("kj,j->k", part[:, :-1], coordinates.shift)
-        scores = np.concatenate([each.compute_scores(coef, intercept) for _, each in rows.matrix.parts()])
+        matrix: Any = rows.matrix
+        parts = (part for _, part in matrix.parts()) if isinstance(matrix, BlockMatrix) else (matrix,)
+        scores = np.concatenate([part.compute_scores(coef, intercept) for part in parts])
         scores = scores.reshape(n, -1, K)
         for place, own in zip(moving[first : first + together], scores.transpose(1, 2, 0), strict=True):
             accelerations[place] = _accelerate(np.einsum("ki,ki->i", own, residuals), clusters)

@@ -58,6 +58,8 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
     >>> round(correct_prior(0.3, population_share=0.01, sample_share=0.5), 3)
     -4.295
     """
+    if getattr(intercept, "multilabel_", False):
+        raise ValueError("A model of several labels a row has no shares of classes: correct each intercept alone.")
     if hasattr(intercept, "intercept_"):
         model: Any = copy(intercept)
         model.intercept_ = correct_prior(np.asarray(model.intercept_), population_share, sample_share)

@@ -103,8 +103,10 @@ def test_several_classes_are_fitted_one_by_one():
         ({"n_permutations": -1}, "n_permutations must be a whole number of at least 0"),
         ({"scoring": "likelihood_ratio", "cv": 3}, "cv must be None for scoring='likelihood_ratio'"),
         ({"scoring": "acuracy"}, "acuracy"),
+        ({"cv": [(np.arange(10, 20), np.arange(10))]}, "contains only one class: no"),
     ],
 )
 def test_what_cannot_be_tested_is_refused(options, message):
+    X, y = draw_rows()
     with pytest.raises(ValueError, match=message):
-        fastlin.permutation_test(fastlin.LogisticRegression(), *draw_rows(), **options)
+        fastlin.permutation_test(fastlin.LogisticRegression(), X, np.sort(y), **options)

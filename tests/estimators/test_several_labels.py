@@ -10,7 +10,10 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import cross_val_predict
 
 from fastlin import LogisticRegression
+from fastlin.blocks import from_arrays
+from fastlin.callbacks import TimeLimit
 from fastlin.exceptions import ConvergenceWarning
+from fastlin.inference import correct_prior
 
 N_LABELS = 9
 
@@ -93,6 +96,45 @@ def test_labels_of_any_form_give_the_same_fit(data, make):
     np.testing.assert_array_equal(found.coef_, expected.coef_)
 
 
+def test_entries_that_stand_twice_are_summed_and_sparse_labels_are_several():
+    X, labels = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60)[:, None] % [2, 3] == 0
+    given = sparse.csr_array(labels.astype(int))
+    # The first entry of the first label stands twice.
+    indices, indptr = np.r_[0, given.indices], np.r_[0, given.indptr[1:] + 1]
+    once, twice = (sparse.csr_array((np.r_[value, given.data], indices, indptr), shape=(60, 2)) for value in (0, 1))
+    np.testing.assert_array_equal(
+        LogisticRegression().fit(X, once).coef_, LogisticRegression().fit(X, labels.astype(int)).coef_
+    )
+    for Y in (twice, given[:, :1], given[:, :0]):
+        with pytest.raises(TypeError, match="dense data is required"):
+            LogisticRegression().fit(X, Y)
+
+
+def test_wide_rows_are_fitted_in_their_own_space():
+    generator = np.random.default_rng(0)
+    X, Y = generator.normal(size=(30, 200)), (generator.random((30, 2)) < 0.5).astype(int)
+    model = LogisticRegression().fit(X, Y)
+    # Lots would have the bits of solvers/lots.py.
+    for labels, coef in zip(Y.T, model.coef_, strict=True):
+        np.testing.assert_array_equal(LogisticRegression().fit(X, labels).coef_[0], coef)
+
+
+def test_scores_count_weights_and_read_blocks(data):
+    X, Y = data
+    model, weights = LogisticRegression().fit(X, Y), np.arange(300.0)
+    is_right = (model.predict(X) == Y).all(axis=1)
+    assert model.predict(X).dtype == int
+    assert model.score(X, Y, weights) == pytest.approx(np.average(is_right, weights=weights))
+    assert model.score(from_arrays(X, rows_per_block=70), Y) == is_right.mean()
+
+
+def test_a_warm_start_begins_anew_where_rows_have_one_label(data):
+    X, Y = data
+    model = LogisticRegression(warm_start=True).fit(X, Y[:, :3])
+    y = np.arange(300) % 3
+    np.testing.assert_array_equal(model.fit(X, y).coef_, LogisticRegression().fit(X, y).coef_)
+
+
 def test_bits_do_not_depend_on_the_other_labels(data):
     X, Y = data
     whole, part = LogisticRegression().fit(X, Y), LogisticRegression(n_jobs=1).fit(X, Y[:, [4, 2, 7]])
@@ -147,6 +189,10 @@ def test_what_cannot_be_fitted_is_refused_and_nothing_changes(data):
             model.fit(X, **arguments)
         assert vars(model).keys() == before.keys()
         assert model.coef_ is before["coef_"]
+    with pytest.raises(ValueError, match="Callbacks take fits to one label a row"):
+        LogisticRegression().set_callbacks(TimeLimit(10)).fit(X, Y)
+    with pytest.raises(ValueError, match="supports only dual=False"):
+        LogisticRegression(dual=True).fit(X, Y)
     X = X.copy()
     X[3, 4] = np.nan
     with pytest.raises(ValueError, match="NaN"):
@@ -162,6 +208,8 @@ def test_what_needs_one_label_a_row_says_so(data, name):
         getattr(model, name)(*given)
     with pytest.raises(ValueError, match="offset must be None for a model of several labels a row"):
         model.predict(X, offset=np.zeros(300))
+    with pytest.raises(ValueError, match="several labels a row has no shares of classes"):
+        correct_prior(model, np.full(9, 1 / 9), np.full(9, 1 / 9))
 
 
 @pytest.mark.parametrize(

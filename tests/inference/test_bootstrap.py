@@ -1,6 +1,7 @@
 """The bootstrap of linear models, against fits of the resampled rows and the formulas of its intervals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.stats import norm
@@ -32,6 +33,8 @@ def count_drawn(y, number=0):
     ("n_classes", "given", "data"),
     [
         (2, {"C": 0.5}, ""),
+        (2, {"C": 0.5, "class_weight": {0: 1.0, 1: 5.0}}, ""),
+        (2, {"C": 0.5}, "weights"),
         (2, {"C": np.inf, "fit_intercept": False}, ""),
         (2, {"l1_ratio": 1, "C": 0.1, "class_weight": "balanced"}, "weights"),
         (3, {"C": 2.0, "class_weight": {0: 2.0, 1: 1.0, 2: 0.5}, "solver": "lbfgs"}, "weights"),
@@ -61,6 +64,18 @@ def test_a_fit_is_that_of_the_drawn_rows(n_classes, given, data):
         np.testing.assert_allclose(found.intercept[b], again.intercept_, atol=2e-2)
     estimate = np.column_stack([model.coef_, model.intercept_]) if model.fit_intercept else model.coef_
     np.testing.assert_allclose(found.estimate, estimate, atol=1e-2)
+
+
+def test_categorical_columns_have_resamples_and_an_acceleration_too():
+    (X, y), levels = make_rows(2), np.array(["a", "b", "c"])
+    codes = np.arange(len(X)) % 3
+    table = pd.DataFrame({"x": X[:, 0], "level": pd.Categorical(levels[codes])})
+    plain = np.column_stack([X[:, :1], np.eye(3)[codes]])
+    found = LogisticRegression(categorical_features="from_dtype").fit(table, y).bootstrap(table, y, n_resamples=3)
+    expected = LogisticRegression().fit(plain, y).bootstrap(plain, y, n_resamples=3)
+    assert found.coef.shape == expected.coef.shape
+    np.testing.assert_allclose(found.estimate, expected.estimate, atol=1e-2)
+    np.testing.assert_allclose(found.acceleration, expected.acceleration, atol=1e-4)
 
 
 def test_threads_and_the_number_of_resamples_change_no_bit():
