@@ -391,7 +391,7 @@ def _load_folds(n_rows):
     return Grid("small", X[:n], Y[:n, 0], X[n:], Y[n:, 0], 2, CS, n_folds=N_FOLDS)
 
 
-def _load_held_out(n_rows, n_all=1_000, n_features=30, n_fits=1):
+def _load_held_out(n_rows, n_all=1_000, n_features=20, n_fits=1):
     X, Y = _make_rows(n_rows or n_all, n_features)
     return HeldOutLosses(X, Y[:, 0], 2, -(-n_fits // PART) if n_rows else n_fits)
 
