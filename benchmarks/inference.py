@@ -10,11 +10,10 @@ from functools import partial
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
-from sklearn.utils import check_random_state
 
 import fastlin
 from benchmarks.cases import Case
-from benchmarks.many_fits import WAYS, Drawn, fit_drawn, run_in
+from benchmarks.many_fits import SEED, WAYS, draw_rows, fit_drawn, run_in
 from benchmarks.problems import TriedProblem, count_test_rows
 from benchmarks.processes import call_elsewhere, measure_rise
 from benchmarks.races import EQUAL, FASTLIN, Race, Rule, require, run_race, shorten
@@ -31,7 +30,6 @@ EQUAL_DEVIATIONS = 1e-2
 WITH_MEMORY, BOOTSTRAP = "inference-mnlogit-400000", "bootstrap-5000"
 # A short bootstrap has this part of the resamples.
 PART = 10
-SEED = 0
 # The few rows of a short case have fewer columns, so that the classes overlap.
 ROWS_PER_COLUMN = 40
 # Newton's method takes at most ten iterations here, and the quasi-Newton method of statsmodels less than these.
@@ -108,7 +106,11 @@ def bootstrap_fastlin(drawn):
 
 def bootstrap_peer(drawn, way, fit):
     """Return those of fits of the resamples in one of WAYS; fit takes X and y, and returns coef and intercept."""
-    return _add_errors(*run_in(way, fit_drawn, drawn, fit))
+    return _add_errors(*run_in(way, fit_drawn, drawn, partial(_fit_rows, fit)))
+
+
+def _fit_rows(fit, X, y, rows):
+    return fit(X[rows], y[rows])
 
 
 def fit_scikit_learn(X, y, solver):
@@ -134,10 +136,7 @@ def _add_errors(coef, intercept):
 def draw_resamples(n_rows, n_all, d, n_fits):
     """Return resamples of draw_table's rows, as `bootstrap` draws them; few rows have few resamples."""
     table = draw_table(n_rows, n_all, d, 2)
-    seed, n = int(check_random_state(SEED).randint(np.iinfo(np.int32).max)), len(table.y)
-    numbers = range(n_fits // PART if n_rows else n_fits)
-    rows = [np.random.default_rng((seed, number)).integers(n, size=n) for number in numbers]
-    return Drawn(table.X, table.y, np.array(rows), np.inf, table.X_test, table.y_test)
+    return draw_rows(table.X, table.y, n_fits // PART if n_rows else n_fits, np.inf, table.X_test, table.y_test)
 
 
 def measure_inference(problem, whole, name):

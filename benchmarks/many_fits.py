@@ -1,10 +1,9 @@
-"""The races of many fits: paths over C and cross-validation, and many small fits in tools that take any estimator.
+"""The races of many fits of one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
 
-Each fit of a path or of a fold has to reach the peer's objective. Where a tool returns models, each has to reach it
-too, and where it returns scores, these have to agree. Both libraries' LogisticRegression runs in the same tools, each
-in its best way: one fit after the other, or as many processes or threads as there are, each with one thread of BLAS.
-scikit-learn's is found anew in each race, with the better of two solvers; fastlin's is the one that was best when it
-was measured, and stands in the title.
+Each fit has to reach the peer's objective, and where only scores are returned, these have to agree. fastlin is called
+as its users call it: by one call that makes all fits, or by a tool of scikit-learn's under the patch. scikit-learn's
+fits run in its best way, which is found anew in each race: by the better of two solvers, one fit after the other, or in
+as many processes or threads as there are, each with one thread of BLAS.
 """
 
 from dataclasses import dataclass
@@ -12,38 +11,35 @@ from functools import partial
 
 import joblib
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csr_matrix, issparse, random_array
+from scipy.special import expit, xlog1py, xlogy
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import BaggingClassifier
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, permutation_test_score
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.preprocessing import scale
+from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks.data import load_data
-from benchmarks.problems import KEPT, ManyProblems, Scores, TriedProblem, pose, take_mean
+from benchmarks.problems import ManyProblems, Scores, TriedProblem, count_test_rows, pose, take_mean
 from benchmarks.races import EQUAL, PROVEN, Race, Rule
 from benchmarks.sparse_data import make_one_hot
+from benchmarks.sweeps import CV_CS, draw_embeddings
 from fastlin.kernels.machine.threads import count_threads
 
 N_CS = 50
 # A path goes from the smallest C with a coefficient that is not zero to so many times that.
 SPAN = 1e3
 CV_ROWS, N_FOLDS = 10_000, 5
-# These are scikit-learn's default.
-CV_CS = np.logspace(-4, 4, 10)
-# Of the small fits.
-N_ROWS, N_FEATURES = 1_000, 20
-# Of the whole races. The short ones have a twentieth of them.
-N_BOOTSTRAP, N_BAGGED, N_PERMUTED, PART = 1_000, 200, 100, 20
-CS = np.logspace(-3, 3, 7)
+# Short races have this part of the fits.
+PART = 20
+SEED = 0
+CS = np.logspace(-3, 3, 20)
 # Losses of held-out rows agree so far where scikit-learn's fits lie within 1e-4 of their minimum.
-SAME_SCORES = Rule(tol=EQUAL, same_steps=1e-2)
+SAME_SCORES = Rule(same_steps=1e-2)
 SOLVERS = "lbfgs", "newton-cholesky"
 IN_TURN, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "threads"
 
@@ -64,11 +60,16 @@ class Grid(ManyProblems):
     n_folds: int = 1
 
     def problems(self):
+        for X, y, y_test in self.parts():
+            for C in self.Cs:
+                parameters = float(C), self.fit_intercept, self.l1_ratio, self.X_test, y_test
+                yield TriedProblem(self.name, X, y, self.n_classes, *parameters)
+
+    def parts(self):
+        """Yield X and y to train on, and y to test on, of the fits that differ in C alone."""
         folds = StratifiedKFold(self.n_folds).split(self.y, self.y) if self.n_folds > 1 else [(slice(None), None)]
         for rows, _ in folds:
-            data, test = (self.X[rows], self.y[rows], self.n_classes), (self.X_test, self.y_test)
-            for C in self.Cs:
-                yield TriedProblem(self.name, *data, float(C), self.fit_intercept, self.l1_ratio, *test)
+            yield self.X[rows], self.y[rows], self.y_test
 
     def test(self, *solution):
         """Return the Scores of the C that a search chooses, the one of least log loss, on the rows to test on.
@@ -79,6 +80,21 @@ class Grid(ManyProblems):
         scores = self._judge_each(TriedProblem.test, *solution)
         by_C = [take_mean(scores[place :: len(self.Cs)]) for place in range(len(self.Cs))]
         return min(by_C, key=lambda scores: scores.log_loss)
+
+
+class Labels(Grid):
+    """The same where y (n, n_labels) are labels of which a row may have several, for each of which C is chosen."""
+
+    def parts(self):
+        # Once for all fits, each of which is judged in float64.
+        X = self.X.astype(np.float64, copy=False)
+        for label, label_test in zip(self.y.T, self.y_test.T, strict=True):
+            yield X, label, label_test
+
+    def test(self, coef, intercept, places):
+        """Return the Scores of the fits at the places (n_labels,) of Cs that were chosen."""
+        scores = self._judge_each(TriedProblem.test, coef, intercept)
+        return take_mean([scores[k * len(self.Cs) + place] for k, place in enumerate(places)])
 
 
 def fit_path(grid, tol):
@@ -142,38 +158,15 @@ def fit_liblinear_path(grid, tol):
     return np.stack(coef), np.zeros((len(coef), 1))
 
 
-def fit_cross_validation(grid, tol):
-    """Run LogisticRegressionCV of fastlin to tol on all folds, and its last fit."""
-    return _take_paths(fastlin.LogisticRegressionCV(tol=tol, **_ask_for(grid)).fit(grid.X, grid.y))
-
-
-def fit_scikit_learn_cross_validation(grid):
-    """Run scikit-learn's LogisticRegressionCV with its default max_iter and the folds in as many processes as threads.
-
-    This is faster than the folds one after the other on as many threads of BLAS.
-    """
-    model = ScikitLearnLogisticRegressionCV(n_jobs=count_threads(), **_ask_for(grid))
-    # BLAS would give each process as many threads again.
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        return _take_paths(model.fit(grid.X, grid.y))
-
-
-def _ask_for(grid):
-    """Return the parameters that both estimators are given."""
-    return {
-        "Cs": grid.Cs,
-        "cv": grid.n_folds,
-        "l1_ratios": (grid.l1_ratio,),
-        "fit_intercept": grid.fit_intercept,
-        "scoring": "neg_log_loss",
-        "use_legacy_attributes": False,
-    }
-
-
-def _take_paths(model):
-    """Return coef (n_fits, K, d) and intercept (n_fits, K) of all folds; there is one l1_ratio."""
-    n_folds, _, n_Cs, K, size = model.coefs_paths_.shape
-    solutions = model.coefs_paths_.reshape(n_folds * n_Cs, K, size)
+def fit_cross_validation(grid, model):
+    """Run LogisticRegressionCV of the model's library with its parameters on all folds, and its last fit."""
+    of_fastlin = isinstance(model, fastlin.LogisticRegression)
+    estimator = fastlin.LogisticRegressionCV if of_fastlin else ScikitLearnLogisticRegressionCV
+    asked = {"cv": grid.n_folds, "l1_ratios": (grid.l1_ratio,), "fit_intercept": grid.fit_intercept}
+    fitted = estimator(Cs=grid.Cs, solver=model.solver, tol=model.tol, scoring="neg_log_loss", **asked)
+    fitted.set_params(use_legacy_attributes=False).fit(grid.X, grid.y)
+    n_folds, _, n_Cs, K, size = fitted.coefs_paths_.shape
+    solutions = fitted.coefs_paths_.reshape(n_folds * n_Cs, K, size)
     return solutions[..., :-1], solutions[..., -1]
 
 
@@ -228,21 +221,6 @@ class Drawn(ManyProblems):
 
 
 @dataclass(frozen=True, eq=False)
-class Classes(ManyProblems):
-    """Fits of all rows, of which the labels of fit k say whether the class is k."""
-
-    X: np.ndarray
-    y: np.ndarray
-    X_test: np.ndarray
-    y_test: np.ndarray
-    n_classes: int
-
-    def problems(self):
-        for label in range(self.n_classes):
-            yield pose("one class", self.X, self.y == label, 1.0, (self.X_test, self.y_test == label))
-
-
-@dataclass(frozen=True, eq=False)
 class HeldOutLosses:
     """Fits of which a tool returns losses of held-out rows alone; n_fits counts permutations, or is 1."""
 
@@ -263,26 +241,51 @@ class HeldOutLosses:
 
 
 def fit_drawn(fits, fit):
-    """Fit each drawing of rows by a function of X and y that returns coef and intercept."""
-    calls = (joblib.delayed(_fit_rows)(fit, fits.X, fits.y, rows) for rows in fits.rows)
-    return stack(joblib.Parallel()(calls))
+    """Fit each drawing of rows by a function of X, y and the rows; each process gets X once, and a part of them."""
+    parts = np.array_split(fits.rows, count_threads())
+    found = joblib.Parallel()(joblib.delayed(_fit_part)(fit, fits.X, fits.y, part) for part in parts)
+    return stack([each for part in found for each in part])
+
+
+def _fit_part(fit, X, y, drawings):
+    return [fit(X, y, rows) for rows in drawings]
+
+
+def bootstrap(fits, model):
+    """Fit the model to each drawing of rows by fastlin's `bootstrap`."""
+    found = model.fit(fits.X, fits.y).bootstrap(fits.X, fits.y, n_resamples=len(fits.rows), random_state=SEED)
+    return found.coef, found.intercept
 
 
 def fit_bootstrap(fits, model):
-    """Fit the model to each drawing of rows."""
-    return fit_drawn(fits, partial(_fit_clone, model))
+    """Fit the model to each drawing of rows, as weights."""
+    return fit_drawn(fits, partial(_fit_weighted, model))
 
 
 def fit_bagging(fits, model):
     """Fit BaggingClassifier, which draws the rows of `fits`."""
-    bagging = BaggingClassifier(model, len(fits.rows), random_state=0).fit(fits.X, fits.y)
+    bagging = BaggingClassifier(model, len(fits.rows), random_state=SEED).fit(fits.X, fits.y)
     return stack([(each.coef_, each.intercept_) for each in bagging.estimators_])
 
 
-def fit_one_vs_rest(fits, model):
-    """Fit OneVsRestClassifier."""
-    fitted = OneVsRestClassifier(model).fit(fits.X, fits.y)
-    return stack([(each.coef_, each.intercept_) for each in fitted.estimators_])
+def fit_labels(fits, model, labels=slice(None)):
+    """Fit the model to some labels at each C, and choose the C of the least loss on the rows to test on."""
+    found, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model)
+    for C in fits.Cs:
+        model.set_params(C=C).fit(fits.X, y.squeeze())
+        # Of a label alone there is the probability that a row lacks it, too.
+        p = model.predict_proba(fits.X_test)[:, -y.shape[1] :]
+        losses = -(xlogy(y_test, p) + xlog1py(1 - y_test, -p)).mean(axis=0)
+        found.append((model.coef_, model.intercept_, losses))
+    coef, intercept, losses = (each.swapaxes(0, 1) for each in stack(found))
+    return coef.reshape(-1, 1, coef.shape[-1]), intercept.reshape(-1, 1), losses.argmin(axis=1)
+
+
+def fit_label_by_label(fits, model):
+    """Do the same label by label, from the fit at one C to that at the next."""
+    model = clone(model).set_params(warm_start=True)
+    found = joblib.Parallel()(joblib.delayed(fit_labels)(fits, model, [k]) for k in range(fits.y.shape[1]))
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
 def score_folds(problem, model):
@@ -292,21 +295,29 @@ def score_folds(problem, model):
 
 def score_grid(problem, model):
     """Return the mean losses that GridSearchCV gives for CS and five folds."""
-    search = GridSearchCV(model, {"C": CS}, cv=5, scoring="neg_log_loss").fit(problem.X, problem.y)
+    search = GridSearchCV(model, {"C": CS}, cv=N_FOLDS, scoring="neg_log_loss").fit(problem.X, problem.y)
     return (-search.cv_results_["mean_test_score"],)
 
 
 def score_permutations(problem, model):
-    """Return the losses that permutation_test_score gives for permuted labels."""
-    found = permutation_test_score(
-        model, problem.X, problem.y, cv=5, n_permutations=problem.n_fits, scoring="neg_log_loss", random_state=0
-    )
-    return (-found[1],)
+    """Return the loss, and the mean loss of permuted labels; the libraries draw other permutations."""
+    options = {"cv": N_FOLDS, "scoring": "neg_log_loss", "n_permutations": problem.n_fits, "random_state": SEED}
+    if isinstance(model, fastlin.LogisticRegression):
+        found = fastlin.permutation_test(model, problem.X, problem.y, **options)
+        return (-np.array([found.score, found.permutation_scores.mean()]),)
+    score, permuted, _ = permutation_test_score(model, problem.X, problem.y, **options)
+    return (-np.array([score, permuted.mean()]),)
 
 
-def solve(problem, run, way, make_model, **options):
-    """Return what a tool makes of models, of options such as tol."""
-    return run_in(way, run, problem, make_model(**options))
+def run_fastlin(problem, tol, run):
+    """Return what a function makes of fastlin's model with a tol."""
+    return run(problem, fastlin.LogisticRegression(tol=tol))
+
+
+def run_patched(problem, run):
+    """Return what a tool makes of scikit-learn's model under the patch."""
+    with fastlin.patch_sklearn():
+        return run(problem, ScikitLearnLogisticRegression())
 
 
 def run_in(way, run, problem, model):
@@ -319,13 +330,9 @@ def run_in(way, run, problem, model):
             return run(problem, model)
 
 
-def _fit_rows(fit, X, y, rows):
-    return fit(X[rows], y[rows])
-
-
-def _fit_clone(model, X, y):
-    fitted = clone(model).fit(X, y)
-    return fitted.coef_.copy(), fitted.intercept_.copy()
+def _fit_weighted(model, X, y, rows):
+    fitted = clone(model).fit(X, y, np.bincount(rows, minlength=len(y)))
+    return fitted.coef_, fitted.intercept_
 
 
 def stack(models):
@@ -333,43 +340,77 @@ def stack(models):
     return tuple(np.stack(parts) for parts in zip(*models, strict=True))
 
 
-def _make_rows(n_rows):
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(n_rows or N_ROWS, N_FEATURES))
-    scores = X @ generator.normal(size=N_FEATURES)
-    return X, (generator.random(len(X)) < 1 / (1 + np.exp(-scores))).astype(np.int64)
+def _make_rows(n_rows, n_features, n_labels=1, density=1.0):
+    """Return X, and labels (n_rows, n_labels) that are drawn from models; the first two rows have all and none."""
+    generator, shape = np.random.default_rng(0), (n_rows, n_features)
+    if density < 1:
+        X = csr_matrix(random_array(shape, density=density, random_state=generator))
+    else:
+        X = generator.normal(size=shape)
+    scores = X @ generator.normal(size=(n_features, n_labels))
+    # From those of every other row to rare ones.
+    chances = expit(2 * scores / scores.std(axis=0) - np.linspace(0, 4, n_labels))
+    Y = (generator.random(scores.shape) < chances).astype(np.int8)
+    Y[:2] = [[1], [0]]
+    return X, Y
+
+
+def _make_embeddings(n_rows, n_features, n_labels):
+    """Return rows of float32, and which one of the labels each has."""
+    X, y = draw_embeddings(n_rows, n_features, n_labels, 0)
+    return X, (y[:, None] == np.arange(n_labels)).astype(np.int8)
+
+
+def _load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, **options):
+    n, n_features, n_labels = (n_rows, size[1], size[2] // PART) if n_rows else size
+    X, Y = make(n + count_test_rows(n), n_features, n_labels, **options)
+    return Labels("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs))
+
+
+def draw_rows(X, y, n_fits, *options):
+    """Return fits of rows that are drawn as `bootstrap` draws them."""
+    seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
+    draws = (np.random.default_rng((seed, number)) for number in range(n_fits))
+    return Drawn(X, y, np.array([draw.integers(len(y), size=len(y)) for draw in draws]), *options)
 
 
 def _load_bootstrap(n_rows):
-    X, y = _make_rows(n_rows)
-    n_fits = N_BOOTSTRAP // PART if n_rows else N_BOOTSTRAP
-    return Drawn(X, y, np.random.default_rng(1).integers(0, len(X), (n_fits, len(X))))
+    X, Y = _make_rows(n_rows or 5_000, 20)
+    return draw_rows(X, Y[:, 0], 1_000 // PART if n_rows else 1_000)
 
 
 def _load_bagging(n_rows):
-    X, y = _make_rows(n_rows)
-    n_fits = N_BAGGED // PART if n_rows else N_BAGGED
-    drawn = BaggingClassifier(DummyClassifier(), n_fits, random_state=0).fit(X, y)
-    return Drawn(X, y, np.array(drawn.estimators_samples_))
+    X, Y = _make_rows(n_rows or 2_000, 50)
+    drawn = BaggingClassifier(DummyClassifier(), 100 // PART if n_rows else 100, random_state=SEED).fit(X, Y[:, 0])
+    return Drawn(X, Y[:, 0], np.array(drawn.estimators_samples_))
 
 
-def _load_one_vs_rest(n_rows):
-    X, y = load_digits(return_X_y=True)
-    X, kept = scale(X), np.arange(len(y)) % KEPT == KEPT - 1
-    return Classes(X[~kept][:n_rows], y[~kept][:n_rows], X[kept], y[kept], 10)
+def _load_folds(n_rows):
+    n = n_rows or 1_000
+    X, Y = _make_rows(n + count_test_rows(n), 30)
+    return Grid("small", X[:n], Y[:n, 0], X[n:], Y[n:, 0], 2, CS, n_folds=N_FOLDS)
 
 
-def _load_held_out(n_rows, n_fits=1):
-    return HeldOutLosses(*_make_rows(n_rows), 2, -(-n_fits // PART) if n_rows else n_fits)
+def _load_held_out(n_rows, n_all=1_000, n_features=20, n_fits=1):
+    X, Y = _make_rows(n_rows or n_all, n_features)
+    return HeldOutLosses(X, Y[:, 0], 2, -(-n_fits // PART) if n_rows else n_fits)
 
 
-def _race(title, load, run, way=PROCESSES, rule=SAME_SCORES):
-    """Return the Race of a tool with fastlin's fits, in its best way, and with scikit-learn's."""
-    ours = partial(solve, run=run, way=way, make_model=fastlin.LogisticRegression)
-    theirs = partial(solve, run=run, make_model=ScikitLearnLogisticRegression)
-    peers = {f"scikit-learn {each}, {how}": partial(theirs, way=how, solver=each) for each in SOLVERS for how in WAYS}
+def _run_theirs(way, run, solver="lbfgs"):
+    return partial(run_in, way, run, model=ScikitLearnLogisticRegression(solver=solver))
+
+
+def _race(title, load, ours, theirs=None, rule=PROVEN, solvers=SOLVERS):
+    """Return the Race of functions of a problem and a model; where fastlin is asked for no tol, one is patched."""
+    run = partial(run_patched if rule.tol is None else run_fastlin, run=ours)
+    peers = {f"scikit-learn {each}, {way}": _run_theirs(way, theirs or ours, each) for each in solvers for way in WAYS}
     # They are the processes or threads of the way, and BLAS has one all the same.
-    return Race(f"{title} (fastlin: {way})", load, ours, peers, N_ROWS, rule=rule, peer_threads=("all",))
+    return Race(title, load, run, peers, 400, rule=rule, peer_threads=("all",))
+
+
+def _race_labels(title, size, solvers=SOLVERS, **options):
+    load = partial(_load_labels, size=size, **options)
+    return _race(title, load, fit_labels, fit_label_by_label, solvers=solvers)
 
 
 RACES = {
@@ -380,20 +421,36 @@ RACES = {
     "cross-validation": Race(
         f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, MNIST, tol 1e-6",
         _load_mnist,
-        fit_cross_validation,
-        {"scikit-learn LogisticRegressionCV, max_iter 100": fit_scikit_learn_cross_validation},
+        partial(run_fastlin, run=fit_cross_validation),
+        {"scikit-learn LogisticRegressionCV, max_iter 100": _run_theirs(PROCESSES, fit_cross_validation)},
         rows=1_000,
         rule=PROVEN,
         warm_up_rows=150,
     ),
-    "many-bootstrap": _race(f"bootstrap of {N_BOOTSTRAP:,} fits", _load_bootstrap, fit_bootstrap, rule=PROVEN),
-    "many-bagging": _race(f"BaggingClassifier of {N_BAGGED}", _load_bagging, fit_bagging, rule=PROVEN),
-    "many-one-vs-rest": _race("OneVsRestClassifier, digits", _load_one_vs_rest, fit_one_vs_rest, IN_TURN, PROVEN),
-    "many-folds": _race("cross_val_score, 10 folds", _load_held_out, score_folds, IN_TURN),
-    "many-grid": _race(f"GridSearchCV, {len(CS)} C × 5 folds", _load_held_out, score_grid, IN_TURN),
+    "many-bootstrap": _race("bootstrap of 1,000", _load_bootstrap, bootstrap, fit_bootstrap),
     "many-permutations": _race(
-        f"permutation_test_score, {N_PERMUTED} × 5 folds",
-        partial(_load_held_out, n_fits=N_PERMUTED),
+        f"1,000 permutations × {N_FOLDS} folds",
+        partial(_load_held_out, n_all=500, n_fits=1_000),
         score_permutations,
+        # Means over few permutations differ by a hundredth from those over others.
+        rule=Rule(tol=EQUAL, same_steps=2e-2),
+    ),
+    "many-bagging": _race("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
+    "many-labels": _race_labels("200 labels", (20_000, 64, 200)),
+    # A step of newton-cholesky factorises a matrix of 3,000 × 3,000.
+    "many-labels-sparse": _race_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
+    # Here a fit by newton-cholesky takes six times as long as one by lbfgs.
+    "many-labels-embeddings": _race_labels(
+        f"100 labels, {len(CV_CS)} C each, embeddings", (20_000, 768, 100), ("lbfgs",), Cs=CV_CS, make=_make_embeddings
+    ),
+    "many-folds": _race("cross_val_score, 10 folds, patched", _load_held_out, score_folds, rule=SAME_SCORES),
+    "many-grid": _race(
+        f"GridSearchCV, {len(CS)} C × {N_FOLDS} folds, patched",
+        partial(_load_held_out, n_features=30),
+        score_grid,
+        rule=SAME_SCORES,
+    ),
+    "many-cross-validation": _race(
+        f"LogisticRegressionCV, {len(CS)} C × {N_FOLDS} folds", _load_folds, fit_cross_validation
     ),
 }

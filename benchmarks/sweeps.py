@@ -26,7 +26,6 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import fastlin
 from benchmarks.cases import Case
-from benchmarks.many_fits import CV_CS
 from benchmarks.problems import Scores, Task, count_test_rows
 from benchmarks.races import (
     EQUAL_ACCURACY,
@@ -42,6 +41,8 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 # As the evaluations of DINOv2 and DINOv3 have them.
 CS = np.logspace(-6, 5, 45)
+# scikit-learn's default.
+CV_CS = np.logspace(-4, 4, 10)
 PROTOCOL = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
 BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, fit by fit"
 PEER = "scikit-learn lbfgs, tol 1e-12, fit by fit"

@@ -63,8 +63,6 @@ BY_A_TEST = {
 }
 # Commands that nothing runs, and why.
 NOT_RUN = {
-    "asv continuous 'HEAD~1' HEAD": HOURS,
-    "asv preview": "it serves pages until Ctrl-C",
     "asv run --quick --python=same": "`.ci/run` measures the same cases by pytest, and lets asv check them",
     "asv run benchmarks": HOURS,
     "chmod -R a+rX /opt/kernels": "it changes the machine",

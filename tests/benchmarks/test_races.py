@@ -203,8 +203,8 @@ def test_a_race_asks_for_a_tol_that_proves_what_its_rule_demands():
         np.testing.assert_array_equal(found, expected)
     # What no tol belongs to takes the problem alone.
     assert replace(race, fastlin=len, rule=Rule()).solve([0, 1]) == 2
-    # Every race that seeks a minimum has a tol.
-    without = {name for name, each in RACES.items() if each.rule.tol is None}
+    # Every race that seeks a minimum has a tol, but for models under the patch, which chooses their tol.
+    without = {name for name, each in RACES.items() if each.rule.tol is None and "patched" not in each.title}
     assert without == {
         name for name in RACES if name.startswith(("epoch", "mini-batches", "course", "pass-", "predict"))
     }

@@ -17,7 +17,6 @@ from benchmarks.tables import tabulate
 # These many rows are enough for the classes of most problems.
 ROWS = {
     "text-l1": 40,
-    "many-one-vs-rest": 400,
     "digits": 400,
     "one-hot": 400,
     "course-float64": 700,

@@ -1,0 +1,42 @@
+"""
+Several labels a row
+====================
+
+A digit may be even, have a loop, and have a straight stroke. Each attribute is a label of its own, and one call of
+``fit`` takes them all: as a matrix of zeros and ones.
+"""
+
+# %%
+# The attributes follow from the digit. A row of ``Y`` says which of them an image has.
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from fastlin import LogisticRegression
+
+ATTRIBUTES = {
+    "even": [0, 2, 4, 6, 8],
+    "has a loop": [0, 6, 8, 9],
+    "has a straight stroke": [1, 4, 5, 7],
+    "is prime": [2, 3, 5, 7],
+}
+X, digits = load_digits(return_X_y=True)
+Y = np.column_stack([np.isin(digits, members) for members in ATTRIBUTES.values()]).astype(int)
+X_train, X_test, Y_train, Y_test = train_test_split(X / 16, Y, random_state=0)
+
+# %%
+# A model of two classes is fitted to each label, and each fit is proven.
+model = LogisticRegression(C=0.03).fit(X_train, Y_train)
+accuracies = (model.predict(X_test) == Y_test).mean(axis=0)
+for name, accuracy, gap in zip(ATTRIBUTES, accuracies, model.certificate_, strict=True):
+    print(f"{name}: accuracy {accuracy:.3f}, proven gap {gap:.0e}")
+
+# %%
+# Ink on red pixels speaks for an attribute, ink on blue ones against it. A loop is ink on both sides of a middle that
+# is empty.
+figure, axes = plt.subplots(1, len(ATTRIBUTES), figsize=(11, 3.3), layout="constrained")
+for place, name, coef, accuracy in zip(axes, ATTRIBUTES, model.coef_, accuracies, strict=True):
+    size = np.abs(coef).max()
+    place.imshow(coef.reshape(8, 8), cmap="RdBu_r", vmin=-size, vmax=size)
+    place.set(title=f"{name}\naccuracy {accuracy:.2f}", xticks=[], yticks=[])
