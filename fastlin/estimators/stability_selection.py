@@ -141,7 +141,7 @@ def stability_selection(
     Parameters
     ----------
     estimator : LogisticRegression
-        The fits have its parameters, but for C, l1_ratio and penalty. It is not changed.
+        The fits have its parameters, but for C, alpha, l1_ratio and penalty. It is not changed.
     X, y, sample_weight, offset
         As in `LogisticRegression.fit`. Rows of weight zero are in no half.
     n_selected : int or None, default=None
@@ -180,7 +180,8 @@ def stability_selection(
     Cs = read_Cs(Cs)
     with named("random_state"):
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-    model = clone(estimator)
+    # The Cs of the path tell the penalty.
+    model = clone(estimator).set_params(alpha="1/n_samples")
     with limit_jobs(model.n_jobs):
         data = read_training_data(model, X, y, sample_weight, offset)
         names = name_features(model, None)

@@ -43,7 +43,8 @@ def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
 def test_frequencies_are_those_of_single_fits_of_the_halves(n_classes, Cs):
     X, y = draw_rows(90, 6, n_classes)
     weights = np.random.default_rng(1).integers(0, 4, 90).astype(float)
-    model = fastlin.LogisticRegression(tol=1e-9, fit_intercept=False)
+    # The Cs of the path take the place of its alpha.
+    model = fastlin.LogisticRegression(tol=1e-9, fit_intercept=False, alpha=0.3)
     options = {"n_selected": 4, "n_pairs": 3, "Cs": Cs, "random_state": 5}
     found = fastlin.stability_selection(model, X, y, weights, **options)
     seed, expected = np.random.RandomState(5).randint(np.iinfo(np.int32).max), np.zeros((4, 6))
