@@ -5,8 +5,7 @@ intercept (K,) in scikit-learn's shapes. Its docstring says how the library's pa
 
     J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalised.
 
-tests/test_contenders.py checks that each minimises this objective. A library is imported by the function that uses it,
-because it may not be installed.
+tests/test_contenders.py checks that each minimises this objective. Each imports its own library, if it is installed.
 """
 
 from __future__ import annotations

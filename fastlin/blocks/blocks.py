@@ -52,10 +52,8 @@ class Blocks:
         The number of rows n and of columns d.
     dtype : dtype
         The type of X.
-    y : ndarray of shape (n,) or (n, n_classes), or None
-        The labels, or soft labels.
-    sample_weight : ndarray of shape (n,) or None
-        The weights.
+    y, sample_weight : ndarray or None
+        The labels, (n,), or soft labels, (n, n_classes), and the weights, (n,).
     feature_names : list of str or None
         The names of the columns.
     row_lengths : tuple of int or None
@@ -67,10 +65,8 @@ class Blocks:
         The parameters.
     is_sparse : bool
         Whether the blocks are CSR matrices.
-    n_entries : int
-        The number of entries that are read in a pass.
-    longest_row : int
-        The number of entries of the longest row.
+    n_entries, longest_row : int
+        The number of entries that are read in a pass, and that of the longest row.
 
     Examples
     --------
@@ -349,8 +345,7 @@ def from_csr(
     Raises
     ------
     ValueError
-        A piece is not sparse, or has another type or number of columns than the first; y or sample_weight has another
-        length.
+        A piece is not sparse, or what `from_arrays` refuses.
 
     Examples
     --------

@@ -19,10 +19,7 @@ PREFERRED = {"course": ("mnist", "digits"), "homework": ("cifar10", "digits")}
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Return the results in a file as a dict, which is empty where there is no file.
-
-    A file that cannot be read is refused: whoever would write it has to stop before, since its results would be lost.
-    """
+    """Return the results in a file as a dict, empty where there is no file; a file that cannot be read is an error."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:

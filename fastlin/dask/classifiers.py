@@ -73,14 +73,9 @@ class DaskPredictions(_Following):
 
         Parameters
         ----------
-        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
-            The rows to classify.
-        y : Dask array or series, or array-like, of shape (n_samples,) or (n_samples, n_classes)
-            Their labels, which may be soft; a collection where X is one. None only where X is Blocks that hold them.
-        sample_weight : Dask array or series, or array-like, of shape (n_samples,), or None
-            Their weights; None means ones.
-        offset : Dask array or series, or array-like, of shape (n_samples,) or (n_samples, n_classes), or None
-            Numbers added to the scores, as in `decision_function`.
+        X, y, sample_weight, offset
+            Rows, labels, weights and offsets: collections of Dask, as `fit` takes them, or in memory, as
+            `fastlin.LogisticRegression.score` takes them.
         **score_params
             Metadata for the scorer of LogisticRegressionCV, where X is no collection of Dask.
 

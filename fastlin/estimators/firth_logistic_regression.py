@@ -88,10 +88,8 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
         Seconds that the fit took.
     n_samples_fit_ : int
         Number of rows of the fit.
-    n_features_in_ : int
-        Number of features of X.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where X has names that are strings.
+    n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
+        Number of features of X, and their names, where X has names that are strings.
     categories_ : list of ndarray or None
         For each column of X its levels, in the order of their coefficients, or None for numbers. It exists where
         columns are categorical.
@@ -138,18 +136,13 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Labels of at least two classes: numbers, strings or bools; or soft labels, as `LogisticRegression` has them.
-            None only where X is Blocks that hold them.
+        X, y : array-like
+            Rows, or Blocks, and labels or soft labels as `LogisticRegression.fit` takes them; not several labels a row.
         sample_weight : array-like of shape (n_samples,) or None
             How many rows each row stands for, at least 0 and not all 0; None means ones. Other than with
             `LogisticRegression` a common factor of them counts, as that many more rows do.
-        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            What is added to the scores of the rows, as `LogisticRegression` takes it.
-        classes : array-like of shape (n_classes,) or None
-            The classes of soft labels, in the order of their columns, as `LogisticRegression` takes them.
+        offset, classes : array-like or None
+            Numbers added to the scores, and the classes of soft labels, as `LogisticRegression.fit` takes them.
 
         Returns
         -------
@@ -212,14 +205,8 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows of the fit.
-        y : array-like of shape (n_samples,)
-            Their labels. None only where X is Blocks that hold them.
-        sample_weight : array-like of shape (n_samples,) or None
-            Their weights in the fit; None means ones.
-        offset : array-like or None
-            The offsets of the fit.
+        X, y, sample_weight, offset : array-like
+            The rows of the fit, their labels, weights and offsets, as `fit` takes them; no soft labels.
         reference : object
             The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
             coefficients of all classes, which sum to zero, as `coef_` does.

@@ -102,10 +102,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
-        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            Numbers added to the scores, as in `decision_function`.
+        X, offset : array-like
+            The rows to classify and numbers added to their scores, as `decision_function` takes them.
 
         Returns
         -------
@@ -127,10 +125,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
-        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            Numbers added to the scores, as in `decision_function`.
+        X, offset : array-like
+            The rows to classify and numbers added to their scores, as `decision_function` takes them.
 
         Returns
         -------
@@ -157,10 +153,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
-        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            Numbers added to the scores, as in `decision_function`.
+        X, offset : array-like
+            The rows to classify and numbers added to their scores, as `decision_function` takes them.
 
         Returns
         -------

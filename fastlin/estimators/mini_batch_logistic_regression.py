@@ -111,10 +111,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         Coefficients; for two classes of the second.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
-    loss_curve_ : list of float
-        Mean loss of each whole epoch's batches before each step, with the penalty.
-    accuracy_curve_ : list of float
-        Accuracy on each whole epoch's batches before each step.
+    loss_curve_, accuracy_curve_ : list of float
+        Mean loss, with the penalty, and accuracy on each whole epoch's batches before each step.
     validation_loss_curve_, validation_scores_ : list of float or None
         Mean log loss and accuracy on the validation data after each epoch.
     best_validation_loss_ : float or None
@@ -127,10 +125,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         Whether Ctrl-C ended the last training, which then kept the last whole step.
     fit_seconds_ : float
         Seconds that the last fit took.
-    n_features_in_ : int
-        Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where X had any.
+    n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
+        Number of columns of X, and their names, where X had any.
 
     See Also
     --------
@@ -227,10 +223,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows to train on, of which fewer than `batch_size` make one batch.
-        y : array-like of shape (n_samples,)
-            Their classes.
+        X, y : array-like
+            The rows to train on, as in `fit`, and the class of each. Fewer rows than `batch_size` make one batch.
         classes : array-like of shape (n_classes,) or None, default=None
             All classes of all calls, which the first call needs.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -297,10 +291,8 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
 
         Warns
         -----
-        ConvergenceWarning
-            The training diverged.
-        UserWarning
-            Ctrl-C ended the training, as in `fit`.
+        ConvergenceWarning, UserWarning
+            The training diverged, or Ctrl-C ended it, as in `fit`.
         """
         check_parameters(self)
         self._check_class_weight("fit_batches")

@@ -157,10 +157,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         Scales of the hidden layers where those are normalised, else empty.
     batch_norm_means_, batch_norm_variances_ : list of ndarray
         Running statistics of the input, where that is normalised, then of the hidden layers, where those are.
-    loss_curve_ : list of float
-        Mean loss of each epoch's batches before each step, with the penalty.
-    accuracy_curve_ : list of float
-        Accuracy on each epoch's batches before each step.
+    loss_curve_, accuracy_curve_ : list of float
+        Mean loss, with the penalty, and accuracy on each epoch's batches before each step.
     validation_scores_, validation_loss_curve_ : list of float or None
         Accuracy and mean loss on the validation data after each epoch.
     best_validation_score_ : float or None
@@ -179,10 +177,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         Activation of the output.
     fit_seconds_ : float
         Seconds that the last fit took.
-    n_features_in_ : int
-        Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where X had any.
+    n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
+        Number of columns of X, and their names, where X had any.
 
     See Also
     --------
@@ -327,16 +323,10 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Train for one epoch; momentum, learning rate and random numbers go on from call to call.
 
-        Fewer rows than `batch_size` make one batch.
-
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows to train on.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Their classes, as `fit` has them.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows in the loss.
+        X, y, sample_weight : array-like
+            The rows to train on, their classes and weights, as in `fit`. Fewer rows than `batch_size` make one batch.
         classes : array-like of shape (n_classes,) or None, default=None
             All classes of all calls, which the first call needs.
 

@@ -88,7 +88,6 @@ def plot_path(
     Returns
     -------
     matplotlib Axes
-        The axes that were drawn on.
 
     Raises
     ------
@@ -152,7 +151,6 @@ def plot_scores(model: Any, axes: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib Axes
-        The axes that were drawn on.
 
     Raises
     ------
@@ -212,7 +210,6 @@ def plot_stability(found: Any, axes: Axes | None = None, threshold: float = 0.75
     Returns
     -------
     matplotlib Axes
-        The axes that were drawn on.
 
     Examples
     --------

@@ -47,7 +47,6 @@ def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib Axes
-        The axes that were drawn on.
 
     Raises
     ------
@@ -108,7 +107,6 @@ def plot_coefficients(
     Returns
     -------
     matplotlib Axes
-        The axes that were drawn on.
 
     Raises
     ------

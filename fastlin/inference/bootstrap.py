@@ -64,10 +64,8 @@ class Bootstrap:
 
     Attributes
     ----------
-    coef : ndarray of shape (B, K, d)
-        The coefficients of each resample. K is 1 for two classes, else the number of classes.
-    intercept : ndarray of shape (B, K)
-        The intercepts of each resample.
+    coef, intercept : ndarray of shapes (B, K, d) and (B, K)
+        The coefficients and intercepts of each resample. K is 1 for two classes, else the number of classes.
     certificates : ndarray of shape (B,)
         For each fit the upper bound on J - J* that it has proven; inf where none is known.
     converged : ndarray of shape (B,), bool

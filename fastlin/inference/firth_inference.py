@@ -76,10 +76,8 @@ class FirthInference(Inference):
 
         Parameters
         ----------
-        features : str, sequence of str or None
-            The names of the columns whose intervals are wanted; None means all.
-        level : float, default=0.95
-            How often an interval covers the true value, between 0 and 1.
+        features, level
+            As in `Inference.profile_conf_int`.
 
         Returns
         -------

@@ -20,10 +20,8 @@ class TestResult:
         What was tested, and how.
     statistic : float
         The statistic: chi-squared, or F with Student's t in place of the normal distribution.
-    df : float
-        The degrees of freedom of chi-squared, or of the numerator of F.
-    df_denominator : float or None
-        The degrees of freedom of the denominator of F; None for chi-squared.
+    df, df_denominator : float, float or None
+        The degrees of freedom of the numerator and of the denominator of F, or of chi-squared and None.
     p_value : float
         The probability of so large a statistic where the hypothesis holds.
 

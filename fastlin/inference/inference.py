@@ -66,10 +66,8 @@ class Inference:
     ----------
     coef : ndarray of shape (K', p)
         The estimates.
-    names : ndarray of shape (p,)
-        The names of the columns.
-    classes : ndarray of shape (K',)
-        The class of each row.
+    names, classes : ndarray of shapes (p,) and (K',)
+        The names of the columns, and the class of each row.
     reference : object
         The class whose coefficients are zero, or "symmetric" if the coefficients of all classes sum to zero.
     log_likelihood : float

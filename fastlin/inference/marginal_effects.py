@@ -40,10 +40,8 @@ class MarginalEffects:
         The effects, in units of probability for a unit of the feature.
     std_errors : ndarray of shape (n_classes, d)
         Their standard errors by the delta method, with the rows taken as given.
-    names : ndarray of shape (d,)
-        The names of the features.
-    classes : ndarray of shape (n_classes,)
-        The classes.
+    names, classes : ndarray of shapes (d,) and (n_classes,)
+        The names of the features, and the classes.
     at : str
         "overall" for the mean effect over the rows, "mean" for the effect at the mean of the rows.
     df_t : float or None

@@ -430,12 +430,7 @@ def _part_of(rows, part):
 
 
 def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
-    """Draw the coefficients and intercepts of a network.
-
-    "xavier" draws both uniformly within +-sqrt(6 / (fan in + fan out)), with 2 for 6 if units are logistic, in
-    scikit-learn's order (Glorot and Bengio 2010, equation 16). "he" draws coefficients with variance 2 / fan in (He et
-    al. 2015, equation 10), "normal" with standard deviation `scale`; their intercepts are zero.
-    """
+    """Draw the coefficients and intercepts of a network as `init` of `MLPClassifier` says, in scikit-learn's order."""
     numerator = 2 if network.activation == "logistic" else 6
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):
         if init == "xavier":

@@ -6,8 +6,7 @@ stand for the coefficients W and the intercept b of the columns as they are::
     W_kj = scale_j V_kj,   b_k = c_k + sum_j shift_j V_kj
 
 scale_j is a power of two near 1 / sqrt(var_j + l2 f_j), and shift_j = -scale_j mean_j, or zero without an intercept.
-A power of two rounds nothing, so numbers next to their mean lose no digits when they are scaled and centred.
-The scores, and so J and its minimum, are the same. X stays as it is: a pass scales and centres while it reads.
+A power of two rounds nothing, so numbers next to their mean lose no digits. A pass scales and centres while it reads.
 """
 
 from __future__ import annotations

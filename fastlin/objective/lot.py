@@ -78,10 +78,7 @@ class SharedRows:
         self.blur_norm = float(np.sqrt(np.sum((blur / roots) ** 2)))
 
     def gram(self, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', (m, m), for weights (n,).
-
-        It has zeros as `Coordinates.clear` leaves them.
-        """
+        """Return sum_i w_i [x~_i, 1] [x~_i, 1]', (m, m), for row_weights w (n,); `Coordinates.clear` sets its zeros."""
         gram = self.passes.gram(NO_ROWS, row_weights[None], precision)[0]
         for sums in (gram, gram.T):
             self.coordinates.clear(sums, self.fit_intercept)

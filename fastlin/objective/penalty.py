@@ -1,12 +1,7 @@
-"""The penalty of the objective, in the coordinates of a Coordinates object: its value, conjugate and slopes.
+"""The penalty of objective.py, in the coordinates of a Coordinates object: its value, conjugate and slopes.
 
-With a factor f_j >= 0 for each feature it is, for coefficients W (K, d)::
-
-    (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_j f_j size(W_.j)
-
-size is the sum of magnitudes over the classes or, grouped, their Euclidean norm, so that a feature is in or out for all
-classes at once. Outside of a Box the penalty is infinite. In scaled coordinates V_kj has the curvature l2 f_j scale_j^2
-and the threshold l1 f_j scale_j. The proximal operator is `shrink` in kernels/linear/penalties.py.
+Outside of a Box the penalty is infinite. In scaled coordinates V_kj has the curvature l2 f_j scale_j^2 and the
+threshold l1 f_j scale_j. The proximal operator is `shrink` in kernels/linear/penalties.py.
 """
 
 from __future__ import annotations

@@ -5,8 +5,7 @@ steps along gradients reach, are a sum of rows, with a number a_ik for each row 
 
     W_kj = (1 / (l2 f_j)) sum_i a_ik (x_ij - m_j)
 
-With an intercept m_j is the mean of the column, otherwise zero. The a_ik are called multipliers here. With fewer rows
-than columns there are fewer multipliers than coefficients.
+With an intercept m_j is the mean of the column, otherwise zero. The a_ik are called multipliers here.
 
 A vector of the space is a table (n + 1, columns of a table) of multipliers, with the intercepts of the centred columns
 in its last row. Its scores leave the intercepts out, and have the intercepts again in the last row. The

@@ -191,10 +191,7 @@ class MeanSums:
 
 
 class Rows(MeanSums):
-    """Rows of X with labels and weights, samples of `make_samples`, and their sums.
-
-    If the rows are a part of `whole`, total weight and class weights come from `whole`.
-    """
+    """Rows of X with labels and weights, samples of `make_samples`, and their sums."""
 
     has_labels = True
 

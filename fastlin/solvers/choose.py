@@ -227,10 +227,7 @@ def by_cholesky(fit: Fit) -> Solution:
 
 
 def _minimize_sample(objective, tol):
-    """Return a start for many rows from iterations on some of them, or None if a sample tells too little.
-
-    The penalty of a row stays the same: with a weaker one the sample would be fitted too well.
-    """
+    """Return a start for many rows from iterations on some, with the same penalty, or None if these tell too little."""
     n_sampled = max(FEW_ROWS // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
     if objective.n_rows < max(FEW_ROWS, 4 * n_sampled) or not objective.budget.holds_sample(n_copied):

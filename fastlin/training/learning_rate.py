@@ -9,11 +9,7 @@ SMALLEST_ADAPTIVE = 1e-6
 
 @dataclass(frozen=True)
 class LearningRate:
-    """The learning rate from epoch to epoch, times `decay` after each; its courses are scikit-learn's.
-
-    "invscaling" is divided by (t + 1)^power, t being the rows trained on. "adaptive" falls to a fifth each time that
-    the patience is exhausted, and ends the training at 1e-6 or below.
-    """
+    """The learning rate from epoch to epoch, which `MLPClassifier` describes, times `decay` after each."""
 
     initial: float
     course: str = "constant"

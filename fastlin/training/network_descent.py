@@ -142,11 +142,7 @@ class Descent:
 
 
 class MomentumDescent(Descent):
-    """Steps v = momentum v - learning_rate g, w += v on a network's parameters, with the gradient g of `Descent`.
-
-    Nesterov's form is w += momentum v - learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013,
-    section 2). `velocity` (p,) is v.
-    """
+    """Steps of `update_with_momentum` on a network's parameters by the gradient of `Descent`; `velocity` (p,) is v."""
 
     def __init__(
         self,
@@ -166,9 +162,7 @@ class MomentumDescent(Descent):
 class AdamDescent(Descent):
     """Steps of Adam on a network's parameters, with the gradient of `Descent`.
 
-    Step t is w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon), m and v being decaying
-    means of the gradient and of its square (Kingma and Ba 2015, section 2). With weight decay, which is AdamW,
-    coefficients lose learning_rate weight_decay w too (Loshchilov and Hutter 2019, algorithm 2). `means` and
+    Step t is that of `update_with_adam` at the rate learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t). `means` and
     `squares` (p,) are m and v, and `n_steps` is t.
     """
 

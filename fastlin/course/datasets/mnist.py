@@ -88,12 +88,8 @@ def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
     Returns
     -------
-    X_train : ndarray of shape (60000, 784), uint8
-        Pixels from 0 to 255.
-    Y_train : ndarray of shape (60000,), int64
-        The digits.
-    X_test, Y_test : ndarray
-        The 10,000 test images and their digits, in the same form.
+    X_train, Y_train, X_test, Y_test : ndarray
+        60,000 images (n, 784), uint8, from 0 to 255, and their digits (n,), int64; 10,000 test images and their digits.
 
     Raises
     ------

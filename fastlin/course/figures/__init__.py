@@ -45,21 +45,9 @@ class Picture(NamedTuple):
 
 
 def draw(study: str, results: Any, folder: Path) -> list[Picture]:
-    """Draw the results of a study.
+    """Draw the Results of a study, by the name that the program takes, into a folder; return a list of Picture.
 
-    Parameters
-    ----------
-    study : str
-        The name of the study, as the program takes it.
-    results : course.studies.settings.Results
-        What the study found.
-    folder : Path
-        Where the pictures are written.
-
-    Returns
-    -------
-    list of Picture
-        The files, with a caption and an alternative text each; empty for a study that has no picture.
+    Each is a file with a caption and an alternative text. The list is empty for a study that has no picture.
     """
     texts = {name: text for name, text in read_texts("figures", "pictures.toml").items() if text["study"] == study}
     if not texts:

@@ -1,8 +1,7 @@
 """Random search over the report's ranges for its two-layer network, and its optimum among the draws.
 
-The report does not state the steps of its discrete distributions, so the learning rate is drawn from its whole range.
-The regularisation is drawn on a log scale: a uniform draw would put 95 of 100 values above 1e-4. Draws are trained in
-parallel and kept, so that a stopped search can go on.
+The report does not state the steps of its discrete distributions, so the learning rate is drawn from its whole range,
+and the regularisation on a log scale. Draws are trained in parallel and kept, so that a stopped search can go on.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""The claims of the five reports, each with its measurement here and a verdict.
-
-The claims are data: claims.toml holds and explains them, so that verdicts follow from the measurements alone.
-"""
+"""The claims of the five reports, which claims.toml holds and explains, each with its measurement and a verdict."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

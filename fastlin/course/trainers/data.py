@@ -26,7 +26,6 @@ def pre_process_images(X: Array) -> FloatArray:
     Returns
     -------
     processed : ndarray of shape (N, pixels + 1), float64
-        The images, and the column of ones as the last one.
 
     Raises
     ------
@@ -65,7 +64,6 @@ def one_hot_encode(Y: Array, num_classes: int) -> FloatArray:
     Returns
     -------
     encoded : ndarray of shape (N, num_classes), float64
-        One 1 in each row.
 
     Raises
     ------
@@ -167,14 +165,10 @@ def load_full_mnist(
 
     Returns
     -------
-    X_train : ndarray of shape (train_size, 784), uint8
-        Pixels from 0 to 255.
-    Y_train : ndarray of shape (train_size, 1), int64
-        The digits.
-    X_val, Y_val : ndarray
-        The test images and their digits, in the same form.
+    X_train, Y_train, X_val, Y_val : ndarray
+        Images (n, 784), uint8, from 0 to 255, and their digits (n, 1), int64, for training and for validation.
     X_test, Y_test : ndarray
-        The same, only with `val_percentage`.
+        The same for a test, only with `val_percentage`.
 
     Raises
     ------
@@ -273,26 +267,18 @@ def load_binary_dataset(
     ----------
     class1, class2 : int
         Two different digits.
-    train_size, test_size : int
-        As in `load_full_mnist`.
-    sample_stochastic : bool or None, default=None
-        As in `load_full_mnist`.
-    val_size, val_percentage : int and float, or None
+    train_size, test_size, sample_stochastic, val_size, val_percentage
         As in `load_full_mnist`.
 
     Returns
     -------
     X_train, Y_train, X_val, Y_val : ndarray
-        As in `load_full_mnist`, with labels of 1 and 0.
-    X_test, Y_test : ndarray
-        The same, only with `val_percentage`.
+        As in `load_full_mnist`, with labels of 1 and 0. X_test and Y_test follow only with `val_percentage`.
 
     Raises
     ------
-    DatasetNotFoundError
-        MNIST is not on disk and cannot be downloaded.
-    ValueError
-        class1 and class2 are equal, a size is out of range, or sizes are given that exclude each other.
+    DatasetNotFoundError, ValueError
+        As `load_full_mnist`, or class1 and class2 are equal.
 
     Examples
     --------
@@ -324,10 +310,8 @@ def binary_prune_dataset(class1: int, class2: int, X: Array, Y: Array) -> tuple[
 
     Returns
     -------
-    X : ndarray with M rows
-        The rows of the two classes.
-    Y : ndarray of shape (M,) or (M, 1)
-        Their labels, with the dtype and the number of dimensions of Y.
+    X, Y : ndarray with M rows
+        The rows of the two classes and their labels, with the dtype and the number of dimensions of Y.
 
     Raises
     ------

@@ -21,7 +21,6 @@ def cross_entropy_loss(targets: Array, outputs: Array) -> float:
     Returns
     -------
     loss : float
-        The mean over rows.
 
     Raises
     ------
@@ -98,10 +97,8 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     ----------
     model : object with ``w``, ``forward``, ``backward`` and ``grad``
         The model to check.
-    X : ndarray of shape (N, pixels + 1)
-        Rows as the model takes them.
-    Y : ndarray of shape (N, 1) or (N, K)
-        Their targets.
+    X, Y : ndarray of shapes (N, pixels + 1), and (N, 1) or (N, K)
+        Rows as the model takes them, and their targets.
 
     Returns
     -------

@@ -121,10 +121,8 @@ class BinaryModel(_LinearModel):
 
     Attributes
     ----------
-    w : ndarray of shape (n_inputs, 1)
-        Weights, which are zero at first.
-    grad : ndarray of shape (n_inputs, 1) or None
-        The gradient of the last backward pass.
+    w, grad : ndarray of shape (n_inputs, 1)
+        Weights, which are zero at first, and the gradient of the last backward pass, None before the first.
     I, num_outputs : int
         The number of rows of ``w`` and the number of its columns, 1.
 
@@ -179,10 +177,8 @@ class SoftmaxModel(_LinearModel):
 
     Attributes
     ----------
-    w : ndarray of shape (n_inputs, n_outputs)
-        Weights, which are zero at first.
-    grad : ndarray of shape (n_inputs, n_outputs) or None
-        The gradient of the last backward pass.
+    w, grad : ndarray of shape (n_inputs, n_outputs)
+        Weights, which are zero at first, and the gradient of the last backward pass, None before the first.
     I, num_outputs : int
         The number of rows of ``w`` and the number of its columns.
 

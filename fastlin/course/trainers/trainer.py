@@ -36,10 +36,8 @@ class BaseTrainer:
         Number of rows of a batch, from 1 to N.
     shuffle_dataset : bool
         Whether a new order of the rows is drawn for each epoch.
-    X_train : ndarray of shape (N, inputs)
-        Rows to train on. float32 rows are trained in float32, all others in float64.
-    Y_train : ndarray of shape (N, 1) or (N, K)
-        Their targets.
+    X_train, Y_train : ndarray of shapes (N, inputs), and (N, 1) or (N, K)
+        Rows to train on and their targets. float32 rows are trained in float32, all others in float64.
     X_val, Y_val : ndarray
         Rows to validate on and their targets, in the same form.
     early_stopping : bool or None, default=None
@@ -118,14 +116,9 @@ class BaseTrainer:
                 raise ValueError(f"X_{name} must have rows and no NaN or infinite values")
 
     def train_step(self, X_batch: Array, Y_batch: Array) -> float:
-        """Take one step on a batch and return its mean loss before the step.
+        """Take one step on a batch, rows and their targets, and return its mean loss before the step.
 
         A subclass may override this method; then `train` calls it for every step.
-
-        Parameters
-        ----------
-        X_batch, Y_batch : ndarray
-            The rows of the batch and their targets.
         """
         outputs = self.model.forward(X_batch)
         loss = cross_entropy_loss(Y_batch, outputs)
@@ -136,10 +129,7 @@ class BaseTrainer:
         return loss
 
     def validation_step(self) -> tuple[float, float, float]:
-        """Return the loss over X_val and the accuracies over X_train and X_val.
-
-        A subclass may override this method; then `train` calls it for every validation.
-        """
+        """Return the loss over X_val and the accuracies over X_train and X_val; a subclass may override it."""
         return (
             cross_entropy_loss(self.Y_val, self.model.forward(self.X_val)),
             calculate_accuracy(self.X_train, self.Y_train, self.model),

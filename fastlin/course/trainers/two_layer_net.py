@@ -27,12 +27,8 @@ class TwoLayerNet:
 
     Parameters
     ----------
-    input_size : int
-        Number D of values in a row.
-    hidden_size : int
-        Number H of units between the layers.
-    output_size : int
-        Number C of classes, at least 2.
+    input_size, hidden_size, output_size : int
+        Numbers D of values in a row, H of units between the layers, and C of classes, at least 2.
     std : float, default=1e-4
         Standard deviation of the first weights, drawn from NumPy's global random state, W1 first. Biases are zero.
 
@@ -145,12 +141,8 @@ class TwoLayerNet:
 
         Parameters
         ----------
-        X : array-like of shape (N, D)
-            The rows to train on; their type is the one that is computed in.
-        y : array-like of int of shape (N,) or (N, 1)
-            Their classes, from 0 to C - 1.
-        X_val, y_val : array-like
-            Rows to validate on and their classes, in the same form.
+        X, y, X_val, y_val : array-like
+            Rows to train on and to validate on, and their classes, as in `loss`; the computation is in the type of X.
         learning_rate : float, default=1e-3
             Size of the steps, at least 0.
         learning_rate_decay : float, default=0.95

@@ -1,7 +1,6 @@
 """Kernels over the columns of dense X: statistics, the coordinates that they enter in, coefficients.
 
-Those over X, which comes from `any_layout`, pass over its rows once. In NumPy those over the columns alone would take a
-third of the time of a small fit.
+Those over X, which comes from `any_layout`, pass over its rows once.
 """
 
 import numpy as np

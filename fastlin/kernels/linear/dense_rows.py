@@ -2,10 +2,9 @@
 
 X (n, d) is of any type and strides, and comes as `any_layout` makes it. A row enters as x~ = scale x + shift, and
 everything else in the type of coef, which is the one computed in. K = 1 is the logistic loss with labels 0 and 1,
-K >= 3 the softmax with labels 0 to K - 1. A pass works on tiles of rows, a few hundred kilobytes each: scores,
-residuals and gradient of a tile follow one another while it lies in the second-level cache, so that X is read from
-memory once. Where X is the numbers of a table, the levels of its other columns are given too; else these are None,
-for which Numba compiles nothing.
+K >= 3 the softmax with labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of rows while the
+tile lies in the second-level cache, so that X is read from memory once. Where X is the numbers of a table, the levels
+of its other columns are given too; else these are None.
 """
 
 import numpy as np
@@ -166,10 +165,7 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, l
 
 @kernel
 def fill_scores(X, coef, intercept, scores, best):
-    """Fill scores and best as `fill_block_scores` does, for a small X (n, d) in C order and of the type of coef (K, d).
-
-    Without blocks and tiles it compiles in a tenth of the time.
-    """
+    """Fill scores and best as `fill_block_scores`, for a small X (n, d) in C order and coef's type; compiles faster."""
     kind = coef.dtype.type
     for i in range(X.shape[0]):
         row, largest, found, score = X[i], kind(0), 0, kind(0)
@@ -188,10 +184,7 @@ def fill_scores(X, coef, intercept, scores, best):
 
 @kernel
 def fill_block_rows(block, n_blocks, X, rows, gathered):
-    """Fill gathered (m, d) with gathered_i = X[rows_i], converted, for the block's part of rows (m,).
-
-    X (n, d) is what `any_layout` makes of it.
-    """
+    """Fill gathered (m, d) with X[rows_i], converted, for the block's part of rows (m,); X comes from `any_layout`."""
     X = X[0]
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
         if X.strides[1] == X.itemsize:

@@ -3,10 +3,8 @@
 X (n, d) is of any type and comes as `any_layout` makes it; its rows or its columns are one piece of memory each. A row
 enters as x~ = scale x + shift here too, but as a part of the coefficients: a score is sum_j (scale_j v_j) x_j + (c +
 sum_j shift_j v_j), and the sum of r_i x~_ij is scale_j sum_i r_i x_ij + shift_j sum_i r_i. All else is as in
-dense_rows.py.
-
-Nothing is centred before it is multiplied, so rounding counts for more where the mean of a column is far above its
-spread: docs/derivations.md, section 8, says how much, and `allows_folding` where that is too much.
+dense_rows.py, but rounding counts for more where the mean of a column is far above its spread: docs/derivations.md,
+section 8, says how much, and `allows_folding` where that is too much.
 """
 
 import numpy as np

@@ -1,7 +1,4 @@
-"""Kernels over parameters and gradients (K, d + 1): the penalty, the terms of a dual point, the proximal operator.
-
-In NumPy these sums took longer than the passes over sparse text, which has a million parameters.
-"""
+"""Kernels over parameters and gradients (K, d + 1): the penalty, the terms of a dual point, the proximal operator."""
 
 from typing import NamedTuple
 

@@ -5,12 +5,9 @@ taken in coordinates in which B is the identity: with a factor U' U = B, a gradi
 s^ is s = U^-1 s^, so an iteration solves with either triangle once. In Python an iteration would take several times as
 long as its passes.
 
-Compilation takes longer than in proportion to the size of a function: pass, judgement, direction and matrices are
-functions of their own. Smaller ones become part of these before they are compiled. Vectors are rows of one array, read
-number by number: a slice or a tuple takes Numba longer to compile than a loop.
-
-Loops that begin at a variable count in unsigned numbers. A signed one may be negative for LLVM, and Numba would count
-it from the end: such a loop runs number by number, and the factors took twice as long.
+Large functions, slices and tuples take long to compile: pass, judgement, direction and matrices are functions of their
+own, and vectors are rows of one array, read number by number. Loops that begin at a variable count in unsigned
+numbers: Numba counts a negative number from the end, so a loop over signed ones is not vectorised.
 """
 
 from typing import NamedTuple, Self
@@ -347,10 +344,7 @@ def _solve(factors, c, vectors, first):
 
 @kernel(inline=True)
 def _factorize(matrices, n_matrices):
-    """Overwrite the first upper triangles (C, size, size) with U, whose diagonal is reciprocals.
-
-    U' U is the matrix, but for rounding.
-    """
+    """Overwrite the first upper triangles A (C, size, size) with U, where U' U = A; its diagonal is reciprocals."""
     size = matrices.shape[1]
     for c in range(n_matrices):
         for i in range(size):

@@ -1,12 +1,10 @@
 """Kernels over sparse rows: the rows themselves, scores, residuals or slopes of a Hessian, sums by columns.
 
 Rows are the lines of a CSR matrix, `Compressed`, whose indices may stand in any order. Everything is computed in
-float64. Tables hold a row for each feature or row of the data and a column for each class (machine/gather.py); K = 1 is
-the logistic loss, K >= 3 the softmax. A column enters as x~ = scale x + shift without being changed: the scale goes
-into the table of coefficients, the shift into the intercepts.
-
-One pass of the logistic loss walks over X once: it computes score, residual and gradient of a tile of rows, and each
-block has a gradient of its own. Values without entries stand there for ones, as one-hot columns have them.
+float64. Tables hold a row for each feature or row of the data and a column for each class (machine/gather.py); K and
+labels are those of dense_rows.py. A column enters as x~ = scale x + shift without being changed: the scale goes into
+the table of coefficients, the shift into the intercepts. A pass of the logistic loss walks over X once; values without
+entries stand there for ones.
 """
 
 import numpy as np
@@ -223,10 +221,7 @@ def _store_tile(tile, numbers, chunk, sums):
 
 @kernel
 def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
-    """Fill gathered (m, d) with gathered_i = row rows_i of X, a Compressed, for the block's part of rows (m,).
-
-    Several entries of one place are added up.
-    """
+    """Fill gathered (m, d) with the rows rows_i of X, Compressed, for the block's part of rows (m,); add up repeats."""
     data, indices, indptr = X
     kind = gathered.dtype.type
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):

@@ -1,9 +1,7 @@
 """The folders that keep the user's compiled kernels: their place, and whose they are.
 
-The name of a folder holds a hash of all kernel sources, so that code never meets that of other sources.
-
-Compiled code is executed, and it is kept as pickles, so that loading it runs whatever a file says. A folder counts only
-if nobody but this user and root can have written to it, and so does each file.
+The name of a folder holds a hash of all kernel sources. Loading a file runs whatever it says, since it is a pickle: a
+folder or a file counts only if nobody but this user and root can have written to it.
 """
 
 import contextlib

@@ -1,9 +1,8 @@
 """The one decorator that turns a Python function into a compiled kernel, and the cache of its code.
 
 Every kernel is compiled without the interpreter lock and without threads of its own; threads.py spreads calls over
-blocks of rows. Its code comes from the wheel where `target` has chosen that, else from the user's cache folder, and
-what neither holds is compiled and kept in that folder. The key of each kernel there holds the name and the features of
-the processor that it was compiled for, and the level of the wheel's code that it runs with.
+blocks of rows. Its code comes from the wheel where `target` has chosen that, else from the user's cache folder, where
+its key has the processor's name and features and the level of the wheel's code. Else it is compiled and kept there.
 """
 
 import gc
@@ -94,10 +93,7 @@ def _undisturbed(compile_kernel):
 
 
 class _KernelCache:
-    """The code of one kernel, of the wheel if this process uses it, otherwise of the user's cache folder.
-
-    Numba asks for the code of a signature before it compiles, and hands over the code that it has compiled.
-    """
+    """The code of one kernel, of the wheel if this process uses it, otherwise of the user's cache folder."""
 
     def __init__(self, function):
         self._function = function

@@ -135,10 +135,7 @@ class Emitter:
         return self.builder.shuffle_vector(a, b, mask)
 
     def transpose(self, vectors):
-        """Return the vectors of the first lanes, the second lanes and so on of as many vectors as they have lanes.
-
-        In each of log2(lanes) turns the first half of the vectors is interleaved with the second.
-        """
+        """Return the vectors of the first lanes, the second lanes and so on of as many vectors as they have lanes."""
         half = self.lanes // 2
         low = [place // 2 + place % 2 * self.lanes for place in range(self.lanes)]
         high = [place + half for place in low]

@@ -1,9 +1,8 @@
 """The innermost loops over sparse entries: sums of rows of a table, each times a number, that stay in registers.
 
 Scores of a sparse row are such a sum over the coefficients of its features. The gradient of a column is one over the
-residuals of its rows. A row of the table holds a number for each class. The other way round, a row that stays in
-registers is added to rows of the table. The loops are emitted as LLVM instructions, since the compiler left to itself
-stores the sums after every entry. Uncompiled, NumPy stands in.
+residuals of its rows. A row of the table holds a number for each class. The loops are emitted as LLVM instructions,
+since the compiler left to itself stores the sums after every entry. Uncompiled, NumPy stands in.
 """
 
 import numpy as np
@@ -36,10 +35,7 @@ def zeros_table(n_rows: int, n_classes: int) -> FloatArray:
 
 
 def _combination(n_vectors, lanes, n_sums):
-    """Make the loop for n_vectors vectors of the table's columns, with n_sums sums side by side, which do not wait.
-
-    Every n_sums-th entry goes into the same sum. One sum would wait four cycles for the last product.
-    """
+    """Make the loop for n_vectors vectors of the table's columns; every n_sums-th entry goes into the same sum."""
 
     def generate(context, builder, kinds, arguments):
         data_type, indices_type, _, _, table_type, _, sums_type, _, _ = kinds

@@ -89,10 +89,7 @@ def load_and_multiply(X, numbers, start, stop, intercept, tile):
 
 @kernel(reassociate=False, inner=True)
 def read_and_multiply(X, numbers, start, stop, intercept, tile):
-    """Fill the scores of the tile as `load_and_multiply` does, of X as it is.
-
-    Where a row of X is one piece of memory no row is stored: storing them costs a quarter of the course's training.
-    """
+    """Fill the scores of the tile as `load_and_multiply`, of X as it is; rows in one piece of memory are not stored."""
     compile_small()
     rows, scaling, coef, scores, ahead = tile
     n_rows, zero = stop - start, np.int64(0)

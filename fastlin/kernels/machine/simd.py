@@ -1,9 +1,8 @@
 """The innermost loops of the products in explicit vectors, whose accumulators stay in registers.
 
-Left to itself the compiler reloads sums in every step and transposes them one number at a time: 5 classes of 4 rows
-took 250 instructions after the last product, here 55. Each loop is made for one number of rows (or vectors of
-features) and classes, and is emitted as LLVM instructions; the processor that Numba compiles for decides how wide
-vectors are. Uncompiled, NumPy stands in.
+Left to itself the compiler reloads sums in every step and transposes them one number at a time. Each loop is made for
+one number of rows (or vectors of features) and classes, and is emitted as LLVM instructions; the processor that Numba
+compiles for decides how wide vectors are. Uncompiled, NumPy stands in.
 """
 
 import numpy as np
@@ -105,10 +104,7 @@ def _multiplication(n_rows, n_classes, stores=False):
 
 
 def _accumulation(n_vectors, n_classes):
-    """Make the loop that adds rows times multipliers to n_vectors vectors of the sums of n_classes classes.
-
-    The vectors stand at column j of tile and of sums.
-    """
+    """Make the loop that adds rows times multipliers to n_vectors vectors, from column j on, of n_classes sums."""
 
     def generate(context, builder, kinds, arguments):
         tile_type, _, _, multipliers_type, _, sums_type, _ = kinds

@@ -2,10 +2,8 @@
 
 A block is a range of rows that follows from the shape of the data alone. Each block writes to its own slice of the
 output, and the caller adds the slices in block order. Plain Python threads run the blocks, since kernels hold no
-interpreter lock. Unlike Numba's threading layers they survive a fork, concurrent calls and nested runs.
-
-There is one pool of helping threads. It grows to the largest number of threads asked for, less one for the caller. A
-run invites as many helpers as its own limit allows, and its caller takes part, so a run ends if all helpers are busy.
+interpreter lock; unlike Numba's threading layers they survive a fork, concurrent calls and nested runs. The helping
+threads are one pool. The caller of a run takes part in it, so a run ends even if all helpers are busy.
 """
 
 from __future__ import annotations

@@ -111,10 +111,7 @@ def _apply_logistic(a):
 
 @kernel(reassociate=False, inner=True)
 def _apply_tanh(a):
-    """Overwrite a with tanh(a) = -e / (2 + e), with the sign of a, where e = exp(-2 |a|) - 1.
-
-    Small values of a keep their digits.
-    """
+    """Overwrite a with tanh(a) = -e / (2 + e), e = exp(-2 |a|) - 1, with a's sign; small a keep their digits."""
     two, zero = a.dtype.type(2), a.dtype.type(0)
     for j in range(a.shape[0]):
         e = exponential_less_one(-two * abs(a[j]), a)
