@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import since
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
 from sklearn.metrics import accuracy_score
@@ -171,6 +172,12 @@ def test_labels_that_do_not_converge_are_named_in_a_warning(data):
     assert "not reached by some label" in model.summary()
 
 
+@since(1, 9)
+def test_callbacks_are_refused(data):
+    with pytest.raises(ValueError, match="Callbacks take fits to one label a row"):
+        LogisticRegression().set_callbacks(TimeLimit(10)).fit(*data)
+
+
 def test_what_cannot_be_fitted_is_refused_and_nothing_changes(data):
     X, Y = data
     model = LogisticRegression().fit(X, Y[:, 0])
@@ -189,8 +196,6 @@ def test_what_cannot_be_fitted_is_refused_and_nothing_changes(data):
             model.fit(X, **arguments)
         assert vars(model).keys() == before.keys()
         assert model.coef_ is before["coef_"]
-    with pytest.raises(ValueError, match="Callbacks take fits to one label a row"):
-        LogisticRegression().set_callbacks(TimeLimit(10)).fit(X, Y)
     with pytest.raises(ValueError, match="supports only dual=False"):
         LogisticRegression(dual=True).fit(X, Y)
     X = X.copy()
