@@ -564,10 +564,10 @@ class LogisticRegression(PenalisedClassifier):
         Number of passes over X; a pass over a tenth of the rows counts as a tenth. Fits to several labels a row have
         neither this nor `history_`.
     history_ : list
-        For each iteration `objective` (J), `bound` (on J - J*, proven where it was computed in float64), `gradient`
-        (the largest entry of the gradient of J), `n_passes` and `seconds`, both from the start of the fit. Wide data
-        are fitted in the space of their rows, where both are estimated: `bound` as if the intercept were stationary,
-        `gradient` from above.
+        For each iteration `objective` (J), `bound` (on J - J*: proven in the last one, where it was computed in
+        float64, and estimated in those before), `gradient` (the largest entry of the gradient of J), `n_passes` and
+        `seconds`, both from the start of the fit. Wide data are fitted in the space of their rows, where both are
+        estimated: `bound` as if the intercept were stationary, `gradient` from above.
     fit_seconds_ : float
         Seconds that the fit took.
     multilabel_ : bool

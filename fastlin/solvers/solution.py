@@ -35,8 +35,8 @@ class Iteration(NamedTuple):
     """The state after an iteration."""
 
     objective: float  # J
-    # Upper bound on J - J*: rigorous for an iteration in float64, infinite where none is known. In the row space it is
-    # an estimate until the intercept is stationary.
+    # Upper bound on J - J*, infinite where none is known: rigorous in the last iteration, in float64. In those before,
+    # descents leave out what the exchange between classes costs, and the row space what the intercept does.
     bound: float
     gradient: float  # largest entry by coefficients and intercept, in magnitude; in the row space a bound of it
     n_passes: float  # over X so far
