@@ -124,7 +124,7 @@ def _is_of_array_api(X):
     return not is_known and get_config()["array_api_dispatch"]
 
 
-def _prepare_linear(name, original, estimator, X, y, sample_weight, params):
+def _prepare_linear(name, estimator, X, y, sample_weight, params):
     """Return what fits a model for LogisticRegression or LogisticRegressionCV, and what keeps the model."""
     if read_soft_labels(y) is not None:
         raise NotImplementedError("soft labels, which scikit-learn refuses")
@@ -166,7 +166,7 @@ def _keep_linear(estimator, model):
     _take_over(estimator, model, left_out)
 
 
-def _prepare_network(name, original, estimator, X, y, sample_weight, params):
+def _prepare_network(name, estimator, X, y, sample_weight, params):
     """Return what fits a model for MLPClassifier, and what keeps the model."""
     if estimator.warm_start:
         raise NotImplementedError("warm_start goes on from scikit-learn's own state")
@@ -233,7 +233,7 @@ def _fits_noted(tool):
     return inner is estimators.LogisticRegression or is_scikit_learns
 
 
-def _prepare_tool(name, original, tool, X, y, sample_weight, params):
+def _prepare_tool(original, name, tool, X, y, sample_weight, params):
     """Return what fits the estimators of one of TOOLS, and what keeps them in it."""
     from fastlin.estimators.many_fits import fit_tasks
 
@@ -257,14 +257,17 @@ def _prepare_tool(name, original, tool, X, y, sample_weight, params):
         # What is noted stays in this process, and the tool's own estimator has been checked.
         with parallel_config("sequential"), config_context(skip_parameter_validation=True):
             original(noted, X, y, **_name_weights(sample_weight))
+        fits = [each for each in noted.estimators_ if isinstance(each, _Noted)]
+        if not fits or any(each.X_ is not fits[0].X_ for each in fits):
+            raise NotImplementedError("fits of different rows")
     except BaseException:
+        # scikit-learn's own fit draws the same.
         generator.set_state(state)
         raise
-    fits = [each for each in noted.estimators_ if isinstance(each, _Noted)]
-    if not fits or any(each.X_ is not fits[0].X_ for each in fits):
-        raise NotImplementedError("fits of different rows")
-    rows, model = fits[0].X_, clone(inner)
-    if not isinstance(inner, estimators.LogisticRegression):
+    rows = fits[0].X_
+    if isinstance(inner, estimators.LogisticRegression):
+        model = clone(inner)
+    else:
         changed = _choose_parameters(inner, math.prod(np.shape(rows)) <= SMALL_TABLE)
         model = _translate("LogisticRegression", inner, **changed)
     run = functools.partial(fit_tasks, model, rows, lambda k: fits[k].unpack_(), len(fits), sample_weight)
@@ -273,9 +276,10 @@ def _prepare_tool(name, original, tool, X, y, sample_weight, params):
 
 def _keep_tool(tool, noted, model, fits):
     """Give a tool what it has noted, with estimators that have learned from the Fits of a model."""
-    numbers, were_noted = count(), [isinstance(each, _Noted) for each in noted.estimators_]
-    pairs = zip(noted.estimators_, were_noted, strict=True)
-    learned = [each.learn(model, fits, next(numbers)) if was_noted else each for each, was_noted in pairs]
+    numbers = count()
+    learned = [
+        each.learn(model, fits, next(numbers)) if isinstance(each, _Noted) else each for each in noted.estimators_
+    ]
     given = {name: tool.estimator for name in ("estimator", "estimator_") if hasattr(noted, name)}
     vars(tool).update({**vars(noted), **given, "estimators_": learned})
 
@@ -290,8 +294,10 @@ def _name_weights(sample_weight):
 
 
 def _make_fit(name, original):
-    prepare = _prepare_tool if name in TOOLS else _prepare_linear
-    if name == "MLPClassifier":
+    prepare: Callable[..., Any] = _prepare_linear
+    if name in TOOLS:
+        prepare = functools.partial(_prepare_tool, original)
+    elif name == "MLPClassifier":
         prepare = _prepare_network
     takes_params = name == "LogisticRegressionCV"
 
@@ -312,7 +318,7 @@ def _make_fit(name, original):
             # Of those that fastlin does not look at, too.
             check_parameters(self)
             _refuse(self, X)
-            run, keep = prepare(name, original, self, X, y, sample_weight, params)
+            run, keep = prepare(name, self, X, y, sample_weight, params)
             # Called without a frame between, so that warnings name the line of the user's fit.
             keep(run())
         except BaseException as error:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import linear_model
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
@@ -48,6 +47,7 @@ from fastlin.estimators.parameters import (
     parameter,
     read_bounds,
     read_penalty,
+    read_seed,
 )
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
@@ -178,8 +178,7 @@ class Resampling:
             numbers = None
             if clusters is not None:
                 numbers = _read_key(read_clusters(clusters, len(data.labels)))
-            seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-            draws = Draws(seed, data.labels, data.weights, data.targets, numbers)
+            draws = Draws(read_seed(random_state), data.labels, data.weights, data.targets, numbers)
             refits = self._prepare_refits(data)
             found = collect(resample(refits, draws, n_resamples), n_resamples, refits, numbers)
         n_missed = n_resamples - np.count_nonzero(found.converged)

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, dataclass_tr
 import joblib
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
 
 from fastlin.estimators import scikit_learn
+from fastlin.estimators.labels import named
 from fastlin.estimators.scikit_learn import Hidden, Interval, Options, StrOptions
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.tensors import read_in_place
-from fastlin.typing import Array, FloatArray
+from fastlin.typing import Array, FloatArray, RandomState
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator, LogisticRegression
@@ -102,6 +104,12 @@ def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
     if n_jobs == 0:
         raise ValueError(f"n_jobs must be None or a whole number other than 0, got {n_jobs}")
     return limit_threads(None if n_jobs is None else joblib.effective_n_jobs(n_jobs))
+
+
+def read_seed(random_state: RandomState) -> int:
+    """Return the seed of draws that each have a seed of their own beside it."""
+    with named("random_state"):
+        return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def warn_of_change(text: str, since: tuple[int, int], until: tuple[int, int] = (2, 0)) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import check_cv, cross_val_score
-from sklearn.utils import check_random_state, column_or_1d, indexable
+from sklearn.utils import column_or_1d, indexable
 
 from fastlin.estimators.labels import encode_labels
 from fastlin.estimators.logistic_regression import LogisticRegression
+from fastlin.estimators.parameters import read_seed
 from fastlin.fitted import read_count
 
 if TYPE_CHECKING:
@@ -40,13 +41,10 @@ class PermutationTest:
 
     Examples
     --------
-    >>> from sklearn.datasets import load_breast_cancer
-    >>> import fastlin
-    >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> model = fastlin.LogisticRegression()
-    >>> found = fastlin.permutation_test(model, X[:, :2], y, n_permutations=9, random_state=0)
-    >>> found.permutation_scores.shape
-    (9,)
+    >>> from sklearn.datasets import make_classification
+    >>> from fastlin import LogisticRegression, permutation_test
+    >>> permutation_test(LogisticRegression(), *make_classification(random_state=0), n_permutations=9).p_value
+    0.1
     """
 
     score: float
@@ -115,7 +113,7 @@ def permutation_test(
     """
     n_permutations = read_count("n_permutations", n_permutations)
     X, y, groups = indexable(X, column_or_1d(y), groups)
-    seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    seed = read_seed(random_state)
 
     @lru_cache(maxsize=1)
     def draw(number):
@@ -162,17 +160,16 @@ def _score_alone(estimator, X, y, folds, scoring, order):
 def _score_side_by_side(model, X, labels, folds, judge, draw, n_orders):
     """Return the score of each fold for each order of the rows, (n_orders, n_folds)."""
     from fastlin.estimators.many_fits import Task, fit_tasks
+    from fastlin.objective import weigh_by_counts
 
     n_rows, n_folds = len(labels), len(folds)
-    is_trained = np.zeros((n_folds, n_rows))
-    for mask, (train, _) in zip(is_trained, folds, strict=True):
-        # A fold may name a row more than once.
-        mask += np.bincount(train, minlength=n_rows)
+    # A fold may name a row more than once.
+    counts = [weigh_by_counts(train, None, n_rows) for train, _ in folds]
 
     def pose(k):
         order = draw(k // n_folds)
         given, weights = np.empty(n_rows, np.uint8), np.empty(n_rows)
-        given[order], weights[order] = labels, is_trained[k % n_folds]
+        given[order], weights[order] = labels, counts[k % n_folds]
         return Task(given, weights)
 
     fits = fit_tasks(model, X, pose, n_orders * n_folds)

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 
 from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.features import name_features
 from fastlin.estimators.folds import choose_grid, fit_along, read_Cs
-from fastlin.estimators.labels import named
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import limit_jobs
+from fastlin.estimators.parameters import limit_jobs, read_seed
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.training_data import read_training_data
 from fastlin.fitted import expect, read_count
@@ -178,8 +176,7 @@ def stability_selection(
     n_pairs = read_count("n_pairs", n_pairs)
     expect(n_pairs > 0, "n_pairs", "be at least 1", n_pairs)
     Cs = read_Cs(Cs)
-    with named("random_state"):
-        seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    seed = read_seed(random_state)
     # The Cs of the path tell the penalty.
     model = clone(estimator).set_params(alpha="1/n_samples")
     with limit_jobs(model.n_jobs):
