@@ -1,8 +1,4 @@
-"""What asv times on two commits in turn: fits, predictions and trainings by the public interface alone.
-
-Nothing else of the benchmarks is imported, so that releases can be timed whose inner modules have other names. The
-nightly run compares a commit with the last release by it.
-"""
+"""What asv times on two commits in turn: the public interface alone, so that releases can be timed too."""
 
 from functools import partial
 

@@ -1,12 +1,9 @@
-"""The asv benchmarks: the cases of the suite with the rows of short ones, so that one commit takes minutes.
-
-A race is run once for a commit, and its results stand side by side.
-"""
+"""The asv benchmarks: cases of the suite with the rows of short ones, so that one commit takes minutes."""
 
 import json
 from pathlib import Path
 
-from benchmarks.first_use import measure_first_use
+from benchmarks.first_use import TITLES, measure_first_use
 from benchmarks.limits import LIMITS
 from benchmarks.memory import CASES as MEMORY
 from benchmarks.passes import FACTORS, SMALL_BASE, grow, make_pass
@@ -74,8 +71,7 @@ class Races:
 def find_record(race, folder="."):
     """Return the record of a race, measured where the folder has none.
 
-    Raises NotImplementedError, by which asv skips the benchmark, where data are missing, and RuntimeError where the
-    race has failed, or its results are not equal.
+    Raises NotImplementedError, by which asv skips the benchmark, where data are missing, and RuntimeError for a fault.
     """
     path = Path(folder, f"{race}.json")
     if not path.exists():
@@ -159,29 +155,18 @@ class FirstUse:
 
     timeout = 120
 
+    params = list(TITLES)
+    param_names = ("what",)
+
     def setup_cache(self):
         return measure_first_use(with_ever=True)
 
-    def track_import(self, records):
-        return _seconds(records, "import")
+    def track_seconds(self, records, what):
+        return records[what]["contenders"][FASTLIN]["seconds"]
 
-    track_import.unit = "seconds"
-
-    def track_first_fit_of_a_process(self, records):
-        return _seconds(records, "first-fit")
-
-    track_first_fit_of_a_process.unit = "seconds"
-
-    def track_first_fit_ever(self, records):
-        return _seconds(records, "first-fit-ever")
-
-    track_first_fit_ever.unit = "seconds"
+    track_seconds.unit = "seconds"
 
 
 def _shorten(value, digits=4):
     """Return a number with the digits that matter: asv prints all there are, except of seconds and bytes."""
     return float(f"{value:.{digits}g}")
-
-
-def _seconds(records, case):
-    return records[case]["contenders"][FASTLIN]["seconds"]

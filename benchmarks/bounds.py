@@ -1,8 +1,7 @@
-"""The bounds that the project has set itself: bounds.json states each once, and only maintainers assert them.
+"""The bounds of whole cases that the project has set itself: only maintainers assert them.
 
-A bound names a case, a class of machines, what is measured, and the least or the greatest value. The class is "any" or
-a level of instructions, such as "x86-64-v4"; where both are stated, the level's bound holds. Bounds are for whole
-cases, as --full runs them.
+A bound of bounds.json names a case, a class of machines, what is measured, and the least or the greatest value. The
+class is "any" or a level of instructions, such as "x86-64-v4", whose bound goes before.
 """
 
 import json
@@ -56,10 +55,7 @@ def read_bounds(path=FILE):
 
 
 def find_bounds(bounds, case, level):
-    """Return the bounds that hold for a case on a machine with a level of instructions.
-
-    A race on one thread has the bounds of the race.
-    """
+    """Return the bounds of a case on a level of instructions; a race on one thread has those of the race."""
     case = RACE_RECORDS.get(case, case)
     of_case = [bound for bound in bounds if bound["case"] == case]
     return [bound for bound in of_case if bound["machine"] == level] or [

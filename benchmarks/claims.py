@@ -1,8 +1,7 @@
 """The published verdicts on the claims of the reports: ``python -m benchmarks.claims RESULTS`` records a run.
 
-RESULTS is a folder that `fastlin reproduce` wrote, with MNIST and, named, with the studies of CIFAR-10. Studies of
-minutes to hours are run once and recorded: docs/studies has the rows of the table, the merits and the pictures, and the
-documents show the table of claims, pictures with their texts, and tables of the networks.
+RESULTS is a folder that `fastlin reproduce` wrote, with MNIST and, named, with the studies of CIFAR-10. docs/studies
+keeps rows, merits and pictures.
 """
 
 import json

@@ -1,7 +1,6 @@
 """The program whose instructions are counted: each case twice, and once more between two requests to callgrind.
 
-Elsewhere than under callgrind the requests do nothing. Each of its dumps holds the instructions of one case. The
-program prints the names of the cases as JSON.
+Elsewhere the requests do nothing. Each dump of callgrind holds one case, whose names are printed as JSON.
 """
 
 import ctypes

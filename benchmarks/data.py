@@ -1,6 +1,6 @@
 """The data of the benchmarks: from disk or drawn from a seed, never downloaded. sparse_data.py draws sparse rows.
 
-The functions `load_…` raise NotImplementedError where data are missing; asv then skips the benchmark.
+The functions `load_…` raise NotImplementedError where data are missing, by which asv skips the benchmark.
 """
 
 import gzip
@@ -18,10 +18,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks.problems import count_test_rows, pose_first
 from fastlin import datasets
-from fastlin.course.studies.compare import make_synthetic
 
-# Classes and features of the Gaussian clusters, which need no data on disk.
-SYNTHETIC_CLASSES, SYNTHETIC_FEATURES = 10, 100
 # The levels of the columns of categories of a frame, and its columns of numbers.
 FRAME_LEVELS, FRAME_NUMBERS = (3, 7, 12, 40), 4
 LETTER_FILE = "letter-recognition.csv.gz"
@@ -33,15 +30,15 @@ LETTER_TRAIN = 16_000
 
 # asv repeats the setup of a benchmark before each sample, and the cache keeps it from preparing the data each time.
 @lru_cache(maxsize=2)
-def load_data(name, n_train, dtype):
-    """Return the Dataset "mnist" or "synthetic" with X in float64, float32 or uint8.
-
-    Pixels go from 0 to 255 as uint8, and from 0 to 1 otherwise. The synthetic data do not exist as bytes.
-    """
-    if name == "mnist":
-        return _convert(load_mnist(), n_train, np.dtype(dtype), 1 if dtype == "uint8" else 255)
-    data = make_synthetic(SYNTHETIC_CLASSES, n_train, SYNTHETIC_FEATURES, seed=0)
-    return _convert(data, n_train, np.dtype(dtype), 1)
+def load_pixels(n_train, dtype):
+    """Return MNIST with pixels from 0 to 255 as uint8, or from 0 to 1 in float64 or float32."""
+    data, dtype = load_mnist(), np.dtype(dtype)
+    X_train, X_test = (
+        # The division writes straight into its result, so that no temporary array counts as peak memory.
+        X if X.dtype == dtype else np.divide(X, dtype.type(255), out=np.empty(X.shape, dtype), casting="same_kind")
+        for X in (data.X_train[:n_train], data.X_test)
+    )
+    return replace(data, X_train=X_train, y_train=data.y_train[:n_train], X_test=X_test)
 
 
 def load_mnist():
@@ -60,8 +57,7 @@ def load_mnist():
 def load_letter(folder=None):
     """Load UCI Letter Recognition (P. Frey and D. Slate, 1991), 16,000 rows to train on and 4,000 to test on.
 
-    The folder, that of FASTLIN_DATA by default, holds the gzipped file. A line of it is a row: the letter and 16 whole
-    numbers from 0 to 15, separated by commas. A ValueError names the first wrong line of another file.
+    The folder, that of FASTLIN_DATA by default, holds the gzipped file. A ValueError names its first wrong line.
     """
     folder = folder or os.environ.get("FASTLIN_DATA")
     path = Path(folder) / LETTER_FILE if folder else None
@@ -86,8 +82,36 @@ def load_letter(folder=None):
     return datasets.Dataset("Letter", X[first], y[first], X[last], y[last])
 
 
-def draw_frame(n_rows):
-    """Return a TriedProblem of two classes: four columns of categories, then four normal ones.
+def make_synthetic(classes, samples, features, seed):
+    """Return a Dataset of overlapping Gaussian clusters, one per class, with a fifth as many rows again for testing."""
+    generator = np.random.default_rng(seed)
+    centers = generator.normal(0, 2 / np.sqrt(features), (classes, features))
+    n_test = max(samples // 5, classes)
+    # Both parts hold every class.
+    y = np.arange(samples + n_test) % classes
+    generator.shuffle(y[:samples])
+    X = centers[y] + generator.normal(0, 1, (len(y), features))
+    return datasets.Dataset("synthetic", X[:samples], y[:samples], X[samples:], y[samples:])
+
+
+def draw_classes(n, d, n_classes, scale, dtype=np.float64, seed=0):
+    """Return normal X (n, d), and labels that are drawn from a softmax of its columns with coefficients of a scale."""
+    generator = np.random.default_rng(seed)
+    X = generator.standard_normal((n, d), dtype)
+    coef = generator.standard_normal((d, n_classes), dtype) * dtype(scale)
+    return X, np.argmax(X @ coef + generator.gumbel(size=(n, n_classes)), axis=1)
+
+
+def standardise(X, *others):
+    """Return arrays with the columns of the first shifted and scaled to mean 0 and deviation 1, others likewise."""
+    mean, deviation = X.mean(axis=0), X.std(axis=0)
+    # A column of one value stays zero.
+    deviation = np.where(deviation > 0, deviation, 1)
+    return [(each - mean) / deviation for each in (X, *others)]
+
+
+def draw_frame(n_rows, n_all=None, levels=FRAME_LEVELS, n_numbers=FRAME_NUMBERS, scale=1.0):
+    """Return a TriedProblem of two classes: columns of categories with so many levels, then normal ones.
 
     What is given is a frame of pandas. X holds the same rows one-hot, by which solutions are judged.
     """
@@ -95,16 +119,21 @@ def draw_frame(n_rows):
         import pandas as pd
     except ImportError:
         raise NotImplementedError("pandas is not installed.") from None
+    n_rows, n_coded = n_rows or n_all, len(levels)
     generator, n = np.random.default_rng(0), n_rows + count_test_rows(n_rows)
-    codes = [generator.integers(0, n_levels, n) for n_levels in FRAME_LEVELS]
-    numbers = generator.standard_normal((n, FRAME_NUMBERS))
+    codes = [generator.integers(0, n_levels, n) for n_levels in levels]
+    numbers = generator.standard_normal((n, n_numbers))
     # The encoder leaves out levels that no row has; each has one here.
-    for column, n_levels in zip(codes, FRAME_LEVELS, strict=True):
+    for column, n_levels in zip(codes, levels, strict=True):
         column[:n_levels] = np.arange(n_levels)
-    encoded = [np.eye(n_levels)[column] for column, n_levels in zip(codes, FRAME_LEVELS, strict=True)]
-    X = csr_matrix(np.hstack([*encoded, numbers]))
+    first = np.cumsum([0, *levels, *[1] * n_numbers])
+    indices = np.tile(first[:-1].astype(np.int32), (n, 1))
+    indices[:, :n_coded] += np.transpose(codes).astype(np.int32)
+    entries = np.hstack([np.ones((n, n_coded)), numbers])
+    starts = np.arange(n + 1, dtype=np.int32) * entries.shape[1]
+    X = csr_matrix((entries.ravel(), indices.ravel(), starts), shape=(n, first[-1]))
     # The same coefficients for any number of rows.
-    y = X @ np.random.default_rng(1).standard_normal(X.shape[1]) + generator.logistic(size=n) > 0
+    y = X @ (scale * np.random.default_rng(1).standard_normal(X.shape[1])) + generator.logistic(size=n) > 0
     frame = pd.DataFrame(
         {f"category_{place}": pd.Categorical(column) for place, column in enumerate(codes)}
         | {f"number_{place}": column for place, column in enumerate(numbers.T)}
@@ -116,12 +145,3 @@ def encode_before(model):
     """Return a pipeline of scikit-learn's one-hot encoder of the columns of categories and a model."""
     categorical = make_column_selector(dtype_include="category")
     return make_pipeline(make_column_transformer((OneHotEncoder(), categorical), remainder="passthrough"), model)
-
-
-def _convert(data, n_train, dtype, largest):
-    X_train, X_test = (
-        # The division writes straight into its result, so that no temporary array counts as peak memory.
-        X if X.dtype == dtype else np.divide(X, dtype.type(largest), out=np.empty(X.shape, dtype), casting="same_kind")
-        for X in (data.X_train[:n_train], data.X_test)
-    )
-    return datasets.Dataset(data.name, X_train, data.y_train[:n_train], X_test, data.y_test)

@@ -1,31 +1,32 @@
 """Everyday fits: tables of a few hundred to a hundred thousand rows, defaults against defaults.
 
-`python -m benchmarks.everyday` measures a grid of rows, columns and classes, real tables, columns that make fits hard,
-L1 and elastic net, and frames with categories, and prints them; `--scikit-learn` those that scikit-learn's own issues
-and suites publish. `--short` takes up to 10,000 rows of the grid and of the real tables, and about a minute. The peers
-are the solvers of scikit-learn with their defaults, and Cyanure, glum and skglm where they are installed, each on one
-thread and on all.
+`python -m benchmarks.everyday` prints them; `--scikit-learn` those that scikit-learn publishes and a generator can
+make: scikit-learn_bench's `configs/regular/logreg.json`, of whose 200,000 rows one half is trained on; the table of
+threads of issue 32162, with other arguments of the generator; and L1 with tol 1e-5 of pull request 33160.
 
-A default proves no more than its tol, so that equal objectives are no condition here. Each problem says by how much
-fastlin's objective is above the peer's, and how far the coefficients of both are from the minimum: a drop-in is
-compared by its coefficients.
+Peers are scikit-learn's solvers, and Cyanure, glum and skglm where they are installed, on one thread and on all. A
+default proves no more than its tol: each problem says by how much fastlin's objective is above the peer's, and how far
+the coefficients of both are from the minimum.
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
+from itertools import product
 
 import numpy as np
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_classification
 from sklearn.linear_model import LogisticRegression
 
 import fastlin
-from benchmarks import everyday_cases
-from benchmarks.data import encode_before
-from benchmarks.everyday_cases import DEFAULT_ITERATIONS
-from benchmarks.fits import MAX_ITER, TOL, by_cyanure, by_scikit_learn, write_tol
+from benchmarks.data import draw_frame, encode_before, standardise
+from benchmarks.fits import MAX_ITER, TOL, C, by_cyanure, by_scikit_learn, load_one_hot, pose_letter, write_tol
 from benchmarks.many_fits import Grid, fit_skglm_path
+from benchmarks.problems import count_test_rows, pose, pose_first
 from benchmarks.races import EQUAL, FASTLIN, TURNS, Race, Rule, run, run_race
+from benchmarks.scaling import BASE, make_problem
 from benchmarks.tables import make_console, print_tables, tabulate_everyday, tabulate_everyday_problems
 from fastlin.contenders import MOST_PARAMETERS_OF_A_HESSIAN, fit_fastlin, fit_glum
 from fastlin.kernels.machine.threads import count_threads
@@ -39,6 +40,129 @@ REFERENCE_TOL = 1e-13
 MOST_HESSIAN_WORK, MOST_SHORT_WORK = 100_000_000_000, 1_000_000_000
 # Peers whose default stops further than this above the minimum do not count: on raw columns some stop 5 % above.
 WITHIN = 1e-3
+ROWS = 300, 1_000, 3_000, 10_000, 30_000, 100_000
+COLUMNS = 5, 20, 100
+CLASSES = 2, 4, 10
+GRID, REAL, BENCH, THREADS_TABLE, L1 = (
+    "grid",
+    "real tables",
+    "scikit-learn_bench",
+    "issue 32162",
+    "L1, pull request 33160",
+)
+# The groups of a short measurement, and the most rows of its cases.
+SHORT_GROUPS, MOST_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 10_000
+FRAMES = "frames"
+A9A_ROWS = 32_561
+# L1 and elastic net: rows, columns, classes and the part of L1.
+SPARSE_MODELS = product(((1_000, 20), (10_000, 10), (10_000, 100)), (2, 4), (1.0, 0.5))
+# How drawn columns differ from standardised normal ones.
+HARD = {"correlated": {"correlation": 0.95}, "unbalanced": {"imbalance": 3.0}, "raw scales": {"spread": 1e3}}
+BUNDLED = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer, "digits": load_digits}
+DEFAULT_ITERATIONS = 100
+BENCH_ROWS = 200_000
+# scikit-learn takes minutes for so many rows with 100 columns and several classes; its fastest solver is found on
+# fewer.
+MANY_ROWS, TRIED_ROWS = 1_000_000, 20_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem of a group."""
+
+    group: str
+    # What tables call it.
+    name: str
+    # From a number of rows, or None for all, to the problem.
+    load: Callable
+    # Rows, columns and classes where it is one of a grid.
+    shape: tuple = ()
+    # The tol of all contenders, and the most iterations of scikit-learn's solvers of L2.
+    tol: float = TOL
+    max_iter: int = DEFAULT_ITERATIONS
+    # What the names of its peers begin with.
+    among: str = ""
+    # The number of rows on which the fastest peer is found, where a fit of all rows takes minutes: on all rows only
+    # this and the default are raced, on its number of threads. None: all rows.
+    tried_rows: int | None = None
+
+    def is_short(self, most_rows=MOST_SHORT_ROWS):
+        """Return whether a short measurement has it, one of up to so many rows."""
+        return self.group in SHORT_GROUPS and (not self.shape or self.shape[0] <= most_rows)
+
+
+def _load_drawn(n_rows, n, d, K, l1_ratio=0.0, **numbers):
+    drawn = make_problem(n_rows, **{**BASE, "n": n, "d": d, "K": K, **numbers})
+    X, X_test = (drawn.X, drawn.X_test) if "spread" in numbers else standardise(drawn.X, drawn.X_test)
+    return pose("drawn", X, drawn.y, C, (X_test, drawn.y_test), l1_ratio=l1_ratio)
+
+
+def _load_real(n_rows, load, is_standardised):
+    X, y = load(return_X_y=True)
+    # The rows of iris and wine lie class by class.
+    rows = np.random.default_rng(0).permutation(len(y))[:n_rows]
+    (X,) = standardise(X[rows]) if is_standardised else (X[rows],)
+    return pose("table", X, y[rows], C)
+
+
+def _list_cases():
+    for K, n, d in product(CLASSES, ROWS, COLUMNS):
+        yield Case(GRID, f"{n:,} × {d}, {K} classes", partial(_load_drawn, n=n, d=d, K=K), (n, d, K))
+    for (name, load), how in product(BUNDLED.items(), ("raw", "standardised")):
+        yield Case(REAL, f"{name}, {how}", partial(_load_real, load=load, is_standardised=how == "standardised"))
+    # Their rows are too many for a short measurement.
+    larger = "larger tables"
+    for how in ("raw", "standardised"):
+        yield Case(larger, f"Letter, {how}", partial(pose_letter, is_standardised=how == "standardised"))
+    for name, n in (("one-hot", 16_000), ("one-hot of a9a's shape", A9A_ROWS)):
+        yield Case(larger, name, partial(load_one_hot, n_all=n))
+    for (name, numbers), n, K in product(HARD.items(), (1_000, 10_000), (2, 4)):
+        load = partial(_load_drawn, n=n, d=20, K=K, **numbers)
+        yield Case("hard columns", f"{name}, {n:,} × 20, {K} classes", load)
+    for (n, d), K, l1_ratio in SPARSE_MODELS:
+        penalty, load = "L1" if l1_ratio == 1 else "elastic net", partial(_load_drawn, n=n, d=d, K=K, l1_ratio=l1_ratio)
+        yield Case("L1 and elastic net", f"{penalty}, {n:,} × {d}, {K} classes", load)
+    for n in (1_000, 10_000, 100_000):
+        yield Case(FRAMES, f"frame with categories, {n:,} rows", partial(draw_frame, n_all=n))
+
+
+def _load_bench(n_rows, d, K):
+    n = n_rows or BENCH_ROWS // 2
+    X, y = make_classification(2 * n, d, n_informative=d // 2, n_classes=K, class_sep=0.75, random_state=42)
+    return pose_first(BENCH, X, y, C, n)
+
+
+def _load_threads(n_rows, n, d, K):
+    n = n_rows or n
+    # With one cluster a class, half of 10 columns are enough for 32 classes.
+    X, y = make_classification(
+        n + count_test_rows(n), d, n_informative=d // 2, n_classes=K, n_clusters_per_class=1, random_state=0
+    )
+    return pose_first("threads", X, y, C, n)
+
+
+def _load_l1(n_rows, K, fit_intercept):
+    X, y = make_classification(10_000, 10, n_informative=5, n_redundant=1, n_classes=K, random_state=42)
+    return pose("L1", X[:n_rows], y[:n_rows], C, l1_ratio=1.0, fit_intercept=fit_intercept)
+
+
+def _list_scikit_learn_cases():
+    # The peers are scikit-learn's solvers alone.
+    def make(group, n, d, K, load, what="", **options):
+        name = f"{group}, {n:,} × {d}, {K} classes{what}"
+        return Case(group, name, partial(load, K=K), (n, d, K), among="scikit-learn", **options)
+
+    for d, K in product((50, 500), (2, 5)):
+        yield make(BENCH, BENCH_ROWS // 2, d, K, partial(_load_bench, d=d), max_iter=200)
+    for n, d, K in product((100, 10_000, MANY_ROWS), (10, 100), (2, 8, 32)):
+        few = TRIED_ROWS if n == MANY_ROWS else None
+        yield make(THREADS_TABLE, n, d, K, partial(_load_threads, n=n, d=d), tried_rows=few)
+    for fit_intercept, K in product((False, True), (2, 3, 10)):
+        words, load = "with" if fit_intercept else "without", partial(_load_l1, fit_intercept=fit_intercept)
+        yield make(L1, 10_000, 10, K, load, f", {words} intercept", tol=1e-5)
+
+
+CASES, SCIKIT_LEARN_CASES = tuple(_list_cases()), tuple(_list_scikit_learn_cases())
 
 
 def fit_by_default(problem, tol=TOL):
@@ -134,8 +258,7 @@ def choose_on_few_rows(race, problem):
 def find_coef_error(coef, reference):
     """Return the largest difference of coefficients from those of the minimum, over the largest of these.
 
-    Those of several classes are compared as differences from their mean: with L1 a constant added to the classes of a
-    column may change nothing.
+    Several classes are compared without their mean: with L1 a constant added to the classes may change nothing.
     """
     if len(reference) > 1:
         coef, reference = (each - each.mean(axis=0) for each in (coef, reference))
@@ -157,10 +280,7 @@ class Collection:
         return [case for case in self.cases if case.is_short(self.most_few_rows)]
 
     def measure(self, short=False, cases=None, report=lambda line: None):
-        """Return the record of some cases, or of all or those of a short measurement, as plain values.
-
-        A short one has fewer turns. A line on each case is reported as soon as it is known, or why it is left out.
-        """
+        """Return the record of some cases, or of all or those of a short measurement, and report a line on each."""
         problems = []
         for case in cases or [case for case in self.cases if not short or case.is_short()]:
             try:
@@ -173,10 +293,8 @@ class Collection:
         return {"kind": self.kind, "title": self.title, "threads": count_threads(), "problems": problems}
 
 
-EVERYDAY = Collection("everyday", "everyday fits", everyday_cases.CASES, 1_000)
-SCIKIT_LEARN = Collection(
-    "scikit-learn's cases", "cases of scikit-learn's issues and suites", everyday_cases.SCIKIT_LEARN_CASES, 100
-)
+EVERYDAY = Collection("everyday", "everyday fits", CASES, 1_000)
+SCIKIT_LEARN = Collection("scikit-learn's cases", "cases of scikit-learn's issues and suites", SCIKIT_LEARN_CASES, 100)
 
 
 def main(arguments=None):

@@ -1,8 +1,7 @@
 """What the first use costs: the import, the first fit ever and the first fit of a process, beside scikit-learn's.
 
-Each time is measured in a process of its own. The first fit ever finds an empty folder for compiled kernels and has to
-compile them, unless the package brings them along. The first fit of a process finds compiled kernels and loads what it
-needs. The fits are of scikit-learn's digits, 1,797 × 64, and their times include the import.
+Each is a process of its own. The first fit ever finds an empty folder for compiled kernels. The fits are of
+scikit-learn's digits, and their times include the import.
 """
 
 import tempfile
@@ -32,20 +31,13 @@ TITLES = {
 
 
 def run(module, cache):
-    """Return the seconds of the import of a module and of both it and a fit of digits, in a process of its own.
-
-    The folder for compiled kernels is the user's own where it is None.
-    """
+    """Return the seconds of an import, and of it with a fit of digits; without a cache kernels lie in the user's."""
     variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
     return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
 
 
 def measure_first_use(with_ever=False, n_turns=1):
-    """Return a record for each of TITLES, as plain values by name.
-
-    The first fit ever happens once, as for a user; the later processes load the kernels that it leaves. Without it they
-    take those of the user's own folder.
-    """
+    """Return a record for each of TITLES by name; later processes load the kernels that the first fit ever leaves."""
     with tempfile.TemporaryDirectory() as folder:
         cache = folder if with_ever else None
         ever = run(MODULES[FASTLIN], cache)[1]

@@ -6,12 +6,11 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
-from benchmarks.data import load_data, load_letter
+from benchmarks.data import draw_classes, load_letter, load_pixels, make_synthetic, standardise
 from benchmarks.problems import count_test_rows, pose, pose_first
 from benchmarks.races import PROVEN, THREADS, Race, Rule
 from benchmarks.sparse_data import make_news, make_one_hot, make_text
 from fastlin.contenders import fit_cyanure, fit_fastlin, fit_scikit_learn
-from fastlin.course.studies.compare import make_synthetic
 
 C = 1.0
 # The default of both estimators.
@@ -61,14 +60,16 @@ def load_one_hot(n_rows, n_all=16_000):
 
 
 def _load_mnist(n_rows, dtype="float64", C=C, n_all=None, **parameters):
-    return pose_data(
-        "MNIST", load_data("mnist", n_rows or n_all, dtype), C / 255**2 if dtype == "uint8" else C, **parameters
-    )
+    return pose_data("MNIST", load_pixels(n_rows or n_all, dtype), C / 255**2 if dtype == "uint8" else C, **parameters)
 
 
-def _load_letter(n_rows):
+def pose_letter(n_rows, is_standardised=False):
+    """Return Letter Recognition."""
     data = load_letter()
-    return pose("Letter", data.X_train[:n_rows], data.y_train[:n_rows], C, (data.X_test, data.y_test))
+    X, X_test = data.X_train[:n_rows], data.X_test
+    if is_standardised:
+        X, X_test = standardise(X, X_test)
+    return pose("Letter", X, data.y_train[:n_rows], C, (X_test, data.y_test))
 
 
 def _load_digits(n_rows):
@@ -88,10 +89,9 @@ def load_probe(n_rows, n_all, n_features, n_classes):
 
     Few rows have fewer classes, so that each has twenty.
     """
-    generator, n_rows = np.random.default_rng(0), n_rows or n_all
-    X = generator.standard_normal((n_rows + count_test_rows(n_rows), n_features), np.float32)
-    coef = generator.standard_normal((n_features, max(2, min(n_classes, n_rows // 20))), np.float32) / 8
-    y = np.argmax(X @ coef + generator.gumbel(size=(len(X), coef.shape[1])), axis=1)
+    n_rows = n_rows or n_all
+    K = max(2, min(n_classes, n_rows // 20))
+    X, y = draw_classes(n_rows + count_test_rows(n_rows), n_features, K, 1 / 8, np.float32)
     return pose_first("generated linear probe", X, y, C, n_rows)
 
 
@@ -105,10 +105,7 @@ def _load_news(n_rows):
 
 
 def _load_expression(n_rows, n_all, n_genes):
-    """Return numbers like the expression of genes in few samples, and which of two kinds each sample is.
-
-    The genes follow thirty factors and noise; their spreads differ, most of them by less than e.
-    """
+    """Return numbers like the expression of genes in few samples: thirty factors, noise, and spreads that differ."""
     generator, n_rows = np.random.default_rng(0), n_rows or n_all
     factors = generator.normal(size=(n_rows + count_test_rows(n_rows), 30))
     X = factors @ generator.normal(size=(30, n_genes)) / 2 + generator.normal(size=(len(factors), n_genes))
@@ -174,8 +171,8 @@ RACES = {
     ),
     "mnist-cyanure": _race("MNIST", _load_mnist, by_cyanure(1e-5), 10_000, **CYANURE),
     "digits": _race("digits", _load_digits, by_scikit_learn(*ALL_SOLVERS), within=TOL, threads=THREADS),
-    "letter": _race("Letter", _load_letter, NEWTON, 4_000, threads=THREADS),
-    "letter-cyanure": _race("Letter", _load_letter, by_cyanure(1e-6), 4_000, **CYANURE),
+    "letter": _race("Letter", pose_letter, NEWTON, 4_000, threads=THREADS),
+    "letter-cyanure": _race("Letter", pose_letter, by_cyanure(1e-6), 4_000, **CYANURE),
     "two-classes": _race(
         "generated rows, two classes",
         TWO_CLASSES,

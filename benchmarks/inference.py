@@ -1,9 +1,7 @@
 """Tables of standard errors: an unpenalised fit with its summary, beside statsmodels and glum, and the bootstrap.
 
-Each contender takes rows and labels, maximises the likelihood, and prints its table. statsmodels gets X with a column
-of ones, which is made before the clock starts. A peer counts where its log-likelihood is within 1e-8 of the highest,
-relatively: another thousandth of a standard error would not show in a table. How far the standard errors and the
-coefficients of both sides are apart is kept with the times. The data are generated from fixed seeds.
+Each contender takes rows and labels, maximises the likelihood, and prints its table. A peer counts where its
+log-likelihood is within 1e-8 of the highest, relatively. How far standard errors and coefficients are apart is kept.
 """
 
 from functools import partial
@@ -12,11 +10,11 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from benchmarks.cases import Case
-from benchmarks.many_fits import SEED, WAYS, draw_rows, fit_drawn, run_in
+from benchmarks.data import draw_classes
+from benchmarks.many_fits import WAYS, bootstrap, draw_rows, fit_drawn, run_in
 from benchmarks.problems import TriedProblem, count_test_rows
 from benchmarks.processes import call_elsewhere, measure_rise
-from benchmarks.races import EQUAL, FASTLIN, Race, Rule, require, run_race, shorten
+from benchmarks.races import EQUAL, FASTLIN, Case, Race, Rule, require, run_race, shorten
 
 KIND = "inference"
 STATSMODELS = "statsmodels"
@@ -58,11 +56,7 @@ def fit_statsmodels(problem, method):
 
 
 def fit_glum(problem):
-    """Return those of glum's GeneralizedLinearRegressor.
-
-    glum multiplies the covariance by n / (n - p), the correction of a linear model, which is taken back here so that
-    the errors can be compared.
-    """
+    """Return those of glum, without its factor n / (n - p) of the covariance, the correction of a linear model."""
     from glum import GeneralizedLinearRegressor
 
     model = GeneralizedLinearRegressor(family="binomial", alpha=0).fit(problem.X, problem.y)
@@ -86,44 +80,34 @@ def pose_table(X, y, X_test=None, y_test=None):
 
 
 def draw_table(n_rows, n_all, d, n_classes):
-    """Return the problem of normal columns, and labels that are drawn from the model."""
+    """Return the problem of normal columns, and labels that are drawn from the model, whose classes overlap."""
     n = n_rows or n_all
     d = d if n == n_all else min(d, max(1, n // ROWS_PER_COLUMN))
-    generator = np.random.default_rng(0)
-    X = generator.standard_normal((n + count_test_rows(n), d))
-    # Scores have a deviation of one, and the classes overlap.
-    scores = X @ generator.standard_normal((d, n_classes)) / np.sqrt(d)
-    y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
+    X, y = draw_classes(n + count_test_rows(n), d, n_classes, 1 / np.sqrt(d))
     return pose_table(X[:n], y[:n], X[n:], y[n:])
 
 
 def bootstrap_fastlin(drawn):
     """Return coef, intercept and standard errors of fastlin's resamples."""
-    model = fastlin.LogisticRegression(C=np.inf).fit(drawn.X, drawn.y)
-    found = model.bootstrap(drawn.X, drawn.y, n_resamples=len(drawn.rows), random_state=SEED)
-    return _add_errors(found.coef, found.intercept)
+    return _add_errors(*bootstrap(drawn, fastlin.LogisticRegression(C=np.inf)))
 
 
 def bootstrap_peer(drawn, way, fit):
-    """Return those of fits of the resamples in one of WAYS; fit takes X and y, and returns coef and intercept."""
-    return _add_errors(*run_in(way, fit_drawn, drawn, partial(_fit_rows, fit)))
+    """Return those of fits of the resamples in one of WAYS; fit takes X, y and rows of them."""
+    return _add_errors(*run_in(way, fit_drawn, drawn, fit))
 
 
-def _fit_rows(fit, X, y, rows):
-    return fit(X[rows], y[rows])
-
-
-def fit_scikit_learn(X, y, solver):
+def fit_scikit_learn(X, y, rows, solver):
     """Return coef and intercept of scikit-learn's LogisticRegression without a penalty."""
-    model = ScikitLearnLogisticRegression(C=np.inf, solver=solver).fit(X, y)
+    model = ScikitLearnLogisticRegression(C=np.inf, solver=solver).fit(X[rows], y[rows])
     return model.coef_, model.intercept_
 
 
-def fit_logit(X, y):
+def fit_logit(X, y, rows):
     """Return those of statsmodels' Logit."""
     import statsmodels.api
 
-    params = statsmodels.api.Logit(y, np.column_stack([np.ones(len(X)), X])).fit(disp=0).params
+    params = statsmodels.api.Logit(y[rows], np.column_stack([np.ones(len(rows)), X[rows]])).fit(disp=0).params
     return params[None, 1:], params[:1]
 
 
@@ -140,10 +124,7 @@ def draw_resamples(n_rows, n_all, d, n_fits):
 
 
 def measure_inference(problem, whole, name):
-    """Return what the race of one of RACES comes to, and how far the estimates of both sides are apart.
-
-    The solutions end with standard errors (K', d + 1).
-    """
+    """Return the record of the race of a name, with how far the estimates of both sides are apart."""
     for package in (STATSMODELS, "glum"):
         require(package)
     race = RACES[name] if whole else shorten(RACES[name])

@@ -1,9 +1,8 @@
 """How many instructions passes and small fits take: no other program on the machine changes them.
 
-``python -m benchmarks.instructions`` counts them under valgrind's callgrind and compares them with instructions.json.
-It fails where a case takes 3 % more. ``--record`` puts the new counts into that file. All runs on one thread, with code
-for the level x86-64-v3, so that other processors count the same. Counts of other versions of Python and of the
-libraries below are not compared, since much of a small fit is theirs.
+``python -m benchmarks.instructions`` counts them under callgrind, on one thread and with code for x86-64-v3, and fails
+where a case takes 3 % more than in instructions.json. ``--record`` puts the new counts there. Counts of other versions
+are not compared.
 """
 
 import argparse
@@ -39,10 +38,7 @@ SETTINGS = {
 def count_instructions():
     """Return the instructions of each case of `counted`, by its name.
 
-    Raises
-    ------
-    NotImplementedError
-        There is no valgrind, or the processor lacks instructions of the level.
+    Raises NotImplementedError without valgrind, or on a processor that lacks instructions of the level.
     """
     if shutil.which("valgrind") is None:
         raise NotImplementedError("valgrind is not installed")

@@ -1,7 +1,6 @@
 """Fits of rows that lie in files, by blocks and by workers of Dask, compared with a fit in memory.
 
-``python -m benchmarks.larger_than_memory`` writes rows into a temporary folder, fits them in turn and prints medians as
-a table. ``--whole`` writes a file of 20 GB, and fits it by blocks alone.
+``python -m benchmarks.larger_than_memory`` prints medians of fits in turn. ``--whole`` fits a file of 20 GB by blocks.
 """
 
 import os
@@ -130,10 +129,7 @@ def prepare(contenders, paths, folder, stack):
 
 
 def measure_reading(model, path, y):
-    """Return the seconds in which a file is read from the disk, and its rows are predicted from there and from memory.
-
-    A prediction is one pass. Where the file does not fit into memory, the second one is from the disk too.
-    """
+    """Return the seconds of reading a file from disk, and of predicting its rows from there and from memory."""
     rows, seconds = blocks.from_arrays(np.load(path, mmap_mode="r"), y), {}
     begin = perf_counter()
     read_from_disk(path)
@@ -147,10 +143,9 @@ def measure_reading(model, path, y):
 
 
 def measure(contenders, sizes, dtype, folder, n_turns):
-    """Write rows into a folder, and return the records of fits in turn by contender, and the seconds of other things.
+    """Return the records of fits in turn by contender, and the seconds of other things.
 
-    A record has the median of the seconds, and passes, objective and proven gap of the last fit. One fit of each goes
-    before, which compiles and reads the files, unless there is one turn alone.
+    One fit of each goes before, which compiles and reads the files, unless there is one turn alone.
     """
     # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, and fits here would have one thread.
     if folder is not None:

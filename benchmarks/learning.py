@@ -1,9 +1,7 @@
 """How soon mini-batches predict well: the course's trainer, MiniBatchLogisticRegression and scikit-learn.
 
-Two fits of scikit-learn with their defaults, LogisticRegression and SGDClassifier, set the marks: an accuracy on rows
-that were not trained on, and the seconds that it took. Each contender trains from the start for more and more epochs.
-Its points say how soon it reaches a mark's accuracy, and what it has reached in a mark's time. The rows are those of
-MNIST, or without it those of scikit-learn's digits.
+Two fits of scikit-learn with their defaults set the marks: an accuracy on rows that were not trained on, and the
+seconds that it took. Each contender trains from the start for more and more epochs, on MNIST or else on the digits.
 """
 
 from functools import partial
@@ -12,9 +10,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 import fastlin
-from benchmarks.cases import Case
 from benchmarks.data import load_mnist
-from benchmarks.races import run_on_best
+from benchmarks.races import Case, run_on_best
 from fastlin.course.datasets import load_digits
 from fastlin.course.studies.learning import (
     COURSE,
@@ -48,11 +45,7 @@ def train_mini_batches(lesson, epochs):
 
 
 def measure_learning(data, whole):
-    """Return all marks and contenders.
-
-    A point has the epochs, the seconds of the whole training with its best number of threads, and accuracy and log loss
-    on the rows to test on.
-    """
+    """Return all marks and contenders; a point is a whole training with its best number of threads."""
     lesson = make_lesson(data)
     controller, most = ThreadpoolController(), count_threads()
     # fastlin has compiled what it needs.

@@ -1,10 +1,8 @@
 """How near fastlin comes to what the machine allows, which is measured in the same run.
 
-A pass for loss and gradient has to read X once and to do 4 n d K operations, those of two products. The same threads
-need one time for a plain read of the bytes of X, and another for as many operations in registers. The limit is the
-longer of the two. A step of a network on a large batch cannot be faster than its products of matrices alone. A pass
-over blocks of a file that lies on disk alone takes at least as long as reading the file, or as the pass over the same
-rows in memory.
+A pass has to read X once and to do the 4 n d K operations of two products: its limit is the longer of a plain read and
+as many operations in registers. A step of a network is limited by its products of matrices, and a pass over a file on
+disk by reading the file or by the pass in memory.
 """
 
 import os
@@ -18,9 +16,8 @@ import numba
 import numpy as np
 
 from benchmarks import networks
-from benchmarks.cases import Case
 from benchmarks.passes import N_CLASSES, FusedPass, draw_coef
-from benchmarks.races import FASTLIN, TURNS, measure_in_turn
+from benchmarks.races import FASTLIN, TURNS, Case, measure_in_turn
 from benchmarks.ratios import describe_turns
 from fastlin.blocks import from_arrays
 from fastlin.kernels.linear.operands import Samples
@@ -58,8 +55,7 @@ def read_block(block, n_blocks, values, sums):
 def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
     """sums[block] = n_rounds times the sum of starts after CHAIN multiply-adds each, computed in registers.
 
-    The compiler puts neighbouring starts into one vector. Each step of a chain waits for the one before it, so that the
-    processor works on the chains of several vectors at once.
+    Each step of a chain waits for the one before it, so that the processor works on several vectors of chains at once.
     """
     total = starts.dtype.type(0)
     for _ in range(n_rounds):
@@ -86,10 +82,7 @@ def make_read(X):
 
 
 def make_arithmetic(n_operations, precision):
-    """Return a function that does about n_operations, two in a multiply-add, and the number that it does.
-
-    The function returns the sum of each block.
-    """
+    """Return a function that does about n_operations, two in a multiply-add, and the number that it does."""
     starts = np.linspace(0, 1, N_STARTS, dtype=precision)
     n_rounds = max(1, round(n_operations / (2 * CHAIN * N_STARTS * N_BLOCKS)))
     sums = np.empty(N_BLOCKS, precision)
@@ -104,10 +97,7 @@ def make_arithmetic(n_operations, precision):
 
 
 def measure_limit(loaded, whole):
-    """Return what fastlin takes and what limits it, from the shape in words and the functions that are timed by name.
-
-    The names are "fastlin" and that of each limit.
-    """
+    """Return what fastlin takes and what limits it, from the shape in words and the timed functions by name."""
     data, calls = loaded
     turns = measure_in_turn(calls, TURNS, N_CALLS)
     seconds = {name: median(times) for name, times in turns.items()}

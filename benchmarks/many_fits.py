@@ -1,9 +1,7 @@
 """The races of many fits of one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
 
-Each fit has to reach the peer's objective, and where only scores are returned, these have to agree. fastlin is called
-as its users call it: by one call that makes all fits, or by a tool of scikit-learn's under the patch. scikit-learn's
-fits run in its best way, which is found anew in each race: by the better of two solvers, one fit after the other, or in
-as many processes or threads as there are, each with one thread of BLAS.
+fastlin makes all fits by one call, or a tool of scikit-learn's runs under the patch. scikit-learn's fits run in its
+best way, found anew in each race: by the better of two solvers, and in turn, in processes or in threads.
 """
 
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 import fastlin
-from benchmarks.data import load_data
+from benchmarks.data import load_pixels
 from benchmarks.problems import ManyProblems, Scores, TriedProblem, count_test_rows, pose, take_mean
 from benchmarks.races import EQUAL, PROVEN, Race, Rule
 from benchmarks.sparse_data import make_one_hot
@@ -72,10 +70,9 @@ class Grid(ManyProblems):
             yield self.X[rows], self.y[rows], self.y_test
 
     def test(self, *solution):
-        """Return the Scores of the C that a search chooses, the one of least log loss, on the rows to test on.
+        """Return the Scores of the C of least log loss on the rows to test on, as means over the folds.
 
-        They are means over the folds. A mean over all C would be led by those that nobody chooses, where the rows of a
-        fold are fitted too well.
+        A mean over all C would be led by those that nobody chooses.
         """
         scores = self._judge_each(TriedProblem.test, *solution)
         by_C = [take_mean(scores[place :: len(self.Cs)]) for place in range(len(self.Cs))]
@@ -106,10 +103,9 @@ def fit_path(grid, tol):
 
 
 def fit_skglm_path(grid, tol):
-    """Fit at each C by skglm's ProxNewton, the solver of its SparseLogisticRegression, from the last solution on.
+    """Fit at each C by skglm's ProxNewton from the last solution on; its Logistic is the mean loss, so that alpha = l1.
 
-    Its Logistic is the mean of the losses, so that alpha = l1. It runs on one thread, and so does BLAS. With two a path
-    takes as long, and up to ten times as long where another process runs.
+    It runs on one thread, and so does BLAS: with two a path takes as long, and longer where another process runs.
     """
     from skglm.datafits import Logistic
     from skglm.penalties import L1
@@ -136,10 +132,7 @@ def fit_skglm_path(grid, tol):
 
 
 def fit_celer_path(grid, tol):
-    """Run celer's path, whose objective is the sum of the losses and alpha ||w||_1, so that alpha = 1 / C.
-
-    It has no intercept. It runs on one thread, and so does BLAS, as for skglm.
-    """
+    """Run celer's path without intercept on one thread: the sum of losses and alpha ||w||_1, so that alpha = 1 / C."""
     from celer.homotopy import celer_path
 
     # The path begins with the largest alpha, which is the smallest C.
@@ -180,7 +173,7 @@ def _load_one_hot(n_rows, fit_intercept):
 
 
 def _load_mnist(n_rows):
-    data = load_data("mnist", n_rows or CV_ROWS, "float64")
+    data = load_pixels(n_rows or CV_ROWS, "float64")
     y_train, y_test = (y.astype(np.int64) for y in (data.y_train, data.y_test))
     return Grid("MNIST", data.X_train, y_train, data.X_test, y_test, 10, CV_CS, n_folds=N_FOLDS)
 

@@ -1,8 +1,6 @@
-"""The memory that a fit takes beside X: the peak of a process of its own.
+"""The memory that a fit takes beside X: the rise of the peak in a process of its own, during a second fit.
 
-The process loads X and fits it twice; the first fit loads the compiled kernels. The fit takes what the peak rises by
-during the second one. `count_allowed_bytes` states what a fit may take. Only Linux lets a process reset its peak.
-scikit-learn's lbfgs, or saga with L1, fits the same rows; its few iterations take the memory of many.
+Only Linux lets a process reset its peak. scikit-learn's few iterations take the memory of many.
 """
 
 import warnings
@@ -14,9 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from benchmarks.cases import Case
-from benchmarks.data import load_data
+from benchmarks.data import draw_classes, load_pixels
 from benchmarks.processes import call_elsewhere, measure_rise
+from benchmarks.races import Case
 from benchmarks.sparse_data import make_text
 from fastlin.budget import Budget
 from fastlin.course.studies.fair_threads import fit_up_to_limit
@@ -39,7 +37,7 @@ SCIKIT_LEARN, PEER_ITERATIONS = "scikit-learn", 20
 
 def _load_mnist(n_rows, dtype="float64", n_all=N_ROWS, C=1.0, **parameters):
     """Return X and y of MNIST, and a C that means the same for pixels from 0 to 255 as for pixels from 0 to 1."""
-    data = load_data("mnist", n_rows or n_all, dtype)
+    data = load_pixels(n_rows or n_all, dtype)
     if C is not None:
         parameters["C"] = C / 255**2 if dtype == "uint8" else C
     return data.X_train, data.y_train, parameters
@@ -51,11 +49,8 @@ def _load_text(n_rows, **parameters):
 
 
 def _load_overlapping(n_rows):
-    """Return noise in 150 columns and 10 classes that it hardly tells apart, so that there is a minimum without C."""
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(n_rows or 40_000, 150))
-    scores = X[:, :10] + generator.gumbel(scale=2.0, size=(len(X), 10))
-    return X, scores.argmax(axis=1), {"C": np.inf}
+    """Return noise that hardly tells its classes apart, so that there is a minimum without C."""
+    return *draw_classes(n_rows or 40_000, 150, 10, 0.04), {"C": np.inf}
 
 
 def _fit_scikit_learn(X, y, parameters):
@@ -73,17 +68,20 @@ FITS = {
 
 
 def count_bytes(X):
-    """Return the bytes of an array or of a CSR matrix."""
-    return X.data.nbytes + X.indices.nbytes + X.indptr.nbytes if issparse(X) else X.nbytes
+    """Return the bytes of an array, a CSR matrix, or the codes and numbers of a frame."""
+    if issparse(X):
+        return X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
+    if isinstance(X, np.ndarray):
+        return X.nbytes
+    return sum((column.cat.codes if column.dtype == "category" else column).nbytes for _, column in X.items())
 
 
 def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     """Return the most bytes that fits may take beside X.
 
-    Each of `n_fits` fits that run side by side may take a fifth of X, or 32 MB where that is more; an array (n, K)
-    where that is no more than 64 MB or than X; and the solver's vectors of the size of the coefficients, among them the
-    pairs of L-BFGS, and blocks for each class, as the budget allows. A fit without a penalty may take its Hessian where
-    the budget allows one. All fits together may take a transposed copy of X where X is sparse or the penalty L1.
+    Each of `n_fits` fits side by side may take a fifth of X or 32 MB; an array (n, K) up to 64 MB or X; and the
+    solver's vectors, pairs and blocks for each class, or the Hessian of a fit without a penalty, as the budget allows.
+    All together may take a transposed copy of X where X is sparse or the penalty L1.
     """
     n, d = X.shape
     n_rows_coef = 1 if n_classes == 2 else n_classes

@@ -1,9 +1,7 @@
 """The races of networks of two layers: an epoch of small batches beside its peers.
 
-All contenders begin with the same coefficients and take the same batches in the same order. They follow the rule of
-scikit-learn's MLPClassifier: Nesterov's momentum, and a penalty of alpha / 2 times the squares of the coefficients over
-the rows of a batch. So after an epoch all have the same network, up to rounding. limits.py compares a step on a large
-batch with its products of matrices alone.
+All begin with the same coefficients and take the same batches by the rule of scikit-learn's MLPClassifier: Nesterov's
+momentum, and a penalty of alpha / 2 times the squares over the rows of a batch. So all end with the same network.
 """
 
 from dataclasses import dataclass
@@ -89,11 +87,7 @@ def train_by_estimator(epoch, estimator):
 
 
 def train_torch(epoch):
-    """Train the same network in a plain loop of PyTorch for an epoch.
-
-    The weight decay of the optimizer is the gradient of half the squares, alpha over the rows of the batch, and only of
-    coefficients. Unlike the estimators, the loop does not check its input.
-    """
+    """Train the same network in a plain loop of PyTorch for an epoch, which does not check its input."""
     import torch
 
     torch.set_num_threads(count_threads())
@@ -148,10 +142,7 @@ class LargeStep:
 
 
 class LargeProducts:
-    """The products of matrices of such a step and nothing else, on rows that lie together, the first ones of X.
-
-    The values of the hidden units (m, h) have no activation, and the derivatives by the scores are drawn.
-    """
+    """The products of matrices of such a step and nothing else, on the first rows of X, with drawn residuals."""
 
     def __init__(self, X, batch_size):
         self._X = X[:batch_size]

@@ -1,7 +1,4 @@
-"""The documents that show published figures: blocks of README.md and pages of docs/, written from the files alone.
-
-A block stands between two comments, of which the first names it. `write_pages` replaces what is between them.
-"""
+"""The documents that show published figures: blocks between two comments, of which the first names the block."""
 
 import re
 from functools import partial
@@ -9,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.claims import list_claims, show_study
-from benchmarks.everyday_cases import GRID
+from benchmarks.everyday import GRID
 from benchmarks.inference import KIND as INFERENCE
 from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures, list_tried
@@ -85,6 +82,7 @@ there."""
 # What the documents say where fastlin is slower, with the gap between the objectives.
 STOPS_EARLIER = "scikit-learn stops at an objective that is higher by {:.0e} of it than fastlin's."
 PROVES = "The proof takes the rest of fastlin's time; scikit-learn's objective is higher by {:.0e} of it."
+SCORES = "Most of the time is scikit-learn's own, which clones, scores and times each model between the fits."
 WHY_SLOWER = {
     "thousand-classes": STOPS_EARLIER,
     "probe-1000": STOPS_EARLIER,
@@ -93,6 +91,8 @@ WHY_SLOWER = {
     "probe-600-lbfgs": STOPS_EARLIER,
     "probe-100": PROVES,
     "probe-10": PROVES,
+    "many-folds": SCORES,
+    "many-grid": SCORES,
     "predict-frame": "A frame lies column by column; an array, whose rows lie in one piece, takes 1.7 ms.",
 }
 
@@ -115,30 +115,35 @@ def fill_blocks(text, machines):
     return BLOCK.sub(fill, text)
 
 
-def of_each(show, missing="No machine has been measured yet."):
-    """Return the function from the machines to what another yields of the name and the content of each."""
+def of_each(show, missing="No machine has been measured yet.", is_titled=True):
+    """Return the function from the machines to what another lists of each, below its title, by name and content."""
 
     def show_all(machines):
-        return "\n\n".join(part for item in machines.items() for part in show(*item)) or missing
+        parts = []
+        for name, machine in machines.items():
+            shown = [part for part in show(name, machine) if part]
+            parts += [f"{_call(machine)}:"] * bool(is_titled and shown) + shown
+        return "\n\n".join(parts) or missing
 
     return show_all
 
 
 def show_races(name, machine):
-    """Yield the table of races of a machine, with a sentence on each that is slower."""
+    """Return the table of races of a machine, with a sentence on each that is slower."""
     races = _select_races(machine)
-    if not races:
-        return
-    yield f"{_call(machine)}:"
-    yield write_markdown(tabulate_races(list(races.values())))
     slower = [
         f"- {describe_case(record)}: "
         + WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
         for name, record in races.items()
         if is_slower(record)
     ]
-    if slower:
-        yield "fastlin is slower in these:\n\n" + "\n".join(slower)
+    return _write(tabulate_races, races.values()), "fastlin is slower in these:\n\n" * bool(slower) + "\n".join(slower)
+
+
+def _write(tabulate, records):
+    """Return the table of records in Markdown, empty where there are none."""
+    records = list(records)
+    return write_markdown(tabulate(records)) if records else ""
 
 
 def _select_races(machine):
@@ -147,7 +152,8 @@ def _select_races(machine):
 
 def choose_races(machines):
     """Return the table of README, of the machine that was measured last, and a list of what is lost."""
-    machine = max(machines.values(), key=lambda machine: max(record["date"] for record in machine["records"].values()))
+    chosen = [each for each in machines.values() if not each["records"].keys().isdisjoint(CHOSEN)]
+    machine = max(chosen, key=lambda each: max(record["date"] for record in each["records"].values()))
     rows = [
         _summarise_everyday(record) if name == EVERYDAY else _summarise_race(record)
         for name in CHOSEN
@@ -209,24 +215,16 @@ def _call(machine):
 
 
 def list_kind(name, machine, kind, tabulate):
-    """Yield the table of the records of a kind, if there are any."""
-    records = [record for record in machine["records"].values() if record["kind"] == kind]
-    if records:
-        yield f"{_call(machine)}:"
-        yield write_markdown(tabulate(records))
+    """Return the table of the records of a kind, if there are any."""
+    return [_write(tabulate, (record for record in machine["records"].values() if record["kind"] == kind))]
 
 
 def show_probes(name, machine):
-    """Yield the tables of sweeps on validation rows, and of single probes, of a machine."""
+    """Return the tables of sweeps on validation rows, and of single probes, of a machine."""
     records = machine["records"]
     sweeps = [record for record in records.values() if BY_DEFAULT in record.get("contenders", ())]
     pairs = [(records[name], records[name + BY_LBFGS]) for name in PROBES if records.keys() >= {name, name + BY_LBFGS}]
-    if sweeps or pairs:
-        yield f"{_call(machine)}:"
-    if sweeps:
-        yield write_markdown(tabulate_probe_sweeps(sweeps))
-    if pairs:
-        yield write_markdown(tabulate_probe_fits(pairs))
+    return _write(tabulate_probe_sweeps, sweeps), _write(tabulate_probe_fits, pairs)
 
 
 def show_everyday(name, machine):
@@ -245,11 +243,9 @@ def show_everyday(name, machine):
 
 
 def find_missed_bounds(name, machine):
-    """Yield a list of the bounds that are not kept of a machine."""
+    """Return a list of the bounds that are not kept of a machine."""
     broken = find_broken_bounds(read_bounds(), machine["records"], machine["machine"]["level"])
-    if broken:
-        yield f"{_call(machine)}:"
-        yield "\n".join(f"- {sentence}" for sentence in broken)
+    return ["\n".join(f"- {sentence}" for sentence in broken)]
 
 
 def show_scaling(name, machine):
@@ -308,14 +304,14 @@ TABLES = {
 BLOCKS = {
     "races": of_each(show_races),
     "chosen-races": choose_races,
-    "everyday": of_each(show_everyday),
+    "everyday": of_each(show_everyday, is_titled=False),
     "everyday-problems": of_each(partial(list_kind, kind="everyday", tabulate=tabulate_everyday_problems)),
     "probes": of_each(show_probes),
     **{name: of_each(partial(list_kind, kind=kind, tabulate=KINDS[kind])) for name, kind in TABLES.items()},
-    "scaling": of_each(show_scaling),
-    "passes": of_each(partial(show_picture, kind="passes", text=PASSES), ""),
-    "peers": of_each(partial(show_picture, kind="peers", text=PEERS, folder="benchmarks/"), ""),
+    "scaling": of_each(show_scaling, is_titled=False),
+    "passes": of_each(partial(show_picture, kind="passes", text=PASSES), "", is_titled=False),
+    "peers": of_each(partial(show_picture, kind="peers", text=PEERS, folder="benchmarks/"), "", is_titled=False),
     "claims": lambda machines: list_claims(),
-    "runs": of_each(describe_runs),
+    "runs": of_each(describe_runs, is_titled=False),
 }
 list_missed_bounds = of_each(find_missed_bounds, "All bounds are kept.")

@@ -1,7 +1,4 @@
-"""Passes over dense rows, for loss and gradient: races beside NumPy and BLAS, and how they grow.
-
-A pass grows with rows, features and classes, each over a decade from one base shape.
-"""
+"""Passes over dense rows, for loss and gradient: races beside NumPy and BLAS, and how they grow with a size."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.data import load_data
+from benchmarks.data import load_pixels
 from benchmarks.problems import Scores
 from benchmarks.races import FASTLIN, TURNS, Race, Rule, measure_in_turn
 from fastlin.kernels.machine.threads import count_threads
@@ -42,36 +39,6 @@ def draw_coef(X, n_classes=N_CLASSES):
     return coef.astype(dtype), np.zeros(rows, dtype)
 
 
-class NumPyObjective:
-    """J of softmax regression and its gradient over X and labels; every step that can work in place does.
-
-    The computation is in the type of X. The scores (n, K) lie in the memory order "C", for which most code is written,
-    or in "F", which on MNIST is faster by 30 % in float64 and by 10 % in float32, for those who think of it.
-    """
-
-    def __init__(self, X, labels, n_classes, *, l2, order="C"):
-        self._X, self._labels, self._l2 = X, labels, l2
-        self._rows = np.arange(len(X))
-        self._scores = np.empty((len(X), n_classes), X.dtype, order=order)
-
-    def value_and_gradient(self, coef, intercept):
-        """Return J and its gradient at coef (K, d) and intercept (K,), in the type of X."""
-        n = len(self._X)
-        scores = np.matmul(self._X, coef.T, out=self._scores)
-        scores += intercept
-        scores -= scores.max(axis=1, keepdims=True)
-        loss = -scores[self._rows, self._labels].sum(dtype=np.float64)
-        np.exp(scores, out=scores)
-        sums = scores.sum(axis=1, keepdims=True)
-        loss += np.log(sums).sum(dtype=np.float64)
-        scores /= sums
-        scores[self._rows, self._labels] -= 1
-        coef_gradient = scores.T @ self._X
-        coef_gradient /= n
-        coef_gradient += self._l2 * coef
-        return loss / n + 0.5 * self._l2 * np.sum(coef * coef), coef_gradient, scores.sum(axis=0) / n
-
-
 class FusedPass:
     """The pass of fastlin over X for J and its gradient at coef (K, d) and intercept (K,), in its own coordinates."""
 
@@ -95,23 +62,39 @@ class FusedPass:
 
 
 class NumPyPass:
-    """The same pass by NumPyObjective, in the type that fastlin computes in, because BLAS cannot multiply bytes."""
+    """The same pass by NumPy, in the type that fastlin computes in; every step that can work in place does.
+
+    The scores (n, K) lie in the memory order "C", for which most code is written, or in "F", for those who think of it.
+    """
 
     def __init__(self, X, labels, n_classes, coef, intercept, *, l2=L2, order="C"):
-        self._objective = NumPyObjective(X.astype(find_precision(X), copy=False), labels, n_classes, l2=l2, order=order)
+        # BLAS cannot multiply bytes.
+        self._X, self._labels, self._l2 = X.astype(find_precision(X), copy=False), labels, l2
         self._coef, self._intercept = coef, intercept
+        self._rows = np.arange(len(X))
+        self._scores = np.empty((len(X), n_classes), self._X.dtype, order=order)
 
     def value_and_gradient(self):
         """Return J and its gradient by coefficients (K, d) and intercept (K,)."""
-        return self._objective.value_and_gradient(self._coef, self._intercept)
+        n, coef = len(self._X), self._coef
+        scores = np.matmul(self._X, coef.T, out=self._scores)
+        scores += self._intercept
+        scores -= scores.max(axis=1, keepdims=True)
+        loss = -scores[self._rows, self._labels].sum(dtype=np.float64)
+        np.exp(scores, out=scores)
+        sums = scores.sum(axis=1, keepdims=True)
+        loss += np.log(sums).sum(dtype=np.float64)
+        scores /= sums
+        scores[self._rows, self._labels] -= 1
+        coef_gradient = scores.T @ self._X
+        coef_gradient /= n
+        coef_gradient += self._l2 * coef
+        return loss / n + 0.5 * self._l2 * np.sum(coef * coef), coef_gradient, scores.sum(axis=0) / n
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """An objective at a point, solved by J and its gradients by coef and intercept; it has the pass of each contender.
-
-    A point is as far from the labels for every contender, and predicts nothing.
-    """
+    """An objective at a point, solved by its value and gradients, which predicts nothing; each contender has a pass."""
 
     X: np.ndarray
     n_classes: int
@@ -129,7 +112,7 @@ class Point:
 
 def load_point(n_rows, dtype):
     """Return a Point of MNIST with scores of order 1."""
-    data = load_data("mnist", n_rows or N_ROWS, dtype)
+    data = load_pixels(n_rows or N_ROWS, dtype)
     X = data.X_train
     arguments = X, data.y_train, N_CLASSES, *draw_coef(X)
     ours, theirs, ordered = FusedPass(*arguments), NumPyPass(*arguments), NumPyPass(*arguments, order="F")
@@ -157,10 +140,7 @@ def make_pass(shape):
 
 
 def measure_pass_scaling(whole=False):
-    """Return the median seconds of a pass in float64 for each size, as a list over its factors, as plain values.
-
-    The factors of a size take turns. So all data of a size, some 20 times those of the base, are held at once.
-    """
+    """Return the median seconds of a pass for each size over its factors, which take turns."""
     seconds, base = {}, BASE if whole else SMALL_BASE
     for size in base:
         passes = {factor: make_pass(grow(base, size, factor)) for factor in FACTORS}

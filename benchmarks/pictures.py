@@ -11,6 +11,10 @@ from benchmarks.published import digest
 from benchmarks.ratios import ALLOWED, find_part, profile
 from benchmarks.scaling import format_value
 from benchmarks.tables import find_geometric_mean, format_ratio
+from fastlin.course.figures import draw as draw_study
+from fastlin.course.figures.comparisons import label_powers
+from fastlin.course.studies.settings import Results
+from fastlin.figures.style import STYLE, make_figure, open_figure
 
 # The colours are Okabe and Ito's, which the colour-blind can tell apart.
 COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
@@ -41,12 +45,14 @@ def choose_pictures(machines):
 
 def draw_pictures(machines, folder):
     """Draw every picture of the machines into a folder; one that was drawn from the same records stays as it is."""
+    import matplotlib as mpl
     from PIL import Image, PngImagePlugin
 
     for name, (draw, records) in choose_pictures(machines).items():
         path, source = folder / name, PngImagePlugin.PngInfo()
         if not path.exists() or read_source(path) != digest(records):
-            draw(path, **records)
+            with mpl.rc_context(STYLE):
+                draw(path, **records)
             source.add_text(SOURCE, digest(records))
             with Image.open(path) as image:
                 image.save(path, pnginfo=source)
@@ -63,7 +69,7 @@ def read_source(path):
 def draw_pass_scaling(path, machine, record):
     """Draw the seconds of a pass against rows, features and classes relative to a base, and a line of slope 1."""
     base, factors = record["base"], record["factors"]
-    figure, axes = _open(8.5, 6.4)
+    figure, axes = open_figure(1, 1, 8.5, 6.4)
     first = float(np.median([times[0] for times in record["seconds"].values()]))
     ends = np.array([factors[0], factors[-1]])
     axes.plot(ends, 1e3 * first * ends, color="gray", linestyle="--", linewidth=2, label="proportional (slope 1)")
@@ -75,7 +81,8 @@ def draw_pass_scaling(path, machine, record):
         axes.plot(factors, 1e3 * np.array(times), color=color, marker=marker, markersize=9, linewidth=2.4, label=label)
     axes.set(xscale="log", yscale="log", xlabel="size relative to the base", ylabel="milliseconds of a pass")
     axes.set_xticks(factors, [f"× {factor}" for factor in factors])
-    _label_seconds(axes, (1, 2, 5))
+    axes.xaxis.set_minor_formatter("")
+    label_powers(axes.yaxis)
     axes.set_title(
         f"Loss and gradient, float64, {record['threads']} threads, {machine['processor']}\n"
         f"base: n = {base['n']:,}, d = {base['d']:,}, K = {base['K']:,}"
@@ -89,7 +96,7 @@ def draw_scaling(path, machine, record):
     sweeps = record["sweeps"]
     # One panel is left over for the legend.
     n_columns = -(-(len(sweeps) + 1) // 2)
-    figure, panels = _open(4.6 * n_columns, 9, 2, n_columns)
+    figure, panels = open_figure(2, n_columns, 4.6 * n_columns, 9)
     for panel, sweep in zip(panels.flat, sweeps, strict=False):
         points = sweep["points"]
         values = [point["value"] for point in points]
@@ -107,7 +114,7 @@ def draw_scaling(path, machine, record):
             size, width, line = (8, 3, "-") if place == 0 else (6, 1.8, "--" if place == 1 else "-")
             style = {"color": COLORS[place], "marker": MARKERS[place], "markersize": size}
             panel.plot(values, seconds, label=name, linewidth=width, linestyle=line, **style)
-        below = {"xytext": (0, -15), "textcoords": "offset points", "ha": "center", "color": COLORS[0]}
+        below = {"xytext": (0, -18), "textcoords": "offset points", "ha": "center", "color": COLORS[0]}
         for point, value, seconds in zip(points, values, ours, strict=True):
             panel.annotate(f"{point['n_passes']:.0f}", (value, seconds), **below)
         panel.set(xscale="log", yscale="log", xlabel=sweep["label"])
@@ -116,7 +123,8 @@ def draw_scaling(path, machine, record):
         # Ten labels do not fit in a row.
         labelled = values[:: 1 + len(values) // MOST_LABELS]
         panel.set_xticks(labelled, [format_value(value) for value in labelled])
-        _label_seconds(panel, (1, 2, 5) if max(ours) < 10 * min(ours) else (1,))
+        panel.xaxis.set_minor_formatter("")
+        label_powers(panel.yaxis, (1, 2, 5) if max(ours) < 10 * min(ours) else (1,))
     for panel in list(panels.flat)[len(sweeps) :]:
         panel.set_axis_off()
     for panel in panels.flat[::n_columns]:
@@ -143,8 +151,9 @@ def draw_everyday(path, machine, record):
     problems = [problem for problem in record["problems"] if problem["shape"]]
     sizes = [sorted({problem["shape"][place] for problem in problems}) for place in range(3)]
     all_rows, all_columns, all_classes = sizes
-    figure, panels = _open(4.2 * len(all_classes), 1.6 + 0.6 * len(all_rows), 1, len(all_classes), squeeze=False)
-    for panel, n_classes in zip(panels.flat, all_classes, strict=True):
+    figure = make_figure(4.2 * len(all_classes), 1.6 + 0.6 * len(all_rows))
+    panels = figure.subplots(1, len(all_classes), squeeze=False)[0]
+    for panel, n_classes in zip(panels, all_classes, strict=True):
         ratios = np.full((len(all_rows), len(all_columns)), np.nan)
         for problem in problems:
             n, d, K = problem["shape"]
@@ -162,7 +171,7 @@ def draw_everyday(path, machine, record):
         panel.set(xlabel="columns", xticks=range(len(all_columns)), xticklabels=all_columns)
         panel.set_yticks(range(len(all_rows)), [f"{n:,}" for n in all_rows])
         panel.grid(visible=False)
-    panels.flat[0].set_ylabel("rows")
+    panels[0].set_ylabel("rows")
     figure.suptitle(f"Times as fast as the fastest peer, by the defaults of both\n{call_machine(machine)}")
     figure.savefig(path)
 
@@ -182,7 +191,7 @@ def draw_profile(path, machine, record):
     from matplotlib.ticker import PercentFormatter
 
     found = profile(record)
-    figure, axes = _open(9, 6)
+    figure, axes = open_figure(1, 1, 9, 6)
     factors = np.geomspace(1, MOST_FACTOR, 400)
     for place, (name, ratios) in enumerate(found.items()):
         label = f"{name}, {len(ratios)} problems"
@@ -203,35 +212,10 @@ def draw_profile(path, machine, record):
 
 def draw_peers(path, machine, record):
     """Draw the excess of the objective against the seconds of a fit, as `fastlin compare --peers` does."""
-    from fastlin.course.studies.settings import Results
-    from fastlin.figures import draw
-
-    results = Results(parameters=record["parameters"], merits={}, series={"problems": record["problems"]})
     with tempfile.TemporaryDirectory() as folder:
-        (picture,) = draw("peers", results, Path(folder))
-        shutil.copyfile(Path(folder, picture.file), path)
+        draw_study("peers", Results(record["parameters"], {}, {"problems": record["problems"]}), Path(folder))
+        shutil.copyfile(Path(folder, "peers.png"), path)
 
 
 # What draws the picture of a machine, by the kind of its records.
 DRAWN = {"everyday": draw_everyday, "scaling": draw_scaling, "passes": draw_pass_scaling, "peers": draw_peers}
-
-
-def _open(width, height, n_rows=1, n_columns=1, squeeze=True):
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    from fastlin.figures import DOTS_PER_INCH, STYLE
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
-        return figure, figure.subplots(n_rows, n_columns, squeeze=squeeze)
-
-
-def _label_seconds(axes, subs):
-    """Label both axes by numbers, those of y at some multiples of powers of ten."""
-    from matplotlib.ticker import LogLocator
-
-    axes.xaxis.set_minor_formatter("")
-    axes.yaxis.set_major_locator(LogLocator(subs=subs))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")

@@ -1,7 +1,4 @@
-"""The races of predictions: the probabilities of one row, of a million rows and of frames, beside scikit-learn's.
-
-Both models have the same coefficients, so that their probabilities have to be the same.
-"""
+"""The races of predictions: of one row, of a million rows and of frames, by models with the same coefficients."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +47,7 @@ def _load(n_rows, n_all, n_classes, as_frame=False):
 
 
 def _load_frame(n_rows, n_all):
-    fitted, predicted = draw_frame(N_FITTED), draw_frame(n_rows or n_all)
+    fitted, predicted = draw_frame(N_FITTED), draw_frame(n_rows, n_all)
     ours = fastlin.LogisticRegression(categorical_features="from_dtype").fit(fitted.given, fitted.y)
     theirs = encode_before(fastlin.LogisticRegression().fit(fitted.X, fitted.y).to_sklearn())
     # Fitting the pipeline would fit the model again.

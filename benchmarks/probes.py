@@ -1,9 +1,8 @@
 """Single probes: one fit by the defaults of fastlin and scikit-learn, and the seconds to the objectives where they end.
 
-The two defaults end at different objectives, so that the times of whole fits alone say little about speed. fastlin's
-fit is also timed to the first iteration whose objective is at most that of scikit-learn's fit. PyTorch's L-BFGS runs
-without tolerances, and is timed to scikit-learn's objective and to 1e-4 above fastlin's. Where each fit ends is
-computed by the formula in NumPy and float64; on the way contenders compute the objective themselves.
+fastlin's fit is also timed to the first iteration whose objective is at most scikit-learn's. PyTorch's L-BFGS is timed
+to scikit-learn's objective and to 1e-4 above fastlin's. Where a fit ends is computed in NumPy and float64; on the way
+contenders compute the objective themselves.
 """
 
 from contextlib import suppress
@@ -17,9 +16,8 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 from benchmarks import races
-from benchmarks.cases import Case
 from benchmarks.fits import MAX_ITER, RACES, TOL
-from benchmarks.races import FASTLIN, Rule, require, run_race, shorten
+from benchmarks.races import FASTLIN, Case, Rule, require, run_race, shorten
 from fastlin.contenders import fit_torch
 from fastlin.kernels.machine.threads import count_threads
 
@@ -38,10 +36,7 @@ class _EndOfFitError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """A fit of PyTorch: seconds and objective of each evaluation in the type of X, all seconds, the lowest objective.
-
-    The lowest objective is computed in float64.
-    """
+    """A fit of PyTorch: seconds and objective of each evaluation, all seconds, the lowest objective in float64."""
 
     points: list
     seconds: float
@@ -98,8 +93,7 @@ def make_probe(race):
 def measure_probe(problem, whole, race):
     """Return what a probe comes to; after the race PyTorch fits in as many turns.
 
-    What PyTorch does not reach in its first fit is not sought again. A ratio to what PyTorch has not reached is that of
-    the seconds that it took, and one to what fastlin has not reached is None.
+    A ratio to what PyTorch has not reached is that of the seconds that it took; to what fastlin has not, it is None.
     """
     require("torch")
     outcome = run_race(race if whole else shorten(race), problem)

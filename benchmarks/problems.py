@@ -1,7 +1,4 @@
-"""What benchmarks solve: rows to train on and rows to test on, and what a solution is worth on them.
-
-Solutions are judged by the formula in NumPy and float64, so that no library judges itself.
-"""
+"""What benchmarks solve, and what a solution is worth: by the formula in NumPy and float64, on rows to test on too."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -64,7 +61,7 @@ class Task:
 class TriedProblem(Problem):
     """A Problem with rows to test on, or None where all belong to it; solutions may hold more than coefficients.
 
-    `given` is what some contenders are given in the place of X: the same rows as a frame, or behind a column of ones.
+    `given` is what some contenders are given in the place of X, such as a frame.
     """
 
     X_test: np.ndarray | csr_matrix | None = None
@@ -111,10 +108,7 @@ def take_mean(scores):
 
 
 def pose(name, X, y, C, test=None, **parameters):
-    """Return a TriedProblem with any labels; it has an intercept unless the parameters say otherwise.
-
-    Of `test`, X and y to test on, rows are left out whose class y does not have.
-    """
+    """Return a TriedProblem with any labels and an intercept; rows of `test` whose class y lacks are left out."""
     classes, labels = np.unique(y, return_inverse=True)
     problem = TriedProblem(name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters})
     if test is None:

@@ -21,10 +21,9 @@ GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 
 
 def run_python(*arguments, under=(), **variables):
-    """Run Python with arguments, and variables of the environment, and return what it prints.
+    """Run Python with arguments and variables of the environment, in an empty folder, and return what it prints.
 
-    The words of `under` are a program that runs Python. The process imports the same fastlin as this one. It runs in an
-    empty folder, since Python looks for modules where it runs first of all.
+    The words of `under` are a program that runs Python. The process imports the same fastlin as this one.
     """
     places = [str(FASTLIN_ROOT), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +40,7 @@ def run_python(*arguments, under=(), **variables):
 def call_elsewhere(function, arrays, *arguments):
     """Return what a function makes of arrays by name and plain arguments in a process of its own, as plain values.
 
-    The process reads the arrays from files straight into place: making them would need more memory than a fit.
+    The process reads the arrays from files: making them would need more memory than a fit.
     """
     check_system()
     with tempfile.TemporaryDirectory() as folder:

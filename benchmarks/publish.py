@@ -1,7 +1,4 @@
-"""`python -m benchmarks.publish` measures cases whole, keeps the figures of this machine, and writes the documents.
-
-All cases of suite.py take several hours on two cores, alone on the machine.
-"""
+"""`python -m benchmarks.publish` measures cases whole, for hours, keeps their figures, and writes the documents."""
 
 import argparse
 import sys
@@ -18,8 +15,7 @@ from fastlin.cli.arguments import CommandError
 def publish(cases, folder=FOLDER):
     """Measure cases one after the other; keep and print each as soon as it is known. Return those that failed.
 
-    A case whose data or peer are missing is left out with its reason. So is one that fails, and a race whose results
-    are not equal, which is no figure.
+    A case whose data or peer are missing is left out, as is one that fails and a race whose results are not equal.
     """
     console, failed = make_console(), []
     machine, run = describe_machine(), describe_run()

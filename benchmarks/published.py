@@ -1,7 +1,6 @@
 """The files of published figures, one for each machine in docs/benchmarks: the only source of figures in documents.
 
-A file holds the machine and its records by name, each with the date and the versions that it was measured with. Three
-machines were measured before the rules that docs/benchmarks.md states: their files have EARLIER and are shown nowhere.
+Files with EARLIER were measured before the rules that docs/benchmarks.md states, and are shown nowhere.
 """
 
 import hashlib
@@ -22,10 +21,7 @@ def read_machines(folder=FOLDER):
 
 
 def add_records(machine, run, records, folder=FOLDER):
-    """Put records into the file of a machine, in place of former ones with the same names or under earlier rules.
-
-    The run, which `machine.describe_run` returns, is added to each record.
-    """
+    """Put records, with the run of each, into the file of a machine, in place of those of the same names."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def change(former):

@@ -1,8 +1,7 @@
 """Races: fastlin and its peers solve the same problem in turn, and count only where they reach the same objective.
 
-A problem (problems.py) has rows X, the number n_classes, and three judges: `objective(*solution)`,
-`accuracy(*solution)` on its own rows, and `test(*solution)`, the Scores on rows that were not trained on. A contender
-is a function from a problem to its solution, a tuple.
+A problem has rows X, the number n_classes, and three judges: `objective(*solution)`, `accuracy(*solution)` on its own
+rows, and `test(*solution)`, the Scores on others. A contender is a function from a problem to its solution, a tuple.
 """
 
 import importlib.util
@@ -45,9 +44,9 @@ TURNS, MOST_SECONDS = 7, 600
 class Rule:
     """When the results of a race are equal, and what fastlin is asked for so that they are; all numbers are relative.
 
-    fastlin is asked for `tol`, or for nothing where no minimum is sought, and its objective may exceed the peer's by
-    `excess`. As was measured, no peer comes nearer to the minimum than `peers_above`. Where all contenders take the
-    same steps, objectives may differ by `same_steps` either way. Accuracies are compared unless `same_accuracy` is off.
+    fastlin is asked for `tol`, or for nothing, and its objective may exceed the peer's by `excess`. No peer comes
+    nearer to the minimum than `peers_above`. Where all take the same steps, objectives may differ by `same_steps`
+    either way.
     """
 
     tol: float | None = None
@@ -101,6 +100,26 @@ class Race:
         return self.fastlin(problem) if self.rule.tol is None else self.fastlin(problem, tol=self.rule.tol)
 
 
+@dataclass(frozen=True)
+class Case:
+    """A case that is no race: what is measured, by the kind of its record and what tables call it."""
+
+    kind: str
+    title: str
+    # From a number of rows, or None for all, to what is measured. It raises NotImplementedError where data are missing.
+    load: Callable
+    # From that, and whether all turns are taken, to what the record has besides, as plain values.
+    measure: Callable
+    # The number of rows of a short measurement.
+    rows: int | None = None
+
+    def __call__(self, whole=False):
+        """Return the record, measured with few rows or whole."""
+        loaded = self.load(None if whole else self.rows)
+        head = {"kind": self.kind, "title": self.title, "threads": count_threads()}
+        return head | self.measure(loaded, whole)
+
+
 class Run(NamedTuple):
     """Calls of a contender: their median seconds, whether none warned that it had not converged, and the solution."""
 
@@ -113,9 +132,9 @@ class Run(NamedTuple):
 class Outcome:
     """What came of a race.
 
-    `runs` has those of each contender on its best number of threads, which `best_threads` names, and `objectives`
-    theirs, an array where the problem has several fits. `reached` names those that count, and `turns` is the time of
-    the peer over fastlin's in each turn: of fastlin the mean of the calls before and after the peer's.
+    `runs` has those of each contender on its best number of threads, and `objectives` theirs, an array where the
+    problem has several fits. `reached` names those that count, and `turns` is the time of the peer in each turn over
+    the mean of fastlin's calls before and after.
     """
 
     race: Race
@@ -215,10 +234,7 @@ def _load(load, n_rows):
 def load_problem(race, whole=False):
     """Return the problem of a race with the rows of a short one, or whole.
 
-    Raises
-    ------
-    NotImplementedError
-        The data or the library of the peer are missing; asv and pytest then skip the benchmark.
+    Raises NotImplementedError, by which asv and pytest skip, where data or the library of the peer are missing.
     """
     require(race.package)
     return _load(race.load, None if whole else race.rows)
@@ -280,10 +296,9 @@ def run_race(race, problem, n_threads=None):
 
 
 def measure_in_turn(calls, n_turns, n_calls=1, first=1):
-    """Return the seconds of each of several functions in each turn, by name.
+    """Return the seconds of each of several functions in each turn, by name, after `first` calls that compile.
 
-    The functions take turns, because the speed of a machine drifts over seconds. A turn makes n_calls calls of one, as
-    a solver does. `first` calls of each go before, which compile.
+    They take turns of n_calls calls, because the speed of a machine drifts over seconds.
     """
     seconds = {name: [] for name in calls}
     with threadpool_limits(count_threads()):

@@ -18,9 +18,8 @@ ALLOWED = 1e-4
 def find_interval(ratios):
     """Return the ends of the 95 % interval of the median of ratios, or None of fewer than six, which have none.
 
-    The ends are the innermost turns between which the median lies with that probability, whatever the distribution of
-    the ratios: as many turns lie below it as heads fall in so many throws. The bootstrap over turns would cover it in
-    89 of 100 cases for seven turns.
+    The median lies between these turns with that probability, whatever the distribution: as many turns lie below it as
+    heads fall in so many throws.
     """
     ratios, n = sorted(ratios), len(ratios)
     n_outside = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))

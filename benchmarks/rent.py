@@ -1,8 +1,7 @@
 """What each special path of the solvers gains: whole fits without it over fits with it, in turn.
 
-`python -m benchmarks.rent` prints a line for each problem, and at the end the geometric mean of each path over those
-that it changes. A path stays where that is at least 1.25 over three different problems or more, one of them real or in
-the README, or where without it a fit does not end or has no proof. Names of paths leave the others out.
+`python -m benchmarks.rent` prints a line for each problem, and the geometric mean of each path over those that it
+changes. CONTRIBUTING.md says which paths stay. Names of paths leave the others out.
 """
 
 import argparse
@@ -14,8 +13,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.data import load_letter, load_mnist
-from benchmarks.everyday_cases import CASES, FRAMES
+from benchmarks.data import draw_classes, load_letter, load_mnist
+from benchmarks.everyday import CASES, FRAMES
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import dense
@@ -34,37 +33,29 @@ def _never(*_):
     return False
 
 
-def _suits_in_cache(objective):
-    return _suits(objective) and descent._lies_in_cache(objective)
-
-
-def _without_class_blocks(objective, is_kept=True):
-    return preconditioners.choose_first(objective, _choose(objective, is_kept))
-
-
 def _without_hessian(objective, is_kept=True):
     build = _choose(objective, is_kept)
     return preconditioners.class_blocks if build is preconditioners.sampled_hessian else build
-
-
-def _begin_with(objective, build):
-    return build
-
-
-def _no_sample(objective, tol):
-    return None
 
 
 # What each path is switched off by: owner, name and what takes its place.
 SWITCHES = {
     "descent": (descent, "suits", _never),
     "descent in cache": (descent, "_lies_in_cache", _never),
-    "descent by passes": (descent, "suits", _suits_in_cache),
+    "descent by passes": (
+        descent,
+        "suits",
+        lambda objective: _suits(objective) and descent._lies_in_cache(objective),
+    ),
     "row space": (row_space_lbfgs, "suits", _never),
-    "blocks of classes": (preconditioners, "choose", _without_class_blocks),
+    "blocks of classes": (
+        preconditioners,
+        "choose",
+        lambda objective, is_kept=True: preconditioners.choose_first(objective, _choose(objective, is_kept)),
+    ),
     "Hessian of a sample": (preconditioners, "choose", _without_hessian),
-    "one block at first": (preconditioners, "choose_first", _begin_with),
-    "sample at the start": (choose, "_minimize_sample", _no_sample),
+    "one block at first": (preconditioners, "choose_first", lambda objective, build: build),
+    "sample at the start": (choose, "_minimize_sample", lambda *_: None),
     "passes in float32": (Objective, "fast_precision", property(lambda _: np.float64)),
     "settled intercepts": (Stopping, "is_worth_settling", _never),
     "rows read in place": (dense, "allows_folding", _never),
@@ -87,10 +78,7 @@ def list_large_problems():
     yield "Letter, C = 100", letter.X_train, letter.y_train, {"C": 100.0}
     yield "MNIST, L1", mnist.X_train[:5_000] / 255, mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}
     for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
-        generator = np.random.default_rng(n)
-        X = generator.normal(size=(n, d))
-        scores = X @ generator.normal(size=(d, K)) + 3 * generator.gumbel(size=(n, K))
-        yield f"{n} x {d}, {K} classes", X, np.argmax(scores, axis=1), {}
+        yield f"{n} x {d}, {K} classes", *draw_classes(n, d, K, 1 / 3, seed=n), {}
 
 
 def fit(problem):

@@ -1,8 +1,4 @@
-"""How whole fits grow with rows, features, classes, density, C, the spread of the columns and threads.
-
-Each `Sweep` changes one number of a base problem and keeps the others. X is normal, and the labels are drawn from a
-softmax of its columns, so that classes overlap wherever there are more rows than columns.
-"""
+"""How whole fits grow with rows, features, classes, density, C, the spread of the columns and threads."""
 
 import contextlib
 from dataclasses import dataclass
@@ -61,9 +57,9 @@ SWEEPS = (
 def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlation=0.0, imbalance=0.0):
     """Return the problem of a point, or with fewer rows the same for a peer to warm up; threads do not change it.
 
-    Columns of a dense X may have a correlation with each other. With an imbalance the scores of the first class are
-    higher by so much, which makes its rows exp(imbalance) times as likely as others. With a spread above 1 columns have
-    deviations from 1 to the spread, and means of three deviations, as the columns of a table with units of their own.
+    X is normal, and labels are drawn from a softmax of its columns. Dense columns may have a correlation. With an
+    imbalance rows of the first class are exp(imbalance) times as likely. With a spread columns have deviations from 1
+    to it, and means of three deviations.
     """
     n_rows = n_rows or n
     n = n_rows + count_test_rows(n_rows)
@@ -91,10 +87,8 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlati
 def measure_scaling(whole=False):
     """Return the record of all sweeps, as plain values.
 
-    A point holds the value (for classes, how many occur among the labels), the seconds of fastlin, its iterations and
-    passes, and of two peers the seconds and how far, relative to fastlin's, their objective is above it: scikit-learn's
-    default wherever it stops, and the fastest one that comes within TOL of the lowest objective. Where none does, or
-    where it would take minutes, that one is None. All three have accuracy and log loss on rows not trained on.
+    Two peers of each point are scikit-learn's default wherever it stops, and the fastest that comes within TOL of the
+    lowest objective, or None.
     """
     sweeps = []
     for sweep in SWEEPS:
@@ -108,10 +102,7 @@ def measure_scaling(whole=False):
 
 
 def measure_point(numbers, changed):
-    """Return what one point of a sweep holds, by the numbers of its problem and the name of that which changes.
-
-    Raises a RuntimeError where fastlin has not converged, or its objective is too high.
-    """
+    """Return one point of a sweep by the numbers of its problem; RuntimeError where fastlin misses the objective."""
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
     race = partial(Race, "scaling", load, fit_fastlin, rule=Rule(tol=TOL, excess=TOL))

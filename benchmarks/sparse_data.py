@@ -1,14 +1,9 @@
 """Seeded sparse data for the benchmarks: text like posts of newsgroups, news like RCV1, and a one-hot table like a9a.
 
-The text was held beside what is known of 20 Newsgroups, whose 11,314 training posts as tf-idf have 56,436 words that
-occur in two posts or more, 1,713,894 entries, and 73,671 further words of a single post. Here it is 56,425 words,
-1,754,423 entries and 68,000 words of a single post. The most frequent word is in 94 % of the posts, and frequencies
-fall by Zipf's law: 16, 2.0, 0.22 and 0.03 % of the posts at the ranks 10^2, 10^3, 10^4 and 10^4.6. fastlin needs 15
-passes to tol = 1e-5, on the real posts 14. Words drawn from topics alone were too easy for it: its lead on the best of
-scikit-learn's newton-cg and saga was 3.3 times where it was 1.5 on the real posts.
-
-The news have the shape of RCV1 (Lewis et al. 2004): 804,414 stories, 47,236 stems and 76 entries a row as logarithmic
-tf-idf, of which 47 % are in its largest category. No story of RCV1 was at hand to hold them beside.
+The text was held beside what is known of 20 Newsgroups: 11,314 posts as tf-idf with 56,436 words, 1,713,894 entries and
+73,671 words of a single post. Here these are 56,425, 1,754,423 and 68,000. Words drawn from topics alone were too easy
+for fastlin: its lead was 3.3 times where it was 1.5 on the real posts. The news have the shape of RCV1 (Lewis et al.
+2004): 804,414 stories, 47,236 stems and 76 entries a row, of which 47 % are in its largest category.
 """
 
 from collections import namedtuple
@@ -55,13 +50,10 @@ Vocabulary = namedtuple("Vocabulary", "rare authors places end")
 
 
 def make_text(n_posts=11_314, n_topics=20, seed=0):
-    """Return posts as rows of tf-idf in CSR, with a fifth as many rows again for testing.
+    """Return posts as rows of tf-idf in CSR, with a fifth as many rows again for testing; y is the topic.
 
     A post mixes common words, words of its topic, words of its thread and rare ones, and has the header and signature
-    of its author. Words of a single training post are left out. The values are the count times the smoothed idf of the
-    training rows, and each row is scaled to Euclidean length 1. The order of the columns says nothing, as in an
-    alphabetical vocabulary. Of the Dataset X_train (n_posts, d) and X_test are csr_matrix of float64 with sorted int32
-    indices, and y is int64, the topic.
+    of its author. Words of a single training post are left out. Rows have Euclidean length 1.
     """
     generator = np.random.default_rng(seed)
     n_test = max(n_posts // 5, n_topics)
@@ -148,10 +140,7 @@ def _sign_posts(generator, topics, n_topics, n_authors, n_places, vocabulary):
 
 
 def _assign(generator, topics, n_topics, sizes):
-    """Draw a thread or an author of its own topic for each post, in proportion to the sizes.
-
-    Number i belongs to the topic i % n_topics.
-    """
+    """Draw a thread or an author of its own topic, i % n_topics, for each post, in proportion to the sizes."""
     chosen = np.empty(len(topics), np.int64)
     for topic in range(n_topics):
         posts = np.flatnonzero(topics == topic)
@@ -166,10 +155,7 @@ def _draw(generator, weights, shape):
 
 
 def make_news(n_rows, seed=0):
-    """Return news stories as rows of logarithmic tf-idf in CSR, (n_rows, 47,000), and which are in the category.
-
-    The values are (1 + log count) times the idf, and each row is scaled to Euclidean length 1. Indices are sorted.
-    """
+    """Return news stories as rows of logarithmic tf-idf of length 1 in CSR, and which are in the category."""
     generator = np.random.default_rng(seed)
     subjects = _draw(generator, 1 / (np.arange(N_SUBJECTS) + 4), n_rows)
     seconds = _draw(generator, 1 / (np.arange(N_SUBJECTS) + 4), n_rows)
@@ -203,9 +189,8 @@ def make_news(n_rows, seed=0):
 def make_one_hot(n_rows=16_000, seed=0):
     """Return rows with a one for each of fourteen attributes, in CSR, with a quarter as many rows again for testing.
 
-    Three normal variables of each row correlate its attributes. One attribute is another one, binned, so that columns
-    depend on each other. The labels are drawn from a logistic model of the columns; the part `POSITIVE` of them is 1.
-    Of the Dataset X_train (n_rows, 123) and X_test are csr_matrix of float64 with sorted int32 indices, y is int64.
+    Three normal variables correlate the attributes, and one attribute bins another one, so that columns depend on each
+    other. The labels are drawn from a logistic model of the columns.
     """
     generator = np.random.default_rng(seed)
     n_all = n_rows + n_rows // 4

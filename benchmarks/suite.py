@@ -3,7 +3,6 @@
 from functools import partial
 
 from benchmarks import (
-    course,
     everyday,
     fits,
     inference,
@@ -32,7 +31,6 @@ RACES = {
     **many_fits.RACES,
     **networks.RACES,
     **mini_batches.RACES,
-    **course.RACES,
     **passes.RACES,
     **predictions.RACES,
 }
@@ -74,18 +72,9 @@ CASES = (*RACES, *OTHERS)
 
 
 def measure(case, whole=False):
-    """Measure a case, with few rows or with all rows and in all turns.
+    """Return the records of a case, with few rows or with all rows and in all turns, by their names.
 
-    Returns
-    -------
-    dict of str to dict
-        A record of plain values for each name; most cases have one, by their own name. A whole race has one on one
-        thread too where it names that.
-
-    Raises
-    ------
-    NotImplementedError
-        The data or the library of the peer are missing.
+    NotImplementedError: the data or the library of the peer are missing.
     """
     if case == FIRST_USE:
         return OTHERS[case](whole)

@@ -1,13 +1,9 @@
 """Sweeps over C: the protocol by which evaluations of embeddings choose C, and many small cross-validations.
 
-The protocol fits each C anew, takes the one of the best accuracy on validation rows, and fits training and validation
-rows together at that C. scikit-learn runs it as published evaluations do: lbfgs with tol 1e-12, 1,000 iterations and
-float64. fastlin runs it in three ways: the same lines with fastlin's class, which is the import alone, its defaults fit
-by fit, and one call for the whole sweep. A way that takes longer than a limit begins no further fit: its seconds, and
-ratios to them, are then lower bounds.
-
-The contenders do not minimise to the same accuracy, so that a sweep is judged by what it is for: the best score on the
-validation rows, or over the folds. The rows to test on are judged by the formula in NumPy and float64.
+The protocol fits each C anew, takes the one of the best accuracy on validation rows, and fits all rows at that C.
+scikit-learn runs it as published: lbfgs with tol 1e-12, 1,000 iterations and float64. fastlin runs the same lines, its
+defaults fit by fit, and one call for the whole sweep. A way that takes longer than a limit begins no further fit: its
+seconds are then a lower bound. A sweep is judged by the best score on the validation rows, or over the folds.
 """
 
 import warnings
@@ -25,16 +21,17 @@ from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegr
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import fastlin
-from benchmarks.cases import Case
 from benchmarks.problems import Scores, Task, count_test_rows
 from benchmarks.races import (
     EQUAL_ACCURACY,
     EQUAL_ROWS,
     FASTLIN,
+    Case,
+    Race,
     describe_data,
-    run,
     run_on,
     run_on_best,
+    run_race,
     take_median,
 )
 from fastlin.kernels.machine.threads import count_threads, limit_threads
@@ -67,6 +64,9 @@ class SweepProblem(Task):
 
     X_val: np.ndarray | None = None
     y_val: np.ndarray | None = None
+
+    def objective(self, C, score, *_):
+        return -score
 
 
 class Found(NamedTuple):
@@ -127,51 +127,37 @@ def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
     return PEER, runs, threads
 
 
-def measure_folds(problem, Cs, whole, l1_ratio, solvers, rounds=3):
-    """Measure LogisticRegressionCV of both libraries by folds.
-
-    The fastest of scikit-learn's solvers that reaches the best score, in its best number of processes, is the peer.
-    """
+def measure_folds(problem, Cs, whole, l1_ratio, solvers):
+    """Race LogisticRegressionCV of both libraries; the peer is the fastest solver that reaches the best score."""
     parameters = {"Cs": Cs, "cv": N_FOLDS, "l1_ratios": (l1_ratio,), "scoring": "neg_log_loss"}
     parameters["use_legacy_attributes"] = False
     ours = partial(cross_validate, model=fastlin.LogisticRegressionCV(**parameters))
-    ours(problem)
-    runs = [run(ours, problem) for _ in range(rounds if whole else 1)]
     parameters |= {"max_iter": 1000 if whole else 100, "random_state": 0}
-    most, tried = count_threads(), {}
+    peers = {}
     for solver in solvers:
         scaling = {"intercept_scaling": INTERCEPT_SCALING} if solver == "liblinear" else {}
-        model = ScikitLearnLogisticRegressionCV(solver=solver, n_jobs=most, **scaling, **parameters)
-        tried[model] = run(partial(cross_validate, model=model, in_processes=True), problem)
-    scores = [each.solution.score for each in tried.values()]
-    best = max(*scores, runs[-1].solution.score)
-    # Where none reaches it, that of the best score is the peer.
-    allowed = min(best - EQUAL_LOSS * abs(best), max(scores))
-    peer = min((model for model in tried if tried[model].solution.score >= allowed), key=lambda model: tried[model][0])
-    found, n_jobs = tried[peer], most
-    if most > 1:
-        alone = run(partial(cross_validate, model=peer.set_params(n_jobs=1), in_processes=True), problem)
-        found, n_jobs = min((found, most), (alone, 1), key=lambda entry: entry[0].seconds)
-    name = f"scikit-learn LogisticRegressionCV, {peer.solver}"
-    return name, {FASTLIN: runs, name: [found]}, {FASTLIN: most, name: n_jobs}
+        model = ScikitLearnLogisticRegressionCV(solver=solver, **scaling, **parameters)
+        peers[f"scikit-learn LogisticRegressionCV, {solver}"] = partial(cross_validate_in_processes, model=model)
+    race = Race("folds", lambda n_rows: problem, ours, peers, within=EQUAL_LOSS, rounds=3 if whole else 1)
+    outcome = run_race(race, problem)
+    return outcome.peer, {name: outcome.runs[name] for name in (FASTLIN, outcome.peer)}, outcome.best_threads
 
 
-def cross_validate(problem, model, in_processes=False):
-    """Return what a LogisticRegressionCV finds, in its number of processes, each with one thread of BLAS."""
-    if in_processes:
-        with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
-            model.fit(problem.X, problem.y)
-    else:
-        model.fit(problem.X, problem.y)
+def cross_validate(problem, model):
+    """Return what a LogisticRegressionCV finds."""
+    model.fit(problem.X, problem.y)
     reached = float(model.scores_.mean(axis=0).max())
     return Found(model.C_, reached, (model.coef_, model.intercept_), len(model.Cs_))
 
 
-def measure_sweep(problem, whole, measure, Cs):
-    """Return what a function from a problem, the Cs, ascending, and whether all is measured finds.
+def cross_validate_in_processes(problem, model):
+    """Do the same in as many processes as threads are allowed, each with one thread of BLAS."""
+    with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
+        return cross_validate(problem, model.set_params(n_jobs=count_threads()))
 
-    The function returns the peer's name and, by name, the runs and the threads.
-    """
+
+def measure_sweep(problem, whole, measure, Cs):
+    """Return what a function from problem, Cs and whether all is measured finds: peer, runs and threads by name."""
     Cs = Cs if whole else Cs[:: -(-len(Cs) // SHORT_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
         # The protocol asks for more than floating point has.

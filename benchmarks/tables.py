@@ -1,7 +1,4 @@
-"""Tables of records, as rows of text: for the console by rich, for the documents in Markdown.
-
-A function makes the table of each kind of records; `KINDS` has them. Rows are dicts from headings to cells.
-"""
+"""Tables of records, as rows of text: a function for each of KINDS; for the console by rich, for documents Markdown."""
 
 from dataclasses import dataclass
 from math import exp, log

@@ -1,7 +1,4 @@
-"""Plugin of asv that names a machine by its processor, so that results of Intel and AMD lie in folders of their own.
-
-asv itself takes the name of the host, which is the same for many virtual machines.
-"""
+"""Plugin of asv that names a machine by its processor, since many virtual machines share the name of a host."""
 
 import platform
 

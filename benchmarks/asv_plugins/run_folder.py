@@ -1,7 +1,6 @@
-"""Plugin of asv by which `asv run benchmarks` means `asv run`; asv itself would take the folder's name for a git range.
+"""Plugin of asv by which `asv run benchmarks` means `asv run`; asv itself would take the name for a git range.
 
-It lies in a folder without __init__.py, because asv imports every module of the package benchmarks in the environment
-that it measures, where asv itself is not installed.
+It lies in a folder without __init__.py, because asv imports every module of the package benchmarks.
 """
 
 from pathlib import Path

@@ -8,9 +8,21 @@ import pytest
 from benchmark_records import make_machine, make_race
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks import everyday, everyday_cases
-from benchmarks.everyday import EVERYDAY, SCIKIT_LEARN, choose_peers, find_coef_error, measure_case
-from benchmarks.everyday_cases import BENCH, CASES, L1, SCIKIT_LEARN_CASES, THREADS_TABLE, Case, standardise
+from benchmarks import everyday
+from benchmarks.data import standardise
+from benchmarks.everyday import (
+    BENCH,
+    CASES,
+    EVERYDAY,
+    L1,
+    SCIKIT_LEARN,
+    SCIKIT_LEARN_CASES,
+    THREADS_TABLE,
+    Case,
+    choose_peers,
+    find_coef_error,
+    measure_case,
+)
 from benchmarks.pages import BLOCKS
 from benchmarks.pictures import draw_pictures, read_source
 from benchmarks.problems import pose
@@ -214,7 +226,7 @@ def test_the_problem_of_l1_has_the_published_minimum():
 
 
 def test_a_case_is_measured_and_published_with_the_solvers_of_scikit_learn_alone():
-    load = partial(everyday_cases._load_threads, n=300, d=10, K=3)
+    load = partial(everyday._load_threads, n=300, d=10, K=3)
     many = replace(
         next(case for case in SCIKIT_LEARN_CASES if case.tried_rows), name="many rows", load=load, tried_rows=60
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.data import make_synthetic
 from benchmarks.mini_batches import (
     ALLOWED,
     Examples,
@@ -10,8 +11,15 @@ from benchmarks.mini_batches import (
     race_on_sparse_rows,
     train,
     train_by_sgd,
+    train_course,
+    train_course_plainly,
     train_plainly,
 )
+
+# Of the course's weights and losses after 70 steps. Accuracies differ by rows whose best two classes are equal up to
+# rounding.
+TOLERANCE = {"float64": 1e-11, "float32": 1e-4}
+ACCURACY_TOLERANCE = {"float64": 1e-4, "float32": 1e-3}
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +50,19 @@ def test_sparse_rows_are_learned_by_both_sides():
     record = race_on_sparse_rows(100, 2_000)
     assert record["data"].startswith("2,000 × 100")
     assert all(contender["accuracy"] > 0.8 for contender in record["contenders"].values())
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_plain_numpy_takes_the_same_steps_of_the_course(dtype):
+    data = make_synthetic(10, 1_000, 100, seed=0)
+    X, X_test = (np.column_stack([part, np.ones(len(part))]).astype(dtype) for part in (data.X_train, data.X_test))
+    examples = Examples(X, data.y_train, X_test, data.y_test, 10)
+    coef, _, *histories = train_course(examples, 10)
+    expected, _, *expected_histories = train_course_plainly(examples, 10)
+    assert coef.dtype == dtype
+    np.testing.assert_allclose(coef, expected, rtol=0, atol=TOLERANCE[dtype] * np.abs(expected).max())
+    for kind, tolerance in (("loss", TOLERANCE[dtype]), ("accuracy", ACCURACY_TOLERANCE[dtype])):
+        for history, steps in zip(histories, expected_histories, strict=True):
+            assert list(history[kind]) == list(steps[kind])
+            np.testing.assert_allclose(list(history[kind].values()), list(steps[kind].values()), rtol=0, atol=tolerance)
