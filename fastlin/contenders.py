@@ -8,13 +8,10 @@ intercept (K,) in scikit-learn's shapes. Its docstring says how the library's pa
 tests/test_contenders.py checks that each minimises this objective. Each imports its own library, if it is installed.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import issparse
@@ -24,9 +21,6 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 import fastlin
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.estimators.parameters import Solver
 
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
@@ -120,7 +114,7 @@ def _fit(model_class, problem, **parameters):
     return model.coef_, np.atleast_1d(model.intercept_)
 
 
-def fit_fastlin(problem: Problem, tol: float, solver: Solver = "auto") -> tuple[FloatArray, FloatArray]:
+def fit_fastlin(problem: Problem, tol: float, solver: str = "auto") -> tuple[FloatArray, FloatArray]:
     """Fit fastlin.LogisticRegression, with its default solver or another."""
     parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": 10_000}
     return _fit(fastlin.LogisticRegression, problem, **parameters)
@@ -128,10 +122,9 @@ def fit_fastlin(problem: Problem, tol: float, solver: Solver = "auto") -> tuple[
 
 def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
     """Fit scikit-learn's LogisticRegression, whose objective this is; with tol = 0 only max_iter ends the fit."""
-    if solver == "newton-cholesky":
-        size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
-        if size > MOST_PARAMETERS_OF_A_HESSIAN:
-            raise CannotSolveError(f"its Hessian would have {size:,} × {size:,} entries")
+    size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
+    is_large = size > MOST_PARAMETERS_OF_A_HESSIAN
+    _refuse_where(solver == "newton-cholesky" and is_large, f"its Hessian would have {size:,} × {size:,} entries")
     parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": max_iter, "random_state": 0}
     return _fit(ScikitLearnLogisticRegression, problem, **parameters)
 

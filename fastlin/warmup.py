@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -50,8 +50,7 @@ def fit_small(dtype: str) -> None:
     # 800 coefficients are fitted by L-BFGS, which comes to know the curvatures of each class.
     fit_and_predict(*make_problem(dtype, 500, 80, 10))
     # 4,000 rows do not fit into a core's cache, and clear labels make other matrices worth it.
-    X, _ = make_problem(dtype, 4_000, 40, 3)
-    fit_by_each(X, X[:, :3].argmax(axis=1), {})
+    fit_first(dtype, 4_000, 40, 3)
     fit_and_predict(*make_problem(dtype, *WIDE))
 
 
@@ -97,21 +96,14 @@ def fit_l1(dtype: str, n_features: int) -> None:
         fit_and_predict(rows, y, l1_ratio=1, C=10)
 
 
-def fit_network(dtype: str, network_dtype: Literal["float32", "float64"]) -> None:
+def fit_network(dtype: str, network_dtype: str) -> None:
     """Train a network of one type on a few dense and sparse rows of another, and predict with it."""
     X, y = make_problem(dtype, 20, 2, 3)
-    options: dict[str, Any] = {
-        "batch_norm": "both",
-        "dropout": 0.1,
-        "dtype": network_dtype,
-        "max_iter": 1,
-        "n_iter_no_change": np.inf,
-    }
-    cases: list[tuple[Literal["adam", "sgd"], Any]] = [("adam", X), ("sgd", make_sparse(X))]
-    for solver, rows in cases:
-        MLPClassifier(3, solver=solver, **options).fit(rows, y, X_val=rows, y_val=y).predict(rows)
-        model = MiniBatchLogisticRegression(dtype=network_dtype, max_iter=1, n_iter_no_change=np.inf)
-        model.fit(rows, y, X_val=rows, y_val=y).predict(rows)
+    options: dict[str, Any] = {"dtype": network_dtype, "max_iter": 1, "n_iter_no_change": np.inf}
+    network = MLPClassifier(3, batch_norm="both", dropout=0.1, **options)
+    for solver, rows in (("adam", X), ("sgd", make_sparse(X))):
+        for model in (network.set_params(solver=solver), MiniBatchLogisticRegression(**options)):
+            model.fit(rows, y, X_val=rows, y_val=y).predict(rows)
 
 
 def train_model(dtype: str) -> None:
@@ -130,8 +122,8 @@ STEPS = {
     "tables": partial(fit_table),
     **{f"L1, {d} features, {dtype}": partial(fit_l1, dtype, d) for d in (20, 300) for dtype in TYPES},
     **{
-        f"networks, {network_dtype}, {dtype}": partial(fit_network, dtype, network_dtype)
-        for network_dtype in ("float32", "float64")
+        f"networks, {own}, {dtype}": partial(fit_network, dtype, own)
+        for own in ("float32", "float64")
         for dtype in TYPES
     },
     **{f"trainers, {dtype}": partial(train_model, dtype) for dtype in ("float64", "float32")},

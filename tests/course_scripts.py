@@ -4,46 +4,6 @@ Each is a program whose ``main`` returns what a test compares. The data of these
 16 rows; otherwise the settings are the assignment's, over fewer epochs.
 """
 
-TASK_2A = """
-import numpy as np
-import utils
-from task2a import pre_process_images, cross_entropy_loss, gradient_approximation_test, BinaryModel
-np.random.seed(1)
-
-
-def main():
-    X_train, Y_train, *_ = utils.load_binary_dataset(2, 3)
-    assert Y_train.shape == (len(X_train), 1)
-    X_train = pre_process_images(X_train)
-    assert X_train.max() <= 1.0 and -1 <= X_train.min() < 0
-    assert X_train.shape[1] == 785
-
-    model = BinaryModel()
-    assert model.w.shape == (model.I, 1)
-    logits = model.forward(X_train)
-    np.testing.assert_almost_equal(logits.mean(), 0.5)
-
-    X_train, Y_train = X_train[:20], Y_train[:20]
-    losses = []
-    for _ in range(2):
-        gradient_approximation_test(model, X_train, Y_train)
-        losses.append(cross_entropy_loss(Y_train, model.forward(X_train)))
-        model.w = 0.01 * np.random.randn(*model.w.shape)
-
-    try:
-        cross_entropy_loss(Y_train, logits)
-    except AssertionError as error:
-        print("Shapes that differ are refused:", error)
-    else:
-        raise RuntimeError("Shapes that differ were taken")
-    model.zero_grad()
-    return losses, model.w
-
-
-if __name__ == "__main__":
-    result = main()
-"""
-
 TASK_2 = """
 import matplotlib.pyplot as plt
 import numpy as np
@@ -108,43 +68,6 @@ def main():
     shuffled = trainer.train(10)
     weights = model.w, stopped_model.w, shuffled_model.w
     return weights, (train_history, val_history), stopped, shuffled
-
-
-if __name__ == "__main__":
-    result = main()
-"""
-
-TASK_3A = """
-import numpy as np
-import utils
-from task2a import pre_process_images
-from task3a import one_hot_encode, cross_entropy_loss, gradient_approximation_test, SoftmaxModel
-np.random.seed(1)
-
-
-def main():
-    Y = np.zeros((1, 1), dtype=int)
-    Y[0, 0] = 3
-    Y = one_hot_encode(Y, 10)
-    assert Y[0, 3] == 1 and Y.sum() == 1
-
-    X_train, Y_train, *_ = utils.load_full_mnist()
-    X_train = pre_process_images(X_train)
-    Y_train = one_hot_encode(Y_train, 10)
-    assert X_train.shape[1] == 785
-
-    model = SoftmaxModel(0.0)
-    assert model.w.shape == (model.I, model.num_outputs)
-    logits = model.forward(X_train)
-    np.testing.assert_almost_equal(logits.mean(), 1 / 10)
-
-    X_train, Y_train = X_train[:5], Y_train[:5]
-    losses = []
-    for _ in range(2):
-        gradient_approximation_test(model, X_train, Y_train)
-        losses.append(cross_entropy_loss(Y_train, model.forward(X_train)))
-        model.w = 0.01 * np.random.randn(*model.w.shape)
-    return losses, model.w
 
 
 if __name__ == "__main__":
@@ -220,31 +143,6 @@ def main():
 
 if __name__ == "__main__":
     result = main()
-"""
-
-# A script that takes the trainer of task 3 as it is.
-TASK_4 = """
-import numpy as np
-import utils
-from task2a import pre_process_images
-from task3 import SoftmaxTrainer, calculate_accuracy
-from task3a import SoftmaxModel, cross_entropy_loss, one_hot_encode
-np.random.seed(0)
-
-X_train, Y_train, X_val, Y_val = utils.load_full_mnist()
-X_train, X_val = pre_process_images(X_train), pre_process_images(X_val)
-Y_train, Y_val = one_hot_encode(Y_train, 10), one_hot_encode(Y_val, 10)
-result = []
-for l2_reg_lambda in (1.0, 0.001):
-    model = SoftmaxModel(l2_reg_lambda)
-    trainer = SoftmaxTrainer(model, 0.01, 16, True, X_train, Y_train, X_val, Y_val)
-    histories = trainer.train(3)
-    result.append((
-        model.w,
-        cross_entropy_loss(Y_train, model.forward(X_train)),
-        calculate_accuracy(X_val, Y_val, model),
-        histories,
-    ))
 """
 
 # The homework's check on toy data. Its numbers are the homework's.

@@ -21,8 +21,7 @@ typing:
 exceptions:
 extras:
 places: extras
-terminal:
-progress: extras
+terminal: extras
 tensors:
 fitted: tensors
 kernels:
@@ -38,10 +37,10 @@ objective: matrices kernels budget
 networks: matrices kernels
 solvers: objective budget kernels
 inference: solvers objective matrices kernels budget tensors
-training: networks matrices kernels progress
+training: networks matrices kernels terminal
 figures: extras places terminal
 estimators: inference solvers training networks objective matrices kernels budget blocks containers tensors figures
-    progress extras places terminal fitted
+    extras places terminal fitted
 dask: estimators inference objective matrices kernels blocks containers extras tensors fastlin
 contenders: estimators kernels fastlin
 course:
@@ -56,7 +55,7 @@ trainers: course.trainers
 datasets: course.datasets
 warmup: trainers estimators
 cli: contenders course.figures course.studies course.report warmup figures datasets estimators blocks kernels places
-    progress extras terminal fitted fastlin
+    extras terminal fastlin
 __main__: cli
 __init__: estimators trainers blocks callbacks dask datasets figures inference patch
 """
@@ -85,7 +84,7 @@ LIBRARIES = {
     **{library: set() for library in ("cupy", "jax", "ml_dtypes")},
     "dask": {"dask"},
     "distributed": {"dask"},
-    "rich": {"progress", "cli"},
+    "rich": {"terminal", "cli"},
     "tqdm": {"course.datasets"},
     **{
         library: {"contenders"}

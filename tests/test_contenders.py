@@ -8,8 +8,6 @@ import naive
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
 
@@ -113,25 +111,3 @@ def test_a_fit_that_nothing_ends_is_refused_where_it_would_take_minutes():
     problem = replace(make("logistic"), X=np.broadcast_to(0.0, (300, 10_000)))
     with pytest.raises(CannotSolveError, match="no limit ends its fit"):
         fit("statsmodels", problem)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("factor", [0.5, 2])
-def test_another_C_is_found_out(kind, factor):
-    problem = make(kind)
-    assert excess(kind, *fit("scikit-learn lbfgs", replace(problem, C=factor * problem.C))) > SAME_OPTIMUM
-
-
-@pytest.mark.parametrize("kind", ["softmax", "logistic"])
-def test_a_penalised_intercept_is_found_out(kind):
-    problem = make(kind)
-    X = np.hstack([problem.X, np.ones((len(problem.X), 1))])
-    coef, _ = fit("scikit-learn lbfgs", replace(problem, X=X, fit_intercept=False))
-    assert excess(kind, coef[:, :-1], coef[:, -1]) > SAME_OPTIMUM
-
-
-def test_one_class_against_the_rest_is_found_out():
-    problem = make("softmax")
-    models = OneVsRestClassifier(LogisticRegression(C=problem.C)).fit(problem.X, problem.y).estimators_
-    coef, intercept = (np.concatenate([getattr(m, part) for m in models]) for part in ("coef_", "intercept_"))
-    assert excess("softmax", coef, intercept) > SAME_OPTIMUM

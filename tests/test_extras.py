@@ -66,7 +66,7 @@ def test_a_bare_installation_fits_and_shows_progress():
         "X = np.arange(40.0).reshape(20, 2) % 7; y = np.arange(20) % 2\n"
         "print(fastlin.LogisticRegression(verbose=1).fit(X, y).predict(X).shape)\n"
         "fastlin.logistic_path(X, y, Cs=3, verbose=1)\n"
-        "from fastlin.progress import show_bar\n"
+        "from fastlin.terminal import show_bar\n"
         "with show_bar('fastlin', 3) as show: show(2, 'loss 0.5')\n"
     )
     assert finished.returncode == 0, finished.stderr

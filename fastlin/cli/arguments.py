@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,17 +45,13 @@ def command(purpose: str, *options: Function) -> Callable[[Callable[[SimpleNames
     """
 
     def decorate(function):
-        @functools.wraps(function)
-        def run(**given):
-            return function(SimpleNamespace(**given))
-
-        for add in reversed(options):
-            run = add(run)
         text, examples = inspect.cleandoc(function.__doc__).split("\n\nExamples\n--------\n")
         # Click's mark keeps the lines of the examples.
-        epilog = f"\b\nExamples:\n{examples}"
-        make = click.command(function.__name__, context_settings=SETTINGS, help=text, epilog=epilog, short_help=purpose)
-        return make(run)
+        texts: dict[str, Any] = {"help": text, "epilog": f"\b\nExamples:\n{examples}", "short_help": purpose}
+        made = click.Command(function.__name__, SETTINGS, lambda **given: function(SimpleNamespace(**given)), **texts)
+        for add in options:
+            add(made)
+        return made
 
     return decorate
 

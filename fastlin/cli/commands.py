@@ -36,8 +36,7 @@ from fastlin.course.studies.settings import Settings, Study
 from fastlin.extras import tell_install
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import TARGET
-from fastlin.progress import show_bar
-from fastlin.terminal import make_printable
+from fastlin.terminal import make_printable, show_bar
 
 QUICK = "Use few epochs, rows and seeds, to see that all works; claims get no verdict."
 DRAWS = "Networks that cifar10_search draws and trains; more take longer."

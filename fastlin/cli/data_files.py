@@ -88,13 +88,13 @@ def _read_csv(name, options, text_columns):
             ),
         )
         kinds = dict(zip(table.column_names, table.schema.types, strict=True))
+        if pa.binary() in kinds.values():
+            raise UnicodeError
     except UnicodeError as error:
         raise ValueError(f"it is not in {options.encoding}; --encoding names another one, such as latin-1") from error
     except pa.ArrowInvalid as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{reason} (read with --separator {separator!r} --encoding {options.encoding})") from error
-    if pa.binary() in kinds.values():
-        raise ValueError(f"it is not in {options.encoding}; --encoding names another one, such as latin-1")
     if kinds.get(options.target) == pa.bool_():
         return _read_csv(name, options, [*text_columns, options.target])
     return table
@@ -134,20 +134,18 @@ def check_values(table: Any, texts: Collection[str], name: str) -> None:
     """Raise a CommandError where a column does not hold text, or not a number in each row, as it should."""
     import pyarrow as pa
 
+    known: dict[str, tuple[Any, ...]] = {
+        "text": (_is_text, pa.types.is_null),
+        "numbers": (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating),
+    }
     for field in table.schema:
-        kind, n_missing = field.type, table[field.name].null_count
-        if field.name in texts:
-            is_wrong, wanted = not (_is_text(kind) or pa.types.is_null(kind)), "text"
-        else:
-            numbers = pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating
-            is_wrong, wanted = not any(test(kind) for test in numbers), "numbers"
-        if is_wrong:
-            problem = f"values of the type {kind} where {wanted} should be"
-        elif n_missing and wanted == "numbers":
-            problem = f"no number in {n_missing:,} of {table.num_rows:,} rows"
-        else:
-            continue
-        raise CommandError(f"column {field.name!r} of {name} has {problem}; mend it, or fit without it by --drop")
+        wanted = "text" if field.name in texts else "numbers"
+        n_missing = table[field.name].null_count if wanted == "numbers" else 0
+        problem = f"no number in {n_missing:,} of {table.num_rows:,} rows" if n_missing else ""
+        if not any(is_kind(field.type) for is_kind in known[wanted]):
+            problem = f"values of the type {field.type} where {wanted} should be"
+        if problem:
+            raise CommandError(f"column {field.name!r} of {name} has {problem}; mend it, or fit without it by --drop")
 
 
 def check_decimals(table: Any, texts: Iterable[str], name: str) -> None:

@@ -14,27 +14,8 @@ import numpy as np
 from click import FloatRange, argument, option
 
 from fastlin import LogisticRegression, LogisticRegressionCV
-from fastlin.cli.arguments import (
-    FILE,
-    STRENGTH,
-    CommandError,
-    command,
-    drop_option,
-    refuse,
-    require,
-    table_options,
-)
-from fastlin.cli.data_files import (
-    WRITTEN,
-    check_columns,
-    check_outputs,
-    check_values,
-    name_few,
-    read_table,
-    read_training,
-    take_labels,
-    write_table,
-)
+from fastlin.cli import data_files
+from fastlin.cli.arguments import FILE, STRENGTH, CommandError, command, drop_option, refuse, require, table_options
 from fastlin.course.report import write_model_page
 from fastlin.estimators.features import read_categories
 from fastlin.estimators.linear_predictions import check_coefficients
@@ -42,7 +23,6 @@ from fastlin.estimators.summary import describe_fit, lay_out
 from fastlin.estimators.training_data import read_matrix
 from fastlin.figures.fitted_models import plot_coefficients, plot_fit
 from fastlin.figures.style import COLORS, count_nouns, embed
-from fastlin.fitted import as_array
 from fastlin.places import write_whole
 from fastlin.terminal import make_printable
 
@@ -91,8 +71,8 @@ def fit(options: SimpleNamespace) -> int:
 
     _check_penalty(options)
     page = options.report or f"{os.path.splitext(options.model)[0]}.html"
-    check_outputs([options.model, page], [options.data, options.validation or options.data])
-    table, texts, labels, notes = read_training(options.data, options)
+    data_files.check_outputs([options.model, page], [options.data, options.validation or options.data])
+    table, texts, labels, notes = data_files.read_training(options.data, options)
     validation: dict[str, Any] = {}
     if options.validation is not None:
         known = {name: [""] if name in texts else None for name in table.column_names}
@@ -146,9 +126,9 @@ def predict(options: SimpleNamespace) -> int:
       fastlin predict model.skops test.csv --target delayed --output p.parquet
     """
     require("tables")
-    if not options.output.lower().endswith(WRITTEN):
-        raise CommandError(f"the name of the output must end in {', '.join(WRITTEN)}, got {options.output}")
-    check_outputs([options.output], [options.model, options.data])
+    if not options.output.lower().endswith(data_files.WRITTEN):
+        raise CommandError(f"the name of the output must end in {', '.join(data_files.WRITTEN)}, got {options.output}")
+    data_files.check_outputs([options.output], [options.model, options.data])
     model, known = _load(options.model)
     rows, labels, columns = _read_like(options.data, options, known, model.classes_, options.keep)
     with refuse(f"cannot predict {options.data}", ValueError, TypeError):
@@ -157,7 +137,7 @@ def predict(options: SimpleNamespace) -> int:
     found |= {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
     if columns.keys() & found:
         raise CommandError(f"--keep {min(columns.keys() & found)!r} has the name of a column of the predictions")
-    write_table(options.output, columns | found)
+    data_files.write_table(options.output, columns | found)
     if labels is not None:
         print(f"accuracy {np.mean(predicted == labels):.4f} on {len(labels):,} rows")
     _print_notes(_note_unseen_levels(rows, known))
@@ -167,18 +147,13 @@ def predict(options: SimpleNamespace) -> int:
 
 def _check_penalty(options):
     """Refuse options of `fit` that exclude each other."""
-    given = {
-        "--C": options.C is not None,
-        "--cross-validate": options.cross_validate,
-        "--validation": options.validation is not None,
-        "--l1-ratio": options.l1_ratio > 0,
-    }
-    named = [name for name, is_given in given.items() if is_given]
-    if options.inference and named:
-        raise CommandError(f"--inference needs a fit without a penalty, so that {named[0]} cannot be given with it")
-    choosers = [name for name in named if name != "--l1-ratio"]
-    if len(choosers) > 1:
-        raise CommandError(f"{choosers[1]} chooses C, so that {choosers[0]} cannot be given with it")
+    choosers = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
+    named = [name for name, given in choosers.items() if given]
+    penalised = [*named, *["--l1-ratio"] * (options.l1_ratio > 0)]
+    if options.inference and penalised:
+        raise CommandError(f"--inference needs a fit without a penalty, so that {penalised[0]} cannot be given with it")
+    if len(named) > 1:
+        raise CommandError(f"{named[1]} chooses C, so that {named[0]} cannot be given with it")
 
 
 def _read_like(name, options, known, classes, kept=()):
@@ -190,12 +165,12 @@ def _read_like(name, options, known, classes, kept=()):
     # What is kept is to be written as it stands in the file.
     as_written = [column for column in kept if column not in (*known, options.target)]
     labels_as_written = [options.target] if options.target is not None and isinstance(classes[0], str) else []
-    table = read_table(name, options, [*texts, *as_written, *labels_as_written])
-    check_columns(table, [*known, *kept], name)
+    table = data_files.read_table(name, options, [*texts, *as_written, *labels_as_written])
+    data_files.check_columns(table, [*known, *kept], name)
     labels = None if options.target is None else _take_known_labels(table, options.target, name, classes)
     columns = {column: np.array(table[column].to_pylist(), object) for column in kept}
     rows = table.select(list(known))
-    check_values(rows, texts, name)
+    data_files.check_values(rows, texts, name)
     return rows, labels, columns
 
 
@@ -259,14 +234,14 @@ def _note_unseen_levels(rows, known):
 
 def _take_known_labels(table, target, name, classes):
     """Return the labels in a column; labels that a fit did not have are refused: they may be coded otherwise."""
-    given = take_labels(table, target, name)[1].tolist()
+    given = data_files.take_labels(table, target, name)[1].tolist()
     spelled = {str(label).lower(): label for label in classes.tolist()}
     if spelled.keys() <= {"true", "false"}:
         # Truth values in CSV are texts, and not all programs write them in the same way.
         given = [spelled.get(str(label).lower(), label) for label in given]
     unknown = set(given) - set(classes.tolist())
     if unknown:
-        known = name_few([repr(label) for label in classes.tolist()])
+        known = data_files.name_few([repr(label) for label in classes.tolist()])
         raise CommandError(
             f"column {target!r} of {name} holds {min(unknown, key=str)!r}, and the labels of the fit are {known}"
         )
@@ -283,12 +258,11 @@ def _load(name):
         if not isinstance(model, (LogisticRegression, LogisticRegressionCV)):
             raise TypeError(f"it holds a {type(model).__name__}")
         check_coefficients(model)
-        names = as_array("feature_names_in_", model.feature_names_in_)
-        if names.shape != (model.n_features_in_,) or not all(isinstance(each, str) for each in names):
-            raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names.tolist()!r:.100}")
-        has_levels = hasattr(model, "categories_")
-        levels = read_categories(model) if has_levels else [None] * len(names)
-    return model, dict(zip(names.tolist(), levels, strict=True))
+        names = list(model.feature_names_in_)
+        if len(names) != model.n_features_in_ or not all(isinstance(each, str) for each in names):
+            raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names!r:.100}")
+        levels = read_categories(model) if hasattr(model, "categories_") else [None] * len(names)
+    return model, dict(zip(names, levels, strict=True))
 
 
 def _write_page(model, found, table, path, options, lines, notes):

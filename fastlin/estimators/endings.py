@@ -18,7 +18,7 @@ import numpy as np
 from fastlin.estimators.parameters import is_by_alpha
 from fastlin.estimators.scikit_learn import has_callbacks, open_tasks
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.progress import show_bar, show_line
+from fastlin.terminal import show_bar, show_line
 from fastlin.typing import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
@@ -115,7 +115,6 @@ def warn_of_training(
 ) -> None:
     """Warn if a training by epochs diverged, came to its limit or was interrupted, perhaps with steps that it keeps."""
     n_epochs, solver, ended = len(training.records), getattr(estimator, "solver", "sgd"), training.ended
-    category: type[Warning] = ConvergenceWarning
     if ended == "diverged":
         kept = f"those of epoch {training.n_kept}" if training.n_kept else "those that it began with"
         rate = f"Lower learning_rate_init (now {estimator.learning_rate_init}) or scale X."
@@ -124,11 +123,8 @@ def warn_of_training(
             f"{kept}. {'Scale X.' if solver == 'lbfgs' else rate}"
         )
     elif ended == "interrupted":
-        category = UserWarning
-        text = (
-            f"Training interrupted by user. Ctrl-C ended it after {n_epochs} whole epochs, which are kept"
-            f"{' with the whole steps since.' if keeps_steps else '.'}"
-        )
+        since = " with the whole steps since" if keeps_steps else ""
+        text = f"Training interrupted by user. Ctrl-C ended it after {n_epochs} whole epochs, which are kept{since}."
     elif solver == "lbfgs" and ended in ("limit", "stalled"):
         limits = f"max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}) is reached"
         text = (
@@ -145,7 +141,7 @@ def warn_of_training(
         )
     else:
         return
-    warnings.warn(text, category, stacklevel=stacklevel)
+    warnings.warn(text, UserWarning if ended == "interrupted" else ConvergenceWarning, stacklevel=stacklevel)
 
 
 def tell_all(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:

@@ -5,16 +5,12 @@ The functions that begin with ``plot_`` draw on axes of the caller's. `show_imag
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastlin.figures.curves import plot_history, plot_path, plot_scores, plot_stability
 from fastlin.figures.fitted_models import plot_coefficients, plot_convergence
 from fastlin.figures.image_grid import plot_weights, show_images
 from fastlin.figures.style import DOTS_PER_INCH, STYLE
-
-if TYPE_CHECKING:
-    CONTENDERS: Any
-    draw: Any
 
 __all__ = [
     "CONTENDERS",
@@ -31,10 +27,9 @@ __all__ = [
     "show_images",
 ]
 
-if not TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any:
-        # The course imports this package.
-        if name in ("CONTENDERS", "draw"):
-            return getattr(import_module("fastlin.course.figures"), name)
-        raise AttributeError(f"module 'fastlin.figures' has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    # The course imports this package.
+    if name in ("CONTENDERS", "draw"):
+        return getattr(import_module("fastlin.course.figures"), name)
+    raise AttributeError(f"module 'fastlin.figures' has no attribute {name!r}")

@@ -184,8 +184,8 @@ def plot_scores(model: Any, axes: Axes | None = None) -> Axes:
         )
     chosen = f"chosen: C = {model.C_:.3g}" + (f", l1_ratio = {model.l1_ratio_:g}" if n_l1_ratios > 1 else "")
     axes.axvline(model.C_, color="black", linestyle="--", label=chosen)
-    scoring = model.scoring if isinstance(model.scoring, str) and model.scoring != "warn" else None
-    name = "accuracy" if model.scoring in (None, "warn") else scoring or "score"
+    scoring = model.scoring if isinstance(model.scoring, str) else "score"
+    name = "accuracy" if model.scoring in (None, "warn") else scoring
     axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel=name.replace("_", " "))
     axes.legend(loc="best")
     return axes
@@ -269,7 +269,6 @@ def _write_at_top(axes, places, numbers, label):
     """Write the whole numbers above a few of the places of a log axis."""
     few = np.unique(np.linspace(0, len(places) - 1, min(6, len(places))).round().astype(int))
     top = axes.secondary_xaxis("top")
-    top.set_xscale("log")
+    top.set(xscale="log", xlabel=label)
     top.set_xticks(places[few], [str(number) for number in numbers[few]])
     top.set_xticks([], minor=True)
-    top.set_xlabel(label)

@@ -63,14 +63,17 @@ def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
     >>> axes.get_yscale()
     'log'
     """
-    if getattr(model, "history_", None):
-        return _plot_gaps(model, axes or current_axes())
-    if getattr(model, "loss_curve_", None):
-        return _plot_losses(model, axes or current_axes())
-    raise ValueError(
-        f"model must have a fit of at least one iteration to show, got {type(model).__name__} without history_ or "
-        "loss_curve_; plot_scores shows cross-validation"
-    )
+    has_history = bool(getattr(model, "history_", None))
+    if not has_history and not getattr(model, "loss_curve_", None):
+        raise ValueError(
+            f"model must have a fit of at least one iteration to show, got {type(model).__name__} without history_ or "
+            "loss_curve_; plot_scores shows cross-validation"
+        )
+    axes = axes or current_axes()
+    (_plot_gaps if has_history else _plot_losses)(model, axes)
+    axes.locator_params(axis="x", integer=True)
+    axes.legend(loc="best")
+    return axes
 
 
 def plot_fit(model: Any, axes: Axes) -> Axes:
@@ -195,9 +198,6 @@ def _plot_gaps(model, axes):
     axes.axhline(model.tol, color="black", linestyle="--", linewidth=1.2, label=f"tol = {model.tol:g}")
     xlabel = f"iteration ({model.n_passes_:.3g} passes over the data in all)"
     axes.set(yscale="log", xlabel=xlabel, ylabel="relative to the objective")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(loc="best")
-    return axes
 
 
 def _plot_losses(model, axes):
@@ -207,9 +207,6 @@ def _plot_losses(model, axes):
     for values, label, color in curves:
         axes.plot(np.arange(1, 1 + len(values)), values, "-" if len(values) > 1 else "o", color=color, label=label)
     axes.set(xlabel="epoch", ylabel="mean loss")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(loc="best")
-    return axes
 
 
 def _as_plain(name):

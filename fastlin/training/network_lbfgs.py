@@ -61,8 +61,8 @@ class _Descent:
     """The function that L-BFGS evaluates, and the Training; a loss that is not finite makes it overflow or diverge."""
 
     def __init__(self, network, examples, validation, alpha, on_iteration):
-        # Everything is computed by the first; the other one is what callbacks see.
-        self._network, self._given = network.widen(), network
+        # Everything is computed by the first, in float64; the other one is what callbacks see.
+        self._network, self._given = network.fold(np.float64), network
         self._examples, self._validation = examples, validation
         self._alpha, self._on_iteration = alpha, on_iteration
         self._accuracy: float = 0.0

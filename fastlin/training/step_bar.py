@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from fastlin.progress import show_bar
+from fastlin.terminal import show_bar
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.data import make_synthetic
 from fastlin import cli, datasets, figures, warmup
 from fastlin.cli import commands, doctor
 from fastlin.contenders import CONTENDERS
@@ -126,7 +127,7 @@ def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits
 @pytest.fixture
 def few_rows(monkeypatch):
     """Let the program find a few rows of three classes in the place of MNIST."""
-    monkeypatch.setattr(datasets, "load_mnist", lambda n_train, folder: compare.make_synthetic(3, 300, 8, seed=0))
+    monkeypatch.setattr(datasets, "load_mnist", lambda n_train, folder: make_synthetic(3, 300, 8, seed=0))
 
 
 def test_compare_with_scikit_learn(run, few_rows, tmp_path, monkeypatch):

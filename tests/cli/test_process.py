@@ -18,17 +18,6 @@ def test_the_package_is_the_program_and_a_bad_call_gets_one_line_and_status_2(tm
     assert finished.stderr.count("\n") == 1
 
 
-# A process imports everything, which takes most of three seconds.
-@pytest.mark.slow
-def test_a_study_leaves_nothing_but_its_results(run_process, tmp_path):
-    finished = run_process("reproduce", "gradient_check", "--quick")
-    assert finished.returncode == 0
-    # MNIST is out of reach.
-    assert all(line.startswith("Downloading data from ") for line in finished.stderr.splitlines())
-    assert {path.name for path in (tmp_path / "results").iterdir()} == {"results.json", "report.html", "digits"}
-    assert {path.name for path in tmp_path.iterdir()} <= {"results", "cache"}
-
-
 @pytest.mark.slow
 def test_warmup_compiles_everything(run_process):
     finished = run_process("warmup")

@@ -12,7 +12,7 @@ def test_a_float32_network_is_trained_as_its_twin_in_float64():
     X, labels = generator.normal(size=(60, 4)).astype(np.float32), generator.integers(0, 3, 60).astype(np.int32)
     network = Network((4, 8, 3))
     initialize(network, "xavier", np.random.RandomState(0))
-    wide = network.widen()
+    wide = network.fold(np.float64)
     assert wide.dtype == np.float64
     trainings = [
         train_by_lbfgs(each, Examples(as_matrix(X), labels, None), None, alpha=0.1, max_iter=30, max_fun=100, tol=1e-6)

@@ -25,6 +25,15 @@ CONTENDERS = {
 PALE = "#EE9A5C"
 
 
+def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
+    """Label an axis by plain numbers, at some multiples of powers of ten."""
+    from matplotlib.ticker import LogLocator
+
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+
+
 def draw_compare(results: Any) -> Any:
     """Draw a bar of seconds for each contender, with the objective, accuracy and log loss that it reached."""
     figure, axes = open_figure(1, 1, width=12, height=4.2)
@@ -55,8 +64,6 @@ def draw_compare(results: Any) -> Any:
 
 def draw_learning(results: Any) -> Any:
     """Draw the accuracy on rows that were not trained on against the seconds of a training, for each contender."""
-    from matplotlib.ticker import LogLocator
-
     figure, axes = open_figure(1, 1, width=10, height=6)
     parameters = results.parameters
     for place, (name, row) in enumerate(results.series["points"].items()):
@@ -66,9 +73,7 @@ def draw_learning(results: Any) -> Any:
         style = {"color": COLORS[place], "marker": "osD^"[place], "markersize": 9, "linewidth": width}
         axes.plot(seconds, accuracies, line, label=f"{name}\n{trainings}", **style)
     axes.set(xscale="log", xlabel="seconds of a whole training, further left is better", ylabel="accuracy")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
+    label_powers(axes.xaxis)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -81,8 +86,6 @@ def _describe_trainings(points, unit, n_threads):
 
 def draw_peers(results: Any) -> Any:
     """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
-    from matplotlib.ticker import LogLocator
-
     problems, floor = results.series["problems"], results.parameters["floor"]
     figure = make_figure(3 + 6.5 * len(problems), 7.6)
     panels = figure.subplots(1, len(problems), sharey=True, squeeze=False)[0]
@@ -105,9 +108,7 @@ def draw_peers(results: Any) -> Any:
             xlabel=f"seconds of a whole fit\n{left_out}",
             title=f"{problem['samples']:,} × {problem['features']}, {problem['name']}, {intercept} intercept",
         )
-        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        panel.xaxis.set_major_formatter("{x:g}")
-        panel.xaxis.set_minor_formatter("")
+        label_powers(panel.xaxis)
     panels[0].set_ylim(bottom=floor / 6)
     panels[0].set_ylabel("excess over the optimum, (J − J*) / J*\n(J*: the lowest J of any fit)")
     return figure

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 import fastlin
 from fastlin.contenders import Problem
-from fastlin.course.datasets import COURSE_IMAGES, Dataset
+from fastlin.course.datasets import COURSE_IMAGES
 from fastlin.course.studies import fair_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
@@ -91,15 +91,3 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
             "speedup_whole_fit": rows["scikit-learn"]["seconds"] / rows["fastlin"]["seconds"],
         },
     )
-
-
-def make_synthetic(classes: int, samples: int, features: int, seed: int) -> Dataset:
-    """Return a Dataset of overlapping Gaussian clusters, one per class, with a fifth as many rows again for testing."""
-    generator = np.random.default_rng(seed)
-    centers = generator.normal(0, 2 / np.sqrt(features), (classes, features))
-    n_test = max(samples // 5, classes)
-    # Both parts hold every class.
-    y = np.arange(samples + n_test) % classes
-    generator.shuffle(y[:samples])
-    X = centers[y] + generator.normal(0, 1, (len(y), features))
-    return Dataset("synthetic", X[:samples], y[:samples], X[samples:], y[samples:])

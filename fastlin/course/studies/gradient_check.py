@@ -7,7 +7,7 @@ import numpy as np
 from fastlin.course import trainers
 from fastlin.course.studies.course_training import load_images
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.trainers.measures import compare_gradient
+from fastlin.course.trainers.measures import compare_gradient, take_differences
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
 N_IMAGES = 100
@@ -65,20 +65,17 @@ def _compare_network(X, y, random_state):
         network = TwoLayerNet(X.shape[1], N_HIDDEN, int(y.max()) + 1, std=0.1)
     finally:
         np.random.set_state(state)
-    worst = 0.0
+
+    def cost():
+        return network.loss(X, y, reg=LAMBDA)[0]
+
+    worst = []
     _, gradients = network.loss(X, y, reg=LAMBDA)
     for name, gradient in gradients.items():
-        kept = network.params[name]
-        for place in random_state.choice(kept.size, min(N_WEIGHTS, kept.size), replace=False):
-            losses = []
-            for change in (NETWORK_EPSILON, -NETWORK_EPSILON):
-                network.params[name] = kept.copy()
-                network.params[name].flat[place] += change
-                losses.append(network.loss(X, y, reg=LAMBDA)[0])
-            slope = (losses[0] - losses[1]) / (2 * NETWORK_EPSILON)
-            worst = max(worst, float(abs(slope - gradient.flat[place])))
-        network.params[name] = kept
-    return worst
+        places = random_state.choice(gradient.size, min(N_WEIGHTS, gradient.size), replace=False)
+        slopes = take_differences(cost, network.params[name], places, NETWORK_EPSILON)
+        worst.append(np.abs(slopes - gradient.flat[places]).max())
+    return float(max(worst))
 
 
 def _compare_step(model, X, Y):

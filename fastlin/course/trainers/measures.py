@@ -1,5 +1,7 @@
 """Measures of a model in the course: loss, accuracy and a check of the gradient."""
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
 from fastlin.course.trainers.models import CourseModel, Predictor, is_known
@@ -145,18 +147,27 @@ def compare_gradient(model: CourseModel, X: Array, Y: Array, epsilon: float) -> 
         model.w = original
 
 
+def take_differences(cost: Callable[[], float], w: Array, places: Iterable[int], epsilon: float) -> FloatArray:
+    """Return the central differences of a cost by the entries at flat places of an array, which is restored."""
+    slopes = []
+    for place in places:
+        kept, costs = w.flat[place], []
+        for change in (epsilon, -epsilon):
+            w.flat[place] = kept + change
+            costs.append(cost())
+        w.flat[place] = kept
+        slopes.append((costs[0] - costs[1]) / (2 * epsilon))
+    return np.array(slopes)
+
+
 def _differentiate(model, X, Y, epsilon):
     """Return the central differences of the cost."""
     w, l2 = model.w, getattr(model, "l2", 0.0)
-    slopes = np.empty(w.shape)
-    for place in np.ndindex(*w.shape):
-        kept, costs = w[place], []
-        for change in (epsilon, -epsilon):
-            w[place] = kept + change
-            costs.append(cross_entropy_loss(Y, model.forward(X)) + 0.5 * l2 * np.sum(w**2))
-        w[place] = kept
-        slopes[place] = (costs[0] - costs[1]) / (2 * epsilon)
-    return slopes
+
+    def cost():
+        return cross_entropy_loss(Y, model.forward(X)) + 0.5 * l2 * np.sum(w**2)
+
+    return take_differences(cost, w, range(w.size), epsilon).reshape(w.shape)
 
 
 def _differentiate_scores(model, X, Y, epsilon):

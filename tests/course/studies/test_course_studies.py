@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.data import make_synthetic
 from fastlin.course import datasets, trainers
 from fastlin.course.studies import (
     CIFAR10_STUDIES,
@@ -317,7 +318,7 @@ def test_pixels_below_one_another_are_alike_at_the_width_of_the_pictures():
 def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, samples, features, monkeypatch):
     monkeypatch.setattr(compare, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(compare, "N_TURNS", 2)
-    data = compare.make_synthetic(classes, samples, features, seed=0)
+    data = make_synthetic(classes, samples, features, seed=0)
     assert np.bincount(data.y_train).min() > 0
     results = compare.run(Settings(data), dtype)
     contenders = results.merits["contenders"]

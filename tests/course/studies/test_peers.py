@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from benchmarks.data import make_synthetic
 from fastlin import figures
 from fastlin.contenders import CONTENDERS, CannotSolveError
 from fastlin.course import datasets
-from fastlin.course.studies import compare, fair_threads, peers
+from fastlin.course.studies import fair_threads, peers
 from fastlin.course.studies.fair_threads import choose_threads, time_fits, use_threads
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.threads import count_threads
@@ -87,7 +88,7 @@ def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
 )
 def test_who_fails_or_solves_another_problem_is_left_out_with_the_reason(contenders, fit, reason):
     contenders["torch"] = replace(CONTENDERS["torch"], fit=fit, package="scikit-learn", module="sklearn")
-    results = peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True))
+    results = peers.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
     (problem,) = results.series["problems"]
     assert reason in problem["left_out"]["torch"]
     assert set(problem["points"]) == set(FEW)
@@ -97,19 +98,19 @@ def test_who_fails_or_solves_another_problem_is_left_out_with_the_reason(contend
 def test_a_failing_fastlin_is_no_comparison(contenders):
     contenders["fastlin"] = replace(CONTENDERS["fastlin"], fit=fail)
     with pytest.raises(RuntimeError, match="on purpose"):
-        peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True))
+        peers.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
 
 
 def test_what_is_not_installed_is_not_run_but_named(contenders):
     contenders["torch"] = replace(CONTENDERS["torch"], fit=fail, module="no_such_module")
-    results = peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True))
+    results = peers.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
     assert results.parameters["not_installed"] == ["torch"]
     assert "torch" not in results.series["problems"][0]["points"]
 
 
 def test_the_check_admits_the_common_objective_only(contenders):
     contenders["other"] = replace(CONTENDERS["scikit-learn lbfgs"], fit=fit_with_another_penalty)
-    for data in (datasets.load_digits(), compare.make_synthetic(4, 2000, 3, seed=0)):
+    for data in (datasets.load_digits(), make_synthetic(4, 2000, 3, seed=0)):
         for problem in peers.make_problems(Settings(data), "float64"):
             sample = peers.take_sample(problem)
             assert set(sample.y) == set(problem.y)

@@ -18,10 +18,7 @@ from fastlin.course import datasets
 from fastlin.exceptions import CourseWarning
 
 PAGE = Path(__file__).parents[3] / "docs" / "coming-from-the-course.md"
-SCRIPTS = {
-    name: getattr(course_scripts, name)
-    for name in ("TASK_2A", "TASK_2", "TASK_3A", "TASK_3", "TASK_4", "TWO_LAYER_NET")
-}
+SCRIPTS = {name: getattr(course_scripts, name) for name in ("TASK_2", "TASK_3", "TWO_LAYER_NET")}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +41,6 @@ def course(digits, monkeypatch):
     modules["two_layernet"].TwoLayerNet = PlainTwoLayerNet
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    task3 = ModuleType("task3")
-    exec(SCRIPTS["TASK_3"], vars(task3))
-    monkeypatch.setitem(sys.modules, "task3", task3)
 
 
 def import_lines():
@@ -109,7 +103,6 @@ WARNINGS = {
         "Your own SoftmaxTrainer.train_step, SoftmaxTrainer.validation_step run in NumPy",
         "SoftmaxModel penalises l2_reg_lambda",
     ],
-    "TASK_4": ["SoftmaxModel penalises l2_reg_lambda"],
 }
 
 
@@ -118,7 +111,7 @@ def test_scripts_give_the_same_results_with_the_import_lines_changed(name, cours
     expected, expected_pictures = run(SCRIPTS[name])
     changed, n_changed = change_imports(SCRIPTS[name])
     assert n_changed == len(re.findall(r"^(?:import utils|from \w+ import)", SCRIPTS[name], re.MULTILINE)) > 0
-    for module in ("utils", "task2a", "task3a", "task3", "trainer", "two_layernet"):
+    for module in ("utils", "task2a", "task3a", "trainer", "two_layernet"):
         monkeypatch.setitem(sys.modules, module, None)
     small = digits.X_train, digits.y_train[:, None], digits.X_test, digits.y_test[:, None]
     for module in ("fastlin.trainers", "fastlin.course.trainers.data"):

@@ -13,8 +13,6 @@ from naive_two_layer_net import (
 )
 
 from fastlin import TwoLayerNet
-from fastlin.networks import Network
-from fastlin.training import MomentumDescent
 
 NAMES = "W1", "b1", "W2", "b2"
 
@@ -176,32 +174,6 @@ def test_predictions_are_the_first_of_the_best_classes():
     net.params["W2"] = np.zeros((7, 3))
     net.params["b2"] = np.array([0.0, 1.0, 1.0])
     np.testing.assert_array_equal(net.predict(X), np.ones(60))
-
-
-@pytest.mark.parametrize(("kind", "name", "n_whole"), [(MomentumDescent, "step", 6), (Network, "measure", 9)])
-def test_ctrl_c_keeps_the_whole_iterations(monkeypatch, kind, name, n_whole):
-    data, options = make_data(), {"learning_rate": 0.1, "batch_size": 20, "momentum": 0.9}
-    net, same = make_net(), make_net()
-    original, calls = getattr(kind, name), []
-
-    def interrupted(*arguments, **options):
-        found = original(*arguments, **options)
-        calls.append(1)
-        # The measures of an epoch's end are two, and an epoch is three iterations.
-        if len(calls) == 7:
-            raise KeyboardInterrupt
-        return found
-
-    with monkeypatch.context() as patched:
-        patched.setattr(kind, name, interrupted)
-        np.random.seed(8)
-        stats = net.train(*data, **options)
-    assert net.interrupted
-    np.random.seed(8)
-    assert stats == same.train(*data, **options, num_iters=n_whole)
-    assert_same_params(net.params, same.params)
-    net.train(*data, num_iters=1)
-    assert not net.interrupted
 
 
 @pytest.mark.parametrize(("dtype", "learning_rate"), [(np.float64, 1e4), (np.float32, 1e4), (np.float64, 1e307)])
