@@ -6,7 +6,7 @@ A row with soft labels counts as K copies of it, one for each class, weighted by
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
@@ -57,29 +57,11 @@ def choose_labels(
     return blocks.y if y is None else y, blocks.sample_weight if sample_weight is None else sample_weight
 
 
-def read_column_or_soft(y: Any, name: str) -> Array:
-    """Return labels, one a row, as an array (n,) after scikit-learn's checks, or soft ones as `read_soft_labels`."""
-    soft = read_soft_labels(y, name)
-    if soft is not None:
-        return soft
-    y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name=name)
-    return y
+def read_labels(estimator: object, y: Any, n_rows: int, suffix: str = "", may_be_several: bool = False) -> Any:
+    """Return the labels of n_rows rows: (n,), or (n, K) if they are soft, or several a row where they may be.
 
-
-def read_several(y: Any, name: str) -> Any:
-    """Return soft labels, or labels of which a row may have several: an array, or a sparse one as CSR."""
-    y = read_if_sparse(y, name)
-    soft = read_soft_labels(y.toarray() if sparse.issparse(y) else y, name)
-    if soft is not None:
-        return soft
-    return check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
-
-
-def read_labels(
-    estimator: object, y: Any, n_rows: int, read: Callable[[Any, str], Array] = read_column_or_soft, suffix: str = ""
-) -> Array:
-    """Return the labels of n_rows rows as one of the functions above reads them; errors add the suffix to names."""
+    Several are those of `read_several_labels`. Errors add the suffix to names.
+    """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     name = f"y{suffix}"
@@ -89,12 +71,15 @@ def read_labels(
         y = y.to_numpy()
     # Whole numbers need no check, which takes 40 microseconds, and for a column of pandas 200.
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"):
-        y = read(y, name)
+        found = read_several_labels(y, name) if may_be_several else None
+        found = read_soft_labels(y, name) if found is None else found
+        if found is None:
+            found = column_or_1d(y, warn=True)
+            assert_all_finite(found, input_name=name)
+        y = found
     if y.shape[0] != n_rows:
-        raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: {name} has {y.shape[0]} entries, but "
-            f"X{suffix} has {n_rows} rows."
-        )
+        found = f"{name} has {y.shape[0]} entries, but X{suffix} has {n_rows} rows"
+        raise ValueError(f"Found input variables with inconsistent numbers of samples: {found}.")
     return y
 
 
@@ -125,7 +110,7 @@ def read_several_labels(y: Any, name: str = "y") -> Any:
         return columns if is_binary else None
     if len(getattr(y, "shape", ())) != 2:
         return None
-    given = np.asarray(read_in_place(y, name))
+    given = to_numbers(np.asarray(read_in_place(y, name)))
     is_binary = given.shape[1] > 1 and given.dtype.kind in "biuf" and given.size and are_certain(given)
     return given if is_binary else None
 
@@ -240,13 +225,9 @@ def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
     if classes is None:
         return np.arange(n_classes)
     names = np.asarray(classes)
-    if names.shape != (n_classes,):
-        raise ValueError(f"classes must name each of the {n_classes} columns of y, got the shape {names.shape}.")
-    if not np.array_equal(_sort_classes(names), names):
-        raise ValueError(
-            f"classes must be different labels in ascending order, got {names.tolist()!r:.200}; bring the columns of y "
-            "into the order of the sorted labels."
-        )
+    if names.shape != (n_classes,) or not np.array_equal(_sort_classes(names), names):
+        wanted = f"{n_classes} different labels in ascending order, one for each column of y"
+        raise ValueError(f"classes must be {wanted}, got {names.tolist()!r:.200}")
     return names
 
 
@@ -257,11 +238,11 @@ def match_classes(found: Array, classes: ArrayLike) -> Array:
     if len(unknown):
         raise ValueError(f"y has the label {unknown.tolist()[0]!r}, which is not one of classes={expected}.")
     if len(missing):
-        raise ValueError(f"classes holds {missing.tolist()[0]!r}, which no row of y has; leave it out.")
+        raise ValueError(f"No row of y has the class {missing.tolist()[0]!r}, which is one of classes={expected}.")
     return found
 
 
-def _sort_classes(classes):
+def _sort_classes(classes: ArrayLike) -> Array:
     """Return the different ones of classes that a user gives, sorted."""
     try:
         return np.unique(np.asarray(classes))
@@ -398,10 +379,8 @@ def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray)
     with np.errstate(divide="ignore"):
         class_weights = totals.sum() / (len(classes) * totals)
     if not np.isfinite(class_weights).all():
-        raise ValueError(
-            f"class_weight='balanced' needs rows of weight above zero in every class, but sample_weight leaves "
-            f"none in class {classes[~np.isfinite(class_weights)][0]}"
-        )
+        empty = classes[~np.isfinite(class_weights)][0]
+        raise ValueError(f"class_weight='balanced' needs rows of weight in every class, but class {empty} has none")
     return class_weights
 
 

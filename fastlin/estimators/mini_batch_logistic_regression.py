@@ -15,16 +15,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.endings import kept_on_error, warn_of_training
-from fastlin.estimators.labels import check_classes, named
+from fastlin.estimators.labels import check_classes, named, to_targets
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
-from fastlin.estimators.network_training import (
-    EpochTrained,
-    check_finite,
-    make_examples,
-    read_targets,
-    read_validation,
-    set_aside,
-)
+from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training, make_linear_model
@@ -206,7 +199,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             examples, validation = _narrow(examples), _narrow(validation)
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
-                examples, validation = set_aside(self, examples, random_state)
+                examples, validation = self._set_aside(examples, random_state)
             descent = self._make_descent(continues)
             given = descent, examples, validation, random_state, self.max_iter, self.n_iter_no_change
             training = self._train_and_tell(X, y, sample_weight, descent, partial(self._train, *given))
@@ -302,10 +295,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             raise ValueError(f"n_epochs must be a whole number of at least 1, got {n_epochs!r}")
         begin = batches if callable(batches) else partial(iter, batches)
         if not callable(batches) and n_epochs > 1 and iter(batches) is batches:
-            raise ValueError(
-                f"batches must be iterable {n_epochs} times, got an iterator, which ends with the first epoch; give a "
-                "list or a function that returns an iterator."
-            )
+            raise ValueError(f"batches must be iterable {n_epochs} times, got an iterator; give a list or a function.")
         n_parts = n_epochs * len(batches) if hasattr(batches, "__len__") else None
         with show_steps(bool(self.verbose), n_parts) as show:
             numbers = itertools.count(1)
@@ -337,9 +327,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
                 if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
                     raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
                 X, y, sample_weight = (*part, None)[:3]
-                matrix = read_matrix(self, X, reset=bool(reset) and number == 0)
-                targets = read_targets(self, y, matrix.shape[0], ["class"])
-                examples = make_examples(self, matrix, targets, sample_weight)
+                examples, _ = self._read_part(X, y, sample_weight, bool(reset) and number == 0, ["class"])
             yield examples
             if on_part is not None:
                 on_part()
@@ -358,7 +346,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             # The estimator takes the columns of the first part.
             epoch = read(reset=not continues)
             epochs = itertools.chain([itertools.chain([next(epoch)], epoch)], iter(read, None))
-            validation = read_validation(self, X_val, y_val, "class")
+            validation = self._read_validation(X_val, y_val, "class")
             # Epochs that are asked for are taken, unless validation data or a rate that is to fall say otherwise.
             is_watched = self.early_stopping or self.learning_rate == "adaptive"
             patience = self.n_iter_no_change if is_watched else np.inf
@@ -415,9 +403,9 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
 
 def _narrow(examples):
     """Return Examples with soft labels of two classes as targets of the network's one output."""
-    if examples is None or examples.labels.ndim == 1 or examples.labels.shape[1] > 2:
+    if examples is None or examples.labels.ndim == 1:
         return examples
-    return replace(examples, labels=np.ascontiguousarray(examples.labels[:, 1:]))
+    return replace(examples, labels=to_targets(examples.labels))
 
 
 def _count_rows_before_mean(average):

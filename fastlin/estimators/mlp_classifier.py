@@ -1,6 +1,5 @@
 """MLPClassifier: scikit-learn's network of dense layers, with batch normalisation and dropout."""
 
-import inspect
 import warnings
 from functools import partial
 from numbers import Integral
@@ -17,15 +16,7 @@ from fastlin.containers import read_if_sparse
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.labels import read_ratios
-from fastlin.estimators.network_training import (
-    EpochTrained,
-    check_finite,
-    load_network,
-    make_examples,
-    read_plan,
-    read_targets,
-    set_aside,
-)
+from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import Activation, Initialization, Normalization, Rule, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
 from fastlin.estimators.summary import (
@@ -35,7 +26,7 @@ from fastlin.estimators.summary import (
     make_scikit_learn_network,
 )
 from fastlin.estimators.training_data import read_matrix
-from fastlin.fitted import check_like
+from fastlin.fitted import as_array, check_like, expect, read_arrays, read_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize
 from fastlin.tensors import read_in_place
 from fastlin.training import AdamDescent, MomentumDescent, Patience, train_by_epochs, train_by_lbfgs
@@ -43,6 +34,8 @@ from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
+# The arguments of a Network that predicts.
+PLAN = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
 
 
 def _takes_batches(estimator):
@@ -299,7 +292,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             random_state = checkpoints.random_state
             network = self._network_to_train(random_state, continues, kind)
             if self.early_stopping and validation is None and self.solver != "lbfgs":
-                examples, validation = set_aside(self, examples, random_state)
+                examples, validation = self._set_aside(examples, random_state)
             if self.solver == "lbfgs":
                 train = partial(self._train_on_all_rows, network, examples, validation, random_state, continues)
             else:
@@ -352,12 +345,10 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             self._check_partial_fit()
             continues = hasattr(self, "coefs_")
             random_state = self._begin_partial_fit(classes, continues)
-            matrix = read_matrix(self, X, reset=not continues)
-            targets = read_targets(self, y, matrix.shape[0]).seen_as(getattr(self, "_kind", ""), len(self.classes_))
-            examples = make_examples(self, matrix, targets, sample_weight)
-            network = self._network_to_train(random_state, continues, targets.kind)
+            examples, kind = self._read_part(X, y, sample_weight, reset=not continues)
+            network = self._network_to_train(random_state, continues, kind)
             descent = self._make_descent(network, random_state)
-            # Another solver begins with nothing, and so does a model that an older version has pickled.
+            # Another solver begins with nothing, and so does a model that was made from scikit-learn's.
             before = getattr(self, "_optimizer", None) if continues else None
             patience = None
             if before is not None and before.solver == self.solver:
@@ -459,7 +450,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         return super().score(X, y, read_ratios(sample_weight, y, are_signed=True))
 
     def _describe_result(self):
-        network = load_network(self)
+        network = self._load_network()
         layers = " → ".join(map(str, network.layer_sizes))
         n_parameters = sum(array.size for array in (*network.coefs, *network.intercepts))
         return {"layers": f"{layers}, {n_parameters:,} coefficients and intercepts", **describe_training(self)}
@@ -473,7 +464,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             Batch normalisation is part of its coefficients. What scikit-learn has no parameter for is left out.
         """
         check_is_fitted(self)
-        return make_scikit_learn_network(self, load_network(self).fold(), ScikitLearnMLPClassifier)
+        return make_scikit_learn_network(self, self._load_network().fold(), ScikitLearnMLPClassifier)
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
@@ -496,13 +487,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         """
         made: Any = copy_scikit_learn_network(model, cls)
         made._plan = made._plan_network(made._kind)
-        load_network(made)
+        made._load_network()
         return made
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a pickle; parameters that an older version did not have get their defaults."""
-        parameters = inspect.signature(type(self)).parameters
-        super().__setstate__({**{name: each.default for name, each in parameters.items()}, **state})
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags, with sparse input and several labels a row."""
@@ -517,7 +503,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         matrix = read_matrix(self, X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):
             # A new one, so that several threads may predict at once.
-            network = load_network(self).fold()
+            network = self._load_network().fold()
             found = find(network, matrix)
         if not np.isfinite(found).all():
             check_finite(network)
@@ -531,10 +517,8 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         """Raise a ValueError for a parameter out of range, or one that the solver has no use for."""
         check_parameters(self)
         if self.solver == "lbfgs" and (self.batch_norm or self.dropout):
-            raise ValueError(
-                f"solver='lbfgs' has neither batch_norm nor dropout, got batch_norm={self.batch_norm!r} and "
-                f"dropout={self.dropout}; use 'adam' or 'sgd'."
-            )
+            given = f"batch_norm={self.batch_norm!r} and dropout={self.dropout}"
+            raise ValueError(f"solver='lbfgs' has neither batch_norm nor dropout, got {given}")
         if self.solver != "adam" and self.weight_decay:
             raise ValueError(f"weight_decay needs solver='adam', got solver={self.solver!r}; alpha penalises by any.")
 
@@ -559,24 +543,45 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             "dtype": self.dtype,
         }
 
+    def _read_plan(self):
+        """Return the arguments of the Network that predicts, after a check against the public attributes."""
+        plan: Any = self._plan
+        expect(isinstance(plan, dict) and plan.keys() == PLAN, "_plan", "describe a network", plan)
+        n_inputs, *_, n_outputs = plan["layer_sizes"]
+        n_features = read_count("n_features_in_", self.n_features_in_)
+        expect(n_features == n_inputs, "n_features_in_", f"be {n_inputs}, as the network has inputs", n_features)
+        classes = as_array("classes_", self.classes_)
+        # One output tells two classes apart, or stands for one.
+        accepted = (1, 2) if n_outputs == 1 and not plan["is_independent"] else (n_outputs,)
+        is_right = classes.ndim == 1 and len(classes) in accepted
+        expect(is_right, "classes_", f"hold {accepted[-1]} classes, as the network tells apart", classes)
+        given: Any = self.out_activation_
+        activation = "logistic" if n_outputs == 1 or plan["is_independent"] else "softmax"
+        expect(isinstance(given, str) and given == activation, "out_activation_", f"be {activation!r}", given)
+        return plan
+
+    def _load_network(self, **training):
+        """Return the network of the last training, with options of a training; an error names a wrong attribute."""
+        network = Network(**self._read_plan(), **training)
+        for name, targets in network.named_arrays().items():
+            found = read_arrays(f"{name}_", getattr(self, f"{name}_"), [target.shape for target in targets])
+            for target, values in zip(targets, found, strict=True):
+                target[:] = values
+        return network
+
     def _network_to_train(self, random_state, continues, kind):
         """Return a network with the parameters of the last training, or with new ones."""
         plan = self._plan_network(kind)
         if continues:
-            before = read_plan(self)
-            kind_before = getattr(self, "_kind", kind)
-            if kind != kind_before:
-                raise ValueError(f"y must be of the kind of the last training, {kind_before}, got {kind}")
+            before = self._read_plan()
+            expect(kind == self._kind, "y", f"be of the kind of the last training, {self._kind}", kind)
             for name, parameter in (("layer_sizes", "hidden_layer_sizes"), ("normalization", "batch_norm")):
-                if plan[name] != before[name]:
-                    raise ValueError(
-                        f"{parameter} must be that of the last training, which this one continues: {name} was "
-                        f"{before[name]}, got {plan[name]}; make a new estimator for another network."
-                    )
+                wanted = f"be that of the last training, which this one continues: {name} was {before[name]}"
+                expect(plan[name] == before[name], parameter, wanted, str(plan[name]))
         if plan["normalization"] and self.batch_size == 1:
             raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
         self._plan, self._kind = plan, kind
-        make = partial(load_network, self) if continues else partial(Network, **plan)
+        make = self._load_network if continues else partial(Network, **plan)
         network = make(dropout=float(self.dropout))
         if continues:
             check_finite(network)

@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -251,11 +252,16 @@ class Network:
             loss, n_correct = loss + found[0], n_correct + found[1]
         return loss / total, n_correct, total
 
-    def fold(self) -> Network:
-        """Return the network that predicts: it has no dropout, and running statistics are in its parameters."""
-        if not self.normalizations and not self.dropout:
+    def fold(self, dtype: DTypeLike | None = None) -> Network:
+        """Return the network that predicts: it has no dropout, and running statistics are in its parameters.
+
+        Its type is a given one, or that of this network, which is returned itself where it is such a network.
+        """
+        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        if not self.normalizations and not self.dropout and dtype == self.dtype:
             return self
-        folded = self._without_extras(self.dtype)
+        options: Any = {"is_independent": self._is_independent, "has_intercepts": self.has_intercepts, "dtype": dtype}
+        folded = Network(self.layer_sizes, self.activation, **options)
         for layer in range(self.n_layers):
             coef, shift = self.coefs[layer].astype(np.float64), 0.0
             if layer == 0 and self._input_normalization:
@@ -269,22 +275,6 @@ class Network:
             folded.coefs[layer][:] = coef
             folded.intercepts[layer][:] = self.intercepts[layer] - shift
         return folded
-
-    def widen(self) -> Network:
-        """Return a network without normalisation and dropout as one in float64, with the same parameters and loss."""
-        wide = self._without_extras(np.dtype(np.float64))
-        wide.parameters[:] = self.parameters
-        return wide
-
-    def _without_extras(self, dtype):
-        """Return a network of these layers in a type, with neither normalisation nor dropout."""
-        return Network(
-            self.layer_sizes,
-            self.activation,
-            is_independent=self._is_independent,
-            has_intercepts=self.has_intercepts,
-            dtype=dtype,
-        )
 
     def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the scores z_L + b_L, (n, K), of a network that predicts."""

@@ -9,14 +9,12 @@ import numpy as np
 import pandas
 import pytest
 from conftest import since
-from distributed import Client, LocalCluster
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import fastlin
 from fastlin.callbacks import TimeLimit
-from fastlin.dask import LogisticRegression, shard
+from fastlin.dask import LogisticRegression
 
 from .conftest import assert_nothing_is_held, cut, make_rows
 
@@ -61,29 +59,6 @@ def test_the_model_is_that_of_the_rows_together(client, parameters, n_classes):
     # With a name of a solver tol bounds the gradient.
     is_proven = "solver" not in parameters and expected.certificate_ < np.inf
     assert not is_proven or found.certificate_ <= 2e-9 * found.history_[-1].objective
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
-def test_rows_of_any_type_and_more_rows_than_a_sample(client, dtype):
-    X, y, _ = make_rows(21_000, 20, 3, dtype)
-    X = X // 3 if dtype == np.int64 else X
-    [dX, dy] = cut(X, y.astype(str), rows=3000)
-    found = LogisticRegression(tol=1e-6).fit(dX, dy)
-    expected = fastlin.LogisticRegression(tol=1e-6).fit(X, y.astype(str))
-    assert found.coef_.dtype == expected.coef_.dtype
-    ends = [model.history_[-1].objective for model in (expected, found)]
-    assert ends[1] == pytest.approx(ends[0], rel=2e-6)
-    # A sample of the rows gave the start: fewer rows were read than by as many iterations.
-    assert found.n_passes_ % 1
-
-
-def test_sparse_rows_have_the_model_of_those_in_memory(client):
-    X, y, weights = make_rows()
-    X[X < 0.5] = 0
-    dX, dy, dweights = cut(X, y, weights)
-    for kind in (sparse.csr_array, sparse.csc_matrix):
-        found = fit(LogisticRegression, {}, dX.map_blocks(kind), dy, dweights)
-        assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, kind(X), y, weights))
 
 
 def test_dataframes_have_names(client):
@@ -165,7 +140,7 @@ def test_classes_may_be_given_and_missing_from_partitions(client):
     assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, y))
     with pytest.raises(ValueError, match=r"Partition 3 of y has the label 3, which is not one of classes"):
         LogisticRegression().fit(dX, dy, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match=r"classes holds 7, which no row of y has"):
+    with pytest.raises(ValueError, match=r"No row of y has the class 7, which is one of classes"):
         LogisticRegression().fit(dX, dy, classes=[0, 1, 2, 3, 7])
 
 
@@ -238,20 +213,6 @@ def test_a_model_serves_without_dask(client):
         LogisticRegression().predict_proba(*cut(X))
 
 
-def test_a_cluster_that_is_not_the_current_one_and_has_other_workers_gives_the_same_bits(client):
-    X, y, _ = make_rows()
-    expected = LogisticRegression().fit(*cut(X, y))
-    options = {"n_workers": 1, "threads_per_worker": 3, "processes": False, "silence_logs": 50}
-    with (
-        LocalCluster(**options, dashboard_address=":0") as cluster,
-        Client(cluster, set_as_default=False) as other,
-    ):
-        assert other.submit(shard._count_worker_threads).result() == 3
-        found = LogisticRegression().fit(*cut(X, y), client=other)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    assert found.certificate_ == expected.certificate_
-
-
 @since(1, 9)
 def test_callbacks_are_told_of_each_iteration_and_stop_the_fit(client):
     told = []
@@ -279,9 +240,3 @@ def test_callbacks_are_told_of_each_iteration_and_stop_the_fit(client):
     stopped = LogisticRegression().set_callbacks(TimeLimit(0)).fit(*data)
     assert (stopped.n_iter_[0], stopped.converged_) == (1, False)
     assert stopped.history_[0].objective == model.history_[0].objective
-
-
-@pytest.mark.thorough
-def test_progress_is_shown(client, capsys):
-    LogisticRegression(verbose=1).fit(*cut(*make_rows()[:2]))
-    assert "gap" in capsys.readouterr().out

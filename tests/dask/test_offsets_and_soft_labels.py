@@ -102,7 +102,7 @@ def test_wrong_offsets_and_soft_labels_are_refused(client):
         (cut(wrong)[0], {}, "Partition 1 of y has 3 columns .* row 10 sums to 1.5"),
         (cut(certain)[0], {}, "y should be a 1d array, got zeros and ones in 3 columns"),
         (cut(certain.astype(int))[0], {}, "Partition 0 of y has the shape .* and int64"),
-        (dsoft, {"classes": ["a", "b"]}, "classes must name each of the 3 columns of y"),
+        (dsoft, {"classes": ["a", "b"]}, "classes must be 3 different labels .* for each column of y"),
     ):
         with pytest.raises(ValueError, match=message):
             LogisticRegression().fit(dX, y, **given)

@@ -116,7 +116,7 @@ def test_classes_name_the_columns():
     assert chosen.classes_.tolist() == names
     assert logistic_path(X, soft, Cs=2, classes=names).classes.tolist() == names
     for wrong, message in (
-        (names[:2], "classes must name each of the 3 columns of y"),
+        (names[:2], "classes must be 3 different labels .* for each column of y"),
         (["bee", "ant", "cat"], "different labels in ascending order"),
         (["ant", "ant", "cat"], "different labels in ascending order"),
         (["ant", None, "cat"], "classes must be labels that can be sorted"),
@@ -126,7 +126,7 @@ def test_classes_name_the_columns():
     y = np.array(names)[soft.argmax(axis=1)]
     assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
     assert_refused("y has the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
-    assert_refused("classes holds 'dog', which no row of y has", model.fit, X, y, classes=[*names, "dog"])
+    assert_refused("No row of y has the class 'dog', which is one of classes", model.fit, X, y, classes=[*names, "dog"])
 
 
 def test_scores_and_folds_are_those_of_the_copies():

@@ -165,11 +165,6 @@ def test_what_scikit_learn_refuses_is_refused_and_the_estimator_stays(name, is_s
                 ScikitLearnLogisticRegression().fit(X, y, weights)
 
 
-def test_one_class_is_refused():
-    with pytest.raises(ValueError, match="only one class"):
-        fastlin.LogisticRegression().fit(np.eye(4), np.zeros(4))
-
-
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("class_weight", [None, "balanced", {0: 0.5, 1: 2.0}])
 def test_weights_whose_sum_overflows_count_like_others(class_weight):
@@ -259,7 +254,7 @@ def test_a_second_fit_of_plain_arrays_reads_them_like_the_first():
         network.fit(X, Y).fit(X, Y)
     network = fastlin.MLPClassifier(random_state=0).partial_fit(X, Y, classes=np.unique(Y)).partial_fit(X, Y)
     assert network.predict(X).shape == Y.shape
-    with pytest.raises(TypeError, match="at least 1 dimension"):
+    with pytest.raises(ValueError, match="y should be a 1d array"):
         network.partial_fit(X, "no labels")
     # Names of the columns are forgotten, and labels of whole numbers of any type are taken.
     model = fastlin.LogisticRegression().fit(pd.DataFrame(X, columns=list("abcd")), Y)

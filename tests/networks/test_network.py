@@ -1,4 +1,4 @@
-"""Networks against the naive oracle, finite differences and PyTorch, in whole batches and in pieces."""
+"""Networks against the naive oracle and finite differences, in whole batches and in pieces."""
 
 import itertools
 
@@ -293,79 +293,3 @@ def test_a_single_layer_is_measured_on_rows_of_any_kind(n_classes, dtype):
         loss, *_ = evaluate_naively(made, Examples(as_matrix(X[meant]), labels[meant], weights[meant]))
         found = made.measure(Examples(as_matrix(kind), labels, weights, rows))
         assert found == pytest.approx((loss, np.average(right[meant], weights=weights[meant])), rel=tolerance)
-
-
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch", reason="PyTorch, of the extra `peers`, is not installed")
-
-
-def build_torch_network(torch, made, dropout):
-    """Return a network as a module of PyTorch, with its parameters and statistics."""
-    names = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "logistic": torch.nn.Sigmoid, "identity": torch.nn.Identity}
-    modules, normalizations = [], list(made.normalizations)
-
-    def add_batch_norm(affine):
-        statistics = normalizations.pop(0)
-        module = torch.nn.BatchNorm1d(len(statistics.mean), affine=affine, dtype=torch.float64)
-        module.running_mean[:] = torch.from_numpy(statistics.mean)
-        module.running_var[:] = torch.from_numpy(statistics.variance)
-        modules.append(module)
-        return module
-
-    def add_linear(layer, bias):
-        module = torch.nn.Linear(*made.coefs[layer].shape, bias=bias, dtype=torch.float64)
-        module.weight.data[:] = torch.from_numpy(made.coefs[layer].T.copy())
-        if bias:
-            module.bias.data[:] = torch.from_numpy(made.intercepts[layer].copy())
-        modules.append(module)
-
-    if len(made.normalizations) > len(made.scales):
-        add_batch_norm(affine=False)
-    for layer in range(made.n_layers - 1):
-        add_linear(layer, bias=not made.scales)
-        if made.scales:
-            module = add_batch_norm(affine=True)
-            module.weight.data[:] = torch.from_numpy(made.scales[layer].copy())
-            module.bias.data[:] = torch.from_numpy(made.intercepts[layer].copy())
-        modules.append(names[made.activation]())
-        if dropout:
-            modules.append(torch.nn.Dropout(dropout))
-    add_linear(made.n_layers - 1, bias=True)
-    return torch.nn.Sequential(*modules)
-
-
-@pytest.mark.parametrize(
-    ("activation", "normalization"), [*zip(ACTIVATIONS, NORMALIZATIONS, strict=True), ("relu", ("input", "hidden"))]
-)
-def test_training_is_pytorchs_batch_norm(torch, activation, normalization):
-    made = make_network((4, 5), activation, normalization)
-    examples = make_examples(30)
-    X, labels = torch.from_numpy(examples.matrix.X), torch.from_numpy(examples.labels)
-    module = build_torch_network(torch, made, 0.0).train()
-    for rows in (slice(0, 13), slice(13, 30)):
-        loss, _, _ = made.compute_gradient(examples, rows)
-        module.zero_grad()
-        theirs = torch.nn.functional.cross_entropy(module(X[rows]), labels[rows])
-        theirs.backward()
-        assert loss == pytest.approx(theirs.item(), rel=1e-12)
-        linear = [p for p in module if isinstance(p, torch.nn.Linear)]
-        affine = [p for p in module if isinstance(p, torch.nn.BatchNorm1d) and p.affine]
-        # Shifts of a normalised layer are its intercepts.
-        shifts = [*affine, linear[-1]] if affine else linear
-        expected = [p.weight.grad.numpy().T for p in linear] + [p.bias.grad.numpy() for p in shifts]
-        expected += [p.weight.grad.numpy() for p in affine]
-        for found, of_part in zip(gradient_parts(made), expected, strict=True):
-            np.testing.assert_allclose(found, of_part, rtol=1e-9, atol=1e-12)
-    normalizers = [p for p in module if isinstance(p, torch.nn.BatchNorm1d)]
-    for ours, peer in zip(made.normalizations, normalizers, strict=True):
-        np.testing.assert_allclose(ours.mean, peer.running_mean.numpy(), rtol=1e-12, atol=1e-14)
-        np.testing.assert_allclose(ours.variance, peer.running_var.numpy(), rtol=1e-12)
-    # Dropout and the statistics of a batch are left out where classes are predicted.
-    made.dropout = 0.4
-    with torch.no_grad():
-        scores = build_torch_network(torch, made, 0.4).eval()(X)
-        theirs = torch.nn.functional.cross_entropy(scores, labels).item()
-    folded = made.fold()
-    np.testing.assert_allclose(folded.predict_probabilities(examples.matrix), scores.softmax(dim=1).numpy(), rtol=1e-10)
-    assert folded.measure(examples)[0] == pytest.approx(theirs, rel=1e-11)
