@@ -54,13 +54,12 @@ class Dependence:
         if self.constant:
             terms.insert(0, (self.constant, ""))
         text = ""
-        for number, (factor, name) in enumerate(terms):
-            sign = "- " if factor < 0 else "+ "
-            if not number:
-                sign = "-" if factor < 0 else ""
+        for factor, name in terms:
             size = _show(abs(factor))
-            text += f" {sign}" if number else sign
+            text += " - " if factor < 0 else " + "
             text += size if not name else name if size == "1" else f"{size} {name}"
+        # The first sign stands by its term, or falls away.
+        text = text[1:].replace("- ", "-", 1) if terms[0][0] < 0 else text[3:]
         return f"{own} {'is nearly' if nearly else '='} {text}"
 
 
@@ -189,11 +188,8 @@ def _restore(objective, difference):
 
 def _simplify(number, size):
     """Return the fraction of a small denominator that a number is but for rounding, relative to size, or the number."""
-    for denominator in range(1, LARGEST_DENOMINATOR + 1):
-        nearest = round(number * denominator) / denominator
-        if abs(nearest - number) <= SAME * size and (nearest or abs(number) <= SAME * size):
-            return nearest
-    return number
+    nearest = float(Fraction(number).limit_denominator(LARGEST_DENOMINATOR))
+    return nearest if abs(nearest - number) <= SAME * size else number
 
 
 def _show(number):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from fastlin.typing import FloatArray
 
@@ -57,26 +57,47 @@ def check_level(level: float) -> float:
     return level
 
 
-def find_two_sided(z: FloatArray, df: float | None) -> Any:
-    """Return the probability of a number at least as large in magnitude as z, by Student's t or, without df, normal."""
-    from scipy.special import ndtr, stdtr
+class WaldTested:
+    """Wald's tests and intervals of estimates that have standard errors."""
 
-    below = -np.abs(z)
-    return 2 * (ndtr(below) if df is None else stdtr(df, below))
+    @property
+    def _to_test(self) -> tuple[FloatArray, FloatArray, float | None]:
+        """The estimates, their errors, and the degrees of freedom of Student's t, None for the normal distribution."""
+        raise NotImplementedError
 
+    @property
+    def z(self) -> FloatArray:
+        """The estimates divided by their standard errors, in their shape."""
+        estimates, std_errors, _ = self._to_test
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return estimates / std_errors
 
-def find_quantile(level: float, df: float | None) -> float:
-    """Return the half width of the interval of a level, in standard errors, by Student's t or, without df, normal."""
-    from scipy.special import ndtri, stdtrit
+    @property
+    def p_values(self) -> FloatArray:
+        """The two-sided p-value of each estimate against zero, in their shape."""
+        below, df = -np.abs(self.z), self._to_test[2]
+        return 2 * (ndtr(below) if df is None else stdtr(df, below))
 
-    half = 0.5 + 0.5 * level
-    return float(ndtri(half) if df is None else stdtrit(df, half))
+    def conf_int(self, level: float = 0.95) -> FloatArray:
+        """Return the confidence intervals of the estimates by Wald's method.
+
+        Parameters
+        ----------
+        level : float
+            How often an interval covers the true value, between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_columns, 2)
+            The lower and the upper ends, of estimates of shape (n_rows, n_columns).
+        """
+        (estimates, std_errors, df), tail = self._to_test, 0.5 + 0.5 * check_level(level)
+        half = (ndtri(tail) if df is None else stdtrit(df, tail)) * std_errors
+        return np.stack([estimates - half, estimates + half], axis=-1)
 
 
 def compare(name: str, statistic: float, df: float, df_denominator: float | None = None) -> TestResult:
     """Return the test of a statistic that is chi-squared where the hypothesis holds, but for its scale with F."""
-    from scipy.special import chdtrc, fdtrc
-
     if df_denominator is None:
         return TestResult(name, statistic, df, None, float(chdtrc(df, max(statistic, 0.0))))
     statistic /= df

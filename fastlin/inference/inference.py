@@ -12,13 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastlin.inference import tables
 from fastlin.inference.contrasts import SYMMETRIC
-from fastlin.inference.hypotheses import (
-    TestResult,
-    check_level,
-    compare,
-    find_quantile,
-    find_two_sided,
-)
+from fastlin.inference.hypotheses import TestResult, WaldTested, check_level, compare
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -53,7 +47,7 @@ class Basis:
 
 
 @dataclass(frozen=True, eq=False)
-class Inference:
+class Inference(WaldTested):
     """Standard errors, tests and intervals of the coefficients of a model. `LogisticRegression.inference` makes it.
 
     Arrays of estimates have a row for each of the K' classes but the reference (one row for two classes; all classes
@@ -119,15 +113,8 @@ class Inference:
             return np.sqrt(np.diagonal(self._covariance)).reshape(self.coef.shape)
 
     @property
-    def z(self) -> FloatArray:
-        """The estimates divided by their standard errors, (K', p)."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return self.coef / self.std_errors
-
-    @property
-    def p_values(self) -> FloatArray:
-        """The two-sided p-value of each estimate against zero, (K', p)."""
-        return find_two_sided(self.z, self._basis.df_t)
+    def _to_test(self):
+        return self.coef, self.std_errors, self._basis.df_t
 
     @property
     def df_resid(self) -> float:
@@ -151,22 +138,6 @@ class Inference:
     def pseudo_r2(self) -> float:
         """McFadden's pseudo R2, 1 - log-likelihood / log_likelihood_null."""
         return 1 - self.log_likelihood / self.log_likelihood_null
-
-    def conf_int(self, level: float = 0.95) -> FloatArray:
-        """Return the confidence intervals of the estimates by Wald's method.
-
-        Parameters
-        ----------
-        level : float
-            How often an interval covers the true value, between 0 and 1.
-
-        Returns
-        -------
-        ndarray of shape (K', p, 2)
-            The lower and the upper ends.
-        """
-        half = find_quantile(check_level(level), self._basis.df_t) * self.std_errors
-        return np.stack([self.coef - half, self.coef + half], axis=-1)
 
     def profile_conf_int(self, features: str | Sequence[str] | None = None, level: float = 0.95) -> FloatArray:
         """Return the confidence intervals of the estimates by the profile of the likelihood.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastlin.inference import tables
-from fastlin.inference.hypotheses import check_level, find_quantile, find_two_sided
+from fastlin.inference.hypotheses import WaldTested
 from fastlin.matrices import DenseMatrix
 from fastlin.typing import Array, FloatArray
 
@@ -29,7 +29,7 @@ MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
-class MarginalEffects:
+class MarginalEffects(WaldTested):
     """By how much the probability of each class changes with each feature. `Inference.marginal_effects` makes it.
 
     The effects are derivatives, also of features that are 0 or 1. They sum to zero over the classes.
@@ -68,31 +68,8 @@ class MarginalEffects:
     df_t: float | None = None
 
     @property
-    def z(self) -> FloatArray:
-        """The effects divided by their standard errors, (n_classes, d)."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return self.effects / self.std_errors
-
-    @property
-    def p_values(self) -> FloatArray:
-        """The two-sided p-value of each effect against zero, (n_classes, d)."""
-        return find_two_sided(self.z, self.df_t)
-
-    def conf_int(self, level: float = 0.95) -> FloatArray:
-        """Return confidence intervals of the effects.
-
-        Parameters
-        ----------
-        level : float
-            How often an interval covers the true value, between 0 and 1.
-
-        Returns
-        -------
-        ndarray of shape (n_classes, d, 2)
-            The lower and the upper ends.
-        """
-        half = find_quantile(check_level(level), self.df_t) * self.std_errors
-        return np.stack([self.effects - half, self.effects + half], axis=-1)
+    def _to_test(self):
+        return self.effects, self.std_errors, self.df_t
 
     def table(self, level: float = 0.95) -> Any:
         """Return the effects with their errors, tests and intervals, a line for each.
