@@ -69,8 +69,6 @@ SMALL_TABLE = 100_000
 MOST_REASONS = 100
 # What fits leave that scikit-learn's do not.
 OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_", "timed_out_"
-# What fits know of the columns.
-READ = "n_features_in_", "feature_names_in_", "categories_"
 NOTHING = object()
 INNER = "cell_contents"
 
@@ -87,7 +85,7 @@ def _translate(name, estimator, **changed):
     return made
 
 
-def _choose_parameters(estimator, is_small):
+def _choose_parameters(estimator, X):
     """Return the parameters that mean other things here.
 
     scikit-learn's tol bounds the gradient, whose square is of the order of J's excess: so the square of tol bounds that
@@ -102,7 +100,7 @@ def _choose_parameters(estimator, is_small):
         "solver": estimator.solver if is_by_newton else "auto",
         # Warnings speak of this one.
         "asked_solver": estimator.solver,
-        "tol": LEAST_FALL if is_small else tol,
+        "tol": LEAST_FALL if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
         "max_iter": MAX_ITER if estimator.max_iter == DEFAULT_MAX_ITER else estimator.max_iter,
         # The primal problem has the same solution.
         "dual": estimator.dual and estimator.solver != "liblinear",
@@ -124,17 +122,18 @@ def _is_of_array_api(X):
     return not is_known and get_config()["array_api_dispatch"]
 
 
-def _prepare_linear(name, estimator, X, y, sample_weight, params):
+def _prepare_linear(name, estimator, X, y, given):
     """Return what fits a model for LogisticRegression or LogisticRegressionCV, and what keeps the model."""
     if read_soft_labels(y) is not None:
         raise NotImplementedError("soft labels, which scikit-learn refuses")
-    changed = _choose_parameters(estimator, math.prod(np.shape(X)) <= SMALL_TABLE)
+    changed = _choose_parameters(estimator, X)
     if estimator.solver == "liblinear":
         X, y = _penalize_intercept(estimator, X, y)
         changed |= {"fit_intercept": False, "warm_start": False}
     model = _translate(name, estimator, **changed)
-    given = (params,) if name == "LogisticRegressionCV" else (None, None)
-    return functools.partial(model._fit, X, y, sample_weight, *given), functools.partial(_keep_linear, estimator)
+    params = dict(given)
+    more = params.pop("sample_weight", None), *((params,) if name == "LogisticRegressionCV" else (None, None))
+    return functools.partial(model._fit, X, y, *more), functools.partial(_keep_linear, estimator)
 
 
 def _penalize_intercept(estimator, X, y):
@@ -148,10 +147,16 @@ def _penalize_intercept(estimator, X, y):
     return X, y
 
 
+def _take_over(estimator, model, left_out=()):
+    """Give an estimator what its model has learned: names that begin or end with an underscore are no parameters."""
+    learned = {name: value for name, value in vars(model).items() if "_" in (name[0], name[-1])}
+    vars(estimator).update({name: value for name, value in learned.items() if name not in left_out})
+
+
 def _keep_linear(estimator, model):
-    """Give an estimator what its model has learned."""
+    """Give an estimator what its model has learned, in the shapes of its solver."""
     # A pickle of the estimator needs no fastlin.
-    left_out = {*_list_defaults(type(model).__name__), "warm_start", "history_", "asked_solver"}
+    left_out = {"history_"}
     if not hasattr(estimator, "alphas"):
         left_out |= {"alphas_", "alpha_"}
     if estimator.solver == "liblinear":
@@ -166,22 +171,22 @@ def _keep_linear(estimator, model):
     _take_over(estimator, model, left_out)
 
 
-def _prepare_network(name, estimator, X, y, sample_weight, params):
+def _prepare_network(estimator, X, y, given):
     """Return what fits a model for MLPClassifier, and what keeps the model."""
     if estimator.warm_start:
         raise NotImplementedError("warm_start goes on from scikit-learn's own state")
-    given = {each: getattr(estimator, each) for each in inspect.signature(_find_class(name)).parameters}
+    known = inspect.signature(_find_class("MLPClassifier")).parameters
+    model = estimators.MLPClassifier(**{name: getattr(estimator, name) for name in known})
     # scikit-learn computes in the type of X.
-    given["dtype"] = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
-    model = estimators.MLPClassifier(**given)
-    return functools.partial(model.fit, X, y, sample_weight), functools.partial(_keep_network, estimator)
+    model.dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
+    return functools.partial(model.fit, X, y, **given), functools.partial(_keep_network, estimator)
 
 
 def _keep_network(estimator, model):
     """Give an estimator what its model has learned."""
     made = model.to_sklearn()
     made._no_improvement_count = model._no_improvement_count
-    _take_over(estimator, made, made.get_params(deep=False))
+    _take_over(estimator, made)
 
 
 class _Noted(ClassifierMixin, BaseEstimator):
@@ -218,11 +223,11 @@ class _Noted(ClassifierMixin, BaseEstimator):
         fitted = clone(self.estimator)
         if self.random_state is not None:
             fitted.random_state = self.random_state
-        learned = {name: value for name, value in vars(model).items() if name in READ}
-        learned |= {"classes_": self.classes_, "coef_": fits.coef[k : k + 1], "intercept_": fits.intercept[k : k + 1]}
-        learned |= {"n_iter_": fits.n_iter[k : k + 1], "certificate_": float(fits.certificates[k])}
-        learned |= {"converged_": bool(fits.converged[k]), "n_samples_fit_": self.n_rows_}
-        vars(fitted).update(learned)
+        _take_over(fitted, model)
+        fitted.classes_, fitted.n_samples_fit_ = self.classes_, self.n_rows_
+        fitted.coef_, fitted.intercept_ = fits.coef[k : k + 1], fits.intercept[k : k + 1]
+        fitted.n_iter_, fitted.certificate_ = fits.n_iter[k : k + 1], float(fits.certificates[k])
+        fitted.converged_ = bool(fits.converged[k])
         return fitted
 
 
@@ -233,21 +238,19 @@ def _fits_noted(tool):
     return inner is estimators.LogisticRegression or is_scikit_learns
 
 
-def _prepare_tool(original, name, tool, X, y, sample_weight, params):
+def _prepare_tool(original, tool, X, y, given):
     """Return what fits the estimators of one of TOOLS, and what keeps them in it."""
     from fastlin.estimators.many_fits import fit_tasks
 
-    if get_config()["enable_metadata_routing"]:
-        raise NotImplementedError("metadata routing")
     inner = tool.estimator
     check_parameters(inner)
     _refuse(inner, X)
-    if inner.solver == "liblinear" or inner.warm_start:
-        raise NotImplementedError("many fits by liblinear, which penalises intercepts, or with warm_start")
-    if isinstance(inner.class_weight, Mapping) or has_callbacks(inner):
-        raise NotImplementedError("many fits with the weights of some classes, or with callbacks")
+    if inner.solver == "liblinear" or inner.warm_start or isinstance(inner.class_weight, Mapping):
+        raise NotImplementedError("many fits by liblinear, with warm_start or with weights of some classes")
+    if has_callbacks(inner) or get_config()["enable_metadata_routing"]:
+        raise NotImplementedError("many fits with callbacks or metadata routing")
     whole = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
-    if name == "BaggingClassifier" and any(getattr(tool, each) != value for each, value in whole.items()):
+    if any(getattr(tool, name, value) != value for name, value in whole.items()):
         raise NotImplementedError("BaggingClassifier with parts of the columns, oob_score or warm_start")
     noted = copy(tool)
     noted.estimator = _Noted(inner)
@@ -256,7 +259,7 @@ def _prepare_tool(original, name, tool, X, y, sample_weight, params):
     try:
         # What is noted stays in this process, and the tool's own estimator has been checked.
         with parallel_config("sequential"), config_context(skip_parameter_validation=True):
-            original(noted, X, y, **_name_weights(sample_weight))
+            original(noted, X, y, **given)
         fits = [each for each in noted.estimators_ if isinstance(each, _Noted)]
         if not fits or any(each.X_ is not fits[0].X_ for each in fits):
             raise NotImplementedError("fits of different rows")
@@ -265,12 +268,10 @@ def _prepare_tool(original, name, tool, X, y, sample_weight, params):
         generator.set_state(state)
         raise
     rows = fits[0].X_
-    if isinstance(inner, estimators.LogisticRegression):
-        model = clone(inner)
-    else:
-        changed = _choose_parameters(inner, math.prod(np.shape(rows)) <= SMALL_TABLE)
-        model = _translate("LogisticRegression", inner, **changed)
-    run = functools.partial(fit_tasks, model, rows, lambda k: fits[k].unpack_(), len(fits), sample_weight)
+    model = clone(inner)
+    if not isinstance(inner, estimators.LogisticRegression):
+        model = _translate("LogisticRegression", model, **_choose_parameters(model, rows))
+    run = functools.partial(fit_tasks, model, rows, lambda k: fits[k].unpack_(), len(fits), given.get("sample_weight"))
     return run, functools.partial(_keep_tool, tool, noted, model)
 
 
@@ -284,51 +285,41 @@ def _keep_tool(tool, noted, model, fits):
     vars(tool).update({**vars(noted), **given, "estimators_": learned})
 
 
-def _take_over(estimator, model, left_out):
-    vars(estimator).update({name: value for name, value in vars(model).items() if name not in left_out})
-
-
-def _name_weights(sample_weight):
-    """Return the weights as an argument of `fit`, which not all of scikit-learn's classes have in all versions."""
-    return {} if sample_weight is None else {"sample_weight": sample_weight}
-
-
 def _make_fit(name, original):
-    prepare: Callable[..., Any] = _prepare_linear
+    prepare: Callable[..., Any] = functools.partial(_prepare_linear, name)
     if name in TOOLS:
         prepare = functools.partial(_prepare_tool, original)
     elif name == "MLPClassifier":
         prepare = _prepare_network
-    takes_params = name == "LogisticRegressionCV"
 
     @functools.wraps(original)
     def fit(self, X, y=NOTHING, sample_weight=None, **params):
-        if y is NOTHING and name == "MultiOutputClassifier":
-            y = params.pop("Y", NOTHING)
+        if name == "MultiOutputClassifier":
+            y = params.pop("Y", y)
         if y is NOTHING:
             # It says what is missing.
             return original(self, X, **params)
-        given = params | _name_weights(sample_weight)
+        # Not all of scikit-learn's classes take weights in all versions.
+        given = params if sample_weight is None else {**params, "sample_weight": sample_weight}
         # Another package may call this method after its end, and regressors share the inner function of networks.
         is_ours = _is_in_use(name, fit) and isinstance(self, _find_class(name))
-        is_ours = is_ours and (name not in TOOLS or _fits_noted(self))
-        if not is_ours or (params and not takes_params):
+        takes_params = name == "LogisticRegressionCV" or not params
+        if not (is_ours and takes_params and (name not in TOOLS or _fits_noted(self))):
             return original(self, X, y, **given)
         try:
             # Of those that fastlin does not look at, too.
             check_parameters(self)
             _refuse(self, X)
-            run, keep = prepare(name, self, X, y, sample_weight, params)
+            run, keep = prepare(self, X, y, given)
             # Called without a frame between, so that warnings name the line of the user's fit.
             keep(run())
-        except BaseException as error:
-            # A filter may make errors of warnings, and Ctrl-C asks for the end.
-            if isinstance(error, Warning) or not isinstance(error, Exception):
-                raise
-            reason = f"{error}".partition("\n")[0] or type(error).__name__
-        else:
             _count(name)
             return self
+        except Warning:
+            # A filter has made an error of it.
+            raise
+        except Exception as error:
+            reason = f"{error}".partition("\n")[0] or type(error).__name__
         # Where this raises, scikit-learn refuses as well.
         original(self, X, y, **given)
         for each in OURS:
@@ -398,8 +389,8 @@ class Report:
         return "\n".join([*lines, *(f"{count:,} × {reason}" for reason, count in self.reasons.items())])
 
 
-# How often fits of a class were run by scikit-learn for a reason, or by fastlin, where that is None.
-_fits = Counter[tuple[str, str | None]]()
+# The fits by class that fastlin ran and that scikit-learn ran, and why it did.
+_fits_of_fastlin, _fits_of_scikit_learn, _reasons = Counter[str](), Counter[str](), Counter[str]()
 
 
 def _find_class(name):
@@ -409,8 +400,9 @@ def _find_class(name):
 def _count(name, reason=None):
     """Count a fit of a class by fastlin or, for a reason, by scikit-learn."""
     with _lock:
-        is_one_too_many = (name, reason) not in _fits and len(_fits) >= MOST_REASONS
-        _fits[name, "other reasons" if reason and is_one_too_many else reason] += 1
+        (_fits_of_scikit_learn if reason else _fits_of_fastlin)[name] += 1
+        if reason:
+            _reasons[reason if reason in _reasons or len(_reasons) < MOST_REASONS else "other reasons"] += 1
 
 
 def _is_in_use(name, method):
@@ -449,9 +441,9 @@ def _replace(name):
     if name == "LogisticRegression" and all(_is_of_scikit_learn(getattr(patched, each)) for each in PREDICTIONS):
         _predictions.update({each: _make_prediction(each, getattr(patched, each)) for each in PREDICTIONS})
         methods += [(patched, each, ours) for each, ours in _predictions.items()]
-    _replaced[name] = [(*where, ours, _read(*where)) for *where, ours in methods]
-    for owner, attribute, ours in methods:
-        setattr(owner, attribute, ours)
+    _replaced[name] = [(*method, _read(*method[:2])) for method in methods]
+    for method in methods:
+        setattr(*method)
 
 
 def _read(owner, attribute):
@@ -461,15 +453,14 @@ def _read(owner, attribute):
 def _put_back(name):
     if name == "LogisticRegression":
         _predictions.clear()
-    are_all_ours = True
-    for owner, attribute, ours, before in _replaced.pop(name):
-        if _read(owner, attribute) is not ours:
-            are_all_ours = False
-        elif before is NOTHING:
+    methods = _replaced.pop(name)
+    still_ours = [each for each in methods if _read(*each[:2]) is each[2]]
+    for owner, attribute, _, before in still_ours:
+        if before is NOTHING:
             delattr(owner, attribute)
         else:
             setattr(owner, attribute, before)
-    if not are_all_ours:
+    if len(still_ours) < len(methods):
         warnings.warn(
             f"Another package has replaced methods of scikit-learn's {name} since patch_sklearn did. They stay, and "
             "models are scikit-learn's again.",
@@ -498,13 +489,13 @@ def _make_batch(names, make, arguments):
 
 
 def _read_names(names, default):
-    given = default if names is None else [names] if isinstance(names, str) else names
     accepted = f"names must be among {', '.join(map(repr, MODULES))}, got"
+    given = default if names is None else [names] if isinstance(names, str) else names
     if not isinstance(given, Iterable):
         raise TypeError(f"{accepted} {names!r}")
     given = list(given)
     for name in given:
-        if not isinstance(name, str) or name not in MODULES:
+        if name not in list(MODULES):
             raise ValueError(f"{accepted} {name!r}")
     return given
 
@@ -616,15 +607,9 @@ def report() -> Report:
     >>> fastlin.patch.report().fastlin["LogisticRegression"] - before
     1
     """
-    ours, theirs, reasons = dict.fromkeys(MODULES, 0), dict.fromkeys(MODULES, 0), Counter[str]()
     with _lock:
-        for (name, reason), count in _fits.items():
-            if reason is None:
-                ours[name] += count
-            else:
-                theirs[name] += count
-                reasons[reason] += count
-    return Report(ours, theirs, dict(reasons.most_common()))
+        ours, theirs = ({name: fits[name] for name in MODULES} for fits in (_fits_of_fastlin, _fits_of_scikit_learn))
+        return Report(ours, theirs, dict(_reasons.most_common()))
 
 
 def run_program(arguments: list[str]) -> None:
