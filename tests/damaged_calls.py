@@ -1,4 +1,4 @@
-"""A program that calls public methods with damaged models, containers and files, and prints what came of each.
+"""A program that calls public methods with damaged models and containers, and prints what came of each.
 
 ``python tests/damaged_calls.py FIRST`` prints a line of JSON before and after each call, from the FIRST on: what ends
 the process is the call of the last line.
@@ -10,11 +10,9 @@ import io
 import json
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import damages
@@ -26,7 +24,6 @@ from linear_models import make_cv
 from scipy import sparse
 
 import fastlin
-from fastlin.exceptions import CheckpointError
 from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, SoftmaxTrainer
 
 SEED = 34
@@ -305,32 +302,11 @@ def list_containers(generator: np.random.Generator) -> Iterator[Call]:
             yield Call(f"{what}; {method}", ValueError, r"\bX\b|X_val|piece 0|batch 0", partial(call, rows))
 
 
-def list_checkpoints(generator: np.random.Generator, folder: Path) -> Iterator[Call]:
-    """Yield fits that go on from damaged checkpoints."""
-    for solver, batch_norm in (("adam", False), ("sgd", "both")):
-        given = {"solver": solver, "batch_norm": batch_norm, "early_stopping": bool(batch_norm), **SHORT}
-        path = folder / f"{solver}.npz"
-        fastlin.MLPClassifier((3,), **given).fit(X, Y4, save_checkpoint=path)
-        whole = path.read_bytes()
-        for number in range(45):
-            draw = damages.draw_bytes if number % 3 == 0 else damages.draw_content
-            what, data = draw(generator, whole)
-            assert data != whole
-            damaged, model = folder / f"{solver}-{number}.npz", fastlin.MLPClassifier((3,), **given)
-
-            def run(model=model, damaged=damaged, data=data):
-                damaged.write_bytes(data)
-                model.fit(X, Y4, resume=damaged)
-
-            yield Call(f"checkpoint of {solver}, {what}", CheckpointError, damaged.name, run, model)
-
-
-def list_calls(folder: Path) -> Iterator[Call]:
+def list_calls() -> Iterator[Call]:
     """Yield all calls. The draws of each kind have a seed of their own."""
     yield from list_models(np.random.default_rng(SEED))
     yield from list_course(np.random.default_rng(SEED + 1))
     yield from list_containers(np.random.default_rng(SEED + 2))
-    yield from list_checkpoints(np.random.default_rng(SEED + 3), folder)
 
 
 def run_calls(first: int) -> None:
@@ -338,8 +314,8 @@ def run_calls(first: int) -> None:
     # What the calls print is not for the reader of these lines.
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
-        for number, call in enumerate(list_calls(Path(name))):
+    with contextlib.redirect_stdout(io.StringIO()):
+        for number, call in enumerate(list_calls()):
             if number < first:
                 continue
             print(json.dumps(["begin", number, call.name, call.words]), file=lines)

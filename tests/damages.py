@@ -1,11 +1,7 @@
-"""Draws of damages: of arrays, sparse containers and files, none of which is valid input any more.
+"""Draws of damages: of arrays and sparse containers, none of which is valid input any more.
 
 A damage is a pair of what was done, in words, and what became of it. Finite numbers in place of others are none.
 """
-
-import io
-import json
-import zipfile
 
 import numpy as np
 from scipy import sparse
@@ -227,58 +223,3 @@ CONTAINER_DAMAGES = {
         "a negative row": put_key((-FAR, 0)),
     },
 }
-
-
-def draw_bytes(generator, data):
-    """Return a damage of the bytes of a zip archive: a byte of a member, whose checksum then is another, or its end."""
-    if generator.integers(3) == 0:
-        end = int(generator.integers(len(data)))
-        return f"cut at {end}", data[:end]
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = [member for member in archive.infolist() if member.compress_size]
-    member = members[generator.integers(len(members))]
-    n_name, n_extra = (int.from_bytes(data[member.header_offset + at :][:2], "little") for at in (26, 28))
-    place = member.header_offset + 30 + n_name + n_extra + int(generator.integers(member.compress_size))
-    damaged = bytearray(data)
-    damaged[place] ^= 1 << int(generator.integers(8))
-    return f"byte {place}", bytes(damaged)
-
-
-EXTREMES = (-1, 10**30)
-# Of each type JSON has, and numbers that are none of what is counted.
-JUNK = [None, True, -1, 10**30, float("nan"), "x", [], [0], {}, {"array": "none"}, {"array": 1}]
-
-
-def draw_content(generator, data):
-    """Return a damage of the JSON in the bytes of a checkpoint, or of one of its arrays."""
-    with np.load(io.BytesIO(data)) as file:
-        arrays = {name: file[name] for name in file.files}
-    # The digest stays: it tells that something became of the file.
-    content, digest = json.loads(str(arrays.pop("content"))), arrays.pop("digest")
-    if generator.integers(3) == 0:
-        name = list(arrays)[generator.integers(len(arrays))]
-        what, damaged = draw_array(generator, arrays[name])
-        # A file holds no objects.
-        is_array = isinstance(damaged, np.ndarray) and not damaged.dtype.hasobject
-        what, arrays[name] = f"{name}: {what}", damaged if is_array else np.array(str(damaged))
-    else:
-        places = [place for place in list_places(content) if place]
-        *path, last = places[generator.integers(len(places))]
-        node = content
-        for step in path:
-            node = node[step]
-        junk = [value for value in JUNK if type(value) is not type(node[last]) or value in EXTREMES]
-        value = junk[generator.integers(len(junk))]
-        what = f"{[*path, last]}: {value!r}"
-        node[last] = value
-    file = io.BytesIO()
-    np.savez(file, content=np.array(json.dumps(content)), digest=digest, **arrays)
-    return what, file.getvalue()
-
-
-def list_places(value, place=()):
-    """Yield the places of all values in lists and dicts."""
-    yield place
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, each in pairs:
-        yield from list_places(each, (*place, key))

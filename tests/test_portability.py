@@ -154,25 +154,6 @@ def test_files_of_text_name_their_encoding():
 NO_FILES = ("os.open(", "webbrowser.open(", ".open(setting", "Image.open(", "tarfile.open(")
 
 
-@pytest.mark.parametrize(
-    ("code", "names_none"),
-    [
-        ("open(path)", True),
-        ("open(path, 'w')", True),
-        ("open(path, 'rb')", False),
-        ("open(path, mode='rb')", False),
-        ("path.open('a')", True),
-        ("path.open('a', encoding='utf-8')", False),
-        ("path.read_text()", True),
-        ("path.read_text('ascii')", False),
-        ("path.write_text(text)", True),
-        ("path.write_text(text, 'utf-8')", False),
-    ],
-)
-def test_the_rule_of_encodings_knows_files_of_text(code, names_none):
-    assert is_text(ast.parse(code, mode="eval").body) is names_none
-
-
 def test_what_a_process_for_a_training_is_given_and_returns_travels_by_names():
     # Windows and macOS fork no process: what it gets is a pickle, in which functions are names that it imports.
     generator = np.random.default_rng(0)

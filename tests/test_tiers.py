@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import tiers
-from conftest import marked
 
 ROOT = Path(__file__).parent
 
@@ -53,15 +52,6 @@ def test_a_tier_runs_its_tests_and_those_below(pytester, options, names):
     assert re.findall(r"::test_(\w+)", result.stdout.str()) == names
 
 
-def test_the_longest_files_exist_and_come_first(pytester):
-    there = {path.name for path in ROOT.rglob("test_*.py")}
-    assert set(tiers.LONGEST_FIRST) <= there
-    pytester.makepyfile(test_any="def test_any(): pass", test_tiles="def test_long(): pass")
-    pytester.makeconftest(PLUGIN)
-    result = pytester.runpytest_inprocess("--collect-only", "-q")
-    assert re.findall(r"::test_(\w+)", result.stdout.str()) == ["long", "any"]
-
-
 def test_a_tier_that_has_outgrown_its_numbers_says_so():
     limits = {"default": {"tests": 10, "specialisations": 5}}
     assert tiers.find_excess("default", {"tests": 10, "specialisations": 5}, limits) == []
@@ -76,5 +66,5 @@ def test_a_tier_that_has_outgrown_its_numbers_says_so():
         assert numbers["default"][what] <= numbers["thorough"][what] <= numbers["slow"][what]
 
 
-def test_marked_values_are_parameters():
-    assert [param.values for param in marked(pytest.mark.slow, 1, (2, 3))] == [(1,), (2, 3)]
+def test_the_longest_files_exist():
+    assert set(tiers.LONGEST_FIRST) <= {path.name for path in ROOT.rglob("test_*.py")}

@@ -59,24 +59,6 @@ def test_public_functions_and_methods_are_annotated():
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("def f(a: int, *b: int, c: int = 1, **d: int) -> int: ...", True),
-        ("def f(a, b: int) -> int: ...", False),
-        ("def f(*a) -> int: ...", False),
-        ("def f(): ...", False),
-        ("class C:\n    def f(self, a: int) -> int: ...", True),
-        ("class C:\n    def f(self, a) -> int: ...", False),
-        ("class _B:\n    def f(self): ...\nclass C(_B): ...", False),
-        ("class _B:\n    def f(self): ...", True),
-        ("def _f(a): ...", True),
-    ],
-)
-def test_what_lacks_annotations_is_found(source, expected):
-    assert all(is_annotated(each, "." in name) for name, each in public_functions(ast.parse(source))) == expected
-
-
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_attributes_that_docstrings_describe_have_types(estimator):
     described = NumpyDocString(inspect.getdoc(estimator))["Attributes"]

@@ -361,16 +361,6 @@ def test_tasks_that_fit_wait_for_no_thread_of_their_own(client, pids, expected):
         np.testing.assert_array_equal(coef, expected.coef_)
 
 
-def test_what_a_worker_cannot_do_is_raised_here(client, pids, monkeypatch):
-    def fail(self, method, *arguments):
-        return call(self, "no_such_method" if method == "sum" else method, *arguments)
-
-    call = Cluster.call
-    monkeypatch.setattr(Cluster, "call", fail)
-    with pytest.raises(AttributeError, match="no_such_method"):
-        LogisticRegression().fit(*cut(*make_rows()))
-
-
 def test_an_interrupted_fit_frees_the_workers(client, pids, expected, monkeypatch):
     n_calls = 0
 

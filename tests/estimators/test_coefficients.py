@@ -17,15 +17,6 @@ def fit(n_classes, **parameters):
     return LogisticRegression(tol=0.1, **parameters).fit(X, Y[n_classes])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16, ">f8", np.longdouble])
-def test_coefficients_of_other_types_are_read(dtype):
-    model = fit(4)
-    scores = model.decision_function(X)
-    model.coef_ = model.coef_.astype(dtype)
-    model.intercept_ = model.intercept_.astype(dtype)
-    np.testing.assert_allclose(model.decision_function(X), scores, atol=1e-2)
-
-
 def test_lists_and_a_single_intercept_are_read():
     model = fit(2)
     expected = model.decision_function(X), model.predict(X)

@@ -7,13 +7,12 @@ import linear_models
 import numpy as np
 import pytest
 from conftest import COMPILED, assert_refused, make_problem, run_program
-from linear_models import fit
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupKFold, ShuffleSplit
 
 import fastlin
-from fastlin import LogisticRegression, LogisticRegressionCV, budget
+from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.blocks import Blocks, from_arrays, from_batches, from_csr
 
 N, ROWS = 400, 90
@@ -53,34 +52,6 @@ def make_blocks(kind, X, y, weights):
     if kind == "csr":
         return from_csr([sparse.csr_array(part) for part in cut(X)], y, weights)
     return make_batches(X, y, weights)
-
-
-@pytest.mark.parametrize("kind", ["arrays", "csr"])
-@pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("parameters", [{"C": np.inf}, {"fit_intercept": False, "penalty_factors": [0, 1, 1, 2, 1, 1]}])
-def test_the_model_is_that_of_the_rows_together(parameters, n_classes, kind):
-    X, y, weights = make_data(n_classes)
-    expected = fit(X, y, weights, tol=1e-9, **parameters)
-    found = fit(make_blocks(kind, X, y, weights), None, tol=1e-9, **parameters)
-    ends = [model.history_[-1].objective for model in (expected, found)]
-    assert ends[1] == pytest.approx(ends[0], rel=2e-9)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
-    assert found.certificate_ <= 2e-9 * ends[0]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("parameters", [{}, {"l1_ratio": 1.0, "C": 0.08}, {"solver": "newton-cg"}], ids=str)
-@pytest.mark.parametrize(("n_features", "n_bytes"), [(6, 120_000), (130, 800_000)])
-def test_the_minimum_is_reached_without_room(monkeypatch, parameters, n_features, n_bytes):
-    # Room is missing for the probabilities of all rows with few features, for copies of the columns with many.
-    monkeypatch.setattr(budget, "SMALLEST", n_bytes)
-    X, y, weights, *_ = make_problem(N, n_features, 5)
-    expected = LogisticRegression(tol=1e-9, **parameters).fit(X, y, weights)
-    for blocks in (from_arrays(X, y, weights, rows_per_block=ROWS), make_blocks("csr", X, y, weights)):
-        found = LogisticRegression(tol=1e-6, **parameters).fit(blocks)
-        assert found.converged_
-        ends = [model.history_[-1].objective for model in (expected, found)]
-        assert ends[0] * (1 - 1e-9) <= ends[1] <= ends[0] * (1 + 2e-6)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -191,16 +162,6 @@ def test_paths_take_labels_of_blocks_or_beside_them():
     np.testing.assert_array_equal(beside.coefs, found.coefs)
     with pytest.raises(ValueError, match="requires y to be passed"):
         fastlin.logistic_path(X, Cs=3)
-
-
-def test_a_warm_start_begins_at_the_minimum():
-    X, y, weights = make_data(3)
-    blocks = make_blocks("batches", X, y, weights)
-    model = LogisticRegression(warm_start=True, tol=1e-6).fit(blocks)
-    assert model.n_iter_[0] > 1
-    assert model.fit(blocks).n_iter_[0] <= 1
-    start = {"coef_init": model.coef_, "intercept_init": model.intercept_}
-    assert LogisticRegression(tol=1e-6).fit(blocks, **start).n_iter_[0] <= 1
 
 
 @pytest.mark.thorough

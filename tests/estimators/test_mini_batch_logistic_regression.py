@@ -47,16 +47,6 @@ def test_the_mean_begins_after_so_many_rows():
     np.testing.assert_allclose(parameters_of(model.fit(X, Y)), np.mean(steps, axis=0), atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_it_comes_to_the_minimum_of_logistic_regression(n_classes):
-    X, y = make_data(n_classes)
-    exact = LogisticRegression(C=1 / (0.01 * len(y)), tol=1e-12).fit(X, y)
-    given = {"alpha": 0.01, "batch_size": len(y), "learning_rate_init": 0.3, "tol": 0, "n_iter_no_change": np.inf}
-    model = make_model(max_iter=2000, **given).fit(X, y)
-    np.testing.assert_allclose(model.coef_, exact.coef_, atol=1e-6)
-    np.testing.assert_allclose(model.predict_proba(X), exact.predict_proba(X), atol=1e-6)
-
-
 @pytest.mark.slow
 @quiet
 def test_x_of_any_kind_has_the_same_model():

@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pytest
 from conftest import make_problem
-from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
@@ -80,15 +79,6 @@ def test_columns_that_tell_nothing_leave_no_place_to_begin():
     X, y = np.ones((20, 2)), np.arange(20) % 2
     path = fastlin.logistic_path(X, y, Cs=3)
     assert not path.coefs.any()
-
-
-def test_sparse_data_give_the_path_of_dense_data():
-    X, y, *_ = make_problem(120, 6, 3)
-    X[np.abs(X) < 0.7] = 0
-    dense = fastlin.logistic_path(X, y, Cs=5, tol=1e-6)
-    found = fastlin.logistic_path(sparse.csr_array(X), y, Cs=5, tol=1e-6)
-    np.testing.assert_allclose(found.Cs, dense.Cs, rtol=1e-6)
-    np.testing.assert_allclose(found.coefs, dense.coefs, atol=5e-3)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import pickle
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import assert_refused, marked
 from linear_models import assert_same_model
@@ -56,12 +55,6 @@ def test_every_type_of_values_and_indices(dtype, index_dtype):
     assert found.predict_proba(X).dtype == found.coef_.dtype
 
 
-def test_more_rows_than_a_sample_to_start_on_give_the_model_of_dense_data():
-    X, y = make_data(n=25_000, d=6)
-    expected = fit(X, y, solver="lbfgs", tol=1e-11)
-    assert_same_model(fit(sparse.csr_array(X), y, solver="lbfgs", tol=1e-11), expected, 1e-7)
-
-
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_rows_without_entries_get_the_model_of_the_classes_alone(n_classes):
     y = np.arange(30) % 7 % n_classes
@@ -84,26 +77,6 @@ def test_numbers_that_are_not_finite_are_refused(make, value):
     assert_refused("X contains (NaN|infinity)", model.predict, make(X))
 
 
-def test_bad_input_is_refused_and_nothing_is_fitted():
-    X, y = make_data()
-    good = fit(X, y)
-    bad = sparse.csr_array(X)
-    bad.indices[5] = 1_000_000
-    cases = [
-        (bad, "broken CSR"),
-        (sparse.csr_array(X).astype(complex), "Complex data not supported"),
-        (sparse.csr_array(X)[:0], "0 sample"),
-        (sparse.csr_array(X)[:, :0], "0 feature"),
-        (sparse.csr_array(X)[:-1], "inconsistent numbers of samples"),
-        (sparse.coo_array(np.ones(200)), "Expected 2D"),
-    ]
-    for Z, message in cases:
-        assert_refused(message, fastlin.LogisticRegression().fit, Z, y)
-    assert_refused("broken CSR", good.predict, bad)
-    assert_refused("features", good.predict, sparse.csr_array(X)[:, :5])
-    assert_refused("broken CSR", good.sparsify().predict_proba, bad)
-
-
 def test_read_only_and_memory_mapped_arrays(tmp_path):
     X, y = make_data()
     X = sparse.csr_array(X)
@@ -121,14 +94,6 @@ def test_read_only_and_memory_mapped_arrays(tmp_path):
     loaded = joblib.load(tmp_path / "X.joblib", mmap_mode="r")
     np.testing.assert_array_equal(fit(loaded, y).coef_, expected.coef_)
     np.testing.assert_array_equal(fit(pickle.loads(pickle.dumps(X)), y).coef_, expected.coef_)
-
-
-def test_sparse_data_frames():
-    X, y = make_data()
-    frame = pd.DataFrame.sparse.from_spmatrix(sparse.csr_array(X), columns=[f"x{j}" for j in range(X.shape[1])])
-    model = fit(frame, y)
-    np.testing.assert_array_equal(model.coef_, fit(sparse.csr_array(X), y).coef_)
-    assert model.feature_names_in_[3] == "x3"
 
 
 class Tagged(sparse.csr_array):
