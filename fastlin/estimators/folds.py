@@ -238,8 +238,6 @@ def fit_folds(
     shape = fits.coefs.shape[3], data.matrix.shape[1] + 1
     is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
     at_once = count_fits_at_once(data.matrix, shape, is_smooth)
-    if at_once == 1:
-        return (list(fit_pair(number)) for number in range(len(pairs)))
     # On threads, since all fits share X.
     return run_side_by_side(lambda number, check: list(fit_pair(number, check)), len(pairs), at_once)
 

@@ -45,7 +45,7 @@ class Refits(NamedTuple):
     columns have coefficients.
     """
 
-    fit: Callable[[FloatArray, Callable[..., Any]], Resampled | None]
+    fit: Callable[[FloatArray, Callable[..., Any] | None], Resampled | None]
     best: Resampled
     point: Point | None
     free: BoolArray
@@ -216,15 +216,13 @@ class Draws(NamedTuple):
 def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tuple[int, Resampled]]:
     """Yield the number and the fit of each resample, side by side if more than one may run at once."""
 
-    def fit_one(number, check=lambda *_: None):
+    def fit_one(number, check=None):
         found = (refits.fit(weights, check) for weights in draws.draw(number))
         return next(each for each in found if each is not None)
 
     if refits.fit_lots is not None:
         for number, found in refits.fit_lots(draws, n_resamples):
             yield number, fit_one(number) if found is None else found
-    elif refits.most_at_once == 1:
-        yield from enumerate(map(fit_one, range(n_resamples)))
     else:
         yield from enumerate(run_side_by_side(fit_one, n_resamples, refits.most_at_once))
 

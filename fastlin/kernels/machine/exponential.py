@@ -83,11 +83,11 @@ def log_one_plus(e):
     """
     n = binary_exponent(1.0 + (e if e == e else 0.0))
     f = (1.0 + e) * power_of_two(-n) - 1.0
-    return n * LOG2 + _log_one_plus(f if n > 0.0 else e)
+    return n * LOG2 + log_one_plus_part(f if n > 0.0 else e)
 
 
 @kernel(inline=True)
-def _log_one_plus(e):
+def log_one_plus_part(e):
     """Return log(1 + e) for float64 e from 0 to 1.
 
     2 atanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = e / (2 + e) <= 1/3: the first term left out is below 1e-17 of
@@ -119,4 +119,4 @@ def _log_one_plus(e):
 def log_from_one(x):
     """Return log(x) for float64 x >= 1, NaN for NaN: x = 2^n (1 + e) with 0 <= e < 1."""
     n = binary_exponent(x if x == x else 1.0)
-    return n * LOG2 + _log_one_plus(x * power_of_two(-n) - 1.0)
+    return n * LOG2 + log_one_plus_part(x * power_of_two(-n) - 1.0)

@@ -306,7 +306,7 @@ class Stopped(Exception):
 
 
 def run_side_by_side(
-    task: Callable[[int, Callable[..., None]], Any], n_tasks: int, most_at_once: int
+    task: Callable[[int, Callable[..., None] | None], Any], n_tasks: int, most_at_once: int
 ) -> Generator[Any, None, None]:
     """Run tasks on threads of their own, up to `most_at_once` (at least one) at once, and yield their results in order.
 
@@ -314,10 +314,13 @@ def run_side_by_side(
     have 4, 3, 3, 3 and 3. The tasks that still run take over the threads of an ended task. When the generator is closed
     early, or a task raises, no further task starts and those that run are stopped. A task is called as
     ``task(number, check)`` for the numbers from 0. It calls ``check``, with any arguments, every now and then; check
-    raises Stopped once nobody waits for the result.
+    raises Stopped once nobody waits for the result. Where no two run at once the caller runs them, and check is None.
     """
     n_threads = count_threads()
     n_at_once = min(n_threads, n_tasks, most_at_once)
+    if n_at_once == 1:
+        yield from (task(number, None) for number in range(n_tasks))
+        return
     shares = _Shares(n_threads, n_tasks, n_at_once)
     at_work = _AtWork()
 

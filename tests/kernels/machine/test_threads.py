@@ -380,6 +380,18 @@ def test_no_more_tasks_than_allowed_run_at_once_and_those_have_all_threads():
         assert [share for _, share in shares[-3:]] == [7, 7, 7]
 
 
+def test_tasks_one_after_the_other_run_on_the_callers_thread_as_they_are_asked_for():
+    seen = []
+
+    def task(number, check):
+        seen.append((number, threading.get_ident(), check))
+        return number
+
+    results = run_side_by_side(task, 3, 1)
+    assert [next(results), next(results)] == [0, 1]
+    assert seen == [(number, threading.get_ident(), None) for number in range(2)]
+
+
 @with_signals
 @pytest.mark.parametrize("error", RAISED)
 def test_no_task_runs_after_a_second_signal(error):
@@ -387,25 +399,27 @@ def test_no_task_runs_after_a_second_signal(error):
     at_work = []
 
     def task(number, check):
-        # The caller waits for the result.
-        time.sleep(0.05)
-        signal.pthread_kill(caller, signal.SIGINT)
         try:
+            if number == 0:
+                # The caller waits for the result.
+                time.sleep(0.05)
+                signal.pthread_kill(caller, signal.SIGINT)
             # The first signal stops the tasks.
             while True:
                 check()
                 time.sleep(0.001)
         except Stopped:
-            at_work.append(True)
-            # The caller waits for the end of the task.
-            time.sleep(0.05)
-            signal.pthread_kill(caller, signal.SIGINT)
-            time.sleep(0.05)
-            at_work.remove(True)
+            if number == 0:
+                at_work.append(True)
+                # The caller waits for the end of the task.
+                time.sleep(0.05)
+                signal.pthread_kill(caller, signal.SIGINT)
+                time.sleep(0.05)
+                at_work.remove(True)
             raise
 
     with handler_that_raises(error), limit_threads(2), pytest.raises(error):
-        list(run_side_by_side(task, 1, 1))
+        list(run_side_by_side(task, 2, 2))
     assert not at_work
 
 
