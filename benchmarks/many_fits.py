@@ -262,8 +262,8 @@ def fit_bagging(fits, model):
 
 
 def fit_labels(fits, model, labels=slice(None)):
-    """Fit the model to some labels at each C, and choose the C of the least loss on the rows to test on."""
-    found, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model)
+    """Fit the model to some labels at each C, from the last fit on; choose the C of the least loss on test rows."""
+    found, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model).set_params(warm_start=True)
     for C in fits.Cs:
         model.set_params(C=C).fit(fits.X, y.squeeze())
         # Of a label alone there is the probability that a row lacks it, too.
@@ -275,8 +275,7 @@ def fit_labels(fits, model, labels=slice(None)):
 
 
 def fit_label_by_label(fits, model):
-    """Do the same label by label, from the fit at one C to that at the next."""
-    model = clone(model).set_params(warm_start=True)
+    """Do the same label by label."""
     found = joblib.Parallel()(joblib.delayed(fit_labels)(fits, model, [k]) for k in range(fits.y.shape[1]))
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 

@@ -31,6 +31,7 @@ from fastlin.estimators.linear_predictions import (
     LinearPredictions,
     check_coefficients,
     has_several_labels,
+    list_labels,
     read_classes,
     read_coefficients,
 )
@@ -681,7 +682,8 @@ class LogisticRegression(PenalisedClassifier):
         C, l1_ratio = read_penalty(self)
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
-            starts = self._starts(data, coef_init, intercept_init)
+            shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
+            starts = self._starts(shape, data.classes, coef_init, intercept_init)
             problem = Problem(self, data)
             minimize = partial(problem.minimize, C, l1_ratio, starts)
             # scikit-learn's context of callbacks takes as long as reading X.
@@ -745,12 +747,14 @@ class LogisticRegression(PenalisedClassifier):
             tasks.end(fit.coef, fit.intercept)
         return fit
 
-    def _starts(self, data, coef_init, intercept_init):
-        """Return the points to start from, pairs of coef (K, d) and intercept (K,): those given, or the last fit's."""
-        shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
+    def _starts(self, shape, classes=None, coef_init=None, intercept_init=None):
+        """Return the points to start from, pairs of coef (K, d) and intercept (K,): those given, or the last fit's.
+
+        shape is (K, d), and classes None where rows have several labels.
+        """
         given = {"coef_init": coef_init, "intercept_init": intercept_init}
         if coef_init is None and intercept_init is None:
-            if not (self.warm_start and hasattr(self, "coef_")) or has_several_labels(self):
+            if not (self.warm_start and hasattr(self, "coef_")) or has_several_labels(self) != (classes is None):
                 return []
             found = getattr(self.coef_, "shape", None)
             if found != shape:
@@ -759,9 +763,11 @@ class LogisticRegression(PenalisedClassifier):
                     "data of another shape."
                 )
             # Setting coef_ and intercept_ is enough for a warm start.
-            _, coef, intercept = read_coefficients(self, shape[1], None if hasattr(self, "classes_") else data.classes)
+            known = list_labels(self) if hasattr(self, "classes_") else classes
+            _, coef, intercept = read_coefficients(self, shape[1], known)
             given = {"coef_": coef, "intercept_": intercept}
-        reason, point = f", for {len(data.classes)} classes and {shape[1]} features", []
+        kinds = f"{shape[0]} labels" if classes is None else f"{len(classes)} classes"
+        reason, point = f", for {kinds} and {shape[1]} features", []
         for (name, values), expected in zip(given.items(), (shape, shape[:1]), strict=True):
             # What is not given begins at zero.
             values = np.zeros(expected) if values is None else to_numbers(as_array(name, values))

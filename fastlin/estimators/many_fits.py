@@ -33,7 +33,7 @@ class Task(NamedTuple):
     """The fit of two classes, both of which some rows of weight have."""
 
     labels: np.ndarray  # (n,), 0 or 1
-    weights: np.ndarray | None = None  # (n,), divided by the unit of TrainingData; None for ones
+    weights: np.ndarray | None = None  # (n,), divided by the unit of TrainingData where fits begin; None for ones
     start: tuple[FloatArray, FloatArray] | None = None  # coef (1, d) and intercept (1,); None for the solver's choice
 
 
@@ -126,7 +126,13 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
         matrix, labels, weights = read_rows(estimator, X, np.zeros(several.shape[0], np.int8), sample_weight)
         weights, _ = weigh_rows(labels, labels, weights, None)
         _check_labels(several, weights)
-        fits = _fit_each(estimator, matrix, lambda k: (take_label(several, k), weights), n_labels, weights)
+        starts = estimator._starts((n_labels, matrix.shape[1]))
+
+        def take(k):
+            start = next(((coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts), None)
+            return Task(take_label(several, k), weights, start)
+
+        fits = _fit_each(estimator, matrix, take, n_labels, weights)
     warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
     estimator.n_samples_fit_, estimator.classes_ = matrix.shape[0], np.arange(n_labels)
     estimator.coef_, estimator.intercept_, estimator.n_iter_ = fits.coef, fits.intercept, fits.n_iter
@@ -164,13 +170,13 @@ def fit_tasks(
     with limit_jobs(estimator.n_jobs):
         matrix, labels, reference = read_rows(estimator, X, pose(0).labels, reference)
         reference, _ = weigh_rows(labels, labels, reference, None)
-        fits = _fit_each(estimator, matrix, lambda k: pose(k)[:2], n_tasks, reference)
+        fits = _fit_each(estimator, matrix, pose, n_tasks, reference)
     warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
     return fits
 
 
 def _fit_each(estimator, matrix, take, n_fits, reference):
-    """Return the Fits to the rows of a matrix; take gives the labels, 0 or 1, and the weights, None for ones, of each.
+    """Return the Fits to the rows of a matrix; take gives the Task of each, with weights as they were given.
 
     The reference is about the mean of the weights, None for ones.
     """
@@ -196,16 +202,17 @@ def _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
     def fit_alone(k, check=None):
-        return pose_alone(*take(k)).minimize(C, l1_ratio, on_iteration=check)
+        labels, weights, start = take(k)
+        return pose_alone(labels, weights).minimize(C, l1_ratio, [] if start is None else [start], check)
 
     # It raises where X is not finite.
-    shared, left = pose_alone(take(0)[0], reference), np.arange(n_fits)
+    shared, left = pose_alone(take(0).labels, reference), np.arange(n_fits)
     if suits(shared, C, l1_ratio):
         unit = shared.data.weight_unit
 
         def pose(k):
-            labels, weights = take(k)
-            return Task(labels, None if weights is None else weights / unit)
+            labels, weights, start = take(k)
+            return Task(labels, None if weights is None else weights / unit, start)
 
         shares = np.array([np.average(task.labels, weights=task.weights) for task in map(pose, range(n_fits))])
         # A class without a row of weight has no best intercept, from which a lot starts.

@@ -20,6 +20,7 @@ from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit, ShuffleS
 import fastlin
 from fastlin.blocks import from_arrays
 from fastlin.budget import Budget
+from fastlin.estimators import problem
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
 from fastlin.estimators.problem import Problem
@@ -226,7 +227,8 @@ def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes,
         np.testing.assert_allclose(found.scores_, expected.scores_, atol=0.02)
 
 
-def test_scorers_are_called_in_order_and_see_their_rows():
+def test_scorers_are_called_in_order_and_see_their_rows(monkeypatch):
+    monkeypatch.setattr(problem, "FEW_PRODUCTS", 0)
     calls = []
 
     def scorer(estimator, X_test, y_test):
@@ -318,7 +320,9 @@ def test_a_grid_is_sorted_and_left_as_it_was():
 
 @pytest.mark.parametrize("most", [1, 2, 5])
 def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
+    # Small ones run one after the other.
     expected = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
+    monkeypatch.setattr(problem, "FEW_PRODUCTS", 0)
     lock, at_once, minimize = threading.Lock(), [0], Problem.minimize
     n_running = 0
 
@@ -336,12 +340,14 @@ def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
     monkeypatch.setattr(Budget, "count_at_once", lambda *given: most)
     found = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
     assert max(at_once) <= min(most, 4)
+    assert most == 1 or max(at_once) > 1
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     np.testing.assert_array_equal(found.coefs_paths_, expected.coefs_paths_)
 
 
 @pytest.mark.parametrize(("error", "n_jobs"), [(ValueError, 1), (KeyboardInterrupt, 2)])
-def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs):
+def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs, monkeypatch):
+    monkeypatch.setattr(problem, "FEW_PRODUCTS", 0)
     model = make_cv(Cs=CS, n_jobs=n_jobs).fit(X, Y)
     before = dict(model.__dict__)
 

@@ -136,6 +136,20 @@ def test_a_warm_start_begins_anew_where_rows_have_one_label(data):
     np.testing.assert_array_equal(model.fit(X, y).coef_, LogisticRegression().fit(X, y).coef_)
 
 
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_a_warm_start_begins_where_each_label_ended(data, l1_ratio):
+    X, Y = data
+    model = LogisticRegression(warm_start=True, l1_ratio=l1_ratio, tol=1e-8).fit(X, Y)
+    before, coef = model.n_iter_, model.coef_
+    np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
+    assert before.min() > 1 >= model.n_iter_.max()
+    with pytest.raises(ValueError, match=r"warm_start needs coef_ of shape \(3, 10\), but the last fit left \(9, 10\)"):
+        model.fit(X, Y[:, :3])
+    model.coef_[4, 2] = np.nan
+    with pytest.raises(ValueError, match="coef_ must be finite"):
+        model.fit(X, Y)
+
+
 def test_bits_do_not_depend_on_the_other_labels(data):
     X, Y = data
     whole, part = LogisticRegression().fit(X, Y), LogisticRegression(n_jobs=1).fit(X, Y[:, [4, 2, 7]])
