@@ -116,8 +116,8 @@ class Lot:
             share = np.count_nonzero(labels) / total
         else:
             self._weights[place] = weights
-            total, smallest = float(weights.sum()), float(weights[weights > 0].min())
-            share = float(weights[labels > 0].sum()) / total
+            total, smallest = float(weights.sum()), float(np.where(weights > 0, weights, np.inf).min())
+            share = float((weights * labels).sum()) / total
         self.total_weights[place], self.shares[place], self.smallest_weights[place] = total, share, smallest
         if start is not None:
             return start
