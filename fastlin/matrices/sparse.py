@@ -288,7 +288,7 @@ class SparsePasses(Passes):
         total = np.add.reduce(sums).transpose(0, 2, 1).reshape(-1, d + 1)[:n_problems]
         gradients[:, -1] = total[:, -1]
         gradients[:, :-1] = scale * total[:, :-1] + shift * total[:, -1:]
-        return np.add.reduce(lot.values, axis=1)
+        return lot.sum_blocks()
 
 
 class PassesByRows(SparsePasses):

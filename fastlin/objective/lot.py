@@ -165,8 +165,9 @@ class Lot:
         curvatures = self._l2[:, None] * rows.units[:-1]
         size = np.sqrt(np.einsum("bj,bj->b", slopes, slopes / curvatures))
         # What rounding did, as in objective/rounding.py.
-        score = gamma(passes.longest_product) * np.einsum("bj,j->b", np.abs(parameters), rows.blur)
-        sums = gamma(passes.longest_sum + passes.longest_product + ROW_ROUNDINGS + 1)
+        longest_product, longest_sum = passes.lot_roundings
+        score = gamma(longest_product) * np.einsum("bj,j->b", np.abs(parameters), rows.blur)
+        sums = gamma(longest_sum + longest_product + ROW_ROUNDINGS + 1)
         missed = -np.expm1(-points.loss)
         largest = -np.expm1(-points.loss * self.total_weights / self.smallest_weights)
         residual = np.sqrt(missed * largest)

@@ -6,6 +6,7 @@ from conftest import marked
 from scipy import sparse
 from scipy.special import expit
 
+from fastlin.kernels.linear.dense_rows import LOT_COLUMNS
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
 from fastlin.objective import choose_coordinates
@@ -32,12 +33,15 @@ def draw_X(kind, n=300, d=6):
         return sparse.csr_array(np.eye(d)[generator.integers(d, size=n)])
     if kind == "table":
         return TableMatrix([X[:, 0], Codes(generator.integers(0, 4, n).astype(np.int8), 4), X[:, 1]])
+    if kind == "wide":
+        # A pass works on some columns at a time.
+        return generator.normal(size=(n, LOT_COLUMNS + d)).T.copy().T
     if kind == "uint8":
         return generator.integers(0, 255, (n, d)).astype(np.uint8)
     return X.astype(kind)
 
 
-KINDS = ["float64", "float32", "uint8", "sparse", "one-hot", "table"]
+KINDS = ["float64", "float32", "uint8", "wide", "sparse", "one-hot", "table"]
 
 
 def draw_problems(n, n_problems, seed=0, is_weighted=False):
@@ -86,7 +90,7 @@ def test_a_problem_starts_where_its_intercept_alone_is_best():
     np.testing.assert_allclose(points.value, lot.without_features, rtol=1e-13)
 
 
-@pytest.mark.parametrize("kind", ["float64", "sparse", "table"])
+@pytest.mark.parametrize("kind", ["float64", "wide", "sparse", "table"])
 def test_bits_depend_on_no_other_problem_and_on_no_thread(kind):
     rows, _ = make_rows(draw_X(kind, n=3000), n_together=24)
     problems = list(draw_problems(rows.n_rows, 24, is_weighted=True))

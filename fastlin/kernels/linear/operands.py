@@ -6,6 +6,7 @@ columns are scaled and shifted is `Scaling`, in machine/tiles.py.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -72,6 +73,10 @@ class Lot(NamedTuple):
     weights: np.ndarray  # (B, n) float64; without entries ones
     # (2, blocks, B) float64, the sums of the losses s l of each problem in each block, and of s p (1 - p).
     values: np.ndarray
+
+    def sum_blocks(self) -> FloatArray:
+        """Return the sums over the blocks, (2, B), in their order; NumPy's own order depends on B."""
+        return reduce(np.add, self.values.swapaxes(0, 1))
 
 
 class Curvature(NamedTuple):
