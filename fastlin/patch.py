@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -45,18 +46,6 @@ from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
 
 LOGGER = logging.getLogger("fastlin")
-MODULES = {
-    "LogisticRegression": "sklearn.linear_model",
-    "LogisticRegressionCV": "sklearn.linear_model",
-    "BaggingClassifier": "sklearn.ensemble",
-    "OneVsRestClassifier": "sklearn.multiclass",
-    "MultiOutputClassifier": "sklearn.multioutput",
-    "MLPClassifier": "sklearn.neural_network",
-}
-# Classes that fit an estimator of theirs many times to the same rows.
-TOOLS = "BaggingClassifier", "OneVsRestClassifier", "MultiOutputClassifier"
-# The others are patched by name alone.
-DEFAULT = "LogisticRegression", "LogisticRegressionCV", *TOOLS
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 # scikit-learn's default of max_iter, and ours, which takes its place as it does where an import is changed.
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
@@ -109,7 +98,9 @@ def _choose_parameters(estimator, X):
 
 
 def _refuse(estimator, X):
-    """Raise a NotImplementedError for what scikit-learn alone does."""
+    """Raise an error for parameters and data that fastlin does not take."""
+    # Of all parameters, also those that fastlin does not look at.
+    check_parameters(estimator)
     if _is_of_array_api(X):
         raise NotImplementedError("array_api_dispatch is set, and X is no NumPy array")
     # Before scikit-learn 1.8.
@@ -122,8 +113,9 @@ def _is_of_array_api(X):
     return not is_known and get_config()["array_api_dispatch"]
 
 
-def _prepare_linear(name, estimator, X, y, given):
+def _prepare_linear(name, estimator, X, y, sample_weight=None, **params):
     """Return what fits a model for LogisticRegression or LogisticRegressionCV, and what keeps the model."""
+    _refuse(estimator, X)
     if read_soft_labels(y) is not None:
         raise NotImplementedError("soft labels, which scikit-learn refuses")
     changed = _choose_parameters(estimator, X)
@@ -131,9 +123,8 @@ def _prepare_linear(name, estimator, X, y, given):
         X, y = _penalize_intercept(estimator, X, y)
         changed |= {"fit_intercept": False, "warm_start": False}
     model = _translate(name, estimator, **changed)
-    params = dict(given)
-    more = params.pop("sample_weight", None), *((params,) if name == "LogisticRegressionCV" else (None, None))
-    return functools.partial(model._fit, X, y, *more), functools.partial(_keep_linear, estimator)
+    starts_or_params = (None, None) if name == "LogisticRegression" else (params,)
+    return partial(model._fit, X, y, sample_weight, *starts_or_params), partial(_keep_linear, estimator)
 
 
 def _penalize_intercept(estimator, X, y):
@@ -171,15 +162,16 @@ def _keep_linear(estimator, model):
     _take_over(estimator, model, left_out)
 
 
-def _prepare_network(estimator, X, y, given):
+def _prepare_network(estimator, X, *labels_and_weights):
     """Return what fits a model for MLPClassifier, and what keeps the model."""
+    _refuse(estimator, X)
     if estimator.warm_start:
         raise NotImplementedError("warm_start goes on from scikit-learn's own state")
     known = inspect.signature(_find_class("MLPClassifier")).parameters
     model = estimators.MLPClassifier(**{name: getattr(estimator, name) for name in known})
     # scikit-learn computes in the type of X.
     model.dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
-    return functools.partial(model.fit, X, y, **given), functools.partial(_keep_network, estimator)
+    return partial(model.fit, X, *labels_and_weights), partial(_keep_network, estimator)
 
 
 def _keep_network(estimator, model):
@@ -231,19 +223,12 @@ class _Noted(ClassifierMixin, BaseEstimator):
         return fitted
 
 
-def _fits_noted(tool):
-    """Say whether a tool fits logistic regressions that fastlin may fit side by side."""
-    inner = type(tool.estimator)
-    is_scikit_learns = inner is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
-    return inner is estimators.LogisticRegression or is_scikit_learns
-
-
-def _prepare_tool(original, tool, X, y, given):
-    """Return what fits the estimators of one of TOOLS, and what keeps them in it."""
+def _prepare_tool(original, tool, X, y, sample_weight=None, **params):
+    """Return what fits the estimators of a tool, and what keeps them in it."""
     from fastlin.estimators.many_fits import fit_tasks
 
+    check_parameters(tool)
     inner = tool.estimator
-    check_parameters(inner)
     _refuse(inner, X)
     if inner.solver == "liblinear" or inner.warm_start or isinstance(inner.class_weight, Mapping):
         raise NotImplementedError("many fits by liblinear, with warm_start or with weights of some classes")
@@ -254,12 +239,14 @@ def _prepare_tool(original, tool, X, y, given):
         raise NotImplementedError("BaggingClassifier with parts of the columns, oob_score or warm_start")
     noted = copy(tool)
     noted.estimator = _Noted(inner)
+    if sample_weight is not None:
+        params["sample_weight"] = sample_weight
     generator = check_random_state(getattr(tool, "random_state", None))
     state = generator.get_state()
     try:
         # What is noted stays in this process, and the tool's own estimator has been checked.
         with parallel_config("sequential"), config_context(skip_parameter_validation=True):
-            original(noted, X, y, **given)
+            original(noted, X, y, **params)
         fits = [each for each in noted.estimators_ if isinstance(each, _Noted)]
         if not fits or any(each.X_ is not fits[0].X_ for each in fits):
             raise NotImplementedError("fits of different rows")
@@ -271,46 +258,63 @@ def _prepare_tool(original, tool, X, y, given):
     model = clone(inner)
     if not isinstance(inner, estimators.LogisticRegression):
         model = _translate("LogisticRegression", model, **_choose_parameters(model, rows))
-    run = functools.partial(fit_tasks, model, rows, lambda k: fits[k].unpack_(), len(fits), given.get("sample_weight"))
-    return run, functools.partial(_keep_tool, tool, noted, model)
+    run = partial(fit_tasks, model, rows, lambda k: fits[k].unpack_(), len(fits), sample_weight)
+    return run, partial(_keep_tool, tool, noted, model)
 
 
-def _keep_tool(tool, noted, model, fits):
+def _keep_tool(tool, noted, model, found):
     """Give a tool what it has noted, with estimators that have learned from the Fits of a model."""
     numbers = count()
     learned = [
-        each.learn(model, fits, next(numbers)) if isinstance(each, _Noted) else each for each in noted.estimators_
+        each.learn(model, found, next(numbers)) if isinstance(each, _Noted) else each for each in noted.estimators_
     ]
     given = {name: tool.estimator for name in ("estimator", "estimator_") if hasattr(noted, name)}
     vars(tool).update({**vars(noted), **given, "estimators_": learned})
 
 
+# Where each class lies, and what prepares its fits.
+PATCHED: dict[str, tuple[str, Callable[..., Any]]] = {
+    "LogisticRegression": ("sklearn.linear_model", partial(_prepare_linear, "LogisticRegression")),
+    "LogisticRegressionCV": ("sklearn.linear_model", partial(_prepare_linear, "LogisticRegressionCV")),
+    "BaggingClassifier": ("sklearn.ensemble", _prepare_tool),
+    "OneVsRestClassifier": ("sklearn.multiclass", _prepare_tool),
+    "MultiOutputClassifier": ("sklearn.multioutput", _prepare_tool),
+    "MLPClassifier": ("sklearn.neural_network", _prepare_network),
+}
+# Networks are patched by name alone.
+DEFAULT = [name for name in PATCHED if name != "MLPClassifier"]
+
+
+def _find_class(name):
+    return getattr(import_module(PATCHED[name][0]), name)
+
+
+def _is_fitted_here(name, estimator):
+    """Say whether fastlin tries the fits of an estimator: those of tools where they are of logistic regressions."""
+    # Regressors share the inner function of networks and of bagging.
+    if not isinstance(estimator, _find_class(name)):
+        return False
+    if PATCHED[name][1] is not _prepare_tool:
+        return True
+    inner = type(estimator.estimator)
+    is_scikit_learns = inner is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
+    return inner is estimators.LogisticRegression or is_scikit_learns
+
+
 def _make_fit(name, original):
-    prepare: Callable[..., Any] = functools.partial(_prepare_linear, name)
-    if name in TOOLS:
-        prepare = functools.partial(_prepare_tool, original)
-    elif name == "MLPClassifier":
-        prepare = _prepare_network
+    _, prepare = PATCHED[name]
+    prepare = partial(prepare, original) if prepare is _prepare_tool else prepare
+    signature = inspect.signature(original)
 
     @functools.wraps(original)
-    def fit(self, X, y=NOTHING, sample_weight=None, **params):
-        if name == "MultiOutputClassifier":
-            y = params.pop("Y", y)
-        if y is NOTHING:
-            # It says what is missing.
-            return original(self, X, **params)
-        # Not all of scikit-learn's classes take weights in all versions.
-        given = params if sample_weight is None else {**params, "sample_weight": sample_weight}
-        # Another package may call this method after its end, and regressors share the inner function of networks.
-        is_ours = _is_in_use(name, fit) and isinstance(self, _find_class(name))
-        takes_params = name == "LogisticRegressionCV" or not params
-        if not (is_ours and takes_params and (name not in TOOLS or _fits_noted(self))):
-            return original(self, X, y, **given)
+    def fit(self, *args, **kwargs):
+        # Another package may call this method after the end of the patch.
+        is_in_use = any(fit is ours for _, _, ours, _ in _replaced.get(name, ()))
+        if not (is_in_use and _is_fitted_here(name, self)):
+            return original(self, *args, **kwargs)
         try:
-            # Of those that fastlin does not look at, too.
-            check_parameters(self)
-            _refuse(self, X)
-            run, keep = prepare(self, X, y, given)
+            given = signature.bind(self, *args, **kwargs)
+            run, keep = prepare(*given.args, **given.kwargs)
             # Called without a frame between, so that warnings name the line of the user's fit.
             keep(run())
             _count(name)
@@ -321,7 +325,7 @@ def _make_fit(name, original):
         except Exception as error:
             reason = f"{error}".partition("\n")[0] or type(error).__name__
         # Where this raises, scikit-learn refuses as well.
-        original(self, X, y, **given)
+        original(self, *args, **kwargs)
         for each in OURS:
             vars(self).pop(each, None)
         LOGGER.info("%s.fit: fallback to scikit-learn: %s", name, reason)
@@ -352,7 +356,7 @@ def _make_prediction(name, original):
 _replaced: dict[str, list[tuple[Any, str, Any, Any]]] = {}
 _predictions: dict[str, Callable[..., Any]] = {}
 # What asked for each name: calls of patch_sklearn, and the process that sends work to this one.
-_holders: dict[str, set[object]] = {name: set() for name in MODULES}
+_holders: dict[str, set[object]] = {name: set() for name in PATCHED}
 _lock = threading.RLock()
 
 
@@ -393,20 +397,12 @@ class Report:
 _fits_of_fastlin, _fits_of_scikit_learn, _reasons = Counter[str](), Counter[str](), Counter[str]()
 
 
-def _find_class(name):
-    return getattr(import_module(MODULES[name]), name)
-
-
 def _count(name, reason=None):
     """Count a fit of a class by fastlin or, for a reason, by scikit-learn."""
     with _lock:
         (_fits_of_scikit_learn if reason else _fits_of_fastlin)[name] += 1
         if reason:
             _reasons[reason if reason in _reasons or len(_reasons) < MOST_REASONS else "other reasons"] += 1
-
-
-def _is_in_use(name, method):
-    return any(method is ours for _, _, ours, _ in _replaced.get(name, ()))
 
 
 def _is_of_scikit_learn(function):
@@ -489,29 +485,26 @@ def _make_batch(names, make, arguments):
 
 
 def _read_names(names, default):
-    accepted = f"names must be among {', '.join(map(repr, MODULES))}, got"
+    accepted = f"names must be among {', '.join(map(repr, PATCHED))}, got"
     given = default if names is None else [names] if isinstance(names, str) else names
     if not isinstance(given, Iterable):
         raise TypeError(f"{accepted} {names!r}")
     given = list(given)
     for name in given:
-        if name not in list(MODULES):
+        if name not in list(PATCHED):
             raise ValueError(f"{accepted} {name!r}")
     return given
 
 
+@dataclass(eq=False)
 class _Patch(AbstractContextManager[None]):
     """What one call of `patch_sklearn` asked for, which ends with the ``with`` block that it may open."""
 
-    def __init__(self, names):
-        self._names = names
-
-    def __repr__(self):
-        return f"<fastlin fits sklearn's {', '.join(self._names)}>"
+    names: list[str]
 
     def __enter__(self):
         # The second block of one call patches as well.
-        _hold(self, self._names)
+        _hold(self, self.names)
 
     def __exit__(self, *error):
         _hold(self, ())
@@ -581,7 +574,7 @@ def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
     >>> fastlin.unpatch_sklearn()
     """
     with _lock:
-        for name in _read_names(names, MODULES):
+        for name in _read_names(names, PATCHED):
             _holders[name].clear()
         _hold(None, ())
 
@@ -608,7 +601,7 @@ def report() -> Report:
     1
     """
     with _lock:
-        ours, theirs = ({name: fits[name] for name in MODULES} for fits in (_fits_of_fastlin, _fits_of_scikit_learn))
+        ours, theirs = ({name: fits[name] for name in PATCHED} for fits in (_fits_of_fastlin, _fits_of_scikit_learn))
         return Report(ours, theirs, dict(_reasons.most_common()))
 
 
