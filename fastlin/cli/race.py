@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 from scipy import sparse
 from sklearn.datasets import load_svmlight_file
 from sklearn.model_selection import train_test_split
@@ -88,7 +89,7 @@ class Worker:
 
     def __init__(self, problem: Problem, end: float) -> None:
         self.problem, self.end = problem, end
-        self.process: Any = None
+        self.executor: Any = None
 
     def fit(self, name: str, effort: Any, n_threads: Any, least: float, limit: float) -> tuple[float, Any, Any]:
         """Return the seconds, coef and intercept of a library's fit, which is repeated for the least seconds.
@@ -98,59 +99,54 @@ class Worker:
         """
         if perf_counter() >= self.end:
             raise TimeoutError(0)
-        if self.process is None:
-            self.connection, other = CONTEXT.Pipe()
-            self.process = CONTEXT.Process(target=_serve, args=(other, self.problem), daemon=True)
-            self.process.start()
-            other.close()
+        if self.executor is None:
+            self.executor = ProcessPoolExecutor(1, context=CONTEXT, initializer=_begin, initargs=(self.problem,))
+        contender = CONTENDERS[name]
         try:
-            self.connection.send((CONTENDERS[name].module, CONTENDERS[name].fit, effort, n_threads, least))
             # The time to start and to import a library does not count.
-            self._receive(np.inf)
-            found = self._receive(limit)
-        except (EOFError, ConnectionError) as error:
+            self._run(np.inf, _import, contender.module)
+            return self._run(limit, _time, contender.fit, effort, n_threads, least)
+        except BrokenProcessPool as error:
             self.stop()
             raise CannotSolveError("its process ended") from error
-        if isinstance(found, str):
-            raise CannotSolveError(found)
-        return found
 
-    def _receive(self, limit):
+    def _run(self, limit, function, *arguments):
         limit = max(0, min(limit, self.end - perf_counter()))
-        if not self.connection.poll(limit):
+        try:
+            return self.executor.submit(function, *arguments).result(limit)
+        except TimeoutError as error:
             self.stop()
-            raise TimeoutError(limit)
-        return self.connection.recv()
+            raise TimeoutError(limit) from error
 
     def stop(self) -> None:
         """End the process."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.join()
-            self.process = None
+        if self.executor is not None:
+            self.executor.shutdown(kill_workers=True)
+            self.executor = None
 
 
-def _serve(connection, problem):
-    """Fit what the other end asks for, in the process of a Worker."""
+def _begin(problem):
+    """Prepare the process of a Worker, which is given its Problem once."""
+    global _problem
+    _problem = problem
     # Ctrl-C reaches all processes of a terminal; the program ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
-    while True:
-        module, *job = connection.recv()
-        importlib.import_module(module)
-        connection.send(None)
-        connection.send(_time(problem, *job))
 
 
-def _time(problem, fit, effort, n_threads, least):
-    """Return the seconds, coef and intercept of a fit, or in words why there is none."""
+def _import(module):
+    importlib.import_module(module)
+
+
+def _time(fit, effort, n_threads, least):
+    """Return the seconds, coef and intercept of a fit to the Problem of this process."""
     try:
         with use_threads(n_threads):
-            seconds, found = time_fits(lambda: fit(problem, effort), lambda seconds: sum(seconds) >= least)
-    except CannotSolveError as error:
-        return str(error)
+            seconds, found = time_fits(lambda: fit(_problem, effort), lambda seconds: sum(seconds) >= least)
+    except CannotSolveError:
+        raise
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        raise CannotSolveError(f"{type(error).__name__}: {error}") from error
     return median(seconds), *found
 
 
