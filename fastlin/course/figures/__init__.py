@@ -1,6 +1,6 @@
 """Draws the results of studies: `draw` draws the results of one study into a folder, with captions.
 
-What draws each picture is a function from the results to a figure; its title, caption and text are in pictures.toml.
+A picture is drawn by the function with its name, from the results to a figure; pictures.toml has title, caption and text.
 """
 
 from pathlib import Path
@@ -17,22 +17,10 @@ from fastlin.places import write_whole
 __all__ = ["CONTENDERS", "draw", "plot_loss"]
 
 DRAWINGS = {
-    "images": course.draw_images,
-    "binary": course.draw_binary,
-    "early_stopping": course.draw_early_stopping,
-    "shuffling": course.draw_shuffling,
-    "softmax": course.draw_softmax,
-    "l2_weights": course.draw_l2_weights,
-    "l2_sweep": course.draw_l2_sweep,
-    "l2_norm": course.draw_l2_norm,
-    "compare": comparisons.draw_compare,
-    "learning": comparisons.draw_learning,
-    "peers": comparisons.draw_peers,
-    "cifar10_two_layer": networks.draw_two_layer,
-    "cifar10_search": networks.draw_search,
-    "cifar10_deep": networks.draw_depths,
-    "cifar10_few_layers": networks.draw_few_layers,
-    "cifar10_deep_curves": networks.draw_curves,
+    name.removeprefix("draw_"): function
+    for module in (comparisons, course, networks)
+    for name, function in vars(module).items()
+    if name.startswith("draw_")
 }
 
 

@@ -18,7 +18,7 @@ REPORTED_VALIDATION = 0.491
 FEW_LAYERS = "2", "3"
 
 
-def draw_two_layer(results: Any) -> Any:
+def draw_cifar10_two_layer(results: Any) -> Any:
     """Draw loss and accuracy against epochs, one column for each run, and the report's accuracies as lines."""
     runs = results.series
     figure, axes = open_figure(2, len(runs), width=6 * len(runs))
@@ -44,7 +44,7 @@ def draw_two_layer(results: Any) -> Any:
     return figure
 
 
-def draw_search(results: Any) -> Any:
+def draw_cifar10_search(results: Any) -> Any:
     """Draw the validation accuracy of each draw against its parameters, one panel for each parameter."""
     records, names, optimum = results.series["records"], results.series["names"], results.series["optimum"]
     figure, axes = open_figure(2, 3, width=16)
@@ -72,7 +72,7 @@ def draw_search(results: Any) -> Any:
     return figure
 
 
-def draw_depths(results: Any) -> Any:
+def draw_cifar10_deep(results: Any) -> Any:
     """Draw the best accuracy of each run against depth."""
     figure, axes = open_figure(1, 1, width=11, height=6.5)
     names = _take_whole(results)
@@ -90,7 +90,7 @@ def draw_depths(results: Any) -> Any:
     return figure
 
 
-def draw_few_layers(results: Any) -> Any:
+def draw_cifar10_few_layers(results: Any) -> Any:
     """Draw the best accuracies of all draws of each variant with few hidden layers."""
     best = results.series["best"]
     depths = [depth for depth in FEW_LAYERS if depth in best["normal, plain"]]
@@ -107,7 +107,7 @@ def draw_few_layers(results: Any) -> Any:
     return figure
 
 
-def draw_curves(results: Any) -> Any:
+def draw_cifar10_deep_curves(results: Any) -> Any:
     """Draw the loss of each variant above its accuracy; the variants of one initialisation stand beside each other."""
     import matplotlib as mpl
 

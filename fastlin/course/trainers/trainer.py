@@ -199,51 +199,43 @@ class BaseTrainer:
                     step += len(losses)
                     yield Steps(before + step - 1, losses)
 
-        def is_validated(steps):
-            return steps.last % steps_per_validation == 0
-
         # Those behind the stretch that was yielded last.
         weights = self.model.w
 
-        def take_validated():
-            """Yield each stretch with its validation."""
-            nonlocal weights
-            for steps in take_epochs():
-                weights = self.model.w
-                if is_validated(steps):
-                    validation = (
-                        kernels.begin_validation(read_weights(self))()
-                        if compiles_validation
-                        else self.validation_step()
-                    )
-                    steps = steps._replace(validation=validation)
-                yield steps
+        def begin_validation():
+            """Return a function that returns the validation, which is begun where it is compiled."""
+            return kernels.begin_validation(read_weights(self)) if compiles_validation else self.validation_step
 
-        def take_while_validating():
-            """Do the same, and take the next stretch while one is validated."""
+        def finish(steps, after, validation):
             nonlocal weights
-            stretches, pending = take_epochs(), None
+            weights = after
+            return steps if validation is None else steps._replace(validation=validation())
+
+        def take_validated():
+            """Yield each stretch with its validation; the next one may be taken while one is validated."""
+            stretches, pending, interrupt = take_epochs(), None, None
             while True:
-                interrupt = None
                 try:
                     steps = next(stretches, None)
                 except KeyboardInterrupt as error:
                     steps, interrupt = None, error
                 after = self.model.w
                 if pending is not None:
-                    before, weights, validation = pending
-                    yield before if validation is None else before._replace(validation=validation())
+                    yield finish(*pending)
                 if interrupt is not None:
                     raise interrupt
                 if steps is None:
                     return
-                pending = steps, after, kernels.begin_validation(after) if is_validated(steps) else None
+                pending = steps, after, begin_validation() if steps.last % steps_per_validation == 0 else None
+                if not validates_beside:
+                    yield finish(*pending)
+                    pending = None
 
         try:
             # The environment is read once, not before each of some thousand runs of little work.
             with limit_threads(None), show_steps(self.progress, int(num_epochs) * steps_per_epoch) as show:
                 training = train(
-                    take_while_validating() if validates_beside else take_validated(),
+                    take_validated(),
                     save=lambda: np.array(weights),
                     restore=lambda w: setattr(self.model, "w", w),
                     patience=Patience(_negative_loss, self.patience - 1) if self.early_stopping else None,
