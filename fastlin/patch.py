@@ -341,7 +341,8 @@ def _make_prediction(name, original):
     @functools.wraps(original)
     def predict(self, X):
         # In a subclass each method may build on another one that it overrides, and the patch may have ended.
-        is_plain = _predictions and all(getattr(type(self), each) is ours for each, ours in _predictions.items())
+        ours = {attribute: made for _, attribute, made, _ in _replaced.get("LogisticRegression", ())}
+        is_plain = all(getattr(type(self), each) is ours.get(each) for each in PREDICTIONS)
         if not is_plain or _is_of_array_api(X):
             return original(self, X)
         try:
@@ -354,7 +355,6 @@ def _make_prediction(name, original):
 
 # What was replaced of each name: where, by what, and what was there, NOTHING where a class inherits it.
 _replaced: dict[str, list[tuple[Any, str, Any, Any]]] = {}
-_predictions: dict[str, Callable[..., Any]] = {}
 # What asked for each name: calls of patch_sklearn, and the process that sends work to this one.
 _holders: dict[str, set[object]] = {name: set() for name in PATCHED}
 _lock = threading.RLock()
@@ -435,8 +435,7 @@ def _replace(name):
     methods = [(owner, attribute, _make_fit(name, getattr(owner, attribute)))]
     # LogisticRegressionCV inherits its predictions from LogisticRegression.
     if name == "LogisticRegression" and all(_is_of_scikit_learn(getattr(patched, each)) for each in PREDICTIONS):
-        _predictions.update({each: _make_prediction(each, getattr(patched, each)) for each in PREDICTIONS})
-        methods += [(patched, each, ours) for each, ours in _predictions.items()]
+        methods += [(patched, each, _make_prediction(each, getattr(patched, each))) for each in PREDICTIONS]
     _replaced[name] = [(*method, _read(*method[:2])) for method in methods]
     for method in methods:
         setattr(*method)
@@ -447,8 +446,6 @@ def _read(owner, attribute):
 
 
 def _put_back(name):
-    if name == "LogisticRegression":
-        _predictions.clear()
     methods = _replaced.pop(name)
     still_ours = [each for each in methods if _read(*each[:2]) is each[2]]
     for owner, attribute, _, before in still_ours:

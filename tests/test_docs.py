@@ -87,7 +87,7 @@ def test_the_page_of_claims_has_every_claim_in_order():
     assert rows[0] == ["report", "task", "claim", "reported", "measured", "verdict"]
     # The line below the headings holds only dashes.
     shown = [tuple(row[:4]) for row in rows[2:]]
-    assert shown == [(claim.reports, claim.task, claim.says, claim.reported) for claim in CLAIMS]
+    assert shown == [(claim["reports"], claim["task"], claim["says"], claim["reported"]) for claim in CLAIMS]
 
 
 def test_every_page_is_linked():

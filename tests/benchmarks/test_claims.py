@@ -18,7 +18,7 @@ def test_the_published_verdicts_follow_from_the_published_measurements():
         for study, merits in record["merits"].items()
     }
     assert judge_claims(entries) == record["claims"]
-    assert [row["says"] for row in record["claims"]] == [claim.says for claim in CLAIMS]
+    assert [row["says"] for row in record["claims"]] == [claim["says"] for claim in CLAIMS]
     assert "not run" not in {row["verdict"] for row in record["claims"]}
     pictures = {name for shown in record["pictures"].values() for name in shown}
     assert {path.name for path in RECORD.parent.glob("*.png")} == pictures

@@ -108,7 +108,7 @@ def test_the_claims_are_judged_printed_and_kept(run, digits, tmp_path):
     table = finished.stdout.partition("The claims that are contradicted")[2]
     (line,) = (line for line in table.splitlines() if judged[1]["here"] in line)
     assert line.split()[0] == judged[1]["reports"].split()[0]
-    others = sorted({claim.study for claim in CLAIMS if claim.study != "gradient_check"})
+    others = sorted({claim["study"] for claim in CLAIMS if claim["study"] != "gradient_check"})
     n_others = len(claims) - len(judged)
     assert f"{len(claims)} claims: {n_others} not run, 6 confirmed, 1 contradicted. The report has" in finished.stdout
     assert f"These studies were not named, or failed: {', '.join(others)}.\n" in finished.stdout

@@ -1,6 +1,6 @@
 """Draws the results of studies: `draw` draws the results of one study into a folder, with captions.
 
-A picture is drawn by the function with its name, from the results to a figure; pictures.toml has title, caption and text.
+A function with the picture's name draws it from the results; pictures.toml has its title, caption and text.
 """
 
 from pathlib import Path

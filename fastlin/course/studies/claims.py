@@ -1,10 +1,9 @@
 """The claims of the five reports, which claims.toml holds and explains, each with its measurement and a verdict."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from fastlin.course.studies.comparators import COMPARATORS, Merits
+from fastlin.course.studies.comparators import COMPARATORS
 from fastlin.course.texts import find, read_texts, write
 
 # These stand in place of a verdict where there is no measurement, or too short a one.
@@ -14,47 +13,11 @@ OTHER_DATA = {
     "cifar10": (NEEDS_CIFAR10, "The report states this for CIFAR-10."),
 }
 HOMEWORK = "H"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of one or more reports, with the fields that claims.toml describes."""
-
-    reports: str
-    task: str
-    study: str
-    says: str
-    how: str
-    tolerance: str
-    comparison: tuple[str, Mapping[str, Any]]  # name and arguments of the comparator
-    here: str
-    because: str
-    assumed: str = "–"
-    reported: str = "–"
-    on: str = "any"
-
-    def judge(self, merits: Merits) -> tuple[str, str, str]:
-        """Return the measurement, the verdict and a sentence with the reason; KeyError names a missing merit."""
-        comparator, arguments = self.comparison
-        needs = {path: number for path, number in arguments.get("needs", {}).items() if find(merits, path) < number}
-        here, because = (write(text, merits) for text in (self.here, self.because))
-        if needs:
-            short = ", ".join(f"{number} {path}" for path, number in needs.items())
-            return here, NEEDS_WHOLE, f"The study was too short to judge by, which takes {short}."
-        chosen = {name: value for name, value in arguments.items() if name != "needs"}
-        return here, COMPARATORS[comparator](merits, **chosen), because
-
-
-def read_claims() -> tuple[Claim, ...]:
-    """Return the claims of claims.toml."""
-    claims = []
-    for fields in read_texts("studies", "claims.toml")["claims"]:
-        (comparator,) = fields.keys() & COMPARATORS.keys()
-        claims.append(Claim(comparison=(comparator, fields.pop(comparator)), **fields))
-    return tuple(claims)
-
-
-CLAIMS = read_claims()
+# A dash stands for no value.
+LEFT_OUT = {"assumed": "–", "reported": "–", "on": "any"}
+CLAIMS: list[dict[str, Any]] = [LEFT_OUT | claim for claim in read_texts("studies", "claims.toml")["claims"]]
+# What the row of a claim has from claims.toml, apart from the value that is reported.
+KEPT = ("reports", "task", "study", "says", "assumed", "how", "tolerance")
 
 
 def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
@@ -62,26 +25,39 @@ def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] 
 
     `entries` maps a study to its `data`, `parameters` and `merits`; failed studies have no entry.
     """
-    return [_judge(claim, entries.get(claim.study), claim.study in failed) for claim in CLAIMS]
+    return [_judge(claim, entries.get(claim["study"]), claim["study"] in failed) for claim in CLAIMS]
 
 
 def _judge(claim, entry, has_failed):
-    data, reported_data = entry["data"] if entry else None, "cifar10" if claim.reports == HOMEWORK else "mnist"
-    row = {
-        **{name: getattr(claim, name) for name in ("reports", "task", "study", "says", "assumed", "how", "tolerance")},
-        "data": data,
-        # What a report states for its own data set is no measure for another one.
-        "reported": "–" if claim.on == "any" and data not in (None, reported_data) else claim.reported,
-    }
+    data, reported_data = entry["data"] if entry else None, "cifar10" if claim["reports"] == HOMEWORK else "mnist"
+    # What a report states for its own data set is no measure for another one.
+    is_for_other_data = claim["on"] == "any" and data not in (None, reported_data)
     if entry is None:
-        found = "–", NOT_RUN, f"The study {claim.study} {'failed' if has_failed else 'did not run'}."
-    elif claim.on not in ("any", data):
-        found = "–", *OTHER_DATA[claim.on]
+        found = "–", NOT_RUN, f"The study {claim['study']} {'failed' if has_failed else 'did not run'}."
+    elif claim["on"] not in ("any", data):
+        found = "–", *OTHER_DATA[claim["on"]]
     elif entry["parameters"].get("quick"):
         found = "–", NEEDS_WHOLE, "A quick run is too short to judge by."
     else:
         try:
-            found = claim.judge(entry["merits"])
+            found = _measure(claim, entry["merits"])
         except KeyError as missing:
             found = "–", NOT_RUN, f"The study did not measure {missing.args[0]}."
-    return row | dict(zip(("here", "verdict", "because"), found, strict=True))
+    return {
+        **{name: claim[name] for name in KEPT},
+        "data": data,
+        "reported": "–" if is_for_other_data else claim["reported"],
+        **dict(zip(("here", "verdict", "because"), found, strict=True)),
+    }
+
+
+def _measure(claim, merits):
+    """Return the measurement, the verdict and a sentence with the reason; KeyError names a missing merit."""
+    here, because = (write(claim[name], merits) for name in ("here", "because"))
+    (comparator,) = claim.keys() & COMPARATORS.keys()
+    arguments = dict(claim[comparator])
+    needs = {path: number for path, number in arguments.pop("needs", {}).items() if find(merits, path) < number}
+    if needs:
+        short = ", ".join(f"{number} {path}" for path, number in needs.items())
+        return here, NEEDS_WHOLE, f"The study was too short to judge by, which takes {short}."
+    return here, COMPARATORS[comparator](merits, **arguments), because
