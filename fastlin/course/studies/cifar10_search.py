@@ -6,7 +6,6 @@ and the regularisation on a log scale. Draws are trained in parallel and kept, s
 
 import json
 import math
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +19,7 @@ from sklearn.model_selection import ParameterSampler
 from fastlin.course.studies.cifar10_training import Recipe, prepare, run_recipes
 from fastlin.course.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.places import lock
+from fastlin.places import lock, write_whole
 
 SPACE = {
     "hidden": stats.randint(90, 151),
@@ -139,10 +138,8 @@ def append_record(path: Path | None, record: Mapping[str, Any]) -> None:
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with lock(path), path.open("ab+") as file:
+    with lock(path), write_whole(path) as part:
+        kept = path.read_bytes() if path.exists() else b""
         # Where the last line was cut short, the record begins on a line of its own.
-        file.seek(-1 if file.tell() else 0, os.SEEK_END)
-        cut_short = file.read() not in (b"", b"\n")
-        file.write(("\n" * cut_short + json.dumps(record) + "\n").encode())
-        file.flush()
-        os.fsync(file.fileno())
+        end = b"" if kept.endswith(b"\n") or not kept else b"\n"
+        part.write_bytes(kept + end + json.dumps(record).encode() + b"\n")

@@ -213,5 +213,4 @@ def _is_done(points, optimum, budget):
 
 
 def _seconds_to(points, excess):
-    seconds = [point["seconds"] for point in points if point["excess"] <= excess]
-    return min(seconds) if seconds else "not reached"
+    return min((point["seconds"] for point in points if point["excess"] <= excess), default="not reached")
