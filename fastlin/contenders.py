@@ -9,6 +9,7 @@ tests/test_contenders.py checks that each minimises this objective. Each imports
 """
 
 import importlib.util
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ MOST_PARAMETERS_OF_A_HESSIAN = 2500
 MOST_VALUES_OF_STATSMODELS = 2_000_000
 
 
-class CannotSolveError(Exception):
+class CannotSolveError(RuntimeError):
     """A contender cannot minimise the common objective on this problem; the message says why."""
 
 
@@ -99,6 +100,18 @@ class Contender:
     def is_installed(self) -> bool:
         """Return whether the library is installed, without importing it."""
         return importlib.util.find_spec(self.module) is not None
+
+    def solve(self, problem: Problem, effort: float) -> tuple[FloatArray, FloatArray]:
+        """Return coef and intercept of a fit; whatever a library raises becomes a CannotSolveError."""
+        with warnings.catch_warnings():
+            # Fits that have not converged are wanted, and each library has its own class of warnings for them.
+            warnings.simplefilter("ignore")
+            try:
+                return self.fit(problem, effort)
+            except CannotSolveError:
+                raise
+            except Exception as error:
+                raise CannotSolveError(f"{type(error).__name__}: {error}") from error
 
 
 def _refuse_where(is_unable, reason):

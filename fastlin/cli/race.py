@@ -11,8 +11,8 @@ import importlib
 import multiprocessing
 import os
 import signal
-import warnings
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -105,7 +105,7 @@ class Worker:
         try:
             # The time to start and to import a library does not count.
             self._run(np.inf, _import, contender.module)
-            return self._run(limit, _time, contender.fit, effort, n_threads, least)
+            return self._run(limit, _time, contender, effort, n_threads, least)
         except BrokenProcessPool as error:
             self.stop()
             raise CannotSolveError("its process ended") from error
@@ -131,22 +131,16 @@ def _begin(problem):
     _problem = problem
     # Ctrl-C reaches all processes of a terminal; the program ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore")
 
 
 def _import(module):
     importlib.import_module(module)
 
 
-def _time(fit, effort, n_threads, least):
+def _time(contender, effort, n_threads, least):
     """Return the seconds, coef and intercept of a fit to the Problem of this process."""
-    try:
-        with use_threads(n_threads):
-            seconds, found = time_fits(lambda: fit(_problem, effort), lambda seconds: sum(seconds) >= least)
-    except CannotSolveError:
-        raise
-    except Exception as error:
-        raise CannotSolveError(f"{type(error).__name__}: {error}") from error
+    with use_threads(n_threads):
+        seconds, found = time_fits(partial(contender.solve, _problem, effort), lambda seconds: sum(seconds) >= least)
     return median(seconds), *found
 
 

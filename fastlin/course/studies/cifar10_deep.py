@@ -43,17 +43,12 @@ class Variant:
     given: str
 
 
-def read_variants() -> dict[str, Variant]:
-    """Return the variants of settings.toml by their names, "start, change"."""
-    variants = {}
-    for name, row in SETTINGS["variants"].items():
-        changes = {key: value for key, value in row.items() if key in ("normalization", "dropout")}
-        depths = LOW_DEPTHS if row.get("few") else DEPTHS
-        variants[name] = Variant(read_recipe(row["recipe"], **changes), depths, row.get("given", COMPONENTS))
-    return variants
+def _make_variant(recipe, given=COMPONENTS, few=False, **changes):
+    return Variant(read_recipe(recipe, **changes), LOW_DEPTHS if few else DEPTHS, given)
 
 
-VARIANTS = read_variants()
+# By their names, "start, change".
+VARIANTS = {name: _make_variant(**row) for name, row in SETTINGS["variants"].items()}
 
 
 def run(settings: Settings) -> Results:
