@@ -58,6 +58,8 @@ METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods()
 CONTEXT: Any = multiprocessing.get_context(METHOD)
 if METHOD == "forkserver":
     CONTEXT.set_forkserver_preload([__name__])
+# Of the process of a Worker.
+_problem: Problem
 HEADS = ("library", "seconds", "ratio", "range", "excess", "accuracy")
 
 
