@@ -20,7 +20,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 from scipy import sparse
 from sklearn.datasets import load_svmlight_file
 from sklearn.model_selection import train_test_split
@@ -58,8 +57,6 @@ METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods()
 CONTEXT: Any = multiprocessing.get_context(METHOD)
 if METHOD == "forkserver":
     CONTEXT.set_forkserver_preload([__name__])
-# Of the process of a Worker.
-_problem: Problem
 HEADS = ("library", "seconds", "ratio", "range", "excess", "accuracy")
 
 
@@ -91,7 +88,7 @@ class Worker:
 
     def __init__(self, problem: Problem, end: float) -> None:
         self.problem, self.end = problem, end
-        self.executor: Any = None
+        self.process: Any = None
 
     def fit(self, name: str, effort: Any, n_threads: Any, least: float, limit: float) -> tuple[float, Any, Any]:
         """Return the seconds, coef and intercept of a library's fit, which is repeated for the least seconds.
@@ -101,48 +98,56 @@ class Worker:
         """
         if perf_counter() >= self.end:
             raise TimeoutError(0)
-        if self.executor is None:
-            self.executor = ProcessPoolExecutor(1, context=CONTEXT, initializer=_begin, initargs=(self.problem,))
-        contender = CONTENDERS[name]
+        if self.process is None:
+            self.connection, other = CONTEXT.Pipe()
+            self.process = CONTEXT.Process(target=_serve, args=(other, self.problem), daemon=True)
+            self.process.start()
+            other.close()
         try:
+            self.connection.send((CONTENDERS[name], effort, n_threads, least))
             # The time to start and to import a library does not count.
-            self._run(np.inf, _import, contender.module)
-            return self._run(limit, _time, contender, effort, n_threads, least)
-        except BrokenProcessPool as error:
+            self._receive(np.inf)
+            found = self._receive(limit)
+        except (EOFError, ConnectionError) as error:
             self.stop()
             raise CannotSolveError("its process ended") from error
+        if isinstance(found, CannotSolveError):
+            raise found
+        return found
 
-    def _run(self, limit, function, *arguments):
+    def _receive(self, limit):
         limit = max(0, min(limit, self.end - perf_counter()))
-        try:
-            return self.executor.submit(function, *arguments).result(limit)
-        except TimeoutError as error:
+        if not self.connection.poll(limit):
             self.stop()
-            raise TimeoutError(limit) from error
+            raise TimeoutError(limit)
+        return self.connection.recv()
 
     def stop(self) -> None:
         """End the process."""
-        if self.executor is not None:
-            self.executor.shutdown(kill_workers=True)
-            self.executor = None
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+            self.process = None
 
 
-def _begin(problem):
-    """Prepare the process of a Worker, which is given its Problem once."""
-    global _problem
-    _problem = problem
+def _serve(connection, problem):
+    """Fit what the other end asks for, in the process of a Worker."""
     # Ctrl-C reaches all processes of a terminal; the program ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        contender, *job = connection.recv()
+        importlib.import_module(contender.module)
+        connection.send(None)
+        connection.send(_time(problem, contender, *job))
 
 
-def _import(module):
-    importlib.import_module(module)
-
-
-def _time(contender, effort, n_threads, least):
-    """Return the seconds, coef and intercept of a fit to the Problem of this process."""
-    with use_threads(n_threads):
-        seconds, found = time_fits(partial(contender.solve, _problem, effort), lambda seconds: sum(seconds) >= least)
+def _time(problem, contender, effort, n_threads, least):
+    """Return the seconds, coef and intercept of a fit, or the CannotSolveError that says why there is none."""
+    try:
+        with use_threads(n_threads):
+            seconds, found = time_fits(partial(contender.solve, problem, effort), lambda seconds: sum(seconds) >= least)
+    except CannotSolveError as error:
+        return error
     return median(seconds), *found
 
 
