@@ -56,7 +56,7 @@ def main(arguments=None):
         X, beside = (f"{size / 1e6:,.0f} MB" for size in sizes)
         objective = f"{turns[0][name]['objective']:.7f}"
         rows.append({"": name, "seconds": f"{seconds:.2f}", "X": X, "beside X": beside, "J": objective})
-    print(f"{options.rows:,} rows; medians of {options.turns} fits in turn\n{write_markdown(make_table('', rows))}")
+    print(f"{options.rows:,} rows; medians of {options.turns} fits in turn\n{write_markdown(make_table(rows))}")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def list_claims():
     # The name of each value, where its column has another.
     names = {"report": "reports", "claim": "says", "measured": "here"}
     columns = "report", "task", "claim", "reported", "measured", "verdict"
-    table = make_table("", [{column: row[names.get(column, column)] for column in columns} for row in rows])
+    table = make_table([{column: row[names.get(column, column)] for column in columns} for row in rows])
     return f"{'; '.join(f'{name}: {count}' for name, count in counts.items())}.\n\n{write_markdown(table)}"
 
 
@@ -94,11 +94,10 @@ def _tabulate(values, heading):
     if not all(isinstance(row, dict) for row in values.values()):
         values = {"": {name: f"{value:+.1f}".replace("-", "−") for name, value in values.items()}}
     return make_table(
-        "",
         [
             {heading: name, **{column.replace("_", " "): _format(value) for column, value in row.items()}}
             for name, row in values.items()
-        ],
+        ]
     )
 
 

@@ -27,7 +27,7 @@ from benchmarks.many_fits import Grid, fit_skglm_path
 from benchmarks.problems import count_test_rows, pose, pose_first
 from benchmarks.races import EQUAL, FASTLIN, TURNS, Race, Rule, run, run_race
 from benchmarks.scaling import BASE, make_problem
-from benchmarks.tables import make_console, print_tables, tabulate_everyday, tabulate_everyday_problems
+from benchmarks.tables import PROBLEMS, make_console, print_tables, tabulate
 from fastlin.contenders import MOST_PARAMETERS_OF_A_HESSIAN, fit_fastlin, fit_glum
 from fastlin.kernels.machine.threads import count_threads
 
@@ -289,7 +289,7 @@ class Collection:
                 # Data are missing, or no peer comes near the minimum.
                 report(f"{case.name}: left out. {error}")
             else:
-                report(",  ".join(tabulate_everyday_problems([{"title": "", "problems": problems[-1:]}]).rows[0]))
+                report(",  ".join(PROBLEMS.tabulate([{"problems": problems[-1:]}]).rows[0]))
         return {"kind": self.kind, "title": self.title, "threads": count_threads(), "problems": problems}
 
 
@@ -315,7 +315,7 @@ def main(arguments=None):
         parser.error(f"no case is called {' or '.join(map(repr, options.names))}")
     record = suite.measure(options.short, asked, partial(print, flush=True))
     if record["problems"]:
-        print_tables([tabulate_everyday([record])], make_console())
+        print_tables(tabulate({suite.kind: record}), make_console())
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ def main(arguments=None):
         for name, record in records.items()
     ]
     once = [{"once": name, "seconds": f"{seconds:.3g}"} for name, seconds in others.items()]
-    print(write_markdown(make_table("", rows)), write_markdown(make_table("", once)), sep="\n\n")
+    print(write_markdown(make_table(rows)), write_markdown(make_table(once)), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,7 @@ import numpy as np
 
 from benchmarks import networks
 from benchmarks.passes import N_CLASSES, FusedPass, draw_coef
-from benchmarks.races import FASTLIN, TURNS, Case, measure_in_turn
-from benchmarks.ratios import describe_turns
+from benchmarks.races import FASTLIN, TURNS, Case, describe_turns, measure_in_turn
 from fastlin.blocks import from_arrays
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import run_blocks

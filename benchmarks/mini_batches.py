@@ -17,7 +17,7 @@ import fastlin
 from benchmarks.data import load_pixels
 from benchmarks.problems import Task, find_raw_scores
 from benchmarks.races import Race, Rule, load_problem, run_race
-from benchmarks.tables import make_console, print_tables, tabulate_races
+from benchmarks.tables import make_console, print_tables, tabulate
 from fastlin import trainers
 from fastlin.course.studies.fair_threads import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
@@ -226,4 +226,4 @@ def race_on_sparse_rows(n_columns, n_rows=None):
 
 
 if __name__ == "__main__":
-    print_tables([tabulate_races([race_on_sparse_rows(n_columns) for n_columns in COLUMNS])], make_console())
+    print_tables(tabulate({n_columns: race_on_sparse_rows(n_columns) for n_columns in COLUMNS}), make_console())

@@ -9,29 +9,28 @@ from benchmarks.claims import list_claims, show_study
 from benchmarks.everyday import GRID
 from benchmarks.inference import KIND as INFERENCE
 from benchmarks.machine import call_machine
-from benchmarks.pictures import choose_pictures, list_tried
+from benchmarks.pictures import ALLOWED, choose_pictures, list_tried
 from benchmarks.probes import KIND as PROBE
 from benchmarks.races import FASTLIN
-from benchmarks.ratios import ALLOWED, is_even, is_slower
-from benchmarks.scaling import list_losses
 from benchmarks.suite import EVERYDAY, RACE_RECORDS
 from benchmarks.sweeps import BY_DEFAULT
 from benchmarks.tables import (
     KINDS,
+    PROBE_FITS,
+    PROBLEMS,
+    SHORT_SWEEPS,
     average_accuracies,
     compare_scores,
     describe_case,
     find_geometric_mean,
     format_interval,
     format_ratio,
+    format_value,
+    is_even,
+    is_slower,
     make_table,
     name_peer,
     say_seconds,
-    tabulate_everyday,
-    tabulate_everyday_problems,
-    tabulate_probe_fits,
-    tabulate_probe_sweeps,
-    tabulate_races,
     write_markdown,
 )
 
@@ -137,13 +136,13 @@ def show_races(name, machine):
         for name, record in races.items()
         if is_slower(record)
     ]
-    return _write(tabulate_races, races.values()), "fastlin is slower in these:\n\n" * bool(slower) + "\n".join(slower)
+    return _write(KINDS["race"], races.values()), "fastlin is slower in these:\n\n" * bool(slower) + "\n".join(slower)
 
 
-def _write(tabulate, records):
+def _write(layout, records):
     """Return the table of records in Markdown, empty where there are none."""
     records = list(records)
-    return write_markdown(tabulate(records)) if records else ""
+    return write_markdown(layout.tabulate(records)) if records else ""
 
 
 def _select_races(machine):
@@ -160,7 +159,7 @@ def choose_races(machines):
         if (record := machine["records"].get(name))
     ]
     columns = ["", "accuracy: fastlin / peer", "fastlin is", "seconds", "peer"]
-    table = make_table("", [dict(zip(columns, row, strict=True)) for row in rows])
+    table = make_table([dict(zip(columns, row, strict=True)) for row in rows])
     return f"{_call(machine)}:\n\n{write_markdown(table)}\n\nfastlin is slower in\n\n{_list_lost(machine)}"
 
 
@@ -214,9 +213,9 @@ def _call(machine):
     return call_machine(machine["machine"])
 
 
-def list_kind(name, machine, kind, tabulate):
+def list_kind(name, machine, kind, layout):
     """Return the table of the records of a kind, if there are any."""
-    return [_write(tabulate, (record for record in machine["records"].values() if record["kind"] == kind))]
+    return [_write(layout, (record for record in machine["records"].values() if record["kind"] == kind))]
 
 
 def show_probes(name, machine):
@@ -224,7 +223,7 @@ def show_probes(name, machine):
     records = machine["records"]
     sweeps = [record for record in records.values() if BY_DEFAULT in record.get("contenders", ())]
     pairs = [(records[name], records[name + BY_LBFGS]) for name in PROBES if records.keys() >= {name, name + BY_LBFGS}]
-    return _write(tabulate_probe_sweeps, sweeps), _write(tabulate_probe_fits, pairs)
+    return _write(SHORT_SWEEPS, sweeps), _write(PROBE_FITS, pairs)
 
 
 def show_everyday(name, machine):
@@ -239,7 +238,7 @@ def show_everyday(name, machine):
         yield f"![{text}, {_call(machine)}](benchmarks/{name}-profile.png)"
         yield PROFILE
     yield f"{_call(machine)}:"
-    yield write_markdown(tabulate_everyday([record]))
+    yield _write(KINDS["everyday"], [record])
 
 
 def find_missed_bounds(name, machine):
@@ -248,12 +247,25 @@ def find_missed_bounds(name, machine):
     return ["\n".join(f"- {sentence}" for sentence in broken)]
 
 
+def list_losses(record):
+    """Yield a sentence for each point at which a peer is faster than fastlin."""
+    for sweep in record["sweeps"]:
+        for point in sweep["points"]:
+            place = f"{sweep['label']} {format_value(point['value'])}"
+            default, peer = point["default"], point["peer"]
+            if peer and is_slower(peer):
+                yield f"{place}: {peer['name']} takes {peer['ratio']:.2f} of the time"
+            elif is_slower(default):
+                words = f"takes {default['ratio']:.2f} of the time, and stops {default['excess']:.0e} higher"
+                yield f"{place}: {default['name']} {words}"
+
+
 def show_scaling(name, machine):
     """Yield the page of panels of a machine, and what is slower there."""
     record = machine["records"].get("scaling")
     if record is None:
         return
-    losses = list_losses(record)
+    losses = list(list_losses(record))
     n_points = sum(len(sweep["points"]) for sweep in record["sweeps"])
     text = "Seconds of whole fits against rows, features, classes, density, C, spread of columns and threads"
     yield f"![{text}, {_call(machine)}]({name}-scaling.png)"
@@ -305,9 +317,9 @@ BLOCKS = {
     "races": of_each(show_races),
     "chosen-races": choose_races,
     "everyday": of_each(show_everyday, is_titled=False),
-    "everyday-problems": of_each(partial(list_kind, kind="everyday", tabulate=tabulate_everyday_problems)),
+    "everyday-problems": of_each(partial(list_kind, kind="everyday", layout=PROBLEMS)),
     "probes": of_each(show_probes),
-    **{name: of_each(partial(list_kind, kind=kind, tabulate=KINDS[kind])) for name, kind in TABLES.items()},
+    **{name: of_each(partial(list_kind, kind=kind, layout=KINDS[kind])) for name, kind in TABLES.items()},
     "scaling": of_each(show_scaling, is_titled=False),
     "passes": of_each(partial(show_picture, kind="passes", text=PASSES), "", is_titled=False),
     "peers": of_each(partial(show_picture, kind="peers", text=PEERS, folder="benchmarks/"), "", is_titled=False),

@@ -1,4 +1,9 @@
-"""The pictures of published figures; each carries a hash of its records, which a test compares with the files."""
+"""The pictures of published figures; each carries a hash of its records, which a test compares with the files.
+
+The performance profile of a solver at tau is the part of the problems on which it takes no more than tau times the
+least time of all solvers (Dolan and Moré 2002, "Benchmarking optimization software with performance profiles", section
+2).
+"""
 
 import shutil
 import tempfile
@@ -8,9 +13,7 @@ import numpy as np
 
 from benchmarks.machine import call_machine
 from benchmarks.published import digest
-from benchmarks.ratios import ALLOWED, find_part, profile
-from benchmarks.scaling import format_value
-from benchmarks.tables import find_geometric_mean, format_ratio
+from benchmarks.tables import find_geometric_mean, format_ratio, format_value
 from fastlin.course.figures import draw as draw_study
 from fastlin.course.figures.comparisons import label_powers
 from fastlin.course.studies.settings import Results
@@ -25,8 +28,9 @@ MOST_LABELS = 5
 FULL_COLOR, DARK = 8, 3.5
 # The key of the text in a PNG file that holds the hash.
 SOURCE = "Source"
-# The largest factor of a performance profile.
-MOST_FACTOR = 100
+# The largest factor of a performance profile, and the relative excess of an objective above the lowest one beyond which
+# a solver has failed.
+MOST_FACTOR, ALLOWED = 100, 1e-4
 
 
 def choose_pictures(machines):
@@ -184,6 +188,26 @@ def list_tried(machine):
         for problem in record.get("problems", ())
         if "tried" in problem
     ]
+
+
+def profile(problems):
+    """Return the sorted ratios to the fastest of each solver, infinite where it failed, the most tried solver first.
+
+    Each problem has what `tried` of a record has: the seconds and the excess of each contender by name.
+    """
+    ratios = {}
+    for tried in problems:
+        seconds = {name: each["seconds"] if each["excess"] <= ALLOWED else np.inf for name, each in tried.items()}
+        fastest = min(seconds.values())
+        for name, own in seconds.items():
+            # Peers are called by their names without their settings.
+            ratios.setdefault(name.partition(", ")[0], []).append(own / fastest)
+    return {name: np.sort(found) for name, found in sorted(ratios.items(), key=lambda item: -len(item[1]))}
+
+
+def find_part(ratios, factor):
+    """Return the part of sorted ratios that is no more than a factor."""
+    return np.searchsorted(ratios, factor, side="right") / len(ratios)
 
 
 def draw_profile(path, machine, record):

@@ -14,11 +14,11 @@ from time import perf_counter, sleep
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binom
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from benchmarks.problems import TriedProblem
-from benchmarks.ratios import describe_turns
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
@@ -38,6 +38,8 @@ TURN = 0.03
 THREADS = ("all", "one")
 # The turns of a race, enough for an interval of its ratio, and the seconds after which it begins no other.
 TURNS, MOST_SECONDS = 7, 600
+# The part of intervals that hold the ratio.
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -293,6 +295,22 @@ def run_race(race, problem, n_threads=None):
         2 * own.seconds / (ours[place - 1].seconds + ours[place].seconds) for place, own in theirs[peer, best[peer]]
     ]
     return Outcome(race, problem, most, runs, {FASTLIN: most, **best}, objectives, reached, turns)
+
+
+def find_interval(ratios):
+    """Return the ends of the 95 % interval of the median of ratios, or None of fewer than six, which have none.
+
+    The median lies between these turns with that probability, whatever the distribution: as many turns lie below it as
+    heads fall in so many throws.
+    """
+    ratios, n = sorted(ratios), len(ratios)
+    n_outside = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
+    return None if n_outside == 0 else [ratios[n_outside - 1], ratios[-n_outside]]
+
+
+def describe_turns(ratios):
+    """Return what a record has of the ratios of its turns: their median, its interval, and how many there are."""
+    return {"ratio": median(ratios), "interval": find_interval(ratios), "n_turns": len(ratios)}
 
 
 def measure_in_turn(calls, n_turns, n_calls=1, first=1):

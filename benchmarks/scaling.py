@@ -9,8 +9,7 @@ import numpy as np
 import fastlin
 from benchmarks.fits import TOL, by_scikit_learn
 from benchmarks.problems import count_test_rows, pose_first
-from benchmarks.races import FASTLIN, TURNS, Race, Rule, run_race
-from benchmarks.ratios import describe_turns, is_slower
+from benchmarks.races import FASTLIN, TURNS, Race, Rule, describe_turns, run_race
 from fastlin.contenders import fit_fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -132,28 +131,6 @@ def measure_point(numbers, changed):
         "default": _describe_peer(by_default),
         "peer": best and _describe_peer(best),
     }
-
-
-def list_losses(record):
-    """Return a sentence for each point at which a peer is faster than fastlin."""
-    sentences = []
-    for sweep in record["sweeps"]:
-        for point in sweep["points"]:
-            place = f"{sweep['label']} {format_value(point['value'])}"
-            default, peer = point["default"], point["peer"]
-            if peer and is_slower(peer):
-                sentences.append(f"{place}: {peer['name']} takes {peer['ratio']:.2f} of the time")
-            elif is_slower(default):
-                sentences.append(
-                    f"{place}: {default['name']} takes {default['ratio']:.2f} of the time, "
-                    f"and stops {default['excess']:.0e} higher"
-                )
-    return sentences
-
-
-def format_value(value):
-    """Return a value of a sweep as text, a power of ten with its exponent where that is shorter."""
-    return f"{value:,.0f}" if 1 <= value < 1e5 else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
 
 
 def _choose_peers(problem, seconds):

@@ -1,5 +1,6 @@
-"""Tables of records, as rows of text: a function for each of KINDS; for the console by rich, for documents Markdown."""
+"""Tables of records as text, by the kinds of records: for the console by rich, for documents Markdown."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, log
 from statistics import fmean, median
@@ -15,11 +16,11 @@ from benchmarks.probes import (
     TORCH_TO_OURS,
 )
 from benchmarks.races import FASTLIN
-from benchmarks.ratios import is_slower
 from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
 BAD = "bold red"
 LEAST_WIDTH = 120
+SCORES = {"accuracy": "accuracy", "log loss": "log_loss"}
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,29 @@ class Table:
     bold: list
 
 
-def make_table(title, rows, bold=None):
-    """Return the Table of rows, of which none is bold unless it is said."""
-    bold = [False] * len(rows) if bold is None else [bool(each) for each in bold]
-    return Table(title, list(rows[0]), [list(row.values()) for row in rows], bold)
+@dataclass(frozen=True)
+class Layout:
+    """How records become a table; `show` yields the rows of a record by heading, each with whether it is bold."""
+
+    title: str
+    show: Callable
+
+    def tabulate(self, records):
+        """Return the Table of records, of which there is one at least, without further columns that no row fills."""
+        rows, bold = zip(*(shown for record in records for shown in self.show(record)), strict=True)
+        columns = [column for column in rows[0] if column == next(iter(rows[0])) or any(row[column] for row in rows)]
+        return Table(self.title, columns, [[row[column] for column in columns] for row in rows], list(map(bool, bold)))
+
+
+def make_table(rows):
+    """Return the Table of rows by heading, without a title and none of them bold."""
+    return Layout("", lambda row: [(row, False)]).tabulate(rows)
 
 
 def tabulate(records):
     """Return the tables of records, by the kind that they name; a kind without records has none."""
     by_kind = {kind: [record for record in records.values() if record["kind"] == kind] for kind in KINDS}
-    return [KINDS[kind](of_kind) for kind, of_kind in by_kind.items() if of_kind]
+    return [KINDS[kind].tabulate(of_kind) for kind, of_kind in by_kind.items() if of_kind]
 
 
 def make_console(file=None):
@@ -95,6 +109,23 @@ def format_seconds(seconds):
 def format_ratio(ratio):
     """Return a ratio with two digits."""
     return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1.95 else f"{ratio:.2f}"
+
+
+def format_value(value):
+    """Return a number as text, a power of ten with its exponent where that is shorter."""
+    return f"{value:,.0f}" if 1 <= value < 1e5 else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def is_slower(record):
+    """Return whether fastlin is slower in a record: by the whole interval of its ratio, or by the ratio without one."""
+    interval = record.get("interval")
+    return record["ratio"] < 1 if interval is None else interval[1] < 1
+
+
+def is_even(record):
+    """Return whether the interval of a record's ratio holds 1, so that no contender is faster."""
+    interval = record.get("interval")
+    return interval is not None and interval[0] <= 1 <= interval[1]
 
 
 def format_interval(record):
@@ -162,71 +193,52 @@ def _show_ratio(record):
     }
 
 
-def tabulate_races(records):
-    """Return the table of races."""
-    rows = [
-        {
-            "case": describe_case(record),
-            **_show_ratio(record),
-            "fastlin": say_seconds(record, FASTLIN),
-            "peer's time": say_seconds(record, record["peer"]),
-            "peer": name_peer(record),
-            "objective gap": f"{record['gap']:+.0e}",
-        }
-        for record in records
-    ]
-    title = "fastlin and its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on"
-    return make_table(title, rows, [is_slower(record) or record["fault"] for record in records])
+def show_race(record):
+    """Yield the row of a race."""
+    row = {
+        "case": describe_case(record),
+        **_show_ratio(record),
+        "fastlin": say_seconds(record, FASTLIN),
+        "peer's time": say_seconds(record, record["peer"]),
+        "peer": name_peer(record),
+        "objective gap": f"{record['gap']:+.0e}",
+    }
+    yield row, is_slower(record) or record["fault"]
 
 
-def tabulate_limits(records):
-    """Return the table of what limits fastlin."""
-    rows = [
-        {
-            "what": describe_case(record),
-            "fastlin": say_seconds(record, FASTLIN),
-            "what limits it": record["limit"],
-            "takes": say_seconds(record, record["limit"]),
-            "part of the limit's speed": " to ".join(
-                f"{part:.0%}" for part in record.get("part_interval") or [record["part"]]
-            ),
-        }
-        for record in records
-    ]
-    return make_table("fastlin and the limit of the machine", rows)
+def show_limit(record):
+    """Yield the row of what limits fastlin."""
+    parts = record.get("part_interval") or [record["part"]]
+    row = {
+        "what": describe_case(record),
+        "fastlin": say_seconds(record, FASTLIN),
+        "what limits it": record["limit"],
+        "takes": say_seconds(record, record["limit"]),
+        "part of the limit's speed": " to ".join(f"{part:.0%}" for part in parts),
+    }
+    yield row, False
 
 
-def tabulate_memory(records):
-    """Return the table of memory."""
-    columns = {"X": "X_bytes", "the fit": "fit_bytes", "allowed": "allowed_bytes"}
-    if any(record.get("peer_bytes") for record in records):
-        columns["scikit-learn's"] = "peer_bytes"
-    rows = [
-        {"case": describe_case(record)}
-        | {title: f"{record[name] / 1e6:.1f} MB" if record.get(name) else "" for title, name in columns.items()}
-        for record in records
-    ]
-    bold = [record["fit_bytes"] > record["allowed_bytes"] for record in records]
-    return make_table("What a fit takes in addition to X at its peak", rows, bold)
+def show_memory(record):
+    """Yield the row of the memory of a fit."""
+    names = {"X": "X_bytes", "the fit": "fit_bytes", "allowed": "allowed_bytes", "scikit-learn's": "peer_bytes"}
+    sizes = {title: record.get(name) for title, name in names.items()}
+    row = {title: f"{size / 1e6:.1f} MB" if size else "" for title, size in sizes.items()}
+    yield {"case": describe_case(record), **row}, record["fit_bytes"] > record["allowed_bytes"]
 
 
-def tabulate_first_use(records):
-    """Return the table of the first use."""
-    rows = []
-    for record in records:
-        ours, theirs = (record["contenders"][name]["seconds"] for name in (FASTLIN, SCIKIT_LEARN))
-        seconds = {FASTLIN: f"{ours:.2f} s", SCIKIT_LEARN: f"{theirs:.2f} s", "difference": f"{ours - theirs:+.2f} s"}
-        rows.append({"what": describe_case(record), **seconds})
-    return make_table("The first use", rows)
+def show_first_use(record):
+    """Yield the row of a first use."""
+    ours, theirs = (record["contenders"][name]["seconds"] for name in (FASTLIN, SCIKIT_LEARN))
+    seconds = {FASTLIN: f"{ours:.2f} s", SCIKIT_LEARN: f"{theirs:.2f} s", "difference": f"{ours - theirs:+.2f} s"}
+    yield {"what": describe_case(record), **seconds}, False
 
 
-def tabulate_everyday(records):
-    """Return the table of everyday fits, a row for each group of problems."""
+def show_groups(record):
+    """Yield a row for each group of everyday problems."""
     groups = {}
-    for record in records:
-        for problem in record["problems"]:
-            groups.setdefault(problem["group"], []).append(problem)
-    rows = []
+    for problem in record["problems"]:
+        groups.setdefault(problem["group"], []).append(problem)
     for group, problems in groups.items():
         worst = min(problems, key=lambda problem: problem["ratio"])
         errors = list(zip(*([side["coef_error"] for side in list_sides(each)] for each in problems), strict=True))
@@ -234,31 +246,26 @@ def tabulate_everyday(records):
             format_ratio(find_geometric_mean(problem[what] for problem in problems))
             for what in ("ratio", "scikit_learn_ratio", "default_ratio")
         )
-        rows.append(
-            {
-                "problems": f"{group}, {len(problems)}",
-                "mean accuracies": average_accuracies(problems),
-                "times faster than the fastest, mean": best,
-                "than scikit-learn's best": scikit_learn,
-                "than its default": default,
-                "worst": f"{format_ratio(worst['ratio'])}: {worst['title']}",
-                "slower": f"{sum(map(is_slower, problems))}",
-                "objective above": f"{sum(problem['is_above'] for problem in problems)}",
-                "coefs off, median": " / ".join(f"{median(side):.0e}" for side in errors),
-                "off, worst": " / ".join(f"{max(side):.0e}" for side in errors),
-                "clearly worse": f"{sum(problem['is_worse'] for problem in problems)}",
-            }
-        )
-    return make_table(
-        "Everyday fits: how many times as fast as peers, by the defaults of all; means are geometric", rows
-    )
+        row = {
+            "problems": f"{group}, {len(problems)}",
+            "mean accuracies": average_accuracies(problems),
+            "times faster than the fastest, mean": best,
+            "than scikit-learn's best": scikit_learn,
+            "than its default": default,
+            "worst": f"{format_ratio(worst['ratio'])}: {worst['title']}",
+            "slower": f"{sum(map(is_slower, problems))}",
+            "objective above": f"{sum(problem['is_above'] for problem in problems)}",
+            "coefs off, median": " / ".join(f"{median(side):.0e}" for side in errors),
+            "off, worst": " / ".join(f"{max(side):.0e}" for side in errors),
+            "clearly worse": f"{sum(problem['is_worse'] for problem in problems)}",
+        }
+        yield row, False
 
 
-def tabulate_everyday_problems(records):
-    """Return the table of everyday fits, a row for each problem, bold where fastlin is slower."""
-    problems = [problem for record in records for problem in record["problems"]]
-    rows = [
-        {
+def show_problems(record):
+    """Yield a row for each everyday problem, bold where fastlin is slower."""
+    for problem in record["problems"]:
+        row = {
             "problem": problem["title"],
             **_show_ratio(problem),
             "than the default": format_ratio(problem["default_ratio"]),
@@ -268,119 +275,95 @@ def tabulate_everyday_problems(records):
             "objective gap": f"{problem['gap']:+.0e}",
             "coefficients off": " / ".join(f"{side['coef_error']:.0e}" for side in list_sides(problem)),
         }
-        for problem in problems
-    ]
-    return make_table(records[0]["title"], rows, map(is_slower, problems))
+        yield row, is_slower(problem)
 
 
-def tabulate_learning(records):
-    """Return the table of seconds to an accuracy, a row for each contender and mark."""
-    rows, bold = [], []
-    for record in records:
-        for mark, reached in record["marks"].items():
-            for name, points in record["contenders"].items():
-                seconds = find_seconds(points, reached["accuracy"])
-                accuracy = find_accuracy(points, reached["seconds"])
-                sooner = "" if seconds is None else format_ratio(reached["seconds"] / seconds)
-                rows.append(
-                    {
-                        "what": f"{name}, {record['data']}",
-                        "the mark": f"{mark}: {reached['accuracy']:.4f} after {format_seconds(reached['seconds'])}",
-                        "its accuracy after": "not reached" if seconds is None else format_seconds(seconds),
-                        "times sooner": sooner,
-                        "accuracy in its time": "no epoch" if accuracy is None else f"{accuracy:.4f}",
-                    }
-                )
-                bold.append(sooner != "" and float(sooner) < 1)
-    return make_table("Seconds to an accuracy on rows not trained on, and the accuracy in as many seconds", rows, bold)
-
-
-def tabulate_sweeps(records):
-    """Return the table of sweeps over C, a row for each way, bold where a way of fastlin's is slower than the peer."""
-    rows, bold = [], []
-    for record in records:
-        theirs = record["contenders"][record["peer"]]["seconds"]
-        for name, way in record["contenders"].items():
-            ratio, is_peer = theirs / way["seconds"], name == record["peer"]
-            shown = {"ratio": ratio, "is_bound": record.get("is_bound", False)}
-            scores = ("" if way[what] is None else f"{way[what]:.4f}" for what in ("accuracy", "log_loss"))
-            rows.append(
-                {
-                    "sweep": describe_case(record),
-                    "way": name_contender(record, name),
-                    "C measured": f"{way['n_measured']} of {record['n_Cs']}",
-                    "seconds": say_seconds(record, name),
-                    "times faster": "" if is_peer or way.get("is_cut_off") else format_interval(shown),
-                    "chosen C": f"{way['C']:.2g}",
-                    "its score": f"{way['validation']:.4f}",
-                    **dict(zip(("accuracy", "log loss"), scores, strict=True)),
-                }
-            )
-            bold.append(record["fault"] or (ratio < 1 and not is_peer))
-    title = "Sweeps over C; the score chooses C, accuracies and log losses are of rows not trained on"
-    return make_table(title, rows, bold)
-
-
-def tabulate_probe_sweeps(records):
-    """Return the short table of sweeps that choose C on validation rows, a row for each size."""
-    rows = [
-        {
-            "sweep": record["data"],
-            "one call": say_seconds(record, FASTLIN),
-            "fit by fit": say_seconds(record, BY_DEFAULT),
-            "the import alone": say_seconds(record, BY_IMPORT),
-            "scikit-learn": say_seconds(record, record["peer"]),
-            "times faster": format_interval(record),
-            "best scores": " / ".join(f"{side['validation']:.4f}" for side in list_sides(record)),
-        }
-        for record in records
-    ]
-    return make_table("Sweeps over C on validation rows", rows, [is_slower(each) or each["fault"] for each in records])
-
-
-def tabulate_probe_fits(pairs):
-    """Return the table of single probes, of pairs of races: to the proof, and with solver="lbfgs"."""
-    rows = [
-        {
-            "fit": describe_case(proven).partition(", ")[2],
-            "to the proof": say_seconds(proven, FASTLIN),
-            "by lbfgs": say_seconds(by_lbfgs, FASTLIN),
-            "scikit-learn": say_seconds(proven, proven["peer"]),
-            "objective gap": f"{proven['gap']:+.0e}",
-            "gap by lbfgs": f"{by_lbfgs['gap']:+.0e}",
-            "accuracies": compare_scores(proven),
-        }
-        for proven, by_lbfgs in pairs
-    ]
-    return make_table("Single probes", rows, [is_slower(proven) for proven, _ in pairs])
-
-
-def tabulate_probe_times(records):
-    """Return the table of single probes by the defaults of both libraries, bold where fastlin's whole fit is slower."""
-    rows = []
-    for record in records:
-        ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))
-        to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][TO_ITS_OBJECTIVE]
-        by_torch = _say_reached(torch, "seconds_to_scikit_learn", record["ratios"][TORCH_TO_ITS_OBJECTIVE])
-        by_torch += _say_reached(torch, "seconds_to_fastlin", record["ratios"][TORCH_TO_OURS])
-        rows.append(
-            {
-                "probe": record["data"],
-                "fastlin": say_seconds(record, FASTLIN),
-                "proven gap": f"{ours['proven_gap']:.0e}",
-                "scikit-learn": name_contender(record, SCIKIT_LEARN, say_seconds(record, SCIKIT_LEARN)),
-                "its objective above": f"{theirs['objective'] / ours['objective'] - 1:+.0e}",
-                "times faster": format_interval(record),
-                "fastlin to its objective": "not reached" if to_theirs is None else format_seconds(to_theirs),
-                "times faster to it": "" if ratio is None else format_ratio(ratio),
-                "PyTorch to its objective": by_torch[0],
-                "times faster than that": by_torch[1],
-                "PyTorch to fastlin's": by_torch[2],
-                "times faster than PyTorch": by_torch[3],
+def show_learning(record):
+    """Yield a row for each mark and contender, bold where the mark was sooner there."""
+    for mark, reached in record["marks"].items():
+        for name, points in record["contenders"].items():
+            seconds = find_seconds(points, reached["accuracy"])
+            accuracy = find_accuracy(points, reached["seconds"])
+            sooner = "" if seconds is None else format_ratio(reached["seconds"] / seconds)
+            row = {
+                "what": f"{name}, {record['data']}",
+                "the mark": f"{mark}: {reached['accuracy']:.4f} after {format_seconds(reached['seconds'])}",
+                "its accuracy after": "not reached" if seconds is None else format_seconds(seconds),
+                "times sooner": sooner,
+                "accuracy in its time": "no epoch" if accuracy is None else f"{accuracy:.4f}",
             }
-        )
-    title = "Single probes by the defaults of both, and the seconds to the objectives where they end"
-    return make_table(title, rows, map(is_slower, records))
+            yield row, sooner != "" and float(sooner) < 1
+
+
+def show_sweep(record):
+    """Yield a row for each way of a sweep, bold where a way of fastlin's is slower than the peer."""
+    theirs = record["contenders"][record["peer"]]["seconds"]
+    for name, way in record["contenders"].items():
+        ratio, is_peer = theirs / way["seconds"], name == record["peer"]
+        shown = {"ratio": ratio, "is_bound": record.get("is_bound", False)}
+        row = {
+            "sweep": describe_case(record),
+            "way": name_contender(record, name),
+            "C measured": f"{way['n_measured']} of {record['n_Cs']}",
+            "seconds": say_seconds(record, name),
+            "times faster": "" if is_peer or way.get("is_cut_off") else format_interval(shown),
+            "chosen C": f"{way['C']:.2g}",
+            "its score": f"{way['validation']:.4f}",
+            **{what: "" if way[key] is None else f"{way[key]:.4f}" for what, key in SCORES.items()},
+        }
+        yield row, record["fault"] or (ratio < 1 and not is_peer)
+
+
+def show_short_sweep(record):
+    """Yield the one row of a sweep that chooses C on validation rows."""
+    row = {
+        "sweep": record["data"],
+        "one call": say_seconds(record, FASTLIN),
+        "fit by fit": say_seconds(record, BY_DEFAULT),
+        "the import alone": say_seconds(record, BY_IMPORT),
+        "scikit-learn": say_seconds(record, record["peer"]),
+        "times faster": format_interval(record),
+        "best scores": " / ".join(f"{side['validation']:.4f}" for side in list_sides(record)),
+    }
+    yield row, is_slower(record) or record["fault"]
+
+
+def show_probe_fits(pair):
+    """Yield the row of a single probe, of two races: to the proof, and with solver="lbfgs"."""
+    proven, by_lbfgs = pair
+    row = {
+        "fit": describe_case(proven).partition(", ")[2],
+        "to the proof": say_seconds(proven, FASTLIN),
+        "by lbfgs": say_seconds(by_lbfgs, FASTLIN),
+        "scikit-learn": say_seconds(proven, proven["peer"]),
+        "objective gap": f"{proven['gap']:+.0e}",
+        "gap by lbfgs": f"{by_lbfgs['gap']:+.0e}",
+        "accuracies": compare_scores(proven),
+    }
+    yield row, is_slower(proven)
+
+
+def show_probe(record):
+    """Yield the row of a single probe by the defaults of both libraries, bold where fastlin's whole fit is slower."""
+    ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))
+    to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][TO_ITS_OBJECTIVE]
+    by_torch = _say_reached(torch, "seconds_to_scikit_learn", record["ratios"][TORCH_TO_ITS_OBJECTIVE])
+    by_torch += _say_reached(torch, "seconds_to_fastlin", record["ratios"][TORCH_TO_OURS])
+    row = {
+        "probe": record["data"],
+        "fastlin": say_seconds(record, FASTLIN),
+        "proven gap": f"{ours['proven_gap']:.0e}",
+        "scikit-learn": name_contender(record, SCIKIT_LEARN, say_seconds(record, SCIKIT_LEARN)),
+        "its objective above": f"{theirs['objective'] / ours['objective'] - 1:+.0e}",
+        "times faster": format_interval(record),
+        "fastlin to its objective": "not reached" if to_theirs is None else format_seconds(to_theirs),
+        "times faster to it": "" if ratio is None else format_ratio(ratio),
+        "PyTorch to its objective": by_torch[0],
+        "times faster than that": by_torch[1],
+        "PyTorch to fastlin's": by_torch[2],
+        "times faster than PyTorch": by_torch[3],
+    }
+    yield row, is_slower(record)
 
 
 def _say_reached(torch, what, ratio):
@@ -389,46 +372,53 @@ def _say_reached(torch, what, ratio):
     return over + format_seconds(seconds), "" if ratio is None else over + format_ratio(ratio)
 
 
-def tabulate_inference(records):
-    """Return the table of fits with standard errors, a row for each peer, bold where fastlin is slower."""
-    rows, bold = [], []
-    for record in records:
-        peers, ours = dict(record["contenders"]), record["contenders"][FASTLIN]
-        del peers[FASTLIN]
-        # The best way of each peer.
-        best = {name.partition(", ")[0]: name for name in sorted(peers, key=lambda name: -peers[name]["seconds"])}
-        for name in best.values():
-            theirs = peers[name]
-            ratio = theirs["seconds"] / ours["seconds"]
-            # In records of before, some times of peers were measured on a part of the fits, and multiplied.
-            part = f", {theirs['n_measured']:,} fits measured" if "n_measured" in theirs else ""
-            sides = [side["bytes_beside_X"] for side in (ours, theirs) if "bytes_beside_X" in side]
-            rows.append(
-                {
-                    "fit and table": describe_case(record),
-                    "fastlin": format_seconds(ours["seconds"]),
-                    "peer": name_contender(record, name, name + part),
-                    "its time": format_seconds(theirs["seconds"]),
-                    "times faster": format_ratio(ratio),
-                    "objective gap": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
-                    "standard errors apart": f"{theirs['errors_apart']:.0e}",
-                    "coefficients apart, in standard errors": f"{theirs['coef_apart']:.0e}",
-                    "in addition to X": " / ".join(f"{side / 1e6:.0f} MB" for side in sides) if len(sides) == 2 else "",
-                }
-            )
-            bold.append(record["fault"] or ratio < 1)
-    return make_table("Fits with standard errors, and their peers", rows, bold)
+def show_inference(record):
+    """Yield a row for each peer of a fit with standard errors, bold where fastlin is slower."""
+    peers, ours = dict(record["contenders"]), record["contenders"][FASTLIN]
+    del peers[FASTLIN]
+    # The best way of each peer.
+    best = {name.partition(", ")[0]: name for name in sorted(peers, key=lambda name: -peers[name]["seconds"])}
+    for name in best.values():
+        theirs = peers[name]
+        ratio = theirs["seconds"] / ours["seconds"]
+        # In records of before, some times of peers were measured on a part of the fits, and multiplied.
+        part = f", {theirs['n_measured']:,} fits measured" if "n_measured" in theirs else ""
+        sides = [side["bytes_beside_X"] for side in (ours, theirs) if "bytes_beside_X" in side]
+        row = {
+            "fit and table": describe_case(record),
+            "fastlin": format_seconds(ours["seconds"]),
+            "peer": name_contender(record, name, name + part),
+            "its time": format_seconds(theirs["seconds"]),
+            "times faster": format_ratio(ratio),
+            "objective gap": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
+            "standard errors apart": f"{theirs['errors_apart']:.0e}",
+            "coefficients apart, in standard errors": f"{theirs['coef_apart']:.0e}",
+            "in addition to X": " / ".join(f"{side / 1e6:.0f} MB" for side in sides) if len(sides) == 2 else "",
+        }
+        yield row, record["fault"] or ratio < 1
 
 
+PROBLEMS = Layout("Everyday problems", show_problems)
+SHORT_SWEEPS = Layout("Sweeps over C on validation rows", show_short_sweep)
+PROBE_FITS = Layout("Single probes", show_probe_fits)
 KINDS = {
-    "race": tabulate_races,
-    "limit": tabulate_limits,
-    "memory": tabulate_memory,
-    "first use": tabulate_first_use,
-    "everyday": tabulate_everyday,
-    "scikit-learn's cases": tabulate_everyday_problems,
-    "sweep": tabulate_sweeps,
-    KIND: tabulate_probe_times,
-    INFERENCE: tabulate_inference,
-    "learning": tabulate_learning,
+    "race": Layout(
+        "fastlin and its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on",
+        show_race,
+    ),
+    "limit": Layout("fastlin and the limit of the machine", show_limit),
+    "memory": Layout("What a fit takes in addition to X at its peak", show_memory),
+    "first use": Layout("The first use", show_first_use),
+    "everyday": Layout(
+        "Everyday fits: how many times as fast as peers, by the defaults of all; means are geometric", show_groups
+    ),
+    "scikit-learn's cases": PROBLEMS,
+    "sweep": Layout(
+        "Sweeps over C; the score chooses C, accuracies and log losses are of rows not trained on", show_sweep
+    ),
+    KIND: Layout("Single probes by the defaults of both, and the seconds to the objectives where they end", show_probe),
+    INFERENCE: Layout("Fits with standard errors, and their peers", show_inference),
+    "learning": Layout(
+        "Seconds to an accuracy on rows not trained on, and the accuracy in as many seconds", show_learning
+    ),
 }

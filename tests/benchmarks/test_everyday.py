@@ -27,7 +27,8 @@ from benchmarks.pages import BLOCKS
 from benchmarks.pictures import draw_pictures, read_source
 from benchmarks.problems import pose
 from benchmarks.races import FASTLIN
-from benchmarks.tables import tabulate_everyday, tabulate_everyday_problems
+from benchmarks.tables import PROBLEMS as PROBLEM_BY_PROBLEM
+from benchmarks.tables import tabulate
 from fastlin.contenders import fit_fastlin
 
 
@@ -138,13 +139,13 @@ RECORD = {"kind": "everyday", "title": "everyday fits", "threads": 2, "problems"
 
 
 def test_a_group_says_mean_worst_and_how_many_are_slower():
-    table = tabulate_everyday([RECORD])
+    (table,) = tabulate({"everyday": RECORD})
     assert [" | ".join(row) for row in table.rows] == [
         "grid, 3 | 0.9000 / 0.8000 | 2.1 | 3.1 | 4.2 | 0.25: 300 × 20, 2 classes | 1 | 1 | "
         "1e-03 / 2e-03 | 1e-03 / 2e-03 | 1",
         "real tables, 1 | 0.9000 / 0.8000 | 2.0 | 3.0 | 4.0 | 2.0: iris | 0 | 0 | 1e-03 / 2e-03 | 1e-03 / 2e-03 | 0",
     ]
-    table = tabulate_everyday_problems([RECORD])
+    table = PROBLEM_BY_PROBLEM.tabulate([RECORD])
     assert table.bold == [False, True, False, False]
     assert " | ".join(table.rows[0]) == (
         "300 × 5, 2 classes | 0.9000 / 0.8000 | 0.2500 / 0.5000 | 4.0 | 8.0 | 1 ms | 4 ms | lbfgs, 1 thread | +1e-07 | "

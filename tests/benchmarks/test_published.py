@@ -13,7 +13,7 @@ from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
 from benchmarks.pictures import choose_pictures, draw_pictures, read_source
 from benchmarks.published import EARLIER, FOLDER, add_records, digest, read_machines
 from benchmarks.suite import RACE_RECORDS
-from benchmarks.tables import format_ratio, format_seconds, make_table, write_markdown
+from benchmarks.tables import Table, format_ratio, format_seconds, write_markdown
 
 # A number with a unit of time, or a number of times.
 FIGURE = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
@@ -190,7 +190,7 @@ def test_cells_are_short():
         "12.3 s",
     ]
     assert [format_ratio(ratio) for ratio in (0.5, 1.54, 1.96, 9.96, 58.2)] == ["0.50", "1.54", "2.0", "10.0", "58"]
-    table = make_table("", [{"a": "x", "b": "1"}, {"a": "", "b": "2"}], [False, True])
+    table = Table("", ["a", "b"], [["x", "1"], ["", "2"]], [False, True])
     assert write_markdown(table) == "| a | b |\n| --- | ---: |\n| x | 1 |\n|  | **2** |"
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.machine import describe_machine
-from benchmarks.pictures import choose_pictures, draw_pictures, read_source
-from benchmarks.ratios import ALLOWED, find_interval, find_part, is_even, is_slower, profile
+from benchmarks.pictures import ALLOWED, choose_pictures, draw_pictures, find_part, profile, read_source
+from benchmarks.races import find_interval
+from benchmarks.tables import is_even, is_slower
 
 
 def test_few_turns_have_no_interval():
