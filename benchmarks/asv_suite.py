@@ -1,14 +1,15 @@
-"""The asv benchmarks: cases of the suite with the rows of short ones, so that one commit takes minutes."""
+"""The asv benchmarks: numbers of the records of short cases, so that one commit takes minutes."""
 
 import json
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
-from benchmarks.first_use import TITLES, measure_first_use
+from benchmarks.first_use import TITLES
 from benchmarks.limits import LIMITS
-from benchmarks.memory import CASES as MEMORY
-from benchmarks.passes import FACTORS, SMALL_BASE, grow, make_pass
-from benchmarks.races import FASTLIN, load_problem
-from benchmarks.suite import RACES, measure
+from benchmarks.passes import FACTORS, SMALL_BASE
+from benchmarks.races import FASTLIN
+from benchmarks.suite import FIRST_USE, measure
 
 # One race of each kind: all of them would take a commit over 15 minutes.
 CHOSEN = (
@@ -28,10 +29,7 @@ CHOSEN = (
     "course-float64",
     "pass-float64",
 )
-PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
 MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
-
-
 # What a race comes to, side by side in one table of asv: the side, and what its record has of it.
 PEER = "the peer"
 RESULTS = {
@@ -40,6 +38,18 @@ RESULTS = {
     for side in (FASTLIN, PEER)
 }
 RATIO, GAP = "time over the peer's", "objective above the peer's"
+# The other numbers: the case, the name of its record, and where the number stands there.
+MEMORY = {"bytes beside X": "fit_bytes", "bytes of scikit-learn": "peer_bytes"}
+OTHERS = {
+    **{f"{case}, {what}": (case, case, key) for case in MEMORY_CHOSEN for what, key in MEMORY.items()},
+    **{f"{case}, part of the limit's speed": (case, case, "part") for case in LIMITS},
+    **{f"{case}, seconds": (FIRST_USE, case, "contenders", FASTLIN, "seconds") for case in TITLES},
+    **{
+        f"pass, {size} × {factor}, seconds": ("pass-scaling", "pass-scaling", "seconds", size, place)
+        for size in SMALL_BASE
+        for place, factor in enumerate(FACTORS)
+    },
+}
 
 
 class Races:
@@ -50,10 +60,10 @@ class Races:
     timeout = 600
 
     def setup_cache(self):
-        """Let asv make a folder for all of the class, where the first that asks for a race leaves its record."""
+        """Let asv make a folder for all of the class, where the first that asks for a case leaves its records."""
 
     def setup(self, race, what):
-        self.record = find_record(race)
+        self.record = find_records(race)[race]
 
     def track_result(self, race, what):
         if what == RATIO:
@@ -64,109 +74,48 @@ class Races:
             return _shorten(max(self.record["gap"], 0.0))
         side, name = RESULTS[what]
         value = self.record["contenders"][FASTLIN if side == FASTLIN else self.record["peer"]][name]
-        # A pass over the data predicts nothing.
-        return float("nan") if value is None else _shorten(value, digits=9 if name == "objective" else 4)
+        return _shorten(value, digits=9 if name == "objective" else 4)
 
 
-def find_record(race, folder="."):
-    """Return the record of a race, measured where the folder has none.
+class Others:
+    """Peaks of memory, parts of the machine's limits, seconds of first uses and of passes."""
+
+    params = list(OTHERS)
+    param_names = ("what",)
+    timeout = 600
+
+    def setup_cache(self):
+        """Let asv make a folder, as for races."""
+
+    def track_number(self, what):
+        case, name, *path = OTHERS[what]
+        return _shorten(reduce(getitem, path, find_records(case)[name]))
+
+
+def find_records(case, folder="."):
+    """Return the records of a case by name, measured where the folder has none.
 
     Raises NotImplementedError, by which asv skips the benchmark, where data are missing, and RuntimeError for a fault.
     """
-    path = Path(folder, f"{race}.json")
+    path = Path(folder, f"{case}.json")
     if not path.exists():
         try:
-            record = measure(race)[race]
+            # Only a whole measurement has the first fit ever.
+            found = measure(case, case == FIRST_USE)
         except NotImplementedError as error:
-            record = {"missing": str(error)}
+            found = {"missing": str(error)}
         except Exception as error:
-            record = {"fault": repr(error)}
-        path.write_text(json.dumps(record), "utf-8")
-    record = json.loads(path.read_text("utf-8"))
-    if "missing" in record:
-        raise NotImplementedError(record["missing"])
-    if record["fault"]:
-        raise RuntimeError(record["fault"])
-    return record
-
-
-class Memory:
-    """The peak of a fit beside X, in a process of its own."""
-
-    params = list(MEMORY_CHOSEN)
-    param_names = ("case",)
-    timeout = 300
-
-    def track_peak_beside_X(self, case):
-        return MEMORY[case]()["fit_bytes"]
-
-    track_peak_beside_X.unit = "bytes"
-
-
-class PeakMemory:
-    """The peak of a whole process that fits the rows of a race of README: fastlin's, and those of scikit-learn."""
-
-    params = (list(PEAK_CHOSEN), [FASTLIN, "scikit-learn"])
-    param_names = ("race", "side")
-    timeout = 300
-
-    def setup(self, race, side):
-        self.race = RACES[race]
-        self.problem = load_problem(self.race)
-        peers = [solve for name, solve in self.race.peers.items() if name.startswith("scikit-learn")]
-        self.solve = self.race.solve if side == FASTLIN else peers[0]
-
-    def peakmem_fit(self, race, side):
-        self.solve(self.problem)
-
-
-class Limits:
-    """The part of the speed that the machine allows, which is measured in the same run."""
-
-    params = list(LIMITS)
-    param_names = ("what",)
-    timeout = 120
-
-    def track_part_of_limit(self, what):
-        return _shorten(100 * LIMITS[what]()["part"])
-
-    track_part_of_limit.unit = "% of the limit's speed"
-
-
-class Scaling:
-    """A pass at a base shape with one of its sizes multiplied by a factor."""
-
-    params = (list(SMALL_BASE), [FACTORS[0], FACTORS[-1]])
-    param_names = ("size", "factor")
-    timeout = 60
-    rounds = 1
-    repeat = (3, 10, 1.0)
-
-    def setup(self, size, factor):
-        self.fused_pass = make_pass(grow(SMALL_BASE, size, factor))
-        self.fused_pass()
-
-    def time_pass(self, size, factor):
-        self.fused_pass()
-
-
-class FirstUse:
-    """The import, the first fit of a process, and the first fit ever, which compiles."""
-
-    timeout = 120
-
-    params = list(TITLES)
-    param_names = ("what",)
-
-    def setup_cache(self):
-        return measure_first_use(with_ever=True)
-
-    def track_seconds(self, records, what):
-        return records[what]["contenders"][FASTLIN]["seconds"]
-
-    track_seconds.unit = "seconds"
+            found = {case: {"fault": repr(error)}}
+        path.write_text(json.dumps(found), "utf-8")
+    records = json.loads(path.read_text("utf-8"))
+    if "missing" in records:
+        raise NotImplementedError(records["missing"])
+    faults = [record["fault"] for record in records.values() if record.get("fault")]
+    if faults:
+        raise RuntimeError("; ".join(faults))
+    return records
 
 
 def _shorten(value, digits=4):
-    """Return a number with the digits that matter: asv prints all there are, except of seconds and bytes."""
-    return float(f"{value:.{digits}g}")
+    """Return a number with the digits that matter, NaN for None: a pass over the data predicts nothing."""
+    return float("nan") if value is None else float(f"{value:.{digits}g}")

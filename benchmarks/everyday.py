@@ -51,7 +51,7 @@ GRID, REAL, BENCH, THREADS_TABLE, L1 = (
     "L1, pull request 33160",
 )
 # The groups of a short measurement, and the most rows of its cases.
-SHORT_GROUPS, MOST_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 10_000
+SHORT_GROUPS, MOST_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 1_000
 FRAMES = "frames"
 A9A_ROWS = 32_561
 # L1 and elastic net: rows, columns, classes and the part of L1.
@@ -86,9 +86,10 @@ class Case:
     # this and the default are raced, on its number of threads. None: all rows.
     tried_rows: int | None = None
 
-    def is_short(self, most_rows=MOST_SHORT_ROWS):
-        """Return whether a short measurement has it, one of up to so many rows."""
-        return self.group in SHORT_GROUPS and (not self.shape or self.shape[0] <= most_rows)
+    @property
+    def is_short(self):
+        """Whether a short measurement has it."""
+        return self.group in SHORT_GROUPS and (not self.shape or self.shape[0] <= MOST_SHORT_ROWS)
 
 
 def _load_drawn(n_rows, n, d, K, l1_ratio=0.0, **numbers):
@@ -216,13 +217,13 @@ def choose_peers(problem, most_work, tol=TOL, max_iter=DEFAULT_ITERATIONS):
     return peers
 
 
-def measure_case(case, short=False):
+def measure_case(case, whole=True):
     """Return the record of a Case, as plain values: the race and the distances of the coefficients from the minimum."""
     problem = case.load(None)
-    peers = choose_peers(problem, MOST_SHORT_WORK if short else MOST_HESSIAN_WORK, case.tol, case.max_iter)
+    peers = choose_peers(problem, MOST_HESSIAN_WORK if whole else MOST_SHORT_WORK, case.tol, case.max_iter)
     peers = {name: peer for name, peer in peers.items() if name.startswith(case.among)}
     fit, default = partial(fit_by_default, tol=case.tol), next(iter(peers))
-    race = Race(case.name, case.load, fit, peers, within=WITHIN, rule=Rule(excess=TOL), rounds=1 if short else TURNS)
+    race = Race(case.name, case.load, fit, peers, within=WITHIN, rule=Rule(excess=TOL), rounds=TURNS if whole else 1)
     if case.tried_rows:
         race = choose_on_few_rows(race, case.load(case.tried_rows))
     outcome = run_race(race, problem)
@@ -267,24 +268,20 @@ def find_coef_error(coef, reference):
 
 @dataclass(frozen=True)
 class Collection:
-    """Cases that are kept in one record of a kind, and those of pytest, which take half a minute."""
+    """Cases that are kept in one record of a kind."""
 
     kind: str
     title: str
     cases: tuple
-    most_few_rows: int
 
-    @property
-    def few(self):
-        """The cases of pytest, of up to so many rows."""
-        return [case for case in self.cases if case.is_short(self.most_few_rows)]
-
-    def measure(self, short=False, cases=None, report=lambda line: None):
-        """Return the record of some cases, or of all or those of a short measurement, and report a line on each."""
+    def measure(self, whole=False, report=lambda line: None):
+        """Return the record of all cases or of the short ones, and report a line on each."""
         problems = []
-        for case in cases or [case for case in self.cases if not short or case.is_short()]:
+        for case in self.cases:
+            if not whole and not case.is_short:
+                continue
             try:
-                problems.append(measure_case(case, short))
+                problems.append(measure_case(case, whole))
             except (NotImplementedError, RuntimeError) as error:
                 # Data are missing, or no peer comes near the minimum.
                 report(f"{case.name}: left out. {error}")
@@ -293,29 +290,25 @@ class Collection:
         return {"kind": self.kind, "title": self.title, "threads": count_threads(), "problems": problems}
 
 
-EVERYDAY = Collection("everyday", "everyday fits", CASES, 1_000)
-SCIKIT_LEARN = Collection("scikit-learn's cases", "cases of scikit-learn's issues and suites", SCIKIT_LEARN_CASES, 100)
+EVERYDAY = Collection("everyday", "everyday fits", CASES)
+SCIKIT_LEARN = Collection("scikit-learn's cases", "cases of scikit-learn's issues and suites", SCIKIT_LEARN_CASES)
 
 
 def main(arguments=None):
     """Measure the cases that are asked for, and print each as soon as it is known."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__.splitlines()[0])
     parser.add_argument("--scikit-learn", action="store_true", help="the cases of scikit-learn's issues and suites")
-    parser.add_argument("--short", action="store_true", help="up to 10,000 rows, in fewer turns: about a minute")
+    parser.add_argument("--short", action="store_true", help="up to 1,000 rows, in fewer turns: half a minute")
     parser.add_argument("names", nargs="*", metavar="name", help="only cases whose group or name contains such a text")
     options = parser.parse_args(arguments)
     suite = SCIKIT_LEARN if options.scikit_learn else EVERYDAY
-    asked = [
-        case
-        for case in suite.cases
-        if (not options.short or case.is_short())
-        and (not options.names or any(name in f"{case.group}: {case.name}" for name in options.names))
-    ]
-    if not asked:
-        parser.error(f"no case is called {' or '.join(map(repr, options.names))}")
-    record = suite.measure(options.short, asked, partial(print, flush=True))
-    if record["problems"]:
-        print_tables(tabulate({suite.kind: record}), make_console())
+    if options.names:
+        named = [case for case in suite.cases if any(name in f"{case.group}: {case.name}" for name in options.names)]
+        suite = replace(suite, cases=tuple(named))
+    record = suite.measure(not options.short, partial(print, flush=True))
+    if not record["problems"]:
+        parser.error("no case of this name was measured")
+    print_tables(tabulate({suite.kind: record}), make_console())
 
 
 if __name__ == "__main__":

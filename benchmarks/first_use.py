@@ -36,16 +36,19 @@ def run(module, cache):
     return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
 
 
-def measure_first_use(with_ever=False, n_turns=1):
-    """Return a record for each of TITLES by name; later processes load the kernels that the first fit ever leaves."""
+def measure_first_use(whole=False):
+    """Return a record for each of TITLES by name; later processes load the kernels that the first fit ever leaves.
+
+    The first fit ever is of whole measurements alone, and so are several turns.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        cache = folder if with_ever else None
+        cache = folder if whole else None
         ever = run(MODULES[FASTLIN], cache)[1]
-        turns = [{name: run(module, cache) for name, module in MODULES.items()} for _ in range(n_turns)]
+        turns = [{name: run(module, cache) for name, module in MODULES.items()} for _ in range(N_TURNS if whole else 1)]
     seconds = {}
     for place, case in enumerate(("import", "first-fit")):
         seconds[case] = {name: median(turn[name][place] for turn in turns) for name in MODULES}
-    if with_ever:
+    if whole:
         # scikit-learn compiles nothing: its first fit is like every other.
         seconds["first-fit-ever"] = {**seconds["first-fit"], FASTLIN: ever}
     return {

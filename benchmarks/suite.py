@@ -1,7 +1,5 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
-from functools import partial
-
 from benchmarks import (
     everyday,
     fits,
@@ -17,7 +15,7 @@ from benchmarks import (
     sweeps,
 )
 from benchmarks.data import load_mnist
-from benchmarks.first_use import N_TURNS, measure_first_use
+from benchmarks.first_use import measure_first_use
 from benchmarks.learning import LEARNING
 from benchmarks.races import THREADS, count_race_threads, load_problem, run_race, shorten
 from benchmarks.scaling import measure_scaling
@@ -35,8 +33,6 @@ RACES = {
     **predictions.RACES,
 }
 EVERYDAY, FIRST_USE, PEERS = "everyday", "first-use", "peers"
-# Many problems in one record.
-COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKIT_LEARN}
 
 
 def measure_peers(whole=False):
@@ -45,23 +41,19 @@ def measure_peers(whole=False):
     return {"kind": PEERS, "parameters": results.parameters, "problems": results.series["problems"]}
 
 
-def measure_collection(name, whole=False, cases=None):
-    """Return the record of some cases of one of COLLECTIONS, or of those of a whole or a short measurement."""
-    collection = COLLECTIONS[name]
-    return collection.measure(not whole, cases or (collection.cases if whole else collection.few))
-
-
-# The cases that are no races: functions from whether they are measured whole to their records.
+# The cases that are no races: functions from whether they are measured whole to their records. The first use has
+# several.
 QUICK = {
+    EVERYDAY: everyday.EVERYDAY.measure,
+    "scikit-learn-cases": everyday.SCIKIT_LEARN.measure,
     **sweeps.CASES,
     **probes.CASES,
     **inference.CASES,
     "learning": LEARNING,
-    FIRST_USE: lambda whole: measure_first_use(whole, N_TURNS if whole else 1),
+    FIRST_USE: measure_first_use,
 }
 OTHERS = {
     **QUICK,
-    **{name: partial(measure_collection, name) for name in COLLECTIONS},
     **limits.LIMITS,
     **memory.CASES,
     "pass-scaling": passes.measure_pass_scaling,
@@ -76,10 +68,9 @@ def measure(case, whole=False):
 
     NotImplementedError: the data or the library of the peer are missing.
     """
-    if case == FIRST_USE:
-        return OTHERS[case](whole)
     if case in OTHERS:
-        return {case: OTHERS[case](whole)}
+        found = OTHERS[case](whole)
+        return found if case == FIRST_USE else {case: found}
     race, problem = RACES[case], load_problem(RACES[case], whole)
     race = race if whole else shorten(race)
     return {

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import HELD_BACK_BY
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.machine import call_machine, describe_machine, find_level
-from benchmarks.suite import COLLECTIONS, OTHERS, QUICK, RACES
+from benchmarks.suite import OTHERS, QUICK, RACES
 from benchmarks.tables import make_console, print_tables, tabulate
 
 RECORDS = pytest.StashKey()
@@ -57,33 +57,24 @@ def whole(request):
 
 
 def pytest_generate_tests(metafunc):
-    """Give the tests their cases: races, everyday problems and what is quick, and with --full what else there is."""
-    whole = _is_whole(metafunc.config)
+    """Give the tests their cases: races, and what is quick, or with --full what else there is."""
     if "race" in metafunc.fixturenames:
         metafunc.parametrize("race", RACES)
     if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", [case for case in (OTHERS if whole else QUICK) if case not in COLLECTIONS])
-    if "problem" in metafunc.fixturenames:
-        cases = [
-            (name, case)
-            for name, collection in COLLECTIONS.items()
-            for case in (collection.cases if whole else collection.few)
-        ]
-        metafunc.parametrize(("collection", "problem"), cases, ids=[case.name for _, case in cases])
+        metafunc.parametrize("case", OTHERS if _is_whole(metafunc.config) else QUICK)
 
 
 @pytest.fixture
-def keep(request):
-    """Return the function that keeps records for the table, and holds them to their bounds where that is asked for."""
+def keep(request, benchmark):
+    """Return the function that asserts that records count, and keeps them for the table; --hold-bounds holds them."""
 
     def keep_records(records):
-        kept = request.config.stash[RECORDS]
+        request.config.stash[RECORDS].update(records)
+        benchmark.extra_info.update(records)
         for name, record in records.items():
-            if "problems" in record:
-                # The tests of a collection have a problem each.
-                former = kept.get(name, {"problems": []})
-                record = {**record, "problems": former["problems"] + record["problems"]}
-            kept[name] = record
+            faults = [each["fault"] for each in record.get("problems", [record]) if each.get("fault")]
+            assert not faults, f"{name}: {'; '.join(faults)}"
+            assert record.get("fit_bytes", 0) <= record.get("allowed_bytes", 0)
         if request.config.getoption("hold_bounds"):
             broken = find_broken_bounds(read_bounds(), records, find_level())
             assert not broken, "\n".join(broken)

@@ -8,16 +8,14 @@ import pytest
 from benchmark_records import make_race
 
 from benchmarks import asv_history, asv_suite
-from benchmarks.asv_suite import CHOSEN, MEMORY_CHOSEN, PEAK_CHOSEN, Races
-from benchmarks.memory import CASES
+from benchmarks.asv_suite import CHOSEN, OTHERS, Races
+from benchmarks.suite import OTHERS as OTHER_CASES
 from benchmarks.suite import RACES
 
 
 def test_the_suite_chooses_among_the_cases():
     assert set(CHOSEN) <= RACES.keys()
-    assert set(MEMORY_CHOSEN) <= CASES.keys()
-    for race in PEAK_CHOSEN:
-        assert any(name.startswith("scikit-learn") for name in RACES[race].peers), race
+    assert {case for case, *_ in OTHERS.values()} <= OTHER_CASES.keys()
 
 
 @pytest.mark.parametrize("case", ["iris", "an epoch of mini-batches", "an epoch of a network"])
@@ -43,7 +41,7 @@ def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     record, asked = make_record(), []
     record["contenders"]["scikit-learn"]["accuracy"] = None
-    monkeypatch.setattr(asv_suite, "measure", lambda race: asked.append(race) or {race: record})
+    monkeypatch.setattr(asv_suite, "measure", lambda race, whole: asked.append(race) or {race: record})
     found = {}
     for what in Races.params[1]:
         races = Races()
@@ -69,20 +67,20 @@ def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
     [(NotImplementedError("no data"), NotImplementedError, "no data"), (OSError("no disk"), RuntimeError, "no disk")],
 )
 def test_a_race_that_fails_says_so_to_all_that_ask(monkeypatch, tmp_path, error, raised, words):
-    def fail(race):
+    def fail(race, whole):
         raise error
 
     monkeypatch.setattr(asv_suite, "measure", fail)
     for _ in range(2):
         with pytest.raises(raised, match=words):
-            asv_suite.find_record("digits", tmp_path)
+            asv_suite.find_records("digits", tmp_path)
         monkeypatch.setattr(asv_suite, "measure", pytest.fail)
 
 
 def test_results_that_are_not_equal_are_no_figures(monkeypatch, tmp_path):
-    monkeypatch.setattr(asv_suite, "measure", lambda race: {race: make_record(fault="too high")})
+    monkeypatch.setattr(asv_suite, "measure", lambda race, whole: {race: make_record(fault="too high")})
     with pytest.raises(RuntimeError, match="too high"):
-        asv_suite.find_record("digits", tmp_path)
+        asv_suite.find_records("digits", tmp_path)
 
 
 def test_numbers_are_short(monkeypatch, tmp_path):
@@ -94,11 +92,25 @@ def test_numbers_are_short(monkeypatch, tmp_path):
     found = {what: races.track_result("digits", what) for what in Races.params[1]}
     assert found.pop("fastlin's objective") == found.pop("the peer's objective") == 0.85568
     assert set(found.values()) == {0.8557}
-    monkeypatch.setattr(asv_suite, "LIMITS", {"a limit": lambda: {"part": long}})
-    assert asv_suite.Limits().track_part_of_limit("a limit") == 85.57
-    # asv itself formats bytes.
-    monkeypatch.setattr(asv_suite, "MEMORY", {"a fit": lambda: {"fit_bytes": 12_345_678}})
-    assert asv_suite.Memory().track_peak_beside_X("a fit") == 12_345_678
+
+
+def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    records = {
+        "limit-step": {"part": 0.85568},
+        "memory-text": {"fit_bytes": 12_345_678, "peer_bytes": None},
+        "pass-scaling": {"seconds": {"n": [1.0, 2.0, 3.0, 4.0, 5.0]}},
+    }
+    first_use = {"import": {"contenders": {"fastlin": {"seconds": 0.25}}}}
+    # The first fit ever is of whole measurements alone.
+    measured = {(case, False): {case: record} for case, record in records.items()} | {("first-use", True): first_use}
+    monkeypatch.setattr(asv_suite, "measure", lambda case, whole: measured[case, whole])
+    track = asv_suite.Others().track_number
+    assert track("limit-step, part of the limit's speed") == 0.8557
+    assert track("memory-text, bytes beside X") == 12_350_000
+    assert math.isnan(track("memory-text, bytes of scikit-learn"))
+    assert track("pass, n × 10, seconds") == 5.0
+    assert track("import, seconds") == 0.25
 
 
 def test_only_the_folder_of_the_benchmarks_is_no_range(monkeypatch):

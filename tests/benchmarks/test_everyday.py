@@ -40,8 +40,8 @@ def test_the_grid_is_whole_and_names_are_unique():
     shapes = [case.shape for case in CASES if case.group == "grid"]
     assert len(set(shapes)) == len(shapes) == 6 * 3 * 3
     assert len({case.name for case in CASES}) == len(CASES)
-    short = [case for case in CASES if case.is_short()]
-    assert max(case.shape[0] for case in short if case.shape) == 10_000
+    short = [case for case in CASES if case.is_short]
+    assert max(case.shape[0] for case in short if case.shape) == 1_000
     assert {case.group for case in short} == {"grid", "real tables"}
 
 
@@ -100,7 +100,7 @@ def test_coefficients_are_compared_with_those_of_the_minimum():
 
 def test_a_case_has_both_sides_and_the_distance_from_the_minimum():
     case = find_case("wine, raw")
-    record = measure_case(case, short=True)
+    record = measure_case(case, whole=False)
     problem = case.load(None)
     best = LogisticRegression(solver="newton-cholesky", tol=1e-12).fit(problem.X, problem.y)
     # lbfgs ends its 100 iterations far above: it does not count, and is the default all the same.
@@ -174,7 +174,7 @@ def test_cases_without_their_data_are_left_out(monkeypatch):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 3))
     small = Case("real tables", "small", lambda n_rows: pose("small", X, X[:, 0] > generator.normal(size=60), 1.0))
-    record = EVERYDAY.measure(True, [Case("real tables", "missing", load), small], lines.append)
+    record = replace(EVERYDAY, cases=[Case("real tables", "missing", load), small]).measure(report=lines.append)
     assert lines[0] == "missing: left out. no data"
     assert [problem["title"] for problem in record["problems"]] == ["small"]
     assert lines[1].startswith("small, ")
@@ -183,14 +183,14 @@ def test_cases_without_their_data_are_left_out(monkeypatch):
 def test_the_command_measures_what_is_named(monkeypatch, capsys):
     asked = []
 
-    def measure(collection, short, cases, report):
-        asked.append((short, [case.name for case in cases]))
-        return RECORD
+    def measure(collection, whole, report):
+        asked.append((whole, [case.name for case in collection.cases]))
+        return {**RECORD, "problems": PROBLEMS if collection.cases else []}
 
     monkeypatch.setattr(everyday.Collection, "measure", measure)
     everyday.main(["--short", "iris"])
     everyday.main(["frames"])
-    assert asked[0] == (True, ["iris, raw", "iris, standardised"])
+    assert asked[0] == (False, ["iris, raw", "iris, standardised"])
     assert [len(names) for _, names in asked] == [2, 3]
     assert capsys.readouterr().out.count("\n real ") == 2
     with pytest.raises(SystemExit, match="2"):
@@ -209,9 +209,10 @@ def test_the_cases_of_scikit_learn_are_those_that_are_published():
     }
     assert [len(shapes) for shapes in sizes.values()] == [4, 18, 6]
     assert max(sizes[THREADS_TABLE]) == (1_000_000, 100, 32)
-    assert {case.shape[0] for case in SCIKIT_LEARN.few} == {100}
+    short = [case for case in SCIKIT_LEARN_CASES if case.is_short]
+    assert {case.shape[0] for case in short} == {100}
     # The others are too large for a test.
-    for case in SCIKIT_LEARN.few:
+    for case in short:
         problem = case.load(None)
         assert (*problem.X.shape, problem.n_classes) == case.shape
     X = SCIKIT_LEARN_CASES[0].load(50).X
@@ -233,7 +234,7 @@ def test_a_case_is_measured_and_published_with_the_solvers_of_scikit_learn_alone
     )
     l1 = next(case for case in SCIKIT_LEARN_CASES if case.group == L1)
     l1 = replace(l1, name="L1", load=lambda n_rows, load=l1.load: load(n_rows or 200))
-    record = SCIKIT_LEARN.measure(cases=[many, l1])
+    record = replace(SCIKIT_LEARN, cases=[many, l1]).measure(whole=True)
     assert [problem["title"] for problem in record["problems"]] == ["many rows", "L1"]
     for problem in record["problems"]:
         assert problem["fault"] == ""

@@ -61,9 +61,9 @@ def measure_tiny(name, monkeypatch):
         monkeypatch.setattr(first_use, "run", lambda module, cache: [1.0, 2.0])
         return OTHERS[name](False)
     if name == "everyday":
-        return {name: EVERYDAY.measure(True, [case for case in EVERYDAY.cases if case.name.startswith("iris")])}
+        return {name: replace(EVERYDAY, cases=[case for case in EVERYDAY.cases if "iris" in case.name]).measure()}
     if name == "scikit-learn-cases":
-        return {name: SCIKIT_LEARN.measure(True, SCIKIT_LEARN.few[:1])}
+        return {name: replace(SCIKIT_LEARN, cases=SCIKIT_LEARN.cases[4:5]).measure()}
     monkeypatch.setattr(learning, "FEW_EPOCHS", (1, 3))
     monkeypatch.setattr(passes, "SMALL_BASE", {"n": 20, "d": 2, "K": 3})
     panels = [
