@@ -59,7 +59,8 @@ def load_one_hot(n_rows, n_all=16_000):
     return pose_data("one-hot", make_one_hot(n_rows or n_all))
 
 
-def _load_mnist(n_rows, dtype="float64", C=C, n_all=None, **parameters):
+def load_mnist(n_rows, dtype="float64", C=C, n_all=None, **parameters):
+    """Return images of MNIST; C means the same for pixels from 0 to 255 as for pixels from 0 to 1."""
     return pose_data("MNIST", load_pixels(n_rows or n_all, dtype), C / 255**2 if dtype == "uint8" else C, **parameters)
 
 
@@ -95,7 +96,8 @@ def load_probe(n_rows, n_all, n_features, n_classes):
     return pose_first("generated linear probe", X, y, C, n_rows)
 
 
-def _load_text(n_rows, **parameters):
+def load_text(n_rows, **parameters):
+    """Return posts like those of newsgroups."""
     return pose_data("text", make_text(n_rows) if n_rows else make_text(), **parameters)
 
 
@@ -152,6 +154,7 @@ def _list_expressions():
 
 
 TWO_CLASSES = partial(_load_synthetic, n_all=1_000_000, n_features=30, n_classes=2)
+L1_MNIST = partial(load_mnist, C=0.1, n_all=10_000, l1_ratio=1.0)
 MANY_CLASSES = partial(_load_synthetic, n_all=20_000, n_features=50, n_classes=1_000, dtype="float32")
 PIXELS = {"scikit-learn lbfgs on X / 255.0": fit_scikit_learn_to_pixels}
 SAGA = {"scikit-learn saga to within 1e-4": partial(fit_scikit_learn, max_iter=SAGA_ITERATIONS, solver="saga", tol=0)}
@@ -163,13 +166,13 @@ CYANURE = {"package": "cyanure", "threads": THREADS}
 
 RACES = {
     **{
-        f"mnist-{dtype}": _race("MNIST", partial(_load_mnist, dtype=dtype), LBFGS, 10_000, BY_DEFAULT, threads=THREADS)
+        f"mnist-{dtype}": _race("MNIST", partial(load_mnist, dtype=dtype), LBFGS, 10_000, BY_DEFAULT, threads=THREADS)
         for dtype in ("float64", "float32")
     },
     "mnist-uint8": _race(
-        "MNIST, C / 255²", partial(_load_mnist, dtype="uint8"), PIXELS, 5_000, BY_DEFAULT, threads=THREADS
+        "MNIST, C / 255²", partial(load_mnist, dtype="uint8"), PIXELS, 5_000, BY_DEFAULT, threads=THREADS
     ),
-    "mnist-cyanure": _race("MNIST", _load_mnist, by_cyanure(1e-5), 10_000, **CYANURE),
+    "mnist-cyanure": _race("MNIST", load_mnist, by_cyanure(1e-5), 10_000, **CYANURE),
     "digits": _race("digits", _load_digits, by_scikit_learn(*ALL_SOLVERS), within=TOL, threads=THREADS),
     "letter": _race("Letter", pose_letter, NEWTON, 4_000, threads=THREADS),
     "letter-cyanure": _race("Letter", pose_letter, by_cyanure(1e-6), 4_000, **CYANURE),
@@ -183,10 +186,10 @@ RACES = {
     ),
     "thousand-classes": _race("generated rows, 1,000 classes", MANY_CLASSES, LBFGS, 2_000, threads=THREADS),
     **dict(_list_probes()),
-    "text": _race("generated text", _load_text, TEXT_PEERS, 1_000, within=1e-5),
+    "text": _race("generated text", load_text, TEXT_PEERS, 1_000, within=1e-5),
     "news": _race("generated news", _load_news, NEWS_PEERS, 10_000, within=1e-6, package="cyanure"),
     **dict(_list_expressions()),
-    "text-l1": _race("generated text, L1", partial(_load_text, l1_ratio=1.0), by_scikit_learn("saga"), 200),
+    "text-l1": _race("generated text, L1", partial(load_text, l1_ratio=1.0), by_scikit_learn("saga"), 200),
     "one-hot": _race("one-hot", load_one_hot, by_scikit_learn("newton-cholesky", tol=1e-6)),
-    "mnist-l1": _race("MNIST, L1, C = 0.1", partial(_load_mnist, C=0.1, n_all=10_000, l1_ratio=1.0), SAGA, 500),
+    "mnist-l1": _race("MNIST, L1, C = 0.1", L1_MNIST, SAGA, 500),
 }

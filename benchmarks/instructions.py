@@ -2,11 +2,14 @@
 
 ``python -m benchmarks.instructions`` counts them under callgrind, on one thread and with code for x86-64-v3, and fails
 where a case takes 3 % more than in instructions.json. ``--record`` puts the new counts there. Counts of other versions
-are not compared.
+are not compared. Callgrind runs this module with ``--run``: each case twice, and once more between two requests, which
+do nothing elsewhere. Each of its dumps holds one case, whose names are printed as JSON.
 """
 
 import argparse
+import ctypes
 import json
+import mmap
 import platform
 import re
 import shutil
@@ -15,7 +18,13 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+from scipy import sparse
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+
+import fastlin
 from benchmarks.machine import find_level
+from benchmarks.passes import FusedPass, draw_coef
 from benchmarks.processes import run_python
 from fastlin.kernels.machine.levels import LEVELS
 
@@ -34,9 +43,76 @@ SETTINGS = {
     "PYTHONHASHSEED": "0",
 }
 
+# A client request of valgrind on x86-64: its address goes to rax and zero to rdx. Four rotations of rdi, by 128 bits
+# together, and an exchange of rbx with itself leave a processor as it was, and are what valgrind looks for.
+REQUEST = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
+# The requests of callgrind, as callgrind.h numbers them.
+DUMP, ZERO, START = 0x43540000, 0x43540001, 0x43540004
+
+
+def make_cases():
+    """Return a function of no arguments for each case, by its name."""
+    iris, digits, cancer = (load(return_X_y=True) for load in (load_iris, load_digits, load_breast_cancer))
+    pixels, digit = digits[0] / 16, digits[1]
+    cells = cancer[0] / cancer[0].std(axis=0)
+    X = np.random.default_rng(0).standard_normal((2_000, 64))
+    types = {"float64": X, "float32": X.astype(np.float32), "uint8": (40 * X + 128).clip(0, 255).astype(np.uint8)}
+    fit, model = fastlin.LogisticRegression, fastlin.LogisticRegression().fit(pixels, digit)
+    return {
+        "a fit of iris": lambda: fit().fit(*iris),
+        "a fit of breast cancer, L1": lambda: fit(l1_ratio=1.0, C=0.1).fit(cells, cancer[1]),
+        "a fit of digits": lambda: fit().fit(pixels, digit),
+        "a fit of digits, sparse": lambda: fit().fit(sparse.csr_array(pixels), digit),
+        "an epoch of mini-batches": lambda: _train(fastlin.MiniBatchLogisticRegression(), pixels, digit),
+        "an epoch of a network": lambda: _train(fastlin.MLPClassifier(20), pixels, digit),
+        "a prediction of one row": lambda: model.predict_proba(pixels[:1]),
+        **{
+            f"a pass over {dtype}, {n_classes} classes": _make_pass(rows, n_classes)
+            for dtype, rows in types.items()
+            for n_classes in (2, 10)
+        },
+    }
+
+
+def _make_pass(X, n_classes):
+    return FusedPass(X, np.arange(len(X)) % n_classes, n_classes, *draw_coef(X, n_classes), l2=1e-3)
+
+
+def _train(model, X, y):
+    # `fit` would warn that one epoch is few.
+    model.set_params(random_state=0).partial_fit(X, y, classes=np.arange(10))
+
+
+class Requester:
+    """A function that makes a client request, by its number."""
+
+    def __init__(self):
+        self._page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        self._page.write(REQUEST)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(self._page))
+        self._call = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p)(address)
+
+    def __call__(self, number):
+        """Make the request."""
+        self._call(ctypes.byref((ctypes.c_ulong * 6)(number)))
+
+
+def run_cases():
+    """Run all cases, as callgrind counts them."""
+    cases, request = make_cases(), Requester()
+    for case in cases.values():
+        case()
+        case()
+    request(START)
+    for case in cases.values():
+        request(ZERO)
+        case()
+        request(DUMP)
+    print(json.dumps(list(cases)))
+
 
 def count_instructions():
-    """Return the instructions of each case of `counted`, by its name.
+    """Return the instructions of each case, by its name.
 
     Raises NotImplementedError without valgrind, or on a processor that lacks instructions of the level.
     """
@@ -45,7 +121,7 @@ def count_instructions():
     if find_level() not in LEVELS_ABOVE:
         raise NotImplementedError(f"the processor has no code of the level {LEVEL}")
     # Its first run compiles, for which valgrind would take minutes.
-    run_python("-m", "benchmarks.counted", **SETTINGS)
+    run_python("-m", "benchmarks.instructions", "--run", **SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         callgrind = (
             "valgrind",
@@ -54,7 +130,7 @@ def count_instructions():
             "--instr-atstart=no",
             f"--callgrind-out-file={folder}/out",
         )
-        names = json.loads(run_python("-m", "benchmarks.counted", under=callgrind, **SETTINGS))
+        names = json.loads(run_python("-m", "benchmarks.instructions", "--run", under=callgrind, **SETTINGS))
         dumps = [Path(folder, f"out.{number}").read_text("utf-8") for number in range(1, len(names) + 1)]
     return {name: read_total(dump) for name, dump in zip(names, dumps, strict=True)}
 
@@ -87,7 +163,11 @@ def main(arguments=None, path=FILE):
     """Count, and compare with the recorded counts or record the new ones; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help="put the new counts into instructions.json")
+    parser.add_argument("--run", action="store_true", help="run the cases, as callgrind counts them")
     options = parser.parse_args(arguments)
+    if options.run:
+        run_cases()
+        return 0
     recorded, versions = json.loads(path.read_text("utf-8")), find_versions()
     if not options.record and recorded["versions"] != versions:
         print(f"Skipped: the counts were recorded with {recorded['versions']}, and here are {versions}.")

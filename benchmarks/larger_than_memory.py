@@ -1,6 +1,7 @@
 """Fits of rows that lie in files, by blocks and by workers of Dask, compared with a fit in memory.
 
-``python -m benchmarks.larger_than_memory`` prints medians of fits in turn. ``--whole`` fits a file of 20 GB by blocks.
+``python -m benchmarks.larger_than_memory`` prints medians of three fits in turn; ``--whole`` fits a file of 20 GB once,
+by blocks alone. The files lie in a temporary folder, in TMPDIR if it is set.
 """
 
 import os
@@ -28,9 +29,9 @@ KEEP_MEMORY = {
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
 }
 # Rows, features and classes of a run of two minutes, and of the whole one, which has 20 GB in float32.
-SIZES = 1_000_000, 100, 10
-WHOLE_SIZES = 10_000_000, 500, 10
-# Rows are made, and read from the file, in pieces of this size.
+SIZES, WHOLE_SIZES = (1_000_000, 100, 10), (10_000_000, 500, 10)
+N_TURNS = 3
+# Rows are made in pieces of this size.
 PIECE_BYTES = 64 << 20
 N_PARTS = 16
 MEMORY, MAPPED, PARQUET = "in memory", "blocks of a memory-mapped .npy", "blocks of Parquet, decoded before"
@@ -38,23 +39,17 @@ WORKERS = {"Dask, 1 worker": 1, "Dask, 2 workers": 2}
 CONTENDERS = (MEMORY, MAPPED, PARQUET, *WORKERS)
 
 
-def write_rows(folder, n_rows, n_features, n_classes, dtype):
-    """Write X.npy and y.npy, rows whose classes follow a softmax model; return the two paths."""
+def write_rows(folder, n_rows, n_features, n_classes):
+    """Write X.npy, float32, and y.npy, rows whose classes follow a softmax model; return the two paths."""
     paths = folder / "X.npy", folder / "y.npy"
-    X = np.lib.format.open_memmap(paths[0], "w+", dtype, (n_rows, n_features))
+    X = np.lib.format.open_memmap(paths[0], "w+", np.float32, (n_rows, n_features))
     y = np.empty(n_rows, np.int32)
     coef = np.random.default_rng(SEED).normal(size=(n_features, n_classes)).astype(np.float32) / n_features**0.5
     n_each = max(1, PIECE_BYTES // (4 * n_features))
     for number, first in enumerate(range(0, n_rows, n_each)):
-        generator = np.random.default_rng([SEED, number])
-        shape = min(n_each, n_rows - first), n_features
-        if X.dtype == np.uint8:
-            piece = generator.integers(0, 256, shape, np.uint8)
-            scaled = (piece.astype(np.float32) - 127.5) / 73.9
-        else:
-            piece = scaled = generator.standard_normal(shape, np.float32)
-        X[first : first + len(piece)] = piece
-        y[first : first + len(piece)] = (scaled @ coef + generator.gumbel(size=(len(piece), n_classes))).argmax(axis=1)
+        generator, piece = np.random.default_rng([SEED, number]), X[first : first + n_each]
+        piece[:] = generator.standard_normal(piece.shape, np.float32)
+        y[first : first + n_each] = (piece @ coef + generator.gumbel(size=(len(piece), n_classes))).argmax(axis=1)
     X.flush()
     np.save(paths[1], y)
     return paths
@@ -142,17 +137,15 @@ def measure_reading(model, path, y):
     return seconds
 
 
-def measure(contenders, sizes, dtype, folder, n_turns):
+def measure(contenders, sizes, n_turns):
     """Return the records of fits in turn by contender, and the seconds of other things.
 
     One fit of each goes before, which compiles and reads the files, unless there is one turn alone.
     """
     # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, and fits here would have one thread.
-    if folder is not None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    with limit_threads(count_threads()), TemporaryDirectory(dir=folder) as name, ExitStack() as stack:
+    with limit_threads(count_threads()), TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        paths = write_rows(folder, *sizes, dtype)
+        paths = write_rows(folder, *sizes)
         calls, decoding = prepare(contenders, paths, folder, stack)
         seconds = measure_in_turn(calls, n_turns, first=int(n_turns > 1))
         # Each call fits the same model anew.
@@ -174,24 +167,15 @@ def measure(contenders, sizes, dtype, folder, n_turns):
 def main(arguments=None):
     """Measure and print tables."""
     parser = ArgumentParser(prog="python -m benchmarks.larger_than_memory", description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, help=f"default: {SIZES[0]:,}; with --whole {WHOLE_SIZES[0]:,}")
-    parser.add_argument("--features", type=int, help=f"default: {SIZES[1]}; with --whole {WHOLE_SIZES[1]}")
-    parser.add_argument("--classes", type=int, help=f"default: {SIZES[2]}")
-    parser.add_argument("--dtype", choices=("float32", "uint8"), default="float32", help="default: float32")
-    parser.add_argument("--turns", type=int, help="fits of each, whose median counts; default: 3, with --whole 1")
-    parser.add_argument("--folder", help="where a temporary folder is made; default: the system's")
     parser.add_argument("--whole", action="store_true", help="a file of 20 GB, by blocks alone")
+    parser.add_argument("--sizes", type=int, nargs=3, help="other numbers of rows, features and classes")
     options = parser.parse_args(arguments)
-    given = options.rows, options.features, options.classes
-    sizes = tuple(n or default for n, default in zip(given, WHOLE_SIZES if options.whole else SIZES, strict=True))
-    n_turns = options.turns or (1 if options.whole else 3)
-    contenders = (MAPPED,) if options.whole else CONTENDERS
+    sizes, n_turns, contenders = (WHOLE_SIZES, 1, (MAPPED,)) if options.whole else (SIZES, N_TURNS, CONTENDERS)
+    n, d, K = sizes = options.sizes or sizes
     n_threads = count_threads()
-    records, others = measure(contenders, sizes, options.dtype, options.folder, n_turns)
-    n, d, K = sizes
-    size = n * d * np.dtype(options.dtype).itemsize / 1e9
+    records, others = measure(contenders, sizes, n_turns)
     fits = "one fit each" if n_turns == 1 else f"medians of {n_turns} fits in turn"
-    print(f"{n:,} × {d}, {K} classes, {options.dtype}, {size:.3g} GB; {fits}, {n_threads} threads\n")
+    print(f"{n:,} × {d}, {K} classes, float32, {4 * n * d / 1e9:.3g} GB; {fits}, {n_threads} threads\n")
     lowest = min(record["objective"] for record in records.values())
     rows = [
         {

@@ -12,15 +12,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from benchmarks.data import draw_classes, load_pixels
+from benchmarks.data import draw_classes
+from benchmarks.fits import L1_MNIST, load_mnist, load_text
+from benchmarks.problems import pose
 from benchmarks.processes import call_elsewhere, measure_rise
 from benchmarks.races import Case
-from benchmarks.sparse_data import make_text
 from fastlin.budget import Budget
 from fastlin.course.studies.fair_threads import fit_up_to_limit
 
-N_ROWS = 60_000
-L1_ROWS = 10_000
 CV_ROWS = 4_000
 SHARE_OF_X = 0.2
 MOST_SCORES = 64 << 20
@@ -35,22 +34,9 @@ HESSIAN_BYTES = 20
 SCIKIT_LEARN, PEER_ITERATIONS = "scikit-learn", 20
 
 
-def _load_mnist(n_rows, dtype="float64", n_all=N_ROWS, C=1.0, **parameters):
-    """Return X and y of MNIST, and a C that means the same for pixels from 0 to 255 as for pixels from 0 to 1."""
-    data = load_pixels(n_rows or n_all, dtype)
-    if C is not None:
-        parameters["C"] = C / 255**2 if dtype == "uint8" else C
-    return data.X_train, data.y_train, parameters
-
-
-def _load_text(n_rows, **parameters):
-    data = make_text(n_rows) if n_rows else make_text()
-    return data.X_train, data.y_train, parameters
-
-
 def _load_overlapping(n_rows):
     """Return noise that hardly tells its classes apart, so that there is a minimum without C."""
-    return *draw_classes(n_rows or 40_000, 150, 10, 0.04), {"C": np.inf}
+    return pose("noise", *draw_classes(n_rows or 40_000, 150, 10, 0.04), np.inf)
 
 
 def _fit_scikit_learn(X, y, parameters):
@@ -126,9 +112,12 @@ def measure_here(arrays, shape, parameters, fit):
     return measure_rise(call)
 
 
-def measure_case(loaded, whole, fit, peer, n_fits):
-    """Return what a fit of FITS takes beside X, what so many side by side may take, and what the peer's takes."""
-    X, y, parameters = loaded
+def measure_case(problem, whole, fit, peer, n_fits, parameters):
+    """Return what a fit of FITS takes beside X, what so many side by side may take, and what the peer's takes.
+
+    Without other parameters it is the fit of the problem's objective.
+    """
+    X, y, parameters = problem.X, problem.y, parameters or {"C": problem.C, "l1_ratio": problem.l1_ratio}
     return {
         "data": f"{X.shape[0]:,} × {X.shape[1]:,}, {X.dtype}",
         "X_bytes": count_bytes(X),
@@ -138,25 +127,27 @@ def measure_case(loaded, whole, fit, peer, n_fits):
     }
 
 
-def _make_case(title, load, rows=1_000, fit="LogisticRegression", peer=SCIKIT_LEARN, n_fits=1):
-    return Case("memory", title, load, partial(measure_case, fit=fit, peer=peer, n_fits=n_fits), rows)
+def _make_case(title, load, rows=1_000, fit="LogisticRegression", peer=SCIKIT_LEARN, n_fits=1, parameters=None):
+    measure = partial(measure_case, fit=fit, peer=peer, n_fits=n_fits, parameters=parameters)
+    return Case("memory", title, load, measure, rows)
 
 
-L1 = partial(_load_mnist, n_all=L1_ROWS, C=0.1, l1_ratio=1.0)
 CV = {"Cs": [1e-3, 1e-2], "cv": 2, "scoring": "accuracy", "use_legacy_attributes": False, "n_jobs": 2}
-PATH = {"dtype": "float32", "Cs": [1e-3, 1e-2, 1e-1], "l1_ratio": 0.0}
-SMALL_MNIST = partial(_load_mnist, n_all=CV_ROWS, C=None)
+PATH = {"Cs": [1e-3, 1e-2, 1e-1], "l1_ratio": 0.0}
+SMALL_MNIST = partial(load_mnist, n_all=CV_ROWS)
 CASES = {
     **{
-        f"memory-mnist-{dtype}": _make_case("a fit of MNIST", partial(_load_mnist, dtype=dtype))
+        f"memory-mnist-{dtype}": _make_case("a fit of MNIST", partial(load_mnist, dtype=dtype))
         for dtype in ("float64", "float32", "uint8")
     },
-    "memory-mnist-l1": _make_case("a fit of MNIST, L1", L1, 300),
-    "memory-text": _make_case("a fit of generated text", _load_text),
-    "memory-text-l1": _make_case("a fit of generated text, L1", partial(_load_text, l1_ratio=1.0)),
+    "memory-mnist-l1": _make_case("a fit of MNIST, L1", L1_MNIST, 300),
+    "memory-text": _make_case("a fit of generated text", load_text),
+    "memory-text-l1": _make_case("a fit of generated text, L1", partial(load_text, l1_ratio=1.0)),
     "memory-unpenalised": _make_case("a fit of noise, unpenalised", _load_overlapping, 5_000),
     "memory-cross-validation": _make_case(
-        "cross-validation of MNIST", partial(SMALL_MNIST, **CV), 300, "LogisticRegressionCV", "", n_fits=2
+        "cross-validation of MNIST", SMALL_MNIST, 300, "LogisticRegressionCV", "", n_fits=2, parameters=CV
     ),
-    "memory-path": _make_case("a path of MNIST", partial(SMALL_MNIST, **PATH), 300, "logistic_path", ""),
+    "memory-path": _make_case(
+        "a path of MNIST", partial(SMALL_MNIST, dtype="float32"), 300, "logistic_path", "", parameters=PATH
+    ),
 }
