@@ -4,6 +4,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+from benchmarks import tables
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.claims import list_claims, show_study
 from benchmarks.everyday import GRID
@@ -14,25 +15,6 @@ from benchmarks.probes import KIND as PROBE
 from benchmarks.races import FASTLIN
 from benchmarks.suite import EVERYDAY, RACE_RECORDS
 from benchmarks.sweeps import BY_DEFAULT
-from benchmarks.tables import (
-    KINDS,
-    PROBE_FITS,
-    PROBLEMS,
-    SHORT_SWEEPS,
-    average_accuracies,
-    compare_scores,
-    describe_case,
-    find_geometric_mean,
-    format_interval,
-    format_ratio,
-    format_value,
-    is_even,
-    is_slower,
-    make_table,
-    name_peer,
-    say_seconds,
-    write_markdown,
-)
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
@@ -131,18 +113,20 @@ def show_races(name, machine):
     """Return the table of races of a machine, with a sentence on each that is slower."""
     races = _select_races(machine)
     slower = [
-        f"- {describe_case(record)}: "
+        f"- {tables.describe_case(record)}: "
         + WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
         for name, record in races.items()
-        if is_slower(record)
+        if tables.is_slower(record)
     ]
-    return _write(KINDS["race"], races.values()), "fastlin is slower in these:\n\n" * bool(slower) + "\n".join(slower)
+    return _write(tables.KINDS["race"], races.values()), "fastlin is slower in these:\n\n" * bool(slower) + "\n".join(
+        slower
+    )
 
 
 def _write(layout, records):
     """Return the table of records in Markdown, empty where there are none."""
     records = list(records)
-    return write_markdown(layout.tabulate(records)) if records else ""
+    return tables.write_markdown(layout.tabulate(records)) if records else ""
 
 
 def _select_races(machine):
@@ -159,20 +143,20 @@ def choose_races(machines):
         if (record := machine["records"].get(name))
     ]
     columns = ["", "accuracy: fastlin / peer", "fastlin is", "seconds", "peer"]
-    table = make_table([dict(zip(columns, row, strict=True)) for row in rows])
-    return f"{_call(machine)}:\n\n{write_markdown(table)}\n\nfastlin is slower in\n\n{_list_lost(machine)}"
+    table = tables.make_table([dict(zip(columns, row, strict=True)) for row in rows])
+    return f"{_call(machine)}:\n\n{tables.write_markdown(table)}\n\nfastlin is slower in\n\n{_list_lost(machine)}"
 
 
 def _list_lost(machine):
     """Return a line on the races that are lost, with their names, and one on how many are of each other kind."""
     races = list(_select_races(machine).values())
-    lost = [describe_case(record) for record in races if is_slower(record)]
+    lost = [tables.describe_case(record) for record in races if tables.is_slower(record)]
     counts = []
     for kind, words in OTHER_KINDS.items():
         of_kind = [record for record in machine["records"].values() if record["kind"] == kind]
         problems = [problem for record in of_kind for problem in record.get("problems", [record])]
         if problems:
-            counts.append(f"{sum(map(is_slower, problems))} of {len(problems)} {words}")
+            counts.append(f"{sum(map(tables.is_slower, problems))} of {len(problems)} {words}")
     lines = [f"- {len(lost)} of {len(races)} races{': ' * bool(lost)}{'; '.join(lost)}"]
     if counts:
         lines.append(f"- {', '.join(counts)}")
@@ -180,19 +164,25 @@ def _list_lost(machine):
 
 
 def _summarise_race(record):
-    seconds = f"{say_seconds(record, FASTLIN)} for {say_seconds(record, record['peer'])}"
-    return describe_case(record), compare_scores(record), _say_times(record), seconds, name_peer(record)
+    seconds = f"{tables.say_seconds(record, FASTLIN)} for {tables.say_seconds(record, record['peer'])}"
+    return (
+        tables.describe_case(record),
+        tables.compare_scores(record),
+        _say_times(record),
+        seconds,
+        tables.name_peer(record),
+    )
 
 
 def _summarise_everyday(record):
     problems = [problem for problem in record["problems"] if problem["group"] == GRID]
     ratios = [problem["ratio"] for problem in problems]
-    mean, worst = _say_times({"ratio": find_geometric_mean(ratios)}), format_ratio(min(ratios))
-    alone = format_ratio(find_geometric_mean([problem["scikit_learn_ratio"] for problem in problems]))
+    mean, worst = _say_times({"ratio": tables.find_geometric_mean(ratios)}), tables.format_ratio(min(ratios))
+    alone = tables.format_ratio(tables.find_geometric_mean([problem["scikit_learn_ratio"] for problem in problems]))
     return (
         f"{len(problems)} everyday tables, 300 to 100,000 rows, 5 to 100 columns",
-        average_accuracies(problems),
-        f"{mean} in the mean, {worst} in the worst, {sum(map(is_slower, problems))} lost",
+        tables.average_accuracies(problems),
+        f"{mean} in the mean, {worst} in the worst, {sum(map(tables.is_slower, problems))} lost",
         "",
         f"the fastest of several; scikit-learn's best: {alone}",
     )
@@ -200,13 +190,13 @@ def _summarise_everyday(record):
 
 def _say_times(record):
     """Return the ratio of a record in words; where fastlin is slower it is turned round, and bold."""
-    if is_even(record):
-        return f"even: {format_interval(record)}"
-    if is_slower(record):
+    if tables.is_even(record):
+        return f"even: {tables.format_interval(record)}"
+    if tables.is_slower(record):
         ends = record.get("interval") or ()
         turned = {"ratio": 1 / record["ratio"], "interval": [1 / end for end in reversed(ends)]}
-        return f"**{format_interval(turned)} × slower**"
-    return f"{format_interval(record)} × faster"
+        return f"**{tables.format_interval(turned)} × slower**"
+    return f"{tables.format_interval(record)} × faster"
 
 
 def _call(machine):
@@ -223,7 +213,7 @@ def show_probes(name, machine):
     records = machine["records"]
     sweeps = [record for record in records.values() if BY_DEFAULT in record.get("contenders", ())]
     pairs = [(records[name], records[name + BY_LBFGS]) for name in PROBES if records.keys() >= {name, name + BY_LBFGS}]
-    return _write(SHORT_SWEEPS, sweeps), _write(PROBE_FITS, pairs)
+    return _write(tables.SHORT_SWEEPS, sweeps), _write(tables.PROBE_FITS, pairs)
 
 
 def show_everyday(name, machine):
@@ -238,7 +228,7 @@ def show_everyday(name, machine):
         yield f"![{text}, {_call(machine)}](benchmarks/{name}-profile.png)"
         yield PROFILE
     yield f"{_call(machine)}:"
-    yield _write(KINDS["everyday"], [record])
+    yield _write(tables.KINDS["everyday"], [record])
 
 
 def find_missed_bounds(name, machine):
@@ -251,11 +241,11 @@ def list_losses(record):
     """Yield a sentence for each point at which a peer is faster than fastlin."""
     for sweep in record["sweeps"]:
         for point in sweep["points"]:
-            place = f"{sweep['label']} {format_value(point['value'])}"
+            place = f"{sweep['label']} {tables.format_value(point['value'])}"
             default, peer = point["default"], point["peer"]
-            if peer and is_slower(peer):
+            if peer and tables.is_slower(peer):
                 yield f"{place}: {peer['name']} takes {peer['ratio']:.2f} of the time"
-            elif is_slower(default):
+            elif tables.is_slower(default):
                 words = f"takes {default['ratio']:.2f} of the time, and stops {default['excess']:.0e} higher"
                 yield f"{place}: {default['name']} {words}"
 
@@ -317,9 +307,9 @@ BLOCKS = {
     "races": of_each(show_races),
     "chosen-races": choose_races,
     "everyday": of_each(show_everyday, is_titled=False),
-    "everyday-problems": of_each(partial(list_kind, kind="everyday", layout=PROBLEMS)),
+    "everyday-problems": of_each(partial(list_kind, kind="everyday", layout=tables.PROBLEMS)),
     "probes": of_each(show_probes),
-    **{name: of_each(partial(list_kind, kind=kind, layout=KINDS[kind])) for name, kind in TABLES.items()},
+    **{name: of_each(partial(list_kind, kind=kind, layout=tables.KINDS[kind])) for name, kind in TABLES.items()},
     "scaling": of_each(show_scaling, is_titled=False),
     "passes": of_each(partial(show_picture, kind="passes", text=PASSES), "", is_titled=False),
     "peers": of_each(partial(show_picture, kind="peers", text=PEERS, folder="benchmarks/"), "", is_titled=False),

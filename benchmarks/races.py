@@ -267,34 +267,39 @@ def run_race(race, problem, n_threads=None):
         controller, most = ThreadpoolController(), count_threads()
         counts = sorted({count_race_threads(threads) for threads in race.peer_threads})
         entries = [(name, n) for name in race.peers for n in counts]
-        # Each run of a peer with the number of fastlin's before it.
-        ours, theirs = [], {entry: [] for entry in entries}
+        runs = {(FASTLIN, most): [], **{entry: [] for entry in entries}}
+        # How many runs of fastlin go before each run of a peer.
+        ours, places = runs[FASTLIN, most], {entry: [] for entry in entries}
         begin = perf_counter()
         for turn in range(race.rounds):
             if turn > 0 and perf_counter() - begin > MOST_SECONDS:
                 break
             for name, n in entries:
                 ours.append(run_on(controller, most, race.solve, problem))
-                theirs[name, n].append((len(ours), run_on(controller, n, race.peers[name], problem)))
+                places[name, n].append(len(ours))
+                runs[name, n].append(run_on(controller, n, race.peers[name], problem))
                 if n > 1:
                     sleep(PAUSE)
             if turn == 0:
-                runs = {(FASTLIN, most): ours, **{entry: [own for _, own in found] for entry, found in theirs.items()}}
                 objectives = {name: problem.objective(*own[-1].solution) for (name, _), own in runs.items()}
-                reached = _find_equal(race, objectives)
+                excesses = find_excesses(objectives)
+                reached = [FASTLIN, *(name for name in race.peers if excesses[name] <= race.within)]
+                if len(reached) == 1:
+                    far = f"no peer comes within {race.within} of the lowest objective: {excesses}"
+                    raise RuntimeError(f"{race.title}: {far}")
                 seconds = {entry: take_median(runs[entry]) for entry in entries if entry[0] in reached}
                 entries = [entry for entry in seconds if seconds[entry] <= OUT_OF_REACH * min(seconds.values())]
         ours.append(run_on(controller, most, race.solve, problem))
-    best = {}
-    for name, n in theirs:
-        if name not in best or _of_peer(theirs[name, n]) < _of_peer(theirs[name, best[name]]):
-            best[name] = n
-    runs = {FASTLIN: ours, **{name: [own for _, own in theirs[name, n]] for name, n in best.items()}}
-    peer = min(reached[1:], key=lambda name: take_median(runs[name]))
+    best = {name: min(counts, key=lambda n, name=name: take_median(runs[name, n])) for name in race.peers}
+    of_peers = {name: runs[name, n] for name, n in best.items()}
+    peer = min(reached[1:], key=lambda name: take_median(of_peers[name]))
     turns = [
-        2 * own.seconds / (ours[place - 1].seconds + ours[place].seconds) for place, own in theirs[peer, best[peer]]
+        2 * own.seconds / (ours[place - 1].seconds + ours[place].seconds)
+        for place, own in zip(places[peer, best[peer]], of_peers[peer], strict=True)
     ]
-    return Outcome(race, problem, most, runs, {FASTLIN: most, **best}, objectives, reached, turns)
+    return Outcome(
+        race, problem, most, {FASTLIN: ours, **of_peers}, {FASTLIN: most, **best}, objectives, reached, turns
+    )
 
 
 def find_interval(ratios):
@@ -351,19 +356,6 @@ def find_excesses(objectives):
     # An objective of zero is a perfect score.
     size = abs(lowest) or np.finfo(np.float64).tiny
     return {name: (total - lowest) / size for name, total in totals.items()}
-
-
-def _find_equal(race, objectives):
-    """Return fastlin's name and those of the peers that come within race.within of the lowest objective."""
-    excesses = find_excesses(objectives)
-    reached = [name for name in race.peers if excesses[name] <= race.within]
-    if not reached:
-        raise RuntimeError(f"{race.title}: no peer comes within {race.within} of the lowest objective: {excesses}")
-    return [FASTLIN, *reached]
-
-
-def _of_peer(found):
-    return take_median([own for _, own in found])
 
 
 def take_median(runs):

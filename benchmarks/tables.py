@@ -5,16 +5,9 @@ from dataclasses import dataclass
 from math import exp, log
 from statistics import fmean, median
 
+from benchmarks import probes
 from benchmarks.inference import KIND as INFERENCE
 from benchmarks.learning import find_accuracy, find_seconds
-from benchmarks.probes import (
-    KIND,
-    SCIKIT_LEARN,
-    TO_ITS_OBJECTIVE,
-    TORCH,
-    TORCH_TO_ITS_OBJECTIVE,
-    TORCH_TO_OURS,
-)
 from benchmarks.races import FASTLIN
 from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
@@ -229,8 +222,12 @@ def show_memory(record):
 
 def show_first_use(record):
     """Yield the row of a first use."""
-    ours, theirs = (record["contenders"][name]["seconds"] for name in (FASTLIN, SCIKIT_LEARN))
-    seconds = {FASTLIN: f"{ours:.2f} s", SCIKIT_LEARN: f"{theirs:.2f} s", "difference": f"{ours - theirs:+.2f} s"}
+    ours, theirs = (record["contenders"][name]["seconds"] for name in (FASTLIN, probes.SCIKIT_LEARN))
+    seconds = {
+        FASTLIN: f"{ours:.2f} s",
+        probes.SCIKIT_LEARN: f"{theirs:.2f} s",
+        "difference": f"{ours - theirs:+.2f} s",
+    }
     yield {"what": describe_case(record), **seconds}, False
 
 
@@ -345,15 +342,15 @@ def show_probe_fits(pair):
 
 def show_probe(record):
     """Yield the row of a single probe by the defaults of both libraries, bold where fastlin's whole fit is slower."""
-    ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))
-    to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][TO_ITS_OBJECTIVE]
-    by_torch = _say_reached(torch, "seconds_to_scikit_learn", record["ratios"][TORCH_TO_ITS_OBJECTIVE])
-    by_torch += _say_reached(torch, "seconds_to_fastlin", record["ratios"][TORCH_TO_OURS])
+    ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, probes.SCIKIT_LEARN, probes.TORCH))
+    to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][probes.TO_ITS_OBJECTIVE]
+    by_torch = _say_reached(torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_ITS_OBJECTIVE])
+    by_torch += _say_reached(torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_OURS])
     row = {
         "probe": record["data"],
         "fastlin": say_seconds(record, FASTLIN),
         "proven gap": f"{ours['proven_gap']:.0e}",
-        "scikit-learn": name_contender(record, SCIKIT_LEARN, say_seconds(record, SCIKIT_LEARN)),
+        "scikit-learn": name_contender(record, probes.SCIKIT_LEARN, say_seconds(record, probes.SCIKIT_LEARN)),
         "its objective above": f"{theirs['objective'] / ours['objective'] - 1:+.0e}",
         "times faster": format_interval(record),
         "fastlin to its objective": "not reached" if to_theirs is None else format_seconds(to_theirs),
@@ -416,7 +413,9 @@ KINDS = {
     "sweep": Layout(
         "Sweeps over C; the score chooses C, accuracies and log losses are of rows not trained on", show_sweep
     ),
-    KIND: Layout("Single probes by the defaults of both, and the seconds to the objectives where they end", show_probe),
+    probes.KIND: Layout(
+        "Single probes by the defaults of both, and the seconds to the objectives where they end", show_probe
+    ),
     INFERENCE: Layout("Fits with standard errors, and their peers", show_inference),
     "learning": Layout(
         "Seconds to an accuracy on rows not trained on, and the accuracy in as many seconds", show_learning
