@@ -37,30 +37,17 @@ WORSE = 1e-3
 # What the reference minimum is fitted to.
 REFERENCE_TOL = 1e-13
 # newton-cholesky is no peer where its Hessian takes more multiply-adds than this, which is seconds.
-MOST_HESSIAN_WORK, MOST_SHORT_WORK = 100_000_000_000, 1_000_000_000
+MOST_HESSIAN_WORK = 100_000_000_000
 # Peers whose default stops further than this above the minimum do not count: on raw columns some stop 5 % above.
 WITHIN = 1e-3
-ROWS = 300, 1_000, 3_000, 10_000, 30_000, 100_000
-COLUMNS = 5, 20, 100
-CLASSES = 2, 4, 10
-GRID, REAL, BENCH, THREADS_TABLE, L1 = (
-    "grid",
-    "real tables",
-    "scikit-learn_bench",
-    "issue 32162",
-    "L1, pull request 33160",
-)
+GRID, REAL, FRAMES = "grid", "real tables", "frames"
+BENCH, THREADS_TABLE, L1 = "scikit-learn_bench", "issue 32162", "L1, pull request 33160"
 # The groups of a short measurement, and the most rows of its cases.
 SHORT_GROUPS, MOST_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 1_000
-FRAMES = "frames"
-A9A_ROWS = 32_561
-# L1 and elastic net: rows, columns, classes and the part of L1.
-SPARSE_MODELS = product(((1_000, 20), (10_000, 10), (10_000, 100)), (2, 4), (1.0, 0.5))
 # How drawn columns differ from standardised normal ones.
 HARD = {"correlated": {"correlation": 0.95}, "unbalanced": {"imbalance": 3.0}, "raw scales": {"spread": 1e3}}
 BUNDLED = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer, "digits": load_digits}
 DEFAULT_ITERATIONS = 100
-BENCH_ROWS = 200_000
 # scikit-learn takes minutes for so many rows with 100 columns and several classes; its fastest solver is found on
 # fewer.
 MANY_ROWS, TRIED_ROWS = 1_000_000, 20_000
@@ -107,28 +94,27 @@ def _load_real(n_rows, load, is_standardised):
 
 
 def _list_cases():
-    for K, n, d in product(CLASSES, ROWS, COLUMNS):
+    for K, n, d in product((2, 4, 10), (300, 1_000, 3_000, 10_000, 30_000, 100_000), (5, 20, 100)):
         yield Case(GRID, f"{n:,} × {d}, {K} classes", partial(_load_drawn, n=n, d=d, K=K), (n, d, K))
     for (name, load), how in product(BUNDLED.items(), ("raw", "standardised")):
         yield Case(REAL, f"{name}, {how}", partial(_load_real, load=load, is_standardised=how == "standardised"))
-    # Their rows are too many for a short measurement.
-    larger = "larger tables"
     for how in ("raw", "standardised"):
-        yield Case(larger, f"Letter, {how}", partial(pose_letter, is_standardised=how == "standardised"))
-    for name, n in (("one-hot", 16_000), ("one-hot of a9a's shape", A9A_ROWS)):
-        yield Case(larger, name, partial(load_one_hot, n_all=n))
+        yield Case("larger tables", f"Letter, {how}", partial(pose_letter, is_standardised=how == "standardised"))
+    for name, n in (("one-hot", 16_000), ("one-hot of a9a's shape", 32_561)):
+        yield Case("larger tables", name, partial(load_one_hot, n_all=n))
     for (name, numbers), n, K in product(HARD.items(), (1_000, 10_000), (2, 4)):
         load = partial(_load_drawn, n=n, d=20, K=K, **numbers)
         yield Case("hard columns", f"{name}, {n:,} × 20, {K} classes", load)
-    for (n, d), K, l1_ratio in SPARSE_MODELS:
-        penalty, load = "L1" if l1_ratio == 1 else "elastic net", partial(_load_drawn, n=n, d=d, K=K, l1_ratio=l1_ratio)
-        yield Case("L1 and elastic net", f"{penalty}, {n:,} × {d}, {K} classes", load)
+    penalties = {"L1": 1.0, "elastic net": 0.5}
+    for (n, d), K, name in product(((1_000, 20), (10_000, 10), (10_000, 100)), (2, 4), penalties):
+        load = partial(_load_drawn, n=n, d=d, K=K, l1_ratio=penalties[name])
+        yield Case("L1 and elastic net", f"{name}, {n:,} × {d}, {K} classes", load)
     for n in (1_000, 10_000, 100_000):
         yield Case(FRAMES, f"frame with categories, {n:,} rows", partial(draw_frame, n_all=n))
 
 
 def _load_bench(n_rows, d, K):
-    n = n_rows or BENCH_ROWS // 2
+    n = n_rows or 100_000
     X, y = make_classification(2 * n, d, n_informative=d // 2, n_classes=K, class_sep=0.75, random_state=42)
     return pose_first(BENCH, X, y, C, n)
 
@@ -154,7 +140,7 @@ def _list_scikit_learn_cases():
         return Case(group, name, partial(load, K=K), (n, d, K), among="scikit-learn", **options)
 
     for d, K in product((50, 500), (2, 5)):
-        yield make(BENCH, BENCH_ROWS // 2, d, K, partial(_load_bench, d=d), max_iter=200)
+        yield make(BENCH, 100_000, d, K, partial(_load_bench, d=d), max_iter=200)
     for n, d, K in product((100, 10_000, MANY_ROWS), (10, 100), (2, 8, 32)):
         few = TRIED_ROWS if n == MANY_ROWS else None
         yield make(THREADS_TABLE, n, d, K, partial(_load_threads, n=n, d=d), tried_rows=few)
@@ -191,14 +177,14 @@ def fit_skglm(problem, tol):
     return coef[0], intercept[0]
 
 
-def choose_peers(problem, most_work, tol=TOL, max_iter=DEFAULT_ITERATIONS):
+def choose_peers(problem, tol=TOL, max_iter=DEFAULT_ITERATIONS):
     """Return the peers of a problem by name, scikit-learn's default the first of them."""
     if problem.given is not None:
         return {"scikit-learn's encoder and lbfgs": fit_pipeline}
     peers, n, d = {}, *problem.X.shape
     if problem.l1_ratio == 0:
         n_parameters = problem.n_rows_coef * (d + 1)
-        fits_hessian = n_parameters <= MOST_PARAMETERS_OF_A_HESSIAN and n * n_parameters**2 <= most_work
+        fits_hessian = n_parameters <= MOST_PARAMETERS_OF_A_HESSIAN and n * n_parameters**2 <= MOST_HESSIAN_WORK
         solvers = [solver for solver in SOLVERS if solver != "newton-cholesky" or fits_hessian]
         peers |= by_scikit_learn(*solvers, tol=tol, max_iter=max_iter)
         if find_spec("cyanure"):
@@ -220,12 +206,14 @@ def choose_peers(problem, most_work, tol=TOL, max_iter=DEFAULT_ITERATIONS):
 def measure_case(case, whole=True):
     """Return the record of a Case, as plain values: the race and the distances of the coefficients from the minimum."""
     problem = case.load(None)
-    peers = choose_peers(problem, MOST_HESSIAN_WORK if whole else MOST_SHORT_WORK, case.tol, case.max_iter)
+    peers = choose_peers(problem, case.tol, case.max_iter)
     peers = {name: peer for name, peer in peers.items() if name.startswith(case.among)}
     fit, default = partial(fit_by_default, tol=case.tol), next(iter(peers))
     race = Race(case.name, case.load, fit, peers, within=WITHIN, rule=Rule(excess=TOL), rounds=TURNS if whole else 1)
     if case.tried_rows:
-        race = choose_on_few_rows(race, case.load(case.tried_rows))
+        tried = run_race(replace(race, rounds=1), case.load(case.tried_rows))
+        threads = "one" if tried.best_threads[tried.peer] == 1 else "all"
+        race = replace(race, peers={name: peers[name] for name in (default, tried.peer)}, peer_threads=(threads,))
     outcome = run_race(race, problem)
     # Rounding may end it above so small a tol, and a warning is no fault.
     reference, _ = run(partial(fit_fastlin, tol=REFERENCE_TOL), problem).solution
@@ -247,13 +235,6 @@ def measure_case(case, whole=True):
         "is_above": outcome.gap > EQUAL,
         "is_worse": ours > max(WORSE, theirs),
     }
-
-
-def choose_on_few_rows(race, problem):
-    """Return the race with its first peer and the one that is fastest on a problem of few rows, on its threads."""
-    outcome = run_race(replace(race, rounds=1), problem)
-    peers = {name: race.peers[name] for name in (next(iter(race.peers)), outcome.peer)}
-    return replace(race, peers=peers, peer_threads=("one" if outcome.best_threads[outcome.peer] == 1 else "all",))
 
 
 def find_coef_error(coef, reference):
