@@ -13,20 +13,12 @@ import fastlin
 from benchmarks.data import load_mnist
 from benchmarks.races import Case, run_on_best
 from fastlin.course.datasets import load_digits
-from fastlin.course.studies.learning import (
-    COURSE,
-    SGD,
-    fit_logistic_regression,
-    make_lesson,
-    train_course,
-    train_sgd,
-)
+from fastlin.course.studies import learning as lessons
 from fastlin.kernels.machine.threads import count_threads
 
 EPOCHS, FEW_EPOCHS = (1, 2, 5, 10, 20, 50), (5, 10, 20, 50, 100, 200, 500)
 SEED, N_DIGITS = 0, 1_797
-MINI_BATCHES = "MiniBatchLogisticRegression"
-BY_DEFAULT = "scikit-learn LogisticRegression, defaults", "scikit-learn SGDClassifier, defaults"
+MINI_BATCHES, PEER = "MiniBatchLogisticRegression", "scikit-learn"
 
 
 def load_images(n_rows):
@@ -44,37 +36,38 @@ def train_mini_batches(lesson, epochs):
     return lambda lesson: model.predict_proba(lesson.X_test)
 
 
+# What sets the marks, and what trains for some epochs.
+MARKS = {
+    f"{PEER} LogisticRegression, defaults": lessons.fit_logistic_regression,
+    f"{PEER} SGDClassifier, defaults": partial(lessons.train_sgd, epochs=None),
+}
+CONTENDERS = {
+    lessons.COURSE: lessons.train_course,
+    MINI_BATCHES: train_mini_batches,
+    lessons.SGD: lessons.train_sgd,
+}
+
+
 def measure_learning(data, whole):
     """Return all marks and contenders; a point is a whole training with its best number of threads."""
-    lesson = make_lesson(data)
+    lesson = lessons.make_lesson(data)
     controller, most = ThreadpoolController(), count_threads()
+
+    def measure(name, train, **epochs):
+        best, n_threads = run_on_best(controller, (1, most) if name.startswith(PEER) else (most,), train, lesson)
+        return {**epochs, "seconds": best.seconds, "threads": n_threads, **lesson.test(best.solution)}
+
     # fastlin has compiled what it needs.
-    for train_ours in (train_course, train_mini_batches):
-        train_ours(lesson, 1)
-    marks = {
-        name: _measure(controller, solve, lesson, (1, most))
-        for name, solve in zip(BY_DEFAULT, (fit_logistic_regression, partial(train_sgd, epochs=None)), strict=True)
-    }
+    for train in (lessons.train_course, train_mini_batches):
+        train(lesson, 1)
+    marks = {name: measure(name, train) for name, train in MARKS.items()}
     contenders = {
-        name: [
-            {"epochs": n_epochs, **_measure(controller, partial(train, epochs=n_epochs), lesson, counts)}
-            for n_epochs in (EPOCHS if whole else FEW_EPOCHS)
-        ]
-        for name, train, counts in (
-            (COURSE, train_course, (most,)),
-            (MINI_BATCHES, train_mini_batches, (most,)),
-            (SGD, train_sgd, (1, most)),
-        )
+        name: [measure(name, partial(train, epochs=n), epochs=n) for n in (EPOCHS if whole else FEW_EPOCHS)]
+        for name, train in CONTENDERS.items()
     }
     n, d = lesson.X.shape
     words = f"{'MNIST' if data.name == 'mnist' else data.name}, {n:,} × {d}"
     return {"data": words, "marks": marks, "contenders": contenders}
-
-
-def _measure(controller, solve, lesson, counts):
-    """Return seconds, threads, accuracy and log loss of a training with its best number of threads."""
-    best, n_threads = run_on_best(controller, counts, solve, lesson)
-    return {"seconds": best.seconds, "threads": n_threads, **lesson.test(best.solution)}
 
 
 def find_seconds(points, accuracy):

@@ -6,10 +6,11 @@ contenders compute the objective themselves.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from statistics import median
 from time import perf_counter, sleep
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
@@ -34,8 +35,7 @@ class _EndOfFitError(Exception):
     """PyTorch has reached what is sought, or its time is over."""
 
 
-@dataclass(frozen=True, eq=False)
-class Tried:
+class Tried(NamedTuple):
     """A fit of PyTorch: seconds and objective of each evaluation, all seconds, the lowest objective in float64."""
 
     points: list
@@ -82,10 +82,8 @@ def try_torch(problem, target, time_limit=TIME_LIMIT, max_iter=MOST_ITERATIONS):
 
 def make_probe(race):
     """Return the Race of the defaults of both libraries on the data of another."""
-    ours, theirs = (
-        partial(fit_by_default, model_class=module)
-        for module in (fastlin.LogisticRegression, ScikitLearnLogisticRegression)
-    )
+    classes = fastlin.LogisticRegression, ScikitLearnLogisticRegression
+    ours, theirs = (partial(fit_by_default, model_class=model_class) for model_class in classes)
     # Accuracies belong to other objectives, and are not compared.
     return replace(race, fastlin=ours, peers={SCIKIT_LEARN: theirs}, rule=Rule(excess=TOL, same_accuracy=False))
 
@@ -140,9 +138,9 @@ def _find_median(fits, objective):
     return median(found) if found else None
 
 
-def _make_case(race):
-    return Case(KIND, race.title, race.load, partial(measure_probe, race=make_probe(race)), race.rows)
-
-
 # They have the data of races.
-CASES = {f"probe-times-{n_classes}": _make_case(RACES[f"probe-{n_classes}"]) for n_classes in (100, 600, 1000)}
+PROBES = {f"probe-times-{n_classes}": RACES[f"probe-{n_classes}"] for n_classes in (100, 600, 1000)}
+CASES = {
+    name: Case(KIND, race.title, race.load, partial(measure_probe, race=make_probe(race)), race.rows)
+    for name, race in PROBES.items()
+}

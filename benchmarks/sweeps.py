@@ -21,19 +21,9 @@ from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegr
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import fastlin
+from benchmarks import races
 from benchmarks.problems import Scores, Task, count_test_rows
-from benchmarks.races import (
-    EQUAL_ACCURACY,
-    EQUAL_ROWS,
-    FASTLIN,
-    Case,
-    Race,
-    describe_data,
-    run_on,
-    run_on_best,
-    run_race,
-    take_median,
-)
+from benchmarks.races import FASTLIN
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 # As the evaluations of DINOv2 and DINOv3 have them.
@@ -111,9 +101,9 @@ def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
     sweep_at_once(problem, Cs[:: max(1, len(Cs) // 2)])
     controller, most = ThreadpoolController(), count_threads()
     at_once = partial(sweep_at_once, Cs=Cs)
-    runs = {FASTLIN: [run_on(controller, most, at_once, problem) for _ in range(rounds if whole else 1)]}
+    runs = {FASTLIN: [races.run_on(controller, most, at_once, problem) for _ in range(rounds if whole else 1)]}
     few = ScikitLearnLogisticRegression(C=Cs[-1], **{**PROTOCOL, "max_iter": TRIED_ITERATIONS})
-    _, n_threads = run_on_best(controller, (1, most), lambda rows: few.fit(rows.X, rows.y), doubled)
+    _, n_threads = races.run_on_best(controller, (1, most), lambda rows: few.fit(rows.X, rows.y), doubled)
     threads = {FASTLIN: most, BY_DEFAULT: most, BY_IMPORT: most, PEER: n_threads}
     for name, rows, make_model in (
         (BY_DEFAULT, problem, fastlin.LogisticRegression),
@@ -123,7 +113,7 @@ def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
         if name != PEER:
             make_model(C=1.0).fit(rows.X, rows.y)
         fit_by_fit = partial(sweep_fit_by_fit, Cs=Cs, make_model=make_model, time_limit=time_limit)
-        runs[name] = [run_on(controller, threads[name], fit_by_fit, rows)]
+        runs[name] = [races.run_on(controller, threads[name], fit_by_fit, rows)]
     return PEER, runs, threads
 
 
@@ -138,8 +128,8 @@ def measure_folds(problem, Cs, whole, l1_ratio, solvers):
         scaling = {"intercept_scaling": INTERCEPT_SCALING} if solver == "liblinear" else {}
         model = ScikitLearnLogisticRegressionCV(solver=solver, **scaling, **parameters)
         peers[f"scikit-learn LogisticRegressionCV, {solver}"] = partial(cross_validate_in_processes, model=model)
-    race = Race("folds", lambda n_rows: problem, ours, peers, within=EQUAL_LOSS, rounds=3 if whole else 1)
-    outcome = run_race(race, problem)
+    race = races.Race("folds", lambda n_rows: problem, ours, peers, within=EQUAL_LOSS, rounds=3 if whole else 1)
+    outcome = races.run_race(race, problem)
     return outcome.peer, {name: outcome.runs[name] for name in (FASTLIN, outcome.peer)}, outcome.best_threads
 
 
@@ -163,10 +153,10 @@ def measure_sweep(problem, whole, measure, Cs):
         # The protocol asks for more than floating point has.
         warnings.simplefilter("ignore", ConvergenceWarning)
         peer, runs, threads = measure(problem, Cs, whole)
-    seconds = {name: take_median(each) for name, each in runs.items()}
+    seconds = {name: races.take_median(each) for name, each in runs.items()}
     found = {name: each[-1].solution for name, each in runs.items()}
     return {
-        "data": describe_data(problem),
+        "data": races.describe_data(problem),
         "peer": peer,
         "n_Cs": len(Cs),
         "contenders": {
@@ -191,7 +181,7 @@ def find_fault(problem, ours, theirs):
     """Return why a sweep does not count, or "" where it does: fastlin's best score may not be clearly lower."""
     allowed = EQUAL_LOSS * abs(theirs)
     if problem.X_val is not None:
-        allowed = max(EQUAL_ACCURACY, EQUAL_ROWS / len(problem.X_val))
+        allowed = max(races.EQUAL_ACCURACY, races.EQUAL_ROWS / len(problem.X_val))
     return f"fastlin's best score is {ours:.4f}, and the peer's {theirs:.4f}" if ours < theirs - allowed else ""
 
 
@@ -242,19 +232,20 @@ def _load_small(n_rows):
 def _make_folds(penalty, l1_ratio, *solvers):
     title = f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, {penalty}"
     measure = partial(measure_folds, l1_ratio=l1_ratio, solvers=solvers)
-    return Case("sweep", title, _load_small, partial(measure_sweep, measure=measure, Cs=CV_CS), 100)
+    return races.Case("sweep", title, _load_small, partial(measure_sweep, measure=measure, Cs=CV_CS), 100)
 
 
 def _make_protocol(data, load, rows, **options):
     measure = partial(measure_sweep, measure=partial(measure_protocol, **options), Cs=CS)
-    return Case("sweep", f"sweep of {len(CS)} C, {data}", load, measure, rows)
+    return races.Case("sweep", f"sweep of {len(CS)} C, {data}", load, measure, rows)
 
 
-EMBEDDINGS = partial(_load_embeddings, n_all=8_000, d=384, n_classes=100)
-MANY_CLASSES = partial(_load_embeddings, n_all=12_811, d=384, n_classes=1_000)
+EMBEDDINGS = partial(_load_embeddings, d=384)
 CASES = {
-    "sweep-embeddings-100": _make_protocol("embeddings", EMBEDDINGS, 200),
-    "sweep-embeddings-1000": _make_protocol("embeddings", MANY_CLASSES, 200, time_limit=600),
+    "sweep-embeddings-100": _make_protocol("embeddings", partial(EMBEDDINGS, n_all=8_000, n_classes=100), 200),
+    "sweep-embeddings-1000": _make_protocol(
+        "embeddings", partial(EMBEDDINGS, n_all=12_811, n_classes=1_000), 200, time_limit=600
+    ),
     "sweep-digits": _make_protocol("digits", _load_digits, 150, rounds=3),
     "sweep-small-l1": _make_folds("L1", 1.0, "liblinear", "saga"),
     "sweep-small-l2": _make_folds("L2", 0.0, "lbfgs", "newton-cg", "liblinear"),
