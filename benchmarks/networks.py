@@ -5,13 +5,14 @@ momentum, and a penalty of alpha / 2 times the squares over the rows of a batch.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import cycle, pairwise
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 
 import fastlin
+from benchmarks.data import draw_classes
 from benchmarks.problems import Task, count_test_rows, find_raw_scores
 from benchmarks.races import Race, Rule
 from fastlin.course.studies.fair_threads import fit_up_to_limit
@@ -33,15 +34,9 @@ SEED = 0
 ALLOWED = 5e-5
 
 
-# asv repeats the setup of a benchmark before each sample.
-@lru_cache(maxsize=2)
 def draw_data(n_rows, n_features):
-    """Return normal X (n, d), float32, and y (n,), int64, the best class by a linear model plus as much noise."""
-    generator = np.random.default_rng(SEED)
-    X = generator.standard_normal((n_rows, n_features), np.float32)
-    coef = generator.standard_normal((n_features, N_CLASSES), np.float32) / np.sqrt(np.float32(n_features))
-    scores = X @ coef + generator.standard_normal((n_rows, N_CLASSES), np.float32)
-    return X, scores.argmax(axis=1)
+    """Return normal X (n, d), float32, and y (n,), drawn from a softmax of its columns."""
+    return draw_classes(n_rows, n_features, N_CLASSES, 1 / np.sqrt(n_features), np.float32, SEED)
 
 
 def draw_start(random_state, n_features):

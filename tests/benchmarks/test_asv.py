@@ -117,11 +117,11 @@ def test_only_the_folder_of_the_benchmarks_is_no_range(monkeypatch):
     pytest.importorskip("asv", reason="asv is of the extra bench.")
     from asv.config import Config
 
-    from benchmarks.asv_plugins import run_folder
+    from benchmarks.asv_plugins import names
 
     conf = Config.load()
-    assert run_folder._names_folder(conf, "benchmarks")
-    assert run_folder._names_folder(conf, "./benchmarks/")
-    assert not run_folder._names_folder(conf, "HEAD")
-    assert not run_folder._names_folder(conf, "HEAD~1..HEAD")
-    assert not run_folder._names_folder(conf, None)
+    assert names._names_folder(conf, "benchmarks")
+    assert names._names_folder(conf, "./benchmarks/")
+    assert not names._names_folder(conf, "HEAD")
+    assert not names._names_folder(conf, "HEAD~1..HEAD")
+    assert not names._names_folder(conf, None)
