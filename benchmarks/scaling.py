@@ -1,7 +1,7 @@
 """How whole fits grow with rows, features, classes, density, C, the spread of the columns and threads."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,11 +13,10 @@ from benchmarks.races import FASTLIN, TURNS, Race, Rule, describe_turns, run_rac
 from fastlin.contenders import fit_fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
-DEFAULT_PEER = "scikit-learn lbfgs"
 # newton-cholesky is one of the peers up to so many parameters, and so many multiply-adds of its Hessian.
 MOST_PARAMETERS, MOST_HESSIAN_WORK = 600, 50_000_000_000
-# Where scikit-learn's default takes so many seconds, newton-cg may take a minute, and a smaller tol.
-SHORT, LONG = 1.0, 5.0
+# Where an iteration takes more multiply-adds, a fit takes seconds: there is one turn, and no peer that takes minutes.
+LARGE = 30_000_000
 BASE = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
 
 
@@ -104,21 +103,24 @@ def measure_point(numbers, changed):
     """Return one point of a sweep by the numbers of its problem; RuntimeError where fastlin misses the objective."""
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
-    race = partial(Race, "scaling", load, fit_fastlin, rule=Rule(tol=TOL, excess=TOL))
-    by_default = run_race(race(by_scikit_learn("lbfgs"), rounds=1), problem, n_threads)
+    n, d = problem.X.shape
+    is_large = n * d * numbers["density"] * problem.n_rows_coef > LARGE
+    race = Race("scaling", load, fit_fastlin, by_scikit_learn("lbfgs"), rule=Rule(tol=TOL, excess=TOL))
+    race = replace(race, rounds=1 if is_large else TURNS)
+    by_default = run_race(race, problem, n_threads)
     # Where the default stops far above, its accuracy is another one: the objective alone is compared.
     if not by_default.has_converged or by_default.gap > TOL:
         raise RuntimeError(by_default.find_fault())
-    seconds = by_default.seconds[DEFAULT_PEER]
-    rounds = TURNS if seconds <= SHORT else 1
-    if rounds > 1:
-        by_default = run_race(race(by_scikit_learn("lbfgs"), rounds=rounds), problem, n_threads)
     outcomes = [by_default] if -by_default.gap <= TOL else []
-    others = _choose_peers(problem, seconds)
-    if others:
+    n_parameters = problem.n_rows_coef * (d + 1)
+    fits_hessian = n_parameters <= MOST_PARAMETERS and n * n_parameters**2 <= MOST_HESSIAN_WORK
+    peers = by_scikit_learn("newton-cholesky") if fits_hessian else {}
+    if not is_large:
+        peers |= by_scikit_learn("lbfgs", tol=TOL / 100) | by_scikit_learn("newton-cg")
+    if peers:
         # Where none of them comes near enough, none counts.
         with contextlib.suppress(RuntimeError):
-            outcomes.append(run_race(race(others, within=TOL, rounds=rounds), problem, n_threads))
+            outcomes.append(run_race(replace(race, peers=peers, within=TOL), problem, n_threads))
     with limit_threads(n_threads):
         model = fastlin.LogisticRegression(C=problem.C, max_iter=10_000).fit(problem.X, problem.y)
     best = min(outcomes, key=lambda outcome: outcome.ratio, default=None)
@@ -131,17 +133,6 @@ def measure_point(numbers, changed):
         "default": _describe_peer(by_default),
         "peer": best and _describe_peer(best),
     }
-
-
-def _choose_peers(problem, seconds):
-    """Return the peers beside the default one, which took so many seconds, that come within TOL in time."""
-    n, d = problem.X.shape
-    n_parameters = problem.n_rows_coef * (d + 1)
-    fits_hessian = n_parameters <= MOST_PARAMETERS and n * n_parameters**2 <= MOST_HESSIAN_WORK
-    peers = by_scikit_learn("newton-cholesky") if fits_hessian else {}
-    if seconds <= LONG:
-        peers |= by_scikit_learn("lbfgs", tol=TOL / 100)
-    return peers | by_scikit_learn("newton-cg") if seconds <= SHORT else peers
 
 
 def _describe_peer(outcome):
