@@ -17,20 +17,12 @@ from benchmarks.suite import EVERYDAY, RACE_RECORDS
 from benchmarks.sweeps import BY_DEFAULT
 
 ROOT = Path(__file__).parent.parent
-PAGES = (
-    "index",
-    "benchmarks",
-    "benchmarks/everyday",
-    "benchmarks/inference",
-    "benchmarks/machine",
-    "benchmarks/races",
-    "benchmarks/sweeps",
-    "claims",
-    "probing-embeddings",
-    "studies",
-)
-DOCUMENTS = ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in PAGES)
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+DOCUMENTS = [
+    path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*/*.md")))
+    if BLOCK.search(path.read_text(encoding="utf-8"))
+]
 # A block of this name shows a study.
 STUDY = "study-"
 # The rows of README's table, the lost races among them; docs/benchmarks/races.md shows all.
@@ -60,6 +52,12 @@ OTHER_KINDS = {
 PROFILE = f"""The performance profile (Dolan and Moré 2002) shows the part of the problems that a solver solves within a
 factor of the fastest time. A solver that ends above the lowest objective by more than {ALLOWED:g} of it has failed
 there."""
+# What the pictures show.
+EVERYDAY_MAP = "Times as fast as the fastest peer, by rows and columns, for 2, 4 and 10 classes"
+PROFILES = "Part of the problems that each solver solves within a factor of the fastest"
+GROWTH = "Seconds of whole fits against rows, features, classes, density, C, spread of columns and threads"
+PASSES = "Milliseconds of a pass against rows, features and classes"
+PEERS = "Excess of the objective against seconds of a fit, a curve for each library"
 # What the documents say where fastlin is slower, with the gap between the objectives.
 STOPS_EARLIER = "scikit-learn stops at an objective that is higher by {:.0e} of it than fastlin's."
 PROVES = "The proof takes the rest of fastlin's time; scikit-learn's objective is higher by {:.0e} of it."
@@ -216,16 +214,19 @@ def show_probes(name, machine):
     return _write(tables.SHORT_SWEEPS, sweeps), _write(tables.PROBE_FITS, pairs)
 
 
+def draw(name, machine, kind, text, folder=""):
+    """Return the picture of a kind, with the folder that it lies in."""
+    return f"![{text}, {_call(machine)}]({folder}{name}-{kind}.png)"
+
+
 def show_everyday(name, machine):
     """Yield the pictures and the table of groups of a machine."""
     record = machine["records"].get(EVERYDAY)
     if record is None:
         return
-    text = "Times as fast as the fastest peer, by rows and columns, for 2, 4 and 10 classes"
-    yield f"![{text}, {_call(machine)}](benchmarks/{name}-everyday.png)"
+    yield draw(name, machine, "everyday", EVERYDAY_MAP, "benchmarks/")
     if list_tried(machine):
-        text = "Part of the problems that each solver solves within a factor of the fastest"
-        yield f"![{text}, {_call(machine)}](benchmarks/{name}-profile.png)"
+        yield draw(name, machine, "profile", PROFILES, "benchmarks/")
         yield PROFILE
     yield f"{_call(machine)}:"
     yield _write(tables.KINDS["everyday"], [record])
@@ -238,16 +239,16 @@ def find_missed_bounds(name, machine):
 
 
 def list_losses(record):
-    """Yield a sentence for each point at which a peer is faster than fastlin."""
+    """Yield a line for each point at which a peer is faster than fastlin."""
     for sweep in record["sweeps"]:
         for point in sweep["points"]:
             place = f"{sweep['label']} {tables.format_value(point['value'])}"
             default, peer = point["default"], point["peer"]
             if peer and tables.is_slower(peer):
-                yield f"{place}: {peer['name']} takes {peer['ratio']:.2f} of the time"
+                yield f"- {place}: {peer['name']} takes {peer['ratio']:.2f} of the time"
             elif tables.is_slower(default):
                 words = f"takes {default['ratio']:.2f} of the time, and stops {default['excess']:.0e} higher"
-                yield f"{place}: {default['name']} {words}"
+                yield f"- {place}: {default['name']} {words}"
 
 
 def show_scaling(name, machine):
@@ -257,11 +258,10 @@ def show_scaling(name, machine):
         return
     losses = list(list_losses(record))
     n_points = sum(len(sweep["points"]) for sweep in record["sweeps"])
-    text = "Seconds of whole fits against rows, features, classes, density, C, spread of columns and threads"
-    yield f"![{text}, {_call(machine)}]({name}-scaling.png)"
+    yield draw(name, machine, "scaling", GROWTH)
     if losses:
         yield f"On {_call(machine)}, a peer is faster at {len(losses)} of {n_points} points:"
-        yield "\n".join(f"- {sentence}" for sentence in losses)
+        yield "\n".join(losses)
     else:
         yield f"On {_call(machine)}, fastlin is the fastest at all {n_points} points."
 
@@ -269,7 +269,7 @@ def show_scaling(name, machine):
 def show_picture(name, machine, kind, text, folder=""):
     """Yield the picture of a kind, if there is one, with the folder that it lies in."""
     if f"{name}-{kind}.png" in choose_pictures({name: machine}):
-        yield f"![{text}, {_call(machine)}]({folder}{name}-{kind}.png)"
+        yield draw(name, machine, kind, text, folder)
 
 
 def describe_runs(name, machine):
@@ -290,8 +290,6 @@ def describe_runs(name, machine):
     yield line
 
 
-PASSES = "Milliseconds of a pass against rows, features and classes"
-PEERS = "Excess of the objective against seconds of a fit, a curve for each library"
 # The blocks that are tables of a kind of records.
 TABLES = {
     "scikit-learn-cases": CASES_OF_SCIKIT_LEARN,
