@@ -108,7 +108,7 @@ def of_each(show, missing="No machine has been measured yet.", is_titled=True):
 
 
 def show_races(name, machine):
-    """Return the table of races of a machine, with a sentence on each that is slower."""
+    """Yield the table of races of a machine, and a sentence on each that is slower."""
     races = _select_races(machine)
     slower = [
         f"- {tables.describe_case(record)}: "
@@ -116,9 +116,9 @@ def show_races(name, machine):
         for name, record in races.items()
         if tables.is_slower(record)
     ]
-    return _write(tables.KINDS["race"], races.values()), "fastlin is slower in these:\n\n" * bool(slower) + "\n".join(
-        slower
-    )
+    yield _write(tables.KINDS["race"], races.values())
+    if slower:
+        yield "fastlin is slower in these:\n\n" + "\n".join(slower)
 
 
 def _write(layout, records):

@@ -61,40 +61,36 @@ class FusedPass:
         return point.value, by_coef / coordinates.scale, by_intercept
 
 
-class NumPyPass:
-    """The same pass by NumPy, in the type that fastlin computes in; every step that can work in place does.
+def make_numpy_pass(X, labels, n_classes, coef, intercept, order="C"):
+    """Return the same pass by NumPy, in the type that fastlin computes in; every step that can work in place does.
 
     The scores (n, K) lie in the memory order "C", for which most code is written, or in "F", for those who think of it.
     """
+    # BLAS cannot multiply bytes.
+    X, n, rows = X.astype(find_precision(X), copy=False), len(X), np.arange(len(X))
+    scores = np.empty((n, n_classes), X.dtype, order=order)
 
-    def __init__(self, X, labels, n_classes, coef, intercept, *, l2=L2, order="C"):
-        # BLAS cannot multiply bytes.
-        self._X, self._labels, self._l2 = X.astype(find_precision(X), copy=False), labels, l2
-        self._coef, self._intercept = coef, intercept
-        self._rows = np.arange(len(X))
-        self._scores = np.empty((len(X), n_classes), self._X.dtype, order=order)
-
-    def value_and_gradient(self):
-        """Return J and its gradient by coefficients (K, d) and intercept (K,)."""
-        n, coef = len(self._X), self._coef
-        scores = np.matmul(self._X, coef.T, out=self._scores)
-        scores += self._intercept
-        scores -= scores.max(axis=1, keepdims=True)
-        loss = -scores[self._rows, self._labels].sum(dtype=np.float64)
+    def value_and_gradient():
+        np.matmul(X, coef.T, out=scores)
+        np.add(scores, intercept, out=scores)
+        np.subtract(scores, scores.max(axis=1, keepdims=True), out=scores)
+        loss = -scores[rows, labels].sum(dtype=np.float64)
         np.exp(scores, out=scores)
         sums = scores.sum(axis=1, keepdims=True)
         loss += np.log(sums).sum(dtype=np.float64)
-        scores /= sums
-        scores[self._rows, self._labels] -= 1
-        coef_gradient = scores.T @ self._X
+        np.divide(scores, sums, out=scores)
+        scores[rows, labels] -= 1
+        coef_gradient = scores.T @ X
         coef_gradient /= n
-        coef_gradient += self._l2 * coef
-        return loss / n + 0.5 * self._l2 * np.sum(coef * coef), coef_gradient, scores.sum(axis=0) / n
+        coef_gradient += L2 * coef
+        return loss / n + 0.5 * L2 * np.sum(coef * coef), coef_gradient, scores.sum(axis=0) / n
+
+    return value_and_gradient
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """An objective at a point, solved by its value and gradients, which predicts nothing; each contender has a pass."""
+    """An objective at a point, solved by its value and gradients, by a pass of each contender; it predicts nothing."""
 
     X: np.ndarray
     n_classes: int
@@ -115,14 +111,16 @@ def load_point(n_rows, dtype):
     data = load_pixels(n_rows or N_ROWS, dtype)
     X = data.X_train
     arguments = X, data.y_train, N_CLASSES, *draw_coef(X)
-    ours, theirs, ordered = FusedPass(*arguments), NumPyPass(*arguments), NumPyPass(*arguments, order="F")
-    return Point(X, N_CLASSES, {FASTLIN: ours, "NumPy": theirs, IN_F_ORDER: ordered})
+    theirs, ordered = make_numpy_pass(*arguments), make_numpy_pass(*arguments, order="F")
+    return Point(
+        X, N_CLASSES, {FASTLIN: FusedPass(*arguments).value_and_gradient, "NumPy": theirs, IN_F_ORDER: ordered}
+    )
 
 
 def evaluate(point, name):
     """Make the passes of a contender, one after the other as a solver does."""
     for _ in range(N_PASSES):
-        solution = point.passes[name].value_and_gradient()
+        solution = point.passes[name]()
     return solution
 
 
