@@ -23,7 +23,7 @@ FIRST_ROWS = 20_000
 TABLE, ENCODED, PEER = CONTENDERS = "fastlin, the table", "fastlin, one-hot CSR", "scikit-learn, one-hot CSR"
 
 
-def measure_here(_, name, n_rows):
+def measure_here(name, n_rows):
     """Fit in this process; return seconds, the bytes of X and those beside it, and J."""
     problem = draw_frame(n_rows, None, *COLUMNS)
     X, model = problem.X, fastlin.LogisticRegression()
@@ -47,9 +47,7 @@ def main(arguments=None):
     parser.add_argument("--peer", action="store_true", help="scikit-learn takes part")
     options = parser.parse_args(arguments)
     names = CONTENDERS if options.peer else CONTENDERS[:2]
-    turns = [
-        {name: call_elsewhere(measure_here, {}, name, options.rows) for name in names} for _ in range(options.turns)
-    ]
+    turns = [{name: call_elsewhere(measure_here, name, options.rows) for name in names} for _ in range(options.turns)]
     rows = []
     for name in names:
         seconds, *sizes = (median(turn[name][key] for turn in turns) for key in ("seconds", "X_bytes", "fit_bytes"))

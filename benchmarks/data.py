@@ -7,7 +7,6 @@ import gzip
 import os
 import re
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,6 @@ LETTER_LINE = re.compile(r"[A-Z](,(1[0-5]|[0-9])){16}")
 LETTER_TRAIN = 16_000
 
 
-# asv repeats the setup of a benchmark before each sample, and the cache keeps it from preparing the data each time.
-@lru_cache(maxsize=2)
 def load_pixels(n_train, dtype):
     """Return MNIST with pixels from 0 to 255 as uint8, or from 0 to 1 in float64 or float32."""
     data, dtype = load_mnist(), np.dtype(dtype)

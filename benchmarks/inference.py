@@ -136,8 +136,7 @@ def measure_inference(problem, whole, name):
         values["coef_apart"] = float(np.max(np.abs(coef - ours[0]) / ours[1]))
         values["errors_apart"] = float(np.max(np.abs(errors / ours[1] - 1)))
         if name == WITH_MEMORY and contender in (FASTLIN, record["peer"]):
-            arrays = {"X": problem.X, "y": problem.y}
-            values["bytes_beside_X"] = call_elsewhere(measure_memory, arrays, name, contender)
+            values["bytes_beside_X"] = call_elsewhere(measure_memory, problem.X, problem.y, name, contender)
     apart = record["contenders"][record["peer"]]["errors_apart"]
     if not record["fault"] and not apart <= (EQUAL_DEVIATIONS if name == BOOTSTRAP else EQUAL_ERRORS):
         record["fault"] = f"the standard errors of {record['peer']} differ from fastlin's by {apart:.1e} of them"
@@ -150,9 +149,9 @@ def _list_estimates(solution):
     return np.concatenate([coef, intercept[..., None]], axis=-1)[-len(errors) :], errors
 
 
-def measure_memory(arrays, case, contender):
+def measure_memory(X, y, case, contender):
     """Return the bytes by which a contender of a case raises the peak of this process with its fit of X and y."""
-    race, problem = RACES[case], pose_table(**arrays)
+    race, problem = RACES[case], pose_table(X, y)
     solve = race.solve if contender == FASTLIN else race.peers[contender]
     # The first call loads the compiled kernels. Peers are loaded by few rows.
     solve(problem if contender == FASTLIN else race.load(race.warm_up_rows))

@@ -7,7 +7,7 @@ import warnings
 from functools import partial
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
@@ -96,15 +96,7 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
 
 
 def measure(X, y, parameters, fit="LogisticRegression"):
-    """Return the bytes that a fit of FITS takes beside X at its peak, measured in another process."""
-    arrays = {"data": X.data, "indices": X.indices, "indptr": X.indptr} if issparse(X) else {"X": X}
-    return call_elsewhere(measure_here, {**arrays, "y": y}, X.shape, parameters, fit)
-
-
-def measure_here(arrays, shape, parameters, fit):
-    """Return the bytes by which a fit of the arrays raises the peak of this process."""
-    y = arrays.pop("y")
-    X = arrays["X"] if "X" in arrays else csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape)
+    """Return the bytes by which a fit of FITS raises the peak of this process."""
     # A fit that was cut short would take less.
     warnings.simplefilter("error", ConvergenceWarning)
     call = partial(FITS[fit], X, y, parameters)
@@ -121,9 +113,9 @@ def measure_case(problem, whole, fit, peer, n_fits, parameters):
     return {
         "data": f"{X.shape[0]:,} × {X.shape[1]:,}, {X.dtype}",
         "X_bytes": count_bytes(X),
-        "fit_bytes": measure(X, y, parameters, fit),
+        "fit_bytes": call_elsewhere(measure, X, y, parameters, fit),
         "allowed_bytes": count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits),
-        "peer_bytes": measure(X, y, parameters, peer) if peer else None,
+        "peer_bytes": call_elsewhere(measure, X, y, parameters, peer) if peer else None,
     }
 
 

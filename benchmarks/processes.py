@@ -1,13 +1,13 @@
 """Processes of Python for what has to be measured from the start of one, and the peak of their memory."""
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
-
-import numpy as np
+from unittest.mock import patch
 
 import fastlin
 
@@ -37,25 +37,11 @@ def run_python(*arguments, under=(), **variables):
         ).stdout
 
 
-def call_elsewhere(function, arrays, *arguments):
-    """Return what a function makes of arrays by name and plain arguments in a process of its own, as plain values.
-
-    The process reads the arrays from files: making them would need more memory than a fit.
-    """
+def call_elsewhere(function, *arguments):
+    """Return what a function of a module makes of arguments in a process of its own."""
     check_system()
-    with tempfile.TemporaryDirectory() as folder:
-        for name, array in arrays.items():
-            np.save(f"{folder}/{name}.npy", array)
-        Path(folder, "arguments.json").write_text(json.dumps(arguments), "ascii")
-        program = f"from {function.__module__} import {function.__name__} as function; "
-        program += f"from benchmarks.processes import call_here; call_here(function, {folder!r})"
-        return json.loads(run_python("-c", program, **GIVE_BACK))
-
-
-def call_here(function, folder):
-    """Print what the function makes of the arrays and the arguments of a folder."""
-    arrays = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
-    print(json.dumps(function(arrays, *json.loads(Path(folder, "arguments.json").read_text("ascii")))))
+    with patch.dict(os.environ, GIVE_BACK), ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        return executor.submit(function, *arguments).result()
 
 
 def check_system():

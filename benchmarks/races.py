@@ -8,7 +8,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from statistics import median
 from time import perf_counter, sleep
 from typing import NamedTuple
@@ -227,19 +227,13 @@ class Outcome:
         }
 
 
-# asv repeats the setup of a benchmark before each sample.
-@lru_cache(maxsize=1)
-def _load(load, n_rows):
-    return load(n_rows)
-
-
 def load_problem(race, whole=False):
     """Return the problem of a race with the rows of a short one, or whole.
 
     Raises NotImplementedError, by which asv and pytest skip, where data or the library of the peer are missing.
     """
     require(race.package)
-    return _load(race.load, None if whole else race.rows)
+    return race.load(None if whole else race.rows)
 
 
 def require(package):

@@ -53,7 +53,7 @@ def test_tables_and_bootstraps_are_measured_and_shown(monkeypatch):
 def test_the_memory_of_both_is_measured_in_processes_of_their_own():
     name = "inference-mnlogit-400000"
     problem = RACES[name].load(20_000)
-    arrays = {"X": problem.X, "y": problem.y}
-    ours, theirs = (call_elsewhere(measure_memory, arrays, name, each) for each in (FASTLIN, f"{STATSMODELS} newton"))
+    arrays = problem.X, problem.y
+    ours, theirs = (call_elsewhere(measure_memory, *arrays, name, each) for each in (FASTLIN, f"{STATSMODELS} newton"))
     # statsmodels holds the probabilities of all rows and more.
     assert 0 < ours < theirs

@@ -55,7 +55,7 @@ def measure_tiny(name, monkeypatch):
         return {name: replace(limits.LIMITS[name], rows=60)()}
     if name in memory.CASES:
         # test_memory.py and asv measure processes.
-        monkeypatch.setattr(memory, "measure", lambda *fit: 10**7)
+        monkeypatch.setattr(memory, "call_elsewhere", lambda *fit: 10**7)
         return {name: replace(memory.CASES[name], rows=150)()}
     if name == "first-use":
         monkeypatch.setattr(first_use, "run", lambda module, cache: [1.0, 2.0])
