@@ -87,9 +87,11 @@ class Others:
     def setup_cache(self):
         """Let asv make a folder, as for races."""
 
+    def setup(self, what):
+        self.records = find_records(OTHERS[what][0])
+
     def track_number(self, what):
-        case, name, *path = OTHERS[what]
-        return _shorten(reduce(getitem, path, find_records(case)[name]))
+        return _shorten(reduce(getitem, OTHERS[what][1:], self.records))
 
 
 def find_records(case, folder="."):

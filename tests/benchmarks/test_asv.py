@@ -105,7 +105,12 @@ def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
     # The first fit ever is of whole measurements alone.
     measured = {(case, False): {case: record} for case, record in records.items()} | {("first-use", True): first_use}
     monkeypatch.setattr(asv_suite, "measure", lambda case, whole: measured[case, whole])
-    track = asv_suite.Others().track_number
+
+    def track(what):
+        others = asv_suite.Others()
+        others.setup(what)
+        return others.track_number(what)
+
     assert track("limit-step, part of the limit's speed") == 0.8557
     assert track("memory-text, bytes beside X") == 12_350_000
     assert math.isnan(track("memory-text, bytes of scikit-learn"))
