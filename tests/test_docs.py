@@ -79,17 +79,6 @@ def test_links_point_to_what_exists(document):
         assert not anchor or anchor in anchors(path), f"{document.name} links to {target}"
 
 
-def test_the_page_of_claims_has_every_claim_in_order():
-    from fastlin.course.studies.claims import CLAIMS
-
-    lines = [line for line in read("docs/claims.md").splitlines() if line.startswith("| ")]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert rows[0] == ["report", "task", "claim", "reported", "measured", "verdict"]
-    # The line below the headings holds only dashes.
-    shown = [tuple(row[:4]) for row in rows[2:]]
-    assert shown == [(claim["reports"], claim["task"], claim["says"], claim["reported"]) for claim in CLAIMS]
-
-
 def test_every_page_is_linked():
     links = [target for page in DOCUMENTS for target in LINK.findall(page.read_text(encoding="utf-8"))]
     names = {Path(target.partition("#")[0]).name for target in links}

@@ -6,7 +6,6 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
-import fastlin
 from benchmarks import HELD_BACK_BY, processes
 from benchmarks.processes import ROOT, run_python
 
@@ -35,10 +34,6 @@ def test_pytest_starts_anew_without_what_holds_back_the_peers(monkeypatch):
     ((program, arguments, environment),) = started
     assert (program, arguments) == (sys.executable, sys.orig_argv)
     assert os.environ.keys() - environment.keys() == {"OPENBLAS_CORETYPE"} | (set(HELD_BACK_BY) & os.environ.keys())
-
-
-def test_a_process_imports_the_same_fastlin():
-    assert run_python("-c", PRINT).split() == [fastlin.__file__, str(ROOT / "benchmarks")]
 
 
 def test_an_installed_fastlin_comes_before_that_of_the_checkout(tmp_path, monkeypatch):
