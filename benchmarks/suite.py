@@ -16,7 +16,6 @@ from benchmarks import (
 )
 from benchmarks.data import load_mnist
 from benchmarks.first_use import measure_first_use
-from benchmarks.learning import LEARNING
 from benchmarks.races import THREADS, count_race_threads, load_problem, run_race, shorten
 from benchmarks.scaling import measure_scaling
 from fastlin.course.studies import peers
@@ -49,7 +48,7 @@ QUICK = {
     **sweeps.CASES,
     **probes.CASES,
     **inference.CASES,
-    "learning": LEARNING,
+    "learning": mini_batches.LEARNING,
     FIRST_USE: measure_first_use,
 }
 OTHERS = {

@@ -7,7 +7,6 @@ from statistics import fmean, median
 
 from benchmarks import probes
 from benchmarks.inference import KIND as INFERENCE
-from benchmarks.learning import find_accuracy, find_seconds
 from benchmarks.races import FASTLIN
 from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
@@ -279,15 +278,15 @@ def show_learning(record):
     """Yield a row for each mark and contender, bold where the mark was sooner there."""
     for mark, reached in record["marks"].items():
         for name, points in record["contenders"].items():
-            seconds = find_seconds(points, reached["accuracy"])
-            accuracy = find_accuracy(points, reached["seconds"])
+            seconds = next((point["seconds"] for point in points if point["accuracy"] >= reached["accuracy"]), None)
+            accuracies = [point["accuracy"] for point in points if point["seconds"] <= reached["seconds"]]
             sooner = "" if seconds is None else format_ratio(reached["seconds"] / seconds)
             row = {
                 "what": f"{name}, {record['data']}",
                 "the mark": f"{mark}: {reached['accuracy']:.4f} after {format_seconds(reached['seconds'])}",
                 "its accuracy after": "not reached" if seconds is None else format_seconds(seconds),
                 "times sooner": sooner,
-                "accuracy in its time": "no epoch" if accuracy is None else f"{accuracy:.4f}",
+                "accuracy in its time": f"{max(accuracies):.4f}" if accuracies else "no epoch",
             }
             yield row, sooner != "" and float(sooner) < 1
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks import learning
-from benchmarks.learning import MINI_BATCHES, find_accuracy, find_seconds
+from benchmarks import mini_batches
+from benchmarks.mini_batches import LEARNING, MARKS, MINI_BATCHES
 from benchmarks.tables import tabulate
 from fastlin.course.datasets import load_digits
 from fastlin.course.studies.learning import COURSE, SGD, fit_logistic_regression, make_lesson
@@ -13,14 +13,6 @@ POINTS = [
     {"epochs": 2, "seconds": 0.2, "threads": 2, "accuracy": 0.95, "log_loss": 0.5},
     {"epochs": 5, "seconds": 0.5, "threads": 2, "accuracy": 0.93, "log_loss": 0.4},
 ]
-
-
-def test_points_say_how_soon_and_how_well():
-    assert find_seconds(POINTS, 0.9) == 0.2
-    assert find_seconds(POINTS, 0.96) is None
-    assert find_accuracy(POINTS, 0.6) == 0.95
-    assert find_accuracy(POINTS, 0.15) == 0.8
-    assert find_accuracy(POINTS, 0.05) is None
 
 
 def test_the_table_has_a_row_for_each_contender_and_mark():
@@ -40,8 +32,8 @@ def test_the_table_has_a_row_for_each_contender_and_mark():
 
 
 def test_every_contender_learns(monkeypatch):
-    monkeypatch.setattr(learning, "FEW_EPOCHS", (1, 3))
-    record = learning.LEARNING()
+    monkeypatch.setattr(mini_batches, "FEW_EPOCHS", (1, 3))
+    record = LEARNING()
     assert record["contenders"].keys() == {COURSE, MINI_BATCHES, SGD}
     for name, points in record["contenders"].items():
         assert [point["epochs"] for point in points] == [1, 3]
@@ -50,5 +42,5 @@ def test_every_contender_learns(monkeypatch):
         assert points[-1]["log_loss"] > 0
     lesson = make_lesson(load_digits())
     expected = lesson.test(fit_logistic_regression(lesson))
-    mark = record["marks"][next(iter(learning.MARKS))]
+    mark = record["marks"][next(iter(MARKS))]
     assert (mark["accuracy"], mark["log_loss"]) == (expected["accuracy"], pytest.approx(expected["log_loss"], rel=1e-6))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from benchmark_records import RUN, make_machine
 
-from benchmarks import first_use, inference, learning, limits, memory, passes, scaling, sweeps
+from benchmarks import first_use, inference, limits, memory, mini_batches, passes, scaling, sweeps
 from benchmarks.everyday import EVERYDAY, SCIKIT_LEARN
 from benchmarks.pages import BLOCKS
 from benchmarks.pictures import draw_pictures, read_source
@@ -64,7 +64,7 @@ def measure_tiny(name, monkeypatch):
         return {name: replace(EVERYDAY, cases=[case for case in EVERYDAY.cases if "iris" in case.name]).measure()}
     if name == "scikit-learn-cases":
         return {name: replace(SCIKIT_LEARN, cases=SCIKIT_LEARN.cases[4:5]).measure()}
-    monkeypatch.setattr(learning, "FEW_EPOCHS", (1, 3))
+    monkeypatch.setattr(mini_batches, "FEW_EPOCHS", (1, 3))
     monkeypatch.setattr(passes, "SMALL_BASE", {"n": 20, "d": 2, "K": 3})
     panels = [
         replace(sweep, few_values=sweep.few_values[:1], base={**sweep.base, "n": 200}) for sweep in scaling.SWEEPS
