@@ -5,9 +5,9 @@ from functools import reduce
 from operator import getitem
 from pathlib import Path
 
-from benchmarks.first_use import TITLES
 from benchmarks.limits import LIMITS
 from benchmarks.passes import FACTORS, SMALL_BASE
+from benchmarks.processes import TITLES
 from benchmarks.races import FASTLIN
 from benchmarks.suite import FIRST_USE, measure
 

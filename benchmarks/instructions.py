@@ -23,9 +23,9 @@ from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
 import fastlin
-from benchmarks.machine import find_level
 from benchmarks.passes import FusedPass, draw_coef
 from benchmarks.processes import run_python
+from benchmarks.published import find_level
 from fastlin.kernels.machine.levels import LEVELS
 
 FILE = Path(__file__).with_name("instructions.json")

@@ -9,9 +9,9 @@ from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.claims import list_claims, show_study
 from benchmarks.everyday import GRID
 from benchmarks.inference import KIND as INFERENCE
-from benchmarks.machine import call_machine
 from benchmarks.pictures import ALLOWED, choose_pictures, list_tried
 from benchmarks.probes import KIND as PROBE
+from benchmarks.published import call_machine
 from benchmarks.races import FASTLIN
 from benchmarks.suite import EVERYDAY, RACE_RECORDS
 from benchmarks.sweeps import BY_DEFAULT

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.machine import call_machine
-from benchmarks.published import digest
+from benchmarks.published import call_machine, digest
 from benchmarks.tables import find_geometric_mean, format_ratio, format_value
 from fastlin.course.figures import draw as draw_study
 from fastlin.course.figures.comparisons import label_powers

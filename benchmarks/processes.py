@@ -1,4 +1,9 @@
-"""Processes of Python for what has to be measured from the start of one, and the peak of their memory."""
+"""Processes of Python for what has to be measured from the start of one: the peak of memory, and the first use.
+
+The first use is the import, the first fit ever and the first fit of a process, beside scikit-learn's. Each is a process
+of its own. The first fit ever finds an empty folder for compiled kernels. The fits are of scikit-learn's digits, and
+their times include the import.
+"""
 
 import os
 import subprocess
@@ -7,9 +12,11 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from unittest.mock import patch
 
 import fastlin
+from benchmarks.races import FASTLIN
 
 # Where the packages benchmarks and fastlin lie. The latter may be an installed one, as under asv, which builds one for
 # each commit.
@@ -18,6 +25,24 @@ FASTLIN_ROOT = Path(fastlin.__file__).parent.parent
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 # Arrays of a megabyte and more go back to the system when they are freed. malloc would learn to keep those below 32.
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
+N_TURNS = 5
+PROGRAM = """
+from time import perf_counter
+begin = perf_counter()
+from {module} import LogisticRegression
+import_seconds = perf_counter() - begin
+from sklearn.datasets import load_digits
+X, y = load_digits(return_X_y=True)
+begin = perf_counter()
+LogisticRegression(max_iter=1000).fit(X, y)
+print(import_seconds, import_seconds + perf_counter() - begin)
+"""
+MODULES = {FASTLIN: "fastlin", "scikit-learn": "sklearn.linear_model"}
+TITLES = {
+    "import": "the import",
+    "first-fit": "import and first fit of a process",
+    "first-fit-ever": "import and first fit ever",
+}
 
 
 def run_python(*arguments, under=(), **variables):
@@ -61,3 +86,38 @@ def measure_rise(call):
 def _read_peak():
     lines = STATUS.read_text("utf-8").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) << 10
+
+
+def time_process(module, cache):
+    """Return the seconds of an import, and of it with a fit of digits; without a cache kernels lie in the user's."""
+    variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
+    return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
+
+
+def measure_first_use(whole=False):
+    """Return a record for each of TITLES by name; later processes load the kernels that the first fit ever leaves.
+
+    The first fit ever is of whole measurements alone, and so are several turns.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        cache = folder if whole else None
+        ever = time_process(MODULES[FASTLIN], cache)[1]
+        turns = [
+            {name: time_process(module, cache) for name, module in MODULES.items()}
+            for _ in range(N_TURNS if whole else 1)
+        ]
+    seconds = {}
+    for place, case in enumerate(("import", "first-fit")):
+        seconds[case] = {name: median(turn[name][place] for turn in turns) for name in MODULES}
+    if whole:
+        # scikit-learn compiles nothing: its first fit is like every other.
+        seconds["first-fit-ever"] = {**seconds["first-fit"], FASTLIN: ever}
+    return {
+        case: {
+            "kind": "first use",
+            "title": TITLES[case],
+            "data": "digits, 1,797 × 64" if "fit" in case else "",
+            "contenders": {name: {"seconds": value} for name, value in of_case.items()},
+        }
+        for case, of_case in seconds.items()
+    }

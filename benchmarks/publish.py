@@ -3,10 +3,9 @@
 import argparse
 import sys
 
-from benchmarks.machine import describe_machine, describe_run
 from benchmarks.pages import list_missed_bounds, write_pages
 from benchmarks.pictures import draw_pictures
-from benchmarks.published import FOLDER, add_records, read_machines
+from benchmarks.published import FOLDER, add_records, describe_machine, describe_run, read_machines
 from benchmarks.suite import CASES, measure
 from benchmarks.tables import make_console, print_tables, tabulate
 from fastlin.cli.arguments import CommandError

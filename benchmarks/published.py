@@ -1,17 +1,42 @@
 """The files of published figures, one for each machine in docs/benchmarks: the only source of figures in documents.
 
-Files with EARLIER were measured before the rules that docs/benchmarks.md states, and are shown nowhere.
+A figure names the machine that it was measured on, and the versions of what ran. Files with EARLIER were measured
+before the rules that docs/benchmarks.md states, and are shown nowhere.
 """
 
 import hashlib
+import importlib.metadata
 import json
+import os
+import platform
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import HELD_BACK_BY
+from fastlin.cli.doctor import describe_environment
 from fastlin.cli.results import change_results, read_results
+from fastlin.kernels.machine.levels import choose_level, levels_of
+from fastlin.kernels.machine.target import read_features
 
 FOLDER = Path(__file__).parent.parent / "docs" / "benchmarks"
 # The key of the sentence that says which rules a file was measured under, where they are not those of today.
 EARLIER = "earlier rules"
+PACKAGES = (
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-learn",
+    "cyanure",
+    "skglm",
+    "celer",
+    "glum",
+    "statsmodels",
+    "snapml",
+    "scikit-learn-intelex",
+    "torch",
+)
+TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 def read_machines(folder=FOLDER):
@@ -35,3 +60,65 @@ def add_records(machine, run, records, folder=FOLDER):
 def digest(records):
     """Return a short hash of plain values, by which a picture names what it was drawn from."""
     return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def describe_machine():
+    """Return the name, processor, level of instructions, hardware threads and cores of this machine, as plain values.
+
+    The cores are None where the system does not tell them.
+    """
+    environment = describe_environment()
+    processor, n_threads, cores = environment["processor"], environment["processors"], count_cores()
+    return {
+        "name": name_machine(processor, n_threads, cores),
+        "processor": processor,
+        "processors": n_threads,
+        "cores": cores,
+        "level": find_level(),
+    }
+
+
+def call_machine(machine):
+    """Return what documents and tables call a machine that `describe_machine` has described."""
+    return f"{machine['processor']}, {_count_in_words(machine['processors'], machine.get('cores'))}"
+
+
+def name_machine(processor, n_threads, cores=None):
+    """Return a name for the machine that can be the name of a file."""
+    words = re.findall(r"[a-z0-9]+", re.sub(r"\((r|tm)\)", "", processor.lower()))
+    return "-".join((*words, _count_in_words(n_threads, cores).replace(" ", "-")))
+
+
+def _count_in_words(n_threads, cores):
+    """Return how many cores there are, and how many hardware threads where these are more: they share what a core has.
+
+    Where the cores are not known, all that can be said is "processors".
+    """
+    if cores in (None, n_threads):
+        return f"{n_threads} {'processor' if cores is None else 'core'}{'s' * (n_threads > 1)}"
+    return f"{n_threads} hardware threads of {'one core' if cores == 1 else f'{cores} cores'}"
+
+
+def count_cores():
+    """Return the number of cores of this machine, or None where the system does not tell them."""
+    files = TOPOLOGY.glob("cpu[0-9]*/topology/thread_siblings_list")
+    return len({file.read_text("ascii") for file in files}) or None
+
+
+def find_level():
+    """Return the best level of instructions of this machine, or "none"; bounds may differ by it."""
+    return choose_level(levels_of(platform.machine()), read_features()) or "none"
+
+
+def describe_run():
+    """Return the date and the versions of this run, as plain values, and what has held back the peers' BLAS."""
+    environment = describe_environment()
+    versions = {"fastlin": environment["fastlin"], "python": environment["python"]}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    run = {"date": datetime.now(UTC).date().isoformat(), "versions": versions, "blas": environment["blas"]}
+    held_back_by = {variable: os.environ[variable] for variable in HELD_BACK_BY if variable in os.environ}
+    return run | ({"held_back_by": held_back_by} if held_back_by else {})

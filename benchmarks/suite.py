@@ -15,7 +15,7 @@ from benchmarks import (
     sweeps,
 )
 from benchmarks.data import load_mnist
-from benchmarks.first_use import measure_first_use
+from benchmarks.processes import measure_first_use
 from benchmarks.races import THREADS, count_race_threads, load_problem, run_race, shorten
 from benchmarks.scaling import measure_scaling
 from fastlin.course.studies import peers

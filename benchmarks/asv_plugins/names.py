@@ -29,7 +29,7 @@ def setup():
 
     Run.run_from_conf_args = run
     try:
-        from benchmarks.machine import describe_machine
+        from benchmarks.published import describe_machine
     except ImportError:
         # asv runs where fastlin is not installed.
         return

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import HELD_BACK_BY
 from benchmarks.bounds import find_broken_bounds, read_bounds
-from benchmarks.machine import call_machine, describe_machine, find_level
+from benchmarks.published import call_machine, describe_machine, find_level
 from benchmarks.suite import OTHERS, QUICK, RACES
 from benchmarks.tables import make_console, print_tables, tabulate
 

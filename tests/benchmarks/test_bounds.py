@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
-from benchmarks import HELD_BACK_BY, machine
+from benchmarks import HELD_BACK_BY, published
 from benchmarks.bounds import ANY, FILE, MEASURES, find_bounds, find_broken_bounds, read_bounds
-from benchmarks.first_use import TITLES
-from benchmarks.machine import find_level, name_machine
+from benchmarks.processes import TITLES
+from benchmarks.published import find_level, name_machine
 from benchmarks.suite import CASES, RACES
 from fastlin.kernels.machine.levels import LEVELS
 
@@ -91,24 +91,24 @@ def test_this_machine_has_a_level_and_a_name():
 
 
 def test_two_hardware_threads_of_one_core_are_not_two_processors(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "TOPOLOGY", tmp_path)
-    assert machine.count_cores() is None
+    monkeypatch.setattr(published, "TOPOLOGY", tmp_path)
+    assert published.count_cores() is None
     for number, siblings in enumerate(("0-1", "0-1", "2-3", "2-3")):
         (tmp_path / f"cpu{number}" / "topology").mkdir(parents=True)
         (tmp_path / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n")
-    assert machine.count_cores() == 2
+    assert published.count_cores() == 2
     found = {"processor": "AMD EPYC", "processors": 2}
-    assert machine.call_machine(found) == "AMD EPYC, 2 processors"
-    assert machine.call_machine({**found, "cores": 1}) == "AMD EPYC, 2 hardware threads of one core"
-    assert machine.call_machine({**found, "processors": 4, "cores": 2}) == "AMD EPYC, 4 hardware threads of 2 cores"
+    assert published.call_machine(found) == "AMD EPYC, 2 processors"
+    assert published.call_machine({**found, "cores": 1}) == "AMD EPYC, 2 hardware threads of one core"
+    assert published.call_machine({**found, "processors": 4, "cores": 2}) == "AMD EPYC, 4 hardware threads of 2 cores"
 
 
 def test_a_run_names_what_has_held_back_the_peers(monkeypatch):
     for variable in HELD_BACK_BY:
         monkeypatch.delenv(variable, raising=False)
-    assert "held_back_by" not in machine.describe_run()
+    assert "held_back_by" not in published.describe_run()
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    assert machine.describe_run()["held_back_by"] == {"OPENBLAS_CORETYPE": "Haswell"}
+    assert published.describe_run()["held_back_by"] == {"OPENBLAS_CORETYPE": "Haswell"}
 
 
 def test_every_race_has_a_bound():

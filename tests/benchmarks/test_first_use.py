@@ -4,8 +4,8 @@ from itertools import count
 
 import pytest
 
-from benchmarks import first_use
-from benchmarks.first_use import TITLES, measure_first_use
+from benchmarks import processes
+from benchmarks.processes import TITLES, measure_first_use
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def caches(monkeypatch):
         given.append(cache)
         return [float(next(numbers)), 10.0 * len(given)]
 
-    monkeypatch.setattr(first_use, "run", run)
+    monkeypatch.setattr(processes, "time_process", run)
     return given
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.machine import describe_machine
 from benchmarks.pictures import ALLOWED, choose_pictures, draw_pictures, find_part, profile, read_source
+from benchmarks.published import describe_machine
 from benchmarks.races import find_interval
 from benchmarks.tables import is_even, is_slower
 

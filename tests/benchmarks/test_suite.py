@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from benchmark_records import RUN, make_machine
 
-from benchmarks import first_use, inference, limits, memory, mini_batches, passes, scaling, sweeps
+from benchmarks import inference, limits, memory, mini_batches, passes, processes, scaling, sweeps
 from benchmarks.everyday import EVERYDAY, SCIKIT_LEARN
 from benchmarks.pages import BLOCKS
 from benchmarks.pictures import draw_pictures, read_source
@@ -58,7 +58,7 @@ def measure_tiny(name, monkeypatch):
         monkeypatch.setattr(memory, "call_elsewhere", lambda *fit: 10**7)
         return {name: replace(memory.CASES[name], rows=150)()}
     if name == "first-use":
-        monkeypatch.setattr(first_use, "run", lambda module, cache: [1.0, 2.0])
+        monkeypatch.setattr(processes, "time_process", lambda module, cache: [1.0, 2.0])
         return OTHERS[name](False)
     if name == "everyday":
         return {name: replace(EVERYDAY, cases=[case for case in EVERYDAY.cases if "iris" in case.name]).measure()}
