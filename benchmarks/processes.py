@@ -88,7 +88,7 @@ def _read_peak():
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) << 10
 
 
-def time_process(module, cache):
+def run_first(module, cache):
     """Return the seconds of an import, and of it with a fit of digits; without a cache kernels lie in the user's."""
     variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
     return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
@@ -101,9 +101,9 @@ def measure_first_use(whole=False):
     """
     with tempfile.TemporaryDirectory() as folder:
         cache = folder if whole else None
-        ever = time_process(MODULES[FASTLIN], cache)[1]
+        ever = run_first(MODULES[FASTLIN], cache)[1]
         turns = [
-            {name: time_process(module, cache) for name, module in MODULES.items()}
+            {name: run_first(module, cache) for name, module in MODULES.items()}
             for _ in range(N_TURNS if whole else 1)
         ]
     seconds = {}

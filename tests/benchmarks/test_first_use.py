@@ -17,7 +17,7 @@ def caches(monkeypatch):
         given.append(cache)
         return [float(next(numbers)), 10.0 * len(given)]
 
-    monkeypatch.setattr(processes, "time_process", run)
+    monkeypatch.setattr(processes, "run_first", run)
     return given
 
 

@@ -58,7 +58,7 @@ def measure_tiny(name, monkeypatch):
         monkeypatch.setattr(memory, "call_elsewhere", lambda *fit: 10**7)
         return {name: replace(memory.CASES[name], rows=150)()}
     if name == "first-use":
-        monkeypatch.setattr(processes, "time_process", lambda module, cache: [1.0, 2.0])
+        monkeypatch.setattr(processes, "run_first", lambda module, cache: [1.0, 2.0])
         return OTHERS[name](False)
     if name == "everyday":
         return {name: replace(EVERYDAY, cases=[case for case in EVERYDAY.cases if "iris" in case.name]).measure()}
