@@ -15,22 +15,26 @@ from benchmarks.tables import describe_case
 
 FILE = Path(__file__).with_name("bounds.json")
 ANY = "any"
+
+
+def _seconds(record, contender):
+    return record["contenders"][contender]["seconds"]
+
+
+def _times_as_fast_as(contender):
+    return lambda record: _seconds(record, contender) / _seconds(record, FASTLIN)
+
+
 # What a bound may be of: a function from a record to a number, and what is said of the number.
 MEASURES = {
     "ratio": (lambda record: record["ratio"], "{:.3g} times as fast as its peer"),
-    "ratio to NumPy": (
-        lambda record: _seconds(record, "NumPy") / _seconds(record, FASTLIN),
-        "{:.3g} times as fast as NumPy",
-    ),
+    "ratio to NumPy": (_times_as_fast_as("NumPy"), "{:.3g} times as fast as NumPy"),
     # Newton's method is its default.
     "ratio to statsmodels": (
-        lambda record: _seconds(record, f"{STATSMODELS} newton") / _seconds(record, FASTLIN),
+        _times_as_fast_as(f"{STATSMODELS} newton"),
         "{:.3g} times as fast as statsmodels' default",
     ),
-    "MB beside X": (
-        lambda record: record["contenders"][FASTLIN]["bytes_beside_X"] / 1e6,
-        "{:.3g} MB beside X",
-    ),
+    "MB beside X": (lambda record: record["contenders"][FASTLIN]["bytes_beside_X"] / 1e6, "{:.3g} MB beside X"),
     "part": (lambda record: record["part"], "{:.1%} of the limit's speed"),
     "seconds": (lambda record: _seconds(record, FASTLIN), "{:.3g} s"),
     "seconds beyond scikit-learn's": (
@@ -76,7 +80,3 @@ def find_broken_bounds(bounds, records, level):
                 asked = words.format(bound[side])
                 broken.append(f"{describe_case(record)}: {words.format(value)}; the bound is {side} {asked}.")
     return broken
-
-
-def _seconds(record, contender):
-    return record["contenders"][contender]["seconds"]

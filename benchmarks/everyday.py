@@ -154,12 +154,11 @@ CASES, SCIKIT_LEARN_CASES = tuple(_list_cases()), tuple(_list_scikit_learn_cases
 
 def fit_by_default(problem, tol=TOL):
     """Fit fastlin.LogisticRegression with its defaults but for what the problem says, and tol where it is no frame."""
-    if problem.given is not None:
-        model = fastlin.LogisticRegression(categorical_features="from_dtype").fit(problem.given, problem.y)
-    else:
-        model = fastlin.LogisticRegression(
-            C=problem.C, l1_ratio=problem.l1_ratio, fit_intercept=problem.fit_intercept, tol=tol
-        ).fit(problem.X, problem.y)
+    X, parameters = problem.given, {"categorical_features": "from_dtype"}
+    if X is None:
+        X, parameters = problem.X, {"C": problem.C, "l1_ratio": problem.l1_ratio, "tol": tol}
+        parameters["fit_intercept"] = problem.fit_intercept
+    model = fastlin.LogisticRegression(**parameters).fit(X, problem.y)
     return model.coef_, model.intercept_
 
 

@@ -87,14 +87,11 @@ def draw_table(n_rows, n_all, d, n_classes):
     return pose_table(X[:n], y[:n], X[n:], y[n:])
 
 
-def bootstrap_fastlin(drawn):
-    """Return coef, intercept and standard errors of fastlin's resamples."""
-    return _add_errors(*bootstrap(drawn, fastlin.LogisticRegression(C=np.inf)))
-
-
-def bootstrap_peer(drawn, way, fit):
-    """Return those of fits of the resamples in one of WAYS; fit takes X, y and rows of them."""
-    return _add_errors(*run_in(way, fit_drawn, drawn, fit))
+def find_deviations(drawn, run):
+    """Return coef, intercept and, for each fit, the standard deviations over all, of shape (n_fits, 1, d + 1)."""
+    coef, intercept = run(drawn)
+    estimates = np.concatenate([coef, intercept[..., None]], axis=-1)
+    return coef, intercept, np.broadcast_to(estimates.std(axis=0, ddof=1), estimates.shape)
 
 
 def fit_scikit_learn(X, y, rows, solver):
@@ -109,12 +106,6 @@ def fit_logit(X, y, rows):
 
     params = statsmodels.api.Logit(y[rows], np.column_stack([np.ones(len(rows)), X[rows]])).fit(disp=0).params
     return params[None, 1:], params[:1]
-
-
-def _add_errors(coef, intercept):
-    """Return coef, intercept and, for each fit, the standard deviations over all, of shape (n_fits, 1, d + 1)."""
-    estimates = np.concatenate([coef, intercept[..., None]], axis=-1)
-    return coef, intercept, np.broadcast_to(estimates.std(axis=0, ddof=1), estimates.shape)
 
 
 def draw_resamples(n_rows, n_all, d, n_fits):
@@ -182,9 +173,9 @@ RACES = {
     BOOTSTRAP: Race(
         "bootstrap of 1,000 fits",
         partial(draw_resamples, n_all=5_000, d=20, n_fits=1_000),
-        bootstrap_fastlin,
+        partial(find_deviations, run=partial(bootstrap, model=fastlin.LogisticRegression(C=np.inf))),
         {
-            f"{name}, {way}": partial(bootstrap_peer, way=way, fit=fit)
+            f"{name}, {way}": partial(find_deviations, run=partial(run_in, way, fit_drawn, model=fit))
             for name, fit in RESAMPLED.items()
             for way in WAYS
         },

@@ -63,16 +63,14 @@ def run_python(*arguments, under=(), **variables):
 
 
 def call_elsewhere(function, *arguments):
-    """Return what a function of a module makes of arguments in a process of its own."""
-    check_system()
-    with patch.dict(os.environ, GIVE_BACK), ProcessPoolExecutor(1, get_context("spawn")) as executor:
-        return executor.submit(function, *arguments).result()
+    """Return what a function of a module makes of arguments in a process of its own.
 
-
-def check_system():
-    """Raise NotImplementedError where no process can reset its peak; asv and pytest then skip the benchmark."""
+    NotImplementedError, by which asv and pytest skip: this system lets no process reset its peak.
+    """
     if not RESET.exists():
         raise NotImplementedError("Only Linux can reset the peak of a process.")
+    with patch.dict(os.environ, GIVE_BACK), ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        return executor.submit(function, *arguments).result()
 
 
 def measure_rise(call):
@@ -103,8 +101,7 @@ def measure_first_use(whole=False):
         cache = folder if whole else None
         ever = run_first(MODULES[FASTLIN], cache)[1]
         turns = [
-            {name: run_first(module, cache) for name, module in MODULES.items()}
-            for _ in range(N_TURNS if whole else 1)
+            {name: run_first(module, cache) for name, module in MODULES.items()} for _ in range(N_TURNS if whole else 1)
         ]
     seconds = {}
     for place, case in enumerate(("import", "first-fit")):
