@@ -23,7 +23,7 @@ from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
 import fastlin
-from benchmarks.passes import FusedPass, draw_coef
+from benchmarks.passes import make_pass
 from benchmarks.processes import run_python
 from benchmarks.published import find_level
 from fastlin.kernels.machine.levels import LEVELS
@@ -67,15 +67,11 @@ def make_cases():
         "an epoch of a network": lambda: _train(fastlin.MLPClassifier(20), pixels, digit),
         "a prediction of one row": lambda: model.predict_proba(pixels[:1]),
         **{
-            f"a pass over {dtype}, {n_classes} classes": _make_pass(rows, n_classes)
+            f"a pass over {dtype}, {n_classes} classes": make_pass(rows, n_classes)
             for dtype, rows in types.items()
             for n_classes in (2, 10)
         },
     }
-
-
-def _make_pass(X, n_classes):
-    return FusedPass(X, np.arange(len(X)) % n_classes, n_classes, *draw_coef(X, n_classes), l2=1e-3)
 
 
 def _train(model, X, y):

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from benchmarks import networks
-from benchmarks.passes import N_CLASSES, FusedPass, draw_coef
+from benchmarks.passes import N_CLASSES, make_pass
 from benchmarks.races import FASTLIN, TURNS, Case, describe_turns, measure_in_turn
 from fastlin.blocks import from_arrays
 from fastlin.kernels.linear.operands import Samples
@@ -116,7 +116,7 @@ def load_pass(n_rows, dtype, order="C"):
     # The values do not change what a pass takes.
     X = np.random.default_rng(0).integers(0, 256, (n_rows or N_ROWS, N_FEATURES), np.uint8)
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=order)
-    fused_pass = FusedPass(X, np.arange(len(X)) % N_CLASSES, N_CLASSES, *draw_coef(X))
+    fused_pass = make_pass(X)
     arithmetic, _ = make_arithmetic(4 * X.size * N_CLASSES, fused_pass.precision)
     words = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}{', F order' if order == 'F' else ''}"
     return words, {FASTLIN: fused_pass, "reading X": make_read(X), "its arithmetic": arithmetic}
@@ -166,7 +166,7 @@ def load_blocks(n_rows, dtype):
         raise NotImplementedError("this system does not throw pages of a file out of memory when it is asked to")
     values = np.random.default_rng(0).integers(0, 256, (N_ROWS, N_FEATURES), np.uint8)
     X = np.resize(values if dtype == "uint8" else values.astype(dtype), (n_rows or N_FILE_ROWS, N_FEATURES))
-    folder, fused_pass = tempfile.mkdtemp(), FusedPass(X, np.arange(len(X)) % N_CLASSES, N_CLASSES, *draw_coef(X))
+    folder, fused_pass = tempfile.mkdtemp(), make_pass(X)
     weakref.finalize(fused_pass, shutil.rmtree, folder)
     path = f"{folder}/X.npy"
     np.save(path, X)

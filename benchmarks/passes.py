@@ -42,8 +42,8 @@ def draw_coef(X, n_classes=N_CLASSES):
 class FusedPass:
     """The pass of fastlin over X for J and its gradient at coef (K, d) and intercept (K,), in its own coordinates."""
 
-    def __init__(self, X, labels, n_classes, coef, intercept, *, l2=L2):
-        self.objective = Objective.over(X, labels, n_classes, l2=l2)
+    def __init__(self, X, labels, n_classes, coef, intercept):
+        self.objective = Objective.over(X, labels, n_classes, l2=L2)
         self.parameters = self.objective.coordinates.to_parameters(
             coef.astype(np.float64), intercept.astype(np.float64)
         )
@@ -124,24 +124,20 @@ def evaluate(point, name):
     return solution
 
 
-def grow(base, size, factor):
-    """Return the base shape with one of its sizes multiplied by a factor."""
-    return {**base, size: factor * base[size]}
-
-
-def make_pass(shape):
-    """Return a pass over noise of a shape, at a point with scores of order 1."""
-    # The values do not change what a pass costs, so that noise with classes of equal size will do.
-    X = np.random.default_rng(0).standard_normal((shape["n"], shape["d"]))
-    labels = np.arange(shape["n"]) % shape["K"]
-    return FusedPass(X, labels, shape["K"], *draw_coef(X, shape["K"]), l2=1 / shape["n"])
+def make_pass(X, n_classes=N_CLASSES):
+    """Return a pass over rows at a point with scores of order 1; labels do not change what it costs."""
+    return FusedPass(X, np.arange(len(X)) % n_classes, n_classes, *draw_coef(X, n_classes))
 
 
 def measure_pass_scaling(whole=False):
     """Return the median seconds of a pass for each size over its factors, which take turns."""
     seconds, base = {}, BASE if whole else SMALL_BASE
     for size in base:
-        passes = {factor: make_pass(grow(base, size, factor)) for factor in FACTORS}
+        shapes = {factor: {**base, size: factor * base[size]} for factor in FACTORS}
+        passes = {
+            factor: make_pass(np.random.default_rng(0).standard_normal((shape["n"], shape["d"])), shape["K"])
+            for factor, shape in shapes.items()
+        }
         seconds[size] = [median(times) for times in measure_in_turn(passes, TURNS).values()]
     of_what = {"base": dict(base), "factors": list(FACTORS), "threads": count_threads()}
     return {"kind": "passes", **of_what, "seconds": seconds}
