@@ -16,7 +16,6 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.limits import read_from_disk, throw_out
 from benchmarks.races import measure_in_turn
 from benchmarks.tables import make_table, write_markdown
 from fastlin import LogisticRegression, blocks
@@ -123,24 +122,11 @@ def prepare(contenders, paths, folder, stack):
     return calls, seconds
 
 
-def measure_reading(model, path, y):
-    """Return the seconds of reading a file from disk, and of predicting its rows from there and from memory."""
-    rows, seconds = blocks.from_arrays(np.load(path, mmap_mode="r"), y), {}
-    begin = perf_counter()
-    read_from_disk(path)
-    seconds["reading the file, from disk"] = perf_counter() - begin
-    throw_out(path)
-    for place in ("disk", "memory"):
-        begin = perf_counter()
-        model.score(rows)
-        seconds[f"predicting its rows, from {place}"] = perf_counter() - begin
-    return seconds
-
-
 def measure(contenders, sizes, n_turns):
-    """Return the records of fits in turn by contender, and the seconds of other things.
+    """Return the records of fits in turn by contender, and the seconds of decoding Parquet files if any.
 
-    One fit of each goes before, which compiles and reads the files, unless there is one turn alone.
+    One fit of each goes before, which compiles and reads the files, unless there is one turn alone. The cases
+    limit-blocks measure how long a file is read from disk.
     """
     # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, and fits here would have one thread.
     with limit_threads(count_threads()), TemporaryDirectory() as name, ExitStack() as stack:
@@ -148,10 +134,8 @@ def measure(contenders, sizes, n_turns):
         paths = write_rows(folder, *sizes)
         calls, decoding = prepare(contenders, paths, folder, stack)
         seconds = measure_in_turn(calls, n_turns, first=int(n_turns > 1))
-        # Each call fits the same model anew.
-        models = {contender: fit.func.__self__ for contender, fit in calls.items()}
-        others = {} if decoding is None else {"decoding the Parquet files, once": decoding}
-        others |= measure_reading(models[MAPPED], paths[0], np.load(paths[1]))
+    # Each call fits the same model anew.
+    models = {contender: fit.func.__self__ for contender, fit in calls.items()}
     records = {
         contender: {
             "seconds": median(seconds[contender]),
@@ -161,7 +145,7 @@ def measure(contenders, sizes, n_turns):
         }
         for contender, model in models.items()
     }
-    return records, others
+    return records, decoding
 
 
 def main(arguments=None):
@@ -173,7 +157,7 @@ def main(arguments=None):
     sizes, n_turns, contenders = (WHOLE_SIZES, 1, (MAPPED,)) if options.whole else (SIZES, N_TURNS, CONTENDERS)
     n, d, K = sizes = options.sizes or sizes
     n_threads = count_threads()
-    records, others = measure(contenders, sizes, n_turns)
+    records, decoding = measure(contenders, sizes, n_turns)
     fits = "one fit each" if n_turns == 1 else f"medians of {n_turns} fits in turn"
     print(f"{n:,} × {d}, {K} classes, float32, {4 * n * d / 1e9:.3g} GB; {fits}, {n_threads} threads\n")
     lowest = min(record["objective"] for record in records.values())
@@ -188,8 +172,9 @@ def main(arguments=None):
         }
         for name, record in records.items()
     ]
-    once = [{"once": name, "seconds": f"{seconds:.3g}"} for name, seconds in others.items()]
-    print(write_markdown(make_table(rows)), write_markdown(make_table(once)), sep="\n\n")
+    print(write_markdown(make_table(rows)))
+    if decoding is not None:
+        print(f"\nThe Parquet files were decoded once, in {decoding:.3g} seconds.")
 
 
 if __name__ == "__main__":

@@ -20,20 +20,19 @@ def test_the_whole_run_fits_a_file_by_blocks_alone(tmp_path, monkeypatch, capsys
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("500 × 4, 3 classes, float32, ")
     assert [line for line in lines if line.startswith(f"| {MAPPED} | ")]
-    assert "| predicting its rows, from memory | " in lines[-1]
     assert not list(tmp_path.iterdir())
 
 
 def test_fits_of_files_end_at_the_minimum_of_the_fit_in_memory():
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     contenders = CONTENDERS[:3]
-    records, others = measure(contenders, (2_000, 5, 3), 2)
+    records, decoding = measure(contenders, (2_000, 5, 3), 2)
     assert tuple(records) == contenders
     objectives = [record["objective"] for record in records.values()]
     assert max(objectives) <= min(objectives) * (1 + 1e-4)
     assert all(record["gap"] <= 1e-4 for record in records.values())
     assert records[MAPPED]["passes"] == records[PARQUET]["passes"]
-    assert len(others) == 4
+    assert decoding > 0
 
 
 # It starts two clusters, which takes ten seconds.
