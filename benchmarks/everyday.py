@@ -278,7 +278,7 @@ def main(arguments=None):
     """Measure the cases that are asked for, and print each as soon as it is known."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__.splitlines()[0])
     parser.add_argument("--scikit-learn", action="store_true", help="the cases of scikit-learn's issues and suites")
-    parser.add_argument("--short", action="store_true", help="up to 1,000 rows, in fewer turns: half a minute")
+    parser.add_argument("--short", action="store_true", help="up to 1,000 rows, in one turn: about a minute")
     parser.add_argument("names", nargs="*", metavar="name", help="only cases whose group or name contains such a text")
     options = parser.parse_args(arguments)
     suite = SCIKIT_LEARN if options.scikit_learn else EVERYDAY
