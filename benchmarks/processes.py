@@ -45,12 +45,17 @@ TITLES = {
 }
 
 
+def list_places():
+    """Return where a process finds this fastlin and this package."""
+    return [str(FASTLIN_ROOT), str(ROOT)]
+
+
 def run_python(*arguments, under=(), **variables):
     """Run Python with arguments and variables of the environment, in an empty folder, and return what it prints.
 
     The words of `under` are a program that runs Python. The process imports the same fastlin as this one.
     """
-    places = [str(FASTLIN_ROOT), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    places = [*list_places(), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
             [*under, sys.executable, *map(str, arguments)],
@@ -69,7 +74,12 @@ def call_elsewhere(function, *arguments):
     """
     if not RESET.exists():
         raise NotImplementedError("Only Linux can reset the peak of a process.")
-    with patch.dict(os.environ, GIVE_BACK), ProcessPoolExecutor(1, get_context("spawn")) as executor:
+    with (
+        patch.dict(os.environ, GIVE_BACK),
+        # asv imports this package without a place in the path.
+        patch.object(sys, "path", [*list_places(), *sys.path]),
+        ProcessPoolExecutor(1, get_context("spawn")) as executor,
+    ):
         return executor.submit(function, *arguments).result()
 
 

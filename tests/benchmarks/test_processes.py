@@ -6,8 +6,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+
 from benchmarks import HELD_BACK_BY, processes
-from benchmarks.processes import ROOT, run_python
+from benchmarks.memory import count_bytes
+from benchmarks.processes import ROOT, call_elsewhere, run_python
 
 PRINT = "import fastlin, benchmarks; print(fastlin.__file__); print(benchmarks.__path__[0])"
 
@@ -44,3 +47,8 @@ def test_an_installed_fastlin_comes_before_that_of_the_checkout(tmp_path, monkey
     found, benchmarks = run_python("-c", PRINT).split()
     assert Path(found) == installed
     assert Path(benchmarks) == ROOT / "benchmarks"
+
+
+def test_a_process_finds_this_package_that_has_no_place_in_the_path(monkeypatch):
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if Path(place).resolve() != ROOT])
+    assert call_elsewhere(count_bytes, np.zeros(3)) == 24
