@@ -32,6 +32,8 @@ RACES = {
     **predictions.RACES,
 }
 EVERYDAY, FIRST_USE, PEERS = "everyday", "first-use", "peers"
+# Many problems in one record.
+COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKIT_LEARN}
 
 
 def measure_peers(whole=False):
@@ -43,8 +45,7 @@ def measure_peers(whole=False):
 # The cases that are no races: functions from whether they are measured whole to their records. The first use has
 # several.
 QUICK = {
-    EVERYDAY: everyday.EVERYDAY.measure,
-    "scikit-learn-cases": everyday.SCIKIT_LEARN.measure,
+    **{name: collection.measure for name, collection in COLLECTIONS.items()},
     **sweeps.CASES,
     **probes.CASES,
     **inference.CASES,

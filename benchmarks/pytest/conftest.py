@@ -5,6 +5,7 @@ Times are printed, and asserted only with --hold-bounds. What is always asserted
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from benchmarks import HELD_BACK_BY
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.published import call_machine, describe_machine, find_level
-from benchmarks.suite import OTHERS, QUICK, RACES
+from benchmarks.suite import COLLECTIONS, OTHERS, QUICK, RACES
 from benchmarks.tables import make_console, print_tables, tabulate
 
 RECORDS = pytest.StashKey()
@@ -57,11 +58,20 @@ def whole(request):
 
 
 def pytest_generate_tests(metafunc):
-    """Give the tests their cases: races, and what is quick, or with --full what else there is."""
+    """Give the tests their cases: races, everyday problems, and what is quick, or with --full what else there is."""
+    whole = _is_whole(metafunc.config)
     if "race" in metafunc.fixturenames:
         metafunc.parametrize("race", RACES)
     if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", OTHERS if _is_whole(metafunc.config) else QUICK)
+        metafunc.parametrize("case", [case for case in (OTHERS if whole else QUICK) if case not in COLLECTIONS])
+    if "problem" in metafunc.fixturenames:
+        problems = [
+            pytest.param(name, replace(collection, cases=(case,)), id=case.name)
+            for name, collection in COLLECTIONS.items()
+            for case in collection.cases
+            if whole or case.is_short
+        ]
+        metafunc.parametrize(("collection", "problem"), problems)
 
 
 @pytest.fixture
@@ -69,9 +79,12 @@ def keep(request, benchmark):
     """Return the function that asserts that records count, and keeps them for the table; --hold-bounds holds them."""
 
     def keep_records(records):
-        request.config.stash[RECORDS].update(records)
+        kept = request.config.stash[RECORDS]
         benchmark.extra_info.update(records)
         for name, record in records.items():
+            # The tests of a collection have a problem each.
+            former = kept.get(name, {}).get("problems", []) if name in COLLECTIONS else []
+            kept[name] = {**record, "problems": former + record["problems"]} if former else record
             faults = [each["fault"] for each in record.get("problems", [record]) if each.get("fault")]
             assert not faults, f"{name}: {'; '.join(faults)}"
             assert record.get("fit_bytes", 0) <= record.get("allowed_bytes", 0)

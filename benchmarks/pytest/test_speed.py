@@ -11,5 +11,9 @@ def test_race(benchmark, whole, keep, race):
     benchmark.pedantic(RACES[race].solve, (load_problem(RACES[race], whole),), rounds=1 if seconds > 1 else 3)
 
 
+def test_everyday(benchmark, whole, keep, collection, problem):
+    keep({collection: benchmark.pedantic(problem.measure, (whole,), rounds=1)})
+
+
 def test_case(benchmark, whole, keep, case):
     keep(benchmark.pedantic(measure, (case, whole), rounds=1))
