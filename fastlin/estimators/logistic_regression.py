@@ -383,9 +383,8 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
             point = objective.at(solution.parameters, out=objective.make_room())
         fit_lots = None
-        if point is not None and len(data.classes) == 2 and many_fits.suits(whole, C, l1_ratio):
-            curvature = next(point.curvatures())
-            fit_lots = partial(many_fits.fit_resamples, whole, C, origin, curvature, tol)
+        if point is not None and many_fits.suits(whole, C, l1_ratio):
+            fit_lots = partial(many_fits.fit_resamples, whole, C, origin, point, tol)
         return Refits(
             lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
             best,

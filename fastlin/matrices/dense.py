@@ -271,14 +271,14 @@ class DensePasses(Passes):
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
         """See `Passes.evaluate_lot`."""
-        (n_problems, size), n_blocks = parameters.shape, self._n_blocks
-        lot = Lot(labels, weights, np.empty((2, n_blocks, n_problems)))
-        tables = zeros_aligned(((1 + n_blocks) * size, -(-n_problems // LANES) * LANES), np.float64)
+        (n_scores, size), n_blocks = parameters.shape, self._n_blocks
+        lot = Lot.over(labels, weights, self.samples.offsets, n_scores // len(labels), n_blocks)
+        tables = zeros_aligned(((1 + n_blocks) * size, -(-n_scores // LANES) * LANES), np.float64)
         table, sums = tables[:size], tables[size:].reshape(n_blocks, size, -1)
-        table[:, :n_problems] = parameters.T
-        given = self._plan(np.float64).scaling, table, self._lot_rows, sums, lot
+        table[:, :n_scores] = parameters.T
+        given = self._plan(np.float64).scaling, table, n_scores, self._lot_rows, sums, lot
         run_blocks(fill_block_lot_pass, n_blocks, self._layers, *given, *self._levels)
-        gradients[:] = np.add.reduce(sums)[:, :n_problems].T
+        gradients[:] = np.add.reduce(sums)[:, :n_scores].T
         return lot.sum_blocks()
 
     @property

@@ -256,10 +256,11 @@ class Passes:
     def evaluate_lot(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
-        """Return sum s_i l_i and sum s_i p_i (1 - p_i) of B logistic problems over all rows, (2, B).
+        """Return sum s_i l_i and sum s_i p_ik p_il of pairs of classes, of B problems over all rows, (1 + pairs, B).
 
-        gradients (B, d + 1) are filled. B is no more than K. labels (B, n) are 0 or 1, uint8; weights (B, n) without
-        entries are ones. The bits of a problem depend neither on the others nor on B.
+        gradients (B k, d + 1) are filled, of the k rows of coefficients of each problem. B k is no more than K; k is
+        one for sparse rows. labels (B, n) are uint8; weights (B, n) without entries are ones. The bits of a problem
+        depend neither on the others nor on B.
         """
         raise NotImplementedError
 

@@ -282,7 +282,7 @@ class SparsePasses(Passes):
         tables[:] = (padded[:, :-1] * scale).reshape(n_groups, TOGETHER, d).transpose(0, 2, 1)
         sums = zeros_aligned((n_parts * n_groups * (d + 1), TOGETHER), np.float64)
         sums = sums.reshape(n_parts, n_groups, d + 1, TOGETHER)
-        lot = Lot(labels, weights, np.empty((2, n_parts, n_problems)))
+        lot = Lot.over(labels, weights, self.samples.offsets, 1, n_parts)
         given = matrix.entries, borders, tables, intercepts.reshape(n_groups, TOGETHER), TILE_ROWS, sums, lot
         run_blocks(fill_block_lot_pass, n_parts * n_groups, *given)
         total = np.add.reduce(sums).transpose(0, 2, 1).reshape(-1, d + 1)[:n_problems]

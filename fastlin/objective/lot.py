@@ -1,57 +1,66 @@
-"""Many logistic objectives over the same rows: they differ in labels, weights of the rows and strength of the penalty.
+"""Many objectives over the same rows: they differ in labels, weights of the rows and strength of the penalty.
 
-For each of B problems J is that of objective.py with two classes and an L2 penalty on every coefficient. A `Lot` holds
-some of them, and evaluates and certifies them side by side: one pass over X serves all of its problems. What a problem
-computes does not depend on the others of its lot.
+For each of B problems J is that of objective.py with K rows of coefficients and an L2 penalty on every coefficient. All
+have the same number of classes; two, where K is 1, may have offsets of the rows. A `Lot` holds some problems, and
+evaluates and certifies them side by side: one pass over X serves all of them. What a problem computes does not depend
+on the others of its lot.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlin.kernels.linear.operands import NO_ROWS, Samples
+from fastlin.kernels.linear.operands import NO_ROWS
 from fastlin.objective.rounding import ROW_ROUNDINGS, gamma
+from fastlin.objective.rows import make_samples
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
     from fastlin.objective.coordinates import Coordinates
 
-# The fewest and the most problems of a lot. Between them its coefficients are LOT_NUMBERS at most, and its labels and
-# weights take LOT_BYTES.
-LEAST_TOGETHER, MOST_TOGETHER, LOT_NUMBERS, LOT_BYTES = 8, 128, 1 << 15, 1 << 26
+# The fewest and the most problems of a lot. Between them it has MOST_ROWS of LOT_NUMBERS coefficients at most, so that
+# the scores of a tile stay in the second-level cache, and its labels and weights take LOT_BYTES.
+LEAST_TOGETHER, MOST_TOGETHER, MOST_ROWS, LOT_NUMBERS, LOT_BYTES = 8, 128, 256, 1 << 15, 1 << 26
+# After a step of the intercept so small J is known to the last digits.
+SMALL_STEP = 1e-3
 
 
-def count_together(n_rows: int, n_features: int) -> int:
+def count_together(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
     """Return how many problems make a lot: their coefficients, labels and weights stay in memory near the processor."""
-    by_columns, by_rows = LOT_NUMBERS // max(1, n_features), LOT_BYTES // (9 * max(1, n_rows))
-    return max(LEAST_TOGETHER, min(by_columns, by_rows, MOST_TOGETHER) // LEAST_TOGETHER * LEAST_TOGETHER)
+    by_columns = min(LOT_NUMBERS // max(1, n_features), MOST_ROWS) // n_rows_coef
+    row_bytes = 9 if n_rows_coef == 1 else 12
+    together = min(by_columns, LOT_BYTES // (row_bytes * max(1, n_rows)), MOST_TOGETHER)
+    return max(LEAST_TOGETHER, together // LEAST_TOGETHER * LEAST_TOGETHER)
 
 
 class Problem(NamedTuple):
-    """The logistic loss of two classes, each with some weight, and an L2 penalty."""
+    """The loss of some classes, each with some weight, and an L2 penalty."""
 
-    labels: np.ndarray  # (n,), 0 or 1
+    labels: np.ndarray  # (n,), the numbers of classes
     l2: float  # above zero
     weights: np.ndarray | None = None  # (n,), at least zero; None for ones. Problems of one lot have them or not.
-    start: np.ndarray | None = None  # (d + 1,) parameters; None for the best intercept without features
+    start: np.ndarray | None = None  # (m,) parameters; None for the best intercepts without features
 
 
 class Points(NamedTuple):
-    """J of some problems of a lot, each at a point of its own; m is d + 1."""
+    """J of some problems of a lot, each at a point of its own; m is K (d + 1)."""
 
     loss: np.ndarray  # (B,), the mean losses
-    curvature: np.ndarray  # (B,), of the mean losses by the intercept
+    curvatures: np.ndarray  # (B, pairs), the means of p_k p_l of each pair of classes, of two classes of p (1 - p)
     value: np.ndarray  # (B,), J
     of_loss: np.ndarray  # (B, m), the gradients of the losses
     gradient: np.ndarray  # (B, m), those of J
 
 
 class SharedRows:
-    """What the problems share: rows, coordinates, and penalty factors above zero (d,); `n_together` make a lot."""
+    """What the problems share: rows with offsets (n, 1), coordinates, and penalty factors above zero (d,).
+
+    `n_together` make a lot.
+    """
 
     def __init__(
         self,
@@ -60,14 +69,18 @@ class SharedRows:
         factors: FloatArray,
         fit_intercept: bool,
         n_together: int | None = None,
+        offsets: FloatArray | None = None,
+        n_rows_coef: int = 1,
     ) -> None:
-        n, d = matrix.shape
-        self.matrix, self.coordinates, self.fit_intercept = matrix, coordinates, fit_intercept
-        self.n_together, self.n_rows, self.size = n_together or count_together(n, d), n, d + 1
-        samples = Samples(NO_ROWS, np.zeros(n, np.int32), np.empty(0))
-        self.passes = matrix.passes(samples, coordinates.scaling, self.n_together)
+        (n, d), K = matrix.shape, n_rows_coef
+        self.matrix, self.coordinates, self.fit_intercept, self.n_rows_coef = matrix, coordinates, fit_intercept, K
+        self.n_together, self.n_rows, self.size = n_together or count_together(n, d, K), n, K * (d + 1)
+        samples = make_samples(np.zeros(n, np.int32), offsets=offsets)
+        self.offsets = None if offsets is None else samples.offsets[:, 0]
+        self.largest_offset = float(np.abs(samples.offsets).max(initial=0.0))
+        self.passes = matrix.passes(samples, coordinates.scaling, self.n_together * K)
         # The curvature of the penalty by each parameter where l2 is one.
-        self.units = np.append(factors * coordinates.scale**2, 0.0)
+        self.units = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
         # A column blurs a score by its largest entry at most, whatever the weights of the rows are.
         largest = coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0)
         self.largest_squares = largest
@@ -76,6 +89,37 @@ class SharedRows:
         blur[coordinates.vanishing] = 0
         roots = coordinates.scale * np.sqrt(factors)
         self.blur_norm = float(np.sqrt(np.sum((blur / roots) ** 2)))
+
+    def start(self, labels: IntArray, weights: FloatArray | None, shares: FloatArray) -> tuple[Any, float]:
+        """Return the best intercepts without features, zero where there are none, and J there.
+
+        shares (n_classes,) are the parts of the classes in the weight, all above zero.
+        """
+        offsets, fit_intercept, share = self.offsets, self.fit_intercept, shares[1]
+        if offsets is None and not fit_intercept:
+            return 0.0, float(np.log(len(shares)))
+        if self.n_rows_coef > 1:
+            logarithms = np.log(shares)
+            return logarithms - logarithms.mean(), -float(np.sum(shares * logarithms))
+        logit = np.log(share) - np.log1p(-share)
+        if offsets is None:
+            return float(logit), float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
+        parts = np.full(self.n_rows, 1 / self.n_rows) if weights is None else weights / weights.sum()
+        intercept = logit - np.einsum("i,i->", parts, offsets) if fit_intercept else 0.0
+        # At the ends every p is on one side of the share. The middle replaces a step of Newton's that leads out.
+        low, high, last = logit - offsets.max(), logit - offsets.min(), np.inf
+        while fit_intercept and abs(intercept - last) > max(SMALL_STEP, 4 * np.spacing(abs(intercept))):
+            with np.errstate(over="ignore"):
+                p = 1 / (1 + np.exp(-intercept - offsets))
+            excess, curvature = np.einsum("i,i->", parts, p) - share, np.einsum("i,i,i->", parts, p, 1 - p)
+            low, high = (intercept, high) if excess < 0 else (low, intercept)
+            last, intercept = intercept, intercept - excess / max(curvature, np.finfo(np.float64).tiny)
+            if not low <= intercept <= high:
+                intercept = 0.5 * (low + high)
+        scores = np.where(labels, -intercept - offsets, intercept + offsets)
+        # NumPy's logaddexp takes three times as long.
+        losses = np.log1p(np.exp(-np.abs(scores))) + np.maximum(scores, 0)
+        return float(intercept), float(np.einsum("i,i->", parts, losses))
 
     def gram(self, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum_i w_i [x~_i, 1] [x~_i, 1]', (m, m), for row_weights w (n,); `Coordinates.clear` sets its zeros."""
@@ -87,9 +131,12 @@ class SharedRows:
     def finish(
         self, parameters: FloatArray, gradient: FloatArray, l2: float, dtype: DTypeLike
     ) -> tuple[FloatArray, FloatArray, float]:
-        """Return coef (1, d), intercept (1,) and J's largest rise as in `Objective.finish`, or infinity."""
-        mean_square = float(self.largest_squares.sum() + 1)
-        given = parameters[None], gradient[None], l2 * self.units, mean_square, dtype
+        """Return coef (K, d), intercept (K,) and J's largest rise as in `Objective.finish`, or infinity."""
+        mean_square, shape = float(self.largest_squares.sum() + 1), (self.n_rows_coef, -1)
+        parameters = parameters.reshape(shape)
+        if self.n_rows_coef > 1:
+            parameters = parameters - parameters.mean(axis=0)
+        given = parameters, gradient.reshape(shape), l2 * self.units.reshape(shape)[0], mean_square, dtype
         coef, intercept, _, is_finite, rise = self.coordinates.round_off(*given)
         return coef, intercept, rise if is_finite else np.inf
 
@@ -99,9 +146,12 @@ class Lot:
 
     def __init__(self, rows: SharedRows, n_places: int, is_weighted: bool) -> None:
         self.rows = rows
-        self._labels = np.empty((n_places, rows.n_rows), np.uint8)
+        # The softmax of single fits reads labels of four bytes, and is compiled for them.
+        self._labels = np.empty((n_places, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
         self._weights = np.empty((n_places if is_weighted else 0, rows.n_rows))
-        self.total_weights, self.shares, self.smallest_weights, self._l2 = np.ones((4, n_places))
+        self.total_weights, self.smallest_weights, self._l2 = np.ones((3, n_places))
+        # J of the best intercepts alone; without an intercept that of zeros.
+        self.without_features = np.ones(n_places)
 
     def __len__(self) -> int:
         """Return the number of places."""
@@ -111,24 +161,24 @@ class Lot:
         """Put a problem into a place, and return the parameters (m,) that it starts from."""
         labels, l2, weights, start = problem
         self._labels[place], self._l2[place] = labels, l2
-        total, smallest = float(len(labels)), 1.0
-        if weights is None:
-            share = np.count_nonzero(labels) / total
-        else:
+        total, smallest, K = float(len(labels)), 1.0, self.rows.n_rows_coef
+        if weights is not None:
             self._weights[place] = weights
             total, smallest = float(weights.sum()), float(np.where(weights > 0, weights, np.inf).min())
-            share = float((weights * labels).sum()) / total
-        self.total_weights[place], self.shares[place], self.smallest_weights[place] = total, share, smallest
-        if start is not None:
-            return start
-        parameters = np.zeros(self.rows.size)
-        if self.rows.fit_intercept:
-            parameters[-1] = np.log(share) - np.log1p(-share)
-        return parameters
+        if K > 1:
+            shares = np.bincount(labels, weights, minlength=K) / total
+        else:
+            share = (np.count_nonzero(labels) if weights is None else float((weights * labels).sum())) / total
+            shares = np.array([1 - share, share])
+        self.total_weights[place], self.smallest_weights[place] = total, smallest
+        intercepts, self.without_features[place] = self.rows.start(labels, weights, shares)
+        parameters = np.zeros((K, self.rows.size // K))
+        parameters[:, -1] = intercepts
+        return parameters.ravel() if start is None else start
 
     def keep(self, places: IntArray) -> None:
         """Give up all places but some."""
-        for name in ("_labels", "total_weights", "shares", "smallest_weights", "_l2"):
+        for name in ("_labels", "total_weights", "without_features", "smallest_weights", "_l2"):
             setattr(self, name, getattr(self, name)[places])
         self._weights = self._weights[places] if len(self._weights) else self._weights
 
@@ -137,55 +187,74 @@ class Lot:
         """The curvature of the penalty by each parameter, (B, m)."""
         return self._l2[:, None] * self.rows.units
 
-    @property
-    def without_features(self) -> FloatArray:
-        """J of the best intercepts alone, (B,); without an intercept that of zeros."""
-        if not self.rows.fit_intercept:
-            return np.full(len(self), np.log(2))
-        return -(self.shares * np.log(self.shares) + (1 - self.shares) * np.log1p(-self.shares))
-
     def evaluate(self, parameters: FloatArray) -> Points:
         """Return the Points at parameters (B, m): one pass over X."""
-        of_loss = np.empty(parameters.shape)
-        sums = self.rows.passes.evaluate_lot(parameters, self._labels, self._weights, of_loss)
-        self.rows.coordinates.clear(of_loss, self.rows.fit_intercept)
+        of_loss, by_class = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
+        given = parameters.reshape(by_class), self._labels, self._weights, of_loss.reshape(by_class)
+        loss, *curvatures = self.rows.passes.evaluate_lot(*given) / self.total_weights
+        self.rows.coordinates.clear(of_loss.reshape(by_class), self.rows.fit_intercept)
         of_loss /= self.total_weights[:, None]
-        loss, curvature = sums / self.total_weights
         bent = self.curvatures * parameters
         value = loss + 0.5 * np.einsum("bj,bj->b", bent, parameters)
-        return Points(loss, curvature, value, of_loss, of_loss + bent)
+        return Points(loss, np.stack(curvatures, axis=1), value, of_loss, of_loss + bent)
 
     def certify(self, parameters: FloatArray, points: Points) -> FloatArray:
         """Return an upper bound (B,) on J - J* at the points (docs/derivations.md, section 10).
 
-        The gradient gives it where the intercept is stationary. How far the intercept is from there follows from its
-        slope and its curvature, which changes by no more than a factor of e for each unit of the intercept.
+        The gradient gives it where the intercepts are stationary. How far they are from there follows from their slopes
+        and curvature, which changes by no more than a factor of e for each unit that intercepts move apart.
         """
-        rows, passes, slopes = self.rows, self.rows.passes, points.gradient[:, :-1]
-        curvatures = self._l2[:, None] * rows.units[:-1]
-        size = np.sqrt(np.einsum("bj,bj->b", slopes, slopes / curvatures))
+        rows, passes, K = self.rows, self.rows.passes, self.rows.n_rows_coef
+        # A norm over three or more classes holds both classes of a pair, whose terms are opposite.
+        root, absolute = (np.sqrt(2), gamma(ROW_ROUNDINGS + K)) if K > 1 else (1.0, 0.0)
+        curvatures = self._l2[:, None] * rows.units[: rows.size // K - 1]
+        size = np.sqrt(2 * self.natural_gaps(points))
         # What rounding did, as in objective/rounding.py.
         longest_product, longest_sum = passes.lot_roundings
-        score = gamma(longest_product) * np.einsum("bj,j->b", np.abs(parameters), rows.blur)
-        sums = gamma(longest_sum + longest_product + ROW_ROUNDINGS + 1)
+        blur = np.hypot.reduce(np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.blur), axis=1)
+        score = gamma(longest_product) * blur
+        if rows.offsets is not None:
+            score += gamma(2) * (blur + rows.largest_offset)
+        sums = gamma(longest_sum + longest_product + ROW_ROUNDINGS + K)
         missed = -np.expm1(-points.loss)
         largest = -np.expm1(-points.loss * self.total_weights / self.smallest_weights)
         residual = np.sqrt(missed * largest)
-        of_gradient = np.minimum(0.25, largest) * score + score**2 + residual * sums
-        of_sums = 2 * residual * score + score**2 + 2 * missed * sums
+        of_gradient = root**2 * np.minimum(0.25, largest) * score + score**2 + root * residual * sums + absolute
+        of_sums = 2 * root * residual * score + score**2 + 2 * missed * sums + absolute
         of_penalty = gamma(rows.size + 4) * (np.sqrt(2 * (points.value - points.loss)) + size)
         size += of_gradient * rows.blur_norm / np.sqrt(self._l2) + of_penalty
         if not rows.fit_intercept:
             return 0.5 * size**2
-        slope, of_curvature = np.abs(points.of_loss[:, -1]) + of_sums, 2 * sums * points.curvature + of_sums
-        least, most = points.curvature - of_curvature, points.curvature + of_curvature
+        intercepts = points.of_loss.reshape(len(self), K, -1)[..., -1]
+        slope = np.hypot.reduce(intercepts, axis=1) / root + of_sums
+        curvature = points.curvatures.sum(axis=1)
+        of_curvature = 2 * sums * curvature + of_sums
+        least, most = _find_least(points.curvatures, K) - of_curvature, curvature + of_curvature
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             way = -np.log1p(-slope / least)
-            moved = way * most * np.exp(way) * np.sqrt(np.sum(rows.largest_squares / curvatures, axis=1))
+            moved = root * way * most * np.exp(way) * np.sqrt(np.sum(rows.largest_squares / curvatures, axis=1))
             bound = slope * way + 0.5 * (size + moved) ** 2
         return np.where((slope < least) & (bound == bound), bound, np.inf)
 
     def natural_gaps(self, points: Points) -> FloatArray:
         """Return what bounds J - J*, (B,), as soon as the intercepts are stationary."""
-        slopes = points.gradient[:, :-1]
-        return 0.5 * np.einsum("bj,bj->b", slopes, slopes / (self._l2[:, None] * self.rows.units[:-1]))
+        slopes, curvatures = self._by_coefficients(points.gradient), self._by_coefficients(self.curvatures)
+        return 0.5 * np.einsum("bj,bj->b", slopes, slopes / curvatures)
+
+    def _by_coefficients(self, numbers):
+        """Return numbers (B, m) without those of intercepts."""
+        return numbers.reshape(len(numbers), self.rows.n_rows_coef, -1)[..., :-1].reshape(len(numbers), -1)
+
+
+def _find_least(curvatures, n_rows_coef):
+    """Return the least curvature by the intercepts, (B,), from those of pairs of classes, (B, pairs).
+
+    For three or more classes it is half the smallest eigenvalue of the Hessian on ways that sum to zero, less rounding.
+    """
+    if n_rows_coef == 1:
+        return curvatures[:, 0]
+    hessians = np.zeros((len(curvatures), n_rows_coef, n_rows_coef))
+    k, m = np.triu_indices(n_rows_coef, 1)
+    hessians[:, k, m] = hessians[:, m, k] = -curvatures
+    np.einsum("bkk->bk", hessians)[...] = -hessians.sum(axis=2)
+    return 0.5 * np.linalg.eigvalsh(hessians)[:, 1] - gamma(10 * n_rows_coef**2) * curvatures.sum(axis=1)

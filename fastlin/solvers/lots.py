@@ -1,4 +1,4 @@
-"""L-BFGS for many logistic problems over the same rows, in lots: one pass over X serves all problems of a lot.
+"""L-BFGS for many problems over the same rows, in lots: one pass over X serves all problems of a lot.
 
 Each problem has a place of a lot, with its own pairs, steps and proof; the next problem takes the place of one that has
 ended. All share one preconditioner, each times its own curvature: where only labels or weights differ, the Hessians are
@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlin.kernels.linear.operands import count_pairs
 from fastlin.kernels.linear.quasi_newton import ROUNDING, SUFFICIENT_DECREASE, SUM_ROUNDING, VALUE_ROUNDING, ask
 from fastlin.objective.lot import Lot, Points, Problem, SharedRows
-from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Preconditioner
+from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Preconditioner, bend_equal_changes
 from fastlin.typing import BoolArray, FloatArray, FloatType, IntArray
 
 # Pairs of a problem, and how often it may try a step in vain.
@@ -30,8 +31,8 @@ LEAST_CUT, MOST_CUT = 0.1, 0.5
 class Found(NamedTuple):
     """Where a problem ended."""
 
-    parameters: np.ndarray  # (d + 1,)
-    gradient: np.ndarray  # (d + 1,), of J
+    parameters: np.ndarray  # (m,)
+    gradient: np.ndarray  # (m,), of J
     value: float  # J
     certificate: float  # an upper bound on J - J*
     n_iter: int
@@ -41,10 +42,11 @@ class Found(NamedTuple):
 class _Places:
     """The state of B problems, by place: where each is, what it tries, and its last pairs."""
 
-    def __init__(self, n_places: int, size: int) -> None:
+    def __init__(self, n_places: int, size: int, n_pairs: int) -> None:
         self.trial, self.at, self.slopes, self.direction = np.zeros((4, n_places, size))
         self.of_loss = np.zeros((n_places, size))
-        self.value, self.loss, self.curvature, self.step, self.slope = np.zeros((5, n_places))
+        self.value, self.loss, self.step, self.slope = np.zeros((4, n_places))
+        self.curvatures = np.zeros((n_places, n_pairs))
         self.n_iter, self.n_trials = np.zeros((2, n_places), np.int64)
         self.moves, self.changes = np.zeros((2, n_places, N_PAIRS, size))
         # Move times change of each pair, zero where there is none.
@@ -77,7 +79,7 @@ class _Places:
             (self.of_loss, points.of_loss),
             (self.value, points.value),
             (self.loss, points.loss),
-            (self.curvature, points.curvature),
+            (self.curvatures, points.curvatures),
         ):
             own[accepted] = found[accepted]
         self.n_iter += moved
@@ -139,7 +141,8 @@ def minimize_lots(
     """
     n_posed = min(rows.n_together, n_problems)
     numbers, problem = np.arange(n_posed), pose(0)
-    lot, places = Lot(rows, n_posed, problem.weights is not None), _Places(n_posed, rows.size)
+    lot = Lot(rows, n_posed, problem.weights is not None)
+    places = _Places(n_posed, rows.size, count_pairs(rows.n_rows_coef))
     for place in range(n_posed):
         # One at a time: the lot has copies.
         problem = pose(place) if place else problem
@@ -148,7 +151,8 @@ def minimize_lots(
     def solve(gradient):
         sizes = np.abs(gradient).max(axis=1, keepdims=True)
         sizes[~(sizes > 0)] = 1
-        curvature = np.where(places.curvature > 0, places.curvature, 1.0)
+        curvature = places.curvatures.sum(axis=1)
+        curvature = np.where(curvature > 0, curvature, 1.0)
         return sizes / curvature[:, None] * preconditioner.solve(gradient / sizes, rows.n_together)
 
     while len(lot):
@@ -181,7 +185,7 @@ def _find_met(lot, places, tol, accepted):
             for J, loss, least in zip(value.tolist(), losses, lot.without_features.tolist(), strict=True)
         ]
     )
-    points = Points(places.loss, places.curvature, value, places.of_loss, places.slopes)
+    points = Points(places.loss, places.curvatures, value, places.of_loss, places.slopes)
     is_near = accepted & (lot.natural_gaps(points) <= asked)
     certificates = np.full(len(lot), np.inf)
     if is_near.any():
@@ -200,15 +204,19 @@ def minimize_all(
 ) -> Iterator[tuple[int, Found]]:
     """Yield the number of each problem and what was Found, in any order; pose returns the problem of a number.
 
-    Up to its size the Hessian of a loss is about the Gram matrix of the rows with the weights of the reference (n,),
-    None for ones. ratios (B,) are about those of each l2 to that size, where the sum of these weights is one.
+    Up to its size, the sum of its Points' curvatures, the Hessian of a loss is about the reference (m, m), or the Gram
+    matrix of the rows with the weights of the reference (n,), None for ones, where the sum of these weights is one.
+    ratios (B,) are about those of each l2 to that size.
     """
-    weights = np.ones(rows.n_rows) if reference is None else reference
     is_fast = rows.coordinates.allows_float32 and rows.matrix.gains_from_float32(rows.n_together)
     precision: FloatType = np.float32 if is_fast else np.float64
-    of_loss = (
-        rows.coordinates.mean_squares if rows.size > MOST_FACTORS else rows.gram(weights / weights.sum(), precision)
-    )
+    if reference is not None and reference.ndim == 2:
+        of_loss = reference
+    elif rows.size > MOST_FACTORS:
+        of_loss = rows.coordinates.mean_squares
+    else:
+        weights = np.ones(rows.n_rows) if reference is None else reference
+        of_loss = rows.gram(weights / weights.sum(), precision)
     # Problems whose penalty counts for about as much beside their curvature share a factor.
     groups = np.round(np.log2(ratios) / GROUP)
     for group in np.unique(groups):
@@ -220,6 +228,7 @@ def minimize_all(
         else:
             factor = Preconditioner(1, rows.size, precision)
             matrix: FloatArray = (of_loss + np.diag(ridge)).astype(precision)
+            bend_equal_changes(matrix, rows.n_rows_coef)
             factor.factorize(0, matrix[None])
         given = rows, lambda place, numbers=numbers: pose(int(numbers[place])), len(numbers), factor
         for place, found in minimize_lots(*given, tol=tol, max_iter=max_iter):

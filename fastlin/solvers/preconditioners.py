@@ -363,17 +363,25 @@ def hessian(point: Point) -> Preconditioner:
 def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditioner:
     """Return a Hessian of all pairs of classes, (K (d + 1), K (d + 1)), by classes, to solve with; it is as before."""
     K, m = objective.shape
-    # Softmax is flat along equal changes of all classes; where the penalty does not bend that direction, add a
-    # curvature there. The gradient has no part in it.
     diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
     before = diagonals.copy()
-    if K > 1:
-        with np.errstate(invalid="ignore"):
-            diagonals += _positive(np.einsum("kkj->j", diagonals) / K**2)
+    bend_equal_changes(matrix, K)
     preconditioner = Preconditioner(1, K * m, objective.fast_precision)
     preconditioner.factorize(0, matrix[None].astype(objective.fast_precision, copy=False))
     diagonals[...] = before
     return preconditioner
+
+
+def bend_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
+    """Add a curvature to a Hessian of all pairs of classes, by classes, along equal changes of all classes.
+
+    Softmax is flat along them, where the penalty does not bend that direction. The gradient has no part in it.
+    """
+    K, m = n_rows_coef, len(matrix) // n_rows_coef
+    diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
+    if K > 1:
+        with np.errstate(invalid="ignore"):
+            diagonals += _positive(np.einsum("kkj->j", diagonals) / K**2)
 
 
 def _chances(curvature, n_drawn):

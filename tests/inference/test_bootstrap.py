@@ -35,6 +35,8 @@ def count_drawn(y, number=0):
         (2, {"C": 0.5}, ""),
         (2, {"C": 0.5, "class_weight": {0: 1.0, 1: 5.0}}, ""),
         (2, {"C": 0.5}, "weights"),
+        (3, {"C": 0.5}, "weights"),
+        (4, {"C": 100.0, "fit_intercept": False}, ""),
         (2, {"C": np.inf, "fit_intercept": False}, ""),
         (2, {"l1_ratio": 1, "C": 0.1, "class_weight": "balanced"}, "weights"),
         (3, {"C": 2.0, "class_weight": {0: 2.0, 1: 1.0, 2: 0.5}, "solver": "lbfgs"}, "weights"),

@@ -1,24 +1,24 @@
-"""Lots of logistic problems: their sums against NumPy, bits that depend on no other problem, and what they prove."""
+"""Lots of problems: their sums against NumPy, bits that depend on no other problem, and what they prove."""
 
 import numpy as np
 import pytest
 from conftest import marked
 from scipy import sparse
-from scipy.special import expit
 
 from fastlin.kernels.linear.dense_rows import LOT_COLUMNS
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
 from fastlin.objective import choose_coordinates
-from fastlin.objective.lot import LEAST_TOGETHER, Lot, Problem, SharedRows, count_together
+from fastlin.objective.lot import LEAST_TOGETHER, SMALL_STEP, Lot, Problem, SharedRows, count_together
 
 
-def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, n_together=16):
+def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, n_together=16, offsets=None, n_classes=2):
     """Return the SharedRows of X and the rows as they enter, dense."""
     matrix = X if isinstance(X, TableMatrix) else as_matrix(X)
     factors = np.ones(matrix.shape[1]) if factors is None else factors
     coordinates = choose_coordinates(matrix.measure(), l2, factors, fit_intercept)
-    rows = SharedRows(matrix, coordinates, factors, fit_intercept, n_together)
+    K = 1 if n_classes == 2 else n_classes
+    rows = SharedRows(matrix, coordinates, factors, fit_intercept, n_together, offsets, K)
     scaled = matrix.densify(slice(None)) * coordinates.scale + coordinates.shift
     scaled[:, coordinates.vanishing] = 0
     return rows, np.column_stack([scaled, np.full(len(scaled), float(fit_intercept))])
@@ -41,17 +41,25 @@ def draw_X(kind, n=300, d=6):
     return X.astype(kind)
 
 
+def draw_offsets(n, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(n, 1)) * 10.0 ** generator.uniform(-1, 1) + generator.normal()
+
+
 KINDS = ["float64", "float32", "uint8", "wide", "sparse", "one-hot", "table"]
 
 
-def draw_problems(n, n_problems, seed=0, is_weighted=False):
+def draw_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2):
     generator = np.random.default_rng(seed)
     for _ in range(n_problems):
-        labels = (generator.random(n) < generator.uniform(0.05, 0.95)).astype(np.uint8)
-        labels[:2] = 0, 1
+        if n_classes == 2:
+            labels = (generator.random(n) < generator.uniform(0.05, 0.95)).astype(np.uint8)
+        else:
+            labels = generator.choice(n_classes, n, p=generator.dirichlet(np.ones(n_classes)))
+        labels[:n_classes] = np.arange(n_classes)
         weights = generator.integers(0, 4, n).astype(float) if is_weighted else None
         if is_weighted:
-            weights[:2] = 1
+            weights[:n_classes] = 1
         yield Problem(labels, 10.0 ** generator.uniform(-4, 0), weights)
 
 
@@ -60,40 +68,83 @@ def fill_lot(rows, problems):
     return lot, np.array([lot.take(place, problem) for place, problem in enumerate(problems)])
 
 
+def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
+    """Return the loss, J, its gradient and Hessian at parameters (m,), and p_k p_l of pairs, in the type of X.
+
+    X (n, d + 1) has a column for the intercept, and units are those of SharedRows.
+    """
+    labels, l2, weights, _ = problem
+    K = len(parameters) // X.shape[1]
+    s = (np.ones(len(X)) if weights is None else weights).astype(X.dtype)
+    s /= s.sum()
+    scores = X @ parameters.reshape(K, -1).T.astype(X.dtype) + np.reshape(offsets, (-1, 1))
+    if K == 1:
+        scores = np.column_stack([np.zeros(len(X)), scores])
+    scores -= scores.max(axis=1, keepdims=True)
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    loss = np.sum(s * (np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(X)), labels]))
+    pairs = [np.sum(s * p[:, k] * p[:, m]) for k in range(p.shape[1]) for m in range(k + 1, p.shape[1])]
+    residuals, p = (p - (labels[:, None] == np.arange(p.shape[1])))[:, -K:], p[:, -K:]
+    curvatures = s[:, None, None] * (p[:, :, None] * np.eye(K) - p[:, :, None] * p[:, None])
+    hessian = np.einsum("ikl,ij,im->kjlm", curvatures, X, X).reshape(len(parameters), -1) + l2 * np.diag(units)
+    value = loss + np.sum(l2 * units * parameters**2) / 2
+    return loss, value, ((s[:, None] * residuals).T @ X).ravel() + l2 * units * parameters, hessian, pairs
+
+
 @pytest.mark.parametrize("is_weighted", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-def test_sums_are_those_of_numpy(kind, is_weighted):
-    rows, X = make_rows(draw_X(kind))
-    problems = list(draw_problems(rows.n_rows, 11, is_weighted=is_weighted))
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        *((kind, "") for kind in KINDS),
+        *((kind, "offsets") for kind in KINDS),
+        *((kind, "four classes") for kind in KINDS if kind not in ("sparse", "one-hot")),
+    ],
+)
+def test_sums_are_those_of_numpy(kind, given, is_weighted):
+    offsets, n_classes = draw_offsets(300) if given == "offsets" else None, 4 if given == "four classes" else 2
+    rows, X = make_rows(draw_X(kind), offsets=offsets, n_classes=n_classes)
+    problems = list(draw_problems(rows.n_rows, 11, is_weighted=is_weighted, n_classes=n_classes))
     lot, starts = fill_lot(rows, problems)
     parameters = starts + 0.5 * np.random.default_rng(1).normal(size=starts.shape)
     points = lot.evaluate(parameters)
-    for b, (labels, l2, weights, _) in enumerate(problems):
-        s = np.ones(rows.n_rows) if weights is None else weights
-        scores = X @ parameters[b]
-        p = expit(scores)
-        penalty = l2 * rows.units
-        loss = np.average(np.logaddexp(0, scores) - labels * scores, weights=s)
-        value = loss + 0.5 * np.sum(penalty * parameters[b] ** 2)
-        gradient = X.T @ (s * (p - labels)) / s.sum() + penalty * parameters[b]
-        gradient[:-1][rows.coordinates.vanishing] = (penalty * parameters[b])[:-1][rows.coordinates.vanishing]
-        found = points.loss[b], points.value[b], points.curvature[b]
-        np.testing.assert_allclose(found, [loss, value, np.average(p * (1 - p), weights=s)], rtol=1e-12)
+    for b, problem in enumerate(problems):
+        loss, value, gradient, _, pairs = evaluate_exactly(
+            X, problem, parameters[b], rows.units, 0 if offsets is None else offsets
+        )
+        penalty = (problem.l2 * rows.units * parameters[b]).reshape(rows.n_rows_coef, -1)
+        vanishing = rows.coordinates.vanishing
+        gradient.reshape(penalty.shape)[:, vanishing] = penalty[:, vanishing]
+        np.testing.assert_allclose([points.loss[b], points.value[b]], [loss, value], rtol=1e-12)
+        np.testing.assert_allclose(points.curvatures[b], pairs, rtol=1e-12)
         np.testing.assert_allclose(points.gradient[b], gradient, rtol=1e-10, atol=1e-13)
 
 
-def test_a_problem_starts_where_its_intercept_alone_is_best():
-    rows, _ = make_rows(draw_X("float64"))
-    lot, starts = fill_lot(rows, list(draw_problems(rows.n_rows, 9, is_weighted=True)))
+@pytest.mark.parametrize(("n_classes", "size"), [(2, None), (2, 1.0), (2, 30.0), (2, 1e3), (4, None)])
+def test_a_problem_starts_where_its_intercept_alone_is_best(n_classes, size):
+    offsets = None if size is None else 3 + size * np.random.default_rng(0).normal(size=(300, 1))
+    rows, _ = make_rows(draw_X("float64"), offsets=offsets, n_classes=n_classes)
+    lot, starts = fill_lot(rows, list(draw_problems(rows.n_rows, 9, is_weighted=True, n_classes=n_classes)))
     points = lot.evaluate(starts)
-    np.testing.assert_allclose(points.of_loss[:, -1], 0, atol=1e-14)
+    slopes = points.of_loss.reshape(9, rows.n_rows_coef, -1)[..., -1]
+    # The last step of Newton's leaves a slope of half its square times the curvature, which is below 1/4.
+    np.testing.assert_allclose(slopes, 0, atol=1e-14 if size is None else SMALL_STEP**2 / 8)
     np.testing.assert_allclose(points.value, lot.without_features, rtol=1e-13)
 
 
-@pytest.mark.parametrize("kind", ["float64", "wide", "sparse", "table"])
-def test_bits_depend_on_no_other_problem_and_on_no_thread(kind):
-    rows, _ = make_rows(draw_X(kind, n=3000), n_together=24)
-    problems = list(draw_problems(rows.n_rows, 24, is_weighted=True))
+def test_without_an_intercept_offsets_alone_are_the_model_without_features():
+    for offsets in (None, draw_offsets(300)):
+        rows, _ = make_rows(draw_X("float64"), fit_intercept=False, offsets=offsets)
+        lot, starts = fill_lot(rows, list(draw_problems(rows.n_rows, 9)))
+        assert not starts.any()
+        np.testing.assert_allclose(lot.evaluate(starts).value, lot.without_features, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_classes"), [("float64", 2), ("wide", 2), ("sparse", 2), ("table", 2), ("float64", 4), ("table", 4)]
+)
+def test_bits_depend_on_no_other_problem_and_on_no_thread(kind, n_classes):
+    rows, _ = make_rows(draw_X(kind, n=3000), n_together=24, n_classes=n_classes)
+    problems = list(draw_problems(rows.n_rows, 24, is_weighted=True, n_classes=n_classes))
     lot, starts = fill_lot(rows, problems)
     whole = lot.evaluate(starts)
     for n_threads, places in [(1, [5]), (2, [3, 5, 20]), (1, [5, *range(6, 17)])]:
@@ -107,66 +158,64 @@ def test_bits_depend_on_no_other_problem_and_on_no_thread(kind):
         np.testing.assert_array_equal(kept, of_whole[[5]])
 
 
-def minimize_exactly(X, problem, units):
-    """Return J at the minimum, by Newton's steps in extended precision; units are the penalty at l2 = 1."""
-    X, labels, penalty = X.astype(np.longdouble), problem.labels.astype(np.longdouble), problem.l2 * units
-    s = np.ones(len(X)) if problem.weights is None else problem.weights
-    s = (s / s.sum()).astype(np.longdouble)
-    # Where there is no intercept, or a column vanishes, a parameter stays zero.
-    free = X.any(axis=0)
-
-    def evaluate(v):
-        scores = X @ v
-        return np.sum(s * (np.logaddexp(0, scores) - labels * scores)) + np.sum(penalty * v * v) / 2
-
-    v = np.zeros(X.shape[1], np.longdouble)
+def minimize_exactly(X, problem, units, offsets):
+    """Return the minimum and J there, by Newton's steps in the precision of X; units are the penalty at l2 = 1."""
+    K = len(units) // X.shape[1]
+    # Where there is no intercept, or a column vanishes, a parameter stays zero. Equal intercepts change nothing.
+    free, equal = np.tile(X.any(axis=0), K), np.tile(np.arange(X.shape[1]) == X.shape[1] - 1, K) * 1.0
+    v = np.zeros(len(units), X.dtype)
     for _ in range(60):
-        p = 1 / (1 + np.exp(-(X @ v)))
-        gradient = X.T @ (s * (p - labels)) + penalty * v
-        hessian = ((X * (s * p * (1 - p))[:, None]).T @ X + np.diag(penalty)).astype(float)
+        _, before, gradient, hessian, _ = evaluate_exactly(X, problem, v, units, offsets)
+        hessian += (K > 1) * np.outer(equal, equal)
         step = np.zeros_like(v)
-        step[free] = np.linalg.solve(hessian[np.ix_(free, free)], -gradient[free].astype(float))
-        length, before = np.longdouble(1), evaluate(v)
-        while evaluate(v + length * step) > before and length > 1e-6:
+        step[free] = np.linalg.solve(hessian[np.ix_(free, free)].astype(float), -gradient[free].astype(float))
+        length = np.longdouble(1)
+        while evaluate_exactly(X, problem, v + length * step, units, offsets)[1] > before and length > 1e-6:
             length /= 2
         v = v + length * step
-    return evaluate(v)
+    return v, evaluate_exactly(X, problem, v, units, offsets)[1]
 
 
 @pytest.mark.parametrize(
-    ("first", "last"), [(0, 25), *marked(pytest.mark.thorough, (25, 300)), *marked(pytest.mark.slow, (300, 4000))]
+    ("first", "last"), [(0, 40), *marked(pytest.mark.thorough, (40, 300)), *marked(pytest.mark.slow, (300, 4000))]
 )
 def test_certificates_are_true_and_near_at_the_end(first, last):
     for seed in range(first, last):
         generator = np.random.default_rng(seed)
-        n, d = generator.integers(5, 40), generator.integers(1, 5)
+        n, d, n_classes = generator.integers(6, 40), generator.integers(1, 5), (2, 2, 3, 5)[seed % 4]
         X = generator.normal(size=(n, d)) * 10.0 ** generator.uniform(-2, 2, d) + 10.0 ** generator.uniform(-2, 2)
         fit_intercept, factors = bool(generator.integers(4)), 10.0 ** generator.uniform(-1, 1, d)
-        rows, scaled = make_rows(X, fit_intercept=fit_intercept, factors=factors)
-        (problem,) = draw_problems(n, 1, seed, is_weighted=bool(generator.integers(2)))
+        offsets = draw_offsets(n, seed) if seed % 4 == 1 else None
+        rows, scaled = make_rows(X, fit_intercept=fit_intercept, factors=factors, offsets=offsets, n_classes=n_classes)
+        scaled, offsets = scaled.astype(np.longdouble), 0.0 if offsets is None else offsets
+        (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes)
         lot, (start,) = fill_lot(rows, [problem])
-        least = minimize_exactly(scaled, problem, rows.units)
-        free = np.append(np.ones(d), fit_intercept)
-        for size in (1.0, 1e-2, 1e-5):
-            parameters = start + size * generator.normal(size=d + 1) * free
-            points = lot.evaluate(parameters[None])
-            s = np.ones(n) if problem.weights is None else problem.weights
-            scores = scaled.astype(np.longdouble) @ parameters
-            loss = np.average(np.logaddexp(0, scores) - problem.labels * scores, weights=s.astype(np.longdouble))
-            excess = loss + np.sum(problem.l2 * rows.units * parameters**2) / 2 - least
-            assert excess <= lot.certify(parameters[None], points)[0] * (1 + 1e-12) + 1e-18, f"seed {seed}"
+        minimum, least = minimize_exactly(scaled, problem, rows.units, offsets)
+        free, bounds = np.tile(np.append(np.ones(d), fit_intercept), rows.n_rows_coef), []
+        for near, size in [*((start, size) for size in (1.0, 1e-2)), *((minimum, size) for size in (1e-2, 1e-5, 1e-8))]:
+            parameters = (near + size * generator.normal(size=rows.size) * free).astype(float)
+            bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
+            excess = evaluate_exactly(scaled, problem, parameters, rows.units, offsets)[1] - least
+            # Offsets make J larger, and what its own sums over the rows are off by.
+            rounding = max(1e-18, n * np.finfo(np.longdouble).eps * least * (seed % 4 == 1))
+            assert excess <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
+        # Of a thousandth of the distance it is about a millionth.
+        assert bounds[-1] <= 1e-4 * bounds[-2] + 1e-9, f"seed {seed}"
 
 
-def test_the_bound_is_of_second_order_in_the_slope_of_the_intercept():
-    rows, _ = make_rows(draw_X("float64"))
-    (problem,) = draw_problems(rows.n_rows, 1)
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_bound_is_of_second_order_in_the_slope_of_the_intercept(n_classes):
+    rows, _ = make_rows(draw_X("float64"), n_classes=n_classes)
+    (problem,) = draw_problems(rows.n_rows, 1, n_classes=n_classes)
     lot, starts = fill_lot(rows, [problem._replace(l2=0.1)])
+    # One of the intercepts.
+    is_moved = np.arange(rows.size) == rows.size - 1
     bounds = []
     for distance in (1e-2, 1e-3):
-        moved = starts + distance * (np.arange(rows.size) == rows.size - 1)
+        moved = starts + distance * is_moved
         points = lot.evaluate(moved)
         # Only what the intercept adds.
-        points = points._replace(gradient=points.of_loss * (np.arange(rows.size) == rows.size - 1))
+        points = points._replace(gradient=points.of_loss * is_moved)
         bounds.append(lot.certify(moved, points)[0])
     assert bounds[0] / bounds[1] == pytest.approx(100, rel=0.1)
 
@@ -174,5 +223,6 @@ def test_the_bound_is_of_second_order_in_the_slope_of_the_intercept():
 def test_a_lot_has_whole_groups_and_no_more_bytes_than_said():
     for n, d in [(10, 1), (1000, 20), (20_000, 768), (10_000_000, 5), (100, 100_000)]:
         n_together = count_together(n, d)
-        assert n_together % LEAST_TOGETHER == 0
+        assert n_together % LEAST_TOGETHER == count_together(n, d, 3) % LEAST_TOGETHER == 0
+        assert count_together(n, d, 3) <= n_together
         assert n_together == LEAST_TOGETHER or n_together * 9 * n <= 1 << 26

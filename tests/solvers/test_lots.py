@@ -6,7 +6,7 @@ from scipy import sparse
 from scipy.special import expit
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import as_matrix
+from fastlin.matrices import Codes, TableMatrix, as_matrix
 from fastlin.objective import Objective, choose_coordinates
 from fastlin.objective.lot import Problem, SharedRows
 from fastlin.solvers import choose
@@ -15,13 +15,26 @@ from fastlin.solvers.lots import MOST_FACTORS, minimize_all
 TOL = 1e-6
 
 
-def solve(X, problems, *, tol=TOL, max_iter=300, n_together=16, fit_intercept=True, reference=None, order=None):
+def solve(
+    X,
+    problems,
+    *,
+    tol=TOL,
+    max_iter=300,
+    n_together=16,
+    fit_intercept=True,
+    reference=None,
+    order=None,
+    offsets=None,
+    curvature=1.0,
+    n_rows_coef=1,
+):
     """Return what was Found of each problem, posed in an order, by its number."""
     matrix, factors = as_matrix(X), np.ones(X.shape[1])
     coordinates = choose_coordinates(matrix.measure(), 1e-4, factors, fit_intercept)
-    rows = SharedRows(matrix, coordinates, factors, fit_intercept, n_together)
+    rows = SharedRows(matrix, coordinates, factors, fit_intercept, n_together, offsets, n_rows_coef)
     order = np.arange(len(problems)) if order is None else order
-    ratios = np.array([problems[number].l2 for number in order])
+    ratios = np.array([problems[number].l2 / curvature for number in order])
     posed = []
 
     def pose(place):
@@ -34,8 +47,52 @@ def solve(X, problems, *, tol=TOL, max_iter=300, n_together=16, fit_intercept=Tr
     return {int(order[place]): each for place, each in found.items()}
 
 
+def draw_resamples(X, labels, n_resamples, l2):
+    """Return resamples that start at the minimum of all rows, with the curvature and the Hessian there for `solve`."""
+    n, n_classes = X.shape[0], int(labels.max()) + 1
+    objective = Objective.over(X, labels.astype(np.int32), n_classes, l2=l2)
+    best = choose.minimize(objective, solver="auto", tol=1e-9, max_iter=1000)
+    point = objective.at(best.parameters, out=objective.make_room())
+    # A sum over the pairs of classes.
+    curvature = 0.5 * sum(np.mean(each) for each in point.curvatures())
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), n_resamples).astype(float)
+    resamples = [Problem(labels, l2, weights, best.parameters.ravel()) for weights in drawn]
+    return resamples, {
+        "curvature": curvature,
+        "reference": point.hessian_of_loss() / curvature,
+        "n_rows_coef": n_classes,
+    }
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "table"])
+def test_softmax_minima_are_those_of_single_fits(kind):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(500, 4)) + 1
+    labels = (X @ generator.normal(size=(4, 5)) + generator.gumbel(size=(500, 5))).argmax(axis=1)
+    X = X.astype(np.float32) if kind == "float32" else X
+    if kind == "table":
+        X = TableMatrix([X[:, 0], Codes((np.arange(500) % 3).astype(np.int8), 3), X[:, 1]])
+    # `solve` has the coordinates of this penalty.
+    resamples, given = draw_resamples(X, labels, 30, l2=1e-4)
+    found = solve(X, resamples, **given)
+    with limit_threads(1):
+        others = solve(X, resamples[:3], **given)
+    # With ones in the place of the Hessian of all rows it takes 57.
+    assert np.mean([each.n_iter for each in found.values()]) < 20
+    for number, each in found.items():
+        assert each.converged
+        assert each.certificate <= TOL * each.value
+        alone = minimize_alone(X, resamples[number])
+        assert -alone.certificate - 1e-13 <= each.value - alone.value <= each.certificate + 1e-13
+        # Equal parameters of all classes are of no use.
+        np.testing.assert_allclose(each.parameters.reshape(5, -1).sum(axis=0), 0, atol=1e-6)
+        if number in others:
+            np.testing.assert_array_equal(each.parameters, others[number].parameters)
+
+
 def minimize_alone(X, problem, **choices):
-    objective = Objective.over(X, problem.labels.astype(np.int32), 2, weights=problem.weights, l2=problem.l2, **choices)
+    labels, l2, weights, _ = problem
+    objective = Objective.over(X, labels.astype(np.int32), int(labels.max()) + 1, weights=weights, l2=l2, **choices)
     return choose.minimize(objective, solver="auto", tol=1e-9, max_iter=1000)
 
 
@@ -62,11 +119,12 @@ def test_minima_are_those_of_single_fits(kind, n_problems, is_weighted):
         n_rows = 30_000 if kind == "sparse in parts" else 400
         X = sparse.random_array((n_rows, 30), density=0.1, rng=1, format="csr")
     problems = draw_problems(X, n_problems, is_weighted=is_weighted)
-    for fit_intercept in (True, False):
-        found = solve(X, problems, fit_intercept=fit_intercept)
+    offsets = np.random.default_rng(2).normal(size=(X.shape[0], 1))
+    for fit_intercept, given in ((True, None), (False, None), (True, offsets), (False, offsets)):
+        found = solve(X, problems, fit_intercept=fit_intercept, offsets=given)
         assert all(each.converged and each.certificate <= TOL * each.value for each in found.values())
         for number in range(0, n_problems, 7):
-            alone = minimize_alone(X, problems[number], fit_intercept=fit_intercept)
+            alone = minimize_alone(X, problems[number], fit_intercept=fit_intercept, offsets=given)
             excess = found[number].value - alone.value
             assert -alone.certificate - 1e-13 <= excess <= found[number].certificate + 1e-13
 

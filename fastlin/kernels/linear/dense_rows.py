@@ -124,12 +124,13 @@ def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows,
 
 
 @kernel(reassociate=False)
-def fill_block_lot_pass(block, n_blocks, X, scaling, table, tile_rows, sums, lot, levels=None):
+def fill_block_lot_pass(block, n_blocks, X, scaling, table, n_scores, tile_rows, sums, lot, levels=None):
     """Add to sums[block] the derivatives of the losses of a Lot over the block's rows, in one pass.
 
-    Each column of table (d + 1, whole vectors), and of sums[block] of that shape, is that of a logistic loss of its
-    own. So products have no sum over lanes; the intercept has a column of ones; and for the losses scores are turned.
-    Some columns of X at a time are read twice, for the scores and for the sums. Levels are those of `fill_block_pass`.
+    The first n_scores columns of table (d + 1, whole vectors), and of sums[block] of that shape, are the rows of
+    coefficients of the problems. So products have no sum over lanes; the intercept has a column of ones; and for the
+    losses scores are turned. Some columns of X at a time are read twice, for the scores and for the sums. Levels are
+    those of `fill_block_pass`.
     """
     compile_small()
     X = X[0]
@@ -146,7 +147,7 @@ def fill_block_lot_pass(block, n_blocks, X, scaling, table, tile_rows, sums, lot
     tile_rows = (rows.shape[0] + n_tiles * LANES - 1) // (n_tiles * LANES) * LANES
     tile, columns = zeros_padded(tile_rows, n_columns, np.float64), zeros_aligned((n_columns, tile_rows), np.float64)
     by_row, by_problem = zeros_aligned((tile_rows, width), np.float64), zeros_aligned((width, tile_rows), np.float64)
-    scores = by_problem[: lot.values.shape[2]]
+    scores = by_problem[:n_scores]
     rooms = open_logistic_room(tile_rows, scores)
     lot.values[:, block] = 0
     if levels is not None:
@@ -163,7 +164,7 @@ def fill_block_lot_pass(block, n_blocks, X, scaling, table, tile_rows, sums, lot
         turn_squares(by_row, by_problem)
         if levels is not None:
             add_level_scores(levels, own, of_levels, scores)
-        turn_scores_of_lot(scores, n_rows, lot, np.int64(0), block, own[0], rooms)
+        turn_scores_of_lot(scores, n_rows, lot, lot.n_classes, block, own[0], rooms)
         if levels is not None:
             add_to_levels(scores, n_rows, of_levels)
         turn_squares(by_problem, by_row)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 NO_SINGLE, NO_DOUBLE, NO_ROWS = np.empty((0, 0), np.float32), np.empty((0, 0)), np.empty(0, np.int64)
 
@@ -67,16 +67,33 @@ class Losses(NamedTuple):
 
 
 class Lot(NamedTuple):
-    """The labels and weights of B logistic problems over the same rows, by which a pass turns scores, and losses."""
+    """The labels and weights of B problems over the same rows, by which a pass turns scores, and losses.
 
-    labels: np.ndarray  # (B, n) uint8, 0 or 1
+    Each is logistic, or a softmax with K rows of coefficients, which stand side by side.
+    """
+
+    labels: np.ndarray  # (B, n) uint8, the numbers of classes
     weights: np.ndarray  # (B, n) float64; without entries ones
-    # (2, blocks, B) float64, the sums of the losses s l of each problem in each block, and of s p (1 - p).
+    offsets: np.ndarray  # (n, K) float64, added to the scores of all problems; without entries zeros
+    n_classes: int | None  # K; None for two classes, whose kernels are compiled without the softmax
+    # (1 + pairs, blocks, B) float64, the sums of the losses s l of each problem in each block, and of s p_k p_l for
+    # each pair of classes k < l; two classes are one pair.
     values: np.ndarray
 
+    @classmethod
+    def over(cls, labels: Array, weights: FloatArray, offsets: FloatArray, n_rows_coef: int, n_blocks: int) -> Self:
+        """Return problems with memory for their sums in n_blocks blocks."""
+        sums = np.empty((1 + count_pairs(n_rows_coef), n_blocks, len(labels)))
+        return cls(labels, weights, offsets, None if n_rows_coef == 1 else n_rows_coef, sums)
+
     def sum_blocks(self) -> FloatArray:
-        """Return the sums over the blocks, (2, B), in their order; NumPy's own order depends on B."""
+        """Return the sums over the blocks, (1 + pairs, B), in their order; NumPy's own order depends on B."""
         return reduce(np.add, self.values.swapaxes(0, 1))
+
+
+def count_pairs(n_rows_coef: int) -> int:
+    """Return the number of pairs of classes; two classes have one row of coefficients."""
+    return max(1, n_rows_coef * (n_rows_coef - 1) // 2)
 
 
 class Curvature(NamedTuple):

@@ -5,7 +5,7 @@ Scores stand class by class, so that every loop runs over rows and is vectorised
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Kept
+from fastlin.kernels.linear.operands import Kept, Samples
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import (
@@ -76,12 +76,22 @@ def turn_logistic_rows(scores, samples, kept, start, rooms):
 
 
 @kernel(inner=True)
-def turn_scores_of_lot(scores, n_rows, lot, first, block, start, rooms):
-    """Overwrite scores (B, tile rows) of the rows from ``start`` on with the residuals of a Lot.
+def turn_scores_of_lot(scores, n_rows, lot, n_classes, block, start, rooms):
+    """Overwrite scores (B K, tile rows) of the rows from ``start`` on with the residuals of a Lot.
 
-    They are those of its problems from ``first`` on, each a logistic loss, whose sums are added to those of the block.
-    rooms are those of `open_logistic_room`.
+    Their sums are added to those of the block. n_classes is that of the Lot: by its type Numba compiles only one of the
+    losses. rooms are those of `open_logistic_room`.
     """
+    compile_apart()
+    if n_classes is None:
+        turn_logistic_of_lot(scores, n_rows, lot, np.int64(0), block, start, rooms)
+    else:
+        _turn_softmax_of_lot(scores, n_rows, lot, n_classes, block, start)
+
+
+@kernel(inner=True)
+def turn_logistic_of_lot(scores, n_rows, lot, first, block, start, rooms):
+    """Do `turn_scores_of_lot` for problems of two classes from ``first`` on, whose scores are (B, tile rows)."""
     compile_apart()
     kept = Kept(np.empty((0, 0), np.float32), np.empty((0, 0), np.float64))
     room, stop = rooms[0], start + n_rows
@@ -91,6 +101,8 @@ def turn_scores_of_lot(scores, n_rows, lot, first, block, start, rooms):
         labels = lot.labels[first + k, start:stop]
         for i in range(n_rows):
             targets[i] = labels[i]
+        for i in range(n_rows if lot.offsets.shape[0] > 0 else 0):
+            scores[k, i] += scores.dtype.type(lot.offsets[start + i, 0])
         weights = lot.weights[first + k, start:stop] if lot.weights.shape[0] > 0 else ones
         lot.values[0, block, first + k] += turn_logistic_scores(
             scores[k, :n_rows], weights, kept, start, room, rooms[1]
@@ -98,6 +110,32 @@ def turn_scores_of_lot(scores, n_rows, lot, first, block, start, rooms):
         for i in range(n_rows):
             probabilities[i] *= row_weights[i] * (one - probabilities[i])
         lot.values[1, block, first + k] += add_up(probabilities)
+
+
+@kernel(inner=True)
+def _turn_softmax_of_lot(scores, n_rows, lot, n_classes, block, start):
+    """Do `turn_scores_of_lot` for problems of three or more classes."""
+    compile_apart()
+    numbers, probabilities = np.empty(n_rows, np.int64), zeros_aligned((n_classes, n_rows), np.float64)
+    kept = Kept(np.empty((0, 0), np.float32), probabilities)
+    for i in range(n_rows):
+        numbers[i] = start + i
+    for b in range(lot.labels.shape[0]):
+        own = scores[b * n_classes : (b + 1) * n_classes]
+        weights = lot.weights[b] if lot.weights.shape[0] > 0 else np.empty(0, lot.weights.dtype)
+        samples = Samples(numbers, lot.labels[b], weights, lot.offsets, np.empty((0, 0), np.float64))
+        lot.values[0, block, b] += _softmax_residuals(own, numbers, samples, kept, np.int64(0))
+        pair = 1
+        for k in range(n_classes):
+            p = probabilities[k]
+            for i in range(n_rows if weights.shape[0] > 0 else 0):
+                p[i] *= weights[start + i]
+            for m in range(k + 1, n_classes):
+                q, total = probabilities[m], 0.0
+                for i in range(n_rows):
+                    total += p[i] * q[i]
+                lot.values[pair, block, b] += total
+                pair += 1
 
 
 @kernel(inline=True)

@@ -12,9 +12,9 @@ import numpy as np
 from fastlin.kernels.linear.residuals import (
     gather_logistic,
     open_logistic_room,
+    turn_logistic_of_lot,
     turn_logistic_rows,
     turn_products_to_slopes,
-    turn_scores_of_lot,
     turn_scores_to_residuals,
 )
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
@@ -151,7 +151,7 @@ def fill_block_lot_pass(block, n_blocks, X, borders, tables, intercepts, tile_ro
         for k in range(n_problems):
             for i in range(n_rows):
                 tile[k, i] = rowwise[i, k] + intercepts[group, k]
-        turn_scores_of_lot(tile, n_rows, lot, first, part, start, rooms)
+        turn_logistic_of_lot(tile, n_rows, lot, first, part, start, rooms)
         for i in range(n_rows):
             residuals = rowwise[i]
             for k in range(n_problems):
