@@ -36,6 +36,8 @@ CV_ROWS, N_FOLDS = 10_000, 5
 PART = 20
 SEED = 0
 CS = np.logspace(-3, 3, 20)
+# Rows, features and labels.
+LABELS = 20_000, 64, 200
 # Losses of held-out rows agree so far where scikit-learn's fits lie within 1e-4 of their minimum.
 SAME_SCORES = Rule(same_steps=1e-2)
 SOLVERS = "lbfgs", "newton-cholesky"
@@ -353,7 +355,8 @@ def _make_embeddings(n_rows, n_features, n_labels):
     return X, (y[:, None] == np.arange(n_labels)).astype(np.int8)
 
 
-def _load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, **options):
+def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, **options):
+    """Return fits of some labels of rows, of a size of rows, features and labels, at each C."""
     n, n_features, n_labels = (n_rows, size[1], size[2] // PART) if n_rows else size
     X, Y = make(n + count_test_rows(n), n_features, n_labels, **options)
     return Labels("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs))
@@ -401,7 +404,7 @@ def _race(title, load, ours, theirs=None, rule=PROVEN, solvers=SOLVERS):
 
 
 def _race_labels(title, size, solvers=SOLVERS, **options):
-    load = partial(_load_labels, size=size, **options)
+    load = partial(load_labels, size=size, **options)
     return _race(title, load, fit_labels, fit_label_by_label, solvers=solvers)
 
 
@@ -428,7 +431,7 @@ RACES = {
         rule=Rule(tol=EQUAL, same_steps=2e-2),
     ),
     "many-bagging": _race("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
-    "many-labels": _race_labels("200 labels", (20_000, 64, 200)),
+    "many-labels": _race_labels("200 labels", LABELS),
     # A step of newton-cholesky factorises a matrix of 3,000 × 3,000.
     "many-labels-sparse": _race_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
     # Here a fit by newton-cholesky takes six times as long as one by lbfgs.

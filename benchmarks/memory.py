@@ -14,11 +14,13 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 import fastlin
 from benchmarks.data import draw_classes
 from benchmarks.fits import L1_MNIST, load_mnist, load_text
+from benchmarks.many_fits import LABELS, load_labels
 from benchmarks.problems import pose
 from benchmarks.processes import call_elsewhere, measure_rise
 from benchmarks.races import Case
 from fastlin.budget import Budget
 from fastlin.course.studies.fair_threads import fit_up_to_limit
+from fastlin.objective.lot import LOT_BYTES
 
 CV_ROWS = 4_000
 SHARE_OF_X = 0.2
@@ -110,11 +112,13 @@ def measure_case(problem, whole, fit, peer, n_fits, parameters):
     Without other parameters it is the fit of the problem's objective.
     """
     X, y, parameters = problem.X, problem.y, parameters or {"C": problem.C, "l1_ratio": problem.l1_ratio}
+    # A lot of labels has no array of scores.
+    of_lot, of_fit = LOT_BYTES + SMALLEST_SHARE, count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits)
     return {
         "data": f"{X.shape[0]:,} × {X.shape[1]:,}, {X.dtype}",
         "X_bytes": count_bytes(X),
         "fit_bytes": call_elsewhere(measure, X, y, parameters, fit),
-        "allowed_bytes": count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits),
+        "allowed_bytes": of_lot if y.ndim > 1 else of_fit,
         "peer_bytes": call_elsewhere(measure, X, y, parameters, peer) if peer else None,
     }
 
@@ -127,6 +131,7 @@ def _make_case(title, load, rows=1_000, fit="LogisticRegression", peer=SCIKIT_LE
 CV = {"Cs": [1e-3, 1e-2], "cv": 2, "scoring": "accuracy", "use_legacy_attributes": False, "n_jobs": 2}
 PATH = {"Cs": [1e-3, 1e-2, 1e-1], "l1_ratio": 0.0}
 SMALL_MNIST = partial(load_mnist, n_all=CV_ROWS)
+MANY_LABELS = partial(load_labels, size=LABELS)
 CASES = {
     **{
         f"memory-mnist-{dtype}": _make_case("a fit of MNIST", partial(load_mnist, dtype=dtype))
@@ -136,6 +141,7 @@ CASES = {
     "memory-text": _make_case("a fit of generated text", load_text),
     "memory-text-l1": _make_case("a fit of generated text, L1", partial(load_text, l1_ratio=1.0)),
     "memory-unpenalised": _make_case("a fit of noise, unpenalised", _load_overlapping, 5_000),
+    "memory-many-labels": _make_case(f"a fit of {LABELS[-1]} labels", MANY_LABELS, peer="", parameters={"C": 1.0}),
     "memory-cross-validation": _make_case(
         "cross-validation of MNIST", SMALL_MNIST, 300, "LogisticRegressionCV", "", n_fits=2, parameters=CV
     ),
