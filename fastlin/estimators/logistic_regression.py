@@ -31,7 +31,6 @@ from fastlin.estimators.linear_predictions import (
     LinearPredictions,
     check_coefficients,
     has_several_labels,
-    list_labels,
     read_classes,
     read_coefficients,
 )
@@ -762,7 +761,7 @@ class LogisticRegression(PenalisedClassifier):
                     "data of another shape."
                 )
             # Setting coef_ and intercept_ is enough for a warm start.
-            known = list_labels(self) if hasattr(self, "classes_") else classes
+            known = np.arange(shape[0]) if classes is None else None if hasattr(self, "classes_") else classes
             _, coef, intercept = read_coefficients(self, shape[1], known)
             given = {"coef_": coef, "intercept_": intercept}
         kinds = f"{shape[0]} labels" if classes is None else f"{len(classes)} classes"

@@ -21,9 +21,6 @@ from fastlin.kernels.linear.curvature import (
     unpack_pairs,
 )
 from fastlin.kernels.linear.dense_rows import (
-    LANES,
-    LOT_COLUMNS,
-    fill_block_lot_pass,
     fill_block_pass,
     fill_block_rows,
     fill_block_scores,
@@ -43,6 +40,7 @@ from fastlin.kernels.machine.threads import (
     EXPONENTIAL_WORK,
     MAX_PARTIAL_BYTES,
     READ_WORK,
+    add_blocks,
     count_blocks,
     cut_work,
     run_blocks,
@@ -65,8 +63,6 @@ CLASS_WORK = 10
 FEW_NUMBERS, FEW_PRODUCTS, FEWEST_COLUMNS = 1 << 17, 1 << 25, 16
 # An X of FEW_NUMBERS is scored by a kernel that compiles sooner, up to this number of products.
 FEW_SCORE_PRODUCTS = 1 << 21
-# The most rows of a tile of a lot.
-MOST_LOT_ROWS = 512
 # Blocks of many classes have no fewer rows: to allocate sums and coefficients takes as long as 75 of them, and
 # 8,000 x 384 with 100 classes 15 % longer in 27 blocks than in 15.
 MANY_CLASSES, BLOCK_ROWS = 32, 512
@@ -255,7 +251,6 @@ class DensePasses(Passes):
         self._n_blocks = beside.n_blocks if beside else count_pass_blocks(self._n_rows, d, K, X.itemsize)
         self._plans: dict[FloatType, Plan] = {}
         self._losses = np.empty(self._n_blocks)
-        self._lot_rows = count_tile_rows(min(d, LOT_COLUMNS), K, 8, MOST_LOT_ROWS)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
         self.longest_product, self.longest_sum = count_roundings(self._n_rows, d, K, X.itemsize)
         if self._reads_in_place and not is_copied(self._n_rows, d, K):
@@ -271,20 +266,9 @@ class DensePasses(Passes):
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
         """See `Passes.evaluate_lot`."""
-        (n_scores, size), n_blocks = parameters.shape, self._n_blocks
-        lot = Lot.over(labels, weights, self.samples.offsets, n_scores // len(labels), n_blocks)
-        tables = zeros_aligned(((1 + n_blocks) * size, -(-n_scores // LANES) * LANES), np.float64)
-        table, sums = tables[:size], tables[size:].reshape(n_blocks, size, -1)
-        table[:, :n_scores] = parameters.T
-        given = self._plan(np.float64).scaling, table, n_scores, self._lot_rows, sums, lot
-        run_blocks(fill_block_lot_pass, n_blocks, self._layers, *given, *self._levels)
-        gradients[:] = np.add.reduce(sums)[:, :n_scores].T
-        return lot.sum_blocks()
-
-    @property
-    def lot_roundings(self) -> tuple[int, int]:
-        """See `Passes.lot_roundings`."""
-        return self.shape[1] + 4, self._n_blocks + self._lot_rows - (-self._n_rows // (self._n_blocks * self._lot_rows))
+        lot = Lot.over(labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks)
+        self._run(parameters, gradients, None, None, lot)
+        return add_blocks(lot.values.swapaxes(0, 1))
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """See `Passes.hessian_product`."""
@@ -292,16 +276,22 @@ class DensePasses(Passes):
         curvature = Curvature(self._row_weights(precision), probabilities)
         return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
 
-    def _run(self, parameters, total, losses, curvature):
-        """Fill and return total (K, d + 1), the sums of a pass by Losses or a Curvature, over all blocks."""
+    def _run(self, parameters, total, losses, curvature, lot=None):
+        """Fill and return total (K, d + 1), the sums of a pass by Losses, a Curvature or a Lot, over all blocks."""
         precision, sums = parameters.dtype.type, self._sums
+        if len(parameters) < len(sums.intercept[0]):
+            sums = BlockSums(*(np.empty((len(each), len(parameters), *each.shape[2:])) for each in sums))
         plan = self._plan(precision)
         given = plan.scaling, _split(parameters, precision), plan.tile_rows, sums, losses, curvature
         if plan.folds:
             run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *given)
         else:
-            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *self._levels)
-        # In small passes sum(), which comes to the same, takes a microsecond more each time.
+            levels = self._levels if lot is None else (*(self._levels or (None,)), lot)
+            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *levels)
+        if lot is not None:
+            total[:, :-1], total[:, -1] = add_blocks(sums.coef), add_blocks(sums.intercept)
+            return total
+        # In small passes sum() takes a microsecond more each time.
         np.add.reduce(sums.coef, out=total[:, :-1])
         np.add.reduce(sums.intercept, out=total[:, -1])
         return total

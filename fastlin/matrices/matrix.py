@@ -264,11 +264,6 @@ class Passes:
         """
         raise NotImplementedError
 
-    @property
-    def lot_roundings(self) -> tuple[int, int]:
-        """What `longest_product` and `longest_sum` are where a pass is over the problems of a lot."""
-        return self.longest_product, self.longest_sum
-
     def without_offsets(self) -> Passes:
         """Return the passes over the same rows as if they had no offsets."""
         if not len(self.samples.offsets):

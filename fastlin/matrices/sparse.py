@@ -41,7 +41,7 @@ from fastlin.kernels.linear.sparse_rows import (
 )
 from fastlin.kernels.machine.arrays import writable_view, zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
-from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, cut_work, run_blocks
+from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, add_blocks, cut_work, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.matrix import COPIED_PART, Columns, Matrix, Passes, Transposed
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
@@ -288,7 +288,7 @@ class SparsePasses(Passes):
         total = np.add.reduce(sums).transpose(0, 2, 1).reshape(-1, d + 1)[:n_problems]
         gradients[:, -1] = total[:, -1]
         gradients[:, :-1] = scale * total[:, :-1] + shift * total[:, -1:]
-        return lot.sum_blocks()
+        return add_blocks(lot.values.swapaxes(0, 1))
 
 
 class PassesByRows(SparsePasses):

@@ -308,7 +308,8 @@ class TablePasses(Passes):
         coef = parameters[:, matrix.level_features].astype(np.float64)
         self._levels.table[matrix.level_features, : len(coef)] = (coef * scale).T
         numbers = parameters[:, np.append(matrix.number_features, -1)].astype(np.float64)
-        numbers[:, -1] += np.einsum("kj,j->k", coef, shift)
+        # einsum has another order of additions where there is one row.
+        numbers[:, -1] += np.add.reduce(coef * shift, axis=1)
         return numbers
 
     def _join(self, of_numbers, total):

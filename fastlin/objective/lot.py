@@ -210,12 +210,11 @@ class Lot:
         curvatures = self._l2[:, None] * rows.units[: rows.size // K - 1]
         size = np.sqrt(2 * self.natural_gaps(points))
         # What rounding did, as in objective/rounding.py.
-        longest_product, longest_sum = passes.lot_roundings
         blur = np.hypot.reduce(np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.blur), axis=1)
-        score = gamma(longest_product) * blur
+        score = gamma(passes.longest_product) * blur
         if rows.offsets is not None:
             score += gamma(2) * (blur + rows.largest_offset)
-        sums = gamma(longest_sum + longest_product + ROW_ROUNDINGS + K)
+        sums = gamma(passes.longest_sum + passes.longest_product + ROW_ROUNDINGS + K)
         missed = -np.expm1(-points.loss)
         largest = -np.expm1(-points.loss * self.total_weights / self.smallest_weights)
         residual = np.sqrt(missed * largest)
@@ -228,7 +227,8 @@ class Lot:
         intercepts = points.of_loss.reshape(len(self), K, -1)[..., -1]
         slope = np.hypot.reduce(intercepts, axis=1) / root + of_sums
         curvature = points.curvatures.sum(axis=1)
-        of_curvature = 2 * sums * curvature + of_sums
+        # 1 - p has an absolute error.
+        of_curvature = 2 * sums * curvature + of_sums + gamma(4)
         least, most = _find_least(points.curvatures, K) - of_curvature, curvature + of_curvature
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             way = -np.log1p(-slope / least)

@@ -60,7 +60,7 @@ class Penalty:
         """Return the penalty of the given strengths and factors (d,) in the coordinates of the rows."""
         scale, shift = rows.coordinates.scaling
         curvatures, thresholds = np.zeros((2, len(scale) + 1))
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             by_feature = np.minimum(l2 * factors, LARGEST_PENALTY)
             np.minimum(by_feature * scale * scale, LARGEST_PENALTY, out=curvatures[:-1])
             if l1:

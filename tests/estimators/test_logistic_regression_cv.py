@@ -318,6 +318,12 @@ def test_a_grid_is_sorted_and_left_as_it_was():
     np.testing.assert_array_equal(make_cv(Cs=np.sort(grid)).fit(X, Y).scores_, model.scores_)
 
 
+def test_errors_of_floating_point_that_a_caller_asks_for_are_not_ours():
+    with np.errstate(all="raise"):
+        found = make_cv(Cs=[1e-300, 1e10], scoring="accuracy").fit(X, Y)
+    np.testing.assert_array_equal(found.coef_, make_cv(Cs=[1e-300, 1e10], scoring="accuracy").fit(X, Y).coef_)
+
+
 @pytest.mark.parametrize("most", [1, 2, 5])
 def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
     # Small ones run one after the other.

@@ -148,6 +148,8 @@ def test_a_warm_start_begins_where_each_label_ended(data, l1_ratio):
     model.coef_[4, 2] = np.nan
     with pytest.raises(ValueError, match="coef_ must be finite"):
         model.fit(X, Y)
+    model.coef_, model.classes_ = coef, None
+    np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
 
 
 def test_bits_do_not_depend_on_the_other_labels(data):

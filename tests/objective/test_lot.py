@@ -5,7 +5,6 @@ import pytest
 from conftest import marked
 from scipy import sparse
 
-from fastlin.kernels.linear.dense_rows import LOT_COLUMNS
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
 from fastlin.objective import choose_coordinates
@@ -34,8 +33,7 @@ def draw_X(kind, n=300, d=6):
     if kind == "table":
         return TableMatrix([X[:, 0], Codes(generator.integers(0, 4, n).astype(np.int8), 4), X[:, 1]])
     if kind == "wide":
-        # A pass works on some columns at a time.
-        return generator.normal(size=(n, LOT_COLUMNS + d)).T.copy().T
+        return generator.normal(size=(n, 300)).T.copy().T
     if kind == "uint8":
         return generator.integers(0, 255, (n, d)).astype(np.uint8)
     return X.astype(kind)

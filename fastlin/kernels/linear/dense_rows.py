@@ -18,9 +18,7 @@ from fastlin.kernels.linear.residuals import (
 from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
 from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_small
-from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import (
     add_product,
     load_and_multiply,
@@ -28,11 +26,7 @@ from fastlin.kernels.machine.products import (
     open_tile_to_read,
     read_and_multiply,
 )
-from fastlin.kernels.machine.tiles import Scaling, load_tile, turn_squares, zeros_padded
 from fastlin.kernels.machine.vectors import copy_rows
-
-# Numbers of float64 in a vector, and the most columns that a pass over a lot works on at once.
-LANES, LOT_COLUMNS = VECTOR_BYTES // 8, 256
 
 
 @kernel(inner=True)
@@ -81,14 +75,16 @@ def add_score_rows(scores, n_rows, sums):
 
 
 @kernel(reassociate=False)
-def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows, sums, losses, curvature, levels=None):
+def fill_block_pass(
+    block, n_blocks, X, numbers, scaling, parameters, tile_rows, sums, losses, curvature, levels=None, lot=None
+):
     """Fill the block's slice of sums, BlockSums, over its part of the rows ``numbers`` (m,), in one pass.
 
     With Losses these are the derivatives of sum s_i l_i, which the block's place of them takes, by coef and intercept.
     With a Curvature, in the type of coef, they are the Hessian of that times the parameters, a direction: sum u x~_i'
     and sum u for u_k = s_i p_k (t_k - sum_l p_l t_l), t the scores. Numbers without entries are all rows. The sum over
     a tile of ``tile_rows`` rows is made in the type of coef, beyond that in float64. Levels add their coefficients to
-    the scores, and take the block's sums by level.
+    the scores, and take the block's sums by level. With a Lot coef holds the rows of its problems, over all rows.
     """
     compile_small()
     X = X[0]
@@ -103,6 +99,9 @@ def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows,
         intercept_sums[k] = 0
     if levels is not None:
         of_levels = open_levels(levels, block, tile_rows)
+    if lot is not None:
+        rooms = open_logistic_room(tile_rows, tile.scores)
+        lot.values[:, block] = 0
     loss = 0.0
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
@@ -114,6 +113,8 @@ def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows,
             loss += turn_scores_to_residuals(tile.scores, own, losses.samples, losses.kept, first + start)
         if curvature is not None:
             turn_products_to_slopes(tile.scores, stop - start, curvature, first + start)
+        if lot is not None:
+            turn_scores_of_lot(tile.scores, stop - start, lot, lot.n_classes, block, first + start, rooms)
         add_score_rows(tile.scores, stop - start, intercept_sums)
         add_product(tile.rows, stop - start, tile.scores, coef_sums, tile.ahead)
         if levels is not None:
@@ -121,60 +122,6 @@ def fill_block_pass(block, n_blocks, X, numbers, scaling, parameters, tile_rows,
     if losses is not None:
         losses.values[block] = loss
     copy_rows(coef_sums, sums.coef[block])
-
-
-@kernel(reassociate=False)
-def fill_block_lot_pass(block, n_blocks, X, scaling, table, n_scores, tile_rows, sums, lot, levels=None):
-    """Add to sums[block] the derivatives of the losses of a Lot over the block's rows, in one pass.
-
-    The first n_scores columns of table (d + 1, whole vectors), and of sums[block] of that shape, are the rows of
-    coefficients of the problems. So products have no sum over lanes; the intercept has a column of ones; and for the
-    losses scores are turned. Some columns of X at a time are read twice, for the scores and for the sums. Levels are
-    those of `fill_block_pass`.
-    """
-    compile_small()
-    X = X[0]
-    size, width = table.shape
-    n_parts = (size + LOT_COLUMNS - 1) // LOT_COLUMNS
-    n_columns = (size + n_parts * LANES - 1) // (n_parts * LANES) * LANES
-    scale, shift = zeros_aligned(n_parts * n_columns, np.float64), zeros_aligned(n_parts * n_columns, np.float64)
-    for j in range(size - 1):
-        scale[j], shift[j] = scaling.scale[j], scaling.shift[j]
-    shift[size - 1] = 1
-    rows, ahead = block_rows(block, n_blocks, X.shape[0]), empty_list(0)
-    # Tiles of one size: what a problem does once in a tile takes as long as some 30 of its rows.
-    n_tiles = (rows.shape[0] + tile_rows - 1) // tile_rows
-    tile_rows = (rows.shape[0] + n_tiles * LANES - 1) // (n_tiles * LANES) * LANES
-    tile, columns = zeros_padded(tile_rows, n_columns, np.float64), zeros_aligned((n_columns, tile_rows), np.float64)
-    by_row, by_problem = zeros_aligned((tile_rows, width), np.float64), zeros_aligned((width, tile_rows), np.float64)
-    scores = by_problem[:n_scores]
-    rooms = open_logistic_room(tile_rows, scores)
-    lot.values[:, block] = 0
-    if levels is not None:
-        of_levels = open_levels(levels, block, tile_rows)
-    for start in range(0, rows.shape[0], tile_rows):
-        own = rows[start : start + tile_rows]
-        n_rows = own.shape[0]
-        by_row[:] = 0
-        for first in range(0, size, n_columns):
-            stop = min(first + n_columns, size)
-            part = Scaling(scale[first : first + n_columns], shift[first : first + n_columns])
-            load_tile(X[:, first : min(stop, size - 1)], own, part, tile)
-            add_product(table[first:stop], stop - first, tile, by_row[:n_rows], ahead)
-        turn_squares(by_row, by_problem)
-        if levels is not None:
-            add_level_scores(levels, own, of_levels, scores)
-        turn_scores_of_lot(scores, n_rows, lot, lot.n_classes, block, own[0], rooms)
-        if levels is not None:
-            add_to_levels(scores, n_rows, of_levels)
-        turn_squares(by_problem, by_row)
-        for first in range(0, size, n_columns):
-            stop = min(first + n_columns, size)
-            if n_parts > 1:
-                part = Scaling(scale[first : first + n_columns], shift[first : first + n_columns])
-                load_tile(X[:, first : min(stop, size - 1)], own, part, tile)
-            turn_squares(tile, columns)
-            add_product(by_row, n_rows, columns[: stop - first], sums[block, first:stop], ahead)
 
 
 @kernel(reassociate=False)

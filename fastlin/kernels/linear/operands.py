@@ -6,7 +6,6 @@ columns are scaled and shifted is `Scaling`, in machine/tiles.py.
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -85,10 +84,6 @@ class Lot(NamedTuple):
         """Return problems with memory for their sums in n_blocks blocks."""
         sums = np.empty((1 + count_pairs(n_rows_coef), n_blocks, len(labels)))
         return cls(labels, weights, offsets, None if n_rows_coef == 1 else n_rows_coef, sums)
-
-    def sum_blocks(self) -> FloatArray:
-        """Return the sums over the blocks, (1 + pairs, B), in their order; NumPy's own order depends on B."""
-        return reduce(np.add, self.values.swapaxes(0, 1))
 
 
 def count_pairs(n_rows_coef: int) -> int:

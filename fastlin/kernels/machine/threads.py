@@ -17,10 +17,13 @@ import re
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
 from typing import Any
 
 import joblib
+import numpy as np
+
+from fastlin.typing import FloatArray
 
 # A block is at least this many multiply-adds (100 to 200 microseconds), so that handing it out and starting it, its
 # first tile without prefetch, cost little. A second thread takes 50 microseconds to wake up.
@@ -123,6 +126,11 @@ def count_blocks(n_rows: int, row_work: int, partial_bytes: int = 0, data_bytes:
     """
     by_memory = max(MAX_PARTIAL_BYTES, data_bytes // 50) // max(1, partial_bytes)
     return cut_work(n_rows * (row_work + ROW_OVERHEAD), min(max(2, by_memory), n_rows))
+
+
+def add_blocks(sums: FloatArray) -> FloatArray:
+    """Return the sums over the blocks, the first axis, in their order; NumPy's own depends on the other axes."""
+    return reduce(np.add, sums)
 
 
 def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:

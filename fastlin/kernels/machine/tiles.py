@@ -32,10 +32,10 @@ class Scaling(NamedTuple):
     shift: np.ndarray
 
 
-def count_tile_rows(n_features: int, n_classes: int, itemsize: int, most: int = MAX_TILE_ROWS) -> int:
+def count_tile_rows(n_features: int, n_classes: int, itemsize: int) -> int:
     """Return the rows of a tile: whole groups, from the shape alone."""
     rows = TILE_BYTES // (itemsize * max(1, n_features + n_classes))
-    return int(min(max(rows // ROW_GROUP, 1), most // ROW_GROUP)) * ROW_GROUP
+    return int(min(max(rows // ROW_GROUP, 1), MAX_TILE_ROWS // ROW_GROUP)) * ROW_GROUP
 
 
 @kernel(inner=True)
@@ -130,15 +130,6 @@ def load_tile(X, numbers, scaling, tile):
         for i in range(n_whole, n_rows):
             for j in range(lanes):
                 tile[i, begin + j] = columns[j, i]
-
-
-@kernel(reassociate=False, inner=True)
-def turn_squares(values, turned):
-    """Fill turned[j, i] with values[i, j]; both are whole vectors, values may have more columns."""
-    lanes = VECTOR_BYTES // values.itemsize
-    for i in range(0, turned.shape[1], lanes):
-        for j in range(0, turned.shape[0], lanes):
-            simd.transpose_square(values, i, j, turned, j, i)
 
 
 @kernel(reassociate=False, inner=True)
