@@ -162,11 +162,11 @@ class Problem:
 
 def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
     """Return how many fits of rows of a matrix, each with its own budget, may run at once."""
-    # The reader of blocks need not stand several readings at once.
-    if isinstance(matrix, BlockMatrix) or matrix.shape[0] * shape[0] * shape[1] <= FEW_PRODUCTS:
-        return 1
     # What is known of rows on workers lies there.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
+    # The reader of blocks need not stand several readings at once.
+    if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= FEW_PRODUCTS:
+        return 1
     return Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, is_smooth)
 
 
