@@ -51,7 +51,7 @@ def minimize_by_cholesky(
                 stopping.note_dual(point.value - fall, point.rounding)
         return direction
 
-    return _minimize(objective, start, stopping, find_direction, room=room)
+    return _minimize(objective, start, stopping, find_direction, room=room, is_exact=True)
 
 
 def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
@@ -121,8 +121,11 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
     return Direction(found.solution, -found.residual), n_products
 
 
-def _minimize(objective, start, stopping, find_direction, *, room):
-    """Minimise the objective by the directions that find_direction makes of a Point and the bound on J - J* there."""
+def _minimize(objective, start, stopping, find_direction, *, room, is_exact=False):
+    """Minimise the objective by the directions that find_direction makes of a Point and the bound on J - J* there.
+
+    is_exact says that they solve Newton's equations.
+    """
     point = start if isinstance(start, Point) else objective.at(start, out=room)
     bound = stopping.begin(point)
     ending = stopping.why(point, bound, np.inf)
@@ -140,7 +143,9 @@ def _minimize(objective, start, stopping, find_direction, *, room):
             break
         end = line_search.along(objective, point, direction.step, room)
         if end is None or not (end.value < point.value or end.natural_gap < 0.5 * point.natural_gap):
-            ending = ending or stopping.why_stalled(point, bound, decrement)
+            # A bound above J, as of a penalty of next to nothing, says no more than none: J is above zero.
+            known = np.inf if is_exact and bound > point.value else bound
+            ending = ending or stopping.why_stalled(point, known, decrement)
             break
         point = end
         bound = stopping.settle(point)
