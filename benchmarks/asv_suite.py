@@ -8,8 +8,8 @@ from pathlib import Path
 from benchmarks.limits import LIMITS
 from benchmarks.passes import FACTORS, SMALL_BASE
 from benchmarks.processes import TITLES
-from benchmarks.races import FASTLIN
-from benchmarks.suite import FIRST_USE, measure
+from benchmarks.races import FASTLIN, load_problem
+from benchmarks.suite import FIRST_USE, RACES, measure
 
 # One race of each kind: all of them would take a commit over 15 minutes.
 CHOSEN = (
@@ -29,6 +29,7 @@ CHOSEN = (
     "course-float64",
     "pass-float64",
 )
+PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
 MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
 # What a race comes to, side by side in one table of asv: the side, and what its record has of it.
 PEER = "the peer"
@@ -77,8 +78,25 @@ class Races:
         return _shorten(value, digits=9 if name == "objective" else 4)
 
 
+class PeakMemory:
+    """The peak of a whole process that fits the rows of a race of README: fastlin's, and those of scikit-learn."""
+
+    params = (list(PEAK_CHOSEN), [FASTLIN, "scikit-learn"])
+    param_names = ("race", "side")
+    timeout = 300
+
+    def setup(self, race, side):
+        self.race = RACES[race]
+        self.problem = load_problem(self.race)
+        peers = [solve for name, solve in self.race.peers.items() if name.startswith("scikit-learn")]
+        self.solve = self.race.solve if side == FASTLIN else peers[0]
+
+    def peakmem_fit(self, race, side):
+        self.solve(self.problem)
+
+
 class Others:
-    """Peaks of memory, parts of the machine's limits, seconds of first uses and of passes."""
+    """Bytes beside X, parts of the machine's limits, seconds of first uses and of passes."""
 
     params = list(OTHERS)
     param_names = ("what",)

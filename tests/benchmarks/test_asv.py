@@ -8,7 +8,7 @@ import pytest
 from benchmark_records import make_race
 
 from benchmarks import asv_history, asv_suite
-from benchmarks.asv_suite import CHOSEN, OTHERS, Races
+from benchmarks.asv_suite import CHOSEN, OTHERS, PEAK_CHOSEN, Races
 from benchmarks.suite import OTHERS as OTHER_CASES
 from benchmarks.suite import RACES
 
@@ -16,6 +16,8 @@ from benchmarks.suite import RACES
 def test_the_suite_chooses_among_the_cases():
     assert set(CHOSEN) <= RACES.keys()
     assert {case for case, *_ in OTHERS.values()} <= OTHER_CASES.keys()
+    for race in PEAK_CHOSEN:
+        assert any(name.startswith("scikit-learn") for name in RACES[race].peers), race
 
 
 @pytest.mark.parametrize("case", ["iris", "an epoch of mini-batches", "an epoch of a network"])
