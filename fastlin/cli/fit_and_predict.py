@@ -222,12 +222,13 @@ def _note_unseen_levels(rows, known):
     """Yield a line for each column of text with levels that the fit did not see."""
     for name, levels in known.items():
         if levels is not None:
+            counts = {count["values"].as_py(): count["counts"].as_py() for count in rows[name].value_counts()}
             # A missing text is NaN among the levels.
             seen = {None if level != level else level for level in levels}
-            unseen = [level for level in rows[name].to_pylist() if level not in seen]
+            unseen = {level: count for level, count in counts.items() if level not in seen}
             if unseen:
-                n_levels, n_rows = count_nouns(len(set(unseen)), "level"), count_nouns(len(unseen), "row")
-                example = f"such as {unseen[0]!r}, in {n_rows}; nothing is added to their scores"
+                n_levels, n_rows = count_nouns(len(unseen), "level"), count_nouns(sum(unseen.values()), "row")
+                example = f"such as {next(iter(unseen))!r}, in {n_rows}; nothing is added to their scores"
                 yield f"column {name!r} has {n_levels} that the fit did not see, {example}"
 
 

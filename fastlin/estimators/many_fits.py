@@ -149,8 +149,8 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
         starts = estimator._starts((n_labels, matrix.shape[1]))
 
         def take(k):
-            start = next(((coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts), None)
-            return Task(take_label(several, k), weights, start)
+            own = [(coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts]
+            return Task(take_label(several, k), weights, *own)
 
         fits = _fit_each(estimator, matrix, take, n_labels, weights)
     warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
@@ -282,11 +282,13 @@ def fit_resamples(
     def pose(number):
         return Task(problem.data.labels, next(draws.draw(number)), start)
 
-    reference = next(point.curvatures())
-    curvature = reference.sum() / problem.data.weigh()
-    if len(point.parameters) > 1:
+    total = problem.data.weigh()
+    if len(point.parameters) == 1:
+        (reference,) = point.curvatures()
+        curvature = reference.sum() / total
+    else:
         # The sum over the pairs of classes.
-        curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / problem.data.weigh()
+        curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
         reference = point.hessian_of_loss() / curvature
     Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
     for number, fit in fit_lots(problem, pose, Cs, curvatures, reference=reference, tol=tol):

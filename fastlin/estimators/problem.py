@@ -31,7 +31,7 @@ NOTHING = 1e-12
 LOST = 1e-6
 # Fits of so few products a pass wait for the interpreter's lock more than they compute: one after the other the folds
 # of seven tables take 0.7 to 0.96 of the time that they take on two threads.
-FEW_PRODUCTS = 1 << 16
+PRODUCTS_IN_TURN = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) 
     # What is known of rows on workers lies there.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
     # The reader of blocks need not stand several readings at once.
-    if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= FEW_PRODUCTS:
+    if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= PRODUCTS_IN_TURN:
         return 1
     return Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, is_smooth)
 
