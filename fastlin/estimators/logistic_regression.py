@@ -383,7 +383,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             point = objective.at(solution.parameters, out=objective.make_room())
         fit_lots = None
         if point is not None and many_fits.suits(whole, C, l1_ratio):
-            fit_lots = partial(many_fits.fit_resamples, whole, C, origin, point, tol)
+            fit_lots = partial(many_fits.fit_resamples, whole, C, l1_ratio, origin, point, tol)
         return Refits(
             lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
             best,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from fastlin.budget import SMALL_HESSIAN
 from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.labels import take_label, weigh_rows
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
@@ -49,18 +50,22 @@ def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
     return (
         problem.estimator.solver == "auto"
         and C < np.inf
-        and l1_ratio == 0
         and problem.bounds is None
         and (factors is None or bool((factors > 0).all()))
         and data.targets is None
-        and (len(data.classes) == 2 or _suits_softmax(data))
+        and (_suits_l1(data) if l1_ratio else len(data.classes) == 2 or _suits_softmax(data))
         and data.matrix.lies_in_memory
         and not isinstance(data.matrix, BlockMatrix)
         # They differ from task to task.
         and getattr(problem.estimator, "class_weight", None) is None
         # Wide rows are fitted in their own space, 2 to 57 times as fast as in lots.
-        and not row_space_lbfgs.suits(problem.objective(C, l1_ratio))
+        and not (l1_ratio == 0 and row_space_lbfgs.suits(problem.objective(C, l1_ratio)))
     )
+
+
+def _suits_l1(data):
+    """Say whether the models of fits with an L1 penalty take less time than their rows."""
+    return len(data.classes) == 2 and data.matrix.shape[1] < SMALL_HESSIAN
 
 
 def _suits_softmax(data):
@@ -74,6 +79,7 @@ def fit_lots(
     problem: Problem,
     pose: Callable[[int], Task],
     Cs: FloatArray,
+    l1_ratio: float,
     curvatures: FloatArray,
     *,
     reference: Array | None = None,
@@ -81,9 +87,9 @@ def fit_lots(
 ) -> Iterator[tuple[int, Fit | None]]:
     """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem that `suits` allows.
 
-    pose returns the task of a number. None are fits that have not converged, or whose penalty leaves the range of
-    float64 here: they may converge alone. Cs and curvatures (B,) are the tasks' C and about the sums of their Points'
-    curvatures, for two classes their mean p (1 - p). The reference is that of `minimize_all`.
+    pose returns the task of a number. Fits that have not converged may do so alone; None are those whose penalty leaves
+    the range of float64 here. Cs and curvatures (B,) are the tasks' C and about the sums of their Points' curvatures,
+    for two classes their mean p (1 - p). The reference is that of `minimize_all`.
     """
     from fastlin.objective import lot
     from fastlin.solvers.lots import minimize_all
@@ -93,8 +99,8 @@ def fit_lots(
     estimator, data = problem.estimator, problem.data
     strengths, total = np.array([problem.invert(C) for C in Cs]), data.weigh()
     has_strength = is_by_alpha(estimator)
-    factors = fill_factors(problem.penalty_factors, data.matrix.shape[1])
-    coordinates = choose_coordinates(problem.columns, float(strengths.min()), factors, estimator.fit_intercept)
+    factors, of_l2 = fill_factors(problem.penalty_factors, data.matrix.shape[1]), 1 - l1_ratio
+    coordinates = choose_coordinates(problem.columns, of_l2 * float(strengths.min()), factors, estimator.fit_intercept)
     rows = lot.SharedRows(
         data.matrix,
         coordinates,
@@ -104,21 +110,26 @@ def fit_lots(
         n_rows_coef=count_rows_coef(len(data.classes)),
     )
     dtype, ratios = choose_dtype(data.matrix, estimator.solver), strengths / curvatures
-    penalties, tiny = strengths.min() * rows.units[: data.matrix.shape[1]], np.finfo(np.float64).tiny
+    units = rows.thresholds if l1_ratio else rows.units
+    penalties, tiny = strengths.min() * units[: data.matrix.shape[1]], np.finfo(np.float64).tiny
     if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
         yield from ((number, None) for number in range(len(Cs)))
         return
-    posed: dict[int, float] = {}
+    posed: dict[int, tuple[float, float]] = {}
 
     def pose_problem(number):
         labels, weights, start = pose(number)
-        posed[number] = l2 = strengths[number] * (1.0 if weights is None or has_strength else total / weights.sum())
-        return lot.Problem(labels, l2, weights, None if start is None else coordinates.to_parameters(*start).ravel())
+        strength = strengths[number] * (1.0 if weights is None or has_strength else total / weights.sum())
+        posed[number] = l2, l1 = of_l2 * strength, l1_ratio * strength
+        return lot.Problem(
+            labels, l2, weights, None if start is None else coordinates.to_parameters(*start).ravel(), l1
+        )
 
+    given = rows, pose_problem, ratios, reference
     tol = estimator.tol if tol is None else tol
-    for number, found in minimize_all(rows, pose_problem, ratios, reference, tol=tol, max_iter=estimator.max_iter):
-        coef, intercept, rise = rows.finish(found.parameters, found.gradient, posed.pop(number), dtype)
-        is_found = found.converged and rise <= max(found.value, LOST)
+    for number, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
+        coef, intercept, rise = rows.finish(found.parameters, found.gradient, *posed.pop(number), dtype)
+        is_found = rise <= max(found.value, LOST)
         yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found) if is_found else None
 
 
@@ -207,23 +218,24 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     n_iter, converged, certificates = np.empty(n_fits, np.int32), np.empty(n_fits, bool), np.empty(n_fits)
     # What leaves the range of float64 at extreme scales is fitted alone.
     with count_fits(estimator, n_fits) as on_fit, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for k, fit in _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
+        for k, fit, n_before in _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
             coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
-            n_iter[k], converged[k] = fit.solution.n_iter, fit.solution.converged
+            n_iter[k], converged[k] = n_before + fit.solution.n_iter, fit.solution.converged
             if on_fit is not None:
                 on_fit(fit)
     return Fits(coef, intercept, n_iter, converged, certificates)
 
 
 def _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
-    """Yield the number of each fit and its Fit, in any order."""
+    """Yield the number of each fit, its Fit and the iterations in a lot before, in any order."""
 
     def pose_alone(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
-    def fit_alone(k, check=None):
+    def fit_alone(k, check=None, near=None):
         labels, weights, start = take(k)
-        return pose_alone(labels, weights).minimize(C, l1_ratio, [] if start is None else [start], check)
+        starts = [each for each in (start if near is None else near.start,) if each is not None]
+        return pose_alone(labels, weights).minimize(C, l1_ratio, starts, check)
 
     # It raises where X is not finite.
     shared, left = pose_alone(take(0).labels, reference), np.arange(n_fits)
@@ -239,15 +251,20 @@ def _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
         has_both = (shares > 0) & (shares < 1)
         together, left = np.flatnonzero(has_both), np.flatnonzero(~has_both)
         curvatures, Cs = (shares * (1 - shares))[together], np.full(len(together), C)
-        given = shared, lambda place: pose(int(together[place])), Cs, curvatures
+        given = shared, lambda place: pose(int(together[place])), Cs, l1_ratio, curvatures
         for place, fit in fit_lots(*given, reference=shared.data.weights):
             k = int(together[place])
-            yield k, fit_alone(k) if fit is None else fit
+            if fit is not None and fit.solution.converged:
+                yield k, fit, 0
+            else:
+                # Where max_iter left it in the lot it begins anew.
+                near = None if fit is None or fit.solution.n_iter >= estimator.max_iter else fit
+                yield k, fit_alone(k, near=near), 0 if near is None else near.solution.n_iter
     if len(left):
         is_smooth = l1_ratio == 0 and shared.bounds is None
         at_once = count_fits_at_once(matrix, (1, matrix.shape[1] + 1), is_smooth)
         found = run_side_by_side(lambda place, check: fit_alone(int(left[place]), check), len(left), at_once)
-        yield from zip(left.tolist(), found, strict=True)
+        yield from zip(left.tolist(), found, [0] * len(left), strict=True)
 
 
 def _check_labels(several, weights):
@@ -267,6 +284,7 @@ def _check_labels(several, weights):
 def fit_resamples(
     problem: Problem,
     C: float,
+    l1_ratio: float,
     start: tuple[FloatArray, FloatArray],
     point: Point,
     tol: float,
@@ -291,5 +309,8 @@ def fit_resamples(
         curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
         reference = point.hessian_of_loss() / curvature
     Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
-    for number, fit in fit_lots(problem, pose, Cs, curvatures, reference=reference, tol=tol):
-        yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
+    for number, fit in fit_lots(problem, pose, Cs, l1_ratio, curvatures, reference=reference, tol=tol):
+        if fit is None or not fit.solution.converged:
+            yield number, None
+        else:
+            yield number, Resampled(fit.coef, fit.intercept, fit.certificate, True)

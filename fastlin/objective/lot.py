@@ -1,9 +1,9 @@
 """Many objectives over the same rows: they differ in labels, weights of the rows and strength of the penalty.
 
-For each of B problems J is that of objective.py with K rows of coefficients and an L2 penalty on every coefficient. All
-have the same number of classes; two, where K is 1, may have offsets of the rows. A `Lot` holds some problems, and
-evaluates and certifies them side by side: one pass over X serves all of them. What a problem computes does not depend
-on the others of its lot.
+For each of B problems J is that of objective.py with K rows of coefficients and a penalty on every coefficient. All
+have the same number of classes; two, where K is 1, may have offsets of the rows and an L1 penalty. A `Lot` holds some
+problems, and evaluates and certifies them side by side: one pass over X serves all of them. What a problem computes
+does not depend on the others of its lot.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ def count_together(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
 
 
 class Problem(NamedTuple):
-    """The loss of some classes, each with some weight, and an L2 penalty."""
+    """The loss of some classes, each with some weight, and its penalties, of which one is above zero."""
 
     labels: np.ndarray  # (n,), the numbers of classes
-    l2: float  # above zero
+    l2: float
     weights: np.ndarray | None = None  # (n,), at least zero; None for ones. Problems of one lot have them or not.
     start: np.ndarray | None = None  # (m,) parameters; None for the best intercepts without features
+    l1: float = 0.0  # Problems of one lot have it or not; with it they have two classes.
 
 
 class Points(NamedTuple):
@@ -53,7 +54,7 @@ class Points(NamedTuple):
     curvatures: np.ndarray  # (B, pairs), the means of p_k p_l of each pair of classes, of two classes of p (1 - p)
     value: np.ndarray  # (B,), J
     of_loss: np.ndarray  # (B, m), the gradients of the losses
-    gradient: np.ndarray  # (B, m), those of J
+    gradient: np.ndarray  # (B, m), those of J without its L1 penalty
 
 
 class SharedRows:
@@ -79,14 +80,16 @@ class SharedRows:
         self.offsets = None if offsets is None else samples.offsets[:, 0]
         self.largest_offset = float(np.abs(samples.offsets).max(initial=0.0))
         self.passes = matrix.passes(samples, coordinates.scaling, self.n_together * K)
-        # The curvature of the penalty by each parameter where l2 is one.
+        # The curvature of the penalty by each parameter where l2 is one, and the threshold where l1 is one.
         self.units = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
+        self.thresholds = np.tile(np.append(factors * coordinates.scale, 0.0), K)
         # A column blurs a score by its largest entry at most, whatever the weights of the rows are.
         largest = coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0)
         self.largest_squares = largest
         blur = np.sqrt(largest) + self.passes.shift_roundings * np.abs(coordinates.shift)
         self.blur = np.append(blur, 1.0)
         blur[coordinates.vanishing] = 0
+        self.gradient_blur = blur
         roots = coordinates.scale * np.sqrt(factors)
         self.blur_norm = float(np.sqrt(np.sum((blur / roots) ** 2)))
 
@@ -129,7 +132,7 @@ class SharedRows:
         return gram
 
     def finish(
-        self, parameters: FloatArray, gradient: FloatArray, l2: float, dtype: DTypeLike
+        self, parameters: FloatArray, gradient: FloatArray, l2: float, l1: float, dtype: DTypeLike
     ) -> tuple[FloatArray, FloatArray, float]:
         """Return coef (K, d), intercept (K,) and J's largest rise as in `Objective.finish`, or infinity."""
         mean_square, shape = float(self.largest_squares.sum() + 1), (self.n_rows_coef, -1)
@@ -137,7 +140,8 @@ class SharedRows:
         if self.n_rows_coef > 1:
             parameters = parameters - parameters.mean(axis=0)
         given = parameters, gradient.reshape(shape), l2 * self.units.reshape(shape)[0], mean_square, dtype
-        coef, intercept, _, is_finite, rise = self.coordinates.round_off(*given)
+        coef, intercept, change, is_finite, rise = self.coordinates.round_off(*given)
+        rise += l1 * float(np.sum(self.thresholds.reshape(shape) * np.abs(change)))
         return coef, intercept, rise if is_finite else np.inf
 
 
@@ -149,7 +153,7 @@ class Lot:
         # The softmax of single fits reads labels of four bytes, and is compiled for them.
         self._labels = np.empty((n_places, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
         self._weights = np.empty((n_places if is_weighted else 0, rows.n_rows))
-        self.total_weights, self.smallest_weights, self._l2 = np.ones((3, n_places))
+        self.total_weights, self.smallest_weights, self._l2, self._l1 = np.ones((4, n_places))
         # J of the best intercepts alone; without an intercept that of zeros.
         self.without_features = np.ones(n_places)
 
@@ -159,8 +163,8 @@ class Lot:
 
     def take(self, place: int, problem: Problem) -> FloatArray:
         """Put a problem into a place, and return the parameters (m,) that it starts from."""
-        labels, l2, weights, start = problem
-        self._labels[place], self._l2[place] = labels, l2
+        labels, l2, weights, start, l1 = problem
+        self._labels[place], self._l2[place], self._l1[place] = labels, l2, l1
         total, smallest, K = float(len(labels)), 1.0, self.rows.n_rows_coef
         if weights is not None:
             self._weights[place] = weights
@@ -178,7 +182,7 @@ class Lot:
 
     def keep(self, places: IntArray) -> None:
         """Give up all places but some."""
-        for name in ("_labels", "total_weights", "without_features", "smallest_weights", "_l2"):
+        for name in ("_labels", "total_weights", "without_features", "smallest_weights", "_l2", "_l1"):
             setattr(self, name, getattr(self, name)[places])
         self._weights = self._weights[places] if len(self._weights) else self._weights
 
@@ -187,6 +191,15 @@ class Lot:
         """The curvature of the penalty by each parameter, (B, m)."""
         return self._l2[:, None] * self.rows.units
 
+    @property
+    def thresholds(self) -> FloatArray:
+        """The slope of the L1 penalty by each parameter, (B, m)."""
+        return self._l1[:, None] * self.rows.thresholds
+
+    def measure_squares(self, parameters: FloatArray) -> FloatArray:
+        """Return the quadratic penalty (B,) at parameters (B, m)."""
+        return 0.5 * np.einsum("bj,bj->b", self.curvatures * parameters, parameters)
+
     def evaluate(self, parameters: FloatArray) -> Points:
         """Return the Points at parameters (B, m): one pass over X."""
         of_loss, by_class = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
@@ -194,9 +207,10 @@ class Lot:
         loss, *curvatures = self.rows.passes.evaluate_lot(*given) / self.total_weights
         self.rows.coordinates.clear(of_loss.reshape(by_class), self.rows.fit_intercept)
         of_loss /= self.total_weights[:, None]
-        bent = self.curvatures * parameters
-        value = loss + 0.5 * np.einsum("bj,bj->b", bent, parameters)
-        return Points(loss, np.stack(curvatures, axis=1), value, of_loss, of_loss + bent)
+        value = loss + self.measure_squares(parameters)
+        if self._l1.any():
+            value += np.einsum("bj,bj->b", self.thresholds, np.abs(parameters))
+        return Points(loss, np.stack(curvatures, axis=1), value, of_loss, of_loss + self.curvatures * parameters)
 
     def certify(self, parameters: FloatArray, points: Points) -> FloatArray:
         """Return an upper bound (B,) on J - J* at the points (docs/derivations.md, section 10).
@@ -207,8 +221,6 @@ class Lot:
         rows, passes, K = self.rows, self.rows.passes, self.rows.n_rows_coef
         # A norm over three or more classes holds both classes of a pair, whose terms are opposite.
         root, absolute = (np.sqrt(2), gamma(ROW_ROUNDINGS + K)) if K > 1 else (1.0, 0.0)
-        curvatures = self._l2[:, None] * rows.units[: rows.size // K - 1]
-        size = np.sqrt(2 * self.natural_gaps(points))
         # What rounding did, as in objective/rounding.py.
         blur = np.hypot.reduce(np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.blur), axis=1)
         score = gamma(passes.longest_product) * blur
@@ -220,10 +232,9 @@ class Lot:
         residual = np.sqrt(missed * largest)
         of_gradient = root**2 * np.minimum(0.25, largest) * score + score**2 + root * residual * sums + absolute
         of_sums = 2 * root * residual * score + score**2 + 2 * missed * sums + absolute
-        of_penalty = gamma(rows.size + 4) * (np.sqrt(2 * (points.value - points.loss)) + size)
-        size += of_gradient * rows.blur_norm / np.sqrt(self._l2) + of_penalty
+        errors = of_gradient, residual * score + score**2 + 2 * sums * points.loss, gamma(rows.size + 4)
         if not rows.fit_intercept:
-            return 0.5 * size**2
+            return self._bound(parameters, points, np.zeros(len(self)), *errors)
         intercepts = points.of_loss.reshape(len(self), K, -1)[..., -1]
         slope = np.hypot.reduce(intercepts, axis=1) / root + of_sums
         curvature = points.curvatures.sum(axis=1)
@@ -232,14 +243,50 @@ class Lot:
         least, most = _find_least(points.curvatures, K) - of_curvature, curvature + of_curvature
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             way = -np.log1p(-slope / least)
-            moved = root * way * most * np.exp(way) * np.sqrt(np.sum(rows.largest_squares / curvatures, axis=1))
-            bound = slope * way + 0.5 * (size + moved) ** 2
+            moved = root * way * most * np.exp(way)
+            bound = slope * way + self._bound(parameters, points, moved, *errors)
         return np.where((slope < least) & (bound == bound), bound, np.inf)
 
-    def natural_gaps(self, points: Points) -> FloatArray:
-        """Return what bounds J - J*, (B,), as soon as the intercepts are stationary."""
-        slopes, curvatures = self._by_coefficients(points.gradient), self._by_coefficients(self.curvatures)
-        return 0.5 * np.einsum("bj,bj->b", slopes, slopes / curvatures)
+    def natural_gaps(self, parameters: FloatArray, points: Points) -> FloatArray:
+        """Return what bounds J - J*, (B,), but for rounding, as soon as the intercepts are stationary."""
+        none = np.zeros(len(self))
+        return self._bound(parameters, points, none, none, none, 0.0)
+
+    def _bound(self, parameters, points, moved, of_gradient, of_loss, rounding):
+        """Return an upper bound (B,) on J - J* where the intercepts have moved so that they are stationary.
+
+        A slope of the loss has moved by up to moved (B,) times the largest entry of its column, and is off by
+        of_gradient (B,) times the column's blur; the loss is off by of_loss (B,), and a sum over parameters by rounding
+        times it.
+        """
+        rows, curvatures = self.rows, self._by_coefficients(self.curvatures)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            if self._l1.any():
+                errors = of_gradient[:, None] * rows.gradient_blur + moved[:, None] * np.sqrt(rows.largest_squares)
+                return self._bound_with_l1(parameters, points, curvatures, errors, of_loss, rounding)
+            slopes, penalty = self._by_coefficients(points.gradient), points.value - points.loss
+            size = np.sqrt(np.einsum("bj,bj->b", slopes, slopes / curvatures))
+            size += of_gradient * rows.blur_norm / np.sqrt(self._l2) + rounding * (np.sqrt(2 * penalty) + size)
+            size += moved * np.sqrt(np.sum(rows.largest_squares / curvatures[:, : len(rows.blur) - 1], axis=1))
+            return 0.5 * size**2
+
+    def _bound_with_l1(self, parameters, points, curvatures, errors, of_loss, rounding):
+        """Return what `_bound` does by the slopes, which are off by errors (B, d), each beside its own penalty."""
+        given = parameters, points.of_loss, self.thresholds
+        at, slopes, thresholds = map(self._by_coefficients, given)
+        sizes, steep, penalty = np.abs(at), np.abs(slopes), points.value - points.loss
+        # By the dual point of the probabilities: how far each penalty with its slope is above its least value, `down`.
+        # Without L2 there is none where a slope is beyond its threshold.
+        down = -np.copysign(np.maximum(steep - thresholds, 0.0), slopes) / curvatures
+        apart = sizes * (thresholds + np.copysign(slopes, slopes * at)) + 0.5 * curvatures * (at**2 + down**2)
+        above = np.where(at * down > 0, 0.5 * curvatures * (at - down) ** 2, apart)
+        bound = (1 + rounding) * np.sum(above + np.abs(at - down) * errors + 0.5 * errors**2 / curvatures, axis=1)
+        # By the dual point that is so far on the way from the labels to there that no slope is beyond its threshold.
+        products, off = np.einsum("bj,bj->b", at, slopes), np.einsum("bj,bj->b", sizes, errors)
+        off += rounding * (penalty + np.einsum("bj,bj->b", sizes, steep))
+        beyond = (1 + gamma(8)) * ((steep + errors) / thresholds).max(axis=1, initial=0.0)
+        left = np.where(beyond > 1, 1 - 1 / beyond + gamma(4), 0.0)
+        return np.fmin(bound, penalty + products + off + left * (points.loss + of_loss - products + off))
 
     def _by_coefficients(self, numbers):
         """Return numbers (B, m) without those of intercepts."""

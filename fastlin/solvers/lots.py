@@ -2,20 +2,25 @@
 
 Each problem has a place of a lot, with its own pairs, steps and proof; the next problem takes the place of one that has
 ended. All share one preconditioner, each times its own curvature: where only labels or weights differ, the Hessians are
-nearly multiples of each other.
+nearly multiples of each other. With an L1 penalty a direction leads to the least point of a model (proximal
+quasi-Newton: Lee, Sun and Saunders 2014), whose Hessian is the shared one as the pairs change it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from fastlin.kernels.linear.coordinate_descent import fill_block_least
 from fastlin.kernels.linear.operands import count_pairs
 from fastlin.kernels.linear.quasi_newton import ROUNDING, SUFFICIENT_DECREASE, SUM_ROUNDING, VALUE_ROUNDING, ask
+from fastlin.kernels.machine.threads import cut_work, run_blocks
 from fastlin.objective.lot import Lot, Points, Problem, SharedRows
 from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Preconditioner, bend_equal_changes
+from fastlin.solvers.tuning import MIN_ACCURACY
 from fastlin.typing import BoolArray, FloatArray, FloatType, IntArray
 
 # Pairs of a problem, and how often it may try a step in vain.
@@ -24,6 +29,9 @@ N_PAIRS, MOST_TRIALS = 10, 20
 MOST_FACTORS = 2_000
 # Strengths of the penalty within a factor of four share a factor.
 GROUP = 2
+# About how many sweeps find the least point of a model, and the most models of a problem. Others end sooner alone, by
+# Hessians of their own: where few rows have a curvature, or columns are near each other.
+SWEEPS, MOST_MODELS = 15, 25
 # A step that was tried in vain is cut to between these parts of it.
 LEAST_CUT, MOST_CUT = 0.1, 0.5
 
@@ -107,8 +115,16 @@ class _Places:
         )
         self.products[moved, -1] = np.where(is_curved, product, 0.0)
 
-    def turn(self, turned: BoolArray, solve: Callable[[FloatArray], FloatArray]) -> None:
-        """Give the problems that have turned a new direction and a first trial; solve (B, m) is the preconditioner."""
+    def turn(self, turned: BoolArray, direction: FloatArray, slope: FloatArray) -> None:
+        """Give the problems that have turned a direction (B, m), along which J begins with a slope, and a first trial.
+
+        At a kink the slope is the change of J by the whole step to first order.
+        """
+        self.direction[turned], self.slope[turned] = direction[turned], slope[turned]
+        self.trial[turned] = (self.at + direction)[turned]
+
+    def find_directions(self, solve: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Return directions (B, m) and slopes by L-BFGS; solve (B, m) is the preconditioner."""
         gradient, parts = self.slopes.copy(), []
         with np.errstate(divide="ignore"):
             inverse = np.where(self.products > 0, 1 / self.products, 0.0)
@@ -120,16 +136,44 @@ class _Places:
         for pair, part in enumerate(reversed(parts)):
             back = inverse[:, pair] * np.einsum("bj,bj->b", self.changes[:, pair], direction)
             direction += (part - back)[:, None] * self.moves[:, pair]
-        self.direction[turned] = -direction[turned]
-        self.slope[turned] = np.einsum("bj,bj->b", self.slopes, self.direction)[turned]
-        self.trial[turned] = (self.at + self.direction)[turned]
+        return -direction, -np.einsum("bj,bj->b", self.slopes, direction)
+
+    def find_least(
+        self, turned: BoolArray, hessian: FloatArray, curvatures: FloatArray, thresholds: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return directions (B, m) and slopes to the least points of models, for the problems that have turned.
+
+        curvatures of the quadratic penalty and thresholds are (B, m) each. The shared Hessian is (m, m).
+        """
+        numbers, least, size = np.flatnonzero(turned), self.at.copy(), len(hessian)
+        run_blocks(
+            fill_block_least,
+            cut_work(len(numbers) * size**2 * (SWEEPS + 3 * N_PAIRS), max(1, len(numbers))),
+            numbers,
+            hessian,
+            self.of_all,
+            (curvatures, thresholds),
+            (self.moves, self.changes, self.products),
+            MIN_ACCURACY,
+            self.slopes,
+            least,
+        )
+        direction = least - self.at
+        grown = np.einsum("bj,bj->b", thresholds, np.abs(least) - np.abs(self.at))
+        return direction, np.einsum("bj,bj->b", self.slopes, direction) + grown
+
+    @property
+    def of_all(self) -> FloatArray:
+        """The curvature of each problem by its intercepts, (B,), or one where rounding leaves none."""
+        curvature = self.curvatures.sum(axis=1)
+        return np.where(curvature > 0, curvature, 1.0)
 
 
 def minimize_lots(
     rows: SharedRows,
     pose: Callable[[int], Problem],
     n_problems: int,
-    preconditioner: AnyPreconditioner,
+    preconditioner: AnyPreconditioner | FloatArray,
     *,
     tol: float,
     max_iter: int,
@@ -137,7 +181,8 @@ def minimize_lots(
     """Yield the number of each problem and what was Found, in the order in which they end.
 
     pose returns the problem of a number, and is called once for each. The Hessian of the loss of a problem, and its
-    penalty, are about the curvature by the intercept times what the preconditioner solves with.
+    penalty, are about the curvature by the intercept times what the preconditioner solves with. With an L1 penalty an
+    array (m, m) stands for it, the Hessian of the loss alone.
     """
     n_posed = min(rows.n_together, n_problems)
     numbers, problem = np.arange(n_posed), pose(0)
@@ -148,18 +193,16 @@ def minimize_lots(
         problem = pose(place) if place else problem
         places.begin(place, lot.take(place, problem))
 
-    def solve(gradient):
-        sizes = np.abs(gradient).max(axis=1, keepdims=True)
-        sizes[~(sizes > 0)] = 1
-        curvature = places.curvatures.sum(axis=1)
-        curvature = np.where(curvature > 0, curvature, 1.0)
-        return sizes / curvature[:, None] * preconditioner.solve(gradient / sizes, rows.n_together)
-
     while len(lot):
         accepted = places.judge(lot.evaluate(places.trial))
         certificates, is_met = _find_met(lot, places, tol, accepted)
         is_over = is_met | (accepted & (places.n_iter >= max_iter)) | (places.n_trials >= MOST_TRIALS)
-        places.turn(accepted & ~is_over, solve)
+        turned = accepted & ~is_over
+        if isinstance(preconditioner, np.ndarray):
+            found = places.find_least(turned, preconditioner, lot.curvatures, lot.thresholds)
+        else:
+            found = places.find_directions(partial(_solve, preconditioner, places.of_all, rows.n_together))
+        places.turn(turned, *found)
         for place in np.flatnonzero(is_over).tolist():
             at, gradient = places.at[place].copy(), places.slopes[place].copy()
             told = float(places.value[place]), float(certificates[place]), int(places.n_iter[place])
@@ -176,17 +219,25 @@ def minimize_lots(
             places.keep(kept)
 
 
+def _solve(preconditioner, curvatures, n_together, gradient):
+    """Return the solutions (B, m) for gradients; the Hessians are curvatures (B,) times what is solved with."""
+    sizes = np.abs(gradient).max(axis=1, keepdims=True)
+    sizes[~(sizes > 0)] = 1
+    return sizes / curvatures[:, None] * preconditioner.solve(gradient / sizes, n_together)
+
+
 def _find_met(lot, places, tol, accepted):
     """Return the certificate of each problem, infinite where it was not asked for, and whether it is within tol."""
-    value, losses = places.value, places.loss.tolist()
+    value = places.value
+    told = value.tolist(), lot.measure_squares(places.at).tolist(), lot.without_features.tolist()
     asked = np.array(
         [
-            ask(tol, J, J, J - loss, least, VALUE_ROUNDING, 2 * SUM_ROUNDING * least)
-            for J, loss, least in zip(value.tolist(), losses, lot.without_features.tolist(), strict=True)
+            ask(tol, J, J, squares, least, VALUE_ROUNDING, 2 * SUM_ROUNDING * least)
+            for J, squares, least in zip(*told, strict=True)
         ]
     )
     points = Points(places.loss, places.curvatures, value, places.of_loss, places.slopes)
-    is_near = accepted & (lot.natural_gaps(points) <= asked)
+    is_near = accepted & (lot.natural_gaps(places.at, points) <= asked)
     certificates = np.full(len(lot), np.inf)
     if is_near.any():
         certificates[is_near] = lot.certify(places.at, points)[is_near]
@@ -201,12 +252,14 @@ def minimize_all(
     *,
     tol: float,
     max_iter: int,
+    has_l1: bool = False,
 ) -> Iterator[tuple[int, Found]]:
     """Yield the number of each problem and what was Found, in any order; pose returns the problem of a number.
 
     Up to its size, the sum of its Points' curvatures, the Hessian of a loss is about the reference (m, m), or the Gram
     matrix of the rows with the weights of the reference (n,), None for ones, where the sum of these weights is one.
-    ratios (B,) are about those of each l2 to that size.
+    ratios (B,) are about those of each l2 to that size. With an L1 penalty there are up to MOST_FACTORS parameters and
+    MOST_MODELS iterations.
     """
     is_fast = rows.coordinates.allows_float32 and rows.matrix.gains_from_float32(rows.n_together)
     precision: FloatType = np.float32 if is_fast else np.float64
@@ -217,13 +270,16 @@ def minimize_all(
     else:
         weights = np.ones(rows.n_rows) if reference is None else reference
         of_loss = rows.gram(weights / weights.sum(), precision)
-    # Problems whose penalty counts for about as much beside their curvature share a factor.
-    groups = np.round(np.log2(ratios) / GROUP)
+    # Problems whose penalty counts for about as much beside their curvature share a factor. Models need none.
+    groups = np.zeros(len(ratios)) if has_l1 else np.round(np.log2(ratios) / GROUP)
+    max_iter = min(max_iter, MOST_MODELS) if has_l1 else max_iter
     for group in np.unique(groups):
         numbers = np.flatnonzero(groups == group)
         ridge = 2.0 ** (GROUP * group) * rows.units
-        factor: AnyPreconditioner
-        if of_loss.ndim == 1:
+        factor: AnyPreconditioner | FloatArray
+        if has_l1:
+            factor = of_loss.astype(np.float64, copy=False)
+        elif of_loss.ndim == 1:
             factor = Diagonal(of_loss + ridge)
         else:
             factor = Preconditioner(1, rows.size, precision)

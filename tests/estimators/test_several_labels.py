@@ -15,6 +15,7 @@ from fastlin.blocks import from_arrays
 from fastlin.callbacks import TimeLimit
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference import correct_prior
+from fastlin.solvers.lots import MOST_MODELS
 
 N_LABELS = 9
 
@@ -38,6 +39,7 @@ def fit_alone(X, Y, sample_weight=None, **parameters):
         {"C": 0.01, "fit_intercept": False},
         {"penalty_factors": np.linspace(0.1, 2, 10)},
         {"l1_ratio": 0.5},
+        {"l1_ratio": 1.0, "C": 0.1, "fit_intercept": False},
         {"class_weight": "balanced"},
         {"solver": "lbfgs"},
         {"lower_bounds": 0.0},
@@ -55,6 +57,18 @@ def test_each_label_is_fitted_as_alone(data, parameters):
     assert model.classes_.tolist() == list(range(N_LABELS))
     assert model.multilabel_
     assert model.n_iter_.shape == model.certificate_.shape == (N_LABELS,)
+
+
+def test_what_a_lot_leaves_ends_alone_from_there():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(200, 20)) @ generator.normal(size=(20, 20))
+    Y = (X @ generator.normal(size=(20, 6)) + 4 * generator.normal(size=(200, 6)) > 0).astype(int)
+    model = LogisticRegression(C=100, l1_ratio=1, tol=1e-6).fit(X, Y)
+    alone = fit_alone(X, Y, C=100, l1_ratio=1)
+    np.testing.assert_allclose(model.coef_, np.concatenate([each.coef_ for each in alone]), rtol=1e-2, atol=1e-2)
+    assert model.converged_
+    # Those of the lot count.
+    assert MOST_MODELS < model.n_iter_.max() < model.max_iter
 
 
 @pytest.mark.parametrize("kind", ["float32", "sparse", "table"])

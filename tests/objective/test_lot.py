@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import reference
 from conftest import marked
 from scipy import sparse
 
@@ -47,7 +48,7 @@ def draw_offsets(n, seed=0):
 KINDS = ["float64", "float32", "uint8", "wide", "sparse", "one-hot", "table"]
 
 
-def draw_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2):
+def draw_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2, has_l1=False):
     generator = np.random.default_rng(seed)
     for _ in range(n_problems):
         if n_classes == 2:
@@ -58,7 +59,8 @@ def draw_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2):
         weights = generator.integers(0, 4, n).astype(float) if is_weighted else None
         if is_weighted:
             weights[:n_classes] = 1
-        yield Problem(labels, 10.0 ** generator.uniform(-4, 0), weights)
+        l2, l1 = 10.0 ** generator.uniform(-4, 0), 10.0 ** generator.uniform(-3, -1) if has_l1 else 0.0
+        yield Problem(labels, l2, weights, l1=l1)
 
 
 def fill_lot(rows, problems):
@@ -69,9 +71,9 @@ def fill_lot(rows, problems):
 def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
     """Return the loss, J, its gradient and Hessian at parameters (m,), and p_k p_l of pairs, in the type of X.
 
-    X (n, d + 1) has a column for the intercept, and units are those of SharedRows.
+    X (n, d + 1) has a column for the intercept, and units are those of SharedRows. An L1 penalty is left out.
     """
-    labels, l2, weights, _ = problem
+    labels, l2, weights, *_ = problem
     K = len(parameters) // X.shape[1]
     s = (np.ones(len(X)) if weights is None else weights).astype(X.dtype)
     s /= s.sum()
@@ -99,6 +101,7 @@ def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
         ("table", "offsets"),
         ("float64", "four classes"),
         ("table", "four classes"),
+        ("float64", "l1"),
         *marked(pytest.mark.thorough, *((kind, "offsets") for kind in ("float32", "uint8", "wide", "one-hot"))),
         *marked(pytest.mark.thorough, *((kind, "four classes") for kind in ("float32", "uint8", "wide"))),
     ],
@@ -106,7 +109,8 @@ def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
 def test_sums_are_those_of_numpy(kind, given, is_weighted):
     offsets, n_classes = draw_offsets(300) if given == "offsets" else None, 4 if given == "four classes" else 2
     rows, X = make_rows(draw_X(kind), offsets=offsets, n_classes=n_classes)
-    problems = list(draw_problems(rows.n_rows, 11, is_weighted=is_weighted, n_classes=n_classes))
+    drawn = {"is_weighted": is_weighted, "n_classes": n_classes, "has_l1": given == "l1"}
+    problems = list(draw_problems(rows.n_rows, 11, **drawn))
     lot, starts = fill_lot(rows, problems)
     parameters = starts + 0.5 * np.random.default_rng(1).normal(size=starts.shape)
     points = lot.evaluate(parameters)
@@ -114,6 +118,7 @@ def test_sums_are_those_of_numpy(kind, given, is_weighted):
         loss, value, gradient, _, pairs = evaluate_exactly(
             X, problem, parameters[b], rows.units, 0 if offsets is None else offsets
         )
+        value += problem.l1 * np.sum(rows.thresholds * np.abs(parameters[b]))
         penalty = (problem.l2 * rows.units * parameters[b]).reshape(rows.n_rows_coef, -1)
         vanishing = rows.coordinates.vanishing
         gradient.reshape(penalty.shape)[:, vanishing] = penalty[:, vanishing]
@@ -204,6 +209,40 @@ def test_certificates_are_true_and_near_at_the_end(first, last):
             assert excess <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
         # Of a thousandth of the distance it is about a millionth.
         assert bounds[-1] <= 1e-4 * bounds[-2] + 1e-9, f"seed {seed}"
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(0, 30), *marked(pytest.mark.thorough, (30, 200)), *marked(pytest.mark.slow, (200, 3000))]
+)
+def test_certificates_with_l1_are_true_and_near_at_the_end(first, last):
+    for seed in range(first, last):
+        generator = np.random.default_rng(seed)
+        n, d = generator.integers(8, 40), generator.integers(1, 5)
+        X = generator.normal(size=(n, d)) * 10.0 ** generator.uniform(-1, 1, d) + 10.0 ** generator.uniform(-2, 1)
+        fit_intercept, factors = bool(generator.integers(4)), 10.0 ** generator.uniform(-1, 1, d)
+        offsets = draw_offsets(n, seed) if seed % 4 == 1 else None
+        rows, _ = make_rows(X, fit_intercept=fit_intercept, factors=factors, offsets=offsets, l2=0.0)
+        (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), has_l1=True)
+        problem = problem._replace(l2=problem.l2 * generator.integers(2))
+        lot, (start,) = fill_lot(rows, [problem])
+        given = {"weights": problem.weights, "offsets": 0.0 if offsets is None else offsets, "factors": factors}
+        penalties = {"l2": problem.l2, "l1": problem.l1}
+        least, *model = reference.sparse_minimum(
+            X, problem.labels, 2, **penalties, **given, fit_intercept=fit_intercept
+        )
+        minimum, bounds = rows.coordinates.to_parameters(*model).ravel(), []
+        for near, size in [(start, 1.0), (start, 1e-2), *((minimum, size) for size in (1e-2, 1e-5, 1e-9, 0.0))]:
+            # Away from zero the penalty is of first order.
+            free = np.append(near[:-1] != 0 if seed % 3 else np.ones(d), fit_intercept)
+            parameters = near + size * generator.normal(size=d + 1) * free
+            bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
+            v, scaling = parameters.astype(np.longdouble), rows.coordinates.scaling
+            coef, intercept = v[None, :-1] * scaling.scale, v[-1:] + np.sum(v[:-1] * scaling.shift)
+            excess = reference.objective(X, problem.labels, coef, intercept, **given) - least
+            assert excess <= bounds[-1] + n * np.finfo(np.longdouble).eps * abs(least), f"seed {seed}"
+        # Distance, and the rounding of a slope, count beside the threshold, which is 1e-5 and more.
+        assert bounds[-1] <= 1e-7, f"seed {seed}"
+        assert bounds[-2] <= 0.01 * bounds[-3] + 1e-5, f"seed {seed}"
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])

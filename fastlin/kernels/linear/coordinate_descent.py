@@ -18,6 +18,9 @@ import numpy as np
 from fastlin.kernels.linear.penalties import best_shift, limit_shift, shrink
 from fastlin.kernels.machine.compilation import kernel
 
+# The most sweeps over all coordinates, and over the active ones between two of these.
+MOST_SWEEPS = 10
+
 
 class WorkingColumns(NamedTuple):
     """The columns of X, and the coordinates among them that may move.
@@ -109,6 +112,61 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
                         parameters[k * size + j] = min(max(points[k] + shift, lower[k, j]), upper[k, j])
                     slopes[k * size + j] += of_penalty[j] * shift
     return decrease
+
+
+@kernel
+def fill_block_least(block, n_blocks, places, hessian, curvatures, penalty, pairs, accuracy, slopes, least):
+    """Move least[b], where problem b is, K = 1, to the least point of its model, for the block's part of places.
+
+    The Hessian is curvatures[b] times hessian (p, p) with the penalty's curvatures on its diagonal, changed by pairs as
+    BFGS does, the oldest first (Nocedal and Wright 2006, equation 6.19). slopes (B, p) are those of the smooth part.
+    penalty are its curvatures and thresholds, (B, p) each; pairs are moves and changes of the slopes, (B, N, p) each,
+    and their products (B, N), zero where there is no pair. Sweeps over all coordinates end where one gains less than
+    the part `accuracy` of all gains.
+    """
+    of_penalty, thresholds = penalty
+    moves, changes, products = pairs
+    size = hessian.shape[0]
+    model, bent, left, no_bounds = np.empty((size, size)), np.empty(size), np.empty(size), np.empty((0, 0))
+    for place in range(block * places.shape[0] // n_blocks, (block + 1) * places.shape[0] // n_blocks):
+        b = places[place]
+        for j in range(size):
+            left[j] = slopes[b, j]
+            for other in range(size):
+                model[j, other] = curvatures[b] * hessian[j, other]
+            model[j, j] += of_penalty[b, j]
+        for pair in range(products.shape[1]):
+            if products[b, pair] > 0:
+                _change_by_pair(moves[b, pair], changes[b, pair], products[b, pair], bent, model)
+        own = of_penalty[b], thresholds[b], thresholds[b], False, no_bounds, no_bounds
+        total = 0.0
+        for _ in range(MOST_SWEEPS):
+            gained = descend_by_hessian(model, left, own, 1, False, least[b])
+            total += gained
+            if gained <= accuracy * total:
+                break
+            for _ in range(MOST_SWEEPS):
+                gained = descend_by_hessian(model, left, own, 1, True, least[b])
+                total += gained
+                if gained <= 0.1 * accuracy * total:
+                    break
+
+
+@kernel(inner=True)
+def _change_by_pair(move, change, product, bent, hessian):
+    """Change a Hessian so that it takes a move to a change of the slopes, whose product is above zero."""
+    along = 0.0
+    for j in range(move.shape[0]):
+        row, total = hessian[j], 0.0
+        for other in range(move.shape[0]):
+            total += row[other] * move[other]
+        bent[j] = total
+        along += total * move[j]
+    if along > 0:
+        for j in range(move.shape[0]):
+            row, gained, lost = hessian[j], change[j] / product, bent[j] / along
+            for other in range(move.shape[0]):
+                row[other] += gained * change[other] - lost * bent[other]
 
 
 @kernel(inner=True)
