@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isqrt, sqrt
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -168,6 +169,7 @@ def stability_selection(
     >>> stability_selection(LogisticRegression(), *load_iris(return_X_y=True), random_state=0).selected()
     array(['x2', 'x3'], dtype=object)
     """
+    from fastlin.estimators.many_fits import suits
     from fastlin.estimators.problem import Problem, count_fits_at_once
 
     if not isinstance(estimator, LogisticRegression):
@@ -183,27 +185,33 @@ def stability_selection(
         data = read_training_data(model, X, y, sample_weight, offset)
         names = name_features(model, None)
         # It raises where X is not finite.
-        factors = Problem(model, data).penalty_factors
+        whole = Problem(model, data)
+        factors = whole.penalty_factors
         is_free = np.zeros(len(names), bool) if factors is None else factors == 0
         n_candidates = np.count_nonzero(~is_free)
         n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected)
         range_of_numbers = f"be from 1 to {n_candidates}, the number of features with a penalty"
         expect(1 <= n_selected <= n_candidates, "n_selected", range_of_numbers, n_selected)
         rows_of_classes = _find_rows(data)
-        K = 1 if len(data.classes) == 2 else len(data.classes)
-        at_once = count_fits_at_once(data.matrix, (K, len(names) + 1), is_smooth=False)
         entered, endings = np.zeros((n_selected, len(names))), []
         with count_fits(model, 2 * n_pairs) as on_fit:
 
-            def select(number, check):
-                halves = _draw_halves(rows_of_classes, (seed, number))
-                problems = [Problem(model, data, rows) for rows in halves]
-                return [_select(problem, Cs, n_selected, is_free, check, on_fit) for problem in problems]
+            def begin(number):
+                problem = Problem(model, data, _draw_halves(rows_of_classes, (seed, number // 2))[number % 2])
+                return problem, _Entries(problem, Cs, n_selected, is_free)
 
-            for pair in run_side_by_side(select, n_pairs, at_once):
-                for first, ends in pair:
-                    entered[np.arange(len(first)), first] += 1
-                    endings.extend(ends)
+            if suits(whole, 1.0, 1.0):
+                halves: Iterable[_Entries] = _select_in_lots(whole, begin, 2 * n_pairs)
+            else:
+                K = 1 if len(data.classes) == 2 else len(data.classes)
+                at_once = count_fits_at_once(data.matrix, (K, len(names) + 1), is_smooth=False)
+                halves = run_side_by_side(lambda *given: _select(begin, *given), 2 * n_pairs, at_once)
+            for half in halves:
+                first = half.order[:n_selected]
+                entered[np.arange(len(first)), first] += 1
+                endings.extend(half.endings)
+                if on_fit is not None:
+                    on_fit(half.last)
     converged, n_iter = np.array(endings).T
     warn_of_limits(converged.astype(bool), n_iter, model, stacklevel=3)
     path = entered.cumsum(axis=0) / (2 * n_pairs)
@@ -238,21 +246,67 @@ def _draw_halves(rows_of_classes, seed):
     return np.sort(np.concatenate(drawn, axis=1))
 
 
-def _select(problem, Cs, n_selected, is_free, check, on_fit):
-    """Return the first features that enter along Cs, in order, and whether each fit converged, with its iterations."""
-    start = None
-    if isinstance(Cs, int):
-        Cs, start = choose_grid(problem, Cs, 1.0)
-    is_known, endings = is_free.copy(), []
-    order: list[int] = []
-    for fit in fit_along(problem, Cs, 1.0, on_iteration=check, start=start):
-        endings.append((fit.solution.converged, fit.solution.n_iter))
+class _Entries:
+    """The features that enter along the Cs of a half, in order, and how its fits ended."""
+
+    def __init__(self, problem, Cs, n_selected, is_free):
+        chosen: Any = choose_grid(problem, Cs, 1.0) if isinstance(Cs, int) else (Cs, None)
+        self.Cs, self.start = chosen
+        self.order, self.endings = [], []
+        self._is_known, self._n_selected = is_free.copy(), n_selected
+
+    def take(self, fit):
+        """Take the fit at the next of the Cs; say whether another one is needed."""
+        self.last, self.start = fit, fit.start
+        self.endings.append((fit.solution.converged, fit.solution.n_iter))
         sizes = np.abs(fit.coef).max(axis=0)
-        entering = np.flatnonzero((sizes > 0) & ~is_known)
-        is_known[entering] = True
-        order.extend(entering[np.argsort(-sizes[entering], kind="stable")])
-        if len(order) >= n_selected:
+        entering = np.flatnonzero((sizes > 0) & ~self._is_known)
+        self._is_known[entering] = True
+        self.order.extend(entering[np.argsort(-sizes[entering], kind="stable")])
+        return len(self.order) < self._n_selected and len(self.endings) < len(self.Cs)
+
+
+def _select(begin, number, check):
+    """Return the entries of a half after its fits, each started from those before."""
+    problem, entries = begin(number)
+    for fit in fit_along(problem, entries.Cs, 1.0, on_iteration=check, start=entries.start):
+        if not entries.take(fit):
             break
-    if on_fit is not None:
-        on_fit(fit)
-    return order[:n_selected], endings
+    return entries
+
+
+def _select_in_lots(whole, begin, n_halves):
+    """Return the entries of all halves after their fits; those at one place of the Cs are made in lots."""
+    from fastlin.estimators.many_fits import Task, fit_lots
+    from fastlin.estimators.problem import Problem
+
+    data, halves = whole.data, []
+    for number in range(n_halves):
+        problem, entries = begin(number)
+        is_in = np.zeros(len(data.labels), bool)
+        is_in[problem.rows] = True
+        # A bit a row, since there are many halves.
+        halves.append((np.packbits(is_in), entries))
+
+    def read(half):
+        return np.flatnonzero(np.unpackbits(half[0], count=len(data.labels)))
+
+    share, left = np.average(data.labels, weights=data.weights), halves
+    while left:
+        place, going = len(left[0][1].endings), []
+
+        def pose(number, left=left):
+            rows, weights = read(left[number]), np.zeros(len(data.labels))
+            weights[rows] = 1.0 if data.weights is None else data.weights[rows]
+            return Task(data.labels, weights, left[number][1].start)
+
+        Cs, curvatures = np.array([half.Cs[place] for _, half in left]), np.full(len(left), share * (1 - share))
+        for number, fit in fit_lots(whole, pose, Cs, 1.0, curvatures, reference=data.weights):
+            entries = left[number][1]
+            if fit is None or not fit.solution.converged:
+                starts = [each for each in (entries.start if fit is None else fit.start,) if each is not None]
+                fit = Problem(whole.estimator, data, read(left[number])).minimize(Cs[number], 1.0, starts)
+            if entries.take(fit):
+                going.append(left[number])
+        left = going
+    return [entries for _, entries in halves]
