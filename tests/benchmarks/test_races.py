@@ -3,7 +3,6 @@
 import warnings
 from dataclasses import replace
 from functools import partial
-from time import sleep
 from types import SimpleNamespace
 
 import naive
@@ -78,37 +77,47 @@ def test_a_race_leaves_out_peers_that_miss_the_objective():
         run_race(replace(race, peers={"gives up": give_up}), load_small(None), 1)
 
 
-def test_a_peer_out_of_reach_is_called_once_and_keeps_its_time():
+@pytest.fixture
+def take(monkeypatch):
+    """Return a function that fits a problem and takes as many seconds of the races' clock as it is told."""
+    clock = [0.0]
+    monkeypatch.setattr(races, "perf_counter", lambda: clock[0])
+
+    def take(seconds, problem):
+        clock[0] += seconds
+        return finish(problem)
+
+    return take
+
+
+def test_a_peer_out_of_reach_is_called_once_and_keeps_its_time(take):
     calls = []
 
     def linger(problem):
-        if len(problem.X) == 60:
-            calls.append(problem)
-            sleep(0.2)
-        return finish(problem)
+        calls.extend([problem] if len(problem.X) == 60 else [])
+        return take(0.2, problem)
 
-    race = Race("small", load_small, finish, {"lingers": linger, "finishes": finish}, rounds=3, warm_up_rows=50)
+    quick = partial(take, 0.01)
+    race = Race("small", load_small, quick, {"lingers": linger, "finishes": quick}, rounds=3, warm_up_rows=50)
     outcome = run_race(race, load_small(None), 1)
     assert len(calls) == 1
     assert outcome.peer == "finishes"
-    assert outcome.seconds["lingers"] > 0.2
+    assert outcome.seconds["lingers"] == pytest.approx(0.2)
 
 
-def test_a_peer_counts_with_its_best_number_of_threads():
+def test_a_peer_counts_with_its_best_number_of_threads(take):
     counts = []
 
     def linger(problem):
-        if len(problem.X) == 60:
-            counts.append(count_threads())
-            # Within reach of each other: at twice the time the slower count would drop out.
-            sleep(0.025 * (1 + counts[-1]))
-        return finish(problem)
+        counts.extend([count_threads()] if len(problem.X) == 60 else [])
+        # Within reach of each other: at twice the time the slower count would drop out.
+        return take(0.025 * (1 + count_threads()), problem)
 
-    race = Race("small", load_small, finish, {"lingers": linger}, rounds=2, warm_up_rows=50)
+    race = Race("small", load_small, partial(take, 0.01), {"lingers": linger}, rounds=2, warm_up_rows=50)
     outcome = run_race(race, load_small(None), 2)
     assert counts == [1, 2] * 2
     assert outcome.best_threads == {FASTLIN: 2, "lingers": 1}
-    assert 0.05 < outcome.seconds["lingers"] < 0.1
+    assert outcome.seconds["lingers"] == pytest.approx(0.05)
     assert outcome.describe()["contenders"]["lingers"]["threads"] == 1
     assert run_race(race, load_small(None), 1).best_threads == {FASTLIN: 1, "lingers": 1}
 
