@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,7 +17,7 @@ from fastlin.estimators.endings import Listener, count_fits, tell_all, warn_of_l
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.scikit_learn import check_parameters, select_metadata
+from fastlin.estimators.scikit_learn import check_parameters, has_callbacks, select_metadata
 from fastlin.estimators.training_data import choose_dtype, read_training_data
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray, MatrixLike
@@ -73,7 +73,7 @@ class FoldFits:
             intercept[:] = fit.intercept
         self.objectives[place] = fit.solution.value
         self.certificates[place] = fit.certificate
-        self.n_iter[place] = fit.solution.n_iter
+        self.n_iter[place] = fit.n_iter
         self.converged[place] = fit.solution.converged
         self.finished[place] = True
 
@@ -209,6 +209,8 @@ def fit_folds(
     """
     from fastlin.estimators.problem import Problem, count_fits_at_once
 
+    if _suits_lots(estimator, data, training_rows, fits):
+        return _fit_in_lots(Problem(estimator, data), training_rows, fits, on_fit)
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
 
     def fit_pair(number, check=None):
@@ -240,6 +242,46 @@ def fit_folds(
     at_once = count_fits_at_once(data.matrix, shape, is_smooth)
     # On threads, since all fits share X.
     return run_side_by_side(lambda number, check: list(fit_pair(number, check)), len(pairs), at_once)
+
+
+def _suits_lots(estimator, data, training_rows, fits):
+    """Say whether the fits of folds are made in lots: with L1 these take 0.2 to 0.8 of the time, in the mean half."""
+    from fastlin.estimators.many_fits import suits
+    from fastlin.estimators.problem import Problem
+
+    is_plain = fits.l1_ratios.all() and estimator.time_limit is None and not has_callbacks(estimator)
+    if not is_plain or len(data.classes) > 2 or training_rows[0] is None:
+        return False
+    # Lots begin where the intercept alone is best.
+    has_both = all(0 < data.weigh(rows[data.labels[rows] > 0]) < data.weigh(rows) for rows in training_rows)
+    return has_both and suits(Problem(estimator, data), fits.Cs[-1], fits.l1_ratios[0])
+
+
+def _fit_in_lots(whole, training_rows, fits, on_fit):
+    """Fill the fits of all folds, those with one l1_ratio at once, and yield their places."""
+    from fastlin.estimators.many_fits import Task, fit_lots
+    from fastlin.estimators.problem import Problem
+    from fastlin.objective.rows import weigh_by_counts
+
+    data, n_Cs = whole.data, len(fits.Cs)
+    problems = [cache(partial(Problem, whole.estimator, data, rows)) for rows in training_rows]
+    shares = np.array([data.weigh(rows[data.labels[rows] > 0]) / data.weigh(rows) for rows in training_rows])
+    Cs, curvatures = np.tile(fits.Cs, len(problems)), np.repeat(shares * (1 - shares), n_Cs)
+
+    def pose(number):
+        return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
+
+    for r, l1_ratio in enumerate(fits.l1_ratios):
+
+        def fit_alone(number, near, l1_ratio=l1_ratio):
+            return problems[number // n_Cs]().minimize(Cs[number], l1_ratio, [near] if near else [])
+
+        for number, fit in fit_lots(whole, pose, Cs, l1_ratio, curvatures, fit_alone, reference=data.weights):
+            fold, c = divmod(number, n_Cs)
+            fits.record((fold, r, c), fit)
+            if on_fit is not None:
+                on_fit(fit)
+        yield from ([(fold, r, c) for c in range(n_Cs)] for fold in range(len(problems)))
 
 
 def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]) -> ScoredRows:

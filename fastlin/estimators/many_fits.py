@@ -6,7 +6,8 @@ A fit to several labels a row is one fit for each label.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 ROWS_PER_PARAMETER, MOST_CLASSES = 4, 20
 
 Model = TypeVar("Model", bound="LogisticRegression")
+Result = TypeVar("Result")
+# coef (K, d) and intercept (K,).
+Start: TypeAlias = tuple[FloatArray, FloatArray]
 
 
 class Task(NamedTuple):
@@ -41,7 +45,7 @@ class Task(NamedTuple):
 
     labels: np.ndarray  # (n,), the numbers of classes
     weights: np.ndarray | None = None  # (n,), divided by the unit of TrainingData where fits begin; None for ones
-    start: tuple[FloatArray, FloatArray] | None = None  # coef (K, d) and intercept (K,); None for the solver's choice
+    start: Start | None = None  # None for the solver's choice
 
 
 def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
@@ -81,15 +85,16 @@ def fit_lots(
     Cs: FloatArray,
     l1_ratio: float,
     curvatures: FloatArray,
+    fit_alone: Callable[[int, Start | None], Result],
     *,
     reference: Array | None = None,
     tol: float | None = None,
-) -> Iterator[tuple[int, Fit | None]]:
+) -> Iterator[tuple[int, Fit | Result]]:
     """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem that `suits` allows.
 
-    pose returns the task of a number. Fits that have not converged may do so alone; None are those whose penalty leaves
-    the range of float64 here. Cs and curvatures (B,) are the tasks' C and about the sums of their Points' curvatures,
-    for two classes their mean p (1 - p). The reference is that of `minimize_all`.
+    pose returns the task of a number, and fit_alone the Fit of one that has not converged here, from where it was left;
+    None stands for its own start. Cs and curvatures (B,) are the tasks' C and about the sums of their Points'
+    curvatures, for two classes their mean p (1 - p). The reference is that of `minimize_all`.
     """
     from fastlin.objective import lot
     from fastlin.solvers.lots import minimize_all
@@ -113,7 +118,7 @@ def fit_lots(
     units = rows.thresholds if l1_ratio else rows.units
     penalties, tiny = strengths.min() * units[: data.matrix.shape[1]], np.finfo(np.float64).tiny
     if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
-        yield from ((number, None) for number in range(len(Cs)))
+        yield from ((number, fit_alone(number, None)) for number in range(len(Cs)))
         return
     posed: dict[int, tuple[float, float]] = {}
 
@@ -129,8 +134,15 @@ def fit_lots(
     tol = estimator.tol if tol is None else tol
     for number, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
         coef, intercept, rise = rows.finish(found.parameters, found.gradient, *posed.pop(number), dtype)
-        is_found = rise <= max(found.value, LOST)
-        yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found) if is_found else None
+        fit = Fit(Cs[number], coef, intercept, found.certificate + rise, found)
+        is_kept = rise <= max(found.value, LOST)
+        if is_kept and found.converged:
+            yield number, fit
+        elif is_kept and found.n_iter < estimator.max_iter:
+            end = fit_alone(number, fit.start)
+            yield number, replace(end, n_before=found.n_iter) if isinstance(end, Fit) else end
+        else:
+            yield number, fit_alone(number, None)
 
 
 class Fits(NamedTuple):
@@ -218,24 +230,23 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     n_iter, converged, certificates = np.empty(n_fits, np.int32), np.empty(n_fits, bool), np.empty(n_fits)
     # What leaves the range of float64 at extreme scales is fitted alone.
     with count_fits(estimator, n_fits) as on_fit, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for k, fit, n_before in _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
+        for k, fit in _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
             coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
-            n_iter[k], converged[k] = n_before + fit.solution.n_iter, fit.solution.converged
+            n_iter[k], converged[k] = fit.n_iter, fit.solution.converged
             if on_fit is not None:
                 on_fit(fit)
     return Fits(coef, intercept, n_iter, converged, certificates)
 
 
 def _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
-    """Yield the number of each fit, its Fit and the iterations in a lot before, in any order."""
+    """Yield the number of each fit and its Fit, in any order."""
 
     def pose_alone(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
-    def fit_alone(k, check=None, near=None):
+    def fit_alone(k, near=None, check=None):
         labels, weights, start = take(k)
-        starts = [each for each in (start if near is None else near.start,) if each is not None]
-        return pose_alone(labels, weights).minimize(C, l1_ratio, starts, check)
+        return pose_alone(labels, weights).minimize(C, l1_ratio, [near or start] if near or start else [], check)
 
     # It raises where X is not finite.
     shared, left = pose_alone(take(0).labels, reference), np.arange(n_fits)
@@ -252,19 +263,17 @@ def _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
         together, left = np.flatnonzero(has_both), np.flatnonzero(~has_both)
         curvatures, Cs = (shares * (1 - shares))[together], np.full(len(together), C)
         given = shared, lambda place: pose(int(together[place])), Cs, l1_ratio, curvatures
-        for place, fit in fit_lots(*given, reference=shared.data.weights):
-            k = int(together[place])
-            if fit is not None and fit.solution.converged:
-                yield k, fit, 0
-            else:
-                # Where max_iter left it in the lot it begins anew.
-                near = None if fit is None or fit.solution.n_iter >= estimator.max_iter else fit
-                yield k, fit_alone(k, near=near), 0 if near is None else near.solution.n_iter
+
+        def end(place, near):
+            return fit_alone(int(together[place]), near)
+
+        for place, fit in fit_lots(*given, end, reference=shared.data.weights):
+            yield int(together[place]), fit
     if len(left):
         is_smooth = l1_ratio == 0 and shared.bounds is None
         at_once = count_fits_at_once(matrix, (1, matrix.shape[1] + 1), is_smooth)
-        found = run_side_by_side(lambda place, check: fit_alone(int(left[place]), check), len(left), at_once)
-        yield from zip(left.tolist(), found, [0] * len(left), strict=True)
+        found = run_side_by_side(lambda place, check: fit_alone(int(left[place]), None, check), len(left), at_once)
+        yield from zip(left.tolist(), found, strict=True)
 
 
 def _check_labels(several, weights):
@@ -285,7 +294,7 @@ def fit_resamples(
     problem: Problem,
     C: float,
     l1_ratio: float,
-    start: tuple[FloatArray, FloatArray],
+    start: Start,
     point: Point,
     tol: float,
     draws: Draws,
@@ -293,7 +302,7 @@ def fit_resamples(
 ) -> Iterator[tuple[int, Resampled | None]]:
     """Yield the number of each resample of the rows of a problem and its Resampled, in any order, as `fit_lots` does.
 
-    They begin at a start, coef (K, d) and intercept (K,), where the rows have a Point with its probabilities.
+    They begin at a start, where the rows have a Point with its probabilities. None are fits that have not converged.
     """
     from fastlin.inference.bootstrap import Resampled
 
@@ -309,8 +318,6 @@ def fit_resamples(
         curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
         reference = point.hessian_of_loss() / curvature
     Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
-    for number, fit in fit_lots(problem, pose, Cs, l1_ratio, curvatures, reference=reference, tol=tol):
-        if fit is None or not fit.solution.converged:
-            yield number, None
-        else:
-            yield number, Resampled(fit.coef, fit.intercept, fit.certificate, True)
+    given = problem, pose, Cs, l1_ratio, curvatures, lambda *_: None
+    for number, fit in fit_lots(*given, reference=reference, tol=tol):
+        yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)

@@ -43,6 +43,12 @@ class Fit:
     intercept: np.ndarray  # (K,), likewise
     certificate: float  # an upper bound on J - J*; inf where none is known
     solution: Any  # a Solution, or what another solver has Found
+    n_before: int = 0  # iterations of another solver, which led to where this one began
+
+    @property
+    def n_iter(self) -> int:
+        """Number of iterations."""
+        return self.n_before + self.solution.n_iter
 
     @property
     def start(self) -> tuple[FloatArray, FloatArray]:

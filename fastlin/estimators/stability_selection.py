@@ -258,7 +258,7 @@ class _Entries:
     def take(self, fit):
         """Take the fit at the next of the Cs; say whether another one is needed."""
         self.last, self.start = fit, fit.start
-        self.endings.append((fit.solution.converged, fit.solution.n_iter))
+        self.endings.append((fit.solution.converged, fit.n_iter))
         sizes = np.abs(fit.coef).max(axis=0)
         entering = np.flatnonzero((sizes > 0) & ~self._is_known)
         self._is_known[entering] = True
@@ -279,6 +279,7 @@ def _select_in_lots(whole, begin, n_halves):
     """Return the entries of all halves after their fits; those at one place of the Cs are made in lots."""
     from fastlin.estimators.many_fits import Task, fit_lots
     from fastlin.estimators.problem import Problem
+    from fastlin.objective.rows import weigh_by_counts
 
     data, halves = whole.data, []
     for number in range(n_halves):
@@ -295,18 +296,18 @@ def _select_in_lots(whole, begin, n_halves):
     while left:
         place, going = len(left[0][1].endings), []
 
+        Cs, curvatures = np.array([half.Cs[place] for _, half in left]), np.full(len(left), share * (1 - share))
+
         def pose(number, left=left):
-            rows, weights = read(left[number]), np.zeros(len(data.labels))
-            weights[rows] = 1.0 if data.weights is None else data.weights[rows]
+            weights = weigh_by_counts(read(left[number]), data.weights, len(data.labels))
             return Task(data.labels, weights, left[number][1].start)
 
-        Cs, curvatures = np.array([half.Cs[place] for _, half in left]), np.full(len(left), share * (1 - share))
-        for number, fit in fit_lots(whole, pose, Cs, 1.0, curvatures, reference=data.weights):
-            entries = left[number][1]
-            if fit is None or not fit.solution.converged:
-                starts = [each for each in (entries.start if fit is None else fit.start,) if each is not None]
-                fit = Problem(whole.estimator, data, read(left[number])).minimize(Cs[number], 1.0, starts)
-            if entries.take(fit):
+        def fit_alone(number, near, left=left, Cs=Cs):
+            problem, start = Problem(whole.estimator, data, read(left[number])), near or left[number][1].start
+            return problem.minimize(Cs[number], 1.0, [start] if start else [])
+
+        for number, fit in fit_lots(whole, pose, Cs, 1.0, curvatures, fit_alone, reference=data.weights):
+            if left[number][1].take(fit):
                 going.append(left[number])
         left = going
     return [entries for _, entries in halves]

@@ -89,7 +89,8 @@ def _combination(n_vectors, lanes, n_sums):
     def loop(data, indices, first, last, table, origin, sums, i, k):
         part = slice(k, k + n_vectors * lanes)
         rows = indices[first:last].astype(np.int64) - origin
-        sums[i, part] = data[first:last].astype(np.float64) @ table[rows, part]
+        values = data[first:last].astype(np.float64) if len(data) else np.ones(len(rows))
+        sums[i, part] = values @ table[rows, part]
 
     return loop
 

@@ -14,6 +14,7 @@ from fastlin.kernels.linear.coordinate_descent import (
     descend_by_columns,
     descend_by_hessian,
     fill_block_curvatures,
+    fill_block_least,
 )
 from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.linear.penalties import PenaltyArrays
@@ -327,3 +328,32 @@ def test_curvatures_are_the_diagonal_of_the_hessian(storage):
         tolerance = 1e-5 if model.work is np.float32 else 1e-12
         expected = diagonal[columns.classes, columns.features]
         np.testing.assert_allclose(found.curvatures, expected, rtol=tolerance, atol=1e-15)
+
+
+def test_models_of_a_lot_tell_the_changes_of_their_pairs_and_end_at_their_least_points():
+    generator, B, n_pairs = np.random.default_rng(0), 5, 3
+    hessian, curvatures = np.cov(generator.normal(size=(D, 40))), generator.uniform(0.1, 2, B)
+    bent = np.cov(generator.normal(size=(D, 40))) + 0.1 * np.eye(D)
+    moves = generator.normal(size=(B, n_pairs, D))
+    changes = moves @ bent
+    products = np.einsum("bpj,bpj->bp", moves, changes)
+    # A problem with a pair less, and one without any.
+    products[1, 1], products[2] = 0, 0
+    penalty = generator.uniform(0, 0.2, (B, D)), np.where(generator.random((B, D)) < 0.7, 0.3, 0.0)
+    slopes, start = generator.normal(size=(2, B, D))
+    least, places = start.copy(), np.array([0, 1, 2, 4])
+    given = hessian, curvatures, penalty, (moves, changes, products), 1e-13, slopes, least
+    run_blocks(fill_block_least, 3, places, *given)
+    np.testing.assert_array_equal(least[3], start[3])
+    for b in places:
+        model = curvatures[b] * hessian + np.diag(penalty[0][b])
+        for move, change in zip(moves[b][products[b] > 0], changes[b][products[b] > 0], strict=True):
+            model += np.outer(change, change) / (move @ change)
+            before = model - np.outer(change, change) / (move @ change)
+            model -= np.outer(before @ move, before @ move) / (move @ before @ move)
+            np.testing.assert_allclose(model @ move, change, rtol=1e-10)
+        gradient, thresholds = slopes[b] + model @ (least[b] - start[b]), penalty[1][b]
+        beyond = np.where(least[b] != 0, gradient + thresholds * np.sign(least[b]), 0)
+        np.testing.assert_allclose(beyond, 0, atol=1e-6)
+        assert (np.abs(gradient) <= thresholds + 1e-6)[least[b] == 0].all()
+    assert 0 < np.mean(least[places] == 0) < 1
