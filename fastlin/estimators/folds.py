@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -260,28 +260,41 @@ def _suits_lots(estimator, data, training_rows, fits):
 def _fit_in_lots(whole, training_rows, fits, on_fit):
     """Fill the fits of all folds, those with one l1_ratio at once, and yield their places."""
     from fastlin.estimators.many_fits import Task, fit_lots
-    from fastlin.estimators.problem import Problem
+    from fastlin.estimators.problem import Problem, count_fits_at_once
     from fastlin.objective.rows import weigh_by_counts
 
-    data, n_Cs = whole.data, len(fits.Cs)
-    problems = [cache(partial(Problem, whole.estimator, data, rows)) for rows in training_rows]
+    data, n_folds, n_Cs = whole.data, len(training_rows), len(fits.Cs)
     shares = np.array([data.weigh(rows[data.labels[rows] > 0]) / data.weigh(rows) for rows in training_rows])
-    Cs, curvatures = np.tile(fits.Cs, len(problems)), np.repeat(shares * (1 - shares), n_Cs)
+    Cs, curvatures = np.tile(fits.Cs, n_folds), np.repeat(shares * (1 - shares), n_Cs)
+    at_once = count_fits_at_once(data.matrix, (1, data.matrix.shape[1] + 1), is_smooth=False)
 
     def pose(number):
         return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
 
     for r, l1_ratio in enumerate(fits.l1_ratios):
+        left: list[list[Any]] = [[] for _ in training_rows]
 
-        def fit_alone(number, near, l1_ratio=l1_ratio):
-            return problems[number // n_Cs]().minimize(Cs[number], l1_ratio, [near] if near else [])
-
-        for number, fit in fit_lots(whole, pose, Cs, l1_ratio, curvatures, fit_alone, reference=data.weights):
-            fold, c = divmod(number, n_Cs)
-            fits.record((fold, r, c), fit)
+        def record(number, fit, r=r):
+            fits.record((number // n_Cs, r, number % n_Cs), fit)
             if on_fit is not None:
                 on_fit(fit)
-        yield from ([(fold, r, c) for c in range(n_Cs)] for fold in range(len(problems)))
+
+        def leave(number, near, left=left):
+            left[number // n_Cs].append((number, near))
+
+        def fit_left(fold, check, l1_ratio=l1_ratio, left=left):
+            problem = Problem(whole.estimator, data, training_rows[fold])
+            for number, near in left[fold]:
+                starts = [near] if near else []
+                yield number, problem.minimize(Cs[number], l1_ratio, starts, check, is_compared=True)
+
+        for number, fit in fit_lots(whole, pose, Cs, l1_ratio, curvatures, leave, reference=data.weights):
+            if fit is not None:
+                record(number, fit)
+        for found in run_side_by_side(lambda fold, check: list(fit_left(fold, check)), n_folds, at_once):
+            for number, fit in found:
+                record(number, fit)
+        yield from ([(fold, r, c) for c in range(n_Cs)] for fold in range(n_folds))
 
 
 def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]) -> ScoredRows:
