@@ -308,10 +308,10 @@ def run_fastlin(problem, tol, run):
     return run(problem, fastlin.LogisticRegression(tol=tol))
 
 
-def run_patched(problem, run):
-    """Return what a tool makes of scikit-learn's model under the patch."""
+def run_patched(problem, run, way):
+    """Return what a tool makes of scikit-learn's model under the patch, in one of WAYS."""
     with fastlin.patch_sklearn():
-        return run(problem, ScikitLearnLogisticRegression())
+        return run_in(way, run, problem, ScikitLearnLogisticRegression())
 
 
 def run_in(way, run, problem, model):
@@ -395,9 +395,10 @@ def _run_theirs(way, run, solver="lbfgs"):
     return partial(run_in, way, run, model=ScikitLearnLogisticRegression(solver=solver))
 
 
-def _race(title, load, ours, theirs=None, rule=PROVEN, solvers=SOLVERS):
+def _race(title, load, ours, theirs=None, rule=PROVEN, solvers=SOLVERS, way=IN_TURN):
     """Return the Race of functions of a problem and a model; where fastlin is asked for no tol, one is patched."""
-    run = partial(run_patched if rule.tol is None else run_fastlin, run=ours)
+    run = partial(run_patched, way=way) if rule.tol is None else run_fastlin
+    run = partial(run, run=ours)
     peers = {f"scikit-learn {each}, {way}": _run_theirs(way, theirs or ours, each) for each in solvers for way in WAYS}
     # They are the processes or threads of the way, and BLAS has one all the same.
     return Race(title, load, run, peers, 400, rule=rule, peer_threads=("all",))
@@ -438,12 +439,15 @@ RACES = {
     "many-labels-embeddings": _race_labels(
         f"100 labels, {len(CV_CS)} C each, embeddings", (20_000, 768, 100), ("lbfgs",), Cs=CV_CS, make=_make_embeddings
     ),
-    "many-folds": _race("cross_val_score, 10 folds, patched", _load_held_out, score_folds, rule=SAME_SCORES),
+    "many-folds": _race(
+        "cross_val_score, 10 folds, patched", _load_held_out, score_folds, rule=SAME_SCORES, way=PROCESSES
+    ),
     "many-grid": _race(
         f"GridSearchCV, {len(CS)} C × {N_FOLDS} folds, patched",
         partial(_load_held_out, n_features=30),
         score_grid,
         rule=SAME_SCORES,
+        way=PROCESSES,
     ),
     "many-cross-validation": _race(
         f"LogisticRegressionCV, {len(CS)} C × {N_FOLDS} folds", _load_folds, fit_cross_validation

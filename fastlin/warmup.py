@@ -96,6 +96,16 @@ def fit_l1(dtype: str, n_features: int) -> None:
         fit_and_predict(rows, y, l1_ratio=1, C=10)
 
 
+def fit_many(dtype: str) -> None:
+    """Fit several labels a row, dense and sparse, with each penalty, and resamples of two classes and of three."""
+    X, y = make_problem(dtype, 200, 8, 3)
+    for rows in (X, make_sparse(X)):
+        for l1_ratio in (0, 1):
+            fit_and_predict(rows, (y[:, None] == np.arange(3)).astype(int), l1_ratio=l1_ratio)
+    for labels in (y > 0, y):
+        LogisticRegression().fit(X, labels).bootstrap(X, labels, n_resamples=2, random_state=0)
+
+
 def fit_network(dtype: str, network_dtype: str) -> None:
     """Train a network of one type on a few dense and sparse rows of another, and predict with it."""
     X, y = make_problem(dtype, 20, 2, 3)
@@ -121,6 +131,7 @@ STEPS = {
     **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
     "tables": partial(fit_table),
     **{f"L1, {d} features, {dtype}": partial(fit_l1, dtype, d) for d in (20, 300) for dtype in TYPES},
+    **{f"many fits, {dtype}": partial(fit_many, dtype) for dtype in ("float64", "float32")},
     **{
         f"networks, {own}, {dtype}": partial(fit_network, dtype, own)
         for own in ("float32", "float64")

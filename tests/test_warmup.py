@@ -5,7 +5,17 @@ import json
 import pytest
 from conftest import run_program
 
-from fastlin.warmup import STEPS, fit_l1, fit_large, fit_network, fit_small, fit_sparse, fit_table, train_model
+from fastlin.warmup import (
+    STEPS,
+    fit_l1,
+    fit_large,
+    fit_many,
+    fit_network,
+    fit_small,
+    fit_sparse,
+    fit_table,
+    train_model,
+)
 
 # Runs steps of the warm-up by their names, in a process in which nothing is compiled, and fits then; prints which fits
 # needed code of kernels, for types of arguments, that the steps had not needed.
@@ -56,6 +66,9 @@ for dtype in dtypes:
         fit(MLPClassifier(5, max_iter=2, early_stopping=True, dtype=network_dtype), X, y)
     if dtype == "uint8":
         continue
+    for change in ({}, {"l1_ratio": 1}):
+        for rows in (X, sparse.csr_array(X * (X > 1))):
+            fit(LogisticRegression(**change), rows, (y[:, None] == np.arange(3)).astype(int))
     for shape in ((300, 50, 2), (300, 50, 4), (2500, 200, 5), (200, 2000, 6)):
         X, y = make(*shape, dtype, density=0.2)
         for change in ({}, {"solver": "newton-cg"}, {"l1_ratio": 1}):
@@ -88,4 +101,4 @@ def test_after_a_warm_up_nothing_is_compiled():
 
 def test_every_kind_is_a_step():
     kinds = {step.func for step in STEPS.values()}
-    assert kinds == {fit_small, fit_large, fit_sparse, fit_table, fit_l1, fit_network, train_model}
+    assert kinds == {fit_small, fit_large, fit_sparse, fit_table, fit_l1, fit_many, fit_network, train_model}

@@ -227,9 +227,8 @@ class Passes:
     1 for two classes, else the number of classes. `lies_in_cache` says that a pass reads a copy in the second-level
     cache of a core. In float64 no term of a score goes through more than `longest_product` roundings one after the
     other, and no term of a sum over the rows through more than `longest_sum`. `shift_roundings`, a number or (d,),
-    counts the roundings of a column's shift relative to the roundings of a product: none where entries are centred
-    before anything else, otherwise one for the entry and the roundings of a sum over the columns. `gram_lengths`, a
-    number or (d,), are the lengths of columns as they enter a Gram matrix, relative to centred ones.
+    counts the roundings of a column's shift relative to those of a product, none where entries are centred first.
+    `gram_lengths`, a number or (d,), are the lengths of columns as they enter a Gram matrix, relative to centred ones.
     """
 
     lies_in_cache = False

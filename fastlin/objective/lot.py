@@ -255,9 +255,8 @@ class Lot:
     def _bound(self, parameters, points, moved, of_gradient, of_loss, rounding):
         """Return an upper bound (B,) on J - J* where the intercepts have moved so that they are stationary.
 
-        A slope of the loss has moved by up to moved (B,) times the largest entry of its column, and is off by
-        of_gradient (B,) times the column's blur; the loss is off by of_loss (B,), and a sum over parameters by rounding
-        times it.
+        A slope has moved by up to moved (B,) times its column's largest entry, and is off by of_gradient (B,) times the
+        column's blur; the loss is off by of_loss (B,), and a sum over parameters by rounding times it.
         """
         rows, curvatures = self.rows, self._by_coefficients(self.curvatures)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -33,9 +33,8 @@ UNEVEN = 50.0
 class MeanSums:
     """Sums over rows with labels and weights, in coordinates, divided by the total weight S of the rows.
 
-    A sum is zero where the intercept or a vanishing column has no part in J. Each pass is counted: `tally` holds the
-    number of passes over X, where a pass over a tenth of the rows is a tenth. Rows adds the sums that need the rows
-    themselves; rows on other machines have their own class.
+    A sum is zero where the intercept or a vanishing column has no part in J. `tally` counts the passes over X, where a
+    pass over a tenth of the rows is a tenth.
 
     `matrix` is all rows of X, or the facts about rows that lie elsewhere, and the sums run over `n_rows` of
     them. `n_classes` is at least 2; `n_rows_coef` is K, one for two classes. `class_weights` (n_classes,) are parts of

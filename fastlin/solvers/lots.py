@@ -116,10 +116,7 @@ class _Places:
         self.products[moved, -1] = np.where(is_curved, product, 0.0)
 
     def turn(self, turned: BoolArray, direction: FloatArray, slope: FloatArray) -> None:
-        """Give the problems that have turned a direction (B, m), along which J begins with a slope, and a first trial.
-
-        At a kink the slope is the change of J by the whole step to first order.
-        """
+        """Give the problems that have turned a direction (B, m), with its slope, and a first trial."""
         self.direction[turned], self.slope[turned] = direction[turned], slope[turned]
         self.trial[turned] = (self.at + direction)[turned]
 
@@ -141,10 +138,7 @@ class _Places:
     def find_least(
         self, turned: BoolArray, hessian: FloatArray, curvatures: FloatArray, thresholds: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return directions (B, m) and slopes to the least points of models, for the problems that have turned.
-
-        curvatures of the quadratic penalty and thresholds are (B, m) each. The shared Hessian is (m, m).
-        """
+        """Return directions (B, m) to the least points of models, and first-order changes of J, where it has turned."""
         numbers, least, size = np.flatnonzero(turned), self.at.copy(), len(hessian)
         run_blocks(
             fill_block_least,

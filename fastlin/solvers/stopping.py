@@ -54,8 +54,7 @@ class Stopping:
 
     At most ``max_iter`` iterations are recorded. ``on_iteration`` is called after each one with its number, the
     Iteration, and a function that returns its parameters (K, d + 1); a true result ends the fit. `without_features` is
-    J of the intercepts' model, or of the coefficients next to zero. `floor` is the part of the gap that may be
-    rounding.
+    J of the intercepts' model, or of the coefficients next to zero, and rounding may be the part `floor` of the gap.
     """
 
     def __init__(

@@ -115,16 +115,15 @@ def draw_problems(X, n_problems, seed=0, is_weighted=False, l1_ratio=0.0):
     return problems
 
 
-@pytest.mark.parametrize("is_weighted", [False, True])
 @pytest.mark.parametrize(
-    ("kind", "n_problems", "l1_ratio"),
+    ("kind", "n_problems", "l1_ratio", "is_weighted"),
     [
-        ("dense", 40, 0.0),
-        ("dense", 40, 0.5),
-        ("dense", 40, 1.0),
-        ("sparse", 40, 0.0),
-        ("sparse", 40, 1.0),
-        ("sparse in parts", 8, 0.0),
+        *(("dense", 40, 0.0, each) for each in (False, True)),
+        *(("sparse", 40, 0.0, each) for each in (False, True)),
+        *(("sparse in parts", 8, 0.0, each) for each in (False, True)),
+        ("dense", 40, 0.5, False),
+        ("dense", 40, 1.0, True),
+        ("sparse", 40, 1.0, False),
     ],
 )
 def test_minima_are_those_of_single_fits(kind, n_problems, l1_ratio, is_weighted):
@@ -151,18 +150,18 @@ def test_minima_are_those_of_single_fits(kind, n_problems, l1_ratio, is_weighted
         assert (l1_ratio > 0) == (np.mean(parameters[:, :-1] == 0) > 0.1)
 
 
-@pytest.mark.parametrize("l1", [0.0, 1e-3])
-def test_bits_depend_neither_on_the_order_nor_on_the_lot_nor_on_threads(l1):
+def test_bits_depend_neither_on_the_order_nor_on_the_lot_nor_on_threads():
     X = np.random.default_rng(1).normal(size=(3000, 70))
-    # A factor serves problems of one strength.
-    problems = [problem._replace(l2=0.0 if l1 else 1e-3, l1=l1) for problem in draw_problems(X, 30)]
-    expected = solve(X, problems)
     order = np.random.default_rng(2).permutation(30)
-    with limit_threads(1):
-        others = {**solve(X, problems, order=order), **solve(X, problems[:3])}
-    for number, found in others.items():
-        np.testing.assert_array_equal(found.parameters, expected[number].parameters)
-        assert found[2:] == expected[number][2:]
+    for l1 in (0.0, 1e-3):
+        # A factor serves problems of one strength.
+        problems = [problem._replace(l2=0.0 if l1 else 1e-3, l1=l1) for problem in draw_problems(X, 30)]
+        expected = solve(X, problems)
+        with limit_threads(1):
+            others = {**solve(X, problems, order=order), **solve(X, problems[:3])}
+        for number, found in others.items():
+            np.testing.assert_array_equal(found.parameters, expected[number].parameters)
+            assert found[2:] == expected[number][2:]
 
 
 def test_a_start_and_a_hessian_near_the_minimum_take_fewer_iterations():

@@ -118,11 +118,10 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
 def fill_block_least(block, n_blocks, places, hessian, curvatures, penalty, pairs, accuracy, slopes, least):
     """Move least[b], where problem b is, K = 1, to the least point of its model, for the block's part of places.
 
-    The Hessian is curvatures[b] times hessian (p, p) with the penalty's curvatures on its diagonal, changed by pairs as
-    BFGS does, the oldest first (Nocedal and Wright 2006, equation 6.19). slopes (B, p) are those of the smooth part.
-    penalty are its curvatures and thresholds, (B, p) each; pairs are moves and changes of the slopes, (B, N, p) each,
-    and their products (B, N), zero where there is no pair. Sweeps over all coordinates end where one gains less than
-    the part `accuracy` of all gains.
+    The Hessian is curvatures[b] hessian (p, p) plus the penalty's, changed by pairs as BFGS does, the oldest first
+    (Nocedal and Wright 2006, equation 6.19). slopes (B, p) are those of the smooth part. penalty are its curvatures and
+    thresholds, (B, p) each; pairs are moves and changes of the slopes, (B, N, p) each, and their products (B, N), zero
+    where there is no pair. Sweeps over all coordinates end where one gains less than the part `accuracy` of all gains.
     """
     of_penalty, thresholds = penalty
     moves, changes, products = pairs
