@@ -265,13 +265,15 @@ def fit_bagging(fits, model):
 
 def fit_labels(fits, model, labels=slice(None)):
     """Fit the model to some labels at each C, from the last fit on; choose the C of the least loss on test rows."""
-    found, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model).set_params(warm_start=True)
+    found, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model)
+    model.set_params(warm_start=True, l1_ratio=fits.l1_ratio, fit_intercept=fits.fit_intercept)
     for C in fits.Cs:
         model.set_params(C=C).fit(fits.X, y.squeeze())
         # Of a label alone there is the probability that a row lacks it, too.
         p = model.predict_proba(fits.X_test)[:, -y.shape[1] :]
         losses = -(xlogy(y_test, p) + xlog1py(1 - y_test, -p)).mean(axis=0)
-        found.append((model.coef_, model.intercept_, losses))
+        # Without an intercept liblinear has the number zero.
+        found.append((model.coef_, np.atleast_1d(model.intercept_), losses))
     coef, intercept, losses = (each.swapaxes(0, 1) for each in stack(found))
     return coef.reshape(-1, 1, coef.shape[-1]), intercept.reshape(-1, 1), losses.argmin(axis=1)
 
@@ -355,11 +357,11 @@ def _make_embeddings(n_rows, n_features, n_labels):
     return X, (y[:, None] == np.arange(n_labels)).astype(np.int8)
 
 
-def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, **options):
+def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1_ratio=0.0, **options):
     """Return fits of some labels of rows, of a size of rows, features and labels, at each C."""
     n, n_features, n_labels = (n_rows, size[1], size[2] // PART) if n_rows else size
     X, Y = make(n + count_test_rows(n), n_features, n_labels, **options)
-    return Labels("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs))
+    return Labels("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs), fit_intercept, l1_ratio)
 
 
 def draw_rows(X, y, n_fits, *options):
@@ -392,7 +394,8 @@ def _load_held_out(n_rows, n_all=1_000, n_features=20, n_fits=1):
 
 
 def _run_theirs(way, run, solver="lbfgs"):
-    return partial(run_in, way, run, model=ScikitLearnLogisticRegression(solver=solver))
+    # liblinear draws the order of the rows.
+    return partial(run_in, way, run, model=ScikitLearnLogisticRegression(solver=solver, random_state=SEED))
 
 
 def _race(title, load, ours, theirs=None, rule=PROVEN, solvers=SOLVERS, way=IN_TURN):
@@ -433,6 +436,15 @@ RACES = {
     ),
     "many-bagging": _race("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
     "many-labels": _race_labels("200 labels", LABELS),
+    # liblinear would penalise an intercept.
+    "many-labels-l1": _race_labels(
+        "40 labels, L1, without intercept",
+        (20_000, 64, 40),
+        ("liblinear",),
+        Cs=(0.1,),
+        fit_intercept=False,
+        l1_ratio=1.0,
+    ),
     # A step of newton-cholesky factorises a matrix of 3,000 × 3,000.
     "many-labels-sparse": _race_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
     # Here a fit by newton-cholesky takes six times as long as one by lbfgs.
