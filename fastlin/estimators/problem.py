@@ -43,7 +43,7 @@ class Fit:
     intercept: np.ndarray  # (K,), likewise
     certificate: float  # an upper bound on J - J*; inf where none is known
     solution: Any  # a Solution, or what another solver has Found
-    n_before: int = 0  # iterations of another solver, which led to where this one began
+    n_before: int = 0  # iterations of another solver, which led to the start
 
     @property
     def n_iter(self) -> int:
@@ -123,11 +123,12 @@ class Problem:
         starts: Iterable[tuple[FloatArray, FloatArray]] = (),
         on_iteration: Listener | None = None,
         tol: float | None = None,
+        n_before: int = 0,
         **hints: Any,
     ) -> Fit:
         """Return the Fit at C and l1_ratio, started from the best of some pairs of coef (K, d) and intercept (K,).
 
-        on_iteration gets coef and intercept as a fit that ended there would have them.
+        on_iteration gets coef and intercept as a fit that ended there would have them. n_before iterations led there.
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
@@ -147,7 +148,7 @@ class Problem:
                 list(starmap(objective.coordinates.to_parameters, starts)),
                 solver=estimator.solver,
                 tol=estimator.tol if tol is None else tol,
-                max_iter=estimator.max_iter,
+                max_iter=estimator.max_iter - n_before,
                 on_iteration=None if on_iteration is None else tell,
                 **hints,
             )
@@ -163,7 +164,7 @@ class Problem:
         if rise > max(solution.value, LOST):
             # No digit of J is left: coefficients of 1e15 in float32 move scores by 1e8.
             solution = replace(solution, ending=Ending(f"the coefficients are too large for {np.dtype(dtype)}"))
-        return Fit(C, coef, intercept, solution.certificate + rise, solution)
+        return Fit(C, coef, intercept, solution.certificate + rise, solution, n_before)
 
 
 def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:

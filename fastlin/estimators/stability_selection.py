@@ -169,7 +169,7 @@ def stability_selection(
     >>> stability_selection(LogisticRegression(), *load_iris(return_X_y=True), random_state=0).selected()
     array(['x2', 'x3'], dtype=object)
     """
-    from fastlin.estimators.many_fits import suits
+    from fastlin.estimators.many_fits import suits_parts
     from fastlin.estimators.problem import Problem, count_fits_at_once
 
     if not isinstance(estimator, LogisticRegression):
@@ -200,18 +200,16 @@ def stability_selection(
                 problem = Problem(model, data, _draw_halves(rows_of_classes, (seed, number // 2))[number % 2])
                 return problem, _Entries(problem, Cs, n_selected, is_free)
 
-            if suits(whole, 1.0, 1.0):
-                halves: Iterable[_Entries] = _select_in_lots(whole, begin, 2 * n_pairs)
+            if suits_parts(whole, 1.0, 1.0):
+                halves: Iterable[_Entries] = _select_in_lots(whole, begin, 2 * n_pairs, on_fit)
             else:
                 K = 1 if len(data.classes) == 2 else len(data.classes)
                 at_once = count_fits_at_once(data.matrix, (K, len(names) + 1), is_smooth=False)
-                halves = run_side_by_side(lambda *given: _select(begin, *given), 2 * n_pairs, at_once)
+                halves = run_side_by_side(lambda *given: _select(begin, on_fit, *given), 2 * n_pairs, at_once)
             for half in halves:
                 first = half.order[:n_selected]
                 entered[np.arange(len(first)), first] += 1
                 endings.extend(half.endings)
-                if on_fit is not None:
-                    on_fit(half.last)
     converged, n_iter = np.array(endings).T
     warn_of_limits(converged.astype(bool), n_iter, model, stacklevel=3)
     path = entered.cumsum(axis=0) / (2 * n_pairs)
@@ -257,7 +255,7 @@ class _Entries:
 
     def take(self, fit):
         """Take the fit at the next of the Cs; say whether another one is needed."""
-        self.last, self.start = fit, fit.start
+        self.start = fit.start
         self.endings.append((fit.solution.converged, fit.n_iter))
         sizes = np.abs(fit.coef).max(axis=0)
         entering = np.flatnonzero((sizes > 0) & ~self._is_known)
@@ -266,16 +264,20 @@ class _Entries:
         return len(self.order) < self._n_selected and len(self.endings) < len(self.Cs)
 
 
-def _select(begin, number, check):
+def _select(begin, on_fit, number, check):
     """Return the entries of a half after its fits, each started from those before."""
     problem, entries = begin(number)
     for fit in fit_along(problem, entries.Cs, 1.0, on_iteration=check, start=entries.start):
         if not entries.take(fit):
             break
+    if on_fit is not None:
+        on_fit(fit)
     return entries
 
 
-def _select_in_lots(whole, begin, n_halves):
+# Overflow at extreme scales is left to single fits.
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def _select_in_lots(whole, begin, n_halves, on_fit):
     """Return the entries of all halves after their fits; those at one place of the Cs are made in lots."""
     from fastlin.estimators.many_fits import Task, fit_lots
     from fastlin.estimators.problem import Problem
@@ -302,12 +304,14 @@ def _select_in_lots(whole, begin, n_halves):
             weights = weigh_by_counts(read(left[number]), data.weights, len(data.labels))
             return Task(data.labels, weights, left[number][1].start)
 
-        def fit_alone(number, near, left=left, Cs=Cs):
+        def fit_alone(number, near, n_before, left=left, Cs=Cs):
             problem, start = Problem(whole.estimator, data, read(left[number])), near or left[number][1].start
-            return problem.minimize(Cs[number], 1.0, [start] if start else [])
+            return problem.minimize(Cs[number], 1.0, [start] if start else [], n_before=n_before)
 
         for number, fit in fit_lots(whole, pose, Cs, 1.0, curvatures, fit_alone, reference=data.weights):
             if left[number][1].take(fit):
                 going.append(left[number])
+            elif on_fit is not None:
+                on_fit(fit)
         left = going
     return [entries for _, entries in halves]

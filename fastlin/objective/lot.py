@@ -38,7 +38,7 @@ def count_together(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
 
 
 class Problem(NamedTuple):
-    """The loss of some classes, each with some weight, and its penalties, of which one is above zero."""
+    """The loss of some classes, each with some weight, and its penalties, at least one of them above zero."""
 
     labels: np.ndarray  # (n,), the numbers of classes
     l2: float
@@ -83,8 +83,10 @@ class SharedRows:
         # The curvature of the penalty by each parameter where l2 is one, and the threshold where l1 is one.
         self.units = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
         self.thresholds = np.tile(np.append(factors * coordinates.scale, 0.0), K)
-        # A column blurs a score by its largest entry at most, whatever the weights of the rows are.
-        largest = coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0)
+        # A column blurs a score by its largest entry at most, whatever the weights of the rows are. Peaks are distances
+        # from the mean, which the rounding of the shift leaves off zero.
+        distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0))
+        largest = (distances + np.abs(coordinates.mean)) ** 2
         self.largest_squares = largest
         blur = np.sqrt(largest) + self.passes.shift_roundings * np.abs(coordinates.shift)
         self.blur = np.append(blur, 1.0)
@@ -273,18 +275,19 @@ class Lot:
         """Return what `_bound` does by the slopes, which are off by errors (B, d), each beside its own penalty."""
         given = parameters, points.of_loss, self.thresholds
         at, slopes, thresholds = map(self._by_coefficients, given)
-        sizes, steep, penalty = np.abs(at), np.abs(slopes), points.value - points.loss
+        sizes, steep = np.abs(at), np.abs(slopes)
+        penalty = self.measure_squares(parameters) + np.einsum("bj,bj->b", thresholds, sizes)
         # By the dual point of the probabilities: how far each penalty with its slope is above its least value, `down`.
         # Without L2 there is none where a slope is beyond its threshold.
         down = -np.copysign(np.maximum(steep - thresholds, 0.0), slopes) / curvatures
         apart = sizes * (thresholds + np.copysign(slopes, slopes * at)) + 0.5 * curvatures * (at**2 + down**2)
         above = np.where(at * down > 0, 0.5 * curvatures * (at - down) ** 2, apart)
         bound = (1 + rounding) * np.sum(above + np.abs(at - down) * errors + 0.5 * errors**2 / curvatures, axis=1)
-        # By the dual point that is so far on the way from the labels to there that no slope is beyond its threshold.
+        # By the last point on the way from the labels to the probabilities where no slope is beyond its threshold.
         products, off = np.einsum("bj,bj->b", at, slopes), np.einsum("bj,bj->b", sizes, errors)
         off += rounding * (penalty + np.einsum("bj,bj->b", sizes, steep))
         beyond = (1 + gamma(8)) * ((steep + errors) / thresholds).max(axis=1, initial=0.0)
-        left = np.where(beyond > 1, 1 - 1 / beyond + gamma(4), 0.0)
+        left = np.where(beyond <= 1, 0.0, 1 - 1 / beyond + gamma(4))
         return np.fmin(bound, penalty + products + off + left * (points.loss + of_loss - products + off))
 
     def _by_coefficients(self, numbers):

@@ -29,8 +29,8 @@ N_PAIRS, MOST_TRIALS = 10, 20
 MOST_FACTORS = 2_000
 # Strengths of the penalty within a factor of four share a factor.
 GROUP = 2
-# About how many sweeps find the least point of a model, and the most models of a problem. Others end sooner alone, by
-# Hessians of their own: where few rows have a curvature, or columns are near each other.
+# About how many sweeps find the least point of a model, and the most models of a problem. Where few rows have a
+# curvature, or columns are near each other, a single fit with Hessians of its own then ends sooner.
 SWEEPS, MOST_MODELS = 15, 25
 # A step that was tried in vain is cut to between these parts of it.
 LEAST_CUT, MOST_CUT = 0.1, 0.5

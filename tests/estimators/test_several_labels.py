@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from conftest import since
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import cross_val_predict
 
-from fastlin import LogisticRegression
+from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.blocks import from_arrays
 from fastlin.callbacks import TimeLimit
 from fastlin.exceptions import ConvergenceWarning
@@ -67,8 +68,27 @@ def test_what_a_lot_leaves_ends_alone_from_there():
     alone = fit_alone(X, Y, C=100, l1_ratio=1)
     np.testing.assert_allclose(model.coef_, np.concatenate([each.coef_ for each in alone]), rtol=1e-2, atol=1e-2)
     assert model.converged_
-    # Those of the lot count.
+    # Those of the lot count, and leave the others to the single fit.
     assert MOST_MODELS < model.n_iter_.max() < model.max_iter
+    with pytest.warns(ConvergenceWarning):
+        assert model.set_params(max_iter=MOST_MODELS + 1).fit(X, Y).n_iter_.max() == MOST_MODELS + 1
+    # So it is where folds are fitted at once, which a time limit prevents; some rows stand twice.
+    rows = generator.integers(0, 200, (3, 150))
+    options = {"Cs": [0.1, 100], "l1_ratios": [0.5, 1], "cv": [(each, np.arange(9)) for each in rows], "tol": 1e-6}
+    search = LogisticRegressionCV(**options, scoring="accuracy", use_legacy_attributes=False).fit(X, Y[:, 0])
+    expected = clone(search).set_params(time_limit=1e6).fit(X, Y[:, 0])
+    np.testing.assert_allclose(search.objectives_, expected.objectives_, rtol=1e-5)
+    assert search.n_iter_.max() > MOST_MODELS
+
+
+def test_a_threshold_that_underflows_proves_nothing():
+    generator = np.random.default_rng(0)
+    X = np.column_stack([generator.normal(size=60), np.zeros(60)])
+    Y = (X[:, :1] + 0.5 * generator.normal(size=(60, 3)) > 0).astype(int)
+    options = {"l1_ratio": 1e-200, "penalty_factors": [1, 1e-300], "fit_intercept": False}
+    model = LogisticRegression(**options).fit(X, Y)
+    alone = fit_alone(X, Y, **options)
+    np.testing.assert_allclose(model.coef_, np.concatenate([each.coef_ for each in alone]), rtol=1e-2)
 
 
 @pytest.mark.parametrize("kind", ["float32", "sparse", "table"])
@@ -150,13 +170,13 @@ def test_a_warm_start_begins_anew_where_rows_have_one_label(data):
     np.testing.assert_array_equal(model.fit(X, y).coef_, LogisticRegression().fit(X, y).coef_)
 
 
-@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
-def test_a_warm_start_begins_where_each_label_ended(data, l1_ratio):
+def test_a_warm_start_begins_where_each_label_ended(data):
     X, Y = data
-    model = LogisticRegression(warm_start=True, l1_ratio=l1_ratio, tol=1e-8).fit(X, Y)
-    before, coef = model.n_iter_, model.coef_
-    np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
-    assert before.min() > 1 >= model.n_iter_.max()
+    for l1_ratio in (0.0, 0.5):
+        model = LogisticRegression(warm_start=True, l1_ratio=l1_ratio, tol=1e-8).fit(X, Y)
+        before, coef = model.n_iter_, model.coef_
+        np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
+        assert before.min() > 1 >= model.n_iter_.max()
     with pytest.raises(ValueError, match=r"warm_start needs coef_ of shape \(3, 10\), but the last fit left \(9, 10\)"):
         model.fit(X, Y[:, :3])
     model.coef_[4, 2] = np.nan
@@ -258,5 +278,7 @@ def test_what_leaves_the_range_of_float64_is_fitted_as_alone(data, scale, parame
         warnings.simplefilter("error", RuntimeWarning)
         model = LogisticRegression(**parameters).fit(X, Y, weights)
         alone = [LogisticRegression(**parameters).fit(X, labels, weights) for labels in Y.T]
+        options = {"Cs": 2, "l1_ratios": (1,), "scoring": "accuracy", "use_legacy_attributes": False}
+        LogisticRegressionCV(**options).fit(X, Y[:, 0], weights)
     expected = np.stack([each.predict_proba(X)[:, 1] for each in alone], axis=1)
     np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-2)

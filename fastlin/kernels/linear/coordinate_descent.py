@@ -116,12 +116,12 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
 
 @kernel
 def fill_block_least(block, n_blocks, places, hessian, curvatures, penalty, pairs, accuracy, slopes, least):
-    """Move least[b], where problem b is, K = 1, to the least point of its model, for the block's part of places.
+    """Fill least[b], which holds the point of problem b, with the least point of its model, for K = 1.
 
-    The Hessian is curvatures[b] hessian (p, p) plus the penalty's, changed by pairs as BFGS does, the oldest first
-    (Nocedal and Wright 2006, equation 6.19). slopes (B, p) are those of the smooth part. penalty are its curvatures and
-    thresholds, (B, p) each; pairs are moves and changes of the slopes, (B, N, p) each, and their products (B, N), zero
-    where there is no pair. Sweeps over all coordinates end where one gains less than the part `accuracy` of all gains.
+    The block has its part of places, the numbers of problems. The Hessian is curvatures[b] hessian (p, p) plus the
+    penalty's, changed by pairs, the oldest first (BFGS; Nocedal and Wright 2006, equation 6.19). slopes (B, p) are
+    those of the smooth part. penalty are its curvatures and thresholds, (B, p) each; pairs are moves and changes of the
+    slopes, (B, N, p) each, and their products (B, N), else zero. Sweeps end where one gains less than `accuracy`.
     """
     of_penalty, thresholds = penalty
     moves, changes, products = pairs
