@@ -138,16 +138,16 @@ def fill_block_least(block, n_blocks, places, hessian, curvatures, penalty, pair
             if products[b, pair] > 0:
                 _change_by_pair(moves[b, pair], changes[b, pair], products[b, pair], bent, model)
         own = of_penalty[b], thresholds[b], thresholds[b], False, no_bounds, no_bounds
-        total = 0.0
+        total, of_all = 0.0, np.inf
         for _ in range(MOST_SWEEPS):
-            gained = descend_by_hessian(model, left, own, 1, False, least[b])
-            total += gained
-            if gained <= accuracy * total:
+            if of_all <= accuracy * total:
                 break
-            for _ in range(MOST_SWEEPS):
-                gained = descend_by_hessian(model, left, own, 1, True, least[b])
+            for sweep in range(1 + MOST_SWEEPS):
+                # A constant would be compiled for each of its values.
+                gained = descend_by_hessian(model, left, own, 1, sweep > 0, least[b])
                 total += gained
-                if gained <= 0.1 * accuracy * total:
+                of_all = gained if sweep == 0 else of_all
+                if gained <= (accuracy if sweep == 0 else 0.1 * accuracy) * total:
                     break
 
 
