@@ -204,8 +204,10 @@ def test_certificates_are_true_and_near_at_the_end(first, last):
             parameters = (near + size * generator.normal(size=rows.size) * free).astype(float)
             bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
             excess = evaluate_exactly(scaled, problem, parameters, rows.units, offsets)[1] - least
-            # Offsets make J larger, and what its own sums over the rows are off by.
-            rounding = max(1e-18, n * np.finfo(np.longdouble).eps * least * (seed % 4 == 1))
+            # Offsets make scores and J larger, and what both values of J are off by.
+            eps = 2 * np.finfo(np.longdouble).eps * (seed % 4 == 1)
+            reach = np.max(np.abs(scaled) @ np.abs(parameters.reshape(-1, d + 1)).T + np.abs(offsets))
+            rounding = max(1e-18, eps * (n * least + (d + 4) * reach))
             assert excess <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
         # Of a thousandth of the distance it is about a millionth.
         assert bounds[-1] <= 1e-4 * bounds[-2] + 1e-9, f"seed {seed}"
