@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -209,9 +209,10 @@ def fit_folds(
     """
     from fastlin.estimators.problem import Problem, count_fits_at_once
 
-    whole = _pose_for_lots(estimator, data, training_rows, fits)
-    if whole is not None:
-        return _fit_in_lots(whole, training_rows, fits, on_fit)
+    posed = _pose_for_lots(estimator, data, training_rows, fits)
+    if posed is not None:
+        whole, shares = posed
+        return _fit_in_lots(whole, shares, training_rows, fits, on_fit)
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
 
     def fit_pair(number, check=None):
@@ -246,7 +247,7 @@ def fit_folds(
 
 
 def _pose_for_lots(estimator, data, training_rows, fits):
-    """Return the Problem of all rows where the fits of folds are made in lots, in half of the time, or None."""
+    """Return the Problem of all rows, and the shares of label 1 in folds, if lots make their fits, or None."""
     from fastlin.estimators.many_fits import suits_parts
     from fastlin.estimators.problem import Problem
     from fastlin.matrices import BlockMatrix
@@ -254,20 +255,23 @@ def _pose_for_lots(estimator, data, training_rows, fits):
     is_plain = fits.l1_ratios.all() and estimator.time_limit is None and not has_callbacks(estimator)
     if not is_plain or len(data.classes) > 2 or training_rows[0] is None or isinstance(data.matrix, BlockMatrix):
         return None
+    ones = np.array([data.weigh(rows[data.labels[rows] > 0]) for rows in training_rows])
+    totals = np.array([data.weigh(rows) for rows in training_rows])
     # Lots begin where the intercept alone is best.
-    has_both = all(0 < data.weigh(rows[data.labels[rows] > 0]) < data.weigh(rows) for rows in training_rows)
-    whole = Problem(estimator, data) if has_both else None
-    return whole if whole is not None and suits_parts(whole, fits.Cs[-1], fits.l1_ratios[0]) else None
+    if not ((ones > 0) & (ones < totals)).all():
+        return None
+    whole = Problem(estimator, data)
+    # They take half of the time in the mean, with L1.
+    return (whole, ones / totals) if suits_parts(whole, fits.Cs[-1], fits.l1_ratios[0]) else None
 
 
-def _fit_in_lots(whole, training_rows, fits, on_fit):
+def _fit_in_lots(whole, shares, training_rows, fits, on_fit):
     """Fill the fits of all folds, those with one l1_ratio at once, and yield their places."""
     from fastlin.estimators.many_fits import Task, fit_lots
     from fastlin.estimators.problem import Problem, count_fits_at_once
     from fastlin.objective.rows import weigh_by_counts
 
     data, n_folds, n_Cs = whole.data, len(training_rows), len(fits.Cs)
-    shares = np.array([data.weigh(rows[data.labels[rows] > 0]) / data.weigh(rows) for rows in training_rows])
     Cs, curvatures = np.tile(fits.Cs, n_folds), np.repeat(shares * (1 - shares), n_Cs)
     at_once = count_fits_at_once(data.matrix, (1, data.matrix.shape[1] + 1), is_smooth=False)
 
@@ -286,10 +290,12 @@ def _fit_in_lots(whole, training_rows, fits, on_fit):
             left[number // n_Cs].append((number, *how))
 
         def fit_left(fold, check, l1_ratio=l1_ratio, left=left, record=record):
-            pose_fold = cache(lambda: Problem(whole.estimator, data, training_rows[fold]))
+            if not left[fold]:
+                return
+            problem = Problem(whole.estimator, data, training_rows[fold])
             for number, near, n_before in left[fold]:
                 starts, hints = [near] if near else [], {"n_before": n_before, "is_compared": True}
-                record(number, pose_fold().minimize(Cs[number], l1_ratio, starts, check, **hints))
+                record(number, problem.minimize(Cs[number], l1_ratio, starts, check, **hints))
 
         # Overflow at extreme scales is left to single fits.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
