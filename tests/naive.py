@@ -1,24 +1,20 @@
-"""An independent oracle: the formulas of docs/derivations.md as plain loops. It imports nothing of fastlin."""
+"""An independent oracle: the formulas of docs/derivations.md, row by row. It imports nothing of fastlin."""
 
 import math
+
+import numpy as np
 
 
 def loss_and_gradient(X, labels, weights, coef, intercept):
     """Return sum_i s_i l_i and its derivatives by coef and intercept; one row of coef is the logistic loss."""
-    n_classes, n_features = len(coef), len(coef[0])
-    loss = 0.0
-    gradient = [[0.0] * n_features for _ in range(n_classes)]
-    intercept_gradient = [0.0] * n_classes
-    for x, label, weight in zip(X, labels, weights, strict=True):
-        x = [float(value) for value in x]
-        scores = [sum(w * v for w, v in zip(coef[k], x, strict=True)) + intercept[k] for k in range(n_classes)]
-        row_loss, residuals = logistic(scores[0], label) if n_classes == 1 else softmax(scores, label)
-        loss += weight * row_loss
-        for k in range(n_classes):
-            intercept_gradient[k] += weight * residuals[k]
-            for j in range(n_features):
-                gradient[k][j] += weight * residuals[k] * x[j]
-    return loss, gradient, intercept_gradient
+    X, weights, coef = (np.asarray(array, float) for array in (X, weights, coef))
+    of_rows = [
+        logistic(scores[0], label) if len(scores) == 1 else softmax(list(scores), label)
+        for scores, label in zip((X @ coef.T + intercept).tolist(), labels, strict=True)
+    ]
+    losses, residuals = zip(*of_rows, strict=True)
+    residuals = np.array(residuals) * weights[:, None]
+    return weights @ losses, residuals.T @ X, residuals.sum(axis=0)
 
 
 def rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps):
@@ -30,20 +26,14 @@ def rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps):
     error of its scores and a residual by at most as much; the exponential, the logarithm, quotients and differences
     add at most 16 eps of their size.
     """
-    n_classes, n_features = len(coef), len(coef[0])
-    loss, sizes, intercept_size = 0.0, [0.0] * n_features, 0.0
-    for x, weight in zip(magnitudes, weights, strict=True):
-        largest = max(
-            abs(intercept[k]) + sum(abs(w) * float(v) for w, v in zip(coef[k], x, strict=True))
-            for k in range(n_classes)
-        )
-        of_scores = 2 * (n_features + 4) * eps * largest
-        loss += weight * (of_scores + 16 * eps * (1 + largest + math.log(n_classes + 1)))
-        of_residual = of_scores + 16 * eps + (len(weights) + 2) * eps
-        intercept_size += weight * of_residual
-        for j in range(n_features):
-            sizes[j] += weight * of_residual * float(x[j])
-    return loss + len(weights) * 2**-52 * loss, [sizes] * n_classes, [intercept_size] * n_classes
+    magnitudes, weights, coef = (np.asarray(array, float) for array in (magnitudes, weights, coef))
+    n_classes, n_features = coef.shape
+    largest = (magnitudes @ np.abs(coef).T + np.abs(intercept)).max(axis=1)
+    of_scores = 2 * (n_features + 4) * eps * largest
+    loss = weights @ (of_scores + 16 * eps * (1 + largest + math.log(n_classes + 1)))
+    of_residuals = weights * (of_scores + (18 + len(weights)) * eps)
+    sizes = of_residuals @ magnitudes
+    return loss * (1 + len(weights) * 2**-52), [sizes] * n_classes, [of_residuals.sum()] * n_classes
 
 
 def logistic(score, label):
@@ -69,62 +59,34 @@ def softmax(scores, label):
 def train(X, targets, w, learning_rate, batches, l2=0.0, momentum=0.0):
     """Take a step per batch of row numbers; return the weights and the mean loss of each batch before its step.
 
-    targets are labels (one output: 0 or 1); w is a list of rows, one per input; l2 w is added to the gradient.
+    targets are labels (one output: 0 or 1); w (d, K) has a row per input; l2 w is added to the gradient.
     """
-    w = [list(row) for row in w]
-    velocity = [[0.0] * len(row) for row in w]
-    losses = []
-    for batch in batches:
-        columns = [[row[k] for row in w] for k in range(len(w[0]))]
-        loss, gradient, _ = loss_and_gradient(
-            [X[i] for i in batch], [targets[i] for i in batch], [1.0] * len(batch), columns, [0.0] * len(columns)
-        )
-        losses.append(loss / len(batch))
-        for j, row in enumerate(w):
-            for k in range(len(row)):
-                velocity[j][k] = momentum * velocity[j][k] + gradient[k][j] / len(batch) + l2 * row[k]
-                row[k] -= learning_rate * velocity[j][k]
+    w, velocity, losses = np.array(w, float), np.zeros(np.shape(w)), []
+    for batch in map(list, batches):
+        labels, shares = np.asarray(targets)[batch], np.full(len(batch), 1 / len(batch))
+        loss, gradient, _ = loss_and_gradient(np.asarray(X)[batch], labels, shares, w.T, 0.0)
+        losses.append(loss)
+        velocity = momentum * velocity + gradient.T + l2 * w
+        w = w - learning_rate * velocity
     return w, losses
 
 
 def hessian_product(X, weights, probabilities, direction, intercept_direction):
     """Return sum_i s_i H_i v by coef and intercept, H_i the derivative of the residuals; probabilities as rows."""
-    n_classes, n_features = len(direction), len(direction[0])
-    product = [[0.0] * n_features for _ in range(n_classes)]
-    intercept_product = [0.0] * n_classes
-    for x, weight, p in zip(X, weights, probabilities, strict=True):
-        x = [float(value) for value in x]
-        t = [
-            sum(v * w for v, w in zip(direction[k], x, strict=True)) + intercept_direction[k] for k in range(n_classes)
-        ]
-        for k in range(n_classes):
-            mean = p[0] * t[0] if n_classes == 1 else sum(q * u for q, u in zip(p, t, strict=True))
-            slope = weight * p[k] * (t[k] - mean)
-            intercept_product[k] += slope
-            for j in range(n_features):
-                product[k][j] += slope * x[j]
-    return product, intercept_product
+    X, weights, p = (np.asarray(array, float) for array in (X, weights, probabilities))
+    t = X @ np.transpose(direction) + intercept_direction
+    slopes = weights[:, None] * p * (t - np.sum(p * t, axis=1, keepdims=True))
+    return slopes.T @ X, slopes.sum(axis=0)
 
 
 def weighted_gram(X, weights):
     """Return sum_i s_i [x_i, 1][x_i, 1]'."""
-    rows = [[float(value) for value in x] + [1.0] for x in X]
-    size = len(rows[0])
-    return [
-        [sum(s * x[j] * x[h] for s, x in zip(weights, rows, strict=True)) for h in range(size)] for j in range(size)
-    ]
+    rows = np.column_stack([X, np.ones(len(X))])
+    return (rows.T * weights) @ rows
 
 
 def class_pair_hessian(X, weights, probabilities):
     """Return sum_i s_i (diag(p) - p p') x [x_i, 1][x_i, 1]', one class: s_i p (1 - p) [x_i, 1][x_i, 1]'."""
-    n_classes, size = len(probabilities[0]), len(X[0]) + 1
-    hessian = [[0.0] * (n_classes * size) for _ in range(n_classes * size)]
-    for x, weight, p in zip(X, weights, probabilities, strict=True):
-        x = [float(value) for value in x] + [1.0]
-        for k in range(n_classes):
-            for other in range(n_classes):
-                factor = weight * ((k == other) * p[k] - p[k] * p[other])
-                for j in range(size):
-                    for h in range(size):
-                        hessian[k * size + j][other * size + h] += factor * x[j] * x[h]
-    return hessian
+    p = np.asarray(probabilities, float)
+    rows = range(p.shape[1])
+    return np.block([[weighted_gram(X, weights * p[:, k] * ((k == m) - p[:, m])) for m in rows] for k in rows])

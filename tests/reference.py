@@ -17,52 +17,33 @@ def objective(
 ):
     """Return J(coef, intercept) as fastlin/objective/objective.py states it, in extended precision."""
     coef = np.asarray(coef, np.longdouble)
-    sizes = np.sqrt(np.sum(coef**2, axis=0)) if group_by_class else np.sum(np.abs(coef), axis=0)
-    penalty = np.longdouble(l2) / 2 * np.sum(factors * coef**2) + np.longdouble(l1) * np.sum(factors * sizes)
+    penalty = np.longdouble(l2) / 2 * np.sum(factors * coef**2)
+    penalty += np.longdouble(l1) * np.sum(factors * _sizes(coef, group_by_class))
     return mean_loss(X, labels, coef, intercept, weights, offsets) + penalty
 
 
 def gradient(X, labels, coef, intercept, weights=None, offsets=0.0):
     """Return the derivatives (K, d) and (K,) of the mean loss by coef and intercept, in extended precision."""
     X = np.asarray(X, np.longdouble)
-    shares = np.ones(len(X), np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
-    _, residuals = _losses(X @ np.asarray(coef, np.longdouble).T + intercept + offsets, labels)
-    residuals = _subtract_targets(residuals, labels) * (shares / shares.sum())[:, None]
+    _, _, residuals = _losses(X @ np.asarray(coef, np.longdouble).T + intercept + offsets, labels)
+    residuals = residuals * _shares(weights, len(X))[:, None]
     return residuals.T @ X, residuals.sum(axis=0)
 
 
-def violation(
-    X,
-    labels,
-    coef,
-    intercept,
-    l2=0.0,
-    weights=None,
-    fit_intercept=True,
-    *,
-    l1=0.0,
-    factors=1.0,
-    group_by_class=False,
-    offsets=0.0,
-):
+def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=True, *, offsets=0.0, **penalty):
     """Return the largest entry of the smallest subgradient of J by coef and intercept, a float: zero at the minimum.
 
     At a coefficient that is not zero that is the derivative with the penalty's; at zero, what the slope of the loss
-    has beyond l1 f_j. Grouped, the same of the norms over the classes.
+    has beyond l1 f_j. Grouped, the same of the norms over the classes. The penalty is given as to `objective`.
     """
     by_coef, by_intercept = gradient(X, labels, coef, intercept, weights, offsets)
-    coef, thresholds = np.asarray(coef, np.longdouble), l1 * factors * np.ones(np.shape(coef)[1])
-    by_coef = by_coef + l2 * factors * coef
-    rows = [slice(None)] if group_by_class else [slice(k, k + 1) for k in range(len(coef))]
-    found = [np.abs(by_intercept).max() if fit_intercept else 0.0]
-    for j, threshold in enumerate(thresholds):
-        for k in rows:
-            w, slope = coef[k, j], by_coef[k, j]
-            if w.any():
-                found.append(np.abs(slope + threshold * w / np.sqrt(np.sum(w**2))).max())
-            else:
-                found.append(max(np.sqrt(np.sum(slope**2)) - threshold, 0))
-    return float(max(found))
+    coef, factors = np.asarray(coef, np.longdouble), penalty.get("factors", 1.0)
+    slopes, thresholds = by_coef + l2 * factors * coef, penalty.get("l1", 0.0) * factors
+    grouped = penalty.get("group_by_class", False)
+    sizes = _sizes(coef, grouped)
+    along = thresholds * coef / np.where(sizes > 0, sizes, 1)
+    found = np.where(sizes > 0, np.abs(slopes + along), np.maximum(_sizes(slopes, grouped) - thresholds, 0))
+    return float(max(found.max(), np.abs(by_intercept).max() * fit_intercept))
 
 
 def sparse_minimum(
@@ -81,29 +62,38 @@ def sparse_minimum(
         labels = labels / np.where(totals > 0, totals, 1)
     rows, shares, mean, unit = _standardise(X, weights, l2 * factors, fit_intercept)
     penalties, thresholds = np.append(l2 * factors / unit**2, 0), np.append(l1 * factors / unit, 0)
-    K = 1 if n_classes == 2 else n_classes
-    point = np.zeros((K, rows.shape[1]))
+    problem = rows, labels, offsets, shares, penalties, thresholds, group_by_class
+    point = np.zeros((1 if n_classes == 2 else n_classes, rows.shape[1]))
     # Where the zeros are right long before, the conditions say so.
     for tolerance in (1e-3, 1e-5, 1e-7, 1e-10, 1e-13, 1e-15):
-        point = _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class, tolerance)
-        polished = _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class)
+        point = _follow_gradient(point, *problem, tolerance)
+        polished = _polish(point, *problem)
         if polished is not None:
             break
     else:
         raise RuntimeError("the reference has not converged")
+    value = shares @ _losses(rows @ polished.T + offsets, labels)[0] + np.sum(penalties * polished**2) / 2
+    value += np.sum(thresholds * _sizes(polished, group_by_class))
     coef, intercept = polished[:, :-1] / unit, polished[:, -1]
-    losses, _ = _losses(rows @ polished.T + offsets, labels)
-    sizes = np.sqrt(np.sum(polished**2, axis=0)) if group_by_class else np.sum(np.abs(polished), axis=0)
-    value = shares @ losses + np.sum(penalties * polished**2) / 2 + np.sum(thresholds * sizes)
     intercept = intercept - coef @ mean if fit_intercept else 0 * intercept
     return value, coef.astype(float), intercept.astype(float)
+
+
+def _sizes(coef, group_by_class):
+    """Return the sizes of coefficients (K, d), or the norms (d,) of their columns."""
+    return np.sqrt(np.sum(coef**2, axis=0)) if group_by_class else np.abs(coef)
+
+
+def _shares(weights, n):
+    """Return the shares (n,) of rows in the weight of all, in extended precision."""
+    shares = np.ones(n, np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
+    return shares / shares.sum()
 
 
 def _standardise(X, weights, curvatures, fit_intercept):
     """Return the rows [(x - mean) / unit, 1], their shares of the weight, mean and unit, in extended precision."""
     X = np.asarray(X, np.longdouble)
-    shares = np.ones(len(X), np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
-    shares = shares / shares.sum()
+    shares = _shares(weights, len(X))
     mean = shares @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)
     unit = np.sqrt(shares @ (X - mean) ** 2 + curvatures)
     unit[unit <= 1e-15 * np.abs(mean)] = 1
@@ -116,18 +106,12 @@ def _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds
     # The second derivative of a row's loss by its scores is at most 1/4, for more classes 1/2.
     bend = 0.25 if len(point) == 1 else 0.5
     steepness = bend * np.linalg.eigvalsh((shares[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
-
-    def step_from(point):
-        _, residuals = _losses(rows @ point.T + offsets, labels)
-        residuals = _subtract_targets(residuals, labels) * shares[:, None]
-        moved = point - (residuals.T @ rows + penalties * point) / steepness
-        sizes = np.sqrt(np.sum(moved**2, axis=0)) if group_by_class else np.abs(moved)
-        kept = np.maximum(sizes - thresholds / steepness, 0) / np.where(sizes > 0, sizes, 1)
-        return moved * kept
-
     ahead, momentum = point, 1.0
     for _ in range(100_000):
-        last, point = point, step_from(ahead)
+        residuals = _losses(rows @ ahead.T + offsets, labels)[2] * shares[:, None]
+        moved = ahead - (residuals.T @ rows + penalties * ahead) / steepness
+        sizes = _sizes(moved, group_by_class)
+        last, point = point, moved * np.maximum(sizes - thresholds / steepness, 0) / np.where(sizes > 0, sizes, 1)
         if np.abs(point - ahead).max() < tolerance and np.abs(point - last).max() < tolerance:
             break
         if np.sum((ahead - point) * (point - last)) > 0:
@@ -141,47 +125,41 @@ def _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds
 def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class):
     """Return the minimum with the zeros of a point, in extended precision, or None where it has others."""
     point = point.astype(np.longdouble)
-    K, size = point.shape
     is_free = (point != 0) | (thresholds == 0)
+    free = is_free.ravel()
     for _ in range(30):
-        _, probabilities = _losses(rows @ point.T + offsets, labels)
-        residuals = _subtract_targets(probabilities, labels) * shares[:, None]
-        of_smooth = residuals.T @ rows + penalties * point
-        sizes = np.sqrt(np.sum(point**2, axis=0)) if group_by_class else np.abs(point)
+        _, probabilities, residuals = _losses(rows @ point.T + offsets, labels)
+        of_smooth = (residuals * shares[:, None]).T @ rows + penalties * point
+        sizes = _sizes(point, group_by_class)
         along = np.where(is_free, point / np.where(sizes > 0, sizes, 1), 0)
         slopes = np.where(is_free, of_smooth + thresholds * along, 0)
         if np.abs(slopes).max() < 1e-17:
             break
-        hessian = _hessian(rows, shares, probabilities).reshape(K, size, K, size)
-        for j in range(size):
-            hessian[:, j, :, j] += float(penalties[j]) * np.eye(K)
-            if group_by_class and thresholds[j] > 0 and sizes[j] > 0:
-                direction = along[:, j].astype(float)
-                bend = float(thresholds[j] / sizes[j])
-                hessian[:, j, :, j] += bend * (np.eye(K) - np.outer(direction, direction))
-        free = is_free.ravel()
+        hessian = _hessian(rows, shares, probabilities, penalties)
+        if group_by_class:
+            for j in np.flatnonzero((thresholds > 0) & (sizes > 0)):
+                direction, bend = along[:, j].astype(float), float(thresholds[j] / sizes[j])
+                hessian[:, j, :, j] += bend * (np.eye(len(point)) - np.outer(direction, direction))
         # Least squares, since softmax is flat along equal changes of all classes.
-        step = np.zeros(K * size)
-        step[free] = np.linalg.lstsq(
-            hessian.reshape(K * size, K * size)[np.ix_(free, free)], -slopes.ravel()[free].astype(float), rcond=1e-13
-        )[0]
-        point = point + step.reshape(K, size)
+        step, among = np.zeros(point.size), hessian.reshape(point.size, point.size)[np.ix_(free, free)]
+        step[free] = np.linalg.lstsq(among, -slopes.ravel()[free].astype(float), rcond=1e-13)[0]
+        point = point + step.reshape(point.shape)
     else:
         return None
     if group_by_class:
-        beyond = np.sqrt(np.sum(of_smooth**2, axis=0)) > thresholds
+        beyond = _sizes(of_smooth, True) > thresholds
         return None if (beyond & ~is_free.all(axis=0)).any() else point
     has_turned = (thresholds > 0) & is_free & (point * along < 0)
     return None if has_turned.any() or (np.abs(of_smooth) > thresholds)[~is_free].any() else point
 
 
-def _hessian(rows, shares, probabilities):
-    """Return the second derivatives of the mean loss, (K m, K m) float64, by classes."""
+def _hessian(rows, shares, probabilities, penalties):
+    """Return the second derivatives of the mean loss and the penalty, (K, m, K, m) float64."""
     p, x, s = (array.astype(float) for array in (probabilities, rows, shares))
-    K = p.shape[1]
+    K, m = p.shape[1], x.shape[1]
     second = (np.eye(K) if K > 1 else 1) * p[:, :, None] - p[:, :, None] * p[:, None, :]
-    size = K * x.shape[1]
-    return np.einsum("i,ikl,ia,ib->kalb", s, second, x, x, optimize=True).reshape(size, size)
+    hessian = np.einsum("i,ikl,ia,ib->kalb", s, second, x, x, optimize=True)
+    return hessian + np.diag(np.tile(penalties.astype(float), K)).reshape(K, m, K, m)
 
 
 def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=0.0):
@@ -195,39 +173,31 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
     K, m = 1 if n_classes == 2 else n_classes, rows.shape[1]
 
     def evaluate(point):
-        losses, probabilities = _losses(rows @ point.T + offsets, labels)
-        return shares @ losses + np.sum(penalties * point**2) / 2, probabilities
+        losses, *of_rows = _losses(rows @ point.T + offsets, labels)
+        return shares @ losses + np.sum(penalties * point**2) / 2, *of_rows
 
-    def newton_step(point, probabilities):
-        residuals = _subtract_targets(probabilities, labels)
+    point = np.zeros((K, m), np.longdouble)
+    point[:, -1] = -np.mean(offsets * np.ones((len(rows), K)), axis=0) * fit_intercept
+    point -= point.mean(axis=0) * (K > 1)
+    value, probabilities, residuals = evaluate(point)
+    for _ in range(300):
         gradient = (residuals * shares[:, None]).T @ rows + penalties * point
-        hessian = _hessian(rows, shares, probabilities).reshape(K, m, K, m)
-        for k in range(K):
-            hessian[k, :, k, :] += np.diag(penalties.astype(float))
+        hessian = _hessian(rows, shares, probabilities, penalties)
         if not fit_intercept:
             hessian[:, -1, :, -1] += np.eye(K)
         # Softmax does not change along equal changes of all classes.
         for j in range(m if K > 1 else 0):
             hessian[:, j, :, j] += np.trace(hessian[:, j, :, j]) / K**2
         step = -np.linalg.solve(hessian.reshape(K * m, K * m), gradient.ravel().astype(float)).reshape(K, m)
-        return step, np.sum(step * gradient)
-
-    point = np.zeros((K, m), np.longdouble)
-    point[:, -1] = -np.mean(offsets * np.ones((len(rows), K)), axis=0) * fit_intercept
-    point -= point.mean(axis=0) * (K > 1)
-    value, probabilities = evaluate(point)
-    for _ in range(300):
-        step, slope = newton_step(point, probabilities)
-        length = 1.0
+        slope, length = np.sum(step * gradient), 1.0
         while length > 1e-10:
-            trial = point + length * step
-            trial_value, trial_probabilities = evaluate(trial)
-            if trial_value <= value + 1e-4 * length * slope:
+            trial, *of_trial = evaluate(point + length * step)
+            if trial <= value + 1e-4 * length * slope:
                 break
             length /= 2
-        if not trial_value < value:
+        if not trial < value:
             break
-        point, value, probabilities = trial, trial_value, trial_probabilities
+        point, value, (probabilities, residuals) = point + length * step, trial, of_trial
     else:
         raise RuntimeError("the reference has not converged")
     # Half of this is what is left to gain. A sum over n rows cannot tell less than n roundings apart.
@@ -236,20 +206,7 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
     return value, coef.astype(float), (point[:, -1] - coef @ mean).astype(float)
 
 
-def dual_value(
-    X,
-    labels,
-    coef,
-    intercept,
-    curvatures,
-    thresholds,
-    weights=None,
-    fit_intercept=True,
-    *,
-    grouped=False,
-    offsets=None,
-    bounds=None,
-):
+def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, fit_intercept, grouped, offsets, bounds):
     """Return the dual objective at the point that bounds the minimum, in extended precision: a lower bound of J.
 
     X (n, d), coef (K, d) and the curvature and threshold (d,) that the penalty gives each coefficient are in the same
@@ -259,14 +216,12 @@ def dual_value(
     are those of coef, two arrays (K, d).
     """
     X = np.asarray(X, np.longdouble)
-    shares = np.ones(len(X), np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
-    shares = shares / shares.sum()
+    shares = _shares(weights, len(X))
     scores = X @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
-    offsets = np.zeros(scores.shape) if offsets is None else offsets
-    _, q = _losses(scores + offsets, labels)
+    q = _losses(scores + offsets, labels)[1]
     if len(coef) == 1:
         q, offsets = np.column_stack([1 - q, q]), np.column_stack([0 * offsets, offsets])
-    targets = np.eye(q.shape[1])[labels] if labels.ndim == 1 else labels
+    targets = _targets(labels, q.shape[1])
     if fit_intercept:
         excess = shares @ (q - targets)
         given = np.maximum(excess, 0)
@@ -276,9 +231,8 @@ def dual_value(
             q = q * (1 - parts) + (q @ parts)[:, None] * (received / received.sum())
     entropy = -(shares @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
     entropy += shares @ np.sum((q - targets) * offsets, axis=1)
-    slopes = ((q - targets) * shares[:, None]).T @ X
-    slopes = slopes[-len(coef) :]
-    sizes = np.sqrt(np.sum(slopes**2, axis=0))[None] if grouped else np.abs(slopes)
+    slopes = (((q - targets) * shares[:, None]).T @ X)[-len(coef) :]
+    sizes = np.atleast_2d(_sizes(slopes, grouped))
     curvatures, thresholds = (np.asarray(array, np.longdouble) for array in (curvatures, thresholds))
 
     def dual_at(part):
@@ -316,30 +270,21 @@ def _conjugate(u, curvatures, thresholds, lower, upper):
     return most
 
 
+def _targets(labels, n_classes):
+    return np.eye(n_classes)[np.asarray(labels, int)] if labels.ndim == 1 else labels
+
+
 def _losses(scores, labels):
-    """Return the losses (n,) and the probabilities (n, K) of scores (n, K)."""
-    if labels.ndim == 2 and scores.shape[1] == 1:
-        z = scores[:, 0]
-        losses = labels[:, 0] * np.logaddexp(0, z) + labels[:, 1] * np.logaddexp(0, -z)
-        return losses, np.exp(-np.logaddexp(0, -scores))
-    if scores.shape[1] == 1:
-        signed = np.where(labels == 1, -scores[:, 0], scores[:, 0])
-        return np.logaddexp(0, signed), np.exp(-np.logaddexp(0, -scores))
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    totals = exponentials.sum(axis=1)
-    if labels.ndim == 2:
-        return np.log(totals) - np.sum(labels * shifted, axis=1), exponentials / totals[:, None]
-    return np.log(totals) - shifted[np.arange(len(shifted)), labels], exponentials / totals[:, None]
-
-
-def _subtract_targets(probabilities, labels):
-    """Return the probabilities (n, K) less one at the label's class, or less those of the labels."""
-    residuals = probabilities.copy()
-    if labels.ndim == 2:
-        return residuals - labels[:, -residuals.shape[1] :]
-    if residuals.shape[1] == 1:
-        residuals[:, 0] -= labels
+    """Return the losses (n,) of scores (n, K), the probabilities (n, K), and these less those of the labels."""
+    K = scores.shape[1]
+    targets = _targets(labels, max(K, 2))
+    if K == 1:
+        losses = np.sum(targets * np.logaddexp(0, scores * [1, -1]), axis=1)
+        probabilities = np.exp(-np.logaddexp(0, -scores))
     else:
-        residuals[np.arange(len(labels)), labels] -= 1
-    return residuals
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        probabilities = np.exp(shifted)
+        totals = probabilities.sum(axis=1)
+        losses = np.log(totals) - np.sum(targets * shifted, axis=1)
+        probabilities = probabilities / totals[:, None]
+    return losses, probabilities, probabilities - targets[:, -K:]
