@@ -28,14 +28,10 @@ from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import Objective
 
-# Everything in tests/kernels runs a second time uncompiled, with --thorough, and the layer `linear` with --slow
-# (tests/test_without_compilation.py).
+# tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
-
-# Tests of properties draw the same examples in each run, and other ones each time with `--hypothesis-profile=nightly`,
-# which prints what repeats an example that fails. Nothing here asserts a time, so that there is no deadline, and an
-# example that compiles a kernel is not too slow.
+# Tests of properties draw the same examples in each run, and other ones with `--hypothesis-profile=nightly`.
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile(
     "nightly", deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -55,8 +51,7 @@ def pytest_configure(config):
     # The processes of pytest-xdist have all processors at work, and what this one compiles is counted.
     os.environ.setdefault("FASTLIN_COMPILERS", "1")
     if hasattr(config, "workerinput"):
-        # So does BLAS in two processes with two threads each, which wait for one another: the course's studies took a
-        # fifth more of the processor. Programs that a test starts, and libraries loaded later, read the variable.
+        # Programs that a test starts, and libraries loaded later, read the variable.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         threadpool_limits(1, user_api="blas")
     if not COMPILED:
@@ -72,10 +67,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Give each process of pytest-xdist whole files, in the order of the collection.
-
-    Without a cache both would compile the same kernels.
-    """
+    """Give each process of pytest-xdist whole files, in the order of the collection."""
     from xdist.scheduler import LoadFileScheduling
 
     config.option.loadscopereorder = False
@@ -165,25 +157,21 @@ def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
     """Return X, labels, weights, coef and intercept of a random problem; two classes have one row of coef."""
     generator = np.random.default_rng(seed)
     rows = 1 if n_classes == 2 else n_classes
-    if np.issubdtype(dtype, np.integer):
-        X = generator.integers(0, 256, (n, d)).astype(dtype)
-        scale = 1 / 255
-    else:
-        X = generator.normal(size=(n, d)).astype(dtype)
-        scale = 1.0
+    is_whole = np.issubdtype(dtype, np.integer)
+    X = generator.integers(0, 256, (n, d)) if is_whole else generator.normal(size=(n, d))
     labels = generator.integers(0, n_classes, n)
     weights = generator.uniform(0, 2, n) if weighted else np.ones(n)
-    coef = generator.normal(size=(rows, d)) * scale
-    return X, labels, weights, coef, generator.normal(size=rows)
+    coef = generator.normal(size=(rows, d)) * (1 / 255 if is_whole else 1.0)
+    return X.astype(dtype), labels, weights, coef, generator.normal(size=rows)
 
 
 def make_sparse(n, d, dtype=np.float64, index_dtype=np.int32, density=0.3, seed=0):
     """Return data, indices and indptr of a random CSR matrix: unsorted, some rows and columns empty, no duplicates."""
     generator = np.random.default_rng(seed)
     present = generator.uniform(size=(n, d)) < density
-    present[n // 2] = present[:, d // 2] = False
+    present[n // 2] = False
     present[0] = True
-    present[0, d // 2] = False
+    present[:, d // 2] = False
     indices = [generator.permutation(np.flatnonzero(row)) for row in present]
     indptr = np.cumsum([0] + [len(row) for row in indices]).astype(index_dtype)
     indices = np.concatenate(indices).astype(index_dtype)
@@ -206,7 +194,6 @@ def change_columns(X, name):
 
 
 COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
-
 # The layouts of an array that kernels tell apart.
 LAYOUTS = {
     "C": np.ascontiguousarray,
@@ -228,10 +215,7 @@ def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=
 
 
 def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, spread=2.0):
-    """Return offsets (n, K) of a size, and targets (n, K) whose most probable classes are the labels.
-
-    The size is that of what all rows have, and the offsets of rows differ by a spread, or the size where that is less.
-    """
+    """Return offsets (n, K) of a size, which differ by a spread, and targets (n, K) most probable at the labels."""
     generator = np.random.default_rng(seed + 7)
     n_rows_coef = 1 if n_classes == 2 else n_classes
     targets = 0.6 * np.eye(n_classes)[labels] + 0.4 * generator.dirichlet(np.ones(n_classes), len(labels))
@@ -271,12 +255,8 @@ def with_budget(objective, n_bytes):
 
 
 def data_of(objective):
-    """Return X (n, d) dense, labels and weights of the rows that an objective sums over.
-
-    Where the rows have targets, labels are (n, n_classes), the probabilities of all classes.
-    """
-    rows = objective.rows
-    X = objective.matrix.X
+    """Return X (n, d) dense, labels, or the probabilities of all classes, and weights of an objective's rows."""
+    rows, X = objective.rows, objective.matrix.X
     X = X.toarray() if sparse.issparse(X) else X
     weights = rows.weights if len(rows.weights) else np.ones(len(X))
     numbers = rows.numbers if len(rows.numbers) else slice(None)
@@ -295,40 +275,31 @@ def offsets_of(objective):
 
 def penalty_of(objective):
     """Return the penalty of an objective as the reference takes it."""
-    penalty = objective.penalty
-    return {
-        "l2": penalty.l2,
-        "l1": penalty.l1,
-        "factors": penalty.factors,
-        "group_by_class": penalty.group_by_class,
-    }
+    return {name: getattr(objective.penalty, name) for name in ("l2", "l1", "factors", "group_by_class")}
 
 
 def value_of(objective, coef, intercept):
     """Return J by the reference, in extended precision."""
     X, labels, weights = data_of(objective)
-    options = {"weights": weights, "offsets": offsets_of(objective)} | penalty_of(objective)
-    return reference.objective(X, labels, coef, intercept, **options)
+    options = {"offsets": offsets_of(objective), **penalty_of(objective)}
+    return reference.objective(X, labels, coef, intercept, weights=weights, **options)
 
 
 def violation_of(objective, coef, intercept):
     """Return the largest entry of the smallest subgradient of J by the reference."""
     X, labels, weights = data_of(objective)
-    options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
-    options |= penalty_of(objective)
-    return reference.violation(X, labels, coef, intercept, **options)
+    options = {"fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective), **penalty_of(objective)}
+    return reference.violation(X, labels, coef, intercept, weights=weights, **options)
 
 
 def minimum_of(objective):
     """Return the least J, in extended precision, and the coef and intercept where it lies, by the reference."""
     X, labels, weights = data_of(objective)
     options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
-    options |= penalty_of(objective)
-    n_classes = len(objective.class_weights)
-    if objective.penalty.is_smooth and (objective.penalty.factors == 1).all():
-        del options["l1"], options["factors"], options["group_by_class"]
-        return reference.minimum(X, labels, n_classes, **options)
-    return reference.sparse_minimum(X, labels, n_classes, **options)
+    n_classes, penalty = len(objective.class_weights), objective.penalty
+    if penalty.is_smooth and (penalty.factors == 1).all():
+        return reference.minimum(X, labels, n_classes, penalty.l2, **options)
+    return reference.sparse_minimum(X, labels, n_classes, **options, **penalty_of(objective))
 
 
 @pytest.fixture(scope="session")
@@ -385,7 +356,7 @@ def empty_places(monkeypatch, tmp_path):
 
 
 def run_until_line(run, files, last_line=np.inf):
-    """Run until Ctrl-C before a line of some files; return the result, None after Ctrl-C, and the number of lines."""
+    """Return what a function returns, None after Ctrl-C before a line of some files, and the number of lines."""
     n_lines, before, result = 0, sys.gettrace(), None
 
     def count_line(frame, event, argument):
@@ -397,9 +368,8 @@ def run_until_line(run, files, last_line=np.inf):
 
     sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename in files else None)
     try:
-        result = run()
-    except KeyboardInterrupt:
-        pass
+        with contextlib.suppress(KeyboardInterrupt):
+            result = run()
     finally:
         sys.settrace(before)
     return result, n_lines
@@ -427,7 +397,7 @@ def refuse_locks(monkeypatch):
 @pytest.fixture
 def server():
     """A function that serves {name: bytes} from this machine and returns the address; it lists the requests."""
-    running = []
+    running = contextlib.ExitStack()
 
     def serve(contents, answer=None):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -446,17 +416,15 @@ def server():
             def log_message(self, *arguments):
                 pass
 
-        instance = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        # It looks so often whether the test is over; the default of half a second is waited out after each test.
+        instance = running.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        running.callback(instance.shutdown)
+        # It looks so often whether the test is over.
         threading.Thread(target=instance.serve_forever, args=(0.01,), daemon=True).start()
-        running.append(instance)
         return f"http://127.0.0.1:{instance.server_port}/"
 
     serve.requests = []
-    yield serve
-    for instance in running:
-        instance.shutdown()
-        instance.server_close()
+    with running:
+        yield serve
 
 
 # What a shell starts in the background ignores Ctrl-C, and so do its children; the program should not in any test.
