@@ -1,7 +1,8 @@
 """A program that calls public methods with damaged models and containers, and prints what came of each.
 
 ``python tests/damaged_calls.py FIRST`` prints a line of JSON before and after each call, from the FIRST on: what ends
-the process is the call of the last line.
+the process is the call of the last line. A call has a name, a pattern of the words of its error, a function and, where
+that is to stay as it is, a model.
 """
 
 import contextlib
@@ -9,11 +10,13 @@ import copy
 import io
 import json
 import os
+import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, partial
-from typing import Any, NamedTuple
+from itertools import islice
+from types import SimpleNamespace
 
 import damages
 import numpy as np
@@ -26,13 +29,13 @@ from scipy import sparse
 import fastlin
 from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, SoftmaxTrainer
 
-SEED = 34
+SEED = 39
 GENERATOR = np.random.default_rng(0)
 N, D = 60, 5
 X = GENERATOR.normal(size=(N, D)) * (GENERATOR.uniform(size=(N, D)) < 0.6)
 Y2, Y4 = np.arange(N) % 2, np.arange(N) % 4
 TABLE = pd.DataFrame({"a": pd.Categorical(GENERATOR.choice(list("uvw"), N)), "b": X[:, 0], "c": X[:, 1]})
-FORMS: dict[str, Any] = {
+FORMS = {
     "C": X,
     "F": np.asfortranarray(X),
     "float32": X.astype(np.float32),
@@ -43,84 +46,56 @@ FORMS: dict[str, Any] = {
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 
 
-class Call(NamedTuple):
-    """A call with something damaged: its name, the error that is wanted, a pattern of its words, and what to call."""
-
-    name: str
-    error: type[Exception]
-    words: str
-    run: Callable[[], Any]
-    # Whose attributes the call must leave as they are.
-    untouched: Any = None
-
-
 # Two epochs of a network.
-SHORT = {"max_iter": 2, "random_state": 0}
-WARM_START = {"warm_start": True}
-FITTED: dict[str, Callable[[], Any]] = {
-    "two classes": lambda: fastlin.LogisticRegression(**WARM_START).fit(X, Y2),
-    "four classes": lambda: fastlin.LogisticRegression(**WARM_START).fit(X, Y4),
-    "sparsified": lambda: fastlin.LogisticRegression(**WARM_START).fit(X, Y4).sparsify(),
-    "cross-validated": lambda: make_cv(Cs=2, cv=2, scoring="accuracy").fit(X, Y4),
-    "of scikit-learn": lambda: sklearn.linear_model.LogisticRegression().fit(X, Y4),
-    "network of scikit-learn": lambda: sklearn.neural_network.MLPClassifier((3,), **SHORT).fit(X, Y4),
-    "table": lambda: fastlin.LogisticRegression(categorical_features="from_dtype").fit(TABLE, Y4),
-    "mini-batches": lambda: fastlin.MiniBatchLogisticRegression(average=True, **SHORT, **WARM_START).fit(X, Y4),
-    "network": lambda: fastlin.MLPClassifier((3,), **SHORT, **WARM_START).fit(X, Y4),
-    "normalized network": lambda: fastlin.MLPClassifier(
-        (3,), solver="sgd", batch_norm="both", **SHORT, **WARM_START
-    ).fit(X, Y4),
+SHORT, WARM_START = {"max_iter": 2, "random_state": 0}, {"warm_start": True}
+ESTIMATORS = {
+    "two classes": fastlin.LogisticRegression(**WARM_START),
+    "four classes": fastlin.LogisticRegression(**WARM_START),
+    "sparsified": fastlin.LogisticRegression(**WARM_START),
+    "cross-validated": make_cv(Cs=2, cv=2, scoring="accuracy"),
+    "of scikit-learn": sklearn.linear_model.LogisticRegression(),
+    "network of scikit-learn": sklearn.neural_network.MLPClassifier((3,), **SHORT),
+    "table": fastlin.LogisticRegression(categorical_features="from_dtype"),
+    "mini-batches": fastlin.MiniBatchLogisticRegression(average=True, **SHORT, **WARM_START),
+    "network": fastlin.MLPClassifier((3,), **SHORT, **WARM_START),
+    "normalized network": fastlin.MLPClassifier((3,), solver="sgd", batch_norm="both", **SHORT, **WARM_START),
 }
 
 
 @cache
-def fit(name: str) -> Any:
+def fit(name):
     """Return a fitted model, of which callers take copies."""
-    return FITTED[name]()
+    model = ESTIMATORS[name].fit(TABLE if name == "table" else X, Y2 if name == "two classes" else Y4)
+    return model.sparsify() if name == "sparsified" else model
 
 
-def exhaust(method: str, model: Any, rows: Any) -> Any:
+def predict(rows, method, model, y):
     """Return what a method answers for rows, the answers of all blocks where it has one for each."""
     answer = getattr(model, method)(rows)
     return list(answer) if isinstance(answer, Iterator) else answer
 
 
-def predict(form: str, method: str, model: Any, y: Any) -> Any:
-    return exhaust(method, model, FORMS[form])
-
-
-def predict_table(method: str, model: Any, y: Any) -> Any:
-    return exhaust(method, model, TABLE)
-
-
-def plot(model: Any, y: Any) -> Any:
+def plot(model, y):
     from matplotlib.figure import Figure
 
     return fastlin.figures.plot_coefficients(model, axes=Figure().add_subplot())
 
 
 # Each is called with a model and the labels of its fit.
-SCORING = {f"{method}({form})": partial(predict, form, method) for method in PREDICTIONS for form in FORMS}
+SCORING = {
+    f"{method}({form})": partial(predict, rows, method) for method in PREDICTIONS for form, rows in FORMS.items()
+}
 SUMMARY = {"summary": lambda model, y: model.summary()}
-LINEAR = {
-    **SCORING,
+BOTH = {
     **SUMMARY,
     "score": lambda model, y: model.score(X, y),
     "to_sklearn": lambda model, y: model.to_sklearn(),
-    "plot_coefficients": plot,
 }
+LINEAR = {**SCORING, **BOTH, "plot_coefficients": plot}
 WARM = {"fit": lambda model, y: model.fit(X, y)}
 TRAINED = {"partial_fit": lambda model, y: model.partial_fit(X, y)}
-NETWORK = {
-    **SUMMARY,
-    **WARM,
-    **TRAINED,
-    "predict": lambda model, y: model.predict(X),
-    "predict_proba": lambda model, y: model.predict_proba(FORMS["csr"]),
-    "to_sklearn": lambda model, y: model.to_sklearn(),
-    "score": lambda model, y: model.score(X, y),
-}
-OF_TABLES = {method: partial(predict_table, method) for method in PREDICTIONS}
+NETWORK = BOTH | WARM | TRAINED | {name: SCORING[name] for name in ("predict(C)", "predict_proba(csr)")}
+OF_TABLES = {method: partial(predict, TABLE, method) for method in PREDICTIONS}
 CLASSES = {"fewer": np.arange(3), "more": np.arange(9), "one": np.arange(1), "none": np.arange(0), "None": None}
 CLASSES |= {"a column": np.arange(4)[:, None], "lists of several lengths": [[1], [1, 2]]}
 UNSORTED = {"falling": np.arange(4)[::-1], "twice": np.array([0, 1, 1, 3]), "mixed": np.array([0, "a", 1, 2], object)}
@@ -139,42 +114,45 @@ CATEGORIES = {
 }
 
 
-def draw_attribute(generator: np.random.Generator, attribute: str, value: Any) -> tuple[str, Any]:
+CURVES = {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)}
+# By attribute, what is put in its place; others are damaged by their type.
+CHOICES = {
+    "classes_": CLASSES,
+    "categories_": CATEGORIES,
+    "n_features_in_": damages.NO_COUNTS,
+    "t_": damages.NO_COUNTS,
+    "loss_curve_": CURVES,
+    "_plan": CURVES,
+    "out_activation_": {"logistic": "logistic", "None": None, "an array": np.ones(3)},
+}
+
+
+def draw_attribute(generator, attribute, value):
     """Return a damage of the value of a fitted attribute."""
-    match attribute:
-        case "classes_":
-            name, damaged = damages.choose(generator, CLASSES)
-        case "categories_":
-            name, damaged = damages.choose(generator, CATEGORIES)
-        case "n_features_in_" | "t_":
-            name, damaged = damages.choose(generator, damages.NO_COUNTS)
-        case "loss_curve_" | "_plan":
-            name, damaged = damages.choose(generator, {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)})
-        case "_random_state":
-            name, damaged = "a position far outside", np.random.RandomState(0)
-            state = damaged.get_state()
-            damaged.set_state((state[0], state[1], 10**9, 0, 0.0))
-        case "out_activation_":
-            name, damaged = damages.choose(generator, {"logistic": "logistic", "None": None, "an array": np.ones(3)})
-        case "_optimizer":
-            carried = value.carried
-            parts = list(carried) if isinstance(carried, tuple) else [carried]
-            place = int(generator.integers(len([part for part in parts if isinstance(part, np.ndarray)])))
-            name, parts[place] = damages.draw_array(generator, parts[place])
-            damaged = value._replace(carried=tuple(parts) if isinstance(carried, tuple) else parts[0])
-        case _ if isinstance(value, list):
-            name, damaged = damages.draw_list(generator, value)
-        case _ if sparse.issparse(value):
-            name, damaged = damages.draw_container(generator, value.toarray(), "csr")
-        case _:
-            # One intercept of two classes may be a number.
-            name, damaged = damages.draw_array(generator, value, [()] if value.shape == (1,) else [])
-    return name, damaged
+    if attribute in CHOICES:
+        return damages.choose(generator, CHOICES[attribute])
+    if attribute == "_random_state":
+        value = np.random.RandomState(0)
+        name, words, *_ = value.get_state()
+        value.set_state((name, words, 10**9, 0, 0.0))
+        return "a position far outside", value
+    if attribute == "_optimizer":
+        is_tuple = isinstance(value.carried, tuple)
+        parts = list(value.carried) if is_tuple else [value.carried]
+        place = int(generator.integers(len([part for part in parts if isinstance(part, np.ndarray)])))
+        name, parts[place] = damages.draw_array(generator, parts[place])
+        return name, value._replace(carried=tuple(parts) if is_tuple else parts[0])
+    if isinstance(value, list):
+        return damages.draw_list(generator, value)
+    if sparse.issparse(value):
+        return damages.draw_container(generator, value.toarray(), "csr")
+    # One intercept of two classes may be a number.
+    return damages.draw_array(generator, value, [()] if value.shape == (1,) else [])
 
 
 COEFFICIENTS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
 # The model, its methods, how many damages are drawn of each attribute, and words of the errors by attribute.
-MODELS: list[tuple[str, dict[str, Any], int, dict[str, str]]] = [
+MODELS = [
     ("two classes", LINEAR | WARM, 14, COEFFICIENTS),
     ("four classes", LINEAR | WARM, 16, COEFFICIENTS),
     ("sparsified", LINEAR | {"densify": lambda model, y: model.densify()}, 20, COEFFICIENTS),
@@ -206,7 +184,7 @@ MODELS: list[tuple[str, dict[str, Any], int, dict[str, str]]] = [
 ]
 
 
-def list_models(generator: np.random.Generator) -> Iterator[Call]:
+def list_models(generator):
     """Yield calls with damaged attributes of estimators."""
     for name, methods, n_draws, words in MODELS:
         for attribute, pattern in words.items():
@@ -216,15 +194,15 @@ def list_models(generator: np.random.Generator) -> Iterator[Call]:
                 setattr(model, attribute, damaged)
                 method, call = damages.choose(generator, methods)
                 run = partial(call, model, Y2 if name == "two classes" else Y4)
-                yield Call(f"{name}, {attribute}: {what}; {method}", ValueError, pattern, run, model)
+                yield (f"{name}, {attribute}: {what}; {method}", pattern, run, model)
     for value in UNSORTED.values():
         for name in ("mini-batches", "network"):
             model = copy.deepcopy(fit(name))
             model.classes_ = value
-            yield Call(f"{name}, {value}", ValueError, "classes_", partial(model.partial_fit, X, Y4), model)
+            yield (f"{name}, {value}", "classes_", partial(model.partial_fit, X, Y4), model)
 
 
-def train_course(attribute: str, value: Any, n_classes: int, steps: bool) -> None:
+def train_course(attribute, value, n_classes, steps):
     """Train a model of the course after a change of an attribute of the trainer or its model, or within a step."""
     made = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
     Y = Y2[:, None].astype(float) if n_classes == 2 else np.eye(4)[Y4]
@@ -244,21 +222,18 @@ def train_course(attribute: str, value: Any, n_classes: int, steps: bool) -> Non
     trainer.train(2)
 
 
-def list_course(generator: np.random.Generator) -> Iterator[Call]:
+def list_course(generator):
     """Yield calls of the course's classes whose arrays a student has changed."""
     for number in range(40):
         n_classes = int(generator.choice([2, 4]))
-        shapes = {"X_train": (N, D), "X_val": (N, D), "Y_train": (N, n_classes), "Y_val": (N, n_classes), "w": (D, 1)}
-        if n_classes == 2:
-            shapes |= {"Y_train": (N, 1), "Y_val": (N, 1)}
-        else:
-            shapes["w"] = (D, 4)
+        K = 1 if n_classes == 2 else 4
+        shapes = {"X_train": (N, D), "X_val": (N, D), "Y_train": (N, K), "Y_val": (N, K), "w": (D, K)}
         attribute = "w" if number % 2 else list(shapes)[generator.integers(5)]
         what, value = damages.draw_array(generator, np.zeros(shapes[attribute]))
         steps = attribute == "w" and bool(generator.integers(2))
         words = r"model\.w" if attribute == "w" else "X_|Y_|model.w"
         run = partial(train_course, attribute, value, n_classes, steps)
-        yield Call(f"course of {n_classes}, {attribute}: {what}; steps {steps}", ValueError, words, run)
+        yield (f"course of {n_classes}, {attribute}: {what}; steps {steps}", words, run)
     for _ in range(24):
         net = fastlin.TwoLayerNet(D, 3, 4)
         name = str(generator.choice(list(net.params)))
@@ -270,13 +245,13 @@ def list_course(generator: np.random.Generator) -> Iterator[Call]:
             "train": partial(net.train, X, Y4, X, Y4, num_iters=1),
         }
         method, run = damages.choose(generator, calls)
-        yield Call(f"TwoLayerNet, {name}: {what}; {method}", ValueError, rf"params\['{name}'\]", run)
+        yield (f"TwoLayerNet, {name}: {what}; {method}", rf"params\['{name}'\]", run)
 
 
-def list_containers(generator: np.random.Generator) -> Iterator[Call]:
+def list_containers(generator):
     """Yield calls with damaged containers as X."""
     new = {"tol": 0.1, "max_iter": 5}
-    calls: dict[str, Callable[[Any], Any]] = {
+    calls = {
         "fit": lambda rows: fastlin.LogisticRegression(**new).fit(rows, Y4),
         "fit with L1": lambda rows: fastlin.LogisticRegression(l1_ratio=1, **new).fit(rows, Y2),
         "fit of the cross-validation": lambda rows: fastlin.LogisticRegressionCV(Cs=2, cv=2).fit(rows, Y2),
@@ -290,46 +265,48 @@ def list_containers(generator: np.random.Generator) -> Iterator[Call]:
         "sparse coefficients": lambda rows: fit("sparsified").predict_proba(rows),
         "blocks": lambda rows: fastlin.LogisticRegression(**new).fit(fastlin.blocks.from_csr(rows), Y4),
         "batches": lambda rows: fastlin.blocks.from_batches(lambda: [(rows, Y4)]),
-        **{
-            method: partial(lambda method, rows: getattr(fit("four classes"), method)(rows), method)
-            for method in PREDICTIONS
-        },
+        "predictions": lambda rows: [getattr(fit("four classes"), method)(rows) for method in PREDICTIONS],
     }
-    for form in damages.FORMATS:
+    for form in damages.CONTAINER_DAMAGES:
         for _ in range(30):
             what, rows = damages.draw_container(generator, X, form)
             method, call = damages.choose(generator, calls)
-            yield Call(f"{what}; {method}", ValueError, r"\bX\b|X_val|piece 0|batch 0", partial(call, rows))
+            yield (f"{what}; {method}", r"\bX\b|X_val|piece 0|batch 0", partial(call, rows))
 
 
-def list_calls() -> Iterator[Call]:
+def list_calls():
     """Yield all calls. The draws of each kind have a seed of their own."""
     yield from list_models(np.random.default_rng(SEED))
     yield from list_course(np.random.default_rng(SEED + 1))
     yield from list_containers(np.random.default_rng(SEED + 2))
 
 
-def run_calls(first: int) -> None:
-    """Print what comes of the calls from the first on."""
+# A model that no call changes.
+NOTHING = SimpleNamespace()
+
+
+def find_fault(pattern, call, untouched=NOTHING):
+    """Return what is wrong with how a damaged call ends, which has to be an error that names the damage, or None."""
+    before = dict(vars(untouched))
+    try:
+        return f"nothing: {call()!r:.200}"
+    except Exception as error:
+        if not isinstance(error, ValueError) or not re.search(pattern, str(error)):
+            return f"{type(error).__name__}: {error}"
+    after = vars(untouched)
+    is_same = after.keys() == before.keys() and all(after[name] is value for name, value in before.items())
+    return None if is_same else "the model has changed"
+
+
+def run_calls(first):
+    """Print the names of calls from the first on, before each, and what is wrong with them after it."""
     # What the calls print is not for the reader of these lines.
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     warnings.simplefilter("ignore")
     with contextlib.redirect_stdout(io.StringIO()):
-        for number, call in enumerate(list_calls()):
-            if number < first:
-                continue
-            print(json.dumps(["begin", number, call.name, call.words]), file=lines)
-            before = None if call.untouched is None else dict(vars(call.untouched))
-            try:
-                found = ["nothing", repr(call.run())[:200]]
-            except call.error as error:
-                found = ["error", str(error)]
-            except Exception as error:
-                found = ["another error", f"{type(error).__name__}: {error}"]
-            is_same = before is None or vars(call.untouched).keys() == before.keys()
-            is_same = is_same and all(vars(call.untouched)[name] is value for name, value in (before or {}).items())
-            print(json.dumps(["end", number, *found, is_same]), file=lines)
-        print(json.dumps(["done"]), file=lines)
+        for name, *call in islice(list_calls(), first, None):
+            print(json.dumps(name), file=lines)
+            print(json.dumps(find_fault(*call)), file=lines)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ NO_ARRAYS = {
     "a set": {1.0},
 }
 NO_COUNTS = {**NO_ARRAYS, "-1": -1, "10^30": 10**30, "a fraction": 5.5, "an array": np.array([5, 5])}
-FORMATS = "csr", "csc", "bsr", "coo", "lil", "dia", "dok"
 
 
 def choose(generator, values):
@@ -35,17 +34,13 @@ def choose(generator, values):
 
 
 def draw_shape(generator, shape):
-    """Return another shape: with an axis more or less, or of another length."""
+    """Return another shape: with an axis more or less, reversed, or of another length."""
     axis = int(generator.integers(len(shape)))
-    match generator.integers(4):
-        case 0:
-            return shape[:axis] + shape[axis + 1 :]
-        case 1:
-            return (*shape[:axis], int(generator.choice([1, 2])), *shape[axis:])
-        case 2:
-            return shape[::-1]
+    before, after = shape[:axis], shape[axis + 1 :]
     length = int(generator.choice([0, 1, shape[axis] - 1, shape[axis] + 1, 1000 * shape[axis]]))
-    return (*shape[:axis], length, *shape[axis + 1 :])
+    added = int(generator.choice([1, 2]))
+    shapes = before + after, (*before, added, *shape[axis:]), shape[::-1], (*before, length, *after)
+    return shapes[generator.integers(4)]
 
 
 def draw_array(generator, array, accepted=()):
@@ -58,7 +53,7 @@ def draw_array(generator, array, accepted=()):
             name, damaged = choose(generator, NO_ARRAYS)
         case _:
             shape = array.shape
-            while shape == array.shape or shape in accepted:
+            while shape in (array.shape, *accepted):
                 shape = draw_shape(generator, array.shape)
             name, damaged = f"shape {shape}", generator.normal(size=shape)
     assert not is_like(damaged, [array.shape, *accepted])
@@ -76,26 +71,23 @@ def is_like(value, shapes):
 
 def draw_list(generator, arrays):
     """Return a damage of a list of arrays: of one of them, or of its length."""
-    match generator.integers(4):
-        case 0 if arrays:
-            return "an array less", arrays[:-1]
-        case 1:
-            return "an array more", [*arrays, np.zeros(2)]
-        case 2 if arrays:
-            place = int(generator.integers(len(arrays)))
-            name, damaged = draw_array(generator, arrays[place])
-            return f"{name} at {place}", [*arrays[:place], damaged, *arrays[place + 1 :]]
-    return "no list", choose(generator, NO_ARRAYS)[1]
+    place = int(generator.integers(len(arrays)))
+    name, damaged = draw_array(generator, arrays[place])
+    of_lists = {
+        "an array less": arrays[:-1],
+        "an array more": [*arrays, np.zeros(2)],
+        f"{name} at {place}": [*arrays[:place], damaged, *arrays[place + 1 :]],
+        "no list": choose(generator, NO_ARRAYS)[1],
+    }
+    return choose(generator, of_lists)
 
 
-def draw_container(generator, dense, form=None):
-    """Return a damage of the sparse container of an array, in a format that is drawn unless it is given."""
-    form = form or FORMATS[generator.integers(len(FORMATS))]
+def draw_container(generator, dense, form):
+    """Return a damage of the sparse container of an array, in a format."""
     X = getattr(sparse, f"{form}_{generator.choice(['array', 'matrix'])}")(dense)
     before = describe_container(X)
-    damages = CONTAINER_DAMAGES[form]
-    name, change = choose(generator, damages)
-    change(X, generator)
+    name, damage = choose(generator, CONTAINER_DAMAGES[form])
+    damage(X, generator)
     assert describe_container(X) != before
     return f"{type(X).__name__}: {name}", X
 
@@ -106,100 +98,88 @@ def describe_container(X):
         return repr(vars(X))
 
 
-def put_index(attribute, value):
-    """Return a change of an index that is drawn."""
+def change(attribute, make):
+    """Return a damage that puts what a function makes of an attribute in its place."""
+    return lambda X, generator: setattr(X, attribute, make(getattr(X, attribute), generator))
 
-    def change(X, generator):
-        array = getattr(X, attribute).copy()
+
+def put(value):
+    """Return a function that puts a value into a copy of an array, at a place that is drawn."""
+
+    def make(array, generator):
+        array = array.copy()
         array[generator.integers(len(array))] = value
-        setattr(X, attribute, array)
+        return array
 
-    return change
-
-
-def put_axis(axis, make):
-    """Return a change of the coordinates of an axis of a COO matrix."""
-
-    def change(X, generator):
-        coords = list(X.coords)
-        coords[axis] = make(coords[axis].copy(), generator)
-        X.coords = tuple(coords)
-
-    return change
+    return make
 
 
-def put_far(coordinates, generator, value=FAR):
-    coordinates[generator.integers(len(coordinates))] = value
-    return coordinates
+def change_axis(axis, make):
+    """Return a damage of the coordinates of an axis of a COO matrix."""
+    return change(
+        "coords",
+        lambda coords, generator: tuple(make(each, generator) if i == axis else each for i, each in enumerate(coords)),
+    )
 
 
-def set_attribute(attribute, make):
-    """Return a change that puts what a function makes of an attribute in its place."""
-
-    def change(X, generator):
-        setattr(X, attribute, make(getattr(X, attribute)))
-
-    return change
-
-
-def let_indptr_fall(X, generator):
-    place = int(generator.integers(1, len(X.indptr) - 1))
-    X.indptr[place] = X.indptr[place + 1] + generator.integers(1, 50)
+def let_fall(indptr, generator):
+    place = int(generator.integers(1, len(indptr) - 1))
+    indptr[place] = indptr[place + 1] + generator.integers(1, 50)
+    return indptr
 
 
 def put_row(columns, value=1.0):
-    """Return a change of a row of a LIL matrix to columns of such numbers."""
+    """Return a damage of a row of a LIL matrix to columns of such numbers."""
 
-    def change(X, generator):
+    def put_columns(X, generator):
         row = int(generator.integers(X.shape[0]))
         X.rows[row], X.data[row] = list(columns), [value] * len(columns)
 
-    return change
+    return put_columns
 
 
 def put_key(key):
-    """Return a change of a DOK matrix, to which SciPy would not add the key."""
+    """Return a damage of a DOK matrix, to which SciPy would not add the key."""
     return lambda X, generator: X._dict.__setitem__(key, 1.0)
 
 
 COMPRESSED = {
-    "an index far outside": put_index("indices", FAR),
-    "an index outside": put_index("indices", 70),
-    "a negative index": put_index("indices", -7),
-    "an index of fractions": set_attribute("indices", lambda indices: indices + 0.5),
-    "fewer indices": set_attribute("indices", lambda indices: indices[:-2]),
-    "no indices": set_attribute("indices", lambda indices: indices[:0]),
-    "indices of two dimensions": set_attribute("indices", lambda indices: indices[None]),
-    "indices of text": set_attribute("indices", lambda indices: indices.astype(str)),
-    "fewer values": set_attribute("data", lambda data: data[:-2]),
-    "complex values": set_attribute("data", lambda data: data.astype(complex)),
-    "values of objects": set_attribute("data", lambda data: data.astype(object)),
-    "a short indptr": set_attribute("indptr", lambda indptr: indptr[:-2]),
-    "a long indptr": set_attribute("indptr", lambda indptr: np.append(indptr, indptr[-1])),
-    "indptr beyond the end": set_attribute("indptr", lambda indptr: np.append(indptr[:-1], indptr[-1] + FAR)),
-    "indptr that begins late": set_attribute("indptr", lambda indptr: np.append(1, indptr[1:])),
-    "indptr that begins before": set_attribute("indptr", lambda indptr: np.append(-FAR, indptr[1:])),
-    "indptr that falls": let_indptr_fall,
+    "an index far outside": change("indices", put(FAR)),
+    "an index outside": change("indices", put(70)),
+    "a negative index": change("indices", put(-7)),
+    "an index of fractions": change("indices", lambda indices, _: indices + 0.5),
+    "fewer indices": change("indices", lambda indices, _: indices[:-2]),
+    "no indices": change("indices", lambda indices, _: indices[:0]),
+    "indices of two dimensions": change("indices", lambda indices, _: indices[None]),
+    "indices of text": change("indices", lambda indices, _: indices.astype(str)),
+    "fewer values": change("data", lambda data, _: data[:-2]),
+    "complex values": change("data", lambda data, _: data.astype(complex)),
+    "values of objects": change("data", lambda data, _: data.astype(object)),
+    "a short indptr": change("indptr", lambda indptr, _: indptr[:-2]),
+    "a long indptr": change("indptr", lambda indptr, _: np.append(indptr, indptr[-1])),
+    "indptr beyond the end": change("indptr", lambda indptr, _: np.append(indptr[:-1], indptr[-1] + FAR)),
+    "indptr that begins late": change("indptr", lambda indptr, _: np.append(1, indptr[1:])),
+    "indptr that begins before": change("indptr", lambda indptr, _: np.append(-FAR, indptr[1:])),
+    "indptr that falls": change("indptr", let_fall),
+}
+AXIS = {
+    "an index far outside": put(FAR),
+    "a negative index": put(-FAR),
+    "an index less": lambda coordinates, _: coordinates[:-1],
+    "fractions": lambda coordinates, _: coordinates + 0.5,
 }
 CONTAINER_DAMAGES = {
-    "csr": {**COMPRESSED, "values of two dimensions": set_attribute("data", lambda data: data[:, None])},
+    "csr": COMPRESSED | {"values of two dimensions": change("data", lambda data, _: data[:, None])},
     "csc": COMPRESSED,
     "bsr": {
         **COMPRESSED,
-        "values of one dimension": set_attribute("data", np.ravel),
-        "blocks without rows": set_attribute("data", lambda data: data[:, :0]),
+        "values of one dimension": change("data", lambda data, _: np.ravel(data)),
+        "blocks without rows": change("data", lambda data, _: data[:, :0]),
     },
     "coo": {
-        f"{name} of axis {axis}": put_axis(axis, make)
-        for axis in (0, 1)
-        for name, make in {
-            "an index far outside": put_far,
-            "a negative index": lambda coordinates, generator: put_far(coordinates, generator, -FAR),
-            "an index less": lambda coordinates, generator: coordinates[:-1],
-            "fractions": lambda coordinates, generator: coordinates + 0.5,
-        }.items()
-    }
-    | {"fewer values": set_attribute("data", lambda data: data[:-1])},
+        **{f"{name} of axis {axis}": change_axis(axis, make) for axis in (0, 1) for name, make in AXIS.items()},
+        "fewer values": change("data", lambda data, _: data[:-1]),
+    },
     "lil": {
         "a column far outside": put_row([0, FAR]),
         "a negative column": put_row([-FAR]),
@@ -208,14 +188,14 @@ CONTAINER_DAMAGES = {
         "a column beyond int32": put_row([0, 2**40]),
         "a value of text": put_row([0], "x"),
         "more columns than values": lambda X, generator: X.rows[0].append(1),
-        "fewer rows": set_attribute("rows", lambda rows: rows[:-1]),
-        "no lists": set_attribute("rows", lambda rows: np.full(len(rows), None)),
+        "fewer rows": change("rows", lambda rows, _: rows[:-1]),
+        "no lists": change("rows", lambda rows, _: np.full(len(rows), None)),
     },
     "dia": {
-        "fewer offsets": set_attribute("offsets", lambda offsets: offsets[1:]),
-        "offsets of two dimensions": set_attribute("offsets", lambda offsets: offsets[None]),
-        "values of one dimension": set_attribute("data", np.ravel),
-        "complex values": set_attribute("data", lambda data: data.astype(complex)),
+        "fewer offsets": change("offsets", lambda offsets, _: offsets[1:]),
+        "offsets of two dimensions": change("offsets", lambda offsets, _: offsets[None]),
+        "values of one dimension": change("data", lambda data, _: np.ravel(data)),
+        "complex values": change("data", lambda data, _: data.astype(complex)),
     },
     "dok": {
         "a row far outside": put_key((FAR, 0)),

@@ -1,8 +1,12 @@
 """The files of the repository, for the tests that look at all of them."""
 
 import ast
+import configparser
+import inspect
 from functools import cache
 from pathlib import Path
+
+from numpydoc.docscrape import NumpyDocString
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fastlin"
@@ -10,6 +14,13 @@ PACKAGE = ROOT / "fastlin"
 
 def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+def read_settings():
+    """Return the sections of setup.cfg."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    return settings
 
 
 @cache
@@ -20,3 +31,9 @@ def parse(path):
 def files(*folders):
     """Return the Python files of folders of the repository."""
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def described(public, section):
+    """Return the names that a section of a docstring describes."""
+    found = NumpyDocString(inspect.getdoc(public))[section]
+    return {name for each in found for name in each.name.split(", ")}

@@ -1,7 +1,6 @@
 """The rules of the house: which way imports go, how long files and signatures are, and where tests stand."""
 
 import ast
-import configparser
 import re
 import tokenize
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import run_program
 from hypothesis import settings
-from repository import PACKAGE, ROOT, files, parse
+from repository import PACKAGE, ROOT, files, parse, read_settings
 
 import fastlin
 
@@ -203,11 +202,9 @@ def test_what_is_imported_later_is_there():
 
 
 def test_files_that_are_no_modules_are_installed():
-    settings = configparser.ConfigParser()
-    settings.read(ROOT / "setup.cfg", encoding="utf-8")
     installed = {
         path
-        for package, patterns in settings["options.package_data"].items()
+        for package, patterns in read_settings()["options.package_data"].items()
         for pattern in patterns.split()
         for path in ROOT.joinpath(*package.split(".")).glob(pattern)
     }

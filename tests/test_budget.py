@@ -1,5 +1,8 @@
 """What a fit may hold beside X: the decisions themselves, and the fits that follow them."""
 
+from functools import partial
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_problem, minimum_of, with_budget
@@ -22,46 +25,36 @@ from fastlin.objective import Objective, Point
 from fastlin.solvers import choose, lbfgs, newton, preconditioners, proximal_newton
 from fastlin.solvers.stopping import Stopping
 
+LARGE = Budget(1 << 40)
 
-def test_a_budget_grows_with_X_from_a_least_one_on():
+
+@pytest.mark.parametrize(
+    ("holds", "limit"),
+    [
+        pytest.param(Budget(1000).holds, 250, id="a quarter"),
+        pytest.param(LARGE.holds, LARGE.bytes // 4, id="a quarter of a large budget"),
+        pytest.param(LARGE.holds_preconditioner, LARGE.bytes // 20, id="preconditioner"),
+        pytest.param(Budget(0).holds_preconditioner, SMALLEST_PRECONDITIONER, id="the smallest preconditioner"),
+        pytest.param(lambda n: LARGE.holds_hessian(n, MOST_HESSIAN_WORK), LARGEST_HESSIAN, id="Hessian"),
+        pytest.param(lambda work: LARGE.holds_hessian(10, work), MOST_HESSIAN_WORK, id="work"),
+        pytest.param(lambda less: Budget(8 * 10**2 - less).holds_hessian(10, 1), 0, id="a small Hessian"),
+    ],
+)
+def test_what_a_budget_holds_ends_at_a_limit(holds, limit):
+    assert holds(limit)
+    assert not holds(limit + 1)
+
+
+def test_a_budget_grows_with_X_from_a_least_one_on_and_a_sample_has_an_eighth_and_at_least_a_row():
     assert Budget.beside(1000).bytes == SMALLEST
-    assert Budget.beside(1 << 40).bytes == 4 << 40
-
-
-def test_probabilities_take_a_quarter():
-    budget = Budget(1000)
-    assert budget.holds(250)
-    assert not budget.holds(251)
-
-
-def test_a_preconditioner_takes_a_twentieth_or_a_least_size_and_blocks_a_quarter():
-    assert Budget(0).holds_preconditioner(SMALLEST_PRECONDITIONER)
-    assert not Budget(0).holds_preconditioner(SMALLEST_PRECONDITIONER + 1)
-    large = Budget(1 << 40)
-    assert large.holds_preconditioner((1 << 40) // 20)
-    assert not large.holds_preconditioner((1 << 40) // 20 + 1)
-    assert large.holds((1 << 40) // 4)
-    assert not large.holds((1 << 40) // 4 + 1)
-
-
-def test_a_hessian_is_limited_by_its_size_its_work_and_the_budget():
-    large = Budget(1 << 40)
-    assert large.holds_hessian(LARGEST_HESSIAN, MOST_HESSIAN_WORK)
-    assert not large.holds_hessian(LARGEST_HESSIAN + 1, 1)
-    assert not large.holds_hessian(10, MOST_HESSIAN_WORK + 1)
-    assert Budget(8 * 10**2).holds_hessian(10, 1)
-    assert not Budget(8 * 10**2 - 1).holds_hessian(10, 1)
-
-
-def test_a_sample_has_rows_for_an_eighth_and_at_least_one():
-    assert Budget(1 << 40).count_sampled_rows(1024) == SAMPLE // 1024
+    assert Budget.beside(LARGE.bytes).bytes == 4 * LARGE.bytes
+    assert LARGE.count_sampled_rows(1024) == SAMPLE // 1024
     assert Budget(8 * MEGABYTE).count_sampled_rows(1024) == 1024
     assert Budget(0).count_sampled_rows(1024) == 1
 
 
 def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
     assert Budget.beside(0).choose_pairs(1000) == (MOST_PAIRS, np.float64)
-    # Text: 1.13 million parameters beside 20 MB of X.
     assert Budget.beside(20_000_000).choose_pairs(1_128_740) == (28, np.float32)
     half = Budget(2 * 8 * 1000 * FEWEST_PAIRS)
     assert half.choose_pairs(1000) == (FEWEST_PAIRS, np.float64)
@@ -69,8 +62,8 @@ def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
     assert Budget(0).choose_pairs(1000) == (4, np.float32)
     # However much memory there is, what the caches do not hold is kept in float32.
     largest = CACHED_PAIRS // (2 * 8 * MOST_PAIRS)
-    assert Budget(1 << 40).choose_pairs(largest) == (MOST_PAIRS, np.float64)
-    assert Budget(1 << 40).choose_pairs(largest + 1) == (MOST_PAIRS, np.float32)
+    assert LARGE.choose_pairs(largest) == (MOST_PAIRS, np.float64)
+    assert LARGE.choose_pairs(largest + 1) == (MOST_PAIRS, np.float32)
     for n_parameters in (10**5, 10**6, 10**7):
         n_pairs, kind = Budget.beside(0).choose_pairs(n_parameters)
         assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= SMALLEST
@@ -92,15 +85,13 @@ def decide(objective):
 
 
 def test_fits_run_at_once_as_far_as_they_take_no_more_than_a_gigabyte_or_four_times_X():
-    small, large = Budget.beside(1 << 20), Budget.beside(1 << 30)
-    # Of everyday tables as many as there are threads.
+    small, probe = Budget.beside(1 << 20), Budget.beside(15_000 * 384 * 4)
     assert small.count_at_once(10_000, (10, 101), True) > 100
     assert small.count_at_once(1000, (1, 31), False) > 1000
     # A fit never counts as more than its budget, of which a gigabyte holds four.
     assert small.count_at_once(10**9, (100, 1000), True) == 4
-    assert large.count_at_once(10**9, (100, 1000), True) == 1
-    # 600 classes: 150 MB of blocks, 480 of pairs and 72 of probabilities for 15,000 x 384 in float32.
-    probe = Budget.beside(15_000 * 384 * 4)
+    assert Budget.beside(1 << 30).count_at_once(10**9, (100, 1000), True) == 1
+    # 600 classes have 150 MB of blocks, 480 of pairs and 72 of probabilities.
     assert probe.count_at_once(15_000, (600, 385), True) < 8
     for n_rows, shape, is_smooth in ((2000, (10, 50_001), True), (400, (10, 61), False), (10_000, (1, 10), True)):
         assert probe.count_at_once(2 * n_rows, shape, is_smooth) <= probe.count_at_once(n_rows, shape, is_smooth)
@@ -131,28 +122,22 @@ def test_pairs_in_float32_lead_to_the_same_minimum(n_pairs_in_float64):
 
 @pytest.mark.parametrize("solver", ["auto", "newton-cholesky"])
 def test_without_penalty_no_hessian_is_built_beyond_the_budget(monkeypatch, solver):
-    sizes = []
-
-    def tell(point):
-        sizes.append(point.parameters.size)
-        return hessian(point)
-
-    hessian = Point.hessian
-    monkeypatch.setattr(Point, "hessian", tell)
+    minimize = partial(choose.minimize, solver=solver, tol=1e-8, max_iter=300)
     objective, _ = make_objective(300, 30, 5, l2=0.0)
-    within = choose.minimize(objective, solver=solver, tol=1e-8, max_iter=300)
+    hessian = Mock(side_effect=Point.hessian)
+    with monkeypatch.context() as patch:
+        patch.setattr(Point, "hessian", lambda point: hessian(point))
+        within = minimize(objective)
     assert within.converged
-    assert sizes
-    sizes.clear()
+    assert hessian.called
     # The probabilities fit, and a Hessian of 155 parameters does not.
     narrow = with_budget(objective, 8 * 155**2 - 1)
     assert narrow.keeps_probabilities
-    beyond = choose.minimize(narrow, solver=solver, tol=1e-8, max_iter=300)
-    assert beyond.converged
-    assert beyond.value == pytest.approx(within.value, rel=1e-7)
     # What preconditions may be a Hessian, which the preconditioner's part of the budget holds.
     monkeypatch.setattr(newton, "minimize_by_cholesky", None)
-    assert choose.minimize(narrow, solver=solver, tol=1e-8, max_iter=300).value == beyond.value
+    beyond = minimize(narrow)
+    assert beyond.converged
+    assert beyond.value == pytest.approx(within.value, rel=1e-7)
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
@@ -165,10 +150,7 @@ def test_models_of_a_sample_hold_the_sample_alone(kind):
     assert sampled.objective.n_rows == sampled.probabilities.shape[1] == 50
     model = proximal_newton.make_model(objective.at(objective.start()), False)
     columns, rows = model._columns, model._curvature
-    assert rows.row_weights.shape == (50,)
     assert rows.probabilities.shape == (5, 50)
-    assert columns.panel.shape[1] == 50
-    assert len(columns.indices) <= 50 * 300
-    held = columns.panel.nbytes + columns.indices.nbytes + columns.values.nbytes + rows.probabilities.nbytes
     # X in float64 would take 4.8 MB.
-    assert held < 50 * 300 * 20
+    held = (rows.row_weights, rows.probabilities, columns.panel, columns.indices, columns.values)
+    assert sum(array.nbytes for array in held) < 50 * 300 * 20

@@ -1,6 +1,5 @@
 """Every block of code in the documents runs: Python in order, page by page, and commands as far as their words go."""
 
-import configparser
 import doctest
 import importlib
 import re
@@ -11,13 +10,14 @@ import documented_commands
 import matplotlib
 import numpy as np
 import pytest
+from conftest import marked
 from documented_commands import BLOCK, read_blocks
+from repository import read, read_settings
 
 import fastlin
 from fastlin import trainers
 from fastlin.cli.commands import program as fastlin_program
 
-ROOT = Path(__file__).parent.parent
 PAGES = {page: BLOCK.findall(text) for page, text in documented_commands.PAGES.items()}
 # Blocks of Python that do not run here: the page, a line of the block, and why.
 LEFT_OUT = {
@@ -29,7 +29,7 @@ COMPILED_AT_LENGTH = {"docs/probing-embeddings.md"}
 PROGRAMS = {"asv", "chmod", "export", "make", "mypy", "ruff"}
 # A few epochs are enough to show how a training goes.
 NOT_CONVERGED = "ignore:.*hasn't converged yet:sklearn.exceptions.ConvergenceWarning"
-NAMES = re.findall(r"^   ([\w.]+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+NAMES = re.findall(r"^   ([\w.]+)$", read("docs/api.md"), re.MULTILINE)
 
 
 def make_rows(n_rows, seed):
@@ -43,19 +43,14 @@ def make_images(*_, **sizes):
     """Return a few images in place of MNIST's, as `load_full_mnist` and `load_binary_dataset` do."""
     assert sizes.keys() <= {"train_size", "test_size", "sample_stochastic"}
     generator = np.random.default_rng(0)
-    return tuple(
-        array
-        for n_rows in (300, 100)
-        for array in (
-            generator.integers(0, 256, (n_rows, 784), dtype=np.uint8),
-            generator.integers(0, 10, (n_rows, 1)),
-        )
-    )
+    images, labels = generator.integers(0, 256, (400, 784), dtype=np.uint8), generator.integers(0, 10, (400, 1))
+    return images[:300], labels[:300], images[300:], labels[300:]
 
 
 @pytest.fixture(autouse=True)
-def no_windows():
-    """Draw without windows, and leave no figure of pyplot to other tests."""
+def in_a_folder(tmp_path, monkeypatch):
+    """Write into a folder of the test, draw without windows, and leave no figure of pyplot to other tests."""
+    monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
     yield
     import matplotlib.pyplot as plt
@@ -66,51 +61,38 @@ def no_windows():
 @pytest.fixture
 def names(tmp_path, monkeypatch):
     """The names that the documents leave to their readers, in a folder with the files that they leave to them."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trainers, "load_full_mnist", make_images)
-    monkeypatch.setattr(trainers, "load_binary_dataset", make_images)
-    (X, y), (X_val, y_val), (X_new, y_new) = (make_rows(200, seed) for seed in range(3))
-    np.save("X.npy", X)
-    np.save("y.npy", y)
-    (tmp_path / "parts").mkdir()
-    np.savez(tmp_path / "parts" / "part.npz", X=X, y=y)
-    values = {"X": X, "y": y, "X_val": X_val, "y_val": y_val, "X_new": X_new, "y_new": y_new}
-    return {"__name__": "page", "np": np, "names": list("abcde"), "folder": tmp_path / "parts"} | values
-
-
-def is_left_out(page, block):
-    return any(page == left and line in block for left, line in LEFT_OUT)
+    for name in ("load_full_mnist", "load_binary_dataset"):
+        monkeypatch.setattr(trainers, name, make_images)
+    values = {"__name__": "page", "np": np, "names": list("abcde"), "folder": tmp_path / "parts"}
+    for seed, part in enumerate(("", "_val", "_new")):
+        values[f"X{part}"], values[f"y{part}"] = make_rows(200, seed)
+    for name in ("X", "y"):
+        np.save(f"{name}.npy", values[name])
+    values["folder"].mkdir()
+    np.savez(values["folder"] / "part.npz", X=values["X"], y=values["y"])
+    return values
 
 
 # Embeddings in float16 take twenty seconds of the compiler.
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=[pytest.mark.thorough] if page in COMPILED_AT_LENGTH else [])
-        for page, blocks in PAGES.items()
-        if "python" in dict(blocks)
-    ],
-)
+OF_PYTHON = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in COMPILED_AT_LENGTH]
+
+
+@pytest.mark.parametrize("page", [*OF_PYTHON, *marked(pytest.mark.thorough, *COMPILED_AT_LENGTH)])
 @pytest.mark.filterwarnings(NOT_CONVERGED)
 def test_python_runs(page, names):
+    left_out = [line for left, line in LEFT_OUT if left == page]
     for language, block in PAGES[page]:
-        if language == "python" and not is_left_out(page, block):
+        if language == "python" and not any(line in block for line in left_out):
             exec(compile(block, f"{page}: {block.splitlines()[0]}", "exec"), names)
+    for line in left_out:
+        assert len([block for language, block in PAGES[page] if language == "python" and line in block]) == 1
 
 
-@pytest.mark.parametrize(("page", "line"), LEFT_OUT)
-def test_blocks_that_are_left_out_exist(page, line):
-    assert len([block for language, block in PAGES[page] if language == "python" and line in block]) == 1
+COMMANDS = [words for text in documented_commands.PAGES.values() for words in read_blocks(text)]
 
 
-COMMANDS = [(page, words) for page, text in documented_commands.PAGES.items() for words in read_blocks(text)]
-
-
-@pytest.mark.parametrize(
-    ("page", "words"), COMMANDS, ids=lambda value: value if isinstance(value, str) else "_".join(value)
-)
-def test_commands_exist(page, words, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("words", COMMANDS, ids="_".join)
+def test_commands_exist(words, tmp_path):
     program, *words = words
     name = Path(program).name
     if name in ("python", "python3"):
@@ -118,20 +100,16 @@ def test_commands_exist(page, words, tmp_path, monkeypatch):
         # What only builds a wheel is installed by the line before.
         assert words[1] in ("venv", "build") or find_spec(words[1])
     elif name == "fastlin":
-        if command := fastlin_program.commands.get(words[0]):
+        if found := fastlin_program.commands.get(words[0]):
             for file in ("flights.csv", "new.csv", "flights.skops"):
                 (tmp_path / file).touch()
-            command.make_context(words[0], words[1:])
+            found.make_context(words[0], words[1:])
         else:
             assert words in (["--help"], ["--version"])
     elif name == "pip":
-        settings = configparser.ConfigParser()
-        settings.read(ROOT / "setup.cfg", encoding="utf-8")
-        wanted = {
-            extra for word in words for extras in re.findall(r"\[([\w,-]+)\]", word) for extra in extras.split(",")
-        }
         assert words[0] == "install"
-        assert wanted <= set(settings["options.extras_require"])
+        for extras in re.findall(r"\[([\w,-]+)\]", " ".join(words)):
+            assert set(extras.split(",")) <= set(read_settings()["options.extras_require"])
     else:
         assert name in PROGRAMS
 

@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import inspect
 import re
 from inspect import signature
 from pathlib import Path
@@ -11,9 +10,8 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
-from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
-from repository import ROOT, parse, read
+from repository import ROOT, described, parse, read
 from sklearn.datasets import load_iris
 
 import fastlin
@@ -37,10 +35,9 @@ def definitions(path):
     """Return the names of functions, and of methods as Class.method, in a file."""
     names = set()
     for node in parse(path).body:
-        if isinstance(node, ast.FunctionDef):
-            names.add(node.name)
-        elif isinstance(node, ast.ClassDef):
-            names |= {f"{node.name}.{method.name}" for method in node.body if isinstance(method, ast.FunctionDef)}
+        of_class = node.body if isinstance(node, ast.ClassDef) else []
+        names |= {f"{node.name}.{each.name}" for each in of_class if isinstance(each, ast.FunctionDef)}
+        names |= {node.name} if isinstance(node, ast.FunctionDef) else set()
     return names
 
 
@@ -56,9 +53,6 @@ def anchors(path):
 def test_the_derivations_name_what_exists():
     assert len(NAMED) >= 70
     assert [f"{file}::{name}" for file, name in NAMED if name not in definitions(ROOT / file)] == []
-
-
-def test_every_section_of_the_derivations_names_code_and_test():
     sections = read("docs/derivations.md").split("\n## ")[1:]
     assert len(sections) >= 7
     for section in sections:
@@ -107,37 +101,26 @@ def test_the_included_pages_are_those_of_the_repository():
             assert re.match(r"docs/|#|[a-z]+:", target), f"{included} links to {target}"
 
 
-def count_words(page):
-    """Return the number of words that a page has outside of generated figures."""
-    return len(GENERATED.sub("", page.read_text(encoding="utf-8")).split())
-
-
 def test_the_documents_are_no_longer_than_anybody_reads():
-    words = {page.relative_to(ROOT).as_posix(): count_words(page) for page in PAGES}
+    words = {page: len(GENERATED.sub("", page.read_text(encoding="utf-8")).split()) for page in PAGES}
     assert sum(words.values()) <= MOST_WORDS, words
-
-
-def test_every_link_of_the_readme_is_absolute():
-    assert [target for target in LINK.findall(read("README.md")) if not OWN.fullmatch(target)] == []
+    assert len(read("README.md").splitlines()) <= MOST_LINES_OF_README
 
 
 WORDS = {"same", "more", "different", "ignored", "new"}
 
 
 def read_parameters(title):
-    """Return what a section of coming-from-scikit-learn.md says of parameters.
+    """Return the table, and the names as in scikit-learn and in `LogisticRegression`, of a section on parameters.
 
-    That is the rows of its table (name, default, scikit-learn's default and word), the names that are the same as in
-    scikit-learn, and the names that are as in `LogisticRegression`.
+    The table has, by name, our default, scikit-learn's and a word.
     """
     section = read("docs/coming-from-scikit-learn.md").split(f"### {title}\n")[1].split("\n### ")[0]
     rows = [line.split("|")[1:5] for line in section.splitlines() if line.startswith("| `")]
-    lists = [
-        re.findall("`(.+?)`", found[1])
-        if (found := re.search(f"^{words}: (.+?)\\.$", section, re.DOTALL | re.M))
-        else []
-        for words in ("Same as in scikit-learn", "As in `LogisticRegression`")
-    ]
+    lists = []
+    for words in ("Same as in scikit-learn", "As in `LogisticRegression`"):
+        found = re.search(f"^{words}: (.+?)\\.$", section, re.DOTALL | re.M)
+        lists.append(re.findall("`(.+?)`", found[1]) if found else [])
     return {name.strip(" `"): [cell.strip(" `") for cell in cells] for name, *cells in rows}, *lists
 
 
@@ -149,19 +132,17 @@ def defaults(estimator):
 
 
 @pytest.mark.parametrize(
-    ("estimator", "scikit_learns"),
+    "scikit_learns",
     [
-        (fastlin.LogisticRegression, sklearn.linear_model.LogisticRegression),
-        (fastlin.LogisticRegressionCV, sklearn.linear_model.LogisticRegressionCV),
-        (fastlin.MLPClassifier, sklearn.neural_network.MLPClassifier),
+        sklearn.linear_model.LogisticRegression,
+        sklearn.linear_model.LogisticRegressionCV,
+        sklearn.neural_network.MLPClassifier,
     ],
 )
-def test_the_tables_of_parameters_have_every_parameter(estimator, scikit_learns):
-    (rows, same, alike), ours, theirs = (
-        read_parameters(estimator.__name__),
-        defaults(estimator),
-        defaults(scikit_learns),
-    )
+def test_the_tables_of_parameters_have_every_parameter(scikit_learns):
+    estimator = getattr(fastlin, scikit_learns.__name__)
+    rows, same, alike = read_parameters(estimator.__name__)
+    ours, theirs = defaults(estimator), defaults(scikit_learns)
     assert sorted([*rows, *same, *alike]) == sorted(ours)
     assert {name: row[0] for name, row in rows.items()} == {name: ours[name] for name in rows}
     assert {row[2] for row in rows.values()} <= WORDS
@@ -181,16 +162,16 @@ def test_the_tables_of_parameters_have_every_parameter(estimator, scikit_learns)
         assert word not in ("same", "more", "ignored") or ours_is == theirs_is, name
 
 
-def test_the_readme_is_short_and_has_the_two_lines():
-    lines = read("README.md").splitlines()
-    assert len(lines) <= MOST_LINES_OF_README
-    assert "python3 -m venv .venv && .venv/bin/pip install '.[studies]' && .venv/bin/fastlin reproduce" in lines
-    assert "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/python -m pytest -n 2" in lines
-
-
-def test_the_continuous_integration_runs_the_line_of_the_readme():
+def test_the_readme_has_the_two_lines_that_the_scripts_run_and_absolute_links():
+    lines = [line for line in read("README.md").splitlines() if line.startswith("python3 -m venv .venv && ")]
+    assert lines == [
+        "python3 -m venv .venv && .venv/bin/pip install '.[studies]' && .venv/bin/fastlin reproduce",
+        "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/python -m pytest -n 2",
+    ]
     pattern = re.search(r"grep -E '([^']+)' README\.md", read(".ci/run")).group(1)
     assert len([line for line in read("README.md").splitlines() if re.search(pattern, line)]) == 1
+    assert all("\nsource .ci/parts.sh\n" in read(script) for script in (".ci/run", ".ci/nightly"))
+    assert [target for target in LINK.findall(read("README.md")) if not OWN.fullmatch(target)] == []
 
 
 def test_the_program_page_names_every_study_and_command():
@@ -229,12 +210,6 @@ def test_docstrings_of_estimators_are_as_scikit_learn_asks_for(estimator):
     assert errors == []
 
 
-def describe(public, section):
-    """Return the names that a section of a docstring describes."""
-    found = NumpyDocString(inspect.getdoc(public))[section]
-    return {name for each in found for name in each.name.split(", ")}
-
-
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_docstrings_describe_every_attribute(estimator):
     parameters = {
@@ -245,7 +220,7 @@ def test_docstrings_describe_every_attribute(estimator):
     X, y = load_iris(return_X_y=True, as_frame=True)
     model = estimator(**parameters.get(estimator, {})).fit(X, y)
     fitted = {name for name in vars(model) if not name.startswith("_")} - model.get_params().keys()
-    assert fitted <= describe(estimator, "Attributes")
+    assert fitted <= described(estimator, "Attributes")
 
 
 @pytest.mark.parametrize(
@@ -254,6 +229,6 @@ def test_docstrings_describe_every_attribute(estimator):
 )
 def test_everything_of_functions_and_their_results_is_described(function, result):
     given = signature(function).parameters.keys() - {"parameters"}
-    assert given <= describe(function, "Parameters")
+    assert given <= described(function, "Parameters")
     names = {field.name for field in dataclasses.fields(result)}
-    assert names <= describe(result, "Attributes")
+    assert names <= described(result, "Attributes")

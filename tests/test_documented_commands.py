@@ -4,6 +4,7 @@ import documented_commands
 import numpy as np
 import pytest
 from documented_commands import BY_A_TEST, IN_OTHER_WORDS, NOT_RUN, PAGES, SCRIPTS, read_blocks, read_commands
+from repository import read
 
 from fastlin import cli
 
@@ -20,16 +21,9 @@ def test_the_tables_have_nothing_but_what_documents_say_and_no_script_runs():
     assert len(set(rows)) == len(rows)
     assert set(rows) <= COMMANDS
     assert [command for command in rows if documented_commands.find_script(command)] == []
-
-
-def test_scripts_have_the_words_that_the_table_names():
     assert [words for script, words in IN_OTHER_WORDS.values() if words not in SCRIPTS[script]] == []
-
-
-@pytest.mark.parametrize("test", sorted(set(BY_A_TEST.values())))
-def test_tests_that_the_table_names_exist(test):
-    file, _, name = test.partition("::")
-    assert f"\ndef {name}(" in (documented_commands.ROOT / file).read_text(encoding="utf-8")
+    tests = [test.split("::") for test in BY_A_TEST.values()]
+    assert [(file, name) for file, name in tests if f"\ndef {name}(" not in read(file)] == []
 
 
 DOCUMENT = """
@@ -75,13 +69,6 @@ def test_scripts_are_read_without_settings_comments_and_places():
     found = documented_commands.read_script(script)
     assert {"pytest --slow tests", "make html", "cd docs", "cat log", "exit 1"} <= found
     assert not any(command.startswith(("pytest --never", "pytest --named")) for command in found)
-
-
-def test_the_nightly_run_has_the_first_line_of_the_readme_and_ci_runs_both():
-    lines = [line for line in PAGES["README.md"].splitlines() if line.startswith("python3 -m venv .venv && ")]
-    assert [line.endswith("fastlin reproduce") for line in lines] == [True, False]
-    for script in (".ci/run", ".ci/nightly"):
-        assert "\nsource .ci/parts.sh\n" in SCRIPTS[script]
 
 
 @pytest.mark.thorough  # It compiles fits of tables with an L1 penalty.

@@ -8,7 +8,7 @@ import inspect
 from importlib import import_module
 from pathlib import Path
 
-from numpydoc.docscrape import NumpyDocString
+from repository import described
 
 import fastlin
 
@@ -22,9 +22,8 @@ HELP = (
 
 def describe_signature(function):
     """Return the parameters and defaults of a function, without annotations, which may become more precise."""
-    signature = inspect.signature(function)
-    parameters = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
-    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+    parameters = inspect.signature(function).parameters.values()
+    return str(inspect.Signature([each.replace(annotation=inspect.Parameter.empty) for each in parameters]))
 
 
 def describe_class(name, kind):
@@ -36,13 +35,10 @@ def describe_class(name, kind):
     ours = [base for base in kind.__mro__ if base.__module__.split(".")[0] == "fastlin"]
     # scikit-learn makes the methods that set what metadata a method asks for.
     names = {each for base in ours for each in vars(base) if not each.startswith("_") and not each.endswith("_request")}
-    described = NumpyDocString(inspect.getdoc(kind))["Attributes"]
-    attributes = {part.strip() for each in described for part in each.name.split(",")}
+    attributes = described(kind, "Attributes")
     for each in sorted(names):
-        value = inspect.getattr_static(kind, each)
-        method = getattr(kind, each)
-        if callable(method) and not isinstance(value, type):
-            yield f"{name}.{each}{describe_signature(method)}"
+        if callable(getattr(kind, each)) and not isinstance(inspect.getattr_static(kind, each), type):
+            yield f"{name}.{each}{describe_signature(getattr(kind, each))}"
         else:
             attributes.add(each)
     yield from (f"{name}.{each}" for each in sorted(attributes))

@@ -1,13 +1,12 @@
 """What type checkers see of fastlin: annotations of all that is public, and names that are imported later."""
 
 import ast
-import inspect
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from numpydoc.docscrape import NumpyDocString
-from repository import PACKAGE, files, parse
+from repository import PACKAGE, described, files, parse
 
 import fastlin
 from fastlin import typing
@@ -22,47 +21,38 @@ ESTIMATORS = (
 WITHOUT_ANNOTATIONS = "kernels"
 
 
-def is_public(name):
-    return not name.startswith("_") or (name.startswith("__") and name.endswith("__"))
+def is_public(node):
+    return isinstance(node, (ast.FunctionDef, ast.ClassDef)) and re.match(r"[^_]|__.*__$", node.name)
 
 
 def public_functions(tree):
     """Yield the public functions and methods of a file, those of private bases of public classes among them."""
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and is_public(node.name):
-            yield node.name, node
-        if isinstance(node, ast.ClassDef) and is_public(node.name):
-            bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
-            for each in (node, *bases):
-                for method in each.body:
-                    if isinstance(method, ast.FunctionDef) and is_public(method.name):
-                        yield f"{node.name}.{method.name}", method
+    for node in filter(is_public, tree.body):
+        bases = [classes[base.id] for base in getattr(node, "bases", []) if getattr(base, "id", None) in classes]
+        for each in (node, *bases) if node.name in classes else ():
+            yield from (method for method in filter(is_public, each.body) if isinstance(method, ast.FunctionDef))
+        if isinstance(node, ast.FunctionDef):
+            yield node
 
 
-def is_annotated(function, is_method):
-    """Say whether all parameters but the first one of a method have annotations, and what is returned."""
-    arguments = function.args
-    named = [*arguments.posonlyargs, *arguments.args]
-    skipped = is_method and not any(ast.unparse(each) == "staticmethod" for each in function.decorator_list)
-    parameters = [*named[skipped:], *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    return function.returns is not None and all(each is None or each.annotation is not None for each in parameters)
+def is_annotated(function):
+    """Say whether all parameters, but for the object of a method, have annotations, and what is returned."""
+    parameters = [
+        each for each in ast.walk(function.args) if isinstance(each, ast.arg) and each.arg not in ("self", "cls")
+    ]
+    return function.returns is not None and all(each.annotation is not None for each in parameters)
 
 
 def test_public_functions_and_methods_are_annotated():
-    missing = []
-    for path in files("fastlin"):
-        place = path.relative_to(PACKAGE)
-        if place.parts[0] != WITHOUT_ANNOTATIONS:
-            found = public_functions(parse(path))
-            missing += [f"{place}::{name}" for name, each in found if not is_annotated(each, "." in name)]
-    assert missing == []
+    paths = [path for path in files("fastlin") if path.relative_to(PACKAGE).parts[0] != WITHOUT_ANNOTATIONS]
+    found = [(path, function) for path in paths for function in public_functions(parse(path))]
+    assert [f"{path}::{function.name}" for path, function in found if not is_annotated(function)] == []
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_attributes_that_docstrings_describe_have_types(estimator):
-    described = NumpyDocString(inspect.getdoc(estimator))["Attributes"]
-    names = {name for each in described for name in each.name.split(", ")}
+    names = described(estimator, "Attributes")
     assert "classes_" in names
     typed = {name for base in estimator.__mro__ for name in vars(base).get("__annotations__", {})}
     assert names - typed == set()
