@@ -1,14 +1,13 @@
 """fastlin without the packages of its extras: all but what they are for works, and the rest says what to install."""
 
-import configparser
 import os
 import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
+from repository import ROOT, read_settings
 
 from fastlin.extras import EXTRAS, IMPORTED, describe_missing, find_missing, needs
 
@@ -29,21 +28,18 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Bare
 
 def run_bare(program, missing=ALL, **options):
     command = [sys.executable, "-c", WITHOUT.format(names=sorted(missing)) + program]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    assert finished.returncode == 0, finished.stderr
+    return finished
 
 
-@pytest.mark.parametrize("extra", EXTRAS)
-def test_extras_are_those_of_the_installation(extra):
-    settings = configparser.ConfigParser()
-    settings.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
-    lines = settings["options.extras_require"][extra].split()
-    assert {re.match(r"[\w-]+", line)[0] for line in lines} == set(EXTRAS[extra])
+def test_extras_are_those_of_the_installation():
     distributions = packages_distributions()
-    for name in EXTRAS[extra]:
-        assert name in [distribution.lower() for distribution in distributions[IMPORTED.get(name, name)]]
-
-
-def test_what_is_installed_is_not_missing():
+    for extra, names in EXTRAS.items():
+        lines = read_settings()["options.extras_require"][extra].split()
+        assert {re.match(r"[\w-]+", line)[0] for line in lines} == set(names)
+        for name in names:
+            assert name in [distribution.lower() for distribution in distributions[IMPORTED.get(name, name)]]
     assert find_missing("studies") == []
 
 
@@ -69,7 +65,6 @@ def test_a_bare_installation_fits_and_shows_progress():
         "from fastlin.terminal import show_bar\n"
         "with show_bar('fastlin', 3) as show: show(2, 'loss 0.5')\n"
     )
-    assert finished.returncode == 0, finished.stderr
     lines = finished.stdout.splitlines()
     assert re.match(r"fastlin: iteration +\d+  objective 0\.\d+  gap \S+  \d+\.\d\d s$", lines[0])
     assert re.match(r"fastlin: fits: 3 of 3  C=\S+ gap=\S+$", lines[2])
@@ -96,15 +91,14 @@ def test_what_a_bare_installation_lacks_is_named():
         "for call in (['reproduce'], ['compare'], ['fit', x, '--target', 'y'], ['predict', x, x]):\n"
         "    print(main(call))\n"
     )
-    assert finished.returncode == 0, finished.stderr
     lines = finished.stdout.splitlines()
     for line, extra in zip(lines, NEEDS.values(), strict=False):
         assert re.fullmatch(rf"Not installed: \w+\. Run pip install '\.\[{extra}\]' in a checkout of fastlin\.", line)
     # The program names all that it lacks before it begins.
     assert lines[len(NEEDS) :] == ["2"] * 4
-    hint = f"fastlin: {describe_missing('studies', EXTRAS['studies'])}"
-    of_tables = f"fastlin: {describe_missing('tables', EXTRAS['tables'])}"
-    assert finished.stderr.splitlines() == [hint, hint, of_tables, of_tables]
+    extras = "studies", "studies", "tables", "tables"
+    hints = [f"fastlin: {describe_missing(extra, EXTRAS[extra])}" for extra in extras]
+    assert finished.stderr.splitlines() == hints
 
 
 @pytest.mark.thorough
@@ -118,8 +112,7 @@ def test_the_extra_of_tables_is_enough_to_fit_and_predict(tmp_path):
         "print(main(['predict', 'model.skops', 'data.csv', '--output', 'found.parquet']))\n",
         ALL - {*EXTRAS["tables"], "PIL"},
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert finished.returncode == 0, finished.stderr
     assert [line for line in finished.stdout.splitlines() if line.isdigit()] == ["0", "0"], finished.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"data.csv", "model.skops", "model.html", "found.parquet"}

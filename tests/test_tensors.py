@@ -7,15 +7,6 @@ from other_arrays import ByArray, ByDlpack, OnAnotherDevice
 from fastlin.tensors import choose_type, read_in_place, widen
 
 
-def test_every_bfloat16_is_the_float32_of_its_upper_half():
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
-    bits = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
-    for layout in (bits, bits.T, bits[::2, ::-3]):
-        widened = read_in_place(layout.view(ml_dtypes.bfloat16))
-        assert widened.dtype == np.float32
-        np.testing.assert_array_equal(widened.view(np.uint32), np.uint32(1) * layout * 2**16)
-
-
 def test_types_that_kernels_do_not_read_become_floats():
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     np.testing.assert_array_equal(widen(halves), halves.astype(np.float32))
@@ -36,30 +27,36 @@ def test_what_offers_an_array_or_dlpack_is_read_where_it_lies():
         assert read_in_place(anything) is anything
 
 
-def test_what_numpy_cannot_read_is_named():
-    values = np.ones((3, 2), np.float32)
-    with pytest.raises(TypeError, match=r"X_val is a .*OnAnotherDevice on CUDA Device 0.*X_val.cpu\(\)"):
-        read_in_place(OnAnotherDevice(values), "X_val")
+class Broken(ByDlpack):
+    dtype = "float8"
 
-    class Broken(ByDlpack):
-        dtype = "float8"
+    def __dlpack__(self, **options):
+        raise BufferError("no such type")
 
-        def __dlpack__(self, **options):
-            raise BufferError("no such type")
 
-    with pytest.raises(TypeError, match=r"y is a .*Broken of float8 that NumPy cannot read .no such type."):
-        read_in_place(Broken(values), "y")
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (OnAnotherDevice, r"X_val is a .*OnAnotherDevice on CUDA Device 0.*X_val.cpu\(\)"),
+        (Broken, r"X_val is a .*Broken of float8 that NumPy cannot read .no such type."),
+    ],
+)
+def test_what_numpy_cannot_read_is_named(kind, message):
+    with pytest.raises(TypeError, match=message):
+        read_in_place(kind(np.ones((3, 2), np.float32)), "X_val")
 
 
 def test_bfloat16_of_ml_dtypes_and_jax():
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
-    values = np.random.default_rng(0).normal(size=(5, 6)).astype(ml_dtypes.bfloat16)
-    for layout in (values, values.T, values[:, ::2]):
-        for given in (layout, ByArray(layout)):
+    # Every bfloat16 is the float32 of its upper half.
+    bits = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    for layout in (bits, bits.T, bits[::2, ::-3]):
+        for given in (layout.view(ml_dtypes.bfloat16), ByArray(layout.view(ml_dtypes.bfloat16))):
             found = read_in_place(given)
             assert found.dtype == np.float32
-            np.testing.assert_array_equal(found, layout.astype(np.float32))
+            np.testing.assert_array_equal(found.view(np.uint32), np.uint32(1) * layout * 2**16)
     jax = pytest.importorskip("jax", reason="JAX is not installed")
+    values = np.random.default_rng(0).normal(size=(5, 6)).astype(ml_dtypes.bfloat16)
     for array in (jax.numpy.asarray(values), jax.numpy.asarray(values.astype(np.float32)), jax.numpy.arange(5)):
         found = read_in_place(array)
         np.testing.assert_array_equal(found, np.asarray(array).astype(found.dtype))
@@ -70,16 +67,11 @@ def test_tensors_of_torch():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     values = torch.arange(12.0).reshape(3, 4)
     kinds = torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool
-    for kind in kinds:
-        tensor = values.to(kind)
-        for given in (
-            tensor,
-            tensor.T,
-            tensor[:, ::2],
-            torch.nn.Parameter(tensor, requires_grad=kind.is_floating_point),
-        ):
+    for tensor in map(values.to, kinds):
+        parameter = torch.nn.Parameter(tensor, requires_grad=tensor.dtype.is_floating_point)
+        for given in (tensor, tensor.T, tensor[:, ::2], parameter):
             found = read_in_place(given)
-            if kind != torch.bfloat16:
+            if tensor.dtype != torch.bfloat16:
                 assert found.ctypes.data == given.data_ptr()
                 assert found.strides == tuple(found.itemsize * step for step in given.stride())
             np.testing.assert_array_equal(found, given.detach().double().numpy().astype(found.dtype))
