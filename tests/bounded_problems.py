@@ -14,18 +14,7 @@ TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uin
 
 @dataclass(frozen=True)
 class Problem:
-    """Rows, and what an estimator is given beside them.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n, d)
-    y : ndarray of shape (n,) or (n, n_classes)
-        Labels, or the probability of each class.
-    weights : ndarray of shape (n,) or None
-    offset : ndarray of shape (n, K) or None
-    parameters : dict
-        The parameters of `fastlin.LogisticRegression`.
-    """
+    """Rows X (n, d), labels or probabilities of the classes, weights and offset, and an estimator's parameters."""
 
     X: np.ndarray
     y: np.ndarray
@@ -70,26 +59,25 @@ class Problem:
         X = self.X.astype(np.float64)
         scale = np.sqrt(np.mean(X**2, axis=0))
         scale = np.where(scale > 0, scale, 1.0)
-        sides = [
-            (np.maximum(lower, 0) * scale, np.maximum(upper, 0) * scale),
-            (np.maximum(-upper, 0) * scale, np.maximum(-lower, 0) * scale),
-        ]
-        lows = np.concatenate([sides[0][0].ravel(), sides[1][0].ravel(), np.full(shape[0], -np.inf)])
-        highs = np.concatenate([sides[0][1].ravel(), sides[1][1].ravel(), np.full(shape[0], np.inf)])
-        size = shape[0] * shape[1]
+        free, size = np.full(shape[0], np.inf), shape[0] * shape[1]
+
+        def join(positive, negative, intercept):
+            return np.concatenate([positive.ravel(), negative.ravel(), intercept]).astype(np.float64)
+
+        lows = join(np.maximum(lower, 0) * scale, np.maximum(-upper, 0) * scale, -free)
+        highs = join(np.maximum(upper, 0) * scale, np.maximum(-lower, 0) * scale, free)
 
         def evaluate(point):
             positive, negative = point[: 2 * size].reshape(2, *shape) / scale
             value, slopes = self.evaluate(positive, negative, point[2 * size :])
-            return value, np.concatenate([(slopes[0] / scale).ravel(), (slopes[1] / scale).ravel(), slopes[2]])
+            return value, join(slopes[0] / scale, slopes[1] / scale, slopes[2])
 
         options = {"maxiter": max_evaluations, "maxfun": max_evaluations, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
         found = []
         for coef, intercept in [(np.zeros(shape), np.zeros(shape[0])), *starts]:
-            point = np.concatenate([(np.maximum(s * coef, 0) * scale).ravel() for s in (1, -1)] + [intercept])
-            point = np.clip(point.astype(np.float64), lows, highs)
+            point = join(np.maximum(coef, 0) * scale, np.maximum(-coef, 0) * scale, intercept)
+            point, bounds = np.clip(point, lows, highs), list(zip(lows, highs, strict=True))
             found.append(evaluate(point)[0])
-            bounds = list(zip(lows, highs, strict=True))
             found.append(minimize(evaluate, point, jac=True, bounds=bounds, method="L-BFGS-B", options=options).fun)
         return min(found)
 

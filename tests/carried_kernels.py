@@ -56,18 +56,10 @@ def describe_level(name):
 def start(package, program, *arguments, **environment):
     """Start a program that imports the kernels of a package, without what this process was told to compile for."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            KERNELS_ALONE.replace(PACKAGE.as_posix(), package.as_posix()) + program,
-            *map(str, arguments),
-        ],
-        env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    code = KERNELS_ALONE.replace(PACKAGE.as_posix(), package.as_posix()) + program
+    environment = {**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, text=True, **pipes)
 
 
 def finish(process):

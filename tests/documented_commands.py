@@ -2,26 +2,20 @@
 
     python -m tests.documented_commands    # the list
 
-Commands are read from the documents: blocks of shell, indented blocks and code within lines. Most stand in one of the
-scripts of `.ci`, which may add options. For each of the others a table below names the line of a script that does the
-same, the test that runs the command, or why nothing does. `tests/test_documented_commands.py` fails where a document
-has a command that is neither in a script nor in a table, and where a table has one that no document has.
+Most stand in one of the scripts of `.ci`, which may add options. For each of the others a table below names the line of
+a script that does the same, the test that runs the command, or why nothing does.
 """
 
 import re
 import shlex
-from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+OF_DOCS = [path for folder in ("docs", "docs/benchmarks") for path in sorted((ROOT / folder).glob("*.md"))]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (
-        ROOT / "README.md",
-        ROOT / "CONTRIBUTING.md",
-        *sorted((ROOT / "docs").glob("*.md")),
-        *sorted((ROOT / "docs/benchmarks").glob("*.md")),
-    )
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *OF_DOCS)
 }
 SCRIPTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (".ci/run", ".ci/nightly", ".ci/release")}
 BLOCK = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -31,6 +25,7 @@ WITHIN_A_LINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 PROGRAMS = {"asv", "chmod", "fastlin", "git", "make", "mypy", "pip", "pytest", "python", "ruff", "wheel"}
 
 RUNS_THE_COMMANDS = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
+OPENS = "tests/cli/test_commands.py::test_the_report_is_opened_in_the_browser_where_that_is_asked_for"
 HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs its functions on few rows"
 # Commands that a script runs in other words: the script, and these words.
 IN_OTHER_WORDS = {
@@ -57,49 +52,40 @@ BY_A_TEST = {
     "fastlin compare data.csv --target y": "tests/cli/test_race.py::test_libraries_race_to_the_same_objective",
     "fastlin compare flights.csv --target delayed --drop id --seconds 30 --output race": RUNS_THE_COMMANDS,
     "fastlin compare --peers": "tests/cli/test_commands.py::test_compare_with_peers",
-    "fastlin reproduce --open": (
-        "tests/cli/test_commands.py::test_the_report_is_opened_in_the_browser_where_that_is_asked_for"
-    ),
+    "fastlin reproduce --open": OPENS,
 }
 # Commands that nothing runs, and why.
 NOT_RUN = {
     "asv run --quick --python=same": "`.ci/run` measures the same cases by pytest, and lets asv check them",
-    "asv run benchmarks": HOURS,
-    "chmod -R a+rX /opt/kernels": "it changes the machine",
-    "chmod 700": "it changes the machine",
-    "export NUMBA_CACHE_DIR=/opt/kernels": "it changes the machine",
+    **dict.fromkeys(
+        ("chmod -R a+rX /opt/kernels", "chmod 700", "export NUMBA_CACHE_DIR=/opt/kernels"), "it changes the machine"
+    ),
     ".ci/nightly": ".github/workflows/nightly.yml runs it",
     "git push origin v1.2.3": "it publishes",
     "git tag v1.2.3": "it publishes",
     "make -C docs linkcheck": "it asks other servers, which fail without a reason of ours",
     "pip install '.[tables]'": "its packages are among those of the extra test, which .ci/run installs",
     "pip install '.[peers]'": "some of the peers have no wheels for every system",
-    "pytest --benchmark-only --full": HOURS,
-    "pytest --benchmark-only --hold-bounds": HOURS,
+    **dict.fromkeys(("asv run benchmarks", "pytest --benchmark-only --full"), HOURS),
+    **dict.fromkeys(("pytest --benchmark-only --hold-bounds", "python -m benchmarks.airline 10000000"), HOURS),
     "python -m benchmarks.instructions --record": "it changes the file that `.ci/run` compares with",
-    "python -m benchmarks.airline 10000000": HOURS,
-    "python -m benchmarks.larger_than_memory": HOURS,
-    "python -m benchmarks.mini_batches": HOURS,
-    "python -m benchmarks.publish": HOURS,
-    "python -m benchmarks.rent": HOURS,
+    **{f"python -m benchmarks.{name}": HOURS for name in ("larger_than_memory", "mini_batches", "publish", "rent")},
     "python -m tests.documented_commands": "tests/test_documented_commands.py reads the same list",
     "wheel tags": ".github/workflows/release.yml runs it",
 }
 
 
-def split_commands(text: str) -> Iterator[list[str]]:
+def split_commands(text):
     """Yield the commands of lines of shell, each a list of words, without comments and what may be left out."""
     text = re.sub(r" \[[^\]]*\]…?", "", text)
     for line in text.splitlines():
         words = shlex.split(line, comments=True)
-        while words:
-            end = words.index("&&") if "&&" in words else len(words)
-            if words[:end]:
-                yield words[:end]
-            words = words[end + 1 :]
+        for has_ended, part in groupby(words, "&&".__eq__):
+            if not has_ended:
+                yield list(part)
 
 
-def normalize(words: list[str]) -> str:
+def normalize(words):
     """Return a command with the plain name of its program, without what says where or how silently it runs."""
     program = words[0] if words[0] in SCRIPTS else words[0].rpartition("/")[2]
     words = ["python" if program == "python3" else program, *words[1:]]
@@ -112,22 +98,17 @@ def normalize(words: list[str]) -> str:
     )
 
 
-def is_command(words: list[str]) -> bool:
+def is_command(words):
     """Return whether words outside of a block of shell are a whole command, not the name of a program alone."""
     return words[0] in SCRIPTS or (words[0].rpartition("/")[2] in PROGRAMS and " " in normalize(words))
 
 
-def is_synopsis(words: list[str]) -> bool:
-    """Return whether capitals stand for what a reader has to give to fastlin's program."""
-    return words[0] == "fastlin" and any(re.fullmatch("[A-Z]+", word) for word in words)
-
-
-def read_blocks(text: str) -> list[list[str]]:
+def read_blocks(text):
     """Return the commands of the blocks of shell of a document."""
     return [words for language, block in BLOCK.findall(text) if language == "sh" for words in split_commands(block)]
 
 
-def read_commands(text: str) -> list[str]:
+def read_commands(text):
     """Return the commands of a document, each once, in the order of blocks, indented blocks and code within lines."""
     prose = BLOCK.sub("", text)
     found = read_blocks(text)
@@ -136,10 +117,12 @@ def read_commands(text: str) -> list[str]:
         # What is no shell may have a lone quotation mark.
         if first in SCRIPTS or first.rpartition("/")[2] in PROGRAMS:
             found += filter(is_command, split_commands(code))
-    return list(dict.fromkeys(normalize(words) for words in found if not is_synopsis(words)))
+    # Capitals stand for what a reader has to give to fastlin's program.
+    commands = dict.fromkeys(normalize(words) for words in found)
+    return [command for command in commands if not re.search(r"^fastlin\b.* [A-Z]+\b", command)]
 
 
-def read_script(text: str) -> set[str]:
+def read_script(text):
     """Return the commands of a script of the shell."""
     text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE).replace("\\\n", " ")
     lexer = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
@@ -158,14 +141,14 @@ def read_script(text: str) -> set[str]:
     return commands
 
 
-def find_script(command: str) -> str | None:
-    """Return the name of the script that has a command, with further options or without, or None."""
-    return next(
-        (name for name, lines in LINES.items() if any(f"{line} ".startswith(f"{command} ") for line in lines)), None
-    )
+def find_script(command):
+    """Return the name of a script that has a command, with further options or without, or None."""
+    for name, lines in LINES.items():
+        if any(f"{line} ".startswith(f"{command} ") for line in lines):
+            return name
 
 
-def say_what_runs(command: str) -> str | None:
+def say_what_runs(command):
     """Return what runs a command, or why nothing does; None where neither a script nor a table has it."""
     if command in IN_OTHER_WORDS:
         return "{}, as {}".format(*IN_OTHER_WORDS[command])

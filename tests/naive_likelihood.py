@@ -1,6 +1,7 @@
 """The log-likelihood of softmax regression and its information in plain NumPy, which share no code with fastlin."""
 
 import numpy as np
+from scipy.special import softmax
 
 
 def sum_rows(coef, X, labels, weights, is_firth):
@@ -10,8 +11,7 @@ def sum_rows(coef, X, labels, weights, is_firth):
     """
     R, p = coef.shape
     scores = np.column_stack([np.zeros(len(X)), X @ coef.T])
-    chances = np.exp(scores - scores.max(axis=1, keepdims=True))
-    chances /= chances.sum(axis=1, keepdims=True)
+    chances = softmax(scores, axis=1)
     value = np.sum(weights * np.log(chances[np.arange(len(X)), labels]))
     information = np.zeros((R, p, R, p))
     for a in range(R):

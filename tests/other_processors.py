@@ -1,14 +1,10 @@
 """The tests as they run on other processors, as far as this one can stand in for them, one after the other.
 
-Run from the repository's root::
-
     python -m tests.other_processors                        # each of PROCESSORS that this machine can stand in for
     python -m tests.other_processors --as x86-64-v2         # one of them, several with more of --as
     python -m tests.other_processors --part 10 -n 2 tests/kernels    # a tenth of some; other arguments go to pytest
 
-Three libraries choose their code by the processor: Numba compiles our kernels for it, OpenBLAS has products for each
-family, and NumPy has loops for several sets of instructions. Each rounds its sums in another order, and so does another
-number of threads where BLAS is at work. Every processor has a folder of compiled kernels of its own.
+Numba, OpenBLAS and NumPy choose their code by the processor, and round their sums in other orders.
 """
 
 import argparse
@@ -31,19 +27,7 @@ NUMPY_V4 = NUMPY_V3 | {"AVX512F", "AVX512CD", "AVX512_SKX", "X86_V4"}
 
 
 class Processor(NamedTuple):
-    """A processor that this one can stand in for.
-
-    Attributes
-    ----------
-    level : str
-        The level of `fastlin.kernels.machine.levels` that kernels are compiled for.
-    blas : str
-        What OpenBLAS calls its family.
-    features : set of str
-        NumPy's names of the instructions that its loops may use.
-    n_threads : int
-        The number of threads, of BLAS too.
-    """
+    """The level of kernels, OpenBLAS's name of the family, NumPy's of the instructions, and the number of threads."""
 
     level: str
     blas: str
@@ -51,7 +35,6 @@ class Processor(NamedTuple):
     n_threads: int
 
 
-# The name of a level alone changes how code is scheduled, but not which instructions may stand in it: both are set.
 PROCESSORS = {
     "host": None,
     "x86-64-v4": Processor("x86-64-v4", "SkylakeX", NUMPY_V4, 4),
@@ -82,13 +65,11 @@ def environment(processor):
     """Return the environment in which everything computes as on a Processor."""
     if processor is None:
         return dict(os.environ)
-    level = LEVELS[processor.level]
-    folder = user_cache_folder() or Path(".pytest_cache").absolute()
+    level, folder = LEVELS[processor.level], user_cache_folder() or Path(".pytest_cache").absolute()
     umath = np._core._multiarray_umath
     # NumPy warns where it is to leave out what is not there.
-    left_out = [
-        name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name] and name not in processor.features
-    ]
+    there = {name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]}
+    left_out = sorted(there - processor.features)
     return {
         **os.environ,
         "NUMBA_CPU_NAME": level.processor,

@@ -3,6 +3,7 @@
 import numpy as np
 from conftest import make_sparse
 from scipy import sparse
+from scipy.special import expit, softmax
 
 from fastlin.kernels.linear import sparse_columns, sparse_rows
 from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Losses, Samples, TableParameters
@@ -34,13 +35,11 @@ class SparseProblem:
         self.scaled = self.dense * self.scaling.scale + self.scaling.shift
 
     def fill_table(self, coef, intercept, n_blocks=2):
-        """Return coefficients and intercepts as the table by which rows are read."""
         table, shifts = gather.zeros_table(self.d, self.K), np.full((n_blocks, self.K), np.nan)
         run_blocks(sparse_rows.fill_block_table, n_blocks, coef, self.scaling, table, shifts)
         return TableParameters(table, intercept + shifts.sum(axis=0))
 
     def multiply_columns(self, chunk, sums, adds, product, borders=None):
-        """Fill product, or add to it, the sums over a chunk of rows."""
         borders = np.array([0, self.d // 3, self.d]) if borders is None else borders
         arguments = self.columns, borders, chunk, sums, self.scaling, adds, product
         run_blocks(sparse_columns.fill_block_product, len(borders) - 1, *arguments)
@@ -69,9 +68,8 @@ class SparseProblem:
         """Return the probabilities of rows, (K, m), by NumPy."""
         scores = self.scaled[rows] @ self.coef.T + self.intercept
         if self.K == 1:
-            return 1 / (1 + np.exp(-scores.T))
-        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return np.ascontiguousarray((exponentials / exponentials.sum(axis=1, keepdims=True)).T)
+            return expit(scores.T)
+        return np.ascontiguousarray(softmax(scores, axis=1).T)
 
 
 def assert_close(found, expected):

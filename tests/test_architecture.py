@@ -227,14 +227,6 @@ def count_lines_of_code(path):
     return len(lines)
 
 
-def test_lines_of_code_are_counted_without_words(tmp_path):
-    path = tmp_path / "module.py"
-    words = '"""A\nmodule."""\n\n# Why.\n'
-    code = 'X = """a\nb"""  # text\n\n\ndef f():\n    """Do."""\n    return (\n        X\n    )\n'
-    path.write_text(words + code)
-    assert count_lines_of_code(path) == 6
-
-
 def test_files_are_short():
     paths = files("fastlin", "benchmarks", "tests")
     long = [path for path in paths if len(path.read_text(encoding="utf-8").splitlines()) > MOST_LINES]

@@ -78,11 +78,10 @@ def test_levels_follow_the_setting_and_the_machine(machine):
 
 
 def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
-    for name in ("NUMBA_DISABLE_JIT", "NUMBA_CPU_NAME", "FASTLIN_COMPILED"):
+    for name in ("NUMBA_DISABLE_JIT", "NUMBA_CPU_NAME", "FASTLIN_COMPILED", "PYTHONPATH"):
         monkeypatch.setenv(name, "1")
-    monkeypatch.setenv("PYTHONPATH", "site")
     described = BACKEND["describe_process"](tmp_path, levels.LEVELS["x86-64-v2"], tmp_path / "cache")
-    assert described["PYTHONPATH"] == f"{tmp_path}{os.pathsep}site"
+    assert described["PYTHONPATH"] == f"{tmp_path}{os.pathsep}1"
     assert described["NUMBA_CPU_FEATURES"].startswith("+64bit,+cmov,")
     numba = {name.removeprefix("NUMBA_") for name in described if name.startswith("NUMBA_")}
     assert numba == {"CPU_NAME", "CPU_FEATURES", "CACHE_DIR", "DISABLE_INTEL_SVML"}
@@ -115,7 +114,7 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
     started = []
 
     def run(command, env, **options):
-        action, name, _, _, number = command[2:]
+        action, name, *_, number = command[2:]
         started.append((action, name, number))
         assert env.get("NUMBA_CPU_NAME", "this processor") == name
         with zipfile.ZipFile(tmp_path / f"{name}-{number}.zip", "w") as archive:
@@ -217,9 +216,9 @@ def write_sdist(path, members, time, mode, owner):
     with tarfile.open(path, "w:gz") as archive:
         for name, content in members:
             member = tarfile.TarInfo(name)
-            member.type = tarfile.REGTYPE if content is not None else tarfile.DIRTYPE
-            member.size, member.mtime, member.mode, member.uname = len(content or b""), time, mode, owner
-            archive.addfile(member, io.BytesIO(content or b""))
+            member.type = tarfile.DIRTYPE if content == b"" else tarfile.REGTYPE
+            member.size, member.mtime, member.mode, member.uname = len(content), time, mode, owner
+            archive.addfile(member, io.BytesIO(content))
 
 
 def write_wheel(path, members, time, mode):
@@ -232,7 +231,7 @@ def write_wheel(path, members, time, mode):
 
 def test_sdists_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    members = [("x", None), ("x/setup.cfg", b"[metadata]"), ("x/a.py", b"a = 1\n" * 99)]
+    members = [("x", b""), ("x/setup.cfg", b"[metadata]"), ("x/a.py", b"a = 1\n" * 99)]
     write_sdist(tmp_path / "one", members, 1.5e9, 0o755, "ann")
     write_sdist(tmp_path / "two", members[::-1], 1.6e9, 0o700, "bob")
     for name in ("one", "two"):
@@ -293,9 +292,10 @@ def test_a_python_for_both_architectures_of_macos_packs_for_one(tmp_path, monkey
         assert pack(tmp_path).endswith(f"-macosx_11_0_{architecture}.whl")
 
 
-# Fits what users fit first, and prints which code it used, which kernels it had to compile, and a hash of the models.
-BEGIN = """
-import hashlib, json, warnings
+# Fits what users fit first, without a setting less, and prints which code it used, which kernels it had to compile, and
+# a hash of the models.
+PROGRAM = """
+import hashlib, json, sys, warnings
 import numpy as np
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -304,35 +304,32 @@ from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.target import TARGET
 warnings.simplefilter("ignore")
 digest = hashlib.sha256()
-X, y = load_digits(return_X_y=True)
-"""
-FITS = """
-problems = [(X, y), (X.copy(), y), (np.asfortranarray(X), y), (X.astype("f4"), y), (X.astype("u1"), y)]
-problems += [load_iris(return_X_y=True), load_breast_cancer(return_X_y=True), (sparse.csr_array(X), y)]
-for X, y in problems:
-    for options in ({}, {"l1_ratio": 1.0}, {"solver": "lbfgs"}):
-        model = LogisticRegression(**options).fit(X, y)
+
+def fit(X, y, *changes):
+    for change in changes:
+        model = LogisticRegression(**change).fit(X, y)
         digest.update(model.coef_.tobytes() + model.predict_proba(X).tobytes() + model.predict(X).tobytes())
-model = LogisticRegressionCV(Cs=2, cv=2, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False).fit(X, y)
-MLPClassifier(10, max_iter=2, random_state=0).fit(X, y).predict(X)
-"""
-# What is compiled without a setting is for these.
-FIRST_FITS = """
-for X, y in ((X, y), load_iris(return_X_y=True), load_breast_cancer(return_X_y=True)):
+
+X, y = load_digits(return_X_y=True)
+first = [(X, y), load_iris(return_X_y=True), load_breast_cancer(return_X_y=True)]
+l1 = {"l1_ratio": 1.0}
+for X, y in first:
     for dtype in ("f8", "f4"):
-        for options in ({}, {"C": 0.01}) if len(set(y)) > 2 else ({}, {"l1_ratio": 1.0}):
-            model = LogisticRegression(**options).fit(X.astype(dtype), y)
-            digest.update(model.coef_.tobytes() + model.predict_proba(X).tobytes() + model.predict(X).tobytes())
-"""
-END = """
+        fit(X.astype(dtype), y, {}, {"C": 0.01} if len(set(y)) > 2 else l1)
+if len(sys.argv) > 1:
+    X, y = first[0]
+    for rows in (np.asfortranarray(X), X.astype("u1"), sparse.csr_array(X), X.astype("f4"), X):
+        fit(rows, y, {}, l1, {"solver": "lbfgs"})
+    LogisticRegressionCV(Cs=2, cv=2, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False).fit(X, y)
+    MLPClassifier(10, max_iter=2, random_state=0).fit(X, y).predict(X)
 compiled = {kernel.__name__: len(kernel.stats.cache_misses) for kernel in list_kernels() if kernel.stats.cache_misses}
 print(json.dumps([TARGET.name, compiled, digest.hexdigest()]))
 """
 
 
 @pytest.mark.slow  # The kernels of a level are compiled, for some minutes, with dependencies from the package index.
-@pytest.mark.parametrize(("setting", "fits"), [(["-Ckernels=host-level"], FITS), ([], FIRST_FITS)])
-def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_path, monkeypatch, setting, fits):
+@pytest.mark.parametrize("setting", [["-Ckernels=host-level"], []], ids=["a level", "no setting"])
+def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_path, monkeypatch, setting):
     monkeypatch.delenv("FASTLIN_BUILD_KERNELS", raising=False)
     source = tmp_path / "source"
     ignored = shutil.ignore_patterns("__pycache__")
@@ -358,12 +355,10 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
     # Root may write anywhere: below a file no one can.
     blocked = tmp_path / "file"
     blocked.write_text("")
-    variables = {
-        name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "FASTLIN_", "PYTHON"))
-    }
-    for name in ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR"):
-        variables[name] = str(blocked)
-    command = [python, "-c", BEGIN + fits + END]
+    kept = {name: value for name, value in os.environ.items() if not re.match("NUMBA_|FASTLIN_|PYTHON", name)}
+    places = "HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR"
+    variables = kept | dict.fromkeys(places, str(blocked))
+    command = [python, "-c", PROGRAM, *setting]
     processes = [subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE) for _ in range(2)]
     (level, compiled, bits), other = (json.loads(process.communicate(timeout=300)[0]) for process in processes)
     assert level in levels.LEVELS

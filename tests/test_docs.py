@@ -4,7 +4,6 @@ import ast
 import dataclasses
 import re
 from inspect import signature
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,17 +70,6 @@ def test_links_point_to_what_exists(document):
         path = document.parent / place if place else document
         assert path.exists(), f"{document.name} links to {target}"
         assert not anchor or anchor in anchors(path), f"{document.name} links to {target}"
-
-
-def test_every_page_is_linked():
-    links = [target for page in DOCUMENTS for target in LINK.findall(page.read_text(encoding="utf-8"))]
-    names = {Path(target.partition("#")[0]).name for target in links}
-    # What is not a page belongs to the settings of the site, which begin with conf.py.
-    of_the_site = {"conf.py", "Makefile", "_extensions", "_static", "_templates", "examples", "index.md"}
-    built = {"_build", "api", "gallery"}
-    assert {path.name for path in (ROOT / "docs").iterdir()} - of_the_site - built - {*FOLDERS} <= names
-    files = [path for folder in FOLDERS for path in (ROOT / "docs" / folder).iterdir()]
-    assert {path.name for path in files if path.suffix in (".md", ".png")} <= names
 
 
 def test_every_page_stands_in_the_contents_of_the_site():

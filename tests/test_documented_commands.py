@@ -58,19 +58,6 @@ def test_a_document_that_gains_a_command_is_noticed():
     assert unknown == ["pip install '.[new]'", "pytest --new", "fastlin unheard --of"]
 
 
-def test_scripts_are_read_without_settings_comments_and_places():
-    script = """
-    # pytest --never
-    NUMBA_DISABLE_JIT=1 ".venv/$name/bin/python" -m pytest -q --slow tests \\
-        > log || { cat log; exit 1; }
-    (cd docs && make html SPHINXBUILD="../python -m sphinx") &
-    part "pytest --named"
-    """
-    found = documented_commands.read_script(script)
-    assert {"pytest --slow tests", "make html", "cd docs", "cat log", "exit 1"} <= found
-    assert not any(command.startswith(("pytest --never", "pytest --named")) for command in found)
-
-
 @pytest.mark.thorough  # It compiles fits of tables with an L1 penalty.
 def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -54,17 +54,20 @@ def test_only_a_missing_package_gets_the_hint():
         from pathlib import Nothing  # noqa: F401
 
 
+FITS = """
+import warnings; warnings.simplefilter('error')
+import numpy as np, fastlin
+X = np.arange(40.0).reshape(20, 2) % 7; y = np.arange(20) % 2
+print(fastlin.LogisticRegression(verbose=1).fit(X, y).predict(X).shape)
+fastlin.logistic_path(X, y, Cs=3, verbose=1)
+from fastlin.terminal import show_bar
+with show_bar('fastlin', 3) as show: show(2, 'loss 0.5')
+"""
+
+
 @pytest.mark.slow
 def test_a_bare_installation_fits_and_shows_progress():
-    finished = run_bare(
-        "import warnings; warnings.simplefilter('error')\n"
-        "import numpy as np, fastlin\n"
-        "X = np.arange(40.0).reshape(20, 2) % 7; y = np.arange(20) % 2\n"
-        "print(fastlin.LogisticRegression(verbose=1).fit(X, y).predict(X).shape)\n"
-        "fastlin.logistic_path(X, y, Cs=3, verbose=1)\n"
-        "from fastlin.terminal import show_bar\n"
-        "with show_bar('fastlin', 3) as show: show(2, 'loss 0.5')\n"
-    )
+    finished = run_bare(FITS)
     lines = finished.stdout.splitlines()
     assert re.match(r"fastlin: iteration +\d+  objective 0\.\d+  gap \S+  \d+\.\d\d s$", lines[0])
     assert re.match(r"fastlin: fits: 3 of 3  C=\S+ gap=\S+$", lines[2])

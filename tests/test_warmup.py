@@ -5,20 +5,9 @@ import json
 import pytest
 from conftest import run_program
 
-from fastlin.warmup import (
-    STEPS,
-    fit_l1,
-    fit_large,
-    fit_many,
-    fit_network,
-    fit_small,
-    fit_sparse,
-    fit_table,
-    train_model,
-)
+from fastlin.warmup import STEPS
 
-# Runs steps of the warm-up by their names, in a process in which nothing is compiled, and fits then; prints which fits
-# needed code of kernels, for types of arguments, that the steps had not needed.
+# Runs steps of the warm-up by their names, in a process in which nothing is compiled, and prints which fits need more.
 PROGRAM = """
 import json, sys, warnings
 import numpy as np
@@ -100,5 +89,5 @@ def test_after_a_warm_up_nothing_is_compiled():
 
 
 def test_every_kind_is_a_step():
-    kinds = {step.func for step in STEPS.values()}
-    assert kinds == {fit_small, fit_large, fit_sparse, fit_table, fit_l1, fit_many, fit_network, train_model}
+    names = "fit_small fit_large fit_sparse fit_table fit_l1 fit_many fit_network train_model"
+    assert {step.func.__name__ for step in STEPS.values()} == set(names.split())

@@ -6,10 +6,8 @@
 | `--thorough` | and those marked `thorough`: processes, types of data, more of scikit-learn's checks | workflow `ci` |
 | `--slow` | and those marked `slow`: every type and layout, studies on whole data, builds | `.ci/nightly` |
 
-Half of the time with an empty cache goes to the compiler, so a tier is held to a number of compiled specialisations
-too: `--hold-tier` fails where a run has more of them, or more tests, than `tests/tiers.json` says. It needs an empty
-folder of compiled kernels. A number there may be raised where the change says what is worth it. No limit is one of
-time, which depends on the machine and what else runs on it: `--durations` names the tests that take long.
+`--hold-tier` fails where a run has more tests, or more specialisations compiled into an empty folder, than
+`tests/tiers.json` says. A number there may be raised where the change says what is worth it.
 """
 
 import json
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+OUTCOMES = "passed", "failed", "error", "skipped", "xfailed", "xpassed"
 LIMITS = Path(__file__).with_name("tiers.json")
 # The files that take longest, the longest first: one of them at the end would keep one process waiting.
 LONGEST_FIRST = (
@@ -45,13 +44,12 @@ LONGEST_FIRST = (
 
 def add_options(parser):
     """Add the options that choose a tier and hold it to its numbers."""
-    parser.addoption("--thorough", action="store_true", help="also run the tests that are marked thorough, as CI does")
-    parser.addoption("--slow", action="store_true", help="run all tests, those that are marked slow too")
-    parser.addoption(
-        "--hold-tier",
-        action="store_true",
-        help="fail where more tests run, or more kernels are compiled into an empty folder, than tests/tiers.json says",
-    )
+    for option, words in (
+        ("--thorough", "also run the tests that are marked thorough, as CI does"),
+        ("--slow", "run all tests, those that are marked slow too"),
+        ("--hold-tier", "fail where more tests run, or more kernels are compiled, than tests/tiers.json says"),
+    ):
+        parser.addoption(option, action="store_true", help=words)
 
 
 def name_tier(config):
@@ -77,12 +75,6 @@ def choose_items(config, items):
     items[:] = chosen
 
 
-def count_run(terminal_reporter):
-    """Return how many tests have run, the skipped ones included."""
-    outcomes = "passed", "failed", "error", "skipped", "xfailed", "xpassed"
-    return sum(len(terminal_reporter.stats.get(outcome, ())) for outcome in outcomes)
-
-
 def find_excess(tier, found, limits):
     """Return a sentence for each number of a tier that is above its limit."""
     return [
@@ -96,7 +88,8 @@ def hold_tier(session, folder):
     """Let the session fail where the tier has outgrown its numbers; folder is that of compiled kernels."""
     tier = name_tier(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    found = {"tests": count_run(reporter), "specialisations": len(list(folder.rglob("*.nbc")))}
+    n_run = sum(len(reporter.stats.get(outcome, ())) for outcome in OUTCOMES)
+    found = {"tests": n_run, "specialisations": len(list(folder.rglob("*.nbc")))}
     reporter.write_line(f"\ntier {tier}: {found['tests']} tests, {found['specialisations']} compiled specialisations")
     limits = json.loads(LIMITS.read_text(encoding="utf-8"))
     for sentence in find_excess(tier, found, limits):

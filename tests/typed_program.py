@@ -9,20 +9,7 @@ from numpy.typing import NDArray
 
 import fastlin
 import fastlin.dask
-from fastlin import (
-    LogisticRegression,
-    LogisticRegressionCV,
-    MiniBatchLogisticRegression,
-    MLPClassifier,
-    TwoLayerNet,
-    blocks,
-    datasets,
-    exceptions,
-    figures,
-    logistic_path,
-    stability_selection,
-    trainers,
-)
+from fastlin import LogisticRegression, LogisticRegressionCV, MLPClassifier, blocks, figures, trainers
 from fastlin.estimators import RegularizationPath, StabilitySelection
 from fastlin.typing import Array, FloatArray, IntArray
 
@@ -33,7 +20,7 @@ Floats = NDArray[np.floating[Any]]
 def fit_linear_models(X: NDArray[np.float64], y: NDArray[np.int64]) -> None:
     model = LogisticRegression(C=0.1, solver="newton-cg", class_weight={0: 1.0, 1: 2.0})
     assert_type(model.fit(X, y), LogisticRegression)
-    assert_type(LogisticRegression().fit(X, y).predict(X), Labels)
+    assert_type(LogisticRegression().fit(X.tolist(), ["a", "b"]).predict([[1.0]]), Labels)
     assert_type(model.predict_proba(X), Floats)
     assert_type(model.fit(X, X, offset=X[:, 0], classes=["a", "b"]), LogisticRegression)
     assert_type(model.decision_function(X, offset=X[:, 0]), Floats)
@@ -43,17 +30,13 @@ def fit_linear_models(X: NDArray[np.float64], y: NDArray[np.int64]) -> None:
     assert_type(model.history_[0].objective, float)
     assert_type(model.get_feature_names_out(["a", "b"]), Array)
     assert_type(LogisticRegressionCV(Cs=[0.1, 1.0], l1_ratios=(0,)).fit(X, y), LogisticRegressionCV)
-    assert_type(logistic_path(X, y, Cs=5), RegularizationPath)
-    assert_type(stability_selection(model, X, y, n_selected=5), StabilitySelection)
+    assert_type(fastlin.logistic_path(X, y, Cs=5), RegularizationPath)
+    assert_type(fastlin.stability_selection(model, X, y, n_selected=5), StabilitySelection)
     # These are mistakes, and mypy says so: warn_unused_ignores would else find the comments.
     LogisticRegression(solver="newton")  # type: ignore[arg-type]
     LogisticRegression(penalty="l3")  # type: ignore[arg-type]
     LogisticRegression(1.0, 2.0)  # type: ignore[arg-type, call-arg]
     fastlin.LogisticRegresion()  # type: ignore[attr-defined]
-
-
-def fit_what_else_x_may_be(X: list[list[float]], y: list[str]) -> None:
-    assert_type(LogisticRegression().fit(X, y).predict(X), Labels)
 
 
 def fit_blocks(X: NDArray[np.float64], y: NDArray[np.int64]) -> None:
@@ -77,14 +60,14 @@ def fit_networks(X: NDArray[np.float32], y: NDArray[np.int64]) -> None:
     assert_type(network.predict_proba(X), Floats)
     assert_type(network.loss_curve_, list[float])
     assert_type(network.validation_scores_, list[float] | None)
-    model = MiniBatchLogisticRegression(n_iter_no_change=np.inf)
-    assert_type(model.partial_fit(X, y, classes=[0, 1]), MiniBatchLogisticRegression)
-    assert_type(model.fit_batches([(X, y), (X, y)]), MiniBatchLogisticRegression)
-    assert_type(TwoLayerNet(4, 10, 3).predict(X), IntArray)
+    model = fastlin.MiniBatchLogisticRegression(n_iter_no_change=np.inf)
+    assert_type(model.partial_fit(X, y, classes=[0, 1]), fastlin.MiniBatchLogisticRegression)
+    assert_type(model.fit_batches([(X, y), (X, y)]), fastlin.MiniBatchLogisticRegression)
+    assert_type(fastlin.TwoLayerNet(4, 10, 3).predict(X), IntArray)
 
 
 def train_as_the_course_does() -> None:
-    data = datasets.load_digits()
+    data = fastlin.datasets.load_digits()
     assert_type(data.X_train, np.ndarray)
     X, Y = trainers.pre_process_images(data.X_train), trainers.one_hot_encode(data.y_train, 10)
     model = trainers.SoftmaxModel(0.1, half=False, n_inputs=X.shape[1])
@@ -94,8 +77,7 @@ def train_as_the_course_does() -> None:
 
 
 class OwnModel:
-    """A student's own model needs no base."""
-
+    # A student's own model needs no base.
     def __init__(self) -> None:
         self.w = np.zeros((3, 1))
         self.grad: Any = None
@@ -107,17 +89,11 @@ class OwnModel:
         self.grad = X.T @ (outputs - targets)
 
 
-def train_own_model(X: FloatArray, Y: FloatArray) -> None:
-    trainers.LogisticTrainer(OwnModel(), 0.1, 2, False, X, Y, X, Y)
-
-
-def draw(X: NDArray[np.float64], y: NDArray[np.int64]) -> None:
-    figures.plot_path(logistic_path(X, y), feature_names=["a", "b"])
+def train_draw_and_resume(X: FloatArray, y: NDArray[np.int64], path: str) -> MLPClassifier:
+    trainers.LogisticTrainer(OwnModel(), 0.1, 2, False, X, X, X, X)
+    figures.plot_path(fastlin.logistic_path(X, y), feature_names=["a", "b"])
     figures.plot_scores(LogisticRegressionCV(use_legacy_attributes=False).fit(X, y))
-
-
-def resume(X: NDArray[np.float64], y: NDArray[np.int64], path: str) -> MLPClassifier:
     try:
         return MLPClassifier().fit(X, y, resume=path)
-    except exceptions.CheckpointError:
+    except fastlin.exceptions.CheckpointError:
         return MLPClassifier().fit(X, y, save_checkpoint=path)

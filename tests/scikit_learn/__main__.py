@@ -14,10 +14,7 @@ MODULES = (
     "sklearn.tests.test_metaestimators_metadata_routing",
 )
 USERS = (
-    "sklearn.ensemble.tests.test_bagging",
-    "sklearn.ensemble.tests.test_stacking",
-    "sklearn.ensemble.tests.test_voting",
-    "sklearn.ensemble.tests.test_weight_boosting",
+    *(f"sklearn.ensemble.tests.test_{name}" for name in ("bagging", "stacking", "voting", "weight_boosting")),
     "sklearn.feature_selection.tests.test_from_model",
     "sklearn.feature_selection.tests.test_rfe",
     "sklearn.frozen.tests.test_frozen",
@@ -28,12 +25,8 @@ USERS = (
     "sklearn.model_selection.tests.test_search",
     "sklearn.model_selection.tests.test_validation",
     "sklearn.semi_supervised.tests.test_self_training",
-    "sklearn.tests.test_calibration",
-    "sklearn.tests.test_common",
-    "sklearn.tests.test_metaestimators",
-    "sklearn.tests.test_multiclass",
-    "sklearn.tests.test_multioutput",
-    "sklearn.tests.test_pipeline",
+    *(f"sklearn.tests.test_{name}" for name in ("calibration", "common", "metaestimators")),
+    *(f"sklearn.tests.test_{name}" for name in ("multiclass", "multioutput", "pipeline")),
 )
 
 if __name__ == "__main__":

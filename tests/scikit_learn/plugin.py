@@ -32,12 +32,11 @@ EPOCHS = "n_iter_no_change=np.inf asks for max_iter epochs, which is no reason t
 # The name of an item without its module, or of a test all of whose items fail, and why.
 EXCEPTIONS = {
     "test_check_solver_option": f"{BETTER}: every solver takes every penalty",
-    "test_large_sparse_matrix[csr_matrix-liblinear]": f"{BETTER}: indices of 64 bits",
-    "test_large_sparse_matrix[csr_matrix-sag]": f"{BETTER}: indices of 64 bits",
-    "test_large_sparse_matrix[csr_matrix-saga]": f"{BETTER}: indices of 64 bits",
-    "test_large_sparse_matrix[csr_array-liblinear]": f"{BETTER}: indices of 64 bits",
-    "test_large_sparse_matrix[csr_array-sag]": f"{BETTER}: indices of 64 bits",
-    "test_large_sparse_matrix[csr_array-saga]": f"{BETTER}: indices of 64 bits",
+    **{
+        f"test_large_sparse_matrix[csr_{kind}-{solver}]": f"{BETTER}: indices of 64 bits"
+        for kind in ("matrix", "array")
+        for solver in ("liblinear", "sag", "saga")
+    },
     "test_liblinear_with_large_values": f"{BETTER}: numbers above 1e30",
     "test_liblinear_dual_random_state": f"{LIBLINEAR}: its solution of the dual problem depends on random_state",
     "test_newton_cholesky_fallback_to_lbfgs": "it expects as many iterations of newton-cholesky as of lbfgs, which "
