@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache, partial
-from itertools import islice
+from itertools import islice, product
 from types import SimpleNamespace
 
 import damages
@@ -98,7 +98,7 @@ NETWORK = BOTH | WARM | TRAINED | {name: SCORING[name] for name in ("predict(C)"
 OF_TABLES = {method: partial(predict, TABLE, method) for method in PREDICTIONS}
 CLASSES = {"fewer": np.arange(3), "more": np.arange(9), "one": np.arange(1), "none": np.arange(0), "None": None}
 CLASSES |= {"a column": np.arange(4)[:, None], "lists of several lengths": [[1], [1, 2]]}
-UNSORTED = {"falling": np.arange(4)[::-1], "twice": np.array([0, 1, 1, 3]), "mixed": np.array([0, "a", 1, 2], object)}
+UNSORTED = np.arange(4)[::-1], np.array([0, 1, 1, 3]), np.array([0, "a", 1, 2], object)
 CATEGORIES = {
     "None": None,
     "fewer columns": [None],
@@ -150,6 +150,8 @@ def draw_attribute(generator, attribute, value):
     return damages.draw_array(generator, value, [()] if value.shape == (1,) else [])
 
 
+LAYERS = {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}
+FROM = {"from": lambda model, y: getattr(fastlin, type(model).__name__).from_sklearn(model)}
 COEFFICIENTS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
 # The model, its methods, how many damages are drawn of each attribute, and words of the errors by attribute.
 MODELS = [
@@ -163,22 +165,12 @@ MODELS = [
     ("four classes", LINEAR, 8, {"n_features_in_": "n_features_in_|5 features"}),
     ("mini-batches", TRAINED, 6, {name: name for name in ("n_features_in_", "t_", "loss_curve_", "_optimizer")}),
     ("network", TRAINED, 6, {name: name for name in ("t_", "loss_curve_", "_optimizer")}),
-    ("network", NETWORK, 12, {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}),
+    ("network", NETWORK, 12, LAYERS),
     ("network", NETWORK, 6, {name: name for name in ("n_features_in_", "out_activation_", "_plan")}),
-    ("normalized network", NETWORK, 8, {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}),
-    (
-        "normalized network",
-        NETWORK,
-        8,
-        {name: name for name in ("batch_norm_scales_", "batch_norm_means_", "batch_norm_variances_")},
-    ),
-    ("of scikit-learn", {"from": lambda model, y: fastlin.LogisticRegression.from_sklearn(model)}, 5, COEFFICIENTS),
-    (
-        "network of scikit-learn",
-        {"from": lambda model, y: fastlin.MLPClassifier.from_sklearn(model)},
-        8,
-        {"coefs_": "coefs_", "intercepts_": "intercepts_"},
-    ),
+    ("normalized network", NETWORK, 8, LAYERS),
+    ("normalized network", NETWORK, 8, {f"batch_norm_{name}_": name for name in ("scales", "means", "variances")}),
+    ("of scikit-learn", FROM, 5, COEFFICIENTS),
+    ("network of scikit-learn", FROM, 8, {"coefs_": "coefs_", "intercepts_": "intercepts_"}),
     ("mini-batches", TRAINED, 1, {"_random_state": "_random_state"}),
     ("network", TRAINED, 1, {"_random_state": "_random_state"}),
 ]
@@ -195,11 +187,10 @@ def list_models(generator):
                 method, call = damages.choose(generator, methods)
                 run = partial(call, model, Y2 if name == "two classes" else Y4)
                 yield (f"{name}, {attribute}: {what}; {method}", pattern, run, model)
-    for value in UNSORTED.values():
-        for name in ("mini-batches", "network"):
-            model = copy.deepcopy(fit(name))
-            model.classes_ = value
-            yield (f"{name}, {value}", "classes_", partial(model.partial_fit, X, Y4), model)
+    for name, value in product(("mini-batches", "network"), UNSORTED):
+        model = copy.deepcopy(fit(name))
+        model.classes_ = value
+        yield (f"{name}, {value}", "classes_", partial(model.partial_fit, X, Y4), model)
 
 
 def train_course(attribute, value, n_classes, steps):
@@ -239,11 +230,8 @@ def list_course(generator):
         name = str(generator.choice(list(net.params)))
         what, value = damages.draw_array(generator, net.params[name])
         net.params[name] = value
-        calls = {
-            "predict": partial(net.predict, X),
-            "loss": partial(net.loss, X, Y4),
-            "train": partial(net.train, X, Y4, X, Y4, num_iters=1),
-        }
+        train = partial(net.train, X, Y4, X, Y4, num_iters=1)
+        calls = {"predict": partial(net.predict, X), "loss": partial(net.loss, X, Y4), "train": train}
         method, run = damages.choose(generator, calls)
         yield (f"TwoLayerNet, {name}: {what}; {method}", rf"params\['{name}'\]", run)
 

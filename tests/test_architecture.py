@@ -60,32 +60,26 @@ __init__: estimators trainers blocks callbacks dask datasets figures inference p
 MAY_USE = {room: set(used.split()) for room, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", ROOMS, re.MULTILINE)}
 
 FOR_EVERY_ROOM = {"typing", "exceptions"}
-# Libraries that only some rooms may import.
+# Libraries, and the only rooms that may import them; the arrays of some come from programs that have imported them.
+OF_ROOMS = """
+numba: kernels
+llvmlite: kernels cli
+sklearn: estimators exceptions dask patch contenders course cli
+matplotlib: figures course.figures
+platformdirs filelock: places
+click skops: cli
+rich: terminal cli
+pyarrow: blocks estimators cli
+dask distributed: dask
+PIL pooch tqdm: course.datasets
+jinja2 markupsafe latex2mathml: course.report
+cyanure glum sklearnex skglm snapml statsmodels torch: contenders
+cupy jax ml_dtypes:
+"""
 LIBRARIES = {
-    "numba": {"kernels"},
-    "llvmlite": {"kernels", "cli"},
-    "sklearn": {"estimators", "exceptions", "dask", "patch", "contenders", "course", "cli"},
-    "matplotlib": {"figures", "course.figures"},
-    "PIL": {"course.datasets"},
-    "jinja2": {"course.report"},
-    "markupsafe": {"course.report"},
-    "latex2mathml": {"course.report"},
-    "platformdirs": {"places"},
-    "click": {"cli"},
-    "filelock": {"places"},
-    "pooch": {"course.datasets"},
-    "pyarrow": {"blocks", "estimators", "cli"},
-    "skops": {"cli"},
-    # Their arrays come from programs that have imported them.
-    **{library: set() for library in ("cupy", "jax", "ml_dtypes")},
-    "dask": {"dask"},
-    "distributed": {"dask"},
-    "rich": {"terminal", "cli"},
-    "tqdm": {"course.datasets"},
-    **{
-        library: {"contenders"}
-        for library in ("cyanure", "glum", "sklearnex", "skglm", "snapml", "statsmodels", "torch")
-    },
+    library: set(rooms.split())
+    for libraries, rooms in re.findall("^(.+):(.*)$", OF_ROOMS, re.MULTILINE)
+    for library in libraries.split()
 }
 # These are slow to import or may not be installed, so that they are imported by the functions that use them. Only who
 # asks for it imports the room of Dask.
@@ -97,18 +91,9 @@ MOST_FORMAT_SKIPS = {"fastlin": 15, "benchmarks": 0}
 # Functions whose signatures the course gives.
 GIVEN_SIGNATURES = {"fastlin/course/trainers/trainer.py::__init__"}
 # Tests at the top of tests/ that are of no module: they look at the whole repository.
-TESTS_OF_THE_HOUSE = {
-    "architecture",
-    "build_backend",
-    "code_blocks",
-    "damage",
-    "docs",
-    "documented_commands",
-    "interface",
-    "portability",
-    "tiers",
-    "without_compilation",
-}
+TESTS_OF_THE_HOUSE = """
+architecture build_backend code_blocks damage docs documented_commands interface portability tiers without_compilation
+"""
 
 
 def rooms():
@@ -290,4 +275,6 @@ def test_tests_stand_in_the_folder_of_what_they_test_and_no_two_modules_have_one
         # A test that has the name of a module stands beside it; others test what several modules of a folder do.
         if folder != "benchmarks" and name in modules:
             assert folder in modules[name], f"{path} is not in the folder of {name}.py: {modules[name]}"
-        assert folder or name in modules or name in TESTS_OF_THE_HOUSE, f"{path} is of no module at the top of fastlin"
+        assert folder or name in modules or name in TESTS_OF_THE_HOUSE.split(), (
+            f"{path} is of no module at the top of fastlin"
+        )

@@ -20,7 +20,6 @@ from fastlin.budget import (
     SMALLEST_PRECONDITIONER,
     Budget,
 )
-from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective, Point
 from fastlin.solvers import choose, lbfgs, newton, preconditioners, proximal_newton
 from fastlin.solvers.stopping import Stopping
@@ -69,21 +68,6 @@ def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
         assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= SMALLEST
 
 
-def decide(objective):
-    """Return all that a fit of an objective decides by its budget."""
-    shape, budget = objective.shape, objective.budget
-    return (
-        budget,
-        budget.choose_pairs(shape[0] * shape[1]),
-        objective.keeps_probabilities,
-        objective.fast_precision,
-        choose.choose_solver(objective, "auto"),
-        choose.choose_solver(objective, "newton-cholesky"),
-        preconditioners.choose(objective),
-        budget.count_sampled_rows(objective.bytes_a_row),
-    )
-
-
 def test_fits_run_at_once_as_far_as_they_take_no_more_than_a_gigabyte_or_four_times_X():
     small, probe = Budget.beside(1 << 20), Budget.beside(15_000 * 384 * 4)
     assert small.count_at_once(10_000, (10, 101), True) > 100
@@ -95,15 +79,6 @@ def test_fits_run_at_once_as_far_as_they_take_no_more_than_a_gigabyte_or_four_ti
     assert probe.count_at_once(15_000, (600, 385), True) < 8
     for n_rows, shape, is_smooth in ((2000, (10, 50_001), True), (400, (10, 61), False), (10_000, (1, 10), True)):
         assert probe.count_at_once(2 * n_rows, shape, is_smooth) <= probe.count_at_once(n_rows, shape, is_smooth)
-
-
-@pytest.mark.parametrize(("n", "d", "n_classes"), [(50, 4, 3), (3000, 300, 2), (40, 100, 60)])
-def test_decisions_do_not_depend_on_the_number_of_threads(n, d, n_classes):
-    decisions = []
-    for n_threads in (1, 2, 16):
-        with limit_threads(n_threads):
-            decisions.append(decide(make_objective(n, d, n_classes, np.float32, l2=0.1)[0]))
-    assert decisions[0] == decisions[1] == decisions[2]
 
 
 @pytest.mark.parametrize("n_pairs_in_float64", [0, 5])

@@ -105,9 +105,10 @@ def test_processes_share_tasks_and_say_how_far_they_are(tmp_path, capsys):
 
 
 def test_signatures_of_all_processes_are_compiled_once(tmp_path):
-    for number, noted in enumerate(([("room", "dot", "f8"), ("room", "dot", "f4")], [("room", "dot", "f8")])):
-        (tmp_path / f"signatures-{number}").write_bytes(pickle.dumps(noted))
-    assert WORKER["read_signatures"](tmp_path) == [("room", "dot", "f8"), ("room", "dot", "f4")]
+    noted = [("room", "dot", "f8"), ("room", "dot", "f4")]
+    for n_noted in (2, 1):
+        (tmp_path / f"signatures-{n_noted}").write_bytes(pickle.dumps(noted[:n_noted]))
+    assert WORKER["read_signatures"](tmp_path) == noted
 
 
 def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, monkeypatch, machine):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import load_scaled
+from linear_models import assert_same_model
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
@@ -64,8 +65,7 @@ class Newer(LogisticRegression):
 class NewerCV(LogisticRegressionCV):
     """scikit-learn's class as its pull request 32042 has it for 1.12."""
 
-    _parameter_constraints = {
-        **LogisticRegressionCV._parameter_constraints,
+    _parameter_constraints = LogisticRegressionCV._parameter_constraints | {
         "Cs": ["array-like", Real, None],
         "alphas": ["array-like", Real],
     }
@@ -98,15 +98,10 @@ def count():
     """A function that returns how many fits of a class, or of all, fastlin and scikit-learn have run since."""
     before = patch.report()
 
-    def subtract(now, then, name):
-        return sum(now[each] - then[each] for each in now if name in (None, each))
-
     def count_fits(name=None):
         now = patch.report()
-        return [
-            subtract(now.fastlin, before.fastlin, name),
-            subtract(now.scikit_learn, before.scikit_learn, name),
-        ]
+        parts = (now.fastlin, before.fastlin), (now.scikit_learn, before.scikit_learn)
+        return [sum(new[each] - old[each] for each in new if name in (None, each)) for new, old in parts]
 
     return count_fits
 
@@ -374,8 +369,7 @@ def test_labels_are_fitted_side_by_side_into_models_of_their_own(count, make, in
     assert len({int(each.n_iter_[0]) for each in found.estimators_}) > 1
     assert all(each.converged_ and 0 < each.certificate_ < 1e-3 for each in found.estimators_)
     for each, other in zip(found.estimators_, expected.estimators_, strict=True):
-        np.testing.assert_allclose(each.coef_, other.coef_, atol=1e-5)
-        np.testing.assert_allclose(each.intercept_, other.intercept_, atol=1e-5)
+        assert_same_model(each, other)
         np.testing.assert_array_equal(each.classes_, other.classes_)
         assert each.C == 0.3
     np.testing.assert_array_equal(found.predict(X), expected.predict(X))
