@@ -10,6 +10,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
 
 
 def pytest_configure(config):
-    """Load the profile asked for: where pytest-xdist loads this file late, Hypothesis has done so before."""
+    """Load the profile of Hypothesis that is asked for."""
     settings.load_profile(config.getoption("--hypothesis-profile") or "default")
     # The processes of pytest-xdist have all processors at work, and what this one compiles is counted.
     os.environ.setdefault("FASTLIN_COMPILERS", "1")
@@ -377,21 +378,13 @@ def run_until_line(run, files, last_line=np.inf):
 
 def refuse_replacement(monkeypatch):
     """Let os.replace do what Windows does where another program has the file open."""
-
-    def refuse(source, target):
-        raise PermissionError(13, "Access is denied", str(source), None, str(target))
-
-    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", Mock(side_effect=PermissionError(13, "Access is denied")))
 
 
 def refuse_locks(monkeypatch):
     """Let files be locked as little as some network file systems let them; skip the test where locks are others."""
     fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
-
-    def refuse(descriptor, operation):
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))
 
 
 @pytest.fixture
@@ -405,8 +398,7 @@ def server():
                 serve.requests.append(self.path)
                 if answer is not None:
                     return answer(self)
-                body = contents.get(self.path.removeprefix("/"))
-                if body is None:
+                if (body := contents.get(self.path.removeprefix("/"))) is None:
                     return self.send_error(404)
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))

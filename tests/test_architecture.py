@@ -275,6 +275,4 @@ def test_tests_stand_in_the_folder_of_what_they_test_and_no_two_modules_have_one
         # A test that has the name of a module stands beside it; others test what several modules of a folder do.
         if folder != "benchmarks" and name in modules:
             assert folder in modules[name], f"{path} is not in the folder of {name}.py: {modules[name]}"
-        assert folder or name in modules or name in TESTS_OF_THE_HOUSE.split(), (
-            f"{path} is of no module at the top of fastlin"
-        )
+        assert folder or name in modules or name in TESTS_OF_THE_HOUSE.split(), f"{path} is of no module"

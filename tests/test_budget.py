@@ -5,8 +5,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_problem, minimum_of, with_budget
-from scipy import sparse
+from conftest import make_objective, with_budget
 
 from fastlin.budget import (
     CACHED_PAIRS,
@@ -20,9 +19,8 @@ from fastlin.budget import (
     SMALLEST_PRECONDITIONER,
     Budget,
 )
-from fastlin.objective import Objective, Point
-from fastlin.solvers import choose, lbfgs, newton, preconditioners, proximal_newton
-from fastlin.solvers.stopping import Stopping
+from fastlin.objective import Point
+from fastlin.solvers import choose, newton
 
 LARGE = Budget(1 << 40)
 
@@ -81,20 +79,6 @@ def test_fits_run_at_once_as_far_as_they_take_no_more_than_a_gigabyte_or_four_ti
         assert probe.count_at_once(2 * n_rows, shape, is_smooth) <= probe.count_at_once(n_rows, shape, is_smooth)
 
 
-@pytest.mark.parametrize("n_pairs_in_float64", [0, 5])
-def test_pairs_in_float32_lead_to_the_same_minimum(n_pairs_in_float64):
-    objective, _ = make_objective(150, 30, 4, l2=1e-4)
-    narrow = with_budget(objective, 2 * 8 * 4 * 31 * n_pairs_in_float64)
-    n_pairs, kind = narrow.budget.choose_pairs(4 * 31)
-    assert (n_pairs, kind) == (max(4, 2 * n_pairs_in_float64), np.float32)
-    stopping = Stopping(narrow, 1e-9, "excess", 500)
-    solution = lbfgs.minimize(
-        narrow, narrow.start(), stopping, preconditions={0: preconditioners.diagonal}, room=objective.make_room()
-    )
-    assert solution.converged
-    assert solution.value - minimum_of(objective)[0] <= solution.certificate <= 1e-9 * solution.value
-
-
 @pytest.mark.parametrize("solver", ["auto", "newton-cholesky"])
 def test_without_penalty_no_hessian_is_built_beyond_the_budget(monkeypatch, solver):
     minimize = partial(choose.minimize, solver=solver, tol=1e-8, max_iter=300)
@@ -113,19 +97,3 @@ def test_without_penalty_no_hessian_is_built_beyond_the_budget(monkeypatch, solv
     beyond = minimize(narrow)
     assert beyond.converged
     assert beyond.value == pytest.approx(within.value, rel=1e-7)
-
-
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_models_of_a_sample_hold_the_sample_alone(kind):
-    X, labels, *_ = make_problem(2000, 300, 5, np.uint8)
-    X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.1)) if kind == "sparse" else X
-    objective = with_budget(Objective.over(X, labels, 5, l1=2.0), 8 * 50 * 2 * 5 * 8)
-    assert objective.make_room() is None
-    sampled = preconditioners.evaluate_sample(evaluate(objective, objective.start()))
-    assert sampled.objective.n_rows == sampled.probabilities.shape[1] == 50
-    model = proximal_newton.make_model(objective.at(objective.start()), False)
-    columns, rows = model._columns, model._curvature
-    assert rows.probabilities.shape == (5, 50)
-    # X in float64 would take 4.8 MB.
-    held = (rows.row_weights, rows.probabilities, columns.panel, columns.indices, columns.values)
-    assert sum(array.nbytes for array in held) < 50 * 300 * 20

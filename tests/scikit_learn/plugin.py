@@ -86,10 +86,10 @@ def pytest_collection_modifyitems(config, items):
     kept = set(ours)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = ours
+    exceptions = EXCEPTIONS | (OF_PATCH if is_patched else OF_CLASSES)
     for item in items:
-        for name, reason in (EXCEPTIONS | (OF_PATCH if is_patched else OF_CLASSES)).items():
-            if item.name == name or item.name.startswith(f"{name}["):
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+        for name in {item.name, item.name.partition("[")[0]} & exceptions.keys():
+            item.add_marker(pytest.mark.xfail(reason=exceptions[name], strict=True))
 
 
 def _is_ours(item, is_patched):
