@@ -378,7 +378,11 @@ def run_until_line(run, files, last_line=np.inf):
 
 def refuse_replacement(monkeypatch):
     """Let os.replace do what Windows does where another program has the file open."""
-    monkeypatch.setattr(os, "replace", Mock(side_effect=PermissionError(13, "Access is denied")))
+
+    def refuse(source, target):
+        raise PermissionError(13, "Access is denied", str(source), None, str(target))
+
+    monkeypatch.setattr(os, "replace", refuse)
 
 
 def refuse_locks(monkeypatch):
