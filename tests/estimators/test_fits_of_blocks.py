@@ -1,6 +1,8 @@
 """LogisticRegression and its cross-validation on blocks of rows: the models, folds and scores of the rows in memory."""
 
 import functools
+import itertools
+import os
 from pathlib import Path
 
 import linear_models
@@ -59,25 +61,16 @@ def test_bits_depend_on_the_cuts_alone(tmp_path, n_classes):
     X, y, weights = make_data(n_classes, np.uint8)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    models = [
-        LogisticRegression(n_jobs=n_jobs).fit(blocks)
-        for n_jobs in (1, 2, 3)
-        for blocks in (
-            from_arrays(X, y, weights, rows_per_block=ROWS),
-            from_arrays(cut(mapped), y, weights),
-            make_blocks("batches", X, y, weights),
-        )
-    ]
-    for model in models[1:]:
-        np.testing.assert_array_equal(model.coef_, models[0].coef_)
-    models = [
-        folds(tol=1e-4, n_jobs=n_jobs).fit(make_blocks(kind, X, y, weights))
-        for n_jobs in (1, 2)
-        for kind in ("arrays", "batches")
-    ]
-    for model in models[1:]:
-        for name in ("coef_", "coefs_paths_", "scores_", "certificates_"):
-            np.testing.assert_array_equal(getattr(model, name), getattr(models[0], name))
+    kinds = (
+        from_arrays(X, y, weights, rows_per_block=ROWS),
+        from_arrays(cut(mapped), y, weights),
+        make_blocks("batches", X, y, weights),
+    )
+    of_search = "coef_", "coefs_paths_", "scores_", "certificates_"
+    for make, names in ((LogisticRegression, ["coef_"]), (functools.partial(folds, tol=1e-4), of_search)):
+        expected, *others = [make(n_jobs=n_jobs).fit(blocks) for n_jobs in (1, 2, 3) for blocks in kinds]
+        for model, name in itertools.product(others, names):
+            np.testing.assert_array_equal(getattr(model, name), getattr(expected, name))
 
 
 def test_labels_and_weights_may_stand_beside_the_blocks():
@@ -85,17 +78,6 @@ def test_labels_and_weights_may_stand_beside_the_blocks():
     expected = LogisticRegression().fit(from_arrays(X, y, weights))
     found = LogisticRegression().fit(from_arrays(X), y, weights)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
-    model = LogisticRegression()
-    for blocks, arguments, message in (
-        (from_arrays(X, y), (y,), "y is given, but the blocks hold y too"),
-        (from_arrays(X, y, weights), (None, weights), "sample_weight is given"),
-        (from_arrays(X), (), "requires y to be passed"),
-        (from_arrays(X), (y[:5],), "y has 5 entries, but X has 400 rows"),
-        (from_arrays(X[:0], y[:0]), (), r"0 sample\(s\)"),
-        (from_arrays(X[:, :0], y), (), r"0 feature\(s\)"),
-    ):
-        assert_refused(message, model.fit, blocks, *arguments)
-    assert_refused("requires y to be passed", model.fit, X)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -113,21 +95,6 @@ def test_predictions_come_block_by_block(kind, n_classes):
     expected = model.predict(X)
     np.testing.assert_array_equal(np.concatenate(list(model.sparsify().predict(blocks))), expected)
     np.testing.assert_array_equal(model.predict(X.tolist()), expected)
-    message = "X has 2 features, but LogisticRegression is expecting 6"
-    assert_refused(message, model.predict, from_arrays(X[:, :2]))
-
-
-def test_what_is_not_finite_is_named_by_its_rows():
-    X, y, _ = make_data(3)
-    model = LogisticRegression().fit(X, y)
-    X[200, 2] = np.inf
-    blocks = from_arrays(X, y, rows_per_block=ROWS)
-    with pytest.raises(ValueError, match="rows 180 to 269 of X contains infinity"):
-        LogisticRegression().fit(blocks)
-    answers = model.predict(blocks)
-    assert len(next(answers)) == len(next(answers)) == ROWS
-    with pytest.raises(ValueError, match="rows 180 to 269 of X contains infinity"):
-        next(answers)
 
 
 def test_verbose_shows_how_fast_data_are_read(capsys):
@@ -143,11 +110,17 @@ def test_other_estimators_say_that_they_take_no_blocks(estimator):
     assert_refused(message, estimator.fit, from_arrays(X), y, error=TypeError)
 
 
+def count_reads(blocks):
+    """Return a list that grows by an entry with each pass over the blocks."""
+    reads, read = [], blocks._read
+    blocks._read = lambda: reads.append(1) or read()
+    return reads
+
+
 def test_preconditioners_of_many_classes_read_the_blocks_once():
     X, y, *_ = make_problem(3000, 60, 12, weighted=False)
-    blocks, reads = from_arrays(X, y, rows_per_block=1000), []
-    read = blocks._read
-    blocks._read = lambda: reads.append(1) or read()
+    blocks = from_arrays(X, y, rows_per_block=1000)
+    reads = count_reads(blocks)
     model = LogisticRegression(solver="newton-cg", C=100).fit(blocks)
     # Statistics, and for each preconditioner the rows that are drawn.
     assert len(reads) <= model.n_passes_ + 2 + 2 * model.n_iter_[0]
@@ -169,22 +142,18 @@ def test_a_fit_takes_no_more_than_a_quarter_of_the_file(tmp_path):
     resource = pytest.importorskip("resource", reason="the system limits no memory")
     if not (COMPILED and hasattr(resource, "RLIMIT_DATA") and Path("/proc/self/status").exists()):
         pytest.skip("the system does not limit private memory alone")
-    n, d = 400_000, 1000
-    generator = np.random.default_rng(0)
-    written = generator.integers(0, 256, (60_000, d), np.uint8)
+    n, d, path = 400_000, 1000, tmp_path / "X"
+    path.write_bytes(np.random.default_rng(0).integers(0, 256, (60_000, d), np.uint8).tobytes())
     # The rest of the file is a hole, which reads as zeros and takes no disk.
-    with open(tmp_path / "X", "wb") as file:
-        file.write(written.tobytes())
-        file.truncate(n * d)
-    y = generator.integers(0, 2, n, np.int8)
-    y[: len(written)] = written[:, 0] > generator.integers(0, 256, len(written))
-    np.save(tmp_path / "y.npy", y)
+    os.truncate(path, n * d)
     code = f"""
 import re, resource
 import numpy as np
 from fastlin import LogisticRegression
 from fastlin.blocks import from_arrays
-X, y = np.memmap({str(tmp_path / "X")!r}, np.uint8, "r", shape=({n}, {d})), np.load({str(tmp_path / "y.npy")!r})
+X, generator = np.memmap({str(path)!r}, np.uint8, "r", shape=({n}, {d})), np.random.default_rng(1)
+y = generator.integers(0, 2, {n}, np.int8)
+y[:60_000] = X[:60_000, 0] > generator.integers(0, 256, 60_000)
 # Compiled code and threads are the program's, whatever the data.
 LogisticRegression(max_iter=1).fit(from_arrays(X[:60_000], y[:60_000]))
 used = 1024 * int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1])
@@ -236,24 +205,19 @@ def mean_distance(model, X, y):
     return -np.abs(model.predict_proba(X)[:, 1] - y).mean()
 
 
-def own_accuracy(model, X, y):
-    if isinstance(model, LogisticRegressionCV):
-        return (model.predict(X) == y).mean()
-    assert type(model) is LogisticRegression
-    return model.score(X, y)
-
-
 def accuracy_by_block(model, X, y):
-    if not isinstance(X, Blocks):
-        return (model.predict(X) == y).mean()
-    parts = [model.predict(part) for part, _, _ in X]
+    parts = [model.predict(part) for part, _, _ in X] if isinstance(X, Blocks) else [model.predict(X)]
     assert all(len(part) for part in parts)
-    return (np.concatenate(parts) == y).mean()
+    accuracy = (np.concatenate(parts) == y).mean()
+    if not isinstance(model, LogisticRegressionCV):
+        assert type(model) is LogisticRegression
+        assert model.score(X, y) == pytest.approx(accuracy)
+    return accuracy
 
 
 @pytest.mark.parametrize(
     "scoring",
-    [None, "neg_log_loss", "roc_auc", mean_distance, own_accuracy, accuracy_by_block],
+    [None, "neg_log_loss", "roc_auc", mean_distance, accuracy_by_block],
     ids=lambda scoring: getattr(scoring, "__name__", scoring),
 )
 def test_scorers_get_the_predictions_of_all_test_rows(scoring):
@@ -261,9 +225,12 @@ def test_scorers_get_the_predictions_of_all_test_rows(scoring):
     given = (None,) if callable(scoring) else (weights,)
     expected = folds(scoring=scoring).fit(X, y, *given)
     blocks = from_arrays(X, y, rows_per_block=ROWS) if callable(scoring) else make_batches(X, y, weights)
+    # A warning of names that the model of a fold does not know would be an error here.
+    blocks.feature_names = None if callable(scoring) else list("abcdef")
     found = folds(scoring=scoring).fit(blocks)
     compare(found, expected)
     assert found.score(blocks) == pytest.approx(expected.score(X, y, *given), abs=1e-5)
+    assert [*vars(found).pop("feature_names_in_", [])] == (blocks.feature_names or [])
     assert found.score(from_arrays(X), y, *given) == pytest.approx(found.score(X, y, *given), rel=1e-12)
 
 
@@ -278,44 +245,45 @@ def test_folds_may_be_any_rows():
         compare(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, y, weights))))
 
 
-def test_columns_of_blocks_keep_their_names():
+@pytest.mark.parametrize("make", [LogisticRegression, folds], ids=["fit", "search"])
+def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was(make):
     X, y, weights = make_data(3)
-    blocks = from_arrays(X, y, weights, rows_per_block=ROWS)
-    blocks.feature_names = list("abcdef")
-    # A warning of names that the model of a fold does not know would be an error here.
-    model = folds(scoring="neg_log_loss").fit(blocks)
-    assert model.feature_names_in_.tolist() == blocks.feature_names
-    assert model.score(blocks) < 0
-
-
-def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was():
-    X, y, weights = make_data(3)
-    blocks, model = from_arrays(X, y, weights, rows_per_block=ROWS), folds()
+    blocks, model = from_arrays(X, y, weights, rows_per_block=ROWS), make()
     broken = X.copy()
     broken[200, 2] = np.nan
+    broken = from_arrays(broken, y, rows_per_block=ROWS)
     for data, message in (
-        ((from_arrays(broken, y, rows_per_block=ROWS),), "rows 180 to 269 of X contains NaN"),
+        ((broken,), "rows 180 to 269 of X contains NaN"),
         ((blocks, y), "y is given, but the blocks hold y too"),
         ((blocks, None, weights), "sample_weight is given"),
         ((from_arrays(X),), "requires y to be passed"),
         ((X,), "requires y to be passed"),
+        ((from_arrays(X), y[:5]), "y has 5 entries, but X has 400 rows"),
+        ((from_arrays(X[:0], y[:0]),), r"0 sample\(s\)"),
+        ((from_arrays(X[:, :0], y),), r"0 feature\(s\)"),
     ):
         assert_refused(message, model.fit, *data)
-    light = from_arrays(X, y, np.where(np.arange(N) < 5, 0, weights), rows_per_block=ROWS)
-    lightest = folds(cv=[(range(5), range(7, N))])
-    assert_refused("training rows have some weight", lightest.fit, light)
-    assert_refused("categorical_features must be None for blocks", folds(categorical_features=[0]).fit, blocks)
+    assert_refused("categorical_features must be None for blocks", make(categorical_features=[0]).fit, blocks)
     model.fit(blocks)
-    assert_refused("score requires y, which only Blocks may hold", model.score, X)
-    message = "X has 2 features, but LogisticRegressionCV is expecting 6"
+    message = f"X has 2 features, but {type(model).__name__} is expecting 6"
     assert_refused(message, model.score, from_arrays(X[:, :2], y))
+    assert_refused("score requires y, which only Blocks may hold", model.score, X)
+    answers = model.predict(broken)
+    assert len(next(answers)) == len(next(answers)) == ROWS
+    with pytest.raises(ValueError, match="rows 180 to 269 of X contains NaN"):
+        next(answers)
+
+
+def test_training_rows_of_a_fold_have_some_weight():
+    X, y, weights = make_data(3)
+    light = from_arrays(X, y, np.where(np.arange(N) < 5, 0, weights), rows_per_block=ROWS)
+    assert_refused("training rows have some weight", folds(cv=[(range(5), range(7, N))]).fit, light)
 
 
 def test_test_rows_are_read_once_for_each_model():
     X, y, weights = make_data(3)
-    blocks, reads = from_arrays(X, y, weights, rows_per_block=ROWS), []
-    read = blocks._read
-    blocks._read = lambda: reads.append(1) or read()
+    blocks = from_arrays(X, y, weights, rows_per_block=ROWS)
+    reads = count_reads(blocks)
     model = folds(Cs=4, max_iter=0, refit=False)
     with pytest.warns(ConvergenceWarning):
         model.fit(blocks)
