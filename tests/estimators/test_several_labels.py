@@ -1,17 +1,15 @@
 """LogisticRegression with several labels a row: the fits of each label alone, predictions, and what is refused."""
 
-import warnings
-
 import numpy as np
 import pytest
-from conftest import since
+from conftest import assert_refused, since
+from linear_models import make_cv
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
-from sklearn.metrics import accuracy_score
 from sklearn.model_selection import cross_val_predict
 
-from fastlin import LogisticRegression, LogisticRegressionCV
+from fastlin import LogisticRegression
 from fastlin.blocks import from_arrays
 from fastlin.callbacks import TimeLimit
 from fastlin.exceptions import ConvergenceWarning
@@ -28,9 +26,10 @@ def data():
 
 
 def fit_alone(X, Y, sample_weight=None, **parameters):
-    """Return the fits to each label alone, to a smaller tol."""
-    parameters = {**parameters, "tol": 1e-10}
-    return [LogisticRegression(**parameters).fit(X, labels, sample_weight) for labels in Y.T]
+    """Return coef, intercept and probabilities of the fits to each label alone, to a smaller tol."""
+    fits = [LogisticRegression(**{"tol": 1e-10, **parameters}).fit(X, labels, sample_weight) for labels in Y.T]
+    probabilities = np.stack([each.predict_proba(X)[:, 1] for each in fits], axis=1)
+    return np.concatenate([each.coef_ for each in fits]), np.ravel([each.intercept_ for each in fits]), probabilities
 
 
 @pytest.mark.parametrize(
@@ -50,9 +49,9 @@ def fit_alone(X, Y, sample_weight=None, **parameters):
 def test_each_label_is_fitted_as_alone(data, parameters):
     X, Y = data
     model = LogisticRegression(**{**parameters, "tol": 1e-8}).fit(X, Y)
-    alone = fit_alone(X, Y, **parameters)
-    np.testing.assert_allclose(model.coef_, np.concatenate([each.coef_ for each in alone]), atol=2e-4)
-    np.testing.assert_allclose(model.intercept_, np.concatenate([each.intercept_ for each in alone]), atol=1e-3)
+    coef, intercept, _ = fit_alone(X, Y, **parameters)
+    np.testing.assert_allclose(model.coef_, coef, atol=2e-4)
+    np.testing.assert_allclose(model.intercept_, intercept, atol=1e-3)
     assert model.converged_
     assert (model.certificate_ <= 1e-6).all()
     assert model.classes_.tolist() == list(range(N_LABELS))
@@ -65,8 +64,7 @@ def test_what_a_lot_leaves_ends_alone_from_there():
     X = generator.normal(size=(200, 20)) @ generator.normal(size=(20, 20))
     Y = (X @ generator.normal(size=(20, 6)) + 4 * generator.normal(size=(200, 6)) > 0).astype(int)
     model = LogisticRegression(C=100, l1_ratio=1, tol=1e-6).fit(X, Y)
-    alone = fit_alone(X, Y, C=100, l1_ratio=1)
-    np.testing.assert_allclose(model.coef_, np.concatenate([each.coef_ for each in alone]), rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(model.coef_, fit_alone(X, Y, C=100, l1_ratio=1)[0], rtol=1e-2, atol=1e-2)
     assert model.converged_
     # Those of the lot count, and leave the others to the single fit.
     assert MOST_MODELS < model.n_iter_.max() < model.max_iter
@@ -75,7 +73,7 @@ def test_what_a_lot_leaves_ends_alone_from_there():
     # So it is where folds are fitted at once, which a time limit prevents; some rows stand twice.
     rows = generator.integers(0, 200, (3, 150))
     options = {"Cs": [0.1, 100], "l1_ratios": [0.5, 1], "cv": [(each, np.arange(9)) for each in rows], "tol": 1e-6}
-    search = LogisticRegressionCV(**options, scoring="accuracy", use_legacy_attributes=False).fit(X, Y[:, 0])
+    search = make_cv(**options, scoring="accuracy").fit(X, Y[:, 0])
     expected = clone(search).set_params(time_limit=1e6).fit(X, Y[:, 0])
     np.testing.assert_allclose(search.objectives_, expected.objectives_, rtol=1e-5)
     assert search.n_iter_.max() > MOST_MODELS
@@ -87,15 +85,13 @@ def test_a_threshold_that_underflows_proves_nothing():
     Y = (X[:, :1] + 0.5 * generator.normal(size=(60, 3)) > 0).astype(int)
     options = {"l1_ratio": 1e-200, "penalty_factors": [1, 1e-300], "fit_intercept": False}
     model = LogisticRegression(**options).fit(X, Y)
-    alone = fit_alone(X, Y, **options)
-    np.testing.assert_allclose(model.coef_, np.concatenate([each.coef_ for each in alone]), rtol=1e-2)
+    np.testing.assert_allclose(model.coef_, fit_alone(X, Y, **options)[0], rtol=1e-2)
 
 
 @pytest.mark.parametrize("kind", ["float32", "sparse", "table"])
 def test_rows_of_any_kind_and_weights_are_fitted_as_alone(data, kind):
     X, Y = data
     weights = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
-    parameters = {}
     if kind == "float32":
         X = X.astype(np.float32)
     if kind == "sparse":
@@ -103,10 +99,8 @@ def test_rows_of_any_kind_and_weights_are_fitted_as_alone(data, kind):
     if kind == "table":
         pd = pytest.importorskip("pandas")
         X = pd.DataFrame({"number": X[:, 0], "level": pd.Categorical(X[:, 1].astype(int) % 4)})
-    model = LogisticRegression(C=0.1, tol=1e-8, **parameters).fit(X, Y, weights)
-    alone = fit_alone(X, Y, weights, C=0.1, **parameters)
-    expected = np.stack([each.predict_proba(X)[:, 1] for each in alone], axis=1)
-    np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-4)
+    model = LogisticRegression(C=0.1, tol=1e-8).fit(X, Y, weights)
+    np.testing.assert_allclose(model.predict_proba(X), fit_alone(X, Y, weights, C=0.1)[2], atol=1e-4)
 
 
 def test_predictions_are_those_of_each_label(data):
@@ -118,7 +112,10 @@ def test_predictions_are_those_of_each_label(data):
     probabilities = 1 / (1 + np.exp(-scores))
     np.testing.assert_allclose(model.predict_proba(X), probabilities, rtol=1e-10)
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(probabilities), rtol=1e-9)
-    assert model.score(X, Y) == accuracy_score(Y, model.predict(X))
+    weights, is_right = np.arange(300.0), (model.predict(X) == Y).all(axis=1)
+    assert model.predict(X).dtype == int
+    assert model.score(X, Y) == model.score(from_arrays(X, rows_per_block=70), Y) == is_right.mean()
+    assert model.score(X, Y, weights) == pytest.approx(np.average(is_right, weights=weights))
     sparsified = LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y).sparsify()
     np.testing.assert_array_equal(sparsified.predict(X), sparsified.densify().predict(X))
     assert cross_val_predict(LogisticRegression(), X, Y, cv=3, method="predict_proba").shape == Y.shape
@@ -141,8 +138,7 @@ def test_entries_that_stand_twice_are_summed_and_sparse_labels_are_several():
         LogisticRegression().fit(X, once).coef_, LogisticRegression().fit(X, labels.astype(int)).coef_
     )
     for Y in (twice, given[:, :1], given[:, :0]):
-        with pytest.raises(TypeError, match="dense data is required"):
-            LogisticRegression().fit(X, Y)
+        assert_refused("dense data is required", LogisticRegression().fit, X, Y, error=TypeError)
 
 
 def test_wide_rows_are_fitted_in_their_own_space():
@@ -154,22 +150,6 @@ def test_wide_rows_are_fitted_in_their_own_space():
         np.testing.assert_array_equal(LogisticRegression().fit(X, labels).coef_[0], coef)
 
 
-def test_scores_count_weights_and_read_blocks(data):
-    X, Y = data
-    model, weights = LogisticRegression().fit(X, Y), np.arange(300.0)
-    is_right = (model.predict(X) == Y).all(axis=1)
-    assert model.predict(X).dtype == int
-    assert model.score(X, Y, weights) == pytest.approx(np.average(is_right, weights=weights))
-    assert model.score(from_arrays(X, rows_per_block=70), Y) == is_right.mean()
-
-
-def test_a_warm_start_begins_anew_where_rows_have_one_label(data):
-    X, Y = data
-    model = LogisticRegression(warm_start=True).fit(X, Y[:, :3])
-    y = np.arange(300) % 3
-    np.testing.assert_array_equal(model.fit(X, y).coef_, LogisticRegression().fit(X, y).coef_)
-
-
 def test_a_warm_start_begins_where_each_label_ended(data):
     X, Y = data
     for l1_ratio in (0.0, 0.5):
@@ -177,13 +157,15 @@ def test_a_warm_start_begins_where_each_label_ended(data):
         before, coef = model.n_iter_, model.coef_
         np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
         assert before.min() > 1 >= model.n_iter_.max()
-    with pytest.raises(ValueError, match=r"warm_start needs coef_ of shape \(3, 10\), but the last fit left \(9, 10\)"):
-        model.fit(X, Y[:, :3])
-    model.coef_[4, 2] = np.nan
-    with pytest.raises(ValueError, match="coef_ must be finite"):
-        model.fit(X, Y)
+    message = r"warm_start needs coef_ of shape \(3, 10\), but the last fit left \(9, 10\)"
+    assert_refused(message, model.fit, X, Y[:, :3])
+    model.coef_ = np.full_like(coef, np.nan)
+    assert_refused("coef_ must be finite", model.fit, X, Y)
     model.coef_, model.classes_ = coef, None
     np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
+    # Where rows have one label it begins anew.
+    y = np.arange(300) % N_LABELS
+    np.testing.assert_array_equal(model.fit(X, y).coef_, clone(model).fit(X, y).coef_)
 
 
 def test_bits_do_not_depend_on_the_other_labels(data):
@@ -205,64 +187,49 @@ def test_a_fit_to_one_label_a_row_leaves_nothing_of_several(data):
     assert "classes" in model.summary()
 
 
-def test_the_summary_tells_of_all_labels(data):
+def test_the_summary_tells_of_all_labels_and_a_warning_of_those_that_do_not_converge(data):
     X, Y = data
     model = LogisticRegression().fit(X, Y)
     text = model.summary(X, Y)
     for expected in ("300 rows, 10 features, 9 labels", "reached by all labels", "of a label", "of 90 not zero"):
         assert expected in text
     assert "9 labels" in model._repr_html_()
-
-
-def test_labels_that_do_not_converge_are_named_in_a_warning(data):
-    X, Y = data
     with pytest.warns(ConvergenceWarning, match="9 of 9 fits stopped"):
-        model = LogisticRegression(max_iter=1, tol=1e-12).fit(X, Y)
+        model.set_params(max_iter=1, tol=1e-12).fit(X, Y)
     assert not model.converged_
     assert "not reached by some label" in model.summary()
 
 
 @since(1, 9)
 def test_callbacks_are_refused(data):
-    with pytest.raises(ValueError, match="Callbacks take fits to one label a row"):
-        LogisticRegression().set_callbacks(TimeLimit(10)).fit(*data)
+    model = LogisticRegression().set_callbacks(TimeLimit(10))
+    assert_refused("Callbacks take fits to one label a row", model.fit, *data)
 
 
 def test_what_cannot_be_fitted_is_refused_and_nothing_changes(data):
     X, Y = data
     model = LogisticRegression().fit(X, Y[:, 0])
-    before = vars(model).copy()
-    constant = np.column_stack([Y, np.ones(300)])
-    for match, arguments in [
-        (r"column 9 of y is 1 in all rows that have a weight; leave it out", {"y": constant}),
+    for message, arguments in [
+        (r"column 9 of y is 1 in all rows that have a weight; leave it out", {"y": np.column_stack([Y, np.ones(300)])}),
         (r"column 0 of y is 0 in all rows", {"y": Y, "sample_weight": (1 - Y[:, 0]).astype(float)}),
         (r"offset must be None where y has several labels", {"y": Y, "offset": np.zeros(300)}),
         (r"classes must be None where y has several labels", {"y": Y, "classes": [0, 1]}),
         (r"coef_init must be None where y has several labels", {"y": Y, "coef_init": np.zeros((1, 10))}),
         (r"y has 299 entries, but X has 300 rows", {"y": Y[1:]}),
         (r"y should be a 1d array", {"y": Y + 1}),
+        (r"NaN", {"X": np.where(X > X.min(), X, np.nan), "y": Y}),
     ]:
-        with pytest.raises(ValueError, match=match):
-            model.fit(X, **arguments)
-        assert vars(model).keys() == before.keys()
-        assert model.coef_ is before["coef_"]
-    with pytest.raises(ValueError, match="supports only dual=False"):
-        LogisticRegression(dual=True).fit(X, Y)
-    X = X.copy()
-    X[3, 4] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
-        model.fit(X, Y)
+        assert_refused(message, model.fit, **{"X": X, **arguments})
+    assert_refused("supports only dual=False", LogisticRegression(dual=True).fit, X, Y)
 
 
-@pytest.mark.parametrize("name", ["inference", "bootstrap", "to_sklearn"])
-def test_what_needs_one_label_a_row_says_so(data, name):
+def test_what_needs_one_label_a_row_says_so(data):
     X, Y = data
     model = LogisticRegression().fit(X, Y)
-    given = () if name == "to_sklearn" else (X, Y)
-    with pytest.raises(ValueError, match="fitted to 9 labels a row, and this needs one label a row"):
-        getattr(model, name)(*given)
-    with pytest.raises(ValueError, match="offset must be None for a model of several labels a row"):
-        model.predict(X, offset=np.zeros(300))
+    for method, given in ((model.inference, data), (model.bootstrap, data), (model.to_sklearn, ())):
+        assert_refused("fitted to 9 labels a row, and this needs one label a row", method, *given)
+    message = "offset must be None for a model of several labels a row"
+    assert_refused(message, model.predict, X, offset=np.zeros(300))
     with pytest.raises(ValueError, match="several labels a row has no shares of classes"):
         correct_prior(model, np.full(9, 1 / 9), np.full(9, 1 / 9))
 
@@ -274,11 +241,8 @@ def test_what_needs_one_label_a_row_says_so(data, name):
 def test_what_leaves_the_range_of_float64_is_fitted_as_alone(data, scale, parameters, light):
     X, Y = data[0] * scale, data[1]
     weights = np.where(Y[:, 0] == 1, 1.0, light)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        model = LogisticRegression(**parameters).fit(X, Y, weights)
-        alone = [LogisticRegression(**parameters).fit(X, labels, weights) for labels in Y.T]
-        options = {"Cs": 2, "l1_ratios": (1,), "scoring": "accuracy", "use_legacy_attributes": False}
-        LogisticRegressionCV(**options).fit(X, Y[:, 0], weights)
-    expected = np.stack([each.predict_proba(X)[:, 1] for each in alone], axis=1)
+    # Any warning is an error.
+    model = LogisticRegression(**parameters).fit(X, Y, weights)
+    *_, expected = fit_alone(X, Y, weights, tol=1e-4, **parameters)
+    make_cv(Cs=2, l1_ratios=(1,), scoring="accuracy").fit(X, Y[:, 0], weights)
     np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-2)
