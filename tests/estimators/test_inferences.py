@@ -1,19 +1,24 @@
 """`inference` of the estimators: every kind of rows, what it refuses, and models that stay what they were."""
 
+import functools
+import itertools
 import warnings
 
+import linear_models
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import assert_refused, assert_unchanged
+from linear_models import make_cv
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from fastlin import LogisticRegression, LogisticRegressionCV, blocks
+from fastlin import LogisticRegression, blocks
 from fastlin.exceptions import InferenceWarning, SeparationError
 from fastlin.inference.information import MOST_MOVED
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
+FROM_DTYPE = {"categorical_features": "from_dtype"}
 
 
 def make(n_classes=3, n=300, d=3, seed=0):
@@ -23,8 +28,7 @@ def make(n_classes=3, n=300, d=3, seed=0):
     return X, (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
 
 
-def fit(X, y, *data, **parameters):
-    return LogisticRegression(**{"C": np.inf, "tol": 1e-12, **parameters}).fit(X, y, *data)
+fit = functools.partial(linear_models.fit, C=np.inf, tol=1e-12)
 
 
 def assert_same(found, expected, rtol=1e-9):
@@ -37,7 +41,8 @@ def assert_same(found, expected, rtol=1e-9):
     assert found.n_samples == expected.n_samples
 
 
-def check_kinds_of_rows(n_classes):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_every_kind_of_rows_has_the_same_errors(n_classes):
     X, y = make(n_classes)
     weights = np.arange(len(y)) % 3
     for options in ({}, {"covariance": "HC0"}):
@@ -48,18 +53,13 @@ def check_kinds_of_rows(n_classes):
         pieces = blocks.from_arrays([X[:100], X[100:101], X[101:]])
         assert_same(fit(X, y, weights).inference(pieces, y, weights, **options), expected)
         single = X.astype(np.float32)
-        expected = fit(single.astype(np.float64), y).inference(single.astype(np.float64), y, **options)
-        model = fit(single, y)
+        double = single.astype(np.float64)
+        model, expected = fit(single, y), fit(double, y).inference(double, y, **options)
         assert model.coef_.dtype == np.float32
         assert_same(model.inference(single, y, **options), expected, rtol=1e-6)
     counts = np.random.default_rng(0).poisson(3, X.shape).astype(np.uint8)
     expected = fit(counts * 1.0, y).inference(counts * 1.0, y)
     assert_same(fit(counts, y).inference(counts, y), expected)
-
-
-def test_every_kind_of_rows_has_the_same_errors():
-    for n_classes in (2, 3):
-        check_kinds_of_rows(n_classes)
 
 
 def test_columns_and_classes_keep_their_names():
@@ -72,7 +72,7 @@ def test_columns_and_classes_keep_their_names():
     assert found.reference == "red"
     assert fit(X, y, fit_intercept=False).inference(X, y).names.tolist() == ["x0", "x1", "x2"]
     table = frame.assign(colour=pd.Categorical(labels))
-    model = fit(table, np.arange(300) % 2, C=1.0, categorical_features="from_dtype")
+    model = fit(table, np.arange(300) % 2, C=1.0, **FROM_DTYPE)
     # Rows with some of the levels are those of the fit all the same.
     few = table[table["colour"] != "blue"]
     with pytest.warns(InferenceWarning, match="not those of the fit"):
@@ -136,10 +136,10 @@ def test_penalties_are_refused_unless_their_errors_are_named():
     # The weaker the penalty, the nearer to maximum likelihood.
     for penalised in ("laplace", "sandwich"):
         assert_same(fit(X, y, C=1e9).inference(X, y, penalised=penalised), fit(X, y).inference(X, y), rtol=1e-5)
-    cv = LogisticRegressionCV(l1_ratios=(0,), scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
+    cv = make_cv(scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
     expected = fit(X, y, C=cv.C_[0]).inference(X, y, penalised="laplace")
     assert_same(cv.inference(X, y, penalised="laplace"), expected, rtol=1e-6)
-    cv = LogisticRegressionCV(l1_ratios=(0,), scoring="accuracy", refit=False, use_legacy_attributes=False).fit(X, y)
+    cv = make_cv(scoring="accuracy", refit=False).fit(X, y)
     assert_refused("refit must be True or 'train', got False", cv.inference, X, y, penalised="laplace")
 
 
@@ -168,44 +168,34 @@ def test_bounds_are_refused_where_they_bind():
 def test_levels_are_compared_with_the_first_of_each_column():
     sm = pytest.importorskip("statsmodels.api")
     generator, n = np.random.default_rng(0), 600
-    frame = pd.DataFrame(
-        {
-            "size": generator.normal(size=n),
-            "colour": pd.Categorical(generator.choice(["a", "b", "c"], n)),
-            "shape": pd.Categorical(generator.choice(["round", "square"], n)),
-        }
-    )
+    colours, shapes = (pd.Categorical(generator.choice(levels, n)) for levels in (["a", "b", "c"], ["round", "square"]))
+    frame = pd.DataFrame({"size": generator.normal(size=n), "colour": colours, "shape": shapes})
     dummies = pd.get_dummies(frame).astype(float)
-    for n_classes in (2, 3):
+    for n_classes, fit_intercept in itertools.product((2, 3), (True, False)):
         scores = dummies.to_numpy() @ generator.normal(size=(dummies.shape[1], n_classes)) * 0.5
         y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
-        for fit_intercept in (True, False):
-            model = LogisticRegression(
-                C=np.inf, tol=1e-12, categorical_features="from_dtype", fit_intercept=fit_intercept, max_iter=1000
-            ).fit(frame, y)
-            found = model.inference(frame, y)
-            columns = ["size", "colour_a", "colour_b", "colour_c", "shape_square"]
-            if fit_intercept:
-                columns = [*(name for name in columns if name != "colour_a"), "intercept"]
-            assert found.names.tolist() == columns
-            rows = dummies.assign(intercept=1.0)[columns].to_numpy()
-            expected = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
-            errors = np.atleast_2d(expected.bse.T)
-            np.testing.assert_allclose(found.coef, np.atleast_2d(expected.params.T), rtol=0, atol=1e-7 * errors.min())
-            np.testing.assert_allclose(found.std_errors, errors, rtol=1e-7)
-            assert found.model_distance < 1e-3
-            assert "reference levels" in str(found.summary())
-    penalised = LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(frame, y)
+        found = fit(frame, y, fit_intercept=fit_intercept, **FROM_DTYPE).inference(frame, y)
+        reference = [] if fit_intercept else ["colour_a"]
+        last = ["intercept"] if fit_intercept else []
+        columns = ["size", *reference, "colour_b", "colour_c", "shape_square", *last]
+        assert found.names.tolist() == columns
+        rows = dummies.assign(intercept=1.0)[columns].to_numpy()
+        expected = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
+        errors = np.atleast_2d(expected.bse.T)
+        np.testing.assert_allclose(found.coef, np.atleast_2d(expected.params.T), rtol=0, atol=1e-7 * errors.min())
+        np.testing.assert_allclose(found.std_errors, errors, rtol=1e-7)
+        assert found.model_distance < 1e-3
+        assert "reference levels" in str(found.summary())
+    penalised = fit(frame, y, C=1.0, tol=1e-10, **FROM_DTYPE)
     assert len(penalised.inference(frame, y, penalised="laplace").names) == 7
     # Factors of zero penalise nothing at any C.
     plain = penalised.set_params(penalty_factors=np.zeros(6)).fit(frame, y)
     assert len(plain.inference(frame, y).names) < 7
     # A level with rows of one class alone, a value that the fit has not seen, and no level at all.
     y[frame["colour"] == "b"] = 2
-    model = LogisticRegression(C=np.inf, categorical_features="from_dtype").fit(frame, y)
-    with pytest.raises(SeparationError, match="colour_b <= 0 in all rows of the classes 0 and 1, and colour_b >= 0"):
-        model.inference(frame, y)
+    model = fit(frame, y, tol=1e-4, **FROM_DTYPE)
+    message = "colour_b <= 0 in all rows of the classes 0 and 1, and colour_b >= 0"
+    assert_refused(message, model.inference, frame, y, error=SeparationError)
     frame["colour"] = frame["colour"].astype(object)
     frame.loc[3, "colour"] = "z"
-    with pytest.raises(ValueError, match="column 1 of X holds values that the fit has not seen"):
-        model.inference(frame, y)
+    assert_refused("column 1 of X holds values that the fit has not seen", model.inference, frame, y)
