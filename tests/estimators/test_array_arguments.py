@@ -56,11 +56,6 @@ def make_series(dtype):
     return lambda array, _: pd.Series(array).astype(arrow() and dtype if "pyarrow" in dtype else dtype)
 
 
-def read_parquet(array, tmp_path):
-    pytest.importorskip("pyarrow.parquet").write_table(arrow().table({"a": array}), tmp_path / "column.parquet")
-    return pd.read_parquet(tmp_path / "column.parquet", dtype_backend="numpy_nullable")["a"]
-
-
 # Of zeros and ones, which every type holds: a container of each way in which they are read.
 COLUMNS = {
     "list": lambda array, _: array.tolist(),
@@ -77,7 +72,6 @@ COLUMNS = {
     "polars Int64": lambda array, _: polars().Series(array).cast(polars().Int64),
     "polars Boolean": lambda array, _: polars().Series(array).cast(polars().Boolean),
     "chunked bool": lambda array, _: arrow().chunked_array([array[:7] == 1, array[7:] == 1]),
-    "Parquet": read_parquet,
     "pandas' sparse": lambda array, _: pd.Series(pd.arrays.SparseArray(array)),
     "longdouble": lambda array, _: array.astype("g"),
 }

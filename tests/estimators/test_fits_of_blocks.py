@@ -73,11 +73,12 @@ def test_bits_depend_on_the_cuts_alone(tmp_path, n_classes):
             np.testing.assert_array_equal(getattr(model, name), getattr(expected, name))
 
 
-def test_labels_and_weights_may_stand_beside_the_blocks():
+def test_labels_and_weights_may_stand_beside_the_blocks_and_verbose_shows_how_fast_these_are_read(capsys):
     X, y, weights = make_data(3)
     expected = LogisticRegression().fit(from_arrays(X, y, weights))
-    found = LogisticRegression().fit(from_arrays(X), y, weights)
+    found = LogisticRegression(verbose=1).fit(from_arrays(X), y, weights)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
+    assert "GB/s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -95,12 +96,6 @@ def test_predictions_come_block_by_block(kind, n_classes):
     expected = model.predict(X)
     np.testing.assert_array_equal(np.concatenate(list(model.sparsify().predict(blocks))), expected)
     np.testing.assert_array_equal(model.predict(X.tolist()), expected)
-
-
-def test_verbose_shows_how_fast_data_are_read(capsys):
-    X, y, weights = make_data(3)
-    LogisticRegression(verbose=1).fit(make_blocks("arrays", X, y, weights))
-    assert "GB/s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("estimator", [fastlin.MLPClassifier(), fastlin.MiniBatchLogisticRegression()])

@@ -36,10 +36,7 @@ def make_columns(seed=0):
 
 def make_array(columns):
     """Return the columns as an array of objects."""
-    array = np.empty((N, len(columns)), object)
-    for j, column in enumerate(columns.values()):
-        array[:, j] = column
-    return array
+    return pd.DataFrame(columns).to_numpy(object)
 
 
 def make_frame(columns):
@@ -58,18 +55,13 @@ NEAR = {"rtol": 0, "atol": 5e-4}
 def as_polars(columns):
     polars = pytest.importorskip("polars")
     import_arrow()
-    days = polars.Enum([str(day) for day in range(30)])
-    frame = polars.DataFrame({**columns, "day": [str(day) for day in columns["day"]]}, strict=False)
-    return frame.with_columns(frame["city"].cast(polars.Enum(CITIES)), frame["day"].cast(days))
+    cities = polars.Series(columns["city"].tolist(), dtype=polars.Enum(CITIES))
+    days = polars.Series(columns["day"].astype(str).tolist(), dtype=polars.Enum([str(day) for day in range(30)]))
+    return polars.DataFrame({**columns, "city": cities, "day": days})
 
 
 def as_arrow(columns):
-    pyarrow = import_arrow()
-    cities = pyarrow.DictionaryArray.from_arrays(
-        np.array([CITIES.index(city) for city in columns["city"]], np.uint8), CITIES
-    )
-    days = pyarrow.DictionaryArray.from_arrays(columns["day"].astype(np.int16), np.arange(30))
-    return pyarrow.table({**columns, "city": cities, "day": days})
+    return import_arrow().Table.from_pandas(make_frame(columns), preserve_index=False)
 
 
 def as_arrow_in_pandas(columns):
@@ -196,9 +188,17 @@ def test_penalty_factors_by_column_or_by_level():
         fit(ARRAY, Y, penalty_factors=np.ones(5), **chosen)
 
 
-def test_cross_validation_chooses_as_on_encoded_columns():
-    shared = {"Cs": 3, "cv": 3}
+def test_cross_validation_chooses_as_on_encoded_columns_and_shows_a_splitter_the_table_as_it_came():
+    seen = []
+
+    class Folds(KFold):
+        def split(self, X, y=None, groups=None):
+            seen.append(X)
+            return super().split(X, y, groups)
+
+    shared = {"Cs": 3, "cv": Folds(3)}
     found = make_cv(categorical_features="from_dtype", **shared).fit(FRAME, Y)
+    assert seen[0] is FRAME
     encoded = pd.get_dummies(FRAME).astype(float)
     expected = make_cv(**shared).fit(encoded, Y)
     assert found.C_ == expected.C_
@@ -291,18 +291,6 @@ def test_numbers_of_other_types_and_layouts():
     np.testing.assert_allclose(found.coef_, expected.coef_, **NEAR)
     backwards = fit(frame.iloc[::-1], Y[::-1], categorical_features="from_dtype")
     np.testing.assert_allclose(backwards.coef_, found.coef_, **NEAR)
-
-
-def test_splitters_get_the_table_as_it_came():
-    seen = []
-
-    class Folds(KFold):
-        def split(self, X, y=None, groups=None):
-            seen.append(X)
-            return super().split(X, y, groups)
-
-    make_cv(Cs=1, cv=Folds(2), scoring="accuracy", **FROM_DTYPE).fit(FRAME, Y)
-    assert seen[0] is FRAME
 
 
 def test_dictionaries_with_odd_values():

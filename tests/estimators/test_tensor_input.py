@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import as_bfloat16, load_scaled, marked
+from conftest import as_bfloat16, assert_refused, load_scaled, marked
+from linear_models import make_cv
 from other_arrays import ByDlpack, OnAnotherDevice
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -10,27 +11,23 @@ from sklearn.datasets import load_iris
 import fastlin
 from fastlin.estimators.training_data import read_matrix
 
+EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
+
 
 def test_tensors_are_data_labels_and_weights():
     X, y = load_scaled(load_iris)
     weights = np.linspace(1, 2, len(y))
     given = ByDlpack(X), ByDlpack(y), ByDlpack(weights)
-    choice = {"l1_ratios": [0.0], "scoring": "neg_log_loss", "use_legacy_attributes": False}
-    for model in (
-        fastlin.LogisticRegression(),
-        fastlin.LogisticRegressionCV(Cs=2, cv=3, **choice),
-        fastlin.MiniBatchLogisticRegression(max_iter=5, n_iter_no_change=np.inf, random_state=0),
-    ):
+    for model in (fastlin.LogisticRegression(), make_cv(Cs=2, cv=3), fastlin.MiniBatchLogisticRegression(**EPOCHS)):
         expected = clone(model).fit(X, y, weights)
         assert np.shares_memory(read_matrix(model, given[0]).layers, X)
         np.testing.assert_array_equal(model.fit(*given).coef_, expected.coef_)
         np.testing.assert_array_equal(model.predict_proba(given[0]), expected.predict_proba(X))
         assert type(model.predict(given[0])) is np.ndarray
         assert model.score(*given) == expected.score(X, y, weights)
-    with pytest.raises(TypeError, match="sample_weight is a"):
-        fastlin.LogisticRegression().fit(X, y, OnAnotherDevice(weights))
-    with pytest.raises(TypeError, match="y_val is a"):
-        fastlin.MLPClassifier().fit(X, y, X_val=ByDlpack(X), y_val=OnAnotherDevice(y))
+    elsewhere, network = OnAnotherDevice(weights), fastlin.MLPClassifier()
+    assert_refused("sample_weight is a", fastlin.LogisticRegression().fit, X, y, elsewhere, error=TypeError)
+    assert_refused("y_val is a", network.fit, X, y, X_val=ByDlpack(X), y_val=elsewhere, error=TypeError)
 
 
 @pytest.mark.thorough
@@ -55,26 +52,21 @@ def test_bfloat16_is_read_by_every_estimator(n_classes, tmp_path):
         np.testing.assert_array_equal(expected.decision_function(layout), expected.decision_function(wide))
     infinite = X.copy()
     infinite[100, 2] = as_bfloat16(np.inf)
-    for fault in (lambda: model.fit(infinite, y), lambda: expected.predict(infinite)):
-        with pytest.raises(ValueError, match="Input X contains infinity"):
-            fault()
-    epochs = {"max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
+    assert_refused("Input X contains infinity", model.fit, infinite, y)
+    assert_refused("Input X contains infinity", expected.predict, infinite)
     for model in (
         fastlin.LogisticRegression(C=0.01, l1_ratio=1.0),
         fastlin.LogisticRegression(tol=1e-2, categorical_features=[99]),
-        fastlin.LogisticRegressionCV(Cs=2, cv=2, l1_ratios=[0.0], scoring="accuracy", use_legacy_attributes=False),
-        fastlin.MiniBatchLogisticRegression(**epochs),
+        make_cv(Cs=2, cv=2, scoring="accuracy"),
+        fastlin.MiniBatchLogisticRegression(**EPOCHS),
     ):
         assert_same(clone(model).fit(X, y), clone(model).fit(wide, y))
     assert_same(*(fastlin.logistic_path(rows, y, Cs=[0.1, 1.0]) for rows in (X, wide)))
-    network = fastlin.MLPClassifier((5,), **epochs)
     for precision in ("float32", "float64"):
-        trained = [
-            clone(network.set_params(dtype=precision)).fit(
-                rows, y, X_val=rows[:40], y_val=y[:40], save_checkpoint=tmp_path / "training"
-            )
-            for rows in (X, wide)
-        ]
-        assert_same(*trained)
-        assert trained[0].loss_curve_ == trained[1].loss_curve_
-        np.testing.assert_array_equal(trained[0].predict_proba(X), trained[1].predict_proba(wide))
+        network, checkpoint = fastlin.MLPClassifier((5,), dtype=precision, **EPOCHS), tmp_path / "training"
+        found, expected = (
+            clone(network).fit(rows, y, X_val=rows[:40], y_val=y[:40], save_checkpoint=checkpoint) for rows in (X, wide)
+        )
+        assert_same(found, expected)
+        assert found.loss_curve_ == expected.loss_curve_
+        np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(wide))
