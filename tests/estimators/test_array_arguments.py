@@ -26,7 +26,7 @@ from fastlin.blocks import from_arrays, from_batches, from_csr
 
 GENERATOR = np.random.default_rng(0)
 N = 40
-X = GENERATOR.integers(0, 5, (N, 3)).astype(float)
+X = GENERATOR.integers(0, [5, 5, 2], (N, 3)).astype(float)
 CHANCES = 1 / (1 + np.exp(2 - X[:, 0]))
 Y = (GENERATOR.random(N) < CHANCES) * 1
 SOFT = np.column_stack([1 - CHANCES, CHANCES])
@@ -56,6 +56,15 @@ def make_series(dtype):
     return lambda array, _: pd.Series(array).astype(arrow() and dtype if "pyarrow" in dtype else dtype)
 
 
+def make_frame(array):
+    return pd.DataFrame(array).rename(columns=lambda j: f"x{j}")
+
+
+def narrow(column):
+    kinds = [kind for kind in (bool, "int32", "float64") if (column.astype(kind) == column).all()]
+    return column.astype(kinds[0])
+
+
 # Of zeros and ones, which every type holds: a container of each way in which they are read.
 COLUMNS = {
     "list": lambda array, _: array.tolist(),
@@ -82,8 +91,13 @@ TABLES = {
     "strided": lambda array, _: np.repeat(array, 2, axis=0)[::2],
     "by columns": lambda array, _: np.asfortranarray(array),
     "big-endian": lambda array, _: array.astype(">f8"),
-    "Float64": lambda array, _: pd.DataFrame(array, columns=list("abcd")[: array.shape[1]]).astype("Float64"),
-    "double[pyarrow]": lambda array, _: pd.DataFrame(array).rename(columns=str).astype(arrow() and "double[pyarrow]"),
+    "float64": lambda array, _: make_frame(array),
+    "several types": lambda array, _: make_frame(array).apply(narrow),
+    "sparse": lambda array, _: make_frame(array).astype(pd.SparseDtype(float, 0.0)),
+    "objects": lambda array, _: make_frame(array).astype(object),
+    "numbers as names": lambda array, _: pd.DataFrame(array),
+    "Float64": lambda array, _: make_frame(array).astype("Float64"),
+    "double[pyarrow]": lambda array, _: make_frame(array).astype(arrow() and "double[pyarrow]"),
     "polars": lambda array, _: polars().from_numpy(array),
     "arrow": lambda array, _: arrow().table({f"x{j}": x for j, x in enumerate(array.T)}),
 }
@@ -227,7 +241,7 @@ def find_numbers(result):
 
 
 # The models of some calls were fitted to an array.
-@pytest.mark.filterwarnings("ignore:X has feature names")
+@pytest.mark.filterwarnings("ignore:X has feature names", "ignore:pandas.DataFrame with sparse columns")
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_what_is_given_in_any_container_is_the_numbers_it_holds(argument, tmp_path):
     array, name, failures = ARGUMENTS[argument], argument.split()[0], []

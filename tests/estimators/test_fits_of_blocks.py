@@ -3,6 +3,7 @@
 import functools
 import itertools
 import os
+import threading
 from pathlib import Path
 
 import linear_models
@@ -32,18 +33,14 @@ def cut(X):
 
 def make_batches(X, y, weights):
     """Return Blocks of a function that fills the same memory again and stands no second reading at the same time."""
-    room, n_readers = np.empty((ROWS, X.shape[1]), X.dtype), 0
+    room, reading = np.empty((ROWS, X.shape[1]), X.dtype), threading.Lock()
 
     def read():
-        nonlocal n_readers
-        n_readers += 1
-        assert n_readers == 1
-        try:
+        assert not reading.locked()
+        with reading:
             for part, labels, own_weights in zip(cut(X), cut(y), cut(weights), strict=True):
                 room[: len(part)] = part
                 yield room[: len(part)], labels, own_weights
-        finally:
-            n_readers -= 1
 
     return from_batches(read)
 

@@ -5,7 +5,7 @@ sqrt(2 c / l2) from those of the minimum, because J grows by at least l2 / 2 tim
 """
 
 import warnings
-from typing import Any, NamedTuple
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -53,19 +53,6 @@ SPARSE = "CSR", "CSC", "COO", "entries unsorted and twice", "sparse blocks"
 SOLVERS = "auto", "auto", "auto", "lbfgs", "newton-cg", "newton-cholesky"
 
 
-class Problem(NamedTuple):
-    """What an estimator is given, and the same as the reference takes it."""
-
-    rows: Any
-    y: np.ndarray
-    given: dict
-    parameters: dict
-    # With a column for each level of a table.
-    X: np.ndarray
-    labels: np.ndarray
-    options: dict
-
-
 def draw_columns(generator, form, n, d):
     """Return columns of scales from 1e-3 to 1e3, some of which lie up to 1e5 times their spread from zero."""
     unit = generator.standard_normal((n, d))
@@ -105,7 +92,7 @@ def weigh(generator, labels, n_classes, is_soft):
 
 
 def draw_problem(seed):
-    """Return the Problem of a seed."""
+    """Return what an estimator is given, and the same as the reference takes it, with a column for each level."""
     generator = np.random.default_rng(seed)
     n, d = (int(np.exp(generator.uniform(np.log(least), np.log(most)))) for least, most in ((12, 400), (1, 60)))
     K = int(generator.integers(2, 7))
@@ -136,7 +123,7 @@ def draw_problem(seed):
         given["offset"] = offsets[:, 0] if K == 2 else offsets
     options = {"l2": (1 - ratio) / (C * counted.sum()), "l1": ratio / (C * counted.sum()), "factors": factors}
     options |= {"group_by_class": parameters["group_by_class"], "weights": counted, "offsets": offsets}
-    return Problem(rows, y, given, parameters, X, labels, options)
+    return SimpleNamespace(rows=rows, y=y, given=given, parameters=parameters, X=X, labels=labels, options=options)
 
 
 def fit_problem(problem, **parameters):

@@ -1,6 +1,7 @@
 """LogisticRegression with several labels a row: the fits of each label alone, predictions, and what is refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import assert_refused, since
 from linear_models import make_cv
@@ -88,17 +89,17 @@ def test_a_threshold_that_underflows_proves_nothing():
     np.testing.assert_allclose(model.coef_, fit_alone(X, Y, **options)[0], rtol=1e-2)
 
 
-@pytest.mark.parametrize("kind", ["float32", "sparse", "table"])
+KINDS = {
+    "float32": lambda X: X.astype(np.float32),
+    "sparse": lambda X: sparse.csr_array(X * (X > np.quantile(X, 0.8))),
+    "table": lambda X: pd.DataFrame({"number": X[:, 0], "level": pd.Categorical(X[:, 1].astype(int) % 4)}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_any_kind_and_weights_are_fitted_as_alone(data, kind):
-    X, Y = data
-    weights = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
-    if kind == "float32":
-        X = X.astype(np.float32)
-    if kind == "sparse":
-        X = sparse.csr_array(X * (X > np.quantile(X, 0.8)))
-    if kind == "table":
-        pd = pytest.importorskip("pandas")
-        X = pd.DataFrame({"number": X[:, 0], "level": pd.Categorical(X[:, 1].astype(int) % 4)})
+    X, Y = KINDS[kind](data[0]), data[1]
+    weights = np.random.default_rng(0).integers(0, 3, len(Y)).astype(float)
     model = LogisticRegression(C=0.1, tol=1e-8).fit(X, Y, weights)
     np.testing.assert_allclose(model.predict_proba(X), fit_alone(X, Y, weights, C=0.1)[2], atol=1e-4)
 

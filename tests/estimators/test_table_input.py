@@ -45,6 +45,7 @@ def make_frame(columns):
     return frame.astype({"city": pd.CategoricalDtype(CITIES), "day": pd.CategoricalDtype(range(30))})
 
 
+FROM_DTYPE = {"categorical_features": "from_dtype"}
 COLUMNS, Y = make_columns()
 ARRAY, FRAME = make_array(COLUMNS), make_frame(COLUMNS)
 fit = functools.partial(linear_models.fit, tol=1e-10)
@@ -72,7 +73,7 @@ def as_arrow_in_pandas(columns):
 def test_tables_of_every_kind_give_the_same_bits(convert):
     expected = fit(ARRAY, Y, categorical_features=[0, 2])
     table = convert(COLUMNS)
-    found = fit(table, Y, categorical_features="from_dtype")
+    found = fit(table, Y, **FROM_DTYPE)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     np.testing.assert_array_equal(found.predict_proba(table), expected.predict_proba(ARRAY))
     np.testing.assert_array_equal(found.sparsify().predict_proba(table), expected.predict_proba(ARRAY))
@@ -83,9 +84,7 @@ def test_tables_of_every_kind_give_the_same_bits(convert):
 
 
 def test_codes_of_a_frame_are_not_copied():
-    matrix = fastlin.estimators.features.read_table_to_fit(
-        fastlin.LogisticRegression(categorical_features="from_dtype"), FRAME
-    )
+    matrix = fastlin.estimators.features.read_table_to_fit(fastlin.LogisticRegression(**FROM_DTYPE), FRAME)
     for j, name in ((0, "city"), (2, "day")):
         assert np.shares_memory(matrix.columns[j].codes, FRAME[name].array.codes)
     assert np.shares_memory(matrix.columns[1], FRAME["age"].to_numpy())
@@ -144,7 +143,7 @@ MISSING = {
 def test_missing_values_are_a_level_on_request_only(name):
     column, of_type = name.split()[0], "dictionary" in name or "categories" in name
     table, named = MISSING[name](LOST[column]), NAMED[column].astype(object)[:, None]
-    chosen = {"categorical_features": "from_dtype" if of_type else [0]}
+    chosen = FROM_DTYPE if of_type else {"categorical_features": [0]}
     refusal = "Column .* of X has missing values.*missing_level=True"
     assert_refused(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
     found = pickle.loads(pickle.dumps(fit(table, Y, missing_level=True, **chosen)))
@@ -171,7 +170,7 @@ def test_levels_that_the_fit_has_not_seen_add_nothing(city, missing_level):
 
 
 def test_categories_in_another_order_are_the_same_levels():
-    model = fit(FRAME, Y, categorical_features="from_dtype")
+    model = fit(FRAME, Y, **FROM_DTYPE)
     other = FRAME.assign(city=FRAME["city"].cat.reorder_categories(CITIES[::-1]), day=FRAME["day"].astype(float))
     np.testing.assert_array_equal(model.predict_proba(other), model.predict_proba(FRAME))
     few = FRAME.iloc[:5].assign(city=FRAME["city"].iloc[:5].cat.remove_unused_categories())
@@ -197,7 +196,7 @@ def test_cross_validation_chooses_as_on_encoded_columns_and_shows_a_splitter_the
             return super().split(X, y, groups)
 
     shared = {"Cs": 3, "cv": Folds(3)}
-    found = make_cv(categorical_features="from_dtype", **shared).fit(FRAME, Y)
+    found = make_cv(**FROM_DTYPE, **shared).fit(FRAME, Y)
     assert seen[0] is FRAME
     encoded = pd.get_dummies(FRAME).astype(float)
     expected = make_cv(**shared).fit(encoded, Y)
@@ -207,53 +206,32 @@ def test_cross_validation_chooses_as_on_encoded_columns_and_shows_a_splitter_the
     assert found.score(FRAME, Y) == pytest.approx(expected.score(encoded, Y), rel=1e-2)
 
 
-FROM_DTYPE = {"categorical_features": "from_dtype"}
 DATES = np.array(["2020-01-01", "NaT"] * 250, "M8[D]")
 TIMES = pd.DataFrame({"c": ["a", "b"] * 250, "t": pd.to_datetime(DATES).tz_localize("UTC")})
 REFUSED = {
-    "a name": ({"categorical_features": ["town"]}, FRAME, "names 'town', but X has the columns"),
-    "a number": ({"categorical_features": [7]}, FRAME, "names 7, but .* numbers from 0 to 3"),
-    "a short mask": ({"categorical_features": [True]}, FRAME, "a mask must have 4 entries"),
-    "another word": ({"categorical_features": "auto"}, FRAME, "categorical_features"),
-    "numbers with a part": ({"categorical_features": [0.5]}, FRAME, "categorical_features must be"),
-    "lists of several lengths": ({"categorical_features": [[0], [0, 1]]}, FRAME, "categorical_features must be"),
-    "text left over": (
-        {"categorical_features": ["day"]},
-        pd.DataFrame(COLUMNS),
-        "Column 'city' of X holds text: encode",
-    ),
-    "NaN": (FROM_DTYPE, FRAME.assign(age=np.nan), "(?s)Column 'age' of X contains NaN"),
-    "NA": (FROM_DTYPE, FRAME.assign(age=pd.array([1, None] * 250, "Int32")), "(?s)Column 'age' of X contains NaN"),
-    "more rows than labels": (FROM_DTYPE, pd.concat([FRAME, FRAME]), "inconsistent numbers of samples"),
-    "no rows": (FROM_DTYPE, FRAME.iloc[:0], "0 sample"),
-    "mixed levels": (
-        {"categorical_features": [0]},
-        np.array([["a"], [2]] * 250, object),
-        "levels that cannot be sorted",
-    ),
-    "sparse rows": (
-        {"categorical_features": [0]},
-        sparse.csr_array((N, 3)),
-        "takes a table of pandas, polars or Arrow, or an array",
-    ),
-    "blocks": (FROM_DTYPE, from_arrays(np.ones((N, 1))), "categorical_features must be None for blocks"),
-    "dates": (
-        {"categorical_features": [0]},
-        DATES[:, None],
-        "Column 0 of X has levels that cannot be sorted.*datetime64",
-    ),
-    "lists": (
-        {"categorical_features": [0]},
-        pd.DataFrame({"c": [[1], [2]] * 250}),
-        "Column 'c' of X has levels that cannot be sorted",
-    ),
-    "times": ({"categorical_features": [0]}, TIMES, "Column 't' of X holds values"),
+    "a name": (["town"], FRAME, "names 'town', but X has the columns"),
+    "a number": ([7], FRAME, "names 7, but .* numbers from 0 to 3"),
+    "a short mask": ([True], FRAME, "a mask must have 4 entries"),
+    "another word": ("auto", FRAME, "categorical_features"),
+    "numbers with a part": ([0.5], FRAME, "categorical_features must be"),
+    "lists of several lengths": ([[0], [0, 1]], FRAME, "categorical_features must be"),
+    "text left over": (["day"], pd.DataFrame(COLUMNS), "Column 'city' of X holds text: encode"),
+    "NaN": ("from_dtype", FRAME.assign(age=np.nan), "(?s)Column 'age' of X contains NaN"),
+    "NA": ("from_dtype", FRAME.assign(age=pd.array([1, None] * 250, "Int32")), "(?s)Column 'age' of X contains NaN"),
+    "more rows than labels": ("from_dtype", pd.concat([FRAME, FRAME]), "inconsistent numbers of samples"),
+    "no rows": ("from_dtype", FRAME.iloc[:0], "0 sample"),
+    "mixed levels": ([0], np.array([["a"], [2]] * 250, object), "levels that cannot be sorted"),
+    "sparse rows": ([0], sparse.csr_array((N, 3)), "takes a table of pandas, polars or Arrow, or an array"),
+    "blocks": ("from_dtype", from_arrays(np.ones((N, 1))), "categorical_features must be None for blocks"),
+    "dates": ([0], DATES[:, None], "Column 0 of X has levels that cannot be sorted.*datetime64"),
+    "lists": ([0], pd.DataFrame({"c": [[1], [2]] * 250}), "Column 'c' of X has levels that cannot be sorted"),
+    "times": ([0], TIMES, "Column 't' of X holds values"),
 }
 
 
-@pytest.mark.parametrize(("parameters", "table", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_table_of_the_columns_asked_for_is_refused_by_name(parameters, table, message):
-    model = fastlin.LogisticRegression(missing_level=True, **parameters)
+@pytest.mark.parametrize(("chosen", "table", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_table_of_the_columns_asked_for_is_refused_by_name(chosen, table, message):
+    model = fastlin.LogisticRegression(categorical_features=chosen, missing_level=True)
     assert_refused(message, model.fit, table, Y, error=(ValueError, TypeError))
 
 
@@ -279,17 +257,13 @@ def test_what_differs_from_the_fit_is_refused():
 
 
 def test_numbers_of_other_types_and_layouts():
-    frame = FRAME.assign(
-        whole=np.arange(N) % 5,
-        nullable=pd.array(np.arange(N) % 3, "Int32"),
-        half=np.linspace(0, 1, N).astype(np.float16),
-        truth=np.arange(N) % 2 == 0,
-    )
-    found = fit(frame, Y, categorical_features="from_dtype")
-    floats = frame.astype(dict.fromkeys(("whole", "nullable", "half", "truth"), np.float64))
-    expected = fit(floats, Y, categorical_features="from_dtype")
+    types = {"whole": int, "nullable": "Int32", "half": np.float16, "truth": bool}
+    floats = FRAME.assign(**{name: np.arange(N) % (j + 2) * 1.0 for j, name in enumerate(reversed(types))})
+    frame = floats.astype(types)
+    found = fit(frame, Y, **FROM_DTYPE)
+    expected = fit(floats, Y, **FROM_DTYPE)
     np.testing.assert_allclose(found.coef_, expected.coef_, **NEAR)
-    backwards = fit(frame.iloc[::-1], Y[::-1], categorical_features="from_dtype")
+    backwards = fit(frame.iloc[::-1], Y[::-1], **FROM_DTYPE)
     np.testing.assert_allclose(backwards.coef_, found.coef_, **NEAR)
 
 
@@ -298,12 +272,12 @@ def test_dictionaries_with_odd_values():
     codes = np.arange(N) % 4
     odd = pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes, pyarrow.int64()), ["b", "a", "b", None])
     y = (np.arange(N) % 3 == 0).astype(int)
-    model = fit(pyarrow.table({"c": odd}), y, categorical_features="from_dtype", missing_level=True)
+    model = fit(pyarrow.table({"c": odd}), y, **FROM_DTYPE, missing_level=True)
     assert model.categories_[0].tolist()[:2] == ["b", "a"]
     assert model.coef_.shape == (1, 3)
     two = pyarrow.chunked_array([pyarrow.array(["a", "b"] * 125).dictionary_encode() for _ in range(2)])
     other = pyarrow.chunked_array([["c", "a"] * 125, ["b", "c"] * 125]).dictionary_encode()
-    model = fit(pyarrow.table({"two": two, "other": other}), y, categorical_features="from_dtype")
+    model = fit(pyarrow.table({"two": two, "other": other}), y, **FROM_DTYPE)
     assert model.get_feature_names_out().tolist() == ["two_a", "two_b", "other_c", "other_a", "other_b"]
 
 
@@ -313,7 +287,7 @@ def test_many_rows_of_categories_alone():
     codes = generator.integers(0, 3, 150_000)
     frame = pd.DataFrame({"a": pd.Categorical.from_codes(codes, ["x", "y", "z"])})
     y = generator.random(len(codes)) < np.array([0.2, 0.5, 0.7])[codes]
-    model = fastlin.LogisticRegression(C=1e6, categorical_features="from_dtype").fit(frame, y)
+    model = fastlin.LogisticRegression(C=1e6, **FROM_DTYPE).fit(frame, y)
     shares = np.bincount(codes, y) / np.bincount(codes)
     places = [np.flatnonzero(codes == code)[0] for code in range(3)]
     np.testing.assert_allclose(model.predict_proba(frame.iloc[places])[:, 1], shares, atol=1e-3)

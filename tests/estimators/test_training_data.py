@@ -57,35 +57,6 @@ def test_labels_of_any_kind_are_kept(labels):
     np.testing.assert_array_equal(called.classes_, np.unique(named))
 
 
-FRAMES = {
-    "one type": lambda frame: frame,
-    "several types": lambda frame: frame.astype({"a": np.float32, "b": "int32"}),
-    "pandas' own types": lambda frame: frame.convert_dtypes(),
-    "bool": lambda frame: frame.assign(c=frame["c"] > 1),
-    "sparse": lambda frame: frame.astype(pd.SparseDtype(float, 0.0)),
-    "objects": lambda frame: frame.astype(object),
-    "numbers as names": lambda frame: frame.set_axis([0, 1, 2, 3], axis=1),
-}
-
-
-@pytest.mark.parametrize("change", FRAMES.values(), ids=FRAMES)
-def test_a_data_frame_says_what_its_array_says(change):
-    X, y = load_iris(return_X_y=True)
-    frame = change(pd.DataFrame(X, columns=list("abcd")))
-    with warnings.catch_warnings():
-        # Sparse columns are made dense.
-        warnings.simplefilter("ignore", UserWarning)
-        # Other matrices have other ways to the minimum.
-        model = fastlin.LogisticRegression(tol=1e-8).fit(frame, y)
-        expected = fastlin.LogisticRegression(tol=1e-8).fit(np.asarray(frame, float), y)
-        np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
-        found = model.predict_proba(frame), model.predict_proba(frame[:1])
-    np.testing.assert_allclose(found[0], expected.predict_proba(np.asarray(frame, float)), atol=1e-5)
-    np.testing.assert_allclose(found[1], found[0][:1], rtol=1e-12)
-    assert hasattr(model, "feature_names_in_") == isinstance(frame.columns[0], str)
-    assert model.n_features_in_ == 4
-
-
 # With no weight scikit-learn leaves zeros, or NaN; with negative ones J need not have a minimum.
 ACCEPTED_BY_SCIKIT_LEARN = {"all weights zero", "negative weight"}
 
