@@ -352,17 +352,15 @@ def test_no_copy_of_x_is_made_for_a_fold():
 
 @since(1, 9)
 def test_warnings_say_what_a_user_would_miss():
-    given = {"Cs": [1.0], "use_legacy_attributes": False}
-    with pytest.warns(FutureWarning, match="The default value for l1_ratios"):
-        LogisticRegressionCV(scoring="neg_log_loss", **given).fit(X, Y)
-    with pytest.warns(FutureWarning, match="scoring"):
-        model = LogisticRegressionCV(l1_ratios=(0,), **given).fit(X, Y)
-    assert model.score(X, Y) == np.mean(model.predict(X) == Y)
-    with pytest.warns(FutureWarning, match="use_legacy_attributes"):
-        model = LogisticRegressionCV(Cs=[1.0], l1_ratios=(0,), scoring=None).fit(X, Y)
-    assert model.C_.shape == (3,)
+    models = []
+    for name in QUIET:
+        given = {other: value for other, value in QUIET.items() if other != name}
+        with pytest.warns(FutureWarning, match=name):
+            models.append(LogisticRegressionCV(Cs=[1.0], **given).fit(X, Y))
+    assert models[1].score(X, Y) == np.mean(models[1].predict(X) == Y)
+    assert models[2].C_.shape == (3,)
     with pytest.warns(FutureWarning, match="penalty"), pytest.warns(FutureWarning, match="The default value for l1"):
-        model = LogisticRegressionCV(penalty="l1", scoring="neg_log_loss", **given).fit(X, Y)
+        model = LogisticRegressionCV(penalty="l1", Cs=[1.0], **{**QUIET, "l1_ratios": "warn"}).fit(X, Y)
     assert model.l1_ratio_ == 1
     with pytest.warns(ConvergenceWarning, match="of 16 fits"):
         make_cv(Cs=CS, max_iter=1, tol=1e-9).fit(X, Y)

@@ -217,7 +217,7 @@ REFUSED = {
     "lists of several lengths": ([[0], [0, 1]], FRAME, "categorical_features must be"),
     "text left over": (["day"], pd.DataFrame(COLUMNS), "Column 'city' of X holds text: encode"),
     "NaN": ("from_dtype", FRAME.assign(age=np.nan), "(?s)Column 'age' of X contains NaN"),
-    "NA": ("from_dtype", FRAME.assign(age=pd.array([1, None] * 250, "Int32")), "(?s)Column 'age' of X contains NaN"),
+    "NA": ("from_dtype", FRAME.assign(last=pd.array([1, None] * 250, "Int32")), "(?s)Column 'last' of X contains NaN"),
     "more rows than labels": ("from_dtype", pd.concat([FRAME, FRAME]), "inconsistent numbers of samples"),
     "no rows": ("from_dtype", FRAME.iloc[:0], "0 sample"),
     "mixed levels": ([0], np.array([["a"], [2]] * 250, object), "levels that cannot be sorted"),

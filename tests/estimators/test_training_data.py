@@ -10,7 +10,7 @@ from conftest import assert_refused, load_scaled, marked
 from linear_models import make_cv
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from small_networks import make
 
@@ -77,6 +77,7 @@ BAD_INPUT = {
     "all weights zero": (lambda X, y, w: (X, y, 0 * w), "weight.*zero|zero.*weight"),
     "short weights": (lambda X, y, w: (X, y, w[:-1]), "sample_weight.shape"),
     "short y": (lambda X, y, w: (X, y[:-1], w), "inconsistent numbers of samples"),
+    "a text for labels": (lambda X, y, w: (X, "no labels", w), "y should be a 1d array"),
     "labels in rows": (lambda X, y, w: (X, np.stack([y, y]), w), "1d array|inconsistent numbers"),
     "1-D X": (lambda X, y, w: (X[:, 0], y, w), "Expected 2D array"),
     "no rows": (lambda X, y, w: (X[:0], y[:0], w[:0]), "0 sample"),
@@ -173,21 +174,9 @@ def test_rows_to_predict_are_checked_too():
     for nameless in (X[:1], frame.set_axis(range(4), axis=1)):
         with pytest.warns(UserWarning, match="feature names"):
             named.predict(nameless)
+    assert not hasattr(named.fit(X, y), "feature_names_in_")
     X.flags.writeable = False
     np.testing.assert_array_equal(model.predict(X[:1]), model.predict(X[:1].tolist()))
-
-
-def test_a_second_fit_of_plain_arrays_reads_them_like_the_first():
-    network = fastlin.MLPClassifier(random_state=0).partial_fit(X, Y, classes=np.unique(Y)).partial_fit(X, Y)
-    assert network.predict(X).shape == Y.shape
-    assert_refused("y should be a 1d array", network.partial_fit, X, "no labels")
-    # Names of the columns are forgotten, and labels of whole numbers of any type are taken.
-    model = fastlin.LogisticRegression().fit(pd.DataFrame(X, columns=list("abcd")), Y)
-    model.fit(X, Y.astype(np.uint8))
-    assert not hasattr(model, "feature_names_in_")
-    np.testing.assert_array_equal(model.predict(X), fastlin.LogisticRegression().fit(X, Y).predict(X))
-    with pytest.warns(DataConversionWarning):
-        model.fit(X, Y[:, None])
 
 
 @pytest.mark.parametrize(
