@@ -15,13 +15,8 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 
-from fastlin import (
-    FirthLogisticRegression,
-    LogisticRegression,
-    MiniBatchLogisticRegression,
-    MLPClassifier,
-    logistic_path,
-)
+import fastlin
+from fastlin import FirthLogisticRegression, LogisticRegression, MiniBatchLogisticRegression, MLPClassifier
 from fastlin.blocks import from_arrays, from_batches, from_csr
 
 GENERATOR = np.random.default_rng(0)
@@ -177,8 +172,11 @@ CALLS = {
         fits(make_cv(Cs=2), **VALIDATED),
         ", ".join(["sample_weight", *VALIDATED, "y_val of probabilities"]),
     ),
-    "path": (lambda **given: logistic_path(**{"X": X, "y": Y, "Cs": 2, **given}), ROWS),
-    "parameters of a path": (lambda **given: logistic_path(X, Y, Cs=2, **given), "penalty_factors, upper_bounds"),
+    "path": (lambda **given: fastlin.logistic_path(**{"X": X, "y": Y, "Cs": 2, **given}), ROWS),
+    "parameters of a path": (
+        lambda **given: fastlin.logistic_path(X, Y, Cs=2, **given),
+        "penalty_factors, upper_bounds",
+    ),
     "inference": (infers(FREE), ROWS),
     "HC1": (infers(FREE, covariance="HC1"), "sample_weight"),
     "clusters": (infers(FREE, covariance="cluster"), "clusters, clusters of two kinds"),
@@ -282,7 +280,7 @@ def test_weights_that_are_no_numbers_are_named(weights):
     for estimator in (model(), make_cv(cv=2), steps(), network(), FirthLogisticRegression()):
         assert_refused("^sample_weight: ", estimator.fit, X, Y, weights, error=(TypeError, ValueError))
     with pytest.raises((TypeError, ValueError), match=r"^sample_weight: "):
-        logistic_path(X, Y, sample_weight=weights)
+        fastlin.logistic_path(X, Y, sample_weight=weights)
 
 
 def test_arrays_with_masked_entries_are_refused():

