@@ -216,7 +216,7 @@ REFUSED = {
     "numbers with a part": ([0.5], FRAME, "categorical_features must be"),
     "lists of several lengths": ([[0], [0, 1]], FRAME, "categorical_features must be"),
     "text left over": (["day"], pd.DataFrame(COLUMNS), "Column 'city' of X holds text: encode"),
-    "NaN": ("from_dtype", FRAME.assign(age=np.nan), "(?s)Column 'age' of X contains NaN"),
+    "NaN": ("from_dtype", FRAME.replace({"age": FRAME["age"][7]}, np.nan), "(?s)Column 'age' of X contains NaN"),
     "NA": ("from_dtype", FRAME.assign(last=pd.array([1, None] * 250, "Int32")), "(?s)Column 'last' of X contains NaN"),
     "more rows than labels": ("from_dtype", pd.concat([FRAME, FRAME]), "inconsistent numbers of samples"),
     "no rows": ("from_dtype", FRAME.iloc[:0], "0 sample"),
