@@ -151,6 +151,7 @@ CSR, CONTRASTS = sparse.csr_array(X), np.eye(3, 4)
 SEARCH = GridSearchCV(model(), {"C": [1, 2]}, cv=2, error_score="raise")
 RESAMPLED = {"y": Y, "n_resamples": 2, "random_state": 0}
 VALIDATED = {"X_val": X, "y_val": Y, "sample_weight_val": ONES, "offset": ONES, "offset_val": ONES}
+VALIDATION = ", ".join(["sample_weight", *VALIDATED, "y_val of probabilities"])
 LABELS, WEIGHTED, ROWS = "y, sample_weight", "X, y, sample_weight", "X, y, sample_weight, offset"
 # Each call is tried with all containers of each argument that is named beside it.
 CALLS = {
@@ -168,15 +169,9 @@ CALLS = {
     "score": (asks(model, "score", y=Y), "y, sample_weight, offset"),
     "score of soft labels": (asks(model, "score", y=SOFT), "sample_weight"),
     "cross-validation": (fits(make_cv(cv=2, Cs=2)), WEIGHTED + ", penalty_factors"),
-    "validation set": (
-        fits(make_cv(Cs=2), **VALIDATED),
-        ", ".join(["sample_weight", *VALIDATED, "y_val of probabilities"]),
-    ),
+    "validation set": (fits(make_cv(Cs=2), **VALIDATED), VALIDATION),
     "path": (lambda **given: fastlin.logistic_path(**{"X": X, "y": Y, "Cs": 2, **given}), ROWS),
-    "parameters of a path": (
-        lambda **given: fastlin.logistic_path(X, Y, Cs=2, **given),
-        "penalty_factors, upper_bounds",
-    ),
+    "path within": (lambda **given: fastlin.logistic_path(X, Y, Cs=2, **given), "penalty_factors, upper_bounds"),
     "inference": (infers(FREE), ROWS),
     "HC1": (infers(FREE, covariance="HC1"), "sample_weight"),
     "clusters": (infers(FREE, covariance="cluster"), "clusters, clusters of two kinds"),
@@ -189,10 +184,7 @@ CALLS = {
     "steps, validation": (fits(steps(early_stopping=True), X_val=X), "y_val"),
     "score of steps": (asks(steps, "score", y=Y), "sample_weight"),
     "partial_fit of steps": (fits(steps(), "partial_fit", classes=[0, 1]), WEIGHTED),
-    "fit_batches": (
-        lambda X=X, y=Y, sample_weight=ONES: steps().fit_batches([(X, y, sample_weight)], [0, 1]),
-        WEIGHTED,
-    ),
+    "batched": (lambda X=X, y=Y, sample_weight=ONES: steps().fit_batches([(X, y, sample_weight)], [0, 1]), WEIGHTED),
     "network": (fits(network()), WEIGHTED),
     "network by lbfgs": (fits(network(solver="lbfgs", tol=1e3)), "sample_weight"),
     "network, validation": (fits(network(early_stopping=True), X_val=X, y_val=Y), "X_val, y_val"),
@@ -243,10 +235,11 @@ def find_numbers(result):
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_what_is_given_in_any_container_is_the_numbers_it_holds(argument, tmp_path):
     array, name, failures = ARGUMENTS[argument], argument.split()[0], []
-    for what, (call, arguments) in CALLS.items():
-        is_taken = what in OF_SOFT_LABELS if argument == "y of probabilities" else argument in arguments.split(", ")
-        if not is_taken:
-            continue
+    calls = {what: call for what, (call, arguments) in CALLS.items() if argument in arguments.split(", ")}
+    if argument == "y of probabilities":
+        calls = {what: CALLS[what][0] for what in OF_SOFT_LABELS}
+    assert calls
+    for what, call in calls.items():
         expected = find_numbers(call(**{name: array}))
         for container, make in (TABLES if array.ndim == 2 else COLUMNS).items():
             try:

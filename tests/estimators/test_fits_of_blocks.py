@@ -235,6 +235,8 @@ def test_folds_may_be_any_rows():
     groups = list(GroupKFold(3).split(X, y, generator.integers(0, 20, N)))
     for cv in (drawn, masks, groups, ShuffleSplit(2, random_state=0)):
         compare(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, y, weights))))
+    light = from_arrays(X, y, np.where(np.arange(N) < 5, 0, weights), rows_per_block=ROWS)
+    assert_refused("training rows have some weight", folds(cv=[(range(5), range(7, N))]).fit, light)
 
 
 @pytest.mark.parametrize("make", [LogisticRegression, folds], ids=["fit", "search"])
@@ -264,12 +266,6 @@ def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was(make):
     assert len(next(answers)) == len(next(answers)) == ROWS
     with pytest.raises(ValueError, match="rows 180 to 269 of X contains NaN"):
         next(answers)
-
-
-def test_training_rows_of_a_fold_have_some_weight():
-    X, y, weights = make_data(3)
-    light = from_arrays(X, y, np.where(np.arange(N) < 5, 0, weights), rows_per_block=ROWS)
-    assert_refused("training rows have some weight", folds(cv=[(range(5), range(7, N))]).fit, light)
 
 
 def test_test_rows_are_read_once_for_each_model():

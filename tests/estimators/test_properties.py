@@ -319,8 +319,7 @@ def test_rare_rows_that_differ_are_not_overlooked(dtype):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_it_holds_where_columns_vary_by_little_beside_their_mean(n_classes, origin, unit, make):
     generator = np.random.default_rng(3)
-    y = generator.integers(0, n_classes, 60)
-    weights = generator.uniform(0.1, 2, 60)
+    y, weights = generator.integers(0, n_classes, 60), generator.uniform(0.1, 2, 60)
     # Whole numbers of units, so that the columns hold them exactly; the second one is constant but where no weight is.
     distances = np.column_stack([y + generator.integers(0, 3, 60), np.zeros(60), generator.normal(size=60)])
     distances[:, :2] *= unit
