@@ -1,7 +1,5 @@
-"""The program in this process, and as a process of its own, in an empty folder, offline and without data."""
+"""The program in this process, in an empty folder, offline and without data."""
 
-import dataclasses
-import os
 import subprocess
 
 import numpy as np
@@ -10,25 +8,11 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from fastlin import cli, datasets
+from fastlin import cli, datasets, figures
 from fastlin.cli import fit_and_predict, studies
-from fastlin.kernels.machine.cache_folder import cache_folder
 
-OFFLINE = {
-    "http_proxy": "http://127.0.0.1:9",
-    "https_proxy": "http://127.0.0.1:9",
-    "FASTLIN_DATA": "",
-    "COLUMNS": "100",
-}
-
-
-@dataclasses.dataclass
-class Finished:
-    """What a run of the program left behind: its exit status and what it printed."""
-
-    returncode: int
-    stdout: str
-    stderr: str
+NOWHERE = "http://127.0.0.1:9"
+OFFLINE = {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "FASTLIN_DATA": "", "COLUMNS": "100"}
 
 
 @pytest.fixture
@@ -46,46 +30,49 @@ def digits(monkeypatch):
 def no_page(monkeypatch):
     """Let the program write no page, since the templates need what real studies find; return what it would show."""
     shown = []
-
-    def note(path, entries, claims, environment, failed):
-        shown.append((path, entries, claims))
-
-    monkeypatch.setattr(studies, "write_page", note)
+    monkeypatch.setattr(studies, "write_page", lambda path, entries, *others: shown.append((path, entries)))
     return shown
 
 
 @pytest.fixture
+def no_pictures(monkeypatch):
+    """Let the program draw nothing, which takes longer than all else."""
+    monkeypatch.setattr(fit_and_predict, "embed", lambda *arguments: "")
+    monkeypatch.setattr(figures, "draw", lambda *arguments: [])
+
+
+@pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
-    """Run the program in this process; return what it left behind."""
+    """Run the program in this process; return what it left behind, with the exit status that is expected."""
     monkeypatch.chdir(tmp_path)
     for name, value in OFFLINE.items():
         monkeypatch.setenv(name, value)
 
-    def run(*arguments):
+    def run(*arguments, status=0):
         capsys.readouterr()
-        status = cli.main(list(arguments))
-        return Finished(status, *capsys.readouterr())
+        finished = subprocess.CompletedProcess(arguments, cli.main(list(arguments)), *capsys.readouterr())
+        assert finished.returncode == status, finished
+        return finished
 
     return run
 
 
 @pytest.fixture
-def run_process(fastlin_program, tmp_path):
-    """Run the program as a process of its own; compiled code is taken from where this process has it."""
+def refuse(run, tmp_path):
+    """Run a bad call, which gets status 2 and one line with the words; no file may be another one after it."""
 
-    def run(*arguments, **environment):
-        variables = {**os.environ, **OFFLINE, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-        variables.setdefault("NUMBA_CACHE_DIR", str(cache_folder().parent.parent))
-        return subprocess.run(
-            [*fastlin_program, *arguments],
-            cwd=tmp_path,
-            env={**variables, **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+    def read_files():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
-    return run
+    def refuse(words, *arguments):
+        before = read_files()
+        finished = run(*arguments, status=2)
+        assert words in finished.stderr
+        assert finished.stderr.startswith("fastlin: ") and finished.stderr.count("\n") == 1
+        assert read_files() == before
+        return finished
+
+    return refuse
 
 
 @pytest.fixture
@@ -104,9 +91,3 @@ def files(table, run, tmp_path):
     pyarrow.csv.write_csv(table, tmp_path / "flights.csv")
     pyarrow.parquet.write_table(table, tmp_path / "flights.parquet")
     return tmp_path
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Let the program draw nothing, which takes longer than all else."""
-    monkeypatch.setattr(fit_and_predict, "embed", lambda *arguments: "")

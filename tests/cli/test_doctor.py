@@ -1,19 +1,81 @@
 """The description of an installation, and its checks."""
 
+import json
 import re
+from types import SimpleNamespace
 
+import numpy as np
+
+import fastlin
 from fastlin.cli import doctor
+from fastlin.cli.doctor import describe_code, describe_environment, lay_out_environment
+from fastlin.kernels.machine.target import Target
+from fastlin.kernels.machine.threads import count_threads
+
+
+def test_the_description_is_plain_and_true(run):
+    environment = describe_environment()
+    assert json.loads(json.dumps(environment)) == environment
+    assert environment["fastlin"] == fastlin.__version__
+    assert environment["numpy"] == np.__version__
+    assert environment["threads"] == count_threads()
+    assert environment["processor"].endswith(")")
+    assert environment["compiled_code"] == describe_code()
+    words = [line.split("  ")[0] for line in run("info").stdout.splitlines()]
+    assert words == [name.replace("_", " ") for name in environment]
+
+
+def test_what_is_wrong_or_missing_is_a_line_of_the_description(monkeypatch):
+    monkeypatch.setenv("FASTLIN_NUM_THREADS", "abc")
+    monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
+    message = "FASTLIN_NUM_THREADS must be a whole number from 1 on, got 'abc'"
+    assert describe_environment()["threads"] == message
+    lines = dict(re.split("  +", line, maxsplit=1) for line in lay_out_environment())
+    assert (lines["threads"], lines["no-such-package"]) == (message, "not installed")
+
+
+def test_the_code_in_use_is_named_and_a_description_makes_no_folder(monkeypatch, tmp_path):
+    written, read = tmp_path / "written", tmp_path / "read"
+    monkeypatch.setattr(doctor, "cache_folder", lambda: written)
+    monkeypatch.setattr(doctor, "code_folders", lambda: (read, written))
+    environment = describe_environment()
+    assert (environment["cache"], environment["cache_megabytes"]) == (str(written), 0)
+    assert not list(tmp_path.iterdir())
+    read.mkdir()
+    (read / "code.nbc").write_bytes(bytes(300_000))
+    environment = describe_environment()
+    assert environment["cache"] == f"{read} (only read), {written}"
+    assert environment["cache_megabytes"] == 0.3
+    monkeypatch.setattr(doctor, "TARGET", Target("x86-64-v3", 32, SimpleNamespace(n_kernels=7)))
+    assert describe_code() == "x86-64-v3, 7 kernels from the wheel, 1 in the cache"
+    monkeypatch.setattr(doctor, "TARGET", Target("host", 32))
+    assert describe_code() == "this processor's own, 1 in the cache"
+    monkeypatch.setattr(doctor, "code_folders", lambda: ())
+    assert describe_environment()["cache"] == "none: no place is writable"
+
+
+def test_a_processor_is_named_on_every_system(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "PROCESSORS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(doctor.platform, "machine", lambda: "aarch64")
+    # Linux on arm64 tells the parts of the processor, not the name of its model.
+    for processor, text, name in (
+        ("AMD64 Family 25 Model 33, AuthenticAMD", None, "AMD64 Family 25 Model 33, AuthenticAMD"),
+        ("", "processor\t: 0\nCPU implementer\t: 0x41\n", "aarch64"),
+        ("", "model name\t: A processor: fast\n", "A processor: fast"),
+    ):
+        monkeypatch.setattr(doctor.platform, "processor", lambda processor=processor: processor)
+        if text is not None:
+            (tmp_path / "cpuinfo").write_text(text, "utf-8")
+        assert describe_environment()["processor"].startswith(f"{name} (")
 
 
 def test_a_sound_installation_passes_every_check(run, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    finished = run("doctor")
-    assert finished.returncode == 0, finished.stdout
-    lines = finished.stdout.splitlines()
+    lines = run("doctor").stdout.splitlines()
     assert sum(line.startswith("passed  ") for line in lines) == len(doctor.CHECKS)
     assert "OMP_NUM_THREADS=1" in lines
-    assert re.search(r"^numpy +\d", finished.stdout, re.MULTILINE)
-    assert re.match(rf"{len(doctor.CHECKS)} of {len(doctor.CHECKS)} checks passed; ", lines[-1])
+    assert any(re.match(r"numpy +\d", line) for line in lines)
+    assert lines[-1].startswith(f"{len(doctor.CHECKS)} of {len(doctor.CHECKS)} checks passed; ")
 
 
 def test_a_result_that_differs_and_an_error_are_failures(run, monkeypatch):
@@ -23,8 +85,7 @@ def test_a_result_that_differs_and_an_error_are_failures(run, monkeypatch):
     monkeypatch.setattr(doctor, "MINIMUM_OF_CANCER", 0.2)
     checks = {"breast cancer": doctor.CHECKS["breast cancer, two classes, L1"], "disk": stumble}
     monkeypatch.setattr(doctor, "CHECKS", checks)
-    finished = run("doctor")
-    assert finished.returncode == 1
-    assert "FAILED  breast cancer: J = 0.20465732" in finished.stdout
-    assert "FAILED  disk: OSError: the disk is gone" in finished.stdout
-    assert "\n0 of 2 checks passed; " in finished.stdout
+    printed = run("doctor", status=1).stdout
+    assert "FAILED  breast cancer: J = 0.20465732" in printed
+    assert "FAILED  disk: OSError: the disk is gone" in printed
+    assert "\n0 of 2 checks passed; " in printed

@@ -12,33 +12,36 @@ from fastlin.cli.arguments import CommandError
 from fastlin.cli.results import add_results, choose_entries, read_results, write_results
 
 
-def test_results_are_read_as_they_were_written(tmp_path):
+@pytest.fixture
+def path(tmp_path):
+    """The file of results, beside which nothing may be left."""
+    path = tmp_path / "results.json"
+    yield path
+    assert list(tmp_path.iterdir()) in ([], [path])
+
+
+def test_results_are_read_as_they_were_written_and_replaced_by_those_of_the_same_name(path):
+    assert read_results(path) == {}
     results = {"λ": [1.5, None, True], "a": {"b": "½"}}
-    write_results(tmp_path / "results.json", results)
-    assert read_results(tmp_path / "results.json") == results
-    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
-
-
-def test_a_missing_file_gives_no_results(tmp_path):
-    assert read_results(tmp_path / "results.json") == {}
+    write_results(path, results)
+    assert read_results(path) == results
+    add_results(path, {"a": 2, "c": 2})
+    assert read_results(path) == {"λ": [1.5, None, True], "a": 2, "c": 2}
 
 
 @pytest.mark.parametrize("content", [b"", b'{"half": ', b'{"a": 1,}', b"[1]", b"\xff\xfe", None])
-def test_what_cannot_be_read_is_named_and_not_replaced(tmp_path, content):
-    path = tmp_path / "results.json"
+def test_what_cannot_be_read_is_named_and_not_replaced(path, content):
     path.mkdir() if content is None else path.write_bytes(content)
     wanted = r"cannot read the results in .*results\.json: .+\. They would be lost: mend the file or move it away"
     for touch in (read_results, lambda path: add_results(path, {"new": 1})):
         with pytest.raises(CommandError, match=wanted):
             touch(path)
     assert path.is_dir() if content is None else path.read_bytes() == content
-    assert list(tmp_path.iterdir()) == [path]
 
 
 ADD = """
 import sys
 from pathlib import Path
-from fastlin.cli.arguments import CommandError
 from fastlin.cli.results import add_results
 print("ready", flush=True)
 sys.stdin.readline()
@@ -48,8 +51,7 @@ for i in range(100):
 
 
 @pytest.mark.thorough
-def test_two_processes_keep_the_entries_of_both(tmp_path):
-    path = tmp_path / "results.json"
+def test_two_processes_keep_the_entries_of_both(path):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     running = [subprocess.Popen([sys.executable, "-c", ADD, path, name], **pipes) for name in ("one", "other")]
     for process in running:
@@ -61,24 +63,20 @@ def test_two_processes_keep_the_entries_of_both(tmp_path):
         process.communicate()
     assert [process.returncode for process in running] == [0, 0]
     assert read_results(path) == {f"{name}.{i}": i for name in ("one", "other") for i in range(100)}
-    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_interrupted_write_leaves_the_old_results(tmp_path, monkeypatch):
+def test_an_interrupted_or_refused_write_leaves_the_old_results(path, monkeypatch):
     def interrupt(source, target):
         raise KeyboardInterrupt
 
-    write_results(tmp_path / "results.json", {"old": 1})
+    write_results(path, {"old": 1})
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(os, "replace", interrupt)
-        write_results(tmp_path / "results.json", {"new": 2})
-    assert read_results(tmp_path / "results.json") == {"old": 1}
-
-
-def test_added_results_replace_those_of_the_same_name(tmp_path):
-    add_results(tmp_path / "results.json", {"a": 1, "b": 1})
-    add_results(tmp_path / "results.json", {"b": 2, "c": 2})
-    assert read_results(tmp_path / "results.json") == {"a": 1, "b": 2, "c": 2}
+        write_results(path, {"new": 2})
+    refuse_replacement(monkeypatch)
+    with pytest.raises(PermissionError, match=r"results\.json"):
+        write_results(path, {"new": 2})
+    assert read_results(path) == {"old": 1}
 
 
 def make_results(*titles, version=__version__):
@@ -90,46 +88,33 @@ def make_results(*titles, version=__version__):
     ("kept", "found", "shown"),
     [
         # What this run found decides on the data set, and earlier runs on the same one are shown beside it.
-        (["mnist.binary", "mnist.softmax", "digits.binary"], ["digits.binary"], ["digits.binary"]),
-        (["mnist.binary", "digits.binary", "digits.softmax"], ["digits.binary"], ["digits.binary", "digits.softmax"]),
+        ("mnist.binary mnist.softmax digits.binary", "digits.binary", "digits.binary"),
+        ("mnist.binary digits.binary digits.softmax", "digits.binary", "digits.binary digits.softmax"),
         # A run of the homework shows the best data set of the assignment, and the other way round.
         (
-            ["digits.binary", "mnist.softmax", "cifar10.cifar10_deep"],
-            ["cifar10.cifar10_deep"],
-            ["mnist.softmax", "cifar10.cifar10_deep"],
+            "digits.binary mnist.softmax cifar10.cifar10_deep",
+            "cifar10.cifar10_deep",
+            "mnist.softmax cifar10.cifar10_deep",
         ),
-        (["digits.cifar10_deep", "digits.binary"], ["digits.binary"], ["digits.binary", "digits.cifar10_deep"]),
+        ("digits.cifar10_deep digits.binary", "digits.binary", "digits.binary digits.cifar10_deep"),
         # The assignment and the homework may have different data sets.
         (
-            ["digits.cifar10_deep", "cifar10.cifar10_search", "mnist.binary"],
-            ["digits.cifar10_deep", "mnist.binary"],
-            ["mnist.binary", "digits.cifar10_deep"],
+            "digits.cifar10_deep cifar10.cifar10_search mnist.binary",
+            "digits.cifar10_deep mnist.binary",
+            "mnist.binary digits.cifar10_deep",
         ),
         # Comparisons on synthetic data belong to no report.
-        (["synthetic.compare", "synthetic.peers"], [], []),
-        ([], [], []),
+        ("synthetic.compare synthetic.peers", "", ""),
+        ("", "", ""),
     ],
 )
 def test_the_report_shows_one_data_set_of_each_kind(kept, found, shown):
-    entries = choose_entries(make_results(*kept), make_results(*found))
-    assert [entry["mark"] for entry in entries.values()] == shown
-    assert list(entries) == [title.partition(".")[2] for title in shown]
-    assert [entry["data"] for entry in entries.values()] == [title.partition(".")[0] for title in shown]
+    entries = choose_entries(make_results(*kept.split()), make_results(*found.split()))
+    assert [entry["mark"] for entry in entries.values()] == shown.split()
+    assert [f"{entry['data']}.{study}" for study, entry in entries.items()] == shown.split()
 
 
 def test_the_report_shows_nothing_of_other_versions():
-    old = make_results("mnist.binary", "digits.softmax", version="0.0.1")
-    older = {"mnist.l2_norm": {"merits": {}}}
-    new = make_results("digits.binary")
-    assert list(choose_entries({**old, **older, **new}, {})) == ["binary"]
-    assert choose_entries({**old, **older}, {}) == {}
-
-
-def test_a_file_that_another_program_has_open_keeps_its_results_and_is_named(tmp_path, monkeypatch):
-    path = tmp_path / "results.json"
-    write_results(path, {"old": 1})
-    refuse_replacement(monkeypatch)
-    with pytest.raises(PermissionError, match=r"results\.json"):
-        write_results(path, {"new": 2})
-    assert read_results(path) == {"old": 1}
-    assert list(tmp_path.iterdir()) == [path]
+    old = make_results("mnist.binary", "digits.softmax", version="0.0.1") | {"mnist.l2_norm": {"merits": {}}}
+    assert list(choose_entries(old | make_results("digits.binary"), {})) == ["binary"]
+    assert choose_entries(old, {}) == {}
