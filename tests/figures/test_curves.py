@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer, load_iris
 
 import fastlin
@@ -12,6 +11,9 @@ from fastlin import figures
 from fastlin.estimators import StabilitySelection
 
 from .conftest import legend
+
+IRIS = load_iris(return_X_y=True)
+CV = {"cv": 3, "use_legacy_attributes": False}
 
 
 def texts(axes):
@@ -34,20 +36,18 @@ def test_a_history_is_drawn_by_value_or_by_means_with_a_band(axes):
 
 
 def test_what_cannot_be_drawn_is_refused(axes):
-    X, y = load_iris(return_X_y=True)
+    X, y = IRIS
     path = fastlin.logistic_path(X, y > 0, Cs=[0.1], l1_ratio=0.0)
     with pytest.raises(ValueError, match="feature_names must be one name for each of 4 features, got 2"):
         figures.plot_path(path, axes, feature_names=["a", "b"])
-    only = dataclasses.replace(path, Cs=np.array([np.inf]))
     with pytest.raises(ValueError, match="path has no finite C"):
-        figures.plot_path(only, axes)
-    options = {"l1_ratios": (0,), "scoring": "accuracy"}
-    model = fastlin.LogisticRegressionCV(Cs=2, cv=2, use_legacy_attributes=True, **options).fit(X, y)
+        figures.plot_path(dataclasses.replace(path, Cs=np.array([np.inf])), axes)
+    model = fastlin.LogisticRegressionCV(Cs=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=True)
     with pytest.raises(ValueError, match="use_legacy_attributes=False"):
-        figures.plot_scores(model, axes)
+        figures.plot_scores(model.fit(X, y), axes)
 
 
-def test_a_path_of_two_classes_names_its_largest_coefficients(axes, tmp_path):
+def test_a_path_of_two_classes_names_its_largest_coefficients(axes):
     data = load_breast_cancer()
     path = fastlin.logistic_path(data.data, data.target, Cs=6, tol=1e-3)
     assert figures.plot_path(path, axes, n_labels=4, feature_names=data.feature_names) is axes
@@ -60,23 +60,21 @@ def test_a_path_of_two_classes_names_its_largest_coefficients(axes, tmp_path):
         assert any(np.array_equal(path.coefs[:, 0, j], heights) for heights in drawn)
     (top,) = axes.child_axes
     assert [int(label.get_text()) for label in top.get_xticklabels()] == path.n_nonzeros.tolist()
-    axes.figure.savefig(tmp_path / "path.png")
     heights = [text.xyann[1] if text.xycoords == "data" else text.xy[1] for text in axes.texts]
     low, high = axes.get_ylim()
     assert (np.diff(np.sort(heights)) > 0.04 * (high - low)).all()
 
 
-def test_a_path_of_more_classes_has_a_colour_for_each(axes, tmp_path):
-    X, y = load_iris(return_X_y=True)
+def test_a_path_of_more_classes_has_a_colour_for_each(axes):
+    X, y = IRIS
     path = fastlin.logistic_path(X, np.array(["a", "b", "c"])[y], Cs=[0.1, 1.0, np.inf], l1_ratio=0.0, tol=1e-2)
     figures.plot_path(path, axes)
     assert legend(axes) == ["class a", "class b", "class c"]
     assert len({line.get_color() for line in axes.lines if not line.get_label().startswith("_")}) == 3
     assert axes.get_xlim() == (0.1, 1.0)
-    axes.figure.savefig(tmp_path / "path.png")
 
 
-def test_frequencies_are_drawn_and_selected_features_named(axes, tmp_path):
+def test_frequencies_are_drawn_and_selected_features_named(axes):
     # The counts of five pairs: the last feature has no penalty.
     path = np.array([[9, 1, 0, 0, np.nan], [10, 8, 2, 0, np.nan]]) / 10
     found = StabilitySelection(path, np.array(["a", "b", "c", "d", "e"], object), 5)
@@ -86,13 +84,11 @@ def test_frequencies_are_drawn_and_selected_features_named(axes, tmp_path):
     assert drawn == [[0, 0, 0.2], [0, 0.9, 1], [0, 0.1, 0.8], [0.8, 0.8]]
     assert legend(axes) == [f"threshold 0.8: expected by mistake at most {found.error_bound(0.8):.2g}"]
     assert axes.get_xlim() == (0, 2)
-    axes.figure.savefig(tmp_path / "stability.png")
 
 
-def test_scores_have_mean_spread_and_the_chosen_C(axes, tmp_path):
-    X, y = load_iris(return_X_y=True)
-    options = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
-    model = fastlin.LogisticRegressionCV(Cs=4, cv=3, **options).fit(X, y)
+def test_scores_have_mean_spread_and_the_chosen_C(axes):
+    X, y = IRIS
+    model = fastlin.LogisticRegressionCV(Cs=4, l1_ratios=(0,), scoring="neg_log_loss", **CV).fit(X, y)
     assert figures.plot_scores(model, axes) is axes
     mean, chosen = axes.lines
     np.testing.assert_allclose(mean.get_ydata(), model.scores_.mean(axis=(0, 1)))
@@ -102,19 +98,16 @@ def test_scores_have_mean_spread_and_the_chosen_C(axes, tmp_path):
     assert band.get_paths()[0].vertices[:, 1].min() == pytest.approx(lowest)
     assert axes.get_ylabel() == "neg log loss"
     assert any(f"C = {model.C_:.3g}" in text for text in legend(axes))
-    axes.figure.savefig(tmp_path / "scores.png")
+    axes.clear()
     # A validation set has no spread.
     model.set_params(cv=None).fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
-    axes = figures.plot_scores(model, Figure().subplots())
+    figures.plot_scores(model, axes)
     assert legend(axes) == ["validation rows", f"chosen: C = {model.C_:.3g}"]
     assert not axes.collections
 
 
-def test_scores_of_several_l1_ratios_have_a_line_each():
-    X, y = load_iris(return_X_y=True)
-    model = fastlin.LogisticRegressionCV(
-        Cs=[0.1, 1], cv=2, l1_ratios=(0, 1), scoring=None, use_legacy_attributes=False
-    ).fit(X, y)
-    axes = figures.plot_scores(model, Figure().subplots())
+def test_scores_of_several_l1_ratios_have_a_line_each(axes):
+    model = fastlin.LogisticRegressionCV(Cs=[0.1, 1], l1_ratios=(0, 1), scoring=None, **CV).fit(*IRIS)
+    figures.plot_scores(model, axes)
     assert [text for text in legend(axes) if text.startswith("l1_ratio")] == ["l1_ratio = 0", "l1_ratio = 1"]
     assert axes.get_ylabel() == "accuracy"

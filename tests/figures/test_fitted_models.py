@@ -9,9 +9,27 @@ from sklearn.datasets import load_breast_cancer, load_iris
 import fastlin
 from fastlin import figures
 
-from .conftest import legend
+from .conftest import legend, ticks
 
 X, Y = load_iris(return_X_y=True)
+
+
+@dataclass
+class Estimates:
+    """What an inference tells of its estimates; the last of three is the intercept."""
+
+    coef: np.ndarray
+    std_errors: np.ndarray
+    classes: tuple
+    reference: object = "a"
+    names: tuple = ("x", "$y", "intercept")
+
+    def conf_int(self, level):
+        assert level == 0.95
+        return np.stack([self.coef - 2 * self.std_errors, self.coef + 3 * self.std_errors], axis=-1)
+
+
+FOUND = Estimates(np.array([[4.0, -3.0, 9.0]]), np.array([[2.0, 0.5, 0.1]]), ("b",))
 
 
 def test_the_bound_falls_below_tol(axes):
@@ -39,12 +57,18 @@ def test_losses_of_epochs_are_drawn_with_those_of_validation(axes):
     assert legend(axes) == ["training, with the penalty", "validation"]
 
 
-def test_a_model_without_a_record_is_refused(axes):
-    without = fastlin.LogisticRegression(max_iter=0)
-    with pytest.warns(UserWarning):
-        without.fit(X, Y)
-    with pytest.raises(ValueError, match=r"^model must have a fit of at least one iteration to show, got Logistic"):
-        figures.plot_convergence(without, axes)
+def test_what_cannot_be_drawn_is_refused(axes):
+    with pytest.warns(UserWarning, match="max_iter"):
+        without = fastlin.LogisticRegression(max_iter=0).fit(X, Y)
+    other = r"^feature_names must be one name for each of {} coefficients, got {}$".format
+    for plot, given, message in (
+        (figures.plot_convergence, [without], "^model must have a fit of at least one iteration to show, got Logistic"),
+        (figures.plot_coefficients, [fastlin.MLPClassifier()], "^model must be a fitted linear model, .* got MLPClass"),
+        (figures.plot_coefficients, [without, ["a", "b"]], other(4, 2)),
+        (figures.plot_coefficients, [FOUND, ["a", "b", "c"]], other(2, 3)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot(*given, axes=axes)
     assert not axes.lines
 
 
@@ -55,7 +79,7 @@ def test_bars_are_the_largest_coefficients_with_their_names(axes):
     order = np.argsort(-np.abs(model.coef_[0]))[:3]
     (bars,) = axes.containers
     np.testing.assert_array_equal(bars.datavalues, model.coef_[0, order])
-    assert [label.get_text() for label in axes.get_yticklabels()] == [data.feature_names[j] for j in order]
+    assert ticks(axes) == [data.feature_names[j] for j in order]
     # The first of them is at the top.
     assert np.argmax([bar.get_y() for bar in bars]) == 0
     assert axes.get_title() == "the largest coefficients; 27 features more are not zero"
@@ -72,54 +96,25 @@ def test_classes_have_bars_of_their_own_and_zeros_none(axes):
     order = np.argsort(-np.abs(coef).max(axis=0))[:n_shown]
     for bars, row in zip(axes.containers, coef, strict=True):
         np.testing.assert_array_equal(bars.datavalues, row[order])
-    assert [label.get_text() for label in axes.get_yticklabels()] == [f"x{j}" for j in order]
+    assert ticks(axes) == [f"x{j}" for j in order]
     assert axes.get_title() == ""
 
 
-def test_a_model_without_coefficients_is_refused(axes):
-    with pytest.raises(ValueError, match=r"^model must be a fitted linear model, which has coef_, got MLPClassifier"):
-        figures.plot_coefficients(fastlin.MLPClassifier(), axes=axes)
-
-
-def test_names_of_another_number_are_refused(axes):
-    model = fastlin.LogisticRegression().fit(X, Y)
-    with pytest.raises(ValueError, match=r"^feature_names must be one name for each of 4 coefficients, got 2$"):
-        figures.plot_coefficients(model, ["a", "b"], axes)
-
-
-@dataclass
-class Estimates:
-    """What an inference tells of its estimates; the last of three is the intercept."""
-
-    coef: np.ndarray
-    std_errors: np.ndarray
-    classes: tuple
-    reference: object = "a"
-    names: tuple = ("x", "$y", "intercept")
-
-    def conf_int(self, level):
-        assert level == 0.95
-        return np.stack([self.coef - 2 * self.std_errors, self.coef + 3 * self.std_errors], axis=-1)
-
-
 def test_estimates_have_intervals_and_the_clearest_is_at_the_top(axes):
-    found = Estimates(np.array([[4.0, -3.0, 9.0]]), np.array([[2.0, 0.5, 0.1]]), ("b",))
-    figures.plot_coefficients(found, axes=axes)
+    figures.plot_coefficients(FOUND, axes=axes)
     (points,) = axes.containers
     np.testing.assert_allclose(points[0].get_xydata(), [[-3.0, 1.0], [4.0, 0.0]])
     (bars,) = points[2]
     ends = np.array([segment[:, 0] for segment in bars.get_segments()])
     np.testing.assert_allclose(ends, [[-4.0, -1.5], [0.0, 10.0]])
-    assert [label.get_text() for label in axes.get_yticklabels()] == [r"\$y", "x"]
+    assert ticks(axes) == [r"\$y", "x"]
     assert axes.get_xlabel() == "coefficient with 95 % interval (to the right: for b)"
     assert axes.get_legend() is None
     axes.clear()
-    figures.plot_coefficients(found, ["one", "two"], axes, n_features=1)
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["two"]
+    figures.plot_coefficients(FOUND, ["one", "two"], axes, n_features=1)
+    assert ticks(axes) == ["two"]
     assert axes.get_title() == "the clearest coefficients; 1 features more are not zero"
     axes.clear()
     rows = np.array([[4.0, -3.0], [1.0, 2.0]])
     figures.plot_coefficients(Estimates(rows, np.ones((2, 2)), ("b", "c"), names=("x", "y")), axes=axes)
     assert (legend(axes), axes.get_legend().get_title().get_text()) == (["class b", "class c"], "against a")
-    with pytest.raises(ValueError, match="feature_names must be one name for each of 2 coefficients, got 3"):
-        figures.plot_coefficients(found, ["a", "b", "c"], axes)

@@ -3,7 +3,6 @@
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 import fastlin
 from fastlin import datasets, figures
@@ -11,21 +10,19 @@ from fastlin import datasets, figures
 matplotlib.use("Agg")
 
 
-@pytest.fixture
-def figure():
-    return Figure(layout="constrained")
+def panels(figure):
+    return [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
 
 
 def pictures(figure):
-    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images and not is_bar(axes)]
+    return [np.asarray(axes.images[0].get_array()) for axes in panels(figure)]
 
 
-def is_bar(axes):
-    return axes.get_label() == "<colorbar>"
+def titles(figure):
+    return [axes.get_title() for axes in panels(figure)]
 
 
-@pytest.mark.parametrize("n_pixels", [784, 64, 4, 1])
-@pytest.mark.parametrize("with_ones", [False, True])
+@pytest.mark.parametrize(("n_pixels", "with_ones"), [(784, False), (64, True), (4, False), (1, True)])
 def test_rows_become_square_pictures_without_the_ones(figure, n_pixels, with_ones):
     X = np.random.default_rng(0).integers(0, 256, (3, n_pixels))
     rows = np.hstack([X, np.ones((3, 1), int)]) if with_ones else X
@@ -46,13 +43,12 @@ def test_planes_become_colours(figure):
             np.testing.assert_allclose(picture[:, :, plane], row[1024 * plane : 1024 * (plane + 1)].reshape(32, 32))
 
 
-def test_labels_and_the_grid(figure, tmp_path):
+def test_labels_and_the_grid(figure):
     data = datasets.load_digits()
     figures.show_images(data.X_train[:7], data.y_train[:7].reshape(-1, 1), n_columns=3, figure=figure)
-    assert [axes.get_title() for axes in figure.axes] == [str(label) for label in data.y_train[:7]]
+    assert titles(figure) == [str(label) for label in data.y_train[:7]]
     places = [axes.get_subplotspec() for axes in figure.axes]
     assert [(place.rowspan.start, place.colspan.start) for place in places] == [divmod(i, 3) for i in range(7)]
-    figure.savefig(tmp_path / "images.png")
 
 
 def test_a_figure_of_pyplot_is_made_where_none_is_given():
@@ -67,19 +63,17 @@ def test_a_figure_of_pyplot_is_made_where_none_is_given():
 
 
 @pytest.mark.parametrize("n_rows", [785, 784])
-def test_weights_share_one_symmetric_scale_and_leave_out_the_bias(figure, n_rows, tmp_path):
+def test_weights_share_one_symmetric_scale_and_leave_out_the_bias(figure, n_rows):
     w = np.random.default_rng(0).normal(size=(n_rows, 10))
     w[784:] = 100
     returned = figures.plot_weights(w, figure=figure)
     found = pictures(figure)
     np.testing.assert_array_equal(found, w[:784].T.reshape(10, 28, 28))
     largest = np.abs(w[:784]).max()
-    drawn = [axes for axes in figure.axes if not is_bar(axes)]
-    assert {axes.images[0].get_clim() for axes in drawn} == {(-largest, largest)}
-    assert [axes.get_title() for axes in drawn] == [str(digit) for digit in range(10)]
-    assert returned == drawn
+    assert returned == panels(figure)
+    assert {axes.images[0].get_clim() for axes in returned} == {(-largest, largest)}
+    assert titles(figure) == [str(digit) for digit in range(10)]
     assert len(figure.axes) == 11
-    figure.savefig(tmp_path / "weights.png")
 
 
 def test_weights_of_planes_are_grey_where_they_are_zero(figure):
@@ -89,15 +83,15 @@ def test_weights_of_planes_are_grey_where_they_are_zero(figure):
     first, second = pictures(figure)
     assert (first == 0.5).all()
     assert (second[0, 5, 0], second[1, 8, 1]) == (0, 0.75)
-    assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
+    assert titles(figure) == ["a", "b"]
 
 
 def test_weights_of_a_model_have_the_shape_that_is_given_and_the_names_of_its_classes(figure):
     X = np.random.default_rng(0).normal(size=(60, 6))
     model = fastlin.LogisticRegression().fit(X, np.repeat(["a", "b", "c"], 20))
-    axes = figures.plot_weights(model, shape=(2, 3), figure=figure)
+    figures.plot_weights(model, shape=(2, 3), figure=figure)
     np.testing.assert_array_equal(pictures(figure), model.coef_.reshape(3, 2, 3))
-    assert [each.get_title() for each in axes] == ["a", "b", "c"]
+    assert titles(figure) == ["a", "b", "c"]
     figure.clear()
     # Two classes have one row of coefficients, which speaks for the second.
     model = fastlin.LogisticRegression().fit(X, np.repeat(["a", "b"], 30)).sparsify()
@@ -105,11 +99,10 @@ def test_weights_of_a_model_have_the_shape_that_is_given_and_the_names_of_its_cl
     assert one.get_title() == "b"
     assert one.images[0].get_array().shape == (1, 2, 3)
     # A model has no bias among its coefficients that could be left out.
-    for shape in ((2, 2), (1, 5)):
-        with pytest.raises(ValueError, match=r"^w must have the pixels of shape=\(\d, \d\) for each picture"):
-            figures.plot_weights(model, shape=shape, figure=figure)
-    for shape in (6, (6,)):
-        with pytest.raises(ValueError, match=r"^shape must be \(height, width\) or \(height, width, 3\), got"):
+    other = r"^w must have the pixels of shape=\(\d, \d\) for each picture"
+    none = r"^shape must be \(height, width\) or \(height, width, 3\), got"
+    for shape, message in (((2, 2), other), ((1, 5), other), (6, none), ((6,), none)):
+        with pytest.raises(ValueError, match=message):
             figures.plot_weights(model, shape=shape, figure=figure)
 
 
