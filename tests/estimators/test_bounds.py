@@ -59,33 +59,28 @@ def test_the_model_is_that_of_scipy(loader, lower, upper):
 
 @pytest.mark.thorough
 def test_without_a_penalty_both_bounds_give_a_certificate():
+    # The same holds of the features that alone are not penalised.
+    free = np.array([-1.0, -np.inf, -np.inf, 0.0]), np.array([1.0, np.inf, np.inf, np.inf])
     for loader in (load_breast_cancer, load_iris):
         X, y = load_scaled(loader)
         X = X[:, :4]
-        model = fit(X, y, C=np.inf, lower_bounds=-2.0, upper_bounds=3.0)
-        check(model, pose(X, y, -2.0, 3.0, C=np.inf), 1e-8)
-        assert model.certificate_ < 1e-8
-        one_sided = fit(X, y, C=np.inf, lower_bounds=0.0)
-        check(one_sided, pose(X, y, 0.0, None, C=np.inf), 1e-6)
-        assert one_sided.certificate_ == np.inf
-        # The same holds of the features that alone are not penalised.
-        factors = [0.0, 1.0, 1.0, 1.0]
-        bounds = np.array([-1.0, -np.inf, -np.inf, 0.0]), np.array([1.0, np.inf, np.inf, np.inf])
-        for l1_ratio in (0.0, 1.0):
-            options = {"l1_ratio": l1_ratio, "lower_bounds": bounds[0], "upper_bounds": bounds[1]}
-            model = fit(X, y, penalty_factors=factors, **options)
-            check(model, pose(X, y, *bounds, penalty_factors=factors, l1_ratio=l1_ratio), 1e-8)
-            assert model.certificate_ < 1e-6
+        for lower, upper, tolerance, certificate, options in (
+            (-2.0, 3.0, 1e-8, 1e-8, {"C": np.inf}),
+            (0.0, None, 1e-6, np.inf, {"C": np.inf}),
+            (*free, 1e-8, 1e-6, {"penalty_factors": [0.0, 1.0, 1.0, 1.0], "l1_ratio": 0.0}),
+            (*free, 1e-8, 1e-6, {"penalty_factors": [0.0, 1.0, 1.0, 1.0], "l1_ratio": 1.0}),
+        ):
+            model = fit(X, y, lower_bounds=lower, upper_bounds=upper, **options)
+            check(model, pose(X, y, lower, upper, **options), tolerance)
+            assert model.certificate_ < certificate or model.certificate_ == certificate == np.inf
 
 
 def test_separable_classes_have_a_minimum_within_bounds():
     X, y = IRIS, (SPECIES == 0).astype(int)
-    for bounds in (
-        {"lower_bounds": -5, "upper_bounds": 5},
-        {"upper_bounds": [2.0, np.inf, 1.0, 1.0], "lower_bounds": -9},
-    ):
-        model = fastlin.LogisticRegression(C=np.inf, tol=1e-6, **bounds).fit(X, y)
-        assert model.converged_
+    for lower, upper in ((-5, 5), (-9, [2.0, np.inf, 1.0, 1.0])):
+        assert (
+            fastlin.LogisticRegression(C=np.inf, tol=1e-6, lower_bounds=lower, upper_bounds=upper).fit(X, y).converged_
+        )
     with pytest.warns(ConvergenceWarning, match="separable"):
         fastlin.LogisticRegression(C=np.inf, lower_bounds=[-np.inf, 0, -np.inf, -np.inf]).fit(X, y)
 
@@ -97,8 +92,7 @@ def test_every_solver_gives_the_same_coefficients_at_the_bounds():
         found = fit(IRIS, SPECIES, lower_bounds=0.0, solver=solver, tol=1e-8)
         np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
         np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
-    binary = fit(IRIS, SPECIES > 0, lower_bounds=0.0, solver="liblinear")
-    assert binary.coef_.min() == 0
+    assert fit(IRIS, SPECIES > 0, lower_bounds=0.0, solver="liblinear").coef_.min() == 0
 
 
 def test_infinite_bounds_change_no_bit_and_those_that_are_never_met_no_probability():
@@ -132,14 +126,13 @@ def test_bounds_of_a_table_are_those_of_its_coefficients_or_columns():
 
 
 def test_starts_outside_of_the_bounds_are_moved_into_them():
-    expected = fit(IRIS, SPECIES, lower_bounds=0.05, upper_bounds=0.8)
+    bounds = {"lower_bounds": 0.05, "upper_bounds": 0.8}
+    expected = fit(IRIS, SPECIES, **bounds)
     model = fastlin.LogisticRegression(tol=1e-9, warm_start=True).fit(IRIS, SPECIES)
-    model.set_params(lower_bounds=0.05, upper_bounds=0.8).fit(IRIS, SPECIES)
+    model.set_params(**bounds).fit(IRIS, SPECIES)
     np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-6)
-    again = model.fit(IRIS, SPECIES)
-    assert again.n_iter_[0] <= 1
-    given = fastlin.LogisticRegression(tol=1e-9, lower_bounds=0.05, upper_bounds=0.8)
-    given.fit(IRIS, SPECIES, coef_init=np.full((3, 4), 100.0))
+    assert model.fit(IRIS, SPECIES).n_iter_[0] <= 1
+    given = fastlin.LogisticRegression(tol=1e-9, **bounds).fit(IRIS, SPECIES, coef_init=np.full((3, 4), 100.0))
     np.testing.assert_allclose(given.coef_, expected.coef_, atol=1e-6)
     still = fit(IRIS, SPECIES, max_iter=0, lower_bounds=0.05, upper_bounds=[9, 9, 9, 0.05])
     np.testing.assert_array_equal(still.coef_, np.full((3, 4), 0.05))

@@ -16,30 +16,34 @@ def make_rows(n_classes, n=80, seed=0):
     return X, (X @ random.normal(size=(3, n_classes)) + random.gumbel(size=(n, n_classes))).argmax(axis=1)
 
 
+def fit(X, y=None, sample_weight=None, **given):
+    return FirthLogisticRegression(tol=1e-10).fit(X, y, sample_weight, **given)
+
+
 @pytest.mark.thorough
-def test_every_container_gives_the_same_model():
-    for n_classes in (2, 3):
-        X, y = make_rows(n_classes)
-        model = FirthLogisticRegression(tol=1e-10).fit(X, y)
-        assert model.converged_
-        assert model.distance_ <= 1e-10
-        for other in (np.asfortranarray(X), sparse.csr_array(X), sparse.coo_matrix(X), pd.DataFrame(X)):
-            again = FirthLogisticRegression(tol=1e-10).fit(other, y)
-            np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
-            np.testing.assert_allclose(again.predict_proba(other), model.predict_proba(X), atol=1e-9)
-        cut = blocks.from_arrays([X[:30], X[30:]], y=y)
-        again = FirthLogisticRegression(tol=1e-10).fit(cut)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_every_container_gives_the_same_model(n_classes):
+    X, y = make_rows(n_classes)
+    model = fit(X, y)
+    assert model.converged_
+    assert model.distance_ <= 1e-10
+    for other in (np.asfortranarray(X), sparse.csr_array(X), sparse.coo_matrix(X), pd.DataFrame(X)):
+        again = fit(other, y)
         np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
-        np.testing.assert_allclose(again.inference(cut).conf_int(), model.inference(X, y).conf_int(), atol=1e-6)
-        resampled = again.bootstrap(cut, n_resamples=2, random_state=0)
-        expected = model.bootstrap(X, y, n_resamples=2, random_state=0)
-        np.testing.assert_allclose(resampled.coef, expected.coef, atol=1e-2)
-        np.testing.assert_allclose(resampled.acceleration, expected.acceleration, atol=1e-6)
-        single = FirthLogisticRegression().fit(X.astype(np.float32), y)
-        assert single.coef_.dtype == np.float32
-        np.testing.assert_allclose(single.coef_, model.coef_, atol=1e-5)
-        if n_classes == 3:
-            np.testing.assert_allclose(model.coef_.sum(axis=0), 0, atol=1e-12)
+        np.testing.assert_allclose(again.predict_proba(other), model.predict_proba(X), atol=1e-9)
+    cut = blocks.from_arrays([X[:30], X[30:]], y=y)
+    again = fit(cut)
+    np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
+    np.testing.assert_allclose(again.inference(cut).conf_int(), model.inference(X, y).conf_int(), atol=1e-6)
+    resampled = again.bootstrap(cut, n_resamples=2, random_state=0)
+    expected = model.bootstrap(X, y, n_resamples=2, random_state=0)
+    np.testing.assert_allclose(resampled.coef, expected.coef, atol=1e-2)
+    np.testing.assert_allclose(resampled.acceleration, expected.acceleration, atol=1e-6)
+    single = FirthLogisticRegression().fit(X.astype(np.float32), y)
+    assert single.coef_.dtype == np.float32
+    np.testing.assert_allclose(single.coef_, model.coef_, atol=1e-5)
+    if n_classes == 3:
+        np.testing.assert_allclose(model.coef_.sum(axis=0), 0, atol=1e-12)
 
 
 def test_levels_of_a_table_stand_against_their_first():
@@ -48,7 +52,7 @@ def test_levels_of_a_table_stand_against_their_first():
     frame = pd.DataFrame({"a": random.normal(size=90), "b": pd.Categorical(random.choice(list("xyz"), 90))})
     coded = pd.get_dummies(frame, drop_first=True).astype(float)
     model = FirthLogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(frame, y)
-    expected = FirthLogisticRegression(tol=1e-10).fit(coded, y)
+    expected = fit(coded, y)
     np.testing.assert_allclose(np.delete(model.coef_, 1, axis=1), expected.coef_, atol=1e-8)
     assert model.coef_[0, 1] == 0
     found, other = model.inference(frame, y), expected.inference(coded, y)
@@ -80,8 +84,7 @@ def test_weights_count_as_rows():
     X, y = make_rows(3)
     weights = np.random.default_rng(0).integers(0, 4, len(X))
     repeated = np.repeat(np.arange(len(X)), weights)
-    model = FirthLogisticRegression(tol=1e-10).fit(X, y, weights)
-    other = FirthLogisticRegression(tol=1e-10).fit(X[repeated], y[repeated])
+    model, other = fit(X, y, weights), fit(X[repeated], y[repeated])
     np.testing.assert_allclose(model.coef_, other.coef_, atol=1e-9)
     assert model.log_likelihood_ == pytest.approx(other.log_likelihood_, rel=1e-12)
     many = FirthLogisticRegression().fit(X, y, np.full(len(X), 1e6))
@@ -89,27 +92,25 @@ def test_weights_count_as_rows():
     np.testing.assert_allclose(many.coef_, plain.coef_, atol=1e-4)
 
 
-def test_offsets_and_soft_labels():
-    for n_classes in (2, 3):
-        X, y = make_rows(n_classes)
-        known = np.array([0.7, -0.4, 0.2])[:, None] if n_classes == 2 else np.random.default_rng(0).normal(size=(3, 3))
-        offset = X @ known
-        plain = FirthLogisticRegression(tol=1e-10).fit(X, y)
-        model = FirthLogisticRegression(tol=1e-10).fit(X, y, offset=offset)
-        # Offsets that the columns can make change the coefficients by as much.
-        moved = known.T - known.T.mean(axis=0) * (n_classes > 2)
-        np.testing.assert_allclose(model.coef_ + moved, plain.coef_, atol=1e-8)
-        assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)
-        found, expected = model.inference(X, y, None, offset), plain.inference(X, y)
-        np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
-        against = known.T[:1] if n_classes == 2 else known.T[1:] - known.T[0]
-        ends = expected.conf_int()[:, :3] - against[:, :, None]
-        np.testing.assert_allclose(found.conf_int()[:, :3], ends, atol=1e-6)
-        halves = np.full((len(X), n_classes), 0.1)
-        halves[np.arange(len(X)), y] = 1 - 0.1 * (n_classes - 1)
-        soft = FirthLogisticRegression().fit(X, halves)
-        assert abs(soft.coef_).max() < abs(plain.coef_).max()
-        assert_refused("Soft labels are no draws", soft.inference, X, halves)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_offsets_and_soft_labels(n_classes):
+    X, y = make_rows(n_classes)
+    known = np.random.default_rng(0).normal(size=(3, 1 if n_classes == 2 else 3))
+    offset = X @ known
+    plain, model = fit(X, y), fit(X, y, offset=offset)
+    # Offsets that the columns can make change the coefficients by as much.
+    moved = known.T - known.T.mean(axis=0) * (n_classes > 2)
+    np.testing.assert_allclose(model.coef_ + moved, plain.coef_, atol=1e-8)
+    assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)
+    found, expected = model.inference(X, y, None, offset), plain.inference(X, y)
+    np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
+    against = known.T if n_classes == 2 else known.T[1:] - known.T[0]
+    ends = expected.conf_int()[:, :3] - against[:, :, None]
+    np.testing.assert_allclose(found.conf_int()[:, :3], ends, atol=1e-6)
+    soft = np.where(np.eye(n_classes)[y] == 1, 1 - 0.1 * (n_classes - 1), 0.1)
+    model = FirthLogisticRegression().fit(X, soft)
+    assert abs(model.coef_).max() < abs(plain.coef_).max()
+    assert_refused("Soft labels are no draws", model.inference, X, soft)
 
 
 def test_what_it_cannot_fit_is_refused_and_kept():

@@ -14,6 +14,7 @@ from fastlin.exceptions import ConvergenceWarning
 INF = np.inf
 # The probabilities of two classes, which no coefficient changes much.
 SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
+DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
 
 
 def fit(problem):
@@ -47,16 +48,16 @@ def bound_excess(problem, model, least):
 
 
 # X, y, offset, parameters and the least J. The first two begin where all probabilities are 0 or 1.
-GIVEN = [
-    (
+GIVEN = {
+    # A linear program over the largest scores says the same.
+    "a number on a bound": (
         [[122], [224], [298], [-244]],
         [0, 1, 2, 2],
         None,
         {"C": 0.01, "l1_ratio": 1.0, "lower_bounds": [[-0.2], [0.5], [-INF]], "upper_bounds": [[-0.2], [INF], [-2.1]]},
-        # A linear program over the largest scores says the same.
         166.55,
     ),
-    (
+    "no penalty": (
         [[-10, -252], [185, 2], [-200, 5], [-31, -194], [-113, 151]],
         [0, 1, 2, 0, 2],
         None,
@@ -68,20 +69,23 @@ GIVEN = [
         },
         0.0,
     ),
-    ([[304, 609], [303, 0]], [0, 1], [[111], [126]], {"C": 58, "l1_ratio": 1.0, "fit_intercept": False}, 0.00173365),
-    ([[98, -113], [248, 142]], SOFT, None, {"lower_bounds": 0.1, "upper_bounds": 5.0}, 0.02525),
-]
+    "offset": (
+        [[304, 609], [303, 0]],
+        [0, 1],
+        [[111], [126]],
+        {"C": 58, "l1_ratio": 1, "fit_intercept": False},
+        0.00173365,
+    ),
+    "soft labels": ([[98, -113], [248, 142]], SOFT, None, {"lower_bounds": 0.1, "upper_bounds": 5.0}, 0.02525),
+}
 
 
-@pytest.mark.parametrize("case", range(len(GIVEN)))
+@pytest.mark.parametrize("case", GIVEN)
 def test_small_fits_of_large_numbers_end_at_the_minimum(case):
     X, y, offset, given, least = GIVEN[case]
-    y, offset = np.array(y), None if offset is None else np.array(offset)
-    parameters = {"K": 2 if y.ndim == 2 else y.max() + 1, "C": 1.0, "l1_ratio": 0.0}
-    parameters |= {"lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True, **given}
-    parameters["penalty_factors"] = np.ones(len(X[0]))
-    problem = bounded_problems.Problem(np.array(X, float), y, None, offset, parameters)
-    model, value = fit(problem)
+    X, y, offset = np.array(X, float), np.array(y), None if offset is None else np.array(offset)
+    parameters = {**DEFAULTS, "K": 2 if y.ndim == 2 else y.max() + 1, "penalty_factors": np.ones(X.shape[1]), **given}
+    model, value = fit(bounded_problems.Problem(X, y, None, offset, parameters))
     assert model.converged_
     assert model.certificate_ <= 1e-4 * least or parameters["C"] == INF
     assert value == pytest.approx(least, rel=1e-4 if least < 1 else 1e-6, abs=1e-10)
@@ -125,9 +129,16 @@ def test_a_fit_whose_coefficients_are_too_large_for_their_type_has_not_converged
     assert not model.converged_
 
 
-@pytest.mark.parametrize("types", [[np.float64], *marked(pytest.mark.thorough, bounded_problems.TYPES)])
-def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types):
-    for seed in range(25):
+SEEDS = [
+    ([np.float64], 0, 25),
+    *marked(pytest.mark.thorough, (bounded_problems.TYPES, 0, 25)),
+    *marked(pytest.mark.slow, *((bounded_problems.TYPES, first, first + 100) for first in range(0, 4000, 100))),
+]
+
+
+@pytest.mark.parametrize(("types", "first", "last"), SEEDS)
+def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types, first, last):
+    for seed in range(first, last):
         problem = bounded_problems.draw(seed, types)
         model, value = fit(problem)
         lower, upper = problem.parameters["lower_bounds"], problem.parameters["upper_bounds"]
@@ -135,17 +146,6 @@ def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types)
         least = problem.least((model.coef_, model.intercept_), max_evaluations=300)
         assert value - model.certificate_ <= least + 1e-10 + 1e-12 * abs(least), seed
         assert value - least <= bound_excess(problem, model, least) or not model.converged_, seed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 4000, 100))
-def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(first):
-    for seed in range(first, first + 100):
-        problem = bounded_problems.draw(seed)
-        model, value = fit(problem)
-        if model.converged_:
-            least = problem.least((model.coef_, model.intercept_), max_evaluations=300)
-            assert value - least <= bound_excess(problem, model, least), seed
 
 
 def test_intercepts_do_not_leave_to_where_rounding_is_all_of_the_objective():
@@ -171,13 +171,10 @@ def draw_far_offsets(seed):
     y = np.append(np.arange(n_classes), generator.integers(0, n_classes, n - n_classes))
     offset = np.round(generator.normal(size=(n, 1 if n_classes == 2 else n_classes)) * 10 ** generator.uniform(0, 4))
     weights = generator.choice([1.0, 1.0, 10.0, 100.0, 1e3], n) if generator.integers(3) else np.ones(n)
-    parameters = {
+    parameters = DEFAULTS | {
         "K": n_classes,
         "C": 10.0 ** generator.integers(-3, 4),
-        "l1_ratio": 0.0,
         "penalty_factors": np.ones(d),
-        "lower_bounds": -np.inf,
-        "upper_bounds": np.inf,
         "fit_intercept": bool(generator.integers(3)),
         "solver": str(generator.choice(["auto", "auto", "lbfgs", "newton-cg", "newton-cholesky"])),
         "max_iter": 1000,

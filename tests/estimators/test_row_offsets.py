@@ -37,19 +37,19 @@ def test_predictions_add_the_offset_that_they_are_given():
         scores = X @ model.coef_.T + model.intercept_ + offset.reshape(N, -1)
         probabilities = softmax(scores, axis=1)
         if n_classes == 2:
-            probabilities = np.column_stack([expit(-scores), expit(scores)])
-            scores = scores[:, 0]
+            probabilities, scores = np.column_stack([expit(-scores), expit(scores)]), scores[:, 0]
+        predictions = probabilities.argmax(axis=1)
         cut, held = blocks.from_arrays(X, rows_per_block=70), sparse.csr_array(X)
         for rows, join in ((X, np.asarray), (held, np.asarray), (cut, lambda each: np.concatenate(list(each)))):
-            for given in (offset, offset.tolist(), pd.DataFrame(offset) if n_classes > 2 else pd.Series(offset)):
-                np.testing.assert_allclose(join(model.decision_function(rows, offset=given)), scores, atol=1e-12)
-                np.testing.assert_allclose(join(model.predict_proba(rows, offset=given)), probabilities, atol=1e-12)
-                np.testing.assert_allclose(
-                    join(model.predict_log_proba(rows, offset=given)), np.log(probabilities), atol=1e-10
-                )
-                np.testing.assert_array_equal(join(model.predict(rows, offset=given)), probabilities.argmax(axis=1))
-                right = probabilities.argmax(axis=1) == y
-                assert model.score(rows, y, weights, offset=given) == pytest.approx(np.average(right, weights=weights))
+            for method, expected in (
+                (model.decision_function, scores),
+                (model.predict_proba, probabilities),
+                (model.predict_log_proba, np.log(probabilities)),
+                (model.predict, predictions),
+            ):
+                np.testing.assert_allclose(join(method(rows, offset=offset)), expected, atol=1e-12)
+            told = model.score(rows, y, weights, offset=offset.tolist())
+            assert told == pytest.approx(accuracy_score(y, predictions, sample_weight=weights))
         trained = MiniBatchLogisticRegression(max_iter=1, n_iter_no_change=np.inf).fit(X, y)
         expected = trained.decision_function(X) + offset
         np.testing.assert_allclose(trained.decision_function(X, offset=offset), expected, rtol=1e-5, atol=1e-6)
@@ -83,9 +83,6 @@ def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
                     expected[f, 0, c] = judge(y[test], of(X[test], offset=offset[test]), sample_weight=weights[test])
             np.testing.assert_allclose(model.scores_, -expected if judge is log_loss else expected, atol=1e-5)
             assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
-            of = model.predict_proba if judge is log_loss else model.predict
-            told = judge(y, of(X, offset=offset), sample_weight=weights)
-            assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(told)
         path = logistic_path(X, y, Cs=Cs, l1_ratio=0.0, tol=1e-11, sample_weight=weights, offset=offset)
         for c, C in enumerate(Cs):
             np.testing.assert_allclose(path.coefs[c], fit(X, y, weights, offset=offset, C=C).coef_, atol=1e-5)
@@ -110,12 +107,15 @@ def test_validation_rows_have_offsets_of_their_own():
         expected = -log_loss(y[val], one.predict_proba(X[val], offset=offset[val]), sample_weight=weights[val])
         assert model.scores_[0, 0, c] == pytest.approx(expected, abs=1e-5)
     assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
-    message = r"offset and offset_val must be given together, got only offset\."
-    assert_refused(message, model.fit, X[train], y[train], **given)
-    message = "X_val and y_val must be given together, got only offset_val"
-    assert_refused(message, model.fit, X, y, offset=offset, offset_val=offset)
-    message = "offset_val has 3 rows, but X_val has 80"
-    assert_refused(message, model.fit, X[train], y[train], **given, offset_val=offset[:3])
+    for other, message in (
+        ({}, r"offset and offset_val must be given together, got only offset\."),
+        ({"offset_val": offset[:3]}, "offset_val has 3 rows, but X_val has 80"),
+        (
+            {"offset_val": offset, "X_val": None, "y_val": None, "sample_weight_val": None},
+            "together, got only offset_val",
+        ),
+    ):
+        assert_refused(message, model.fit, X[train], y[train], **{**given, **other})
 
 
 def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
@@ -142,9 +142,9 @@ def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
     for given, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
         for rows in (X, blocks.from_arrays(X)):
             assert_refused(message, model.predict_proba, rows, offset=given)
+    message = r"scoring must be 'accuracy', .* for rows with an offset"
     for scoring in ("roc_auc", make_scorer(accuracy_score), lambda *_: 0.0):
         model = make_cv(Cs=2, scoring=scoring)
-        message = r"scoring must be 'accuracy', .* for rows with an offset"
         assert_refused(message, model.fit, X, y, offset=offset)
         assert_refused(message, model.fit(X, y).score, X, y, offset=offset)
 
@@ -160,16 +160,16 @@ def test_pipelines_searches_and_clones_pass_the_offset_on():
     with config_context(enable_metadata_routing=True):
         model = LogisticRegression(**EXACT).set_fit_request(offset=True, sample_weight=True)
         model.set_predict_proba_request(offset=True).set_score_request(offset=True, sample_weight=False)
-        scaler = StandardScaler().set_fit_request(sample_weight=False)
-        routed = make_pipeline(scaler, clone(model)).fit(X, y, offset=offset, sample_weight=weights)
-        assert_same_model(routed[-1], fit(Z, y, weights, offset=offset))
+        scaler, given = (
+            StandardScaler().set_fit_request(sample_weight=False),
+            {"sample_weight": weights, "offset": offset},
+        )
+        routed = make_pipeline(scaler, clone(model)).fit(X, y, **given)
+        assert_same_model(routed[-1], fit(Z, y, **given))
         found = routed.predict_proba(X, offset=offset)
         np.testing.assert_allclose(found, routed[-1].predict_proba(Z, offset=offset))
-        search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=StratifiedKFold(2)).fit(
-            X, y, offset=offset, sample_weight=weights
-        )
+        search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=StratifiedKFold(2)).fit(X, y, **given)
         train, test = next(StratifiedKFold(2).split(X, y))
         one = fit(X[train], y[train], weights[train], offset=offset[train], C=0.1)
         assert search.cv_results_["split0_test_score"][0] == one.score(X[test], y[test], offset=offset[test])
-        chosen = make_cv(Cs=2, cv=2).set_fit_request(offset=True)
-        make_pipeline(StandardScaler(), chosen).fit(X, y, offset=offset)
+        make_pipeline(StandardScaler(), make_cv(Cs=2, cv=2).set_fit_request(offset=True)).fit(X, y, offset=offset)

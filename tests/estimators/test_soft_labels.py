@@ -29,13 +29,12 @@ def make_rows(n_classes, seed=0):
     return X, soft, weights, generator.normal(size=N if n_classes == 2 else (N, n_classes))
 
 
-def copy_rows(X, soft, weights, offset=None, classes=None):
+def copy_rows(X, soft, weights, offset, classes=None):
     """Return X, labels, weights and offset of a copy of each row for each class."""
     n, n_classes = soft.shape
     rows = np.repeat(np.arange(n), n_classes)
     labels = np.tile(np.arange(n_classes) if classes is None else classes, n)
-    weights = np.ones(n) if weights is None else weights
-    return X[rows], labels, (soft * weights[:, None]).ravel(), None if offset is None else offset[rows]
+    return X[rows], labels, (soft * weights[:, None]).ravel(), offset[rows]
 
 
 @pytest.mark.parametrize(
@@ -105,15 +104,14 @@ def test_labels_that_are_no_probabilities_are_refused():
 
 
 def test_classes_name_the_columns():
-    X, soft, weights, _ = make_rows(3)
+    X, soft, weights, offset = make_rows(3)
     names = ["ant", "bee", "cat"]
     model = LogisticRegression(tol=1e-11, class_weight={"ant": 2.0, "bee": 1.0, "cat": 0.5})
-    expected = clone(model).fit(*copy_rows(X, soft, weights, classes=names)[:3])
+    expected = clone(model).fit(*copy_rows(X, soft, weights, offset, names)[:3])
     assert_same_model(model.fit(X, soft, weights, classes=names), expected)
     assert model.classes_.tolist() == names
     assert set(model.predict(X)) <= set(names)
-    chosen = make_cv(Cs=2, cv=2).fit(X, soft, classes=names)
-    assert chosen.classes_.tolist() == names
+    assert make_cv(Cs=2, cv=2).fit(X, soft, classes=names).classes_.tolist() == names
     assert logistic_path(X, soft, Cs=2, classes=names).classes.tolist() == names
     for wrong, message in (
         (names[:2], "classes must be 3 different labels .* for each column of y"),
@@ -129,39 +127,34 @@ def test_classes_name_the_columns():
     assert_refused("No row of y has the class 'dog', which is one of classes", model.fit, X, y, classes=[*names, "dog"])
 
 
-def test_scores_and_folds_are_those_of_the_copies():
-    for n_classes in (2, 3):
-        X, soft, weights, offset = make_rows(n_classes)
-        labels = soft.argmax(axis=1)
-        model = fit(X, soft, weights, offset=offset, class_weight="balanced")
-        copied, copies, shares, offsets = copy_rows(X, soft, weights, offset)
-        assert model.score(X, soft, weights, offset=offset) == pytest.approx(
-            model.score(copied, copies, shares, offset=offsets)
-        )
-        # Folds are stratified by the most probable class.
-        folds = list(StratifiedKFold(3).split(X, labels))
-        of_copies = [
-            [np.flatnonzero(np.isin(np.repeat(np.arange(N), n_classes), part)) for part in pair] for pair in folds
-        ]
-        for scoring in ("neg_log_loss", "accuracy", None):
-            for given in ({}, {"offset": offset}):
-                chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
-                expected = clone(chosen).set_params(cv=of_copies)
-                chosen.fit(X, soft, weights, **given)
-                given = {"offset": offsets} if given else {}
-                expected.fit(copied, copies, shares, **given)
-                np.testing.assert_allclose(chosen.scores_, expected.scores_, atol=1e-5)
-                assert_same_model(chosen, expected)
-                found = chosen.score(X, soft, weights, **({"offset": offset} if given else {}))
-                assert found == pytest.approx(expected.score(copied, copies, shares, **given), abs=1e-5)
-        assert_refused("for rows with soft labels", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
-        rows = from_arrays(X, soft, weights, rows_per_block=90)
-        chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")
-        expected = clone(chosen).fit(X, soft, weights)
-        np.testing.assert_allclose(chosen.fit(rows).scores_, expected.scores_)
-        assert model.score(rows) == pytest.approx(model.score(X, soft, weights))
-        path = logistic_path(X, soft, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
-        np.testing.assert_allclose(path.coefs[1], fit(X, soft, C=10.0).coef_, atol=1e-5)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_scores_and_folds_are_those_of_the_copies(n_classes):
+    X, soft, weights, offset = make_rows(n_classes)
+    copied, copies, shares, offsets = copy_rows(X, soft, weights, offset)
+    model = fit(X, soft, weights, offset=offset, class_weight="balanced")
+    expected = model.score(copied, copies, shares, offset=offsets)
+    assert model.score(X, soft, weights, offset=offset) == pytest.approx(expected)
+    # Folds are stratified by the most probable class.
+    rows = np.repeat(np.arange(N), n_classes)
+    folds = StratifiedKFold(3).split(X, soft.argmax(axis=1))
+    of_copies = [[np.flatnonzero(np.isin(rows, part)) for part in pair] for pair in folds]
+    for scoring in ("neg_log_loss", "accuracy", None):
+        for given, of_copy in (({}, {}), ({"offset": offset}, {"offset": offsets})):
+            chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
+            expected = clone(chosen).set_params(cv=of_copies).fit(copied, copies, shares, **of_copy)
+            chosen.fit(X, soft, weights, **given)
+            np.testing.assert_allclose(chosen.scores_, expected.scores_, atol=1e-5)
+            assert_same_model(chosen, expected)
+            told = expected.score(copied, copies, shares, **of_copy)
+            assert chosen.score(X, soft, weights, **given) == pytest.approx(told, abs=1e-5)
+    assert_refused("for rows with soft labels", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
+    cut = from_arrays(X, soft, weights, rows_per_block=90)
+    chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")
+    expected = clone(chosen).fit(X, soft, weights)
+    np.testing.assert_allclose(chosen.fit(cut).scores_, expected.scores_)
+    assert model.score(cut) == pytest.approx(model.score(X, soft, weights))
+    path = logistic_path(X, soft, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
+    np.testing.assert_allclose(path.coefs[1], fit(X, soft, C=10.0).coef_, atol=1e-5)
 
 
 def test_validation_rows_may_have_soft_labels_or_none():

@@ -20,27 +20,26 @@ def read_summary(model, *given):
     return dict(re.split("  +", line, maxsplit=1) for line in model.summary(*given).splitlines())
 
 
-def test_a_fit_says_data_objective_gap_iterations_and_coefficients():
+def test_a_fit_says_data_objective_gap_iterations_and_coefficients(capsys):
     model = fastlin.LogisticRegression(C=0.5).fit(X, Y)
-    lines = read_summary(model, X, Y)
     objective = model.history_[-1].objective
-    assert lines["model"] == "LogisticRegression(C=0.5)"
-    assert lines["data"] == "150 rows, 4 features, 3 classes"
-    assert lines["objective"] == (
-        f"{objective:.9g}, proven within {model.certificate_ / objective:.1e} of its minimum, relative to it"
-    )
-    assert lines["tol"] == "0.0001, reached"
-    assert lines["iterations"] == f"{model.n_iter_[0]}, {model.n_passes_:.1f} passes over the data"
-    assert lines["coefficients"] == "12 of 12 not zero, of 4 features"
-    assert float(lines["seconds"]) == pytest.approx(model.fit_seconds_, rel=0.01)
-    assert lines["accuracy"] == f"{model.score(X, Y):.4f} on 150 rows"
-    assert "accuracy" not in read_summary(model)
-
-
-def test_a_session_shows_the_summary_as_text_and_a_notebook_as_a_table(capsys):
-    found = fastlin.LogisticRegression().fit(X, np.array(["<b>", "c", "d"])[Y]).summary()
+    gap = f"{model.certificate_ / objective:.1e}"
+    lines = read_summary(model, X, Y)
+    assert float(lines.pop("seconds")) == pytest.approx(model.fit_seconds_, rel=0.01)
+    assert lines == {
+        "model": "LogisticRegression(C=0.5)",
+        "data": "150 rows, 4 features, 3 classes",
+        "objective": f"{objective:.9g}, proven within {gap} of its minimum, relative to it",
+        "tol": "0.0001, reached",
+        "iterations": f"{model.n_iter_[0]}, {model.n_passes_:.1f} passes over the data",
+        "coefficients": "12 of 12 not zero, of 4 features",
+        "accuracy": f"{model.score(X, Y):.4f} on 150 rows",
+    }
+    found = model.summary()
+    assert "accuracy" not in found
+    # A session shows the text, and a notebook a table.
     assert repr(found) == str(found) == found
-    assert found.startswith("model         LogisticRegression()\ndata          150 rows, 4 features, 3 classes\n")
+    assert found.startswith("model         LogisticRegression(C=0.5)\ndata          150 rows, 4 features, 3 classes\n")
     assert found._repr_html_().startswith('<table><tr><th style="text-align:left">model</th>')
     assert not capsys.readouterr().out
 
@@ -49,16 +48,11 @@ def test_no_text_commands_the_terminal():
     assert list(summary.lay_out({"model": "a\x1b[31m", "b": "c"})) == [r"model  a\x1b[31m", "b      c"]
 
 
-def test_a_fit_without_a_bound_says_so():
-    two = Y[:100] % 2
+def test_a_fit_without_a_bound_or_with_that_of_rounding_says_so():
+    rows = np.random.default_rng(0).normal(size=(100, 2))
     # Newton's steps with the whole Hessian would give one.
-    model = fastlin.LogisticRegression(C=np.inf, solver="lbfgs").fit(
-        np.random.default_rng(0).normal(size=(100, 2)), two
-    )
+    model = fastlin.LogisticRegression(C=np.inf, solver="lbfgs").fit(rows, Y[:100] % 2)
     assert "without a bound on the distance from its minimum" in read_summary(model)["objective"]
-
-
-def test_a_fit_whose_gap_is_that_of_rounding_says_so():
     # A penalty of next to nothing leaves a bound that rounding makes useless.
     model = fastlin.LogisticRegression().fit(X, Y, np.full(150, 1e100))
     assert model.converged_ and model.certificate_ > 1
@@ -97,21 +91,18 @@ def test_a_fit_that_needs_no_iteration_says_that_tol_is_reached():
 def test_zeros_are_counted_in_sparse_coefficients_too():
     model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y)
     n_nonzero, n_features = np.count_nonzero(model.coef_), np.count_nonzero(model.coef_.any(axis=0))
-    expected = f"{n_nonzero} of 12 not zero, of {n_features} features"
     assert n_nonzero < 12
-    assert read_summary(model)["coefficients"] == expected
-    assert read_summary(model.sparsify())["coefficients"] == expected
+    for each in (model, model.sparsify()):
+        assert read_summary(each)["coefficients"] == f"{n_nonzero} of 12 not zero, of {n_features} features"
 
 
 @pytest.mark.parametrize("is_legacy", [False, True])
 def test_cross_validation_says_what_it_chose(is_legacy):
-    model = fastlin.LogisticRegressionCV(
-        Cs=[1e-3, 1.0], l1_ratios=(0.0,), cv=3, scoring="neg_log_loss", use_legacy_attributes=is_legacy
-    ).fit(X, Y)
+    options = {"scoring": "neg_log_loss", "use_legacy_attributes": is_legacy}
+    model = fastlin.LogisticRegressionCV(Cs=[1e-3, 1.0], l1_ratios=(0.0,), cv=3, **options).fit(X, Y)
     lines = read_summary(model, X, Y)
     assert lines["accuracy"] == f"{np.mean(model.predict(X) == Y):.4f} on 150 rows"
-    scores = model.scores_[0] if is_legacy else model.scores_[:, 0]
-    scores = scores.reshape(3, 2)
+    scores = (model.scores_[0] if is_legacy else model.scores_[:, 0]).reshape(3, 2)
     best = np.argmax(scores.mean(axis=0))
     assert lines["choice"] == f"C={[1e-3, 1.0][best]:g}, l1_ratio=0"
     assert lines["score"].startswith(f"{scores[:, best].mean():.6g} ± {scores[:, best].std():.2g} at best")
@@ -144,8 +135,12 @@ def test_what_has_no_fit_of_its_own_says_less():
 def test_notebooks_show_the_summary_and_a_picture(monkeypatch):
     model = fastlin.LogisticRegression()
     before = model._repr_mimebundle_()["text/html"]
-    assert "<img" not in before
-    assert "objective" not in before
+    assert "<img" not in before and "objective" not in before
+    with pytest.warns(UserWarning, match="max_iter"):
+        model.set_params(max_iter=0).fit(X, Y)
+    # It took no step.
+    assert "<img" not in model._repr_mimebundle_()["text/html"]
+    model.set_params(max_iter=100)
     model.fit(X, np.array(["<b>", "c", "d"])[Y])
     shown = model._repr_mimebundle_()["text/html"]
     assert re.search(r"<th [^>]*>objective</th><td [^>]*>0\.\d+, proven within ", shown)
@@ -155,10 +150,4 @@ def test_notebooks_show_the_summary_and_a_picture(monkeypatch):
         assert "text/html" not in model._repr_mimebundle_()
     # Without Matplotlib there is no picture.
     monkeypatch.setattr(summary, "find_missing", lambda extra: ["matplotlib"])
-    assert "<img" not in model._repr_mimebundle_()["text/html"]
-
-
-def test_models_that_took_no_step_have_no_picture():
-    with pytest.warns(UserWarning, match="max_iter"):
-        model = fastlin.LogisticRegression(max_iter=0).fit(X, Y)
     assert "<img" not in model._repr_mimebundle_()["text/html"]
