@@ -28,11 +28,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::sklear
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_linear_models_go_there_and_back(name, n_classes):
     X, y = load_scaled(load_iris)
-    names = np.array(["a", "b", "c"])[y[y < n_classes]]
-    X = X[y < n_classes]
-    ours = getattr(fastlin, name)(class_weight="balanced", max_iter=77).fit(X, names)
+    X, names = X[y < n_classes], np.array(["a", "b", "c"])[y[y < n_classes]]
+    make_ours, make_theirs = getattr(fastlin, name), getattr(sklearn.linear_model, name)
+    ours = make_ours(class_weight="balanced", max_iter=77).fit(X, names)
     theirs = ours.to_sklearn()
-    assert type(theirs) is getattr(sklearn.linear_model, name)
+    assert type(theirs) is make_theirs
     np.testing.assert_array_equal(theirs.predict(X), ours.predict(X))
     np.testing.assert_allclose(theirs.predict_proba(X), ours.predict_proba(X), rtol=1e-12)
     assert (theirs.solver, theirs.max_iter, theirs.class_weight) == ("lbfgs", 77, "balanced")
@@ -41,9 +41,9 @@ def test_linear_models_go_there_and_back(name, n_classes):
     # Nothing is shared.
     theirs.coef_[:] = 0
     assert ours.coef_.any()
-    fitted = getattr(sklearn.linear_model, name)(solver="newton-cholesky").fit(X, names)
-    again = getattr(fastlin, name).from_sklearn(fitted)
-    assert type(again) is getattr(fastlin, name) and again.solver == "newton-cholesky"
+    fitted = make_theirs(solver="newton-cholesky").fit(X, names)
+    again = make_ours.from_sklearn(fitted)
+    assert type(again) is make_ours and again.solver == "newton-cholesky"
     np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
     np.testing.assert_allclose(again.predict_proba(X), fitted.predict_proba(X), rtol=1e-12)
     np.testing.assert_array_equal(again.fit(X, names).classes_, fitted.classes_)
@@ -84,9 +84,8 @@ def test_networks_come_from_there_and_go_on(kind, dtype):
     ours = fastlin.MLPClassifier.from_sklearn(theirs)
     assert ours.dtype == np.dtype(dtype).name
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
-    np.testing.assert_allclose(
-        ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-5 if dtype == np.float32 else 1e-10
-    )
+    rtol = 1e-5 if dtype == np.float32 else 1e-10
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=rtol)
     n_epochs = len(ours.loss_curve_)
     assert len(ours.partial_fit(X, y).loss_curve_) == n_epochs + 1
     assert ours.loss_curve_[-1] < ours.loss_curve_[0]
@@ -95,22 +94,13 @@ def test_networks_come_from_there_and_go_on(kind, dtype):
 
 @pytest.mark.parametrize("name", [*LINEAR, "MLPClassifier"])
 def test_what_is_not_fitted_or_of_another_class_is_refused(name):
+    make_ours, module = getattr(fastlin, name), sklearn.neural_network if "MLP" in name else sklearn.linear_model
     with pytest.raises(NotFittedError):
-        getattr(fastlin, name)().to_sklearn()
-    module = sklearn.neural_network if name == "MLPClassifier" else sklearn.linear_model
+        make_ours().to_sklearn()
     with pytest.raises(NotFittedError):
-        getattr(fastlin, name).from_sklearn(getattr(module, name)())
+        make_ours.from_sklearn(getattr(module, name)())
     with pytest.raises(TypeError, match=f"the model must be a fitted {name}, got Perceptron"):
-        getattr(fastlin, name).from_sklearn(sklearn.linear_model.Perceptron())
-
-
-def assert_same_by_onnx(model, converted, X):
-    skl2onnx, onnxruntime = pytest.importorskip("skl2onnx"), pytest.importorskip("onnxruntime")
-    written = skl2onnx.to_onnx(converted, X[:1], options={id(converted): {"zipmap": False}})
-    session = onnxruntime.InferenceSession(written.SerializeToString(), providers=["CPUExecutionProvider"])
-    labels, probabilities = session.run(None, {session.get_inputs()[0].name: X})
-    np.testing.assert_array_equal(labels, model.predict(X))
-    np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=1e-4, atol=1e-6)
+        make_ours.from_sklearn(sklearn.linear_model.Perceptron())
 
 
 COMPOSITES = {
@@ -136,9 +126,14 @@ def registration():
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("name", COMPOSITES)
 def test_onnx_of_composites_predicts_the_same(name, n_classes, registration):
+    skl2onnx, onnxruntime = pytest.importorskip("skl2onnx"), pytest.importorskip("onnxruntime")
     X, y = load_scaled(load_iris)
     X, y = X[y < n_classes].astype(np.float32), y[y < n_classes]
     # The converter is right for scikit-learn's models, and so for ours.
     for package in (sklearn.linear_model, fastlin):
         model = COMPOSITES[name](package.LogisticRegression).fit(X, y)
-        assert_same_by_onnx(model, model, X)
+        written = skl2onnx.to_onnx(model, X[:1], options={id(model): {"zipmap": False}})
+        session = onnxruntime.InferenceSession(written.SerializeToString(), providers=["CPUExecutionProvider"])
+        labels, probabilities = session.run(None, {session.get_inputs()[0].name: X})
+        np.testing.assert_array_equal(labels, model.predict(X))
+        np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=1e-4, atol=1e-6)

@@ -4,16 +4,17 @@ import functools
 import warnings
 
 import pytest
+from conftest import load_scaled
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.preprocessing import StandardScaler
 
 import fastlin
 from fastlin import patch
 
 CLASSES = LogisticRegression, MLPClassifier
+CANCER = load_scaled(load_breast_cancer)
 CALLS = []
 
 
@@ -39,12 +40,6 @@ def log_fit(self, *args, **kwargs):
 plain_fit = LogisticRegression.fit
 
 
-@pytest.fixture(scope="module")
-def cancer():
-    X, y = load_breast_cancer(return_X_y=True)
-    return StandardScaler().fit_transform(X), y
-
-
 @pytest.fixture
 def logs():
     """Yield what wrappers logged, and give the classes their own methods back."""
@@ -59,35 +54,35 @@ def logs():
             setattr(each, name, members[name])
 
 
-def is_by_fastlin(cancer):
-    model = LogisticRegression().fit(*cancer)
-    assert model.predict(cancer[0]).shape == cancer[1].shape
+def is_by_fastlin():
+    model = LogisticRegression().fit(*CANCER)
+    assert model.predict(CANCER[0]).shape == CANCER[1].shape
     return hasattr(model, "certificate_")
 
 
-def test_methods_that_another_package_put_around_scikit_learns_are_called_around_fastlins(cancer, logs):
+def test_methods_that_another_package_put_around_scikit_learns_are_called_around_fastlins(logs):
     for name in ("fit", "fit", "predict"):
         wrap(LogisticRegression, name)
     patched = fastlin.patch_sklearn()
-    assert is_by_fastlin(cancer)
+    assert is_by_fastlin()
     assert [name for _, name in logs] == ["fit", "fit", "predict"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         patched.__exit__(None, None, None)
-    assert not is_by_fastlin(cancer)
+    assert not is_by_fastlin()
     assert [name for _, name in logs] == ["fit", "fit", "predict"] * 2
 
 
-def test_a_method_that_keeps_scikit_learns_at_the_top_of_a_script_is_called_around_fastlins(cancer, logs):
+def test_a_method_that_keeps_scikit_learns_at_the_top_of_a_script_is_called_around_fastlins(logs):
     LogisticRegression.fit = log_fit
     with fastlin.patch_sklearn():
-        assert is_by_fastlin(cancer)
-    assert not is_by_fastlin(cancer)
+        assert is_by_fastlin()
+    assert not is_by_fastlin()
     assert logs == [("LogisticRegression", "fit")] * 2
 
 
-def test_regressors_that_share_a_method_stay_scikit_learns(cancer, logs):
-    X, y = cancer[0][:40], cancer[1][:40]
+def test_regressors_that_share_a_method_stay_scikit_learns(logs):
+    X, y = CANCER[0][:40], CANCER[1][:40]
     wrap(MLPClassifier, "fit")
     before = patch.report()
     with fastlin.patch_sklearn("MLPClassifier"), warnings.catch_warnings():
@@ -100,29 +95,29 @@ def test_regressors_that_share_a_method_stay_scikit_learns(cancer, logs):
     assert logs == [("MLPClassifier", "fit")]
 
 
-def test_unpatching_takes_back_only_what_is_still_fastlins(cancer, logs):
+def test_unpatching_takes_back_only_what_is_still_fastlins(logs):
     fastlin.patch_sklearn()
     ours, our_prediction = (wrap(LogisticRegression, name) for name in ("fit", "predict"))
-    assert is_by_fastlin(cancer)
+    assert is_by_fastlin()
     theirs = LogisticRegression.fit
     with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression since") as caught:
         fastlin.unpatch_sklearn()
     assert [each.filename for each in caught] == [__file__]
     assert LogisticRegression.fit is theirs
     logs.clear()
-    assert not is_by_fastlin(cancer)
+    assert not is_by_fastlin()
     assert logs == [("LogisticRegression", "fit"), ("LogisticRegression", "predict")]
     # The other package puts back what it found, whose time is over.
     LogisticRegression.fit, LogisticRegression.predict = ours, our_prediction
-    assert not is_by_fastlin(cancer)
+    assert not is_by_fastlin()
     with fastlin.patch_sklearn():
-        assert is_by_fastlin(cancer)
-    assert not is_by_fastlin(cancer)
+        assert is_by_fastlin()
+    assert not is_by_fastlin()
 
 
-def test_a_method_that_calls_none_of_scikit_learns_is_named(cancer, logs):
+def test_a_method_that_calls_none_of_scikit_learns_is_named(logs):
     LogisticRegression.fit = lambda self, X, y: self
     with pytest.warns(UserWarning, match="LogisticRegression.fit is that of another package") as caught:
         fastlin.patch_sklearn("LogisticRegression")
     assert caught[0].filename == __file__
-    assert is_by_fastlin(cancer)
+    assert is_by_fastlin()

@@ -1,9 +1,12 @@
 """The permutation test beside scikit-learn's fits of the same permutations, one by one."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold, StratifiedKFold, permutation_test_score
 
 import fastlin
@@ -17,60 +20,56 @@ def draw_rows(n_rows=120, effect=1.5):
     return X, np.where(effect * X[:, 0] + generator.logistic(size=n_rows) > 0, "yes", "no")
 
 
-@pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss", "likelihood_ratio", None])
-@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
-def test_side_by_side_fits_score_as_those_one_by_one(scoring, make):
+@pytest.mark.parametrize(
+    ("scoring", "make", "n_classes"),
+    [
+        *product(("accuracy", "neg_log_loss", "likelihood_ratio", None), (np.asarray, sparse.csr_matrix), (2,)),
+        ("neg_log_loss", np.asarray, 3),
+    ],
+)
+def test_side_by_side_fits_score_as_those_one_by_one(scoring, make, n_classes):
     X, y = draw_rows()
-    options = {"scoring": scoring, "n_permutations": 7, "random_state": 3}
-    found = fastlin.permutation_test(fastlin.LogisticRegression(**EXACT), make(X), y, **options)
-    expected = fastlin.permutation_test(ScikitLearnLogisticRegression(**EXACT), make(X), y, **options)
+    y = y if n_classes == 2 else np.digitize(X[:, 0], [-0.4, 0.4])
+    n_permutations = 7 if n_classes == 2 else 2
+    options = {"scoring": scoring, "n_permutations": n_permutations, "random_state": 3}
+    found, expected = (
+        fastlin.permutation_test(model(**EXACT), make(X), y, **options)
+        for model in (fastlin.LogisticRegression, ScikitLearnLogisticRegression)
+    )
     np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
     np.testing.assert_allclose(found.permutation_scores, expected.permutation_scores, rtol=1e-5, atol=1e-6)
-    assert found.p_value == expected.p_value == 1 / 8
+    assert found.p_value == expected.p_value == 1 / (1 + n_permutations)
 
 
-def test_the_score_is_that_of_scikit_learn():
+def test_the_scores_are_those_of_scikit_learn_and_of_an_inference():
     X, y = draw_rows()
     found = fastlin.permutation_test(fastlin.LogisticRegression(), X, y, cv=4, n_permutations=0)
     assert found.score == permutation_test_score(ScikitLearnLogisticRegression(), X, y, cv=4, n_permutations=1)[0]
     assert found.p_value == 1
-
-
-def test_the_likelihood_ratio_is_that_of_an_inference():
-    X, y = draw_rows()
     model = fastlin.LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
     found = fastlin.permutation_test(model, X, y, scoring="likelihood_ratio", n_permutations=3)
-    scores = model.decision_function(X) * np.where(y == "yes", 1, -1)
-    share = np.mean(y == "yes")
-    null = len(y) * (share * np.log(share) + (1 - share) * np.log1p(-share))
-    np.testing.assert_allclose(found.score, 2 * (-np.logaddexp(0, -scores).sum() - null))
+    null = log_loss(y, np.full(len(y), np.mean(y == "yes")))
+    np.testing.assert_allclose(found.score, 2 * len(y) * (null - log_loss(y, model.predict_proba(X))))
 
 
 def test_labels_that_rows_tell_nothing_of_are_as_good_as_permuted_ones():
-    p_values = []
+    X, _ = draw_rows(60)
+    p_values, options = [], {"scoring": "likelihood_ratio", "n_permutations": 19}
     for seed in range(40):
-        X, _ = draw_rows(60)
         y = np.random.default_rng(seed).permutation(np.arange(60) % 2)
-        model = fastlin.LogisticRegression()
-        p_values.append(
-            fastlin.permutation_test(
-                model, X, y, scoring="likelihood_ratio", n_permutations=19, random_state=seed
-            ).p_value
-        )
+        found = fastlin.permutation_test(fastlin.LogisticRegression(), X, y, random_state=seed, **options)
+        p_values.append(found.p_value)
     # Of 40 uniform p-values each of these bounds fails once in 100,000 times.
     assert np.sum(np.array(p_values) <= 0.25) <= 22
     assert np.sum(np.array(p_values) > 0.75) <= 22
 
 
 def test_rows_stay_in_their_groups():
-    X, _ = draw_rows()
     groups = np.arange(120) // 10
     # Labels that follow from the group: within groups no permutation changes what the rows tell.
     y = groups % 2
-    X = np.column_stack([groups % 2 + 0.0, X])
-    found = fastlin.permutation_test(
-        fastlin.LogisticRegression(), X[:, :1], y, groups=groups, cv=GroupKFold(3), n_permutations=5
-    )
+    options = {"groups": groups, "cv": GroupKFold(3), "n_permutations": 5}
+    found = fastlin.permutation_test(fastlin.LogisticRegression(), y[:, None].astype(float), y, **options)
     np.testing.assert_array_equal(found.permutation_scores, found.score)
     assert found.p_value == 1
 
@@ -78,23 +77,12 @@ def test_rows_stay_in_their_groups():
 def test_seeds_and_estimators_stay():
     X, y = draw_rows()
     model = fastlin.LogisticRegression(C=0.1)
-    given = model, X, y
     options = {"cv": StratifiedKFold(3, shuffle=True, random_state=1), "random_state": 5}
-    few = fastlin.permutation_test(*given, n_permutations=4, **options)
-    many = fastlin.permutation_test(*given, n_permutations=9, **options)
+    few = fastlin.permutation_test(model, X, y, n_permutations=4, **options)
+    many = fastlin.permutation_test(model, X, y, n_permutations=9, **options)
     np.testing.assert_array_equal(many.permutation_scores[:4], few.permutation_scores)
     assert len(set(many.permutation_scores)) > 1
     assert vars(model) == vars(fastlin.LogisticRegression(C=0.1))
-
-
-def test_several_classes_are_fitted_one_by_one():
-    X, _ = draw_rows()
-    options = {"scoring": "neg_log_loss", "n_permutations": 2, "random_state": 0}
-    found, expected = (
-        fastlin.permutation_test(model(**EXACT), X, np.arange(120) % 3, **options)
-        for model in (fastlin.LogisticRegression, ScikitLearnLogisticRegression)
-    )
-    np.testing.assert_allclose(found.permutation_scores, expected.permutation_scores, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
