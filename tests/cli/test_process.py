@@ -7,9 +7,6 @@ import sys
 
 import pytest
 
-from fastlin.kernels.machine.cache_folder import cache_folder
-from fastlin.kernels.machine.waiting import TEXT
-
 
 def test_the_package_is_the_program_and_a_bad_call_gets_one_line_and_status_2(tmp_path):
     command = [sys.executable, "-m", "fastlin", "reproduce", "binry"]
@@ -17,17 +14,6 @@ def test_the_package_is_the_program_and_a_bad_call_gets_one_line_and_status_2(tm
     assert (finished.returncode, finished.stdout) == (2, "")
     assert finished.stderr.startswith("fastlin: Invalid value for '[STUDY]...': 'binry' is not one of ")
     assert finished.stderr.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_warmup_compiles_everything(fastlin_program, tmp_path):
-    # Compiled code is taken from where this process has it.
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache_folder().parent.parent)}
-    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 300}
-    finished = subprocess.run([*fastlin_program, "warmup"], **options)
-    assert finished.returncode == 0
-    assert finished.stderr in ("", f"{TEXT}\n")
-    assert "Compiled in" in finished.stdout
 
 
 @pytest.mark.slow

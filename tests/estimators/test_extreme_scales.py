@@ -20,21 +20,6 @@ X, Y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
 EXPECTED = ConvergenceWarning, InferenceWarning, SeparationWarning
 
 
-def check(seed, dtypes):
-    """Fail where what a seed draws leaks a warning, or ends in an error that is none of ours."""
-    text, calls = extreme_calls.draw_call(np.random.default_rng(seed), dtypes)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        for category in EXPECTED:
-            warnings.simplefilter("ignore", category)
-        try:
-            for _, call in calls:
-                call()
-        except Exception as error:
-            is_ours = isinstance(error, ValueError) and not isinstance(error, np.linalg.LinAlgError)
-            assert is_ours, f"seed {seed}, {text}: {type(error).__name__}: {error}"
-
-
 BOTH = [np.float64, np.float32]
 
 
@@ -49,7 +34,17 @@ BOTH = [np.float64, np.float32]
 )
 def test_no_warning_leaks_and_no_error_is_raw(dtypes, first, last):
     for seed in range(first, last):
-        check(seed, dtypes)
+        text, calls = extreme_calls.draw_call(np.random.default_rng(seed), dtypes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            for category in EXPECTED:
+                warnings.simplefilter("ignore", category)
+            try:
+                for _, call in calls:
+                    call()
+            except Exception as error:
+                is_ours = isinstance(error, ValueError) and not isinstance(error, np.linalg.LinAlgError)
+                assert is_ours, f"seed {seed}, {text}: {type(error).__name__}: {error}"
 
 
 def test_what_leaves_the_range_is_the_column_of_the_furthest_scale():

@@ -91,24 +91,13 @@ def test_small_fits_of_large_numbers_end_at_the_minimum(case):
     assert value == pytest.approx(least, rel=1e-4 if least < 1 else 1e-6, abs=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("seed", "least"),
-    [
-        (3577, 0.2318390768),
-        # Each type of columns takes seconds of the compiler.
-        *marked(
-            pytest.mark.thorough,
-            (33, 0.11822224),
-            (145, 6.2965287),
-            (151, 0.011881668),
-            (225, 1.4819981267),
-            (256, 1.0923777592),
-            (316, 0.0291898478),
-            (1627, 5.4194491e-06),
-            (2754, 2.1670120e-06),
-        ),
-    ],
-)
+# Each type of columns takes seconds of the compiler.
+FLAT = [33, 145, 151, 225, 256, 316, 1627, 2754]
+LEAST = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
+THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, LEAST, strict=True))
+
+
+@pytest.mark.parametrize(("seed", "least"), [(3577, 0.2318390768), *THOROUGH])
 def test_fits_of_large_numbers_end_at_the_minimum_where_models_have_no_curvature(seed, least):
     # They ended far from it, some with converged_, or after thousands of passes.
     problem = bounded_problems.draw(seed)
@@ -129,16 +118,9 @@ def test_a_fit_whose_coefficients_are_too_large_for_their_type_has_not_converged
     assert not model.converged_
 
 
-SEEDS = [
-    ([np.float64], 0, 25),
-    *marked(pytest.mark.thorough, (bounded_problems.TYPES, 0, 25)),
-    *marked(pytest.mark.slow, *((bounded_problems.TYPES, first, first + 100) for first in range(0, 4000, 100))),
-]
-
-
-@pytest.mark.parametrize(("types", "first", "last"), SEEDS)
-def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types, first, last):
-    for seed in range(first, last):
+@pytest.mark.parametrize("types", [[np.float64], *marked(pytest.mark.thorough, bounded_problems.TYPES)])
+def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types):
+    for seed in range(25):
         problem = bounded_problems.draw(seed, types)
         model, value = fit(problem)
         lower, upper = problem.parameters["lower_bounds"], problem.parameters["upper_bounds"]
@@ -146,6 +128,17 @@ def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types,
         least = problem.least((model.coef_, model.intercept_), max_evaluations=300)
         assert value - model.certificate_ <= least + 1e-10 + 1e-12 * abs(least), seed
         assert value - least <= bound_excess(problem, model, least) or not model.converged_, seed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 4000, 100))
+def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(first):
+    for seed in range(first, first + 100):
+        problem = bounded_problems.draw(seed)
+        model, value = fit(problem)
+        if model.converged_:
+            least = problem.least((model.coef_, model.intercept_), max_evaluations=300)
+            assert value - least <= bound_excess(problem, model, least), seed
 
 
 def test_intercepts_do_not_leave_to_where_rounding_is_all_of_the_objective():

@@ -3,13 +3,11 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import load_scaled, run_program, since
 from linear_models import make_cv
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -17,7 +15,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 from sklearn.model_selection import HalvingGridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -234,13 +232,3 @@ def test_polars_in_and_out(name, iris):
     assert pipeline[:-1].transform(frame).columns == list(X.columns)
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame.rename({X.columns[0]: "other"}))
-
-
-@quiet
-def test_encoders_of_scikit_learn_take_the_text_of_frames(name):
-    generator = np.random.default_rng(0)
-    colours = pd.Categorical(generator.choice(["red", "blue"], 90))
-    frame = pd.DataFrame({"colour": colours, "size": generator.random(90)})
-    y = np.where(frame["colour"] == "red", "yes", "no")
-    columns = make_column_transformer((OneHotEncoder(), ["colour"]), remainder="passthrough")
-    assert make_pipeline(columns, MODELS[name]()).fit(frame, y).score(frame, y) > 0.9

@@ -30,9 +30,7 @@ def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
     for half in range(2):
         rows = np.sort(np.concatenate([each[half * (len(each) // 2) :][: len(each) // 2] for each in drawn]))
         given, order = (X[rows], y[rows], weights[rows]), []
-        if isinstance(Cs, int):
-            path = fastlin.logistic_path(*given[:2], Cs=Cs, sample_weight=given[2], tol=1e-3)
-        for C in path.Cs if isinstance(Cs, int) else Cs:
+        for C in fastlin.logistic_path(*given[:2], Cs=Cs, sample_weight=given[2], tol=1e-3).Cs:
             coef = fastlin.LogisticRegression(C=C, l1_ratio=1.0, tol=1e-9, **parameters).fit(*given).coef_
             sizes = np.abs(coef).max(axis=0)
             order += [j for j in np.argsort(-sizes) if sizes[j] > 0 and j not in order]
