@@ -112,11 +112,6 @@ def test_rows_of_no_square_are_refused(figure, shape):
         figures.show_images(np.zeros(shape), figure=figure)
     with pytest.raises(ValueError, match=r"^w must have n² or 3 n² pixels"):
         figures.plot_weights(np.zeros(shape).T, figure=figure)
-    assert not figure.axes
-
-
-def test_labels_of_another_number_are_refused(figure):
-    with pytest.raises(ValueError, match=r"^labels must be one for each of 2 pictures, got 3$"):
-        figures.show_images(np.zeros((2, 64)), range(3), figure=figure)
     with pytest.raises(ValueError, match=r"^labels must be one for each of 3 pictures, got 2$"):
         figures.plot_weights(np.zeros((65, 3)), ["a", "b"], figure=figure)
+    assert not figure.axes
