@@ -155,13 +155,12 @@ def test_coefficients_are_ranked_by_what_their_columns_do(files, run, monkeypatc
     monkeypatch.setattr(fit_and_predict, "embed", lambda plot, *size: drawn.append(plot(Figure().subplots())) or "")
     run(*FIT, "scales.csv", "--C", "100")
     axes, model = drawn[1], skops.io.load(files / "model.skops", trusted=list(fit_and_predict.TRUSTED))
-    coef = dict(zip(["narrow", "wide", "kind_a", "kind_b"], np.abs(model.coef_[0]), strict=True))
-    deviations = {"narrow": narrow.std(), "wide": wide.std(), "kind_a": 0.3, "kind_b": 0.3}
+    coef = model.coef_[0]
+    effects = dict(zip(model.get_feature_names_out(), coef * [narrow.std(), wide.std(), 0.3, 0.3], strict=True))
     bars = {label.get_text(): bar.get_width() for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)}
+    assert bars == pytest.approx(effects, rel=1e-12)
     assert next(iter(bars)) == "wide"
-    for name, width in bars.items():
-        assert abs(width) == pytest.approx(coef[name] * deviations[name], rel=1e-12)
-    assert coef["narrow"] > coef["wide"]
+    assert abs(coef[0]) > abs(coef[1])
     assert axes.get_xlabel() == "coefficient × deviation of the column (to the right: for y)"
     page = (files / "model.html").read_text()
     assert "The largest coefficients, each times the standard deviation of its column" in page

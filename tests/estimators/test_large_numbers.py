@@ -18,7 +18,6 @@ DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF
 
 
 def fit(problem):
-    """Return the fitted model of a problem, and J there."""
     parameters = {name: value for name, value in problem.parameters.items() if name != "K"}
     offset = problem.offset
     if offset is not None and offset.shape[1] == 1:
@@ -99,7 +98,6 @@ THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, LEAST, strict=True))
 
 @pytest.mark.parametrize(("seed", "least"), [(3577, 0.2318390768), *THOROUGH])
 def test_fits_of_large_numbers_end_at_the_minimum_where_models_have_no_curvature(seed, least):
-    # They ended far from it, some with converged_, or after thousands of passes.
     problem = bounded_problems.draw(seed)
     model, value = fit(problem)
     assert model.converged_
@@ -142,7 +140,6 @@ def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(f
 
 
 def test_intercepts_do_not_leave_to_where_rounding_is_all_of_the_objective():
-    # They came to 1e13, and of these problems one ended at twice the minimum with converged_.
     for seed in (2, 9, 13, 14, 16):
         generator = np.random.default_rng(seed)
         X, y = generator.integers(-300, 300, (30, 20)), np.append(np.arange(5), generator.integers(0, 5, 25))
@@ -190,7 +187,6 @@ def test_fits_with_far_offsets_end_at_the_minimum(first, last):
             allowed = max(3e-3 * least, model.certificate_)
         assert value - least <= min(allowed, model.certificate_) + 1e-12 * (1 + least) or not model.converged_, seed
         n_missed += not model.converged_
-    # One of 6,000 of another draw, by a solver's name.
     assert n_missed <= (last - first) / 1000
 
 

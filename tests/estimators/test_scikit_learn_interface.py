@@ -41,6 +41,21 @@ quiet = pytest.mark.filterwarnings(
 )
 
 
+MODELS = {
+    "LogisticRegression": lambda: fastlin.LogisticRegression(C=0.5),
+    "LogisticRegressionCV": lambda: make_cv(Cs=[0.1, 1.0], cv=2, scoring="accuracy"),
+    "MiniBatchLogisticRegression": lambda: fastlin.MiniBatchLogisticRegression(
+        batch_size=10, learning_rate_init=0.05, max_iter=30, random_state=0
+    ),
+    "MLPClassifier": lambda: fastlin.MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0),
+}
+
+
+@pytest.fixture(params=MODELS)
+def name(request):
+    return request.param
+
+
 def expect_failures(estimator):
     reason = EXPECTED.get(type(estimator))
     return {check.__name__: reason for check in WEIGHT_CHECKS} if reason else {}
@@ -84,16 +99,7 @@ def test_scikit_learns_parameters_are_ours():
     assert fastlin.LogisticRegression().max_iter == 1000
 
 
-ESTIMATORS = [
-    fastlin.LogisticRegression,
-    fastlin.LogisticRegressionCV,
-    fastlin.MLPClassifier,
-    fastlin.MiniBatchLogisticRegression,
-]
-
-
 @quiet
-@pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize(
     "check",
     [
@@ -103,10 +109,9 @@ ESTIMATORS = [
         estimator_checks.check_readonly_memmap_input,
     ],
 )
-def test_checks_of_every_class_of_scikit_learn(estimator, check):
+def test_checks_of_every_class_of_scikit_learn(name, check):
     # Four rows of a class are too few for five folds.
-    parameters = {"cv": 3} if estimator is fastlin.LogisticRegressionCV else {}
-    check(estimator.__name__, estimator(**parameters))
+    check(name, getattr(fastlin, name)(**({"cv": 3} if name == "LogisticRegressionCV" else {})))
 
 
 @pytest.mark.slow
@@ -164,16 +169,6 @@ def test_a_model_set_by_hand_predicts():
     np.testing.assert_array_equal(model.predict(np.array([[2.0, 1.0], [1.0, 2.0]])), [1, 0])
 
 
-MODELS = {
-    "LogisticRegression": lambda: fastlin.LogisticRegression(C=0.5),
-    "LogisticRegressionCV": lambda: make_cv(Cs=[0.1, 1.0], cv=2, scoring="accuracy"),
-    "MiniBatchLogisticRegression": lambda: fastlin.MiniBatchLogisticRegression(
-        batch_size=10, learning_rate_init=0.05, max_iter=30, random_state=0
-    ),
-    "MLPClassifier": lambda: fastlin.MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0),
-}
-
-
 AROUND = {
     "calibration": lambda model: CalibratedClassifierCV(model, cv=2),
     "stacking": lambda model: StackingClassifier([("a", model), ("b", fastlin.LogisticRegression())], cv=2),
@@ -182,11 +177,6 @@ AROUND = {
     "one against the rest": OneVsRestClassifier,
     "pipeline with frames": lambda model: make_pipeline(StandardScaler().set_output(transform="pandas"), model),
 }
-
-
-@pytest.fixture(params=MODELS)
-def name(request):
-    return request.param
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_penalties_that_mean_the_same_give_the_same_model():
     plain = fit(X, Y, C=0.1)
     np.testing.assert_array_equal(fit(X, Y, C=0.1, penalty_factors=np.ones(4)).coef_, plain.coef_)
     assert_same_model(fit(X, Y, C=0.2, penalty_factors=np.full(4, 2.0)), plain, 1e-6)
-    # By the same steps: those for groups took 200 times as long where columns nearly depend on each other.
+    # Groups of one coefficient are fitted by the same steps.
     found, expected = (fit(*CANCER, C=0.1, group_by_class=grouped) for grouped in (True, False))
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     y = np.random.default_rng(0).permutation(Y)
@@ -141,7 +141,6 @@ def test_fits_that_are_hard_to_end_converge(name):
 @pytest.mark.parametrize("group_by_class", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_columns_far_from_zero_without_an_intercept_converge(n_classes, group_by_class):
-    # Columns that all but equal each other: sweeps from coordinate to coordinate took minutes, or never arrived.
     generator = np.random.default_rng(0)
     n, d, C = 80, 12, 1.0
     X = generator.normal(size=(n, d))
