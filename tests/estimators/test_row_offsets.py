@@ -83,6 +83,9 @@ def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
                     expected[f, 0, c] = judge(y[test], of(X[test], offset=offset[test]), sample_weight=weights[test])
             np.testing.assert_allclose(model.scores_, -expected if judge is log_loss else expected, atol=1e-5)
             assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
+            of = model.predict_proba if judge is log_loss else model.predict
+            told = judge(y, of(X, offset=offset), sample_weight=weights)
+            assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(told)
         path = logistic_path(X, y, Cs=Cs, l1_ratio=0.0, tol=1e-11, sample_weight=weights, offset=offset)
         for c, C in enumerate(Cs):
             np.testing.assert_allclose(path.coefs[c], fit(X, y, weights, offset=offset, C=C).coef_, atol=1e-5)
