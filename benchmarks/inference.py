@@ -1,4 +1,4 @@
-"""Tables of standard errors: an unpenalised fit with its summary, beside statsmodels and glum, and the bootstrap.
+"""Tables of standard errors: an unpenalised fit with its summary, beside statsmodels and glum.
 
 Each contender takes rows and labels, maximises the likelihood, and prints its table. A peer counts where its
 log-likelihood is within 1e-8 of the highest, relatively. How far standard errors and coefficients are apart is kept.
@@ -7,14 +7,12 @@ log-likelihood is within 1e-8 of the highest, relatively. How far standard error
 from functools import partial
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
 from benchmarks.data import draw_classes
-from benchmarks.many_fits import WAYS, bootstrap, draw_rows, fit_drawn, run_in
 from benchmarks.problems import TriedProblem, count_test_rows
 from benchmarks.processes import call_elsewhere, measure_rise
-from benchmarks.races import EQUAL, FASTLIN, Case, Race, Rule, require, run_race, shorten
+from benchmarks.races import FASTLIN, Case, Race, Rule, require, run_race, shorten
 
 KIND = "inference"
 STATSMODELS = "statsmodels"
@@ -22,12 +20,8 @@ STATSMODELS = "statsmodels"
 EQUAL_LIKELIHOOD = 1e-8
 # The part of a standard error by which those of fastlin and the peer that counts may differ.
 EQUAL_ERRORS = 1e-3
-# The same for deviations of resamples, whose fits end near the maximum.
-EQUAL_DEVIATIONS = 1e-2
 # The peak beside X is measured for fastlin and the fastest peer of this case, each in a process of its own.
-WITH_MEMORY, BOOTSTRAP = "inference-mnlogit-400000", "bootstrap-5000"
-# A short bootstrap has this part of the resamples.
-PART = 10
+WITH_MEMORY = "inference-mnlogit-400000"
 # The few rows of a short case have fewer columns, so that the classes overlap.
 ROWS_PER_COLUMN = 40
 # Newton's method takes at most ten iterations here, and the quasi-Newton method of statsmodels less than these.
@@ -87,33 +81,6 @@ def draw_table(n_rows, n_all, d, n_classes):
     return pose_table(X[:n], y[:n], X[n:], y[n:])
 
 
-def find_deviations(drawn, run):
-    """Return coef, intercept and, for each fit, the standard deviations over all, of shape (n_fits, 1, d + 1)."""
-    coef, intercept = run(drawn)
-    estimates = np.concatenate([coef, intercept[..., None]], axis=-1)
-    return coef, intercept, np.broadcast_to(estimates.std(axis=0, ddof=1), estimates.shape)
-
-
-def fit_scikit_learn(X, y, rows, solver):
-    """Return coef and intercept of scikit-learn's LogisticRegression without a penalty."""
-    model = ScikitLearnLogisticRegression(C=np.inf, solver=solver).fit(X[rows], y[rows])
-    return model.coef_, model.intercept_
-
-
-def fit_logit(X, y, rows):
-    """Return those of statsmodels' Logit."""
-    import statsmodels.api
-
-    params = statsmodels.api.Logit(y[rows], np.column_stack([np.ones(len(rows)), X[rows]])).fit(disp=0).params
-    return params[None, 1:], params[:1]
-
-
-def draw_resamples(n_rows, n_all, d, n_fits):
-    """Return resamples of draw_table's rows, as `bootstrap` draws them; few rows have few resamples."""
-    table = draw_table(n_rows, n_all, d, 2)
-    return draw_rows(table.X, table.y, n_fits // PART if n_rows else n_fits, np.inf, table.X_test, table.y_test)
-
-
 def measure_inference(problem, whole, name):
     """Return the record of the race of a name, with how far the estimates of both sides are apart."""
     for package in (STATSMODELS, "glum"):
@@ -129,13 +96,13 @@ def measure_inference(problem, whole, name):
         if name == WITH_MEMORY and contender in (FASTLIN, record["peer"]):
             values["bytes_beside_X"] = call_elsewhere(measure_memory, problem.X, problem.y, name, contender)
     apart = record["contenders"][record["peer"]]["errors_apart"]
-    if not record["fault"] and not apart <= (EQUAL_DEVIATIONS if name == BOOTSTRAP else EQUAL_ERRORS):
+    if not record["fault"] and not apart <= EQUAL_ERRORS:
         record["fault"] = f"the standard errors of {record['peer']} differ from fastlin's by {apart:.1e} of them"
     return record
 
 
 def _list_estimates(solution):
-    """Return the estimates and their standard errors, each of shape (K', d + 1), or of many fits."""
+    """Return the estimates and their standard errors, each of shape (K', d + 1)."""
     coef, intercept, errors = solution
     return np.concatenate([coef, intercept[..., None]], axis=-1)[-len(errors) :], errors
 
@@ -163,30 +130,7 @@ def _list_tables():
         yield name, Race(title, load, fit_fastlin, peers, 4_000, **rule, rounds=rounds, warm_up_rows=400)
 
 
-RESAMPLED = {
-    "scikit-learn lbfgs": partial(fit_scikit_learn, solver="lbfgs"),
-    "scikit-learn newton-cholesky": partial(fit_scikit_learn, solver="newton-cholesky"),
-    STATSMODELS: fit_logit,
-}
-RACES = {
-    **dict(_list_tables()),
-    BOOTSTRAP: Race(
-        "bootstrap of 1,000 fits",
-        partial(draw_resamples, n_all=5_000, d=20, n_fits=1_000),
-        partial(find_deviations, run=partial(bootstrap, model=fastlin.LogisticRegression(C=np.inf))),
-        {
-            f"{name}, {way}": partial(find_deviations, run=partial(run_in, way, fit_drawn, model=fit))
-            for name, fit in RESAMPLED.items()
-            for way in WAYS
-        },
-        rows=1_000,
-        within=EQUAL,
-        rounds=3,
-        warm_up_rows=800,
-        # They are the processes or threads of the way, and BLAS has one all the same.
-        peer_threads=("all",),
-    ),
-}
+RACES = dict(_list_tables())
 CASES = {
     name: Case(KIND, race.title, race.load, partial(measure_inference, name=name), race.rows)
     for name, race in RACES.items()

@@ -196,23 +196,17 @@ def _race_on_one_hot(peer, solve, fit_intercept=False, package=""):
 
 @dataclass(frozen=True, eq=False)
 class Drawn(ManyProblems):
-    """Fits of drawn rows (n_fits, m) of the same data, each tried on the rows of X_test, or on those not drawn."""
+    """Fits of drawn rows (n_fits, m) of the same data, each tried on the rows that were not drawn."""
 
     X: np.ndarray
     y: np.ndarray
     rows: np.ndarray
-    C: float = 1.0
-    X_test: np.ndarray | None = None
-    y_test: np.ndarray | None = None
     n_classes: int = 2
 
     def problems(self):
         for rows in self.rows:
-            test = self.X_test, self.y_test
-            if self.X_test is None:
-                left = np.setdiff1d(np.arange(len(self.X)), rows)
-                test = self.X[left], self.y[left]
-            yield pose("drawn rows", self.X[rows], self.y[rows], self.C, test)
+            left = np.setdiff1d(np.arange(len(self.X)), rows)
+            yield pose("drawn rows", self.X[rows], self.y[rows], 1.0, (self.X[left], self.y[left]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,16 +358,12 @@ def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1
     return Labels("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs), fit_intercept, l1_ratio)
 
 
-def draw_rows(X, y, n_fits, *options):
-    """Return fits of rows that are drawn as `bootstrap` draws them."""
-    seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
-    draws = (np.random.default_rng((seed, number)) for number in range(n_fits))
-    return Drawn(X, y, np.array([draw.integers(len(y), size=len(y)) for draw in draws]), *options)
-
-
 def _load_bootstrap(n_rows):
     X, Y = _make_rows(n_rows or 5_000, 20)
-    return draw_rows(X, Y[:, 0], 1_000 // PART if n_rows else 1_000)
+    # As `bootstrap` draws them.
+    seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
+    draws = (np.random.default_rng((seed, number)) for number in range(1_000 // PART if n_rows else 1_000))
+    return Drawn(X, Y[:, 0], np.array([draw.integers(len(X), size=len(X)) for draw in draws]))
 
 
 def _load_bagging(n_rows):

@@ -2,10 +2,6 @@
 
 Those of the course have images and a column of ones, and validate every fifth of an epoch. ``python -m
 benchmarks.mini_batches`` prints races with SGDClassifier on sparse rows of two classes.
-
-LEARNING is how soon mini-batches predict well. Two fits of scikit-learn with their defaults set the marks: an accuracy
-on rows that were not trained on, and the seconds that it took. Each contender trains from the start for more and more
-epochs, on MNIST or else on the digits.
 """
 
 from dataclasses import dataclass
@@ -16,16 +12,13 @@ from scipy import sparse
 from scipy.special import log_expit, log_softmax
 from sklearn.linear_model import SGDClassifier
 from sklearn.utils import check_random_state
-from threadpoolctl import ThreadpoolController
 
 import fastlin
-from benchmarks.data import load_mnist, load_pixels
+from benchmarks.data import load_pixels
 from benchmarks.problems import Task, find_raw_scores
-from benchmarks.races import Case, Race, Rule, load_problem, run_on_best, run_race
+from benchmarks.races import Race, Rule, load_problem, run_race
 from benchmarks.tables import make_console, print_tables, tabulate
 from fastlin import trainers
-from fastlin.course.datasets import load_digits
-from fastlin.course.studies import learning as lessons
 from fastlin.course.studies.fair_threads import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
 
@@ -36,8 +29,6 @@ LEARNING_RATE, MOMENTUM, ALPHA = 0.03, 0.9, 1e-4
 SEED = 0
 # Of the losses after 2,345 steps in float32.
 ALLOWED = 1e-4
-MANY_EPOCHS, FEW_EPOCHS = (1, 2, 5, 10, 20, 50), (5, 10, 20, 50, 100, 200, 500)
-MINI_BATCHES, PEER, N_DIGITS = "MiniBatchLogisticRegression", "scikit-learn", 1_797
 N_ENTRIES, SPARSE_ROWS, COLUMNS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
 COURSE_TRAIN, COURSE_VAL, COURSE_RATE, COURSE_EPOCHS = 20_000, 1_000, 0.01, 50
 # The objective after some thousand steps differs by rounding, in float32 by that of the steps.
@@ -232,58 +223,6 @@ def race_on_sparse_rows(n_columns, n_rows=None):
     """Return the record of a race on sparse rows, whose errors on rows not trained on may differ."""
     race = Race(f"{EPOCHS} epochs of sparse rows", partial(load_sparse, n_columns=n_columns), train, SGD, n_rows)
     return run_race(race, load_problem(race)).describe() | {"fault": ""}
-
-
-def load_learned(n_rows):
-    """Return MNIST, or the digits where few rows are wanted or it is not on disk."""
-    try:
-        return load_digits() if n_rows else load_mnist()
-    except NotImplementedError:
-        return load_digits()
-
-
-def train_mini_batches(lesson, epochs):
-    """Train fastlin's MiniBatchLogisticRegression with its defaults for some epochs."""
-    model = fastlin.MiniBatchLogisticRegression(max_iter=epochs, n_iter_no_change=np.inf, random_state=SEED)
-    model.fit(lesson.X, lesson.y)
-    return lambda lesson: model.predict_proba(lesson.X_test)
-
-
-# What sets the marks, and what trains for some epochs.
-MARKS = {
-    f"{PEER} LogisticRegression, defaults": lessons.fit_logistic_regression,
-    f"{PEER} SGDClassifier, defaults": partial(lessons.train_sgd, epochs=None),
-}
-CONTENDERS = {
-    lessons.COURSE: lessons.train_course,
-    MINI_BATCHES: train_mini_batches,
-    lessons.SGD: lessons.train_sgd,
-}
-
-
-def measure_learning(data, whole):
-    """Return all marks and contenders; a point is a whole training with its best number of threads."""
-    lesson = lessons.make_lesson(data)
-    controller, most = ThreadpoolController(), count_threads()
-
-    def measure(name, train, **epochs):
-        best, n_threads = run_on_best(controller, (1, most) if name.startswith(PEER) else (most,), train, lesson)
-        return {**epochs, "seconds": best.seconds, "threads": n_threads, **lesson.test(best.solution)}
-
-    # fastlin has compiled what it needs.
-    for train in (lessons.train_course, train_mini_batches):
-        train(lesson, 1)
-    marks = {name: measure(name, train) for name, train in MARKS.items()}
-    contenders = {
-        name: [measure(name, partial(train, epochs=n), epochs=n) for n in (MANY_EPOCHS if whole else FEW_EPOCHS)]
-        for name, train in CONTENDERS.items()
-    }
-    n, d = lesson.X.shape
-    words = f"{'MNIST' if data.name == 'mnist' else data.name}, {n:,} × {d}"
-    return {"data": words, "marks": marks, "contenders": contenders}
-
-
-LEARNING = Case("learning", "seconds to an accuracy", load_learned, measure_learning, N_DIGITS)
 
 
 if __name__ == "__main__":

@@ -297,7 +297,6 @@ TABLES = {
     "sweeps": "sweep",
     "probe-times": PROBE,
     "inference": INFERENCE,
-    "learning": "learning",
     "limits": "limit",
     "memory": "memory",
     "first-use": "first use",

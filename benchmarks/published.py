@@ -1,7 +1,6 @@
 """The files of published figures, one for each machine in docs/benchmarks: the only source of figures in documents.
 
-A figure names the machine that it was measured on, and the versions of what ran. Files with EARLIER were measured
-before the rules that docs/benchmarks.md states, and are shown nowhere.
+A figure names the machine that it was measured on, and the versions of what ran.
 """
 
 import hashlib
@@ -20,8 +19,6 @@ from fastlin.kernels.machine.levels import choose_level, levels_of
 from fastlin.kernels.machine.target import read_features
 
 FOLDER = Path(__file__).parent.parent / "docs" / "benchmarks"
-# The key of the sentence that says which rules a file was measured under, where they are not those of today.
-EARLIER = "earlier rules"
 PACKAGES = (
     "numpy",
     "numba",
@@ -40,9 +37,8 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 def read_machines(folder=FOLDER):
-    """Return the contents of the files measured under today's rules, by the names of the files without their ending."""
-    contents = {path.stem: read_results(path) for path in sorted(folder.glob("*.json"))}
-    return {name: content for name, content in contents.items() if EARLIER not in content}
+    """Return the contents of the files by their names without the ending."""
+    return {path.stem: read_results(path) for path in sorted(folder.glob("*.json"))}
 
 
 def add_records(machine, run, records, folder=FOLDER):
@@ -50,8 +46,7 @@ def add_records(machine, run, records, folder=FOLDER):
     folder.mkdir(parents=True, exist_ok=True)
 
     def change(former):
-        same_rules = {} if EARLIER in former else former.get("records", {})
-        kept = {**same_rules, **{name: record | run for name, record in records.items()}}
+        kept = former.get("records", {}) | {name: record | run for name, record in records.items()}
         return {"machine": machine, "records": dict(sorted(kept.items()))}
 
     change_results(folder / f"{machine['name']}.json", change)

@@ -49,7 +49,6 @@ QUICK = {
     **sweeps.CASES,
     **probes.CASES,
     **inference.CASES,
-    "learning": mini_batches.LEARNING,
     FIRST_USE: measure_first_use,
 }
 OTHERS = {

@@ -274,23 +274,6 @@ def show_problems(record):
         yield row, is_slower(problem)
 
 
-def show_learning(record):
-    """Yield a row for each mark and contender, bold where the mark was sooner there."""
-    for mark, reached in record["marks"].items():
-        for name, points in record["contenders"].items():
-            seconds = next((point["seconds"] for point in points if point["accuracy"] >= reached["accuracy"]), None)
-            accuracies = [point["accuracy"] for point in points if point["seconds"] <= reached["seconds"]]
-            sooner = "" if seconds is None else format_ratio(reached["seconds"] / seconds)
-            row = {
-                "what": f"{name}, {record['data']}",
-                "the mark": f"{mark}: {reached['accuracy']:.4f} after {format_seconds(reached['seconds'])}",
-                "its accuracy after": "not reached" if seconds is None else format_seconds(seconds),
-                "times sooner": sooner,
-                "accuracy in its time": f"{max(accuracies):.4f}" if accuracies else "no epoch",
-            }
-            yield row, sooner != "" and float(sooner) < 1
-
-
 def show_sweep(record):
     """Yield a row for each way of a sweep, bold where a way of fastlin's is slower than the peer."""
     theirs = record["contenders"][record["peer"]]["seconds"]
@@ -377,13 +360,11 @@ def show_inference(record):
     for name in best.values():
         theirs = peers[name]
         ratio = theirs["seconds"] / ours["seconds"]
-        # In records of before, some times of peers were measured on a part of the fits, and multiplied.
-        part = f", {theirs['n_measured']:,} fits measured" if "n_measured" in theirs else ""
         sides = [side["bytes_beside_X"] for side in (ours, theirs) if "bytes_beside_X" in side]
         row = {
             "fit and table": describe_case(record),
             "fastlin": format_seconds(ours["seconds"]),
-            "peer": name_contender(record, name, name + part),
+            "peer": name_contender(record, name),
             "its time": format_seconds(theirs["seconds"]),
             "times faster": format_ratio(ratio),
             "objective gap": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
@@ -416,7 +397,4 @@ KINDS = {
         "Single probes by the defaults of both, and the seconds to the objectives where they end", show_probe
     ),
     INFERENCE: Layout("Fits with standard errors, and their peers", show_inference),
-    "learning": Layout(
-        "Seconds to an accuracy on rows not trained on, and the accuracy in as many seconds", show_learning
-    ),
 }

@@ -21,7 +21,6 @@ def test_the_literal_command_collects_benchmarks_alone():
     assert names
     assert {name.partition("::")[0] for name in names} == {"benchmarks/pytest/test_speed.py"}
     assert "benchmarks/pytest/test_speed.py::test_race[digits]" in names
-    assert "benchmarks/pytest/test_speed.py::test_case[learning]" in names
     assert "benchmarks/pytest/test_speed.py::test_case[everyday]" in names
     assert not any("[limit" in name for name in names)
 

@@ -11,7 +11,7 @@ from benchmarks import pages, published
 from benchmarks.claims import read_record
 from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
 from benchmarks.pictures import choose_pictures, draw_pictures, read_source
-from benchmarks.published import EARLIER, FOLDER, add_records, digest, read_machines
+from benchmarks.published import FOLDER, add_records, digest, read_machines
 from benchmarks.suite import RACE_RECORDS
 from benchmarks.tables import Table, format_ratio, format_seconds, write_markdown
 
@@ -71,16 +71,6 @@ def test_each_machine_has_its_table_and_slower_cases_say_why(tmp_path, monkeypat
     assert "| **0.50** | **2 s** | **1 s** |" in second
     assert f"| digits, 10 × 2, 1 thread | {scores} | 4.0 | 2 s | 8 s | scikit-learn | +0e+00 |" in second
     assert second.endswith("fastlin is slower in these:\n\n- digits, 10 × 2: as on purpose")
-
-
-def test_machines_under_earlier_rules_are_not_shown_and_measured_anew_whole(tmp_path):
-    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0), "letter": make_race(1.0, 3.0)}, tmp_path)
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps({EARLIER: "by hand", **json.loads(path.read_text())}))
-    assert read_machines(tmp_path) == {}
-    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 4.0)}, tmp_path)
-    (machine,) = read_machines(tmp_path).values()
-    assert list(machine["records"]) == ["digits"]
 
 
 def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tmp_path):

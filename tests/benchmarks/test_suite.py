@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from benchmark_records import RUN, make_machine
 
-from benchmarks import inference, limits, memory, mini_batches, passes, processes, scaling, sweeps
+from benchmarks import inference, limits, memory, passes, processes, scaling, sweeps
 from benchmarks.everyday import EVERYDAY, SCIKIT_LEARN
 from benchmarks.pages import BLOCKS
 from benchmarks.pictures import draw_pictures, read_source
@@ -49,7 +49,6 @@ def measure_tiny(name, monkeypatch):
     if name in inference.CASES:
         # test_inference.py measures the memory of processes.
         monkeypatch.setattr(inference, "WITH_MEMORY", "")
-        monkeypatch.setattr(inference, "PART", 100)
         return {name: replace(inference.CASES[name], rows=600)()}
     if name in limits.LIMITS:
         return {name: replace(limits.LIMITS[name], rows=60)()}
@@ -64,7 +63,6 @@ def measure_tiny(name, monkeypatch):
         return {name: replace(EVERYDAY, cases=[case for case in EVERYDAY.cases if "iris" in case.name]).measure()}
     if name == "scikit-learn-cases":
         return {name: replace(SCIKIT_LEARN, cases=SCIKIT_LEARN.cases[4:5]).measure()}
-    monkeypatch.setattr(mini_batches, "FEW_EPOCHS", (1, 3))
     monkeypatch.setattr(passes, "SMALL_BASE", {"n": 20, "d": 2, "K": 3})
     panels = [
         replace(sweep, few_values=sweep.few_values[:1], base={**sweep.base, "n": 200}) for sweep in scaling.SWEEPS
