@@ -1,10 +1,12 @@
 """Blocks that a function makes."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import sparse
 
-import fastlin
+from fastlin import LogisticRegression
 from fastlin.blocks import from_arrays, from_batches
 
 X = np.random.default_rng(0).standard_normal((60, 3))
@@ -16,14 +18,17 @@ def cut(*arrays, size=20):
     return lambda: (tuple(array[i : i + size] for array in arrays) for i in range(0, 60, size))
 
 
+def assert_same_model(blocks, expected, *data):
+    found, expected = LogisticRegression().fit(blocks, *data), LogisticRegression().fit(expected)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    return found
+
+
 def test_batches_are_blocks():
-    blocks = from_batches(cut(X, Y, WEIGHTS))
+    blocks, expected = from_batches(cut(X, Y, WEIGHTS)), from_arrays(X, Y, WEIGHTS, rows_per_block=20)
     assert len(blocks) == 3 and blocks.shape == (60, 3)
-    expected = fastlin.LogisticRegression().fit(from_arrays(X, Y, WEIGHTS, rows_per_block=20))
-    np.testing.assert_array_equal(fastlin.LogisticRegression().fit(blocks).coef_, expected.coef_)
-    alone = from_batches(lambda: (X[i : i + 20] for i in range(0, 60, 20)))
-    fitted = fastlin.LogisticRegression().fit(alone, Y, WEIGHTS)
-    np.testing.assert_array_equal(fitted.coef_, expected.coef_)
+    assert_same_model(blocks, expected)
+    assert_same_model(from_batches(lambda: (X[i : i + 20] for i in range(0, 60, 20))), expected, Y, WEIGHTS)
 
 
 def test_whole_numbers_and_sparse_batches():
@@ -32,12 +37,14 @@ def test_whole_numbers_and_sparse_batches():
     makes = sparse.coo_array, sparse.csr_array, sparse.lil_array, sparse.dok_array
     rows = from_batches(lambda: [(make(X), Y) for make in makes])
     assert rows.is_sparse and rows.n_entries == 720
-    assert fastlin.LogisticRegression().fit(rows).score(rows) > 0.9
+    assert LogisticRegression().fit(rows).score(rows) > 0.9
 
 
-def test_labels_may_be_of_any_length():
+def test_labels_may_be_of_any_length_and_do_not_keep_the_batches_that_hold_them():
     blocks = from_batches(lambda: [(X, np.full(60, "a")), (X + 1, np.full(60, "longer"))])
-    assert fastlin.LogisticRegression().fit(blocks).classes_.tolist() == ["a", "longer"]
+    assert LogisticRegression().fit(blocks).classes_.tolist() == ["a", "longer"]
+    rows = np.column_stack([X, Y])
+    assert from_batches(lambda: [(rows[:, :3], rows[:, 3])]).y.base is not rows
 
 
 @pytest.mark.parametrize(
@@ -72,33 +79,24 @@ def test_bad_batches_are_named(batches, message):
     ],
 )
 def test_batches_that_change_between_passes_are_named(later, message):
-    times = []
-
-    def make_batches():
-        times.append(1)
-        return later if len(times) > 3 else [(X, Y), (X, Y)]
-
-    blocks = from_batches(make_batches)
-    model = fastlin.LogisticRegression()
+    passes, model = itertools.count(), LogisticRegression()
+    blocks = from_batches(lambda: later if next(passes) >= 3 else [(X, Y), (X, Y)])
     with pytest.raises(ValueError, match=message):
         model.fit(blocks)
     assert not hasattr(model, "coef_")
 
 
-@pytest.mark.parametrize("first_bad_pass", [1, 2])
+@pytest.mark.parametrize("first_bad_pass", [0, 1])
 @pytest.mark.parametrize("form", ["csr", "csc"])
 def test_sparse_batches_that_are_broken_are_refused_in_any_pass(form, first_bad_pass):
-    times = []
+    passes, broken = itertools.count(), sparse.csr_array(X).asformat(form)
+    broken.indices[3] = 100_000_000
 
     def make_batches():
-        times.append(1)
-        rows = sparse.csr_array(X).asformat(form)
-        if len(times) >= first_bad_pass:
-            rows.indices[3] = 100_000_000
-        return [(rows, Y)]
+        return [(broken if next(passes) >= first_bad_pass else sparse.csr_array(X).asformat(form), Y)]
 
     with pytest.raises(ValueError, match=f"batch 0 is a broken {form.upper()} matrix"):
-        fastlin.LogisticRegression().fit(from_batches(make_batches))
+        LogisticRegression().fit(from_batches(make_batches))
 
 
 def test_a_function_may_fill_the_same_memory_again():
@@ -108,23 +106,14 @@ def test_a_function_may_fill_the_same_memory_again():
             rows[:], labels[:] = X[first : first + 20], Y[first : first + 20]
             yield rows, labels
 
-    expected = fastlin.LogisticRegression().fit(from_batches(cut(X, Y)))
-    np.testing.assert_array_equal(fastlin.LogisticRegression().fit(from_batches(make_batches)).coef_, expected.coef_)
+    assert_same_model(from_batches(make_batches), from_batches(cut(X, Y)))
 
 
 @pytest.mark.thorough
 def test_a_batch_may_be_empty():
     blocks = from_batches(lambda: [(X, Y), (X[:0], Y[:0]), (X + 1, Y)])
-    expected = from_batches(lambda: [(X, Y), (X + 1, Y)])
-    model = fastlin.LogisticRegression().fit(blocks)
-    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(expected).coef_)
+    model = assert_same_model(blocks, from_batches(lambda: [(X, Y), (X + 1, Y)]))
     assert [len(answer) for answer in model.predict(blocks)] == [60, 0, 60]
-
-
-def test_labels_that_are_columns_of_the_batches_do_not_keep_them():
-    rows = np.column_stack([X, Y])
-    blocks = from_batches(lambda: [(rows[:, :3], rows[:, 3])])
-    assert blocks.y.base is None or blocks.y.base is not rows
 
 
 def test_what_is_no_function_of_batches_is_refused():

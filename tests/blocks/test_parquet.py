@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-import fastlin
+from fastlin import LogisticRegression
 from fastlin.blocks import from_parquet, parquet
 from fastlin.exceptions import DataChangedError
 
@@ -34,9 +34,9 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
-def list_kept(cache):
-    """Return what a folder of decoded arrays holds, in order."""
-    return sorted(path.name for path in cache.iterdir())
+def list_kept(cache, length=None):
+    """Return what a folder of decoded arrays holds, in order: names, or what they begin with."""
+    return sorted(path.name[:length] for path in cache.iterdir())
 
 
 def read(folder, **options):
@@ -46,28 +46,25 @@ def read(folder, **options):
 def test_files_are_one_table(folder, tmp_path):
     blocks = read(folder)
     assert blocks.shape == (150, 2) and blocks.dtype == np.float32 and blocks.feature_names == ["a", "b"]
-    tables = [make_table(seed=part) for part in range(3)]
-    for found, names in zip(zip(*blocks, strict=True), (["a", "b"], ["kind"], ["w"]), strict=True):
-        expected = [np.column_stack([table[name].to_numpy() for name in names]) for table in tables]
-        np.testing.assert_array_equal(np.concatenate(found).reshape(150, -1), np.concatenate(expected))
-    model = fastlin.LogisticRegression().fit(blocks)
+    whole = pa.concat_tables([make_table(seed=part) for part in range(3)]).to_pandas()
+    for found, names in zip(zip(*blocks, strict=True), (["a", "b"], "kind", "w"), strict=True):
+        np.testing.assert_array_equal(np.concatenate(found), whole[names])
+    model = LogisticRegression().fit(blocks)
     assert model.classes_.tolist() == ["minus", "plus"]
     assert model.feature_names_in_.tolist() == ["a", "b"]
     assert model.score(blocks) > 0.9
     one, two, three = sorted(folder.iterdir())
     for paths in ([one, str(two), three], str(folder / "part-*.parquet"), [folder]):
-        np.testing.assert_array_equal(fastlin.LogisticRegression().fit(read(paths)).coef_, model.coef_)
+        np.testing.assert_array_equal(LogisticRegression().fit(read(paths)).coef_, model.coef_)
 
 
 def test_the_index_of_a_frame_of_pandas_is_no_column(tmp_path):
     frame = make_table().to_pandas().sort_values("kind").reset_index(drop=True).sample(frac=1, random_state=0)
     for name, column in ((None, "__index_level_0__"), ("row", "row")):
         frame.rename_axis(name).to_parquet(tmp_path / "a.parquet")
-        with pytest.warns(
-            UserWarning, match=rf"a\.parquet holds the index of a frame of pandas as '{column}'"
-        ) as warned:
-            blocks = read(tmp_path / "a.parquet")
-        assert blocks.feature_names == ["a", "b"]
+        message = rf"a\.parquet holds the index of a frame of pandas as '{column}'"
+        with pytest.warns(UserWarning, match=message) as warned:
+            assert read(tmp_path / "a.parquet").feature_names == ["a", "b"]
         assert [warning.filename for warning in warned] == [__file__]
         assert read(tmp_path / "a.parquet", columns=["a", column]).feature_names == ["a", column]
         assert from_parquet(tmp_path / "a.parquet", columns=["a"], label=column).y.tolist() == frame.index.tolist()
@@ -112,48 +109,39 @@ def test_a_bad_file_is_named_before_any_is_decoded(folder, tmp_path, changed, me
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_decoded_file_that_is_cut_in_a_pass_is_found_before_its_next_block(folder, tmp_path):
+def test_a_decoded_file_that_is_cut_in_a_pass_is_found_before_its_next_block_and_by_later_calls(folder, tmp_path):
     coming = read(folder, cache=tmp_path / "cache").read()
     next(coming)
     [second] = (tmp_path / "cache").glob("part-1-*.npy")
     os.truncate(second, 200)
     with pytest.raises(DataChangedError, match=r"part-1-.*\.npy has changed while it was in use"):
         next(coming)
+    with pytest.raises(ValueError, match=r"part-1-.*\.npy, decoded by an earlier call, is broken"):
+        read(folder, cache=tmp_path / "cache")
 
 
-@pytest.mark.parametrize("size", [0, 3, 200, -30])
-def test_a_file_that_was_cut_off_is_named(folder, size):
+def test_a_file_that_was_cut_off_is_named(folder):
     path = folder / "part-1.parquet"
-    os.truncate(path, size if size >= 0 else path.stat().st_size + size)
-    with pytest.raises(ValueError, match=r"part-1\.parquet is no Parquet file, or is broken"):
-        read(folder)
+    for size in (path.stat().st_size - 30, 200, 3, 0):
+        os.truncate(path, size)
+        with pytest.raises(ValueError, match=r"part-1\.parquet is no Parquet file, or is broken"):
+            read(folder)
 
 
 def test_a_damaged_page_is_named_and_leaves_nothing_half_written(folder, tmp_path):
     path = folder / "part-1.parquet"
-    content = bytearray(path.read_bytes())
-    [a] = [pq.ParquetFile(path).metadata.row_group(0).column(0).dictionary_page_offset]
-    content[a : a + 40] = bytes(40)
-    path.write_bytes(content)
+    with open(path, "r+b") as file:
+        file.seek(pq.ParquetFile(path).metadata.row_group(0).column(0).dictionary_page_offset)
+        file.write(bytes(40))
     with pytest.raises(ValueError, match=r"part-1\.parquet cannot be read"):
         read(folder, cache=tmp_path / "cache")
-    assert [name[:7] for name in list_kept(tmp_path / "cache")] == ["part-0-"]
+    assert list_kept(tmp_path / "cache", 7) == ["part-0-"]
 
 
 def test_not_a_number_is_named_by_its_file_and_rows(folder):
-    b = np.ones(50, np.float32)
-    b[7] = np.nan
-    pq.write_table(make_table(b=b), folder / "part-1.parquet")
+    pq.write_table(make_table(b=np.full(50, np.nan, np.float32)), folder / "part-1.parquet")
     with pytest.raises(ValueError, match=r"rows 0 to 49 of part-1\.parquet of X contains NaN"):
-        fastlin.LogisticRegression().fit(read(folder))
-
-
-def test_a_cached_array_that_was_cut_off_is_named(folder, tmp_path):
-    read(folder, cache=tmp_path / "cache")
-    (damaged,) = (tmp_path / "cache").glob("part-1-*.npy")
-    os.truncate(damaged, 300)
-    with pytest.raises(ValueError, match=r"part-1-.*\.npy, decoded by an earlier call, is broken"):
-        read(folder, cache=tmp_path / "cache")
+        LogisticRegression().fit(read(folder))
 
 
 @pytest.mark.parametrize(
@@ -191,14 +179,14 @@ def test_a_file_without_rows_has_no_say(folder, tmp_path):
 
 def test_a_file_that_kept_its_size_and_time_is_decoded_again(folder, tmp_path):
     path = folder / "part-0.parquet"
-    before, times = read(folder, cache=tmp_path / "cache"), path.stat()
+    read(folder, cache=tmp_path / "cache")
+    times = path.stat()
     # Without statistics and compression other numbers take as many bytes.
     for seed in (5, 6):
         pq.write_table(make_table(seed=seed, kind=np.arange(50)), path, compression="none", use_dictionary=False)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
         found = from_parquet(path, columns=["a", "b"], cache=tmp_path / "cache")
         np.testing.assert_array_equal(next(found.read())[:, 0], make_table(seed=seed)["a"].to_numpy())
-    assert before.shape == (150, 2)
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(folder, tmp_path):
@@ -243,7 +231,7 @@ def test_an_interrupted_call_keeps_what_it_has_decoded(folder, tmp_path, monkeyp
     monkeypatch.setattr(parquet, "_decode", interrupt)
     with pytest.raises(KeyboardInterrupt):
         read(folder, cache=tmp_path / "cache")
-    assert [name[:7] for name in list_kept(tmp_path / "cache")] == ["part-0-"]
+    assert list_kept(tmp_path / "cache", 7) == ["part-0-"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files in use have names on Windows")
@@ -262,37 +250,32 @@ def test_without_a_cache_no_file_has_a_name(folder, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows counts open files otherwise")
 def test_more_files_than_may_be_open_are_mapped_in_turn(folder, tmp_path):
     resource = pytest.importorskip("resource")
-    expected = fastlin.LogisticRegression().fit(read(folder))
-    tables = [make_table(seed=part) for part in range(3)]
-    for path in folder.iterdir():
-        path.unlink()
-    whole = pa.concat_tables(tables)
+    whole = make_table(n=150)
+    pq.write_table(whole, tmp_path / "whole.parquet")
+    expected = LogisticRegression().fit(read(tmp_path / "whole.parquet"))
+    (many := tmp_path / "many").mkdir()
     for row in range(150):
-        pq.write_table(whole.slice(row, 1), folder / f"part-{row:03d}.parquet")
+        pq.write_table(whole.slice(row, 1), many / f"part-{row:03d}.parquet")
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (100, before[1]))
     try:
         for cache in (None, tmp_path / "cache"):
-            model = fastlin.LogisticRegression().fit(read(folder, cache=cache))
+            model = LogisticRegression().fit(read(many, cache=cache))
             np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-3)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@pytest.mark.parametrize(
-    ("named", "is_writable", "expected"), [("", True, "large"), ("", False, "usual"), ("named", True, "named")]
-)
-def test_a_temporary_file_lies_on_a_disk_unless_a_folder_is_named(tmp_path, monkeypatch, named, is_writable, expected):
-    for name in ("large", "usual", "named"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / named) if named else "")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "usual"))
-    monkeypatch.setattr(parquet, "LARGE_TEMPORARY", str(tmp_path / ("large" if is_writable else "missing")))
-    assert parquet._choose_temporary() == str(tmp_path / expected)
-
-
-def test_a_named_folder_that_is_missing_is_not_passed_over_in_silence(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+def test_a_temporary_file_lies_on_a_disk_unless_a_folder_is_named(folder, tmp_path, monkeypatch):
+    large, usual, named, missing = (str(tmp_path / name) for name in ("large", "usual", "named", "missing"))
+    for path in (large, usual, named):
+        os.mkdir(path)
+    monkeypatch.setattr("tempfile.tempdir", usual)
+    for given, on_disk, expected in (("", large, large), ("", missing, usual), (named, large, named)):
+        monkeypatch.setenv("TMPDIR", given)
+        monkeypatch.setattr(parquet, "LARGE_TEMPORARY", on_disk)
+        assert parquet._choose_temporary() == expected
+    monkeypatch.setenv("TMPDIR", missing)
     with pytest.raises(FileNotFoundError, match="missing"):
         read(folder)
 

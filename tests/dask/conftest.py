@@ -9,6 +9,9 @@ from conftest import make_problem
 pytest.importorskip("dask.array", reason="Dask is not installed")
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
+# What scikit-learn's search warns of where it is not given.
+QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
+
 
 @pytest.fixture(scope="module")
 def client():
@@ -42,5 +45,4 @@ def assert_nothing_is_held(client):
 
 def make_rows(n=400, d=6, n_classes=4, dtype=np.float64):
     """Return X, y and weights of a random problem."""
-    X, labels, weights, *_ = make_problem(n, d, n_classes, dtype)
-    return X, labels, weights
+    return make_problem(n, d, n_classes, dtype)[:3]

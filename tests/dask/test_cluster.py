@@ -1,5 +1,6 @@
 """Workers that are lost while a fit runs."""
 
+import itertools
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ from fastlin.dask import cluster as module
 from fastlin.dask.cluster import Cluster, Placed, find_running
 from fastlin.exceptions import DataChangedError, NoWorkersError, WorkersLostError
 
-from .conftest import assert_nothing_is_held, cut, make_rows
+from .conftest import QUIET, assert_nothing_is_held, cut, make_rows
 
 # On Windows every signal ends a process at once, and this one has no name.
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -26,9 +27,13 @@ KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 pytestmark = pytest.mark.thorough
 
 
+def fit(model=None, **options):
+    return (model or LogisticRegression()).fit(*cut(*make_rows()), **options)
+
+
 @pytest.fixture(scope="module")
 def expected(client):
-    return LogisticRegression().fit(*cut(*make_rows()))
+    return fit()
 
 
 @pytest.fixture
@@ -36,6 +41,22 @@ def pids(client):
     """The processes of two workers, by address; a test takes those out that it kills."""
     client.wait_for_workers(2, timeout=60)
     return client.run(os.getpid)
+
+
+@pytest.fixture
+def before_calls(monkeypatch):
+    """A function that has another called before each call of a method of the Shards."""
+    call = Cluster._call
+
+    def patch(method, act):
+        def act_and_call(self, called, arguments):
+            if called == method:
+                act()
+            return call(self, called, arguments)
+
+        monkeypatch.setattr(Cluster, "_call", act_and_call)
+
+    return patch
 
 
 def kill_one(pids):
@@ -57,20 +78,17 @@ class Bomb:
 
 @pytest.mark.parametrize("number", [0, 5])
 def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(pids, expected, monkeypatch, number):
-    n_calls, losses, ask = 0, [], Placed.ask
+    n_calls, losses, ask = itertools.count(), [], Placed.ask
 
     async def kill_and_ask(self, client, method, arguments):
-        nonlocal n_calls
-        n_calls += 1
         # Each call asks two workers.
-        is_killed = n_calls == 2 * number + 1
-        answer = await ask(self, client, method, (*arguments, Bomb(pids[self.address])) if is_killed else arguments)
-        if is_killed:
-            losses.append((method, answer))
-        return answer
+        if next(n_calls) != 2 * number:
+            return await ask(self, client, method, arguments)
+        losses.append((method, await ask(self, client, method, (*arguments, Bomb(pids[self.address])))))
+        return losses[0][1]
 
     monkeypatch.setattr(Placed, "ask", kill_and_ask)
-    found = LogisticRegression().fit(*cut(*make_rows()))
+    found = fit()
     [(method, loss)] = losses
     assert method == ("tell_weights" if number == 0 else "sum")
     assert isinstance(loss, module.LOSSES)
@@ -97,7 +115,7 @@ def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(pids, expect
 
 
 @pytest.mark.slow
-def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, pids, monkeypatch, tmp_path):
+def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, pids, before_calls, tmp_path):
     X, y, _ = make_rows()
     np.save(tmp_path / "y.npy", 2 * y)
     [rows] = cut(X)
@@ -106,17 +124,13 @@ def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, pids, mon
         [(first, last)] = block_info[None]["array-location"]
         return np.load(path)[first:last]
 
+    def change():
+        # A label between two of the others.
+        np.save(tmp_path / "y.npy", np.where(y == 1, 3, 2 * y))
+        kill_one(pids)
+
     labels = dask.array.map_blocks(read_labels, tmp_path / "y.npy", chunks=rows.chunks[:1], dtype=y.dtype)
-    call = Cluster._call
-
-    def change_and_call(self, method, arguments):
-        if method == "sum":
-            # A label between two of the others.
-            np.save(tmp_path / "y.npy", np.where(y == 1, 3, 2 * y))
-            kill_one(pids)
-        return call(self, method, arguments)
-
-    monkeypatch.setattr(Cluster, "_call", change_and_call)
+    before_calls("sum", change)
     model = LogisticRegression()
     with pytest.raises(DataChangedError, match=r"Partition \d was .* which were \[0, 2, 4, 6\] and are \[0, 3, 4, 6\]"):
         model.fit(rows, labels)
@@ -126,19 +140,19 @@ def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, pids, mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["tell_weights", "score"])
-def test_a_worker_that_is_killed_between_passes_changes_nothing(pids, monkeypatch, method):
-    model = LogisticRegressionCV(Cs=[0.1, 1], cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False)
-    expected = model.fit(*cut(*make_rows())).scores_
-    call = Cluster._call
+@pytest.mark.parametrize(("method", "n_jobs"), [("tell_weights", 1), ("score", 1), ("sum", 2)])
+def test_a_worker_that_is_killed_between_passes_changes_nothing(pids, before_calls, method, n_jobs):
+    model = LogisticRegressionCV(Cs=3, cv=2, scoring="accuracy", n_jobs=n_jobs, **QUIET)
+    expected, threads = fit(model).scores_, set()
 
-    def kill_and_call(self, called, arguments):
-        if called == method:
+    def kill():
+        threads.add(threading.get_ident())
+        # Once both folds are under way, where they are fitted side by side.
+        if len(threads) == n_jobs:
             kill_one(pids)
-        return call(self, called, arguments)
 
-    monkeypatch.setattr(Cluster, "_call", kill_and_call)
-    np.testing.assert_array_equal(model.fit(*cut(*make_rows())).scores_, expected)
+    before_calls(method, kill)
+    np.testing.assert_array_equal(fit(model).scores_, expected)
     assert not pids
 
 
@@ -153,45 +167,18 @@ def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(pids, 
             time.sleep(0.5)
 
     monkeypatch.setattr(module, "wait_for", wait_and_kill)
-    np.testing.assert_array_equal(LogisticRegression().fit(*cut(*make_rows())).coef_, expected.coef_)
+    np.testing.assert_array_equal(fit().coef_, expected.coef_)
     assert not pids
-
-
-@pytest.mark.slow
-def test_folds_side_by_side_survive_too(pids, monkeypatch):
-    model = LogisticRegressionCV(Cs=3, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False)
-    expected = model.fit(*cut(*make_rows())).scores_
-    ask, call, threads, losses = Placed.ask, Cluster.call, set(), []
-
-    def note_and_call(self, method, *arguments):
-        if method == "sum":
-            threads.add(threading.get_ident())
-        return call(self, method, *arguments)
-
-    async def kill_and_ask(self, client, method, arguments):
-        # Once both folds are under way.
-        is_killed = len(threads) == 2 and not losses and method == "sum"
-        if is_killed:
-            losses.append(None)
-            losses[0] = await ask(self, client, method, (*arguments, Bomb(pids[self.address])))
-            return losses[0]
-        return await ask(self, client, method, arguments)
-
-    monkeypatch.setattr(Cluster, "call", note_and_call)
-    monkeypatch.setattr(Placed, "ask", kill_and_ask)
-    np.testing.assert_array_equal(model.set_params(n_jobs=2).fit(*cut(*make_rows())).scores_, expected)
-    assert isinstance(losses[0], module.LOSSES)
 
 
 @pytest.fixture
 def two_workers(monkeypatch):
-    """A cluster of two workers in this process, which nothing but a test pauses."""
+    """A cluster of two workers in this process, which nothing but a test pauses, and its client."""
     monkeypatch.setattr(module, "PATIENCE", 0.1)
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "silence_logs": 50}
     with (
         dask.config.set({f"distributed.worker.memory.{name}": False for name in ("pause", "spill", "target")}),
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50
-        ) as cluster,
+        LocalCluster(**options, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield cluster, client
@@ -203,6 +190,12 @@ def pause(worker, client):
         time.sleep(0.01)
 
 
+def end_all(cluster, client):
+    cluster.scale(0)
+    while client.nthreads():
+        time.sleep(0.01)
+
+
 def test_paused_workers_are_an_error_and_no_hang(two_workers):
     cluster, client = two_workers
     for worker in cluster.workers.values():
@@ -210,7 +203,7 @@ def test_paused_workers_are_an_error_and_no_hang(two_workers):
     model = LogisticRegression()
     address = min(worker.address for worker in cluster.workers.values())
     with pytest.raises(NoWorkersError, match=rf"no workers for 0\.5 seconds that take .* Paused, .* are {address}"):
-        model.fit(*cut(*make_rows()), client=client, worker_timeout=0.5)
+        fit(model, client=client, worker_timeout=0.5)
     assert not hasattr(model, "coef_")
 
 
@@ -232,7 +225,7 @@ def test_the_work_of_others_does_not_count(two_workers):
     over.set()
 
 
-def test_a_shard_that_another_worker_takes_is_called_there(client, expected, two_workers, monkeypatch):
+def test_a_shard_that_another_worker_takes_is_called_there(expected, two_workers, monkeypatch):
     cluster, client = two_workers
     first, second = cluster.workers.values()
     placed, find_holders = [], client.who_has
@@ -245,37 +238,30 @@ def test_a_shard_that_another_worker_takes_is_called_there(client, expected, two
             pause(first, client)
         return holders
 
-    def place(address, *others):
-        placed.append(address)
-        return Placed(address, *others)
-
     monkeypatch.setattr(client, "who_has", pause_first)
-    monkeypatch.setattr(module, "Placed", place)
-    found = LogisticRegression().fit(*cut(*make_rows()), client=client)
+    monkeypatch.setattr(module, "Placed", lambda address, *others: placed.append(address) or Placed(address, *others))
+    found = fit(client=client)
     assert first.status == Status.paused
     assert placed == [second.address] * 2
     np.testing.assert_array_equal(found.coef_, expected.coef_)
 
 
 @pytest.mark.slow
-def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatch):
+def test_workers_that_come_during_a_fit_are_compared_too(two_workers, before_calls, monkeypatch):
     cluster, client = two_workers
-    compared, check, call = [], module.check_workers, Cluster._call
+    compared, check = [], module.check_workers
     monkeypatch.setattr(
         module, "check_workers", lambda client, timeout, new: compared.extend(new) or check(client, timeout, new)
     )
     before = set(client.nthreads())
 
-    def change_and_call(self, method, arguments):
-        if method == "sum" and before & client.nthreads().keys():
-            cluster.scale(0)
-            while client.nthreads():
-                time.sleep(0.01)
+    def change():
+        if before & client.nthreads().keys():
+            end_all(cluster, client)
             cluster.scale(1)
-        return call(self, method, arguments)
 
-    monkeypatch.setattr(Cluster, "_call", change_and_call)
-    LogisticRegression().fit(*cut(*make_rows()), client=client)
+    before_calls("sum", change)
+    fit(client=client)
     assert compared == list(client.nthreads())
     assert not before & set(compared)
 
@@ -283,14 +269,12 @@ def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatc
 @pytest.mark.slow
 def test_a_worker_with_other_kernels_is_named(client, pids, monkeypatch):
     monkeypatch.setattr(module, "hash_sources", lambda: "other")
-    with pytest.raises(
-        RuntimeError, match=r"The worker tcp://\S+ has kernels with the hash \w+, but the client has other"
-    ):
-        LogisticRegression().fit(*cut(*make_rows()))
+    with pytest.raises(RuntimeError, match=r"The worker tcp://\S+ has kernels with the hash \w+, but .* has other"):
+        fit()
     assert_nothing_is_held(client)
 
 
-def test_tasks_that_are_cancelled_are_an_error_that_says_so(client, pids, monkeypatch):
+def test_tasks_that_are_cancelled_are_an_error_that_says_so(pids, monkeypatch):
     wait = module.wait_for
 
     def cancel_and_wait(futures, client, worker_timeout):
@@ -299,19 +283,16 @@ def test_tasks_that_are_cancelled_are_an_error_that_says_so(client, pids, monkey
 
     monkeypatch.setattr(module, "wait_for", cancel_and_wait)
     with pytest.raises(WorkersLostError, match="Tasks of the fit were cancelled") as raised:
-        LogisticRegression().fit(*cut(*make_rows()))
+        fit()
     assert isinstance(raised.value.__cause__, CancelledError)
 
 
 @pytest.mark.slow
 def test_a_partition_that_ends_every_worker_is_an_error_that_says_so():
-    def die(part):
-        os.kill(os.getpid(), KILL)
-
     X, y, _ = make_rows()
     dX, dy = cut(X, y)
+    dead = dX.map_blocks(lambda part: os.kill(os.getpid(), KILL), dtype=X.dtype, meta=X[:0])
     options = {"n_workers": 1, "threads_per_worker": 1, "silence_logs": 60, "scheduler_kwargs": {"allowed_failures": 0}}
-    dead = dX.map_blocks(die, dtype=X.dtype, meta=X[:0])
     with (
         LocalCluster(**options, dashboard_address=":0") as cluster,
         Client(cluster) as client,
@@ -321,60 +302,37 @@ def test_a_partition_that_ends_every_worker_is_an_error_that_says_so():
     assert isinstance(raised.value.__cause__, KilledWorker)
 
 
-def test_a_fit_that_loses_its_last_worker_is_an_error_and_no_hang(two_workers, monkeypatch):
-    (cluster, client), call = two_workers, Cluster._call
-
-    def leave_and_call(self, method, arguments):
-        if method == "sum":
-            cluster.scale(0)
-            while client.nthreads():
-                time.sleep(0.01)
-        return call(self, method, arguments)
-
-    monkeypatch.setattr(Cluster, "_call", leave_and_call)
+def test_a_fit_that_loses_its_last_worker_is_an_error_and_no_hang(two_workers, before_calls):
+    cluster, client = two_workers
+    before_calls("sum", lambda: end_all(cluster, client))
     with pytest.raises(NoWorkersError, match=r"no workers for 0\.5 seconds"):
-        LogisticRegression().fit(*cut(*make_rows()), client=client, worker_timeout=0.5)
+        fit(client=client, worker_timeout=0.5)
 
 
 @pytest.mark.slow
-def test_a_client_that_is_closed_is_an_error(client, monkeypatch):
+def test_a_client_that_is_closed_is_an_error(client, before_calls):
     with Client(client.scheduler.address, set_as_default=False) as other:
-
-        def close_and_call(self, method, arguments):
-            if method == "sum":
-                other.close()
-            return call(self, method, arguments)
-
-        call = Cluster._call
-        monkeypatch.setattr(Cluster, "_call", close_and_call)
+        before_calls("sum", other.close)
         with pytest.raises(RuntimeError, match="closed") as raised:
-            LogisticRegression().fit(*cut(*make_rows()), client=other)
+            fit(client=other)
         assert raised.value.__context__ is None
 
 
 def test_tasks_that_fit_wait_for_no_thread_of_their_own(client, pids, expected):
-    def fit(number):
-        return LogisticRegression(C=1.0).fit(*cut(*make_rows())).coef_
-
     # As many tasks as the workers have threads.
-    for coef in client.gather(client.map(fit, range(2), pure=False)):
-        np.testing.assert_array_equal(coef, expected.coef_)
+    for found in client.gather(client.map(lambda number: fit().coef_, range(2), pure=False)):
+        np.testing.assert_array_equal(found, expected.coef_)
 
 
-def test_an_interrupted_fit_frees_the_workers(client, pids, expected, monkeypatch):
-    n_calls = 0
+def test_an_interrupted_fit_frees_the_workers(client, pids, before_calls):
+    n_calls, model = itertools.count(), LogisticRegression()
 
-    def interrupt(self, method, *arguments):
-        nonlocal n_calls
-        n_calls += 1
-        if n_calls == 6:
+    def interrupt():
+        if next(n_calls) == 5:
             raise KeyboardInterrupt
-        return call(self, method, *arguments)
 
-    call = Cluster.call
-    monkeypatch.setattr(Cluster, "call", interrupt)
-    model = LogisticRegression()
+    before_calls("sum", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        model.fit(*cut(*make_rows()))
+        fit(model)
     assert not hasattr(model, "n_features_in_")
     assert_nothing_is_held(client)

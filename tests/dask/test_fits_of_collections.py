@@ -1,22 +1,24 @@
-"""LogisticRegression over Dask's collections: the models of the same rows in memory."""
+"""LogisticRegression over Dask's collections: the models and inferences of the same rows in memory."""
 
+import copy
 import pickle
 import warnings
 
 import dask.array
-import dask.dataframe
 import numpy as np
 import pandas
 import pytest
-from conftest import since
+from conftest import assert_refused, since
+from dask.dataframe import from_pandas
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 
 import fastlin
 from fastlin.callbacks import TimeLimit
-from fastlin.dask import LogisticRegression
+from fastlin.dask import LogisticRegression, LogisticRegressionCV
+from fastlin.exceptions import CollinearityError, SeparationError
 
-from .conftest import assert_nothing_is_held, cut, make_rows
+from .conftest import QUIET, assert_nothing_is_held, cut, make_rows
 
 # A cluster takes seconds to start, and each fit many messages.
 pytestmark = pytest.mark.thorough
@@ -37,8 +39,8 @@ PARAMETERS = [
 def fit(made, parameters, *data, **options):
     with warnings.catch_warnings():
         # Rounding may keep a bound above so small a tol.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return made(tol=1e-9, **parameters).fit(*data, **options)
+        warnings.simplefilter("ignore")
+        return made(**{"tol": 1e-9, **parameters}).fit(*data, **options)
 
 
 def assert_same_minimum(found, expected):
@@ -51,9 +53,11 @@ def assert_same_minimum(found, expected):
 # Two classes differ in the kernels alone, which test_shard.py holds to account.
 @pytest.mark.parametrize(("parameters", "n_classes"), [*((each, 4) for each in PARAMETERS), ({}, 2)], ids=str)
 def test_the_model_is_that_of_the_rows_together(client, parameters, n_classes):
-    X, y, weights = make_rows(n_classes=n_classes)
-    expected = fit(fastlin.LogisticRegression, parameters, X, y, weights)
-    found = fit(LogisticRegression, parameters, *cut(X, y, weights))
+    data = make_rows(n_classes=n_classes)
+    expected, found = (
+        fit(fastlin.LogisticRegression, parameters, *data),
+        fit(LogisticRegression, parameters, *cut(*data)),
+    )
     assert_same_minimum(found, expected)
     assert found.converged_ == expected.converged_
     # With a name of a solver tol bounds the gradient.
@@ -63,9 +67,9 @@ def test_the_model_is_that_of_the_rows_together(client, parameters, n_classes):
 
 def test_dataframes_have_names(client):
     X, y, weights = make_rows()
-    frame = pandas.DataFrame(X, columns=list("abcdef")).assign(y=y, w=weights, row=range(400))
-    table = dask.dataframe.from_pandas(frame, npartitions=4)
     names = list("abcdef")
+    frame = pandas.DataFrame(X, columns=names).assign(y=y, w=weights, row=range(400))
+    table = from_pandas(frame, npartitions=4)
     found = fit(LogisticRegression, {}, table[names], table["y"], table["w"])
     assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, y, weights))
     assert list(found.feature_names_in_) == names
@@ -80,56 +84,42 @@ def test_dataframes_have_names(client):
         found.predict(table[names[::-1]])
 
 
-@pytest.mark.thorough
 def test_dataframes_of_several_types_of_numbers(client):
     X, y, _ = make_rows()
     frame = pandas.DataFrame({"a": X[:, 0].astype("f4"), "b": X[:, 1] > 0, "c": np.arange(400) % 7})
     frame["d"], frame["e"] = pandas.array(y % 2, "Int64"), pandas.array(X[:, 2], "Float64")
     frame["f"] = pandas.Series(X[:, 3]).astype("double[pyarrow]")
-    table = dask.dataframe.from_pandas(frame, npartitions=3)
+    table = from_pandas(frame, npartitions=3)
     expected = fit(fastlin.LogisticRegression, {}, frame.astype("f8"), y)
-    for labels in (pandas.Series(y, dtype="Int64"), pandas.Series(y), pandas.Series(y, dtype="int64[pyarrow]")):
-        found = fit(LogisticRegression, {}, table, dask.dataframe.from_pandas(labels, npartitions=3))
+    for dtype in ("Int64", "int64", "int64[pyarrow]"):
+        labels = from_pandas(pandas.Series(y, dtype=dtype), npartitions=3)
+        found = fit(LogisticRegression, {}, table, labels)
         assert_same_minimum(found, expected)
         assert found.classes_.dtype.kind == "i"
     np.testing.assert_array_equal(found.predict(table).compute(), expected.predict(frame.astype("f8")))
-    names = pandas.Series(y.astype(str)).astype("category")
-    assert list(fit(LogisticRegression, {}, table, dask.dataframe.from_pandas(names, npartitions=3)).classes_) == [
-        *"0123"
-    ]
+    names = from_pandas(pandas.Series(y.astype(str)).astype("category"), npartitions=3)
+    assert list(fit(LogisticRegression, {}, table, names).classes_) == [*"0123"]
     with pytest.raises(ValueError, match="Column 'g' of X holds"):
-        LogisticRegression().fit(dask.dataframe.from_pandas(frame.assign(g="x"), npartitions=3), cut(y)[0])
+        LogisticRegression().fit(from_pandas(frame.assign(g="x"), npartitions=3), labels)
     frame.loc[399, "e"] = pandas.NA
     with pytest.raises(ValueError, match="Partition 2 of X contains NaN"):
-        LogisticRegression().fit(
-            dask.dataframe.from_pandas(frame, npartitions=3), dask.dataframe.from_pandas(labels, npartitions=3)
-        )
+        LogisticRegression().fit(from_pandas(frame, npartitions=3), labels)
 
 
-@pytest.mark.thorough
 def test_bits_depend_on_the_partitions_alone(client):
-    X, y, weights = make_rows(900, 6, 4)
-    models = []
+    data = make_rows(900, 6, 4)
     # Who holds what differs: partitions are spread by Dask, put on one worker, or put on the other one.
-    for address in [None, *client.scheduler_info()["workers"]]:
-        data = cut(X, y, weights)
-        if address is not None:
-            data = client.persist(data, workers=[address])
-        models.append(LogisticRegression().fit(*data))
-    other = LogisticRegression().fit(*cut(X, y, weights, rows=100))
-    for model in models[1:]:
-        np.testing.assert_array_equal(model.coef_, models[0].coef_)
-        assert model.certificate_ == models[0].certificate_
-        assert model.n_passes_ == models[0].n_passes_
-    np.testing.assert_allclose(other.coef_, models[0].coef_, atol=1e-2)
-
-
-def test_columns_in_chunks_and_rows_cut_in_another_way_are_put_together(client):
-    X, y, weights = make_rows()
-    expected = fit(LogisticRegression, {}, *cut(X, y, weights))
-    dX = dask.array.from_array(X, chunks=(90, 4))
-    found = fit(LogisticRegression, {}, dX, *cut(y, weights, rows=70))
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    held = [client.persist(cut(*data), workers=[address]) for address in client.scheduler_info()["workers"]]
+    first, *models = (LogisticRegression().fit(*each) for each in (cut(*data), *held))
+    for model in models:
+        np.testing.assert_array_equal(model.coef_, first.coef_)
+        assert model.certificate_ == first.certificate_
+        assert model.n_passes_ == first.n_passes_
+    np.testing.assert_allclose(LogisticRegression().fit(*cut(*data, rows=100)).coef_, first.coef_, atol=1e-2)
+    # Columns in chunks, and rows that are cut in another way, are put together.
+    X, *others = data
+    found = LogisticRegression().fit(dask.array.from_array(X, chunks=(90, 4)), *cut(*others, rows=70))
+    np.testing.assert_array_equal(found.coef_, first.coef_)
 
 
 def test_classes_may_be_given_and_missing_from_partitions(client):
@@ -138,60 +128,49 @@ def test_classes_may_be_given_and_missing_from_partitions(client):
     dX, dy = cut(X[order], y[order])
     found = fit(LogisticRegression, {}, dX, dy, classes=[3, 1, 2, 0], client=client)
     assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, y))
-    with pytest.raises(ValueError, match=r"Partition 3 of y has the label 3, which is not one of classes"):
-        LogisticRegression().fit(dX, dy, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match=r"No row of y has the class 7, which is one of classes"):
-        LogisticRegression().fit(dX, dy, classes=[0, 1, 2, 3, 7])
+    for classes, message in (
+        ([0, 1, 2], "Partition 3 of y has the label 3, which is not one of classes"),
+        ([0, 1, 2, 3, 7], "No row of y has the class 7, which is one of classes"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            LogisticRegression().fit(dX, dy, classes=classes)
 
 
 def test_partitions_of_several_types_have_their_common_type(client):
-    X, y, _ = make_rows()
-    parts = [
-        dask.array.from_array(part, chunks=part.shape) for part in (X[:200].astype("f4"), X[200:].astype("f4") * 1.0)
-    ]
-    mixed = dask.array.concatenate([parts[0], parts[1].map_blocks(lambda part: part.astype("f8"), dtype="f4")])
-    [dy] = cut(y, rows=200)
+    X, y, _ = make_rows(dtype=np.float32)
+    [dX], [dy] = cut(X, rows=200), cut(y, rows=200)
+    mixed = dask.array.concatenate([dX[:200], dX[200:].map_blocks(lambda part: part.astype("f8"), dtype="f4")])
     assert LogisticRegression().fit(mixed, dy).coef_.dtype == np.float64
-    assert LogisticRegression().fit(dask.array.concatenate(parts), dy).coef_.dtype == np.float32
+    assert LogisticRegression().fit(dX, dy).coef_.dtype == np.float32
 
 
-@pytest.mark.thorough
 def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
     X, y, weights = make_rows()
-    model = LogisticRegression().fit(*cut(X, y))
-    before = dict(vars(model))
-
-    def refuse(message, *data, error=ValueError, **options):
-        with pytest.raises(error, match=message):
-            model.fit(*data, **options)
-        assert vars(model).keys() == before.keys()
-        assert all(vars(model)[name] is value for name, value in before.items() if name != "class_weight")
-
+    dX, dy, dweights = cut(X, y, weights)
+    model = LogisticRegression().fit(dX, dy)
     # What a partition alone shows is tested with the parts.
     broken = X.copy()
     broken[300, 2] = np.nan
-    refuse("Partition 3 of X contains NaN", *cut(broken, y))
-    refuse("one class", *cut(X, np.ones_like(y)))
-    refuse("Every row has weight zero", *cut(X, y, 0 * weights))
-    model.set_params(class_weight=dict.fromkeys(np.unique(y).tolist(), 1e200))
-    refuse("sample_weight times class_weight overflows", *cut(X, y, np.full(len(y), 1e200)))
-    model.set_params(class_weight=None)
-    refuse("Partition 0 of y has labels of int64, but|Partition 1 of y has labels of", cut(X)[0], mix(y))
-    refuse("y has 310 entries, but X has 400 rows", *cut(X), *cut(y[:310]))
-    refuse("X must be a Dask array or a Dask dataframe, got ndarray", X, *cut(y), error=TypeError)
-    refuse("y must be a Dask array or a Dask series, cut as X is, got ndarray", *cut(X), y, error=TypeError)
-    refuse("client must be a dask.distributed.Client", *cut(X, y), client="local", error=TypeError)
+    mixed = dask.array.concatenate([dy[:90], dy[90:].map_blocks(lambda part: part.astype(str), dtype=y.dtype)])
+    for message, *data in (
+        ("Partition 3 of X contains NaN", *cut(broken, y)),
+        ("one class", dX, 0 * dy),
+        ("Every row has weight zero", dX, dy, 0 * dweights),
+        ("Partition 1 of y has labels of <U.*, but Partition 0 of int64", dX, mixed),
+        ("y has 310 entries, but X has 400 rows", dX, dy[:310]),
+    ):
+        assert_refused(message, model.fit, *data)
+    for message, *data in (
+        ("X must be a Dask array or a Dask dataframe, got ndarray", X, dy),
+        ("y must be a Dask array or a Dask series, cut as X is, got ndarray", dX, y),
+    ):
+        assert_refused(message, model.fit, *data, error=TypeError)
+    assert_refused("client must be a dask.distributed.Client", model.fit, dX, dy, client="local", error=TypeError)
+    model.set_params(class_weight=dict.fromkeys(range(4), 1e200))
+    assert_refused("sample_weight times class_weight overflows", model.fit, dX, dy, 1e200 + 0 * dweights)
     # The workers hold nothing of a fit that is over.
-    model.fit(*cut(X, y))
+    model.set_params(class_weight=None).fit(dX, dy)
     assert_nothing_is_held(client)
-
-
-def mix(y):
-    halves = dask.array.from_array(y, chunks=90)
-    return halves.map_blocks(
-        lambda part, block_info=None: part.astype(str) if block_info[0]["chunk-location"] == (1,) else part,
-        dtype=y.dtype,
-    )
 
 
 def test_a_model_serves_without_dask(client):
@@ -214,29 +193,133 @@ def test_a_model_serves_without_dask(client):
 
 
 @since(1, 9)
-def test_callbacks_are_told_of_each_iteration_and_stop_the_fit(client):
-    told = []
-
-    class Recorder:
-        def setup(self, estimator, context):
-            told.append("setup")
-
-        def on_fit_task_begin(self, estimator, context):
-            pass
-
-        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-            told.append(None if fitted_estimator is None else fitted_estimator.coef_)
-
-        def teardown(self, estimator, context):
-            told.append("teardown")
-
+def test_callbacks_are_told_of_iterations_and_stop_the_fit(client):
     data = cut(*make_rows())
-    model = LogisticRegression().set_callbacks(Recorder()).fit(*data)
-    coefs = [each for each in told[1:-1] if each is not None]
-    assert told[0] == "setup"
-    assert told[-1] == "teardown"
-    assert len(coefs) >= model.n_iter_[0] > 1
-    np.testing.assert_array_equal(coefs[-1], model.coef_)
     stopped = LogisticRegression().set_callbacks(TimeLimit(0)).fit(*data)
     assert (stopped.n_iter_[0], stopped.converged_) == (1, False)
-    assert stopped.history_[0].objective == model.history_[0].objective
+    assert stopped.history_[0].objective == LogisticRegression().fit(*data).history_[0].objective
+
+
+def make_soft_rows(n_classes):
+    """Return X, soft labels, weights and an offset; the rows of the first partition are certain."""
+    X, y, weights = make_rows(n_classes=n_classes)
+    generator = np.random.default_rng(0)
+    soft = generator.dirichlet(np.ones(n_classes), len(X))
+    soft[:90] = np.eye(n_classes)[y[:90]]
+    return X, soft, weights, generator.normal(size=len(X) if n_classes == 2 else (len(X), n_classes))
+
+
+def assert_same_coefficients(found, expected):
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-4)
+    np.testing.assert_allclose(found.intercept_, expected.intercept_, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_offsets_and_soft_labels_have_the_models_and_predictions_of_the_rows_together(client, n_classes):
+    X, soft, weights, offset = make_soft_rows(n_classes)
+    dX, dsoft, dweights, doffset = cut(X, soft, weights, offset)
+    for parameters, y, dy in (
+        ({"class_weight": "balanced"}, soft, dsoft),
+        ({"C": 0.1, "l1_ratio": 1.0}, soft, dsoft),
+        ({"solver": "newton-cholesky"}, soft.argmax(axis=1), dsoft.argmax(axis=1)),
+    ):
+        parameters["tol"] = 1e-10
+        expected = fit(fastlin.LogisticRegression, parameters, X, y, weights, offset=offset)
+        model = fit(LogisticRegression, parameters, dX, dy, dweights, offset=doffset)
+        assert_same_coefficients(model, expected)
+        score = model.score(X, y, weights, offset=offset)
+        assert model.score(dX, dy, dweights, offset=doffset) == pytest.approx(score, rel=1e-12)
+    # Other cuts, columns in several blocks, and tables.
+    other, precise = doffset.rechunk(70), {"tol": 1e-10}
+    frames = [from_pandas(pandas.DataFrame(each), npartitions=3) for each in (X, soft, offset)]
+    again = fit(LogisticRegression, precise, dX, dsoft.rechunk((70, 1)), offset=other)
+    expected = fit(fastlin.LogisticRegression, precise, X, soft, offset=offset)
+    assert_same_coefficients(again, expected)
+    assert_same_coefficients(fit(LogisticRegression, precise, *frames[:2], offset=frames[2]), expected)
+    for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
+        answer = getattr(again, method)
+        expected, found = answer(X, offset=offset), answer(dX, offset=other)
+        assert isinstance(found, dask.array.Array)
+        assert found.shape == expected.shape
+        for each in (found, answer(frames[0], offset=frames[2])):
+            np.testing.assert_array_equal(each.compute(), expected)
+    assert_nothing_is_held(client)
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", None])
+def test_folds_and_names_of_soft_labels_are_those_of_the_rows_together(client, scoring):
+    *data, offset = make_soft_rows(3)
+    *ddata, doffset = cut(*data, offset)
+    parameters = {"Cs": [0.1, 10.0], "cv": 3, "scoring": scoring, "tol": 1e-10, **QUIET}
+    classes = ["ant", "bee", "cat"]
+    expected = fit(fastlin.LogisticRegressionCV, parameters, *data, offset=offset, classes=classes)
+    found = fit(LogisticRegressionCV, parameters, *ddata, offset=doffset, classes=classes)
+    np.testing.assert_allclose(found.scores_, expected.scores_, atol=1e-4)
+    assert_same_coefficients(found, expected)
+    assert found.classes_.tolist() == classes
+    score = expected.score(*data, offset=offset)
+    assert found.score(*ddata, offset=doffset) == pytest.approx(score, abs=1e-4)
+
+
+def test_wrong_offsets_and_soft_labels_are_refused(client):
+    X, soft, _, offset = make_soft_rows(3)
+    dX, dsoft, doffset = cut(X, soft, offset)
+    broken, wrong = offset.copy(), soft.copy()
+    broken[100], wrong[100] = np.nan, 0.5
+    certain = np.eye(3)[soft.argmax(axis=1)]
+    model = LogisticRegression()
+    for y, given, message in (
+        (dsoft, {"offset": cut(broken)[0]}, "Partition 1 of offset must hold finite numbers .* but row 10 has nan"),
+        (dsoft, {"offset": doffset[:, 0]}, "The same number for all classes of a row changes nothing"),
+        (dsoft, {"offset": doffset[:, :2]}, "offset must have one number for each row and class"),
+        (dsoft, {"offset": doffset[:100]}, "offset has 100 entries, but X has 400 rows"),
+        (cut(wrong)[0], {}, "Partition 1 of y has 3 columns .* row 10 sums to 1.5"),
+        (cut(certain)[0], {}, "y should be a 1d array, got zeros and ones in 3 columns"),
+        (cut(certain.astype(int))[0], {}, "Partition 0 of y has the shape .* and int64"),
+        (dsoft, {"classes": ["a", "b"]}, "classes must be 3 different labels .* for each column of y"),
+    ):
+        assert_refused(message, model.fit, dX, y, **given)
+    message = "offset must be a Dask array or a Dask series, cut as X is, got ndarray"
+    assert_refused(message, model.fit, dX, dsoft, offset=offset, error=TypeError)
+    message = "offset must have one number for each row and class"
+    assert_refused(message, model.fit(dX, dsoft).predict_proba, dX, offset=doffset[:, 0])
+    assert_nothing_is_held(client)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_inferences_are_those_of_the_rows_together(client, monkeypatch, n_classes):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(600, 3)) + 2
+    y = (X @ generator.normal(size=(3, n_classes)) * 0.3 + generator.gumbel(size=(600, n_classes))).argmax(axis=1)
+    data = X, y, np.arange(600) % 3 * 1.0
+    rows, parameters = cut(*data), {"C": np.inf, "tol": 1e-12}
+    local, model = fastlin.LogisticRegression(**parameters).fit(*data), LogisticRegression(**parameters).fit(*rows)
+    before = copy.copy(vars(model))
+    for options in ({}, {"covariance": "HC1"}, {"covariance": "HC0", "weights_are": "importance", "use_t": True}):
+        found, expected = model.inference(*rows, **options), local.inference(*data, **options)
+        np.testing.assert_allclose(found.coef, expected.coef, atol=1e-8)
+        np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=1e-8)
+        assert found.aic == pytest.approx(expected.aic, nan_ok=True)
+        assert found.n_samples == expected.n_samples
+        assert found.summary()[:40] == expected.summary()[:40]
+    assert vars(model) == before
+    assert_nothing_is_held(client)
+    errors = local.inference(*data).std_errors
+    np.testing.assert_allclose(model.inference(*data).std_errors, errors)
+    with pytest.raises(ValueError, match="X has to lie in memory"):
+        model.inference(*rows, covariance="cluster", clusters=y)
+    with pytest.raises(ValueError, match="numbers that are not whole"):
+        model.inference(*rows[:2], 0.5 * rows[2])
+    with pytest.raises(RuntimeError, match="rows"):
+        found.marginal_effects()
+    # Diagnoses are made of sums over the workers too.
+    separated = np.column_stack([X, (y == 1) & (np.arange(600) % 4 == 0)]).astype(float)
+    for columns, error in ((separated, SeparationError), (np.column_stack([X, X[:, 0] - X[:, 1]]), CollinearityError)):
+        with pytest.raises(error, match="x3"):
+            LogisticRegression(C=np.inf).fit(*cut(columns, y)).inference(*cut(columns, y))
+    cv = LogisticRegressionCV(scoring="accuracy", tol=1e-9, **QUIET).fit(*rows)
+    found, expected = (cv.inference(*each, penalised="sandwich") for each in (rows, data))
+    np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
+    # By conjugate gradients.
+    monkeypatch.setattr("fastlin.inference.estimation.MOST_PARAMETERS", 3)
+    np.testing.assert_allclose(model.inference(*rows, features=["x1"]).std_errors, errors[:, 1:2], rtol=1e-8)

@@ -1,5 +1,6 @@
-"""Where partitions go, and what a fit needs to begin."""
+"""Where partitions go, and what a fit needs to begin: a client, labels, and the same packages on the workers."""
 
+import asyncio
 import importlib
 import sys
 
@@ -7,19 +8,16 @@ import dask.dataframe
 import pytest
 
 from fastlin.dask import LogisticRegression
-from fastlin.dask.cluster import Cluster
+from fastlin.dask.cluster import Cluster, check_workers, describe_installation
 
 from .conftest import cut, make_rows
 
 
-def test_without_a_client_the_error_says_how_to_get_one():
-    with pytest.raises(ValueError, match="There is no Dask client"):
-        LogisticRegression().fit(*cut(*make_rows()))
-
-
-def test_without_labels_the_error_names_them():
-    with pytest.raises(ValueError, match="requires y to be passed"):
-        LogisticRegression().fit(cut(make_rows()[0])[0], None)
+def test_without_a_client_or_labels_the_error_names_them():
+    X, y, _ = cut(*make_rows())
+    for labels, message in ((y, "There is no Dask client"), (None, "requires y to be passed")):
+        with pytest.raises(ValueError, match=message):
+            LogisticRegression().fit(X, labels)
 
 
 def test_without_dask_the_error_says_what_to_install(monkeypatch):
@@ -37,21 +35,62 @@ def test_workers_get_consecutive_partitions_unless_they_hold_the_data(client, mo
     def count_nodes(self, method, arguments):
         answers = call(self, method, arguments)
         if method == "sum":
-            n_nodes.append(sorted(map(len, answers)))
+            n_nodes.append(sum(map(len, answers)))
         return answers
 
     monkeypatch.setattr(Cluster, "_call", count_nodes)
-    X, y, _ = make_rows()
-    LogisticRegression(max_iter=1, tol=1.0).fit(*cut(X, y, rows=20))
+    dX, dy = cut(*make_rows()[:2], rows=20)
+    LogisticRegression(max_iter=1, tol=1.0).fit(dX, dy)
     # Of 20 partitions half of them each are five nodes, and partitions here and there 14. An idle worker may take a
     # task over.
-    assert sum(n_nodes[0]) <= 9
-    n_nodes.clear()
-    _, second = sorted(client.nthreads())
-    dX, dy = cut(X, y, rows=20)
-    frame = dask.dataframe.from_dask_array(dX, columns=list("abcdef"))
-    for data in (dX, frame):
-        held = client.persist(data, workers=[second])
-        LogisticRegression(max_iter=1, tol=1.0).fit(held, dy)
-        assert sum(n_nodes[0]) <= 5
+    assert n_nodes[0] <= 9
+    second = max(client.nthreads())
+    for data in (dX, dask.dataframe.from_dask_array(dX, columns=list("abcdef"))):
         n_nodes.clear()
+        LogisticRegression(max_iter=1, tol=1.0).fit(client.persist(data, workers=[second]), dy)
+        assert n_nodes[0] <= 5
+
+
+class FakeClient:
+    """A client whose workers answer what they are told to, but for those that are told nothing."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+
+    def nthreads(self):
+        return dict.fromkeys(self.answers, 1)
+
+    def sync(self, function):
+        return asyncio.run(function())
+
+    async def run(self, function, workers, on_error):
+        [address] = workers
+        if self.answers[address] is None:
+            await asyncio.Event().wait()
+        return {address: self.answers[address]}
+
+
+def test_workers_with_the_same_versions_and_workers_that_are_lost_pass():
+    own = describe_installation()
+    assert check_workers(FakeClient(a=own, b=OSError("lost"), c=TimeoutError()), 60.0) == {"a"}
+    assert check_workers(FakeClient(), 60.0) == set()
+    # One that is stopped never answers.
+    assert check_workers(FakeClient(a=None, b=own), 0.01) == {"b"}
+
+
+@pytest.mark.parametrize("package", ["fastlin", "numba", "numpy", "scikit-learn", "kernels with the hash"])
+def test_another_version_is_named_with_the_worker_and_both_versions(package):
+    own = describe_installation()
+    client = FakeClient(a=own, b={**own, package: "0.0.1"})
+    with pytest.raises(RuntimeError, match=rf"The worker b has {package} 0\.0\.1, but the client has {own[package]}\."):
+        check_workers(client, 60.0)
+    assert check_workers(client, 60.0, ["a"]) == {"a"}
+
+
+def test_a_worker_without_fastlin_is_named():
+    missing = ModuleNotFoundError("No module named 'fastlin'")
+    with pytest.raises(
+        RuntimeError, match=r"The worker b cannot say .* No module named 'fastlin'.* pip install"
+    ) as raised:
+        check_workers(FakeClient(b=missing), 60.0)
+    assert raised.value.__cause__ is missing

@@ -1,4 +1,4 @@
-"""A Shard in this process, beside the rows of its partitions in memory."""
+"""A Shard in this process, beside the rows of its partitions in memory, and the tree of its sums."""
 
 import itertools
 from dataclasses import replace
@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fastlin.dask.parts import Description, decode, encode
 from fastlin.dask.shard import Shard, find_over_passes, measure_rows
-from fastlin.dask.tree import add_up
+from fastlin.dask.tree import add_up, find_nodes
 from fastlin.dask.worker_rows import _evaluate_without_offsets
 from fastlin.matrices import Passes, matrix
 from fastlin.matrices.matrix import add
@@ -46,21 +46,33 @@ def make_shards(objective, owners, is_sparse=False):
 
 
 def call(shards, method, *arguments):
-    answers = []
-    for each in shards:
-        answer, error = each.run(method, *arguments)
+    """Return what a method of the Shards answers, by partitions or nodes, in their order."""
+    found = {}
+    for answer, error in (each.run(method, *arguments) for each in shards):
         assert error is None
-        answers.append(answer)
-    return answers
+        found |= answer
+    return {key: found[key] for key in sorted(found)}
+
+
+def sum_up(shards, term, add, *arguments):
+    return add_up((0, len(BORDERS) - 1), call(shards, "sum", term, add, None, *arguments).get, add)
 
 
 def sum_passes(shards, term, add, meant, *arguments):
-    return call(shards, "sum", find_over_passes, add, None, term, *meant, *arguments)
+    return sum_up(shards, find_over_passes, add, term, *meant, *arguments)
 
 
-def join(answers, add=add):
-    by_node = {node: value for answer in answers for node, value in answer.items()}
-    return add_up((0, len(BORDERS) - 1), by_node.get, add)
+def assert_measured(shards, rows):
+    total, moments = sum_up(shards, measure_rows, merge)
+    assert total == pytest.approx(rows.weights.sum(), rel=1e-13)
+    for found, expected in zip(moments, rows.matrix.measure(rows.weights), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+def draw(shards, n_rows, n_weighty):
+    """Return X of a sample of the rows, and the arrays of its rows as passes read them, by partitions."""
+    places = dict(enumerate(split_places(draw_places(sum(n_weighty), n_rows), n_weighty)))
+    return [(X, *samples[1:]) for X, samples in call(shards, "draw", None, places).values()]
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
@@ -75,9 +87,9 @@ def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
     loss = rows.passes.evaluate(parameters, probabilities, gradient := np.empty(parameters.shape))
 
     def sum_curvature(*arguments):
-        return join(sum_passes(shards, Passes.sum_curvature, add, meant, *arguments))
+        return sum_passes(shards, Passes.sum_curvature, add, meant, *arguments)
 
-    found_loss, found_gradient = join(sum_passes(shards, evaluate, add_evaluated, meant, parameters), add_evaluated)
+    found_loss, found_gradient = sum_passes(shards, evaluate, add_evaluated, meant, parameters)
     assert found_loss == pytest.approx(loss, rel=1e-12)
     np.testing.assert_allclose(found_gradient, gradient, rtol=1e-11, atol=1e-11)
     product = sum_curvature(find_hessian_product, parameters, direction)
@@ -87,39 +99,32 @@ def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
     products = sum_curvature(multiply_probabilities, parameters)
     ones = np.concatenate([probabilities, np.ones((1, 200))])
     np.testing.assert_allclose(products, (ones * rows.weights) @ ones.T, rtol=1e-12)
-    np.testing.assert_allclose(
-        products / rows.total_weight, rows.sum_probability_products(parameters, np.float64), rtol=1e-12
-    )
-
-    total, moments = join(call(shards, "sum", measure_rows, merge, None), merge)
-    assert total == pytest.approx(rows.weights.sum(), rel=1e-13)
-    for found, expected in zip(moments, rows.matrix.measure(rows.weights), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+    expected = rows.sum_probability_products(parameters, np.float64)
+    np.testing.assert_allclose(products / rows.total_weight, expected, rtol=1e-12)
+    assert_measured(shards, rows)
 
 
 @pytest.mark.parametrize("owners", [[[0, 3], [1, 2, 4]], [[0, 1, 4], [2, 3]]])
 def test_weights_and_draws_are_those_of_the_rows_together(owners):
-    objective, _ = make_objective(200, 3, 4)
-    objective.rows.weights[::3] = 0
-    shards, _ = make_shards(objective, owners)
-    rows, numbers = objective.rows, range(5)
-    told = {first: each for answer in call(shards, "tell_weights", None) for first, each in answer.items()}
-    n_weighty, totals, smallest, offsets, _ = zip(*(told[number] for number in numbers), strict=True)
-    totals, smallest = np.array(totals), np.array(smallest)
+    objective, parameters = make_objective(200, 3, 4)
+    rows = objective.rows
+    rows.weights[::3] = rows.weights[40:130] = 0
+    shards, meant = make_shards(objective, owners)
+    n_weighty, totals, smallest, offsets, _ = zip(*call(shards, "tell_weights", None).values(), strict=True)
     assert set(offsets) == {None}
     weighty = rows.weights > 0
     assert n_weighty == tuple(np.count_nonzero(part) for part in np.split(weighty, BORDERS[1:-1]))
-    np.testing.assert_allclose(totals.sum(axis=0), np.bincount(rows.labels, rows.weights), rtol=1e-13)
-    assert smallest.min() == rows.weights[weighty].min()
-    assert smallest[1] == np.inf
-
-    shares = split_places(draw_places(sum(n_weighty), 20), n_weighty)
-    places = dict(zip(numbers, shares, strict=True))
-    drawn = {n: each for answer in call(shards, "draw", None, places) for n, each in answer.items()}
-    expected = objective.sample(20).rows.numbers
-    for place, of_all in enumerate((rows.matrix.X, rows.labels, rows.weights)):
-        found = np.concatenate([(drawn[number][0], *drawn[number][1][1:3])[place] for number in range(5)])
-        np.testing.assert_array_equal(found, of_all[expected])
+    np.testing.assert_allclose(np.sum(totals, axis=0), np.bincount(rows.labels, rows.weights), rtol=1e-13)
+    assert min(smallest) == rows.weights[weighty].min()
+    assert smallest[1] == smallest[2] == smallest[3] == np.inf
+    drawn = zip(*draw(shards, 20, n_weighty), strict=True)
+    numbers = objective.sample(20).rows.numbers
+    for found, of_all in zip(drawn, (rows.matrix.X, rows.labels, rows.weights), strict=False):
+        np.testing.assert_array_equal(np.concatenate(found), of_all[numbers])
+    # Partitions without rows or weight take no part.
+    assert_measured(shards, rows)
+    sums = call(shards, "sum", find_over_passes, add_evaluated, None, evaluate, *meant, parameters)
+    assert all(loss == 0 and not slope.any() for (first, last), (loss, slope) in sums.items() if 0 < first < last < 5)
 
 
 def test_offsets_and_targets_are_those_of_the_rows():
@@ -128,41 +133,23 @@ def test_offsets_and_targets_are_those_of_the_rows():
         shards, meant = make_shards(objective, [[0, 3], [1, 2, 4]])
         rows = objective.rows
         expected = rows.passes.evaluate(parameters, None, gradient := np.empty(parameters.shape))
-        loss, found = join(sum_passes(shards, evaluate, add_evaluated, meant, parameters), add_evaluated)
+        loss, found = sum_passes(shards, evaluate, add_evaluated, meant, parameters)
         assert loss == pytest.approx(expected, rel=1e-12)
         np.testing.assert_allclose(found, gradient, atol=1e-11)
-        without = sum_passes(shards, _evaluate_without_offsets, add_evaluated, meant, parameters)
-        loss, _ = join(without, add_evaluated)
+        loss, _ = sum_passes(shards, _evaluate_without_offsets, add_evaluated, meant, parameters)
         assert loss / rows.total_weight == pytest.approx(rows.evaluate_without_offsets(parameters)[0], rel=1e-12)
-        told = [each for answer in call(shards, "tell_weights", None) for each in answer.values()]
-        totals = np.sum([each.totals for each in told], axis=0)
+        n_weighty, totals, _, offsets, have_targets = zip(*call(shards, "tell_weights", None).values(), strict=True)
+        totals = np.sum(totals, axis=0)
         np.testing.assert_allclose(totals / totals.sum(), objective.class_weights, rtol=1e-12)
-        found = OffsetRange.of(OffsetSums.join([each.offsets for each in told]), totals.sum())
+        found = OffsetRange.of(OffsetSums.join(offsets), totals.sum())
         for one, other in zip(found, rows.offset_range, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12)
-        assert all(each.has_targets for each in told)
-        n_weighty = [each.n_weighty for each in told]
-        numbers = [first for answer in call(shards, "tell_weights", None) for first in answer]
-        places = dict(zip(numbers, split_places(draw_places(200, 20), n_weighty), strict=True))
-        drawn = {n: each for answer in call(shards, "draw", None, places) for n, each in answer.items()}
-        for X, samples in drawn.values():
-            for row in zip(X, *samples[1:], strict=True):
-                place = np.flatnonzero((rows.matrix.X == row[0]).all(axis=1))[0]
-                for one, other in zip(row[1:], (rows.labels, rows.weights, rows.offsets, rows.targets), strict=True):
+        assert all(have_targets)
+        for X, *samples in draw(shards, 20, n_weighty):
+            for x, *own in zip(X, *samples, strict=True):
+                place = np.flatnonzero((rows.matrix.X == x).all(axis=1))[0]
+                for one, other in zip(own, (rows.labels, rows.weights, rows.offsets, rows.targets), strict=True):
                     np.testing.assert_array_equal(one, other[place])
-
-
-def test_partitions_without_rows_or_weight_take_no_part():
-    objective, parameters = make_objective(200, 3, 2)
-    objective.rows.weights[40:130] = 0
-    shards, meant = make_shards(objective, [[1, 2, 3], [0, 4]])
-    _total, moments = join(
-        call(shards[:1], "sum", measure_rows, merge, None) + call(shards[1:], "sum", measure_rows, merge, None), merge
-    )
-    for found, expected in zip(moments, objective.matrix.measure(objective.rows.weights), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
-    [by_node] = sum_passes(shards[:1], evaluate, add_evaluated, meant, parameters)
-    assert all(loss == 0 and (gradient == 0).all() for loss, gradient in by_node.values())
 
 
 def test_errors_are_answers():
@@ -171,3 +158,32 @@ def test_errors_are_answers():
     answer, error = shard.run("draw", None, {})
     assert answer is None
     assert isinstance(error, KeyError)
+
+
+def sum_of(terms, node):
+    return add_up(node, lambda node: terms[node[0]] if node[1] - node[0] == 1 else None, sum)
+
+
+@pytest.mark.parametrize("n_terms", [1, 2, 3, 7, 8, 13, 100])
+def test_a_sum_has_the_same_bits_whoever_adds_which_terms(n_terms):
+    generator = np.random.default_rng(n_terms)
+    terms = generator.normal(size=n_terms) * 10.0 ** generator.integers(-8, 8, n_terms)
+    expected = sum_of(terms, (0, n_terms))
+    assert expected == pytest.approx(np.sum(terms), rel=1e-12)
+    for n_holders in (1, 2, 3, n_terms):
+        for holders in (np.arange(n_terms) * n_holders // n_terms, generator.integers(0, n_holders, n_terms)):
+            nodes = [node for held in range(n_holders) for node in find_nodes(np.flatnonzero(holders == held), n_terms)]
+            by_node = {node: sum_of(terms, node) for node in nodes}
+            assert add_up((0, n_terms), by_node.get, sum) == expected
+
+
+def test_nodes_are_few_where_consecutive_terms_are_held():
+    assert find_nodes(range(8), 8) == [(0, 8)]
+    assert find_nodes(range(4, 8), 8) == [(4, 8)]
+    assert find_nodes([0, 1, 2, 5], 8) == [(0, 2), (2, 3), (5, 6)]
+    assert find_nodes([], 8) == []
+    for first in range(0, 1000, 37):
+        numbers = range(first, min(first + 250, 1000))
+        nodes = find_nodes(numbers, 1000)
+        assert [number for node in nodes for number in range(*node)] == list(numbers)
+        assert len(nodes) <= 18
