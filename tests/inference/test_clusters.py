@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from naive_likelihood import sum_rows
 from scipy import sparse
+from scipy.special import softmax
 
 import fastlin.inference.clusters as module
-from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.clusters import read_clusters
+
+from .conftest import infer
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
@@ -22,21 +24,16 @@ def find_covariance(X, y, found, keys, weights):
     n, rows = len(y), len(found.coef)
     columns = np.column_stack([X, np.ones(n)])
     q = rows * columns.shape[1]
-    scores = np.column_stack([np.zeros(n), columns @ found.coef.T])
-    p = np.exp(scores - scores.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
+    p = softmax(np.column_stack([np.zeros(n), columns @ found.coef.T]), axis=1)
     residuals = (p - np.eye(rows + 1)[y])[:, 1:] * weights[:, None]
     gradients = np.einsum("ik,ij->ikj", residuals, columns).reshape(n, -1)
-    information = sum_rows(found.coef, columns, y, weights, False)[1]
-    middle = np.zeros_like(information)
+    middle = np.zeros((q, q))
     for m in range(1, len(keys) + 1):
         for chosen in combinations(keys, m):
-            names = list(zip(*(key.tolist() for key in chosen), strict=True))
-            known = sorted(set(names))
-            sums = np.array([gradients[[name == other for other in names]].sum(axis=0) for name in known])
-            sign = 1 if m % 2 else -1
-            middle += sign * len(known) / (len(known) - 1) * (n - 1) / (n - q) * sums.T @ sums
-    inverse = np.linalg.inv(information)
+            known, numbers = np.unique(np.column_stack(chosen), axis=0, return_inverse=True)
+            sums = np.array([gradients[numbers.ravel() == number].sum(axis=0) for number in range(len(known))])
+            middle -= (-1) ** m * len(known) / (len(known) - 1) * (n - 1) / (n - q) * sums.T @ sums
+    inverse = np.linalg.inv(sum_rows(found.coef, columns, y, weights, False)[1])
     return inverse @ middle @ inverse
 
 
@@ -47,38 +44,33 @@ def test_covariances_are_those_of_plain_sums_in_every_form_of_x(monkeypatch, n_c
     table = pandas.DataFrame(
         {"size": generator.normal(size=n) + 3, "colour": pandas.Categorical(generator.choice(list("abc"), n))}
     )
-    X = np.column_stack([table["size"], table["colour"] == "b", table["colour"] == "c"]).astype(float)
-    y = generator.integers(0, n_classes, n)
+    wide = np.column_stack([table["size"], *((table["colour"] == level) for level in "abc")]).astype(float)
+    X, y = wide[:, [0, 2, 3]], generator.integers(0, n_classes, n)
     weights = generator.uniform(0.5, 2, n)
     keys = [generator.integers(0, 20, n), generator.integers(0, 5, n), generator.integers(0, 9, n)]
     # Of several keys, with chunks of a few rows, so that clusters are cut.
     for m, together in ((1, module.PROBABILITY_BYTES), (3, 8 * 7 * (1 if n_classes == 2 else 3) * 4)):
         monkeypatch.setattr(module, "PROBABILITY_BYTES", together)
         options = {"covariance": "cluster", "weights_are": "importance", "clusters": np.column_stack(keys[:m])}
-        for container in (np.asarray, sparse.csr_array, lambda X: X.astype(np.float32)):
-            rows = container(X)
-            model = LogisticRegression(C=np.inf, tol=1e-12).fit(rows, y, weights)
-            found = model.inference(rows, y, weights, **options)
+        for rows in (X, sparse.csr_array(X), X.astype(np.float32)):
+            found = infer(rows, y, weights, **options)
             kept = X if rows.dtype == np.float64 else rows.astype(np.float64)
             expected = find_covariance(kept, y, found, keys[:m], weights)
             np.testing.assert_allclose(found.covariance_matrix(), expected, rtol=1e-6, atol=1e-9)
     # A table has a column for each level, of which a penalty determines the coefficients.
-    wide = np.column_stack([table["size"], *((table["colour"] == level) for level in "abc")]).astype(float)
-    parameters = {"C": 5, "tol": 1e-13}
-    options = {"penalised": "sandwich", **options}
-    found = LogisticRegression(categorical_features=["colour"], **parameters).fit(table, y, weights)
-    expected = LogisticRegression(**parameters).fit(wide, y, weights).inference(wide, y, weights, **options)
-    found = found.inference(table, y, weights, **options)
-    np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=1e-7, atol=1e-12)
+    parameters, options = {"C": 5, "tol": 1e-13}, {"penalised": "sandwich", **options}
+    found = infer(table, y, weights, parameters={"categorical_features": ["colour"], **parameters}, **options)
+    expected = infer(wide, y, weights, parameters=parameters, **options).covariance_matrix()
+    np.testing.assert_allclose(found.covariance_matrix(), expected, rtol=1e-7, atol=1e-12)
     assert found.names.tolist() == ["size", "colour_a", "colour_b", "colour_c", "intercept"]
 
 
 def test_clusters_may_be_named_by_anything_that_sorts():
-    names = np.array(["b", "a", "b", "c"])
+    names, years = np.array(["b", "a", "b", "c"]), np.array([3, 3, 1, 1])
     for given in (names, names.tolist(), pandas.Series(names), names.astype(object), names[:, None], [names]):
         assert [each.tolist() for each in read_clusters(given, 4)] == [[1, 0, 1, 2]]
-    frame = pandas.DataFrame({"firm": names, "year": [3, 3, 1, 1]})
-    for given in (frame, [names, np.array([3, 3, 1, 1])], frame.to_numpy().tolist()):
+    frame = pandas.DataFrame({"firm": names, "year": years})
+    for given in (frame, [names, years], frame.to_numpy().tolist()):
         assert [each.tolist() for each in read_clusters(given, 4)] == [[1, 0, 1, 2], [1, 1, 0, 0]]
     for wrong, text in (
         (names[:3], "one entry for each of the 4 rows"),
@@ -90,17 +82,12 @@ def test_clusters_may_be_named_by_anything_that_sorts():
     ):
         with pytest.raises(ValueError, match=text):
             read_clusters(wrong, 4)
-    X = np.random.default_rng(0).normal(size=(40, 2))
-    y = np.arange(40) % 2
-    model = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
-    with pytest.raises(ValueError, match="at least two clusters"):
-        model.inference(X, y, covariance="cluster", clusters=np.zeros(40))
-    # What two keys of two clusters each have in common may exceed both.
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(60, 2)), generator.integers(0, 2, 60)
-    keys = np.column_stack([generator.integers(0, 2, 60), generator.integers(0, 2, 60)])
-    model = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
+    with pytest.raises(ValueError, match="at least two clusters"):
+        infer(X, y, covariance="cluster", clusters=np.zeros(60))
+    # What two keys of two clusters each have in common may exceed both.
     with pytest.warns(InferenceWarning, match="below zero, so that their standard errors are NaN"):
-        found = model.inference(X, y, covariance="cluster", clusters=keys)
+        found = infer(X, y, covariance="cluster", clusters=generator.integers(0, 2, (2, 60)).T)
     assert np.isnan(found.std_errors).sum() == 1
     assert found.model_distance < 1e-6

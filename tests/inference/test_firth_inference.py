@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas
 import pytest
+from naive_likelihood import sum_rows
 from scipy.stats import norm
 
 from fastlin import FirthLogisticRegression
@@ -14,6 +15,11 @@ def make_rows(n_classes, n=60, seed=0):
     random = np.random.default_rng(seed)
     X = random.normal(size=(n, 3))
     return X, (X @ random.normal(size=(3, n_classes)) * 2 + random.gumbel(size=(n, n_classes))).argmax(axis=1)
+
+
+def infer(X, y, tol=1e-9, categorical_features=None, **options):
+    model = FirthLogisticRegression(tol=tol, categorical_features=categorical_features).fit(X, y)
+    return model.inference(X, y, **options)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -28,46 +34,41 @@ def test_estimates_tests_and_intervals_are_those_of_firthmodels():
         model = FirthLogisticRegression(tol=1e-9).fit(X, y, weights)
         found = model.inference(X, y, weights)
         errors = found.std_errors[0]
-        expected = np.append(theirs.coef_, theirs.intercept_)
-        assert (abs(found.coef[0] - expected) < 1e-6 * errors).all()
+        assert (abs(found.coef[0] - np.append(theirs.coef_, theirs.intercept_)) < 1e-6 * errors).all()
         assert model.penalised_log_likelihood_ == pytest.approx(theirs.loglik_, abs=1e-9)
         np.testing.assert_allclose(found.p_values[0], theirs.lrt_pvalues_, rtol=1e-5)
         ends = theirs.conf_int(method="pl", tol=1e-9, max_iter=200)
         assert (abs(found.conf_int()[0] - ends) < 1e-6 * errors[:, None]).all()
         # Their errors are those of rows whose weights have grown by the leverages.
         s, design = np.ones(len(X)) if weights is None else weights, np.column_stack([X, np.ones(len(X))])
+        inverse = np.linalg.inv(sum_rows(found.coef, design, y, s, False)[1])
+        np.testing.assert_allclose(found.covariance_matrix(), inverse, rtol=1e-6)
         p = model.predict_proba(X)[:, 1]
-        bent = p * (1 - p)
-        information = design.T @ (design * (s * bent)[:, None])
-        np.testing.assert_allclose(found.covariance_matrix(), np.linalg.inv(information), rtol=1e-6)
-        leverages = s * bent * np.einsum("ij,jk,ik->i", design, np.linalg.inv(information), design)
-        augmented = design.T @ (design * ((s + leverages) * bent)[:, None])
-        np.testing.assert_allclose(theirs.bse_, np.sqrt(np.diagonal(np.linalg.inv(augmented))), rtol=1e-6)
+        grown = s + s * p * (1 - p) * np.einsum("ij,jk,ik->i", design, inverse, design)
+        augmented = np.linalg.inv(sum_rows(found.coef, design, y, grown, False)[1])
+        np.testing.assert_allclose(theirs.bse_, np.sqrt(np.diagonal(augmented)), rtol=1e-6)
 
 
 def test_tables_of_counts_have_their_closed_form():
     # Of a saturated model the penalty adds half a row to each cell.
     counts = np.array([[7, 0], [3, 9]])
     X = np.repeat([[0.0], [0.0], [1.0], [1.0]], counts.ravel(), axis=0)
-    y = np.repeat([0, 1, 0, 1], counts.ravel())
-    found = FirthLogisticRegression(tol=1e-10).fit(X, y).inference(X, y)
-    cells = counts + 0.5
-    odds = np.log(cells[:, 1] / cells[:, 0])
+    found = infer(X, np.repeat([0, 1, 0, 1], counts.ravel()), tol=1e-10)
+    no, yes = (counts + 0.5).T
+    odds = np.log(yes / no)
     np.testing.assert_allclose(found.coef[0], [odds[1] - odds[0], odds[0]], rtol=1e-8)
     # Without features each class gets half a row: the penalty of K classes is half the sum of the log probabilities.
     y = np.repeat(["a", "b", "c"], [5, 2, 11])
-    X = np.random.default_rng(0).normal(size=(18, 1))
     model = FirthLogisticRegression(fit_intercept=False).fit(np.ones((18, 1)), y)
     np.testing.assert_allclose(model.predict_proba([[1.0]])[0], np.array([5.5, 2.5, 11.5]) / 19.5, rtol=1e-6)
-    test = FirthLogisticRegression().fit(X, y).inference(X, y).lr_test(["x0"])
+    test = infer(np.random.default_rng(0).normal(size=(18, 1)), y).lr_test(["x0"])
     assert (test.df, test.name) == (2, "penalised likelihood ratio")
 
 
 def test_other_reference_classes_and_columns_say_the_same():
     X, y = make_rows(3)
     model = FirthLogisticRegression(tol=1e-9).fit(X, y)
-    by_first, by_last = (model.inference(X, y, reference=r) for r in (None, 2))
-    symmetric = model.inference(X, y, reference="symmetric")
+    by_first, by_last, symmetric = (model.inference(X, y, reference=each) for each in (None, 2, "symmetric"))
     np.testing.assert_allclose(by_first.coef[1], -by_last.coef[0], rtol=1e-9)
     np.testing.assert_allclose(by_first.std_errors[1], by_last.std_errors[0], rtol=1e-9)
     np.testing.assert_allclose(by_first.p_values[1], by_last.p_values[0], rtol=1e-6)
@@ -87,10 +88,9 @@ def test_other_reference_classes_and_columns_say_the_same():
 
 def test_it_is_described_pickled_and_refused():
     X, y = make_rows(2)
-    found = FirthLogisticRegression().fit(X, y).inference(X, y)
+    found = infer(X, y)
     assert "Firth's penalised likelihood" in str(found.summary())
-    frame = found.table()
-    np.testing.assert_array_equal(frame["lower"], found.conf_int()[0, :, 0])
+    np.testing.assert_array_equal(found.table()["lower"], found.conf_int()[0, :, 0])
     kept = pickle.loads(pickle.dumps(found))
     np.testing.assert_array_equal(kept.coef, found.coef)
     np.testing.assert_array_equal(kept.p_values, found.p_values)
@@ -98,19 +98,15 @@ def test_it_is_described_pickled_and_refused():
         kept.conf_int()
     assert repr(found) == "<Inference of 4 coefficients, covariance='model'>"
     assert found.marginal_effects().effects.shape == (2, 3)
+    with pytest.raises(TypeError, match="names of the columns"):
+        found.lr_test(kept)
+    for given, message in (({"method": "exact"}, "method must be"), ({"level": 1.5}, "level must be")):
+        with pytest.raises(ValueError, match=message):
+            found.conf_int(**given)
     # A first level has neither a coefficient nor an effect of its own.
     levels = np.arange(len(y)) % 3
     table = pandas.DataFrame({"size": X[:, 0], "level": pandas.Categorical(levels)})
-    wide = np.column_stack([X[:, 0], levels == 1, levels == 2])
-    of_table, of_columns = (
-        FirthLogisticRegression(categorical_features=kind, tol=1e-10).fit(each, y).inference(each, y).marginal_effects()
-        for each, kind in ((table, "from_dtype"), (wide, None))
-    )
+    of_table = infer(table, y, 1e-10, "from_dtype").marginal_effects()
+    of_columns = infer(np.column_stack([X[:, 0], levels == 1, levels == 2]), y, 1e-10).marginal_effects()
     np.testing.assert_allclose(of_table.effects, of_columns.effects, rtol=1e-7)
     np.testing.assert_allclose(of_table.std_errors, of_columns.std_errors, rtol=1e-7)
-    with pytest.raises(TypeError, match="names of the columns"):
-        found.lr_test(kept)
-    with pytest.raises(ValueError, match="method must be"):
-        found.conf_int(method="exact")
-    with pytest.raises(ValueError, match="level must be"):
-        found.conf_int(1.5)

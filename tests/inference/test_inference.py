@@ -2,76 +2,67 @@
 
 import copy
 import pickle
+import sys
 
 import numpy as np
+import pandas
 import pytest
+from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from fastlin import FirthLogisticRegression, LogisticRegression
 from fastlin.inference import Inference
 from fastlin.inference.estimation import find_null_likelihood
+from fastlin.inference.tables import lay_out_columns
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
+
+from .conftest import infer, make_rows
 
 sm = pytest.importorskip("statsmodels.api")
 
 
-def make(n_classes, n=400, d=3, seed=0):
-    generator = np.random.default_rng(seed)
-    X = generator.normal(size=(n, d)) + generator.normal(size=d)
-    scores = X @ generator.normal(size=(d, n_classes)) * 0.5 + generator.gumbel(size=(n, n_classes))
-    return X, scores.argmax(axis=1)
-
-
-def infer(X, y, fit_intercept=True, **options):
-    return LogisticRegression(C=np.inf, tol=1e-12, fit_intercept=fit_intercept).fit(X, y).inference(X, y, **options)
-
-
 def test_wald_tests_are_those_of_statsmodels():
-    X, y = make(2)
+    X, y = make_rows(2)
     peer = sm.Logit(y, sm.add_constant(X, prepend=False)).fit(disp=0, tol=1e-14)
     generator = np.random.default_rng(0)
     R, r = generator.normal(size=(2, 4)), generator.normal(size=2) * 0.1
-    for use_f in (False, True):
-        expected, found = peer.wald_test((R, r), use_f=use_f, scalar=True), infer(X, y, use_t=use_f).wald_test(R, r)
+    normal, student = infer(X, y), infer(X, y, use_t=True)
+    for found, use_f in ((normal.wald_test(R, r), False), (student.wald_test(R, r), True)):
+        expected = peer.wald_test((R, r), use_f=use_f, scalar=True)
         assert found.statistic == pytest.approx(float(expected.statistic), rel=1e-6)
         assert found.p_value == pytest.approx(float(expected.pvalue), rel=1e-5)
         assert (found.df, found.df_denominator) == (2, 396.0 if use_f else None)
     assert str(found).startswith("R coef = r: F(2, 396) = ")
     # With Student's t the errors are the same, and the tails heavier.
-    normal, student = infer(X, y), infer(X, y, use_t=True)
     np.testing.assert_array_equal(normal.std_errors, student.std_errors)
-    from scipy import stats
-
     np.testing.assert_allclose(student.p_values, 2 * stats.t.sf(np.abs(student.z), 396), rtol=1e-10)
     half = stats.t.ppf(0.995, 396) * student.std_errors
     np.testing.assert_allclose(student.conf_int(0.99)[..., 1], student.coef + half, rtol=1e-10)
     np.testing.assert_allclose(normal.p_values, 2 * stats.norm.sf(np.abs(normal.z)), rtol=1e-10)
+    # One hypothesis alone is the test of the table.
+    one = normal.wald_test("intercept")
+    assert one.statistic == pytest.approx(normal.z[0, -1] ** 2, rel=1e-12)
+    assert one.p_value == pytest.approx(normal.p_values[0, -1], rel=1e-9)
 
 
 def test_names_stand_for_the_coefficients_of_columns_in_all_classes():
-    X, y = make(3)
+    X, y = make_rows(3)
     found = infer(X, y)
     one = found.wald_test("x1")
     assert one.df == 2
-    R = np.zeros((2, 8))
-    R[0, 1] = R[1, 5] = 1
-    assert one.statistic == pytest.approx(found.wald_test(R).statistic, rel=1e-12)
+    assert one.statistic == pytest.approx(found.wald_test(np.eye(8)[[1, 5]]).statistic, rel=1e-12)
     # The reference changes nothing, and neither do symmetric coefficients.
+    two = found.wald_test(["x0", "x2"])
     for reference in (1, 2, "symmetric"):
         other = infer(X, y, reference=reference)
-        assert other.wald_test(["x0", "x2"]).statistic == pytest.approx(
-            found.wald_test(["x0", "x2"]).statistic, rel=1e-9
-        )
+        assert other.wald_test(["x0", "x2"]).statistic == pytest.approx(two.statistic, rel=1e-9)
         assert other.aic == pytest.approx(found.aic)
         assert other.df_resid == found.df_resid
-    # One hypothesis alone is the test of the table.
-    two = infer(*make(2))
-    assert two.wald_test("intercept").statistic == pytest.approx(two.z[0, -1] ** 2, rel=1e-12)
-    assert two.wald_test("intercept").p_value == pytest.approx(two.p_values[0, -1], rel=1e-9)
 
 
 def test_references_report_the_same_model():
-    X, y = make(4)
+    X, y = make_rows(4)
     first = infer(X, y)
     assert first.reference == 0
     assert first.classes.tolist() == [1, 2, 3]
@@ -88,7 +79,7 @@ def test_references_report_the_same_model():
     D = np.kron(np.column_stack([-np.ones(3), np.eye(3)]), np.eye(4))
     np.testing.assert_allclose(D @ symmetric.covariance_matrix() @ D.T, first.covariance_matrix(), rtol=1e-8)
     # Two classes: half of the coefficients each.
-    X, y = make(2)
+    X, y = make_rows(2)
     one, both = infer(X, y), infer(X, y, reference="symmetric")
     np.testing.assert_allclose(both.coef, [-one.coef[0] / 2, one.coef[0] / 2])
     np.testing.assert_allclose(both.std_errors[1], one.std_errors[0] / 2)
@@ -97,28 +88,27 @@ def test_references_report_the_same_model():
 
 
 def test_likelihood_ratios_compare_models_of_the_same_rows():
-    X, y = make(3)
+    X, y = make_rows(3)
     larger, smaller = infer(X, y), infer(X[:, :1], y)
     found = larger.lr_test(smaller)
     peers = [sm.MNLogit(y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
     assert found.statistic == pytest.approx(2 * (peers[0].llf - peers[1].llf), rel=1e-8)
     assert found.df == 4
-    with pytest.raises(ValueError, match="must have fewer parameters than 4, got 4 more"):
-        smaller.lr_test(larger)
-    with pytest.raises(ValueError, match="other rows"):
-        larger.lr_test(infer(X[1:, :1], y[1:]))
     with pytest.raises(TypeError, match="must be the Inference of a model, got int"):
         larger.lr_test(3)
-    penalised = LogisticRegression().fit(X[:, :1], y).inference(X[:, :1], y, penalised="laplace")
-    with pytest.raises(ValueError, match="penalised models do not reach"):
-        larger.lr_test(penalised)
-    weighted = infer(X[:, :1], y, covariance="HC0", weights_are="importance")
-    with pytest.raises(ValueError, match="use wald_test"):
-        larger.lr_test(weighted)
+    for one, other, message in (
+        (smaller, larger, "must have fewer parameters than 4, got 4 more"),
+        (larger, infer(X[1:, :1], y[1:]), "other rows"),
+        (larger, infer(X[:, :1], y, parameters={"C": 1.0}, penalised="laplace"), "penalised models do not reach"),
+        (larger, infer(X[:, :1], y, covariance="HC0", weights_are="importance"), "use wald_test"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            one.lr_test(other)
 
 
 def test_bad_questions_get_errors_that_name_them():
-    found = infer(*make(3))
+    X, y = make_rows(3)
+    found = infer(X, y)
     for R, r, text in (
         ("x9", None, "no column 'x9'"),
         ([[1, 2]], None, r"R must be of shape \(q, 8\)"),
@@ -136,7 +126,6 @@ def test_bad_questions_get_errors_that_name_them():
             found.conf_int(level)
     assert found.wald_test("x0", [1, 0]).name == "x0 = r"
     assert found.wald_test(np.array(["x0", "x1"])) == found.wald_test(["x0", "x1"])
-    X, y = make(3)
     for options in ({"covariance": np.array(["HC0"])}, {"reference": [0, 1]}, {"features": 0}, {"features": [["x0"]]}):
         with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
             infer(X, y, **options)
@@ -145,14 +134,13 @@ def test_bad_questions_get_errors_that_name_them():
 
 
 def test_tables_hold_what_arrays_hold(monkeypatch):
-    pandas = pytest.importorskip("pandas")
-    X, y = make(3)
+    X, y = make_rows(3)
     found = infer(X, y)
     table = found.table(level=0.9)
     assert table.index.names == ["class", "feature"]
     assert table.loc[(2, "x1"), "std_error"] == found.std_errors[1, 1]
     np.testing.assert_array_equal(table[["lower", "upper"]].to_numpy(), found.conf_int(0.9).reshape(-1, 2))
-    assert infer(*make(2)).table().index.tolist() == ["x0", "x1", "x2", "intercept"]
+    assert infer(*make_rows(2)).table().index.tolist() == ["x0", "x1", "x2", "intercept"]
     frame = pandas.DataFrame(X, columns=["age", "size", "a & b"])
     found = infer(frame, np.array(["cat", "dog", "<b>"])[y])
     text, html = found.summary(), found._repr_html_()
@@ -165,17 +153,23 @@ def test_tables_hold_what_arrays_hold(monkeypatch):
     robust = infer(X, y, covariance="cluster", clusters=np.arange(400) // 10, use_t=True, reference="symmetric")
     for shown in ("robust, by clusters: 40", "Student's t with 39 degrees", "against the mean of all classes"):
         assert shown in robust.summary()
-    laplace = LogisticRegression().fit(X, y).inference(X, y, penalised="laplace")
+    laplace = infer(X, y, parameters={"C": 1.0}, penalised="laplace")
     assert "the penalty is the prior" in laplace.summary()
-    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    monkeypatch.setitem(sys.modules, "pandas", None)
     columns = found.table()
     assert list(columns) == ["class", "feature", "coef", "std_error", "z", "p_value", "lower", "upper"]
     assert len(columns["coef"]) == 8
 
 
+def test_a_long_table_is_shown_without_its_middle():
+    columns = {"C": np.logspace(-2, 3, 6), "name": np.array([*"abcdef"])}
+    lines = ["   C  name", "0.01     a", " 0.1     b", "... 2 more", " 100     e", "1000     f"]
+    assert lay_out_columns(columns, most=4).splitlines() == lines
+    assert len(lay_out_columns(columns).splitlines()) == 7
+
+
 def test_copies_leave_the_rows_behind():
-    X, y = make(3)
-    found = infer(X, y)
+    found = infer(*make_rows(3))
     assert found._basis.point is not None
     for made in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
         assert isinstance(made, Inference)
@@ -192,27 +186,24 @@ def test_copies_leave_the_rows_behind():
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_bits_do_not_depend_on_threads(n_classes):
-    threadpool_limits = pytest.importorskip("threadpoolctl").threadpool_limits
-    X, y = make(n_classes, n=6000, d=5)
-    clusters = np.arange(len(y)) % 700
-    model = LogisticRegression(C=np.inf).fit(X, y)
-    options = [
-        {},
-        {"covariance": "HC1", "use_t": True},
-        {"covariance": "cluster", "clusters": np.column_stack([clusters, y]), "reference": "symmetric"},
-    ]
-    bits = []
+    X, y = make_rows(n_classes, n=6000, d=5)
+    clusters = np.column_stack([np.arange(len(y)) % 700, y])
+    model, bits = LogisticRegression(C=np.inf).fit(X, y), []
     for n_threads in (1, 2, 3):
-        with limit_threads(n_threads), threadpool_limits(n_threads, user_api="blas"), pytest.warns(UserWarning):
-            each = [model.inference(X, y, **option) for option in options]
+        with limit_threads(n_threads), threadpool_limits(n_threads, user_api="blas"):
+            found = [
+                model.inference(X, y),
+                model.inference(X, y, covariance="HC1", use_t=True),
+                model.inference(X, y, covariance="cluster", clusters=clusters, reference="symmetric"),
+            ]
         bits.append(
-            [(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in each]
+            [(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in found]
         )
     assert bits[0] == bits[1] == bits[2]
 
 
 def test_only_the_ratios_of_a_hypothesis_matter_and_what_has_no_finite_statistic_is_refused():
-    found = infer(*make(2))
+    found = infer(*make_rows(2))
     expected = found.wald_test([[1.0, -1, 0, 0], [0, 0, 1, 0]], [0.5, 0.1]).statistic
     for factor in (1e-300, 1e155, 1e300):
         R = np.array([[factor, -factor, 0, 0], [0, 0, 1, 0]])
@@ -225,21 +216,21 @@ def test_only_the_ratios_of_a_hypothesis_matter_and_what_has_no_finite_statistic
 
 @pytest.mark.parametrize("weight", [1e308, 1e200, 1e-200, 5e-324])
 def test_weights_whose_sum_leaves_no_likelihood_are_named(weight):
-    X, y = make(2, n=60)
-    weights = np.full(60, weight)
+    X, y = make_rows(2, n=60)
+    weights, message = np.full(60, weight), r"sample_weight must sum to a number from 1e-100 to 1e\+100"
     model = LogisticRegression(C=np.inf).fit(X, y, weights)
     for options in ({}, {"covariance": "HC0", "weights_are": "importance"}):
-        with pytest.raises(ValueError, match=r"sample_weight must sum to a number from 1e-100 to 1e\+100"):
+        with pytest.raises(ValueError, match=message):
             model.inference(X, y, weights, **options)
-    with pytest.raises(ValueError, match=r"sample_weight must sum to a number from 1e-100 to 1e\+100"):
+    with pytest.raises(ValueError, match=message):
         FirthLogisticRegression().fit(X, y, weights)
 
 
 @pytest.mark.filterwarnings("ignore:The optimum seems")
 @pytest.mark.parametrize("weight", [1e20, 1e300])
 def test_a_class_that_has_all_of_the_weight_but_for_rounding_ends_in_no_raw_error(weight):
-    X, y = make(2, n=60)
-    weights = np.where(y == 1, weight, 1.0)
+    X, y = make_rows(2, n=60)
+    X, weights = stats.zscore(X), np.where(y == 1, weight, 1.0)
     model = LogisticRegression().fit(X, y, weights)
     try:
         found = model.inference(X, y, weights, penalised="laplace")
@@ -250,11 +241,8 @@ def test_a_class_that_has_all_of_the_weight_but_for_rounding_ends_in_no_raw_erro
 
 
 def test_offsets_far_from_each_other_have_a_null_likelihood_and_no_errors():
-    X, y = make(3, n=60)
+    X, y = make_rows(3, n=60)
     offset = np.random.default_rng(0).normal(size=(60, 3)) * 1e29
-    model = LogisticRegression(C=1.0).fit(X, y, offset=offset)
     with pytest.raises(ValueError, match="weights or offsets are of far different sizes"):
-        model.inference(X, y, offset=offset, penalised="sandwich", covariance="HC0")
-    labels = np.unique(y, return_inverse=True)[1]
-    objective = Objective.over(X, labels, 3, offsets=offset)
-    assert np.isfinite(find_null_likelihood(objective, 60.0))
+        infer(X, y, None, offset, {"C": 1.0, "tol": 1e-4}, penalised="sandwich", covariance="HC0")
+    assert np.isfinite(find_null_likelihood(Objective.over(X, y, 3, offsets=offset), 60.0))

@@ -12,17 +12,17 @@ from fastlin.inference.information import ConjugateGradients, Information, find_
 from fastlin.objective import Objective
 from fastlin.objective.rows import Rows
 
-
-def make(n_classes, n=600, d=4, seed=0):
-    generator = np.random.default_rng(seed)
-    X = generator.normal(size=(n, d))
-    scores = X @ generator.normal(size=(d, n_classes)) * 0.5
-    return X * np.logspace(-1, 1, d) + 2, (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
+from .conftest import infer, make_rows
 
 
-def minimize(objective, start):
+def make_objective(n_classes):
+    X, y = make_rows(n_classes, n=600, d=4)
+    return Objective.over(X, y, n_classes)
+
+
+def minimize(objective):
     """Return the minimum by plain Newton steps with Hessians of the curvature alone."""
-    point = objective.at(objective.center(start))
+    point = objective.at(objective.center(objective.start()))
     for _ in range(30):
         step = Information.of(point).find_step(point).step
         point = objective.at(objective.center(point.parameters + step))
@@ -31,22 +31,19 @@ def minimize(objective, start):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_every_guide_leads_to_the_same_optimum(monkeypatch, n_classes):
-    X, y = make(n_classes)
-    objective = Objective.over(X, y, n_classes)
-    start = objective.start()
-    expected = minimize(objective, start)
+    objective = make_objective(n_classes)
+    expected = minimize(objective)
     information = Information.of(expected)
-    found = {"Hessian": find_optimum(objective, start, len(y))}
-    monkeypatch.setattr(module, "SAMPLED_ROWS", 1)
-    found["sample"] = find_optimum(objective, start, len(y))
-    monkeypatch.setattr(module, "SAMPLED_ROWS", 10**9)
-    monkeypatch.setattr(module, "MANY_PARAMETERS", 1)
-    for name, products in (("products", 1000.0), ("few products", 1.0)):
-        monkeypatch.setattr(module, "PRODUCTS_A_COLUMN", products)
-        found[name] = find_optimum(objective, start, len(y))
-    monkeypatch.setattr(module, "PROBABILITY_BYTES", 0)
-    found["without room"] = find_optimum(objective, start, len(y))
-    for name, optimum in found.items():
+    for name, constants in (
+        ("Hessian", {}),
+        ("sample", {"SAMPLED_ROWS": 1}),
+        ("products", {"SAMPLED_ROWS": 10**9, "MANY_PARAMETERS": 1, "PRODUCTS_A_COLUMN": 1000.0}),
+        ("few products", {"PRODUCTS_A_COLUMN": 1.0}),
+        ("without room", {"PROBABILITY_BYTES": 0}),
+    ):
+        for constant, value in constants.items():
+            monkeypatch.setattr(module, constant, value)
+        optimum = find_optimum(objective, objective.start(), 600)
         np.testing.assert_allclose(optimum.point.parameters, expected.parameters, atol=1e-9, err_msg=name)
         np.testing.assert_allclose(optimum.information.of_loss, information.of_loss, rtol=0, atol=1e-6, err_msg=name)
         np.testing.assert_allclose(np.diagonal(optimum.inverse), np.diagonal(information.invert()), rtol=1e-6)
@@ -55,28 +52,23 @@ def test_every_guide_leads_to_the_same_optimum(monkeypatch, n_classes):
 
 
 def test_products_end_where_they_take_as_long_as_the_hessian():
-    X, y = make(2)
-    point = Objective.over(X, y, 2)
-    point = point.at(point.start(), out=module.make_room(point))
-    guide = ConjugateGradients(1)
+    objective, guide = make_objective(2), ConjugateGradients(1)
+    point = objective.at(objective.start(), out=module.make_room(objective))
     assert guide.find_step(point) is not None
     assert guide.find_step(point) is None
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_distances_bound_how_far_points_are(n_classes):
-    X, y = make(n_classes)
-    objective = Objective.over(X, y, n_classes)
-    best = minimize(objective, objective.start())
+    objective = make_objective(n_classes)
+    best = minimize(objective).parameters
     generator = np.random.default_rng(0)
     for size in (1e-2, 1e-4, 1e-8):
-        away = objective.center(best.parameters + size * generator.normal(size=best.parameters.shape))
-        point = objective.at(away)
-        information = Information.of(point)
-        optimum = module._finish(point, information, len(y))
-        errors = np.sqrt(np.diagonal(optimum.inverse) / len(y)).reshape(away.shape)
+        point = objective.at(objective.center(best + size * generator.normal(size=best.shape)))
+        optimum = module._finish(point, Information.of(point), 600)
+        errors = np.sqrt(np.diagonal(optimum.inverse) / 600).reshape(best.shape)
         # Of centred parameters, whose errors are no larger than those of the factorised Hessian.
-        assert optimum.distance >= (np.abs(away - best.parameters) / errors).max() * (1 - 1e-6)
+        assert optimum.distance >= (np.abs(point.parameters - best) / errors).max() * (1 - 1e-6)
         assert optimum.is_proven
 
 
@@ -96,7 +88,7 @@ def test_models_that_end_early_are_told_which_tol_agrees():
     tol = float(str(caught[0].message).partition("tol=")[2].partition(" ")[0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        near = LogisticRegression(C=np.inf, tol=tol).fit(X, y).inference(X, y)
+        near = infer(X, y, parameters={"tol": tol})
     assert near.model_distance < 0.01
     # Coefficients of other data are far away: the solvers lead back.
     model.coef_ = 30 * model.coef_[:, ::-1] - 5
@@ -106,10 +98,8 @@ def test_models_that_end_early_are_told_which_tol_agrees():
 
 
 def test_a_pass_with_the_hessian_is_made_once(monkeypatch):
-    X, y = make(2, n=4000)
-    model = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y)
-    made = []
-    hessian = Rows.hessian
+    X, y = make_rows(2, n=4000)
+    model, made, hessian = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y), [], Rows.hessian
     monkeypatch.setattr(Rows, "hessian", lambda rows, curved: made.append(curved.shape) or hessian(rows, curved))
     model.inference(X, y)
     assert made.count((1, 4000)) == 1

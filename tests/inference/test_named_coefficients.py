@@ -11,15 +11,10 @@ from fastlin.exceptions import CollinearityError, ConvergenceWarning, Separation
 from fastlin.inference.information import MOST_MOVED
 from fastlin.inference.separation import Undecided
 
+from .conftest import make_rows
+from .test_separation import make_pair
+
 NAMES, PLACES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
-
-
-def make_rows(n_classes, n=300, seed=0):
-    generator = np.random.default_rng(seed)
-    X = generator.normal(size=(n, 6))
-    scores = X @ generator.normal(size=(6, n_classes)) * 0.4
-    y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
-    return X * [1, 10, 0.1, 1, 1, 1] + [0, 5, 0, 0, 0, 100], y
 
 
 @pytest.fixture
@@ -30,9 +25,9 @@ def few_parameters(monkeypatch):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_classes):
-    X, y = make_rows(n_classes)
+    X, y = make_rows(n_classes, n=300, d=6)
     weights = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
-    cases = [
+    for C, sample_weight, options in (
         (np.inf, None, {}),
         (np.inf, weights, {"covariance": "HC1", "use_t": True}),
         (np.inf, weights + 0.5, {"covariance": "HC0", "weights_are": "importance"}),
@@ -41,17 +36,17 @@ def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_cla
         (1.0, None, {"penalised": "laplace"}),
         (1.0, weights, {"penalised": "sandwich"}),
         (1.0, None, {"penalised": "sandwich", "covariance": "HC0"}),
-    ]
-    for C, sample_weight, options in cases:
+    ):
         model = LogisticRegression(C=C, tol=1e-10).fit(X, y, sample_weight)
         whole = model.inference(X, y, sample_weight, **options)
-        some = model.inference(X, y, sample_weight, features=NAMES, **options)
+        options["features"] = NAMES
+        some = model.inference(X, y, sample_weight, **options)
         with monkeypatch.context() as patch:
             patch.setattr(estimation, "MOST_PARAMETERS", 3)
-            named = model.inference(X, y, sample_weight, features=NAMES, **options)
+            named = model.inference(X, y, sample_weight, **options)
             # Probabilities are made anew where there are too many of them.
             patch.setattr(module, "make_room", lambda objective: None)
-            anew = model.inference(X, y, sample_weight, features=NAMES, **options)
+            anew = model.inference(X, y, sample_weight, **options)
         np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, PLACES])
         np.testing.assert_allclose(named.coef, whole.coef[:, PLACES], rtol=0, atol=1e-7 * whole.std_errors.min())
         # The Hessian of either may lie where the curvature of each row has changed by as much.
@@ -78,15 +73,11 @@ def test_a_few_words_of_many_have_errors():
     # By the inner products of the rows (Woodbury): H = (X' D X + I) for C = 1, with the intercept free.
     p = model.predict_proba(X)[:, 1]
     curvature = np.sqrt(p * (1 - p))
-    rows = np.column_stack([X.toarray() * curvature[:, None]])
-    system = np.eye(n) + rows @ rows.T
-    solved = np.linalg.solve(system, np.column_stack([rows[:, [7, 4000]], curvature]))
-    of_intercept = curvature @ solved[:, 2]
-    for place, column in enumerate((7, 4000)):
-        alone = 1 - rows[:, column] @ solved[:, place]
-        variance = alone + (rows[:, column] @ solved[:, 2]) ** 2 / of_intercept
-        assert found.std_errors[0, place] == pytest.approx(np.sqrt(variance), rel=1e-6)
-    assert found.std_errors[0, 2] == pytest.approx(1 / np.sqrt(of_intercept), rel=1e-6)
+    rows = X.toarray() * curvature[:, None]
+    named = np.column_stack([rows[:, [7, 4000]], curvature])
+    inner = named.T @ np.linalg.solve(np.eye(n) + rows @ rows.T, named)
+    variances = np.append(1 - np.diagonal(inner)[:2] + inner[:2, 2] ** 2 / inner[2, 2], 1 / inner[2, 2])
+    np.testing.assert_allclose(found.std_errors[0], np.sqrt(variances), rtol=1e-6)
     assert np.isnan(found.df_model)
     with pytest.warns(ConvergenceWarning, match="separable"):
         model = LogisticRegression(C=np.inf).fit(X, y)
@@ -95,7 +86,7 @@ def test_a_few_words_of_many_have_errors():
 
 
 def test_what_has_no_errors_is_refused(few_parameters, monkeypatch):
-    X, y = make_rows(2)
+    X, y = make_rows(2, n=300, d=6)
     model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
     for features in (["x9"], [], ["x1", "x1"]):
         with pytest.raises(ValueError, match="features must be names of columns, each of them once, among x0"):
@@ -112,10 +103,7 @@ def test_what_has_no_errors_is_refused(few_parameters, monkeypatch):
 
 def test_a_separation_is_found_or_told(few_parameters, monkeypatch):
     monkeypatch.setattr("fastlin.inference.separation.MOST_VARIABLES", 2)
-    generator = np.random.default_rng(0)
-    X = np.column_stack([generator.integers(0, 2, (300, 2)), generator.normal(size=(300, 9))])
-    y, total = generator.integers(0, 2, 300), X[:, 0] + X[:, 1]
-    y[total == 2], y[total == 0] = 1, 0
+    X, y = make_pair(300, 1, 9)
     model = LogisticRegression(C=np.inf).fit(X, y)
     # Newton's step leads along the direction that separates.
     with pytest.raises(SeparationError, match=r"the columns x[01], x[01] together"):
@@ -123,7 +111,7 @@ def test_a_separation_is_found_or_told(few_parameters, monkeypatch):
     monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *given: Undecided("there are too many"))
     with pytest.warns(SeparationWarning, match="not decided whether the classes are separated: there are too many"):
         model.inference(X, y, features=["x4"])
-    y[np.flatnonzero(total == 0)[:3]] = 1
-    y[np.flatnonzero(total == 2)[:3]] = 0
+    for total in (0, 2):
+        y[np.flatnonzero(X[:, 0] + X[:, 1] == total)[:3]] ^= 1
     model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
     assert np.isfinite(model.inference(X, y, features=["x0"]).std_errors).all()

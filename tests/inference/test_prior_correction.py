@@ -6,18 +6,18 @@ import pytest
 from fastlin import LogisticRegression
 from fastlin.inference import correct_prior
 
+from .conftest import make_rows
+
 
 def test_it_is_the_closed_form_and_refuses_what_are_no_shares():
     t, m = 0.02, 0.4
-    expected = 0.7 - np.log((1 - t) / t * m / (1 - m))
-    assert correct_prior(0.7, t, m) == pytest.approx(expected, rel=1e-14)
+    assert correct_prior(0.7, t, m) == pytest.approx(0.7 - np.log((1 - t) / t * m / (1 - m)), rel=1e-14)
     corrected = correct_prior(np.array([0.7], np.float32), [1 - t, t], m)
     assert corrected.shape == (1,)
     assert corrected.dtype == np.float32
     # Classes without features: the probabilities become those of the population.
     sample, population = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.1, 0.8])
-    intercept = np.log(sample) - np.log(sample).mean()
-    corrected = correct_prior(intercept, population, sample)
+    corrected = correct_prior(np.log(sample) - np.log(sample).mean(), population, sample)
     np.testing.assert_allclose(np.exp(corrected) / np.exp(corrected).sum(), population, rtol=1e-12)
     assert abs(corrected.sum()) < 1e-12
     for given, found in (
@@ -33,11 +33,8 @@ def test_it_is_the_closed_form_and_refuses_what_are_no_shares():
 
 
 def test_a_copy_of_a_model_has_the_corrected_intercept():
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(200, 2))
-    sampled = LogisticRegression().fit(X, (X[:, 0] + generator.logistic(size=200) > 0).astype(int))
-    before = sampled.intercept_.copy()
-    corrected = correct_prior(sampled, 0.02, 0.5)
+    sampled = LogisticRegression().fit(*make_rows(2))
+    before, corrected = sampled.intercept_.copy(), correct_prior(sampled, 0.02, 0.5)
     assert corrected is not sampled
     np.testing.assert_array_equal(corrected.intercept_, correct_prior(before, 0.02, 0.5))
     np.testing.assert_array_equal(sampled.intercept_, before)
