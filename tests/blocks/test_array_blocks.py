@@ -2,7 +2,6 @@
 
 import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,11 +55,14 @@ def test_mapped_files_of_any_order_and_part(tmp_path):
     assert find_map(X) is None
 
 
-@pytest.mark.parametrize(
-    "change",
-    [lambda path: os.utime(path, ns=(0, 0)), lambda path: os.truncate(path, 200), Path.unlink],
-    ids=["write", "cut", "delete"],
-)
+CHANGES = {
+    "write": lambda path: os.utime(path, ns=(0, 0)),
+    "cut": lambda path: os.truncate(path, 200),
+    "delete": os.remove,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_file_that_changes_is_named(tmp_path, change):
     np.save(tmp_path / "X.npy", X)
     blocks = from_arrays(np.load(tmp_path / "X.npy", mmap_mode="r"), Y)
@@ -78,8 +80,7 @@ def test_a_file_that_is_cut_in_a_pass_is_found_before_the_next_block(tmp_path, k
         np.save(tmp_path / name, ROWS.data if kind == "csr" else X)
     first, second = (np.load(tmp_path / name, mmap_mode="r") for name in ("first.npy", "second.npy"))
     if kind == "csr":
-        pieces = [sparse.csr_array((values, ROWS.indices, ROWS.indptr), X.shape) for values in (first, second)]
-        blocks = from_csr(pieces)
+        blocks = from_csr([sparse.csr_array((each, ROWS.indices, ROWS.indptr), X.shape) for each in (first, second)])
     else:
         blocks = from_arrays(second, rows_per_block=50) if kind == "one array" else from_arrays([first, second])
     assert len(blocks) == 2

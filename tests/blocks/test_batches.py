@@ -99,16 +99,6 @@ def test_sparse_batches_that_are_broken_are_refused_in_any_pass(form, first_bad_
         LogisticRegression().fit(from_batches(make_batches))
 
 
-def test_a_function_may_fill_the_same_memory_again():
-    def make_batches():
-        rows, labels = np.empty((20, 3)), np.empty(20, int)
-        for first in range(0, 60, 20):
-            rows[:], labels[:] = X[first : first + 20], Y[first : first + 20]
-            yield rows, labels
-
-    assert_same_model(from_batches(make_batches), from_batches(cut(X, Y)))
-
-
 @pytest.mark.thorough
 def test_a_batch_may_be_empty():
     blocks = from_batches(lambda: [(X, Y), (X[:0], Y[:0]), (X + 1, Y)])

@@ -22,7 +22,6 @@ from .conftest import QUIET, assert_nothing_is_held, cut, make_rows
 # On Windows every signal ends a process at once, and this one has no name.
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
-
 # Workers are processes, which take seconds to start.
 pytestmark = pytest.mark.thorough
 
@@ -98,42 +97,16 @@ def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(pids, expected, monkey
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(pids, expected, tmp_path):
-    X, y, weights = cut(*make_rows())
-    mark = tmp_path / "read"
-
-    def die_once(part, block_info=None):
-        # A partition in the middle, the first time that it is read.
-        if block_info[None]["chunk-location"] == (2, 0) and not mark.exists():
-            mark.write_text(str(os.getpid()))
-            os.kill(os.getpid(), KILL)
-        return part
-
-    found = LogisticRegression().fit(X.map_blocks(die_once, dtype=X.dtype), y, weights)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    assert int(mark.read_text()) in pids.values()
-
-
-@pytest.mark.slow
 def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, pids, before_calls, tmp_path):
-    X, y, _ = make_rows()
-    np.save(tmp_path / "y.npy", 2 * y)
-    [rows] = cut(X)
+    (rows, y), mark, model = cut(*make_rows()[:2]), tmp_path / "mark", LogisticRegression()
 
-    def read_labels(path, block_info=None):
-        [(first, last)] = block_info[None]["array-location"]
-        return np.load(path)[first:last]
-
-    def change():
+    def change_later(part):
         # A label between two of the others.
-        np.save(tmp_path / "y.npy", np.where(y == 1, 3, 2 * y))
-        kill_one(pids)
+        return np.where((part == 1) & mark.exists(), 3, 2 * part)
 
-    labels = dask.array.map_blocks(read_labels, tmp_path / "y.npy", chunks=rows.chunks[:1], dtype=y.dtype)
-    before_calls("sum", change)
-    model = LogisticRegression()
+    before_calls("sum", lambda: mark.touch() or kill_one(pids))
     with pytest.raises(DataChangedError, match=r"Partition \d was .* which were \[0, 2, 4, 6\] and are \[0, 3, 4, 6\]"):
-        model.fit(rows, labels)
+        model.fit(rows, y.map_blocks(change_later, dtype=y.dtype))
     assert not pids
     assert not hasattr(model, "coef_")
     assert_nothing_is_held(client)

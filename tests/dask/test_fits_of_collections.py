@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import fastlin
+from fastlin import blocks
 from fastlin.callbacks import TimeLimit
 from fastlin.dask import LogisticRegression, LogisticRegressionCV
 from fastlin.exceptions import CollinearityError, SeparationError
@@ -120,6 +121,7 @@ def test_bits_depend_on_the_partitions_alone(client):
     X, *others = data
     found = LogisticRegression().fit(dask.array.from_array(X, chunks=(90, 4)), *cut(*others, rows=70))
     np.testing.assert_array_equal(found.coef_, first.coef_)
+    client.cancel(held)
 
 
 def test_classes_may_be_given_and_missing_from_partitions(client):
@@ -148,7 +150,6 @@ def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
     X, y, weights = make_rows()
     dX, dy, dweights = cut(X, y, weights)
     model = LogisticRegression().fit(dX, dy)
-    # What a partition alone shows is tested with the parts.
     broken = X.copy()
     broken[300, 2] = np.nan
     mixed = dask.array.concatenate([dy[:90], dy[90:].map_blocks(lambda part: part.astype(str), dtype=y.dtype)])
@@ -320,6 +321,47 @@ def test_inferences_are_those_of_the_rows_together(client, monkeypatch, n_classe
     cv = LogisticRegressionCV(scoring="accuracy", tol=1e-9, **QUIET).fit(*rows)
     found, expected = (cv.inference(*each, penalised="sandwich") for each in (rows, data))
     np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
-    # By conjugate gradients.
     monkeypatch.setattr("fastlin.inference.estimation.MOST_PARAMETERS", 3)
     np.testing.assert_allclose(model.inference(*rows, features=["x1"]).std_errors, errors[:, 1:2], rtol=1e-8)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Rows, their labels, both as Dask's collections, a model of them in memory, and the same for Dask."""
+    X, y, _ = make_rows(n_classes=3)
+    local, model = fastlin.LogisticRegression().fit(X, y), LogisticRegression()
+    vars(model).update({name: value for name, value in vars(local).items() if name.endswith("_")})
+    return X, y, *cut(X, y), local, model
+
+
+def test_collections_are_answered_by_dask_and_other_rows_at_once(fitted):
+    X, y, dX, dy, local, model = fitted
+    rows = blocks.from_arrays(X, y, rows_per_block=100)
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        expected, answer = getattr(local, method)(X), getattr(model, method)
+        assert isinstance(answer(dX), dask.array.Array)
+        for found in (answer(dX).compute(), answer(X), np.concatenate(list(answer(rows)))):
+            np.testing.assert_array_equal(found, expected)
+    expected = local.score(X, y)
+    assert model.score(X, y) == expected
+    assert model.score(dX, dy) == pytest.approx(expected)
+    assert model.score(rows) == pytest.approx(expected)
+
+
+def test_a_collection_needs_labels_and_has_no_metadata(fitted):
+    X, _, dX, dy, _, model = fitted
+    for rows in (dX, X):
+        with pytest.raises(ValueError, match="score requires y"):
+            model.score(rows)
+    with pytest.raises(TypeError, match="takes X, y, sample_weight and offset alone, got groups too"):
+        LogisticRegressionCV().score(dX, dy, groups=dy)
+
+
+def test_attributes_of_another_shape_are_refused_before_workers_read_them(fitted):
+    *_, dX, dy, _, model = fitted
+    for attribute, value in (("coef_", np.ones((3, 20_000))), ("intercept_", 0.5), ("classes_", np.arange(9))):
+        damaged = copy.copy(model)
+        setattr(damaged, attribute, value)
+        for method, arguments in (("predict", [dX]), ("predict_proba", [dX]), ("score", [dX, dy])):
+            with pytest.raises(ValueError, match=r"must be real numbers of shape .* classes and"):
+                getattr(damaged, method)(*arguments)

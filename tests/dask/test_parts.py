@@ -1,6 +1,5 @@
 """Partitions as parts: what is read, described, compared and encoded, and their labels and folds together."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -18,16 +17,11 @@ X, Y, CLASSES = np.arange(6.0).reshape(3, 2), np.array([4, 1, 4]), np.array([1, 
 ROWS = sparse.csr_array(X)
 
 
-def split(values, borders):
-    return [values[first:last] for first, last in itertools.pairwise(borders)]
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"X": np.array([["a", "b"]] * 3)}, "Partition 7 of X is a 2-D ndarray of <U1"),
         ({"X": np.array([1.0, 2.0, 3.0])}, "Partition 7 of X is a 1-D ndarray"),
-        ({"X": X + 0j}, "Partition 7 of X is a 2-D ndarray of complex128"),
         ({"X": np.where(X == 3, np.nan, X)}, "Partition 7 of X contains NaN"),
         ({"X": sparse.csr_array(np.where(X == 3, np.inf, X))}, "Partition 7 of X contains infinity"),
         ({"y": Y[:2]}, r"Partition 7 of y has the shape \(2,\), but X has 3 rows"),
@@ -37,7 +31,6 @@ def split(values, borders):
         ({"sample_weight": np.ones(4)}, "Partition 7 of sample_weight has the shape"),
         ({"sample_weight": np.array([1, np.inf, 1])}, "Partition 7 of sample_weight contains infinity"),
         ({"sample_weight": np.array([1, None, 1], object)}, "Partition 7 of sample_weight contains NaN"),
-        ({"sample_weight": np.array(["1", "nan", "1"])}, "Partition 7 of sample_weight contains NaN"),
         ({"sample_weight": np.array([1, -1.0, 1])}, "Negative values in data passed to `sample_weight`: Partition 7"),
     ],
 )
@@ -94,8 +87,8 @@ def test_tables_of_labels_are_those_of_the_rows_together(make, seed):
     generator = np.random.default_rng(seed)
     # Some labels begin late, and one partition is empty.
     labels = np.concatenate([generator.integers(3, 5, 10), generator.integers(0, 9, 40)]).astype(make)
-    weights, borders = generator.uniform(size=50), [0, 5, 5, 20, 26, 33, 41, 50]
-    pieces = zip(*(split(each, borders) for each in (np.zeros((50, 1)), labels, weights)), strict=True)
+    weights, borders = generator.uniform(size=50), [5, 5, 20, 26, 33, 41]
+    pieces = zip(*(np.split(each, borders) for each in (np.zeros((50, 1)), labels, weights)), strict=True)
     tables = [describe(decode(*piece, ""))[1] for piece in pieces]
     table = LabelTable.join(tables)
     classes, first_rows, numbers, counts = np.unique(labels, True, True, True)
@@ -116,14 +109,14 @@ def test_labels_of_two_kinds_are_refused_with_the_partition():
         LabelTable.join([describe(part)[1] for part in parts])
 
 
-OTHER_LABELS = r"has other labels, which were \[1, 4\] and are"
+OTHER = r"has other labels, which were \[1, 4\] and are"
 CHANGES = {
     "fewer rows": ({"X": ROWS[:2], "labels": Y[:2]}, r"was 3 x 2 float64, .* is 2 x 2 float64"),
     "other type": ({"X": ROWS.astype(np.float32)}, r"was 3 x 2 float64, .* is 3 x 2 float32"),
     "dense": ({"X": X}, r"was 3 x 2 float64, sparse with 5 entries and is 3 x 2 float64, dense now"),
-    "a label beyond all": ({"labels": np.array([4, 9, 4])}, rf"{OTHER_LABELS} \[4, 9\] now"),
-    "a label between others": ({"labels": np.array([4, 2, 4])}, rf"{OTHER_LABELS} \[2, 4\] now"),
-    "labels in another order": ({"labels": np.array([1, 4, 4])}, rf"{OTHER_LABELS} \[1, 4\] now"),
+    "a label beyond all": ({"labels": np.array([4, 9, 4])}, rf"{OTHER} \[4, 9\] now"),
+    "a label between others": ({"labels": np.array([4, 2, 4])}, rf"{OTHER} \[2, 4\] now"),
+    "labels in another order": ({"labels": np.array([1, 4, 4])}, rf"{OTHER} \[1, 4\] now"),
     "weights": ({"sample_weight": np.array([1.0, 2, 4])}, "has other weights"),
     "no weights": ({"sample_weight": None}, "has other weights"),
     "rows": ({"X": 2 * ROWS}, "has other rows"),
@@ -144,7 +137,7 @@ def test_a_partition_that_is_computed_again_must_be_what_it_was(change, message)
 def test_folds_are_those_of_scikit_learn(n_folds, seed):
     generator = np.random.default_rng(seed)
     labels = np.append(generator.permutation(np.repeat(np.arange(4), n_folds)), generator.integers(0, 4, 60))
-    parts = split(labels, [0, 7, 7, 30, 31, len(labels)])
+    parts = np.split(labels, [7, 7, 30, 31])
     counts = np.array([np.bincount(part, minlength=4) for part in parts])
     ends = share_folds(n_folds, counts.sum(axis=0), np.unique(labels, return_index=True)[1])
     seen = np.cumsum(counts, axis=0) - counts

@@ -33,8 +33,7 @@ def make_shards(objective, owners, is_sparse=False):
     rows = objective.rows
     parts = []
     for first, last in itertools.pairwise(BORDERS):
-        X = rows.matrix.X[first:last]
-        X = sparse.csr_array(X) if is_sparse else X
+        X = (sparse.csr_array if is_sparse else np.asarray)(rows.matrix.X[first:last])
         part = decode(X, rows.labels[first:last], rows.weights[first:last], "p")
         if len(rows.targets):
             soft = rows.targets[first:last]

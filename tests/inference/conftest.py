@@ -1,6 +1,7 @@
 """Rows whose classes overlap, and the inferences of models without a penalty."""
 
 import numpy as np
+import pytest
 from scipy import sparse
 
 from fastlin import LogisticRegression, blocks
@@ -20,11 +21,13 @@ def infer(X, y, weights=None, offset=None, parameters=None, **options):
     return model.fit(X, y, weights, offset=offset).inference(X, y, weights, offset, **options)
 
 
+def refuse(message, *data, error=ValueError, **options):
+    """Fail unless there is no inference of a model, for a reason."""
+    with pytest.raises(error, match=message):
+        infer(*data, **options)
+
+
 def list_forms(X, y):
     """Return X and y in the forms that fits read, y being None where blocks hold it."""
-    return [
-        (X, y),
-        (np.asfortranarray(X), y),
-        (sparse.csr_array(X), y),
-        (blocks.from_arrays(X, y, rows_per_block=90), None),
-    ]
+    pieces = blocks.from_arrays(X, y, rows_per_block=90)
+    return [(X, y), (np.asfortranarray(X), y), (sparse.csr_array(X), y), (pieces, None)]

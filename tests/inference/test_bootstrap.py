@@ -13,14 +13,9 @@ from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference.bootstrap import Bootstrap, Draws
 from fastlin.kernels.machine.threads import limit_threads
 
+from .conftest import make_rows
+
 pytestmark = pytest.mark.usefixtures("sparse_passes")
-
-
-def make_rows(n_classes=2, n=120, seed=0):
-    random = np.random.default_rng(seed)
-    X = random.normal(size=(n, 3)) * [1, 5, 0.2] + [0, 3, 0]
-    noise = random.gumbel(size=(n, n_classes))
-    return X, (X / [1, 5, 0.2] @ random.normal(size=(3, n_classes)) + noise).argmax(axis=1)
 
 
 def list_drawn(y, number=0):
@@ -53,7 +48,7 @@ def join(model):
     ],
 )
 def test_a_fit_is_that_of_the_drawn_rows(n_classes, given, data):
-    (X, y), random = make_rows(n_classes), np.random.default_rng(1)
+    (X, y), random = make_rows(n_classes, n=120), np.random.default_rng(1)
     labels = random.dirichlet(np.ones(n_classes), len(X)) if "soft" in data else y
     weights = random.random(len(X)) * 3 if data == "weights" else None
     offset = random.normal(size=(len(X), n_classes)[: n_classes - 1]) if "offset" in data else None
@@ -72,7 +67,7 @@ def test_a_fit_is_that_of_the_drawn_rows(n_classes, given, data):
 
 
 def test_categorical_columns_have_resamples_and_an_acceleration_too():
-    X, y = make_rows(2)
+    X, y = make_rows(2, n=120)
     codes = np.arange(len(X)) % 3
     table = pd.DataFrame({"x": X[:, 0], "level": pd.Categorical(codes)})
     plain = np.column_stack([X[:, :1], np.eye(3)[codes]])
@@ -84,7 +79,7 @@ def test_categorical_columns_have_resamples_and_an_acceleration_too():
 
 
 def test_threads_and_the_number_of_resamples_change_no_bit():
-    X, y = make_rows(3)
+    X, y = make_rows(3, n=120)
     model = LogisticRegression().fit(X, y)
     with limit_threads(1):
         one = model.bootstrap(X, y, n_resamples=20, random_state=0)
@@ -121,24 +116,17 @@ def test_errors_and_intervals_are_those_of_their_formulas():
             Bootstrap(*fits, None).conf_int(**given)
 
 
-CLUSTERS = np.arange(40) // 2
-
-
+@pytest.mark.parametrize("has_clusters", [False, True])
 @pytest.mark.parametrize(
-    ("n_classes", "given", "clusters"),
-    [
-        (2, {"C": 1.0}, None),
-        (2, {"C": np.inf, "fit_intercept": False}, CLUSTERS),
-        (3, {"C": 3.0}, CLUSTERS),
-        (3, {"C": 0.3, "l1_ratio": 1}, None),
-    ],
+    ("n_classes", "given"),
+    [(3, {"C": 3.0}), (2, {"C": np.inf, "fit_intercept": False}), (3, {"C": 0.3, "l1_ratio": 1})],
 )
-def test_the_acceleration_is_that_of_the_derivatives_by_the_weights(n_classes, given, clusters):
+def test_the_acceleration_is_that_of_the_derivatives_by_the_weights(n_classes, given, has_clusters):
     X, y = make_rows(n_classes, n=40, seed=2)
     weights = np.random.default_rng(0).random(len(X)) + 0.5
     model = LogisticRegression(tol=1e-15, **given).fit(X, y, weights)
-    found = model.bootstrap(X, y, weights, n_resamples=2, random_state=0, clusters=clusters)
-    numbers = np.arange(len(X)) if clusters is None else clusters
+    numbers = np.arange(len(X)) // (1 + has_clusters)
+    found = model.bootstrap(X, y, weights, n_resamples=2, random_state=0, clusters=numbers if has_clusters else None)
     step, moves = 1e-3, []
     for group in range(numbers.max() + 1):
         change = step * ((numbers == group) - 1 / (numbers.max() + 1))
@@ -160,16 +148,15 @@ def test_whole_clusters_are_drawn():
         by_cluster = (next(draws.draw(b)) / weights).reshape(10, 3)
         assert (by_cluster == by_cluster[:, :1]).all()
         assert by_cluster[:, 0].sum() == 10
-    X, y = make_rows()
+    X, y = make_rows(2, n=120)
     found = LogisticRegression().fit(X, y).bootstrap(X, y, n_resamples=5, random_state=0, clusters=np.arange(120) % 30)
     assert repr(found) == "Bootstrap(5 resamples, coefficients of shape (1, 3))"
 
 
 def test_a_search_is_resampled_at_its_choice_and_firths_fits_by_their_penalty():
-    X, y = make_rows()
-    search = LogisticRegressionCV(
-        Cs=3, cv=3, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False, tol=1e-10
-    ).fit(X, y)
+    X, y = make_rows(2, n=120)
+    choices = {"Cs": 3, "cv": 3, "l1_ratios": (0,), "scoring": "accuracy", "use_legacy_attributes": False}
+    search = LogisticRegressionCV(**choices, tol=1e-10).fit(X, y)
     model = LogisticRegression(C=search.C_, tol=1e-10).fit(X, y)
     found, expected = (each.bootstrap(X, y, n_resamples=4, random_state=0) for each in (search, model))
     np.testing.assert_allclose(found.coef, expected.coef, atol=1e-4)
@@ -190,7 +177,7 @@ def test_a_search_is_resampled_at_its_choice_and_firths_fits_by_their_penalty():
 
 
 def test_what_cannot_be_resampled_is_refused():
-    X, y = make_rows()
+    X, y = make_rows(2, n=120)
     model = LogisticRegression().fit(X, y)
     for given, text in (
         ({"n_resamples": 1}, "n_resamples must be a whole number of at least 2"),

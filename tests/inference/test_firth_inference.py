@@ -10,11 +10,7 @@ from scipy.stats import norm
 
 from fastlin import FirthLogisticRegression
 
-
-def make_rows(n_classes, n=60, seed=0):
-    random = np.random.default_rng(seed)
-    X = random.normal(size=(n, 3))
-    return X, (X @ random.normal(size=(3, n_classes)) * 2 + random.gumbel(size=(n, n_classes))).argmax(axis=1)
+from .conftest import make_rows
 
 
 def infer(X, y, tol=1e-9, categorical_features=None, **options):
@@ -26,7 +22,7 @@ def infer(X, y, tol=1e-9, categorical_features=None, **options):
 def test_estimates_tests_and_intervals_are_those_of_firthmodels():
     firthmodels = pytest.importorskip("firthmodels")
     for seed, has_weights in ((0, False), (1, True)):
-        X, y = make_rows(2, seed=seed)
+        X, y = make_rows(2, n=60, seed=seed)
         weights = np.random.default_rng(seed).integers(1, 4, len(X)).astype(float) if has_weights else None
         theirs = firthmodels.FirthLogisticRegression(backend="numpy", gtol=1e-6, xtol=1e-6, max_iter=500)
         theirs.fit(X, y, sample_weight=weights)
@@ -66,7 +62,7 @@ def test_tables_of_counts_have_their_closed_form():
 
 
 def test_other_reference_classes_and_columns_say_the_same():
-    X, y = make_rows(3)
+    X, y = make_rows(3, n=60)
     model = FirthLogisticRegression(tol=1e-9).fit(X, y)
     by_first, by_last, symmetric = (model.inference(X, y, reference=each) for each in (None, 2, "symmetric"))
     np.testing.assert_allclose(by_first.coef[1], -by_last.coef[0], rtol=1e-9)
@@ -87,7 +83,7 @@ def test_other_reference_classes_and_columns_say_the_same():
 
 
 def test_it_is_described_pickled_and_refused():
-    X, y = make_rows(2)
+    X, y = make_rows(2, n=60)
     found = infer(X, y)
     assert "Firth's penalised likelihood" in str(found.summary())
     np.testing.assert_array_equal(found.table()["lower"], found.conf_int()[0, :, 0])

@@ -51,13 +51,12 @@ def test_intervals_and_tests_are_those_of_a_root_finder(n_classes, is_firth):
     np.testing.assert_allclose(found.coef.ravel(), coef, atol=1e-5)
     ends, errors = found.profile_conf_int(level=0.9), found.std_errors.ravel()
     for place in (0, size - 1):
+
+        def miss(value, place=place):
+            return maximise_held(data, place, value, zeros)[0] - least
+
         for side, end in zip((-5, 5), ends.reshape(-1, 2)[place], strict=True):
-            root = brentq(
-                lambda value, place=place: maximise_held(data, place, value, zeros)[0] - least,
-                coef[place],
-                coef[place] + side * errors[place],
-                xtol=1e-7,
-            )
+            root = brentq(miss, coef[place], coef[place] + side * errors[place], xtol=1e-7)
             assert abs(end - root) < 1e-4 * errors[place]
     np.testing.assert_array_equal(found.profile_conf_int("x1", level=0.9), ends[:, 1:2])
     if is_firth:
