@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import sys
+from types import SimpleNamespace
 
 import dask.dataframe
 import pytest
@@ -51,37 +52,29 @@ def test_workers_get_consecutive_partitions_unless_they_hold_the_data(client, mo
         assert n_nodes[0] <= 5
 
 
-class FakeClient:
-    """A client whose workers answer what they are told to, but for those that are told nothing."""
+def make_client(**answers):
+    """Return a client whose workers answer what they are told to, but for those that are told nothing."""
 
-    def __init__(self, **answers):
-        self.answers = answers
-
-    def nthreads(self):
-        return dict.fromkeys(self.answers, 1)
-
-    def sync(self, function):
-        return asyncio.run(function())
-
-    async def run(self, function, workers, on_error):
-        [address] = workers
-        if self.answers[address] is None:
+    async def run(function, workers, on_error):
+        if answers[workers[0]] is None:
             await asyncio.Event().wait()
-        return {address: self.answers[address]}
+        return {workers[0]: answers[workers[0]]}
+
+    return SimpleNamespace(nthreads=lambda: answers, sync=lambda function: asyncio.run(function()), run=run)
 
 
 def test_workers_with_the_same_versions_and_workers_that_are_lost_pass():
     own = describe_installation()
-    assert check_workers(FakeClient(a=own, b=OSError("lost"), c=TimeoutError()), 60.0) == {"a"}
-    assert check_workers(FakeClient(), 60.0) == set()
+    assert check_workers(make_client(a=own, b=OSError("lost"), c=TimeoutError()), 60.0) == {"a"}
+    assert check_workers(make_client(), 60.0) == set()
     # One that is stopped never answers.
-    assert check_workers(FakeClient(a=None, b=own), 0.01) == {"b"}
+    assert check_workers(make_client(a=None, b=own), 0.01) == {"b"}
 
 
 @pytest.mark.parametrize("package", ["fastlin", "numba", "numpy", "scikit-learn", "kernels with the hash"])
 def test_another_version_is_named_with_the_worker_and_both_versions(package):
     own = describe_installation()
-    client = FakeClient(a=own, b={**own, package: "0.0.1"})
+    client = make_client(a=own, b={**own, package: "0.0.1"})
     with pytest.raises(RuntimeError, match=rf"The worker b has {package} 0\.0\.1, but the client has {own[package]}\."):
         check_workers(client, 60.0)
     assert check_workers(client, 60.0, ["a"]) == {"a"}
@@ -92,5 +85,5 @@ def test_a_worker_without_fastlin_is_named():
     with pytest.raises(
         RuntimeError, match=r"The worker b cannot say .* No module named 'fastlin'.* pip install"
     ) as raised:
-        check_workers(FakeClient(b=missing), 60.0)
+        check_workers(make_client(b=missing), 60.0)
     assert raised.value.__cause__ is missing

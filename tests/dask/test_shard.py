@@ -74,12 +74,12 @@ def draw(shards, n_rows, n_weighty):
     return [(X, *samples[1:]) for X, samples in call(shards, "draw", None, places).values()]
 
 
-@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize(("make", "is_sparse"), [(make_objective, False), (make_objective, True), (make_offset, False)])
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
+def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, make, is_sparse):
     # Probabilities of 30 rows at a time.
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 30 * 8 * max(1, n_classes if n_classes > 2 else 1))
-    objective, parameters = make_objective(200, 3, n_classes)
+    objective, parameters = make(200, 3, n_classes)
     shards, meant = make_shards(objective, [[0, 3], [1, 2, 4]], is_sparse)
     rows, direction = objective.rows, np.random.default_rng(5).normal(size=parameters.shape)
     probabilities = np.empty((rows.n_rows_coef, 200))
@@ -131,10 +131,6 @@ def test_offsets_and_targets_are_those_of_the_rows():
         objective, parameters = make_offset(200, 3, n_classes)
         shards, meant = make_shards(objective, [[0, 3], [1, 2, 4]])
         rows = objective.rows
-        expected = rows.passes.evaluate(parameters, None, gradient := np.empty(parameters.shape))
-        loss, found = sum_passes(shards, evaluate, add_evaluated, meant, parameters)
-        assert loss == pytest.approx(expected, rel=1e-12)
-        np.testing.assert_allclose(found, gradient, atol=1e-11)
         loss, _ = sum_passes(shards, _evaluate_without_offsets, add_evaluated, meant, parameters)
         assert loss / rows.total_weight == pytest.approx(rows.evaluate_without_offsets(parameters)[0], rel=1e-12)
         n_weighty, totals, _, offsets, have_targets = zip(*call(shards, "tell_weights", None).values(), strict=True)
@@ -144,11 +140,9 @@ def test_offsets_and_targets_are_those_of_the_rows():
         for one, other in zip(found, rows.offset_range, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12)
         assert all(have_targets)
-        for X, *samples in draw(shards, 20, n_weighty):
-            for x, *own in zip(X, *samples, strict=True):
-                place = np.flatnonzero((rows.matrix.X == x).all(axis=1))[0]
-                for one, other in zip(own, (rows.labels, rows.weights, rows.offsets, rows.targets), strict=True):
-                    np.testing.assert_array_equal(one, other[place])
+        numbers, of_all = objective.sample(20).rows.numbers, (rows.labels, rows.weights, rows.offsets, rows.targets)
+        for found, each in zip(zip(*draw(shards, 20, n_weighty), strict=True), (rows.matrix.X, *of_all), strict=True):
+            np.testing.assert_array_equal(np.concatenate(found), each[numbers])
 
 
 def test_errors_are_answers():

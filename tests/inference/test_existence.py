@@ -238,7 +238,7 @@ def test_sums_in_float32_are_dependent_but_for_its_rounding():
     # Whole numbers far from zero, of which float32 knows each, have no part in it.
     whole = np.column_stack([1e6 + generator.integers(-5, 6, 200), *[generator.integers(0, 5, 200)] * 2])
     whole = whole.astype(np.float32)
-    message = r"on the intercept: x2 = "
+    message = r"depend on each other and on the intercept: x2 = "
     refuse(message + "x0 [+] x1[.]", np.column_stack([X, X.sum(axis=1)]), y, error=CollinearityError)
     refuse(message + "x1[.]", whole, y, error=CollinearityError)
 

@@ -17,12 +17,6 @@ from .test_separation import make_pair
 NAMES, PLACES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
 
 
-@pytest.fixture
-def few_parameters(monkeypatch):
-    """Let the covariance of all parameters be too large for any model."""
-    monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
-
-
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_classes):
     X, y = make_rows(n_classes, n=300, d=6)
@@ -85,7 +79,8 @@ def test_a_few_words_of_many_have_errors():
         model.inference(X, y, features=["x7"])
 
 
-def test_what_has_no_errors_is_refused(few_parameters, monkeypatch):
+def test_what_has_no_errors_is_refused(monkeypatch):
+    monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
     X, y = make_rows(2, n=300, d=6)
     model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
     for features in (["x9"], [], ["x1", "x1"]):
@@ -101,7 +96,8 @@ def test_what_has_no_errors_is_refused(few_parameters, monkeypatch):
         model.inference(X, y, features=["x1"])
 
 
-def test_a_separation_is_found_or_told(few_parameters, monkeypatch):
+def test_a_separation_is_found_or_told(monkeypatch):
+    monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
     monkeypatch.setattr("fastlin.inference.separation.MOST_VARIABLES", 2)
     X, y = make_pair(300, 1, 9)
     model = LogisticRegression(C=np.inf).fit(X, y)

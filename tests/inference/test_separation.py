@@ -58,7 +58,6 @@ def test_columns_that_separate_together_are_named():
     X, y = make_pair(3_000, 2, 3)
     assert all(len(set(y[X[:, j] == value])) == 2 for j in (0, 1) for value in (1, 2))
     refuse(r"Quasi-complete separation: the columns x[01], x[01] together", X, y, error=SeparationError)
-    # The first flowers of iris by their sepals.
     X, y = load_iris(return_X_y=True)
     expected = r"x[01], x[01] together tell rows of class 0 from those of the classes 1 and"
     refuse(expected, X[:, :2], y, error=SeparationError)
@@ -122,6 +121,5 @@ def test_what_is_too_large_to_search_is_told(monkeypatch):
     zeros, names, labels = np.zeros(objective.shape), np.array([f"x{j}" for j in range(11)]), np.array(["a", "b"])
     with pytest.warns(SeparationWarning, match="12 coefficients are more than the 2 that are searched"):
         check_separation(objective.at(zeros), names, labels, zeros, 1)
-    # Nor are all columns named.
     found = Separation(False, tuple(range(9)), ((0, 1),))
     assert "the columns x0, x1, x2, x3, x4 and 4 more together" in found.describe(names, labels)
