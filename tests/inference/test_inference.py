@@ -135,7 +135,17 @@ def test_tables_hold_what_arrays_hold(monkeypatch):
     found = infer(frame, np.array(["cat", "dog", "<b>"])[y])
     text, html = found.summary(), found._repr_html_()
     assert str(found) == str(text) == repr(text)
-    for shown in ("age", "a & b", "class cat against <b>", "std error", "log-likelihood", "AIC, BIC", "pseudo R2"):
+    texts = [
+        "age",
+        "a & b",
+        "class cat against <b>",
+        "std error",
+        "log-likelihood",
+        "AIC, BIC",
+        "pseudo R2",
+        "< 0.0001",
+    ]
+    for shown in (*texts, f"{found.coef[0, 1]:.4f}"):
         assert shown in text
     assert "class cat against &lt;b&gt;" in html
     assert "a &amp; b" in html
