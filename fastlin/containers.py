@@ -59,6 +59,10 @@ def _check(X):
             raise ValueError(f"{name} has {array.ndim} dimensions of {array.dtype}, not one of whole numbers")
     if X.format == "bsr" and X.data.ndim != 3:
         raise ValueError(f"its data have {X.data.ndim} dimensions instead of three")
+    if not type(X).__module__.startswith("scipy."):
+        # A subclass may have a constructor of its own, which SciPy's methods would call.
+        arrays = (X.data, (X.row, X.col)) if X.format == "coo" else (X.data, X.indices, X.indptr)
+        X = getattr(sparse, f"{X.format}_array")(arrays, shape=X.shape)
     if (X.dtype.kind == "f" and X.dtype not in (np.float32, np.float64)) or not X.dtype.isnative:
         X = X.astype(np.float64)
     if X.format == "coo":

@@ -29,7 +29,7 @@ from scipy import sparse
 import fastlin
 from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, SoftmaxTrainer
 
-SEED = 39
+SEED = 34
 GENERATOR = np.random.default_rng(0)
 N, D = 60, 5
 X = GENERATOR.normal(size=(N, D)) * (GENERATOR.uniform(size=(N, D)) < 0.6)

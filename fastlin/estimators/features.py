@@ -39,7 +39,7 @@ def remember_features(estimator: Any, n_features: int, names: Sequence[str] | No
 
 def check_features(estimator: Any, n_features: int, names: Sequence[str] | None, subject: str) -> None:
     """Raise a ValueError, with the subject and its verb, if the columns of X differ from the fit's."""
-    if n_features != estimator.n_features_in_:
+    if n_features != read_count("n_features_in_", estimator.n_features_in_):
         raise ValueError(
             f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
             "features as input."

@@ -261,7 +261,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if not hasattr(self, "coef_"):
             check_is_fitted(self)
         if isinstance(X, Blocks):
-            offsets = read_offset(offset, X.shape[0], len(self.classes_))
+            offsets = None if offset is None else read_offset(offset, X.shape[0], len(self.classes_))
             parts = [None] * len(X) if offsets is None else np.split(offsets, X.borders[1:-1])
             return (method(self, block, offset=part) for block, part in zip(self._read_blocks(X), parts, strict=True))
         return method(self, X, offset=offset)

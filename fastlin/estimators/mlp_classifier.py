@@ -399,7 +399,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             A column for each class, in the order of `classes_`; where y had one class, a second column for any other.
         """
         check_is_fitted(self)
-        if self.out_activation_ == "logistic" and self.n_outputs_ > 1:
+        if self._read_plan()["is_independent"]:
             return np.exp(self.predict_log_proba(X))
         probabilities = self._predict(X, Network.predict_probabilities)
         return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
