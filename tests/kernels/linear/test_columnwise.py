@@ -7,6 +7,7 @@ import naive
 import numpy as np
 import pytest
 from conftest import make_problem, marked
+from scipy.special import expit, softmax
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine import threads
@@ -21,9 +22,8 @@ ALL = np.empty(0, np.int64)
 def make_passes(X, labels, weights, n_classes, rows=ALL):
     """Return ColumnPasses over X, scaled and centred, and the scale and shift of its columns."""
     scale, shift = as_matrix(X).measure().choose_coordinates()
-    n_rows_coef = 1 if n_classes == 2 else n_classes
     samples = Samples(rows, labels.astype(np.int32), weights)
-    passes = as_matrix(X).passes(samples, Scaling(scale, shift), n_rows_coef)
+    passes = as_matrix(X).passes(samples, Scaling(scale, shift), 1 if n_classes == 2 else n_classes)
     assert isinstance(passes, ColumnPasses)
     return passes, scale, shift
 
@@ -51,9 +51,8 @@ def test_a_pass_agrees_with_naive(dtype):
             np.testing.assert_allclose(gradient[:, :-1], expected[1], rtol=0, atol=1e-12 * np.abs(x).max() * s.sum())
             np.testing.assert_allclose(gradient[:, -1], expected[2], rtol=0, atol=1e-12 * s.sum())
             scores = x @ coef.T + intercept
-            e = np.exp(scores - scores.max(axis=1, keepdims=True))
-            softmax = e / e.sum(axis=1, keepdims=True) if n_classes > 2 else 1 / (1 + np.exp(-scores))
-            np.testing.assert_allclose(probabilities, softmax.T, atol=1e-13)
+            right = softmax(scores, axis=1) if n_classes > 2 else expit(scores)
+            np.testing.assert_allclose(probabilities, right.T, atol=1e-13)
 
 
 def test_the_caller_keeps_x_and_float32_takes_the_other_way():

@@ -1,4 +1,4 @@
-"""The fused pass over dense rows, and scores, against the naive oracle, finite differences, and on several threads."""
+"""The passes over dense rows, by tiles and in place, and scores, against the naive oracle and on several threads."""
 
 import naive
 import numpy as np
@@ -6,8 +6,8 @@ import pytest
 import reference
 from conftest import COMPILED, assert_same_bits, make_problem, marked
 
-from fastlin.kernels.linear import dense_rows
-from fastlin.kernels.linear.operands import BlockSums, Kept, Losses, Parameters, Samples
+from fastlin.kernels.linear import dense_rows, logistic_rows
+from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Losses, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
@@ -21,6 +21,15 @@ TYPES = {
     "float64 in float32": (np.float64, np.float32, np.float64),
     "uint8 in float32": (np.uint8, np.float32, np.float32),
 }
+TYPES_IN_PLACE = [
+    (np.float64, np.float64),
+    (np.float32, np.float32),
+    *marked(pytest.mark.thorough, (np.uint8, np.float64), (np.float64, np.float32)),
+    *marked(pytest.mark.slow, (np.int16, np.float64)),
+]
+LAYOUTS = {"C": np.ascontiguousarray, "F": np.asfortranarray, "rows apart": lambda X: np.repeat(X, 2, axis=0)[::2]}
+# Numbers of classes, and the layouts of what is read in place.
+WAYS = [(2, None), (3, None), (2, "C"), (2, "F")]
 
 
 def round_to(values, kind):
@@ -28,20 +37,29 @@ def round_to(values, kind):
     return values.astype(kind).astype(np.float64)
 
 
-def run_pass(X, labels, weights, coef, intercept, kind=np.float64, scaling=None, rows=NONE, n_blocks=1):
+def make_sums(n_blocks, n_classes, d):
+    return BlockSums(np.full((n_blocks, n_classes, d), np.nan), np.full((n_blocks, n_classes), np.nan))
+
+
+def run_pass(
+    X, labels, weights, coef, intercept, kind=np.float64, scaling=None, rows=NONE, n_blocks=1, layout=None, tile_rows=8
+):
     """Return loss, gradient, intercept gradient and probabilities of the kernel, blocks added in order.
 
-    kind is the type computed in; the other types are those that the package passes.
+    kind is the type computed in; the other types are those that the package passes. With a layout X is read in place.
     """
     n_classes, d = coef.shape
-    scaling = Scaling(np.ones(d, kind), np.zeros(d, kind)) if scaling is None else scaling
-    losses = np.full(n_blocks, np.nan)
-    sums = BlockSums(np.full((n_blocks, n_classes, d), np.nan), np.full((n_blocks, n_classes), np.nan))
+    kind_of_scaling = np.float64 if layout else kind
+    scaling = Scaling(np.ones(d, kind_of_scaling), np.zeros(d, kind_of_scaling)) if scaling is None else scaling
+    losses, sums = np.full(n_blocks, np.nan), make_sums(n_blocks, n_classes, d)
     probabilities = np.full((n_classes, len(rows) or len(X)), np.nan, kind)
     samples = Samples(rows, labels.astype(np.int32), weights.astype(np.float64))
     parameters = Parameters(np.ascontiguousarray(coef, kind), intercept.astype(kind))
-    arguments = any_layout(X), rows, scaling, parameters, 8, sums
-    run_blocks(dense_rows.fill_block_pass, n_blocks, *arguments, Losses(samples, losses, Kept.of(probabilities)), None)
+    arguments = scaling, parameters, tile_rows, sums, Losses(samples, losses, Kept.of(probabilities)), None
+    if layout:
+        run_blocks(logistic_rows.fill_block_pass_in_place, n_blocks, any_layout(LAYOUTS[layout](X)), *arguments)
+    else:
+        run_blocks(dense_rows.fill_block_pass, n_blocks, any_layout(X), rows, *arguments)
     return losses.sum(), sums.coef.sum(axis=0), sums.intercept.sum(axis=0), probabilities
 
 
@@ -50,6 +68,17 @@ def naive_probabilities(scores):
     if scores.shape[1] == 1:
         return np.array([[naive.logistic(s[0], 0)[1][0] for s in scores]])
     return np.array([np.array(naive.softmax(list(s), 0)[1]) + np.eye(len(s))[0] for s in scores]).T
+
+
+def assert_naive(found, x, magnitudes, labels, weights, coef, intercept, eps):
+    """Compare a pass over rows x with the oracle, within the rounding of magnitudes."""
+    expected = naive.loss_and_gradient(x, labels, weights, coef, intercept)
+    rounding = naive.rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps)
+    for value, right, bound in zip(found, expected, rounding, strict=False):
+        assert (np.abs(value - right) <= bound).all(), x.shape
+    largest = np.abs(coef).sum(axis=0) @ magnitudes.T + np.abs(intercept).max()
+    bound = 2 * (x.shape[1] + 20) * eps * (1 + largest)
+    assert (np.abs(found[3] - naive_probabilities(x @ coef.T + intercept)) <= bound).all()
 
 
 @pytest.mark.parametrize("types", [*list(TYPES)[:-1], *marked(pytest.mark.thorough, list(TYPES)[-1])])
@@ -63,23 +92,55 @@ def test_pass_agrees_with_naive(types, n_classes):
         scale = 2.0 ** generator.integers(-9 if dtype == np.uint8 else -2, 1, d)
         scaling = Scaling(scale.astype(scale_kind), generator.normal(size=d).astype(scale_kind))
         coef, intercept = round_to(coef, kind), round_to(intercept, kind)
-        shift = scaling.shift.astype(float)
-        x = X.astype(float) * scale + shift
-        expected = naive.loss_and_gradient(x, labels, weights, coef, intercept)
-        magnitudes = np.abs(X.astype(float) * scale) + np.abs(shift)
-        rounding = naive.rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, np.finfo(kind).eps)
-        results = []
-        for layout in (X, np.asfortranarray(X)):
-            found = run_pass(layout, labels, weights, coef, intercept, kind, scaling)
-            for value, right, bound in zip(found, expected, rounding, strict=False):
-                assert (np.abs(value - right) <= bound).all(), (n, d)
-            scores = x @ coef.T + intercept
-            largest = np.abs(coef).sum(axis=0) @ magnitudes.T + np.abs(intercept).max()
-            bound = 2 * (d + 20) * np.finfo(kind).eps * (1 + largest)
-            assert (np.abs(found[3] - naive_probabilities(scores)) <= bound).all()
-            results.append(found)
+        x, shift = X.astype(float) * scale, scaling.shift.astype(float)
+        given = labels, weights, coef, intercept
+        results = [run_pass(layout, *given, kind, scaling) for layout in (X, np.asfortranarray(X))]
+        for found in results:
+            assert_naive(found, x + shift, np.abs(x) + np.abs(shift), *given, np.finfo(kind).eps)
         # Every layout gives the same.
         assert_same_bits(results)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("dtype", "kind"), TYPES_IN_PLACE)
+def test_a_pass_in_place_agrees_with_naive(dtype, kind, layout):
+    # Below, at and above groups of eight rows, of four columns, and vectors; several tiles and blocks.
+    for n, d in [(1, 1), (8, 4), (13, 17), (37, 33), (50, 5)]:
+        X, labels, weights, coef, intercept = make_problem(n, d, 2, dtype, seed=n)
+        coef, generator = round_to(coef, kind), np.random.default_rng(d)
+        scale = 2.0 ** generator.integers(-9 if dtype in (np.uint8, np.int16) else -2, 1, d)
+        scaling = Scaling(scale, round_to(generator.normal(size=d), kind))
+        x = X.astype(float) * scale
+        # A shift is part of an entry and of the intercept.
+        magnitudes = np.abs(x) + 2 * np.abs(scaling.shift)
+        for passed in (weights, np.empty(0)):
+            own = passed if len(passed) else np.ones(n)
+            for n_blocks in (1, 3):
+                options = {"n_blocks": n_blocks, "layout": layout, "tile_rows": 16}
+                found = run_pass(X, labels, passed, coef, intercept, kind, scaling, **options)
+                assert_naive(found, x + scaling.shift, magnitudes, labels, own, coef, intercept, np.finfo(kind).eps)
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize(("dtype", "kind"), TYPES_IN_PLACE[:2])
+def test_a_hessian_product_in_place_is_that_of_the_definition(dtype, kind, layout):
+    for n, d in [(1, 1), (37, 19)]:
+        X, _, weights, direction, shift = make_problem(n, d, 2, dtype, seed=n)
+        generator = np.random.default_rng(d)
+        scaling = Scaling(2.0 ** generator.integers(-2, 2, d), round_to(generator.normal(size=d), kind))
+        given = Parameters(direction.astype(kind), shift.astype(kind))
+        rows = Curvature(weights.astype(kind), generator.uniform(0, 1, (1, n)).astype(kind))
+        x = np.column_stack([X.astype(float) * scaling.scale + scaling.shift, np.ones(n)])
+        p, v = rows[1][0].astype(float), np.append(*given).astype(float)
+        curvatures = rows[0] * p * (1 - p)
+        magnitudes = np.abs(x) + np.append(2 * np.abs(scaling.shift), 0)
+        bound = 4 * (n + d + 10) * np.finfo(kind).eps * (curvatures * (magnitudes @ np.abs(v))) @ magnitudes
+        for n_blocks in (1, 2):
+            sums = make_sums(n_blocks, 1, d)
+            arguments = any_layout(LAYOUTS[layout](X)), scaling, given, 16, sums, None, rows
+            run_blocks(logistic_rows.fill_block_pass_in_place, n_blocks, *arguments)
+            found = np.append(sums.coef.sum(axis=0), sums.intercept.sum(axis=0))
+            assert (np.abs(found - (curvatures * (x @ v)) @ x) <= bound).all()
 
 
 @pytest.mark.parametrize("types", ["float64", "float32", "uint8"])
@@ -115,29 +176,55 @@ def test_rows_in_any_order_are_those_of_their_copy():
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_extreme_scores_neither_overflow_nor_lose_the_loss(kind, n_classes):
-    X = np.array([[1e4], [-1e4], [1e4], [0.0]], dtype=kind)
-    labels = np.array([0, 0, 1, 1])
+@pytest.mark.parametrize(("n_classes", "layout"), WAYS)
+def test_extreme_scores_neither_overflow_nor_lose_the_loss(kind, n_classes, layout):
+    X = np.array([[1e4], [-1e4], [1e4], [0.0], [40.0]], dtype=kind)
+    labels = np.array([0, 0, 1, 1, 1])
     coef = np.array([[1.0]]) if n_classes == 2 else np.array([[1.0], [0.0], [-1.0]])
-    intercept = np.zeros(len(coef))
-    expected = naive.loss_and_gradient(X, labels, np.ones(4), coef, intercept)
-    found = run_pass(X, labels, np.ones(4), coef, intercept, kind)
-    for value, right in zip(found, expected, strict=False):
+    given = X, labels, np.ones(5), coef, np.zeros(len(coef))
+    for value, right in zip(run_pass(*given, kind, layout=layout), naive.loss_and_gradient(*given), strict=False):
         assert np.isfinite(value).all()
         # Losses are whole or a logarithm, residuals 0, 1 or a simple fraction.
         np.testing.assert_allclose(value, right, rtol=4 * np.finfo(kind).eps, atol=4e4 * np.finfo(kind).eps)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_nan_reaches_loss_and_gradient(n_classes):
-    X, labels, weights, coef, intercept = make_problem(9, 2, n_classes)
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")
+@pytest.mark.parametrize(("n_classes", "layout"), WAYS)
+def test_what_is_not_finite_reaches_loss_and_gradient(n_classes, layout):
+    X, labels, weights, coef, intercept = make_problem(9, 3, n_classes)
     for k in range(len(coef)):
-        broken = coef.copy()
-        broken[k, 1] = np.nan
-        loss, gradient, *_ = run_pass(X, labels, weights, broken, intercept)
-        assert np.isnan(loss)
-        assert np.isnan(gradient).all()
+        for place in (1, -1):
+            broken = np.column_stack([coef, intercept])
+            broken[k, place] = np.nan
+            found = run_pass(X, labels, weights, broken[:, :-1], broken[:, -1], layout=layout)
+            assert all(np.isnan(each).all() for each in found[:3])
+    if layout:
+        loss, gradient, *_ = run_pass(X, 0 * labels, weights, coef, np.array([np.inf]), layout=layout)
+        assert loss == np.inf
+        assert (np.abs(gradient[0] - weights @ X) <= 20 * np.finfo(float).eps * (weights @ np.abs(X))).all()
+
+
+def test_a_pass_of_rows_that_all_but_agree_keeps_their_losses():
+    # Losses far below the rounding of one, whose products are added up.
+    X, labels = np.full((70, 1), 50.0), np.ones(70, np.int64)
+    loss, *_ = run_pass(X, labels, np.empty(0), np.ones((1, 1)), np.zeros(1), layout="C", tile_rows=64)
+    assert loss == pytest.approx(70 * np.log1p(np.exp(-50.0)), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale", "shift", "allowed"),
+    [
+        (np.float64, 1.0, 64.0, True),
+        (np.float64, 1.0, -64.1, False),
+        (np.float32, 1.0, 2.0, True),
+        (np.float32, 1.0, 2.1, False),
+        (np.float64, 2.0**256, 0.0, True),
+        (np.float64, 2.0**-257, 0.0, False),
+        (np.float32, 2.0**33, 0.0, False),
+    ],
+)
+def test_columns_far_from_zero_and_of_extreme_scales_are_not_read_in_place(precision, scale, shift, allowed):
+    assert logistic_rows.allows_folding(np.array([1.0, scale]), np.array([0.0, shift]), precision) == allowed
 
 
 def fill_scores(X, parameters, scores, best):
@@ -173,12 +260,12 @@ def test_scores_and_best_class(types, n_classes):
 
 
 def test_of_equal_scores_the_first_class_is_best():
-    X, no_scores = np.ones((3, 2)), np.empty((0, 4))
     for intercept, first in (([0.0, 1, 1, 0], 1), ([0.0], 0)):
-        parameters, best = Parameters(np.zeros((len(intercept), 2)), np.array(intercept)), np.full((2, 3), -1)
-        fill_scores(any_layout(X), parameters, no_scores, best[0])
-        fill_scores(X, parameters, no_scores, best[1])
-        assert (best == first).all()
+        parameters, best = Parameters(np.zeros((len(intercept), 2)), np.array(intercept)), np.full(3, -1)
+        for X in (any_layout(np.ones((3, 2))), np.ones((3, 2))):
+            fill_scores(X, parameters, np.empty((0, 4)), best)
+            assert (best == first).all()
+            best[:] = -1
 
 
 @pytest.mark.parametrize(

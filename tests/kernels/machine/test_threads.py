@@ -4,20 +4,18 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from conftest import run_program
 
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import (
     MAX_BLOCKS,
     MIN_BLOCK_WORK,
     MOST_THREADS,
-    BlockRun,
-    Stopped,
     count_blocks,
     count_threads,
     cut_work,
@@ -30,14 +28,30 @@ from fastlin.kernels.machine.threads import (
 PATIENCE = 30
 
 
-def helpers():
-    return [thread for thread in threading.enumerate() if thread.name == "fastlin"]
+def count_helpers():
+    return sum(thread.name == "fastlin" for thread in threading.enumerate())
+
+
+class AtOnce:
+    """Lets all threads within and counts the most that were there at once."""
+
+    def __init__(self):
+        self.lock, self.now, self.most = threading.Lock(), 0, 0
+
+    def __enter__(self):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+
+    def __exit__(self, *_):
+        time.sleep(0.01)
+        with self.lock:
+            self.now -= 1
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 8])
 def test_every_block_runs_once_where_threads_switch_all_the_time(n_threads):
-    seen = []
-    interval = sys.getswitchinterval()
+    seen, interval = [], sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with limit_threads(n_threads):
@@ -47,40 +61,26 @@ def test_every_block_runs_once_where_threads_switch_all_the_time(n_threads):
     assert sorted(seen) == [(block, 3000, "x") for block in range(3000)]
 
 
-@pytest.mark.parametrize("n_threads", [2, 3, 7])
+@pytest.mark.parametrize("n_threads", [2, 7])
 def test_a_run_has_as_many_threads_as_its_limit_on_any_number_of_processors(n_threads):
-    # Every block waits until all of them run at once.
-    together = threading.Barrier(n_threads)
+    with limit_threads(8):
+        run_blocks(lambda block, n_blocks: None, 8)
+    assert count_helpers() >= 7
+    # Every block waits until as many as are allowed run at once.
+    within, together = AtOnce(), threading.Barrier(n_threads)
+
+    def meet(block, n_blocks):
+        with within:
+            together.wait(PATIENCE)
+
     with limit_threads(n_threads):
-        run_blocks(lambda block, n_blocks: together.wait(PATIENCE), n_threads)
-    assert len(helpers()) >= n_threads - 1
-
-
-def test_a_smaller_limit_caps_a_run_of_a_large_pool():
-    with limit_threads(6):
-        run_blocks(lambda block, n_blocks: None, 6)
-    assert len(helpers()) >= 5
-    at_once, most, lock = 0, 0, threading.Lock()
-
-    def count(block, n_blocks):
-        nonlocal at_once, most
-        with lock:
-            at_once += 1
-            most = max(most, at_once)
-        time.sleep(0.01)
-        with lock:
-            at_once -= 1
-
-    with limit_threads(2):
-        run_blocks(count, 12)
-    assert most == 2
+        run_blocks(meet, 3 * n_threads)
+    assert within.most == n_threads
 
 
 @pytest.mark.parametrize("failing", ["caller", "helper"])
 def test_an_error_is_raised_after_every_thread_has_ended(failing):
-    caller = threading.get_ident()
-    together = threading.Barrier(3)
-    ended = []
+    caller, together, ended = threading.get_ident(), threading.Barrier(3), []
 
     def fail(block, n_blocks):
         if block < 3:
@@ -118,57 +118,31 @@ def handler_that_raises(error):
 
 @with_signals
 @pytest.mark.parametrize("error", RAISED)
-@pytest.mark.parametrize("n_interrupts", [1, 2])
-def test_no_thread_writes_after_an_interrupted_run(n_interrupts, error):
-    caller = threading.get_ident()
-    together = threading.Barrier(2)
-    written = []
-
-    def write(block, n_blocks):
-        together.wait(PATIENCE)
-        if threading.get_ident() != caller:
-            for _ in range(n_interrupts):
-                # The caller has nothing to do but to wait.
-                time.sleep(0.05)
-                signal.pthread_kill(caller, signal.SIGINT)
-            time.sleep(0.05)
-            written.append(block)
-
-    with handler_that_raises(error), limit_threads(2), pytest.raises(error):
-        run_blocks(write, 2)
-    assert len(written) == 1
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm")
-def test_a_handler_that_raises_every_millisecond_ends_no_wait():
-    caller, together = threading.get_ident(), threading.Barrier(2)
-    written = []
+@pytest.mark.parametrize(("n_interrupts", "pause"), [(1, 0.05), (2, 0.05), (20, 0.005)])
+def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
+    caller, together, written = threading.get_ident(), threading.Barrier(2), []
 
     def write(block, n_blocks):
         together.wait(PATIENCE)
         if threading.get_ident() == caller:
-            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-        time.sleep(0.1)
-        written.append(block)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+            # One or two signals come while the caller waits, many begin within its block.
+            time.sleep(0.05 if n_interrupts > 2 else 0)
+        else:
+            for _ in range(n_interrupts):
+                time.sleep(pause)
+                signal.pthread_kill(caller, signal.SIGINT)
+            time.sleep(0.05)
+        written.append(threading.get_ident())
 
-    def handle(number, frame):
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, handle)
-    try:
-        with limit_threads(2), pytest.raises(TimeoutError):
-            run_blocks(write, 2)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert len(written) == 1
+    with handler_that_raises(error), limit_threads(2), pytest.raises(error):
+        run_blocks(write, 2)
+    assert (written.count(caller), len(written)) == ((0, 1) if n_interrupts > 2 else (1, 2))
 
 
 def test_a_run_starts_before_finish():
     started = threading.Event()
     with limit_threads(2):
-        run = BlockRun(lambda block, n_blocks: started.set(), 4)
+        run = threads.BlockRun(lambda block, n_blocks: started.set(), 4)
         run.start()
         assert started.wait(PATIENCE)
         run.finish()
@@ -213,14 +187,11 @@ import threading, time
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 def late():
     time.sleep(0.5)
-    seen = []
     with limit_threads(3):
-        run_blocks(lambda block, n_blocks: seen.append(block), 7)
-    print(len(seen), flush=True)
+        run_blocks(lambda block, n_blocks: print(end="x", flush=True), 7)
 threading.Thread(target=late).start()
 """
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert finished.stdout.strip() == "7", finished.stderr
+    assert run_program(program) == 7 * "x"
 
 
 @pytest.fixture
@@ -280,7 +251,7 @@ def test_an_immense_limit_starts_few_threads():
         assert count_threads() == MOST_THREADS
         run_blocks(lambda block, n_blocks: None, 500)
         assert sum(run_side_by_side(lambda number, check: number, 3, 3)) == 3
-    assert len(helpers()) < MOST_THREADS
+    assert count_helpers() < MOST_THREADS
 
 
 def test_blocks_follow_from_the_shape():
@@ -340,44 +311,26 @@ def test_what_an_ended_task_leaves_goes_to_the_others():
         assert next(results) == 7
 
 
-def test_more_tasks_than_threads_run_in_order_one_thread_each():
-    seen = []
+@pytest.mark.parametrize(
+    ("n_threads", "n_tasks", "allowed", "at_once", "shares"),
+    [(2, 6, 9, 2, {1}), (7, 6, 2, 2, {3, 4}), (7, 3, 1, 1, {7})],
+    ids=["more than threads", "fewer than threads", "one"],
+)
+def test_no_more_tasks_than_allowed_run_at_once_in_order(n_threads, n_tasks, allowed, at_once, shares):
+    within, seen = AtOnce(), []
 
     def task(number, check):
-        seen.append((number, count_threads()))
-        time.sleep(0.01)
+        with within:
+            seen.append((number, count_threads()))
         return number
 
-    with limit_threads(2):
-        assert list(run_side_by_side(task, 6, 9)) == list(range(6))
-    # Two at a time, so that a task may overtake its neighbour alone.
+    with limit_threads(n_threads):
+        assert list(run_side_by_side(task, n_tasks, allowed)) == list(range(n_tasks))
+    assert within.most == at_once
+    # Of two at a time a task may overtake its neighbour alone.
     assert all(abs(place - number) <= 1 for place, (number, _) in enumerate(seen))
-    # The last one has both threads as soon as it is alone.
-    assert all(share == 1 for number, share in seen if number < 5)
-
-
-def test_no_more_tasks_than_allowed_run_at_once_and_those_have_all_threads():
-    lock, running, most, shares = threading.Lock(), [], [], []
-
-    def task(number, check):
-        with lock:
-            running.append(number)
-            most.append(len(running))
-            shares.append((number, count_threads()))
-        time.sleep(0.01)
-        with lock:
-            running.remove(number)
-        return number
-
-    with limit_threads(7):
-        assert list(run_side_by_side(task, 6, 2)) == list(range(6))
-        assert max(most) == 2
-        # While two run they have 4 and 3, and the last one has all.
-        assert {share for number, share in shares if number < 5} <= {3, 4}
-        most.clear()
-        assert list(run_side_by_side(task, 3, 1)) == list(range(3))
-        assert max(most) == 1
-        assert [share for _, share in shares[-3:]] == [7, 7, 7]
+    # The last one has all threads as soon as it is alone.
+    assert {share for number, share in seen if number < n_tasks - 1} <= shares
 
 
 def test_tasks_one_after_the_other_run_on_the_callers_thread_as_they_are_asked_for():
@@ -395,8 +348,7 @@ def test_tasks_one_after_the_other_run_on_the_callers_thread_as_they_are_asked_f
 @with_signals
 @pytest.mark.parametrize("error", RAISED)
 def test_no_task_runs_after_a_second_signal(error):
-    caller = threading.get_ident()
-    at_work = []
+    caller, at_work = threading.get_ident(), []
 
     def task(number, check):
         try:
@@ -408,7 +360,7 @@ def test_no_task_runs_after_a_second_signal(error):
             while True:
                 check()
                 time.sleep(0.001)
-        except Stopped:
+        except threads.Stopped:
             if number == 0:
                 at_work.append(True)
                 # The caller waits for the end of the task.
@@ -428,18 +380,17 @@ def test_tasks_are_stopped_where_nobody_waits_for_them(ending):
     running, stopped = threading.Barrier(2), []
 
     def task(number, check):
+        if number == 1 or (number, ending) == (0, "error"):
+            running.wait(PATIENCE)
         if number == 0:
             if ending == "error":
-                running.wait(PATIENCE)
                 raise MemoryError("task 0")
             return number
-        if number == 1:
-            running.wait(PATIENCE)
         try:
             while True:
                 check()
                 time.sleep(0.001)
-        except Stopped:
+        except threads.Stopped:
             stopped.append(number)
             raise
 
