@@ -19,7 +19,7 @@ from fastlin.kernels.machine.threads import run_blocks
 SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_TOGETHER - 1, ROWS_TOGETHER, ROWS_TOGETHER + 1, 2 * ROWS_TOGETHER, 100, 170]
 SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_TOGETHER + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
-KINDS = [np.float64, np.float32]
+KINDS = pytest.mark.parametrize("kind", [np.float64, np.float32])
 
 
 def make_matrices(n_matrices, size, kind, seed=0):
@@ -35,13 +35,17 @@ def factorize(matrices, ridge=0.0):
     return triangles
 
 
-def solve(matrices, values, ridge=0.0):
-    triangles, solution = factorize(matrices, ridge), values.copy()
-    run_blocks(solve_block, len(solution), triangles, solution)
+def solve_with(triangles, values):
+    solution = values.copy()
+    run_blocks(solve_block, len(values), triangles, solution)
     return solution
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def solve(matrix, values, ridge=0.0):
+    return solve_with(factorize(matrix[None], ridge), values[None])[0]
+
+
+@KINDS
 def test_factors_and_solutions_are_numpys(kind):
     for size in SIZES:
         matrices = make_matrices(2, size, kind, seed=size)
@@ -49,9 +53,8 @@ def test_factors_and_solutions_are_numpys(kind):
         expected = np.linalg.cholesky(matrices.astype(float), upper=True)[:, *np.triu_indices(size)]
         np.testing.assert_allclose(triangles, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
         values = np.random.default_rng(1).normal(size=(2, size))
-        found = values.copy()
-        run_blocks(solve_block, 2, triangles, found)
         expected = np.linalg.solve(matrices.astype(float), values[..., None])[..., 0]
+        found = solve_with(triangles, values)
         np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
 
 
@@ -71,7 +74,7 @@ def test_a_factor_without_some_rows_is_that_of_the_matrix_without_them(size, con
             np.testing.assert_allclose(triangle[: len(expected)], expected, rtol=1e-11, atol=1e-13 * condition**0.5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@KINDS
 def test_the_lower_triangle_is_neither_read_nor_written(kind):
     size = ROWS_TOGETHER + 3
     matrices = make_matrices(1, size, kind)
@@ -82,7 +85,7 @@ def test_the_lower_triangle_is_neither_read_nor_written(kind):
     assert np.isnan(spoilt[0][below]).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@KINDS
 def test_rows_that_share_a_factor_are_solved_side_by_side(kind):
     n_together = count_solved_together(np.dtype(kind).itemsize)
     for size in SIZES:
@@ -91,52 +94,50 @@ def test_rows_that_share_a_factor_are_solved_side_by_side(kind):
         run_blocks(fill_mirrored_block, 3, triangle, mirrored)
         for n_rows in (1, n_together, 2 * n_together + 1):
             values = np.random.default_rng(1).normal(size=(n_rows, size))
-            found, alone = values.copy(), values.copy()
+            found = values.copy()
             run_blocks(solve_group, -(-n_rows // n_together), mirrored, found)
-            run_blocks(solve_block, n_rows, triangle[None], alone)
-            expected = np.linalg.solve(matrix.astype(float), values.T).T
-            np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
-            np.testing.assert_allclose(found, alone, atol=TOLERANCE[kind])
+            for expected in (np.linalg.solve(matrix.astype(float), values.T).T, solve_with(triangle[None], values)):
+                np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@KINDS
 def test_the_ridge_is_added_relative_to_the_diagonal(kind):
-    matrices = make_matrices(1, 9, kind)
-    values = np.ones((1, 9))
-    ridged = matrices[0].astype(float) + 0.25 * np.diag(np.diag(matrices[0]).astype(float))
-    expected = np.linalg.solve(ridged, values[0])
-    np.testing.assert_allclose(solve(matrices, values, 0.25)[0], expected, atol=TOLERANCE[kind])
+    [matrix] = make_matrices(1, 9, kind)
+    ridged = matrix.astype(float) + 0.25 * np.diag(np.diag(matrix).astype(float))
+    found, expected = solve(matrix, np.ones(9), 0.25), np.linalg.solve(ridged, np.ones(9))
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind])
 
 
-def degenerate(name, size, kind):
+def multiply_out(columns):
+    return columns @ columns.T
+
+
+def make_degenerate(name, size, kind):
     generator = np.random.default_rng(size)
+    normal = generator.normal(size=(size, size))
+    low_rank = multiply_out(normal[:, : max(1, size // 3)])
+    matrix = make_matrices(1, size, np.float64)[0]
     match name:
         case "zero":
             matrix = np.zeros((size, size))
         case "rank one":
-            column = generator.normal(size=size)
-            matrix = np.outer(column, column)
+            matrix = multiply_out(normal[:, :1])
         case "low rank":
-            columns = generator.normal(size=(size, max(1, size // 3)))
-            matrix = columns @ columns.T
+            matrix = low_rank
         case "repeated columns":
-            columns = generator.normal(size=(2 * size, size))
-            columns[:, size // 2 :] = columns[:, : size - size // 2]
-            matrix = columns.T @ columns
+            normal[size // 2 :] = normal[: size - size // 2]
+            matrix = multiply_out(normal)
         case "zero row":
-            matrix = make_matrices(1, size, np.float64)[0]
             matrix[size // 2] = matrix[:, size // 2] = 0
         case "indefinite":
-            matrix = generator.normal(size=(size, size))
-            matrix = matrix + matrix.T
+            matrix = normal + normal.T
             np.fill_diagonal(matrix, np.abs(np.diagonal(matrix)))
         case "indefinite by rounding":
-            columns = generator.normal(size=(size, max(1, size // 3)))
             noise = generator.normal(size=(size, size))
-            matrix = columns @ columns.T + 4 * np.finfo(kind).eps * (noise + noise.T)
+            matrix = low_rank + 4 * np.finfo(kind).eps * (noise + noise.T)
         case "badly scaled":
             scale = 10.0 ** generator.uniform(-6, 6, size)
-            matrix = make_matrices(1, size, np.float64)[0] * np.outer(scale, scale)
+            matrix *= np.outer(scale, scale)
     return matrix.astype(kind)
 
 
@@ -144,51 +145,43 @@ DEGENERATE = ["zero", "rank one", "low rank", "repeated columns", "zero row"]
 DEGENERATE += ["indefinite by rounding", "indefinite", "badly scaled"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@KINDS
 @pytest.mark.parametrize("name", DEGENERATE)
 def test_any_symmetric_matrix_gives_a_finite_solution_that_descends(name, kind):
     for size in (2, 6, ROWS_TOGETHER + 5) if COMPILED else (2, 6):
-        matrix = degenerate(name, size, kind)
-        for seed in range(3):
-            gradient = np.random.default_rng(seed).normal(size=(1, size))
-            solution = solve(matrix[None], gradient)
+        matrix = make_degenerate(name, size, kind)
+        for gradient in np.random.default_rng(0).normal(size=(3, size)):
+            solution = solve(matrix, gradient)
             assert np.isfinite(solution).all(), size
             assert np.sum(solution * gradient) > 0, size
 
 
 def test_one_bad_pivot_leaves_the_other_columns_alone():
-    matrix = make_matrices(1, 8, np.float64)[0]
-    matrix[5] = matrix[:, 5] = 0
-    gradient = np.random.default_rng(0).normal(size=8)
-    gradient[5] = 0
-    found = solve(matrix[None], gradient[None])[0]
-    others = np.arange(8) != 5
+    [matrix], gradient, others = make_matrices(1, 8, np.float64), np.linspace(-1, 2, 8), np.arange(8) != 5
+    matrix[5] = matrix[:, 5] = gradient[5] = 0
+    found = solve(matrix, gradient)
     expected = np.linalg.solve(matrix[np.ix_(others, others)], gradient[others])
     np.testing.assert_allclose(found[others], expected, atol=1e-12)
     assert found[5] == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@KINDS
 @pytest.mark.parametrize("name", ["low rank", "spread", "kernel", "nearly ones"])
 def test_the_ridge_covers_the_rounding_of_matrices_that_are_nearly_singular(name, kind):
     # The error of a factor is some roundings of the largest diagonal entry (Higham 2002, theorem 10.3): where it
     # exceeds the ridge, pivots are replaced and the factor is that of another matrix.
     size = 300 if COMPILED else 40
-    generator = np.random.default_rng(0)
+    normal, places = np.random.default_rng(0).normal(size=(size, size)), np.linspace(0, 10, size)
     match name:
         case "low rank":
-            factors = generator.normal(size=(size, 20))
-            matrix = factors @ factors.T + 1e-6 * np.eye(size)
+            matrix = multiply_out(normal[:, :20]) + 1e-6 * np.eye(size)
         case "spread":
-            basis = np.linalg.qr(generator.normal(size=(size, size)))[0]
-            matrix = basis * np.logspace(0, -16, size) @ basis.T
+            matrix = multiply_out(np.linalg.qr(normal)[0] * np.logspace(0, -8, size))
         case "kernel":
-            places = np.linspace(0, 10, size)
             matrix = np.exp(-((places[:, None] - places) ** 2))
         case "nearly ones":
             matrix = np.ones((size, size)) + 1e-4 * np.eye(size)
-    matrix = ((matrix + matrix.T) / 2).astype(kind)
-    ridge = 1e-6 if kind == np.float32 else 1e-13
+    matrix, ridge = matrix.astype(kind), 1e-6 if kind == np.float32 else 1e-13
     factor = np.zeros((size, size))
     factor[np.triu_indices(size)] = factorize(matrix[None], ridge)[0]
     expected = matrix.astype(float) + ridge * np.diag(np.diag(matrix).astype(float))
