@@ -41,39 +41,35 @@ def test_sums_of_a_pass_are_those_of_the_rows_together(monkeypatch, kind, n_clas
     whole, blocks, labels, weights = make_both(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
     samples = Samples(np.empty(0, np.int64), labels.astype(np.int32), weights if weighted else np.empty(0))
-    given = samples, Scaling(*whole.measure().choose_coordinates()), K
-    expected, found = whole.passes(*given), blocks.passes(*given)
+    given = Scaling(*whole.measure().choose_coordinates()), K
     parameters, direction = generator.normal(size=(2, K, D + 1))
     rows = np.array([1, 8, 9, 30])
 
-    def sum_over(passes):
-        probabilities, gradient = np.empty((K, len(passes.samples.rows) or N)), np.full((K, D + 1), np.nan)
-        loss = passes.evaluate(parameters, probabilities, gradient)
-        return [
-            np.array(loss),
-            probabilities,
-            gradient,
-            passes.hessian_product(direction, probabilities),
-            passes.class_pair_gram(probabilities),
-            passes.gram(np.empty(0, np.int64), np.resize(probabilities, (K, N)), np.float64),
-            passes.gram(rows, probabilities[:, rows[:3]][:, [0, 1, 2, 0]], np.float64),
-        ]
+    def assert_close(samples):
+        results = []
+        for X in (whole, blocks):
+            passes = X.passes(samples, *given)
+            probabilities, gradient = np.empty((K, len(samples.rows) or N)), np.full((K, D + 1), np.nan)
+            lengths = passes.longest_product, passes.longest_sum
+            loss = np.array(passes.evaluate(parameters, probabilities, gradient))
+            # They are known before the first pass.
+            assert lengths == (passes.longest_product, passes.longest_sum)
+            sums = passes.hessian_product(direction, probabilities), passes.class_pair_gram(probabilities)
+            all_rows = passes.gram(np.empty(0, np.int64), np.resize(probabilities, (K, N)), np.float64)
+            some_rows = passes.gram(rows, probabilities[:, [0, 1, 2, 0]], np.float64)
+            results.append((loss, probabilities, gradient, *sums, all_rows, some_rows))
+        for one, other in zip(*results, strict=True):
+            np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
 
-    # Before the first pass.
-    lengths = found.longest_product, found.longest_sum
-    for one, other in zip(sum_over(expected), sum_over(found), strict=True):
-        np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
+    assert_close(samples)
     # Labels and weights of some rows, of which one block has none and another one all.
-    some = np.r_[1:4, 7:14, 22, 22, 30:40]
-    part = samples._replace(rows=some), *given[1:]
-    for one, other in zip(sum_over(whole.passes(*part)), sum_over(blocks.passes(*part)), strict=True):
-        np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
-    assert (found.longest_product, found.longest_sum) == lengths
+    assert_close(samples._replace(rows=np.r_[1:4, 7:14, 22, 22, 30:40]))
+    expected, found = whole.passes(samples, *given), blocks.passes(samples, *given)
     assert found.longest_product >= 1 and found.longest_sum >= -(-N // ROWS)
     assert found.shift_roundings >= expected.shift_roundings
     assert (found.shift_roundings > 0) == (expected.shift_roundings > 0)
     with pytest.raises(ValueError, match="not sorted"):
-        blocks.passes(samples._replace(rows=rows[::-1]), *given[1:]).evaluate(parameters, None, parameters.copy())
+        blocks.passes(samples._replace(rows=rows[::-1]), *given).evaluate(parameters, None, parameters.copy())
 
 
 @pytest.mark.parametrize(("kind", "n_classes"), [("float64", 2), ("shifted", 3), ("sparse", 3)])
@@ -103,7 +99,11 @@ def test_curvature_that_is_computed_anew_takes_one_reading(monkeypatch, kind, n_
 
 @KINDS
 def test_rows_and_columns_are_those_of_all_rows_together(kind):
-    whole, blocks, *_ = make_both(kind)
+    whole, blocks, _, weights = make_both(kind)
+    # One of the blocks has no weight; its extremes count all the same.
+    for given in (None, weights):
+        for found, expected in zip(blocks.measure(given), whole.measure(given), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-9)
     dense = whole.X.toarray() if kind == "sparse" else whole.X
     for rows in (np.array([3, 4, 20, 39]), np.array([25, 0, 39, 12, 0])):
         taken, numbers = blocks.select(rows)
@@ -113,8 +113,7 @@ def test_rows_and_columns_are_those_of_all_rows_together(kind):
     features = np.array([1, 4])
     columns = blocks.transposed(np.float64, features)
     for j in range(D):
-        column = np.zeros(N)
-        entries = slice(columns.starts[j], columns.starts[j + 1])
+        column, entries = np.zeros(N), slice(*columns.starts[j : j + 2])
         if columns.places[j] >= 0:
             column = columns.panel[columns.places[j]].astype(float)
         column[columns.indices[entries]] += columns.values[entries]
@@ -124,48 +123,39 @@ def test_rows_and_columns_are_those_of_all_rows_together(kind):
     assert blocks.row_bytes > 0 and not blocks.lies_in_memory
 
 
-def test_the_next_block_is_read_while_one_is_computed_with():
-    told = []
+class Source:
+    """Two rows of one column in each of three blocks; reading them tells of it, and breaks after some of them."""
 
-    class Source:
-        shape, dtype, is_sparse = (6, 1), np.dtype(float), False
-        borders, names, n_entries, nbytes = np.array([0, 2, 4, 6]), ["a", "b", "c"], 6, 48
-        longest_row = 1
+    shape, dtype, is_sparse = (6, 1), np.dtype(float), False
+    borders, names, n_entries, nbytes, longest_row = np.array([0, 2, 4, 6]), ["a", "b", "c"], 6, 48, 1
 
-        def read(self):
-            for number in range(3):
-                told.append(f"read {number}")
+    def __init__(self, breaks_after=None):
+        self.told, self.breaks_after = [], breaks_after
+
+    def read(self):
+        for number in range(4):
+            if number == self.breaks_after:
+                raise OSError("the disk is gone")
+            if number < 3:
+                self.told.append(f"read {number}")
                 yield np.full((2, 1), number, float)
 
-    for number, _ in enumerate(BlockMatrix(Source()).read()):
-        while number < 2 and f"read {number + 1}" not in told:
+
+def test_the_next_block_is_read_while_one_is_computed_with():
+    source = Source()
+    for number, _ in enumerate(BlockMatrix(source).read()):
+        while number < 2 and f"read {number + 1}" not in source.told:
             pass
-        told.append(f"compute {number}")
-    assert told.index("read 1") < told.index("compute 0")
-    assert told.index("read 2") < told.index("compute 1")
+        source.told.append(f"compute {number}")
+    for number in (0, 1):
+        assert source.told.index(f"read {number + 1}") < source.told.index(f"compute {number}")
 
 
-def test_what_reading_raises_reaches_the_caller():
-    class Source:
-        shape, dtype, is_sparse = (4, 1), np.dtype(float), False
-        borders, names, n_entries, nbytes = np.array([0, 2, 4]), ["a", "b"], 4, 32
-        longest_row = 1
-
-        def __init__(self, after):
-            self.after = after
-
-        def read(self):
-            for number in range(2):
-                if number == self.after:
-                    raise OSError("the disk is gone")
-                yield np.ones((2, 1))
-            if self.after == 2:
-                raise OSError("the disk is gone")
-
-    for after in range(3):
-        with pytest.raises(OSError, match="disk is gone"):
-            BlockMatrix(Source(after)).measure()
-    for _ in BlockMatrix(Source(5)).read():
+@pytest.mark.parametrize("after", range(4))
+def test_what_reading_raises_reaches_the_caller(after):
+    with pytest.raises(OSError, match="disk is gone"):
+        BlockMatrix(Source(after)).measure()
+    for _ in BlockMatrix(Source()).read():
         # Who stops in the middle leaves no thread behind.
         break
 

@@ -11,9 +11,6 @@ from fastlin.matrices import as_matrix, dense
 from fastlin.matrices.pieces import (
     PiecewiseMatrix,
     PiecewisePasses,
-    add_evaluated,
-    measure,
-    merge,
     multiply_probabilities,
 )
 
@@ -61,39 +58,6 @@ def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_th
         longest_sum = max(each.longest_sum for each in passes)
         assert longest_product <= found.longest_product <= 2 * longest_product
         assert longest_sum + 3 <= found.longest_sum <= 2 * longest_sum + 3
-
-
-def test_joins_come_to_the_same_in_a_loop_and_in_a_tree():
-    generator = np.random.default_rng(0)
-    # Entries without rounding errors, so that all orders have the same bits.
-    losses, gradients = generator.integers(0, 9, 8).astype(float), generator.integers(0, 9, (8, 2, 3)).astype(float)
-
-    def copies(first, last):
-        return list(zip(losses[first:last].tolist(), gradients[first:last].copy(), strict=True))
-
-    halves = [add_evaluated(add_evaluated(copies(i, i + 2)) for i in (first, first + 2)) for first in (0, 4)]
-    for loss, gradient in (add_evaluated(copies(0, 8)), add_evaluated(halves)):
-        assert loss == losses.sum()
-        np.testing.assert_array_equal(gradient, gradients.sum(axis=0))
-
-
-@pytest.mark.parametrize("is_weighted", [False, True])
-def test_what_was_measured_of_pieces_is_merged(is_weighted):
-    generator = np.random.default_rng(1)
-    X, weights = generator.normal(3, 1, (60, 4)), generator.uniform(0, 2, 60)
-    # One piece without rows, and one without weight whose extremes count all the same.
-    weights[40:] = 0
-    borders, given = [0, 25, 25, 40, 60], weights if is_weighted else np.empty(0)
-    pieces = [measure(as_matrix(X[i:j]), given[i:j]) for i, j in itertools.pairwise(borders)]
-    in_tree = merge([merge(pieces[:2]), merge(pieces[2:])])
-    heavy = weights if is_weighted else np.ones(60)
-    mean = np.average(X, axis=0, weights=heavy)
-    for total, moments in (merge(pieces), in_tree):
-        assert total == pytest.approx(heavy.sum(), rel=1e-14)
-        np.testing.assert_allclose(moments.mean + moments.remainder, mean, rtol=1e-14)
-        np.testing.assert_allclose(moments.variance, np.average((X - mean) ** 2, axis=0, weights=heavy), rtol=1e-12)
-        np.testing.assert_array_equal(moments.smallest, X.min(axis=0))
-        np.testing.assert_array_equal(moments.largest, X.max(axis=0))
 
 
 @pytest.mark.parametrize("unit", [0.0, 1e-50, 1e45])

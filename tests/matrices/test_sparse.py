@@ -31,22 +31,16 @@ def make_passes(X, n_classes, rows=NONE, weighted=True):
     return as_matrix(X).passes(samples, scaling, n_classes)
 
 
-def evaluate(passes, parameters, probabilities):
-    """Return loss and gradient at parameters, float64."""
-    gradient = np.empty(parameters.shape)
-    return passes.evaluate(parameters, probabilities, gradient), gradient
-
-
 def measure_passes(passes, shape, rows=NONE):
     """Return what every pass gives, at random parameters."""
     generator = np.random.default_rng(2)
     n_classes, d = shape
     parameters, direction = generator.normal(size=(2, n_classes, d + 1))
     probabilities = np.empty((n_classes, len(rows) or N))
-    loss, gradient = evaluate(passes, parameters, probabilities)
-    again = evaluate(passes, parameters, None)
-    assert again[0] == loss
-    np.testing.assert_array_equal(again[1], gradient)
+    gradient, again = np.empty((2, n_classes, d + 1))
+    loss = passes.evaluate(parameters, probabilities, gradient)
+    assert passes.evaluate(parameters, None, again) == loss
+    np.testing.assert_array_equal(again, gradient)
     product = passes.hessian_product(direction, probabilities)
     row_weights = generator.uniform(0, 2, (2, len(rows) or N))
     grams = passes.gram(rows, row_weights, np.float64)
@@ -59,12 +53,28 @@ def assert_close(found, expected, tolerance=1e-11):
         np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance * max(1.0, np.abs(right).max()))
 
 
+PLANS = {
+    "by rows": {"ENTRIES_PER_SUM": 0.5},
+    "by columns": {"ENTRIES_PER_SUM": 10**9},
+    "in chunks": {"ENTRIES_PER_SUM": 10**9, "RESIDUAL_BYTES": 0},
+}
+
+
 @pytest.mark.parametrize("rows", ROWS)
-@pytest.mark.parametrize(("n_classes", "weighted"), [(1, True), (3, False), (5, True)])
-def test_passes_are_those_of_dense_data(n_classes, rows, weighted):
-    X, rows = make_csr(), ROWS[rows]
+@pytest.mark.parametrize(
+    ("plan", "n_classes"),
+    [("by rows", 1), *(("by columns", K) for K in (1, 3, 5)), *(("in chunks", K) for K in (1, 3, 20))],
+)
+def test_passes_are_those_of_dense_data(monkeypatch, cut_into_blocks, plan, n_classes, rows):
+    X, rows, weighted = make_csr(), ROWS[rows], n_classes != 3
     expected = measure_passes(make_passes(X.toarray(), n_classes, rows, weighted), (n_classes, D), rows)
-    found = measure_passes(make_passes(X, n_classes, rows, weighted), (n_classes, D), rows)
+    cut_into_blocks(2_000)
+    for name, value in PLANS[plan].items():
+        monkeypatch.setattr(sparse_matrices, name, value)
+    passes = make_passes(X, n_classes, rows, weighted)
+    assert isinstance(passes, sparse_matrices.PassesByRows) == (plan == "by rows")
+    assert plan != "in chunks" or 0 < len(rows) < 5 or len(passes._chunks) > 3
+    found = measure_passes(passes, (n_classes, D), rows)
     assert_close(found, expected)
     np.testing.assert_array_equal(found[-1], found[-1].T)
 
@@ -86,30 +96,6 @@ def test_gram_matrices_of_columns_far_from_zero_keep_their_digits(rows):
         (found,) = matrix.passes(samples, scaling, 1).gram(samples.rows, weights, np.float64)
         x = np.column_stack([centred * scaling.scale, np.ones(N)])[ROWS[rows] if len(ROWS[rows]) else slice(None)]
         np.testing.assert_allclose(found, x.T @ x, rtol=1e-13, atol=1e-13 * np.abs(x.T @ x).max())
-
-
-@pytest.mark.parametrize("rows", ["all", "some"])
-@pytest.mark.parametrize("n_classes", [1, 3, 20])
-def test_chunks_of_rows_give_the_same(monkeypatch, n_classes, rows):
-    X, rows = make_csr(), ROWS[rows]
-    expected = measure_passes(make_passes(X, n_classes, rows), (n_classes, D), rows)
-    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", 10**9)
-    monkeypatch.setattr(sparse_matrices, "RESIDUAL_BYTES", 0)
-    passes = make_passes(X, n_classes, rows)
-    assert len(passes._chunks) > 3
-    assert_close(measure_passes(passes, (n_classes, D), rows), expected)
-
-
-@pytest.mark.parametrize("rows", ROWS)
-def test_two_classes_are_read_by_rows_or_by_columns(monkeypatch, cut_into_blocks, rows):
-    X, rows = make_csr(), ROWS[rows]
-    cut_into_blocks(2_000)
-    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", 0.5)
-    by_rows = make_passes(X, 1, rows)
-    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", 10**9)
-    by_columns = make_passes(X, 1, rows)
-    assert isinstance(by_rows, sparse_matrices.PassesByRows) and isinstance(by_columns, sparse_matrices.PassesByColumns)
-    assert_close(measure_passes(by_rows, (1, D), rows), measure_passes(by_columns, (1, D), rows))
 
 
 def test_values_that_are_all_one_are_left_out_and_leave_the_bits():
@@ -159,15 +145,12 @@ def test_statistics_by_rows_are_those_by_columns(cut_into_blocks, ones):
 
 
 @pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
-def test_rows_are_used_as_they_are(index_dtype):
+def test_rows_and_columns_are_used_as_they_are(index_dtype):
     X = make_csr()
     X.indices, X.indptr = X.indices.astype(index_dtype), X.indptr.astype(index_dtype)
-    matrix = as_matrix(X)
+    matrix, columns = as_matrix(X), X.tocsc()
     assert matrix.csc.indices.dtype == index_dtype
-    assert matrix.X is X
-    # So are columns.
-    X = X.tocsc()
-    assert as_matrix(X).csc is X
+    assert matrix.X is X and as_matrix(columns).csc is columns
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr"])
@@ -175,18 +158,16 @@ def test_duplicates_are_summed_in_a_copy(form):
     plain = make_csr()
     # Each entry stands there in two halves.
     X = sparse.csr_array((np.repeat(plain.data / 2, 2), np.repeat(plain.indices, 2), 2 * plain.indptr), shape=(N, D))
-    X = X.tocsc() if form == "csc" else sparse.coo_array(X) if form == "coo" else X
     if form == "bsr":
         X = sparse.bsr_array((X.data.reshape(-1, 1, 1), X.indices, X.indptr), shape=X.shape)
-    n_entries = len(X.data)
+    X, n_entries = X.asformat(form), X.nnz
     for n_classes in (1, 3):
         found = measure_passes(make_passes(X, n_classes), (n_classes, D))
         assert_close(found, measure_passes(make_passes(plain, n_classes), (n_classes, D)))
-    found, expected = as_matrix(X).measure(), as_matrix(plain).measure()
-    assert_close([found.spread, found.magnitude], [expected.spread, expected.magnitude])
-    matrix = as_matrix(X)
+    matrix, expected = as_matrix(X), as_matrix(plain).measure()
+    assert_close([matrix.measure().spread, matrix.measure().magnitude], [expected.spread, expected.magnitude])
     assert matrix.csr.nnz == matrix.csc.nnz == plain.nnz
-    assert len(X.data) == n_entries
+    assert X.nnz == n_entries == 2 * plain.nnz
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int8])
@@ -224,8 +205,7 @@ def test_columns_far_from_zero_are_kept_whole_and_others_as_entries():
     np.testing.assert_array_equal(transposed.places, np.where(np.arange(D) == 3, 0, -1))
     np.testing.assert_array_equal(transposed.panel[0], dense[:, 3] * transposed.scale[3] + transposed.shift[3])
     for j in np.flatnonzero(transposed.places < 0):
-        part = slice(transposed.starts[j], transposed.starts[j + 1])
-        column = np.zeros(N)
+        part, column = slice(*transposed.starts[j : j + 2]), np.zeros(N)
         column[transposed.indices[part]] = transposed.values[part]
         np.testing.assert_array_equal(column, dense[:, j])
         assert (transposed.scale[j], transposed.shift[j]) == (1, 0)
@@ -234,19 +214,15 @@ def test_columns_far_from_zero_are_kept_whole_and_others_as_entries():
 def test_blocks_have_equal_work():
     starts = np.concatenate([np.arange(10), 10 + 1000 * np.arange(1, 4), 3010 + np.arange(1, 100)])
     borders = sparse_matrices.cut_lines(starts, 4)
-    assert borders[0] == 0
-    assert borders[-1] == len(starts) - 1
-    assert (np.diff(borders) > 0).all()
+    assert (borders[0], borders[-1]) == (0, len(starts) - 1) and (np.diff(borders) > 0).all()
     work = np.diff(starts[borders] + sparse_matrices.LINE_WORK * borders)
     assert work.max() < 1100 + sparse_matrices.LINE_WORK * 100
 
 
 @pytest.mark.thorough
 def test_wide_data_are_never_made_dense():
-    n, d, n_entries = 1_000, 10_000_000, 5_000
-    generator = np.random.default_rng(0)
-    columns = generator.integers(0, d, n_entries)
-    X = sparse.csr_array((np.ones(n_entries), columns, np.linspace(0, n_entries, n + 1).astype(np.int64)), shape=(n, d))
+    n, d, generator = 1_000, 10_000_000, np.random.default_rng(0)
+    X = sparse.csr_array((np.ones(5 * n), generator.integers(0, d, 5 * n), 5 * np.arange(n + 1)), shape=(n, d))
     coef = generator.normal(size=(1, d))
     tracemalloc.start()
     try:
@@ -254,7 +230,8 @@ def test_wide_data_are_never_made_dense():
         matrix.measure()
         samples = Samples(NONE, np.zeros(n, np.int32), np.empty(0))
         passes = matrix.passes(samples, Scaling(np.ones(d), np.zeros(d)), 1)
-        loss, gradient = evaluate(passes, np.column_stack([coef, [0.0]]), None)
+        gradient = np.empty((1, d + 1))
+        loss = passes.evaluate(np.column_stack([coef, [0.0]]), None, gradient)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -127,20 +127,6 @@ def test_passes_over_some_weighted_rows_are_those_of_numpy(K, rows):
     check_passes(*make_table(), K, rows=rows, weighted=True, kept_as=np.float32)
 
 
-def test_gram_matrices_of_several_blocks(monkeypatch):
-    blocks = []
-    monkeypatch.setattr(table_matrix, "run_blocks", lambda *given: blocks.append(given[1]) or run_blocks(*given))
-    n, generator = 40_000, np.random.default_rng(7)
-    codes = Codes(generator.integers(-1, 4, n).astype(np.int8), 4), Codes(generator.integers(0, 3, n, np.int32), 3)
-    columns = [*codes, generator.normal(size=n)]
-    samples, scaling = Samples(NONE, np.zeros(n, np.int32), np.empty(0)), Scaling(np.ones(8), np.zeros(8))
-    weights, x = generator.random(n), np.column_stack([spread(columns), np.ones(n)])
-    (found,) = TableMatrix(columns).passes(samples, scaling, 1).gram(NONE, weights[None], np.float64)
-    right = (x.T * weights) @ x
-    assert blocks[0] > 1
-    np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11 * np.abs(right).max())
-
-
 def test_gram_matrices_of_numbers_far_from_zero_keep_their_digits():
     codes, numbers = Codes(np.arange(700, dtype=np.int32) % 5, 5), 1e9 + np.random.default_rng(8).integers(0, 9, 700)
     table = TableMatrix([codes, numbers])
@@ -152,21 +138,25 @@ def test_gram_matrices_of_numbers_far_from_zero_keep_their_digits():
     np.testing.assert_allclose(found, X.T @ X, rtol=1e-9, atol=1e-6)
 
 
-def test_bits_do_not_depend_on_the_number_of_threads():
-    n, generator = 200_000, np.random.default_rng(0)
-    codes = [Codes(generator.integers(0, 30, n).astype(np.int8), 30) for _ in range(3)]
-    table = TableMatrix([*codes, generator.normal(size=n)])
-    parameters = 0.1 * generator.normal(size=(3, 92))
+def test_sums_of_several_blocks_have_the_same_bits_on_any_number_of_threads(monkeypatch, cut_into_blocks):
+    cut_into_blocks(100_000)
+    n, generator, n_blocks, found = 3_000, np.random.default_rng(0), [], set()
+    monkeypatch.setattr(table_matrix, "run_blocks", lambda *given: n_blocks.append(given[1]) or run_blocks(*given))
+    codes = [Codes(generator.integers(-1, 30, n).astype(np.int8), 30) for _ in range(3)]
+    columns, weights = [*codes, generator.normal(size=n)], generator.random((1, n))
+    table, parameters = TableMatrix(columns), 0.1 * generator.normal(size=(3, 92))
     samples = Samples(NONE, generator.integers(0, 3, n).astype(np.int32), np.empty(0))
     passes = table.passes(samples, Scaling(np.ones(91), np.zeros(91)), 3)
-    assert len(passes._levels.sums) > 2
-    weights, found = generator.random((1, n)), set()
     for limit in (1, 2, 3):
         with limit_threads(limit):
             gradient = np.empty(parameters.shape)
             loss, gram = passes.evaluate(parameters, None, gradient), passes.gram(samples.rows, weights, np.float64)
             found.add((loss, gradient.tobytes(), table.measure().mean.tobytes(), gram.tobytes()))
     assert len(found) == 1
+    assert min(n_blocks) > 1 and len(passes._levels.sums) > 2
+    x = np.column_stack([spread(columns), np.ones(n)])
+    expected = (x.T * weights) @ x
+    np.testing.assert_allclose(gram[0], expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
