@@ -11,9 +11,9 @@ empty_list, list_rows = from_python(prefetch.empty_list), from_python(prefetch.l
 next_lines = from_python(prefetch.next_lines)
 
 
-def take_all(ahead, n_lines, cached):
+def take_all(ahead, n_lines):
     """Return the addresses that are asked for until the list has none left."""
-    addresses = []
+    addresses, cached = [], np.zeros(8)
     while True:
         address, step = next_lines(ahead, np.int64(n_lines), cached)
         if step == 0:
@@ -27,15 +27,13 @@ def take_all(ahead, n_lines, cached):
 @pytest.mark.parametrize("n_lines", [1, 3])
 def test_the_lines_of_all_rows_are_asked_for_once(rows, n_lines):
     X = np.zeros((10, 100))
-    ahead, cached = empty_list(np.int64(8)), np.zeros(8)
+    ahead = empty_list(np.int64(8))
     list_rows(X, np.array([0, *rows]), np.int64(1), ahead)
-    addresses = take_all(ahead, n_lines, cached)
-    pieces = [(rows[0], len(rows))] if rows[0] == 3 else [(row, 1) for row in rows]
+    addresses = take_all(ahead, n_lines)
     expected = []
-    for row, n_rows in pieces:
-        n_bytes = n_rows * X.strides[0]
-        n_asked = -(-n_bytes // (n_lines * CACHE_LINE)) * n_lines
-        expected += [X.ctypes.data + row * X.strides[0] + line * CACHE_LINE for line in range(n_asked)]
+    for row, n_rows in [(3, 4)] if rows[0] == 3 else [(row, 1) for row in rows]:
+        n_asked = -(-n_rows * X.strides[0] // (n_lines * CACHE_LINE)) * n_lines
+        expected += [X[row].ctypes.data + line * CACHE_LINE for line in range(n_asked)]
     assert addresses == expected
 
 
@@ -43,11 +41,11 @@ def test_no_more_rows_are_listed_than_a_tile_has():
     X = np.zeros((10, 8))
     ahead = empty_list(np.int64(2))
     list_rows(X, np.array([7, 1, 4, 3]), np.int64(1), ahead)
-    assert take_all(ahead, 1, np.zeros(8)) == [X[1].ctypes.data, X[4].ctypes.data]
+    assert take_all(ahead, 1) == [X[1].ctypes.data, X[4].ctypes.data]
 
 
 @pytest.mark.parametrize("X", [np.zeros((10, 8)).T, np.zeros((8, 20))[:, ::2]], ids=["columns", "gaps"])
 def test_rows_that_are_not_one_piece_are_not_listed(X):
     ahead = empty_list(np.int64(4))
     list_rows(X, np.arange(8), np.int64(0), ahead)
-    assert take_all(ahead, 1, np.zeros(8)) == []
+    assert take_all(ahead, 1) == []

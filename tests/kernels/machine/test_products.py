@@ -8,8 +8,7 @@ from fastlin.kernels.machine import prefetch, products, tiles
 from fastlin.kernels.machine.arrays import zeros_aligned
 
 add_scores, add_product = from_python(products.add_scores), from_python(products.add_product)
-load_and_multiply, read_and_multiply = from_python(products.load_and_multiply), from_python(products.read_and_multiply)
-zeros_padded, pad_scaling = from_python(tiles.zeros_padded), from_python(tiles.pad_scaling)
+zeros_padded = from_python(tiles.zeros_padded)
 
 KINDS = [np.float64, np.float32]
 # Below, at and above a loop's three or five classes, with remainders of one and of two.
@@ -25,10 +24,7 @@ def nothing_ahead():
 
 def make_operands(n_rows, n_features, n_classes, kind):
     generator = np.random.default_rng(n_rows)
-    tile, coef = (
-        zeros_padded(TILE_ROWS, n_features, np.dtype(kind)),
-        zeros_padded(n_classes, n_features, np.dtype(kind)),
-    )
+    tile, coef = (zeros_padded(n, n_features, np.dtype(kind)) for n in (TILE_ROWS, n_classes))
     tile[:n_rows, :n_features] = generator.normal(size=(n_rows, n_features))
     coef[:, :n_features] = generator.normal(size=(n_classes, n_features))
     multipliers = zeros_aligned((n_classes, TILE_ROWS), kind)
