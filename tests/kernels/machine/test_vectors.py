@@ -7,18 +7,15 @@ from fastlin.kernels.machine import vectors
 from fastlin.kernels.machine.threads import run_blocks
 
 
-def make_pairs(p, m, n_pairs, seed=0):
+def make_pairs(p, m, n_pairs):
     """Return the last m of n_pairs steps and changes in a ring, their products, the newest row, and all in order."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     factor = generator.normal(size=(p, p))
-    hessian = factor @ factor.T + np.eye(p)
-    steps, changes = np.full((m, p), np.nan), np.full((m, p), np.nan)
-    kept = []
-    for i in range(n_pairs):
-        step = generator.normal(size=p)
-        steps[i % m], changes[i % m] = step, hessian @ step
-        kept.append((steps[i % m].copy(), changes[i % m].copy()))
-    n_kept = min(m, n_pairs)
+    moves, n_kept = generator.normal(size=(n_pairs, p)), min(m, n_pairs)
+    kept = list(zip(moves, moves @ (factor @ factor.T + np.eye(p)), strict=True))
+    steps, changes = np.full((2, m, p), np.nan)
+    for i, (step, change) in enumerate(kept):
+        steps[i % m], changes[i % m] = step, change
     # What is not of a step and a change as old or newer is never read.
     crossed = np.full((m, m), np.nan)
     for i in range(n_kept):
@@ -41,12 +38,8 @@ def multiply(start, steps, changes, crossed, newest, n_pairs, vector):
     return found
 
 
-def test_a_dot_product_is_the_sum_of_products():
-    a, b = np.arange(7.0), np.arange(7.0) - 3
-    assert vectors.dot(a, b) == np.sum(a * b)
-
-
-def test_a_compensated_dot_keeps_what_rounding_takes():
+def test_a_dot_product_is_the_sum_of_products_and_a_compensated_one_keeps_what_rounding_takes():
+    assert vectors.dot(np.arange(7.0), np.arange(7.0) - 3) == 28
     a, b = np.array([1e16, 1.0, -1e16, 3.0]), np.array([1.0, 1.0, 1.0, 0.5])
     assert vectors.compensated_dot(0.25, a, b) == 2.75
     assert vectors.compensated_dot(-1e16, np.array([1.0, 1e16]), np.ones(2)) == 1.0
