@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,8 @@ from fastlin.kernels.machine import companion
 from fastlin.kernels.machine.companion import Companion, remove, take, work
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+# The file of a task, which exists.
+TASK = Path(__file__).name
 # The kernels of a first fit are compiled in an empty folder, by as many processes as the variable says.
 PROGRAM = """
 import json
@@ -35,7 +38,7 @@ print(json.dumps([process, sorted(loaded), found]))
 def welcome(monkeypatch):
     """Let everything speak for another process; return the modules that one was started for."""
     started = []
-    module = SimpleNamespace(list_tasks=lambda: {"a.nbc": None})
+    module = SimpleNamespace(list_tasks=lambda: {TASK: None})
     monkeypatch.setenv(companion.SETTING, "2")
     monkeypatch.setattr(companion, "count_threads", lambda: 2)
     monkeypatch.setattr(companion, "TARGET", SimpleNamespace(archive=None))
@@ -54,16 +57,15 @@ def test_one_process_is_started_for_kernels_that_are_missing(welcome):
     assert welcome == ["room"]
 
 
-def test_none_is_started_where_all_is_compiled(welcome, monkeypatch, tmp_path):
-    (tmp_path / "a.nbc").touch()
-    monkeypatch.setattr(companion, "code_folders", lambda: (tmp_path,))
-    companion.begin("room")
-    assert welcome == []
+def refuse(name, tasks):
+    raise BlockingIOError(11, "Resource temporarily unavailable")
 
 
 @pytest.mark.parametrize(
     ("place", "name", "value"),
     [
+        # All is compiled.
+        (companion, "code_folders", lambda: (Path(__file__).parent,)),
         (companion, "TARGET", SimpleNamespace(archive="of a wheel")),
         (companion, "count_threads", lambda: 1),
         (companion, "cache_folder", lambda: None),
@@ -71,27 +73,16 @@ def test_none_is_started_where_all_is_compiled(welcome, monkeypatch, tmp_path):
         (companion.multiprocessing, "parent_process", lambda: "a pool"),
         (companion.sys, "executable", "/usr/bin/office"),
         (companion.sys, "executable", None),
+        (companion.os, "environ", {companion.SETTING: "1"}),
+        # A system that starts no process.
+        (companion, "Companion", refuse),
     ],
 )
 def test_none_is_started_where_it_is_not_welcome(welcome, monkeypatch, place, name, value):
     monkeypatch.setattr(place, name, value)
     companion.begin("room")
     assert welcome == []
-
-
-def test_the_variable_turns_it_off(welcome, monkeypatch):
-    monkeypatch.setenv(companion.SETTING, "1")
-    companion.begin("room")
-    assert welcome == []
-
-
-def test_a_system_that_starts_no_process_is_no_error(welcome, monkeypatch):
-    def refuse(name, tasks):
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(companion, "Companion", refuse)
-    companion.begin("room")
-    assert not companion.has_compiled("a.nbc")
+    assert not companion.has_compiled(TASK)
 
 
 def test_a_task_is_taken_once(monkeypatch, tmp_path):
@@ -138,14 +129,12 @@ def test_this_process_takes_tasks_from_the_end_while_the_other_one_is_at_work(ot
     assert not one.has_compiled("d.nbc")
 
 
-@pytest.mark.parametrize("program", ["sys.exit(1)", "import os; os.abort()"])
-def test_what_an_ended_process_has_begun_is_compiled_here(other, program):
+@pytest.mark.parametrize(
+    ("program", "patience"), [("sys.exit(1)", 60), ("import os; os.abort()", 60), ("time.sleep(60)", 0.1)]
+)
+def test_what_a_process_has_begun_that_ends_or_hangs_is_compiled_here(other, monkeypatch, program, patience):
+    monkeypatch.setattr(companion, "PATIENCE", patience)
     assert not other(program, {"a.nbc": None}).has_compiled("a.nbc")
-
-
-def test_nobody_waits_for_ever_for_a_process_that_hangs(other, monkeypatch):
-    monkeypatch.setattr(companion, "PATIENCE", 0.1)
-    assert not other("time.sleep(60)", {"a.nbc": None}).has_compiled("a.nbc")
 
 
 def run(folder, n_processes):
