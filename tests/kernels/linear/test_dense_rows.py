@@ -4,9 +4,10 @@ import naive
 import numpy as np
 import pytest
 import reference
-from conftest import COMPILED, assert_same_bits, make_problem, marked
+from conftest import COMPILED, assert_same_bits, from_python, make_offsets_and_targets, make_problem, marked
+from scipy.special import expit, softmax
 
-from fastlin.kernels.linear import dense_rows, logistic_rows
+from fastlin.kernels.linear import dense_rows, logistic_rows, residuals
 from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Losses, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import run_blocks
@@ -284,3 +285,34 @@ def test_rows_are_taken_from_every_type_and_layout(dtype, target):
             gathered = np.full((4, 4), np.nan, target)
             run_blocks(dense_rows.fill_block_rows, n_blocks, any_layout(layout), rows, gathered)
             np.testing.assert_array_equal(gathered, X[rows].astype(target))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("n_classes", [1, 5])
+def test_offsets_are_added_and_targets_take_the_place_of_labels(kind, n_classes):
+    turn = from_python(residuals.turn_scores_to_residuals)
+    generator, size = np.random.default_rng(1), 1e3 if (n_classes, kind) == (5, np.float64) else 8
+    numbers, weights = generator.permutation(30)[:11], generator.uniform(0, 2, 30)
+    labels = generator.integers(0, max(2, n_classes), 30).astype(np.int32)
+    offsets, soft = make_offsets_and_targets(labels, max(2, n_classes), size, spread=size)
+    given = generator.normal(0, 8, (n_classes, 16)).astype(kind)
+    shifted = given[:, :11].T.astype(np.longdouble) + offsets[numbers]
+    # Certain targets are labels.
+    for targets in (soft, np.eye(max(2, n_classes))[labels][:, -n_classes:].copy()):
+        scores, probabilities = given.copy(), np.empty((n_classes, 11), kind)
+        samples = Samples(NONE, labels, weights, offsets, targets)
+        loss = turn(scores, numbers, samples, Kept.of(probabilities), np.int64(0))
+        y = targets[numbers] if n_classes > 1 else np.column_stack([1 - targets, targets])[numbers]
+        expected = reference.mean_loss(0 * shifted, y, 0 * np.eye(n_classes), 0.0, weights[numbers], shifted)
+        eps = 64 * float(np.finfo(kind).eps)
+        # The rounding of scores moves the losses of rows that are nearly certain.
+        most = eps * max(1.0, float(np.abs(shifted).max()))
+        assert loss == pytest.approx(float(expected) * weights[numbers].sum(), rel=eps, abs=11 * most)
+        p = softmax(shifted, axis=1) if n_classes > 1 else expit(shifted)
+        np.testing.assert_allclose(probabilities, p.T.astype(float), atol=most)
+        slopes = weights[numbers, None] * (p - targets[numbers])
+        np.testing.assert_allclose(scores[:, :11], slopes.T.astype(float), atol=2 * most)
+    # Rows without offsets and targets have the bits that they had.
+    samples = Samples(NONE, labels, weights), Samples(NONE, labels, weights, np.zeros_like(offsets))
+    found = [turn(given.copy(), numbers, each, Kept.of(None), np.int64(0)) for each in samples]
+    assert found[0] == found[1]

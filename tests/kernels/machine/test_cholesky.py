@@ -46,10 +46,14 @@ def solve(matrix, values, ridge=0.0):
 
 
 @KINDS
-def test_factors_and_solutions_are_numpys(kind):
+def test_factors_and_solutions_of_upper_triangles_are_numpys(kind):
     for size in SIZES:
         matrices = make_matrices(2, size, kind, seed=size)
-        triangles = factorize(matrices)
+        # The lower triangle is neither read nor written.
+        below, spoilt = np.tril_indices(size, -1), matrices.copy()
+        spoilt[:, *below] = np.nan
+        triangles = factorize(spoilt)
+        assert np.isnan(spoilt[:, *below]).all()
         expected = np.linalg.cholesky(matrices.astype(float), upper=True)[:, *np.triu_indices(size)]
         np.testing.assert_allclose(triangles, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
         values = np.random.default_rng(1).normal(size=(2, size))
@@ -75,17 +79,6 @@ def test_a_factor_without_some_rows_is_that_of_the_matrix_without_them(size, con
 
 
 @KINDS
-def test_the_lower_triangle_is_neither_read_nor_written(kind):
-    size = ROWS_TOGETHER + 3
-    matrices = make_matrices(1, size, kind)
-    spoilt = matrices.copy()
-    below = np.tril_indices(size, -1)
-    spoilt[0][below] = np.nan
-    np.testing.assert_array_equal(factorize(spoilt), factorize(matrices))
-    assert np.isnan(spoilt[0][below]).all()
-
-
-@KINDS
 def test_rows_that_share_a_factor_are_solved_side_by_side(kind):
     n_together = count_solved_together(np.dtype(kind).itemsize)
     for size in SIZES:
@@ -100,14 +93,6 @@ def test_rows_that_share_a_factor_are_solved_side_by_side(kind):
                 np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
 
 
-@KINDS
-def test_the_ridge_is_added_relative_to_the_diagonal(kind):
-    [matrix] = make_matrices(1, 9, kind)
-    ridged = matrix.astype(float) + 0.25 * np.diag(np.diag(matrix).astype(float))
-    found, expected = solve(matrix, np.ones(9), 0.25), np.linalg.solve(ridged, np.ones(9))
-    np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind])
-
-
 def multiply_out(columns):
     return columns @ columns.T
 
@@ -120,15 +105,11 @@ def make_degenerate(name, size, kind):
     match name:
         case "zero":
             matrix = np.zeros((size, size))
-        case "rank one":
-            matrix = multiply_out(normal[:, :1])
         case "low rank":
             matrix = low_rank
         case "repeated columns":
             normal[size // 2 :] = normal[: size - size // 2]
             matrix = multiply_out(normal)
-        case "zero row":
-            matrix[size // 2] = matrix[:, size // 2] = 0
         case "indefinite":
             matrix = normal + normal.T
             np.fill_diagonal(matrix, np.abs(np.diagonal(matrix)))
@@ -141,8 +122,7 @@ def make_degenerate(name, size, kind):
     return matrix.astype(kind)
 
 
-DEGENERATE = ["zero", "rank one", "low rank", "repeated columns", "zero row"]
-DEGENERATE += ["indefinite by rounding", "indefinite", "badly scaled"]
+DEGENERATE = ["zero", "low rank", "repeated columns", "indefinite by rounding", "indefinite", "badly scaled"]
 
 
 @KINDS
@@ -166,24 +146,18 @@ def test_one_bad_pivot_leaves_the_other_columns_alone():
 
 
 @KINDS
-@pytest.mark.parametrize("name", ["low rank", "spread", "kernel", "nearly ones"])
+@pytest.mark.parametrize("name", ["spread", "nearly ones"])
 def test_the_ridge_covers_the_rounding_of_matrices_that_are_nearly_singular(name, kind):
     # The error of a factor is some roundings of the largest diagonal entry (Higham 2002, theorem 10.3): where it
-    # exceeds the ridge, pivots are replaced and the factor is that of another matrix.
+    # exceeds the ridge, which is relative to the diagonal, pivots are replaced and the factor is of another matrix.
     size = 300 if COMPILED else 40
-    normal, places = np.random.default_rng(0).normal(size=(size, size)), np.linspace(0, 10, size)
-    match name:
-        case "low rank":
-            matrix = multiply_out(normal[:, :20]) + 1e-6 * np.eye(size)
-        case "spread":
-            matrix = multiply_out(np.linalg.qr(normal)[0] * np.logspace(0, -8, size))
-        case "kernel":
-            matrix = np.exp(-((places[:, None] - places) ** 2))
-        case "nearly ones":
-            matrix = np.ones((size, size)) + 1e-4 * np.eye(size)
+    matrix = np.ones((size, size)) + 1e-4 * np.eye(size)
+    if name == "spread":
+        basis = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0]
+        matrix = multiply_out(basis * np.logspace(0, -8, size))
     matrix, ridge = matrix.astype(kind), 1e-6 if kind == np.float32 else 1e-13
     factor = np.zeros((size, size))
     factor[np.triu_indices(size)] = factorize(matrix[None], ridge)[0]
-    expected = matrix.astype(float) + ridge * np.diag(np.diag(matrix).astype(float))
+    expected = matrix.astype(float) * (1 + ridge * np.eye(size))
     error = np.abs(factor.T @ factor - expected).max() / np.abs(expected).max()
     assert error < 32 * np.finfo(kind).eps

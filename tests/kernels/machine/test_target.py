@@ -1,15 +1,19 @@
 """What a process compiles for: the code of the wheel, where it can be used, or that of its own processor."""
 
+import importlib
 import json
+import pkgutil
 import platform
 import shutil
 import zipfile
 
 import llvmlite.binding
 import pytest
-from carried_kernels import USE, describe_level, finish, start
+from carried_kernels import COMPILE, PACKAGE, USE, describe_level, finish, start
 from conftest import COMPILED
+from numba.core.dispatcher import Dispatcher
 
+from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import archives, cache_folder, target
 from fastlin.kernels.machine.archives import STAMP
 from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, levels_of
@@ -193,3 +197,25 @@ def test_processes_at_once_use_one_wheel_and_find_the_same_bits(wheel, tmp_path)
     (one, _), (other, _) = map(finish, processes)
     assert (one["target"], one["value"], one["step"]) == (BEST, other["value"], other["step"])
     assert one["dot"] == HIT
+
+
+def test_every_kernel_that_python_calls_is_found_by_its_signature_and_those_of_this_process_are_listed(monkeypatch):
+    for room in (linear, machine, networks):
+        for module in pkgutil.iter_modules(room.__path__):
+            importlib.import_module(f"{room.__name__}.{module.name}")
+    kernels, compiled = archives._list_called(), []
+    monkeypatch.setattr(Dispatcher, "compile", lambda kernel, types: compiled.append((kernel, types)))
+    archives.compile_signatures([(kernel.__module__, kernel.__name__, "types") for kernel in kernels])
+    assert compiled == [(kernel, "types") for kernel in kernels]
+    compiled.clear()
+    archives.compile_signatures(archives.list_signatures())
+    assert compiled == [(kernel, types) for kernel in kernels for types in kernel.overloads]
+
+
+@pytest.mark.thorough
+def test_an_archive_has_what_the_process_compiled_and_not_what_it_loaded(tmp_path):
+    for name, n_members in (("compiled", 2), ("loaded", 1)):
+        path = tmp_path / f"{name}.zip"
+        finish(start(PACKAGE, COMPILE, path, NUMBA_CACHE_DIR=str(tmp_path / "cache")))
+        with zipfile.ZipFile(path) as archive:
+            assert len(archive.namelist()) == n_members
