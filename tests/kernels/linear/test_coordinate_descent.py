@@ -8,15 +8,7 @@ import pytest
 from conftest import COMPILED
 from scipy.special import expit, softmax
 
-from fastlin.kernels.linear.coordinate_descent import (
-    DescentState,
-    ModelArrays,
-    WorkingColumns,
-    descend_by_columns,
-    descend_by_hessian,
-    fill_block_curvatures,
-    fill_block_least,
-)
+from fastlin.kernels.linear import coordinate_descent as kernels
 from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.linear.penalties import PenaltyArrays
 from fastlin.kernels.machine.threads import run_blocks
@@ -135,7 +127,7 @@ class ByHessian:
         """Sweep; return the decreases."""
         model, flat = self.model, (self.slopes.reshape(-1), self.point.reshape(-1))
         return [
-            descend_by_hessian(model.hessian, flat[0], model.penalty, model.K, only_active, flat[1])
+            kernels.descend_by_hessian(model.hessian, flat[0], model.penalty, model.K, only_active, flat[1])
             for _ in range(n_sweeps)
         ]
 
@@ -146,22 +138,22 @@ class ByColumns:
     def __init__(self, model, working_set=None):
         self.model = model
         features, classes = np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T)
-        self.columns = WorkingColumns(*model.kept, features, classes)
+        self.columns = kernels.WorkingColumns(*model.kept, features, classes)
         curvatures, origins = np.full(len(features), np.nan), model.origin[classes, features]
-        run_blocks(fill_block_curvatures, 2, self.columns, model.rows, curvatures)
+        run_blocks(kernels.fill_block_curvatures, 2, self.columns, model.rows, curvatures)
         diagonal = model.hessian.diagonal().reshape(model.K, D + 1)
         expected = (diagonal - model.curvatures)[classes, features]
         tolerance = 1e-5 if model.work is np.float32 else 1e-12
         np.testing.assert_allclose(curvatures, expected, rtol=tolerance, atol=1e-15)
         gradient, of_intercepts = model.gradient[classes, features], model.gradient[:, -1].copy()
-        self.arrays = ModelArrays(gradient, curvatures, origins, of_intercepts, diagonal[:, -1].copy())
+        self.arrays = kernels.ModelArrays(gradient, curvatures, origins, of_intercepts, diagonal[:, -1].copy())
         scores, means = np.zeros((model.K, N), model.work), np.zeros(N, model.work)
-        self.state = DescentState(origins.copy(), np.zeros(model.K), scores, means)
+        self.state = kernels.DescentState(origins.copy(), np.zeros(model.K), scores, means)
 
     def sweep(self, n_sweeps, only_active=False):
         """Sweep; return the decreases."""
         given = self.columns, self.model.rows, self.model.penalty, self.arrays, only_active, self.state
-        return [descend_by_columns(*given) for _ in range(n_sweeps)]
+        return [kernels.descend_by_columns(*given) for _ in range(n_sweeps)]
 
     @property
     def point(self):
@@ -312,7 +304,7 @@ def test_models_of_a_lot_tell_the_changes_of_their_pairs_and_end_at_their_least_
     slopes, start = generator.normal(size=(2, B, D))
     least, places = start.copy(), np.array([0, 1, 2, 4])
     given = hessian, curvatures, penalty, (moves, changes, products), 1e-13, slopes, least
-    run_blocks(fill_block_least, 3, places, *given)
+    run_blocks(kernels.fill_block_least, 3, places, *given)
     np.testing.assert_array_equal(least[3], start[3])
     for b in places:
         model = curvatures[b] * hessian + np.diag(penalty[0][b])

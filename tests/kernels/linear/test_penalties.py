@@ -113,14 +113,6 @@ def test_roots_whose_squares_are_at_the_end_of_float64(size):
     )
 
 
-def test_shrink_moves_towards_zero_and_stops_there():
-    function = from_python(penalties.shrink)
-    for value, expected in [(3.0, 1.0), (-3.0, -1.0), (2.0, 0.0), (-2.0, 0.0), (1.9, 0.0), (0.0, 0.0)]:
-        assert function(value, 2.0) == expected
-        assert function(value, 0.0) == value
-    assert function(-1.0, np.inf) == 0
-
-
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("threshold", "curvature"), [(1.0, 0.0), (0.3, 0.1), (0.01, 1.0), (0.0, 1.0), (1.0, 1e-6)])
 def test_the_best_shift_is_the_best(threshold, curvature, grouped):

@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.machine.cholesky import (
-    ROWS_TOGETHER,
-    count_solved_together,
-    factorize_block,
-    fill_mirrored_block,
-    remove_row,
-    solve_block,
-    solve_group,
-)
+from fastlin.kernels.machine import cholesky
+from fastlin.kernels.machine.cholesky import ROWS_TOGETHER
 from fastlin.kernels.machine.threads import run_blocks
 
 # Around the rows that are factorised together, those that are multiplied together, and a cache line.
@@ -31,13 +24,13 @@ def make_matrices(n_matrices, size, kind, seed=0):
 def factorize(matrices, ridge=0.0):
     size = matrices.shape[1]
     triangles = np.full((len(matrices), size * (size + 1) // 2), np.nan, matrices.dtype)
-    run_blocks(factorize_block, len(matrices), matrices, ridge, triangles)
+    run_blocks(cholesky.factorize_block, len(matrices), matrices, ridge, triangles)
     return triangles
 
 
 def solve_with(triangles, values):
     solution = values.copy()
-    run_blocks(solve_block, len(values), triangles, solution)
+    run_blocks(cholesky.solve_block, len(values), triangles, solution)
     return solution
 
 
@@ -71,7 +64,7 @@ def test_a_factor_without_some_rows_is_that_of_the_matrix_without_them(size, con
     [triangle], left = factorize(matrix[None]), np.arange(size)
     for place in (size - 1, 0, size // 2):
         if place < len(left):
-            remove_row(triangle, len(left), place)
+            cholesky.remove_row(triangle, len(left), place)
             left = np.delete(left, place)
         if len(left):
             expected = np.linalg.cholesky(matrix[np.ix_(left, left)], upper=True)[np.triu_indices(len(left))]
@@ -80,15 +73,15 @@ def test_a_factor_without_some_rows_is_that_of_the_matrix_without_them(size, con
 
 @KINDS
 def test_rows_that_share_a_factor_are_solved_side_by_side(kind):
-    n_together = count_solved_together(np.dtype(kind).itemsize)
+    n_together = cholesky.count_solved_together(np.dtype(kind).itemsize)
     for size in SIZES:
         [matrix] = matrices = make_matrices(1, size, kind, seed=size)
         [triangle], mirrored = factorize(matrices), np.empty((size, size), kind)
-        run_blocks(fill_mirrored_block, 3, triangle, mirrored)
+        run_blocks(cholesky.fill_mirrored_block, 3, triangle, mirrored)
         for n_rows in (1, n_together, 2 * n_together + 1):
             values = np.random.default_rng(1).normal(size=(n_rows, size))
             found = values.copy()
-            run_blocks(solve_group, -(-n_rows // n_together), mirrored, found)
+            run_blocks(cholesky.solve_group, -(-n_rows // n_together), mirrored, found)
             for expected in (np.linalg.solve(matrix.astype(float), values.T).T, solve_with(triangle[None], values)):
                 np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
 

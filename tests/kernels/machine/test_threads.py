@@ -12,17 +12,7 @@ import pytest
 from conftest import run_program
 
 from fastlin.kernels.machine import threads
-from fastlin.kernels.machine.threads import (
-    MAX_BLOCKS,
-    MIN_BLOCK_WORK,
-    MOST_THREADS,
-    count_blocks,
-    count_threads,
-    cut_work,
-    limit_threads,
-    run_blocks,
-    run_side_by_side,
-)
+from fastlin.kernels.machine.threads import count_threads, limit_threads, run_blocks, run_side_by_side
 
 # Longer than any of these waits takes; a test that deadlocks fails instead of hanging.
 PATIENCE = 30
@@ -248,29 +238,35 @@ def test_variables_of_other_libraries_lower_the_number(environment, name, value,
 
 def test_an_immense_limit_starts_few_threads():
     with limit_threads(3000):
-        assert count_threads() == MOST_THREADS
+        assert count_threads() == threads.MOST_THREADS
         run_blocks(lambda block, n_blocks: None, 500)
         assert sum(run_side_by_side(lambda number, check: number, 3, 3)) == 3
-    assert count_helpers() < MOST_THREADS
+    assert count_helpers() < threads.MOST_THREADS
 
 
-def test_blocks_follow_from_the_shape():
-    assert count_blocks(10, 100, 8, 1000) == 1
-    # Work for three is shared by four, which two threads end together.
-    assert count_blocks(12_000, 750, 8, 1000) == 4
-    assert count_blocks(60_000, 2 * 7840, 8 * 7840, 376_000_000) == 32
-    # Large partial sums: few blocks, yet more than one.
-    assert count_blocks(60_000, 2 * 784_000, 8 * 784_000, 376_000_000) == 2
+@pytest.mark.parametrize(
+    ("given", "n_blocks"),
+    [
+        ((10, 100, 8, 1000), 1),
+        # Work for three is shared by four, which two threads end together.
+        ((12_000, 750, 8, 1000), 4),
+        ((60_000, 2 * 7840, 8 * 7840, 376_000_000), 32),
+        # Large partial sums: few blocks, yet more than one.
+        ((60_000, 2 * 784_000, 8 * 784_000, 376_000_000), 2),
+        # Without partial sums the work decides, and no block is without a row.
+        ((60_000, 2 * 784_000), 32),
+        ((3, threads.MIN_BLOCK_WORK), 3),
+    ],
+)
+def test_blocks_follow_from_the_shape(given, n_blocks):
     with limit_threads(7):
-        assert count_blocks(60_000, 2 * 7840, 8 * 7840, 376_000_000) == 32
-    # Without partial sums the work decides, and no block is without a row.
-    assert count_blocks(60_000, 2 * 784_000) == 32
-    assert count_blocks(3, MIN_BLOCK_WORK) == 3
+        assert threads.count_blocks(*given) == n_blocks
 
 
 def test_work_is_cut_into_a_power_of_two():
-    assert [cut_work(parts * MIN_BLOCK_WORK) for parts in (0, 1, 2, 3, 5, 8, 1000)] == [1, 1, 2, 4, 8, 8, MAX_BLOCKS]
-    assert [cut_work(8 * MIN_BLOCK_WORK, most) for most in (0, 1, 3)] == [1, 1, 3]
+    unit, most = threads.MIN_BLOCK_WORK, threads.MAX_BLOCKS
+    assert [threads.cut_work(n * unit) for n in (0, 1, 2, 3, 5, 8, 1000)] == [1, 1, 2, 4, 8, 8, most]
+    assert [threads.cut_work(8 * unit, allowed) for allowed in (0, 1, 3)] == [1, 1, 3]
 
 
 @pytest.mark.parametrize(
