@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from conftest import COMPILED, make_problem, marked
+from conftest import COMPILED, marked
 
 from fastlin.kernels.linear import curvature, dense_rows
 from fastlin.kernels.linear.operands import BlockSums, Curvature, Parameters
@@ -11,6 +11,7 @@ from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
+KINDS = pytest.mark.parametrize("kind", [np.float64, *marked(pytest.mark.thorough, np.float32)])
 # Around the classes of a loop.
 CLASSES = [1, 3, 5, 7]
 
@@ -18,18 +19,15 @@ CLASSES = [1, 3, 5, 7]
 class Rows:
     """Random rows with their weights and probabilities, and how they are scaled and shifted."""
 
-    def __init__(self, n, d, n_classes, kind, dtype=np.float64):
+    def __init__(self, n, d, n_classes, kind):
         generator = np.random.default_rng(d)
         self.kind, self.K, self.d = kind, n_classes, d
-        self.X, *_ = make_problem(n, d, 3, dtype)
+        self.X = generator.normal(size=(n, d))
         self.numbers = generator.permutation(n)[: max(1, 2 * n // 3)]
         self.weights = generator.uniform(0, 2, len(self.numbers)).astype(kind)
         probabilities = generator.uniform(0, 1, (n_classes, len(self.numbers)))
-        if n_classes > 1:
-            probabilities /= probabilities.sum(axis=0)
-        self.probabilities = probabilities.astype(kind)
-        largest = np.abs(self.X.astype(float)).max()
-        scale = (2.0 ** generator.integers(-2, 2, d) / 2.0 ** np.ceil(np.log2(largest))).astype(kind)
+        self.probabilities = (probabilities / (probabilities.sum(axis=0) if n_classes > 1 else 1)).astype(kind)
+        scale = (2.0 ** generator.integers(-4, 0, d)).astype(kind)
         self.scaling = Scaling(scale, generator.normal(size=d).astype(kind))
         self.scaled = (self.X[self.numbers].astype(kind) * scale + self.scaling.shift).astype(float)
         self.direction = Parameters(
@@ -81,7 +79,7 @@ def assert_within(found, expected, bound):
     assert (np.abs(found - np.asarray(expected)) <= bound).all()
 
 
-@pytest.mark.parametrize("kind", [np.float64, *marked(pytest.mark.thorough, np.float32)])
+@KINDS
 @pytest.mark.parametrize("n_classes", CLASSES)
 def test_all_agree_with_naive(n_classes, kind):
     # Around a vector of features, and where rows of a tile would lie 512 bytes apart.
@@ -99,7 +97,7 @@ def test_all_agree_with_naive(n_classes, kind):
                 assert_within(gram, naive.weighted_gram(rows.scaled, row_weights[k].astype(float)), of_gram)
 
 
-@pytest.mark.parametrize("kind", [np.float64, *marked(pytest.mark.thorough, np.float32)])
+@KINDS
 @pytest.mark.parametrize("n_classes", [*CLASSES, 11])
 def test_class_pairs_agree_with_naive(n_classes, kind):
     # With 23 columns there are more pairs of them than are worked on at a time.

@@ -45,19 +45,20 @@ def test_slopes_agree_with_naive(n_classes):
     assert_close((product[:, :-1], sums.sum(axis=0)), expected)
 
 
+def fill_scores(rows, *given):
+    run_blocks(sparse_rows.fill_block_sparse_scores, 2, rows, NONE, np.array([0, 1, len(rows.indptr) - 1]), *given)
+
+
 @pytest.mark.parametrize("n_classes", [1, 3, 20])
 def test_scores_and_best_class(n_classes):
-    problem = SparseProblem(21, 6, n_classes)
+    problem, best = SparseProblem(21, 6, n_classes), np.full(21, -1)
     parameters = problem.fill_table(problem.coef, problem.intercept)
     expected = problem.scaled @ problem.coef.T + problem.intercept
-    best = np.full(21, -1)
-    borders = np.array([0, 5, 21])
     for kind, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
         scores = np.full((21, n_classes), np.nan, kind)
-        run_blocks(sparse_rows.fill_block_sparse_scores, 2, problem.rows, NONE, borders, parameters, scores, NONE)
+        fill_scores(problem.rows, parameters, scores, NONE)
         np.testing.assert_allclose(scores, expected, rtol=tolerance, atol=tolerance)
-    no_scores = np.empty((0, n_classes))
-    run_blocks(sparse_rows.fill_block_sparse_scores, 2, problem.rows, NONE, borders, parameters, no_scores, best)
+    fill_scores(problem.rows, parameters, scores[:0], best)
     np.testing.assert_array_equal(best, expected[:, 0] > 0 if n_classes == 1 else expected.argmax(axis=1))
 
 
@@ -65,8 +66,7 @@ def test_scores_and_best_class(n_classes):
 def test_of_equal_scores_the_first_class_is_best(intercept, first):
     best, K = np.full(2, -1), len(intercept)
     rows = Compressed(np.ones(1), np.zeros(1, np.int32), np.array([0, 1, 1], np.int32))
-    given = TableParameters(gather.zeros_table(1, K), np.array(intercept)), np.empty((0, K)), best
-    sparse_rows.fill_block_sparse_scores(0, 1, rows, NONE, np.array([0, 2]), *given)
+    fill_scores(rows, TableParameters(gather.zeros_table(1, K), np.array(intercept)), np.empty((0, K)), best)
     assert (best == first).all()
 
 
@@ -86,14 +86,13 @@ def test_sparse_rows_are_taken_and_entries_of_one_place_added_up(target, index_d
 ROWS = {"all": NONE, "some": np.array([1, 4, 5, 20, 22]), "in another order": np.array([7, 3, 3, 0, 22, 15, 1])}
 
 
-def make_problem(is_one=False, dtype=np.float64):
+def make_problem(is_one):
     """Return a problem of two classes whose columns enter as they are, and X as its kernels read it."""
-    problem = SparseProblem(23, 11, 1, dtype)
-    X = problem.rows
-    if is_one:
-        problem.dense = (problem.dense != 0).astype(float)
-        X = X._replace(data=X.data[:0])
-    return problem, X
+    problem = SparseProblem(23, 11, 1)
+    if not is_one:
+        return problem, problem.rows
+    problem.dense = (problem.dense != 0).astype(float)
+    return problem, problem.rows._replace(data=np.empty(0))
 
 
 @pytest.mark.parametrize("rows", ROWS)
@@ -102,24 +101,24 @@ def test_the_pass_and_its_hessian_agree_with_naive(is_one, rows):
     problem, X = make_problem(is_one)
     rows = ROWS[rows]
     taken = rows if len(rows) else np.arange(23)
-    dense, labels, weights = problem.dense[taken], problem.labels[taken], problem.weights[taken]
-    coef, intercept, m = problem.coef[0], float(problem.intercept[0]), len(taken)
-    borders, losses, sums = np.array([0, m // 3, m]), np.full(2, np.nan), np.full((2, 12), np.nan)
-    probabilities = np.full((1, m), np.nan)
+    dense, labels, weights, m = problem.dense[taken], problem.labels[taken], problem.weights[taken], len(taken)
+    losses, sums, probabilities = np.full(2, np.nan), np.full((2, 12), np.nan), np.full((1, m), np.nan)
+
+    def run(coef, intercept, *turn):
+        # Tiles smaller than a block.
+        given = X, rows, np.array([0, m // 3, m]), coef[0], float(intercept[0]), 8, sums
+        run_blocks(sparse_rows.fill_block_logistic_pass, 2, *given, *turn)
+        return sums.sum(axis=0)
+
     samples = Samples(rows, problem.labels, problem.weights)
-    # Tiles smaller than a block.
-    given = X, rows, borders, coef, intercept, 8, sums
-    turn = Losses(samples, losses, Kept.of(probabilities)), None
-    run_blocks(sparse_rows.fill_block_logistic_pass, 2, *given, *turn)
+    found = run(problem.coef, problem.intercept, Losses(samples, losses, Kept.of(probabilities)), None)
     loss, gradient, totals = naive.loss_and_gradient(dense, labels, weights, problem.coef, problem.intercept)
-    p = 1 / (1 + np.exp(-(dense @ coef + intercept)))
-    found = losses.sum(), sums.sum(axis=0)[:-1], sums.sum(axis=0)[-1], probabilities[0]
-    assert_close(found, (loss, gradient[0], totals[0], p))
+    p = 1 / (1 + np.exp(-(dense @ problem.coef[0] + problem.intercept)))
+    assert_close((losses.sum(), found, probabilities[0]), (loss, [*gradient[0], *totals], p))
     direction, shift = np.cos(problem.coef), np.sin(problem.intercept)
-    given = X, rows, borders, direction[0], float(shift[0]), 8, sums
-    run_blocks(sparse_rows.fill_block_logistic_pass, 2, *given, None, Curvature(weights, probabilities))
+    found = run(direction, shift, None, Curvature(weights, probabilities))
     product, totals = naive.hessian_product(dense, weights, p[:, None], direction, shift)
-    assert_close((sums.sum(axis=0)[:-1], sums.sum(axis=0)[-1]), (product[0], totals[0]))
+    assert_close([found], [[*product[0], *totals]])
 
 
 @pytest.mark.parametrize("is_one", [False, True])
@@ -167,17 +166,6 @@ def test_the_weight_of_what_is_not_stored_is_exact(n_left_out):
     rest = weights[10 : 10 + n_left_out].sum() / weights.sum()
     assert found[1, 0] == pytest.approx(0.09 * rest, rel=1e-3, abs=0)
     assert n_left_out or found[0, 0] == 0.3
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_statistics_show_numbers_that_are_not_finite(value):
-    columns = Compressed(np.array([value, 1.0, 2.0]), np.array([0, 1, 0], np.int32), np.array([0, 2, 3], np.int32))
-    found = np.empty((4, 2))
-    with np.errstate(invalid="ignore"):
-        given = columns, np.array([0, 2]), 4, np.array([0.0, 1, 1, 1]), 3.0
-        sparse_columns.fill_block_sparse_statistics(0, 1, *given, *found)
-    assert not (np.isfinite(found[2, 0]) and np.isfinite(found[3, 0]))
-    assert np.isfinite(found[2:, 1]).all()
 
 
 @pytest.mark.parametrize("index_dtype", [np.int32, np.int64])

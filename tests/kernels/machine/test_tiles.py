@@ -1,11 +1,12 @@
-"""Tiles of any type and layout against NumPy's conversion."""
+"""Aligned arrays, views, and tiles of any type and layout against NumPy's conversion."""
 
 import numpy as np
 import pytest
 from conftest import from_python, marked
+from numba import typeof
 
 from fastlin.kernels.machine import tiles
-from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout
+from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout, writable_view, zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows
@@ -79,3 +80,38 @@ def test_padding_is_whole_vectors_that_start_on_a_cache_line(kind):
 def test_tiles_hold_whole_groups_of_rows(n_features, n_classes):
     rows = count_tile_rows(n_features, n_classes, 8)
     assert ROW_GROUP <= rows <= MAX_TILE_ROWS and rows % ROW_GROUP == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (10, 784)])
+def test_aligned_arrays_start_on_a_cache_line(dtype, shape):
+    array = zeros_aligned(shape, dtype)
+    assert (array.shape, array.dtype) == (shape, dtype)
+    assert array.ctypes.data % CACHE_LINE == 0
+    assert not array.any()
+
+
+def test_a_writable_view_is_the_same_memory_and_keeps_it_alive():
+    X = np.full((2, 50_000), 7.0)
+    assert writable_view(X) is X
+    X.flags.writeable = False
+    view = writable_view(X)
+    assert view.flags.writeable and not X.flags.writeable
+    assert np.shares_memory(view, X)
+    del X
+    np.full(100_000, 3.0)
+    assert view.shape == (2, 50_000) and (view == 7).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 3), (4, 1), (1, 1)])
+def test_kernels_see_one_type_of_array_whatever_its_layout(shape):
+    X, types = np.arange(12.0)[: shape[0] * shape[1]].reshape(shape), set()
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    for layout in (X, np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], read_only):
+        view = any_layout(layout)
+        types.add(typeof(view))
+        for layer in view:
+            np.testing.assert_array_equal(layer, layout)
+            assert np.shares_memory(layer, layout)
+    assert types == {typeof(np.empty((2, 2, 4))[..., ::2])}
