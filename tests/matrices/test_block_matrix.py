@@ -92,11 +92,11 @@ def test_curvature_that_is_computed_anew_takes_one_reading(monkeypatch, kind, n_
         expected, found = whole.passes(*given), blocks.passes(*given)
         probabilities = np.empty((K, len(rows) or N))
         expected.evaluate(parameters, probabilities, np.empty((K, 6)))
-        ones, own = np.concatenate([probabilities, np.ones((1, len(rows) or N))]), given[0].weigh()
+        ones = np.concatenate([probabilities, np.ones((1, len(rows) or N))])
         for term, arguments, sums in (
             (find_hessian_product, [direction], expected.hessian_product(direction, probabilities)),
             (find_class_pair_gram, [], expected.class_pair_gram(probabilities)),
-            (multiply_probabilities, [], (ones * own) @ ones.T),
+            (multiply_probabilities, [], (ones * given[0].weigh()) @ ones.T),
         ):
             for passes in (expected, found):
                 n_reads = blocks.n_reads
@@ -185,44 +185,45 @@ def test_what_was_begun_before_a_fork_is_refused_in_the_child():
 
 
 def test_memory_follows_x_up_to_four_gigabytes():
-    small, large = (
-        PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, []) for n in (5_000_000, 1_000_000_000)
-    )
-    assert Budget.beside(small.budget_bytes).bytes == pytest.approx(20e9 / 8)
-    assert Budget.beside(large.budget_bytes).bytes == 4 << 30
+    for n, budget in ((5_000_000, 20e9 / 8), (1_000_000_000, 4 << 30)):
+        pieces = PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, [])
+        assert Budget.beside(pieces.budget_bytes).bytes == pytest.approx(budget)
+
+
+def make_pieces(X, sizes, is_sparse, dtype=np.float64, order="C"):
+    """Return consecutive rows of X as matrices, and what is known of all of them before they are read."""
+    kept = [(n, np.dtype(dtype)) for n in sizes]
+    parts = [np.asarray(part, dtype, order) for part in np.split(X, np.cumsum(sizes)[:-1])]
+    matrices = [as_matrix(sparse.csr_array(part) if is_sparse else part) for part in parts]
+    return matrices, PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, X.shape[1], kept)
+
+
+def make_samples(n):
+    return Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0))
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
     monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
-    X = np.random.default_rng(0).normal(size=(50, 8))
-    matrix = as_matrix(sparse.csr_array(X) if is_sparse else X)
-    pieces = PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
+    (whole,), pieces = make_pieces(np.random.default_rng(0).normal(size=(50, 8)), [50], is_sparse)
     for K in (1, 1_000_000):
-        assert pieces.gains_from_float32(K) == matrix.gains_from_float32(K)
-    assert pieces.count_gram_work() == matrix.count_gram_work()
-    zeros = np.zeros(50, np.int32)
+        assert pieces.gains_from_float32(K) == whole.gains_from_float32(K)
+    assert pieces.count_gram_work() == whole.count_gram_work()
     for n_rows_coef, shift in [(1, 0.0), (1, 1e6), (3, 0.0)]:
-        given = Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
-        samples = Samples(np.empty(0, np.int64), zeros, np.empty(0))
-        passes = matrix.passes(samples, *given)
-        found = PiecewisePasses(pieces, samples, *given, [50], 0)
-        assert found.shift_roundings == pytest.approx(passes.shift_roundings)
+        given = make_samples(50), Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
+        found = PiecewisePasses(pieces, *given, [50], 0)
+        assert found.shift_roundings == pytest.approx(whole.passes(*given).shift_roundings)
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_the_pieces(is_sparse):
-    generator, sizes = np.random.default_rng(0), [0, 700, 40, 30_000]
-    X = generator.integers(0, 2, (sum(sizes), 7)).astype(float)
-    borders = np.cumsum([0, *sizes])
+    sizes = [0, 700, 40, 30_000]
+    X = np.random.default_rng(0).integers(0, 2, (sum(sizes), 7)).astype(float)
     for dtype, order, K in itertools.product((np.float64, np.uint8), "CF", (1, 3)):
-        parts = [np.asarray(X[i:j], dtype, order) for i, j in itertools.pairwise(borders)]
-        matrices = [as_matrix(sparse.csr_array(part) if is_sparse else part) for part in parts]
-        pieces = PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 7, [(n, np.dtype(dtype)) for n in sizes])
+        matrices, pieces = make_pieces(X, sizes, is_sparse, dtype, order)
         given = Scaling(np.ones(7), np.full(7, 0.5)), K
-        samples = [Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0)) for n in (len(X), *sizes)]
-        found = PiecewisePasses(pieces, samples[0], *given, sizes, 3)
-        passes = [one.passes(own, *given) for one, own in zip(matrices[1:], samples[2:], strict=True)]
+        found = PiecewisePasses(pieces, make_samples(len(X)), *given, sizes, 3)
+        passes = [one.passes(make_samples(one.shape[0]), *given) for one in matrices[1:]]
         longest_product = max(each.longest_product for each in passes)
         longest_sum = max(each.longest_sum for each in passes)
         assert longest_product <= found.longest_product <= 2 * longest_product

@@ -19,9 +19,8 @@ def test_a_matrix_is_the_callers_memory():
     X = make()
     X.flags.writeable = False
     matrix = as_matrix(X)
-    assert isinstance(matrix, DenseMatrix)
+    assert isinstance(matrix, DenseMatrix) and as_matrix(matrix) is matrix
     assert np.shares_memory(matrix.X, X)
-    assert as_matrix(matrix) is matrix
     assert (matrix.shape, matrix.dtype, matrix.budget_bytes) == ((N, D), X.dtype, X.nbytes)
 
 

@@ -5,6 +5,7 @@ import pytest
 import reference
 from conftest import make_offsets_and_targets
 from scipy import sparse
+from scipy.special import expit, softmax
 
 from fastlin.blocks import from_arrays, from_csr
 from fastlin.kernels.linear.operands import Samples
@@ -12,6 +13,16 @@ from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
 from fastlin.matrices.matrix import Columns
 from fastlin.matrices.pieces import find_class_pair_gram
+
+N = 700
+# How X may lie.
+KINDS = {
+    "dense": as_matrix,
+    "blocks": lambda X: BlockMatrix(from_arrays(X, rows_per_block=9)),
+    "table": lambda X: TableMatrix(list(X.T.copy())),
+    "sparse": lambda X: as_matrix(sparse.csr_array(X)),
+    "sparse blocks": lambda X: BlockMatrix(from_csr([sparse.csr_array(X[i : i + 90]) for i in range(0, len(X), 90)])),
+}
 
 
 def test_scores_of_some_rows_at_a_time_are_those_of_all(monkeypatch):
@@ -21,8 +32,8 @@ def test_scores_of_some_rows_at_a_time_are_those_of_all(monkeypatch):
     X = generator.normal(size=(40, 6)) * (generator.random((40, 6)) < 0.5)
     coef, intercept = generator.normal(size=(2, 6)), generator.normal(size=2)
     expected = ((X @ coef.T + intercept) ** 2).sum(axis=1)
-    forms = X, np.asfortranarray(X), sparse.csr_array(X), sparse.csc_array(X)
-    for matrix in (*map(as_matrix, forms), TableMatrix(list(X.T)), BlockMatrix(from_arrays(X, rows_per_block=7))):
+    others = as_matrix(np.asfortranarray(X)), as_matrix(sparse.csc_array(X))
+    for matrix in (*(make(X) for make in KINDS.values()), *others):
         np.testing.assert_allclose(matrix.sum_squared_scores(coef, intercept), expected, rtol=1e-6)
 
 
@@ -37,8 +48,11 @@ def test_passes_add_offsets_and_take_targets_for_labels(monkeypatch):
         K = offsets.shape[1]
         scaling = Scaling(2.0 ** generator.integers(-1, 2, d), generator.normal(size=d))
         parameters = generator.normal(size=(K, d + 1)) / np.sqrt(d)
-        forms = [as_matrix(each) for each in (X, np.asfortranarray(X), X.astype(np.float32), sparse.csr_array(X))]
-        forms += [TableMatrix(list(X.T)), BlockMatrix(from_arrays(X, rows_per_block=n // 3))]
+        forms = [
+            *(make(X) for make in KINDS.values()),
+            as_matrix(np.asfortranarray(X)),
+            as_matrix(X.astype(np.float32)),
+        ]
         for own, soft, numbers in [
             (offsets, targets, np.empty(0, int)),
             (offsets, np.empty((0, 0)), np.sort(generator.choice(n, n // 2))),
@@ -53,8 +67,7 @@ def test_passes_add_offsets_and_take_targets_for_labels(monkeypatch):
             loss = float(reference.mean_loss(rows, given, parameters, 0.0, **options)) * total
             slopes = reference.gradient(rows, given, parameters, 0.0, **options)[0].astype(float) * total
             scores = rows @ parameters.T + added
-            p = np.exp(-np.logaddexp(0, -scores)) if K == 1 else np.exp(scores - scores.max(axis=1, keepdims=True))
-            p /= p.sum(axis=1, keepdims=True) if K > 1 else 1
+            p = expit(scores) if K == 1 else softmax(scores, axis=1)
             second = p[:, :, None] * (np.eye(K) - p[:, None, :])
             hessian = np.einsum("i,ikl,ij,ih->kjlh", weights[of], second, rows, rows, optimize=True)
             for matrix in forms:
@@ -68,17 +81,6 @@ def test_passes_add_offsets_and_take_targets_for_labels(monkeypatch):
                 # What is summed over probabilities, some rows at a time, is summed over those with the offsets.
                 curvature = passes.sum_curvature(find_class_pair_gram, parameters)
                 np.testing.assert_allclose(curvature, hessian.reshape(curvature.shape), atol=1e-9 * total)
-
-
-N = 700
-# How X may lie.
-KINDS = {
-    "dense": as_matrix,
-    "blocks": lambda X: BlockMatrix(from_arrays(X, rows_per_block=37)),
-    "table": lambda X: TableMatrix(list(X.T.copy())),
-    "sparse": lambda X: as_matrix(sparse.csr_array(X)),
-    "sparse blocks": lambda X: BlockMatrix(from_csr([sparse.csr_array(X[i : i + 90]) for i in range(0, N, 90)])),
-}
 
 
 def from_moments(*columns):

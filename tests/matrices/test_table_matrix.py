@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
@@ -62,9 +63,7 @@ def check_passes(table, X, K, *, rows=NONE, weighted=False, kept_as=np.float64):
     x = np.column_stack([X.astype(np.longdouble) * scaling.scale + scaling.shift, np.ones(n)])[numbers]
     s = weights[numbers] if weighted else np.ones(len(numbers))
     # Two classes have one row of scores, that of the second class; the first one's are zero.
-    scores = x @ np.concatenate([0 * parameters, parameters] if K == 1 else [parameters]).T
-    p = np.exp(scores - scores.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
+    p = softmax(x @ np.concatenate([0 * parameters, parameters] if K == 1 else [parameters]).T, axis=1)
     is_own = labels[numbers, None] == np.arange(max(2, K))
 
     gradient, kept = np.empty(parameters.shape), np.empty((K, len(numbers)), kept_as)
@@ -105,14 +104,12 @@ def test_statistics_are_those_of_the_spread_columns(table, weighted):
         weights[X[:, 0] == X[0, 0]] = 0
     found, exact = table.measure(weights), X.astype(np.longdouble)
     mean = np.average(exact, axis=0, weights=weights)
-    expected = {
-        "mean": mean,
-        "spread": np.sqrt(np.average((exact - mean) ** 2, axis=0, weights=weights)),
-        "magnitude": abs(X).max(axis=0),
-        "farthest": abs(exact - mean).max(axis=0),
-    }
-    for name, right in expected.items():
-        np.testing.assert_allclose(getattr(found, name), right.astype(float), rtol=1e-12, atol=1e-14)
+    spread = np.sqrt(np.average((exact - mean) ** 2, axis=0, weights=weights))
+    magnitude, farthest = abs(X).max(axis=0), abs(exact - mean).max(axis=0)
+    for each, right in zip(
+        (found.mean, found.spread, found.magnitude, found.farthest), (mean, spread, magnitude, farthest), strict=True
+    ):
+        np.testing.assert_allclose(each, right.astype(float), rtol=1e-12, atol=1e-14)
     assert found.finite
 
 
