@@ -1,24 +1,49 @@
-"""What a fit in the space of the rows is made of, against the reference and NumPy."""
+"""What a fit in the space of the rows is made of, for every type and layout of X, against the reference and NumPy."""
 
 import numpy as np
 import pytest
 import reference
+from conftest import COMPILED, LAYOUTS, assert_same_bits, make_sparse, marked
 from scipy import sparse
 
-from fastlin.kernels.linear import row_multipliers as kernels
-from fastlin.kernels.linear.operands import Compressed, Kept, Samples
-from fastlin.kernels.machine.arrays import any_layout, copy_aligned
+from fastlin.kernels.linear.operands import Kept, Samples
+from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
 from fastlin.kernels.machine.gather import zeros_table
-from fastlin.kernels.machine.threads import run_blocks
-from fastlin.kernels.machine.tiles import Scaling
+from fastlin.kernels.machine.threads import limit_threads, run_blocks
+from fastlin.matrices import Codes, TableMatrix, as_matrix, dense
 
-N = 13
+N, D = 21, 70
 
 
-def make_table(n_rows, n_classes, seed):
-    table = zeros_table(n_rows, n_classes)
-    table[:, :n_classes] = np.random.default_rng(seed).normal(size=(n_rows, n_classes))
+def make_dense(dtype=np.float64, n=N, d=D):
+    generator = np.random.default_rng(0)
+    if np.issubdtype(dtype, np.floating):
+        return generator.normal(size=(n, d)).astype(dtype)
+    return generator.integers(0, 2 if dtype is bool else 100, (n, d)).astype(dtype)
+
+
+def make_vector(n, n_classes, seed=1):
+    """Return a table of numbers for n rows, and one more row that has no part in products."""
+    table = zeros_table(n + 1, n_classes)
+    table[:, :n_classes] = np.random.default_rng(seed).normal(size=(n + 1, n_classes))
     return table
+
+
+def assert_products(X, products, n_classes, factors):
+    """Compare with NumPy's, within d + n roundings of the sums of magnitudes."""
+    n, d = X.shape
+    X = (X.toarray() if sparse.issparse(X) else X).astype(np.float64)
+    vector, product = make_vector(n, n_classes), zeros_table(n + 1, n_classes)
+    product[:] = 7.0
+    products.multiply(vector, product)
+    numbers = vector[:n, :n_classes]
+    coef, sizes = (X / factors).T @ numbers, (np.abs(X) / factors).T @ np.abs(numbers)
+    unit = 2.0**-52
+    assert (np.abs(product[:n, :n_classes] - X @ coef) <= (n + d + 4) * unit * (np.abs(X) @ sizes)).all()
+    np.testing.assert_array_equal(product[n], 7.0)
+    found = np.empty(coef.T.shape)
+    products.combine(vector, found)
+    assert (np.abs(found - coef.T) <= (n + 4) * unit * sizes.T).all()
 
 
 @pytest.mark.parametrize("n_classes", [1, 3, 20])
@@ -26,11 +51,11 @@ def make_table(n_rows, n_classes, seed):
 def test_residuals_along_a_direction(n_classes, n_blocks):
     generator, step, K = np.random.default_rng(0), 0.3, n_classes
     labels, weights = generator.integers(0, max(2, K), N).astype(np.int32), generator.uniform(0, 2, N)
-    scores, direction = make_table(N + 1, K, 1), make_table(N + 1, K, 2)
+    scores, direction = make_vector(N, K), make_vector(N, K, 2)
     residuals = np.full_like(scores, 7.0)
     losses, slopes, sums = np.empty(n_blocks), np.empty(n_blocks), np.empty((n_blocks, K))
     given = Samples(np.empty(0, np.int64), labels, weights), scores, direction, step, 8, Kept.of(None)
-    run_blocks(kernels.fill_block_residuals_along, n_blocks, *given, residuals, losses, slopes, sums)
+    run_blocks(fill_block_residuals_along, n_blocks, *given, residuals, losses, slopes, sums)
     # The rows of an identity have the scores for their coefficients.
     moved, along = (table[:N, :K] + table[N, :K] for table in (scores + step * direction, direction))
     oracle = np.eye(N), labels, moved.T, 0.0, weights
@@ -42,25 +67,67 @@ def test_residuals_along_a_direction(n_classes, n_blocks):
     np.testing.assert_allclose(sums.sum(axis=0), expected.sum(axis=0), atol=1e-13)
 
 
-@pytest.mark.parametrize("n_classes", [1, 3, 20])
-def test_lines_are_combinations_of_a_table(n_classes):
-    X = sparse.random_array((N, 9), density=0.4, format="csr", rng=np.random.default_rng(0))
-    table, factors, product = make_table(9, n_classes, 0), np.linspace(0.5, 2, N), zeros_table(N, n_classes)
-    lines = Compressed(X.data, X.indices, X.indptr)
-    run_blocks(kernels.fill_block_lines, 2, lines, np.array([0, 4, N]), table, factors, product)
-    np.testing.assert_allclose(product, factors[:, None] * (X.toarray() @ table), atol=1e-14)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32, np.uint8, np.float16, bool)])
+@pytest.mark.parametrize("n_classes", [1, 3, 12])
+def test_products_of_dense_rows(dtype, layout, n_classes):
+    X, factors = LAYOUTS[layout](make_dense(dtype)), np.linspace(0.5, 3, D)
+    assert_products(X, as_matrix(X).row_products(n_classes, factors, False), n_classes, factors)
+
+
+@pytest.mark.parametrize(("n_classes", "index_dtype"), [(1, np.int64), *((K, np.int32) for K in (1, 3, 8, 20, 40))])
+def test_products_of_sparse_rows(n_classes, index_dtype):
+    X = sparse.csr_array(make_sparse(N, D, index_dtype=index_dtype), shape=(N, D))
+    factors = np.linspace(0.5, 3, D)
+    assert_products(X, as_matrix(X).row_products(n_classes, factors, True), n_classes, factors)
 
 
 @pytest.mark.parametrize("n_classes", [1, 3, 12])
-@pytest.mark.parametrize("n_blocks", [1, 2])
-def test_products_of_dense_rows(n_classes, n_blocks):
-    generator = np.random.default_rng(0)
-    X, scaling = generator.normal(size=(N, 75)), Scaling(generator.uniform(0.5, 2, 75), generator.normal(size=75))
-    multipliers, factors = copy_aligned(generator.normal(size=(n_classes, N))), generator.uniform(0.5, 2, 75)
-    coef, products = np.empty((n_classes, 75)), np.empty((n_blocks, n_classes, N))
-    run_blocks(
-        kernels.fill_block_row_products, n_blocks, any_layout(X), scaling, multipliers, factors, 32, coef, products
-    )
-    scaled = X * scaling.scale + scaling.shift
-    np.testing.assert_allclose(coef, multipliers @ scaled * factors, atol=1e-13)
-    np.testing.assert_allclose(products.sum(axis=0), coef @ scaled.T, atol=1e-11)
+@pytest.mark.parametrize("n", [1, N, 5_000 if COMPILED else 100])
+def test_products_of_tables(n_classes, n):
+    generator = np.random.default_rng(2)
+    codes, numbers = generator.integers(-1, 60, n).astype(np.int8), generator.normal(size=n)
+    level = (codes[:, None] == np.arange(60)) * 1.0
+    X = np.column_stack([numbers, level, codes < 0, level])
+    table = TableMatrix([numbers, Codes(codes, 61, has_missing_level=True), Codes(codes, 60)])
+    factors = np.linspace(0.5, 3, X.shape[1])
+    assert_products(X, table.row_products(n_classes, factors, False), n_classes, factors)
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 300), (40, 1), (5, 257), (300, 600)])
+def test_panels_of_any_shape(monkeypatch, n, d):
+    for panel_bytes in (1, 1 << 21):
+        monkeypatch.setattr(dense, "PANEL_BYTES", panel_bytes)
+        X = make_dense(n=n, d=d)
+        assert_products(X, as_matrix(X).row_products(2, np.ones(d), False), 2, np.ones(d))
+
+
+def test_after_as_many_products_as_it_costs_the_gram_matrix_takes_over():
+    X, factors = make_dense(n=4 * dense.ROWS_A_PRODUCT), np.linspace(0.5, 3, D)
+    matrix, kept = as_matrix(X), None
+    # The second fit waits as long, so that its bits do not depend on what came before, but finds the matrix there.
+    for own, is_first in ((factors, True), (factors, False), (2 * factors, False)):
+        products = matrix.row_products(2, own, True)
+        for _ in range(3):
+            assert products._gram is None
+            assert (matrix._row_gram is None) == is_first
+            assert_products(X, products, 2, own)
+        kept = kept or matrix._row_gram[1]
+        assert (products._gram is kept) == (own is factors)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks, kind):
+    cut_into_blocks(1_000)
+    monkeypatch.setattr(dense, "PANEL_BYTES", 1)
+    X, found = make_dense(n=60, d=500), []
+    X = X if kind == "dense" else sparse.csr_array(X * (np.abs(X) > 1))
+    vector, product, coef = make_vector(60, 3), zeros_table(61, 3), np.empty((3, 500))
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            products = as_matrix(X).row_products(3, np.ones(500), True)
+            for _ in range(4):
+                products.multiply(vector, product)
+            products.combine(vector, coef)
+            found.append((product.copy(), coef.copy()))
+    assert_same_bits(found)
