@@ -1,5 +1,7 @@
 """Statistics of columns, the coordinates that follow and rounded coefficients, against NumPy."""
 
+import itertools
+
 import numpy as np
 import pytest
 from conftest import COMPILED, marked
@@ -41,26 +43,20 @@ def test_agrees_with_numpy(dtype):
                 np.testing.assert_array_equal(largest.max(axis=0), X.max(axis=0))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+# Narrow rows are measured column by column, others row by row.
+@pytest.mark.parametrize("n_columns", [3, NARROW, NARROW + 1])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_what_is_not_finite_shows_wherever_it_stands(value, dtype):
-    # Narrow rows are measured column by column, others row by row.
-    for i in range(13):
-        for n_columns in (3, NARROW + 1):
-            X = np.ones((13, n_columns), dtype)
-            X[i, 1] = value
-            _, squares, smallest, largest = measure(X)
-            finite = (np.isfinite(smallest) & np.isfinite(largest) & ~np.isnan(squares)).all(axis=0)
-            np.testing.assert_array_equal(finite, np.arange(n_columns) != 1)
-
-
-def test_finite_numbers_whose_squares_overflow_count_as_finite():
-    for n_columns in (1, NARROW):
-        X = np.tile([[1e300], [-1.7e308], [1.7e308]], (7, n_columns))
+def test_what_is_not_finite_shows_wherever_it_stands_and_squares_that_overflow_do_not(dtype, n_columns):
+    for value, i in itertools.product((np.nan, np.inf, -np.inf, np.finfo(dtype).max), range(13)):
+        X = np.ones((13, n_columns), dtype)
+        X[i, 1] = value
+        if np.isfinite(value):
+            X[i - 1, 1] = -value
         _, squares, smallest, largest = measure(X)
-        assert not np.isnan(squares).any()
-        assert smallest.min() == -1.7e308
-        assert largest.max() == 1.7e308
+        finite = (np.isfinite(smallest) & np.isfinite(largest) & ~np.isnan(squares)).all(axis=0)
+        np.testing.assert_array_equal(finite, np.isfinite(X).all(axis=0))
+        if np.isfinite(value):
+            assert (smallest.min(), largest.max()) == (-value, value)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

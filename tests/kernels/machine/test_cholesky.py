@@ -40,6 +40,8 @@ def solve(matrix, values, ridge=0.0):
 
 @KINDS
 def test_factors_and_solutions_of_upper_triangles_are_numpys(kind):
+    n_together = cholesky.count_solved_together(np.dtype(kind).itemsize)
+    close = {"atol": TOLERANCE[kind], "rtol": 1e-7}
     for size in SIZES:
         matrices = make_matrices(2, size, kind, seed=size)
         # The lower triangle is neither read nor written.
@@ -47,12 +49,21 @@ def test_factors_and_solutions_of_upper_triangles_are_numpys(kind):
         spoilt[:, *below] = np.nan
         triangles = factorize(spoilt)
         assert np.isnan(spoilt[:, *below]).all()
-        expected = np.linalg.cholesky(matrices.astype(float), upper=True)[:, *np.triu_indices(size)]
-        np.testing.assert_allclose(triangles, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
+        exact = matrices.astype(float)
+        expected = np.linalg.cholesky(exact, upper=True)[:, *np.triu_indices(size)]
+        np.testing.assert_allclose(triangles, expected, **close, err_msg=f"size {size}")
         values = np.random.default_rng(1).normal(size=(2, size))
-        expected = np.linalg.solve(matrices.astype(float), values[..., None])[..., 0]
-        found = solve_with(triangles, values)
-        np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
+        expected = np.linalg.solve(exact, values[..., None])[..., 0]
+        np.testing.assert_allclose(solve_with(triangles, values), expected, **close, err_msg=f"size {size}")
+        # Rows that share a factor, side by side.
+        mirrored = np.empty((size, size), kind)
+        run_blocks(cholesky.fill_mirrored_block, 3, triangles[0], mirrored)
+        for n_rows in (1, n_together, 2 * n_together + 1):
+            values = np.random.default_rng(1).normal(size=(n_rows, size))
+            found = values.copy()
+            run_blocks(cholesky.solve_group, -(-n_rows // n_together), mirrored, found)
+            for expected in (np.linalg.solve(exact[0], values.T).T, solve_with(triangles[:1], values)):
+                np.testing.assert_allclose(found, expected, **close, err_msg=f"size {size}")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 17])
@@ -69,21 +80,6 @@ def test_a_factor_without_some_rows_is_that_of_the_matrix_without_them(size, con
         if len(left):
             expected = np.linalg.cholesky(matrix[np.ix_(left, left)], upper=True)[np.triu_indices(len(left))]
             np.testing.assert_allclose(triangle[: len(expected)], expected, rtol=1e-11, atol=1e-13 * condition**0.5)
-
-
-@KINDS
-def test_rows_that_share_a_factor_are_solved_side_by_side(kind):
-    n_together = cholesky.count_solved_together(np.dtype(kind).itemsize)
-    for size in SIZES:
-        [matrix] = matrices = make_matrices(1, size, kind, seed=size)
-        [triangle], mirrored = factorize(matrices), np.empty((size, size), kind)
-        run_blocks(cholesky.fill_mirrored_block, 3, triangle, mirrored)
-        for n_rows in (1, n_together, 2 * n_together + 1):
-            values = np.random.default_rng(1).normal(size=(n_rows, size))
-            found = values.copy()
-            run_blocks(cholesky.solve_group, -(-n_rows // n_together), mirrored, found)
-            for expected in (np.linalg.solve(matrix.astype(float), values.T).T, solve_with(triangle[None], values)):
-                np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
 
 
 def multiply_out(columns):

@@ -196,7 +196,6 @@ def test_what_cannot_be_loaded_is_told_once(folder, caplog, content, reason):
     ("library", "reason"),
     [
         ({"library": SimpleNamespace(has_dynamic_globals=True)}, "ValueError: with these settings of Numba"),
-        # The class of another Numba.
         ({}, "AttributeError: "),
         (None, "OSError: [Errno 28] No space left on device"),
     ],
