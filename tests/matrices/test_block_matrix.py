@@ -44,40 +44,27 @@ KINDS = pytest.mark.parametrize("kind", ["float64", "shifted", "sparse", *marked
 @KINDS
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_sums_of_a_pass_are_those_of_the_rows_together(monkeypatch, kind, n_classes, weighted):
+def test_passes_know_their_rounding_before_and_sum_what_the_rows_together_do(monkeypatch, kind, n_classes, weighted):
     monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
     whole, blocks, labels, weights = make_both(kind, n_classes)
-    K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
-    samples = Samples(np.empty(0, np.int64), labels.astype(np.int32), weights if weighted else np.empty(0))
-    given = Scaling(*whole.measure().choose_coordinates()), K
-    parameters, direction = generator.normal(size=(2, K, D + 1))
-    rows = np.array([1, 8, 9, 30])
-
-    def assert_close(samples):
-        results = []
+    K, given = 1 if n_classes == 2 else 3, whole.measure().choose_coordinates()
+    parameters = np.random.default_rng(2).normal(size=(K, D + 1))
+    # Some rows, of which one block has none and another one all.
+    for rows in (np.empty(0, np.int64), np.r_[1:4, 7:14, 22, 22, 30:40]):
+        samples, found = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0)), []
         for X in (whole, blocks):
-            passes = X.passes(samples, *given)
-            probabilities, gradient = np.empty((K, len(samples.rows) or N)), np.full((K, D + 1), np.nan)
-            lengths = passes.longest_product, passes.longest_sum
-            loss = np.array(passes.evaluate(parameters, probabilities, gradient))
-            # They are known before the first pass.
-            assert lengths == (passes.longest_product, passes.longest_sum)
-            sums = passes.hessian_product(direction, probabilities), passes.class_pair_gram(probabilities)
-            all_rows = passes.gram(np.empty(0, np.int64), np.resize(probabilities, (K, N)), np.float64)
-            some_rows = passes.gram(rows, probabilities[:, [0, 1, 2, 0]], np.float64)
-            results.append((loss, probabilities, gradient, *sums, all_rows, some_rows))
-        for one, other in zip(*results, strict=True):
-            np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
-
-    assert_close(samples)
-    # Labels and weights of some rows, of which one block has none and another one all.
-    assert_close(samples._replace(rows=np.r_[1:4, 7:14, 22, 22, 30:40]))
-    expected, found = whole.passes(samples, *given), blocks.passes(samples, *given)
-    assert found.longest_product >= 1 and found.longest_sum >= -(-N // ROWS)
-    assert found.shift_roundings >= expected.shift_roundings
-    assert (found.shift_roundings > 0) == (expected.shift_roundings > 0)
+            passes, gradient = X.passes(samples, Scaling(*given), K), np.empty((K, D + 1))
+            lengths = passes.longest_product, passes.longest_sum, passes.shift_roundings
+            found.append((passes.evaluate(parameters, None, gradient), gradient, lengths))
+            assert lengths == (passes.longest_product, passes.longest_sum, passes.shift_roundings)
+        (loss, gradient, expected), (found_loss, found_gradient, (longest_product, longest_sum, roundings)) = found
+        assert found_loss == pytest.approx(loss, rel=1e-11)
+        np.testing.assert_allclose(found_gradient, gradient, rtol=1e-11, atol=1e-11 * np.abs(gradient).max())
+        assert longest_product >= 1 and longest_sum >= -(-N // ROWS)
+        assert roundings >= expected[-1]
+        assert len(rows) or (roundings > 0) == (expected[-1] > 0)
     with pytest.raises(ValueError, match="not sorted"):
-        blocks.passes(samples._replace(rows=rows[::-1]), *given).evaluate(parameters, None, parameters.copy())
+        blocks.passes(samples._replace(rows=rows[::-1]), Scaling(*given), K).evaluate(parameters, None, gradient)
 
 
 @pytest.mark.parametrize(("kind", "n_classes"), [("float64", 2), ("shifted", 3), ("sparse", 3)])

@@ -37,7 +37,7 @@ def test_scores_of_some_rows_at_a_time_are_those_of_all(monkeypatch):
         np.testing.assert_allclose(matrix.sum_squared_scores(coef, intercept), expected, rtol=1e-6)
 
 
-def test_passes_add_offsets_and_take_targets_for_labels(monkeypatch):
+def test_sums_of_passes_with_and_without_offsets_and_targets_are_those_of_the_reference(monkeypatch):
     monkeypatch.setattr("fastlin.matrices.matrix.PROBABILITY_BYTES", 8 * 3 * 50)
     generator = np.random.default_rng(3)
     for (n, d), n_classes, size in [((60, 4), 2, 3.0), ((400, 100), 2, 1e3), ((400, 100), 3, 3.0), ((80, 7), 3, 1e3)]:
@@ -53,7 +53,9 @@ def test_passes_add_offsets_and_take_targets_for_labels(monkeypatch):
             as_matrix(np.asfortranarray(X)),
             as_matrix(X.astype(np.float32)),
         ]
+        direction = np.cos(parameters)
         for own, soft, numbers in [
+            (np.empty((0, 0)), np.empty((0, 0)), np.empty(0, int)),
             (offsets, targets, np.empty(0, int)),
             (offsets, np.empty((0, 0)), np.sort(generator.choice(n, n // 2))),
             (np.empty((0, 0)), targets, np.arange(3, n // 7)),
@@ -68,6 +70,7 @@ def test_passes_add_offsets_and_take_targets_for_labels(monkeypatch):
             slopes = reference.gradient(rows, given, parameters, 0.0, **options)[0].astype(float) * total
             scores = rows @ parameters.T + added
             p = expit(scores) if K == 1 else softmax(scores, axis=1)
+            exact = np.ascontiguousarray(p.T)
             second = p[:, :, None] * (np.eye(K) - p[:, None, :])
             hessian = np.einsum("i,ikl,ij,ih->kjlh", weights[of], second, rows, rows, optimize=True)
             for matrix in forms:
@@ -78,9 +81,13 @@ def test_passes_add_offsets_and_take_targets_for_labels(monkeypatch):
                     assert found == pytest.approx(loss, rel=accuracy)
                     np.testing.assert_allclose(gradient, slopes, atol=accuracy * total)
                     np.testing.assert_allclose(probabilities, p.T, atol=accuracy)
+                product, curvature = passes.hessian_product(direction, exact), passes.class_pair_gram(exact)
+                np.testing.assert_allclose(product, np.tensordot(hessian, direction), atol=1e-9 * total)
                 # What is summed over probabilities, some rows at a time, is summed over those with the offsets.
-                curvature = passes.sum_curvature(find_class_pair_gram, parameters)
-                np.testing.assert_allclose(curvature, hessian.reshape(curvature.shape), atol=1e-9 * total)
+                for found in (curvature, passes.sum_curvature(find_class_pair_gram, parameters)):
+                    np.testing.assert_allclose(found, hessian.reshape(found.shape), atol=1e-9 * total)
+                (gram,) = passes.gram(numbers, weights[of][None], np.float64)
+                np.testing.assert_allclose(gram, (rows.T * weights[of]) @ rows, atol=1e-9 * total)
 
 
 def from_moments(*columns):
