@@ -55,6 +55,8 @@ def test_the_first_place_that_can_be_written_is_found_and_not_made(find, tmp_pat
     assert module.code_folders() == (named / "fastlin" / NAME,)
     assert find(None, user) == find(blocked, user) == find(blocked / "below", user) == user / NAME
     assert find(blocked, None) is find(None, None) is find(None, blocked) is None
+    with pytest.raises(OSError, match="file"):
+        module.make_folder(blocked / NAME)
     assert list(tmp_path.iterdir()) == [blocked]
 
 
