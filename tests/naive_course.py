@@ -1,8 +1,11 @@
-"""An independent oracle of the course's training: random data and a plain NumPy loop; it imports nothing of fastlin."""
+"""The course's modules in plain NumPy, an independent oracle of `fastlin.trainers`: nothing of fastlin is imported."""
+
+from types import ModuleType
 
 import numpy as np
 
 N_FEATURES = 12
+OPTIONS = {"early_stopping": False, "patience": 10, "momentum": 0.0, "learning_rate_decay": 1.0, "seed": None}
 
 
 def make_data(n_outputs, n_train=130, n_val=40, dtype=np.float64, seed=0):
@@ -19,52 +22,131 @@ def make_data(n_outputs, n_train=130, n_val=40, dtype=np.float64, seed=0):
     return parts
 
 
-def train_plainly(data, epochs, batch_size=16, learning_rate=0.1, *, seed=None, l2=0.0, momentum=0.0, decay=1.0):
-    """Train as the assignment's NumPy code does; return train and validation histories and the weights.
+def make_modules(X_train, y_train, X_test, y_test):
+    """Return the modules that the course's scripts import, by name; images are (N, 784) from 0 to 255."""
 
-    seed is that of the shuffling; None means that the rows stay in their order.
-    """
-    X, Y, X_val, Y_val = data
-    w = np.zeros((X.shape[1], Y.shape[1]))
-    velocity = np.zeros_like(w)
-    random_state = np.random.RandomState(seed)
-    per_epoch = len(X) // batch_size
-    train, val = {"loss": {}, "accuracy": {}}, {"loss": {}, "accuracy": {}}
+    def load_full_mnist():
+        return X_train, y_train[:, None], X_test, y_test[:, None]
 
-    def forward(X):
-        scores = X @ w
-        if w.shape[1] == 1:
-            return 1 / (1 + np.exp(-scores))
-        exponentials = np.exp(scores)
+    def load_binary_dataset(class1, class2):
+        parts = []
+        for X, y in ((X_train, y_train), (X_test, y_test)):
+            kept = (y == class1) | (y == class2)
+            parts += [X[kept], (y[kept] == class1).astype(int)[:, None]]
+        return parts
+
+    contents = {
+        "utils": {"load_full_mnist": load_full_mnist, "load_binary_dataset": load_binary_dataset},
+        "task2a": {"pre_process_images": pre_process_images, "BinaryModel": lambda: Model(785, 1)},
+        "task3a": {"one_hot_encode": one_hot_encode, "SoftmaxModel": lambda weight: Model(785, 10, 2 * weight)},
+        "trainer": {"BaseTrainer": BaseTrainer},
+    }
+    modules = {name: ModuleType(name) for name in contents}
+    for name, members in contents.items():
+        vars(modules[name]).update(members, cross_entropy_loss=cross_entropy_loss, plot_loss=plot_loss)
+    return modules
+
+
+def pre_process_images(X):
+    return np.hstack([X / 127.5 - 1, np.ones((len(X), 1))])
+
+
+def one_hot_encode(Y, num_classes):
+    return np.eye(num_classes)[Y.reshape(-1)]
+
+
+def cross_entropy_loss(targets, outputs):
+    if targets.shape[1] == 1:
+        return -np.mean(targets * np.log(outputs) + (1 - targets) * np.log(1 - outputs))
+    return -np.mean(np.sum(targets * np.log(outputs), axis=1))
+
+
+def calculate_accuracy(X, targets, model):
+    outputs = model.forward(X)
+    if targets.shape[1] == 1:
+        return np.mean((outputs >= 0.5) == targets)
+    return np.mean(outputs.argmax(axis=1) == targets.argmax(axis=1))
+
+
+class Model:
+    """Logistic regression of one output, or softmax regression; l2 w is the gradient of the penalty."""
+
+    def __init__(self, n_inputs=N_FEATURES, num_outputs=3, l2=0.0):
+        self.w, self.grad = np.zeros((n_inputs, num_outputs)), None
+        self.num_outputs, self.l2 = num_outputs, l2
+
+    def forward(self, X):
+        if self.num_outputs == 1:
+            return 1 / (1 + np.exp(-(X @ self.w)))
+        exponentials = np.exp(X @ self.w)
         return exponentials / exponentials.sum(axis=1, keepdims=True)
 
-    def loss(Y, outputs):
-        if Y.shape[1] == 1:
-            return -np.mean(Y * np.log(outputs) + (1 - Y) * np.log(1 - outputs))
-        return -np.mean(np.sum(Y * np.log(outputs), axis=1))
+    def backward(self, X, outputs, targets):
+        self.grad = X.T @ (outputs - targets) / len(X) + self.l2 * self.w
 
-    def accuracy(X, Y):
-        outputs = forward(X)
-        if Y.shape[1] == 1:
-            return np.mean((outputs >= 0.5) == Y)
-        return np.mean(outputs.argmax(axis=1) == Y.argmax(axis=1))
 
-    step = 0
-    for _ in range(epochs):
-        order = np.arange(len(X))
-        if seed is not None:
-            random_state.shuffle(order)
-        for batch in range(per_epoch):
-            rows = order[batch * batch_size : (batch + 1) * batch_size]
-            outputs = forward(X[rows])
-            train["loss"][step] = loss(Y[rows], outputs)
-            gradient = X[rows].T @ (outputs - Y[rows]) / batch_size + l2 * w
-            velocity = momentum * velocity + gradient
-            w = w - learning_rate * velocity
-            if step % max(1, per_epoch // 5) == 0:
-                val["loss"][step] = loss(Y_val, forward(X_val))
-                train["accuracy"][step] = accuracy(X, Y)
-                val["accuracy"][step] = accuracy(X_val, Y_val)
-            step += 1
-        learning_rate *= decay
-    return train, val, w
+def plot_loss(loss_dict, label=None, npoints_to_average=1, plot_variance=True):
+    import matplotlib.pyplot as plt
+
+    steps, values = list(loss_dict.keys()), list(loss_dict.values())
+    if npoints_to_average == 1 or not plot_variance:
+        plt.plot(steps, values, label=label)
+        return
+    middles, means, spreads = [], [], []
+    for end in range(npoints_to_average, len(values) + 1, npoints_to_average):
+        first = end - npoints_to_average
+        middles.append(steps[first + npoints_to_average // 2])
+        means.append(np.mean(values[first:end]))
+        spreads.append(np.std(values[first:end]))
+    means, spreads = np.array(means), np.array(spreads)
+    plt.plot(middles, means, label=f"{label} (mean over {npoints_to_average} steps)")
+    label = f"{label} variance over {npoints_to_average} steps"
+    plt.fill_between(middles, means - spreads, means + spreads, alpha=0.2, label=label)
+
+
+class BaseTrainer:
+    """The course's loop; the options are those of fastlin's trainers."""
+
+    def __init__(self, model, learning_rate, batch_size, shuffle_dataset, *data, **options):
+        self.model, self.learning_rate, self.batch_size = model, learning_rate, batch_size
+        self.shuffle_dataset, self.velocity = shuffle_dataset, 0.0
+        self.X_train, self.Y_train, self.X_val, self.Y_val = data
+        vars(self).update({**OPTIONS, **options})
+
+    def train_step(self, X, Y):
+        outputs = self.model.forward(X)
+        self.model.backward(X, outputs, Y)
+        self.velocity = self.momentum * self.velocity + self.model.grad
+        self.model.w = self.model.w - self.learning_rate * self.velocity
+        return cross_entropy_loss(Y, outputs)
+
+    def validation_step(self):
+        loss = cross_entropy_loss(self.Y_val, self.model.forward(self.X_val))
+        accuracies = [
+            calculate_accuracy(X, Y, self.model) for X, Y in ((self.X_train, self.Y_train), (self.X_val, self.Y_val))
+        ]
+        return loss, *accuracies
+
+    def train(self, num_epochs):
+        train, val = {"loss": {}, "accuracy": {}}, {"loss": {}, "accuracy": {}}
+        random_state = np.random if self.seed is None else np.random.RandomState(self.seed)
+        steps_per_epoch = len(self.X_train) // self.batch_size
+        step, best, n_worse = 0, (np.inf, None), 0
+        for _ in range(num_epochs):
+            order = np.arange(len(self.X_train))
+            if self.shuffle_dataset:
+                random_state.shuffle(order)
+            for batch in range(steps_per_epoch):
+                rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+                train["loss"][step] = self.train_step(self.X_train[rows], self.Y_train[rows])
+                if step % max(1, steps_per_epoch // 5) == 0:
+                    val["loss"][step], train["accuracy"][step], val["accuracy"][step] = self.validation_step()
+                    n_worse = 0 if val["loss"][step] < best[0] else n_worse + 1
+                    if n_worse == 0:
+                        best = val["loss"][step], self.model.w.copy()
+                    if self.early_stopping and n_worse == self.patience:
+                        self.model.w = best[1]
+                        return train, val
+                step += 1
+            self.learning_rate *= self.learning_rate_decay
+        return train, val

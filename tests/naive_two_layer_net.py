@@ -1,6 +1,9 @@
-"""An independent oracle of TwoLayerNet: its data, loss, gradients and training in plain NumPy, without fastlin."""
+"""An independent oracle of TwoLayerNet: data for it, and the homework's class in plain NumPy, without fastlin."""
 
+import naive_network
 import numpy as np
+
+NAMES = "W1", "b1", "W2", "b2"
 
 
 def make_data(n=60, d=6, n_classes=3, seed=0):
@@ -12,64 +15,24 @@ def make_data(n=60, d=6, n_classes=3, seed=0):
     return X[:n], y[:n], X[n:], y[n:]
 
 
-def score_plainly(params, X):
-    return np.maximum(X @ params["W1"] + params["b1"], 0) @ params["W2"] + params["b2"]
-
-
-def find_probabilities_plainly(params, X):
-    exponentials = np.exp(score_plainly(params, X))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def differentiate_plainly(params, X, y, reg):
-    """Return loss and gradients."""
-    hidden = np.maximum(X @ params["W1"] + params["b1"], 0)
-    probabilities = find_probabilities_plainly(params, X)
-    loss = -np.mean(np.log(probabilities[np.arange(len(y)), y]))
-    slopes = (probabilities - np.eye(len(params["b2"]))[y]) / len(y)
-    hidden_slopes = slopes @ params["W2"].T * (hidden > 0)
-    return loss + reg * (np.sum(params["W1"] ** 2) + np.sum(params["W2"] ** 2)), {
-        "W1": X.T @ hidden_slopes + 2 * reg * params["W1"],
-        "b1": hidden_slopes.sum(axis=0),
-        "W2": hidden.T @ slopes + 2 * reg * params["W2"],
-        "b2": slopes.sum(axis=0),
-    }
-
-
-def train_plainly(params, X, y, X_val, y_val, learning_rate, decay, reg, num_iters, batch_size, momentum):
-    """Train as the homework does; return the histories and the parameters."""
-    params = {name: value.copy() for name, value in params.items()}
-    velocity = {name: 0.0 for name in params}
-    stats = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
-    for iteration in range(num_iters):
-        rows = np.random.choice(len(X), batch_size)
-        loss, grads = differentiate_plainly(params, X[rows], y[rows], reg)
-        stats["loss_history"].append(loss)
-        for name in params:
-            velocity[name] = momentum * velocity[name] - learning_rate * grads[name]
-            params[name] = params[name] + velocity[name]
-        if iteration % max(len(X) / batch_size, 1) == 0:
-            stats["train_acc_history"].append(np.mean(score_plainly(params, X[rows]).argmax(axis=1) == y[rows]))
-            stats["val_acc_history"].append(np.mean(score_plainly(params, X_val).argmax(axis=1) == y_val))
-            learning_rate *= decay
-    return stats, params
-
-
 class PlainTwoLayerNet:
-    """The homework's class with its signatures."""
+    """The homework's class with its signatures, and with momentum."""
 
     def __init__(self, input_size, hidden_size, output_size, std=1e-4):
-        self.params = {
-            "W1": std * np.random.randn(input_size, hidden_size),
-            "b1": np.zeros(hidden_size),
-            "W2": std * np.random.randn(hidden_size, output_size),
-            "b2": np.zeros(output_size),
-        }
+        W1, b1 = std * np.random.randn(input_size, hidden_size), np.zeros(hidden_size)
+        W2, b2 = std * np.random.randn(hidden_size, output_size), np.zeros(output_size)
+        self.params = {"W1": W1, "b1": b1, "W2": W2, "b2": b2}
 
     def loss(self, X, y=None, reg=0.0):
+        W1, b1, W2, b2 = (self.params[name] for name in NAMES)
         if y is None:
-            return find_probabilities_plainly(self.params, X)
-        return differentiate_plainly(self.params, X, y, reg)
+            return naive_network.predict(X, [W1, W2], [b1, b2])
+        loss, (by_W1, by_W2), (by_b1, by_b2), _ = naive_network.loss_and_gradient(X, y, None, [W1, W2], [b1, b2])
+        slopes = by_W1 + 2 * reg * W1, by_b1, by_W2 + 2 * reg * W2, by_b2
+        return loss + reg * (np.sum(W1**2) + np.sum(W2**2)), dict(zip(NAMES, slopes, strict=True))
+
+    def predict(self, X):
+        return self.loss(X).argmax(axis=1)
 
     def train(
         self,
@@ -83,12 +46,19 @@ class PlainTwoLayerNet:
         num_iters=100,
         batch_size=200,
         verbose=False,
+        momentum=0.0,
     ):
-        data = X, y, X_val, y_val
-        stats, self.params = train_plainly(
-            self.params, *data, learning_rate, learning_rate_decay, reg, num_iters, batch_size, momentum=0.0
-        )
+        velocity = dict.fromkeys(NAMES, 0.0)
+        stats = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
+        for iteration in range(num_iters):
+            rows = np.random.choice(len(X), batch_size)
+            loss, grads = self.loss(X[rows], y[rows], reg)
+            stats["loss_history"].append(loss)
+            for name in NAMES:
+                velocity[name] = momentum * velocity[name] - learning_rate * grads[name]
+                self.params[name] = self.params[name] + velocity[name]
+            if iteration % max(len(X) / batch_size, 1) == 0:
+                stats["train_acc_history"].append(np.mean(self.predict(X[rows]) == y[rows]))
+                stats["val_acc_history"].append(np.mean(self.predict(X_val) == y_val))
+                learning_rate *= learning_rate_decay
         return stats
-
-    def predict(self, X):
-        return score_plainly(self.params, X).argmax(axis=1)

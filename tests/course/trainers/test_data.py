@@ -12,18 +12,10 @@ from fastlin.exceptions import CourseWarning
 def test_pre_processing():
     X = np.array([[0, 255, 51], [102, 0, 255]], dtype=np.uint8)
     np.testing.assert_allclose(trainers.pre_process_images(X), [[-1, 1, -0.6, 1], [-0.2, -1, 1, 1]])
-    for bad in (np.zeros(3), np.full((1, 3), 256), np.full((1, 3), -1)):
-        with pytest.raises(ValueError, match="X must"):
-            trainers.pre_process_images(bad)
 
 
 def test_one_hot():
     np.testing.assert_array_equal(trainers.one_hot_encode(np.array([[1], [0]]), 3), [[0, 1, 0], [1, 0, 0]])
-    for bad in ([3], [-1], [0.5]):
-        with pytest.raises(ValueError, match="whole numbers from 0 to 2"):
-            trainers.one_hot_encode(np.array(bad), 3)
-    with pytest.raises(AssertionError, match=r"Y must have shape \(N,\) or \(N, 1\), got \(2, 2\)"):
-        trainers.one_hot_encode(np.eye(2), 2)
 
 
 def test_batches():
@@ -36,24 +28,6 @@ def test_batches():
     assert all(x == y for x, y in shuffled)
     assert sorted(label for _, y in shuffled for label in y) == list(range(10))
     assert shuffled[0][1] != [0, 1, 2, 3, 4]
-    with pytest.raises(ValueError, match="batch_size"):
-        list(trainers.batch_loader(X, Y, 11))
-    with pytest.raises(ValueError, match="same number of rows"):
-        list(trainers.batch_loader(X, Y[:-1], 2))
-    with pytest.raises(AssertionError, match="same number of rows"):
-        list(trainers.batch_loader(X, Y[:-1], 2))
-
-
-def test_pruning():
-    X, Y = np.arange(6)[:, None], np.array([[2], [3], [1], [2], [9], [3]])
-    pruned, targets = trainers.binary_prune_dataset(2, 3, X, Y)
-    np.testing.assert_array_equal(pruned[:, 0], [0, 1, 3, 5])
-    np.testing.assert_array_equal(targets, [[1], [0], [1], [0]])
-    with pytest.raises(ValueError, match="differ"):
-        trainers.binary_prune_dataset(2, 2, X, Y)
-    for bad in (Y[:-1], np.hstack([Y, Y]), np.array(2)):
-        with pytest.raises(AssertionError, match=r"^X and Y must have the same|^Y must have shape"):
-            trainers.binary_prune_dataset(2, 3, X, bad)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
@@ -66,54 +40,72 @@ def test_pruning_keeps_shape_and_type_of_the_labels(shape, dtype):
     np.testing.assert_array_equal(targets, np.array([1, 0, 1, 0]).reshape(shape))
 
 
+SAME_ROWS, COLUMN = "^X and Y must have the same number of rows", r"^Y must have shape \(N,\) or \(N, 1\)"
+BAD_DATA = [
+    *((trainers.pre_process_images, (X,), "^X must") for X in (np.zeros(3), [[256, 0]], [[-1, 0]])),
+    *((trainers.one_hot_encode, (Y, 3), "whole numbers from 0 to 2") for Y in ([3], [-1], [0.5])),
+    (trainers.one_hot_encode, (np.eye(2), 2), COLUMN),
+    (trainers.batch_loader, (np.eye(3), np.arange(2), 2), SAME_ROWS),
+    (trainers.binary_prune_dataset, (2, 3, np.eye(3), np.arange(2)), SAME_ROWS),
+    *((trainers.binary_prune_dataset, (2, 3, np.eye(3), Y), COLUMN) for Y in (np.zeros((3, 2)), 2)),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "message"), BAD_DATA)
+def test_bad_data_are_refused_by_an_error_that_is_also_an_assertion(function, arguments, message):
+    for caught in (ValueError, AssertionError):
+        with pytest.raises(caught, match=message):
+            list(function(*arguments))
+
+
+def test_bad_arguments_are_refused():
+    X, Y = np.eye(3), np.arange(3)
+    with pytest.raises(ValueError, match="batch_size"):
+        list(trainers.batch_loader(X, Y, 4))
+    with pytest.raises(ValueError, match="differ"):
+        trainers.binary_prune_dataset(2, 2, X, Y)
+
+
 @pytest.fixture
-def small_mnist(monkeypatch):
-    """A data set in place of MNIST: each image has one pixel, its number; test images count from 100."""
-    small = datasets.Dataset(
-        "mnist", np.arange(50)[:, None], np.arange(50) % 10, 100 + np.arange(20)[:, None], np.arange(20) % 10
-    )
-    monkeypatch.setattr(datasets, "load_mnist", lambda: small)
+def numbered(monkeypatch):
+    """A data set of MNIST's size in place of it: each image has one pixel, its number; test images count from 0 too."""
+    numbers, test_numbers = np.arange(60_000), np.arange(10_000)
+    large = datasets.Dataset("mnist", numbers[:, None], numbers % 10, test_numbers[:, None], test_numbers % 10)
+    monkeypatch.setattr(datasets, "load_mnist", lambda: large)
 
 
-def test_sizes_count_first_training_and_last_test_images(small_mnist):
-    X_train, Y_train, X_val, Y_val = trainers.load_full_mnist(12, 5, sample_stochastic=False)
-    np.testing.assert_array_equal(X_train[:, 0], np.arange(12))
-    np.testing.assert_array_equal(X_val[:, 0], np.arange(115, 120))
-    np.testing.assert_array_equal(Y_train, X_train % 10)
-    np.testing.assert_array_equal(Y_val, X_val % 10)
-    X_train, Y_train, X_val, Y_val = trainers.load_binary_dataset(
-        1, 7, train_size=12, test_size=5, sample_stochastic=False
-    )
-    assert (X_train.ravel().tolist(), Y_train.tolist()) == ([1, 7, 11], [[1], [0], [1]])
-    assert (X_val.ravel().tolist(), Y_val.tolist()) == ([117], [[0]])
+def assert_images(X, Y, numbers, classes=None):
+    """Fail unless these are the images with these numbers, those of the classes alone, and their labels."""
+    if classes is not None:
+        numbers = [number for number in numbers if number % 10 in classes]
+    np.testing.assert_array_equal(X[:, 0], numbers)
+    np.testing.assert_array_equal(Y, X % 10 if classes is None else X % 10 == classes[0])
 
 
-def test_a_random_draw_is_one_choice_of_training_and_then_one_of_test_images(small_mnist):
+@pytest.mark.parametrize("draws", [False, True])
+def test_sizes_count_first_training_and_last_test_images_or_draw_one_choice_of_each(numbered, draws):
     np.random.seed(4)
-    rows, test_rows = np.random.choice(50, 12, replace=False), np.random.choice(20, 5, replace=False)
+    rows, test_rows = np.arange(40), np.arange(9_970, 10_000)
+    if draws:
+        rows, test_rows = np.random.choice(60_000, 40, replace=False), np.random.choice(10_000, 30, replace=False)
     following = np.random.random()
     np.random.seed(4)
-    X_train, Y_train, X_val, Y_val = trainers.load_full_mnist(12, 5, sample_stochastic=True)
+    X_train, Y_train, X_val, Y_val = trainers.load_full_mnist(40, 30, draws)
     assert np.random.random() == following
-    np.testing.assert_array_equal(X_train[:, 0], rows)
-    np.testing.assert_array_equal(X_val[:, 0], 100 + test_rows)
-    np.testing.assert_array_equal(Y_train, X_train % 10)
-    np.testing.assert_array_equal(Y_val, X_val % 10)
+    assert_images(X_train, Y_train, rows)
+    assert_images(X_val, Y_val, test_rows)
     np.random.seed(4)
-    binary, targets, *_ = trainers.load_binary_dataset(1, 7, 12, 5, True)
-    shown = rows[np.isin(rows % 10, (1, 7))]
-    assert (binary.ravel().tolist(), targets.ravel().tolist()) == (
-        shown.tolist(),
-        (shown % 10 == 1).astype(int).tolist(),
-    )
+    X_train, Y_train, X_val, Y_val = trainers.load_binary_dataset(1, 7, 40, 30, draws)
+    assert_images(X_train, Y_train, rows, (1, 7))
+    assert_images(X_val, Y_val, test_rows, (1, 7))
 
 
-@pytest.mark.parametrize("size", [0, -1, 51, 1.5, None])
-def test_sizes_out_of_range_are_named(small_mnist, size):
+@pytest.mark.parametrize("size", [0, -1, 60_001, 1.5, None])
+def test_sizes_out_of_range_are_named(numbered, size):
     for draw in (False, True):
-        with pytest.raises(ValueError, match=rf"^train_size must be a whole number .* 50, got {size}$"):
+        with pytest.raises(ValueError, match=rf"^train_size must be a whole number .* 60000, got {size}$"):
             trainers.load_full_mnist(size, 5, draw)
-        with pytest.raises(ValueError, match=rf"^test_size must be a whole number .* 20, got {size}$"):
+        with pytest.raises(ValueError, match=rf"^test_size must be a whole number .* 10000, got {size}$"):
             trainers.load_binary_dataset(1, 7, 12, size, draw)
 
 
@@ -135,7 +127,7 @@ LOADERS = [trainers.load_full_mnist, partial(trainers.load_binary_dataset, 1, 7)
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-def test_val_size_is_another_name_of_test_size(small_mnist, loader):
+def test_val_size_is_another_name_of_test_size(numbered, loader):
     expected = loader(12, 5, sample_stochastic=False)
     for found in (
         loader(12, val_size=5, sample_stochastic=False),
@@ -149,7 +141,7 @@ def test_val_size_is_another_name_of_test_size(small_mnist, loader):
         loader(12, val_size=0.2)
 
 
-def test_sizes_without_a_draw_are_warned_of_once(small_mnist):
+def test_sizes_without_a_draw_are_warned_of_once(numbered):
     with pytest.warns(CourseWarning, match=r"sample_stochastic=True .* sample_stochastic=False to keep") as warned:
         X_train, *_ = trainers.load_full_mnist(12, 5)
     assert warned[0].filename == __file__
@@ -157,41 +149,31 @@ def test_sizes_without_a_draw_are_warned_of_once(small_mnist):
     trainers.load_binary_dataset(1, 7, 12, val_size=5)
 
 
-@pytest.fixture
-def large_mnist(monkeypatch):
-    """A data set of MNIST's size in place of it: each image has one pixel, its number."""
-    numbers, test_numbers = np.arange(60_000), np.arange(10_000)
-    large = datasets.Dataset("mnist", numbers[:, None], numbers % 10, test_numbers[:, None], test_numbers % 10)
-    monkeypatch.setattr(datasets, "load_mnist", lambda: large)
-
-
-def test_a_part_that_validates_gives_six_arrays(large_mnist):
-    order = np.arange(20_000)
+def shuffle(n):
+    """Return numbers below n as the loaders shuffle them, and let them do so."""
+    order = np.arange(n)
     np.random.seed(3)
     np.random.shuffle(order)
     np.random.seed(3)
+    return order
+
+
+def test_a_part_that_validates_gives_six_arrays(numbered):
+    order = shuffle(20_000)
     X_train, Y_train, X_val, Y_val, X_test, Y_test = trainers.load_full_mnist(val_percentage=0.2)
-    for X, Y, rows in ((X_train, Y_train, order[:16_000]), (X_val, Y_val, order[16_000:])):
-        np.testing.assert_array_equal(X[:, 0], rows)
-        np.testing.assert_array_equal(Y[:, 0], rows % 10)
-    np.testing.assert_array_equal(X_test[:, 0], np.arange(8_000, 10_000))
-    np.testing.assert_array_equal(Y_test, X_test % 10)
+    assert_images(X_train, Y_train, order[:16_000])
+    assert_images(X_val, Y_val, order[16_000:])
+    assert_images(X_test, Y_test, np.arange(8_000, 10_000))
 
 
-def test_the_images_of_two_digits_are_split_after_the_others_are_left_out(large_mnist):
-    twos_and_threes = np.arange(20_000)[np.isin(np.arange(20_000) % 10, (2, 3))]
-    order = np.arange(4_000)
-    np.random.seed(3)
-    np.random.shuffle(order)
-    np.random.seed(3)
+def test_the_images_of_two_digits_are_split_after_the_others_are_left_out(numbered):
+    twos_and_threes = np.flatnonzero(np.isin(np.arange(20_000) % 10, (2, 3)))[shuffle(4_000)]
     with pytest.warns(CourseWarning, match=r"Six arrays .* val_percentage=0\.1 to load without") as warned:
         X_train, Y_train, X_val, Y_val, X_test, Y_test = trainers.load_binary_dataset(2, 3, 0.1)
     assert warned[0].filename == __file__
-    np.testing.assert_array_equal(X_train[:, 0], twos_and_threes[order[:3_600]])
-    np.testing.assert_array_equal(X_val[:, 0], twos_and_threes[order[3_600:]])
-    assert (len(X_test), int(X_test.min())) == (400, 8_002)
-    for X, Y in ((X_train, Y_train), (X_val, Y_val), (X_test, Y_test)):
-        np.testing.assert_array_equal(Y, X % 10 == 2)
+    assert_images(X_train, Y_train, twos_and_threes[:3_600], (2, 3))
+    assert_images(X_val, Y_val, twos_and_threes[3_600:], (2, 3))
+    assert_images(X_test, Y_test, range(8_000, 10_000), (2, 3))
     # It is said once.
     assert len(trainers.load_full_mnist(0.1)) == 6
 

@@ -6,60 +6,52 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from naive_course import N_FEATURES, make_data
+from naive_course import N_FEATURES, Model, make_data
 
 import fastlin
 from fastlin.course import trainers
 from fastlin.course.trainers import differences
 from fastlin.exceptions import CourseWarning
 
-N_EPOCHS = 20
 
-
-def train_until_worse(n_epochs=N_EPOCHS, *, patience=4, **options):
-    """Train on few rows with a large step, so that the validation loss soon rises; return the number of steps."""
+def make_worse(*, patience=4, **options):
+    """Return a trainer on few rows with a large step, so that the validation loss soon rises; an epoch has 4 steps."""
     data = make_data(3, n_train=40, n_val=200)
     model = trainers.SoftmaxModel(n_inputs=N_FEATURES, n_outputs=3)
-    options = {"patience": patience, "seed": 3, "progress": False, **options}
-    trainer = trainers.SoftmaxTrainer(model, 2.0, 10, True, *data, **options)
-    return len(trainer.train(n_epochs)[0]["loss"])
+    return trainers.SoftmaxTrainer(model, 2.0, 10, True, *data, patience=patience, seed=3, progress=False, **options)
+
+
+def count_steps(n_epochs=20, **options):
+    return len(make_worse(**options).train(n_epochs)[0]["loss"])
 
 
 def test_a_training_that_early_stopping_would_have_ended_is_warned_of_once():
-    n_steps = train_until_worse(early_stopping=True)
+    n_steps = count_steps(early_stopping=True)
     words = rf"a patience of 4 .* after {n_steps} of its 80 steps; .*early_stopping=True to .*early_stopping=False to"
     with pytest.warns(CourseWarning, match=words) as warned:
-        assert train_until_worse() == 80
+        assert count_steps() == 80
     assert warned[0].filename == __file__
-    assert train_until_worse() == 80
+    assert count_steps() == 80
 
 
 def test_a_warning_that_is_made_an_error_loses_no_training():
-    data = make_data(3, n_train=40, n_val=200)
-    expected, trainer = (
-        trainers.SoftmaxTrainer(
-            trainers.SoftmaxModel(n_inputs=N_FEATURES, n_outputs=3),
-            *(2.0, 10, True, *data),
-            **{"early_stopping": early_stopping, "patience": 4, "seed": 3, "progress": False},
-        )
-        for early_stopping in (False, None)
-    )
+    expected, trainer = make_worse(early_stopping=False), make_worse()
     assert trainer.histories is None
-    histories = expected.train(N_EPOCHS)
+    histories = expected.train(20)
     with pytest.raises(CourseWarning, match="Early stopping"):
-        trainer.train(N_EPOCHS)
+        trainer.train(20)
     assert trainer.histories == expected.histories == histories
     np.testing.assert_array_equal(trainer.model.w, expected.model.w)
 
 
 def test_a_training_that_ends_where_it_was_told_to_is_not_warned_of():
-    assert train_until_worse(early_stopping=False) == 80
-    # Early stopping would not end the first of these, and the second only after its last step. An epoch has 4 steps.
+    assert count_steps(early_stopping=False) == 80
+    # Early stopping would not end the first of these, and the second only after its last step.
     for patience, n_steps in ((4, 5), (3, 4)):
-        assert train_until_worse(early_stopping=True, patience=patience) == n_steps
-        assert train_until_worse(1, patience=patience) == 4
+        assert count_steps(early_stopping=True, patience=patience) == n_steps
+        assert count_steps(1, patience=patience) == 4
     with pytest.warns(CourseWarning, match="after 4 of its 8 steps"):
-        train_until_worse(2, patience=3)
+        count_steps(2, patience=3)
 
 
 class LogisticTrainer(trainers.BaseTrainer):
@@ -72,17 +64,11 @@ class LogisticTrainer(trainers.BaseTrainer):
         return 0.5
 
 
-class OwnModel:
+class OwnModel(Model):
     """A model as the course's scripts write it."""
 
-    def __init__(self):
-        self.w, self.grad = np.zeros((N_FEATURES, 1)), None
-
-    def forward(self, X):
-        return 1 / (1 + np.exp(-(X @ self.w)))
-
-    def backward(self, X, outputs, targets):
-        self.grad = X.T @ (outputs - targets) / len(X)
+    def __init__(self, num_outputs=1):
+        super().__init__(N_FEATURES, num_outputs)
 
 
 def train(kind, model):
@@ -124,10 +110,8 @@ def test_methods_that_a_script_of_the_course_writes_are_warned_of_once(kind, mak
 
 
 def test_a_model_that_is_no_regression_is_silenced_by_the_filter_that_the_warning_names():
-    X, Y, *validation = make_data(3)
-    model = OwnModel()
-    model.w = np.zeros((N_FEATURES, 3))
-    trainer = trainers.SoftmaxTrainer(model, 0.1, 16, False, X, Y, *validation, early_stopping=False, progress=False)
+    options = {"early_stopping": False, "progress": False}
+    trainer = trainers.SoftmaxTrainer(OwnModel(3), 0.1, 16, False, *make_data(3), **options)
     with pytest.warns(CourseWarning, match="If your model is softmax regression, use ") as warned:
         trainer.train(1)
     differences._given.clear()

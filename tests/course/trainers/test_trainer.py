@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import run_until_line
-from naive_course import N_FEATURES, make_data, train_plainly
+from naive_course import N_FEATURES, BaseTrainer, Model, make_data
 
 from fastlin.course import trainers
 from fastlin.course.trainers import compiled, trainer
@@ -13,11 +13,11 @@ from fastlin.training import loop
 
 from .conftest import make_model
 
-pytestmark = pytest.mark.filterwarnings("ignore:Your own PlainModel:fastlin.exceptions.CourseWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:Your own Model:fastlin.exceptions.CourseWarning")
 
 
-def make_trainer(model, data, learning_rate=0.1, batch_size=16, shuffle_dataset=True, **options):
-    kind = trainers.LogisticTrainer if np.shape(data[1])[1] == 1 else trainers.SoftmaxTrainer
+def make_trainer(model, data, learning_rate=0.1, batch_size=16, shuffle_dataset=True, kind=None, **options):
+    kind = kind or (trainers.LogisticTrainer if np.shape(data[1])[1] == 1 else trainers.SoftmaxTrainer)
     options = {"early_stopping": False, "seed": 3, "progress": False, **options}
     return kind(model, learning_rate, batch_size, shuffle_dataset, *data, **options)
 
@@ -46,17 +46,9 @@ def test_compiled_training_is_the_numpy_loop(n_outputs, options):
     # Lists are taken too.
     trainer = make_trainer(model, [array.tolist() for array in data], **options)
     found = trainer.train(4)
-    *expected, w = train_plainly(
-        data,
-        4,
-        options.get("batch_size", 16),
-        seed=3 if options.get("shuffle_dataset", True) else None,
-        l2=model.l2,
-        momentum=options.get("momentum", 0.0),
-        decay=options.get("learning_rate_decay", 1.0),
-    )
-    assert_same_histories(found, expected)
-    np.testing.assert_allclose(model.w, w, atol=1e-10, rtol=0)
+    plain = make_trainer(Model(N_FEATURES, n_outputs, model.l2), data, kind=BaseTrainer, **options)
+    assert_same_histories(found, plain.train(4))
+    np.testing.assert_allclose(model.w, plain.model.w, atol=1e-10, rtol=0)
     assert trainer.learning_rate == 0.1
     assert not trainer.interrupted
 
@@ -75,70 +67,50 @@ class OwnStep(trainers.SoftmaxTrainer):
 
 
 class OwnModel(trainers.SoftmaxModel):
-    """A student's model with a forward pass of its own."""
+    """A student's model with a forward pass of its own, counted."""
 
     n_forwards = 0
 
     def forward(self, X):
         self.n_forwards += 1
-        exponentials = np.exp(X @ self.w)
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        return Model.forward(self, X)
 
 
-def test_what_a_subclass_overrides_is_called_and_gives_the_same_histories():
+def make_own_model():
+    return OwnModel(n_inputs=N_FEATURES, n_outputs=3)
+
+
+def test_what_a_subclass_or_a_class_of_the_students_own_does_is_called_and_gives_the_same_histories(monkeypatch):
     data = make_data(3)
     expected = make_trainer(make_model(3), data).train(3)
-    steps = OwnStep(make_model(3), 0.1, 16, True, *data, seed=3, progress=False)
+    steps = make_trainer(make_model(3), data, kind=OwnStep)
     assert_same_histories(steps.train(3), expected)
     assert steps.n_steps == 3 * 8
-    model = OwnModel(0.0, n_inputs=N_FEATURES, n_outputs=3)
+    model = make_own_model()
     assert_same_histories(make_trainer(model, data).train(3), expected)
     assert model.n_forwards > 24
-
-
-def test_own_steps_are_not_called_for_steps_that_early_stopping_drops():
-    data = make_data(3, n_train=40, n_val=200)
-    trainer = OwnStep(make_model(3), 2.0, 10, True, *data, seed=3, progress=False, early_stopping=True, patience=3)
-    train, val = trainer.train(500)
-    assert trainer.n_steps == len(train["loss"]) == list(val["loss"])[-1] + 1
-
-
-def test_a_method_put_on_the_model_class_counts_as_overridden(monkeypatch):
-    data = make_data(3)
-    calls = []
-    forward = trainers.SoftmaxModel.forward
+    assert_same_histories(make_trainer(Model(), data).train(3), expected)
+    # A method put on the class counts as overridden.
+    calls, forward = [], trainers.SoftmaxModel.forward
     monkeypatch.setattr(trainers.SoftmaxModel, "forward", lambda self, X: calls.append(1) or forward(self, X))
     make_trainer(make_model(3), data).train(1)
     assert len(calls) >= 8
 
 
-class PlainModel:
-    """A student's model that shares nothing with ours."""
-
-    def __init__(self):
-        self.w = np.zeros((N_FEATURES, 3))
-        self.grad = None
-
-    def forward(self, X):
-        exponentials = np.exp(X @ self.w)
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-    def backward(self, X, outputs, targets):
-        self.grad = X.T @ (outputs - targets) / len(X)
-
-
-def test_a_model_of_the_students_own_is_trained():
-    data = make_data(3)
-    assert_same_histories(make_trainer(PlainModel(), data).train(2), make_trainer(make_model(3), data).train(2))
+def test_own_steps_are_not_called_for_steps_that_early_stopping_drops():
+    data = make_data(3, n_train=40, n_val=200)
+    trainer = make_trainer(make_model(3), data, 2.0, 10, kind=OwnStep, early_stopping=True, patience=3)
+    train, val = trainer.train(500)
+    assert trainer.n_steps == len(train["loss"]) == list(val["loss"])[-1] + 1
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("model", [PlainModel, lambda: OwnModel(0.0, n_inputs=N_FEATURES, n_outputs=3)])
-def test_float32_stays_float32_where_nothing_is_compiled(model):
-    model = model()
-    train, _ = make_trainer(model, make_data(3, dtype=np.float32), momentum=0.5).train(1)
+@pytest.mark.parametrize("make", [Model, make_own_model])
+def test_float32_stays_float32_where_nothing_is_compiled(make):
+    model, data = make(), make_data(3, dtype=np.float32)
+    train, _ = make_trainer(model, data, momentum=0.5).train(1)
     assert model.w.dtype == model.grad.dtype == np.float32
-    expected, _ = make_trainer(make_model(3), make_data(3, dtype=np.float32), momentum=0.5).train(1)
+    expected, _ = make_trainer(make_model(3), data, momentum=0.5).train(1)
     assert list(train["loss"].values()) == pytest.approx(list(expected["loss"].values()), abs=1e-5)
 
 
@@ -153,40 +125,30 @@ def test_a_diverged_training_is_not_right_about_anything(n_outputs):
         assert list(val["accuracy"].values())[-1] == 0
 
 
-def test_weights_of_another_shape_are_refused():
-    trainer = make_trainer(make_model(3), make_data(3))
-    trainer.train(1)
-    trainer.model.w = np.zeros((N_FEATURES - 1, 3))
-    with pytest.raises(ValueError, match=r"model\.w must be real numbers of shape"):
-        trainer.train(1)
-
-
 def test_soft_targets_are_not_taken_for_labels():
     X, Y, X_val, Y_val = make_data(3)
-    soft = 0.8 * Y + 0.2 / 3
-    model = make_model(3)
-    make_trainer(model, (X, soft, X_val, Y_val), shuffle_dataset=False).train(2)
-    *_, w = train_plainly((X, soft, X_val, Y_val), 2)
-    np.testing.assert_allclose(model.w, w, atol=1e-10)
+    data = X, 0.8 * Y + 0.2 / 3, X_val, Y_val
+    found, plain = make_trainer(make_model(3), data), make_trainer(Model(), data, kind=BaseTrainer)
+    assert_same_histories(found.train(2), plain.train(2))
+    np.testing.assert_allclose(found.model.w, plain.model.w, atol=1e-10)
 
 
 @pytest.mark.parametrize("own_validation", [False, True])
 def test_early_stopping_goes_back_to_the_best_weights(own_validation):
     # Few rows and a large step: the validation loss soon rises.
     data = make_data(3, n_train=40, n_val=200)
-    model = make_model(3)
     options = {"early_stopping": True, "patience": 4, "learning_rate": 2.0, "batch_size": 10}
-    trainer = make_trainer(model, data, **options)
+    trainer, plain = (
+        make_trainer(make_model(3), data, **options),
+        make_trainer(Model(), data, kind=BaseTrainer, **options),
+    )
     if own_validation:
         trainer.validation_step = lambda: trainers.BaseTrainer.validation_step(trainer)
     train, val = trainer.train(500)
-    steps, losses = list(val["loss"]), list(val["loss"].values())
-    best = int(np.argmin(losses))
-    assert len(losses) == best + 1 + 4
-    assert list(train["loss"])[-1] == steps[-1]
-    assert trainers.cross_entropy_loss(data[3], model.forward(data[2])) == pytest.approx(losses[best], abs=1e-12)
-    full = make_trainer(make_model(3), data, **{**options, "early_stopping": False}).train(20)
-    assert losses == pytest.approx(list(full[1]["loss"].values())[: len(losses)], abs=1e-12)
+    losses = list(val["loss"].values())
+    assert len(losses) == int(np.argmin(losses)) + 1 + 4
+    assert_same_histories((train, val), plain.train(500))
+    np.testing.assert_allclose(trainer.model.w, plain.model.w, atol=1e-10)
 
 
 @pytest.mark.parametrize("own", [None, "train_step", "validation_step"])
@@ -266,40 +228,39 @@ def test_the_bar_is_shown(capsys):
 
 def test_data_stay_the_callers():
     data = make_data(3)
-    copies = [array.copy() for array in data]
     for array in data:
         array.flags.writeable = False
     make_trainer(make_model(3), data).train(2)
-    for array, copy in zip(data, copies, strict=True):
-        np.testing.assert_array_equal(array, copy)
+    for array, before in zip(data, make_data(3), strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+X, Y, X_VAL, Y_VAL = make_data(3)
 
 
 @pytest.mark.parametrize(
-    ("name", "values"),
+    ("name", "value", "message"),
     [
-        ("batch_size", [0, 131, 2.5]),
-        ("learning_rate", [-1, np.nan]),
-        ("momentum", [1.5]),
-        ("learning_rate_decay", [np.inf]),
-        ("patience", [0]),
+        *(("batch_size", size, "^batch_size must") for size in (0, 131, 2.5)),
+        *(("learning_rate", rate, "^learning_rate must") for rate in (-1, np.nan)),
+        ("momentum", 1.5, "^momentum must"),
+        ("learning_rate_decay", np.inf, "^learning_rate_decay must"),
+        ("patience", 0, "^patience must"),
+        ("data", (X[:-1], Y, X_VAL, Y_VAL), "X_train and Y_train"),
+        ("data", (X, Y, X_VAL[:, :-1], Y_VAL), "X_val"),
+        ("data", (np.where(X == X[0, 0], np.nan, X), Y, X_VAL, Y_VAL), "X_train.*NaN"),
+        ("model", make_model(4), r"model.w must be real numbers of shape .* got float64 of shape \(12, 4\)"),
     ],
 )
-def test_parameters_out_of_range_are_named(name, values):
-    for value in values:
-        with pytest.raises(ValueError, match=f"^{name} must"):
-            make_trainer(make_model(3), make_data(3), **{name: value})
+def test_parameters_and_data_that_do_not_fit_are_named(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        make_trainer(**{"model": make_model(3), "data": (X, Y, X_VAL, Y_VAL), name: value})
 
 
-def test_data_that_do_not_fit_are_named():
-    X, Y, X_val, Y_val = make_data(3)
-    with pytest.raises(ValueError, match="X_train and Y_train"):
-        make_trainer(make_model(3), (X[:-1], Y, X_val, Y_val))
-    with pytest.raises(ValueError, match="X_val"):
-        make_trainer(make_model(3), (X, Y, X_val[:, :-1], Y_val))
-    with pytest.raises(ValueError, match=r"model.w must be real numbers of shape .* got float64 of shape \(12, 4\)"):
-        make_trainer(make_model(4), (X, Y, X_val, Y_val))
-    X[0, 0] = np.nan
-    with pytest.raises(ValueError, match=r"X_train.*NaN"):
-        make_trainer(make_model(3), (X, Y, X_val, Y_val))
+def test_a_training_refuses_epochs_that_are_none_and_weights_of_another_shape():
+    trainer = make_trainer(make_model(3), make_data(3))
     with pytest.raises(ValueError, match="num_epochs"):
-        make_trainer(make_model(3), make_data(3)).train(-1)
+        trainer.train(-1)
+    trainer.model.w = np.zeros((N_FEATURES - 1, 3))
+    with pytest.raises(ValueError, match=r"model\.w must be real numbers of shape"):
+        trainer.train(1)

@@ -4,26 +4,14 @@ import warnings
 
 import numpy as np
 import pytest
-from naive_two_layer_net import (
-    differentiate_plainly,
-    find_probabilities_plainly,
-    make_data,
-    score_plainly,
-    train_plainly,
-)
+from naive_two_layer_net import NAMES, PlainTwoLayerNet, make_data
 
 from fastlin import TwoLayerNet
 
-NAMES = "W1", "b1", "W2", "b2"
 
-
-def make_net(d=6, n_classes=3, std=0.5, seed=5):
-    np.random.seed(seed)
-    return TwoLayerNet(d, 7, n_classes, std)
-
-
-def copy_params(net):
-    return {name: value.copy() for name, value in net.params.items()}
+def make_net(d=6, n_classes=3, std=0.5, kind=TwoLayerNet):
+    np.random.seed(5)
+    return kind(d, 7, n_classes, std)
 
 
 def assert_same_params(found, expected, tolerance=0.0):
@@ -32,25 +20,30 @@ def assert_same_params(found, expected, tolerance=0.0):
         np.testing.assert_allclose(found[name], expected[name], atol=tolerance, rtol=0)
 
 
+def assert_same_results(net, X, y, reg, tolerance=1e-13):
+    """Compare probabilities, loss and gradients with those of NumPy for the same parameters; return the gradients."""
+    plain = make_net(kind=PlainTwoLayerNet)
+    plain.params = {name: values.astype(np.float64) for name, values in net.params.items()}
+    np.testing.assert_allclose(net.loss(X), plain.loss(X), atol=tolerance)
+    (loss, grads), (expected_loss, expected) = net.loss(X, y, reg), plain.loss(X, y, reg)
+    assert loss == pytest.approx(expected_loss, abs=tolerance)
+    assert_same_params(grads, expected, tolerance)
+    return grads
+
+
 def test_the_first_parameters_are_the_homeworks():
-    np.random.seed(3)
-    net = TwoLayerNet(3, 4, 2)
-    np.random.seed(3)
-    np.testing.assert_array_equal(net.params["W1"], 1e-4 * np.random.randn(3, 4))
-    np.testing.assert_array_equal(net.params["W2"], 1e-4 * np.random.randn(4, 2))
-    np.testing.assert_array_equal(np.concatenate([net.params["b1"], net.params["b2"]]), np.zeros(6))
-    assert {values.dtype for values in net.params.values()} == {np.dtype(np.float64)}
+    params = []
+    for kind in (TwoLayerNet, PlainTwoLayerNet):
+        np.random.seed(3)
+        params.append(kind(3, 4, 2).params)
+    assert_same_params(*params)
+    assert {values.dtype for values in params[0].values()} == {np.dtype(np.float64)}
 
 
 @pytest.mark.parametrize(("n_classes", "reg"), [(2, 0.3), (3, 0.0), (10, 0.3)])
 def test_loss_and_gradients_are_those_of_numpy(n_classes, reg):
     X, y, *_ = make_data(40, 11, n_classes)
-    net = make_net(11, n_classes)
-    loss, grads = net.loss(X, y, reg)
-    expected_loss, expected = differentiate_plainly(net.params, X, y, reg)
-    assert loss == pytest.approx(expected_loss, abs=1e-13)
-    assert_same_params(grads, expected, 1e-13)
-    np.testing.assert_allclose(net.loss(X), find_probabilities_plainly(net.params, X), atol=1e-13)
+    assert_same_results(make_net(11, n_classes), X, y, reg)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +60,17 @@ def test_loss_and_gradients_are_those_of_numpy(n_classes, reg):
 )
 def test_training_is_the_numpy_loop(n_classes, options):
     data = make_data(60, 11, n_classes)
-    net = make_net(11, n_classes)
-    rates = {"learning_rate": 0.1, "learning_rate_decay": 0.9}
-    options = {**rates, "reg": 0.01, "num_iters": 40, "batch_size": 20, "momentum": 0.0, **options}
+    net, plain = make_net(11, n_classes), make_net(11, n_classes, kind=PlainTwoLayerNet)
+    options = {
+        "learning_rate": 0.1,
+        "learning_rate_decay": 0.9,
+        "reg": 0.01,
+        "num_iters": 40,
+        "batch_size": 20,
+        **options,
+    }
     np.random.seed(8)
-    expected, params = train_plainly(net.params, *data, *options.values())
+    expected = plain.train(*data, **options)
     state = np.random.get_state()[1:3]
     np.random.seed(8)
     found = net.train(*data, **options)
@@ -79,7 +78,7 @@ def test_training_is_the_numpy_loop(n_classes, options):
     for name in expected:
         assert isinstance(found[name], list)
         np.testing.assert_allclose(found[name], expected[name], atol=1e-12, rtol=0)
-    assert_same_params(net.params, params, 1e-12)
+    assert_same_params(net.params, plain.params, 1e-12)
     assert not net.interrupted
     # Nothing else is drawn from the global state.
     np.testing.assert_array_equal(np.random.get_state()[1], state[0])
@@ -89,11 +88,8 @@ def test_training_is_the_numpy_loop(n_classes, options):
 def test_float32_rows_are_computed_in_float32():
     X, y, *validation = make_data()
     X, net = X.astype(np.float32), make_net()
-    loss, grads = net.loss(X, y, 0.01)
+    grads = assert_same_results(net, X, y, 0.01, 1e-6)
     assert {array.dtype for array in (net.loss(X), *grads.values())} == {np.dtype(np.float32)}
-    expected_loss, expected = differentiate_plainly(net.params, X, y, 0.01)
-    assert loss == pytest.approx(expected_loss, abs=1e-6)
-    assert_same_params(grads, expected, 1e-6)
     net.train(X, y, *validation, num_iters=3)
     for values in net.params.values():
         assert values.dtype == np.float64
@@ -132,12 +128,7 @@ def test_parameters_may_be_changed_and_replaced():
     net.params["W1"] -= 0.1 * net.loss(X, y)[1]["W1"]
     net.params["b2"] = np.array([1, 2, 3])
     net.params["W2"] = np.asfortranarray(net.params["W2"].astype(np.float32))
-    params = {name: values.astype(np.float64) for name, values in net.params.items()}
-    np.testing.assert_allclose(net.loss(X), find_probabilities_plainly(params, X), atol=1e-13)
-    loss, grads = net.loss(X, y, 0.1)
-    expected_loss, expected = differentiate_plainly(params, X, y, 0.1)
-    assert loss == pytest.approx(expected_loss, abs=1e-13)
-    assert_same_params(grads, expected, 1e-13)
+    grads = assert_same_results(net, X, y, 0.1)
     # What was returned belongs to the caller.
     kept = {name: grad.copy() for name, grad in grads.items()}
     net.loss(X[:10], y[:10])
@@ -145,19 +136,17 @@ def test_parameters_may_be_changed_and_replaced():
 
 
 def test_a_second_training_goes_on_without_the_velocity_of_the_first():
-    data = make_data()
-    net = make_net()
-    np.random.seed(8)
-    _, params = train_plainly(net.params, *data, 0.1, 0.9, 0.01, 5, 20, 0.9)
-    _, params = train_plainly(params, *data, 0.1, 0.9, 0.01, 5, 20, 0.9)
-    np.random.seed(8)
-    given, arrays, before = net.params, dict(net.params), copy_params(net)
-    for _ in range(2):
-        net.train(*data, 0.1, 0.9, 0.01, 5, 20, False, 0.9)
-    assert_same_params(net.params, params, 1e-12)
+    data, options = make_data(), (0.1, 0.9, 0.01, 5, 20, False, 0.9)
+    net, plain = make_net(), make_net(kind=PlainTwoLayerNet)
+    given, arrays = net.params, dict(net.params)
+    for network in (plain, net):
+        np.random.seed(8)
+        for _ in range(2):
+            network.train(*data, *options)
+    assert_same_params(net.params, plain.params, 1e-12)
     # New arrays are put into the same dict.
     assert net.params is given
-    assert_same_params(arrays, before)
+    assert_same_params(arrays, make_net().params)
 
 
 def test_predictions_are_the_first_of_the_best_classes():
@@ -166,14 +155,12 @@ def test_predictions_are_the_first_of_the_best_classes():
     labels = net.predict(X)
     assert labels.dtype == np.int64
     assert len(np.unique(labels)) == 3
-    np.testing.assert_array_equal(labels, score_plainly(net.params, X).argmax(axis=1))
-    # Scores so close, and so far apart, that the probabilities of the two best are equal.
-    net.params["b2"] = np.array([1.0, 1.0 + 1e-15, -800.0])
+    np.testing.assert_array_equal(labels, net.loss(X).argmax(axis=1))
+    # Scores so close, and so far apart, that the probabilities of the two best are equal; and equal ones.
     net.params["W2"] = np.zeros((7, 3))
-    np.testing.assert_array_equal(net.predict(X), np.ones(60))
-    net.params["W2"] = np.zeros((7, 3))
-    net.params["b2"] = np.array([0.0, 1.0, 1.0])
-    np.testing.assert_array_equal(net.predict(X), np.ones(60))
+    for best in ([1.0, 1.0 + 1e-15, -800.0], [0.0, 1.0, 1.0]):
+        net.params["b2"] = np.array(best)
+        np.testing.assert_array_equal(net.predict(X), np.ones(60))
 
 
 @pytest.mark.parametrize(("dtype", "learning_rate"), [(np.float64, 1e4), (np.float32, 1e4), (np.float64, 1e307)])
@@ -201,13 +188,13 @@ def test_a_training_that_diverges_stops_with_the_last_finite_parameters(dtype, l
 
 
 def test_a_loss_beyond_all_numbers_is_a_divergence_too():
-    net = make_net()
-    net.params["W1"] *= 1e200
-    before = copy_params(net)
+    net, same = make_net(), make_net()
+    for network in (net, same):
+        network.params["W1"] *= 1e200
     with pytest.warns(RuntimeWarning, match="in iteration 0,"):
         stats = net.train(*make_data(), reg=1.0, learning_rate=0.0, num_iters=3)
     assert stats["loss_history"] == []
-    assert_same_params(net.params, before)
+    assert_same_params(net.params, same.params)
 
 
 def test_verbose_shows_a_bar_with_the_loss(capsys):

@@ -15,17 +15,7 @@ def make_net():
 
 
 BAD_INPUT = {
-    "X": [
-        X[:, :5],
-        X[0],
-        X[:0],
-        WITH_NAN,
-        WITH_INFINITY,
-        X.astype(str),
-        X + 1j,
-        None,
-        X[:-1],
-    ],
+    "X": [X[:, :5], X[0], X[:0], WITH_NAN, WITH_INFINITY, X.astype(str), X + 1j, None, X[:-1]],
     "X_val": [X_VAL[:, :5], X_VAL[:0], WITH_NAN[:25]],
     "y": [Y[:-1], Y + 1, Y - 1, Y.astype(float), np.eye(3, dtype=int)[Y], None],
     "y_val": [Y_VAL[:-1], Y_VAL + 1, Y_VAL > 0],
@@ -77,14 +67,9 @@ def test_parameters_of_the_students_making_are_checked(name, value, message):
         del net.params[name]
     else:
         net.params[name] = value
-    for method, arguments in (
-        (net.loss, (X,)),
-        (net.loss, (X, Y)),
-        (net.predict, (X,)),
-        (net.train, (X, Y, X_VAL, Y_VAL)),
-    ):
+    for call in (lambda: net.loss(X), lambda: net.predict(X), lambda: net.train(X, Y, X_VAL, Y_VAL)):
         with pytest.raises(ValueError, match=message):
-            method(*arguments)
+            call()
 
 
 def test_parameters_beyond_float32_are_refused():
