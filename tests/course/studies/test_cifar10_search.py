@@ -18,6 +18,9 @@ from fastlin.course.studies.cifar10_search import FILE, OPTIMUM, REPORT, draw, m
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.cache_folder import cache_folder
 
+# The draw that is the report's optimum.
+OPTIMAL = {name: getattr(REPORT, name) for name in cifar10_search.SPACE} | {"hidden": 135}
+
 
 def make_data(seed=0, n_pixels=6):
     generator = np.random.default_rng(seed)
@@ -39,26 +42,20 @@ def trained(monkeypatch):
     return seen
 
 
-@pytest.fixture
-def search(tmp_path):
-    """Run a quick search that keeps its records in a folder; return those of its results, by draw."""
-
-    def search(draws, **changes):
-        settings = Settings(**{"data": DATA, "quick": True, "folder": tmp_path, "draws": draws, **changes})
-        return by_draw(cifar10_search.run(settings))
-
-    return search
-
-
 DATA = make_data()
 
 
-def by_draw(results):
-    """Return the records of results by draw, without their seconds."""
-    records = {record["draw"]: dict(record) for record in results.series["records"]}
-    for record in records.values():
-        assert record.pop("seconds") > 0
-    return records
+@pytest.fixture
+def search(tmp_path):
+    """Run a quick search that keeps its records in a folder; return those of its results by draw, without seconds."""
+
+    def search(draws, **changes):
+        settings = Settings(**{"data": DATA, "quick": True, "folder": tmp_path, "draws": draws, **changes})
+        records = {record["draw"]: dict(record) for record in cifar10_search.run(settings).series["records"]}
+        assert all(record.pop("seconds") > 0 for record in records.values())
+        return records
+
+    return search
 
 
 def lines_of(folder):
@@ -78,10 +75,10 @@ def test_draws_lie_in_the_ranges_of_the_report():
     }
     assert values.keys() == ranges.keys()
     for name, (low, high) in ranges.items():
-        assert low <= min(values[name]) < max(values[name]) <= high
+        least, most, near = min(values[name]), max(values[name]), 0.02 * (high - low)
         # The whole of the range; what is drawn from a logarithmic one comes near its low end.
-        assert min(values[name]) < low + 0.02 * (high - low)
-        assert max(values[name]) > high - 0.02 * (high - low)
+        assert low <= least < low + near
+        assert high - near < most <= high
     assert set(values["decay"]) == {0.98, 0.99}
     assert set(values["hidden"]) == set(range(90, 151))
     assert all(type(value) in (int, float) for one in draws for value in one.values())
@@ -101,13 +98,13 @@ def test_the_recipe_of_a_draw():
 
 def test_results(trained, tmp_path):
     notified = []
-    results = cifar10_search.run(Settings(DATA, True, 0, lambda *what: notified.append(what), tmp_path, 12))
-    records = results.series["records"]
+    settings = Settings(DATA, True, 3, lambda *what: notified.append(what), tmp_path, 12)
+    results = cifar10_search.run(settings)
+    records, merits, best = results.series["records"], results.merits, results.merits["best_draws"]
     validations = [record["validation"] for record in records]
     assert validations == sorted(validations, reverse=True)
-    assert results.merits["median_validation"] == np.median(validations)
-    assert results.merits["best_validation"] == validations[0]
-    best = results.merits["best_draws"]
+    assert merits["median_validation"] == np.median(validations)
+    assert merits["best_validation"] == validations[0]
     shown = [f"draw {record['draw']}" for record in records[: cifar10_search.N_BEST]]
     assert list(best) == [*shown, "the report's optimum"]
     assert all(best[name]["validation"] == value for name, value in zip(shown, validations, strict=False))
@@ -116,40 +113,31 @@ def test_results(trained, tmp_path):
     parts = [part for _, part in filter(lambda what: len(what) == 2, notified)]
     assert parts == [number / 13 for number in range(14)]
     for record in records:
-        recipe = make_recipe(draw(12, 0)[record["draw"]], 40, True)
+        recipe = make_recipe(draw(12, 3)[record["draw"]], 40, True)
         assert (record["epochs"], record["batch_size"]) == (recipe.epochs, recipe.batch_size)
         assert (record["hidden"], record["reg"]) == (recipe.hidden[0], recipe.reg)
-
-
-def test_the_reports_optimum_is_trained_beside_the_draws_and_ranked(trained, tmp_path):
-    settings = Settings(DATA, True, 3, folder=tmp_path, draws=4)
-    results = cifar10_search.run(settings)
+    # The report's optimum is trained beside the draws and ranked, but has no part in their median.
     optimum = results.series["optimum"]
-    own = cifar10_training.train(
-        cifar10_training.prepare(DATA, cifar10_search.N_COMPONENTS, True),
-        make_recipe({name: getattr(REPORT, name) for name in cifar10_search.SPACE} | {"hidden": 135}, 40, True),
-        3,
-    )
+    images = cifar10_training.prepare(DATA, cifar10_search.N_COMPONENTS, True)
+    own = cifar10_training.train(images, make_recipe(OPTIMAL, 40, True), 3)
     assert {name: optimum[name] for name in own.accuracies} == own.accuracies
     assert [optimum[name] for name in ("hidden", "learning_rate", "decay", "reg")] == [135, 0.004786, 0.99, 0.001847]
-    # It is no draw, and has no part in their median.
-    assert sorted(record["draw"] for record in results.series["records"]) == [0, 1, 2, 3]
-    better = [r for r in results.series["records"] if r["validation"] > optimum["validation"]]
-    assert results.merits["optimum_rank"] == 1 + len(better)
-    assert results.merits["optimum_validation"] == optimum["validation"]
-    assert results.merits["best_draws"]["the report's optimum"]["test"] == optimum["test"]
+    assert sorted(record["draw"] for record in records) == list(range(12))
+    assert merits["optimum_rank"] == 1 + sum(value > optimum["validation"] for value in validations)
+    assert merits["optimum_validation"] == optimum["validation"]
+    assert best["the report's optimum"]["test"] == optimum["test"]
     del trained[:]
     again = cifar10_search.run(settings)
     assert trained == []
-    assert again.merits == results.merits
-    assert again.parameters["trainings_kept_before"] == 5
+    assert again.merits == merits
+    assert again.parameters["trainings_kept_before"] == 13
 
 
 def test_the_records_of_the_documents_are_those_of_this_search():
     path = Path(__file__).parents[3] / "docs" / FILE
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     draws = dict(enumerate(draw(100, 0)))
-    draws[OPTIMUM] = {name: getattr(REPORT, name) for name in cifar10_search.SPACE} | {"hidden": 135}
+    draws[OPTIMUM] = OPTIMAL
     case = {name: records[0][name] for name in ("data", "checksum", "train_images", "components", "seed")}
     assert (case["data"], case["train_images"], case["seed"]) == ("cifar10", 44_000, 0)
     marks = {
@@ -187,25 +175,26 @@ def test_a_draw_of_another_processor_may_differ_in_its_last_digit(trained, searc
     assert trained == again
 
 
-@pytest.mark.parametrize("damage", ["half", "no end", "empty", "garbage"])
-def test_a_line_cut_short_is_trained_again_and_swallows_nothing(trained, search, tmp_path, damage):
+GARBAGE = b'\xff\x00{"draw": 1}\n[1]\n7\n{"draw": [1]}\n{"draw": -9}\n{"draw": "no"}\n{"draw": 1.0}'
+
+
+@pytest.mark.parametrize(
+    ("damage", "again"),
+    [
+        (lambda *lines: b"".join(lines)[: -len(lines[3]) // 2], [OPTIMUM]),
+        (lambda *lines: b"".join(lines)[:-1], []),
+        (lambda *lines: b"", [0, 1, 2, OPTIMUM]),
+        (lambda *lines: lines[0] + GARBAGE + lines[2], [1, 2, OPTIMUM]),
+    ],
+    ids=["half", "no end", "empty", "garbage"],
+)
+def test_a_line_cut_short_is_trained_again_and_swallows_nothing(trained, search, tmp_path, damage, again):
     records = search(3)
     del trained[:]
-    content = (tmp_path / FILE).read_bytes()
-    lines = content.splitlines(keepends=True)
-    (tmp_path / FILE).write_bytes(
-        {
-            "half": content[: -len(lines[3]) // 2],
-            "no end": content[:-1],
-            "empty": b"",
-            "garbage": lines[0]
-            + b'\xff\x00{"draw": 1}\n[1]\n7\n{"draw": [1]}\n{"draw": -9}\n{"draw": "no"}\n{"draw": 1.0}'
-            + lines[2],
-        }[damage]
-    )
+    lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
+    (tmp_path / FILE).write_bytes(damage(*lines))
     assert search(3) == records
-    again = {"half": [OPTIMUM], "no end": [], "empty": [0, 1, 2, OPTIMUM], "garbage": [1, 2, OPTIMUM]}
-    assert trained == again[damage]
+    assert trained == again
     del trained[:]
     # What came after the damage is whole.
     assert search(4)[3]["draw"] == 3
@@ -253,19 +242,15 @@ def test_records_of_an_earlier_program_are_left_alone(trained, search, monkeypat
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for some processes alone")
 def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is_there(fastlin_program, tmp_path):
-    environment = {
-        **os.environ,
-        "http_proxy": "http://127.0.0.1:9",
-        "https_proxy": "http://127.0.0.1:9",
-        "FASTLIN_DATA": "",
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "NUMBA_CACHE_DIR": str(cache_folder().parent.parent),
-    }
+    changes = {"FASTLIN_DATA": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    changes |= {"NUMBA_CACHE_DIR": str(cache_folder().parent.parent)}
+    environment = os.environ | changes | dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     command = [*fastlin_program, "reproduce", "cifar10_search", "--quick", "--draws=200", "--output=here"]
     # What it writes goes into a file, which the workers do not keep open.
     with (tmp_path / "errors").open("w") as errors:
-        output = {"stdout": subprocess.DEVNULL, "stderr": errors}
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **output)
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=errors
+        )
     path, deadline = tmp_path / "here" / "digits" / FILE, time.monotonic() + 120
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)

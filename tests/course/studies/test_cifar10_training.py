@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+import small_networks
 
-import fastlin
 from fastlin.course import datasets
 from fastlin.course.studies import cifar10_training
 from fastlin.course.studies.cifar10_training import Images, Recipe, prepare, run_recipes, train
@@ -15,7 +15,7 @@ RECIPE = Recipe(
 )
 
 
-def make_data(n_train=60, n_val=20, n_test=15, n_pixels=12):
+def make_data(n_val=20, n_pixels=12):
     """Return bytes whose principal directions are far apart; validation and test images have others, and means."""
     generator = np.random.default_rng(0)
 
@@ -25,7 +25,7 @@ def make_data(n_train=60, n_val=20, n_test=15, n_pixels=12):
         return np.clip(np.round(X), 0, 255).astype(np.uint8), np.arange(n) % 4
 
     X_val, y_val = make(n_val, 30) if n_val else (None, None)
-    return datasets.Dataset("cifar10", *make(n_train, 0), *make(n_test, 60), X_val, y_val)
+    return datasets.Dataset("cifar10", *make(60, 0), *make(15, 60), X_val, y_val)
 
 
 def make_images(n=70, n_components=5, seed=0):
@@ -35,12 +35,15 @@ def make_images(n=70, n_components=5, seed=0):
     return Images(X[:50], y[:50], X[50:60], y[50:60], X[60:], y[60:], 1.0)
 
 
+def losses_of(trained):
+    return [epoch.loss for epoch in trained.training.records]
+
+
 # Products of float32 pixels around 100, of which the least component deviates by 0.6; the pixels themselves leave 16 of
 # the 24 bits of float32 for the fraction.
 @pytest.mark.parametrize(("n_components", "tolerance"), [(4, 0.05), (12, 0.05), (50, 0.05), (None, 2**-15)])
 def test_components_and_pixels_are_those_less_the_means_of_the_training_images(n_components, tolerance):
     data = make_data()
-    before = {name: np.copy(part) for name, part in vars(data).items() if isinstance(part, np.ndarray)}
     images = prepare(data, n_components, False)
     X = data.X_train.astype(np.float64)
     mean, directions = X.mean(axis=0), np.eye(12)
@@ -55,20 +58,20 @@ def test_components_and_pixels_are_those_less_the_means_of_the_training_images(n
     for name in ("y_train", "y_val", "y_test"):
         np.testing.assert_array_equal(getattr(images, name), getattr(data, name))
     assert images.pixel_deviation == pytest.approx(np.sqrt(np.mean((X - mean) ** 2)), rel=1e-5)
-    for name, part in before.items():
+    for name, part in vars(make_data()).items():
         np.testing.assert_array_equal(getattr(data, name), part)
+
+
+def assert_same_images(found, expected):
+    for name, part in vars(expected).items():
+        np.testing.assert_array_equal(getattr(found, name), part)
 
 
 def test_validation_images_are_taken_from_the_end_where_there_are_none():
     data = make_data(n_val=0)
-    images = prepare(data, 3, False)
-    assert images.X_train.shape == (48, 3)
-    np.testing.assert_array_equal(images.y_train, data.y_train[:48])
-    np.testing.assert_array_equal(images.y_val, data.y_train[48:])
-    apart = dataclasses.replace(
-        data, X_train=data.X_train[:48], y_train=data.y_train[:48], X_val=data.X_train[48:], y_val=data.y_train[48:]
-    )
-    np.testing.assert_array_equal(prepare(apart, 3, False).X_val, images.X_val)
+    X, y = data.X_train, data.y_train
+    apart = dataclasses.replace(data, X_train=X[:48], y_train=y[:48], X_val=X[48:], y_val=y[48:])
+    assert_same_images(prepare(data, 3, False), prepare(apart, 3, False))
 
 
 def test_quick_takes_the_first_images(monkeypatch):
@@ -78,9 +81,7 @@ def test_quick_takes_the_first_images(monkeypatch):
     few = {name: getattr(data, name)[:10] for name in ("X_train", "y_train", "X_val", "y_val", "X_test", "y_test")}
     # No more components than images.
     assert images.X_train.shape == images.X_val.shape == images.X_test.shape == (10, 10)
-    expected = prepare(dataclasses.replace(data, **few), 50, False)
-    for name, part in vars(images).items():
-        np.testing.assert_array_equal(part, getattr(expected, name))
+    assert_same_images(images, prepare(dataclasses.replace(data, **few), 50, False))
 
 
 @pytest.mark.parametrize(
@@ -90,9 +91,8 @@ def test_training_is_the_estimators(changes):
     recipe = dataclasses.replace(RECIPE, hidden=(6, 5), batch_size=25, init="he", scale=None, **changes)
     images = make_images()
     trained = train(images, recipe, 3)
-    model = fastlin.MLPClassifier(
+    model = small_networks.make(
         recipe.hidden,
-        solver="sgd",
         alpha=2 * recipe.reg * 25,
         batch_size=25,
         learning_rate_init=0.2,
@@ -100,14 +100,13 @@ def test_training_is_the_estimators(changes):
         max_iter=6,
         momentum=0.5,
         nesterovs_momentum=False,
-        n_iter_no_change=np.inf,
         init="he",
         random_state=3,
         batch_norm="".join(recipe.normalization) or False,
         dropout=recipe.dropout,
     )
     model.fit(images.X_train, images.y_train, X_val=images.X_val, y_val=images.y_val)
-    np.testing.assert_allclose([epoch.loss for epoch in trained.training.records], model.loss_curve_, rtol=1e-6)
+    np.testing.assert_allclose(losses_of(trained), model.loss_curve_, rtol=1e-6)
     assert [epoch.validation_accuracy for epoch in trained.training.records] == model.validation_scores_
     assert trained.accuracies["test"] == pytest.approx(model.score(images.X_test, images.y_test))
     assert trained.accuracies["validation"] == max(model.validation_scores_)
@@ -146,8 +145,4 @@ def test_recipes_in_processes_are_trained_as_by_themselves():
     for units, case in cases.items():
         expected = train(images, *case)
         assert found[units].accuracies == expected.accuracies
-        np.testing.assert_allclose(
-            [epoch.loss for epoch in found[units].training.records],
-            [epoch.loss for epoch in expected.training.records],
-            rtol=1e-5,
-        )
+        np.testing.assert_allclose(losses_of(found[units]), losses_of(expected), rtol=1e-5)
