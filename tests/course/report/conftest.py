@@ -23,17 +23,7 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
-    """A page that was parsed.
-
-    Attributes
-    ----------
-    text : str
-        All texts, one after the other.
-    elements : list of tuple of (str, dict)
-        The name and the attributes of each element.
-    sections : dict of str to str
-        The texts of each section by its heading, in the order of the page.
-    """
+    """A page that was parsed: all its texts, its elements as (name, attributes), and its texts by their heading."""
 
     def __init__(self, path):
         super().__init__()
@@ -95,23 +85,20 @@ def report(quick_run):
     entries = choose_entries(copy.deepcopy(results), results)
     found = SimpleNamespace(entries=entries, environment=results["environment"])
 
-    def write(name="page.html", claims=None):
+    def write(quick=True):
+        """Write the page, of the same results as if they were those of whole studies if not quick, and parse it."""
+        if not quick:
+            for entry in found.entries.values():
+                entry["parameters"]["quick"] = False
         # The pictures lie beside the page.
-        path = quick_run / name
-        claims = judge_claims(found.entries) if claims is None else claims
+        path = quick_run / "page.html"
         try:
-            write_page(path, found.entries, claims, found.environment)
+            write_page(path, found.entries, judge_claims(found.entries), found.environment)
             return Page(path)
         finally:
             path.unlink(missing_ok=True)
 
-    def write_whole():
-        """Write the page of the same results as if they were those of whole studies."""
-        for entry in found.entries.values():
-            entry["parameters"]["quick"] = False
-        return write()
-
-    found.write, found.write_whole = write, write_whole
+    found.write = write
     return found
 
 
@@ -119,6 +106,13 @@ def report(quick_run):
 def homework(homework_entries):
     """Entries of the studies of the homework, on CIFAR-10, to be changed."""
     return copy.deepcopy(homework_entries)
+
+
+@pytest.fixture
+def whole(report, homework):
+    """The page of all studies, as if they were whole."""
+    report.entries |= homework
+    return report.write(quick=False)
 
 
 @pytest.fixture(scope="session")

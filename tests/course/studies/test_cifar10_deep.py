@@ -10,6 +10,8 @@ from fastlin.course.studies import cifar10_deep
 from fastlin.course.studies.cifar10_training import train
 from fastlin.course.studies.settings import Settings
 
+RATES = [0.05, 0.1, 0.2, 0.35, 0.5]
+
 
 def test_the_variants_are_what_they_are_called():
     variants = cifar10_deep.VARIANTS
@@ -18,26 +20,25 @@ def test_the_variants_are_what_they_are_called():
     for name, variant in variants.items():
         recipe = variant.recipe
         start, what = name.split(", ")
-        scale = 1e-3 if start == "template" else 0.01
+        is_template = start == "template"
+        same = {"init": "he", "scale": None, "dropout": 0.0, "normalization": ()}
+        if is_template:
+            same |= {"init": "normal", "scale": 1e-3}
+        plain = variants["template, plain" if is_template else "He, plain"].recipe
+        assert dataclasses.replace(recipe, **same) == plain
+        scale = 1e-3 if is_template else 0.01
         assert (recipe.init, recipe.scale) == (("he", None) if start == "He" else ("normal", scale))
-        given = "pixels from −1 to 1" if start == "template" else "components"
+        given = "pixels from −1 to 1" if is_template else "components"
         assert variant.given == (start if "pixels" in start else given)
         assert name in low or variant.depths == cifar10_deep.DEPTHS
         assert recipe.dropout == (float(what.split()[1]) if "dropout" in what else 0)
-        if "batch norm" in what:
-            assert recipe.normalization == (("input",) if "input" in what else ("hidden",))
-        else:
-            assert recipe.normalization == ()
-        same = {"init": "he", "scale": None, "dropout": 0.0, "normalization": ()}
-        if start == "template":
-            same |= {"init": "normal", "scale": 1e-3}
-        plain = variants[f"{'template' if start == 'template' else 'He'}, plain"].recipe
-        assert dataclasses.replace(recipe, **same) == plain
+        normalization = ("input",) if "input" in what else ("hidden",)
+        assert recipe.normalization == (normalization if "batch norm" in what else ())
     # Adam has no momentum of its own.
     assert variants["template, plain"].recipe.momentum is None
     for start in ("normal", "template"):
         names = [name for name in variants if name.startswith(f"{start}, dropout")]
-        assert [variants[name].recipe.dropout for name in names] == [0.05, 0.1, 0.2, 0.35, 0.5]
+        assert [variants[name].recipe.dropout for name in names] == RATES
 
 
 @pytest.mark.slow
@@ -50,8 +51,9 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
 
     monkeypatch.setattr(cifar10_deep, "run_recipes", note)
     monkeypatch.setattr(cifar10_deep, "DEPTHS", (2, 3))
+    replace = dataclasses.replace
     shortened = {
-        name: dataclasses.replace(variant, recipe=dataclasses.replace(variant.recipe, epochs=2))
+        name: replace(variant, recipe=replace(variant.recipe, epochs=2))
         for name, variant in cifar10_deep.VARIANTS.items()
     }
     monkeypatch.setattr(cifar10_deep, "VARIANTS", shortened)
@@ -78,9 +80,8 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     assert {tuple(value) for value in results.parameters["units"].values()} == {units for units, _ in by_units}
     best, curves = results.series["best"], results.series["curves"]
     assert list(best) == list(shortened)
-    assert set(results.merits["points_lost_by_dropout"]) == {
-        f"{start} {rate}" for start in ("normal", "template") for rate in (0.05, 0.1, 0.2, 0.35, 0.5)
-    }
+    lost = {f"{start} {rate}" for start in ("normal", "template") for rate in RATES}
+    assert set(results.merits["points_lost_by_dropout"]) == lost
     for name, row in results.merits["the_same_for_few_hidden_layers"].items():
         assert row == {depth: pytest.approx(np.mean(best[name][depth])) for depth in ("2", "3")}
         assert all(len(values) == 3 for values in best[name].values())

@@ -21,14 +21,8 @@ def test_the_readings_of_the_report(quick, epochs):
     assert [first.epochs, second.epochs, own.epochs] == epochs
     assert first_data is second_data is images
     assert own_data.X_train[0] == 2
-    assert (first.hidden, first.learning_rate, first.decay, first.reg, first.momentum) == (
-        (135,),
-        0.004786,
-        0.99,
-        0.001847,
-        0.2,
-    )
-    assert (first.init, first.scale, first.batch_size) == ("normal", 1e-4, 22_000)
+    assert (first.hidden, first.learning_rate, first.decay, first.reg) == ((135,), 0.004786, 0.99, 0.001847)
+    assert (first.momentum, first.init, first.scale, first.batch_size) == (0.2, "normal", 1e-4, 22_000)
     assert dataclasses.replace(second, epochs=first.epochs, decay=first.decay) == first
     # 1,100 updates, each with its decay; two make an epoch.
     assert second.decay == pytest.approx(0.99**2)

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import naive_course
 import numpy as np
 import pytest
 
@@ -36,18 +37,19 @@ STEPS_PER_VALIDATION = 6
 COURSE = [name for name in STUDIES if name not in ("compare", "learning")]
 
 
+def judge(data, found, quick=False):
+    """Return the rows of the claims that are measured by results, given by the name of their study."""
+    entries = {
+        name: {"data": data.name, "parameters": {**results.parameters, "quick": quick}, "merits": results.merits}
+        for name, results in found.items()
+    }
+    return [row for row in judge_claims(entries) if row["study"] in found]
+
+
 def run_and_judge(settings, names):
     """Return the results of studies by their name, and the rows of the claims that they measure."""
     found = {name: STUDIES[name](settings) for name in names}
-    entries = {
-        name: {
-            "data": settings.data.name,
-            "parameters": {**results.parameters, "quick": settings.quick},
-            "merits": results.merits,
-        }
-        for name, results in found.items()
-    }
-    return found, [row for row in judge_claims(entries) if row["study"] in found]
+    return found, judge(settings.data, found, settings.quick)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,8 @@ def digits():
 
 @pytest.fixture(scope="module")
 def whole():
-    """The settings, the results and the claims of all studies on the digits at full length, which take seconds."""
-    settings = Settings(datasets.load_digits())
-    return settings, *run_and_judge(settings, COURSE)
+    """The results and the claims of all studies on the digits at full length, which take seconds."""
+    return run_and_judge(Settings(datasets.load_digits()), COURSE)
 
 
 def plain(value):
@@ -98,8 +99,9 @@ def test_every_study_runs(name, digits):
 
 
 def test_the_verdicts_on_the_digits(whole):
+    found, rows = whole
     verdicts = {}
-    for row in whole[2]:
+    for row in rows:
         verdicts.setdefault(row["verdict"], []).append((row["task"], row["reports"]))
     assert set(verdicts) == {"confirmed", "contradicted", "not confirmed", "depends on the measure", "needs MNIST"}
     # The line of report D is no gradient. Stops and accuracies that were stated of MNIST are not judged here.
@@ -109,11 +111,11 @@ def test_the_verdicts_on_the_digits(whole):
     # A penalty helps no network either.
     assert verdicts["not confirmed"] == [("4c, 4d", "C")]
     assert [task for task, _ in verdicts["needs MNIST"]] == ["2b, 2c", "2d", "2d", "2d", "2e", "3d", "3d", "3d", "3d"]
-    assert len(verdicts["confirmed"]) == len(whole[2]) - 12
+    assert len(verdicts["confirmed"]) == len(rows) - 12
     # Where a loss is reached, its step is a plain number too, as results.json takes it.
-    assert all(plain(results.merits) for results in whole[1].values())
+    assert all(plain(results.merits) for results in found.values())
     # λ = 1 and λ = 2 with the half are one penalty.
-    assert whole[1]["l2_weights"].merits["largest_difference_of_the_conventions"] == 0
+    assert found["l2_weights"].merits["largest_difference_of_the_conventions"] == 0
 
 
 # --- What the studies share.
@@ -196,61 +198,45 @@ def make_trained(accuracies, steps_per_epoch=10, every=2, losses=()):
     return course_training.Trained(None, {"loss": {}, "accuracy": {}}, val, steps_per_epoch)
 
 
-def compute_loss(scores, targets):
-    """Return the mean cross-entropy of scores, those of one output beside scores of 0, from its definition."""
-    if scores.shape[1] == 1:
-        scores, targets = np.hstack([scores, 0 * scores]), np.hstack([targets, 1 - targets])
-    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    return -np.mean(np.sum(targets * np.log(probabilities), axis=1))
-
-
 @pytest.mark.parametrize("task", ["binary", "softmax"])
 def test_the_final_training_loss_is_that_of_all_training_images(task, digits):
     results = STUDIES[task](digits)
-    trained = results.series["trained"]
+    trained, found = results.series["trained"], results.merits["final_train_loss"]
     X_train, Y_train, _, _ = course_training.load_images(digits.data, task, None)
-    assert results.merits["final_train_loss"] == pytest.approx(
-        compute_loss(X_train @ trained.model.w, Y_train), rel=1e-9
-    )
+    assert found == pytest.approx(naive_course.cross_entropy_loss(Y_train, trained.model.forward(X_train)), rel=1e-9)
     # That of the last batch is another one.
-    assert results.merits["final_train_loss"] != pytest.approx(course_training.last(trained.train["loss"]), rel=1e-3)
+    assert found != pytest.approx(course_training.last(trained.train["loss"]), rel=1e-3)
 
 
-def judge_penalties(settings):
-    """Return the verdicts on both conventions of the penalty."""
-    rows = run_and_judge(settings, ["gradient_check"])[1]
-    return [row["verdict"] for row in rows if row["task"] == "4a"]
+def judge_gradients(digits, *tasks):
+    """Return the verdicts on some tasks by the whole check of gradients."""
+    rows = run_and_judge(replace(digits, quick=False), ["gradient_check"])[1]
+    return [row["verdict"] for row in rows if row["task"] in tasks]
 
 
 def test_the_penalty_is_measured_by_itself(monkeypatch, digits):
-    settings = replace(digits, quick=False)
     monkeypatch.setattr(gradient_check, "N_IMAGES", 20)
-    assert judge_penalties(settings) == ["confirmed", "confirmed"]
-    monkeypatch.setattr(trainers.SoftmaxModel, "l2", property(lambda model: model.l2_reg_lambda))
-    assert judge_penalties(settings) == ["contradicted", "confirmed"]
-    monkeypatch.setattr(trainers.SoftmaxModel, "l2", property(lambda model: 2 * model.l2_reg_lambda))
-    assert judge_penalties(settings) == ["confirmed", "contradicted"]
+    assert judge_gradients(digits, "4a") == ["confirmed", "confirmed"]
+    for factor, verdicts in ((1, ["contradicted", "confirmed"]), (2, ["confirmed", "contradicted"])):
+        l2 = property(lambda model, factor=factor: factor * model.l2_reg_lambda)
+        monkeypatch.setattr(trainers.SoftmaxModel, "l2", l2)
+        assert judge_gradients(digits, "4a") == verdicts
 
 
 def test_a_wrong_step_or_gradient_of_the_network_is_found(monkeypatch, digits):
-    settings = replace(digits, quick=False)
-    loss = TwoLayerNet.loss
+    loss, step = TwoLayerNet.loss, trainers.SoftmaxTrainer.train_step
 
     def halve(network, X, y=None, reg=0.0):
         value, gradients = loss(network, X, y, reg)
         return value, {**gradients, "b1": gradients["b1"] / 2}
 
-    def judge():
-        rows = run_and_judge(settings, ["gradient_check"])[1]
-        return [row["verdict"] for row in rows if row["task"] in ("2a, 3a", "derivations")]
-
-    assert judge() == ["confirmed", "confirmed"]
+    tasks = "2a, 3a", "derivations"
+    assert judge_gradients(digits, *tasks) == ["confirmed", "confirmed"]
     with monkeypatch.context() as patched:
         patched.setattr(TwoLayerNet, "loss", halve)
-        assert judge() == ["confirmed", "contradicted"]
-    step = trainers.SoftmaxTrainer.train_step
+        assert judge_gradients(digits, *tasks) == ["confirmed", "contradicted"]
     monkeypatch.setattr(trainers.SoftmaxTrainer, "train_step", lambda self, X, Y: (step(self, X, Y), step(self, X, Y)))
-    assert judge() == ["contradicted", "confirmed"]
+    assert judge_gradients(digits, *tasks) == ["contradicted", "confirmed"]
 
 
 def test_dips_are_the_deepest_falls_after_the_first_epoch():
@@ -285,12 +271,11 @@ def test_orders_are_compared_with_the_order_of_the_data():
     assert list(binary.compare(0.9, [None, 0.95], -1).values()) == [0.9, None, 1, 1, 2]
 
 
-def test_onset():
-    steps = np.arange(6)
-    assert softmax.find_onset(steps, np.array([-1, 1, -1, 0, 1, 2.0])) == 4
-    assert softmax.find_onset(steps, np.array([1, 1, 1, 1, 1, 1.0])) == 0
-    assert softmax.find_onset(steps, np.array([1, 1, 1, 1, 1, -1.0])) is None
-    assert softmax.find_onset(steps[:0], np.array([])) is None
+@pytest.mark.parametrize(
+    ("gap", "onset"), [([-1, 1, -1, 0, 1, 2], 4), ([1, 1, 1], 0), ([1, 1, -1], None), ([], None)], ids=str
+)
+def test_onset(gap, onset):
+    assert softmax.find_onset(np.arange(len(gap)), np.array(gap, float)) == onset
 
 
 def test_bottom():
@@ -321,15 +306,14 @@ def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, 
     data = make_synthetic(classes, samples, features, seed=0)
     assert np.bincount(data.y_train).min() > 0
     results = compare.run(Settings(data), dtype)
-    contenders = results.merits["contenders"]
-    reference = contenders["scikit-learn"]["objective"]
-    assert contenders["fastlin"]["objective"] <= reference * (1 + 1e-6)
-    assert abs(contenders["fastlin"]["test_accuracy"] - contenders["scikit-learn"]["test_accuracy"]) < 0.03
-    assert abs(contenders["fastlin"]["test_log_loss"] / contenders["scikit-learn"]["test_log_loss"] - 1) < 0.03
-    assert contenders["scikit-learn"]["threads"] in (1, count_threads())
-    for name, solver in (("fastlin", "auto"), ("scikit-learn", "lbfgs")):
+    ours, theirs = (results.merits["contenders"][name] for name in ("fastlin", "scikit-learn"))
+    assert ours["objective"] <= theirs["objective"] * (1 + 1e-6)
+    assert abs(ours["test_accuracy"] - theirs["test_accuracy"]) < 0.03
+    assert abs(ours["test_log_loss"] / theirs["test_log_loss"] - 1) < 0.03
+    assert theirs["threads"] in (1, count_threads())
+    for contender, solver in ((ours, "auto"), (theirs, "lbfgs")):
         settings = {"C": 1.0, "tol": 1e-4, "solver": solver, "fits": compare.N_TURNS}
-        assert {key: contenders[name][key] for key in settings} == settings
+        assert {key: contender[key] for key in settings} == settings
 
 
 def test_learning_gives_estimators_and_the_course_the_same_rows():
@@ -363,9 +347,7 @@ def test_a_study_on_mnist_measures_what_its_judges_need(monkeypatch):
     """Judges of early stopping need a random split, which few images do not have."""
     data = replace(datasets.load_digits(), name="mnist")
     monkeypatch.setattr(course_training, "MOST_EPOCHS", 2)
-    results = binary.run_early_stopping(Settings(data, quick=True))
-    entry = {"data": "mnist", "parameters": results.parameters, "merits": results.merits}
-    rows = [row for row in judge_claims({"early_stopping": entry}) if row["study"] == "early_stopping"]
+    rows = judge(data, {"early_stopping": binary.run_early_stopping(Settings(data, quick=True))})
     assert [row["verdict"] == "not run" for row in rows] == [False, False, False, True]
     assert rows[-1]["because"] == "The study did not measure stop_steps_of_random_splits."
 
@@ -382,10 +364,8 @@ def test_relative_roughness_crosses_no_ends_of_rows():
 
 def test_a_line_is_narrow_and_upright():
     side = 12
-    upright, slanted = np.zeros((side, side)), np.zeros((side, side))
+    upright, slanted = np.zeros((side, side)), np.eye(side)
     upright[:, 5:7] = 1
-    for row in range(side):
-        slanted[row, row] = 1
     (width, slant, offset), (other_width, other_slant, _) = (
         measure_line(picture.ravel() + 5) for picture in (upright, slanted)
     )

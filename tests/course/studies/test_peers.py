@@ -43,17 +43,12 @@ def contenders(monkeypatch):
     return few
 
 
-def few_digits():
-    """Return some of the embedded digits, which no contender takes long for."""
-    data = datasets.load_digits()
-    return replace(data, X_train=data.X_train[:300], y_train=data.y_train[:300])
-
-
 def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
     # On a slow machine a contender would not get far in the second of a quick run.
     monkeypatch.setattr(peers, "QUICK_BUDGET", 60.0)
-    notified = []
-    results = peers.run(Settings(few_digits(), quick=True, notify=notified.append))
+    notified, digits = [], datasets.load_digits()
+    few_digits = replace(digits, X_train=digits.X_train[:300], y_train=digits.y_train[:300])
+    results = peers.run(Settings(few_digits, quick=True, notify=notified.append))
     assert notified
     problems = results.series["problems"]
     assert [(problem["classes"], problem["intercept"]) for problem in problems] == [(10, True), (2, False)]
@@ -78,6 +73,10 @@ def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
     assert len(content) > 50_000
 
 
+def run_synthetic():
+    return peers.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
+
+
 @pytest.mark.parametrize(
     ("fit", "reason"),
     [
@@ -88,7 +87,7 @@ def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
 )
 def test_who_fails_or_solves_another_problem_is_left_out_with_the_reason(contenders, fit, reason):
     contenders["torch"] = replace(CONTENDERS["torch"], fit=fit, package="scikit-learn", module="sklearn")
-    results = peers.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
+    results = run_synthetic()
     (problem,) = results.series["problems"]
     assert reason in problem["left_out"]["torch"]
     assert set(problem["points"]) == set(FEW)
@@ -98,12 +97,12 @@ def test_who_fails_or_solves_another_problem_is_left_out_with_the_reason(contend
 def test_a_failing_fastlin_is_no_comparison(contenders):
     contenders["fastlin"] = replace(CONTENDERS["fastlin"], fit=fail)
     with pytest.raises(RuntimeError, match="on purpose"):
-        peers.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
+        run_synthetic()
 
 
 def test_what_is_not_installed_is_not_run_but_named(contenders):
     contenders["torch"] = replace(CONTENDERS["torch"], fit=fail, module="no_such_module")
-    results = peers.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
+    results = run_synthetic()
     assert results.parameters["not_installed"] == ["torch"]
     assert "torch" not in results.series["problems"][0]["points"]
 
