@@ -18,6 +18,9 @@ from fastlin.course.texts import read_texts
 pytestmark = pytest.mark.thorough
 
 DRAWN = [name for name in STUDIES if name != "gradient_check"]
+LEGENDS = "binary", "early_stopping", "shuffling", "softmax", "l2_sweep", "learning"
+# How many panels, from the first, show curves from the first epoch on.
+CURVES = {"binary": 2, "early_stopping": 2, "shuffling": 4, "softmax": 3}
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +31,13 @@ def found():
 
 
 @pytest.fixture
-def draw(found, monkeypatch, tmp_path):
+def draw(found, opened, tmp_path):
     """A function that draws a study, whose results may be changed; it returns the picture and the figure."""
-    opened = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: opened.append(figure) or file.touch())
 
     def draw(study, merits=None, parameters=None):
         results = found[study]
-        changed = Results(
-            {**results.parameters, **(parameters or {})}, {**results.merits, **(merits or {})}, results.series
-        )
-        (picture,) = figures.draw(study, changed, tmp_path)
+        parameters, merits = results.parameters | (parameters or {}), results.merits | (merits or {})
+        (picture,) = figures.draw(study, Results(parameters, merits, results.series), tmp_path)
         return picture, opened.pop()
 
     return draw
@@ -66,15 +65,47 @@ def test_every_drawing_has_its_texts_and_a_study():
     assert {text["study"] for text in texts.values()} == {*DRAWN, *CIFAR10_STUDIES, "peers"}
 
 
+def curves(axes, first_step):
+    """Return the heights of the curves and bands of axes from a step on."""
+    heights = [line.get_ydata()[np.asarray(line.get_xdata()) >= first_step] for line in axes.lines[:2]]
+    for band in axes.collections:
+        x, y = band.get_paths()[0].vertices.T
+        heights.append(y[x >= first_step])
+    return np.concatenate(heights)
+
+
+def find_box(artist, figure):
+    """Return the box of an artist, which is within the width of the figure."""
+    box = artist.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    return box
+
+
 @pytest.mark.parametrize("study", DRAWN)
-def test_texts_are_filled_and_titles_name_the_data_set_and_fit(study, draw):
+def test_texts_are_filled_and_nothing_is_cut_off_or_covered(study, draw, found):
     picture, figure = draw(study)
     title = figure.get_suptitle()
     assert title.startswith("scikit-learn's 8 × 8 digits, ")
     assert "{" not in title + picture.caption + picture.alt
     figure.draw_without_rendering()
-    box = figure._suptitle.get_window_extent()
-    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    find_box(figure._suptitle, figure)
+    assert len(figure.legends) == (study in LEGENDS)
+    for legend in figure.legends:
+        top = find_box(legend, figure).y1
+        assert all(axes.get_window_extent().y0 > top for axes in figure.axes)
+        labels = [text.get_text() for text in legend.get_texts()]
+        assert len(set(labels)) == len(labels)
+    series = found[study].series
+    for number in range(CURVES.get(study, 0)):
+        trained = series.get("trained") or series.get("in_order") or series["full length"]["in order"]
+        axes = figure.axes[number]
+        heights = curves(axes, trained.steps_per_epoch)
+        low, high = axes.get_ylim()
+        assert len(heights) > 10
+        # A band may reach below 0, where no loss is.
+        assert low <= max(heights.min(), 0) <= heights.max() <= high
+        # What is drawn fills most of the axes.
+        assert heights.max() > low + 0.8 * (high - low)
 
 
 @pytest.mark.parametrize(
@@ -93,66 +124,27 @@ def test_titles_follow_from_what_was_measured(study, changes, words, draw):
     assert words in title
 
 
-def curves(axes, first_step):
-    """Return the heights of the curves and bands of axes from a step on."""
-    heights = [line.get_ydata()[np.asarray(line.get_xdata()) >= first_step] for line in axes.lines[:2]]
-    for band in axes.collections:
-        x, y = band.get_paths()[0].vertices.T
-        heights.append(y[x >= first_step])
-    return np.concatenate(heights)
-
-
 @pytest.mark.parametrize(
-    ("study", "panels"),
-    [("binary", [0, 1]), ("early_stopping", [0, 1]), ("shuffling", [0, 1, 2, 3]), ("softmax", [0, 1, 2])],
+    ("stops", "data", "marks"),
+    [
+        (4 * [500.0], "digits", {}),
+        (4 * [7.25], "digits", {}),
+        ([7.0, 7.0, 9.0, 30.5], "mnist", {"A": 17, "B": 19, "C": 33}),
+    ],
 )
-def test_nothing_after_the_first_epoch_is_cut_off(study, panels, draw, found):
-    _, figure = draw(study)
-    series = found[study].series
-    trained = series.get("trained") or series.get("in_order") or series["full length"]["in order"]
-    for number in panels:
-        axes = figure.axes[number]
-        heights = curves(axes, trained.steps_per_epoch)
-        low, high = axes.get_ylim()
-        assert len(heights) > 10
-        # A band may reach below 0, where no loss is.
-        assert low <= max(heights.min(), 0) <= heights.max() <= high
-        # What is drawn fills most of the axes.
-        assert heights.max() > low + 0.8 * (high - low)
-
-
-@pytest.mark.parametrize("stops", [4 * [500.0], 4 * [7.25], [7.0, 7.0, 9.0, 30.5]])
-def test_the_histogram_holds_every_stop(stops, draw):
-    axes = draw("early_stopping", {"stop_epochs_shuffled": stops})[1].axes[2]
+def test_the_histogram_holds_every_stop_and_marks_the_reports_on_mnist_alone(stops, data, marks, draw):
+    axes = draw("early_stopping", {"stop_epochs_shuffled": stops}, {"data": data})[1].axes[2]
     bars = [bar for bar in axes.patches if bar.get_height() > 0]
     assert sum(bar.get_height() for bar in bars) == len(stops)
     for stop in stops:
         assert any(bar.get_x() <= stop < bar.get_x() + bar.get_width() for bar in bars)
-
-
-@pytest.mark.parametrize("data", ["digits", "mnist"])
-def test_the_reports_stops_are_marked_on_mnist_alone(data, draw):
-    axes = draw("early_stopping", parameters={"data": data})[1].axes[2]
-    marked = {text.get_text(): text.xy[0] for text in axes.texts}
-    assert marked == ({"A": 17, "B": 19, "C": 33} if data == "mnist" else {})
+    assert {text.get_text(): text.xy[0] for text in axes.texts} == marks
 
 
 def test_an_onset_that_never_comes_is_not_drawn(draw):
     picture, figure = draw("softmax", {"train_accuracy_overtakes_at_step": None})
     assert picture.alt.endswith("above the validation accuracy: never.")
     assert len(figure.axes[3].lines) == 2
-
-
-def test_legends_cover_no_axes(draw):
-    for study in ("binary", "early_stopping", "shuffling", "softmax", "l2_sweep", "learning"):
-        _, figure = draw(study)
-        figure.draw_without_rendering()
-        (legend,) = figure.legends
-        box = legend.get_window_extent()
-        assert all(axes.get_window_extent().y0 > box.y1 for axes in figure.axes)
-        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
-        labels = [text.get_text() for text in legend.get_texts()]
-        assert len(set(labels)) == len(labels)
 
 
 def test_the_comparison_draws_no_bar_for_an_objective_that_was_not_reached(draw):
@@ -187,13 +179,11 @@ def test_a_study_without_a_picture_draws_nothing(tmp_path):
 
 
 def test_an_early_stop_in_the_first_epoch_can_be_drawn(found, tmp_path):
-    """No value lies after the first epoch then, by which the heights of the axes are chosen."""
+    # No value lies after the first epoch then, by which the heights of the axes are chosen.
     results = found["early_stopping"]
     whole = results.series["in_order"]
-    few = {
-        name: dict(list(history.items())[: whole.steps_per_epoch // 2])
-        for name, history in (*whole.train.items(), *whole.val.items())
-    }
+    n_steps = whole.steps_per_epoch // 2
+    few = {name: dict(list(history.items())[:n_steps]) for name, history in (*whole.train.items(), *whole.val.items())}
     short = replace(whole, train=few, val=few)
     changed = replace(results, series={"in_order": short, "shuffled": short})
     assert figures.draw("early_stopping", changed, tmp_path)[0].file == "early_stopping.png"

@@ -32,16 +32,12 @@ def test_means_stand_at_the_middle_step_within_a_band(axes):
     assert band.get_facecolor()[0][:3] == pytest.approx(matplotlib.colors.to_rgb(line.get_color()))
 
 
-def test_a_curve_without_a_label_has_no_name(axes):
+def test_a_curve_without_a_label_has_no_name_and_too_few_values_no_mean(axes):
     trainers.plot_loss(HISTORY)
-    trainers.plot_loss(HISTORY, npoints_to_average=5)
+    for number, n_means in ((5, 5), (30, 0)):
+        trainers.plot_loss(HISTORY, npoints_to_average=number)
+        assert len(axes.lines[-1].get_xdata()) == n_means
     assert axes.get_legend_handles_labels() == ([], [])
-    assert len(axes.lines[1].get_xdata()) == 5
-
-
-def test_too_few_values_for_a_mean_draw_none(axes):
-    trainers.plot_loss({0: 1.0}, "short", npoints_to_average=10)
-    assert len(axes.lines[0].get_xdata()) == 0
 
 
 @pytest.mark.parametrize("number", [0, -1, 2.5])
