@@ -36,15 +36,23 @@ def make_modules(X_train, y_train, X_test, y_test):
         return parts
 
     contents = {
-        "utils": {"load_full_mnist": load_full_mnist, "load_binary_dataset": load_binary_dataset},
+        "utils": {
+            "load_full_mnist": load_full_mnist,
+            "load_binary_dataset": load_binary_dataset,
+            "plot_loss": draw_nothing,
+        },
         "task2a": {"pre_process_images": pre_process_images, "BinaryModel": lambda: Model(785, 1)},
         "task3a": {"one_hot_encode": one_hot_encode, "SoftmaxModel": lambda weight: Model(785, 10, 2 * weight)},
         "trainer": {"BaseTrainer": BaseTrainer},
     }
     modules = {name: ModuleType(name) for name in contents}
     for name, members in contents.items():
-        vars(modules[name]).update(members, cross_entropy_loss=cross_entropy_loss, plot_loss=plot_loss)
+        vars(modules[name]).update(members, cross_entropy_loss=cross_entropy_loss)
     return modules
+
+
+def draw_nothing(*arguments, **options):
+    pass
 
 
 def pre_process_images(X):
@@ -83,25 +91,6 @@ class Model:
 
     def backward(self, X, outputs, targets):
         self.grad = X.T @ (outputs - targets) / len(X) + self.l2 * self.w
-
-
-def plot_loss(loss_dict, label=None, npoints_to_average=1, plot_variance=True):
-    import matplotlib.pyplot as plt
-
-    steps, values = list(loss_dict.keys()), list(loss_dict.values())
-    if npoints_to_average == 1 or not plot_variance:
-        plt.plot(steps, values, label=label)
-        return
-    middles, means, spreads = [], [], []
-    for end in range(npoints_to_average, len(values) + 1, npoints_to_average):
-        first = end - npoints_to_average
-        middles.append(steps[first + npoints_to_average // 2])
-        means.append(np.mean(values[first:end]))
-        spreads.append(np.std(values[first:end]))
-    means, spreads = np.array(means), np.array(spreads)
-    plt.plot(middles, means, label=f"{label} (mean over {npoints_to_average} steps)")
-    label = f"{label} variance over {npoints_to_average} steps"
-    plt.fill_between(middles, means - spreads, means + spreads, alpha=0.2, label=label)
 
 
 class BaseTrainer:

@@ -2,10 +2,11 @@
 
 import hashlib
 import io
+import shutil
 import struct
 import sys
-import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,26 +36,16 @@ def pickle_by_python_2(X, y):
     return b"\x80\x02}(U\x06labels](" + labels + b"eU\x04data" + array + state + b"u."
 
 
-def pack(folder, contents):
-    """Return the archive of a folder with these files."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, data in contents.items():
-            member = tarfile.TarInfo(f"{folder}/{name}")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return stream.getvalue()
-
-
 class Small:
     """Random batches of 6 images that pass for CIFAR-10: files by name, the archive, and the arrays they hold."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, monkeypatch, folder):
         generator = np.random.default_rng(0)
         self.X = generator.integers(0, 256, (6, ROWS, 3072), dtype=np.uint8)
         self.y = generator.integers(0, 10, (6, ROWS))
         self.files = {name: pickle_by_python_2(self.X[i], self.y[i]) for i, name in enumerate(cifar10.BATCHES)}
-        self.archive = pack(cifar10.FOLDER, self.files)
+        self.write(folder, "folder")
+        self.archive = Path(shutil.make_archive(folder, "gztar", folder, cifar10.FOLDER)).read_bytes()
         monkeypatch.setattr(cifar10, "N_TRAIN", 5 * ROWS)
         monkeypatch.setattr(cifar10, "BATCHES", {name: md5_of(data) for name, data in self.files.items()})
         monkeypatch.setattr(cifar10, "PUBLISHED_MD5", md5_of(self.archive))
@@ -70,8 +61,8 @@ class Small:
 
 
 @pytest.fixture
-def small(monkeypatch, empty_places):
-    return Small(monkeypatch)
+def small(monkeypatch, empty_places, tmp_path):
+    return Small(monkeypatch, tmp_path / "published")
 
 
 def assert_layout(data):

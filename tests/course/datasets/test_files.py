@@ -1,7 +1,7 @@
 """The files of the data sets: folders, what a server may do, what is left behind, and what the terminal shows."""
 
 import hashlib
-import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,17 @@ def test_a_file_is_kept_as_it_was_published(server, empty_places, capfd):
     assert "100%" in err
 
 
+def fall_silent(begin):
+    """Return what answers so, and then no more for longer than a download waits."""
+
+    def write(handler):
+        begin(handler)
+        handler.wfile.flush()
+        time.sleep(1)
+
+    return write
+
+
 @pytest.mark.parametrize(
     ("write", "reason"),
     [
@@ -55,31 +66,17 @@ def test_a_file_is_kept_as_it_was_published(server, empty_places, capfd):
         (answer(DATA[::-1]), "MD5"),
         (answer(DATA[:20], size=len(DATA)), "IncompleteRead"),
         (lambda handler: handler.wfile.write(b"220 mail server ready\r\n"), "220 mail"),
+        (fall_silent(lambda handler: None), "timed out"),
+        (fall_silent(answer(DATA[:1000], size=len(DATA))), "timed out"),
     ],
-    ids=["missing", "other contents", "broken off", "no HTTP"],
+    ids=["missing", "other contents", "broken off", "no HTTP", "silent", "silent halfway"],
 )
-def test_a_bad_download_leaves_nothing_and_its_reason_is_told(server, empty_places, write, reason):
+def test_a_bad_download_leaves_nothing_and_its_reason_is_told(server, empty_places, monkeypatch, write, reason):
+    monkeypatch.setattr(files, "TIMEOUT", 0.2)
     address = server({}) if write is None else server({}, write)
     with pytest.raises(datasets.DatasetNotFoundError, match=rf"(?s)^wanted.*{address}.*{reason}"):
         download(address)
     assert kept() == {}
-
-
-@pytest.mark.parametrize("data", [b"", DATA[:1000]], ids=["from the start", "halfway"])
-def test_a_server_that_falls_silent_counts_as_offline(server, empty_places, monkeypatch, data):
-    release = threading.Event()
-
-    def stop(handler):
-        if data:
-            answer(data, size=len(DATA))(handler)
-            handler.wfile.flush()
-        release.wait(60)
-
-    monkeypatch.setattr(files, "TIMEOUT", 0.2)
-    with pytest.raises(datasets.DatasetNotFoundError, match="timed out"):
-        download(server({}, stop))
-    assert kept() == {}
-    release.set()
 
 
 def test_an_interrupted_download_leaves_nothing(server, empty_places, monkeypatch):

@@ -32,6 +32,12 @@ def test_means_stand_at_the_middle_step_within_a_band(axes):
     assert band.get_facecolor()[0][:3] == pytest.approx(matplotlib.colors.to_rgb(line.get_color()))
 
 
+def test_without_a_variance_every_value_is_drawn(axes):
+    trainers.plot_loss(HISTORY, "training", npoints_to_average=10, plot_variance=False)
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), list(HISTORY.items()))
+    assert axes.get_legend_handles_labels()[1] == ["training"]
+
+
 def test_a_curve_without_a_label_has_no_name_and_too_few_values_no_mean(axes):
     trainers.plot_loss(HISTORY)
     for number, n_means in ((5, 5), (30, 0)):

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import course_scripts
-import matplotlib
+import matplotlib.pyplot
 import numpy as np
 import pytest
 from naive_course import make_modules
@@ -31,17 +31,6 @@ WARNINGS = {
 }
 
 
-def load_enlarged_digits():
-    """Return the embedded digits with the size of MNIST's images."""
-    data = datasets.load_digits()
-
-    def enlarge(X):
-        images = X.reshape(-1, 8, 8).repeat(3, axis=1).repeat(3, axis=2)
-        return np.pad(images, ((0, 0), (2, 2), (2, 2))).reshape(-1, 784)
-
-    return enlarge(data.X_train), data.y_train, enlarge(data.X_test), data.y_test
-
-
 def import_lines():
     """Return the beginning of each import line of the course, and fastlin's, as the page lists them."""
     rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
@@ -60,42 +49,21 @@ def change_imports(script):
 
 
 def run(script):
-    """Run a script as a program; return its result and what it drew."""
+    """Run a script as a program and return its result."""
     matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    names, drawn = {"__name__": "__main__"}, []
-    try:
-        exec(compile(script, "script", "exec"), names)
-        for axes in (axes for number in plt.get_fignums() for axes in plt.figure(number).axes):
-            lines = [(line.get_label(), line.get_xydata()) for line in axes.lines]
-            bands = [(band.get_label(), band.get_paths()[0].vertices) for band in axes.collections]
-            drawn.append((lines, bands))
-    finally:
-        plt.close("all")
-    return names["result"], drawn
-
-
-def assert_same(found, expected):
-    """Compare nested results: numbers to rounding, all else exactly."""
-    if isinstance(expected, dict):
-        assert found.keys() == expected.keys()
-        found, expected = [found[name] for name in expected], list(expected.values())
-    if isinstance(expected, (list, tuple)):
-        assert len(found) == len(expected)
-        for ours, theirs in zip(found, expected, strict=True):
-            assert_same(ours, theirs)
-    elif isinstance(expected, str):
-        assert found == expected
-    else:
-        assert np.shape(found) == np.shape(expected)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+    names = {"__name__": "__main__"}
+    exec(compile(script, "script", "exec"), names)
+    matplotlib.pyplot.close("all")
+    return names["result"]
 
 
 @pytest.mark.parametrize("name", WARNINGS)
 def test_scripts_give_the_same_results_with_the_import_lines_changed(name, monkeypatch, capsys):
-    script, digits = getattr(course_scripts, name), load_enlarged_digits()
-    modules = make_modules(*digits) | {"two_layernet": ModuleType("two_layernet")}
+    script, digits = getattr(course_scripts, name), datasets.load_digits()
+    # The digits with as many pixels as images of MNIST.
+    X_train, X_test = (X.repeat(13, axis=1)[:, :784] for X in (digits.X_train, digits.X_test))
+    modules = make_modules(X_train, digits.y_train, X_test, digits.y_test)
+    modules["two_layernet"] = ModuleType("two_layernet")
     modules["two_layernet"].TwoLayerNet = PlainTwoLayerNet
     for module, contents in modules.items():
         monkeypatch.setitem(sys.modules, module, contents)
@@ -113,4 +81,5 @@ def test_scripts_give_the_same_results_with_the_import_lines_changed(name, monke
     assert all(warning.category is CourseWarning for warning in warned)
     for warning, beginning in zip(warned, WARNINGS[name], strict=True):
         assert str(warning.message).startswith(beginning)
-    assert_same(found, expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
