@@ -76,29 +76,19 @@ def train(kind, model):
     kind(model, 0.1, 16, False, *make_data(1), early_stopping=False, progress=False).train(1)
 
 
+REGRESSION = "If your model is logistic regression, use fastlin.trainers."
+ALONE = " without methods of your own for this speed, or inherit from "
+REPLACE_TRAINER = f"Use fastlin.trainers.LogisticTrainer{ALONE}it"
+REPLACE_MODEL = f"{REGRESSION}BinaryModel{ALONE}it"
+REPLACE_BOTH = f"{REGRESSION}LogisticTrainer and fastlin.trainers.BinaryModel{ALONE}them"
+
+
 @pytest.mark.parametrize(
     ("kind", "make_model", "methods", "advice"),
     [
-        (
-            LogisticTrainer,
-            lambda: trainers.BinaryModel(N_FEATURES),
-            "LogisticTrainer.train_step",
-            "Use fastlin.trainers.LogisticTrainer without methods of your own for this speed, or inherit from it",
-        ),
-        (
-            trainers.LogisticTrainer,
-            OwnModel,
-            "OwnModel.forward, OwnModel.backward",
-            "If your model is logistic regression, use fastlin.trainers.BinaryModel without methods of your own for "
-            "this speed, or inherit from it",
-        ),
-        (
-            LogisticTrainer,
-            OwnModel,
-            "LogisticTrainer.train_step, OwnModel.forward, OwnModel.backward",
-            "If your model is logistic regression, use fastlin.trainers.LogisticTrainer and "
-            "fastlin.trainers.BinaryModel without methods of your own for this speed, or inherit from them",
-        ),
+        (LogisticTrainer, lambda: trainers.BinaryModel(N_FEATURES), "LogisticTrainer.train_step", REPLACE_TRAINER),
+        (trainers.LogisticTrainer, OwnModel, "OwnModel.forward, OwnModel.backward", REPLACE_MODEL),
+        (LogisticTrainer, OwnModel, "LogisticTrainer.train_step, OwnModel.forward, OwnModel.backward", REPLACE_BOTH),
     ],
 )
 def test_methods_that_a_script_of_the_course_writes_are_warned_of_once(kind, make_model, methods, advice):
