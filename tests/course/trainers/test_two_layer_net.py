@@ -1,7 +1,5 @@
 """TwoLayerNet against the homework's numbers and a plain NumPy version of it, and what may go wrong."""
 
-import warnings
-
 import numpy as np
 import pytest
 from naive_two_layer_net import NAMES, PlainTwoLayerNet, make_data
@@ -61,28 +59,22 @@ def test_loss_and_gradients_are_those_of_numpy(n_classes, reg):
 def test_training_is_the_numpy_loop(n_classes, options):
     data = make_data(60, 11, n_classes)
     net, plain = make_net(11, n_classes), make_net(11, n_classes, kind=PlainTwoLayerNet)
-    options = {
-        "learning_rate": 0.1,
-        "learning_rate_decay": 0.9,
-        "reg": 0.01,
-        "num_iters": 40,
-        "batch_size": 20,
-        **options,
-    }
-    np.random.seed(8)
-    expected = plain.train(*data, **options)
-    state = np.random.get_state()[1:3]
-    np.random.seed(8)
-    found = net.train(*data, **options)
+    rates = {"learning_rate": 0.1, "learning_rate_decay": 0.9}
+    options = {**rates, "reg": 0.01, "num_iters": 40, "batch_size": 20, **options}
+    results, following = [], []
+    for network in (net, plain):
+        np.random.seed(8)
+        results.append(network.train(*data, **options))
+        # Nothing else is drawn from the global state.
+        following.append(np.random.random())
+    found, expected = results
+    assert following[0] == following[1]
     assert list(found) == list(expected)
     for name in expected:
         assert isinstance(found[name], list)
         np.testing.assert_allclose(found[name], expected[name], atol=1e-12, rtol=0)
     assert_same_params(net.params, plain.params, 1e-12)
     assert not net.interrupted
-    # Nothing else is drawn from the global state.
-    np.testing.assert_array_equal(np.random.get_state()[1], state[0])
-    assert np.random.get_state()[2] == state[1]
 
 
 def test_float32_rows_are_computed_in_float32():
@@ -181,9 +173,7 @@ def test_a_training_that_diverges_stops_with_the_last_finite_parameters(dtype, l
     assert not net.interrupted
     if n:
         np.random.seed(8)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            assert stats == same.train(X, y, X_val, y_val, learning_rate, reg=1e-3, batch_size=20, num_iters=n)
+        assert stats == same.train(X, y, X_val, y_val, learning_rate, reg=1e-3, batch_size=20, num_iters=n)
     assert_same_params(net.params, same.params)
 
 
@@ -205,3 +195,84 @@ def test_verbose_shows_a_bar_with_the_loss(capsys):
     shown = capsys.readouterr().out
     assert "12/12" in shown
     assert f"loss {stats['loss_history'][-1]:.4f}" in shown
+
+
+# --- Input that is refused.
+
+X, Y, X_VAL, Y_VAL = make_data()
+WITH_NAN, WITH_INFINITY = (np.where(np.arange(6) == 3, value, X) for value in (np.nan, np.inf))
+BAD_INPUT = {
+    "X": [X[:, :5], X[0], X[:0], WITH_NAN, WITH_INFINITY, X.astype(str), X + 1j, None, X[:-1]],
+    "X_val": [X_VAL[:, :5], X_VAL[:0], WITH_NAN[:25]],
+    "y": [Y[:-1], Y + 1, Y - 1, Y.astype(float), np.eye(3, dtype=int)[Y], None],
+    "y_val": [Y_VAL[:-1], Y_VAL + 1, Y_VAL > 0],
+    "learning_rate": [-0.1, np.inf, np.nan, "fast"],
+    "learning_rate_decay": [0.0, 1.1, None],
+    "reg": [-1e-9, np.nan],
+    "momentum": [1.0, -0.1],
+    "num_iters": [0, 1.5],
+    "batch_size": [0, -1, 2.0],
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_is_named_before_anything_changes(name):
+    net = make_net()
+    before = make_net().params
+    for value in BAD_INPUT[name]:
+        state = np.random.get_state()[2]
+        arguments = {"X": X, "y": Y, "X_val": X_VAL, "y_val": Y_VAL, name: value}
+        # One row less in X leaves one label too many in y.
+        message = rf"^{'y' if np.shape(value) == (59, 6) else name} must"
+        with pytest.raises(ValueError, match=message):
+            net.train(**arguments)
+        assert np.random.get_state()[2] == state
+        assert_same_params(net.params, before)
+        if name in ("X", "y", "reg") and not (name == "y" and value is None):
+            with pytest.raises(ValueError, match=message):
+                net.loss(arguments["X"], arguments["y"], arguments.get("reg", 0.0))
+        if name == "X" and np.shape(value) != (59, 6):
+            with pytest.raises(ValueError, match=message):
+                net.predict(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("W1", np.zeros((7, 6)), r"params\['W1'\] must be .* shape \(6, 7\).* shape \(7, 6\)"),
+        ("b1", np.zeros((7, 1)), r"params\['b1'\] must be"),
+        ("W2", np.zeros((7, 4)), r"params\['W2'\] must be"),
+        ("b2", 0.0, r"params\['b2'\] must be"),
+        ("b2", ["a", "b", "c"], r"params\['b2'\] must be"),
+        ("b1", np.full(7, np.nan), r"params\['b1'\] holds values that are NaN or infinite in float64"),
+        ("W2", None, "W2 is missing"),
+    ],
+)
+def test_parameters_of_the_students_making_are_checked(name, value, message):
+    net = make_net()
+    if value is None:
+        del net.params[name]
+    else:
+        net.params[name] = value
+    for call in (lambda: net.loss(X), lambda: net.predict(X), lambda: net.train(X, Y, X_VAL, Y_VAL)):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_parameters_beyond_float32_are_refused():
+    net = make_net()
+    net.params["b1"] = np.full(7, 1e300)
+    assert np.isfinite(net.loss(X)).all()
+    with pytest.raises(ValueError, match=r"params\['b1'\] holds values that are NaN or infinite in float32"):
+        net.loss(X.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("input_size", [0]), ("hidden_size", [0, 2.5]), ("output_size", [0, 1]), ("std", [-1.0, np.nan])],
+)
+def test_sizes_and_scale_are_checked(name, values):
+    for value in values:
+        arguments = {"input_size": 4, "hidden_size": 5, "output_size": 3, name: value}
+        with pytest.raises(ValueError, match=f"^{name} must"):
+            TwoLayerNet(**arguments)
