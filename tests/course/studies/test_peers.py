@@ -68,9 +68,7 @@ def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
     everything = {**results.parameters, **results.merits, **results.series}
     assert json.loads(json.dumps(everything)) == everything
     (picture,) = figures.draw("peers", results, tmp_path)
-    content = (tmp_path / picture.file).read_bytes()
-    assert content[:4] == b"\x89PNG"
-    assert len(content) > 50_000
+    assert len((tmp_path / picture.file).read_bytes()) > 50_000
 
 
 def run_synthetic():

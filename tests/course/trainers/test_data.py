@@ -115,10 +115,8 @@ def test_the_random_draw_of_a_report_stops_where_it_was_measured(mnist_folder, m
     X_train, Y_train, X_val, Y_val = trainers.load_binary_dataset(2, 3, 18_000, 2_000, sample_stochastic=True)
     assert (len(X_train), len(X_val)) == (3596, 403)
     X_train, X_val = trainers.pre_process_images(X_train), trainers.pre_process_images(X_val)
-    trainer = trainers.LogisticTrainer(
-        trainers.BinaryModel(), 0.05, 128, False, X_train, Y_train, X_val, Y_val, early_stopping=True, progress=False
-    )
-    train, _ = trainer.train(500)
+    data, options = (X_train, Y_train, X_val, Y_val), {"early_stopping": True, "progress": False}
+    train, _ = trainers.LogisticTrainer(trainers.BinaryModel(), 0.05, 128, False, *data, **options).train(500)
     # 28 steps are an epoch: epoch 19.5.
     assert len(train["loss"]) == 546
 
@@ -128,11 +126,8 @@ LOADERS = [trainers.load_full_mnist, partial(trainers.load_binary_dataset, 1, 7)
 
 @pytest.mark.parametrize("loader", LOADERS)
 def test_val_size_is_another_name_of_test_size(numbered, loader):
-    expected = loader(12, 5, sample_stochastic=False)
-    for found in (
-        loader(12, val_size=5, sample_stochastic=False),
-        loader(train_size=12, test_size=5, val_size=5, sample_stochastic=False),
-    ):
+    expected = loader(12, 5, False)
+    for found in (loader(12, val_size=5, sample_stochastic=False), loader(12, 5, False, val_size=5)):
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(ValueError, match=r"^val_size is another name of test_size: give one of them, got 5 and 6$"):
@@ -181,10 +176,8 @@ def test_the_images_of_two_digits_are_split_after_the_others_are_left_out(number
 @pytest.mark.parametrize(
     ("sizes", "options"),
     [
-        ((0.2,), {"val_size": 5}),
         ((0.2, 5), {}),
-        ((0.2,), {"sample_stochastic": True}),
-        ((0.2,), {"val_percentage": 0.2}),
+        *(((0.2,), option) for option in ({"val_size": 5}, {"sample_stochastic": True}, {"val_percentage": 0.2})),
         ((12,), {"val_percentage": 0.2}),
         ((), {"val_percentage": 0.2, "test_size": 5}),
     ],
