@@ -119,13 +119,13 @@ def test_the_verdicts_on_the_digits(whole):
 
 def count_trainings(monkeypatch, data):
     """Run all studies on data, and return how often a model of each kind was trained."""
-    counts = Counter()
-    train = trainers.BaseTrainer.train
-    monkeypatch.setattr(
-        trainers.BaseTrainer,
-        "train",
-        lambda self, epochs: counts.update([type(self.model).__name__]) or train(self, epochs),
-    )
+    counts, train = Counter(), trainers.BaseTrainer.train
+
+    def count(trainer, epochs):
+        counts.update([type(trainer.model).__name__])
+        return train(trainer, epochs)
+
+    monkeypatch.setattr(trainers.BaseTrainer, "train", count)
     for name in COURSE:
         # The program makes new settings for each study.
         STUDIES[name](Settings(data, quick=True))
@@ -144,11 +144,9 @@ def test_all_studies_together_train_each_model_once(monkeypatch):
 def test_whole_mnist_adds_the_random_split(monkeypatch):
     monkeypatch.setattr(course_training, "MOST_EPOCHS", 2)
     digits = datasets.load_digits()
-    tiled = {}
-    for part, n in (("train", 60_000), ("test", 10_000)):
-        places = np.arange(n) % len(digits.X_train)
-        tiled |= {f"X_{part}": digits.X_train[places], f"y_{part}": digits.y_train[places]}
-    data = replace(digits, name="mnist", **tiled)
+    X, y = digits.X_train, digits.y_train
+    rows, test_rows = np.arange(60_000) % len(X), np.arange(10_000) % len(X)
+    data = datasets.Dataset("mnist", X[rows], y[rows], X[test_rows], y[test_rows])
     assert list(course_training.find_splits(Settings(data))) == ["0", "1", "2"]
     assert course_training.find_splits(Settings(data, quick=True)) == {"0": {"split": 0}}
     # λ = 1, .1, .01, .001, 0 and ½ λ = 1, a second seed of 0 and of 1, and the split; binary ones as on the digits, and
@@ -394,15 +392,6 @@ def test_slopes_are_those_of_a_line_through_epochs():
 
 
 # --- What is found on MNIST.
-
-
-def test_one_batch_of_mnist_dunks_the_accuracy(mnist):
-    trained = course_training.train(Settings(mnist), "binary", shuffle=False)
-    dips = binary.find_dips(trained)
-    assert binary.count_dips(trained) == {"dips": 8, "batch_of_most_dips": 18, "dips_after_that_batch": 8}
-    # Validations are 6 steps apart and epochs 31, so that they meet after the same batch each 186 steps.
-    assert np.diff(dips).tolist() == 7 * [186]
-    assert binary.find_step(trained.val["loss"], 0.07) == pytest.approx(474, abs=STEPS_PER_VALIDATION)
 
 
 @pytest.mark.slow

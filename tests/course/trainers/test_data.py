@@ -109,18 +109,6 @@ def test_sizes_out_of_range_are_named(numbered, size):
             trainers.load_binary_dataset(1, 7, 12, size, draw)
 
 
-def test_the_random_draw_of_a_report_stops_where_it_was_measured(mnist_folder, monkeypatch):
-    monkeypatch.setenv("FASTLIN_DATA", str(mnist_folder))
-    np.random.seed(0)
-    X_train, Y_train, X_val, Y_val = trainers.load_binary_dataset(2, 3, 18_000, 2_000, sample_stochastic=True)
-    assert (len(X_train), len(X_val)) == (3596, 403)
-    X_train, X_val = trainers.pre_process_images(X_train), trainers.pre_process_images(X_val)
-    data, options = (X_train, Y_train, X_val, Y_val), {"early_stopping": True, "progress": False}
-    train, _ = trainers.LogisticTrainer(trainers.BinaryModel(), 0.05, 128, False, *data, **options).train(500)
-    # 28 steps are an epoch: epoch 19.5.
-    assert len(train["loss"]) == 546
-
-
 LOADERS = [trainers.load_full_mnist, partial(trainers.load_binary_dataset, 1, 7)]
 
 
