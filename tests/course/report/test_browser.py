@@ -66,27 +66,19 @@ WRAPPER = """<!doctype html><pre id="found"></pre>
 
 
 @pytest.fixture(scope="module")
-def page(quick_run, homework_entries, tmp_path_factory):
-    """A page of the quick run and of the homework, whose tables are wide; one of its studies has a wide picture."""
-    folder = tmp_path_factory.mktemp("page")
+def measured(quick_run, homework_entries, tmp_path_factory):
+    """What a browser measured in each case of a page of the quick run and of the homework, whose tables are wide."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"none of the browsers {', '.join(BROWSERS)} is installed")
+    folder = tmp_path_factory.mktemp("browser")
     shutil.copytree(quick_run, folder, dirs_exist_ok=True)
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     entries = choose_entries(results, results) | copy.deepcopy(homework_entries)
     matplotlib.image.imsave(folder / "wide.png", np.zeros((40, 2000)))
     entries["cifar10_deep"]["pictures"] = [{"file": "wide.png", "caption": "A caption.", "alt": "A wide picture."}]
-    path = folder / "report.html"
-    write_page(path, entries, judge_claims(entries), results["environment"])
-    return path
-
-
-@pytest.fixture(scope="module")
-def measured(page, tmp_path_factory):
-    """What was measured in each case, in one start of the browser."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"none of the browsers {', '.join(BROWSERS)} is installed")
-    folder = tmp_path_factory.mktemp("browser")
-    text = page.read_text(encoding="utf-8").replace("</body>", MEASURE)
+    write_page(folder / "report.html", entries, judge_claims(entries), results["environment"])
+    text = (folder / "report.html").read_text(encoding="utf-8").replace("</body>", MEASURE)
     assert text.count("color-scheme: light dark;") == 1
     wrapper = WRAPPER
     for scheme in ("light", "dark"):
@@ -94,9 +86,8 @@ def measured(page, tmp_path_factory):
         (folder / f"{scheme}.html").write_text(shown, encoding="utf-8")
     # A window is not made as narrow as a phone, but a frame is.
     for scheme, width in CASES:
-        wrapper += (
-            f'<iframe src="{scheme}.html#{scheme}-{width}" style="border:0;width:{width}px;height:800px"></iframe>'
-        )
+        style = f"border:0;width:{width}px;height:800px"
+        wrapper += f'<iframe src="{scheme}.html#{scheme}-{width}" style="{style}"></iframe>'
     (folder / "frames.html").write_text(wrapper, encoding="utf-8")
     command = [browser, *OPTIONS, f"--user-data-dir={folder / 'profile'}", (folder / "frames.html").as_uri()]
     finished = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=100)
