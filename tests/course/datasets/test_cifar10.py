@@ -20,7 +20,6 @@ ROWS = 6
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PER_CLASS = {"train": 3, "test": 2}
 DAMAGED = "train/cat/0001.jpg"
-# Before a test forgets them.
 REAL_PLACES = datasets.list_places()
 
 
@@ -68,7 +67,6 @@ def small(monkeypatch, empty_places, tmp_path):
 
 
 def assert_layout(data):
-    """Fail unless a data set has the published layout."""
     assert data.name == "cifar10"
     assert data.class_names == CLASS_NAMES
     for X, y in ((data.X_train, data.y_train), (data.X_test, data.y_test)):
@@ -169,7 +167,6 @@ def to_jpeg(pixels, mode="RGB"):
 
 
 def write_zip(folder, members):
-    """Write {name: bytes} as the zip of a folder."""
     path = folder / "cifar10-jpeg.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():

@@ -14,7 +14,6 @@ from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.texts import read_texts
 
-# Pictures take a second each.
 pytestmark = pytest.mark.thorough
 
 DRAWN = [name for name in STUDIES if name != "gradient_check"]
@@ -25,7 +24,6 @@ CURVES = {"binary": 2, "early_stopping": 2, "shuffling": 4, "softmax": 3}
 
 @pytest.fixture(scope="module")
 def found():
-    """The results of quick studies on the digits."""
     settings = Settings(datasets.load_digits(), quick=True)
     return {name: STUDIES[name](settings) for name in DRAWN}
 

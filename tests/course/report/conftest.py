@@ -56,7 +56,6 @@ class Page(HTMLParser):
             self.sections[list(self.sections)[-1]] += data
 
     def find(self, tag):
-        """Return the attributes of all elements of a name."""
         return [attributes for name, attributes in self.elements if name == tag]
 
 
@@ -90,7 +89,6 @@ def report(quick_run):
         if not quick:
             for entry in found.entries.values():
                 entry["parameters"]["quick"] = False
-        # The pictures lie beside the page.
         path = quick_run / "page.html"
         try:
             write_page(path, found.entries, judge_claims(found.entries), found.environment)
@@ -104,7 +102,6 @@ def report(quick_run):
 
 @pytest.fixture
 def homework(homework_entries):
-    """Entries of the studies of the homework, on CIFAR-10, to be changed."""
     return copy.deepcopy(homework_entries)
 
 

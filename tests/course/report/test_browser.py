@@ -15,7 +15,6 @@ from fastlin.cli.results import choose_entries
 from fastlin.course.report import write_page
 from fastlin.course.studies.claims import judge_claims
 
-# The studies behind the page take seconds, and so does a browser.
 pytestmark = pytest.mark.thorough
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -117,7 +117,6 @@ def test_quick_runs_are_marked(report, homework):
     assert "This was a quick run" in written.text
     assert all("quick run" in heading for heading in set(written.sections) - set(OTHERS[2:]))
     assert "confirmed" not in written.sections["All claims"]
-    # Only some were quick.
     report.entries |= homework
     written = report.write()
     assert "What is marked “quick run”" in " ".join(written.text.split())

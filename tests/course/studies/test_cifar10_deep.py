@@ -58,7 +58,6 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     monkeypatch.setattr(cifar10_deep, "VARIANTS", shortened)
     results = cifar10_deep.run(Settings(datasets.load_digits(), seed=2**32 - 1))
     assert len(trained) == 21 * 2 * 3
-    # There is one network of every variant for each draw.
     by_units = {}
     for images, recipe, own_seed in trained:
         given, lowest = "components", images.X_train.min()
@@ -86,7 +85,6 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
         assert all(len(values) == 3 for values in best[name].values())
     whole = results.merits["mean_best_validation_accuracy_by_hidden_layers"]
     assert set(curves) == {(name, depth) for name in whole for depth in (2, 3)}
-    # The curves are those of the first draw.
     for (name, depth), training in curves.items():
         assert max(epoch.validation_accuracy for epoch in training.records) == best[name][str(depth)][0]
 

@@ -25,7 +25,6 @@ def make_entries(data="mnist", quick=False, **merits):
 
 
 def judge(study, entries):
-    """Return the row of the one claim of a study."""
     (row,) = (row for row in judge_claims(entries) if row["study"] == study)
     return row
 

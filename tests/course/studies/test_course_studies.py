@@ -91,9 +91,6 @@ def test_every_study_runs(name, digits):
     assert results.parameters["data"] == "digits"
 
 
-# --- What makes the claims mean something on the embedded digits.
-
-
 def test_the_verdicts_on_the_digits(whole):
     found, rows = whole
     verdicts = {}
@@ -114,9 +111,6 @@ def test_the_verdicts_on_the_digits(whole):
     assert found["l2_weights"].merits["largest_difference_of_the_conventions"] == 0
 
 
-# --- What the studies share.
-
-
 def count_trainings(monkeypatch, data):
     """Run all studies on data, and return how often a model of each kind was trained."""
     counts, train = Counter(), trainers.BaseTrainer.train
@@ -127,7 +121,6 @@ def count_trainings(monkeypatch, data):
 
     monkeypatch.setattr(trainers.BaseTrainer, "train", count)
     for name in COURSE:
-        # The program makes new settings for each study.
         STUDIES[name](Settings(data, quick=True))
     return counts
 
@@ -139,7 +132,6 @@ def test_all_studies_together_train_each_model_once(monkeypatch):
     assert counts == {"SoftmaxModel": 7 + 3, "BinaryModel": 4 + 5}
 
 
-# Eleven trainings over as many rows as MNIST has.
 @pytest.mark.thorough
 def test_whole_mnist_adds_the_random_split(monkeypatch):
     monkeypatch.setattr(course_training, "MOST_EPOCHS", 2)
@@ -182,9 +174,6 @@ def test_the_protocol_follows_the_data_and_quick(digits):
     assert (described["learning_rate"], described["batch_size"], described["epochs"]) == (0.1, 16, 5)
 
 
-# --- The measures.
-
-
 def make_trained(accuracies, steps_per_epoch=10, every=2, losses=()):
     """Return a Trained whose validations have these accuracies and losses."""
     steps = range(0, every * max(len(accuracies), len(losses)), every)
@@ -203,7 +192,6 @@ def test_the_final_training_loss_is_that_of_all_training_images(task, digits):
 
 
 def judge_gradients(digits, *tasks):
-    """Return the verdicts on some tasks by the whole check of gradients."""
     rows = run_and_judge(replace(digits, quick=False), ["gradient_check"])[1]
     return [row["verdict"] for row in rows if row["task"] in tasks]
 
@@ -391,12 +379,8 @@ def test_slopes_are_those_of_a_line_through_epochs():
     assert average_slopes([slope]) == slope
 
 
-# --- What is found on MNIST.
-
-
 @pytest.mark.slow
 def test_the_studies_find_the_published_verdicts_and_numbers(mnist_folder):
-    """All studies together take a minute or two with the 60,000 and 10,000 images of MNIST."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     names = ["binary", "early_stopping", "shuffling", "softmax", "l2_weights", "l2_sweep", "l2_norm"]
     found, rows = run_and_judge(Settings(datasets.load_mnist(folder=mnist_folder)), names)

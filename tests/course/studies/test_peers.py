@@ -35,7 +35,6 @@ def return_nothing_finite(problem, effort):
 
 @pytest.fixture
 def contenders(monkeypatch):
-    """A few contenders, of which the test may change some."""
     few = {name: CONTENDERS[name] for name in FEW}
     monkeypatch.setattr(peers, "CONTENDERS", few)
     # The rest between fits steadies times, which no test looks at.

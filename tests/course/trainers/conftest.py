@@ -9,7 +9,6 @@ from fastlin.course.trainers import differences
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch):
-    """Forget the warnings that were given."""
     monkeypatch.setattr(differences, "_given", set())
 
 

@@ -49,7 +49,6 @@ def change_imports(script):
 
 
 def run(script):
-    """Run a script as a program and return its result."""
     matplotlib.use("Agg")
     names = {"__name__": "__main__"}
     exec(compile(script, "script", "exec"), names)

@@ -157,7 +157,6 @@ def test_the_images_of_two_digits_are_split_after_the_others_are_left_out(number
     assert_images(X_train, Y_train, twos_and_threes[:3_600], (2, 3))
     assert_images(X_val, Y_val, twos_and_threes[3_600:], (2, 3))
     assert_images(X_test, Y_test, range(8_000, 10_000), (2, 3))
-    # It is said once.
     assert len(trainers.load_full_mnist(0.1)) == 6
 
 

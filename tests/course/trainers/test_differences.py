@@ -72,7 +72,6 @@ class OwnModel(Model):
 
 
 def train(kind, model):
-    """Train for an epoch with a trainer of a kind."""
     kind(model, 0.1, 16, False, *make_data(1), early_stopping=False, progress=False).train(1)
 
 

@@ -192,7 +192,6 @@ def test_own_steps_see_the_learning_rate_decay():
     trainer.train_step = lambda X, Y: seen.append(trainer.learning_rate) or 0.5
     train, _ = trainer.train(3)
     assert seen == [0.1] * 8 + [0.05] * 8 + [0.025] * 8
-    # A method on the instance counts as overridden too.
     assert set(train["loss"].values()) == {0.5}
     assert trainer.learning_rate == 0.1
 

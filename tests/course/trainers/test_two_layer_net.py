@@ -197,8 +197,6 @@ def test_verbose_shows_a_bar_with_the_loss(capsys):
     assert f"loss {stats['loss_history'][-1]:.4f}" in shown
 
 
-# --- Input that is refused.
-
 X, Y, X_VAL, Y_VAL = make_data()
 WITH_NAN, WITH_INFINITY = (np.where(np.arange(6) == 3, value, X) for value in (np.nan, np.inf))
 BAD_INPUT = {
