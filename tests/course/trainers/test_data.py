@@ -100,15 +100,6 @@ def test_sizes_count_first_training_and_last_test_images_or_draw_one_choice_of_e
     assert_images(X_val, Y_val, test_rows, (1, 7))
 
 
-@pytest.mark.parametrize("size", [0, -1, 60_001, 1.5, None])
-def test_sizes_out_of_range_are_named(numbered, size):
-    for draw in (False, True):
-        with pytest.raises(ValueError, match=rf"^train_size must be a whole number .* 60000, got {size}$"):
-            trainers.load_full_mnist(size, 5, draw)
-        with pytest.raises(ValueError, match=rf"^test_size must be a whole number .* 10000, got {size}$"):
-            trainers.load_binary_dataset(1, 7, 12, size, draw)
-
-
 LOADERS = [trainers.load_full_mnist, partial(trainers.load_binary_dataset, 1, 7)]
 
 
@@ -118,10 +109,6 @@ def test_val_size_is_another_name_of_test_size(numbered, loader):
     for found in (loader(12, val_size=5, sample_stochastic=False), loader(12, 5, False, val_size=5)):
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(ValueError, match=r"^val_size is another name of test_size: give one of them, got 5 and 6$"):
-        loader(12, 6, val_size=5)
-    with pytest.raises(ValueError, match=r"^val_size must be a whole number .* got 0\.2$"):
-        loader(12, val_size=0.2)
 
 
 def test_sizes_without_a_draw_are_warned_of_once(numbered):
@@ -160,18 +147,26 @@ def test_the_images_of_two_digits_are_split_after_the_others_are_left_out(number
     assert len(trainers.load_full_mnist(0.1)) == 6
 
 
-@pytest.mark.parametrize(
-    ("sizes", "options"),
-    [
-        ((0.2, 5), {}),
-        *(((0.2,), option) for option in ({"val_size": 5}, {"sample_stochastic": True}, {"val_percentage": 0.2})),
-        ((12,), {"val_percentage": 0.2}),
-        ((), {"val_percentage": 0.2, "test_size": 5}),
-    ],
-)
-def test_a_part_and_numbers_of_images_exclude_each_other(sizes, options):
+NO_SIZES = r"^With val_percentage, .* 0\.2, there is no choice of train_size"
+BAD_SELECTIONS = [
+    *(
+        (sizes, {"sample_stochastic": draws}, rf"^{name}_size must be a whole number .* {most}, got {size}$")
+        for size in (0, -1, 60_001, 1.5, None)
+        for name, most, sizes in (("train", 60_000, (size, 5)), ("test", 10_000, (12, size)))
+        for draws in (False, True)
+    ),
+    ((12, 6), {"val_size": 5}, r"^val_size is another name of test_size: give one of them, got 5 and 6$"),
+    ((12,), {"val_size": 0.2}, r"^val_size must be a whole number .* got 0\.2$"),
+    ((), {"val_percentage": 1}, r"^val_percentage must be a finite number from 0 to 1 but not 1, got 1$"),
+    *(((0.2,), option, NO_SIZES) for option in ({"val_size": 5}, {"sample_stochastic": True}, {"val_percentage": 0.2})),
+    ((0.2, 5), {}, NO_SIZES),
+    ((12,), {"val_percentage": 0.2}, NO_SIZES),
+    ((), {"val_percentage": 0.2, "test_size": 5}, NO_SIZES),
+]
+
+
+@pytest.mark.parametrize(("sizes", "options", "message"), BAD_SELECTIONS)
+def test_selections_out_of_range_or_that_exclude_each_other_are_named(numbered, sizes, options, message):
     for load in LOADERS:
-        with pytest.raises(ValueError, match=r"^With val_percentage, .* 0\.2, there is no choice of train_size"):
+        with pytest.raises(ValueError, match=message):
             load(*sizes, **options)
-    with pytest.raises(ValueError, match=r"^val_percentage must be a finite number from 0 to 1 but not 1, got 1$"):
-        trainers.load_full_mnist(val_percentage=1)
