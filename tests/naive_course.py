@@ -3,6 +3,7 @@
 from types import ModuleType
 
 import numpy as np
+from scipy import special
 
 N_FEATURES = 12
 OPTIONS = {"early_stopping": False, "patience": 10, "momentum": 0.0, "learning_rate_decay": 1.0, "seed": None}
@@ -84,10 +85,8 @@ class Model:
         self.num_outputs, self.l2 = num_outputs, l2
 
     def forward(self, X):
-        if self.num_outputs == 1:
-            return 1 / (1 + np.exp(-(X @ self.w)))
-        exponentials = np.exp(X @ self.w)
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        scores = X @ self.w
+        return special.expit(scores) if self.num_outputs == 1 else special.softmax(scores, axis=1)
 
     def backward(self, X, outputs, targets):
         self.grad = X.T @ (outputs - targets) / len(X) + self.l2 * self.w

@@ -9,38 +9,29 @@ from fastlin.course.report import Table, tabulate
 from fastlin.course.report.result_tables import TEXTS, format_value
 
 
-def test_single_values_stand_in_the_first_table():
-    found = tabulate({"squared_norm": {"1": 0.5, "0": 2.0}, "final_train_loss": 0.25, "orders": 10})
+def test_single_values_come_first_then_rows_and_then_what_shares_its_keys():
+    found = tabulate(
+        {
+            "squared_norm": {"1": 0.5, "0": 2.0},
+            "final_train_loss": 0.25,
+            "best_validation_accuracy": {"1": 0.5, "0": 0.75},
+            "orders": 10,
+            "other": {"a": 1},
+            "runs": {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 4}},
+            "by_lambda": {"0": {"roughness": 1, "y": 2, "z": 3}, "1": {"roughness": 4, "y": 5, "z": 6}},
+            "one": {"a": {"x": 1, "y": 2}},
+        }
+    )
+    wide = ("roughness", "1", "4"), ("y", "2", "5"), ("z", "3", "6")
     assert found == [
         Table("", (), (("final training loss", "0.25"), ("shuffled orders", "10"))),
-        Table("", ("λ", "‖w‖²"), (("1", "0.5"), ("0", "2"))),
-    ]
-
-
-def test_merits_with_the_same_keys_share_a_table():
-    best, final, other = {"1": 0.5, "0": 0.75}, {"1": 0.25, "0": 0.5}, {"a": 1}
-    found = tabulate({"best_validation_accuracy": best, "other": other, "final_validation_accuracy": final})
-    assert found == [
-        Table(
-            "",
-            ("λ", "best validation accuracy", "final validation accuracy"),
-            (("1", "0.5", "0.25"), ("0", "0.75", "0.5")),
-        ),
+        Table("runs", ("", "x", "y"), (("a", "1", "2"), ("b", "3", "4"))),
+        # No table is wider than long, but for one of one row.
+        Table("by strength of the penalty", ("λ", "0", "1"), wide),
+        Table("one", ("", "x", "y"), (("a", "1", "2"),)),
+        Table("", ("λ", "‖w‖²", "best validation accuracy"), (("1", "0.5", "0.5"), ("0", "2", "0.75"))),
         Table("", ("", "other"), (("a", "1"),)),
     ]
-
-
-def test_rows_get_a_table_of_their_own_that_is_not_wider_than_long():
-    short = {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 4}}
-    assert tabulate({"runs": short}) == [Table("runs", ("", "x", "y"), (("a", "1", "2"), ("b", "3", "4")))]
-    wide = {"0": {"roughness": 1, "y": 2, "z": 3}, "1": {"roughness": 4, "y": 5, "z": 6}}
-    assert tabulate({"by_lambda": wide}) == [
-        Table(
-            "by strength of the penalty", ("λ", "0", "1"), (("roughness", "1", "4"), ("y", "2", "5"), ("z", "3", "6"))
-        )
-    ]
-    one = {"a": {"x": 1, "y": 2}}
-    assert tabulate({"runs": one}) == [Table("runs", ("", "x", "y"), (("a", "1", "2"),))]
 
 
 def test_no_merits_give_no_table():
