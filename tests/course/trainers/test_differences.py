@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +65,7 @@ class LogisticTrainer(trainers.BaseTrainer):
         return 0.5
 
 
-class OwnModel(Model):
-    """A model as the course's scripts write it."""
-
-    def __init__(self, num_outputs=1):
-        super().__init__(N_FEATURES, num_outputs)
+make_plain = partial(Model, num_outputs=1)
 
 
 def train(kind, model):
@@ -86,8 +83,8 @@ REPLACE_BOTH = f"{REGRESSION}LogisticTrainer and fastlin.trainers.BinaryModel{AL
     ("kind", "make_model", "methods", "advice"),
     [
         (LogisticTrainer, lambda: trainers.BinaryModel(N_FEATURES), "LogisticTrainer.train_step", REPLACE_TRAINER),
-        (trainers.LogisticTrainer, OwnModel, "OwnModel.forward, OwnModel.backward", REPLACE_MODEL),
-        (LogisticTrainer, OwnModel, "LogisticTrainer.train_step, OwnModel.forward, OwnModel.backward", REPLACE_BOTH),
+        (trainers.LogisticTrainer, make_plain, "Model.forward, Model.backward", REPLACE_MODEL),
+        (LogisticTrainer, make_plain, "LogisticTrainer.train_step, Model.forward, Model.backward", REPLACE_BOTH),
     ],
 )
 def test_methods_that_a_script_of_the_course_writes_are_warned_of_once(kind, make_model, methods, advice):
@@ -100,7 +97,7 @@ def test_methods_that_a_script_of_the_course_writes_are_warned_of_once(kind, mak
 
 def test_a_model_that_is_no_regression_is_silenced_by_the_filter_that_the_warning_names():
     options = {"early_stopping": False, "progress": False}
-    trainer = trainers.SoftmaxTrainer(OwnModel(3), 0.1, 16, False, *make_data(3), **options)
+    trainer = trainers.SoftmaxTrainer(Model(), 0.1, 16, False, *make_data(3), **options)
     with pytest.warns(CourseWarning, match="If your model is softmax regression, use ") as warned:
         trainer.train(1)
     differences._given.clear()
@@ -118,7 +115,7 @@ def test_methods_that_replace_ours_on_purpose_are_not_warned_of():
         pass
 
     class OwnForward(trainers.BinaryModel):
-        forward = OwnModel.forward
+        forward = Model.forward
 
     for kind in (OwnStep, Unchanged):
         for model in (trainers.BinaryModel(N_FEATURES), OwnForward(N_FEATURES)):
