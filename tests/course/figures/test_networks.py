@@ -68,29 +68,23 @@ def test_a_run_that_diverged_is_said_to(draw):
     assert figure.axes[1].get_ylim() == (0, networks.HIGHEST_LOSS)
 
 
-def make_search(data, n_draws=9):
+@pytest.mark.parametrize(("data", "n_draws"), [("cifar10", 9), ("digits", 1)])
+def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw):
     drawn = np.random.default_rng(0).uniform(0.1, 1, (n_draws + 1, 6))
-    validations = [0.473, *(0.5 - 0.01 * number for number in range(n_draws))]
-    optimum, *records = (
-        dict(zip(NAMES, values, strict=True)) | {"validation": validation}
-        for values, validation in zip(drawn, validations, strict=True)
-    )
-    return Results(
+    optimum, *records = (dict(zip(NAMES, values, strict=True)) for values in drawn)
+    optimum["validation"] = 0.473
+    for number, record in enumerate(records):
+        record["validation"] = 0.5 - 0.01 * number
+    results = Results(
         {"data": data, "train_images": 44_000, "draws": n_draws},
         {"optimum_rank": 4, "best_validation": 0.5, "optimum_validation": 0.473},
         {"records": records, "optimum": optimum, "names": NAMES},
     )
-
-
-@pytest.mark.parametrize(("data", "n_draws"), [("cifar10", 9), ("digits", 1)])
-def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw):
-    results = make_search(data, n_draws)
     (picture,), (figure,) = draw("cifar10_search", results)
     for axes, name in zip(figure.axes, NAMES, strict=True):
-        draws, best, optimum = (points.get_offsets() for points in axes.collections)
-        assert draws.tolist() == [[record[name], record["validation"]] for record in results.series["records"]]
-        assert best.tolist() == [[results.series["records"][0][name], 0.5]]
-        assert optimum.tolist() == [[results.series["optimum"][name], 0.473]]
+        shown = [points.get_offsets().tolist() for points in axes.collections]
+        every = [[record[name], record["validation"]] for record in records]
+        assert shown == [every, every[:1], [[optimum[name], 0.473]]]
         # The best draw shines through the optimum, with which it may share a place.
         assert axes.collections[2].get_facecolor().size == 0
         assert [line.get_ydata()[0] for line in axes.lines] == ([0.491] if data == "cifar10" else [])
@@ -99,7 +93,7 @@ def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw
     assert "0.473 would have rank 4" in picture.alt
 
 
-def make_deep(depths=DEPTHS, n_draws=3, ended="limit"):
+def make_deep(depths, n_draws, ended):
     generator = np.random.default_rng(0)
     best = {
         name: {str(depth): list(generator.uniform(0.1, 0.5, n_draws)) for depth in depths if depth in variant.depths}
@@ -114,10 +108,10 @@ def make_deep(depths=DEPTHS, n_draws=3, ended="limit"):
     )
 
 
-@pytest.mark.parametrize(("depths", "n_draws"), [(DEPTHS, 3), ((2, 4, 10), 1)])
-def test_few_layers_and_all_depths_show_every_draw_of_every_variant(depths, n_draws, draw):
-    results = make_deep(depths, n_draws)
-    pictures, (whole, figure, _) = draw("cifar10_deep", results)
+@pytest.mark.parametrize(("depths", "n_draws", "ended"), [(DEPTHS, 3, "limit"), ((2, 4, 10), 1, "diverged")])
+def test_every_draw_of_every_variant_and_curves_of_every_depth_are_shown(depths, n_draws, ended, draw):
+    results = make_deep(depths, n_draws, ended)
+    pictures, (whole, figure, curves) = draw("cifar10_deep", results)
     names = ["cifar10_deep.png", "cifar10_few_layers.png", "cifar10_deep_curves.png"]
     assert [picture.file for picture in pictures] == names
     few_depths = [depth for depth in LOW_DEPTHS if depth in depths]
@@ -142,13 +136,8 @@ def test_few_layers_and_all_depths_show_every_draw_of_every_variant(depths, n_dr
         assert axes.lines[number].get_linestyle() == ("--" if name.startswith("normal") else "-")
     plain = results.merits["mean_best_validation_accuracy_by_hidden_layers"]["normal, plain"]
     assert ", ".join(f"{value:.3f}" for value in plain.values()) in pictures[0].alt
-
-
-@pytest.mark.parametrize("ended", ["limit", "diverged"])
-def test_curves_of_every_depth(ended, draw):
-    _, (*_, figure) = draw("cifar10_deep", make_deep(ended=ended))
-    assert len(figure.axes) == 2 * len(WHOLE)
-    assert all(len(axes.lines) == len(DEPTHS) for axes in figure.axes)
-    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert texts == (len(WHOLE) * ["diverged: 2, 3, 4, 5, 6, 7, 8, 9, 10 layers"] if ended == "diverged" else [])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [str(depth) for depth in DEPTHS]
+    assert len(curves.axes) == 2 * len(WHOLE)
+    assert all(len(axes.lines) == len(depths) for axes in curves.axes)
+    texts = [text.get_text() for axes in curves.axes for text in axes.texts]
+    assert texts == (len(WHOLE) * ["diverged: 2, 4, 10 layers"] if ended == "diverged" else [])
+    assert [text.get_text() for text in curves.legends[0].get_texts()] == [str(depth) for depth in depths]
