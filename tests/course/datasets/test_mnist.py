@@ -130,7 +130,5 @@ def test_the_first_place_that_holds_a_file_is_taken(small, tmp_path, monkeypatch
 
 def test_digits():
     data = datasets.load_digits()
-    assert data.name == "digits"
-    assert (data.X_train.shape, data.X_test.shape) == ((1297, 64), (500, 64))
-    assert (data.X_train.dtype, data.X_train.max()) == (np.uint8, 255)
-    assert set(data.y_test) == set(range(10))
+    assert data.X_train.max() == 255
+    assert set(data.y_train) == set(data.y_test) == set(range(10))

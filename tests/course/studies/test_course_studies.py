@@ -39,10 +39,10 @@ COURSE = [name for name in STUDIES if name not in ("compare", "learning")]
 
 def judge(data, found, quick=False):
     """Return the rows of the claims that are measured by results, given by the name of their study."""
-    entries = {
-        name: {"data": data.name, "parameters": {**results.parameters, "quick": quick}, "merits": results.merits}
-        for name, results in found.items()
-    }
+    entries = {}
+    for name, results in found.items():
+        parameters = {**results.parameters, "quick": quick}
+        entries[name] = {"data": data.name, "parameters": parameters, "merits": results.merits}
     return [row for row in judge_claims(entries) if row["study"] in found]
 
 
@@ -319,10 +319,9 @@ def test_every_contender_learns_longer_and_longer(digits):
         assert row[-1]["accuracy"] > 0.6, name
     # The optimum does not depend on who finds it.
     lesson = learning.make_lesson(digits.data, 1000)
-    ours, theirs = (
-        lesson.test(fit) for fit in (learning.fit_fastlin(lesson, 1e-4), learning.fit_logistic_regression(lesson))
-    )
-    assert ours["log_loss"] == pytest.approx(theirs["log_loss"], rel=0.01)
+    fits = learning.fit_fastlin(lesson, 1e-4), learning.fit_logistic_regression(lesson)
+    ours, theirs = (lesson.test(fit)["log_loss"] for fit in fits)
+    assert ours == pytest.approx(theirs, rel=0.01)
 
 
 def test_a_study_on_mnist_measures_what_its_judges_need(monkeypatch):
@@ -348,16 +347,13 @@ def test_a_line_is_narrow_and_upright():
     side = 12
     upright, slanted = np.zeros((side, side)), np.eye(side)
     upright[:, 5:7] = 1
-    (width, slant, offset), (other_width, other_slant, _) = (
-        measure_line(picture.ravel() + 5) for picture in (upright, slanted)
-    )
-    assert (width, slant) == (pytest.approx(0.5 / side), pytest.approx(0))
+    assert measure_line(upright.ravel() + 5) == pytest.approx((0.5 / side, 0, 0))
     # The columns 5 and 6 of 12 are the middle.
-    assert offset == pytest.approx(0)
     assert measure_line(np.roll(upright, 3, axis=1).ravel() + 5)[2] == pytest.approx(3 / side)
-    assert other_width == pytest.approx(np.arange(12).std() / side)
+    width, slant, _ = measure_line(slanted.ravel() + 5)
+    assert width == pytest.approx(np.arange(12).std() / side)
     # The middle half has the columns 3 to 8.
-    assert other_slant == pytest.approx(np.arange(6).std() / side)
+    assert slant == pytest.approx(np.arange(6).std() / side)
 
 
 def test_slopes_are_those_of_a_line_through_epochs():
