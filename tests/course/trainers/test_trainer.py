@@ -28,6 +28,16 @@ def assert_same_histories(found, expected):
             np.testing.assert_allclose(list(ours[kind].items()), list(theirs[kind].items()), atol=1e-10, rtol=0)
 
 
+def assert_trains_as_plainly(trainer, data, n_epochs, **options):
+    """Compare histories and weights with those of the NumPy loop; return the histories."""
+    model = trainer.model
+    plain = make_trainer(Model(N_FEATURES, model.num_outputs, model.l2), data, kind=BaseTrainer, **options)
+    found = trainer.train(n_epochs)
+    assert_same_histories(found, plain.train(n_epochs))
+    np.testing.assert_allclose(model.w, plain.model.w, atol=1e-10, rtol=0)
+    return found
+
+
 @pytest.mark.parametrize(
     ("n_outputs", "options"),
     [
@@ -41,13 +51,9 @@ def assert_same_histories(found, expected):
 )
 def test_compiled_training_is_the_numpy_loop(n_outputs, options):
     data = make_data(n_outputs)
-    model = make_model(n_outputs, 0.05)
     # Lists are taken too.
-    trainer = make_trainer(model, [array.tolist() for array in data], **options)
-    found = trainer.train(4)
-    plain = make_trainer(Model(N_FEATURES, n_outputs, model.l2), data, kind=BaseTrainer, **options)
-    assert_same_histories(found, plain.train(4))
-    np.testing.assert_allclose(model.w, plain.model.w, atol=1e-10, rtol=0)
+    trainer = make_trainer(make_model(n_outputs, 0.05), [array.tolist() for array in data], **options)
+    assert_trains_as_plainly(trainer, data, 4, **options)
     assert trainer.learning_rate == 0.1
     assert not trainer.interrupted
 
@@ -127,9 +133,7 @@ def test_a_diverged_training_is_not_right_about_anything(n_outputs):
 def test_soft_targets_are_not_taken_for_labels():
     X, Y, X_val, Y_val = make_data(3)
     data = X, 0.8 * Y + 0.2 / 3, X_val, Y_val
-    found, plain = make_trainer(make_model(3), data), make_trainer(Model(), data, kind=BaseTrainer)
-    assert_same_histories(found.train(2), plain.train(2))
-    np.testing.assert_allclose(found.model.w, plain.model.w, atol=1e-10)
+    assert_trains_as_plainly(make_trainer(make_model(3), data), data, 2)
 
 
 @pytest.mark.parametrize("own_validation", [False, True])
@@ -137,17 +141,12 @@ def test_early_stopping_goes_back_to_the_best_weights(own_validation):
     # Few rows and a large step: the validation loss soon rises.
     data = make_data(3, n_train=40, n_val=200)
     options = {"early_stopping": True, "patience": 4, "learning_rate": 2.0, "batch_size": 10}
-    trainer, plain = (
-        make_trainer(make_model(3), data, **options),
-        make_trainer(Model(), data, kind=BaseTrainer, **options),
-    )
+    trainer = make_trainer(make_model(3), data, **options)
     if own_validation:
         trainer.validation_step = lambda: trainers.BaseTrainer.validation_step(trainer)
-    train, val = trainer.train(500)
+    _, val = assert_trains_as_plainly(trainer, data, 500, **options)
     losses = list(val["loss"].values())
     assert len(losses) == int(np.argmin(losses)) + 1 + 4
-    assert_same_histories((train, val), plain.train(500))
-    np.testing.assert_allclose(trainer.model.w, plain.model.w, atol=1e-10)
 
 
 @pytest.mark.parametrize("own", [None, "train_step", "validation_step"])
