@@ -6,9 +6,9 @@ import pytest
 from fastlin.networks import Network, initialize
 
 
-def make_network(init, seed=0, activation="relu", sizes=(50, 300, 200, 3), dtype=np.float64):
-    network = Network(sizes, activation, normalization=("hidden",), dtype=dtype)
-    network.parameters[: -sum(sizes[1:-1])] = 7.0
+def make_network(init, seed=0, activation="relu", dtype=np.float64):
+    network = Network((50, 300, 200, 3), activation, normalization=("hidden",), dtype=dtype)
+    network.parameters[:-500] = 7.0
     initialize(network, init, np.random.RandomState(seed), 0.3)
     return network
 

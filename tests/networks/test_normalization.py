@@ -6,47 +6,44 @@ import pytest
 
 from fastlin.networks.network import EPSILON, RUNNING_PART, Normalization
 
+DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
-def normalize(normalization, values, n_blocks=1):
+
+def normalize(normalization, values):
     normalized = np.full_like(values, np.nan)
-    normalization.normalize(values, normalized, n_blocks)
+    normalization.normalize(values, normalized, 1)
     return normalized
 
 
 def test_running_statistics_take_a_part_of_each_batch_with_the_unbiased_variance():
-    normalization = Normalization(3)
-    mean, variance = np.zeros(3), np.ones(3)
-    np.testing.assert_array_equal(normalization.mean, mean)
-    np.testing.assert_array_equal(normalization.variance, variance)
+    normalization, mean, variance = Normalization(3), np.zeros(3), np.ones(3)
     generator = np.random.default_rng(0)
     for n in (5, 2, 30):
         batch = generator.normal(size=(n, 3)) + 4
         normalize(normalization, batch)
-        mean = (1 - RUNNING_PART) * mean + RUNNING_PART * batch.mean(axis=0)
-        variance = (1 - RUNNING_PART) * variance + RUNNING_PART * batch.var(axis=0, ddof=1)
+        mean += RUNNING_PART * (batch.mean(axis=0) - mean)
+        variance += RUNNING_PART * (batch.var(axis=0, ddof=1) - variance)
         np.testing.assert_allclose(normalization.mean, mean, rtol=1e-13)
         np.testing.assert_allclose(normalization.variance, variance, rtol=1e-12)
         np.testing.assert_allclose(normalization.inverse_deviations(), 1 / np.sqrt(variance + EPSILON), rtol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@DTYPES
 def test_constant_columns_become_zero(dtype):
     normalization = Normalization(2)
     np.testing.assert_array_equal(normalize(normalization, np.full((8, 2), 1e6, dtype)), 0)
     np.testing.assert_allclose(normalization.variance, 1 - RUNNING_PART, rtol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@DTYPES
 def test_a_single_row_becomes_zero_and_says_nothing_of_the_variance(dtype):
-    normalization = Normalization(2)
-    values = np.array([[3.0, -1e20]], dtype)
+    normalization, values = Normalization(2), np.array([[3.0, -1e20]], dtype)
     np.testing.assert_array_equal(normalize(normalization, values), 0)
     np.testing.assert_array_equal(normalization.variance, 1)
     np.testing.assert_allclose(normalization.mean, RUNNING_PART * values[0].astype(float), rtol=1e-12)
 
 
 def test_a_small_spread_far_from_zero_keeps_its_digits():
-    spread = np.random.default_rng(0).normal(size=(50, 1))
-    far = spread + 1e8
+    far = np.random.default_rng(0).normal(size=(50, 1)) + 1e8
     expected = naive_network.normalize(far - 1e8)
     np.testing.assert_allclose(normalize(Normalization(1), far), expected, rtol=1e-6, atol=1e-6)

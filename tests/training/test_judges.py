@@ -15,10 +15,15 @@ def itself(record):
 
 
 @settings(max_examples=200)
-@given(scores=SCORES, n_allowed=st.integers(0, 3), tol=st.sampled_from([None, 0.0, 0.05, 0.2]))
-def test_patience_counts_records_without_an_improvement(scores, n_allowed, tol):
-    patience = Patience(itself, n_allowed, tol)
-    best, n_worse = None, 0
+@given(
+    scores=SCORES,
+    n_allowed=st.integers(0, 3),
+    tol=st.sampled_from([None, 0.0, 0.05, 0.2]),
+    n_renewals=st.integers(0, 2),
+)
+def test_patience_counts_records_without_an_improvement(scores, n_allowed, tol, n_renewals):
+    patience = Patience(itself, n_allowed, tol, n_renewals=n_renewals)
+    best, n_worse, n_renewed = None, 0, 0
     for score in scores:
         patience = patience.after(score)
         if score is not None and best is None:
@@ -27,11 +32,13 @@ def test_patience_counts_records_without_an_improvement(scores, n_allowed, tol):
             improves = score > best if tol is None else score >= best + tol
             n_worse = 0 if improves else n_worse + 1
             best = score if score > best else best
-        assert patience.n_worse == n_worse
+            if n_worse > n_allowed and n_renewed < n_renewals:
+                n_worse, n_renewed = 0, n_renewed + 1
+        assert (patience.n_worse, patience.n_renewed) == (n_worse, n_renewed)
         assert patience.is_exhausted == (n_worse > n_allowed)
 
 
-def test_patience_is_a_value():
+def test_patience_is_a_value_and_may_have_no_end():
     patience = Patience(itself, 0).after(1.0)
     assert patience.after(0.5).is_exhausted
     assert not patience.is_exhausted
@@ -40,7 +47,7 @@ def test_patience_is_a_value():
 
 @pytest.mark.parametrize("judges_start", [False, True])
 @settings(max_examples=100)
-@given(scores=SCORES.filter(lambda scores: not any(score is not None and np.isnan(score) for score in scores)))
+@given(scores=SCORES.filter(lambda scores: np.nan not in scores))
 def test_the_first_of_the_best_checkpoints_is_kept(judges_start, scores):
     checkpoints = [Checkpoint(number, None) for number in range(len(scores) + 1)]
     best = BestCheckpoint(itself, judges_start)
