@@ -1,8 +1,7 @@
 """Checkpoints of an MLPClassifier: a fit that goes on from one has the bits of a fit that was never interrupted."""
 
-import io
+import itertools
 import json
-import warnings
 import zipfile
 
 import numpy as np
@@ -10,16 +9,17 @@ import pytest
 import scipy.sparse
 from conftest import assert_refused
 from sklearn.datasets import load_digits
+from small_networks import assert_same_bits
 
 from fastlin import MLPClassifier
 from fastlin.estimators.checkpoints import digest, read_checkpoint
 from fastlin.exceptions import CheckpointError, CheckpointWarning
+from fastlin.training.network_descent import Descent
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = (each[:300] for each in load_digits(return_X_y=True))
 X = X / 16
-LAYERS = ("coefs_", "intercepts_")
-CURVES = ("loss_curve_", "accuracy_curve_", "validation_scores_", "best_loss_", "n_iter_", "t_")
+CURVES = ("accuracy_curve_", "validation_scores_", "best_loss_", "n_iter_", "t_")
 TRAININGS = {
     "adam": {},
     "adamw with dropout": {"weight_decay": 0.1, "dropout": 0.3},
@@ -47,30 +47,21 @@ def make_model(**parameters):
 
 
 def fit_and_crash(model, path, n_epochs, monkeypatch, *data, **more):
-    """Fit a model and end the fit in the middle of the epoch after n_epochs."""
-    from fastlin.training.network_descent import Descent
+    """Fit a model and end the fit in the middle of the epoch after n_epochs, which have six steps each."""
+    step, numbers = Descent.step, itertools.count()
 
-    n_begun = 0
-    run_epoch = Descent.run_epoch
-
-    def run_or_crash(descent, examples, order, *rest):
-        nonlocal n_begun
-        n_begun += 1
-        if n_begun > n_epochs:
-            run_epoch(descent, examples, np.arange(70) if order is None else order[:70], *rest)
+    def step_or_crash(*given, **options):
+        if next(numbers) > 6 * n_epochs:
             raise Crash
-        return run_epoch(descent, examples, order, *rest)
+        return step(*given, **options)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Descent, "run_epoch", run_or_crash)
-        with pytest.raises(Crash):
-            model.fit(*data, save_checkpoint=path, **more)
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(Descent, "step", step_or_crash)
+        model.fit(*data, save_checkpoint=path, **more)
 
 
 def assert_same_fit(model, expected):
-    for name in LAYERS:
-        for layer, of_expected in zip(getattr(model, name), getattr(expected, name), strict=True):
-            np.testing.assert_array_equal(layer, of_expected, err_msg=name)
+    assert_same_bits(model, expected)
     for name in CURVES:
         assert getattr(model, name) == getattr(expected, name), name
 
@@ -123,17 +114,16 @@ def test_random_numbers_are_those_of_the_checkpoint(random_state, path, monkeypa
 
 def test_what_cannot_go_on_is_refused(path):
     make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
-    refused = [
+    for message, model, rows, y in (
         ("alpha=0.0001, this one has 0.01", make_model(alpha=0.01), X, Y),
         ("the shape of X is", make_model(), X[:200], Y[:200]),
         ("the classes are", make_model(), X, Y + 1),
         ("labels have the digest", make_model(), X, Y[::-1]),
         ("the first and the last 64 rows", make_model(), X * 16, Y),
         ("so many rows are to validate on", make_model(early_stopping=False), X, Y),
-    ]
-    for message, model, X_new, y_new in refused:
+    ):
         validation = {"X_val": X, "y_val": Y} if "validate" in message else {}
-        assert_refused(message, model.fit, X_new, y_new, resume=path, **validation)
+        assert_refused(message, model.fit, rows, y, resume=path, **validation)
     for name in ("save_checkpoint", "resume"):
         by_lbfgs, warm = make_model(solver="lbfgs"), make_model(warm_start=True)
         assert_refused(f"{name} needs solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
@@ -144,16 +134,13 @@ def test_what_cannot_go_on_is_refused(path):
 
 
 def test_equal_parameters_are_the_same_and_other_limits_count(path):
-    limits = {"tol": 0.05, "n_iter_no_change": 3, "max_iter": 40}
-    validation = {"X_val": X[:50], "y_val": Y[:50]}
+    limits, validation = {"tol": 0.05, "n_iter_no_change": 3, "max_iter": 40}, {"X_val": X[:50], "y_val": Y[:50]}
     ended = make_model(**limits).fit(X, Y, save_checkpoint=path, **validation)
     assert ended.n_iter_ < 40
     same = MLPClassifier([12], random_state=3, batch_size=np.int64(50), alpha=np.float64(1e-4), max_iter=40, tol=0)
-    resumed = same.fit(X, Y, resume=path, **validation)
     # As if the fit had had the lower tol from the beginning.
-    assert_same_fit(
-        resumed, make_model(**{**limits, "tol": 0, "n_iter_no_change": 10}).fit(X, Y, X_val=X[:50], y_val=Y[:50])
-    )
+    expected = make_model(tol=0, max_iter=40, n_iter_no_change=10).fit(X, Y, **validation)
+    assert_same_fit(same.fit(X, Y, resume=path, **validation), expected)
     other = {"X_val": X[50:100], "y_val": Y[50:100]}
     assert_refused("the validation data have the digest", make_model().fit, X, Y, resume=path, **other)
 
@@ -167,41 +154,20 @@ def save(path, how, *arrays, **named):
 def edit(change, with_digest=True):
     """Return a function that writes a checkpoint anew after a change, with the digest that belongs to what it holds."""
 
-    def write(path, whole):
-        with np.load(io.BytesIO(whole)) as file:
-            arrays = dict(file)
-        content, before = json.loads(str(arrays.pop("content"))), arrays.pop("digest")
+    def write(path, _):
+        content, arrays = read_checkpoint(path)
+        before = digest(json.dumps(content), arrays)
         change(content, arrays)
         text = json.dumps(content)
-        after = np.array(digest(text, arrays)) if with_digest else before
-        save(path, np.savez, content=np.array(text), digest=after, **arrays)
+        after = digest(text, arrays) if with_digest else before
+        save(path, np.savez, content=np.array(text), digest=np.array(after), **arrays)
 
     return write
 
 
-def put(value, *place):
-    """Return a change that puts a value into the content of a checkpoint."""
-
-    def change(content, arrays):
-        for step in place[:-1]:
-            content = content[step]
-        content[place[-1]] = value
-
-    return change
-
-
-def put_array(name, make):
+def change_array(name, make):
     """Return a change that puts what a function makes of an array in its place."""
-
-    def change(content, arrays):
-        arrays[name] = make(arrays[name])
-
-    return change
-
-
-def leave_out(name):
-    """Return a change that leaves an array out."""
-    return lambda content, arrays: arrays.pop(name)
+    return lambda content, arrays: arrays.update({name: make(arrays[name])})
 
 
 def write_bomb(path, _):
@@ -212,50 +178,48 @@ def write_bomb(path, _):
         archive.writestr("content.npy", start + header.encode() + bytes(24))
 
 
-DAMAGES = [
-    (put_array("records", lambda records: records[:, :1]), "records must be real numbers of shape .2, 2."),
-    (put_array("records", lambda records: records * np.nan), "records must be finite"),
-    (leave_out("records"), "'records'"),
-    (leave_out("best_2"), "'best_2'"),
-    (lambda content, arrays: content.pop("parameters"), "'parameters'"),
-    (put(10**9, "start", 2), "start must have a position up to 624"),
-    (put([1] * 9, "generator", 1), "the words of generator must be real numbers of shape .624,."),
-    (put_array("last_0", lambda parameters: parameters[:5]), r"last.0. must be real numbers of shape"),
-    (put_array("best_0", lambda parameters: parameters * np.inf), r"best.0. must be finite"),
-    (put(10**30, "n_rows"), "n_rows must be a whole number"),
-    (put_array("order", lambda order: order[:-1]), "order must name each row to train on once"),
-    (put_array("order", lambda order: order * 10**6), "order must name each row to"),
-]
 BROKEN = "is no checkpoint of fastlin, or is damaged"
+FAR = 10**9
+DAMAGES = {
+    "fewer records": (change_array("records", lambda records: records[:, :1]), "records must be real .* shape .2, 2."),
+    "no array": (lambda content, arrays: arrays.pop("best_2"), "'best_2'"),
+    "no parameters": (lambda content, arrays: content.pop("parameters"), "'parameters'"),
+    "start": (lambda content, arrays: content["start"].__setitem__(2, FAR), "start must have a position up to 624"),
+    "generator": (lambda content, arrays: content["generator"].__setitem__(2, FAR), "generator must have a position"),
+    "short": (change_array("last_0", lambda parameters: parameters[:5]), r"last.0. must be real numbers of shape"),
+    "infinite": (change_array("best_0", lambda parameters: parameters * np.inf), r"best.0. must be finite"),
+    "many rows": (lambda content, arrays: content.update(n_rows=10**30), "n_rows must be a whole number"),
+    "short order": (change_array("order", lambda order: order[:-1]), "order must name each row to train on once"),
+    "far order": (change_array("order", lambda order: order * 10**6), "order must name each row to"),
+}
 # What writes a file, given the bytes of a checkpoint of two epochs, and what the error says.
-FILES = [
-    (lambda path, _: path.write_text("no checkpoint"), BROKEN),
-    (lambda path, _: path.write_bytes(b""), BROKEN),
-    (lambda path, whole: path.write_bytes(whole[: len(whole) // 2]), BROKEN),
-    (lambda path, whole: path.write_bytes(whole[:400] + bytes(200) + whole[600:]), BROKEN),
-    (lambda path, _: save(path, np.save, np.zeros(3)), BROKEN),
-    (lambda path, _: save(path, np.savez, content=np.array("[]"), x=np.zeros(3)), BROKEN),
-    (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format 3; this fastlin reads 4"),
-    (write_bomb, BROKEN),
-    (edit(put_array("last_1", lambda last: last + 1), with_digest=False), "training .* its digest is not that"),
+FILES = {
+    "text": (lambda path, _: path.write_text("no checkpoint"), BROKEN),
+    "nothing": (lambda path, _: path.write_bytes(b""), BROKEN),
+    "half": (lambda path, whole: path.write_bytes(whole[: len(whole) // 2]), BROKEN),
+    "zeros": (lambda path, whole: path.write_bytes(whole[:400] + bytes(200) + whole[600:]), BROKEN),
+    "an array": (lambda path, _: save(path, np.save, np.zeros(3)), BROKEN),
+    "a list": (lambda path, _: save(path, np.savez, content=np.array("[]"), x=np.zeros(3)), BROKEN),
+    "format": (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format 3; .* reads 4"),
+    "bomb": (write_bomb, BROKEN),
+    "digest": (edit(change_array("last_1", lambda last: last + 1), with_digest=False), "its digest is not that"),
     # They name other data.
-    (edit(put({}, "parameters")), "the checkpoint .*training"),
-    (edit(put({}, "data")), "the checkpoint .*training"),
-    *((edit(change), f"training {BROKEN}: .*{message}") for change, message in DAMAGES),
-]
+    "parameters": (edit(lambda content, arrays: content.update(parameters={})), "the checkpoint .*training"),
+    "data": (edit(lambda content, arrays: content.update(data={})), "the checkpoint .*training"),
+    **{name: (edit(change), f"training {BROKEN}: .*{message}") for name, (change, message) in DAMAGES.items()},
+}
 
 
-@pytest.mark.parametrize("number", range(len(FILES)))
-def test_a_file_that_is_no_checkpoint_is_refused(number, path):
-    write, message = FILES[number]
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_no_checkpoint_is_refused(name, path):
+    write, message = FILES[name]
     make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
     write(path, path.read_bytes())
     assert_refused(message, make_model(max_iter=2, tol=0).fit, X, Y, resume=path, error=CheckpointError)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_tried_again(path, monkeypatch):
-    expected = make_model().fit(X, Y)
-    n_tried, save = 0, np.savez
+    expected, n_tried, save = make_model().fit(X, Y), 0, np.savez
 
     def fill_disk(file, **arrays):
         nonlocal n_tried
@@ -266,12 +230,11 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again(path, monkeypatch):
             raise OSError(28, "No space left on device")
         save(file, **arrays)
 
-    with monkeypatch.context() as patch, warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", CheckpointWarning)
-        patch.setattr(np, "savez", fill_disk)
+    monkeypatch.setattr(np, "savez", fill_disk)
+    with pytest.warns(CheckpointWarning) as warned:
         model = make_model().fit(X, Y, save_checkpoint=path)
-    (warning,) = [each for each in warned if each.category is CheckpointWarning]
-    assert f"The checkpoint {path} cannot be written: [Errno 28] No space left on device" in str(warning.message)
+    (text,) = (str(each.message) for each in warned if each.category is CheckpointWarning)
+    assert f"The checkpoint {path} cannot be written: [Errno 28] No space left on device" in text
     assert_same_fit(model, expected)
     assert n_tried == model.n_iter_ == 9
     assert len(read_checkpoint(path)[1]["records"]) == 9
@@ -283,8 +246,5 @@ def test_who_turns_the_warning_into_an_error_ends_the_fit(path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", fill_disk)
-    model = make_model()
-    with warnings.catch_warnings(), pytest.raises(CheckpointWarning, match="No space left"):
-        warnings.simplefilter("error", CheckpointWarning)
-        model.fit(X, Y, save_checkpoint=path)
-    assert not hasattr(model, "coefs_")
+    # Any warning is an error here.
+    assert_refused("No space left", make_model().fit, X, Y, save_checkpoint=path, error=CheckpointWarning)

@@ -1,8 +1,7 @@
-"""What MLPClassifier is trained towards beyond one class a row, and weights of the classes."""
+"""What MLPClassifier is trained towards beyond one class a row, weights of the classes, and L-BFGS."""
 
 import copy
-import pickle
-import warnings
+import itertools
 
 import numpy as np
 import pytest
@@ -16,9 +15,11 @@ from fastlin.networks import Network
 from fastlin.training import network_lbfgs
 
 X, Y = make_data()
+SOFT = 0.8 * np.eye(3)[Y] + 0.2 / 3
+quiet = pytest.mark.filterwarnings("ignore:lbfgs failed to converge", "ignore:Stochastic Optimizer")
 
 
-@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+@quiet
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 def test_probabilities_weigh_the_classes_of_a_row(solver):
     # Half of one class and half of the next: each row twice, with both classes, has the same mean loss.
@@ -33,16 +34,18 @@ def test_probabilities_weigh_the_classes_of_a_row(solver):
     assert set(two.predict(X)) <= {0, 1}
 
 
-def test_probabilities_go_on_in_partial_fit_and_validate():
-    targets = 0.8 * np.eye(3)[Y] + 0.2 / 3
-    model = make(random_state=np.random.RandomState(3)).partial_fit(X, targets, classes=[0, 1, 2])
-    model.partial_fit(X[:40], targets[:40])
-    assert len(model.loss_curve_) == 2
-    validated = make().fit(X, targets, X_val=X, y_val=targets)
-    assert len(validated.validation_scores_) == 5
-    stopped = make(early_stopping=True, max_iter=20, n_iter_no_change=3).fit(X, targets)
+def test_certain_probabilities_are_probabilities_where_the_first_were():
+    certain = np.eye(3)[Y]
+    first, *calls = (
+        make(random_state=3).partial_fit(X, SOFT, classes=[0, 1, 2]).partial_fit(X, given)
+        for given in (certain, certain.astype(int), Y)
+    )
+    for call in calls:
+        assert_same_bits(call, first)
+    scores = [make().fit(X, SOFT, X_val=X, y_val=given).validation_scores_ for given in (certain, Y)]
+    assert scores[0] == scores[1] and max(scores[0]) > 0.4
+    stopped = make(early_stopping=True, max_iter=20, n_iter_no_change=3).fit(X, SOFT)
     assert len(stopped.validation_scores_) == stopped.n_iter_
-    assert_same_bits(pickle.loads(pickle.dumps(validated)), validated)
 
 
 def test_several_labels_a_row_by_lbfgs_and_with_normalisation():
@@ -60,46 +63,29 @@ def test_several_labels_a_row_by_lbfgs_and_with_normalisation():
 def test_class_weights_are_sample_weights(n_classes):
     X, y = make_data(n_classes)
     names = np.array(["a", "b", "c"])[y]
-    weights = {"a": 2.0, "b": 0.5, "c": 1.0}
-    given = {name: weights[name] for name in np.unique(names)}
+    given = dict(zip("abc"[:n_classes], [2.0, 0.5, 1.0], strict=False))
+    weights = [given[name] for name in names]
     model = make(class_weight=given).fit(X, names)
-    expected = make().fit(X, names, [given[name] for name in names])
-    assert_same_bits(model, expected)
+    assert_same_bits(model, make().fit(X, names, weights))
     assert differ(model, make().fit(X, names))
     balanced = make(class_weight="balanced").fit(X, names)
-    counts = np.bincount(y)
-    assert_same_bits(balanced, make().fit(X, names, (len(y) / (n_classes * counts))[y]))
-    calls = [make(class_weight=given), make()]
-    for each, sample_weight in zip(calls, (None, [given[name] for name in names]), strict=True):
-        each.partial_fit(X, names, sample_weight, classes=np.unique(names))
-    assert_same_bits(*calls)
+    assert_same_bits(balanced, make().fit(X, names, (len(y) / (n_classes * np.bincount(y)))[y]))
+    called = make(class_weight=given).partial_fit(X, names, classes=np.unique(names))
+    assert_same_bits(called, make().partial_fit(X, names, weights, classes=np.unique(names)))
 
 
-def test_one_class_is_every_rows():
-    X, _ = make_data(3)
-    for solver in ("adam", "sgd", "lbfgs"):
-        model = make(solver=solver, max_iter=100).fit(X, np.full(90, "only"))
-        np.testing.assert_array_equal(model.predict(X), np.full(90, "only"))
-        assert model.predict_proba(X).shape == (90, 2)
-        assert model.predict_proba(X)[:, 0].min() > 0.5
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_one_class_is_every_rows(solver):
+    model = make(solver=solver, max_iter=100).fit(X, np.full(90, "only"))
+    np.testing.assert_array_equal(model.predict(X), np.full(90, "only"))
+    assert model.predict_proba(X).shape == (90, 2)
+    assert model.predict_proba(X)[:, 0].min() > 0.5
 
 
-def test_certain_probabilities_are_probabilities_where_the_first_were():
-    soft, certain = 0.8 * np.eye(3)[Y] + 0.2 / 3, np.eye(3)[Y]
-    calls = []
-    for given in (certain, certain.astype(int), Y):
-        model = make(random_state=3).partial_fit(X, soft, classes=[0, 1, 2])
-        calls.append(model.partial_fit(X, given))
-    assert_same_bits(calls[0], calls[1])
-    assert_same_bits(calls[0], calls[2])
-    scores = [make().fit(X, soft, X_val=X, y_val=given).validation_scores_ for given in (certain, Y)]
-    assert scores[0] == scores[1] and max(scores[0]) > 0.4
-
-
-@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+@quiet
 def test_batches_go_on_from_lbfgs_with_nothing_carried():
     model = make(solver="adam").fit(X, Y).set_params(solver="lbfgs", hidden_layer_sizes=(9,)).fit(X, Y)
-    after = copy.deepcopy(model).set_params(solver="adam").partial_fit(X, Y)
+    after = model.set_params(solver="adam").partial_fit(X, Y)
     fresh = make((9,), solver="lbfgs").fit(X, Y).set_params(solver="adam").partial_fit(X, Y)
     assert_same_bits(after, fresh)
     warm = make(warm_start=True).fit(X, Y)
@@ -107,12 +93,7 @@ def test_batches_go_on_from_lbfgs_with_nothing_carried():
 
 
 def test_lbfgs_says_that_it_stalled_where_a_step_overflowed(monkeypatch):
-    compute, calls = Network.compute_gradient, []
-
-    def overflow(self, *given):
-        calls.append(None)
-        loss, *rest = compute(self, *given)
-        return (np.inf if len(calls) == 3 else loss, *rest)
+    compute = Network.compute_gradient
 
     def stop_too_early(evaluate, start, *, callback, **_):
         for step in range(4):
@@ -120,23 +101,28 @@ def test_lbfgs_says_that_it_stalled_where_a_step_overflowed(monkeypatch):
         callback(OptimizeResult(x=start, fun=loss))
         return OptimizeResult(x=start, fun=loss, jac=gradient, status=0)
 
+    def overflow_at_the_third():
+        calls = itertools.count(1)
+
+        def overflow(self, *given):
+            loss, *rest = compute(self, *given)
+            return (np.inf if next(calls) == 3 else loss, *rest)
+
+        monkeypatch.setattr(Network, "compute_gradient", overflow)
+
     monkeypatch.setattr(network_lbfgs, "minimize", stop_too_early)
-    # Where nothing overflows, SciPy's word counts.
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        make(solver="lbfgs").fit(X, Y)
-    monkeypatch.setattr(Network, "compute_gradient", overflow)
+    # Where nothing overflows, SciPy's word counts; any warning is an error here.
+    make(solver="lbfgs").fit(X, Y)
+    overflow_at_the_third()
     with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 1 iteration.*status=2"):
         make(solver="lbfgs").fit(X, Y)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        calls.clear()
-        make(solver="lbfgs", tol=100.0).fit(X, Y)
+    overflow_at_the_third()
+    make(solver="lbfgs", tol=100.0).fit(X, Y)
 
 
-@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@quiet
 def test_partial_fit_watches_the_loss_after_a_fit_that_watched_the_validation():
-    parameters = {"learning_rate": "adaptive", "tol": 1.0, "n_iter_no_change": 2, "random_state": 0}
+    parameters = {"learning_rate": "adaptive", "tol": 1.0, "n_iter_no_change": 2}
     model = make(**parameters, early_stopping=True).fit(X, Y).set_params(early_stopping=False)
     for _ in range(12):
         model.partial_fit(X, Y)
@@ -146,60 +132,51 @@ def test_partial_fit_watches_the_loss_after_a_fit_that_watched_the_validation():
 def test_ctrl_c_in_partial_fit_leaves_the_random_numbers_as_they_were(monkeypatch):
     model = make(dropout=0.2).partial_fit(X, Y, classes=[0, 1, 2])
     expected = copy.deepcopy(model).partial_fit(X, Y)
-    with monkeypatch.context() as patched:
-        patched.setattr(Network, "compute_gradient", raise_interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            model.partial_fit(X, Y)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        interrupt_gradient(patched, 1)
+        model.partial_fit(X, Y)
     assert_same_bits(model.partial_fit(X, Y), expected)
 
 
-def raise_interrupt(*_):
-    raise KeyboardInterrupt
+def interrupt_gradient(patched, number):
+    """Let a gradient end in Ctrl-C, counted from 1."""
+    compute, calls = Network.compute_gradient, itertools.count(1)
+
+    def interrupt(self, *given):
+        if next(calls) == number:
+            raise KeyboardInterrupt
+        return compute(self, *given)
+
+    patched.setattr(Network, "compute_gradient", interrupt)
+
+
+def test_weight_decay_shrinks_the_coefficients():
+    models = [make(solver="adam", weight_decay=decay, max_iter=60).fit(X, Y) for decay in (0.0, 0.3)]
+    plain, decayed = (np.sqrt(sum(np.sum(coef**2) for coef in model.coefs_)) for model in models)
+    assert decayed < 0.8 * plain
+
+
+@quiet
+def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_one_after_ctrl_c(monkeypatch):
+    parameters = {"solver": "lbfgs", "dtype": "float64"}
+    model = make(**parameters, max_iter=30).fit(X, Y, X_val=X[:20], y_val=(Y[:20] + 1) % 3)
+    best = int(np.argmax(model.validation_scores_)) + 1
+    assert best < 30
+    assert_same_network(model, make(**parameters, max_iter=best).fit(X, Y), 0)
+    with monkeypatch.context() as patched, pytest.warns(UserWarning, match="Training interrupted by user"):
+        interrupt_gradient(patched, 12)
+        interrupted = make(**parameters, max_iter=30).fit(X, Y)
+    assert interrupted.interrupted_ and 0 < interrupted.n_iter_ < 12
+    assert_same_network(interrupted, make(**parameters, max_iter=interrupted.n_iter_).fit(X, Y), 0)
+    interrupt_gradient(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        make(**parameters).fit(X, Y)
 
 
 def test_lbfgs_leaves_out_early_stopping():
     with pytest.warns(ConvergenceWarning):
         stopped = make(solver="lbfgs", early_stopping=True).fit(X, Y)
     assert stopped.validation_scores_ is None and stopped.best_loss_ == stopped.loss_
-
-
-def test_weight_decay_shrinks_the_coefficients():
-    norms = []
-    for weight_decay in (0.0, 0.3):
-        model = make(solver="adam", weight_decay=weight_decay, max_iter=60).fit(X, Y)
-        norms.append(np.sqrt(sum(np.sum(coef**2) for coef in model.coefs_)))
-    assert norms[1] < 0.8 * norms[0]
-
-
-def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_one_after_ctrl_c(monkeypatch):
-    with pytest.warns(ConvergenceWarning):
-        model = make(solver="lbfgs", max_iter=30, dtype="float64").fit(X, Y, X_val=X[:20], y_val=(Y[:20] + 1) % 3)
-    best = int(np.argmax(model.validation_scores_)) + 1
-    assert best < 30
-    with pytest.warns(ConvergenceWarning):
-        shorter = make(solver="lbfgs", max_iter=best, dtype="float64").fit(X, Y)
-    assert_same_network(model, shorter, 0)
-    compute, calls = Network.compute_gradient, []
-
-    def interrupt(self, *given):
-        calls.append(None)
-        if len(calls) == n_calls:
-            raise KeyboardInterrupt
-        return compute(self, *given)
-
-    monkeypatch.setattr(Network, "compute_gradient", interrupt)
-    n_calls = 12
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
-        interrupted = make(solver="lbfgs", max_iter=30, dtype="float64").fit(X, Y)
-    n_calls = -1
-    with pytest.warns(ConvergenceWarning):
-        expected = make(solver="lbfgs", max_iter=interrupted.n_iter_, dtype="float64").fit(X, Y)
-    assert interrupted.interrupted_ and 0 < interrupted.n_iter_ < 12
-    assert_same_network(interrupted, expected, 0)
-    calls.clear()
-    n_calls = 1
-    with pytest.raises(KeyboardInterrupt):
-        make(solver="lbfgs").fit(X, Y)
 
 
 def test_lbfgs_of_a_loss_that_is_not_finite_keeps_what_it_began_with():
