@@ -182,6 +182,7 @@ BROKEN = "is no checkpoint of fastlin, or is damaged"
 FAR = 10**9
 DAMAGES = {
     "fewer records": (change_array("records", lambda records: records[:, :1]), "records must be real .* shape .2, 2."),
+    "no records": (lambda content, arrays: arrays.pop("records"), "'records'"),
     "no array": (lambda content, arrays: arrays.pop("best_2"), "'best_2'"),
     "no parameters": (lambda content, arrays: content.pop("parameters"), "'parameters'"),
     "start": (lambda content, arrays: content["start"].__setitem__(2, FAR), "start must have a position up to 624"),

@@ -1,10 +1,11 @@
 """MiniBatchLogisticRegression: its steps beside naive ones, what it keeps, and rows that come in parts."""
 
+import itertools
 import pickle
 
 import numpy as np
 import pytest
-from conftest import assert_refused, make_problem
+from conftest import assert_refused, make_problem, since
 from naive_mini_batches import TOLERANCE, draw_orders, make_data, make_model, parameters_of, step_naively
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
@@ -38,29 +39,24 @@ def test_steps_are_those_of_a_naive_loop(n_classes, given, is_weighted):
 
 @quiet
 def test_the_mean_begins_after_so_many_rows():
-    steps = []
-    orders = list(draw_orders(len(Y), 2))
-    model = make_model(max_iter=2, average=90)
-    for n_steps in range(4, 9):
-        # Three steps of 40 rows are taken before 90 rows have been seen; an epoch has four steps.
-        steps.append(step_naively(X, Y, CLASSES, orders, model, n_steps=n_steps)[0])
+    model, orders = make_model(max_iter=2, average=90), list(draw_orders(len(Y), 2))
+    # Three steps of 40 rows are taken before 90 rows have been seen; an epoch has four steps.
+    steps = [step_naively(X, Y, CLASSES, orders, model, n_steps=n_steps)[0] for n_steps in range(4, 9)]
     np.testing.assert_allclose(parameters_of(model.fit(X, Y)), np.mean(steps, axis=0), atol=TOLERANCE)
 
 
 @pytest.mark.slow
 @quiet
 def test_x_of_any_kind_has_the_same_model():
-    X, y = make_data()
-    X = np.round(4 * X)
-    expected = make_model(max_iter=3).fit(X, y)
-    for kind in (X.astype(np.float16), sparse.csr_array(X), sparse.coo_matrix(X)):
-        model = make_model(max_iter=3).fit(kind, y)
-        np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-12)
-        assert (model.predict(kind) == expected.predict(X)).all()
+    rounded = np.round(4 * X)
     # So wide that batches are multiplied as sparse ones.
     wide = sparse.random(150, 20_000, density=0.002, random_state=0, format="csr")
-    of_sparse, of_dense = (make_model(max_iter=2).fit(X, y) for X in (wide, wide.toarray()))
-    np.testing.assert_allclose(of_sparse.coef_, of_dense.coef_, atol=1e-12)
+    kinds = rounded.astype(np.float16), sparse.csr_array(rounded), sparse.coo_matrix(rounded), wide
+    for kind in kinds:
+        dense = kind.toarray() if sparse.issparse(kind) else rounded
+        model, expected = (make_model(max_iter=3).fit(rows, Y) for rows in (kind, dense))
+        np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-12)
+        assert (model.predict(kind) == expected.predict(dense)).all()
 
 
 @quiet
@@ -73,21 +69,22 @@ def test_a_pickle_goes_on_with_the_same_bits():
 
 @quiet
 def test_the_epoch_of_the_lowest_validation_loss_is_kept():
-    X_val, y_val = X[::3], np.roll(Y[::3], 5)
-    coefs, losses = [], []
-    for n_epochs in range(1, 9):
-        model = make_model(max_iter=n_epochs, learning_rate_init=0.005).fit(X, Y)
-        coefs.append(model.coef_)
-        losses.append(log_loss(y_val, model.predict_proba(X_val)))
-    best = int(np.argmin(losses))
-    assert 0 < best < 7
-    model = make_model(max_iter=8, learning_rate_init=0.005).fit(X, Y, X_val=X_val, y_val=y_val)
-    np.testing.assert_allclose(model.validation_loss_curve_, losses, rtol=1e-12)
-    np.testing.assert_array_equal(model.coef_, coefs[best])
-    assert model.best_validation_loss_ == min(model.validation_loss_curve_)
+    validation = {"X_val": X[::3], "y_val": np.roll(Y[::3], 5)}
+    parts = [(X[:90], Y[:90]), (X[90:], Y[90:])]
+    for train, rate in (
+        (lambda model, n, **more: model.set_params(max_iter=n).fit(X, Y, **more), 0.005),
+        (lambda model, n, **more: model.fit_batches(parts, CLASSES, n, **more), 0.02),
+    ):
+        models = [train(make_model(learning_rate_init=rate), n_epochs) for n_epochs in range(1, 9)]
+        losses = [log_loss(validation["y_val"], model.predict_proba(X[::3])) for model in models]
+        best = int(np.argmin(losses))
+        assert 0 < best < 7
+        model = train(make_model(learning_rate_init=rate), 8, **validation)
+        np.testing.assert_allclose(model.validation_loss_curve_, losses, rtol=1e-12)
+        np.testing.assert_array_equal(model.coef_, models[best].coef_)
+        assert model.best_validation_loss_ == min(model.validation_loss_curve_)
     stopped = make_model(early_stopping=True, n_iter_no_change=2, learning_rate_init=0.2)
-    stopped.fit(X, Y, X_val=X_val, y_val=y_val)
-    assert stopped.n_iter_ < 8
+    assert stopped.fit(X, Y, **validation).n_iter_ < 8
     assert make_model(early_stopping=True).fit(X, Y).best_validation_loss_ < 0.5
 
 
@@ -106,17 +103,6 @@ def test_partial_fit_goes_on_and_fit_batches_is_the_same():
         twice = make_model(**given).fit_batches(lambda parts=parts: iter(parts), CLASSES, n_epochs=2)
         np.testing.assert_array_equal(in_parts.fit_batches(iter(parts)).coef_, twice.coef_)
         assert len(twice.loss_curve_) == 2
-
-
-@quiet
-def test_batches_are_validated_and_their_best_epoch_is_kept():
-    parts = [(X[:90], Y[:90]), (X[90:], Y[90:])]
-    validation = {"X_val": X[::3], "y_val": np.roll(Y[::3], 5)}
-    model = make_model(learning_rate_init=0.2).fit_batches(parts, CLASSES, 6, **validation)
-    best = int(np.argmin(model.validation_loss_curve_))
-    assert len(model.validation_loss_curve_) == 6
-    shorter = make_model(learning_rate_init=0.2).fit_batches(parts, CLASSES, best + 1, **validation)
-    np.testing.assert_array_equal(model.coef_, shorter.coef_)
 
 
 def test_parts_that_cannot_be_taken_are_named_and_leave_the_model():
@@ -139,26 +125,21 @@ def test_parts_that_cannot_be_taken_are_named_and_leave_the_model():
 
 
 def test_what_is_refused_is_named():
-    soft, rest = np.full((150, 3), 1 / 3), iter([(X, Y)])
-    row = np.arange(150)[:, None] == 3
-    fit, fit_batches, partial_fit = make_model().fit, make_model().fit_batches, make_model().partial_fit
-    assert_refused("batches must be iterable 2 times, got an iterator", fit_batches, iter([(X, Y)]), CLASSES, 2)
-    assert_refused("n_epochs must be a whole number of at least 1, got 0", fit_batches, [(X, Y)], CLASSES, 0)
-    assert_refused("batches must hold at least one part in every epoch", fit_batches, lambda: rest, CLASSES, 2)
-    assert_refused("classes must be passed on the first call", partial_fit, X, Y)
-    assert_refused("y must hold one class a row, got soft data", partial_fit, X, soft, classes=[0, 1, 2])
-    assert_refused("only one class: a", fit, X[:10], np.full(10, "a"))
-    assert_refused("row 3 sums to", fit, X, np.where(row, 0.9, soft))
-    assert_refused("row 3 holds nan", fit, X, np.where(row, np.nan, soft))
-    assert_refused("y must be one label a row, or soft labels; its rows differ in length", fit, X, [[0, 1], [1]] * 75)
+    soft, rest, batches = np.full((150, 3), 1 / 3), iter([(X, Y)]), [(X, Y)]
+    model, warm = make_model(), make_model(max_iter=500, warm_start=True).fit(X, Y)
     balanced, stopped = make_model(class_weight="balanced"), make_model(early_stopping=True)
+    assert_refused("batches must be iterable 2 times, got an iterator", model.fit_batches, rest, CLASSES, 2)
+    assert_refused("n_epochs must be a whole number of at least 1, got 0", model.fit_batches, batches, CLASSES, 0)
+    assert_refused("batches must hold at least one part in every epoch", model.fit_batches, lambda: rest, CLASSES, 2)
+    assert_refused("classes must be passed on the first call", model.partial_fit, X, Y)
+    assert_refused("y must hold one class a row, got soft data", model.partial_fit, X, soft, classes=[0, 1, 2])
+    assert_refused("only one class: a", model.fit, X[:10], np.full(10, "a"))
     assert_refused('"balanced" is not supported for partial_fit', balanced.partial_fit, X, Y, CLASSES)
-    assert_refused('"balanced" is not supported for fit_batches', balanced.fit_batches, [(X, Y)], CLASSES)
+    assert_refused('"balanced" is not supported for fit_batches', balanced.fit_batches, batches, CLASSES)
     assert_refused("class_weight needs one class a row", balanced.fit, X, soft)
     assert_refused("early_stopping", stopped.partial_fit, X, Y, CLASSES)
     message = "early_stopping=True of fit_batches needs X_val and y_val"
-    assert_refused(message, stopped.fit_batches, [(X, Y)], CLASSES)
-    warm = make_model(max_iter=500, warm_start=True).fit(X, Y)
+    assert_refused(message, stopped.fit_batches, batches, CLASSES)
     message = "warm_start .* the same classes as in the previous call to fit"
     assert_refused(message, warm.fit, X, np.where(Y == "a", "z", Y))
 
@@ -167,7 +148,7 @@ def test_what_is_refused_is_named():
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize(
     ("by", "n_steps", "n_together"),
-    [("fit", 1, 1), ("fit", 4, 1), ("fit", 6, 1), ("partial_fit", 3, 1), ("fit_batches", 6, 1), ("fit", 3, 3)],
+    [("fit", 1, 1), ("fit", 4, 1), ("partial_fit", 3, 1), ("fit_batches", 6, 1), ("fit", 3, 3)],
 )
 def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, n_together, average, monkeypatch):
     model = make_model(max_iter=3, shuffle=False, average=average)
@@ -177,13 +158,11 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, n_together, average, monk
         "partial_fit": lambda: model.partial_fit(X, Y, CLASSES),
         "fit_batches": lambda: model.fit_batches([(X, Y)], CLASSES, 3),
     }
-    n_taken, take_steps = 0, linear_descent.train_steps
+    numbers, take_steps = itertools.count(), linear_descent.train_steps
 
     def take_steps_and_interrupt(*given):
-        nonlocal n_taken
-        if n_taken == n_steps:
+        if next(numbers) == n_steps:
             raise KeyboardInterrupt
-        n_taken += n_together
         take_steps(*given)
         # Behind a run of several steps, which count.
         if n_together > 1:
@@ -199,47 +178,48 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, n_together, average, monk
     np.testing.assert_allclose(model.loss_curve_, losses, atol=TOLERANCE)
     assert model.t_ == 150 * (n_steps // 4) + 40 * (n_steps % 4)
     # The next step goes on from there.
-    model.partial_fit(X[:40], Y[:40])
-    assert np.isfinite(model.coef_).all()
+    assert np.isfinite(model.partial_fit(X[:40], Y[:40]).coef_).all()
 
 
-def test_a_training_that_diverges_warns_and_keeps_what_it_had():
+@pytest.mark.parametrize("average", [False, True])
+def test_a_training_that_diverges_warns_and_keeps_what_it_had(average):
     with pytest.warns(ConvergenceWarning, match="diverged.*Lower learning_rate_init"):
-        model = make_model(learning_rate_init=1e300).fit(X, Y)
+        model = make_model(learning_rate_init=1e300, average=average).fit(X, Y)
     assert np.isfinite(model.coef_).all()
-    fitted = make_model(max_iter=20, n_iter_no_change=np.inf).fit(X, Y)
+    fitted = make_model(average=average).partial_fit(X, Y, CLASSES)
     before = fitted.coef_
     with pytest.warns(ConvergenceWarning, match="diverged"):
         fitted.set_params(learning_rate_init=1e300).partial_fit(X, Y)
     np.testing.assert_array_equal(fitted.coef_, before)
+    # The epoch that validates best is kept too, where a later one diverges.
+    epochs = iter([[(X, Y)], [(X, Y)], [(1e300 * X, Y)]])
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        model = make_model(average=average).fit_batches(lambda: iter(next(epochs)), CLASSES, 3, X_val=X, y_val=Y)
+    assert log_loss(Y, model.predict_proba(X)) == pytest.approx(model.best_validation_loss_, rel=1e-12)
 
 
 def test_endings_are_told():
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss still improved"):
         make_model(max_iter=2).fit(X, Y)
-    model = make_model(max_iter=500).fit(X, Y)
-    assert model.n_iter_ < 500
     warm = make_model(max_iter=500, warm_start=True).fit(X, Y)
     n_first = warm.n_iter_
-    assert warm.fit(X, Y).n_iter_ < n_first
+    assert warm.fit(X, Y).n_iter_ < n_first < 500
 
 
 @quiet
-def test_scikit_learns_model_predicts_the_same():
-    for n_classes in (2, 3):
-        X, Y = make_data(n_classes)
-        model = make_model(max_iter=5).fit(X, Y)
-        theirs = model.to_sklearn()
-        np.testing.assert_allclose(theirs.predict_proba(X), model.predict_proba(X), atol=1e-12)
-        assert (theirs.predict(X) == model.predict(X)).all()
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_scikit_learns_model_predicts_the_same(n_classes):
+    X, y = make_data(n_classes)
+    model = make_model(max_iter=5).fit(X, y)
+    theirs = model.to_sklearn()
+    np.testing.assert_allclose(theirs.predict_proba(X), model.predict_proba(X), atol=1e-12)
+    assert (theirs.predict(X) == model.predict(X)).all()
 
 
+@since(1, 9)
 @quiet
 def test_callbacks_end_a_training_after_an_epoch():
-    model = make_model(max_iter=9)
-    if not hasattr(model, "set_callbacks"):
-        pytest.skip("scikit-learn has callbacks from 1.9 on")
-    assert model.set_callbacks(TimeLimit(0)).fit(X, Y).n_iter_ == 1
+    assert make_model(max_iter=9).set_callbacks(TimeLimit(0)).fit(X, Y).n_iter_ == 1
 
 
 @quiet
@@ -250,51 +230,38 @@ def test_balanced_classes_weigh_the_same():
     np.testing.assert_allclose(balanced.coef_, given.coef_, atol=1e-12)
 
 
-def test_soft_labels_train_towards_the_exact_fit():
-    for n_classes in (2, 3):
-        X, _, weights, *_ = make_problem(600, 4, n_classes)
-        generator = np.random.default_rng(1)
-        soft = generator.dirichlet(np.ones(n_classes), 600)
-        exact = LogisticRegression(C=1 / (0.01 * weights.sum()), tol=1e-10).fit(X, soft, weights)
-        parameters = {"alpha": 0.01, "dtype": "float64", "average": True, "random_state": 0, "max_iter": 60}
-        for rows in (X, sparse.csr_array(X)):
-            model = MiniBatchLogisticRegression(**parameters, n_iter_no_change=np.inf).fit(rows, soft, weights)
-            np.testing.assert_allclose(model.coef_, exact.coef_, atol=0.02)
-            np.testing.assert_allclose(model.intercept_, exact.intercept_, atol=0.02)
-        # The loss that is watched is that of the soft labels, and certain ones are those of classes.
-        validation = {"X_val": X[:100], "y_val": soft[:100]}
-        model.fit(X[100:], soft[100:], **validation)
-        logarithms = model.predict_log_proba(X[:100])
-        assert model.best_validation_loss_ == pytest.approx(-(soft[:100] * logarithms).sum(axis=1).mean(), rel=1e-6)
-        model.fit(X[100:], soft[100:], X_val=X[:100], y_val=soft[:100].argmax(axis=1))
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_soft_labels_train_towards_the_exact_fit(n_classes):
+    X, _, weights, *_ = make_problem(600, 4, n_classes)
+    soft = np.random.default_rng(1).dirichlet(np.ones(n_classes), 600)
+    exact = LogisticRegression(C=1 / (0.01 * weights.sum()), tol=1e-10).fit(X, soft, weights)
+    model = make_model(alpha=0.01, batch_size=100, average=True, max_iter=60, n_iter_no_change=np.inf)
+    for rows in (X, sparse.csr_array(X)):
+        model.fit(rows, soft, weights)
+        np.testing.assert_allclose(parameters_of(model), parameters_of(exact), atol=0.02)
+    # The loss that is watched is that of the soft labels, and certain ones are those of classes.
+    model.fit(X[100:], soft[100:], X_val=X[:100], y_val=soft[:100])
+    logarithms = model.predict_log_proba(X[:100])
+    assert model.best_validation_loss_ == pytest.approx(-(soft[:100] * logarithms).sum(axis=1).mean(), rel=1e-6)
+    model.fit(X[100:], soft[100:], X_val=X[:100], y_val=soft[:100].argmax(axis=1))
 
 
 @quiet
-def test_a_mean_survives_a_training_that_diverges():
-    fitted = make_model(average=True).partial_fit(X, Y, CLASSES)
-    before = fitted.coef_
-    fitted.set_params(learning_rate_init=1e300).partial_fit(X, Y)
-    np.testing.assert_array_equal(fitted.coef_, before)
-    # The epoch that validates best is kept too, where a later one diverges.
-    parts = [[(X, Y)], [(X, Y)], [(1e300 * X, Y)]]
-    epochs = iter(parts)
-    validation = {"X_val": X, "y_val": Y}
-    model = make_model(average=True).fit_batches(lambda: iter(next(epochs)), CLASSES, 3, **validation)
-    assert log_loss(Y, model.predict_proba(X)) == pytest.approx(model.best_validation_loss_, rel=1e-12)
-
-
-@quiet
-def test_numpys_numbers_mean_what_pythons_do():
-    for given, same in (
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
         ({"average": np.False_}, {"average": False}),
         ({"average": np.True_}, {"average": True}),
         ({"average": np.int16(60)}, {"average": 60}),
         ({"batch_size": np.int16(40)}, {}),
         ({"batch_size": np.uint64(40)}, {}),
         ({"batch_size": 10**19}, {"batch_size": 150}),
-    ):
-        model, expected = (make_model(max_iter=2, **each).fit(X, Y) for each in (given, same))
-        np.testing.assert_array_equal(model.coef_, expected.coef_)
+    ],
+    ids=str,
+)
+def test_numpys_numbers_mean_what_pythons_do(given, same):
+    model, expected = (make_model(max_iter=2, **each).fit(X, Y) for each in (given, same))
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
 
 
 @quiet
@@ -334,11 +301,10 @@ def test_accuracies_of_parts_count_by_weight():
 
 @quiet
 def test_warm_starts_go_on_counting_and_take_sparse_coefficients():
-    model = make_model(max_iter=2, warm_start=True).fit(X, Y)
-    coef = model.coef_.copy()
+    model, again = (make_model(max_iter=2, warm_start=True).fit(X, Y) for _ in range(2))
+    again.sparsify()
+    np.testing.assert_array_equal(again.coef_.toarray(), model.coef_)
     assert model.fit(X, Y).t_ == 4 * 150
-    again = make_model(max_iter=2, warm_start=True).fit(X, Y).sparsify()
-    np.testing.assert_array_equal(again.coef_.toarray(), coef)
     np.testing.assert_array_equal(again.fit(X, Y).coef_, model.coef_)
 
 

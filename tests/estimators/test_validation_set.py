@@ -1,18 +1,17 @@
 """LogisticRegressionCV with a given validation set: as one fold, as plain loops, and as scikit-learn has it."""
 
 import itertools
+import pickle
 import tracemalloc
-import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import as_bfloat16, assert_refused, make_problem
-from linear_models import make_cv
+from linear_models import assert_same_model, make_cv
 from scipy import sparse
 from sklearn import config_context
-from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.metrics import get_scorer, log_loss
 from sklearn.model_selection import PredefinedSplit
@@ -30,10 +29,14 @@ CS = [0.01, 1.0, 100.0]
 N = 80
 
 
-def make_sets(n_classes=3, dtype=np.float64):
+def make_sets(n_classes=3):
     """Return training rows, labels and weights, and those of the validation set."""
-    X, y, weights, *_ = make_problem(120, 5, n_classes, dtype)
+    X, y, weights, *_ = make_problem(120, 5, n_classes)
     return (X[:N], y[:N], weights[:N]), (X[N:], y[N:], weights[N:])
+
+
+def join(training, validation):
+    return [np.concatenate(each) for each in zip(training, validation, strict=True)]
 
 
 def fit(training, validation, **parameters):
@@ -41,101 +44,93 @@ def fit(training, validation, **parameters):
     return make_cv(**{"Cs": CS, **parameters}).fit(*training, **dict(zip(names, validation, strict=False)))
 
 
-def as_bytes(X):
-    """Return what a caller's rows are in memory."""
-    if isinstance(X, blocks.Blocks):
-        return [as_bytes(rows) for rows, *_ in X]
-    arrays = [X.data, *X.nonzero()] if sparse.issparse(X) else [X]
-    return [np.asarray(each).tobytes() for each in arrays]
+SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()
 
 
-def test_the_bits_are_those_of_one_fold():
+@pytest.mark.parametrize("l1_ratios", [(0,), (0.2, 1.0)], ids=str)
+@pytest.mark.parametrize("scoring", SCORINGS, ids=str)
+def test_the_bits_are_those_of_one_fold(scoring, l1_ratios):
     training, validation = make_sets()
-    X, y, weights = (np.concatenate(each) for each in zip(training, validation, strict=True))
-    cv = PredefinedSplit(np.arange(len(y)) // N - 1)
-    for scoring in ("neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()):
-        for l1_ratios in ((0,), (0.2, 1.0)):
-            options = {"Cs": CS, "scoring": scoring, "l1_ratios": l1_ratios}
-            expected = make_cv(cv=cv, **options).fit(X, y, weights)
-            for n_jobs in (1, 3):
-                found = fit(training, validation, n_jobs=n_jobs, **options)
-                assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
-                for name in ("scores_", "coefs_paths_", "objectives_", "certificates_", "n_iter_", "coef_"):
-                    np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
-    assert found.scores_.shape == (1, 2, 3)
-    assert found.n_samples_fit_ == N
-    found = fit(training, validation)
-    assert (found.certificates_ <= 1e-4 * found.objectives_).all()
-    path = fastlin.logistic_path(*training[:2], sample_weight=training[2], Cs=CS, l1_ratio=0)
-    np.testing.assert_array_equal(found.coefs_paths_[0, 0, ..., :-1], path.coefs)
-    assert not found.timed_out_
+    cv, options = PredefinedSplit(np.arange(120) // N - 1), {"Cs": CS, "scoring": scoring, "l1_ratios": l1_ratios}
+    expected = make_cv(cv=cv, **options).fit(*join(training, validation))
+    for n_jobs in (1, 3):
+        found = fit(training, validation, n_jobs=n_jobs, **options)
+        assert (found.C_, found.l1_ratio_, found.n_samples_fit_) == (expected.C_, expected.l1_ratio_, N)
+        for name in ("scores_", "coefs_paths_", "objectives_", "certificates_", "n_iter_", "coef_"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
 @pytest.mark.parametrize("refit", [True, "train", False])
 def test_it_is_scikit_learns_loop(refit):
     training, validation = make_sets()
     model = fit(training, validation, refit=refit, tol=1e-11)
-    both = [np.concatenate(each) for each in zip(training, validation, strict=True)]
-    scores = []
-    for C in CS:
-        plain = ScikitLearnLogisticRegression(C=C, tol=1e-10, max_iter=10_000).fit(*training)
-        scores.append(-log_loss(validation[1], plain.predict_proba(validation[0]), sample_weight=validation[2]))
+
+    def fit_plain(C, rows):
+        return ScikitLearnLogisticRegression(C=C, tol=1e-10, max_iter=10_000).fit(*rows)
+
+    X_val, y_val, weights = validation
+    scores = [-log_loss(y_val, fit_plain(C, training).predict_proba(X_val), sample_weight=weights) for C in CS]
     np.testing.assert_allclose(model.scores_[0, 0], scores, rtol=1e-5)
     assert model.C_ == CS[np.argmax(scores)]
-    rows = both if refit is True else training
-    last = ScikitLearnLogisticRegression(C=model.C_, tol=1e-10, max_iter=10_000).fit(*rows)
-    np.testing.assert_allclose(model.coef_, last.coef_, atol=1e-4)
-    np.testing.assert_allclose(model.intercept_, last.intercept_, atol=1e-4)
+    last = fit_plain(model.C_, join(training, validation) if refit is True else training)
+    assert_same_model(model, last, 1e-4)
     if refit is False:
         np.testing.assert_array_equal(model.coef_, model.coefs_paths_[0, 0, CS.index(model.C_), :, :-1])
 
 
 def test_balanced_and_one_sided_weights_are_those_of_all_rows_in_the_last_fit():
     training, validation = make_sets()
-    X, y = (np.concatenate(each) for each in zip(training[:2], validation[:2], strict=True))
+    X, y, _ = join(training, validation)
     for given, other, weights in (
         (training, validation[:2], np.append(training[2], np.ones(len(validation[1])))),
         (training[:2], validation, np.append(np.ones(N), validation[2])),
     ):
         model = fit(given, other, Cs=[1.0], class_weight="balanced", tol=1e-11)
         plain = fastlin.LogisticRegression(class_weight="balanced", tol=1e-11).fit(X, y, weights)
-        np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-6)
+        assert_same_model(model, plain, 1e-6)
+
+
+# Each with the type of the coefficients of its own fits, and of the last fit beside float32.
+FORMS = {
+    "float16": (lambda rows: rows.astype(np.float16), np.float32),
+    "bfloat16": (as_bfloat16, np.float32),
+    "float32": (lambda rows: rows.astype(np.float32), np.float32),
+    "uint8": (lambda rows: rows.astype(np.uint8), np.float64),
+    "int64 by columns": (lambda rows: np.asfortranarray(rows.astype(np.int64)), np.float64),
+    "CSR": (sparse.csr_array, np.float64),
+    "COO float32": (lambda rows: sparse.coo_matrix(rows.astype(np.float32)), np.float32),
+    "list": (np.ndarray.tolist, np.float64),
+    "blocks": (lambda rows: blocks.from_arrays(rows, rows_per_block=13), np.float64),
+    "sparse blocks": (lambda rows: blocks.from_csr([sparse.csr_array(rows)]), np.float64),
+}
 
 
 # The kernels of five types take seconds of the compiler.
 @pytest.mark.thorough
-def test_rows_of_any_kind_are_read_in_place():
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *(("float32", name) for name in ("float16", "bfloat16", "float32", "uint8", "int64 by columns", "list")),
+        *(("CSR", name) for name in ("CSR", "COO float32")),
+        *((name, name) for name in ("blocks", "sparse blocks", "uint8", "bfloat16")),
+        *(("uint8", "float16"), ("float16", "uint8"), ("bfloat16", "uint8")),
+    ],
+)
+def test_rows_of_any_kind_are_read_in_place(one, other):
     (X, y, _), (X_val, y_val, _) = make_sets()
     X, X_val = np.round(8 * X).clip(0, 100), np.round(8 * X_val).clip(0, 100)
     expected = fit((X, y), (X_val, y_val), tol=1e-10)
-    kinds = {
-        "float16": lambda rows, labels: (rows.astype(np.float16), labels),
-        "bfloat16": lambda rows, labels: (as_bfloat16(rows), labels),
-        "float32": lambda rows, labels: (rows.astype(np.float32), labels),
-        "uint8": lambda rows, labels: (rows.astype(np.uint8), labels),
-        "int64 by columns": lambda rows, labels: (np.asfortranarray(rows.astype(np.int64)), labels),
-        "CSR": lambda rows, labels: (sparse.csr_array(rows), labels),
-        "COO float32": lambda rows, labels: (sparse.coo_matrix(rows.astype(np.float32)), labels),
-        "list": lambda rows, labels: (rows.tolist(), labels.tolist()),
-        "blocks": lambda rows, labels: (blocks.from_arrays(rows, labels, rows_per_block=13), None),
-        "sparse blocks": lambda rows, labels: (blocks.from_csr([sparse.csr_array(rows)], labels), None),
-    }
-    dense = "float16", "bfloat16", "float32", "uint8", "int64 by columns", "list"
-    pairs = [("float32", other) for other in dense] + [("CSR", other) for other in ("CSR", "COO float32")]
-    pairs += [("blocks", "blocks"), ("sparse blocks", "sparse blocks"), ("uint8", "float16"), ("float16", "uint8")]
-    pairs += [("uint8", "uint8"), ("bfloat16", "bfloat16"), ("bfloat16", "uint8")]
-    for one, other in pairs:
-        given, given_val = kinds[one](X, y), kinds[other](X_val, y_val)
-        before = [as_bytes(each[0]) for each in (given, given_val)]
-        found = fit(given, given_val, tol=1e-10)
-        np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-3, err_msg=f"{one} {other}")
-        np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-3, atol=1e-5, err_msg=f"{one} {other}")
-        # The last fit has the type that holds both.
-        are_float32 = [kind in ("float16", "bfloat16", "float32", "COO float32") for kind in (one, other)]
-        fit_float32 = [kind or name == "uint8" for kind, name in zip(are_float32, (one, other), strict=True)]
-        assert (found.coef_.dtype == np.float32) == (any(are_float32) and all(fit_float32)), (one, other)
-        assert found.coefs_paths_.dtype == (np.float32 if are_float32[0] else np.float64)
-        assert [as_bytes(each[0]) for each in (given, given_val)] == before
+    (make, dtype), (make_other, other_dtype) = FORMS[one], FORMS[other]
+    rows, rows_val = make(X), make_other(X_val)
+    before = pickle.dumps((rows, rows_val)) if "blocks" not in one else None
+    found = fit((rows, y), (rows_val, y_val), tol=1e-10)
+    np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-3)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
+    assert found.coefs_paths_.dtype == dtype
+    # The last fit has the type that holds both.
+    types = {FORMS[name][1] for name in (one, other) if name != "uint8"}
+    assert found.coef_.dtype == (np.float32 if types == {np.float32} else np.float64)
+    assert before is None or pickle.dumps((rows, rows_val)) == before
 
 
 def test_rows_of_another_kind_are_refused():
@@ -165,15 +160,15 @@ def test_tables_with_categories():
     training, validation = frame[:200].copy(), frame[200:].copy()
     # Levels that only the validation rows have get no column.
     training["kind"] = training["kind"].cat.remove_unused_categories()
-    options = {"categorical_features": "from_dtype", "missing_level": True, "tol": 1e-10}
-    model = fit((training, y[:200]), (validation, y[200:]), Cs=[0.1, 1.0], **options)
-    levels = [list(each) for each in model.categories_[:2]]
+    options = {"categorical_features": "from_dtype", "missing_level": True, "Cs": [0.1, 1.0], "tol": 1e-10}
+    model = fit((training, y[:200]), (validation, y[200:]), **options)
 
     def spread(table):
-        color, kind = table["color"].astype(object).to_numpy(), table["kind"].astype(object).to_numpy()
-        columns = [[(value == level if level == level else value != value) for level in levels[0]] for value in color]
-        kinds = [[value == level for level in levels[1]] for value in kind]
-        return np.column_stack([columns, kinds, table[["size", "count"]]])
+        levels = [
+            (table[name], level) for name, levels in zip(table, model.categories_[:2], strict=False) for level in levels
+        ]
+        columns = [column.isna() if pd.isna(level) else column == level for column, level in levels]
+        return np.column_stack([*columns, table[["size", "count"]]])
 
     plain = fit((spread(training), y[:200]), (spread(validation), y[200:]), Cs=[0.1, 1.0], tol=1e-10)
     np.testing.assert_allclose(model.scores_, plain.scores_, rtol=1e-5)
@@ -184,14 +179,14 @@ def test_tables_with_categories():
 def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
     (X, y, _), (X_val, y_val, _) = make_sets()
     small = fit((X, y), (X_val, y_val), tol=1e-10)
-    monkeypatch.setattr(validation_set, "Budget", SimpleNamespace(beside=lambda n_bytes: Budget(0)))
-    for kind in (np.asarray, sparse.csr_array):
-        joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_val)))
-        assert isinstance(joined, BlockMatrix)
-        assert joined.budget_bytes >= 8 * (X.size + X_val.size)
-        found = fit((kind(X), y), (kind(X_val), y_val), tol=1e-10)
-        np.testing.assert_allclose(found.coef_, small.coef_, atol=1e-6)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(validation_set, "Budget", SimpleNamespace(beside=lambda n_bytes: Budget(0)))
+        for kind in (np.asarray, sparse.csr_array):
+            joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_val)))
+            assert isinstance(joined, BlockMatrix)
+            assert joined.budget_bytes >= 8 * (X.size + X_val.size)
+            found = fit((kind(X), y), (kind(X_val), y_val), tol=1e-10)
+            np.testing.assert_allclose(found.coef_, small.coef_, atol=1e-6)
     # Where no fit may copy a part of X, the joined rows are read where they lie.
     many = np.zeros((100_000, 100))
     tracemalloc.start()
@@ -202,24 +197,20 @@ def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
 
 
 def test_metadata_routing_leaves_the_validation_set_alone():
-    training, validation = make_sets()
-    probabilities = fastlin.LogisticRegression(tol=1e-11).fit(*training).predict_proba(validation[0])
+    training, (X_val, y_val, weights_val) = make_sets()
+    probabilities = fastlin.LogisticRegression(tol=1e-11).fit(*training).predict_proba(X_val)
     with config_context(enable_metadata_routing=True):
-        for requested in (True, False):
-            scorer = get_scorer("neg_log_loss").set_score_request(sample_weight=requested)
-            model = fit(training, validation, Cs=[1.0], scoring=scorer, tol=1e-11)
-            weights = validation[2] if requested else None
-            expected = -log_loss(validation[1], probabilities, sample_weight=weights)
+        for weights in (weights_val, None):
+            scorer = get_scorer("neg_log_loss").set_score_request(sample_weight=weights is not None)
+            model = fit(training, (X_val, y_val, weights_val), Cs=[1.0], scoring=scorer, tol=1e-11)
+            expected = -log_loss(y_val, probabilities, sample_weight=weights)
             assert model.scores_[0, 0, 0] == pytest.approx(expected, rel=1e-6)
         # scikit-learn's own way of a validation set through a pipeline.
-        pipeline = make_pipeline(
-            StandardScaler(),
-            make_cv(Cs=CS).set_fit_request(X_val=True, y_val=True),
-            transform_input=["X_val"],
-        )
-        pipeline.fit(*training[:2], X_val=validation[0], y_val=validation[1])
-    scaler = StandardScaler().fit(training[0])
-    expected = fit((scaler.transform(training[0]), training[1]), (scaler.transform(validation[0]), validation[1]))
+        last = make_cv(Cs=CS).set_fit_request(X_val=True, y_val=True)
+        pipeline = make_pipeline(StandardScaler(), last, transform_input=["X_val"])
+        pipeline.fit(*training[:2], X_val=X_val, y_val=y_val)
+    scale = StandardScaler().fit(training[0]).transform
+    expected = fit((scale(training[0]), training[1]), (scale(X_val), y_val))
     np.testing.assert_array_equal(pipeline[-1].coef_, expected.coef_)
 
 
@@ -229,38 +220,39 @@ def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
     damaged = X_val.copy()
     damaged[3, 1] = np.nan
     held = blocks.from_arrays(X_val, y_val, weights_val)
-    cases = [
-        ({"X_val": X_val}, "X_val and y_val must be given together, got only X_val"),
-        ({"y_val": y_val}, "X_val and y_val must be given together, got only y_val"),
-        ({"sample_weight_val": weights_val}, "X_val and y_val .* got only sample_weight_val"),
-        ({"X_val": blocks.from_arrays(X_val)}, "X_val and y_val must be given together, got only X_val"),
-        ({"X_val": held, "y_val": y_val}, "y_val is given, but the blocks of X_val hold it"),
-        ({"X_val": held, "sample_weight_val": weights_val}, "sample_weight_val is given, but the blocks"),
-        ({"X_val": X_val[:, :4], "y_val": y_val}, "X_val must be rows .* with the columns of X: X has 4 features"),
-        ({"X_val": blocks.from_arrays(X_val[:, :4], y_val)}, "X_val must be rows .* 4 features"),
-        ({"X_val": X_val[:0], "y_val": y_val[:0]}, "X_val must be rows .* 0 sample"),
-        ({"X_val": blocks.from_arrays(X_val[:0], y_val[:0])}, "X_val must be rows .* 0 rows"),
-        ({"X_val": damaged, "y_val": y_val}, "X_val must be rows of finite numbers .*NaN"),
-        ({"X_val": blocks.from_arrays(damaged, y_val)}, "X_val must be rows of finite numbers .*NaN"),
-        ({"X_val": X_val, "y_val": y_val[:-1]}, "y_val must be one label for each row of X_val: .*39"),
-        ({"X_val": X_val, "y_val": y_val + 1}, "y_val holds 3, which is no label of y; its labels are"),
-        ({"X_val": X_val, "y_val": y_val.astype(str)}, "y_val holds '0', which is no label of y"),
-        ({"X_val": X_val, "y_val": np.where(y_val, np.nan, 0)}, "y_val must be one label .*NaN"),
-        ({"X_val": X_val, "y_val": y_val, "sample_weight_val": weights}, "sample_weight_val must be one finite"),
-        ({"X_val": X_val, "y_val": y_val, "sample_weight_val": -1 - weights_val}, "sample_weight_val must be one"),
-        ({"X_val": X_val, "y_val": y_val, "sample_weight_val": 0 * weights_val}, "sample_weight_val .* not all 0"),
-    ]
     model = fit((X, y), (X_val, y_val))
-    for given, message in cases:
-        assert_refused(f"(?s)^{message}", model.fit, X, y, **given)
-    for parameters, given, message in (
-        ({"cv": 3}, {"X_val": X_val, "y_val": y_val}, "cv must be None with X_val.*got 3"),
-        ({"refit": "train"}, {}, "refit must be True or False with folds"),
-        ({"refit": "all"}, {}, "The 'refit' parameter"),
-        ({"time_limit": 0}, {}, "The 'time_limit' parameter"),
-        ({"time_limit": "1"}, {}, "The 'time_limit' parameter"),
+    # The validation rows, labels and weights, and what the error says.
+    for rows, labels, ratios, message in (
+        (X_val, None, None, "X_val and y_val must be given together, got only X_val"),
+        (None, y_val, None, "X_val and y_val must be given together, got only y_val"),
+        (None, None, weights_val, "X_val and y_val .* got only sample_weight_val"),
+        (blocks.from_arrays(X_val), None, None, "X_val and y_val must be given together, got only X_val"),
+        (held, y_val, None, "y_val is given, but the blocks of X_val hold it"),
+        (held, None, weights_val, "sample_weight_val is given, but the blocks"),
+        (X_val[:, :4], y_val, None, "X_val must be rows .* with the columns of X: X has 4 features"),
+        (blocks.from_arrays(X_val[:, :4], y_val), None, None, "X_val must be rows .* 4 features"),
+        (X_val[:0], y_val[:0], None, "X_val must be rows .* 0 sample"),
+        (blocks.from_arrays(X_val[:0], y_val[:0]), None, None, "X_val must be rows .* 0 rows"),
+        (damaged, y_val, None, "X_val must be rows of finite numbers .*NaN"),
+        (blocks.from_arrays(damaged, y_val), None, None, "X_val must be rows of finite numbers .*NaN"),
+        (X_val, y_val[:-1], None, "y_val must be one label for each row of X_val: .*39"),
+        (X_val, y_val + 1, None, "y_val holds 3, which is no label of y; its labels are"),
+        (X_val, y_val.astype(str), None, "y_val holds '0', which is no label of y"),
+        (X_val, np.where(y_val, np.nan, 0), None, "y_val must be one label .*NaN"),
+        (X_val, y_val, weights, "sample_weight_val must be one finite"),
+        (X_val, y_val, -1 - weights_val, "sample_weight_val must be one"),
+        (X_val, y_val, 0 * weights_val, "sample_weight_val .* not all 0"),
     ):
-        assert_refused(message, make_cv(**parameters).fit, X, y, **given)
+        given = {"X_val": rows, "y_val": labels, "sample_weight_val": ratios}
+        assert_refused(f"(?s)^{message}", model.fit, X, y, **given)
+    for parameters, message in (
+        ({"refit": "train"}, "refit must be True or False with folds"),
+        ({"refit": "all"}, "The 'refit' parameter"),
+        ({"time_limit": 0}, "The 'time_limit' parameter"),
+        ({"time_limit": "1"}, "The 'time_limit' parameter"),
+    ):
+        assert_refused(message, make_cv(**parameters).fit, X, y)
+    assert_refused("cv must be None with X_val.*got 3", make_cv(cv=3).fit, X, y, X_val=X_val, y_val=y_val)
     assert_refused("X_val must be rows .*feature names", model.fit, frame, y, X_val=frame[list("edcba")], y_val=y)
     with config_context(enable_metadata_routing=True):
         assert_refused("no metadata .*groups", model.fit, X, y, X_val=X_val, y_val=y_val, groups=y)
@@ -268,69 +260,59 @@ def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
 
 def test_labels_may_lack_classes_and_have_another_type():
     (X, y, _), (X_val, y_val, _) = make_sets()
-    keep = y_val > 0
+    names, keep = np.array(["a", "bb", "ccc"]), y_val > 0
     expected = fit((X, y), (X_val[keep], y_val[keep]))
     assert np.isfinite(expected.scores_).all()
-    found = fit((X, y), (X_val[keep], y_val[keep].astype(float)))
-    np.testing.assert_array_equal(found.scores_, expected.scores_)
-    names = np.array(["a", "bb", "ccc"])
-    found = fit((X, names[y]), (X_val[keep], names[y_val[keep]].astype(object)))
-    np.testing.assert_array_equal(found.scores_, expected.scores_)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    for labels, labels_val in ((y, y_val.astype(float)), (names[y], names[y_val].astype(object))):
+        found = fit((X, labels), (X_val[keep], labels_val[keep]))
+        np.testing.assert_array_equal(found.scores_, expected.scores_)
+        np.testing.assert_array_equal(found.coef_, expected.coef_)
 
 
-def test_labels_that_y_lacks_count_as_wrong():
+@pytest.mark.parametrize("labels", [np.arange(3), np.array(["a", "bb", "ccc"])], ids=["numbers", "text"])
+def test_labels_that_y_lacks_count_as_wrong(labels):
     (X, y, _), (X_val, y_val, weights) = make_sets()
-    names = np.array(["a", "bb", "ccc"])
-    keep, wrong = y > 0, y_val == 0
-    assert wrong.any()
-    for labels in (np.arange(3), names):
-        for scoring in ("accuracy", None, "f1_macro"):
-            for refit in ("train", False):
-                validation = X_val, labels[y_val], weights
-                model = fit((X[keep], labels[y[keep]]), validation, scoring=scoring, refit=refit)
-                assert model.classes_.tolist() == labels[1:].tolist()
-                plain = fastlin.LogisticRegression(C=model.C_, tol=1e-10).fit(X[keep], labels[y[keep]])
-                scorer = get_scorer(scoring or "accuracy")
-                expected = scorer(plain, X_val, labels[y_val], sample_weight=weights)
-                assert model.scores_.max() == pytest.approx(expected)
+    X, y, y_val = X[y > 0], labels[y[y > 0]], labels[y_val]
+    wrong = y_val == labels[0]
+    for scoring, refit in itertools.product(("accuracy", None, "f1_macro"), ("train", False)):
+        model = fit((X, y), (X_val, y_val, weights), scoring=scoring, refit=refit)
+        assert model.classes_.tolist() == labels[1:].tolist()
+        plain = fastlin.LogisticRegression(C=model.C_, tol=1e-10).fit(X, y)
+        expected = get_scorer(scoring or "accuracy")(plain, X_val, y_val, sample_weight=weights)
+        assert model.scores_.max() == pytest.approx(expected)
+    message = f"y_val holds {labels[0].item()!r}, which is no label of y; .* they count as wrong"
     for parameters in ({}, {"scoring": "accuracy"}, {"refit": "train"}, {"refit": False, "scoring": "roc_auc_ovr"}):
-        with pytest.raises(ValueError, match=r"y_val holds 0, which is no label of y; .* they count as wrong"):
-            fit((X[keep], y[keep]), (X_val, y_val), **parameters)
-    with pytest.raises(ValueError, match=r"y_val holds 0, which is no label of y"):
-        fit((X[keep], y[keep]), (X_val[wrong], y_val[wrong]), scoring="accuracy", refit="train")
+        with pytest.raises(ValueError, match=message):
+            fit((X, y), (X_val, y_val), **parameters)
+    with pytest.raises(ValueError, match=message):
+        fit((X, y), (X_val[wrong], y_val[wrong]), scoring="accuracy", refit="train")
 
 
 def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
-    training, validation = make_sets()
-    X, y = training[:2]
-    with warnings.catch_warnings():
-        # Whoever sets a limit knows that fits end.
-        warnings.simplefilter("error")
-        model = fit(training[:2], validation[:2], time_limit=1e-9)
-        folds = make_cv(Cs=CS, cv=3, l1_ratios=(0, 0.5), time_limit=1e-9).fit(X, y)
-        mean = make_cv(Cs=CS, cv=3, refit=False, time_limit=1e-9).fit(X, y)
-        whole = fit(training[:2], validation[:2], time_limit=1e9)
-    assert model.timed_out_
-    assert model.C_ == folds.C_ == mean.C_ == CS[0]
+    training, validation = ([*rows[:2]] for rows in make_sets())
+    # Whoever sets a limit knows that fits end: any warning is an error here.
+    model = fit(training, validation, time_limit=1e-9)
+    folds = make_cv(Cs=CS, cv=3, l1_ratios=(0, 0.5), time_limit=1e-9).fit(*training)
+    mean = make_cv(Cs=CS, cv=3, refit=False, time_limit=1e-9).fit(*training)
     for found in (model, folds, mean):
+        assert found.timed_out_
+        assert found.C_ == CS[0]
         finished = np.zeros(found.scores_.shape, bool)
         finished[:, 0, 0] = True
         for name in ("scores_", "objectives_", "certificates_"):
             np.testing.assert_array_equal(np.isfinite(getattr(found, name)), finished)
         np.testing.assert_array_equal(np.isnan(found.coefs_paths_).any(axis=(3, 4)), ~finished)
         assert np.isfinite(found.coef_).all()
-    assert not whole.timed_out_
+    whole = fit(training, validation, time_limit=1e9)
+    assert not whole.timed_out_ and not fit(training, validation).timed_out_
     np.testing.assert_array_equal(model.scores_[..., 0], whole.scores_[..., 0])
     # A clock that moves with each look: some fits are finished, in one fold more than in another.
-    ticks = iter(range(10**9))
-    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", lambda: next(ticks))
-    found = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(X, y)
+    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", itertools.count().__next__)
+    found = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
     counts = np.isfinite(found.scores_[:, 0]).sum(axis=1)
     assert found.timed_out_
     assert counts[0] > counts[1] >= 1
-    total = found.scores_[:, 0, : counts[1]].sum(axis=0)
-    assert found.C_ == found.Cs_[np.argmax(total)]
+    assert found.C_ == found.Cs_[np.argmax(found.scores_[:, 0, : counts[1]].sum(axis=0))]
 
 
 # scikit-learn 1.6 says of the l1_ratios that it is given that L2 has none.
@@ -342,7 +324,6 @@ def test_other_classes_take_no_validation_set():
     assert made.refit is True
     np.testing.assert_array_equal(made.coef_, model.coef_)
     made.set_params(solver="lbfgs", max_iter=1000).fit(*training[:2])
-    assert clone(model).get_params() == model.get_params()
     pytest.importorskip("dask.array", reason="Dask is not installed.")
     with pytest.raises(TypeError, match=r"takes no X_val, y_val with Dask"):
         fastlin.dask.LogisticRegressionCV().fit(*training, X_val=validation[0], y_val=validation[1])
@@ -362,11 +343,11 @@ def test_the_bar_and_the_summary_tell_of_the_validation_rows(capsys):
 
 @pytest.mark.parametrize("n_empty", [(0, 4), (4, 0)])
 def test_sparse_rows_of_which_only_some_are_filled_are_validated(n_empty):
-    kinds = (lambda rows: rows), sparse.csr_array
     sets = make_sets()
     for (X, *_), n in zip(sets, n_empty, strict=True):
         X[:, :n] = 0
     found, expected = (
-        fit(*[(make(X), *others) for X, *others in sets], tol=1e-10).predict_proba(sets[0][0]) for make in kinds
+        fit(*[(make(X), *others) for X, *others in sets], tol=1e-10).predict_proba(sets[0][0])
+        for make in (sparse.csr_array, np.asarray)
     )
     np.testing.assert_allclose(found, expected, atol=1e-4)
