@@ -22,65 +22,51 @@ pytestmark = [
     pytest.mark.skipif(not COMPILED, reason="threads and processes are those of compiled kernels"),
 ]
 MODELS = [
-    lambda: fastlin.LogisticRegression(),
+    fastlin.LogisticRegression,
     lambda: fastlin.LogisticRegression(l1_ratio=1, C=0.5),
     lambda: make_cv(Cs=3, cv=2),
     lambda: fastlin.MiniBatchLogisticRegression(max_iter=3, random_state=0),
     lambda: fastlin.MLPClassifier((5,), max_iter=3, random_state=0, batch_norm="both", dropout=0.2),
-    lambda: fastlin.FirthLogisticRegression(),
+    fastlin.FirthLogisticRegression,
 ]
+STATUS = Path("/proc/self/statm")
+X, Y = load_iris(return_X_y=True)
 
 
-def spawn_processes():
-    return ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
-
-
-def start_loky():
-    return get_reusable_executor(2)
-
-
-@pytest.fixture
-def data():
-    return load_iris(return_X_y=True)
-
-
-def fit_all(data):
+def fit_all(X=X):
     """Return the coefficients of each of MODELS."""
-    models = [make().fit(*data) for make in MODELS]
+    models = [make().fit(X, Y) for make in MODELS]
     return [model.coefs_[0] if hasattr(model, "coefs_") else model.coef_ for model in models]
 
 
-def assert_same(fitted, expected):
-    for coef, of_expected in zip(fitted, expected, strict=True):
-        np.testing.assert_array_equal(coef, of_expected)
-
-
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
-def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(data, dtype, cut_into_blocks):
+def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(dtype, cut_into_blocks):
     # Each pass has several blocks.
     cut_into_blocks(200)
-    data = data[0].astype(dtype), data[1]
-    expected = fit_all(data)
-    path = fastlin.logistic_path(*data, Cs=4)
+    rows = X.astype(dtype)
+
+    def fit_path():
+        found = fastlin.logistic_path(rows, Y, Cs=4)
+        return [*fit_all(rows), found.coefs, found.certificates]
+
+    expected = fit_path()
     for n_threads in (1, 2, 3):
         # OpenBLAS adds up large products in another order on another number of its own threads.
         with limit_threads(n_threads), threadpool_limits(1, user_api="blas"):
-            assert_same(fit_all(data), expected)
-            found = fastlin.logistic_path(*data, Cs=4)
-            assert_same((found.coefs, found.certificates), (path.coefs, path.certificates))
+            np.testing.assert_equal(fit_path(), expected)
     with ThreadPoolExecutor(6) as pool:
-        for fitted in pool.map(lambda _: fit_all(data), range(4)):
-            assert_same(fitted, expected)
+        for fitted in pool.map(lambda _: fit_all(rows), range(4)):
+            np.testing.assert_equal(fitted, expected[:-2])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_child_fits_the_same(data):
-    expected = fit_all(data)
+def test_a_forked_child_fits_the_same():
+    expected = fit_all()
     child = os.fork()
     if child == 0:
         try:
-            assert_same(fit_all(data), expected)
+            np.testing.assert_equal(fit_all(), expected)
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -88,36 +74,35 @@ def test_a_forked_child_fits_the_same(data):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("make_pool", [spawn_processes, start_loky], ids=["spawn", "loky"])
-def test_other_processes_fit_the_same(data, make_pool):
-    expected = fit_all(data)
+@pytest.mark.parametrize(
+    "make_pool",
+    [lambda: ProcessPoolExecutor(2, multiprocessing.get_context("spawn")), lambda: get_reusable_executor(2)],
+    ids=["spawn", "loky"],
+)
+def test_other_processes_fit_the_same(make_pool):
+    expected = fit_all()
     with make_pool() as pool:
-        for task in [pool.submit(fit_all, data) for _ in range(2)]:
-            assert_same(task.result(), expected)
+        for task in [pool.submit(fit_all) for _ in range(2)]:
+            np.testing.assert_equal(task.result(), expected)
 
 
 @pytest.mark.thorough
-def test_many_fits_leave_no_memory_behind(data):
-    status = Path("/proc/self/statm")
-    if not status.exists():
-        pytest.skip("the system does not tell how much memory a process has")
-
-    def measure():
+@pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell how much memory a process has")
+def test_many_fits_leave_no_memory_behind():
+    def measure(n_fits):
+        for _ in range(n_fits):
+            fit_all()
         gc.collect()
-        return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    for _ in range(10):
-        fit_all(data)
-    before = measure()
-    for _ in range(40):
-        fit_all(data)
-    assert measure() - before < 5_000_000
+    before = measure(10)
+    assert measure(40) - before < 5_000_000
 
 
 @pytest.mark.thorough
 def test_want_of_memory_is_a_memory_error():
     resource = pytest.importorskip("resource", reason="the system limits no memory")
-    if not hasattr(resource, "RLIMIT_AS") or not Path("/proc/self/statm").exists():
+    if not hasattr(resource, "RLIMIT_AS") or not STATUS.exists():
         pytest.skip("the system limits no memory")
     told = run_program("""
 import resource

@@ -3,13 +3,14 @@
 An interrupt that reaches the caller leaves the model as it was, or complete where it comes behind the fit.
 """
 
+import itertools
 import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import marked
+from conftest import assert_refused, marked
 from linear_models import make_cv
 from small_networks import differ
 
@@ -30,64 +31,59 @@ def network(**parameters):
     return fastlin.MLPClassifier((2,), batch_norm="both", dropout=0.2, **EPOCHS, **parameters)
 
 
-def by_lbfgs():
-    return fastlin.MLPClassifier((2,), solver="lbfgs", max_iter=3, random_state=0)
-
-
 def folds():
     return make_cv(Cs=[1.0], scoring="accuracy", n_jobs=1)
 
 
+def fit(model, **validation):
+    return model.fit(X, Y, **validation)
+
+
 CALLS = {
-    "steps": (steps, lambda model: model.fit(X, Y)),
-    "steps, validation": (lambda: steps(early_stopping=True), lambda model: model.fit(X, Y)),
+    "steps": (steps, fit),
+    "steps, validation": (lambda: steps(early_stopping=True), fit),
     "partial_fit of steps": (steps, lambda model: model.partial_fit(X, Y, [0, 1])),
     "fit_batches": (steps, lambda model: model.fit_batches([(X, Y), (X, Y)], [0, 1], 2)),
-    "network": (network, lambda model: model.fit(X, Y)),
+    "network": (network, fit),
     "partial_fit of a network": (network, lambda model: model.partial_fit(X, Y, classes=[0, 1])),
-    "network by lbfgs": (
-        lambda: fastlin.MLPClassifier((2,), solver="lbfgs", max_iter=3),
-        lambda model: model.fit(X, Y),
-    ),
-    "fit": (fastlin.LogisticRegression, lambda model: model.fit(X, Y)),
-    "L1": (lambda: fastlin.LogisticRegression(l1_ratio=1), lambda model: model.fit(X, Y)),
-    "Firth": (fastlin.FirthLogisticRegression, lambda model: model.fit(X, Y)),
-    "folds": (folds, lambda model: model.fit(X, Y)),
-    "validation set": (folds, lambda model: model.fit(X, Y, X_val=X, y_val=Y)),
+    "network by lbfgs": (lambda: fastlin.MLPClassifier((2,), solver="lbfgs", max_iter=3), fit),
+    "fit": (fastlin.LogisticRegression, fit),
+    "L1": (lambda: fastlin.LogisticRegression(l1_ratio=1), fit),
+    "Firth": (fastlin.FirthLogisticRegression, fit),
+    "folds": (folds, fit),
+    "validation set": (folds, lambda model: fit(model, X_val=X, y_val=Y)),
 }
 
 
-class Interrupter:
-    """Raises KeyboardInterrupt once, at the line of a number among those of fastlin that are run, kernels apart."""
-
-    def __init__(self, number):
-        self._left, self.has_raised = number, False
-
-    def __call__(self, frame, event, _):
-        file = Path(frame.f_code.co_filename).as_posix()
-        return self._count if file.startswith(PACKAGE) and not file.startswith(f"{PACKAGE}/kernels") else None
-
-    def _count(self, frame, event, _):
-        self._left -= event == "line"
-        if self._left <= 0 and not self.has_raised:
-            self.has_raised = True
-            raise KeyboardInterrupt
-        return self._count
-
-
 def interrupt(call, model, number):
-    """Return the Interrupter of a call, whether it reached the caller, and the warnings."""
-    interrupter, before, reached = Interrupter(number), sys.gettrace(), False
+    """Interrupt a call once, at the line of a number among those of fastlin that are run, kernels apart.
+
+    Return whether it has been interrupted, whether that reached the caller, and the warnings.
+    """
+    n_left, before, reached = number, sys.gettrace(), False
+
+    def count_line(frame, event, _):
+        nonlocal n_left
+        n_left -= event == "line"
+        if n_left == 0:
+            n_left = -1
+            raise KeyboardInterrupt
+        return count_line
+
+    def trace(frame, event, _):
+        file = Path(frame.f_code.co_filename).as_posix()
+        return count_line if file.startswith(PACKAGE) and not file.startswith(f"{PACKAGE}/kernels") else None
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        sys.settrace(interrupter)
+        sys.settrace(trace)
         try:
             call(model)
         except KeyboardInterrupt:
             reached = True
         finally:
             sys.settrace(before)
-    return interrupter, reached, [str(each.message) for each in caught]
+    return n_left < 0, reached, [str(each.message) for each in caught]
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed")
@@ -96,14 +92,12 @@ def interrupt(call, model, number):
 def test_an_interrupt_is_raised_or_told(name, between):
     make, call = CALLS[name]
     complete = set(vars(call(make())))
-    n_interrupted = 0
-    while True:
+    for n_interrupted in itertools.count():
         model = make()
         before = dict(vars(model))
-        interrupter, reached, texts = interrupt(call, model, 1 + n_interrupted * between)
-        if not interrupter.has_raised:
+        has_raised, reached, texts = interrupt(call, model, 1 + n_interrupted * between)
+        if not has_raised:
             break
-        n_interrupted += 1
         if reached:
             assert vars(model) == before or set(vars(model)) == complete
         else:
@@ -118,16 +112,10 @@ def test_an_interrupt_is_raised_or_told(name, between):
 
 
 def test_an_interrupt_at_the_very_end_of_a_fit_leaves_the_model_as_it_was(monkeypatch):
-    times = iter([0.0])
+    times = iter([lambda: 0.0])
+    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", lambda: next(times, interrupt_now)())
+    assert_refused(None, fastlin.LogisticRegression().fit, X, Y, error=KeyboardInterrupt)
 
-    def read_clock():
-        for time in times:
-            return time
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", read_clock)
-    model = fastlin.LogisticRegression()
-    before = dict(vars(model))
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, Y)
-    assert vars(model) == before
+def interrupt_now():
+    raise KeyboardInterrupt
