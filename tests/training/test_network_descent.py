@@ -77,19 +77,28 @@ def test_a_descent_comes_back_to_where_it_was_saved(rule):
     assert not any(array.any() for array in descent.carried)
 
 
+# Normalised batches are of about equal size, and none of one row.
 @pytest.mark.parametrize(
-    ("batch_size", "ordered", "some"), [(1, False, False), (8, True, False), (8, False, True), (22, True, True)]
+    ("normalization", "batch_size", "ordered", "some", "sizes"),
+    [
+        ((), 1, False, False, 22 * [1]),
+        ((), 8, True, False, [8, 8, 6]),
+        ((), 8, False, True, [8, 7]),
+        ((), 22, True, True, [15]),
+        (("hidden",), 11, False, False, [11, 11]),
+        (("hidden",), 10, True, False, [7, 7, 8]),
+        (("input",), 2, True, True, [2, 2, 2, 2, 2, 2, 3]),
+    ],
 )
-def test_an_epoch_goes_through_all_batches(batch_size, ordered, some):
+def test_an_epoch_goes_through_all_batches(normalization, batch_size, ordered, some, sizes):
     rows = np.random.default_rng(2).permutation(22)[:15] if some else np.arange(22)
     order = np.random.default_rng(3).permutation(rows) if ordered else None
     # An order may leave rows out.
     examples = make_examples(rows if some and not ordered else None)
-    descent, expected = (MomentumDescent(make_network(), 0.9, True) for _ in range(2))
+    descent, expected = (MomentumDescent(make_network(normalization=normalization), 0.9, True) for _ in range(2))
     found = descent.run_epoch(examples, order, batch_size, 0.1, 0.7)
-    rows, sums = order if ordered else rows, np.zeros(4)
-    for start in range(0, len(rows), batch_size):
-        batch = rows[start : start + batch_size]
+    sums = np.zeros(4)
+    for batch in np.split(order if ordered else rows, np.cumsum(sizes)[:-1]):
         loss, *weights = expected.step(examples, batch, 0.1, 0.7, l2_by_weight=True)
         sums += (loss * len(batch), len(batch), *weights)
     np.testing.assert_allclose(found, sums, rtol=1e-14)
