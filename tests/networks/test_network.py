@@ -177,16 +177,6 @@ def test_sparse_data_are_their_dense_copy(dtype, normalization):
         )
 
 
-def test_examples_are_some_rows_of_a_matrix():
-    examples, rows = make_examples(12, weighted=True), np.array([7, 3, 11, 0])
-    some = Examples(examples.matrix, examples.labels, examples.weights, rows)
-    assert (len(examples), len(some)) == (12, 4)
-    np.testing.assert_array_equal(some.rows_of(slice(1, 3)), [3, 11])
-    assert examples.rows_of(slice(1, 3)) == slice(1, 3)
-    copied = Examples(as_matrix(examples.matrix.X[rows]), examples.labels[rows], examples.weights[rows])
-    assert make_network().measure(some) == make_network().measure(copied)
-
-
 def test_a_batch_without_weight_has_no_loss_and_no_gradient():
     made, examples = make_network(normalization=("hidden",)), make_examples()
     made.gradient[:] = 1

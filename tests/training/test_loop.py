@@ -19,10 +19,7 @@ class Record:
 
 
 class Script:
-    """Something whose parameters are the steps it has taken; "scores" are what its validations return.
-
-    An exception among the scores is raised by that validation; `diverges_at` names the step that raises DivergedError.
-    """
+    """Something whose parameters are the steps it has taken; its validations return scores, or raise them."""
 
     def __init__(self, scores=(), diverges_at=None, diverges_at_end=False):
         self.taken, self.scores = [], list(scores)
@@ -94,6 +91,7 @@ COURSES = [
     (Script(diverges_at=3), 4, {"best": LOWEST_LOSS, "every": None}, "diverged", 3, 1),
     (Script(diverges_at=0), 4, {"best": BEST}, "diverged", 0, 0),
     (Script([0.1, DivergedError()]), 4, {}, "diverged", 1, 1),
+    (Script([0.5, 0.1, KeyboardInterrupt(), 0.2]), 4, {"best": BEST}, "interrupted", 2, 2),
     # The parameters after the last stretch are of no use.
     (Script(diverges_at_end=True), 3, {"every": None}, "diverged", 2, 2),
     (Script(diverges_at_end=True), 3, {"best": LOWEST_LOSS, "every": None}, "diverged", 2, 1),
@@ -110,13 +108,6 @@ def test_a_training_ends_by_its_rules_and_keeps_the_last_checkpoint_or_the_best(
     assert_is(training, script, ended, n_records, n_kept)
     validated = [script.scores[step] if every and step % every == 0 else None for step in range(n_records)]
     assert [record.score for record in training.records] == validated
-
-
-def test_ctrl_c_while_validating_leaves_that_stretch_out():
-    script = Script([0.5, 0.1, KeyboardInterrupt(), 0.2])
-    training = run(script, best=BEST)
-    assert_is(training, script, "interrupted", 2, 2)
-    assert [record.score for record in training.records] == [0.5, 0.1]
 
 
 @pytest.mark.parametrize("rule", [None, BEST], ids=["last", "best"])
@@ -144,16 +135,9 @@ def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(rule):
 
 
 def test_on_checkpoint_sees_each_checkpoint():
-    seen = []
-    run(Script([0.1, 0.2, 0.3]), 3, on_checkpoint=lambda training: seen.append(len(training.records)))
+    seen, script = [], Script([0.1, 0.2, 0.3])
+    assert_is(run(script, 3, on_checkpoint=lambda training: seen.append(len(training.records))), script, "limit", 3, 3)
     assert seen == [1, 2, 3]
-
-    def interrupt(training):
-        if len(training.records) == 2:
-            raise KeyboardInterrupt
-
-    script = Script([0.1, 0.2, 0.3])
-    assert_is(run(script, 3, on_checkpoint=interrupt), script, "interrupted", 2, 2)
 
 
 def test_another_error_is_raised():
