@@ -26,30 +26,18 @@ def test_validation_data_have_the_names_of_the_data():
 def test_any_type_of_data_gives_the_same_bits(parameters):
     whole = np.random.default_rng(0).integers(0, 5, (90, 6))
     X = whole.astype(parameters.get("dtype", "float32"))
-    forms = {
-        **{name: whole.astype(name) for name in ("float64", "float32", "float16", "uint8", "int8", "int64")},
-        "Fortran": np.asfortranarray(X),
-        "CSR": sparse.csr_array(X),
-        "CSC": sparse.csc_matrix(X),
-        "COO": sparse.coo_array(whole),
-    }
     expected = make(**parameters).fit(X, Y, X_val=X, y_val=Y)
-    for name, form in forms.items():
+    names = "float64", "float32", "float16", "uint8", "int8", "int64"
+    kinds = np.asfortranarray(X), sparse.csr_array(X), sparse.csc_matrix(X), sparse.coo_array(whole)
+    for form in (*map(whole.astype, names), *kinds):
         found = make(**parameters).fit(form, Y, X_val=form, y_val=Y)
-        assert found.validation_loss_curve_ == expected.validation_loss_curve_, name
+        assert found.validation_loss_curve_ == expected.validation_loss_curve_
         assert_same_bits(found, expected)
-        np.testing.assert_array_equal(found.predict_proba(form), expected.predict_proba(X), name)
+        np.testing.assert_array_equal(found.predict_proba(form), expected.predict_proba(X))
 
 
 X_VAL, Y_VAL = X[:10], Y[:10]
 NAN, INFINITE = (np.where(X_VAL == X_VAL.max(), value, X_VAL) for value in (np.nan, np.inf))
-
-
-def break_csc(array):
-    """Return a broken CSC array, which scikit-learn would convert."""
-    broken = sparse.csc_array(array)
-    broken.indices[0] = 100_000_000
-    return broken
 
 
 @pytest.mark.parametrize(
@@ -66,7 +54,6 @@ def break_csc(array):
         (X_VAL[:0], Y_VAL[:0], "X_val must be rows .*0 sample"),
         (X_VAL, Y_VAL + 1, r"y_val must hold classes of \[0 1 2\] only, got \[3\]"),
         (X_VAL, Y_VAL.astype(str), "y_val must hold classes"),
-        (break_csc(X_VAL), Y_VAL, "X_val must be rows .*: X is a broken CSC matrix"),
     ],
 )
 def test_bad_validation_data_are_refused_and_the_estimator_stays_as_it_was(X_val, y_val, message):
@@ -93,11 +80,9 @@ def test_a_column_of_labels_is_taken_with_a_warning():
     ("parameters", "message"),
     [
         ({"hidden_layer_sizes": (3, 0)}, r"^hidden_layer_sizes must be whole numbers > 0, got \(3, 0\)"),
-        ({"hidden_layer_sizes": (3, 2.5)}, "^hidden_layer_sizes must be whole numbers > 0"),
         ({"hidden_layer_sizes": [[3]]}, "^hidden_layer_sizes must be whole numbers > 0"),
         ({"solver": "lbfgs", "batch_norm": "both"}, "solver='lbfgs' has neither batch_norm nor dropout"),
         ({"solver": "lbfgs", "dropout": 0.2}, "solver='lbfgs' has neither batch_norm nor dropout"),
-        ({"solver": "lbfgs", "weight_decay": 0.1}, "weight_decay needs solver='adam'"),
         ({"solver": "sgd", "weight_decay": 0.1}, "weight_decay needs solver='adam'"),
         ({"batch_norm": "hidden", "batch_size": 1}, "must be at least 2 with batch_norm='hidden', got 1"),
         ({"early_stopping": True, "validation_fraction": 0.01}, "^validation_fraction=0.01 of 90 .* cannot .* X_val"),
@@ -119,10 +104,11 @@ def test_targets_and_weights_that_are_none_are_named():
 
 
 def test_sparse_labels_that_are_broken_are_refused_before_they_are_converted():
-    assert_refused("^y is a broken CSC matrix", make().fit, X, break_csc(SEVERAL))
-    assert_refused("^y is a broken CSC matrix", make().partial_fit, X, break_csc(SEVERAL), classes=CLASSES)
-    assert_refused("^y is a broken CSC matrix", make().fit(X, SEVERAL).score, X, break_csc(SEVERAL))
-    assert_refused("^y_val is a broken CSC matrix", make().fit, X, SEVERAL, X_val=X, y_val=break_csc(SEVERAL))
+    broken, fitted = sparse.csc_array(SEVERAL), make().fit(X, SEVERAL)
+    broken.indices[3] = 100_000_000
+    for method, given in ((make().fit, {}), (make().partial_fit, {"classes": CLASSES}), (fitted.score, {})):
+        assert_refused("^y is a broken CSC matrix", method, X, broken, **given)
+    assert_refused("^y_val is a broken CSC matrix", make().fit, X, SEVERAL, X_val=X, y_val=broken)
 
 
 def test_another_kind_of_target_is_refused_where_training_goes_on():
