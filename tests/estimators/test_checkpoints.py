@@ -73,7 +73,6 @@ def test_a_fit_goes_on_with_the_same_bits(name, path, monkeypatch):
     resumed = make_model(**TRAININGS[name]).fit(X, Y, resume=path)
     assert_same_fit(resumed, expected)
     if not resumed.early_stopping:
-        # So do calls of partial_fit after it.
         assert_same_fit(resumed.partial_fit(X, Y), expected.partial_fit(X, Y))
     assert [file.name for file in path.parent.iterdir()] == ["training"]
 
@@ -96,7 +95,6 @@ def test_a_fit_may_end_several_times_and_elsewhere(path, monkeypatch):
     assert stopped.n_iter_ == 7
     assert len(read_checkpoint(path)[1]["records"]) == 7
     for _ in range(2):
-        # What has come to its end stays there.
         resumed = make_model(max_iter=12).fit(*given, **validation, resume=path, save_checkpoint=path)
         assert_same_fit(resumed, expected)
 
@@ -171,7 +169,6 @@ def change_array(name, make):
 
 
 def write_bomb(path, _):
-    """Write an array that asks for more memory than there is."""
     header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
     with zipfile.ZipFile(path, "w") as archive:
         start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
@@ -204,7 +201,6 @@ FILES = {
     "format": (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format 3; .* reads 4"),
     "bomb": (write_bomb, BROKEN),
     "digest": (edit(change_array("last_1", lambda last: last + 1), with_digest=False), "its digest is not that"),
-    # They name other data.
     "parameters": (edit(lambda content, arrays: content.update(parameters={})), "the checkpoint .*training"),
     "data": (edit(lambda content, arrays: content.update(data={})), "the checkpoint .*training"),
     **{name: (edit(change), f"training {BROKEN}: .*{message}") for name, (change, message) in DAMAGES.items()},
@@ -247,5 +243,4 @@ def test_who_turns_the_warning_into_an_error_ends_the_fit(path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", fill_disk)
-    # Any warning is an error here.
     assert_refused("No space left", make_model().fit, X, Y, save_checkpoint=path, error=CheckpointWarning)

@@ -86,7 +86,6 @@ def test_each_iteration_is_told_with_its_model_and_may_be_the_last(name):
         assert set(told.predict(X)) <= set(y)
     plain = fastlin.LogisticRegression(**parameters).fit(X, y, weights)
     np.testing.assert_array_equal(model.coef_, plain.coef_)
-    # Any warning is an error here: who asks to stop knows of it.
     stopped = clone(plain).set_callbacks(Recorder(), Recorder(stop_at=1)).fit(X, y, weights)
     assert (stopped.n_iter_[0], len(stopped.history_), stopped.converged_) == (1, 1, False)
     assert stopped.history_[0].objective == pytest.approx(plain.history_[0].objective)
@@ -122,13 +121,9 @@ def test_what_scikit_learn_ships_works():
 
 
 def test_a_time_limit_stops_every_fit_of_a_search():
-    grid = {"C": [0.1, 1.0]}
-    search = GridSearchCV(fastlin.LogisticRegression(), grid, cv=2).set_callbacks(TimeLimit(0)).fit(X, Y)
-    assert search.best_estimator_.n_iter_[0] == 1
-    late = clone(search).set_callbacks(TimeLimit(3600)).fit(X, Y)
-    plain = GridSearchCV(fastlin.LogisticRegression(), grid, cv=2).fit(X, Y)
-    np.testing.assert_array_equal(late.best_estimator_.coef_, plain.best_estimator_.coef_)
-    assert late.best_estimator_.converged_
+    search = GridSearchCV(fastlin.LogisticRegression(), {"C": [0.1, 1.0]}, cv=2)
+    assert search.set_callbacks(TimeLimit(0)).fit(X, Y).best_estimator_.n_iter_[0] == 1
+    assert search.set_callbacks(TimeLimit(3600)).fit(X, Y).best_estimator_.converged_
 
 
 NETWORKS = {
@@ -156,7 +151,6 @@ def test_callbacks_see_each_epoch_of_a_network(name):
     epochs = ["begin iteration", "end iteration"] * 7
     assert recorder.names == ["setup", "begin fit", *epochs, "end fit", "teardown"]
     assert [each.n_iter_ for each in recorder.models] == [1, 2, 3, 4, 5, 6]
-    # The model of an epoch is that of a training which ends there.
     if name != "early stopping":
         shorter = make_network(name, max_iter=3).fit(X, Y)
         np.testing.assert_array_equal(recorder.models[2].predict_proba(X), shorter.predict_proba(X))
@@ -165,7 +159,6 @@ def test_callbacks_see_each_epoch_of_a_network(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_callback_stops_a_network_after_the_epoch(name):
-    # Any warning is an error here.
     model = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_at=2)).fit(X, Y)
     assert model.n_iter_ == len(model.loss_curve_) == 2
     stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, Y)
@@ -196,7 +189,6 @@ def test_every_fold_is_told_of_with_its_iterations(refit):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs, monkeypatch):
     monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
-    # Any warning is an error here: who asks to stop knows of it.
     model = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert (model.n_iter_ == 1).all()
     late = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, Y)

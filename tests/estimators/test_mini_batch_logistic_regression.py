@@ -130,7 +130,6 @@ def test_what_is_refused_is_named():
     assert_refused("only one class: a", model.fit, X[:10], np.full(10, "a"))
     assert_refused('"balanced" is not supported for partial_fit', balanced.partial_fit, X, Y, CLASSES)
     assert_refused('"balanced" is not supported for fit_batches', balanced.fit_batches, batches, CLASSES)
-    assert_refused("class_weight needs one class a row", balanced.fit, X, soft)
     assert_refused("early_stopping", stopped.partial_fit, X, Y, CLASSES)
     message = "early_stopping=True of fit_batches needs X_val and y_val"
     assert_refused(message, stopped.fit_batches, batches, CLASSES)
@@ -170,7 +169,6 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, n_together, average, monk
     np.testing.assert_allclose(parameters_of(model), mean if average else expected, atol=TOLERANCE)
     np.testing.assert_allclose(model.loss_curve_, losses, atol=TOLERANCE)
     assert model.t_ == 150 * (n_steps // 4) + 40 * (n_steps % 4)
-    # The next step goes on from there.
     assert np.isfinite(model.partial_fit(X[:40], Y[:40]).coef_).all()
 
 
@@ -184,19 +182,18 @@ def test_a_training_that_diverges_warns_and_keeps_what_it_had(average):
     with pytest.warns(ConvergenceWarning, match="diverged"):
         fitted.set_params(learning_rate_init=1e300).partial_fit(X, Y)
     np.testing.assert_array_equal(fitted.coef_, before)
-    # The epoch that validates best is kept too, where a later one diverges.
     epochs = iter([[(X, Y)], [(X, Y)], [(1e300 * X, Y)]])
     with pytest.warns(ConvergenceWarning, match="diverged"):
         model = make_model(average=average).fit_batches(lambda: iter(next(epochs)), CLASSES, 3, X_val=X, y_val=Y)
     assert log_loss(Y, model.predict_proba(X)) == pytest.approx(model.best_validation_loss_, rel=1e-12)
 
 
-def test_endings_are_told():
-    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss still improved"):
-        make_model(max_iter=2).fit(X, Y)
+def test_a_training_ends_where_nothing_improves_and_a_warm_start_sooner():
     warm = make_model(max_iter=500, warm_start=True).fit(X, Y)
     n_first = warm.n_iter_
     assert warm.fit(X, Y).n_iter_ < n_first < 500
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss still improved"):
+        make_model(max_iter=2).fit(X, Y)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -211,14 +208,6 @@ def test_scikit_learns_model_predicts_the_same(n_classes):
 @since(1, 9)
 def test_callbacks_end_a_training_after_an_epoch():
     assert make_model(max_iter=9).set_callbacks(TimeLimit(0)).fit(X, Y).n_iter_ == 1
-
-
-def test_balanced_classes_weigh_the_same():
-    weights = {"a": 0.8, "b": 0.8, "c": 2.0}
-    balanced, given = (
-        make_model(max_iter=3, class_weight=each).fit(X[:120], Y[:120]) for each in ("balanced", weights)
-    )
-    np.testing.assert_allclose(balanced.coef_, given.coef_, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -72,7 +72,6 @@ def test_validation_data_are_recorded_and_the_best_epoch_is_kept():
     assert model.best_validation_score_ == model.validation_scores_[best] == model.score(X_val, y_val)
     probabilities = model.predict_proba(X_val)[np.arange(100), y_val]
     assert model.validation_loss_curve_[best] == pytest.approx(-np.log(probabilities).mean(), rel=1e-5)
-    # They change nothing of the training itself.
     alone = make(max_iter=best + 1, batch_norm="both").fit(X, y)
     assert alone.loss_curve_ == model.loss_curve_[: best + 1]
     model.loss_curve_ = alone.loss_curve_
@@ -107,7 +106,6 @@ def test_pickles_and_clones(parameters):
         again.predict(X)
     assert_same_bits(again.fit(X, Y), model)
     np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
-    # Momentum and random numbers go with it.
     assert_same_bits(copy.partial_fit(X, Y), model.partial_fit(X, Y))
 
 
@@ -133,7 +131,6 @@ def test_verbose_shows_a_bar_with_the_figures(capsys):
     model = make(verbose=2).fit(X, Y, X_val=X, y_val=Y)
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.startswith("fastlin ")
-    # Also on 80 columns nothing is cut.
     assert " 5/5 " in shown
     assert f"loss {model.loss_:.4f} / {model.validation_loss_curve_[-1]:.4f} " in shown
     assert f"accuracy {model.accuracy_curve_[-1]:.4f} / {model.validation_scores_[-1]:.4f} " in shown

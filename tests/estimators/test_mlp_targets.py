@@ -136,7 +136,6 @@ def test_ctrl_c_in_partial_fit_leaves_the_random_numbers_as_they_were(monkeypatc
 
 
 def interrupt_gradient(patched, number):
-    """Let a gradient end in Ctrl-C, counted from 1."""
     compute, calls = Network.compute_gradient, itertools.count(1)
 
     def interrupt(self, *given):
@@ -167,12 +166,6 @@ def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_on
     interrupt_gradient(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt):
         make(**parameters).fit(X, Y)
-
-
-def test_lbfgs_leaves_out_early_stopping():
-    with pytest.warns(ConvergenceWarning):
-        stopped = make(solver="lbfgs", early_stopping=True).fit(X, Y)
-    assert stopped.validation_scores_ is None and stopped.best_loss_ == stopped.loss_
 
 
 def test_lbfgs_of_a_loss_that_is_not_finite_keeps_what_it_began_with():

@@ -18,7 +18,6 @@ N, D, SEED = 9, 6, 2**32 - 3
 
 
 def make_network(hidden=(4, 5), activation="relu", normalization=(), dropout=0.0, n_outputs=3, dtype=np.float64):
-    """Return a network with parameters of order one."""
     made = Network((D, *hidden, n_outputs), activation, normalization=normalization, dropout=dropout, dtype=dtype)
     # They are drawn in float64, so that networks of both types have the same.
     made.parameters[:] = 0.7 * np.random.default_rng(0).normal(size=len(made.parameters))
@@ -46,7 +45,6 @@ def evaluate_naively(made, examples):
 
 
 def gradient_parts(made):
-    """Return copies of the gradients by coefficients, intercepts and scales, in the order of the parameters."""
     return [part.copy() for parts in made.cut(made.gradient) for part in parts]
 
 
@@ -200,7 +198,6 @@ def test_predictions_take_running_statistics_and_leave_dropout_out(
     shares = examples.weights / examples.weights.sum()
     assert loss == pytest.approx(-shares @ np.log(own[np.arange(19), examples.labels]), rel=1e-10)
     assert accuracy == pytest.approx(shares @ (own.argmax(axis=1) == examples.labels), rel=1e-12)
-    # Neither folding nor measuring changes what is trained.
     assert len(before) == 1 + 2 * len(made.normalizations)
     np.testing.assert_equal(made.state, before)
 

@@ -74,7 +74,6 @@ def test_the_end_and_what_is_kept(watched, patience, tol, n_epochs):
     rules = {"patience": patience, "tol": tol, "early_stopping": early_stopping}
     training = train(script, validated, max_epochs=9, **rules)
     assert (training.ended, len(training.records)) == ("patience" if n_epochs < 9 else "limit", n_epochs)
-    # Of equal ones the first.
     assert training.n_kept == script.parameters[0] == (int(np.argmax(scores[:n_epochs])) + 1 if validated else n_epochs)
     if validated:
         assert [epoch.validation_accuracy for epoch in training.records] == scores[:n_epochs]
@@ -89,7 +88,6 @@ def test_the_end_and_what_is_kept(watched, patience, tol, n_epochs):
         ([3.0, 1.0, 2.0, np.nan], [0.1, 0.2, 0.9], True, 3, 3),
         ([-np.inf], [], False, 0, 0),
         (["inf"], [], True, 0, 0),
-        # A validation that overflows, and a few rows at the end.
         ([3.0, 2.0, 1.0], [0.2, 0.1, np.nan], True, 2, 1),
         ([3.0, 2.0, 1.0], [0.2, 0.1, np.inf], True, 2, 1),
         ([3.0, 2.0, 1.0], [np.nan], False, 2, 2),

@@ -81,7 +81,6 @@ COURSES = [
     (Script(), 0, SOON | {"best": BEST}, "limit", 0, 0),
     (Script(FALLING), 5, SOON, "patience", 3, 3),
     (Script(FALLING), 5, SOON | {"best": BEST}, "patience", 3, 1),
-    # Exhausted by the last validation.
     (Script([0.3, 0.2]), 2, {"patience": Patience(score_of, 0)}, "patience", 2, 2),
     # Checkpoints without a validation are not judged.
     (Script([0.3, None, 0.2, None, 0.1, None]), 6, SOON | {"best": BEST, "every": 2}, "patience", 5, 1),
@@ -92,7 +91,6 @@ COURSES = [
     (Script(diverges_at=0), 4, {"best": BEST}, "diverged", 0, 0),
     (Script([0.1, DivergedError()]), 4, {}, "diverged", 1, 1),
     (Script([0.5, 0.1, KeyboardInterrupt(), 0.2]), 4, {"best": BEST}, "interrupted", 2, 2),
-    # The parameters after the last stretch are of no use.
     (Script(diverges_at_end=True), 3, {"every": None}, "diverged", 2, 2),
     (Script(diverges_at_end=True), 3, {"best": LOWEST_LOSS, "every": None}, "diverged", 2, 1),
 ]
