@@ -266,10 +266,8 @@ def test_switching_the_mean_keeps_the_momentum():
 def test_accuracies_of_parts_count_by_weight():
     weights, given = np.repeat([0.01, 3.0], 75), {"shuffle": False, "batch_size": 10}
     parts = [(X[part], Y[part], weights[part]) for part in (slice(80), slice(80, None))]
-    in_parts, whole = (
-        make_model(**given).fit_batches(parts, CLASSES),
-        make_model(max_iter=1, **given).fit(X, Y, weights),
-    )
+    in_parts = make_model(**given).fit_batches(parts, CLASSES)
+    whole = make_model(max_iter=1, **given).fit(X, Y, weights)
     np.testing.assert_allclose(in_parts.coef_, whole.coef_, atol=1e-12)
     assert in_parts.accuracy_curve_ == pytest.approx(whole.accuracy_curve_)
     assert in_parts.loss_curve_ == pytest.approx(whole.loss_curve_)
