@@ -34,7 +34,6 @@ X, Y = load_iris(return_X_y=True)
 
 
 def fit_all(X=X):
-    """Return the coefficients of each of MODELS."""
     models = [make().fit(X, Y) for make in MODELS]
     return [model.coefs_[0] if hasattr(model, "coefs_") else model.coef_ for model in models]
 

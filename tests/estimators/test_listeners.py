@@ -1,6 +1,7 @@
 """scikit-learn's callbacks on LogisticRegression: what every solver tells them, and that a fit stops for them."""
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -165,8 +166,7 @@ def test_a_callback_stops_a_network_after_the_epoch(name):
     assert stopped.n_iter_ == 1 and not stopped.interrupted_
 
 
-def make_search(**parameters):
-    return make_cv(**{"Cs": [0.1, 10.0], "cv": 3, "l1_ratios": (0.0, 0.5), "scoring": "accuracy", **parameters})
+make_search = partial(make_cv, Cs=[0.1, 10.0], cv=3, l1_ratios=(0.0, 0.5), scoring="accuracy")
 
 
 @pytest.mark.parametrize("refit", [True, False])

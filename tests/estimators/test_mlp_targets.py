@@ -11,7 +11,6 @@ from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 from small_networks import assert_same_bits, assert_same_network, differ, make, make_data
 
-from fastlin import MLPClassifier
 from fastlin.networks import Network
 from fastlin.training import network_lbfgs
 
@@ -50,7 +49,7 @@ def test_certain_probabilities_are_probabilities_where_the_first_were():
 
 def test_several_labels_a_row_by_lbfgs_and_with_normalisation():
     labels = np.column_stack([Y == 0, X[:, 0] > 0]).astype(int)
-    model = MLPClassifier((20,), solver="lbfgs", max_iter=500, random_state=0).fit(X, labels)
+    model = make((20,), solver="lbfgs", max_iter=500).fit(X, labels)
     np.testing.assert_array_equal(model.predict(X), labels, strict=True)
     normalised = make((20,), batch_norm="both", dropout=0.1, max_iter=60).fit(X, sparse.csr_array(labels))
     assert normalised.score(X, labels) > 0.8

@@ -251,7 +251,6 @@ def test_labels_that_y_lacks_count_as_wrong(labels, refit):
         assert model.scores_.max() == pytest.approx(expected)
     rows, others = slice(None), y_val == labels[0]
     for part, scoring, refit_too in (
-        (rows, "neg_log_loss", True),
         (rows, "accuracy", True),
         (rows, "neg_log_loss", refit),
         (rows, "roc_auc_ovr", refit),

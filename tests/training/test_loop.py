@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -49,8 +50,7 @@ class Script:
             raise DivergedError
 
 
-def score_of(record):
-    return record.score
+score_of = attrgetter("score")
 
 
 def loss_of(record):
