@@ -30,6 +30,7 @@ MODELS = [
     fastlin.FirthLogisticRegression,
 ]
 STATUS = Path("/proc/self/statm")
+needs_status = pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell how much memory a process has")
 X, Y = load_iris(return_X_y=True)
 
 
@@ -85,8 +86,8 @@ def test_other_processes_fit_the_same(make_pool):
             np.testing.assert_equal(task.result(), expected)
 
 
+@needs_status
 @pytest.mark.thorough
-@pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell how much memory a process has")
 def test_many_fits_leave_no_memory_behind():
     def measure(n_fits):
         for _ in range(n_fits):
@@ -98,11 +99,9 @@ def test_many_fits_leave_no_memory_behind():
     assert measure(40) - before < 5_000_000
 
 
+@needs_status
 @pytest.mark.thorough
 def test_want_of_memory_is_a_memory_error():
-    resource = pytest.importorskip("resource", reason="the system limits no memory")
-    if not hasattr(resource, "RLIMIT_AS") or not STATUS.exists():
-        pytest.skip("the system limits no memory")
     told = run_program("""
 import resource
 import numpy as np

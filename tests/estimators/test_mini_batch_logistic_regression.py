@@ -128,7 +128,6 @@ def test_what_is_refused_is_named():
     assert_refused("classes must be passed on the first call", model.partial_fit, X, Y)
     assert_refused("y must hold one class a row, got soft data", model.partial_fit, X, soft, classes=[0, 1, 2])
     assert_refused("only one class: a", model.fit, X[:10], np.full(10, "a"))
-    assert_refused('"balanced" is not supported for partial_fit', balanced.partial_fit, X, Y, CLASSES)
     assert_refused('"balanced" is not supported for fit_batches', balanced.fit_batches, batches, CLASSES)
     assert_refused("early_stopping", stopped.partial_fit, X, Y, CLASSES)
     message = "early_stopping=True of fit_batches needs X_val and y_val"

@@ -117,19 +117,14 @@ def test_rows_of_any_kind_are_read_in_place(one, other):
     assert pickle.dumps(given) == before
 
 
-KINDS = {
-    "dense rows": np.asarray,
-    "sparse rows": sparse.csr_array,
-    "dense blocks": blocks.from_arrays,
-    "sparse blocks": lambda rows: blocks.from_csr([sparse.csr_array(rows)]),
-}
+KINDS = {"dense rows": "list", "sparse rows": "CSR", "dense blocks": "blocks", "sparse blocks": "sparse blocks"}
 
 
 @pytest.mark.parametrize(("one", "other"), [*itertools.permutations(KINDS, 2)])
 def test_rows_of_another_kind_are_refused(one, other):
     (X, y, _), (X_val, y_val, _) = make_sets()
     with pytest.raises(ValueError, match=f"^X_val .*: they must be {one}, as X is, got {other}"):
-        fit((KINDS[one](X), y), (KINDS[other](X_val), y_val))
+        fit((FORMS[KINDS[one]][0](X), y), (FORMS[KINDS[other]][0](X_val), y_val))
 
 
 def test_tables_with_categories():
@@ -215,13 +210,9 @@ def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
     ):
         given = {"X_val": rows, "y_val": labels, "sample_weight_val": ratios}
         assert_refused(f"(?s)^{message}", model.fit, X, y, **given)
-    for parameters, message in (
-        ({"refit": "train"}, "refit must be True or False with folds"),
-        ({"refit": "all"}, "The 'refit' parameter"),
-        ({"time_limit": 0}, "The 'time_limit' parameter"),
-        ({"time_limit": "1"}, "The 'time_limit' parameter"),
-    ):
-        assert_refused(message, make_cv(**parameters).fit, X, y)
+    assert_refused("refit must be True or False with folds", make_cv(refit="train").fit, X, y)
+    assert_refused("The 'refit' parameter", make_cv(refit="all").fit, X, y)
+    assert_refused("The 'time_limit' parameter", make_cv(time_limit=0).fit, X, y)
     assert_refused("cv must be None with X_val.*got 3", make_cv(cv=3).fit, X, y, X_val=X_val, y_val=y_val)
     with config_context(enable_metadata_routing=True):
         assert_refused("no metadata .*groups", model.fit, X, y, X_val=X_val, y_val=y_val, groups=y)

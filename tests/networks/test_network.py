@@ -128,44 +128,14 @@ def test_pieces_of_a_batch_add_up_to_it(small_pieces, rows, n_outputs, dropout):
         assert n_correct == pytest.approx(np.sum(batch.weights * (best == batch.labels)))
 
 
-@pytest.mark.parametrize("normalization", NORMALIZATIONS[1:])
-def test_rows_of_a_normalised_batch_stay_together(small_pieces, normalization):
-    check_gradient(make_network((4,), "relu", normalization), make_examples(19), slice(0, 19), 1e-7, 1e-10)
-
-
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_blocks_add_up_to_the_batch(monkeypatch, normalization):
+def test_blocks_add_up_to_the_batch_and_normalised_rows_stay_together(monkeypatch, small_pieces, normalization):
     monkeypatch.setattr(network, "count_blocks", lambda *arguments, **options: 5)
     # Among the batches one of fewer rows than blocks.
     for n in (3, 19):
         examples = make_examples(n, weighted=True)
         made = make_network((4, 5), "tanh", normalization, 0.3)
         check_gradient(made, examples, slice(0, n), 1e-7, 1e-10)
-
-
-@pytest.mark.parametrize("make_sparse", [sparse.csr_array, sparse.csc_array])
-@pytest.mark.parametrize(
-    ("dtype", "normalization"), [(np.float64, ()), (np.float32, ()), (np.float64, ("input", "hidden"))]
-)
-def test_sparse_data_are_their_dense_copy(dtype, normalization, make_sparse):
-    X = sparse.random_array((12, D), density=0.4, rng=0).toarray()
-    X[3] = 0
-    made, expected = (make_network((4,), normalization=normalization, dtype=dtype) for _ in range(2))
-    pairs = (made, as_matrix(make_sparse(X))), (expected, as_matrix(X))
-    for part in (slice(1, 10), np.array([3, 11, 0, 0])):
-        losses = [each.compute_gradient(Examples(matrix, np.arange(12) % 3), part)[0] for each, matrix in pairs]
-        assert losses[0] == losses[1]
-        np.testing.assert_array_equal(made.gradient, expected.gradient)
-    np.testing.assert_array_equal(*(each.fold().predict_probabilities(matrix) for each, matrix in pairs))
-
-
-def test_a_batch_without_weight_has_no_loss_and_no_gradient():
-    made, examples = make_network(normalization=("hidden",)), make_examples()
-    made.gradient[:] = 1
-    before = [array.copy() for array in made.state]
-    assert made.compute_gradient(Examples(examples.matrix, examples.labels, np.zeros(N)), slice(0, N)) == (0, 0, 0)
-    np.testing.assert_array_equal(made.gradient, 0)
-    np.testing.assert_equal(made.state, before)
 
 
 @COMBINATIONS

@@ -11,10 +11,7 @@ ROWS = 6
 
 
 class Script:
-    """A descent, and its network, whose losses and scores are written down; its parameter counts the epochs.
-
-    "inf" stands for an infinite parameter.
-    """
+    """A descent and its network, whose losses (or an infinite parameter) and scores are written down for each epoch."""
 
     def __init__(self, losses, scores=()):
         self.network, self.parameters, self.velocity = self, np.zeros(1), np.ones(1)

@@ -82,7 +82,6 @@ COURSES = [
     (Script(FALLING), 5, SOON, "patience", 3, 3),
     (Script(FALLING), 5, SOON | {"best": BEST}, "patience", 3, 1),
     (Script([0.3, 0.2]), 2, {"patience": Patience(score_of, 0)}, "patience", 2, 2),
-    # Checkpoints without a validation are not judged.
     (Script([0.3, None, 0.2, None, 0.1, None]), 6, SOON | {"best": BEST, "every": 2}, "patience", 5, 1),
     (Script(REST, diverges_at=3), 4, {}, "diverged", 3, 3),
     (Script(REST, diverges_at=3), 4, {"best": BEST}, "diverged", 3, 2),
@@ -130,12 +129,6 @@ def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(rule):
             assert [record.score for record in training.records] == scores[:n_records]
             numbers.add(n_records)
     assert numbers == {0, 1, 2, 3}
-
-
-def test_on_checkpoint_sees_each_checkpoint():
-    seen, script = [], Script([0.1, 0.2, 0.3])
-    assert_is(run(script, 3, on_checkpoint=lambda training: seen.append(len(training.records))), script, "limit", 3, 3)
-    assert seen == [1, 2, 3]
 
 
 def test_another_error_is_raised():
