@@ -20,7 +20,6 @@ from fastlin.training.network_descent import Descent
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = (each[:300] for each in load_digits(return_X_y=True))
 X = X / 16
-CURVES = ("accuracy_curve_", "validation_scores_", "best_loss_", "n_iter_", "t_")
 TRAININGS = {
     "adam": {},
     "adamw with dropout": {"weight_decay": 0.1, "dropout": 0.3},
@@ -59,7 +58,7 @@ def fit_and_crash(model, path, n_epochs, monkeypatch, *data, **more):
 
 def assert_same_fit(model, expected):
     assert_same_bits(model, expected)
-    for name in CURVES:
+    for name in ("accuracy_curve_", "validation_scores_", "best_loss_", "n_iter_", "t_"):
         assert getattr(model, name) == getattr(expected, name), name
 
 
@@ -115,8 +114,7 @@ def test_what_cannot_go_on_is_refused(path):
     for name in ("save_checkpoint", "resume"):
         assert_refused(f"{name} needs solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
         assert_refused(f"{name} needs warm_start=False", warm.fit, X, Y, **{name: path})
-    message = "save_checkpoint must be a file in a folder that exists"
-    assert_refused(message, model.fit, X, Y, save_checkpoint=nowhere)
+    assert_refused("save_checkpoint must be a file in a folder that exists", model.fit, X, Y, save_checkpoint=nowhere)
     assert_refused("none", model.fit, X, Y, resume=nowhere.parent, error=FileNotFoundError)
 
 
@@ -125,7 +123,6 @@ def test_equal_parameters_are_the_same_and_other_limits_count(path):
     ended = make_model(**limits).fit(X, Y, save_checkpoint=path, **validation)
     assert ended.n_iter_ < 40
     same = MLPClassifier([12], random_state=3, batch_size=np.int64(50), alpha=np.float64(1e-4), max_iter=40, tol=0)
-    # As if the fit had had the lower tol from the beginning.
     expected = make_model(tol=0, max_iter=40, n_iter_no_change=10).fit(X, Y, **validation)
     assert_same_fit(same.fit(X, Y, resume=path, **validation), expected)
     other = {"X_val": X[50:100], "y_val": Y[50:100]}

@@ -41,7 +41,6 @@ def fit_all(X=X):
 
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
 def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(dtype, cut_into_blocks):
-    # Each pass has several blocks.
     cut_into_blocks(200)
     rows = X.astype(dtype)
 

@@ -1,5 +1,6 @@
 """scikit-learn's callbacks on LogisticRegression: what every solver tells them, and that a fit stops for them."""
 
+import warnings
 from collections import Counter
 from functools import partial
 
@@ -141,12 +142,16 @@ def make_network(name, **parameters):
     return model.set_params(**NETWORKS[name], **parameters)
 
 
-@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 @pytest.mark.parametrize("name", NETWORKS)
-def test_callbacks_see_each_epoch_of_a_network(name):
+def test_callbacks_see_each_epoch_of_a_network_and_may_stop_it_there(name):
+    # Any warning is an error here: who asks to stop knows of it.
+    stopped = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_at=2)).fit(X, Y)
+    assert stopped.n_iter_ == len(stopped.loss_curve_) == 2
+    stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, Y)
+    assert stopped.n_iter_ == 1 and not stopped.interrupted_
+    warnings.filterwarnings("ignore", "lbfgs failed to converge")
     recorder = Recorder()
-    model = make_network(name).set_callbacks(recorder).fit(X, Y)
-    expected = make_network(name).fit(X, Y)
+    model, expected = make_network(name).set_callbacks(recorder).fit(X, Y), make_network(name).fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
     assert model.loss_curve_ == expected.loss_curve_
     epochs = ["begin iteration", "end iteration"] * 7
@@ -156,14 +161,6 @@ def test_callbacks_see_each_epoch_of_a_network(name):
         shorter = make_network(name, max_iter=3).fit(X, Y)
         np.testing.assert_array_equal(recorder.models[2].predict_proba(X), shorter.predict_proba(X))
         np.testing.assert_array_equal(recorder.models[-1].predict(X), model.predict(X))
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_callback_stops_a_network_after_the_epoch(name):
-    model = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_at=2)).fit(X, Y)
-    assert model.n_iter_ == len(model.loss_curve_) == 2
-    stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, Y)
-    assert stopped.n_iter_ == 1 and not stopped.interrupted_
 
 
 make_search = partial(make_cv, Cs=[0.1, 10.0], cv=3, l1_ratios=(0.0, 0.5), scoring="accuracy")

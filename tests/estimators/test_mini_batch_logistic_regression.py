@@ -130,10 +130,8 @@ def test_what_is_refused_is_named():
     assert_refused("only one class: a", model.fit, X[:10], np.full(10, "a"))
     assert_refused('"balanced" is not supported for fit_batches', balanced.fit_batches, batches, CLASSES)
     assert_refused("early_stopping", stopped.partial_fit, X, Y, CLASSES)
-    message = "early_stopping=True of fit_batches needs X_val and y_val"
-    assert_refused(message, stopped.fit_batches, batches, CLASSES)
-    message = "warm_start .* the same classes as in the previous call to fit"
-    assert_refused(message, warm.fit, X, np.where(Y == "a", "z", Y))
+    assert_refused("early_stopping=True of fit_batches needs X_val and y_val", stopped.fit_batches, batches, CLASSES)
+    assert_refused("warm_start .* same classes as in the previous call", warm.fit, X, np.where(Y == "a", "z", Y))
 
 
 @pytest.mark.parametrize("average", [False, True])
@@ -155,7 +153,6 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, n_together, average, monk
         if next(numbers) == n_steps:
             raise KeyboardInterrupt
         take_steps(*given)
-        # Behind a run of several steps, which count.
         if n_together > 1:
             raise KeyboardInterrupt
 

@@ -253,7 +253,6 @@ def test_labels_that_y_lacks_count_as_wrong(labels, refit):
 
 def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
     training, validation = ([*rows[:2]] for rows in make_sets())
-    # Whoever sets a limit knows that fits end: any warning is an error here.
     model = fit(training, validation, time_limit=1e-9)
     folds = make_cv(Cs=CS, cv=3, l1_ratios=(0, 0.5), time_limit=1e-9).fit(*training)
     mean = make_cv(Cs=CS, cv=3, refit=False, time_limit=1e-9).fit(*training)

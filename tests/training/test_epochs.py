@@ -63,7 +63,6 @@ def train(script, validation=False, examples=None, **settings):
     [(1, 0.0, 8), (1, 0.05, 5), (2, 0.05, 6), (3, 0.15, 7), (3, 0.0, 9), (np.inf, 1.0, 9)],
 )
 def test_the_end_and_what_is_kept(watched, patience, tol, n_epochs):
-    # More is better.
     figures, others = [0.1, 0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6], [0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6, 0.1]
     validated, early_stopping = watched != "the loss", watched == "the validation"
     gains, scores = (others, figures) if early_stopping else (figures, others)

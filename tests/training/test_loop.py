@@ -27,7 +27,6 @@ class Script:
         self._diverges_at, self._diverges_at_end = diverges_at, diverges_at_end
 
     def take(self, n_steps, steps_per_validation):
-        """Yield the record of each step, validated after so many."""
         for step in range(n_steps):
             self.taken = [*self.taken, step]
             if step == self._diverges_at:
@@ -121,7 +120,6 @@ def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(rule):
     for line in range(1, train_until()[2] + 1):
         script, training, _ = train_until(line)
         if training is None:
-            # Before the first stretch, or when the training has ended.
             assert script.taken in ([], [0, 1, 2], [0, 1])
         else:
             n_records = len(training.records)
