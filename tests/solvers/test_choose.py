@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import (
     COLUMNS,
+    assert_same_bits,
     make_objective,
     make_offset,
     make_problem,
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
-from fastlin.solvers import choose, descent, lbfgs, newton, proximal_newton, row_space_lbfgs
+from fastlin.solvers import choose, descent, lbfgs
 from fastlin.solvers.solution import LIMITED, SEPARABLE
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
@@ -62,19 +63,6 @@ def test_every_solver_reaches_the_minimum(solver, columns):
             assert (found_intercept != 0).any() == fit_intercept
 
 
-def test_newtons_steps_are_for_few_parameters():
-    for n, d, n_classes, expected in [
-        (200, 10, 3, "newton-cholesky"),
-        # Many rows, of which one Hessian takes as long as some passes.
-        (2_000, 10, 3, "lbfgs"),
-        # Few rows, but a factor that takes long.
-        (40, 300, 2, "lbfgs"),
-        (10_000, 60, 2, "lbfgs"),
-    ]:
-        objective, _ = make_objective(n, d, n_classes)
-        assert choose.choose_solver(objective, "auto") == expected
-
-
 def test_a_start_far_away_leads_to_the_same_minimum(solver):
     for n_classes in (2, 3):
         for l2 in (0.0, 1e-3):
@@ -104,6 +92,7 @@ def test_the_history_tells_how_it_went(solver):
         assert gradients[-1] < 1e-4 * gradients[0]
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 def test_the_best_of_several_starts_is_taken_and_at_the_optimum_no_step(solver):
     objective, parameters = make_objective(100, 5, 3, l2=0.1)
     best = minimize(objective, solver, tol=1e-9).parameters
@@ -112,14 +101,15 @@ def test_the_best_of_several_starts_is_taken_and_at_the_optimum_no_step(solver):
         again = minimize(objective, solver, starts=starts, tol=1e-6)
         assert again.converged and again.n_iter <= 1
     np.testing.assert_array_equal(best, before)
+    # An infinite start is left for a better one.
+    alone, far = (minimize(objective, solver, starts=starts) for starts in ([], [np.inf * parameters]))
+    assert far.value == alone.value
 
 
 def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
     objective, _ = make_objective(100, 5, 3, l2=1e-4)
     solution = minimize(objective, solver, max_iter=1, tol=1e-12)
-    assert solution.n_iter == 1
-    assert not solution.converged
-    assert solution.ending == LIMITED
+    assert (solution.n_iter, solution.converged, solution.ending) == (1, False, LIMITED)
     assert np.isfinite(solution.parameters).all()
     assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
@@ -152,13 +142,10 @@ def test_weights_and_numbers_of_rows_count_like_repeated_rows(solver):
 
 def test_separable_classes_without_penalty_end_at_a_small_loss(solver):
     for n_classes in (2, 3):
-        generator = np.random.default_rng(0)
         labels = np.arange(60) % n_classes
-        X = generator.normal(size=(60, 3)) + 20 * np.eye(3)[labels]
+        X = np.random.default_rng(0).normal(size=(60, 3)) + 20 * np.eye(3)[labels]
         solution = minimize(Objective.over(X, labels, n_classes), solver, tol=1e-12)
-        assert solution.ending == SEPARABLE
-        assert not solution.converged
-        assert solution.certificate == np.inf
+        assert (solution.ending, solution.converged, solution.certificate) == (SEPARABLE, False, np.inf)
         assert solution.n_iter < 100
         assert solution.value < 1e-3
         assert np.isfinite(solution.parameters).all()
@@ -200,27 +187,22 @@ def test_a_class_with_rows_of_weight_zero_alone(solver, fit_intercept):
 def test_an_objective_without_minimum_gives_the_same_bits_every_time(solver):
     X = np.random.RandomState(0).uniform(size=(10, 10))
     labels = np.arange(10) % 2
-    solutions, rubbish = [], []
+    results, rubbish = [], []
     for attempt in range(40):
         # What else lies in memory may not matter.
-        rubbish.append(np.full(1 + 37 * attempt % 400, 1e300))
-        if attempt % 3 == 0:
-            rubbish.clear()
+        rubbish = [*(rubbish if attempt % 3 else []), np.full(1 + 37 * attempt % 400, 1e300)]
         objective = Objective.over(X, labels, 2, weights=labels.astype(float), l2=0.2)
         with np.errstate(all="ignore"):
-            solutions.append(minimize(objective, solver, tol=1e-4))
-    for solution in solutions[1:]:
-        np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
+            results.append([minimize(objective, solver, tol=1e-4).parameters])
+    assert_same_bits(results)
 
 
 def test_unusual_shapes_have_their_minimum(solver):
     for n, d, n_classes in [(90, 4, 30), (50, 1, 3), (50, 1, 2), (6, 30, 3), (2, 3, 2)]:
-        generator = np.random.default_rng(0)
-        X, labels = generator.normal(size=(n, d)), np.arange(n) % n_classes
+        X, labels = np.random.default_rng(0).normal(size=(n, d)), np.arange(n) % n_classes
         objective = Objective.over(X, labels, n_classes, l2=0.05)
-        solution = minimize(objective, solver)
+        solution, (minimum, coef, _) = minimize(objective, solver), minimum_of(objective)
         assert solution.converged
-        minimum, coef, _ = minimum_of(objective)
         assert solution.value == pytest.approx(float(minimum), rel=1e-9)
         np.testing.assert_allclose(objective.finish(solution, np.float64)[0], coef, atol=1e-5)
 
@@ -236,106 +218,80 @@ def test_constant_columns_alone_leave_the_intercept(solver):
         assert np.abs(objective.finish(solution, np.float64)[0]).max() < 1e-5
 
 
-@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
-def test_an_infinite_start_is_left_for_a_better_one(solver):
-    objective, parameters = make_objective(20, 2, 2, l2=0.1)
-    far = minimize(objective, solver, starts=[parameters * np.inf])
-    assert far.value == minimize(objective, solver).value
-
-
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_bits_do_not_depend_on_threads(solver, dtype):
     labels = np.random.default_rng(2).integers(0, 10, 20_000)
     X = make_objective(20_000, 30, 10, dtype)[0].matrix.X
-    solutions = []
+    results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
             objective = Objective.over(X, labels, 10, l2=1e-3)
-            solutions.append(minimize(objective, solver, tol=1e-6, max_iter=2))
+            solution = minimize(objective, solver, tol=1e-6, max_iter=2)
+            results.append([solution.parameters, solution.certificate, solution.value])
     assert objective.rows.passes._n_blocks > 1
-    for solution in solutions[1:]:
-        np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
-        assert solution.certificate == solutions[0].certificate
-        assert solution.value == solutions[0].value
+    assert_same_bits(results)
 
 
 def test_without_room_for_probabilities_every_name_still_works(solver):
     objective, _ = make_objective(300, 4, 3, l2=0.01)
-    expected = minimize(objective, solver).value
     # This budget has room for the probabilities of a sample of sixty rows.
     narrow = with_budget(objective, 16 * 60 * objective.bytes_a_row)
     assert not narrow.keeps_probabilities
     found = minimize(narrow, solver)
-    assert found.value == pytest.approx(expected, rel=1e-9)
+    assert found.value == pytest.approx(minimize(objective, solver).value, rel=1e-9)
     assert found.converged
 
 
-def test_names_lead_to_their_solvers(monkeypatch):
-    called = []
-    exact, truncated = (newton, "minimize_by_cholesky"), (newton, "minimize_by_conjugate_gradients")
-    solvers = [(module, "minimize") for module in (descent, lbfgs, row_space_lbfgs, proximal_newton)]
-    quasi_newton, limited, by_rows, proximal = solvers
-    for module, name in (*solvers, exact, truncated):
-        original = getattr(module, name)
-
-        def minimize_and_tell(*arguments, solver=(module, name), original=original, **options):
-            called.append(solver)
-            return original(*arguments, **options)
-
-        monkeypatch.setattr(module, name, minimize_and_tell)
-    narrow, _ = make_objective(100, 3, 2, l2=0.1)
-    wide, _ = make_objective(35, 60, 11, l2=0.1)
-    wider, _ = make_objective(45, 140, 8, l2=0.1)
-    many, _ = make_objective(100, 60, 40, l2=0.1)
-    free, _ = make_objective(100, 3, 2, l2=0.0)
-    by_size, _ = make_objective(60, 4, 3, l1=0.02)
-    for name, objective, expected in (
-        ("lbfgs", narrow, quasi_newton),
-        ("newton-cg", narrow, truncated),
-        ("newton-cholesky", wide, exact),
-        ("auto", narrow, quasi_newton),
-        ("auto", wide, quasi_newton),
-        ("auto", many, limited),
-        ("lbfgs", many, limited),
-        ("auto", free, exact),
-        ("auto", wider, by_rows),
-        ("lbfgs", wider, by_rows),
-        ("newton-cg", wider, truncated),
-        ("newton-cg", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), limited),
-        ("newton-cholesky", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), limited),
-        *((name, by_size, proximal) for name in (*SOLVERS, "liblinear", "saga")),
-    ):
-        assert minimize(objective, name).converged
-        assert called == [expected], name
-        called.clear()
-
-
-def test_a_sample_keeps_the_penalty_of_a_row(monkeypatch):
-    X, labels, *_ = make_problem(3_000, 5, 3)
-    weights = np.ones(3_000)
-    weights[::3] = 0
-    weights[1::3] = 2.5
-    objective = Objective.over(X, labels, 3, weights=weights, l2=0.1)
-    minimized = []
-    solve = lbfgs.minimize
-    monkeypatch.setattr(
-        lbfgs, "minimize", lambda *given, **options: minimized.append(given[0]) or solve(*given, **options)
+def test_names_lead_to_their_methods():
+    narrow, wide, wider, many = (
+        make_objective(*shape, l2=0.1)[0] for shape in ((100, 3, 2), (35, 60, 11), (45, 140, 8), (100, 60, 40))
     )
-    monkeypatch.setattr(choose, "FEW_ROWS", 3_000)
-    choose._minimize_sample(objective, 1e-4)
-    (sample,) = minimized
-    assert sample.n_rows == 300
-    strengths = [part.penalty.l2 * part.rows.total_weight for part in (sample, objective)]
-    assert strengths[0] == pytest.approx(strengths[1], rel=1e-12)
+    # Of many rows one Hessian takes as long as some passes; of many columns its factor.
+    free, many_rows, many_columns = (
+        make_objective(*shape)[0] for shape in ((200, 10, 3), (2_000, 10, 3), (40, 300, 2))
+    )
+    by_size, _ = make_objective(60, 4, 3, l1=0.02)
+    low = with_budget(narrow, 16 * 20 * narrow.bytes_a_row)
+    for name, objective, expected in (
+        ("lbfgs", narrow, "descent lbfgs"),
+        ("newton-cg", narrow, "conjugate_gradients"),
+        ("newton-cholesky", wide, "cholesky"),
+        ("auto", narrow, "descent cholesky"),
+        ("auto", wide, "descent lbfgs conjugate_gradients cholesky"),
+        ("auto", many, "lbfgs conjugate_gradients cholesky"),
+        ("lbfgs", many, "lbfgs"),
+        ("auto", free, "cholesky"),
+        ("auto", many_rows, "lbfgs cholesky"),
+        ("auto", many_columns, "lbfgs cholesky"),
+        ("auto", wider, "rows descent lbfgs conjugate_gradients cholesky"),
+        ("lbfgs", wider, "rows descent lbfgs"),
+        ("newton-cg", wider, "conjugate_gradients"),
+        ("newton-cg", low, "lbfgs"),
+        ("newton-cholesky", low, "lbfgs"),
+        *((name, by_size, "proximal_newton") for name in (*SOLVERS, "liblinear", "saga")),
+    ):
+        methods = choose.list_methods(objective, name, objective.make_room())
+        assert [method.__name__ for method in methods] == [f"by_{each}" for each in expected.split()]
 
 
 def test_many_rows_are_begun_on_a_sample(monkeypatch):
     monkeypatch.setattr(choose, "FEW_ROWS", 25_000)
-    X, *_ = make_problem(25_000, 60, 11, np.float32)
-    labels = (X @ np.random.default_rng(1).normal(size=(60, 11))).argmax(axis=1)
-    objective = Objective.over(X, labels, 11, l2=1e-3)
+    monkeypatch.setattr(descent, "suits", lambda objective: False)
+    minimized, solve = [], lbfgs.minimize
+    monkeypatch.setattr(
+        lbfgs, "minimize", lambda *given, **options: minimized.append(given[0]) or solve(*given, **options)
+    )
+    X, *_ = make_problem(25_000, 40, 11, np.float32)
+    labels = (X @ np.random.default_rng(1).normal(size=(40, 11))).argmax(axis=1)
+    weights = np.tile([0, 2.5, 1, 1, 1], 5_000)
+    objective = Objective.over(X, labels, 11, weights=weights, l2=1e-3)
     first = []
     solution = minimize(objective, "auto", tol=1e-6, on_iteration=lambda n_iter, iteration, _: first.append(iteration))
+    sample, whole = minimized
+    assert (sample.n_rows, whole) == (2_500, objective)
+    # The penalty of a row is the same.
+    strengths = [part.penalty.l2 * part.rows.total_weight for part in (sample, objective)]
+    assert strengths[0] == pytest.approx(strengths[1], rel=1e-12)
     begun = objective.at(objective.start()).value
     assert first[0].objective < 0.5 * begun
     assert solution.converged
@@ -345,22 +301,18 @@ def test_many_rows_are_begun_on_a_sample(monkeypatch):
 
 @settings(max_examples=40)
 @given(
-    n=st.integers(6, 50),
-    d=st.integers(1, 8),
-    n_classes=st.integers(2, 5),
+    shape=st.tuples(st.integers(6, 50), st.integers(1, 8), st.integers(2, 5)),
     exponent=st.floats(-4, 1),
-    solver=st.sampled_from(SOLVERS),
+    name=st.sampled_from(SOLVERS),
     fit_intercept=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_random_problems_end_with_a_vanishing_gradient_and_a_true_certificate(
-    n, d, n_classes, exponent, solver, fit_intercept, seed
-):
-    generator = np.random.default_rng(seed)
+def test_random_problems_have_a_vanishing_gradient_and_a_true_certificate(shape, exponent, name, fit_intercept, seed):
+    (n, d, n_classes), generator = shape, np.random.default_rng(seed)
     X = generator.normal(size=(n, d)) * 10 ** generator.uniform(-1, 1, d) + generator.normal(size=d)
     weights, labels = generator.uniform(0.1, 2, n), np.arange(n) % n_classes
     objective = Objective.over(X, labels, n_classes, weights=weights, l2=10**exponent, fit_intercept=fit_intercept)
-    solution = minimize(objective, solver, tol=1e-11)
+    solution = minimize(objective, name, tol=1e-11)
     assert solution.converged
     assert np.abs(solution.gradient).max() < 1e-5
     minimum = minimum_of(objective)[0]

@@ -1,6 +1,7 @@
 """Which preconditioner L-BFGS has, and when it is built anew."""
 
 import numpy as np
+import pytest
 from conftest import make_objective, with_budget
 from scipy import sparse
 
@@ -10,19 +11,22 @@ from fastlin.solvers.solution import LIMITED
 from fastlin.solvers.stopping import Stopping
 
 
-def minimize(objective, solver, starts=(), tol=1e-10, max_iter=1000, **options):
-    return choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
-
-
-def note_builds(monkeypatch, *names):
-    """Return a list that is to hold the names of the preconditioners, of those named, as they are built."""
+@pytest.fixture
+def fit(monkeypatch):
+    """A function that minimises, and returns the solution and the names of the preconditioners it has built."""
     built = []
-    for name in names:
+    for name in ("diagonal", "shared_block", "class_blocks"):
         build = getattr(preconditioners, name)
         monkeypatch.setattr(
             preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
         )
-    return built
+
+    def minimize(objective, solver, starts=(), tol=1e-10, max_iter=1000, **options):
+        built.clear()
+        solution = choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
+        return solution, [*built]
+
+    return minimize
 
 
 def test_the_budget_decides_which_preconditioner_is_built():
@@ -38,7 +42,7 @@ def test_the_budget_decides_which_preconditioner_is_built():
     assert preconditioners.schedule(with_budget(wider, 0)) == {0: preconditioners.diagonal}
 
 
-def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(monkeypatch):
+def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(fit, monkeypatch):
     generator = np.random.default_rng(0)
     # Columns of spread 1 to 1/600 beside a weak penalty: 40 iterations by the diagonal.
     monkeypatch.setattr(row_space_lbfgs, "suits", lambda objective: False)
@@ -47,65 +51,49 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
     few = Objective.over(X, labels, 2, l2=1e-6)
     n_passes = preconditioners.count_passes(few, preconditioners.class_blocks)
     assert n_passes >= preconditioners.MIN_PASSES_TO_WAIT
-    built = note_builds(monkeypatch, "diagonal", "class_blocks")
     monkeypatch.setattr(choose, "PATIENCE", 1000)
-    solution = minimize(few, "lbfgs", max_iter=n_passes - 1)
+    solution, built = fit(few, "lbfgs", max_iter=n_passes - 1)
     assert (solution.ending, built) == (LIMITED, ["diagonal"])
-    built.clear()
-    solution = minimize(few, "lbfgs")
+    solution, built = fit(few, "lbfgs")
     assert solution.converged
     assert built[:2] == ["diagonal", "class_blocks"]
-    built.clear()
     many = Objective.over(np.tile(X, (20, 1)), np.tile(labels, 20), 2, l2=1e-6)
-    minimize(many, "lbfgs")
-    assert built[0] == "class_blocks"
+    assert fit(many, "lbfgs")[1][0] == "class_blocks"
 
 
-def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
+def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
     monkeypatch.setattr(preconditioners, "CHEAP_WORK", 0)
     monkeypatch.setattr(descent, "suits", lambda objective: False)
     iterations = list(preconditioners.schedule(objective))[1:]
     assert preconditioners.choose(objective) is preconditioners.class_blocks and len(iterations) == 2
-    built = note_builds(monkeypatch, "shared_block", "class_blocks")
-    solution = minimize(objective, "auto")
+    solution, built = fit(objective, "auto")
     n_expected = sum(n_iter < solution.n_iter for n_iter in iterations)
     assert built == ["shared_block", *["class_blocks"] * n_expected]
     # A fit nearby begins with the preconditioner that is there, and goes on with its own.
-    built.clear()
-    again = minimize(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby=solution)
+    again, built = fit(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby=solution)
     assert again.converged
     # A fit may end with the iteration after which one is built.
     n_built = [sum(n_iter < again.n_iter + end for n_iter in iterations) for end in (0, 1)]
     assert built in [["class_blocks"] * n for n in n_built]
 
 
-def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passes(monkeypatch):
+def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passes(fit, monkeypatch):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(4_000, 60)).astype(np.float32)
     labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(4_000, 40))).argmax(axis=1)
     objective = Objective.over(X, labels, 40, l2=1 / 4_000)
-    built = note_builds(monkeypatch, "shared_block", "class_blocks")
     monkeypatch.setattr(preconditioners, "CHEAP_WORK", 0)
     assert preconditioners.affords_class_blocks(objective)
     n_passes = preconditioners.count_passes(objective, preconditioners.class_blocks)
     first = max(preconditioners.REFRESHES[0], n_passes)
     assert first < preconditioners.EXPENSIVE_REFRESHES[0]
-    minimize(objective, "auto", max_iter=first - 1)
-    assert built == ["shared_block"]
-    built.clear()
-    minimize(objective, "auto", max_iter=first)
-    assert built == ["shared_block", "class_blocks"]
+    at_last = ["shared_block", "class_blocks"]
+    assert [fit(objective, "auto", max_iter=n)[1] for n in (first - 1, first)] == [at_last[:1], at_last]
     # Where the end is in sight by then they are not worth their passes, until twice as many iterations are made.
-    late = minimize(objective, "auto", tol=np.inf, max_iter=2 * first)
-    assert late.n_iter < first
-    built.clear()
+    assert fit(objective, "auto", tol=np.inf, max_iter=2 * first)[0].n_iter < first
     monkeypatch.setattr(Stopping, "is_met", lambda *given: False)
-    minimize(objective, "auto", tol=1.0, max_iter=2 * first - 1)
-    assert built == ["shared_block"]
-    built.clear()
-    minimize(objective, "auto", tol=1.0, max_iter=2 * first)
-    assert built == ["shared_block", "class_blocks"]
+    assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [at_last[:1], at_last]
 
 
 def test_large_blocks_need_quick_solutions_and_many_iterations():
@@ -132,7 +120,7 @@ def test_blocks_of_many_classes_come_from_fewer_rows():
     assert rows == [preconditioners.ROWS_PER_COLUMN * 61, preconditioners.ROWS_PER_COLUMN // 2 * 61]
 
 
-def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(monkeypatch):
+def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(fit):
     generator = np.random.default_rng(0)
     n, d = 30_000, 2_000
     X = sparse.csr_array((np.ones(2 * n), generator.integers(0, d, 2 * n), np.arange(0, 2 * n + 1, 2)), shape=(n, d))
@@ -140,6 +128,5 @@ def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(monkey
     objective = Objective.over(X, labels, 2, l2=1e-3)
     assert not preconditioners.affords_factors(objective)
     assert preconditioners.affords_factors(Objective.over(generator.normal(size=(1_000, 300)), labels[:1_000], 2, l2=1))
-    built = note_builds(monkeypatch, "diagonal", "class_blocks", "shared_block")
-    assert minimize(objective, "lbfgs", tol=1e-4).converged
-    assert built == ["diagonal"]
+    solution, built = fit(objective, "lbfgs", tol=1e-4)
+    assert (solution.converged, built) == (True, ["diagonal"])
