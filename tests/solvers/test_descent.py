@@ -1,15 +1,12 @@
 """The descent over few parameters: its minimum, its matrices, its certificates, and the same bits whoever looks on."""
 
 from itertools import pairwise, product
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import assert_same_bits, make_objective, minimum_of
+from conftest import make_objective, minimum_of
 
 from fastlin.kernels.linear import quasi_newton
-from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import dense
 from fastlin.objective import Objective, RangeError
 from fastlin.solvers import choose, descent
 from fastlin.solvers.solution import IMPATIENT, LIMITED, REACHED, STOPPED
@@ -31,11 +28,6 @@ def way(monkeypatch, in_cache):
     if not in_cache:
         monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
     return in_cache
-
-
-def test_kernels_read_a_descent_by_its_names_without_the_compiler_too():
-    found = quasi_newton.Descent.at(np.zeros((2, 4)), 1.0, np.ones(4), np.zeros(4), 0.0, 0.0)
-    assert found.state[0].n_trials == quasi_newton.BEGINNING
 
 
 @IN_CACHE_OR_NOT
@@ -70,13 +62,13 @@ def test_who_looks_on_changes_no_bits(way):
         alone = minimize(objective, tol)
         watched = minimize(objective, tol, on_iteration=lambda *news, seen=seen: seen.append(news))
         np.testing.assert_array_equal(alone.parameters, watched.parameters)
-        assert [i.objective for i in alone.history] == [iteration.objective for _, iteration, _ in seen]
-        assert [n for n, *_ in seen] == list(range(1, alone.n_iter + 1))
+        assert [news[:2] for news in seen] == list(enumerate(watched.history, 1))
+        assert [i.objective for i in alone.history] == [i.objective for i in watched.history]
     # What a callback keeps stays.
     for _, iteration, parameters in seen:
         assert objective.at(parameters()).value == pytest.approx(iteration.objective, rel=1e-14)
     stopped = minimize(objective, on_iteration=lambda n_iter, *_: n_iter == 2)
-    assert stopped.ending == STOPPED and stopped.n_iter == 2
+    assert (stopped.ending, stopped.n_iter) == (STOPPED, 2)
     np.testing.assert_array_equal(stopped.parameters, seen[1][2]())
 
 
@@ -87,16 +79,6 @@ def test_it_hands_over_where_it_takes_too_long(way, monkeypatch):
     assert minimize(objective).ending == IMPATIENT
     whole = choose.minimize(objective, solver="auto", tol=1e-8, max_iter=100)
     assert whole.ending == REACHED and whole.n_iter > 2
-
-
-def test_by_passes_the_bits_are_those_of_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
-    objective, _ = make_objective(3_000, 12, 3, l2=1e-4)
-    results = []
-    for n_threads in (1, 2, 3):
-        with limit_threads(n_threads):
-            results.append([minimize(objective).parameters])
-    assert_same_bits(results)
 
 
 @IN_CACHE_OR_NOT
@@ -130,6 +112,9 @@ def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
     """Return a descent at start of J = (v1^2 + 4 v2^2) / 2 with a matrix, and what judges its trial."""
     walk = quasi_newton.Descent.at(np.array([start]), 1.0, np.array([0.5, 0.5]), np.array([1.0, 0.0]), 1.0, 0.0)
 
+    # Names are read without the compiler too.
+    assert walk.state[0].n_trials == quasi_newton.BEGINNING
+
     def evaluate_and_judge():
         v = walk.row(quasi_newton.TRIAL)
         walk.row(quasi_newton.TOTAL)[:] = [[0.0, 4.0 * v[0, 1]]]
@@ -156,21 +141,6 @@ def test_steps_that_are_too_long_or_too_short_are_mended():
         assert walk.now["value"] < 0.7 * start
 
 
-def test_a_direction_that_does_not_descend_leads_nowhere_and_stalls():
-    # The gradient of an intercept is a difference of probabilities, at most 1.
-    start = (3.0, -0.2)
-    walk, evaluate_and_judge = begin_square(start)
-    outcomes = []
-    while quasi_newton.STALLED not in outcomes:
-        quasi_newton.turn(walk, 1e-9, np.inf)
-        walk.row(quasi_newton.DIRECTION)[:] *= -1
-        walk.row(quasi_newton.TRIAL)[:] = walk.row(quasi_newton.PARAMETERS) + walk.row(quasi_newton.DIRECTION)
-        outcomes.append(quasi_newton.SEARCHING)
-        while outcomes[-1] == quasi_newton.SEARCHING:
-            outcomes.append(evaluate_and_judge())
-    np.testing.assert_allclose(walk.row(quasi_newton.PARAMETERS), [start], rtol=1e-12)
-
-
 def test_a_new_matrix_drops_the_pairs_and_an_exact_one_takes_one_step():
     walk, evaluate_and_judge = begin_square(matrix=((1.0, 0.0), (0.0, 0.75)))
     for _ in range(2):
@@ -185,15 +155,28 @@ def test_a_new_matrix_drops_the_pairs_and_an_exact_one_takes_one_step():
     np.testing.assert_allclose(walk.row(quasi_newton.PARAMETERS), 0, atol=1e-12)
 
 
+def turn_around(walk):
+    """Let the trial of a descent lie the other way."""
+    walk.row(quasi_newton.DIRECTION)[:] *= -1
+    walk.row(quasi_newton.TRIAL)[:] = walk.row(quasi_newton.PARAMETERS) + walk.row(quasi_newton.DIRECTION)
+
+
+def test_a_direction_that_does_not_descend_leads_nowhere_and_stalls():
+    # The gradient of an intercept is a difference of probabilities, at most 1.
+    start, outcomes = (3.0, -0.2), []
+    walk, evaluate_and_judge = begin_square(start)
+    while quasi_newton.STALLED not in outcomes:
+        quasi_newton.turn(walk, 1e-9, np.inf)
+        turn_around(walk)
+        outcomes.append(quasi_newton.SEARCHING)
+        while outcomes[-1] == quasi_newton.SEARCHING:
+            outcomes.append(evaluate_and_judge())
+    np.testing.assert_allclose(walk.row(quasi_newton.PARAMETERS), [start], rtol=1e-12)
+
+
 def test_a_search_that_fails_ends_at_the_last_point_and_what_is_true_there(monkeypatch):
     monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
-
-    def turn_around(walk, *given):
-        if not quasi_newton.turn(walk, *given):
-            walk.row(quasi_newton.DIRECTION)[:] *= -1
-            walk.row(quasi_newton.TRIAL)[:] = walk.row(quasi_newton.PARAMETERS) + walk.row(quasi_newton.DIRECTION)
-
-    monkeypatch.setattr(descent, "turn", turn_around)
+    monkeypatch.setattr(descent, "turn", lambda walk, *given: quasi_newton.turn(walk, *given) or turn_around(walk))
     objective, _ = make_objective(60, 5, 3, l2=0.01)
     found = minimize(objective)
     assert not found.converged
@@ -213,33 +196,33 @@ def test_iterations_of_another_solver_count(way):
         assert n_before < found.n_iter <= max_iter
 
 
-def test_drawn_rows_without_weight_are_no_sample(monkeypatch):
+def test_rows_that_are_drawn_weigh_as_much_as_all_and_are_all_where_they_have_no_weight(monkeypatch):
     monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
-    monkeypatch.setattr(descent, "draw_places", lambda n_rows, n_drawn: np.arange(40))
-    generator = np.random.default_rng(0)
-    weights = np.where(np.arange(90) < 40, 0.0, generator.uniform(1, 2, 90))
-    X, labels = generator.normal(size=(90, 3)), (np.arange(90) % 2).astype(np.int32)
-    found = minimize(Objective.over(X, labels, 2, weights=weights, l2=0.01))
-    assert found.ending == REACHED and np.isfinite(found.certificate)
+    generator, weigh, sums = np.random.default_rng(0), descent._ByPasses._weigh, []
+
+    def weigh_and_tell(self):
+        sums.append((len(self._drawn), np.sum(weigh(self))))
+        return weigh(self)
+
+    monkeypatch.setattr(descent._ByPasses, "_weigh", weigh_and_tell)
+    for n, n_empty in ((4_000, 0), (90, 40)):
+        if n_empty:
+            monkeypatch.setattr(descent, "draw_places", lambda n_rows, n_drawn: np.arange(40))
+        weights = np.where(np.arange(n) < n_empty, 0.0, generator.uniform(1, 2, n))
+        X, labels = generator.normal(size=(n, 3)), (np.arange(n) % 2).astype(np.int32)
+        found = minimize(Objective.over(X, labels, 2, weights=weights, l2=0.01))
+        assert found.ending == REACHED and np.isfinite(found.certificate)
+        n_drawn, total = sums[-1]
+        assert (n_drawn < n) == (n_empty == 0)
+        assert total == pytest.approx(weights.sum(), rel=1e-12)
 
 
-@IN_CACHE_OR_NOT
-def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, monkeypatch):
+def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(monkeypatch):
     monkeypatch.setattr(descent, "SMALL_HESSIAN", 0)
     # However small the problem is, matrices take no time.
     monkeypatch.setattr(descent, "ITERATION_WORK", 0)
-    kinds = []
-
-    def build(rows, walk, *given):
-        quasi_newton.renew_in_cache(rows, walk, *given)
-        kinds.append(int(walk.now["kind"]))
-
-    def take(walk, matrices):
-        quasi_newton.renew(walk, matrices)
-        kinds.append(int(walk.now["kind"]))
-
-    monkeypatch.setattr(descent, "renew_in_cache", build)
-    monkeypatch.setattr(descent, "renew", take)
+    renew, kinds = quasi_newton.renew, []
+    monkeypatch.setattr(descent, "renew", lambda walk, *given: (renew(walk, *given), kinds.append(walk.now["kind"])))
     objective, _ = make_objective(60, 5, 4, columns="badly scaled", l2=1e-7)
     found = minimize(objective)
     assert quasi_newton.SEPARATE in kinds and quasi_newton.WHOLE not in kinds
@@ -249,18 +232,13 @@ def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, mo
 
 @IN_CACHE_OR_NOT
 def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, monkeypatch):
-    steps, kept, ages = descent._InCache if way else descent._ByPasses, [], []
-    at, iterate = quasi_newton.Descent.at, steps.iterate
-
-    def keep(*given):
-        kept.append(at(*given))
-        return kept[-1]
+    steps, ages = descent._InCache if way else descent._ByPasses, []
+    iterate = steps.iterate
 
     def note_age(self, *given):
-        ages.append(int(kept[-1].now["n_with_matrix"]))
+        ages.append(int(self._descent.now["n_with_matrix"]))
         return iterate(self, *given)
 
-    monkeypatch.setattr(descent, "Descent", SimpleNamespace(at=keep))
     monkeypatch.setattr(steps, "iterate", note_age)
     for is_dear, n_classes in product((True, False), (2, 3)):
         monkeypatch.setattr(descent, "MIN_PASSES_TO_WAIT", 0.0 if is_dear else np.inf)
@@ -271,18 +249,6 @@ def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, 
         assert ages[0] == (quasi_newton.NO_MATRIX if is_dear else quasi_newton.STALE)
         assert warm.ending == REACHED and 0 < warm.n_iter < cold.n_iter + 5
         np.testing.assert_allclose(warm.parameters, cold.parameters, atol=1e-4)
-
-
-def test_rows_that_are_drawn_weigh_as_much_as_all():
-    generator = np.random.default_rng(0)
-    X, labels = generator.normal(size=(4_000, 3)), (np.arange(4_000) % 2).astype(np.int32)
-    objective = Objective.over(X, labels, 2, weights=generator.uniform(0, 2, 4_000), l2=0.01)
-    walk = quasi_newton.Descent.at(
-        objective.start(), objective.rows.total_weight, objective.class_weights, np.ones(4), 1.0, 0.0
-    )
-    steps = descent._ByPasses(objective, walk, objective.make_room())
-    assert len(steps._drawn) < 4_000
-    assert steps._weigh().sum() == pytest.approx(objective.rows.total_weight, rel=1e-12)
 
 
 @IN_CACHE_OR_NOT

@@ -44,15 +44,18 @@ def test_repeated_columns_without_penalty_have_a_singular_hessian_and_still_an_e
     assert solution.value == pytest.approx(minimize(objective, tol=1e-10).value, rel=1e-9)
 
 
-@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
 def test_without_penalty_the_end_has_a_certificate_and_no_more_iterations(monkeypatch, n_classes):
     objective, _ = make_objective(500, 6, n_classes)
     minimum = minimize(objective, tol=1e-15).value
     for rule in ("excess", "gradient"):
-        for tol in (1e-4, 1e-6, 1e-9):
+        for tol in (1e-2, 1e-3, 1e-4, 1e-6, 1e-9):
             solution = minimize(objective, tol=tol, rule=rule)
             assert solution.converged
-            assert solution.value - minimum <= solution.certificate < 3 * tol * solution.value + 1e-12
+            assert solution.value - minimum <= solution.certificate
+            assert tol > 1e-4 or solution.certificate < 3 * tol * solution.value + 1e-12
+            # The known step leads far below tol.
+            assert tol < 1e-4 or rule == "gradient" or solution.value - minimum < 0.01 * tol * solution.value
             with monkeypatch.context() as context:
                 context.setattr(Stopping, "note_dual", lambda *_: None)
                 without = minimize(objective, tol=tol, rule=rule)
@@ -60,39 +63,22 @@ def test_without_penalty_the_end_has_a_certificate_and_no_more_iterations(monkey
             assert solution.n_iter <= without.n_iter
 
 
-def test_without_penalty_the_known_step_is_taken_and_leads_far_below_tol():
-    objective, _ = make_objective(500, 6, 3)
-    minimum = minimize(objective, tol=1e-15).value
-    for tol in (1e-2, 1e-3, 1e-4):
-        solution = minimize(objective, tol=tol)
-        assert solution.value - minimum < 0.01 * tol * solution.value
-
-
 @pytest.mark.parametrize("precondition", PRECONDITIONERS)
-def test_conjugate_gradients_solve_newtons_equations(precondition):
+@pytest.mark.parametrize("forcing", [0.5, 1e-1, 1e-3, 1e-11])
+def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing, precondition):
     for n_classes in (2, 4):
-        objective, parameters = make_objective(100, 5, n_classes, l2=0.01)
+        objective, parameters = make_objective(100, 12, n_classes, l2=1e-3)
         point = evaluate(objective, objective.center(parameters))
-        before = point.gradient.copy()
-        (step, *_), _ = newton.conjugate_gradients(point, precondition(point), 1e-11)
-        np.testing.assert_allclose(point.hessian_product(step), -before, atol=1e-8)
+        preconditioner, before, n_passes = precondition(point), point.gradient.copy(), objective.n_passes
+        (step, known), n_products = newton.conjugate_gradients(point, preconditioner, forcing)
+        assert n_products == pytest.approx(objective.n_passes - n_passes)
         np.testing.assert_array_equal(point.gradient, before)
-
-
-@pytest.mark.parametrize("forcing", [0.5, 1e-1, 1e-3])
-def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing):
-    objective, parameters = make_objective(100, 12, 4, l2=1e-3)
-    point = evaluate(objective, objective.center(parameters))
-    preconditioner = preconditioners.diagonal(point)
-    n_passes = objective.n_passes
-    (step, known), n_products = newton.conjugate_gradients(point, preconditioner, forcing)
-    assert n_products == objective.n_passes - n_passes
-    residual = point.hessian_product(step) + point.gradient
-    np.testing.assert_allclose(known, residual, atol=1e-14)
-    left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
-    assert left <= forcing * first * (1 + 1e-9)
-    assert 1 <= n_products <= newton.PATIENCE
-    assert np.sum(step * point.gradient) < 0
+        residual = point.hessian_product(step) + point.gradient
+        np.testing.assert_allclose(known, residual, atol=1e-14)
+        left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
+        assert left <= forcing * first * (1 + 1e-9) + 1e-15
+        assert 1 <= n_products <= newton.PATIENCE
+        assert np.sum(step * point.gradient) < 0
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -128,21 +114,19 @@ def test_the_rounding_of_a_gradient_along_equal_changes_of_all_classes_leads_now
 def test_few_truncated_steps_lead_to_the_minimum(precondition, n_passes):
     for n_classes in (2, 5):
         objective, _ = make_objective(150, 6, n_classes, l2=1e-3)
-        preconditioned, passes = [], []
+        told = []
 
-        def precondition_and_tell(point, preconditioned=preconditioned, passes=passes):
-            preconditioned.append(point)
-            passes.append(point.objective.n_passes)
+        def precondition_and_tell(point, told=told):
+            told.append((point.value, point.objective.n_passes))
             return precondition(point)
 
         solution = minimize_truncated(objective, precondition_and_tell, n_passes, 1e-10, "excess")
         minimum, *_ = minimum_of(objective)
-        assert solution.converged
-        assert solution.n_iter < 20
+        assert solution.converged and solution.n_iter < 20
         assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-10 * solution.value
         # Each is built at a point of the way, and serves until products have taken as long as it took.
-        values = [point.value for point in preconditioned]
-        way = [preconditioned[0].value, *(step.objective for step in solution.history)]
+        values, passes = map(list, zip(*told, strict=True))
+        way = [values[0], *(step.objective for step in solution.history)]
         assert [value for value in way if value in values] == values
         assert np.all(np.diff(passes) > n_passes)
         assert n_passes > 0 or len(values) >= solution.n_iter
