@@ -34,8 +34,16 @@ def solver(request, monkeypatch):
     return request.param.split()[0]
 
 
-# Rows, classes, whether there are weights, and l2.
-SHAPES = [(80, 2, True, 1e-4), (80, 3, False, 0.1), (12, 4, True, 0.1), (12, 4, True, 1e-4)]
+# Rows, classes and options.
+REPEATED = {"l2": 0.02, "numbers": np.repeat(np.arange(60), np.random.default_rng(4).integers(0, 4, 60))}
+SHAPES = [
+    (80, 2, {"l2": 1e-4}),
+    (80, 3, {"l2": 0.1, "weighted": False}),
+    (12, 4, {"l2": 0.1}),
+    (12, 4, {"l2": 1e-4}),
+    (60, 2, REPEATED),
+    (60, 3, REPEATED),
+]
 
 
 def minimize(objective, solver, starts=(), tol=1e-12, max_iter=1000, **options):
@@ -45,9 +53,8 @@ def minimize(objective, solver, starts=(), tol=1e-12, max_iter=1000, **options):
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_every_solver_reaches_the_minimum(solver, columns):
     for fit_intercept in (True, False):
-        options = {"columns": columns, "fit_intercept": fit_intercept}
-        for n, n_classes, weighted, l2 in SHAPES:
-            objective, _ = make_objective(n, 5, n_classes, weighted=weighted, l2=l2, **options)
+        for n, n_classes, options in SHAPES:
+            objective, _ = make_objective(n, 5, n_classes, columns=columns, fit_intercept=fit_intercept, **options)
             minimum, coef, intercept = minimum_of(objective)
             solution = minimize(objective, solver)
             found_coef, found_intercept, rise = objective.finish(solution, np.float64)
@@ -126,20 +133,6 @@ def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes
         assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-11)
 
 
-def test_weights_and_numbers_of_rows_count_like_repeated_rows(solver):
-    for n_classes in (2, 3):
-        X, labels, *_ = make_problem(60, 3, n_classes)
-        times = np.random.default_rng(4).integers(0, 4, 60)
-        numbers, options = np.repeat(np.arange(60), times), {"l2": 0.02, "penalty_factors": np.array([0.5, 3.0, 0.1])}
-        weighted = Objective.over(X, labels, n_classes, weights=times.astype(float), **options)
-        numbered = Objective.over(X, labels, n_classes, numbers=numbers, **options)
-        repeated = Objective.over(X[numbers], labels[numbers], n_classes, **options)
-        *found, expected = (each.finish(minimize(each, solver), np.float64) for each in (weighted, numbered, repeated))
-        for coef, intercept, _ in found:
-            np.testing.assert_allclose(coef, expected[0], atol=1e-5)
-            np.testing.assert_allclose(intercept, expected[1], atol=1e-5)
-
-
 def test_separable_classes_without_penalty_end_at_a_small_loss(solver):
     for n_classes in (2, 3):
         labels = np.arange(60) % n_classes
@@ -205,17 +198,6 @@ def test_unusual_shapes_have_their_minimum(solver):
         assert solution.converged
         assert solution.value == pytest.approx(float(minimum), rel=1e-9)
         np.testing.assert_allclose(objective.finish(solution, np.float64)[0], coef, atol=1e-5)
-
-
-def test_constant_columns_alone_leave_the_intercept(solver):
-    for n_classes in (2, 3):
-        labels = (np.arange(60) % 7 < 2) * (np.arange(60) % (n_classes - 1) + 1)
-        objective = Objective.over(np.tile([0.0, 3.0], (60, 1)), labels, n_classes, l2=0.1)
-        solution = minimize(objective, solver)
-        assert solution.converged
-        shares = np.bincount(labels) / 60
-        assert solution.value == pytest.approx(-np.sum(shares * np.log(shares)), rel=1e-10)
-        assert np.abs(objective.finish(solution, np.float64)[0]).max() < 1e-5
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -12,20 +12,22 @@ from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED, SEPARABLE, STAL
 from fastlin.solvers.stopping import LENIENCE, PERSISTENCE, ROUNDING, Stopping
 
 
+def find_minimum(objective):
+    """Return the least J, and the parameters where it lies."""
+    minimum, *best = minimum_of(objective)
+    return minimum, objective.coordinates.to_parameters(*best)
+
+
 def find_point_with_gain(objective):
     """Return the Point halfway from the model without features to the minimum: less than half of J is gained there."""
-    _, coef, intercept = minimum_of(objective)
-    best = objective.coordinates.to_parameters(coef, intercept)
-    return objective.at(0.5 * (best + objective.start()))
+    return objective.at(0.5 * (find_minimum(objective)[1] + objective.start()))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_what_is_asked_for_is_tol_times_what_features_gain_or_times_a_smaller_objective(n_classes):
     objective, _ = make_objective(40, 3, n_classes, l2=0.05)
-    stopping = Stopping(objective, 1e-3, "excess", 100)
-    entropy = -sum(share * np.log(share) for share in objective.class_weights.tolist())
-    point = find_point_with_gain(objective)
-    gain = entropy - point.value
+    stopping, point = Stopping(objective, 1e-3, "excess", 100), find_point_with_gain(objective)
+    gain = -sum(share * np.log(share) for share in objective.class_weights.tolist()) - point.value
     assert 0 < gain < point.value
     assert stopping.asked(point) == pytest.approx(1e-3 * gain, rel=1e-9)
     assert stopping.asked(point, 1e-5) == pytest.approx(1e-5 * gain, rel=1e-9)
@@ -39,20 +41,17 @@ def test_what_is_asked_for_is_tol_times_what_features_gain_or_times_a_smaller_ob
 def test_the_quadratic_penalty_tells_a_gain_that_rounding_hides():
     objective, _ = make_objective(40, 3, 2, l2=1e14)
     solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=100)
-    point = objective.at(solution.parameters)
+    point, start = objective.at(solution.parameters), objective.at(objective.start())
     # J falls by less than its last digit, and the gap of the gradient proves that half of the digits are there.
     assert 0 < point.squares < 1e-16 * point.value
-    start = objective.at(objective.start())
     assert point.squares == pytest.approx(start.natural_gap, rel=1e-6)
     assert solution.converged and point.natural_gap <= 1e-6 * point.squares
 
 
 def test_the_bound_of_a_point_uses_the_best_lower_bound_so_far():
-    objective, parameters = make_objective(40, 3, 3, l2=0.05)
-    minimum, coef, intercept = minimum_of(objective)
-    best = objective.coordinates.to_parameters(coef, intercept)
-    stopping = Stopping(objective, 1e-4, "excess", 100)
-    point = objective.at(parameters)
+    objective, parameters = make_objective(40, 3, 2, l2=0.05)
+    minimum, best = find_minimum(objective)
+    stopping, point = Stopping(objective, 1e-6, "excess", 100), objective.at(parameters)
     far = stopping.observe(point)
     stopping.observe(objective.at(best))
     assert stopping.observe(point) == pytest.approx(float(point.value - minimum), rel=1e-9)
@@ -61,26 +60,23 @@ def test_the_bound_of_a_point_uses_the_best_lower_bound_so_far():
 
 def test_the_solution_is_the_best_point_seen_in_float64():
     objective, parameters = make_objective(40, 3, 3, l2=0.05)
-    start = objective.start()
-    stopping = Stopping(objective, 1e-4, "excess", 100)
+    start, stopping = objective.start(), Stopping(objective, 1e-6, "excess", 100)
     better = objective.at(start)
     for place in (parameters, start, 2 * parameters):
         stopping.observe(objective.at(place))
     stopping.observe(objective.at(0.5 * start, np.float32))
     solution = stopping.solution(STALLED)
     np.testing.assert_array_equal(solution.parameters, start)
-    assert solution.value == better.value
+    assert (solution.value, solution.converged) == (better.value, False)
     np.testing.assert_array_equal(solution.gradient, better.gradient)
-    assert not solution.converged
     assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
 
 def test_rounding_counts_in_certificates_and_in_the_end_where_it_leaves_room():
     objective, _ = make_objective(60, 3, 3, l2=0.05)
-    minimum, coef, intercept = minimum_of(objective)
-    point = objective.at(objective.coordinates.to_parameters(coef, intercept))
+    minimum, best = find_minimum(objective)
     # Far above the digits of the gradient, and below those of J.
-    bound = 1e-17
+    point, bound = objective.at(best), 1e-17
     gain = objective.value_at_start() - point.value
     stopping = Stopping(objective, 2 * bound / gain, "excess", 100)
     assert stopping.begin(point) < bound
@@ -109,10 +105,9 @@ def test_a_float32_point_counts_neither_for_the_lower_bound_nor_as_an_end():
 
 def test_the_start_has_to_be_finite():
     objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    stopping = Stopping(objective, 1e-3, "excess", 100)
+    stopping, point = Stopping(objective, 1e-6, "excess", 100), objective.at(parameters)
     with np.errstate(all="ignore"), pytest.raises(OverflowError, match="not finite at the start"):
         stopping.begin(objective.at(1e200 * parameters))
-    point = objective.at(parameters)
     assert stopping.begin(point) == stopping.observe(point)
 
 
@@ -133,39 +128,30 @@ def test_the_gradient_rule_looks_at_its_largest_entry_by_the_columns_as_they_are
     objective, _ = make_objective(40, 3, 2, columns="badly scaled", l2=0.05)
     point = find_point_with_gain(objective)
     largest = point.largest_entry
-    assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, 0.0, np.inf)
     left = largest * (objective.value_at_start() - point.value)
-    assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, np.inf, left)
-    assert not Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, 1.02 * left, 1.02 * left)
-    assert not Stopping(objective, 0.99 * largest, "gradient", 100).is_met(point, 0.0, 0.0)
+    for part, bound, decrement, is_met in (
+        (1.01, 0.0, np.inf, True),
+        (1.01, np.inf, left, True),
+        (1.01, 1.02 * left, 1.02 * left, False),
+        (0.99, 0.0, 0.0, False),
+    ):
+        assert Stopping(objective, part * largest, "gradient", 100).is_met(point, bound, decrement) == is_met
 
 
-def test_iterations_are_recorded_and_passed_on():
+def test_iterations_are_recorded_and_passed_on_until_the_callback_asks_to_stop():
     objective, parameters = make_objective(40, 3, 2, l2=0.05)
     heard = []
-    stopping = Stopping(objective, 1e-6, "excess", 2, lambda *news: heard.append(news))
-    point = objective.at(parameters)
-    stopping.begin(point)
-    for _ in range(2):
-        assert stopping.why(point, 1.0, 1.0) is None
-        stopping.record(point, 0.25)
-    assert stopping.why(point, 1.0, 1.0) == LIMITED
-    assert [news[:2] for news in heard] == list(enumerate(stopping.history, 1))
-    assert all(parameters() is point.parameters for *_, parameters in heard)
-    first, second = stopping.history
-    assert (first.objective, first.bound, first.n_passes) == (point.value, stopping.certify(point), objective.n_passes)
-    assert first.gradient == point.largest_entry
-    assert 0 <= first.seconds <= second.seconds
-
-
-def test_a_callback_makes_an_iteration_the_last_one():
-    objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    stopping = Stopping(objective, 1e-6, "excess", 100, lambda n_iter, *_: n_iter == 2)
+    stopping = Stopping(objective, 1e-6, "excess", 100, lambda *news: heard.append(news) or news[0] == 2)
     point = objective.at(parameters)
     stopping.begin(point)
     for ending in (None, LIMITED):
         stopping.record(point, 0.25)
         assert stopping.why(point, 1.0, 1.0) == ending
+    assert [news[:2] for news in heard] == list(enumerate(stopping.history, 1))
+    assert all(parameters() is point.parameters for *_, parameters in heard)
+    first, second = stopping.history
+    assert first[:4] == (point.value, stopping.certify(point), point.largest_entry, objective.n_passes)
+    assert 0 <= first.seconds <= second.seconds
     solution = stopping.solution(LIMITED)
     assert (solution.ending, solution.converged, solution.n_iter) == (STOPPED, False, 2)
     assert stopping.solution(REACHED).ending == REACHED
@@ -174,15 +160,16 @@ def test_a_callback_makes_an_iteration_the_last_one():
 def test_a_fit_that_cannot_go_on_says_whether_it_is_there():
     objective, _ = make_objective(40, 3, 2, l2=0.05)
     point = find_point_with_gain(objective)
-    stopping = Stopping(objective, 1e-6, "excess", 100)
-    assert stopping.why_stalled(point, 0.5e-6 * (objective.value_at_start() - point.value), 1.0) == REACHED
-    tiny = 0.5 * ROUNDING[np.float64] * point.value
-    assert stopping.why_stalled(point, 0.01 * point.value, tiny) == AT_FLOOR
-    # A bound that proves no digit of J says that so small an estimate is wrong.
-    assert stopping.why_stalled(point, point.value, tiny) == STALLED
-    assert stopping.why_stalled(point, point.value, 2 * ROUNDING[np.float64] * point.value) == STALLED
-    by_gradient = Stopping(objective, 1e-6, "gradient", 100)
-    assert by_gradient.why_stalled(point, 0.0, 2 * ROUNDING[np.float64] * point.value) == STALLED
+    half, floor = 0.5e-6 * (objective.value_at_start() - point.value), ROUNDING[np.float64] * point.value
+    for rule, bound, decrement, ending in (
+        ("excess", half, 1.0, REACHED),
+        ("excess", 0.01 * point.value, 0.5 * floor, AT_FLOOR),
+        # A bound that proves no digit of J says that so small an estimate is wrong.
+        ("excess", point.value, 0.5 * floor, STALLED),
+        ("excess", point.value, 2 * floor, STALLED),
+        ("gradient", 0.0, 2 * floor, STALLED),
+    ):
+        assert Stopping(objective, 1e-6, rule, 100).why_stalled(point, bound, decrement) == ending
 
 
 def test_a_gain_below_the_rounding_of_columns_far_from_zero_cannot_be_seen():
@@ -191,45 +178,38 @@ def test_a_gain_below_the_rounding_of_columns_far_from_zero_cannot_be_seen():
     objective = Objective.over(X, labels, 2, l2=1e-12, fit_intercept=False)
     point = objective.at(objective.coordinates.to_parameters(np.array([[0.3, 0.4, -0.7]]), np.zeros(1)))
     assert 1e-9 * point.value < point.rounding < 1e-6 * point.value
-    stopping = Stopping(objective, 1e-3, "excess", 100)
-    assert stopping.why_stalled(point, point.value, 0.5 * point.rounding) == AT_FLOOR
     # As far as tol does not care.
-    assert stopping.why_stalled(point, point.value, 1e-5 * point.value) == STALLED
+    for decrement, ending in ((0.5 * point.rounding, AT_FLOOR), (1e-5 * point.value, STALLED)):
+        assert Stopping(objective, 1e-3, "excess", 100).why_stalled(point, point.value, decrement) == ending
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_separated_classes_are_noticed_without_penalty_only(n_classes):
-    X = np.arange(12.0)[:, None]
-    labels = np.arange(12) * n_classes // 12
-    for l2 in (0.0, 1e-300):
-        objective = Objective.over(X, labels, n_classes, l2=l2)
+    X, labels = np.arange(12.0)[:, None], np.arange(12) * n_classes // 12
+    slopes = np.array([[1.0]]) if n_classes == 2 else np.array([[-1.0], [0.0], [1.0]])
+    cuts = np.array([-5.5]) if n_classes == 2 else np.array([3.5, 0.0, -7.5])
+    one_wrong, weights = np.where(np.arange(12) == 0, 1, labels), np.where(np.arange(12) == 0, 1e-9, 1.0)
+    for given, options, factor, is_separated in (
+        (labels, {}, 1.0, False),
+        (labels, {}, 100.0, True),
+        (labels, {"l2": 1e-300}, 100.0, False),
+        # Of little weight, so that the loss is small.
+        (one_wrong, {"weights": weights}, 100.0, False),
+    ):
+        objective = Objective.over(X, given, n_classes, **options)
+        point = objective.at(objective.coordinates.to_parameters(factor * slopes, factor * cuts))
+        assert factor == 1 or point.loss < 1e-6
         stopping = Stopping(objective, 0.0, "excess", 100)
-        slopes = np.array([[1.0]]) if n_classes == 2 else np.array([[-1.0], [0.0], [1.0]])
-        cuts = np.array([-5.5]) if n_classes == 2 else np.array([3.5, 0.0, -7.5])
-        for factor, separated in ((1.0, False), (100.0, l2 == 0)):
-            point = objective.at(objective.coordinates.to_parameters(factor * slopes, factor * cuts))
-            assert (stopping.why(point, np.inf, np.inf) == SEPARABLE) == separated
-
-
-def test_a_wrong_row_of_little_weight_is_not_separated():
-    X, labels = np.arange(12.0)[:, None], np.arange(12) // 6
-    weights = np.ones(12)
-    labels[0], weights[0] = 1, 1e-9
-    objective = Objective.over(X, labels, 2, weights=weights)
-    point = objective.at(objective.coordinates.to_parameters(np.array([[100.0]]), np.array([-550.0])))
-    assert point.loss < 1e-6
-    assert Stopping(objective, 0.0, "excess", 100).why(point, np.inf, np.inf) is None
+        assert (stopping.why(point, np.inf, np.inf) == SEPARABLE) == is_separated
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_settling_turns_a_small_gradient_into_a_bound(n_classes):
     objective, _ = make_objective(200, 3, n_classes, l2=1e-3)
-    _, coef, intercept = minimum_of(objective)
-    best = objective.coordinates.to_parameters(coef, intercept)
+    _, best = find_minimum(objective)
     # An intercept that is off by little, whose repair costs more than tol allows.
     best[0, -1] += 1e-4
-    point = evaluate(objective, best)
-    stopping = Stopping(objective, 1e-6, "excess", 100)
+    point, stopping = evaluate(objective, best), Stopping(objective, 1e-6, "excess", 100)
     assert stopping.observe(point) > 1e-6 * point.value
     assert point.natural_gap <= 1e-6 * point.value
     # Where there is no memory nothing can be settled, and no pass is made.
@@ -245,49 +225,47 @@ def test_settling_turns_a_small_gradient_into_a_bound(n_classes):
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_a_point_in_float32_without_probabilities_is_settled_in_float64(n_classes):
     objective, _ = make_objective(400, 3, n_classes, l2=1e-3)
-    _, coef, intercept = minimum_of(objective)
-    best = objective.coordinates.to_parameters(coef, intercept)
+    _, best = find_minimum(objective)
     best[0, -1] += 1e-3
-    point = objective.at(best, np.float32)
-    stopping = Stopping(objective, 1e-4, "excess", 100)
+    point, stopping = objective.at(best, np.float32), Stopping(objective, 1e-4, "excess", 100)
     assert stopping.observe(point) > 1e-4 * point.value
     n_passes = objective.n_passes
     # What is proven of the settled point holds for all others.
-    assert stopping.settle(point) <= 1e-4 * point.value
-    assert stopping.observe(point) <= 1e-4 * point.value
+    assert max(stopping.settle(point), stopping.observe(point)) <= 1e-4 * point.value
     # The probabilities once more, and the settled point in float32 and, since it has arrived, in float64: one of
     # Newton's steps suffices here.
     assert objective.n_passes == n_passes + 3
     assert stopping.solution(LIMITED).certificate <= 1e-4 * point.value
 
 
+def make_estimate(value, largest_entry):
+    """Return what the rules ask of a point in float32."""
+    return SimpleNamespace(value=value, squares=0.0, largest_entry=largest_entry, precision=np.float32)
+
+
 def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
     objective, _ = make_objective(40, 3, 3, l2=0.05)
     tol = 1e-4
-    stopping = Stopping(objective, tol, "gradient", 1000)
+    stopping = Stopping(objective, tol, "gradient", 100)
     entries = np.full(30, 0.9 * tol)
     # It is small now and then, and from the 20th iteration on.
     entries[10], entries[19] = 1.1 * tol, 1.1 * tol
-    met = []
+    met, lenient = [], LENIENCE * tol * 0.4
     for place, entry in enumerate(entries, start=1):
-        point = SimpleNamespace(value=0.4, squares=0.0, largest_entry=entry, precision=np.float32)
+        point = make_estimate(0.4, entry)
         stopping.record(point, np.inf)
         # To ask changes nothing.
-        lenient = LENIENCE * tol * point.value
         answers = {stopping.is_met(point, 0.09, 0.9 * lenient) for _ in range(2)}
         assert len(answers) == 1
-        assert not stopping.is_met(point, 0.09, 1.1 * lenient)
+        met += [place] * (answers == {True})
         # Where J may be far above the minimum the estimate is not enough.
-        assert not stopping.is_met(point, 0.11, 0.9 * lenient)
-        assert not stopping.is_met(point, np.inf, 0.9 * lenient)
-        if answers == {True}:
-            met.append(place)
+        for bound, decrement in ((0.09, 1.1 * lenient), (0.11, 0.9 * lenient), (np.inf, 0.9 * lenient)):
+            assert not stopping.is_met(point, bound, decrement)
     assert met == [*range(1 + PERSISTENCE, 11), *range(12 + PERSISTENCE, 20), *range(21 + PERSISTENCE, 31)]
     # A large tol is left as it is, and who asks but now and then gets the same answers.
     for tol, is_lenient in ((1e-2, False), (1e-4, True)):
-        stopping = Stopping(objective, tol, "gradient", 1000)
+        stopping, point = Stopping(objective, tol, "gradient", 100), make_estimate(0.4, 0.5 * tol)
         for place in range(1, 31):
-            point = SimpleNamespace(value=0.4, squares=0.0, largest_entry=0.5 * tol, precision=np.float32)
             stopping.record(point, 0.09)
             if place % 2 == 0:
                 assert stopping.is_met(point, 0.09, 1.1 * tol * point.value) == (is_lenient and place > PERSISTENCE)
@@ -295,24 +273,23 @@ def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
 
 def test_a_smaller_objective_counts_as_the_smallest_value():
     objective, _ = make_objective(40, 3, 3, l2=0.05)
-    point = SimpleNamespace(value=1e-9, squares=0.0, largest_entry=1.0, precision=np.float32)
     for smallest, part, is_met in [(0.0, 0.9, False), (0.01, 0.9, True), (0.01, 1.1, False)]:
-        stopping = Stopping(objective, 1e-4, "excess", 1000, smallest_value=smallest)
-        assert stopping.is_met(point, part * 1e-4 * 0.01, np.inf) == is_met
+        stopping = Stopping(objective, 1e-4, "excess", 100, smallest_value=smallest)
+        assert stopping.is_met(make_estimate(1e-9, 1.0), part * 1e-4 * 0.01, np.inf) == is_met
 
 
 def test_only_rows_that_are_right_without_their_offsets_are_separated():
     X = np.linspace(-1, 1, 20)[:, None]
-    labels = (np.arange(20) % 2).astype(np.int32)
-    # The offsets are right where the column is not, and there is a minimum.
-    offsets = 30.0 * (2 * labels[:, None] - 1)
-    objective = Objective.over(X, labels, 2, offsets=offsets)
-    solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=200)
-    assert solution.value < 1e-9 and solution.ending != SEPARABLE
-    labels = (X[:, 0] > 0).astype(np.int32)
-    objective = Objective.over(X, labels, 2, offsets=np.full((20, 1), 3.0))
-    assert choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000).ending == SEPARABLE
-    # Soft labels have a minimum wherever the rows lie.
-    objective = Objective.over(X, labels, 2, targets=np.where(labels, 0.9, 0.1)[:, None])
-    solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
-    assert solution.converged and solution.ending != SEPARABLE
+    odd, right = (np.arange(20) % 2).astype(np.int32), (X[:, 0] > 0).astype(np.int32)
+    for labels, given, is_separated in (
+        # The offsets are right where the column is not, and there is a minimum.
+        (odd, {"offsets": 30.0 * (2 * odd[:, None] - 1)}, False),
+        (right, {"offsets": np.full((20, 1), 3.0)}, True),
+        # Soft labels have a minimum wherever the rows lie.
+        (right, {"targets": np.where(right, 0.9, 0.1)[:, None]}, False),
+    ):
+        objective = Objective.over(X, labels, 2, **given)
+        solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
+        assert (solution.ending == SEPARABLE) == is_separated
+        assert solution.converged or "offsets" in given
+        assert labels is right or solution.value < 1e-9
