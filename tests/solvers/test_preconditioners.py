@@ -11,78 +11,54 @@ from fastlin.solvers import preconditioners
 ALL = ["diagonal", "shared_block", "class_blocks", "sampled_hessian", "hessian"]
 
 
-def build(name, objective, parameters):
-    return getattr(preconditioners, name)(evaluate(objective, parameters))
-
-
-def draw_gradient(parameters):
-    return np.random.default_rng(3).normal(size=parameters.shape)
-
-
-def scaled_rows(objective):
-    scaled = objective.matrix.X * objective.coordinates.scale + objective.coordinates.shift
-    return np.column_stack([scaled, np.ones(len(scaled))])
-
-
-def blocks_of_hessian(point):
-    """Yield the block of each class on the diagonal of the Hessian."""
-    hessian, size = point.hessian(), point.parameters.shape[1]
-    for k in range(len(point.parameters)):
-        yield hessian[k * size : (k + 1) * size, k * size : (k + 1) * size]
+def make_system(n, n_classes, l2=0.2, make_place=np.asarray):
+    """Return an objective, the point at a place made of parameters, and a gradient."""
+    objective, parameters = make_objective(n, 4, n_classes, l2=l2)
+    gradient = np.random.default_rng(3).normal(size=parameters.shape)
+    return objective, evaluate(objective, make_place(parameters)), gradient
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_class_blocks_are_the_blocks_of_the_hessian_where_every_row_is_taken(n_classes):
-    objective, parameters = make_objective(20, 4, n_classes, l2=0.2)
-    gradient, point = draw_gradient(parameters), evaluate(objective, parameters)
-    found = preconditioners.class_blocks(point).solve(gradient)
-    for row, solved, block in zip(gradient, found, blocks_of_hessian(point), strict=True):
-        np.testing.assert_allclose(solved, np.linalg.solve(block, row), rtol=1e-3, atol=1e-4)
+def test_class_blocks_are_the_blocks_of_the_hessian_or_stand_for_them_where_rows_are_drawn(n_classes):
+    for n in (20, 20_000):
+        objective, point, gradient = make_system(n, n_classes)
+        n_passes, size = objective.n_passes, gradient.shape[1]
+        found = preconditioners.class_blocks(point).solve(gradient)
+        assert n == 20 or objective.n_passes - n_passes < 0.1
+        blocks = np.diagonal(point.hessian().reshape(len(gradient), size, len(gradient), size), axis1=0, axis2=2)
+        for k, (row, solved) in enumerate(zip(gradient, found, strict=True)):
+            expected = np.linalg.solve(blocks[..., k], row)
+            if n == 20:
+                np.testing.assert_allclose(solved, expected, rtol=1e-3, atol=1e-4)
+            assert np.sum(solved * row) / np.sum(expected * row) == pytest.approx(1, abs=0.8)
 
 
-def test_drawn_rows_stand_for_all_of_them():
-    objective, parameters = make_objective(20_000, 4, 3, l2=0.01)
-    gradient, point = draw_gradient(parameters), evaluate(objective, parameters)
-    n_passes = objective.n_passes
-    found = preconditioners.class_blocks(point).solve(gradient)
-    assert objective.n_passes - n_passes < 0.1
-    for row, solved, block in zip(gradient, found, blocks_of_hessian(point), strict=True):
-        expected = np.linalg.solve(block, row)
-        assert np.sum(solved * row) / np.sum(expected * row) == pytest.approx(1, abs=0.8)
-
-
-def test_a_preconditioner_is_that_of_the_point_which_is_asked():
-    objective, parameters = make_objective(60, 4, 3, l2=0.2)
-    gradient = draw_gradient(parameters)
-    first, second = evaluate(objective, parameters), evaluate(objective, 5 * parameters)
-    for name in ALL:
-        alone = build(name, make_objective(60, 4, 3, l2=0.2)[0], parameters).solve(gradient)
-        np.testing.assert_array_equal(getattr(preconditioners, name)(first).solve(gradient), alone)
-        elsewhere = getattr(preconditioners, name)(second).solve(gradient)
-        # The diagonal knows the class weights alone.
-        assert name == "diagonal" or (elsewhere != alone).any()
-        np.testing.assert_array_equal(getattr(preconditioners, name)(first).solve(gradient), alone)
+@pytest.mark.parametrize("name", ALL)
+def test_a_preconditioner_is_that_of_the_point_which_is_asked(name):
+    build = getattr(preconditioners, name)
+    objective, first, gradient = make_system(60, 3)
+    second = evaluate(objective, 5 * first.parameters)
+    alone, found, elsewhere, again = (
+        build(point).solve(gradient) for point in (make_system(60, 3)[1], first, second, first)
+    )
+    np.testing.assert_array_equal(found, alone)
+    np.testing.assert_array_equal(again, alone)
+    # The diagonal knows the class weights alone.
+    assert name == "diagonal" or (elsewhere != alone).any()
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_the_shared_block_is_the_covariance_at_equal_probabilities(n_classes):
-    objective, parameters = make_objective(50, 4, n_classes, l2=0.2)
-    gradient = draw_gradient(parameters)
-    found = build("shared_block", objective, 0 * parameters).solve(gradient)
-    rows, share = scaled_rows(objective), 1 / n_classes
-    weights = objective.rows.weights / objective.rows.total_weight * share * (1 - share)
-    block = rows.T @ (weights[:, None] * rows) + np.diag(objective.penalty.curvatures)
-    np.testing.assert_allclose(found, np.linalg.solve(block, gradient.T).T, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize("n_classes", [2, 4])
-def test_the_diagonal_is_the_variance_times_the_curvature_of_the_class_shares(n_classes):
-    objective, parameters = make_objective(50, 4, n_classes, l2=0.2)
-    found = build("diagonal", objective, parameters).solve(np.ones_like(parameters))
-    shares = objective.class_weights[: len(parameters)]
-    mean_squares = np.average(scaled_rows(objective) ** 2, axis=0, weights=objective.rows.weights)
-    expected = 1 / (np.outer(shares * (1 - shares), mean_squares) + objective.penalty.curvatures)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+def test_the_shared_block_and_the_diagonal_are_those_of_numpy(n_classes):
+    objective, start, gradient = make_system(50, n_classes, make_place=np.zeros_like)
+    scaled = objective.matrix.X * objective.coordinates.scale + objective.coordinates.shift
+    rows, parts = np.column_stack([scaled, np.ones(50)]), objective.rows.weights / objective.rows.total_weight
+    # At equal probabilities.
+    covariance = rows.T @ ((parts * (n_classes - 1) / n_classes**2)[:, None] * rows)
+    expected = np.linalg.solve(covariance + np.diag(objective.penalty.curvatures), gradient.T).T
+    np.testing.assert_allclose(preconditioners.shared_block(start).solve(gradient), expected, rtol=1e-3, atol=1e-3)
+    shares = objective.class_weights[: len(gradient)]
+    diagonal = np.outer(shares * (1 - shares), parts @ rows**2) + objective.penalty.curvatures
+    np.testing.assert_allclose(preconditioners.diagonal(start).solve(gradient), gradient / diagonal, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["hessian", "sampled_hessian"])
@@ -118,17 +94,17 @@ def test_solutions_are_finite_and_descend(name, columns):
 @pytest.mark.parametrize("name", ["class_blocks", "shared_block"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_without_room_for_probabilities_the_blocks_come_from_a_sample(n_classes, name):
-    objective, parameters = make_objective(500, 4, n_classes, l2=0.1)
-    gradient = draw_gradient(parameters)
-    expected = build(name, objective, parameters).solve(gradient)
+    build = getattr(preconditioners, name)
+    objective, point, gradient = make_system(500, n_classes, l2=0.1)
+    expected = build(point).solve(gradient)
     narrow = with_budget(objective, 16 * 120 * objective.bytes_a_row)
     assert not narrow.keeps_probabilities
     n_passes = objective.n_passes
-    found = build(name, narrow, parameters).solve(gradient)
+    found = build(evaluate(narrow, point.parameters)).solve(gradient)
     # Of the sample there are its probabilities, and the rows that are drawn from it.
     assert objective.n_passes - n_passes <= 1 + 120 / 500 + n_classes * 120 / 500
-    for k in range(len(parameters)):
-        assert 1 / 4 < np.sum(found[k] * gradient[k]) / np.sum(expected[k] * gradient[k]) < 4
+    ratios = np.sum(found * gradient, axis=1) / np.sum(expected * gradient, axis=1)
+    assert ((1 / 4 < ratios) & (ratios < 4)).all()
 
 
 def test_chances_add_up_to_the_number_drawn_and_follow_the_curvature():
@@ -158,33 +134,29 @@ def test_rows_are_drawn_as_often_as_their_curvature_says_however_few_are_drawn()
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_where_no_row_has_curvature_the_blocks_are_the_penalty(n_classes):
-    objective, parameters = make_objective(30, 4, n_classes, l2=0.5)
     # Scores so large that every probability is 0 or 1 in float64.
-    saturated = np.zeros_like(parameters)
-    saturated[0, -1] = 5000.0
-    gradient = draw_gradient(parameters)
-    point = evaluate(objective, saturated)
-    found = preconditioners.class_blocks(point).solve(gradient)
+    saturate = lambda parameters: np.pad([[5000.0]], ((0, len(parameters) - 1), (4, 0)))  # noqa: E731
+    objective, point, gradient = make_system(30, n_classes, l2=0.5, make_place=saturate)
     assert not np.array(list(point.curvatures())).any()
-    np.testing.assert_allclose(found[:, :-1], (gradient / objective.penalty.curvatures.clip(1e-300))[:, :-1], rtol=1e-4)
-    np.testing.assert_allclose(found[:, -1], gradient[:, -1], rtol=1e-4)
+    # Where nothing has a curvature, any number will do.
+    curvatures = np.append(objective.penalty.curvatures[:-1], 1.0)
+    np.testing.assert_allclose(preconditioners.class_blocks(point).solve(gradient), gradient / curvatures, rtol=1e-4)
 
 
 def test_a_gradient_below_the_range_of_float32_is_still_solved():
-    objective, parameters = make_objective(30, 4, 2, l2=0.5)
-    gradient = draw_gradient(parameters)
-    preconditioner = build("class_blocks", objective, parameters)
-    np.testing.assert_allclose(
-        preconditioner.solve(1e-60 * gradient), 1e-60 * preconditioner.solve(gradient), rtol=1e-4
-    )
+    _, point, gradient = make_system(30, 2, l2=0.5)
+    solve = preconditioners.class_blocks(point).solve
+    np.testing.assert_allclose(solve(1e-60 * gradient), 1e-60 * solve(gradient), rtol=1e-4)
 
 
-def test_directions_are_counted_by_the_spread_of_the_eigenvalues():
+def test_directions_are_counted_by_the_spread_of_the_eigenvalues_and_columns_of_the_factor_squared():
     orthogonal = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
     preconditioner = preconditioners.Preconditioner(1, 6, np.float64)
     for eigenvalues, n_directions in [(np.full(6, 3.0), 6.0), ([2.0, 2.0, 1e-9, 1e-9, 1e-9, 1e-9], 2.0)]:
-        preconditioner.factorize(0, (orthogonal * eigenvalues @ orthogonal.T)[None])
+        matrix = orthogonal * eigenvalues @ orthogonal.T
+        preconditioner.factorize(0, matrix[None])
         assert preconditioner.n_directions == pytest.approx(n_directions, rel=1e-6)
+        np.testing.assert_allclose(preconditioner.square_columns(), np.diagonal(matrix), rtol=1e-9)
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e-170, 1e170])
@@ -194,13 +166,3 @@ def test_directions_of_squares_beyond_float64_are_not_counted(size):
         preconditioner.factorize(0, size * np.diag([1.0, 2.0])[None])
     assert not np.isfinite(preconditioner.n_directions)
     np.testing.assert_allclose(size * preconditioner.solve(np.array([[1.0, 2.0]])), 1)
-
-
-@pytest.mark.parametrize("precision", [np.float32, np.float64])
-def test_columns_of_a_factor_are_squared_where_they_lie(precision):
-    matrix = np.random.default_rng(0).normal(size=(40, 7))
-    preconditioner = preconditioners.Preconditioner(1, 7, precision)
-    preconditioner.factorize(0, (matrix.T @ matrix)[None].astype(precision))
-    np.testing.assert_allclose(
-        preconditioner.square_columns(), (preconditioner.unpack()[0] ** 2).sum(axis=0), rtol=1e-12
-    )

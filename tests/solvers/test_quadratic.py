@@ -20,20 +20,16 @@ def make_start(objective, seed=3):
     return evaluate(objective, parameters)
 
 
-def violation(start, parameters):
+def violation(start, parameters, curved=None):
     """Return how far the smallest subgradient of the model around a point is from zero, in its largest entry."""
     step, penalty = parameters - start.parameters, start.objective.penalty
-    slopes = start.gradient + (start.hessian() @ step.ravel()).reshape(step.shape)
-    largest = 0.0
-    for j, threshold in enumerate(penalty.thresholds):
-        for rows in [slice(None)] if penalty.group_by_class else [[k] for k in range(len(parameters))]:
-            z, slope = parameters[rows, j], slopes[rows, j]
-            if z.any():
-                left = np.abs(slope + threshold * z / np.linalg.norm(z)).max()
-            else:
-                left = max(np.linalg.norm(slope) - threshold, 0)
-            largest = max(largest, left)
-    return largest
+    hessian = (curved or start).hessian_of_loss() + np.diag(np.tile(penalty.curvatures, len(parameters)))
+    slopes = start.gradient + (hessian @ step.ravel()).reshape(step.shape)
+    sizes = np.linalg.norm(slopes, axis=0, keepdims=True) if penalty.group_by_class else np.abs(slopes)
+    norms = np.linalg.norm(parameters, axis=0, keepdims=True) if penalty.group_by_class else np.abs(parameters)
+    units = np.divide(parameters, norms, out=np.zeros_like(parameters), where=norms > 0)
+    of_zeros = np.maximum(sizes - penalty.thresholds, 0)
+    return np.where(norms > 0, np.abs(slopes + penalty.thresholds * units), of_zeros).max()
 
 
 def model_by_columns(start, precision=np.float64):
@@ -72,16 +68,15 @@ def test_both_models_agree_for_all_data(kind):
 def test_a_model_with_the_curvature_of_a_sample_touches_the_objective_of_all_rows(kind, part):
     X, labels, weights, *_ = make_problem(300, 4, 3)
     objective = Objective.over(sparse.csr_array(X) if kind == "sparse" else X, labels, 3, weights=weights, l1=0.02)
-    start, sample = make_start(objective), objective.sample(int(300 * part))
-    curved = evaluate(sample, start.parameters)
+    start = make_start(objective)
+    curved = evaluate(objective.sample(int(300 * part)), start.parameters)
     hessian = quadratic.HessianModel(start, curved)
     columns = quadratic.ColumnModel(start, curved, np.ones((3, 4), bool), np.float64)
     # A sample that is far smaller is copied; of others the rows that are left out have no weight.
     assert columns._curvature.probabilities.shape[1] == (30 if part == 0.1 else 300)
     expected, found = hessian.minimize(1e-13), columns.minimize(1e-13)
     np.testing.assert_allclose(objective.center(found), objective.center(expected), atol=1e-5)
-    of_model = start.gradient + (curved.hessian() @ (found - start.parameters).ravel()).reshape(found.shape)
-    assert np.abs(of_model[:, -1]).max() < 1e-6
+    assert violation(start, found, curved) < 1e-6
 
 
 def test_the_panel_of_other_coordinates_is_used_again():
@@ -105,35 +100,25 @@ def test_a_borrowed_hessian_is_used_with_the_gradient_and_the_penalty_of_its_own
     lent = quadratic.HessianModel(first, first)
     second = evaluate(objective.with_penalty(0.3, 0.05), 2 * first.parameters)
     model = quadratic.HessianModel(second, second, lent)
-    assert model.is_borrowed
-    assert not lent.is_borrowed
-    step = model.minimize(1e-13) - second.parameters
-    slopes = second.gradient + (first.hessian_of_loss() @ step.ravel()).reshape(step.shape)
-    slopes += second.objective.penalty.curvatures * step
-    end, thresholds = second.parameters + step, second.objective.penalty.thresholds
-    rest = np.where(end != 0, np.abs(slopes + thresholds * np.sign(end)), np.maximum(np.abs(slopes) - thresholds, 0))
-    assert rest.max() < 1e-6
+    assert model.is_borrowed and not lent.is_borrowed
+    assert violation(second, model.minimize(1e-13), first) < 1e-6
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "expected"),
-    [(0.3, [False, True, True, True, False]), (1e-3, [False, True, True, True, False, True, False])],
+    ("accuracy", "given", "expected"),
+    [
+        (0.3, [8.0, 1.0, 0.5, 1e-9, 0.25], [False, True, True, True, False]),
+        (1e-3, [8.0, 1.0, 0.5, 1e-9, 0.25, 1e-9, 1e-9], [False, True, True, True, False, True, False]),
+        # Sweeps without end are cut.
+        (1e-12, [1.0] * 110, [False, *[True] * quadratic.ROUNDS] * quadratic.ROUNDS),
+    ],
 )
-def test_sweeps_end_where_one_of_all_gains_too_little(accuracy, expected):
-    gains, kinds = iter([8.0, 1.0, 0.5, 1e-9, 0.25, 1e-9, 1e-9]), []
-
-    def visit(only_active):
-        kinds.append(only_active)
-        return next(gains)
-
-    assert quadratic.descend(visit, accuracy) == pytest.approx(9.75)
+def test_sweeps_end_where_one_of_all_gains_too_little(accuracy, given, expected):
+    gains, kinds = iter(given), []
+    assert quadratic.descend(lambda only_active: kinds.append(only_active) or next(gains), accuracy) == pytest.approx(
+        sum(given)
+    )
     assert kinds == expected
-
-
-def test_sweeps_without_end_are_cut():
-    kinds = []
-    quadratic.descend(lambda only_active: kinds.append(only_active) or 1.0, 1e-12)
-    assert kinds == [False, *[True] * quadratic.ROUNDS] * quadratic.ROUNDS
 
 
 def test_the_columns_of_a_small_fold_are_those_of_all_rows(monkeypatch):
