@@ -2,18 +2,27 @@
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_offsets_and_targets, minimum_of, value_of, with_budget
+from conftest import (
+    assert_same_bits,
+    evaluate,
+    make_objective,
+    make_offsets_and_targets,
+    minimum_of,
+    value_of,
+    with_budget,
+)
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
 from fastlin.objective import row_space as spaces
 from fastlin.objective.row_space import RowLine, RowSpace
-from fastlin.solvers import choose, lbfgs, line_search, preconditioners, row_space_lbfgs
+from fastlin.solvers import choose, lbfgs, line_search, row_space_lbfgs
 from fastlin.solvers.solution import AT_FLOOR, IMPATIENT, LIMITED, REACHED, STALLED
 from fastlin.solvers.stopping import Stopping
 
 KINDS = ["dense", "sparse"]
+CHOSEN = {"solver": "auto", "tol": 1e-8, "max_iter": 1000}
 
 
 def make_few_rows(n_classes, kind="dense", n=26, d=80, columns="plain", **options):
@@ -68,7 +77,9 @@ def test_a_point_is_that_of_its_parameters(kind, n_classes, name):
     assert objective.n_passes == pytest.approx(n_passes + 2 * objective.n_rows / 26)
     whole = evaluate(objective, space.to_parameters(vector))
     assert point.value == pytest.approx(whole.value, rel=1e-12)
-    assert point.value == pytest.approx(float(value_of(objective, *coefficients_of(whole))), rel=1e-12)
+    assert point.value == pytest.approx(
+        float(value_of(objective, *objective.coordinates.to_coefficients(whole.parameters))), rel=1e-12
+    )
     # The norm of the gradient in the inner product is that of the certificate, whose columns are centred to float32.
     square = point.gradient.dot_coefficients(point.gradient)
     assert square == pytest.approx(whole.dual_square, rel=1e-7)
@@ -76,10 +87,6 @@ def test_a_point_is_that_of_its_parameters(kind, n_classes, name):
         point.gradient.multipliers[-1, : objective.n_rows_coef], whole.gradient[:, -1], atol=1e-13
     )
     assert point.steepness >= whole.largest_entry * (1 - 1e-12) or (objective.coordinates.scale > 1).any()
-
-
-def coefficients_of(point):
-    return point.objective.coordinates.to_coefficients(point.parameters)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -116,21 +123,17 @@ def test_the_minimum_is_reached_and_certified(kind, n_classes, name):
 def test_columns_far_from_zero_and_of_unlike_scales_have_a_true_certificate(kind):
     for columns in ("shifted", "badly scaled", "constant"):
         objective = make_few_rows(3, kind, columns=columns)
-        solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
+        solution = choose.minimize(objective, **{**CHOSEN, "tol": 1e-6})
         assert solution.converged
         assert solution.value - float(minimum_of(objective)[0]) <= solution.certificate
 
 
 def test_inner_products_that_would_lose_digits_are_not_kept(monkeypatch):
-    asked = []
     near, far = make_few_rows(2), make_few_rows(2, columns="shifted")
+    ask, asked = type(near.matrix).row_products, []
+    monkeypatch.setattr(type(near.matrix), "row_products", lambda *given: asked.append(given[-1]) or ask(*given))
     for objective in (near, far, with_budget(near, 4 * 8 * 26**2 - 1)):
-        original = objective.matrix.row_products
-        monkeypatch.setattr(
-            objective.matrix, "row_products", lambda *a, original=original: asked.append(a[-1]) or original(*a)
-        )
         RowSpace(objective)
-        monkeypatch.undo()
     assert asked == [True, False, False]
 
 
@@ -138,13 +141,12 @@ def test_inner_products_that_would_lose_digits_are_not_kept(monkeypatch):
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_any_number_of_threads_gives_the_same_bits(cut_into_blocks, kind, n_classes):
     cut_into_blocks(2_000)
-    solutions = []
+    results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
-            solutions.append(minimize(make_few_rows(n_classes, kind)))
-    for solution in solutions[1:]:
-        np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
-        assert solution.certificate == solutions[0].certificate
+            solution = minimize(make_few_rows(n_classes, kind))
+        results.append([solution.parameters, solution.certificate])
+    assert_same_bits(results)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -155,15 +157,13 @@ def test_another_penalty_starts_from_the_solution(kind):
     assert again.n_iter == 0
     assert again.value == pytest.approx(first.value, rel=1e-14)
     other = objective.with_penalty(0.008, 0.0)
-    space = RowSpace(other)
     # The coefficients stay.
-    np.testing.assert_allclose(
-        space.to_parameters(space.start(first.row_point)), RowSpace(objective).to_parameters(first.row_point.vector)
-    )
+    before, vector = RowSpace(objective).to_parameters(first.row_point.vector), RowSpace(other).start(first.row_point)
+    np.testing.assert_allclose(RowSpace(other).to_parameters(vector), before)
     near, cold = minimize(other, nearby=first.row_point), minimize(other)
     assert near.n_iter < cold.n_iter
     assert near.value == pytest.approx(cold.value, rel=1e-8)
-    by_choice = choose.minimize(other, [first.parameters], solver="auto", tol=1e-8, max_iter=1000, nearby=first)
+    by_choice = choose.minimize(other, [first.parameters], nearby=first, **CHOSEN)
     np.testing.assert_array_equal(by_choice.parameters, near.parameters)
 
 
@@ -190,22 +190,20 @@ def test_any_parameters_are_expressed_by_the_rows(kind, n_classes, name):
 
 def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkeypatch):
     objective = make_few_rows(4)
-    first = minimize(objective, tol=1e-9)
-    near = objective.with_penalty(0.009, 0.0)
-    expected, n_cold = lbfgs_of(near).value, minimize(near).n_iter
-    given = {"solver": "auto", "tol": 1e-8, "max_iter": 1000}
+    first, near = minimize(objective, tol=1e-9), objective.with_penalty(0.009, 0.0)
     with monkeypatch.context() as patched:
         patched.setattr(lbfgs, "minimize", None)
-        again = choose.minimize(objective, [first.parameters], **given)
-        warm = choose.minimize(near, [first.parameters], **given)
-        far = choose.minimize(near, [1e6 * first.parameters], **given)
+        again, warm, far = (
+            choose.minimize(posed, [size * first.parameters], **CHOSEN)
+            for posed, size in ((objective, 1), (near, 1), (near, 1e6))
+        )
     assert again.n_iter == 0 and again.value == pytest.approx(first.value, rel=1e-8)
-    assert warm.converged and warm.n_iter < n_cold == far.n_iter
-    assert warm.value == pytest.approx(expected, rel=1e-7)
+    assert warm.converged and warm.n_iter < minimize(near).n_iter == far.n_iter
+    assert warm.value == pytest.approx(float(minimum_of(near)[0]), rel=1e-7)
     # One iteration after the other comes to the end as well.
     parameters, values = objective.start(), []
     for _ in range(60):
-        solution = choose.minimize(objective, [parameters], **{**given, "max_iter": 1})
+        solution = choose.minimize(objective, [parameters], **{**CHOSEN, "max_iter": 1})
         parameters = solution.parameters
         values.append(solution.value)
     assert (np.diff(values) <= 1e-9 * values[0]).all()
@@ -213,47 +211,24 @@ def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkey
     # What takes too long to express is left to the coefficients.
     monkeypatch.setattr(spaces, "MOST_PRODUCTS", 0)
     assert row_space_lbfgs.minimize(objective, Stopping(objective, 1e-8, "excess", 9), start=first.parameters) is None
-    by_coefficients = choose.minimize(near, [first.parameters], **given)
+    by_coefficients = choose.minimize(near, [first.parameters], **CHOSEN)
     assert by_coefficients.converged and by_coefficients.row_point is None
 
 
-def test_the_limit_of_iterations_holds():
-    solution = minimize(make_few_rows(3), max_iter=2)
-    assert (solution.n_iter, solution.converged, solution.ending) == (2, False, LIMITED)
-    assert solution.certificate > 1e-8 * solution.value
-
-
 def test_what_overflows_or_stalls_is_left_to_the_coefficients(monkeypatch):
-    objective = make_few_rows(8)
-    expected = lbfgs_of(objective)
-    huge = Objective.over(1e160 * objective.matrix.X, objective.rows.labels, 8, l2=1e-2)
-    assert minimize(huge) is None
-    monkeypatch.setattr(line_search, "search", stall_once(line_search.search))
-    solution = choose.minimize(objective, solver="auto", tol=1e-8, max_iter=1000)
+    objective, search, calls = make_few_rows(8), line_search.search, []
+    assert minimize(Objective.over(1e160 * objective.matrix.X, objective.rows.labels, 8, l2=1e-2)) is None
+    # The first search finds nothing.
+    monkeypatch.setattr(
+        line_search,
+        "search",
+        lambda *given, **options: calls.append(0) or (search(*given, **options) if calls[1:] else None),
+    )
+    solution = choose.minimize(objective, **CHOSEN)
     assert solution.converged
-    assert solution.value == pytest.approx(expected.value, rel=1e-8)
-    monkeypatch.undo()
+    assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-8)
     monkeypatch.setattr(line_search, "search", lambda *a, **k: None)
     assert minimize(objective).ending == STALLED
-
-
-def lbfgs_of(objective):
-    """Return the solution by L-BFGS in the coefficients."""
-    build = preconditioners.choose(objective)
-    stopping = Stopping(objective, 1e-8, "excess", 1000)
-    room = objective.make_room()
-    return lbfgs.minimize(objective, objective.start(), stopping, preconditions={0: build}, room=room)
-
-
-def stall_once(search):
-    """Return a search that finds nothing the first time."""
-    calls = []
-
-    def search_or_stall(*arguments, **options):
-        calls.append(arguments)
-        return None if len(calls) == 1 else search(*arguments, **options)
-
-    return search_or_stall
 
 
 def test_it_suits_smooth_bounded_penalties_of_wide_data():
@@ -273,8 +248,7 @@ def test_it_suits_smooth_bounded_penalties_of_wide_data():
 
 
 def test_the_direction_is_that_of_the_recursion_in_the_inner_product():
-    objective = make_few_rows(3)
-    space = RowSpace(objective)
+    space = RowSpace(make_few_rows(3))
     pairs, points = row_space_lbfgs.RowPairs(space), [space.at(space.start())]
     for _ in range(4):
         direction = pairs.direction(points[-1])
@@ -283,15 +257,14 @@ def test_the_direction_is_that_of_the_recursion_in_the_inner_product():
         line(0.5)
         points.append(line.end())
         pairs.add(*points[-2:])
-    direction = pairs.direction(points[-1])
+    before, last = points[-2:]
+    direction = pairs.direction(last)
     # The scores stay those of the multipliers, and H takes the last change of the gradient to the last step.
     np.testing.assert_allclose(direction.scores, space.make_vector(direction.multipliers).scores, atol=1e-10)
-    last, before = points[-1], points[-2]
     forms = [
-        (last.gradient.multipliers - before.gradient.multipliers).ravel(),
-        (last.gradient.scores - before.gradient.scores).ravel(),
+        (getattr(last.gradient, each) - getattr(before.gradient, each)).ravel() for each in ("multipliers", "scores")
     ]
-    step, _ = pairs.apply(forms, lambda vector: vector.copy())
+    step, _ = pairs.apply(forms, np.copy)
     np.testing.assert_allclose(step, (last.vector.multipliers - before.vector.multipliers).ravel(), atol=1e-12)
 
 
@@ -301,20 +274,10 @@ def test_where_it_is_slow_the_coefficients_take_over():
     labels = np.digitize(X[:, 200] + 20 * generator.normal(size=120), [-20, 0, 20])
     objective = Objective.over(X, labels, 4, l2=1e-6)
     assert row_space_lbfgs.suits(objective)
-    by_rows = minimize(objective, tol=1e-6)
-    assert by_rows.ending == IMPATIENT
+    by_rows, solution = minimize(objective, tol=1e-6), choose.minimize(objective, **{**CHOSEN, "tol": 1e-6})
+    assert (by_rows.ending, solution.converged) == (IMPATIENT, True)
     assert by_rows.n_iter >= row_space_lbfgs.PATIENCE
-    solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
-    assert solution.converged
     assert solution.value <= by_rows.value
-
-
-def test_a_fit_that_is_compared_ends_no_later():
-    objective = make_few_rows(8)
-    alone = choose.minimize(objective, solver="auto", tol=1e-4, max_iter=1000)
-    compared = choose.minimize(objective, solver="auto", tol=1e-4, max_iter=1000, is_compared=True)
-    assert compared.converged
-    assert compared.n_iter <= alone.n_iter
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -325,9 +288,11 @@ def test_by_the_name_of_lbfgs_no_derivative_exceeds_tol(kind):
     assert evaluate(objective, solution.parameters).largest_entry <= 1e-5
 
 
-def test_a_tol_of_zero_ends_at_the_floor():
+def test_the_ends_are_the_limit_of_iterations_and_the_floor_where_tol_is_zero():
+    solution = minimize(make_few_rows(3), max_iter=2)
+    assert (solution.n_iter, solution.converged, solution.ending) == (2, False, LIMITED)
+    assert solution.certificate > 1e-8 * solution.value
     objective = make_few_rows(8)
-    solution = choose.minimize(objective, solver="auto", tol=0.0, max_iter=1000)
+    solution = choose.minimize(objective, **{**CHOSEN, "tol": 0.0})
     assert solution.ending in (AT_FLOOR, STALLED)
-    minimum, *_ = minimum_of(objective)
-    assert abs(solution.value - float(minimum)) <= 1e-12 * solution.value
+    assert abs(solution.value - float(minimum_of(objective)[0])) <= 1e-12 * solution.value
