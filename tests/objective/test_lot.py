@@ -27,16 +27,17 @@ def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, n_together=16, of
 def draw_X(kind, n=300, d=6):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(n, d)) + 3
-    if kind == "sparse":
-        return sparse.csr_array(X * (generator.random((n, d)) < 0.3))
-    if kind == "one-hot":
-        return sparse.csr_array(np.eye(d)[generator.integers(d, size=n)])
-    if kind == "table":
-        return TableMatrix([X[:, 0], Codes(generator.integers(0, 4, n).astype(np.int8), 4), X[:, 1]])
-    if kind == "wide":
-        return generator.normal(size=(n, 300)).T.copy().T
-    if kind == "uint8":
-        return generator.integers(0, 255, (n, d)).astype(np.uint8)
+    match kind:
+        case "sparse":
+            return sparse.csr_array(X * (generator.random((n, d)) < 0.3))
+        case "one-hot":
+            return sparse.csr_array(np.eye(d)[generator.integers(d, size=n)])
+        case "table":
+            return TableMatrix([X[:, 0], Codes(generator.integers(0, 4, n).astype(np.int8), 4), X[:, 1]])
+        case "wide":
+            return generator.normal(size=(n, 300)).T.copy().T
+        case "uint8":
+            return generator.integers(0, 255, (n, d)).astype(np.uint8)
     return X.astype(kind)
 
 
@@ -127,24 +128,18 @@ def test_sums_are_those_of_numpy(kind, given, is_weighted):
         np.testing.assert_allclose(points.gradient[b], gradient, rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize(("n_classes", "size"), [(2, None), (2, 1.0), (2, 30.0), (2, 1e3), (4, None)])
-def test_a_problem_starts_where_its_intercept_alone_is_best(n_classes, size):
+def test_a_problem_starts_where_its_intercept_alone_is_best(n_classes, size, fit_intercept):
     offsets = None if size is None else 3 + size * np.random.default_rng(0).normal(size=(300, 1))
-    rows, _ = make_rows(draw_X("float64"), offsets=offsets, n_classes=n_classes)
+    rows, _ = make_rows(draw_X("float64"), offsets=offsets, n_classes=n_classes, fit_intercept=fit_intercept)
     lot, starts = fill_lot(rows, list(draw_problems(rows.n_rows, 9, is_weighted=True, n_classes=n_classes)))
     points = lot.evaluate(starts)
     slopes = points.of_loss.reshape(9, rows.n_rows_coef, -1)[..., -1]
     # The last step of Newton's leaves a slope of half its square times the curvature, which is below 1/4.
     np.testing.assert_allclose(slopes, 0, atol=1e-14 if size is None else SMALL_STEP**2 / 8)
     np.testing.assert_allclose(points.value, lot.without_features, rtol=1e-13)
-
-
-def test_without_an_intercept_offsets_alone_are_the_model_without_features():
-    for offsets in (None, draw_offsets(300)):
-        rows, _ = make_rows(draw_X("float64"), fit_intercept=False, offsets=offsets)
-        lot, starts = fill_lot(rows, list(draw_problems(rows.n_rows, 9)))
-        assert not starts.any()
-        np.testing.assert_allclose(lot.evaluate(starts).value, lot.without_features, rtol=1e-13)
+    assert fit_intercept or not starts.any()
 
 
 @pytest.mark.parametrize(
@@ -166,24 +161,6 @@ def test_bits_depend_on_no_other_problem_and_on_no_thread(kind, n_classes):
         np.testing.assert_array_equal(kept, of_whole[[5]])
 
 
-def minimize_exactly(X, problem, units, offsets):
-    """Return the minimum and J there, by Newton's steps in the precision of X; units are the penalty at l2 = 1."""
-    K = len(units) // X.shape[1]
-    # Where there is no intercept, or a column vanishes, a parameter stays zero. Equal intercepts change nothing.
-    free, equal = np.tile(X.any(axis=0), K), np.tile(np.arange(X.shape[1]) == X.shape[1] - 1, K) * 1.0
-    v = np.zeros(len(units), X.dtype)
-    for _ in range(60):
-        _, before, gradient, hessian, _ = evaluate_exactly(X, problem, v, units, offsets)
-        hessian += (K > 1) * np.outer(equal, equal)
-        step = np.zeros_like(v)
-        step[free] = np.linalg.solve(hessian[np.ix_(free, free)].astype(float), -gradient[free].astype(float))
-        length = np.longdouble(1)
-        while evaluate_exactly(X, problem, v + length * step, units, offsets)[1] > before and length > 1e-6:
-            length /= 2
-        v = v + length * step
-    return v, evaluate_exactly(X, problem, v, units, offsets)[1]
-
-
 @pytest.mark.parametrize(
     ("first", "last"), [(0, 40), *marked(pytest.mark.thorough, (40, 300)), *marked(pytest.mark.slow, (300, 4000))]
 )
@@ -198,10 +175,14 @@ def test_certificates_are_true_and_near_at_the_end(first, last):
         scaled, offsets = scaled.astype(np.longdouble), 0.0 if offsets is None else offsets
         (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes)
         lot, (start,) = fill_lot(rows, [problem])
-        minimum, least = minimize_exactly(scaled, problem, rows.units, offsets)
-        free, bounds = np.tile(np.append(np.ones(d), fit_intercept), rows.n_rows_coef), []
+        given = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets}
+        least, *model = reference.sparse_minimum(
+            scaled[:, :-1], problem.labels, n_classes, problem.l2, 0.0, factors=rows.units[:d], **given
+        )
+        minimum, bounds = np.column_stack(model).ravel(), []
+        free = np.tile(np.append(np.ones(d), fit_intercept), rows.n_rows_coef)
         for near, size in [*((start, size) for size in (1.0, 1e-2)), *((minimum, size) for size in (1e-2, 1e-5, 1e-8))]:
-            parameters = (near + size * generator.normal(size=rows.size) * free).astype(float)
+            parameters = near + size * generator.normal(size=rows.size) * free
             bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
             excess = evaluate_exactly(scaled, problem, parameters, rows.units, offsets)[1] - least
             # Offsets make scores and J larger, and what both values of J are off by.
@@ -228,10 +209,8 @@ def test_certificates_with_l1_are_true_and_near_at_the_end(first, last):
         problem = problem._replace(l2=problem.l2 * generator.integers(2))
         lot, (start,) = fill_lot(rows, [problem])
         given = {"weights": problem.weights, "offsets": 0.0 if offsets is None else offsets, "factors": factors}
-        penalties = {"l2": problem.l2, "l1": problem.l1}
-        least, *model = reference.sparse_minimum(
-            X, problem.labels, 2, **penalties, **given, fit_intercept=fit_intercept
-        )
+        given |= {"l2": problem.l2, "l1": problem.l1}
+        least, *model = reference.sparse_minimum(X, problem.labels, 2, **given, fit_intercept=fit_intercept)
         minimum, bounds = rows.coordinates.to_parameters(*model).ravel(), []
         for near, size in [(start, 1.0), (start, 1e-2), *((minimum, size) for size in (1e-2, 1e-5, 1e-9, 0.0))]:
             # Away from zero the penalty is of first order.
