@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_sized, with_budget
+from conftest import assert_same_bits, evaluate, make_objective, make_sized, with_budget
 
 from fastlin.matrices import matrix
 
@@ -22,17 +22,17 @@ def test_a_point_stays_the_same_when_others_are_evaluated(n_classes, penalty):
     room = objective.make_room()
     # Its gradient is the first one, and features of classes are found by a pass in between.
     point = objective.at(0.5 * parameters, out=room)
-    probabilities, hessian = point.probabilities.copy(), point.hessian()
-    before = facts(point)
+    with_room = lambda: [point.probabilities.copy(), point.hessian(), point.settle_intercept()]  # noqa: E731
+    before, told = with_room(), facts(point)
     elsewhere = evaluate(objective, -parameters)
+    settled = elsewhere.settle_intercept()
+    np.testing.assert_array_equal(settled[:, :-1], elsewhere.parameters[:, :-1])
     evaluate(objective, 3 * parameters, np.float32).hessian_product(parameters)
     objective.at(parameters)
     objective.sample(20).at(parameters)
-    np.testing.assert_array_equal(point.probabilities, probabilities)
-    np.testing.assert_array_equal(point.hessian(), hessian)
+    assert_same_bits([before, with_room()])
     objective.at(7 * parameters, out=room).lower_bound()
-    for found, expected in zip(facts(point), before, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    assert_same_bits([told, facts(point)])
     assert elsewhere.value != point.value
 
 
@@ -43,7 +43,7 @@ def ask_for_probabilities(point):
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_a_point_whose_room_was_given_away_says_so(precision):
+def test_a_point_without_room_or_whose_room_was_given_away_says_so(precision):
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
     room = objective.make_room()
     point = objective.at(parameters, precision, out=room)
@@ -52,23 +52,20 @@ def test_a_point_whose_room_was_given_away_says_so(precision):
         ask()
     other = objective.at(2 * parameters, precision, out=room)
     assert other.has_probabilities
-    assert not point.has_probabilities
-    # A point that never had room settles its intercept without.
-    for ask in (*ask_for_probabilities(point), point.settle_intercept):
-        with pytest.raises(RuntimeError, match="was given to another point"):
-            ask()
+    narrow = evaluate(with_budget(objective, 0), parameters)
+    for each, message in (
+        (point, "was given to"),
+        (objective.at(parameters), "without room"),
+        (narrow, "without room"),
+    ):
+        assert not each.has_probabilities
+        # A point that never had room settles its intercept without.
+        for ask in (*ask_for_probabilities(each), *([each.settle_intercept] if each is point else [])):
+            with pytest.raises(RuntimeError, match=message):
+                ask()
     # What does not need probabilities is still there.
     assert point.lower_bound() <= point.value
     np.testing.assert_array_equal(evaluate(objective, 2 * parameters, precision).probabilities, other.probabilities)
-
-
-def test_a_point_without_room_says_so():
-    objective, parameters = make_objective(30, 3, 3, l2=0.1)
-    for point in (objective.at(parameters), evaluate(with_budget(objective, 0), parameters)):
-        assert not point.has_probabilities
-        for ask in ask_for_probabilities(point):
-            with pytest.raises(RuntimeError, match="without room"):
-                ask()
 
 
 @pytest.mark.parametrize("weighted", [True, False])
@@ -103,12 +100,10 @@ def test_the_hessian_holds_the_products_with_unit_vectors(n_classes):
         hessian = point.hessian()
         assert hessian.shape == (parameters.size, parameters.size)
         np.testing.assert_array_equal(hessian, hessian.T)
-        for place in range(parameters.size):
+        for place, unit in enumerate(np.eye(parameters.size)):
             if not fit_intercept and place % 5 == 4:
                 assert not hessian[place].any()
                 continue
-            unit = np.zeros(parameters.size)
-            unit[place] = 1
             product = point.hessian_product(unit.reshape(parameters.shape)).ravel()
             np.testing.assert_allclose(hessian[place], product, atol=1e-13)
         curvatures = np.tile(objective.penalty.curvatures, len(parameters))
@@ -125,21 +120,9 @@ def test_settling_the_intercept_brings_its_gradient_near_zero(n_classes):
     np.testing.assert_allclose(objective.at(parameters).gradient[:, -1], 0, atol=1e-14)
     # Not all classes are moved at once.
     assert n_classes == 2 or parameters[:, -1].sum() == pytest.approx(total, abs=1e-12)
-    without, parameters = make_objective(20, 3, n_classes, fit_intercept=False)
-    assert evaluate(without, parameters).settle_intercept() is None
-
-
-def test_a_settled_intercept_is_that_of_the_point_which_is_asked():
-    objective, parameters = make_objective(60, 4, 3, l2=1e-3)
-    first, second = evaluate(objective, parameters), evaluate(objective, -0.5 * parameters)
-    alone = evaluate(make_objective(60, 4, 3, l2=1e-3)[0], parameters).settle_intercept()
-    np.testing.assert_array_equal(first.settle_intercept(), alone)
-    np.testing.assert_array_equal(second.settle_intercept()[:, :-1], second.parameters[:, :-1])
-    np.testing.assert_array_equal(first.settle_intercept(), alone)
-
-
-def test_where_all_rows_are_decided_no_intercept_is_settled():
-    objective, parameters = make_objective(30, 3, 3, l2=0.1)
+    # There is nothing to settle where all rows are decided, or without an intercept.
     saturated = np.zeros_like(parameters)
     saturated[0, -1] = 5000.0
-    assert evaluate(objective, saturated).settle_intercept() is None
+    without, parameters = make_objective(20, 3, n_classes, fit_intercept=False)
+    for place in (evaluate(objective, saturated), evaluate(without, parameters)):
+        assert place.settle_intercept() is None

@@ -11,10 +11,8 @@ from fastlin.objective import Objective, weigh_by_counts
 def test_the_gram_of_no_rows_is_zero():
     objective, _ = make_objective(20, 3, 3)
     gram = objective.rows.gram(np.empty(0, np.int64), np.empty((2, 0)), np.float32)
-    assert gram.shape == (2, 4, 4)
-    assert gram.dtype == np.float32
+    assert (gram.shape, gram.dtype, objective.n_passes) == ((2, 4, 4), np.float32, 0)
     assert not gram.any()
-    assert objective.n_passes == 0
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -114,21 +112,16 @@ def test_influence_takes_one_pass_and_belongs_to_the_rows_it_is_of():
     for numbers in (np.arange(0, 1000, 50), np.arange(0, 1000, 2)):
         part, expected = objective.rows.take(numbers).influence - 0.5, whole[numbers] - 0.5
         np.testing.assert_allclose(part / part.mean(), expected / expected.mean(), rtol=1e-5, atol=1e-6)
-
-
-def test_rows_of_normal_numbers_are_not_measured():
-    X, labels, *_ = make_problem(500, 5, 3)
-    objective = Objective.over(X, labels, 3, l2=1e-3)
-    assert objective.rows.influence == 1.0 and objective.n_passes == 0
+    # Rows of normal numbers are not measured.
+    even, _ = make_objective(500, 5, 3, l2=1e-3)
+    assert even.rows.influence == 1.0 and even.n_passes == 0
 
 
 def test_rows_without_weight_have_no_part_in_the_mean():
     X, labels, *_ = make_problem(500, 5, 3)
     X[:10] *= 100
-    weights = np.ones(501)
-    weights[500] = 0
     expected = Objective.over(X, labels, 3, l2=1e-3).rows.influence
-    X, labels = np.vstack([X, np.full(5, 1e150)]), np.append(labels, 0)
+    X, labels, weights = np.vstack([X, np.full(5, 1e150)]), np.append(labels, 0), np.append(np.ones(500), 0)
     found = Objective.over(X, labels, 3, l2=1e-3, weights=weights).rows.influence
     np.testing.assert_allclose(found[:500], expected, rtol=1e-5)
     assert found[500] == 0.5
