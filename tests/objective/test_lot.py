@@ -159,35 +159,46 @@ def test_bits_depend_on_no_other_problem_and_on_no_thread(kind, n_classes):
         np.testing.assert_array_equal(kept, of_whole[[5]])
 
 
+def find_certificates(seed, has_l1):
+    """Return the certificates of a problem ever nearer to its minimum, which are true."""
+    generator, reach = np.random.default_rng(seed), 1 if has_l1 else 2
+    n, d, n_classes = generator.integers(8, 40), generator.integers(1, 5), 2 if has_l1 else (2, 2, 3, 5)[seed % 4]
+    X = generator.normal(size=(n, d)) * 10.0 ** generator.uniform(-reach, reach, d)
+    X += 10.0 ** generator.uniform(-2, reach)
+    fit_intercept, factors = bool(generator.integers(4)), 10.0 ** generator.uniform(-1, 1, d)
+    offsets = draw_offsets(n, seed) if seed % 4 == 1 else None
+    rows, scaled = make_rows(X, fit_intercept=fit_intercept, factors=factors, offsets=offsets, n_classes=n_classes)
+    scaled, offsets = scaled.astype(np.longdouble), 0.0 if offsets is None else offsets
+    (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes, has_l1)
+    problem = problem._replace(l2=problem.l2 * generator.integers(2)) if has_l1 else problem
+    lot, (start,) = fill_lot(rows, [problem])
+    given = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
+    least, *model = reference.sparse_minimum(X, problem.labels, n_classes, problem.l2, problem.l1, **given)
+    minimum, bounds = rows.coordinates.to_parameters(*model).ravel(), []
+    sizes = (1e-2, 1e-5, 1e-9, 0.0) if has_l1 else (1e-2, 1e-5, 1e-8)
+    for near, size in [(start, 1.0), (start, 1e-2), *((minimum, size) for size in sizes)]:
+        # Away from zero a penalty by size is of first order.
+        is_free = near != 0 if has_l1 and seed % 3 else np.ones(rows.size, bool)
+        is_free[d :: d + 1] = fit_intercept
+        parameters = near + size * generator.normal(size=rows.size) * is_free
+        bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
+        exact = parameters.astype(np.longdouble)
+        value = evaluate_exactly(scaled, problem, exact, rows.units, offsets)[1]
+        value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
+        # Offsets make scores and J larger, and what both values of J are off by.
+        eps = np.finfo(np.longdouble).eps
+        largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets)) * (seed % 4 == 1)
+        rounding = max(n * eps * least if has_l1 else 1e-18, 2 * eps * (n * least + (d + 4) * largest) * (largest > 0))
+        assert value - least <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
+    return bounds
+
+
 @pytest.mark.parametrize(
     ("first", "last"), [(0, 40), *marked(pytest.mark.thorough, (40, 300)), *marked(pytest.mark.slow, (300, 4000))]
 )
 def test_certificates_are_true_and_near_at_the_end(first, last):
     for seed in range(first, last):
-        generator = np.random.default_rng(seed)
-        n, d, n_classes = generator.integers(6, 40), generator.integers(1, 5), (2, 2, 3, 5)[seed % 4]
-        X = generator.normal(size=(n, d)) * 10.0 ** generator.uniform(-2, 2, d) + 10.0 ** generator.uniform(-2, 2)
-        fit_intercept, factors = bool(generator.integers(4)), 10.0 ** generator.uniform(-1, 1, d)
-        offsets = draw_offsets(n, seed) if seed % 4 == 1 else None
-        rows, scaled = make_rows(X, fit_intercept=fit_intercept, factors=factors, offsets=offsets, n_classes=n_classes)
-        scaled, offsets = scaled.astype(np.longdouble), 0.0 if offsets is None else offsets
-        (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes)
-        lot, (start,) = fill_lot(rows, [problem])
-        given = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets}
-        least, *model = reference.sparse_minimum(
-            scaled[:, :-1], problem.labels, n_classes, problem.l2, 0.0, factors=rows.units[:d], **given
-        )
-        minimum, bounds = np.column_stack(model).ravel(), []
-        free = np.tile(np.append(np.ones(d), fit_intercept), rows.n_rows_coef)
-        for near, size in [*((start, size) for size in (1.0, 1e-2)), *((minimum, size) for size in (1e-2, 1e-5, 1e-8))]:
-            parameters = near + size * generator.normal(size=rows.size) * free
-            bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
-            excess = evaluate_exactly(scaled, problem, parameters, rows.units, offsets)[1] - least
-            # Offsets make scores and J larger, and what both values of J are off by.
-            eps = 2 * np.finfo(np.longdouble).eps * (seed % 4 == 1)
-            reach = np.max(np.abs(scaled) @ np.abs(parameters.reshape(-1, d + 1)).T + np.abs(offsets))
-            rounding = max(1e-18, eps * (n * least + (d + 4) * reach))
-            assert excess <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
+        bounds = find_certificates(seed, has_l1=False)
         # Of a thousandth of the distance it is about a millionth.
         assert bounds[-1] <= 1e-4 * bounds[-2] + 1e-9, f"seed {seed}"
 
@@ -197,28 +208,7 @@ def test_certificates_are_true_and_near_at_the_end(first, last):
 )
 def test_certificates_with_l1_are_true_and_near_at_the_end(first, last):
     for seed in range(first, last):
-        generator = np.random.default_rng(seed)
-        n, d = generator.integers(8, 40), generator.integers(1, 5)
-        X = generator.normal(size=(n, d)) * 10.0 ** generator.uniform(-1, 1, d) + 10.0 ** generator.uniform(-2, 1)
-        fit_intercept, factors = bool(generator.integers(4)), 10.0 ** generator.uniform(-1, 1, d)
-        offsets = draw_offsets(n, seed) if seed % 4 == 1 else None
-        rows, _ = make_rows(X, fit_intercept=fit_intercept, factors=factors, offsets=offsets, l2=0.0)
-        (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), has_l1=True)
-        problem = problem._replace(l2=problem.l2 * generator.integers(2))
-        lot, (start,) = fill_lot(rows, [problem])
-        given = {"weights": problem.weights, "offsets": 0.0 if offsets is None else offsets, "factors": factors}
-        given |= {"l2": problem.l2, "l1": problem.l1}
-        least, *model = reference.sparse_minimum(X, problem.labels, 2, **given, fit_intercept=fit_intercept)
-        minimum, bounds = rows.coordinates.to_parameters(*model).ravel(), []
-        for near, size in [(start, 1.0), (start, 1e-2), *((minimum, size) for size in (1e-2, 1e-5, 1e-9, 0.0))]:
-            # Away from zero the penalty is of first order.
-            free = np.append(near[:-1] != 0 if seed % 3 else np.ones(d), fit_intercept)
-            parameters = near + size * generator.normal(size=d + 1) * free
-            bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
-            v, scaling = parameters.astype(np.longdouble), rows.coordinates.scaling
-            coef, intercept = v[None, :-1] * scaling.scale, v[-1:] + np.sum(v[:-1] * scaling.shift)
-            excess = reference.objective(X, problem.labels, coef, intercept, **given) - least
-            assert excess <= bounds[-1] + n * np.finfo(np.longdouble).eps * abs(least), f"seed {seed}"
+        bounds = find_certificates(seed, has_l1=True)
         # Distance, and the rounding of a slope, count beside the threshold, which is 1e-5 and more.
         assert bounds[-1] <= 1e-7, f"seed {seed}"
         assert bounds[-2] <= 0.01 * bounds[-3] + 1e-5, f"seed {seed}"
@@ -229,15 +219,12 @@ def test_the_bound_is_of_second_order_in_the_slope_of_the_intercept():
         rows, _ = make_rows(draw_X("float64"), n_classes=n_classes)
         (problem,) = draw_problems(rows.n_rows, 1, n_classes=n_classes)
         lot, starts = fill_lot(rows, [problem._replace(l2=0.1)])
-        # One of the intercepts.
-        is_moved = np.arange(rows.size) == rows.size - 1
-        bounds = []
+        # One of the intercepts, and only what it adds.
+        is_moved, bounds = np.arange(rows.size) == rows.size - 1, []
         for distance in (1e-2, 1e-3):
             moved = starts + distance * is_moved
             points = lot.evaluate(moved)
-            # Only what the intercept adds.
-            points = points._replace(gradient=points.of_loss * is_moved)
-            bounds.append(lot.certify(moved, points)[0])
+            bounds.append(lot.certify(moved, points._replace(gradient=points.of_loss * is_moved))[0])
         assert bounds[0] / bounds[1] == pytest.approx(100, rel=0.1)
 
 
