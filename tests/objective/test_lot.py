@@ -13,13 +13,13 @@ from fastlin.objective.lot import LEAST_TOGETHER, SMALL_STEP, Lot, Problem, Shar
 
 
 def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, n_together=16, offsets=None, n_classes=2):
-    """Return the SharedRows of X and the rows as they enter, dense."""
+    """Return the SharedRows of X and the rows as they enter, dense and in extended precision."""
     matrix = X if isinstance(X, TableMatrix) else as_matrix(X)
     factors = np.ones(matrix.shape[1]) if factors is None else factors
     coordinates = choose_coordinates(matrix.measure(), l2, factors, fit_intercept)
     K = 1 if n_classes == 2 else n_classes
     rows = SharedRows(matrix, coordinates, factors, fit_intercept, n_together, offsets, K)
-    scaled = matrix.densify(slice(None)) * coordinates.scale + coordinates.shift
+    scaled = matrix.densify(slice(None)).astype(np.longdouble) * coordinates.scale + coordinates.shift
     scaled[:, coordinates.vanishing] = 0
     return rows, np.column_stack([scaled, np.full(len(scaled), float(fit_intercept))])
 
@@ -168,7 +168,7 @@ def find_certificates(seed, has_l1):
     fit_intercept, factors = bool(generator.integers(4)), 10.0 ** generator.uniform(-1, 1, d)
     offsets = draw_offsets(n, seed) if seed % 4 == 1 else None
     rows, scaled = make_rows(X, fit_intercept=fit_intercept, factors=factors, offsets=offsets, n_classes=n_classes)
-    scaled, offsets = scaled.astype(np.longdouble), 0.0 if offsets is None else offsets
+    offsets = 0.0 if offsets is None else offsets
     (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes, has_l1)
     problem = problem._replace(l2=problem.l2 * generator.integers(2)) if has_l1 else problem
     lot, (start,) = fill_lot(rows, [problem])
@@ -185,10 +185,10 @@ def find_certificates(seed, has_l1):
         exact = parameters.astype(np.longdouble)
         value = evaluate_exactly(scaled, problem, exact, rows.units, offsets)[1]
         value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
-        # Offsets make scores and J larger, and what both values of J are off by.
-        eps = np.finfo(np.longdouble).eps
-        largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets)) * (seed % 4 == 1)
-        rounding = max(n * eps * least if has_l1 else 1e-18, 2 * eps * (n * least + (d + 4) * largest) * (largest > 0))
+        # What both values of J are off by, where scores are large or the certificate is next to nothing.
+        largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets))
+        rounding = 2 * np.finfo(np.longdouble).eps * (n * least + (d + 4) * largest) * (has_l1 or seed % 4 == 1)
+        rounding = max(1e-18, rounding)
         assert value - least <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
     return bounds
 
