@@ -50,7 +50,6 @@ def test_value_is_the_definition(columns):
         assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
         assert point.value > point.loss
         assert point.value > objective.penalty.size(point.parameters) >= 0
-        # Of the smallest subgradient.
         largest = violation_of(objective, coef, intercept)
         assert point.largest_entry == pytest.approx(largest, rel=1e-6 if columns == "shifted" else 1e-9)
         assert (objective.n_passes, point.precision, point.is_finite) == (1, np.float64, True)
@@ -124,7 +123,6 @@ def test_float32_is_near_float64(columns):
 
 
 def test_float32_sums_over_rows_in_float64():
-    # Float32 gradients added in float32 would be off by 1e-3.
     n = 200_000
     X = np.full((n, 1), 0.1, np.float32)
     objective = Objective.over(X, np.zeros(n, np.int64), 2, fit_intercept=False)
@@ -144,7 +142,6 @@ def test_no_copy_of_the_data_is_made_which_may_be_read_only():
         objective.at(objective.start(), np.float32, out=room)
         return objective
 
-    # Everything is compiled before the memory is traced.
     work()
     tracemalloc.start()
     objective = work()
@@ -155,11 +152,9 @@ def test_no_copy_of_the_data_is_made_which_may_be_read_only():
     assert peak < 0.8 * X.nbytes
 
 
-# Other tests compile for uint8 too, but not these kernels: 15 seconds.
 @pytest.mark.parametrize("n_classes", [2, 10])
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.slow, np.float32, np.uint8)])
 def test_bits_do_not_depend_on_threads(dtype, n_classes):
-    # The compiler takes seconds for each: passes of two classes are cut as others are.
     for precision in (np.float64, np.float32) if n_classes > 2 else (np.float64,):
         objective, parameters = make_objective(60_000, 40, n_classes, dtype, l2=0.1)
         assert objective.rows.passes._n_blocks > 3

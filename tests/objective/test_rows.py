@@ -52,7 +52,6 @@ def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
             shares = np.eye(n_classes)[labels] * (weights / weights.sum(dtype=np.longdouble))[:, None]
             found = objective.rows.class_features()
             assert found.dtype == np.float64
-            # Sums in float32 would be off by 1e-8.
             np.testing.assert_allclose(found, (shares.T @ scaled).astype(float), rtol=1e-13, atol=1e-14)
             assert precision is np.float32 or objective.n_passes == n_passes == 1
 

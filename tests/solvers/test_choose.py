@@ -231,7 +231,6 @@ def test_bits_do_not_depend_on_threads(solver, dtype):
 
 def test_without_room_for_probabilities_every_name_still_works(solver):
     objective, _ = make_objective(300, 4, 3, l2=0.01)
-    # This budget has room for the probabilities of a sample of sixty rows.
     narrow = with_budget(objective, 16 * 60 * objective.bytes_a_row)
     assert not narrow.keeps_probabilities
     found = minimize(narrow, solver)
@@ -286,7 +285,6 @@ def test_many_rows_are_begun_on_a_sample(monkeypatch):
     solution = minimize(objective, "auto", tol=1e-6, on_iteration=lambda n_iter, iteration, _: first.append(iteration))
     sample, whole = minimized
     assert (sample.n_rows, whole) == (2_500, objective)
-    # The penalty of a row is the same.
     strengths = [part.penalty.l2 * part.rows.total_weight for part in (sample, objective)]
     assert strengths[0] == pytest.approx(strengths[1], rel=1e-12)
     begun = objective.at(objective.start()).value

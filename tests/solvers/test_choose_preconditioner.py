@@ -34,7 +34,6 @@ def test_the_budget_decides_which_preconditioner_is_built():
     assert preconditioners.choose(small) is preconditioners.sampled_hessian
     binary, _ = make_objective(50, 6, 2, l2=0.1)
     assert preconditioners.choose(binary) is preconditioners.class_blocks
-    # A block of 1,501 columns takes 9 MB.
     wide, _ = make_objective(10, 1500, 3, l2=0.1)
     assert preconditioners.choose(with_budget(wide, 1 << 40)) is preconditioners.class_blocks
     assert preconditioners.choose(with_budget(wide, 0)) is preconditioners.shared_block
@@ -44,7 +43,6 @@ def test_the_budget_decides_which_preconditioner_is_built():
 
 def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(fit, monkeypatch):
     generator = np.random.default_rng(0)
-    # Columns of spread 1 to 1/600 beside a weak penalty: 40 iterations by the diagonal.
     monkeypatch.setattr(row_space_lbfgs, "suits", lambda objective: False)
     X = generator.normal(size=(300, 600)) / np.arange(1, 601)
     labels = (X @ generator.normal(size=600) + generator.normal(size=300) > 0).astype(int)
@@ -100,7 +98,6 @@ def test_large_blocks_need_quick_solutions_and_many_iterations():
     generator = np.random.default_rng(0)
     labels = np.arange(6_000) % 60
     dense = Objective.over(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
-    # Blocks of 30 MB: more than the least room, and less than a quarter of the budget.
     n_bytes = preconditioners.count_bytes(dense, 60)
     assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds(n_bytes)
     assert preconditioners.choose(dense) is preconditioners.class_blocks

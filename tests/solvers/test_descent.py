@@ -91,21 +91,10 @@ def test_a_start_of_which_only_the_intercept_is_off_is_settled(way):
     assert found.value <= minimum_of(objective)[0] * (1 + 1e-8)
 
 
-def test_hard_problems_get_new_hessians_and_end():
-    # Rows that are nearly separable: the Hessian of equal rows tells little near the end.
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(90, 4)) * [1.0, 1e2, 1.0, 1e-2]
-    labels = (X[:, 0] + 0.02 * X[:, 1] > 0) + 1 * (X[:, 2] > 1.0)
-    objective = Objective.over(X, labels.astype(np.int32), 3, l2=1e-5)
-    found = minimize(objective, tol=1e-9)
-    assert found.ending == REACHED and found.n_iter < 60
-
-
 def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
     """Return a descent at start of J = (v1^2 + 4 v2^2) / 2 with a matrix, and what judges its trial."""
     walk = quasi_newton.Descent.at(np.array([start]), 1.0, np.array([0.5, 0.5]), np.array([1.0, 0.0]), 1.0, 0.0)
 
-    # Names are read without the compiler too.
     assert walk.state[0].n_trials == quasi_newton.BEGINNING
 
     def evaluate_and_judge():
@@ -121,7 +110,6 @@ def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
 
 def test_steps_that_are_too_long_or_too_short_are_mended():
     for factor, is_too_long in ((1 / 20, True), (20.0, False)):
-        # One matrix for all rows, far too flat or too steep.
         walk, evaluate_and_judge = begin_square(matrix=factor * np.diag([1.0, 4.0]))
         start = float(walk.now["value"])
         assert start == pytest.approx(4.5 + 8)
@@ -212,7 +200,6 @@ def test_rows_that_are_drawn_weigh_as_much_as_all_and_are_all_where_they_have_no
 
 def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(monkeypatch):
     monkeypatch.setattr(descent, "SMALL_HESSIAN", 0)
-    # However small the problem is, matrices take no time.
     monkeypatch.setattr(descent, "ITERATION_WORK", 0)
     renew, kinds = quasi_newton.renew, []
     monkeypatch.setattr(descent, "renew", lambda walk, *given: (renew(walk, *given), kinds.append(walk.now["kind"])))
@@ -255,6 +242,5 @@ def test_small_fits_undercut_a_loose_tol_and_stop_at_max_iter_within_it(way):
     assert n_enough < closer.n_iter
     limited = minimize(objective, tol=1e-3, max_iter=n_enough)
     assert limited.ending == REACHED and limited.n_iter == n_enough
-    # A smaller tol comes no less close.
     bounds = [minimize(objective, tol=tol).certificate for tol in (1e-6, 9e-7, 1e-8, 1e-10)]
     assert max(bounds[:3]) <= 1.01e-8 * objective.value_at_start() and bounds[3] <= bounds[2]

@@ -162,7 +162,6 @@ def test_a_pair_that_is_left_out_of_a_full_ring_takes_all_others_with_it():
     for _ in range(5):
         add(pairs, parameters, parameters)
     assert pairs.n_pairs == 4
-    # Its step overwrote the oldest one.
     add(pairs, parameters, -parameters)
     assert pairs.n_pairs == 0
     # What comes after is not mixed with what was there before.
@@ -178,14 +177,12 @@ def test_a_pair_that_is_left_out_of_a_full_ring_takes_all_others_with_it():
 def test_the_preconditioner_of_a_fit_serves_the_next():
     objective, _ = make_objective(150, 6, 4, l2=1e-3)
     near = objective.with_penalty(8e-4, 0.0)
-    # None is built anew.
     again = minimize(near, precondition=None, preconditioner=minimize(objective).preconditioner)
     assert again.converged
     assert again.value == pytest.approx(minimize(near).value, rel=1e-8)
 
 
 def test_in_float32_the_minimum_is_the_same_where_most_rows_are_decided():
-    # A weak penalty, which takes many iterations.
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 5, 3_000)
     X = generator.normal(size=(3_000, 40)) * np.linspace(0.7, 0.01, 40) + 2.5 * np.eye(40)[labels]

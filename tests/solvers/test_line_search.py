@@ -73,7 +73,6 @@ def test_a_direction_that_does_not_descend_has_no_step():
 
 def test_a_step_that_leaves_to_where_the_loss_is_linear_comes_back_in_a_few():
     def loss(t):
-        # Of two classes at a score of t, and a third of the weight.
         return np.logaddexp(0, 30 - t) + 0.5 * np.logaddexp(0, t), 0.5 * expit(t) - expit(30 - t)
 
     for first_step in 10.0 ** np.arange(2, 160, 7):
@@ -84,7 +83,6 @@ def test_a_step_that_leaves_to_where_the_loss_is_linear_comes_back_in_a_few():
 
 
 def test_the_best_point_is_returned_where_none_meets_the_conditions():
-    # A slope that no step makes smaller.
     function, tried = recorded(lambda t: (abs(t - 0.3), -1.0 if t < 0.3 else 1.0))
     step = line_search.search(function, 0.3, -1.0, 1.0, 20, curvature=0.1)
     assert step == tried[-1]

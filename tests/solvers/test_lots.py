@@ -32,7 +32,6 @@ def solve(
 
     to = {"tol": TOL, "max_iter": 300, "has_l1": problems[0].l1 > 0} | to
     found = dict(minimize_all(rows, pose, ratios, reference, **to))
-    # Each problem is posed once.
     assert sorted(posed) == list(range(len(problems)))
     return {int(order[place]): each for place, each in found.items()}
 
@@ -51,13 +50,11 @@ def test_softmax_minima_are_those_of_single_fits(kind):
     point = objective.at(best.parameters, out=objective.make_room())
     drawn = np.random.default_rng(0).multinomial(500, np.full(500, 1 / 500), 30).astype(float)
     resamples = [Problem(labels, 1e-4, weights, best.parameters.ravel()) for weights in drawn]
-    # A sum over the pairs of classes.
     curvature = 0.5 * sum(np.mean(each) for each in point.curvatures())
     given = {"curvature": curvature, "reference": point.hessian_of_loss() / curvature, "n_rows_coef": 5}
     found = solve(X, resamples, **given)
     with limit_threads(1):
         others = solve(X, resamples[:3], **given)
-    # With ones in the place of the Hessian of all rows it takes 57.
     assert np.mean([each.n_iter for each in found.values()]) < 20
     for number, each in found.items():
         assert each.converged
@@ -107,7 +104,6 @@ def draw_problems(X, n_problems, seed=0, is_weighted=False, l1_ratio=0.0):
 def test_minima_are_those_of_single_fits(kind, n_problems, l1_ratio, is_weighted):
     X = np.random.default_rng(1).normal(size=(400, 8)) + 1
     if kind != "dense":
-        # Passes over the larger one have sums of four parts.
         n_rows = 30_000 if kind == "sparse in parts" else 400
         X = sparse.random_array((n_rows, 30), density=0.1, rng=1, format="csr")
     problems = draw_problems(X, n_problems, is_weighted=is_weighted, l1_ratio=l1_ratio)

@@ -52,7 +52,6 @@ def test_the_shared_block_and_the_diagonal_are_those_of_numpy(n_classes):
     objective, start, gradient = make_system(50, n_classes, make_place=np.zeros_like)
     scaled = objective.matrix.X * objective.coordinates.scale + objective.coordinates.shift
     rows, parts = np.column_stack([scaled, np.ones(50)]), objective.rows.weights / objective.rows.total_weight
-    # At equal probabilities.
     covariance = rows.T @ ((parts * (n_classes - 1) / n_classes**2)[:, None] * rows)
     expected = np.linalg.solve(covariance + np.diag(objective.penalty.curvatures), gradient.T).T
     np.testing.assert_allclose(preconditioners.shared_block(start).solve(gradient), expected, rtol=1e-3, atol=1e-3)

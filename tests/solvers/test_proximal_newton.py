@@ -233,26 +233,13 @@ def test_a_factor_of_zero_frees_its_feature(model, n_classes):
             options = {"penalty_factors": factors, "group_by_class": grouped}
             objective, _ = make_objective(80, 5, n_classes, l1=0.03, l2=l2, **options)
             solution = minimize(objective)
-            assert solution.converged
+            assert solution.converged and solution.n_iter < 20
             assert {solution.certificate, *(each.bound for each in solution.history)} == {np.inf}
             assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-11)
             coef, intercept, _ = objective.finish(solution, np.float64)
             assert violation_of(objective, coef, intercept) < 1e-5
             assert (coef[:, 1] != 0).all()
             assert not coef[:, 3].any()
-
-
-def test_without_a_bound_the_steps_are_newtons(model):
-    for n_classes in (2, 3):
-        # The Hessian of the start is far from that of the end.
-        generator = np.random.default_rng(0)
-        X = generator.normal(size=(200, 5))
-        scores = 4 * X @ generator.normal(size=(5, n_classes)) + generator.gumbel(size=(200, n_classes))
-        factors = np.array([1.0, 1.0, 0.0, 1.0, 1.0])
-        objective = Objective.over(X, scores.argmax(axis=1), n_classes, l1=1e-3, penalty_factors=factors)
-        solution = minimize(objective, tol=1e-10)
-        assert solution.converged and solution.n_iter < 40
-        assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-9)
 
 
 def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):
@@ -312,10 +299,8 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(models, kind, n_
     X, labels, *_ = make_problem(600, n_features, 5, np.uint8)
     X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.3)) if kind == "sparse" else X
     objective = Objective.over(X, labels, 5, l1=2.0)
-    # Features gain a 25th of J.
     expected = minimize(objective, tol=2e-5, max_iter=300)
     models.clear()
-    # Room for the probabilities of 140 rows, twice.
     narrow = with_budget(objective, 8 * 140 * objective.bytes_a_row)
     assert not narrow.keeps_probabilities
     solution = minimize(narrow, tol=2e-5, max_iter=300)
@@ -345,12 +330,10 @@ def test_where_probabilities_of_0_and_1_mislead_a_model_they_are_mixed(monkeypat
     assert not minimize(objective, far, tol=1e-6, max_iter=300).converged
 
 
-# Fits whose columns nearly depend on each other take seconds.
 @pytest.mark.thorough
 @pytest.mark.parametrize("group_by_class", [False, True])
 def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_by_class, models, monkeypatch):
-    # Without an intercept what columns far from zero share cannot be taken away. By columns J is at 1.9 after 100
-    # iterations, and the minimum at 0.22.
+    # Without an intercept what columns far from zero share cannot be taken away.
     generator = np.random.default_rng(1)
     X = generator.normal(size=(120, 45))
     labels = (X @ generator.normal(size=(45, 15)) + generator.gumbel(size=(120, 15))).argmax(axis=1)

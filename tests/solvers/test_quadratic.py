@@ -57,7 +57,10 @@ def test_both_models_agree_for_all_data(kind):
         expected = quadratic.HessianModel(start, start).minimize(1e-14)
         assert violation(start, expected) < 1e-6
         for precision, tolerance in [(np.float64, 1e-5), (np.float32, 2e-3)]:
-            found = model_by_columns(start, precision).minimize(1e-14 if tolerance < 1e-4 else 1e-7)
+            model = model_by_columns(start, precision)
+            # Columns are those of all rows.
+            assert model._curvature.probabilities.shape[1] == 50
+            found = model.minimize(1e-14 if tolerance < 1e-4 else 1e-7)
             # Adding a number to all intercepts changes nothing.
             np.testing.assert_allclose(objective.center(found), objective.center(expected), atol=tolerance)
             assert violation(start, found) < tolerance
@@ -119,12 +122,3 @@ def test_sweeps_end_where_one_of_all_gains_too_little(accuracy, given, expected)
         sum(given)
     )
     assert kinds == expected
-
-
-def test_the_columns_of_a_small_fold_are_those_of_all_rows(monkeypatch):
-    X, labels, *_ = make_problem(60, 8, 3)
-    copies = []
-    monkeypatch.setattr(dense.DenseMatrix, "take", lambda *arguments: copies.append(arguments))
-    fold = Objective.over(X, labels, 3, l1=0.02, numbers=np.arange(0, 60, 3))
-    model_by_columns(make_start(fold))
-    assert not copies

@@ -1,5 +1,7 @@
 """Fits in the space of the rows: the same objective, the same minimum, and when they are chosen."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from conftest import (
@@ -65,11 +67,14 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("name", OPTIONS)
-def test_a_point_is_that_of_its_parameters(kind, n_classes, name):
-    objective = make_few_rows(n_classes, kind, **OPTIONS[name])
+@pytest.fixture(params=product(KINDS, (2, 4), OPTIONS), ids=str)
+def objective(request):
+    """An objective for each kind of X, number of classes and options."""
+    kind, n_classes, name = request.param
+    return make_few_rows(n_classes, kind, **OPTIONS[name])
+
+
+def test_a_point_is_that_of_its_parameters(objective):
     space = RowSpace(objective)
     n_passes = objective.n_passes
     vector = make_vector(space)
@@ -103,11 +108,7 @@ def test_a_line_follows_the_objective(kind, n_classes):
     assert slope == pytest.approx(direction.dot(end.gradient), rel=1e-10)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("name", OPTIONS)
-def test_the_minimum_is_reached_and_certified(kind, n_classes, name):
-    objective = make_few_rows(n_classes, kind, **OPTIONS[name])
+def test_the_minimum_is_reached_and_certified(objective):
     solution = minimize(objective)
     assert (solution.converged, solution.ending) == (True, REACHED)
     minimum, coef, intercept = minimum_of(objective)
@@ -157,7 +158,6 @@ def test_another_penalty_starts_from_the_solution(kind):
     assert again.n_iter == 0
     assert again.value == pytest.approx(first.value, rel=1e-14)
     other = objective.with_penalty(0.008, 0.0)
-    # The coefficients stay.
     before, vector = RowSpace(objective).to_parameters(first.row_point.vector), RowSpace(other).start(first.row_point)
     np.testing.assert_allclose(RowSpace(other).to_parameters(vector), before)
     near, cold = minimize(other, nearby=first.row_point), minimize(other)
@@ -167,11 +167,7 @@ def test_another_penalty_starts_from_the_solution(kind):
     np.testing.assert_array_equal(by_choice.parameters, near.parameters)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("name", OPTIONS)
-def test_any_parameters_are_expressed_by_the_rows(kind, n_classes, name):
-    objective = make_few_rows(n_classes, kind, **OPTIONS[name])
+def test_any_parameters_are_expressed_by_the_rows(objective):
     space = RowSpace(objective)
     # Most of these is no sum of rows, which only adds to the penalty.
     parameters = 0.1 * np.random.default_rng(5).normal(size=objective.shape)
@@ -182,7 +178,6 @@ def test_any_parameters_are_expressed_by_the_rows(kind, n_classes, name):
         expressed, given = (evaluate(objective, each).value for each in (space.to_parameters(vector), parameters))
         assert space.at(vector).value == pytest.approx(expressed, rel=1e-9)
         assert expressed <= (1 + tolerance) * given
-    # The minimum is a sum of rows.
     solution = minimize(objective, tol=1e-9)
     found = space.to_parameters(space.represent(solution.parameters, 1e-12))
     np.testing.assert_allclose(found, solution.parameters, atol=1e-3 * np.abs(solution.parameters).max())

@@ -232,8 +232,7 @@ def test_a_point_in_float32_without_probabilities_is_settled_in_float64(n_classe
     n_passes = objective.n_passes
     # What is proven of the settled point holds for all others.
     assert max(stopping.settle(point), stopping.observe(point)) <= 1e-4 * point.value
-    # The probabilities once more, and the settled point in float32 and, since it has arrived, in float64: one of
-    # Newton's steps suffices here.
+    # The probabilities once more, and the settled point in float32 and, since it has arrived, in float64.
     assert objective.n_passes == n_passes + 3
     assert stopping.solution(LIMITED).certificate <= 1e-4 * point.value
 
@@ -254,7 +253,6 @@ def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
     for place, entry in enumerate(entries, start=1):
         point = make_estimate(0.4, entry)
         stopping.record(point, np.inf)
-        # To ask changes nothing.
         answers = {stopping.is_met(point, 0.09, 0.9 * lenient) for _ in range(2)}
         assert len(answers) == 1
         met += [place] * (answers == {True})
