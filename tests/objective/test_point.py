@@ -63,8 +63,8 @@ def test_a_point_without_room_or_whose_room_was_given_away_says_so(precision):
         for ask in (*ask_for_probabilities(each), *([each.settle_intercept] if each is point else [])):
             with pytest.raises(RuntimeError, match=message):
                 ask()
-    # What does not need probabilities is still there.
-    assert point.lower_bound() <= point.value
+    # What does not need probabilities is still there, and the same without room.
+    assert_same_bits([facts(point), facts(objective.at(parameters, precision))])
     np.testing.assert_array_equal(evaluate(objective, 2 * parameters, precision).probabilities, other.probabilities)
 
 
@@ -81,15 +81,6 @@ def test_a_point_without_room_settles_its_intercept_by_parts_of_the_rows(monkeyp
         assert objective.n_passes - before == pytest.approx(2)
     # Not where there is no memory for the curvature.
     assert with_budget(objective, 0).at(parameters).settle_intercept() is None
-
-
-def test_a_point_with_room_has_the_value_of_one_without():
-    objective, parameters = make_objective(300, 5, 3, l2=0.1)
-    for precision in (np.float64, np.float32):
-        with_room, without = evaluate(objective, parameters, precision), objective.at(parameters, precision)
-        assert with_room.value == without.value
-        np.testing.assert_array_equal(with_room.gradient, without.gradient)
-        assert with_room.lower_bound() == without.lower_bound()
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])

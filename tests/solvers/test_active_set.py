@@ -67,16 +67,6 @@ def test_the_subgradient_is_zero_where_settled(group_steps, grouped, spread):
     assert not (grouped and spread == 1) or 1 < len(group_steps) <= 12
 
 
-def test_signs_end_with_one_factor(monkeypatch):
-    factorize, sizes = active_set._factorize, []
-    monkeypatch.setattr(active_set, "_factorize", lambda block: sizes.append(len(block)) or factorize(block))
-    hessian, penalty, start, slopes = make_model(False, 1e-2)
-    parameters, *_ = minimize(hessian, penalty, start, slopes)
-    # Parameters that became zero on the way left the factor.
-    assert sizes == [np.count_nonzero((start.reshape(K, SIZE) != 0) | (THRESHOLDS == 0))]
-    assert np.count_nonzero(parameters) < sizes[0]
-
-
 def test_groups_end_where_the_model_is_flat_but_for_their_norms():
     generator = np.random.default_rng(0)
     # Three rows for eight parameters: along the other five directions a step by the curvature is far too long.

@@ -146,24 +146,12 @@ def test_pairs_taken_over_have_the_changes_of_the_other_penalty():
     assert not np.allclose(found, old, rtol=1e-3)
 
 
-def test_a_pair_without_curvature_is_left_out():
-    objective, parameters = make_objective(20, 3, 2, l2=0.1)
-    pairs = lbfgs.Pairs(objective)
-    add(pairs, parameters, -parameters)
-    add(pairs, 0 * parameters, parameters)
-    assert pairs.n_pairs == 0
-    add(pairs, parameters, parameters)
-    assert pairs.n_pairs == 1
-
-
-def test_a_pair_that_is_left_out_of_a_full_ring_takes_all_others_with_it():
+def test_a_pair_without_curvature_is_left_out_and_takes_all_others_of_a_full_ring_with_it():
     objective, parameters = make_objective(20, 3, 2, l2=0.1)
     pairs, fresh = (lbfgs.Pairs(with_budget(objective, 0)) for _ in range(2))
-    for _ in range(5):
-        add(pairs, parameters, parameters)
-    assert pairs.n_pairs == 4
-    add(pairs, parameters, -parameters)
-    assert pairs.n_pairs == 0
+    for step, factor, n_pairs in ((1, -1, 0), (0, 1, 0), *((1, 1, min(n, 4)) for n in range(1, 6)), (1, -1, 0)):
+        add(pairs, step * parameters, factor * parameters)
+        assert pairs.n_pairs == n_pairs
     # What comes after is not mixed with what was there before.
     point = evaluate(objective, parameters)
     for factors in ([1.0, 2.0, 3.0, 4.0], [4.0, 1.0, 2.0, 2.0]):
