@@ -7,12 +7,10 @@ import pytest
 from conftest import make_objective, minimum_of
 
 from fastlin.kernels.linear import quasi_newton
-from fastlin.objective import Objective
+from fastlin.objective import Objective, RangeError
 from fastlin.solvers import choose, descent
 from fastlin.solvers.solution import IMPATIENT, LIMITED, REACHED, STOPPED
 from fastlin.solvers.stopping import Stopping
-
-IN_CACHE_OR_NOT = pytest.mark.parametrize("in_cache", [True, False])
 
 
 def minimize(objective, tol=1e-10, max_iter=200, rule="excess", on_iteration=None, start=None):
@@ -22,15 +20,14 @@ def minimize(objective, tol=1e-10, max_iter=200, rule="excess", on_iteration=Non
     return descent.minimize(objective, start, stopping, objective.make_room())
 
 
-@pytest.fixture
-def way(monkeypatch, in_cache):
-    """Let the descent work in the cache, or by passes of the matrix."""
-    if not in_cache:
+@pytest.fixture(params=[True, False], ids=["in the cache", "by passes"])
+def way(monkeypatch, request):
+    """Whether the descent works in the cache, or by passes of the matrix."""
+    if not request.param:
         monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
-    return in_cache
+    return request.param
 
 
-@IN_CACHE_OR_NOT
 def test_the_minimum_is_found_and_certified(way):
     for n_classes, options in (
         (2, {"columns": "badly scaled"}),
@@ -53,7 +50,6 @@ def test_the_minimum_is_found_and_certified(way):
         assert found.n_passes >= len(values) * objective.n_rows / 60
 
 
-@IN_CACHE_OR_NOT
 def test_who_looks_on_changes_no_bits(way):
     # At a loose tol, which is undercut, and at a tight one.
     for seed, tol in (*product(range(20), (1e-3, 1e-4)), (4, 1e-10)):
@@ -72,7 +68,6 @@ def test_who_looks_on_changes_no_bits(way):
     np.testing.assert_array_equal(stopped.parameters, seen[1][2]())
 
 
-@IN_CACHE_OR_NOT
 def test_it_hands_over_where_it_takes_too_long(way, monkeypatch):
     objective, _ = make_objective(60, 5, 3, l2=1e-6)
     monkeypatch.setattr(descent, "PATIENCE", 2)
@@ -81,14 +76,15 @@ def test_it_hands_over_where_it_takes_too_long(way, monkeypatch):
     assert whole.ending == REACHED and whole.n_iter > 2
 
 
-@IN_CACHE_OR_NOT
-def test_a_start_of_which_only_the_intercept_is_off_is_settled(way):
+def test_a_start_of_which_only_the_intercept_is_off_is_settled_and_one_out_of_range_raises(way):
     objective, _ = make_objective(60, 5, 3, l2=0.01)
     start = minimize(objective).parameters
     start[:, -1] += [0.02, -0.01, 0.0]
     found = minimize(objective, tol=1e-8, start=start)
     assert found.ending == REACHED
     assert found.value <= minimum_of(objective)[0] * (1 + 1e-8)
+    with pytest.raises(RangeError, match="not finite"):
+        minimize(objective, start=np.full(objective.shape, 1e300))
 
 
 def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
@@ -165,7 +161,6 @@ def test_a_search_that_fails_ends_at_the_last_point_and_what_is_true_there(monke
     assert found.value - found.certificate <= minimum_of(objective)[0]
 
 
-@IN_CACHE_OR_NOT
 def test_iterations_of_another_solver_count(way):
     objective, _ = make_objective(60, 5, 3, l2=1e-3)
     for n_before, max_iter in ((3, 5), (descent.PATIENCE, 1000)):
@@ -210,7 +205,6 @@ def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(monkeyp
     assert found.value <= minimum_of(objective)[0] + found.certificate
 
 
-@IN_CACHE_OR_NOT
 def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, monkeypatch):
     steps, ages = descent._InCache if way else descent._ByPasses, []
     iterate = steps.iterate
@@ -231,7 +225,6 @@ def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, 
         np.testing.assert_allclose(warm.parameters, cold.parameters, atol=1e-4)
 
 
-@IN_CACHE_OR_NOT
 def test_small_fits_undercut_a_loose_tol_and_stop_at_max_iter_within_it(way):
     objective, _ = make_objective(60, 5, 3, l2=0.01)
     expected = minimum_of(objective)[0]

@@ -40,15 +40,11 @@ def make_few_rows(n_classes, kind="dense", n=26, d=80, columns="plain", **option
 
 
 def make_vector(space):
-    """Return a random RowVector with the scores that belong to it."""
-    numbers = space._zeros()
-    n_classes = space.objective.n_rows_coef
-    numbers[:-1, :n_classes] = np.random.default_rng(0).normal(size=(len(numbers) - 1, n_classes)) / len(numbers)
-    if space.objective.fit_intercept:
-        numbers[-1, :n_classes] = np.linspace(-0.5, 0.6, n_classes)
-    if n_classes > 1:
-        # Parameters are centred, which changes J at numbers that are not.
-        numbers[:, :n_classes] -= numbers[:, :n_classes].mean(axis=1, keepdims=True)
+    """Return a random RowVector with the scores that belong to it; J is that of centred parameters."""
+    numbers, K = space._zeros(), space.objective.n_rows_coef
+    numbers[:-1, :K] = np.random.default_rng(0).normal(size=(len(numbers) - 1, K)) / len(numbers)
+    numbers[-1, :K] = np.linspace(-0.5, 0.6, K) * space.objective.fit_intercept
+    numbers[:, :K] -= numbers[:, :K].mean(axis=1, keepdims=True) * (K > 1)
     return space.make_vector(numbers)
 
 

@@ -23,6 +23,11 @@ def find_point_with_gain(objective):
     return objective.at(0.5 * (find_minimum(objective)[1] + objective.start()))
 
 
+def make_estimate(value, largest_entry):
+    """Return what the rules ask of a point in float32."""
+    return SimpleNamespace(value=value, squares=0.0, largest_entry=largest_entry, precision=np.float32)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_what_is_asked_for_is_tol_times_what_features_gain_or_times_a_smaller_objective(n_classes):
     objective, _ = make_objective(40, 3, n_classes, l2=0.05)
@@ -34,8 +39,11 @@ def test_what_is_asked_for_is_tol_times_what_features_gain_or_times_a_smaller_ob
     # Nothing is gained at the start, and next to nothing may be left of the gap.
     start = objective.at(objective.start())
     assert stopping.asked(start) < 1e-27 < stopping.observe(start)
-    separated = SimpleNamespace(value=0.1, squares=0.0, precision=np.float64)
-    assert stopping.asked(separated) == 1e-3 * 0.1
+    assert stopping.asked(make_estimate(0.1, 1.0)) == 1e-3 * 0.1
+    # A smaller objective counts as the smallest value.
+    for smallest, part, is_met in [(0.0, 0.9, False), (0.01, 0.9, True), (0.01, 1.1, False)]:
+        stopping = Stopping(objective, 1e-4, "excess", 1000, smallest_value=smallest)
+        assert stopping.is_met(make_estimate(1e-9, 1.0), part * 1e-4 * 0.01, np.inf) == is_met
 
 
 def test_the_quadratic_penalty_tells_a_gain_that_rounding_hides():
@@ -48,28 +56,25 @@ def test_the_quadratic_penalty_tells_a_gain_that_rounding_hides():
     assert solution.converged and point.natural_gap <= 1e-6 * point.squares
 
 
-def test_the_bound_of_a_point_uses_the_best_lower_bound_so_far():
-    objective, parameters = make_objective(40, 3, 2, l2=0.05)
+def test_the_best_points_seen_in_float64_give_the_solution_and_the_bounds():
+    objective, parameters = make_objective(40, 3, 3, l2=0.05)
     minimum, best = find_minimum(objective)
-    stopping, point = Stopping(objective, 1e-6, "excess", 100), objective.at(parameters)
+    stopping, point, better = (
+        Stopping(objective, 1e-4, "excess", 100),
+        objective.at(parameters),
+        objective.at(0.5 * best),
+    )
     far = stopping.observe(point)
+    for other in (better, objective.at(2 * parameters), objective.at(best, np.float32)):
+        stopping.observe(other)
+    solution = stopping.solution(STALLED)
+    np.testing.assert_array_equal(solution.parameters, 0.5 * best)
+    assert (solution.value, solution.converged) == (better.value, False)
+    np.testing.assert_array_equal(solution.gradient, better.gradient)
+    assert solution.value - minimum <= solution.certificate < np.inf
     stopping.observe(objective.at(best))
     assert stopping.observe(point) == pytest.approx(float(point.value - minimum), rel=1e-9)
     assert far > 1.01 * (point.value - minimum)
-
-
-def test_the_solution_is_the_best_point_seen_in_float64():
-    objective, parameters = make_objective(40, 3, 3, l2=0.05)
-    start, stopping = objective.start(), Stopping(objective, 1e-6, "excess", 100)
-    better = objective.at(start)
-    for place in (parameters, start, 2 * parameters):
-        stopping.observe(objective.at(place))
-    stopping.observe(objective.at(0.5 * start, np.float32))
-    solution = stopping.solution(STALLED)
-    np.testing.assert_array_equal(solution.parameters, start)
-    assert (solution.value, solution.converged) == (better.value, False)
-    np.testing.assert_array_equal(solution.gradient, better.gradient)
-    assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
 
 def test_rounding_counts_in_certificates_and_in_the_end_where_it_leaves_room():
@@ -101,14 +106,6 @@ def test_a_float32_point_counts_neither_for_the_lower_bound_nor_as_an_end():
     assert stopping.is_met(single, bound, np.inf)
     assert stopping.why(single, bound, np.inf) is None
     assert stopping.why(double, stopping.observe(double), np.inf) == REACHED
-
-
-def test_the_start_has_to_be_finite():
-    objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    stopping, point = Stopping(objective, 1e-6, "excess", 100), objective.at(parameters)
-    with np.errstate(all="ignore"), pytest.raises(OverflowError, match="not finite at the start"):
-        stopping.begin(objective.at(1e200 * parameters))
-    assert stopping.begin(point) == stopping.observe(point)
 
 
 def test_the_excess_rule_looks_at_the_bound_and_without_one_at_the_decrement():
@@ -143,7 +140,9 @@ def test_iterations_are_recorded_and_passed_on_until_the_callback_asks_to_stop()
     heard = []
     stopping = Stopping(objective, 1e-6, "excess", 100, lambda *news: heard.append(news) or news[0] == 2)
     point = objective.at(parameters)
-    stopping.begin(point)
+    with np.errstate(all="ignore"), pytest.raises(OverflowError, match="not finite at the start"):
+        stopping.begin(objective.at(1e200 * parameters))
+    assert stopping.begin(point) == stopping.observe(point)
     for ending in (None, LIMITED):
         stopping.record(point, 0.25)
         assert stopping.why(point, 1.0, 1.0) == ending
@@ -237,11 +236,6 @@ def test_a_point_in_float32_without_probabilities_is_settled_in_float64(n_classe
     assert stopping.solution(LIMITED).certificate <= 1e-4 * point.value
 
 
-def make_estimate(value, largest_entry):
-    """Return what the rules ask of a point in float32."""
-    return SimpleNamespace(value=value, squares=0.0, largest_entry=largest_entry, precision=np.float32)
-
-
 def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
     objective, _ = make_objective(40, 3, 3, l2=0.05)
     tol = 1e-4
@@ -267,13 +261,6 @@ def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
             stopping.record(point, 0.09)
             if place % 2 == 0:
                 assert stopping.is_met(point, 0.09, 1.1 * tol * point.value) == (is_lenient and place > PERSISTENCE)
-
-
-def test_a_smaller_objective_counts_as_the_smallest_value():
-    objective, _ = make_objective(40, 3, 3, l2=0.05)
-    for smallest, part, is_met in [(0.0, 0.9, False), (0.01, 0.9, True), (0.01, 1.1, False)]:
-        stopping = Stopping(objective, 1e-4, "excess", 100, smallest_value=smallest)
-        assert stopping.is_met(make_estimate(1e-9, 1.0), part * 1e-4 * 0.01, np.inf) == is_met
 
 
 def test_only_rows_that_are_right_without_their_offsets_are_separated():
