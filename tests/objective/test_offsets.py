@@ -35,11 +35,8 @@ def test_no_row_differs_by_more_than_the_spread(monkeypatch):
 
 
 def test_offsets_that_all_rows_share_have_no_spread():
-    for offsets in (
-        np.full((20, 1), 1e3),
-        np.tile([1e3, -5.0, 7.0], (20, 1)),
-        np.linspace(0, 1, 20)[:, None] + [[1, 2, 3]],
-    ):
+    of_rows = np.linspace(0, 1, 20)[:, None] + [[1, 2, 3]]
+    for offsets in (np.full((20, 1), 1e3), np.tile([1e3, -5.0, 7.0], (20, 1)), of_rows):
         found = OffsetRange.of(OffsetSums.of(offsets, np.empty(0)), 20.0)
         assert found.spread < 1e-9
         assert np.ptp(found.mean) == pytest.approx(max(np.ptp(offsets[0]), offsets[0, 0] * (offsets.shape[1] == 1)))

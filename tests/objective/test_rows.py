@@ -19,23 +19,18 @@ def test_the_gram_of_no_rows_is_zero():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_weights_of_rows_and_classes(weighted, named):
     X, labels, weights, *_ = make_problem(40, 3, 3)
-    numbers = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if named else np.empty(0, np.int64)
-    given = weights if weighted else None
+    numbers = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if named else np.arange(40)
+    given, weights = (weights, weights) if weighted else (None, np.ones(40))
     objective = Objective.over(X, labels, 4, weights=given, numbers=numbers if named else None)
-    weights = weights if weighted else np.ones(40)
-    counted = weigh_by_counts(numbers, given, 40) if named else weights
+    # Rows count as often as they are named.
+    counted = np.bincount(numbers, minlength=40) * weights
+    np.testing.assert_array_equal(weigh_by_counts(numbers, given, 40), counted)
     shares = np.bincount(labels, counted, minlength=4)
     np.testing.assert_allclose(objective.class_weights, shares / shares.sum(), rtol=1e-14)
     assert objective.rows.total_weight == pytest.approx(counted.sum(), rel=1e-14)
-    assert objective.n_rows == (8 if named else 40)
+    assert objective.n_rows == len(numbers)
     found = np.broadcast_to(objective.rows.weights_of(objective.rows.numbers), objective.n_rows)
-    np.testing.assert_array_equal(found, weights[numbers] if named else weights)
-
-
-def test_rows_count_as_often_as_they_are_named():
-    numbers, weights = np.array([3, 1, 3, 3]), np.array([1.0, 2.0, 4.0, 0.5, 1.0])
-    np.testing.assert_array_equal(weigh_by_counts(numbers, None, 5), [0, 1, 0, 3, 0])
-    np.testing.assert_array_equal(weigh_by_counts(numbers, weights, 5), [0, 2, 0, 1.5, 0])
+    np.testing.assert_array_equal(found, weights[numbers])
 
 
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32, np.uint8)])

@@ -38,10 +38,9 @@ def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes
 def test_a_sample_has_one_row_of_each_of_equal_stretches(weighted, numbered):
     X, labels, *_ = make_problem(300, 2, 5)
     weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
-    numbers = np.arange(0, 300, 2) if numbered else None
-    objective = Objective.over(X, labels, 5, weights=weights, numbers=numbers)
+    rows = np.arange(0, 300, 2) if numbered else np.arange(300)
+    objective = Objective.over(X, labels, 5, weights=weights, numbers=rows if numbered else None)
     # Rows of weight zero are none.
-    rows = np.arange(300) if numbers is None else numbers
     rows = rows if weights is None else rows[weights[rows] > 0]
     sample = objective.sample(20).rows.numbers
     assert np.isin(sample, rows).all()

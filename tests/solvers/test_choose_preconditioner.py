@@ -94,7 +94,7 @@ def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passe
     assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [at_last[:1], at_last]
 
 
-def test_large_blocks_need_quick_solutions_and_many_iterations():
+def test_large_blocks_need_quick_solutions_many_iterations_and_fewer_rows():
     generator = np.random.default_rng(0)
     labels = np.arange(6_000) % 60
     dense = Objective.over(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
@@ -106,15 +106,11 @@ def test_large_blocks_need_quick_solutions_and_many_iterations():
     X = sparse.random_array((6_000, 500), density=0.04, rng=generator, format="csr")
     assert X.nnz * 2 < 501**2
     assert preconditioners.choose(Objective.over(X, labels, 60, l2=1e-3)) is preconditioners.shared_block
-
-
-def test_blocks_of_many_classes_come_from_fewer_rows():
-    rows = []
-    for n_classes in (32, 33):
+    # Blocks of many classes come from fewer rows.
+    for n_classes, n_rows in ((32, preconditioners.ROWS_PER_COLUMN), (33, preconditioners.ROWS_PER_COLUMN // 2)):
         objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
         assert preconditioners.affords_class_blocks(objective)
-        rows.append(preconditioners._count_class_rows(objective))
-    assert rows == [preconditioners.ROWS_PER_COLUMN * 61, preconditioners.ROWS_PER_COLUMN // 2 * 61]
+        assert preconditioners._count_class_rows(objective) == n_rows * 61
 
 
 def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(fit):

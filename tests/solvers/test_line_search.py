@@ -65,10 +65,9 @@ def test_along_the_steepest_descent_the_objective_falls_and_the_end_has_the_room
 def test_a_direction_that_does_not_descend_has_no_step():
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
     start = objective.at(parameters)
-    n_passes = objective.n_passes
-    for direction in (start.gradient, np.zeros_like(parameters), np.full_like(parameters, np.nan)):
+    for direction in (start.gradient, 0 * parameters, np.nan * parameters):
         assert line_search.along(objective, start, direction, None) is None
-    assert objective.n_passes == n_passes
+    assert objective.n_passes == 1
 
 
 def test_a_step_that_leaves_to_where_the_loss_is_linear_comes_back_in_a_few():

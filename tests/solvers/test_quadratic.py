@@ -85,15 +85,13 @@ def test_a_model_with_the_curvature_of_a_sample_touches_the_objective_of_all_row
 def test_the_panel_of_other_coordinates_is_used_again():
     X, labels, *_ = make_problem(50, 6, 3)
     X = dense.DenseMatrix(X * 10.0 ** np.arange(6))
-    strong = Objective.over(X, labels, 3, l1=0.01, l2=1e4)
-    model_by_columns(make_start(strong))
-    weak = Objective.over(X, labels, 3, l1=0.01, l2=1e-3)
+    strong, weak = (Objective.over(X, labels, 3, l1=0.01, l2=l2) for l2 in (1e4, 1e-3))
     assert (strong.coordinates.scale != weak.coordinates.scale).any()
+    model_by_columns(make_start(strong))
     start = make_start(weak)
-    found, expected = (
-        model.minimize(1e-14) for model in (model_by_columns(start), quadratic.HessianModel(start, start))
-    )
-    np.testing.assert_allclose(weak.center(found), weak.center(expected), atol=1e-6)
+    models = model_by_columns(start), quadratic.HessianModel(start, start)
+    found, expected = (weak.center(model.minimize(1e-14)) for model in models)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
     assert len(X._transposed) == 1
 
 
