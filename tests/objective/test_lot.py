@@ -70,7 +70,7 @@ def fill_lot(rows, problems):
 
 
 def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
-    """Return the loss, J, its gradient at parameters (m,), and p_k p_l of pairs, in the type of X.
+    """Return the loss, J, its gradient and Hessian at parameters (m,), and p_k p_l of pairs, in the type of X.
 
     X (n, d + 1) has a column for the intercept, and units are those of SharedRows. An L1 penalty is left out.
     """
@@ -85,9 +85,11 @@ def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     loss = np.sum(s * (np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(X)), labels]))
     pairs = [np.sum(s * p[:, k] * p[:, m]) for k in range(p.shape[1]) for m in range(k + 1, p.shape[1])]
-    residuals = s[:, None] * (p - (labels[:, None] == np.arange(p.shape[1])))[:, -K:]
+    residuals, p = (p - (labels[:, None] == np.arange(p.shape[1])))[:, -K:], p[:, -K:]
+    curvatures = s[:, None, None] * (p[:, :, None] * np.eye(K) - p[:, :, None] * p[:, None])
+    hessian = np.einsum("ikl,ij,im->kjlm", curvatures, X, X).reshape(len(parameters), -1) + l2 * np.diag(units)
     value = loss + np.sum(l2 * units * parameters**2) / 2
-    return loss, value, (residuals.T @ X).ravel() + l2 * units * parameters, pairs
+    return loss, value, ((s[:, None] * residuals).T @ X).ravel() + l2 * units * parameters, hessian, pairs
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
@@ -114,7 +116,7 @@ def test_sums_are_those_of_numpy(kind, given, is_weighted):
     parameters = starts + 0.5 * np.random.default_rng(1).normal(size=starts.shape)
     points = lot.evaluate(parameters)
     for b, problem in enumerate(problems):
-        loss, value, gradient, pairs = evaluate_exactly(
+        loss, value, gradient, _, pairs = evaluate_exactly(
             X, problem, parameters[b], rows.units, 0 if offsets is None else offsets
         )
         value += problem.l1 * np.sum(rows.thresholds * np.abs(parameters[b]))
@@ -159,10 +161,29 @@ def test_bits_depend_on_no_other_problem_and_on_no_thread(kind, n_classes):
         np.testing.assert_array_equal(kept, of_whole[[5]])
 
 
+def minimize_exactly(X, problem, units, offsets):
+    """Return the minimum and J there, by Newton's steps in the precision of X; units are the penalty at l2 = 1."""
+    K = len(units) // X.shape[1]
+    # Where there is no intercept, or a column vanishes, a parameter stays zero. Equal intercepts change nothing.
+    free, equal = np.tile(X.any(axis=0), K), np.tile(np.arange(X.shape[1]) == X.shape[1] - 1, K) * 1.0
+    v = np.zeros(len(units), X.dtype)
+    for _ in range(60):
+        _, before, gradient, hessian, _ = evaluate_exactly(X, problem, v, units, offsets)
+        hessian += (K > 1) * np.outer(equal, equal)
+        step = np.zeros_like(v)
+        step[free] = np.linalg.solve(hessian[np.ix_(free, free)].astype(float), -gradient[free].astype(float))
+        length = np.longdouble(1)
+        while evaluate_exactly(X, problem, v + length * step, units, offsets)[1] > before and length > 1e-6:
+            length /= 2
+        v = v + length * step
+    return v, evaluate_exactly(X, problem, v, units, offsets)[1]
+
+
 def find_certificates(seed, has_l1):
     """Return the certificates of a problem ever nearer to its minimum, which are true."""
     generator, reach = np.random.default_rng(seed), 1 if has_l1 else 2
-    n, d, n_classes = generator.integers(8, 40), generator.integers(1, 5), 2 if has_l1 else (2, 2, 3, 5)[seed % 4]
+    n, d = generator.integers(8 if has_l1 else 6, 40), generator.integers(1, 5)
+    n_classes = 2 if has_l1 else (2, 2, 3, 5)[seed % 4]
     X = generator.normal(size=(n, d)) * 10.0 ** generator.uniform(-reach, reach, d)
     X += 10.0 ** generator.uniform(-2, reach)
     fit_intercept, factors = bool(generator.integers(4)), 10.0 ** generator.uniform(-1, 1, d)
@@ -172,23 +193,26 @@ def find_certificates(seed, has_l1):
     (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes, has_l1)
     problem = problem._replace(l2=problem.l2 * generator.integers(2)) if has_l1 else problem
     lot, (start,) = fill_lot(rows, [problem])
-    given = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
-    least, *model = reference.sparse_minimum(X, problem.labels, n_classes, problem.l2, problem.l1, **given)
-    minimum, bounds = rows.coordinates.to_parameters(*model).ravel(), []
+    if has_l1:
+        given = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
+        least, *model = reference.sparse_minimum(X, problem.labels, 2, problem.l2, problem.l1, **given)
+        minimum = rows.coordinates.to_parameters(*model).ravel()
+    else:
+        minimum, least = minimize_exactly(scaled, problem, rows.units, offsets)
+    bounds = []
     sizes = (1e-2, 1e-5, 1e-9, 0.0) if has_l1 else (1e-2, 1e-5, 1e-8)
     for near, size in [(start, 1.0), (start, 1e-2), *((minimum, size) for size in sizes)]:
         # Away from zero a penalty by size is of first order.
         is_free = near != 0 if has_l1 and seed % 3 else np.ones(rows.size, bool)
         is_free[d :: d + 1] = fit_intercept
-        parameters = near + size * generator.normal(size=rows.size) * is_free
+        parameters = (near + size * generator.normal(size=rows.size) * is_free).astype(float)
         bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
         exact = parameters.astype(np.longdouble)
         value = evaluate_exactly(scaled, problem, exact, rows.units, offsets)[1]
         value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
-        # What both values of J are off by, where scores are large or the certificate is next to nothing.
+        # What both values of J are off by in extended precision.
         largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets))
-        rounding = 2 * np.finfo(np.longdouble).eps * (n * least + (d + 4) * largest) * (has_l1 or seed % 4 == 1)
-        rounding = max(1e-18, rounding)
+        rounding = max(1e-18, 2 * np.finfo(np.longdouble).eps * (n * least + (d + 4) * largest))
         assert value - least <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
     return bounds
 
