@@ -70,7 +70,7 @@ def fill_lot(rows, problems):
 
 
 def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
-    """Return the loss, J, its gradient and Hessian at parameters (m,), and p_k p_l of pairs, in the type of X.
+    """Return the loss, J, its gradient at parameters (m,), and p_k p_l of pairs, in the type of X.
 
     X (n, d + 1) has a column for the intercept, and units are those of SharedRows. An L1 penalty is left out.
     """
@@ -85,11 +85,9 @@ def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     loss = np.sum(s * (np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(X)), labels]))
     pairs = [np.sum(s * p[:, k] * p[:, m]) for k in range(p.shape[1]) for m in range(k + 1, p.shape[1])]
-    residuals, p = (p - (labels[:, None] == np.arange(p.shape[1])))[:, -K:], p[:, -K:]
-    curvatures = s[:, None, None] * (p[:, :, None] * np.eye(K) - p[:, :, None] * p[:, None])
-    hessian = np.einsum("ikl,ij,im->kjlm", curvatures, X, X).reshape(len(parameters), -1) + l2 * np.diag(units)
+    residuals = s[:, None] * (p - (labels[:, None] == np.arange(p.shape[1])))[:, -K:]
     value = loss + np.sum(l2 * units * parameters**2) / 2
-    return loss, value, ((s[:, None] * residuals).T @ X).ravel() + l2 * units * parameters, hessian, pairs
+    return loss, value, (residuals.T @ X).ravel() + l2 * units * parameters, pairs
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
@@ -116,7 +114,7 @@ def test_sums_are_those_of_numpy(kind, given, is_weighted):
     parameters = starts + 0.5 * np.random.default_rng(1).normal(size=starts.shape)
     points = lot.evaluate(parameters)
     for b, problem in enumerate(problems):
-        loss, value, gradient, _, pairs = evaluate_exactly(
+        loss, value, gradient, pairs = evaluate_exactly(
             X, problem, parameters[b], rows.units, 0 if offsets is None else offsets
         )
         value += problem.l1 * np.sum(rows.thresholds * np.abs(parameters[b]))
@@ -161,24 +159,6 @@ def test_bits_depend_on_no_other_problem_and_on_no_thread(kind, n_classes):
         np.testing.assert_array_equal(kept, of_whole[[5]])
 
 
-def minimize_exactly(X, problem, units, offsets):
-    """Return the minimum and J there, by Newton's steps in the precision of X; units are the penalty at l2 = 1."""
-    K = len(units) // X.shape[1]
-    # Where there is no intercept, or a column vanishes, a parameter stays zero. Equal intercepts change nothing.
-    free, equal = np.tile(X.any(axis=0), K), np.tile(np.arange(X.shape[1]) == X.shape[1] - 1, K) * 1.0
-    v = np.zeros(len(units), X.dtype)
-    for _ in range(60):
-        _, before, gradient, hessian, _ = evaluate_exactly(X, problem, v, units, offsets)
-        hessian += (K > 1) * np.outer(equal, equal)
-        step = np.zeros_like(v)
-        step[free] = np.linalg.solve(hessian[np.ix_(free, free)].astype(float), -gradient[free].astype(float))
-        length = np.longdouble(1)
-        while evaluate_exactly(X, problem, v + length * step, units, offsets)[1] > before and length > 1e-6:
-            length /= 2
-        v = v + length * step
-    return v, evaluate_exactly(X, problem, v, units, offsets)[1]
-
-
 def find_certificates(seed, has_l1):
     """Return the certificates of a problem ever nearer to its minimum, which are true."""
     generator, reach = np.random.default_rng(seed), 1 if has_l1 else 2
@@ -193,19 +173,15 @@ def find_certificates(seed, has_l1):
     (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes, has_l1)
     problem = problem._replace(l2=problem.l2 * generator.integers(2)) if has_l1 else problem
     lot, (start,) = fill_lot(rows, [problem])
-    if has_l1:
-        given = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
-        least, *model = reference.sparse_minimum(X, problem.labels, 2, problem.l2, problem.l1, **given)
-        minimum = rows.coordinates.to_parameters(*model).ravel()
-    else:
-        minimum, least = minimize_exactly(scaled, problem, rows.units, offsets)
-    bounds = []
+    given = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
+    least, *model = reference.sparse_minimum(X, problem.labels, n_classes, problem.l2, problem.l1, **given)
+    minimum, bounds = rows.coordinates.to_parameters(*model).ravel(), []
     sizes = (1e-2, 1e-5, 1e-9, 0.0) if has_l1 else (1e-2, 1e-5, 1e-8)
     for near, size in [(start, 1.0), (start, 1e-2), *((minimum, size) for size in sizes)]:
         # Away from zero a penalty by size is of first order.
         is_free = near != 0 if has_l1 and seed % 3 else np.ones(rows.size, bool)
         is_free[d :: d + 1] = fit_intercept
-        parameters = (near + size * generator.normal(size=rows.size) * is_free).astype(float)
+        parameters = near + size * generator.normal(size=rows.size) * is_free
         bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
         exact = parameters.astype(np.longdouble)
         value = evaluate_exactly(scaled, problem, exact, rows.units, offsets)[1]
