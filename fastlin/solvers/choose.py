@@ -108,7 +108,9 @@ class Fit:
             starts = [] if best.value <= ended else starts
         for start in starts:
             point = self._evaluate(start)
-            best = point if best is None or point.value <= best.value else best
+            # J at a start without a limit is no number.
+            if best is None or point.value <= best.value or np.isnan(best.value):
+                best = point
         if best is None or not best.value <= objective.value_at_start():
             return Beginning(objective.start(), is_plain=True)
         return Beginning(best.parameters, best if best.has_probabilities or self.room is None else None)

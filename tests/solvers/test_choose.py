@@ -126,7 +126,7 @@ def test_the_best_of_several_starts_is_taken_and_at_the_optimum_no_step(solver):
     objective, parameters = make_objective(100, 5, 3, l2=0.1)
     best = minimize(objective, solver, tol=1e-9).parameters
     before = best.copy()
-    for starts in ([best], [parameters, best, -parameters], [best, 5 * parameters]):
+    for starts in ([best], [parameters, best, -parameters], [best, 5 * parameters], [np.inf * parameters, best]):
         again = minimize(objective, solver, starts=starts, tol=1e-6)
         assert again.converged and again.n_iter <= 1
     np.testing.assert_array_equal(best, before)
