@@ -46,7 +46,7 @@ SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__:
 
 
 @pytest.mark.parametrize("l1_ratios", [(0,), (0.2, 1.0)], ids=str)
-@pytest.mark.parametrize("scoring", SCORINGS, ids=str)
+@pytest.mark.parametrize("scoring", SCORINGS, ids=lambda scoring: "callable" if callable(scoring) else str(scoring))
 def test_the_bits_are_those_of_one_fold(scoring, l1_ratios):
     training, validation = make_sets()
     cv, options = PredefinedSplit(np.arange(120) // N - 1), {"Cs": CS, "scoring": scoring, "l1_ratios": l1_ratios}
