@@ -262,6 +262,9 @@ def read_numbers(label: object, column: Any) -> Array:
 
 def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
     """Return the levels of a column, a list, and the code of each row, -1 where its value is missing."""
+    if hasattr(column, "iloc") and has_levels(column) and not hasattr(column, "cat"):
+        # pandas cannot encode Arrow's levels where values are missing.
+        column = column.array.__arrow_array__()
     try:
         if _is_arrow(column):
             return _read_dictionary(label, _join(column))

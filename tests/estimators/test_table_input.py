@@ -131,6 +131,11 @@ MISSING = {
     "city of objects with pandas' NA": lambda city: np.where(pd.isna(city), pd.NA, city)[:, None],
     "city of categories": lambda city: pd.DataFrame({"c": pd.Categorical(city)}),
     "city of a dictionary": lambda city: import_arrow().table({"c": import_arrow().array(city).dictionary_encode()}),
+    "city of a dictionary in pandas": lambda city: (
+        import_arrow()
+        .table({"c": import_arrow().array(city).dictionary_encode()})
+        .to_pandas(types_mapper=pd.ArrowDtype)
+    ),
     "day of an array": lambda day: day[:, None],
     "day of pandas": lambda day: pd.DataFrame({"c": day}),
     "day of polars": lambda day: pytest.importorskip("polars").DataFrame({"c": day}),
