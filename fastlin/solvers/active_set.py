@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
 from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.solvers.tuning import INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS
+from fastlin.solvers.tuning import CALLS_WORK, INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen)
             break
         if n_left is None:
             # As many as take as long as the sweeps over the active ones may, and one in any case.
-            n_left = max(1, int(ROUNDS**2 * hessian.size / (len(active) ** 3 / 3 + len(active) ** 2)))
+            work = len(active) ** 3 / 3 + len(active) ** 2 + CALLS_WORK
+            n_left = max(1, int(ROUNDS**2 * hessian.size / work))
         n_left -= 1
         block, start = hessian[np.ix_(active, active)], parameters[active]
         own_thresholds = thresholds[is_active]

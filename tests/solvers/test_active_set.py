@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastlin.solvers import active_set
+from fastlin.solvers import active_set, tuning
 
 K, SIZE = 3, 7
 THRESHOLDS = np.append(np.linspace(0.05, 0.4, SIZE - 1), 0.0)
@@ -30,6 +30,12 @@ def value_of(hessian, penalty, slopes, change, parameters):
     parameters = parameters.reshape(-1, len(penalty.thresholds))
     sizes = np.linalg.norm(parameters, axis=0) if penalty.group_by_class else np.abs(parameters).sum(axis=0)
     return slopes @ change + 0.5 * change @ hessian @ change + penalty.thresholds @ sizes
+
+
+@pytest.fixture(autouse=True)
+def free_calls(monkeypatch):
+    """Let models as small as these take as many steps for groups as large ones."""
+    monkeypatch.setattr(active_set, "CALLS_WORK", 0)
 
 
 @pytest.fixture
@@ -65,6 +71,12 @@ def test_the_subgradient_is_zero_where_settled(group_steps, grouped, spread):
     # The last step for groups is exact up to what the norms' curvature changed on the way.
     assert np.abs(left[free]).max() < (1e-3 if grouped else 1e-7)
     assert not (grouped and spread == 1) or 1 < len(group_steps) <= 12
+
+
+def test_a_small_model_takes_one_step_for_groups_between_sweeps(group_steps, monkeypatch):
+    monkeypatch.setattr(active_set, "CALLS_WORK", tuning.CALLS_WORK)
+    minimize(*make_model(True, 1.0))
+    assert len(group_steps) == 1
 
 
 def test_groups_end_where_the_model_is_flat_but_for_their_norms():
