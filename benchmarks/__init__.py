@@ -6,8 +6,7 @@ import sys
 # OpenBLAS reads them when NumPy loads it: the kernels for another processor, and the most threads.
 HELD_BACK_BY = "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS"
 
-# Every command imports this package before NumPy, except pytest, whose conftest starts the process anew. Where NumPy is
-# loaded already, the variables stay, since they have done what they do, and `machine.describe_run` names them.
+# Every command imports this package before NumPy, except pytest, whose conftest starts the process anew.
 if "numpy" not in sys.modules:
     for _variable in HELD_BACK_BY:
         os.environ.pop(_variable, None)

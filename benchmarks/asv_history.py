@@ -43,7 +43,6 @@ def _predict(X, y):
     return fastlin.LogisticRegression().fit(X[:1_000], y[:1_000]).predict_proba(X)
 
 
-# Rows and labels, and what is timed on them.
 CASES = {
     "iris": (partial(_load, load_iris), _fit),
     "digits": (partial(_load, load_digits), _fit),

@@ -35,7 +35,6 @@ LEFT_OUT = "images.png", "compare.png", "cifar10_deep_curves.png", "cifar10_few_
 def record_claims(results, path=RECORD):
     """Judge the claims by the results.json of a folder; keep rows and merits in a file, and pictures in its folder."""
     content = read_results(results / "results.json")
-    # Those of other data sets are left out.
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
     entries = choose_entries(content, [title for title in titles if title in content])
     rows = judge_claims(entries)
@@ -73,7 +72,6 @@ def list_claims():
     """Return how many claims have which verdict, and the table of them."""
     rows = read_record()["claims"]
     counts = Counter(row["verdict"] for row in rows)
-    # The name of each value, where its column has another.
     names = {"report": "reports", "claim": "says", "measured": "here"}
     columns = "report", "task", "claim", "reported", "measured", "verdict"
     table = make_table([{column: row[names.get(column, column)] for column in columns} for row in rows])

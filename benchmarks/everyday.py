@@ -1,12 +1,8 @@
 """Everyday fits: tables of a few hundred to a hundred thousand rows, defaults against defaults.
 
-`python -m benchmarks.everyday` prints them; `--scikit-learn` those that scikit-learn publishes and a generator can
-make: scikit-learn_bench's `configs/regular/logreg.json`, of whose 200,000 rows one half is trained on; the table of
-threads of issue 32162, with other arguments of the generator; and L1 with tol 1e-5 of pull request 33160.
-
-Peers are scikit-learn's solvers, and Cyanure, glum and skglm where they are installed, on one thread and on all. A
-default proves no more than its tol: each problem says by how much fastlin's objective is above the peer's, and how far
-the coefficients of both are from the minimum.
+`python -m benchmarks.everyday` prints them. Others are what scikit-learn publishes and a generator can make:
+scikit-learn_bench's `configs/regular/logreg.json`, of whose 200,000 rows one half is trained on; the table of threads
+of issue 32162, with other arguments of the generator; and L1 with tol 1e-5 of pull request 33160.
 """
 
 import argparse
@@ -27,18 +23,16 @@ from benchmarks.many_fits import Grid, fit_skglm_path
 from benchmarks.problems import count_test_rows, pose, pose_first
 from benchmarks.races import EQUAL, FASTLIN, TURNS, Race, Rule, run, run_race
 from benchmarks.scaling import BASE, make_problem
-from benchmarks.tables import PROBLEMS, make_console, print_tables, tabulate
+from benchmarks.tables import PROBLEMS, print_tables, tabulate
 from fastlin.contenders import MOST_PARAMETERS_OF_A_HESSIAN, fit_fastlin, fit_glum
 from fastlin.kernels.machine.threads import count_threads
 
 SOLVERS = "lbfgs", "newton-cg", "newton-cholesky"
 # Coefficients further from the minimum than this part of the largest, and further than the peer's, are clearly worse.
 WORSE = 1e-3
-# What the reference minimum is fitted to.
 REFERENCE_TOL = 1e-13
 # newton-cholesky is no peer where its Hessian takes more multiply-adds than this, which is seconds.
 MOST_HESSIAN_WORK = 100_000_000_000
-# Peers whose default stops further than this above the minimum do not count: on raw columns some stop 5 % above.
 WITHIN = 1e-3
 GRID, REAL, FRAMES = "grid", "real tables", "frames"
 BENCH, THREADS_TABLE, L1 = "scikit-learn_bench", "issue 32162", "L1, pull request 33160"
@@ -48,8 +42,7 @@ SHORT_GROUPS, MOST_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 1_000
 HARD = {"correlated": {"correlation": 0.95}, "unbalanced": {"imbalance": 3.0}, "raw scales": {"spread": 1e3}}
 BUNDLED = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer, "digits": load_digits}
 DEFAULT_ITERATIONS = 100
-# scikit-learn takes minutes for so many rows with 100 columns and several classes; its fastest solver is found on
-# fewer.
+# scikit-learn takes minutes for so many rows; its fastest solver is found on fewer.
 MANY_ROWS, TRIED_ROWS = 1_000_000, 20_000
 
 
@@ -58,9 +51,7 @@ class Case:
     """A problem of a group."""
 
     group: str
-    # What tables call it.
     name: str
-    # From a number of rows, or None for all, to the problem.
     load: Callable
     # Rows, columns and classes where it is one of a grid.
     shape: tuple = ()
@@ -69,8 +60,7 @@ class Case:
     max_iter: int = DEFAULT_ITERATIONS
     # What the names of its peers begin with.
     among: str = ""
-    # The number of rows on which the fastest peer is found, where a fit of all rows takes minutes: on all rows only
-    # this and the default are raced, on its number of threads. None: all rows.
+    # On all rows only the default and the peer that is the fastest on so many are raced.
     tried_rows: int | None = None
 
     @property
@@ -87,7 +77,6 @@ def _load_drawn(n_rows, n, d, K, l1_ratio=0.0, **numbers):
 
 def _load_real(n_rows, load, is_standardised):
     X, y = load(return_X_y=True)
-    # The rows of iris and wine lie class by class.
     rows = np.random.default_rng(0).permutation(len(y))[:n_rows]
     (X,) = standardise(X[rows]) if is_standardised else (X[rows],)
     return pose("table", X, y[rows], C)
@@ -121,7 +110,6 @@ def _load_bench(n_rows, d, K):
 
 def _load_threads(n_rows, n, d, K):
     n = n_rows or n
-    # With one cluster a class, half of 10 columns are enough for 32 classes.
     X, y = make_classification(
         n + count_test_rows(n), d, n_informative=d // 2, n_classes=K, n_clusters_per_class=1, random_state=0
     )
@@ -214,9 +202,7 @@ def measure_case(case, whole=True):
         threads = "one" if tried.best_threads[tried.peer] == 1 else "all"
         race = replace(race, peers={name: peers[name] for name in (default, tried.peer)}, peer_threads=(threads,))
     outcome = run_race(race, problem)
-    # Rounding may end it above so small a tol, and a warning is no fault.
     reference, _ = run(partial(fit_fastlin, tol=REFERENCE_TOL), problem).solution
-    # People call the default even where it stops far above the minimum.
     names = dict.fromkeys((FASTLIN, default, outcome.peer))
     contenders = {name: outcome.describe_contender(name) for name in names}
     for name, contender in contenders.items():
@@ -237,10 +223,8 @@ def measure_case(case, whole=True):
 
 
 def find_coef_error(coef, reference):
-    """Return the largest difference of coefficients from those of the minimum, over the largest of these.
-
-    Several classes are compared without their mean: with L1 a constant added to the classes may change nothing.
-    """
+    """Return the largest difference of coefficients from those of the minimum, over the largest of these."""
+    # With L1 a constant added to the classes may change nothing.
     if len(reference) > 1:
         coef, reference = (each - each.mean(axis=0) for each in (coef, reference))
     return float(np.max(np.abs(coef - reference)) / np.max(np.abs(reference)))
@@ -263,7 +247,6 @@ class Collection:
             try:
                 problems.append(measure_case(case, whole))
             except (NotImplementedError, RuntimeError) as error:
-                # Data are missing, or no peer comes near the minimum.
                 report(f"{case.name}: left out. {error}")
             else:
                 report(",  ".join(PROBLEMS.tabulate([{"problems": problems[-1:]}]).rows[0]))
@@ -275,20 +258,11 @@ SCIKIT_LEARN = Collection("scikit-learn's cases", "cases of scikit-learn's issue
 
 
 def main(arguments=None):
-    """Measure the cases that are asked for, and print each as soon as it is known."""
+    """Measure the everyday cases, and print each as soon as it is known."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__.splitlines()[0])
-    parser.add_argument("--scikit-learn", action="store_true", help="the cases of scikit-learn's issues and suites")
     parser.add_argument("--short", action="store_true", help="up to 1,000 rows, in one turn: about a minute")
-    parser.add_argument("names", nargs="*", metavar="name", help="only cases whose group or name contains such a text")
     options = parser.parse_args(arguments)
-    suite = SCIKIT_LEARN if options.scikit_learn else EVERYDAY
-    if options.names:
-        named = [case for case in suite.cases if any(name in f"{case.group}: {case.name}" for name in options.names)]
-        suite = replace(suite, cases=tuple(named))
-    record = suite.measure(not options.short, partial(print, flush=True))
-    if not record["problems"]:
-        parser.error("no case of this name was measured")
-    print_tables(tabulate({suite.kind: record}), make_console())
+    print_tables(tabulate({"everyday": EVERYDAY.measure(not options.short, partial(print, flush=True))}))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,4 @@
-"""Tables of standard errors: an unpenalised fit with its summary, beside statsmodels and glum.
-
-Each contender takes rows and labels, maximises the likelihood, and prints its table. A peer counts where its
-log-likelihood is within 1e-8 of the highest, relatively. How far standard errors and coefficients are apart is kept.
-"""
+"""Tables of standard errors: an unpenalised fit with its summary, beside statsmodels and glum."""
 
 from functools import partial
 
@@ -16,7 +12,6 @@ from benchmarks.races import FASTLIN, Case, Race, Rule, require, run_race, short
 
 KIND = "inference"
 STATSMODELS = "statsmodels"
-# The part of the log-likelihood by which contenders may differ.
 EQUAL_LIKELIHOOD = 1e-8
 # The part of a standard error by which those of fastlin and the peer that counts may differ.
 EQUAL_ERRORS = 1e-3
@@ -24,13 +19,11 @@ EQUAL_ERRORS = 1e-3
 WITH_MEMORY = "inference-mnlogit-400000"
 # The few rows of a short case have fewer columns, so that the classes overlap.
 ROWS_PER_COLUMN = 40
-# Newton's method takes at most ten iterations here, and the quasi-Newton method of statsmodels less than these.
 MOST_ITERATIONS = 1_000
 
 
 def fit_fastlin(problem):
     """Return fastlin's coefficients and their standard errors."""
-    # The table belongs to the maximum itself, whatever the tol of the fit.
     model = fastlin.LogisticRegression(C=np.inf).fit(problem.X, problem.y)
     found = model.inference(problem.X, problem.y)
     found.summary()
@@ -44,7 +37,6 @@ def fit_statsmodels(problem, method):
     model_class = statsmodels.api.Logit if problem.n_classes == 2 else statsmodels.api.MNLogit
     found = model_class(problem.y, problem.given).fit(method=method, maxiter=MOST_ITERATIONS, disp=0)
     found.summary()
-    # A column for each class; with two classes vectors.
     params, errors = (np.reshape(each, (problem.X.shape[1] + 1, -1)).T for each in (found.params, found.bse))
     return _name_solution(problem, params[:, 1:], params[:, 0], np.roll(errors, -1, axis=1))
 

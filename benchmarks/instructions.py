@@ -31,7 +31,6 @@ from fastlin.kernels.machine.levels import LEVELS
 FILE = Path(__file__).with_name("instructions.json")
 LEVEL, LEVELS_ABOVE = "x86-64-v3", ("x86-64-v3", "x86-64-v4")
 PACKAGES = "numpy", "scipy", "scikit-learn", "numba"
-# From one process to the next a fit of iris differs by 0.3 % and a fit of digits by 0.02 %.
 ALLOWED = 0.03
 SETTINGS = {
     "NUMBA_CPU_NAME": LEVEL,
@@ -43,8 +42,7 @@ SETTINGS = {
     "PYTHONHASHSEED": "0",
 }
 
-# A client request of valgrind on x86-64: its address goes to rax and zero to rdx. Four rotations of rdi, by 128 bits
-# together, and an exchange of rbx with itself leave a processor as it was, and are what valgrind looks for.
+# A client request of valgrind on x86-64: its address goes to rax, zero to rdx, and valgrind looks for what follows.
 REQUEST = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
 # The requests of callgrind, as callgrind.h numbers them.
 DUMP, ZERO, START = 0x43540000, 0x43540001, 0x43540004
@@ -89,7 +87,6 @@ class Requester:
         self._call = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p)(address)
 
     def __call__(self, number):
-        """Make the request."""
         self._call(ctypes.byref((ctypes.c_ulong * 6)(number)))
 
 
@@ -108,10 +105,7 @@ def run_cases():
 
 
 def count_instructions():
-    """Return the instructions of each case, by its name.
-
-    Raises NotImplementedError without valgrind, or on a processor that lacks instructions of the level.
-    """
+    """Return the instructions of each case, by its name; NotImplementedError says what is missing."""
     if shutil.which("valgrind") is None:
         raise NotImplementedError("valgrind is not installed")
     if find_level() not in LEVELS_ABOVE:
@@ -119,13 +113,8 @@ def count_instructions():
     # Its first run compiles, for which valgrind would take minutes.
     run_python("-m", "benchmarks.instructions", "--run", **SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
-        callgrind = (
-            "valgrind",
-            "--quiet",
-            "--tool=callgrind",
-            "--instr-atstart=no",
-            f"--callgrind-out-file={folder}/out",
-        )
+        options = "--quiet", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out"
+        callgrind = "valgrind", *options
         names = json.loads(run_python("-m", "benchmarks.instructions", "--run", under=callgrind, **SETTINGS))
         dumps = [Path(folder, f"out.{number}").read_text("utf-8") for number in range(1, len(names) + 1)]
     return {name: read_total(dump) for name, dump in zip(names, dumps, strict=True)}

@@ -22,7 +22,7 @@ from fastlin import LogisticRegression, blocks
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 SEED = 0
-# Workers of Dask give freed memory back to the system at once, and a pass then takes a quarter longer.
+# Workers of Dask give freed memory back to the system at once, which takes time.
 KEEP_MEMORY = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
@@ -30,7 +30,6 @@ KEEP_MEMORY = {
 # Rows, features and classes of a run of two minutes, and of the whole one, which has 20 GB in float32.
 SIZES, WHOLE_SIZES = (1_000_000, 100, 10), (10_000_000, 500, 10)
 N_TURNS = 3
-# Rows are made in pieces of this size.
 PIECE_BYTES = 64 << 20
 N_PARTS = 16
 MEMORY, MAPPED, PARQUET = "in memory", "blocks of a memory-mapped .npy", "blocks of Parquet, decoded before"
@@ -123,18 +122,13 @@ def prepare(contenders, paths, folder, stack):
 
 
 def measure(contenders, sizes, n_turns):
-    """Return the records of fits in turn by contender, and the seconds of decoding Parquet files if any.
-
-    One fit of each goes before, which compiles and reads the files, unless there is one turn alone. The cases
-    limit-blocks measure how long a file is read from disk.
-    """
+    """Return the records of fits in turn by contender, and the seconds of decoding Parquet files if any."""
     # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, and fits here would have one thread.
     with limit_threads(count_threads()), TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         paths = write_rows(folder, *sizes)
         calls, decoding = prepare(contenders, paths, folder, stack)
         seconds = measure_in_turn(calls, n_turns, first=int(n_turns > 1))
-    # Each call fits the same model anew.
     models = {contender: fit.func.__self__ for contender, fit in calls.items()}
     records = {
         contender: {
@@ -152,14 +146,12 @@ def main(arguments=None):
     """Measure and print tables."""
     parser = ArgumentParser(prog="python -m benchmarks.larger_than_memory", description=__doc__.splitlines()[0])
     parser.add_argument("--whole", action="store_true", help="a file of 20 GB, by blocks alone")
-    parser.add_argument("--sizes", type=int, nargs=3, help="other numbers of rows, features and classes")
     options = parser.parse_args(arguments)
     sizes, n_turns, contenders = (WHOLE_SIZES, 1, (MAPPED,)) if options.whole else (SIZES, N_TURNS, CONTENDERS)
-    n, d, K = sizes = options.sizes or sizes
-    n_threads = count_threads()
+    n, d, K = sizes
     records, decoding = measure(contenders, sizes, n_turns)
     fits = "one fit each" if n_turns == 1 else f"medians of {n_turns} fits in turn"
-    print(f"{n:,} × {d}, {K} classes, float32, {4 * n * d / 1e9:.3g} GB; {fits}, {n_threads} threads\n")
+    print(f"{n:,} × {d}, {K} classes, float32, {4 * n * d / 1e9:.3g} GB; {fits}, {count_threads()} threads\n")
     lowest = min(record["objective"] for record in records.values())
     rows = [
         {

@@ -23,16 +23,12 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.matrices import BlockMatrix
 
-# The shape of MNIST.
 N_ROWS, N_FEATURES = 60_000, 784
 N_CALLS = 3
 # A file of 1.6 GB in uint8.
 N_FILE_ROWS, READ_BYTES = 2_000_000, 8 << 20
-# Each measured loop is cut into so many blocks, which the threads share as they share those of a pass.
 N_BLOCKS = 32
-# The length of a chain of multiply-adds on one number. Chains of 8 to 32 run at the full rate: 59 GFLOP/s in float64
-# and 118 in float32 on a core with 3.7 GHz and one 512-bit multiply-add a cycle. With 64 too few chains are under way
-# at once, and the rate is half of that.
+# The length of a chain of multiply-adds on one number; those of 8 to 32 run at the full rate.
 CHAIN = 16
 # The numbers that each start a chain; so many fit into the fastest cache.
 N_STARTS = 1024
@@ -42,7 +38,6 @@ N_STARTS = 1024
 def read_block(block, n_blocks, values, sums):
     """sums[block] = the sum of a block of whole numbers, which waits for nothing but their bytes."""
     n = values.shape[0]
-    # The loop is vectorised only over a slice and from 0 on, because an index could otherwise be negative.
     part = values[block * n // n_blocks : (block + 1) * n // n_blocks]
     total = np.int64(0)
     for i in range(part.shape[0]):
@@ -67,9 +62,8 @@ def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
 
 
 def make_read(X):
-    """Return a function that reads all bytes of X once, and returns the sum of each block as whole numbers."""
+    """Return a function that reads the whole numbers of eight bytes in X, and returns the sum of each block."""
     flat = X.reshape(-1, order="A").view(np.uint8)
-    # Whole numbers of eight bytes are read, and up to seven bytes at the end are left out.
     values = flat[: flat.size // 8 * 8].view(np.int64)
     sums = np.empty(N_BLOCKS, np.int64)
 
@@ -113,7 +107,6 @@ def measure_limit(loaded, whole):
 
 def load_pass(n_rows, dtype, order="C"):
     """Return a pass over noise of MNIST's shape in a type and an order, a plain read of X, and its arithmetic."""
-    # The values do not change what a pass takes.
     X = np.random.default_rng(0).integers(0, 256, (n_rows or N_ROWS, N_FEATURES), np.uint8)
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=order)
     fused_pass = make_pass(X)
@@ -132,12 +125,11 @@ def load_step(n_rows):
 
 
 def throw_out(path):
-    """Let the system forget what it has read of a file, so that the next reading is from the disk, where it can."""
+    """Let the system forget what it has read of a file, so that the next reading is from the disk."""
     with open(path, "rb") as file:
         # Pages that are not on disk yet cannot be thrown out.
         os.fsync(file.fileno())
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def read_from_disk(path):

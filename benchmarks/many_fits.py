@@ -1,7 +1,7 @@
 """The races of many fits of one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
 
-fastlin makes all fits by one call, or a tool of scikit-learn's runs under the patch. scikit-learn's fits run in its
-best way, found anew in each race: by the better of two solvers, and in turn, in processes or in threads.
+fastlin makes all fits by one call, or a tool of scikit-learn's runs under the patch. scikit-learn's fits run in turn,
+in processes and in threads, of which the fastest counts.
 """
 
 from dataclasses import dataclass
@@ -29,14 +29,13 @@ from benchmarks.sweeps import CV_CS, draw_embeddings
 from fastlin.kernels.machine.threads import count_threads
 
 N_CS = 50
-# A path goes from the smallest C with a coefficient that is not zero to so many times that.
+# The largest C of a path over the smallest.
 SPAN = 1e3
 CV_ROWS, N_FOLDS = 10_000, 5
 # Short races have this part of the fits.
 PART = 20
 SEED = 0
 CS = np.logspace(-3, 3, 20)
-# Rows, features and labels.
 LABELS = 20_000, 64, 200
 # Losses of held-out rows agree so far where scikit-learn's fits lie within 1e-4 of their minimum.
 SAME_SCORES = Rule(same_steps=1e-2)
@@ -72,10 +71,7 @@ class Grid(ManyProblems):
             yield self.X[rows], self.y[rows], self.y_test
 
     def test(self, *solution):
-        """Return the Scores of the C of least log loss on the rows to test on, as means over the folds.
-
-        A mean over all C would be led by those that nobody chooses.
-        """
+        """Return the Scores of the C of least log loss on the rows to test on, as means over the folds."""
         scores = self._judge_each(TriedProblem.test, *solution)
         by_C = [take_mean(scores[place :: len(self.Cs)]) for place in range(len(self.Cs))]
         return min(by_C, key=lambda scores: scores.log_loss)
@@ -105,9 +101,9 @@ def fit_path(grid, tol):
 
 
 def fit_skglm_path(grid, tol):
-    """Fit at each C by skglm's ProxNewton from the last solution on; its Logistic is the mean loss, so that alpha = l1.
+    """Fit at each C by skglm's ProxNewton from the last solution on; its Logistic is the mean loss.
 
-    It runs on one thread, and so does BLAS: with two a path takes as long, and longer where another process runs.
+    It runs on one thread, and so does BLAS, with which a path takes no longer.
     """
     from skglm.datafits import Logistic
     from skglm.penalties import L1
@@ -222,22 +218,10 @@ class HeldOutLosses:
         return losses
 
     def accuracy(self, losses):
-        """Return NaN: the tools are asked for losses."""
         return np.nan
 
     def test(self, losses):
         return Scores(log_loss=float(np.mean(losses)))
-
-
-def fit_drawn(fits, fit):
-    """Fit each drawing of rows by a function of X, y and the rows; each process gets X once, and a part of them."""
-    parts = np.array_split(fits.rows, count_threads())
-    found = joblib.Parallel()(joblib.delayed(_fit_part)(fit, fits.X, fits.y, part) for part in parts)
-    return stack([each for part in found for each in part])
-
-
-def _fit_part(fit, X, y, drawings):
-    return [fit(X, y, rows) for rows in drawings]
 
 
 def bootstrap(fits, model):
@@ -247,8 +231,15 @@ def bootstrap(fits, model):
 
 
 def fit_bootstrap(fits, model):
-    """Fit the model to each drawing of rows, as weights."""
-    return fit_drawn(fits, partial(_fit_weighted, model))
+    """Fit the model to each drawing of rows, as weights; each process gets X once, and a part of the drawings."""
+    parts = np.array_split(fits.rows, count_threads())
+    found = joblib.Parallel()(joblib.delayed(_fit_weighted)(model, fits.X, fits.y, part) for part in parts)
+    return stack([each for part in found for each in part])
+
+
+def _fit_weighted(model, X, y, drawings):
+    fits = (clone(model).fit(X, y, np.bincount(rows, minlength=len(y))) for rows in drawings)
+    return [(fitted.coef_, fitted.intercept_) for fitted in fits]
 
 
 def fit_bagging(fits, model):
@@ -266,7 +257,6 @@ def fit_labels(fits, model, labels=slice(None)):
         # Of a label alone there is the probability that a row lacks it, too.
         p = model.predict_proba(fits.X_test)[:, -y.shape[1] :]
         losses = -(xlogy(y_test, p) + xlog1py(1 - y_test, -p)).mean(axis=0)
-        # Without an intercept liblinear has the number zero.
         found.append((model.coef_, np.atleast_1d(model.intercept_), losses))
     coef, intercept, losses = (each.swapaxes(0, 1) for each in stack(found))
     return coef.reshape(-1, 1, coef.shape[-1]), intercept.reshape(-1, 1), losses.argmin(axis=1)
@@ -290,7 +280,7 @@ def score_grid(problem, model):
 
 
 def score_permutations(problem, model):
-    """Return the loss, and the mean loss of permuted labels; the libraries draw other permutations."""
+    """Return the loss, and the mean loss of permuted labels."""
     options = {"cv": N_FOLDS, "scoring": "neg_log_loss", "n_permutations": problem.n_fits, "random_state": SEED}
     if isinstance(model, fastlin.LogisticRegression):
         found = fastlin.permutation_test(model, problem.X, problem.y, **options)
@@ -320,11 +310,6 @@ def run_in(way, run, problem, model):
             return run(problem, model)
 
 
-def _fit_weighted(model, X, y, rows):
-    fitted = clone(model).fit(X, y, np.bincount(rows, minlength=len(y)))
-    return fitted.coef_, fitted.intercept_
-
-
 def stack(models):
     """Return the coef (n_fits, K, d) and intercept (n_fits, K) of pairs of them."""
     return tuple(np.stack(parts) for parts in zip(*models, strict=True))
@@ -338,7 +323,6 @@ def _make_rows(n_rows, n_features, n_labels=1, density=1.0):
     else:
         X = generator.normal(size=shape)
     scores = X @ generator.normal(size=(n_features, n_labels))
-    # From those of every other row to rare ones.
     chances = expit(2 * scores / scores.std(axis=0) - np.linspace(0, 4, n_labels))
     Y = (generator.random(scores.shape) < chances).astype(np.int8)
     Y[:2] = [[1], [0]]
@@ -360,7 +344,6 @@ def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1
 
 def _load_bootstrap(n_rows):
     X, Y = _make_rows(n_rows or 5_000, 20)
-    # As `bootstrap` draws them.
     seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
     draws = (np.random.default_rng((seed, number)) for number in range(1_000 // PART if n_rows else 1_000))
     return Drawn(X, Y[:, 0], np.array([draw.integers(len(X), size=len(X)) for draw in draws]))
@@ -384,7 +367,6 @@ def _load_held_out(n_rows, n_all=1_000, n_features=20, n_fits=1):
 
 
 def _run_theirs(way, run, solver="lbfgs"):
-    # liblinear draws the order of the rows.
     return partial(run_in, way, run, model=ScikitLearnLogisticRegression(solver=solver, random_state=SEED))
 
 
@@ -421,7 +403,7 @@ RACES = {
         f"1,000 permutations × {N_FOLDS} folds",
         partial(_load_held_out, n_all=500, n_fits=1_000),
         score_permutations,
-        # Means over few permutations differ by a hundredth from those over others.
+        # The libraries draw other permutations.
         rule=Rule(tol=EQUAL, same_steps=2e-2),
     ),
     "many-bagging": _race("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
@@ -437,7 +419,6 @@ RACES = {
     ),
     # A step of newton-cholesky factorises a matrix of 3,000 × 3,000.
     "many-labels-sparse": _race_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
-    # Here a fit by newton-cholesky takes six times as long as one by lbfgs.
     "many-labels-embeddings": _race_labels(
         f"100 labels, {len(CV_CS)} C each, embeddings", (20_000, 768, 100), ("lbfgs",), Cs=CV_CS, make=_make_embeddings
     ),

@@ -25,11 +25,9 @@ from fastlin.objective.lot import LOT_BYTES
 CV_ROWS = 4_000
 SHARE_OF_X = 0.2
 MOST_SCORES = 64 << 20
-# What a fit may take beside a small X, of which a fifth is less: the preconditioner (14 MB), matrices that it is made
-# from (3 MB or one) and the partial sums of a pass (8 MB). A fit of MNIST takes 36 MB, of which 5 to 10 MB are
-# coefficients and probabilities.
+# What a fit may take beside a small X: the preconditioner, matrices that it is made from, and the sums of a pass.
 SMALLEST_SHARE = 32 << 20
-# Vectors of the size of the coefficients that solvers hold in float64 beside the pairs of L-BFGS.
+# Vectors of the size of the coefficients in float64.
 N_VECTORS = 16
 # For each entry of a whole Hessian: the Hessian, a copy and the half of it that is its factor, in float64.
 HESSIAN_BYTES = 20
@@ -107,10 +105,7 @@ def measure(X, y, parameters, fit="LogisticRegression"):
 
 
 def measure_case(problem, whole, fit, peer, n_fits, parameters):
-    """Return what a fit of FITS takes beside X, what so many side by side may take, and what the peer's takes.
-
-    Without other parameters it is the fit of the problem's objective.
-    """
+    """Return what a fit of FITS takes beside X, what so many side by side may take, and what the peer's takes."""
     X, y, parameters = problem.X, problem.y, parameters or {"C": problem.C, "l1_ratio": problem.l1_ratio}
     # A lot of labels has no array of scores.
     of_lot, of_fit = LOT_BYTES + SMALLEST_SHARE, count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits)

@@ -17,7 +17,7 @@ import fastlin
 from benchmarks.data import load_pixels
 from benchmarks.problems import Task, find_raw_scores
 from benchmarks.races import Race, Rule, load_problem, run_race
-from benchmarks.tables import make_console, print_tables, tabulate
+from benchmarks.tables import print_tables, tabulate
 from fastlin import trainers
 from fastlin.course.studies.fair_threads import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
@@ -27,7 +27,6 @@ EPOCHS = 5
 BATCH_SIZE = 128
 LEARNING_RATE, MOMENTUM, ALPHA = 0.03, 0.9, 1e-4
 SEED = 0
-# Of the losses after 2,345 steps in float32.
 ALLOWED = 1e-4
 N_ENTRIES, SPARSE_ROWS, COLUMNS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
 COURSE_TRAIN, COURSE_VAL, COURSE_RATE, COURSE_EPOCHS = 20_000, 1_000, 0.01, 50
@@ -37,10 +36,9 @@ COURSE_ALLOWED = {"float64": 1e-11, "float32": 1e-4}
 
 @dataclass(frozen=True, eq=False)
 class Examples(Task):
-    """Rows whose solutions are coef (K, d), intercept (K,) and whether classes stand alone, if they do.
+    """Rows whose solutions are coef (K, d), intercept (K,) and whether classes are fitted one by one.
 
-    Classes that are fitted one by one, as SGDClassifier's, each have a probability of their own, which are divided by
-    their sum, as its `predict_proba` does. The race with it is judged by the error on the test rows.
+    These have probabilities of their own, which are divided by their sum, as SGDClassifier's `predict_proba` does.
     """
 
     by_error: bool = False
@@ -208,7 +206,6 @@ RACES = {
             f"the course's softmax training, {COURSE_EPOCHS} epochs with validations",
             partial(load_course, dtype=dtype),
             lambda examples: train_course(examples)[:2],
-            # The course's code computes in float64, whatever fastlin computes in.
             {"plain NumPy in float64": lambda examples: train_course_plainly(examples)[:2]},
             rows=1_500,
             rule=Rule(same_steps=allowed),
@@ -226,4 +223,4 @@ def race_on_sparse_rows(n_columns, n_rows=None):
 
 
 if __name__ == "__main__":
-    print_tables(tabulate({n_columns: race_on_sparse_rows(n_columns) for n_columns in COLUMNS}), make_console())
+    print_tables(tabulate({n_columns: race_on_sparse_rows(n_columns) for n_columns in COLUMNS}))

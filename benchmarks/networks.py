@@ -82,7 +82,7 @@ def train_by_estimator(epoch, estimator):
 
 
 def train_torch(epoch):
-    """Train the same network in a plain loop of PyTorch for an epoch, which does not check its input."""
+    """Train the same network in a plain loop of PyTorch for an epoch."""
     import torch
 
     torch.set_num_threads(count_threads())
@@ -104,8 +104,6 @@ def train_torch(epoch):
         lr=LEARNING_RATE,
         momentum=MOMENTUM,
         nesterov=True,
-        # The fastest form of the optimizer: 100 ms of one processor for 20,000 rows, where plain takes 105 and foreach
-        # 108.
         fused=True,
     )
     for rows in order.split(BATCH_SIZE):
@@ -148,7 +146,6 @@ class LargeProducts:
         self.gradients = [np.empty_like(coef) for coef in self.coefs]
 
     def __call__(self):
-        """Compute all products."""
         np.matmul(self._X, self.coefs[0], out=self.hidden)
         np.matmul(self.hidden, self.coefs[1], out=self.scores)
         np.matmul(self.hidden.T, self.residuals, out=self.gradients[1])

@@ -3,6 +3,7 @@
 import re
 from functools import partial
 from pathlib import Path
+from statistics import geometric_mean
 
 from benchmarks import tables
 from benchmarks.bounds import find_broken_bounds, read_bounds
@@ -23,7 +24,6 @@ DOCUMENTS = [
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*/*.md")))
     if BLOCK.search(path.read_text(encoding="utf-8"))
 ]
-# A block of this name shows a study.
 STUDY = "study-"
 # The rows of README's table, the lost races among them; docs/benchmarks/races.md shows all.
 CHOSEN = (
@@ -40,7 +40,6 @@ CHOSEN = (
 # The races of linear probes, which are run with solver="lbfgs" too, by this ending of their names.
 PROBES, BY_LBFGS = ("probe-10", "probe-100", "probe-600", "probe-1000"), "-lbfgs"
 CASES_OF_SCIKIT_LEARN = "scikit-learn's cases"
-# What README calls the records that are not races, by their kinds.
 OTHER_KINDS = {
     "everyday": "everyday problems",
     CASES_OF_SCIKIT_LEARN: "cases of scikit-learn's issues and suites",
@@ -52,7 +51,6 @@ OTHER_KINDS = {
 PROFILE = f"""The performance profile (Dolan and Moré 2002) shows the part of the problems that a solver solves within a
 factor of the fastest time. A solver that ends above the lowest objective by more than {ALLOWED:g} of it has failed
 there."""
-# What the pictures show.
 EVERYDAY_MAP = "Times as fast as the fastest peer, by rows and columns, for 2, 4 and 10 classes"
 PROFILES = "Part of the problems that each solver solves within a factor of the fastest"
 GROWTH = "Seconds of whole fits against rows, features, classes, density, C, spread of columns and threads"
@@ -60,20 +58,14 @@ PASSES = "Milliseconds of a pass against rows, features and classes"
 PEERS = "Excess of the objective against seconds of a fit, a curve for each library"
 # What the documents say where fastlin is slower, with the gap between the objectives.
 STOPS_EARLIER = "scikit-learn stops at an objective that is higher by {:.0e} of it than fastlin's."
-PROVES = "The proof takes the rest of fastlin's time; scikit-learn's objective is higher by {:.0e} of it."
 SCORES = "Most of the time is scikit-learn's own, which clones, scores and times each model between the fits."
 WHY_SLOWER = {
-    "thousand-classes": STOPS_EARLIER,
     "probe-1000": STOPS_EARLIER,
     "probe-1000-lbfgs": STOPS_EARLIER,
     "probe-600": STOPS_EARLIER,
-    "probe-600-lbfgs": STOPS_EARLIER,
-    "probe-100": PROVES,
-    "probe-10": PROVES,
     "many-folds": SCORES,
     "many-grid": SCORES,
     "many-labels-embeddings": "scikit-learn's fits at large C end early, far above their minimum: see the log losses.",
-    "predict-frame": "A frame lies column by column; an array, whose rows lie in one piece, takes 1.7 ms.",
 }
 
 
@@ -123,7 +115,6 @@ def show_races(name, machine):
 
 
 def _write(layout, records):
-    """Return the table of records in Markdown, empty where there are none."""
     records = list(records)
     return tables.write_markdown(layout.tabulate(records)) if records else ""
 
@@ -147,7 +138,7 @@ def choose_races(machines):
 
 
 def _list_lost(machine):
-    """Return a line on the races that are lost, with their names, and one on how many are of each other kind."""
+    """Return a line on the races that are lost, and one on how many are of each other kind."""
     races = list(_select_races(machine).values())
     lost = [tables.describe_case(record) for record in races if tables.is_slower(record)]
     counts = []
@@ -176,8 +167,8 @@ def _summarise_race(record):
 def _summarise_everyday(record):
     problems = [problem for problem in record["problems"] if problem["group"] == GRID]
     ratios = [problem["ratio"] for problem in problems]
-    mean, worst = _say_times({"ratio": tables.find_geometric_mean(ratios)}), tables.format_ratio(min(ratios))
-    alone = tables.format_ratio(tables.find_geometric_mean([problem["scikit_learn_ratio"] for problem in problems]))
+    mean, worst = _say_times({"ratio": geometric_mean(ratios)}), tables.format_ratio(min(ratios))
+    alone = tables.format_ratio(geometric_mean(problem["scikit_learn_ratio"] for problem in problems))
     return (
         f"{len(problems)} everyday tables, 300 to 100,000 rows, 5 to 100 columns",
         tables.average_accuracies(problems),
@@ -279,19 +270,13 @@ def describe_runs(name, machine):
     dates = sorted({record["date"] for record in records})
     versions = {}
     for record in records:
-        for package, version in record.get("versions", {}).items():
+        for package, version in record["versions"].items():
             versions.setdefault(package, set()).add(version)
     words = ", ".join(f"{package} {' and '.join(sorted(found))}" for package, found in versions.items())
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    line = f"- {_call(machine)}, {machine['machine']['level']}: {when}. {words or 'Versions were not kept'}."
-    held_back = [record["held_back_by"] for record in records if "held_back_by" in record]
-    if held_back:
-        settings = ", ".join(sorted({f"`{name}={value}`" for each in held_back for name, value in each.items()}))
-        line += f" {len(held_back)} records were taken with {settings}, which holds back the peers."
-    yield line
+    yield f"- {_call(machine)}, {machine['machine']['level']}: {when}. {words}."
 
 
-# The blocks that are tables of a kind of records.
 TABLES = {
     "scikit-learn-cases": CASES_OF_SCIKIT_LEARN,
     "sweeps": "sweep",

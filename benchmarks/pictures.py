@@ -1,18 +1,14 @@
-"""The pictures of published figures; each carries a hash of its records, which a test compares with the files.
-
-The performance profile of a solver at tau is the part of the problems on which it takes no more than tau times the
-least time of all solvers (Dolan and Moré 2002, "Benchmarking optimization software with performance profiles", section
-2).
-"""
+"""The pictures of published figures; each carries a hash of its records, which a test compares with the files."""
 
 import shutil
 import tempfile
 from pathlib import Path
+from statistics import geometric_mean
 
 import numpy as np
 
 from benchmarks.published import call_machine, digest
-from benchmarks.tables import find_geometric_mean, format_ratio, format_value
+from benchmarks.tables import format_ratio, format_value
 from fastlin.course.figures import draw as draw_study
 from fastlin.course.figures.comparisons import label_powers
 from fastlin.course.studies.settings import Results
@@ -25,10 +21,8 @@ LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "
 MOST_LABELS = 5
 # The ratio of full colour in a map, and that from which on text is white.
 FULL_COLOR, DARK = 8, 3.5
-# The key of the text in a PNG file that holds the hash.
 SOURCE = "Source"
-# The largest factor of a performance profile, and the relative excess of an objective above the lowest one beyond which
-# a solver has failed.
+# The largest factor of a performance profile (Dolan and Moré 2002), and the relative excess of objectives that failed.
 MOST_FACTOR, ALLOWED = 100, 1e-4
 
 
@@ -78,7 +72,6 @@ def draw_pass_scaling(path, machine, record):
     axes.plot(ends, 1e3 * first * ends, color="gray", linestyle="--", linewidth=2, label="proportional (slope 1)")
     for size, times in record["seconds"].items():
         name, color, marker = LINES[size]
-        # 1 where the time grows in proportion to the size.
         slope = np.polyfit(np.log(factors), np.log(times), 1)[0]
         label = f"{name} from {base[size]:,} to {factors[-1] * base[size]:,} (slope {slope:.2f})"
         axes.plot(factors, 1e3 * np.array(times), color=color, marker=marker, markersize=9, linewidth=2.4, label=label)
@@ -123,7 +116,6 @@ def draw_scaling(path, machine, record):
         panel.set(xscale="log", yscale="log", xlabel=sweep["label"])
         panel.margins(y=0.15)
         panel.set_title(_describe_base(sweep["base"]))
-        # Ten labels do not fit in a row.
         labelled = values[:: 1 + len(values) // MOST_LABELS]
         panel.set_xticks(labelled, [format_value(value) for value in labelled])
         panel.xaxis.set_minor_formatter("")
@@ -169,7 +161,7 @@ def draw_everyday(path, machine, record):
                 is_dark = not 1 / DARK <= ratio <= DARK
                 color = "white" if is_dark else "black"
                 panel.text(column, row, format_ratio(ratio), ha="center", va="center", color=color)
-        mean = find_geometric_mean(ratios[np.isfinite(ratios)])
+        mean = geometric_mean(ratios[np.isfinite(ratios)])
         panel.set_title(f"{n_classes} classes, mean {format_ratio(mean)}")
         panel.set(xlabel="columns", xticks=range(len(all_columns)), xticklabels=all_columns)
         panel.set_yticks(range(len(all_rows)), [f"{n:,}" for n in all_rows])
@@ -180,7 +172,7 @@ def draw_everyday(path, machine, record):
 
 
 def list_tried(machine):
-    """Return what was tried on each problem of many that all solvers can be called for, by the records of a machine."""
+    """Return what was tried on each problem of the records of a machine that have many."""
     return [
         problem["tried"]
         for record in machine["records"].values()
@@ -190,10 +182,7 @@ def list_tried(machine):
 
 
 def profile(problems):
-    """Return the sorted ratios to the fastest of each solver, infinite where it failed, the most tried solver first.
-
-    Each problem has what `tried` of a record has: the seconds and the excess of each contender by name.
-    """
+    """Return the sorted ratios to the fastest of each solver, infinite where it failed, the most tried solver first."""
     ratios = {}
     for tried in problems:
         seconds = {name: each["seconds"] if each["excess"] <= ALLOWED else np.inf for name, each in tried.items()}
@@ -240,5 +229,4 @@ def draw_peers(path, machine, record):
         shutil.copyfile(Path(folder, "peers.png"), path)
 
 
-# What draws the picture of a machine, by the kind of its records.
 DRAWN = {"everyday": draw_everyday, "scaling": draw_scaling, "passes": draw_pass_scaling, "peers": draw_peers}

@@ -12,7 +12,6 @@ from benchmarks.races import FASTLIN, Race, Rule
 from benchmarks.scaling import BASE, make_problem
 
 N_FITTED, N_ROWS, N_FRAME_ROWS, N_FEATURES = 1_000, 1_000_000, 100_000, 20
-# The relative difference of the log losses.
 ALLOWED = 1e-10
 PEER = "scikit-learn"
 

@@ -1,8 +1,6 @@
 """Single probes: one fit by the defaults of fastlin and scikit-learn, and the seconds to the objectives where they end.
 
-fastlin's fit is also timed to the first iteration whose objective is at most scikit-learn's. PyTorch's L-BFGS is timed
-to scikit-learn's objective and to 1e-4 above fastlin's. Where a fit ends is computed in NumPy and float64; on the way
-contenders compute the objective themselves.
+fastlin's fit is also timed to scikit-learn's objective, and PyTorch's L-BFGS to it and to 1e-4 above fastlin's.
 """
 
 from contextlib import suppress
@@ -24,10 +22,9 @@ from fastlin.kernels.machine.threads import count_threads
 
 SCIKIT_LEARN, TORCH = "scikit-learn", "PyTorch"
 KIND = "probe"
-# The ratios of seconds, as bounds.json names them; that of whole fits is the record's "ratio".
+# The ratios of seconds, as bounds.json names them.
 TO_ITS_OBJECTIVE = "to its objective"
 TORCH_TO_ITS_OBJECTIVE, TORCH_TO_OURS = "PyTorch to its objective", "PyTorch to fastlin's"
-# PyTorch's fit ends after so many seconds, or iterations.
 TIME_LIMIT, MOST_ITERATIONS = 120.0, 2 * MAX_ITER
 
 
@@ -84,15 +81,11 @@ def make_probe(race):
     """Return the Race of the defaults of both libraries on the data of another."""
     classes = fastlin.LogisticRegression, ScikitLearnLogisticRegression
     ours, theirs = (partial(fit_by_default, model_class=model_class) for model_class in classes)
-    # Accuracies belong to other objectives, and are not compared.
     return replace(race, fastlin=ours, peers={SCIKIT_LEARN: theirs}, rule=Rule(excess=TOL, same_accuracy=False))
 
 
 def measure_probe(problem, whole, race):
-    """Return what a probe comes to; after the race PyTorch fits in as many turns.
-
-    A ratio to what PyTorch has not reached is that of the seconds that it took; to what fastlin has not, it is None.
-    """
+    """Return what a probe comes to; after the race PyTorch fits in as many turns."""
     require("torch")
     outcome = run_race(race if whole else shorten(race), problem)
     ended = outcome.objectives
@@ -107,7 +100,7 @@ def measure_probe(problem, whole, race):
     points = [list_points(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
     to_theirs = _find_median(points, ended[SCIKIT_LEARN])
     torch_to = {name: _find_median([each.points for each in tried], value) for name, value in sought.items()}
-    # The first fit alone sought all, so that only its seconds say how long PyTorch tried what it did not reach.
+    # The seconds for which PyTorch tried what it did not reach: only the first fit sought all.
     longest = tried[0].seconds
     against = {
         TO_ITS_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], to_theirs),
@@ -115,16 +108,13 @@ def measure_probe(problem, whole, race):
         TORCH_TO_OURS: (torch_to[FASTLIN] or longest, outcome.seconds[FASTLIN]),
     }
     record = outcome.describe()
-    ours, theirs = (record["contenders"][name] for name in (FASTLIN, SCIKIT_LEARN))
-    model, their_model = (outcome.runs[name][-1].solution[2] for name in (FASTLIN, SCIKIT_LEARN))
-    ours["proven_gap"] = float(model.certificate_ / ended[FASTLIN])
+    ours = record["contenders"][FASTLIN]
+    ours["proven_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / ended[FASTLIN])
     ours["seconds_to_scikit_learn"] = to_theirs
-    ours["n_iter"], theirs["n_iter"] = int(model.n_iter_[0]), int(their_model.n_iter_[0])
     record["contenders"][TORCH] = {
         "seconds": longest,
         "threads": count_threads(),
         "objective": tried[0].lowest,
-        "n_evaluations": len(tried[0].points),
         "seconds_to_scikit_learn": torch_to[SCIKIT_LEARN],
         "seconds_to_fastlin": torch_to[FASTLIN],
     }
@@ -138,7 +128,6 @@ def _find_median(fits, objective):
     return median(found) if found else None
 
 
-# They have the data of races.
 PROBES = {f"probe-times-{n_classes}": RACES[f"probe-{n_classes}"] for n_classes in (100, 600, 1000)}
 CASES = {
     name: Case(KIND, race.title, race.load, partial(measure_probe, race=make_probe(race)), race.rows)

@@ -59,10 +59,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class TriedProblem(Problem):
-    """A Problem with rows to test on, or None where all belong to it; solutions may hold more than coefficients.
-
-    `given` is what some contenders are given in the place of X, such as a frame.
-    """
+    """A Problem with rows to test on, if there are any, and what some contenders are given in the place of X."""
 
     X_test: np.ndarray | csr_matrix | None = None
     y_test: np.ndarray | None = None
@@ -85,9 +82,6 @@ class TriedProblem(Problem):
 
 class ManyProblems:
     """Many fits in one run, solved by coef (n_fits, K, d) and intercept (n_fits, K); `problems` yields each problem."""
-
-    def problems(self):
-        raise NotImplementedError
 
     def objective(self, *solution):
         return np.array(self._judge_each(TriedProblem.objective, *solution))

@@ -1,8 +1,7 @@
 """Processes of Python for what has to be measured from the start of one: the peak of memory, and the first use.
 
-The first use is the import, the first fit ever and the first fit of a process, beside scikit-learn's. Each is a process
-of its own. The first fit ever finds an empty folder for compiled kernels. The fits are of scikit-learn's digits, and
-their times include the import.
+The first use is the import, the first fit ever, for which no kernel is compiled, and the first fit of a process. The
+fits are of scikit-learn's digits, and their times include the import.
 """
 
 import os
@@ -18,8 +17,7 @@ from unittest.mock import patch
 import fastlin
 from benchmarks.races import FASTLIN
 
-# Where the packages benchmarks and fastlin lie. The latter may be an installed one, as under asv, which builds one for
-# each commit.
+# Where the packages benchmarks and fastlin lie; asv installs the latter.
 ROOT = Path(__file__).parent.parent
 FASTLIN_ROOT = Path(fastlin.__file__).parent.parent
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -51,10 +49,7 @@ def list_places():
 
 
 def run_python(*arguments, under=(), **variables):
-    """Run Python with arguments and variables of the environment, in an empty folder, and return what it prints.
-
-    The words of `under` are a program that runs Python. The process imports the same fastlin as this one.
-    """
+    """Run Python, perhaps by a program, with arguments and variables in an empty folder; return what it prints."""
     places = [*list_places(), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
@@ -68,10 +63,7 @@ def run_python(*arguments, under=(), **variables):
 
 
 def call_elsewhere(function, *arguments):
-    """Return what a function of a module makes of arguments in a process of its own.
-
-    NotImplementedError, by which asv and pytest skip: this system lets no process reset its peak.
-    """
+    """Return what a function of a module makes of arguments in a process of its own, which can reset its peak."""
     if not RESET.exists():
         raise NotImplementedError("Only Linux can reset the peak of a process.")
     with (

@@ -7,7 +7,7 @@ from benchmarks.pages import list_missed_bounds, write_pages
 from benchmarks.pictures import draw_pictures
 from benchmarks.published import FOLDER, add_records, describe_machine, describe_run, read_machines
 from benchmarks.suite import CASES, measure
-from benchmarks.tables import make_console, print_tables, tabulate
+from benchmarks.tables import print_tables, tabulate
 from fastlin.cli.arguments import CommandError
 
 
@@ -16,8 +16,7 @@ def publish(cases, folder=FOLDER):
 
     A case whose data or peer are missing is left out, as is one that fails and a race whose results are not equal.
     """
-    console, failed = make_console(), []
-    machine, run = describe_machine(), describe_run()
+    machine, run, failed = describe_machine(), describe_run(), []
     for case in cases:
         try:
             records = measure(case, whole=True)
@@ -25,14 +24,13 @@ def publish(cases, folder=FOLDER):
             if faults:
                 raise RuntimeError("; ".join(faults))
         except NotImplementedError as error:
-            console.print(f"{case}: left out. {error}")
+            print(f"{case}: left out. {error}")
         except Exception as error:
-            # The cases after it take an hour, and their figures do not depend on this one.
-            console.print(f"{case}: failed. {type(error).__name__}: {error}")
+            print(f"{case}: failed. {type(error).__name__}: {error}")
             failed.append(case)
         else:
             add_records(machine, run, records, folder)
-            print_tables(tabulate(records), console)
+            print_tables(tabulate(records))
     return failed
 
 
@@ -46,7 +44,6 @@ def main(arguments=None):
     if unknown:
         parser.error(f"{unknown[0]!r} is no case; there are {', '.join(CASES)}")
     try:
-        # Known before an hour of work: what cannot be read is not replaced.
         read_machines()
     except CommandError as error:
         parser.error(str(error))
@@ -54,7 +51,6 @@ def main(arguments=None):
     machines = read_machines()
     draw_pictures(machines, FOLDER)
     write_pages(machines)
-    # Goals of the maintainers, which the documents' readers do not ask for.
     print(list_missed_bounds(machines))
     return 1 if failed else 0
 

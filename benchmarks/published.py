@@ -6,13 +6,11 @@ A figure names the machine that it was measured on, and the versions of what ran
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import HELD_BACK_BY
 from fastlin.cli.doctor import describe_environment
 from fastlin.cli.results import change_results, read_results
 from fastlin.kernels.machine.levels import choose_level, levels_of
@@ -75,7 +73,7 @@ def describe_machine():
 
 def call_machine(machine):
     """Return what documents and tables call a machine that `describe_machine` has described."""
-    return f"{machine['processor']}, {_count_in_words(machine['processors'], machine.get('cores'))}"
+    return f"{machine['processor']}, {_count_in_words(machine['processors'], machine['cores'])}"
 
 
 def name_machine(processor, n_threads, cores=None):
@@ -106,7 +104,7 @@ def find_level():
 
 
 def describe_run():
-    """Return the date and the versions of this run, as plain values, and what has held back the peers' BLAS."""
+    """Return the date and the versions of this run, as plain values."""
     environment = describe_environment()
     versions = {"fastlin": environment["fastlin"], "python": environment["python"]}
     for package in PACKAGES:
@@ -114,6 +112,4 @@ def describe_run():
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    run = {"date": datetime.now(UTC).date().isoformat(), "versions": versions, "blas": environment["blas"]}
-    held_back_by = {variable: os.environ[variable] for variable in HELD_BACK_BY if variable in os.environ}
-    return run | ({"held_back_by": held_back_by} if held_back_by else {})
+    return {"date": datetime.now(UTC).date().isoformat(), "versions": versions, "blas": environment["blas"]}

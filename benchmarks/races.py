@@ -1,7 +1,7 @@
 """Races: fastlin and its peers solve the same problem in turn, and count only where they reach the same objective.
 
-A problem has rows X, the number n_classes, and three judges: `objective(*solution)`, `accuracy(*solution)` on its own
-rows, and `test(*solution)`, the Scores on others. A contender is a function from a problem to its solution, a tuple.
+A problem has X, n_classes and three judges: `objective(*solution)`, `accuracy(*solution)` on its own rows, and
+`test(*solution)`, the Scores on others. A contender is a function from a problem to its solution, a tuple.
 """
 
 import importlib.util
@@ -28,17 +28,14 @@ EQUAL = 1e-6
 EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
 # A peer that takes so many times as long as the fastest in the first turn is not called again.
 OUT_OF_REACH = 2
-# Seconds to wait before a timed call. The threads of OpenBLAS keep spinning for almost a tenth of a second on the
-# processors that the next call needs: after scikit-learn's fit of 1,000 x 100 with four classes fastlin's took 5.5 ms
-# within 0.08 seconds, and 2.4 later (AMD EPYC, znver4).
+# Seconds to wait before a timed call: the threads of OpenBLAS keep spinning for almost a tenth of a second on the
+# processors that the next call needs.
 PAUSE = 0.15
-# Calls of one contender follow each other for so many seconds, and their median is its time of the turn, so that fits
-# of a millisecond are measured as well as those of a second.
+# Calls of one contender follow each other for so many seconds, and their median is its time of the turn.
 TURN = 0.03
 THREADS = ("all", "one")
 # The turns of a race, enough for an interval of its ratio, and the seconds after which it begins no other.
 TURNS, MOST_SECONDS = 7, 600
-# The part of intervals that hold the ratio.
 LEVEL = 0.95
 
 
@@ -60,10 +57,7 @@ class Rule:
     def __post_init__(self):
         """Raise a ValueError where tol leaves it to luck whether fastlin's objective exceeds the peer's."""
         if self.tol is not None and self.tol > self.excess + self.peers_above:
-            raise ValueError(
-                f"tol is {self.tol:g}, but peers come within {self.peers_above:g} of the minimum, which fastlin's "
-                f"objective may exceed by {self.excess:g} more; tol must be at most their sum."
-            )
+            raise ValueError(f"tol is {self.tol:g}: it must be at most the sum of excess and peers_above.")
 
 
 # What fastlin proves where the peer may reach the minimum.
@@ -74,7 +68,6 @@ PROVEN = Rule(tol=EQUAL)
 class Race:
     """A row of the table: a problem, what fastlin does with it, and what its peers do."""
 
-    # What tables call the problem.
     title: str
     # From a number of rows, or None for all, to the problem. It raises NotImplementedError where data are missing.
     load: Callable
@@ -82,12 +75,11 @@ class Race:
     fastlin: Callable
     # By name, from the problem to the solution of each peer.
     peers: dict
-    # The number of rows of a short race, which takes seconds; None where all rows do.
+    # The number of rows of a short race.
     rows: int | None = None
     # Only peers count whose objective is within this of the lowest one, relatively; the fastest is the one to beat.
     within: float = np.inf
     rule: Rule = Rule()
-    # The number of turns; a race that takes longer than MOST_SECONDS has fewer.
     rounds: int = TURNS
     # The number of rows of the calls before the race, which load and compile what a peer needs.
     warm_up_rows: int = 200
@@ -104,15 +96,14 @@ class Race:
 
 @dataclass(frozen=True)
 class Case:
-    """A case that is no race: what is measured, by the kind of its record and what tables call it."""
+    """A case that is no race."""
 
     kind: str
     title: str
-    # From a number of rows, or None for all, to what is measured. It raises NotImplementedError where data are missing.
+    # As those of a Race.
     load: Callable
-    # From that, and whether all turns are taken, to what the record has besides, as plain values.
+    # From what is loaded, and whether all turns are taken, to what the record has besides, as plain values.
     measure: Callable
-    # The number of rows of a short measurement.
     rows: int | None = None
 
     def __call__(self, whole=False):
@@ -132,11 +123,9 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of a race.
+    """What came of a race, by contender on its best number of threads; objectives are arrays where there are many fits.
 
-    `runs` has those of each contender on its best number of threads, and `objectives` theirs, an array where the
-    problem has several fits. `reached` names those that count, and `turns` is the time of the peer in each turn over
-    the mean of fastlin's calls before and after.
+    `reached` names those that count, and `turns` has the peer's time over the mean of fastlin's calls around it.
     """
 
     race: Race
@@ -202,7 +191,6 @@ class Outcome:
         return {
             "seconds": take_median(self.runs[name]),
             "threads": self.best_threads[name],
-            # Where there are several fits, their mean is given.
             "objective": float(np.mean(self.objectives[name])),
             **self.test(name)._asdict(),
         }
@@ -218,7 +206,6 @@ class Outcome:
             "peer": self.peer,
             "contenders": {name: self.describe_contender(name) for name in self.reached},
             **describe_turns(self.turns),
-            # Also those that do not reach the objective.
             "tried": {
                 name: {"seconds": take_median(runs), "excess": excesses[name]} for name, runs in self.runs.items()
             },
@@ -228,10 +215,7 @@ class Outcome:
 
 
 def load_problem(race, whole=False):
-    """Return the problem of a race with the rows of a short one, or whole.
-
-    Raises NotImplementedError, by which asv and pytest skip, where data or the library of the peer are missing.
-    """
+    """Return the problem of a race; NotImplementedError, by which asv and pytest skip, says what is missing."""
     require(race.package)
     return race.load(None if whole else race.rows)
 
@@ -248,10 +232,7 @@ def shorten(race):
 
 
 def run_race(race, problem, n_threads=None):
-    """Return the Outcome of fastlin and the peers in turn, on a number of threads or on all that fastlin uses.
-
-    Raises a RuntimeError where no peer has reached the objective.
-    """
+    """Return the Outcome of fastlin and the peers in turn; RuntimeError where no peer has reached the objective."""
     with limit_threads(n_threads):
         few = race.load(race.warm_up_rows)
         run(race.solve, problem)
@@ -262,7 +243,6 @@ def run_race(race, problem, n_threads=None):
         counts = sorted({count_race_threads(threads) for threads in race.peer_threads})
         entries = [(name, n) for name in race.peers for n in counts]
         runs = {(FASTLIN, most): [], **{entry: [] for entry in entries}}
-        # How many runs of fastlin go before each run of a peer.
         ours, places = runs[FASTLIN, most], {entry: [] for entry in entries}
         begin = perf_counter()
         for turn in range(race.rounds):
@@ -299,8 +279,7 @@ def run_race(race, problem, n_threads=None):
 def find_interval(ratios):
     """Return the ends of the 95 % interval of the median of ratios, or None of fewer than six, which have none.
 
-    The median lies between these turns with that probability, whatever the distribution: as many turns lie below it as
-    heads fall in so many throws.
+    As many turns lie below the median as heads fall in so many throws.
     """
     ratios, n = sorted(ratios), len(ratios)
     n_outside = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
@@ -313,10 +292,7 @@ def describe_turns(ratios):
 
 
 def measure_in_turn(calls, n_turns, n_calls=1, first=1):
-    """Return the seconds of each of several functions in each turn, by name, after `first` calls that compile.
-
-    They take turns of n_calls calls, because the speed of a machine drifts over seconds.
-    """
+    """Return by name the seconds of functions in turns of n_calls calls each, after `first` calls that compile."""
     seconds = {name: [] for name in calls}
     with threadpool_limits(count_threads()):
         for turn in range(-first, n_turns):
@@ -363,16 +339,9 @@ def run_on(controller, n_threads, solve, problem):
         return run(solve, problem)
 
 
-def run_on_best(controller, counts, solve, problem):
-    """Return the fastest Run of a contender on some numbers of threads, and its number."""
-    runs = [(run_on(controller, n_threads, solve, problem), n_threads) for n_threads in dict.fromkeys(counts)]
-    return min(runs, key=lambda ran: ran[0].seconds)
-
-
 def run(solve, problem):
     """Return the Run of a contender."""
     seconds, total = [], 0.0
-    # Peers warn of iterations that are used up, and of parameters that a later version will remove.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         while not seconds or total < TURN:

@@ -27,9 +27,7 @@ class Sweep:
     name: str
     label: str
     values: tuple
-    # What is not as in BASE.
     base: dict
-    # The values of a short run.
     few_values: tuple
 
     def pose(self, value):
@@ -118,7 +116,6 @@ def measure_point(numbers, changed):
     if not is_large:
         peers |= by_scikit_learn("lbfgs", tol=TOL / 100) | by_scikit_learn("newton-cg")
     if peers:
-        # Where none of them comes near enough, none counts.
         with contextlib.suppress(RuntimeError):
             outcomes.append(run_race(replace(race, peers=peers, within=TOL), problem, n_threads))
     with limit_threads(n_threads):
@@ -128,7 +125,6 @@ def measure_point(numbers, changed):
         "value": problem.n_classes if changed == "K" else numbers[changed],
         "seconds": by_default.seconds[FASTLIN],
         **by_default.test(FASTLIN)._asdict(),
-        "n_iter": int(model.n_iter_[0]),
         "n_passes": float(model.n_passes_),
         "default": _describe_peer(by_default),
         "peer": best and _describe_peer(best),

@@ -1,9 +1,7 @@
 """Seeded sparse data for the benchmarks: text like posts of newsgroups, news like RCV1, and a one-hot table like a9a.
 
-The text was held beside what is known of 20 Newsgroups: 11,314 posts as tf-idf with 56,436 words, 1,713,894 entries and
-73,671 words of a single post. Here these are 56,425, 1,754,423 and 68,000. Words drawn from topics alone were too easy
-for fastlin: its lead was 3.3 times where it was 1.5 on the real posts. The news have the shape of RCV1 (Lewis et al.
-2004): 804,414 stories, 47,236 stems and 76 entries a row, of which 47 % are in its largest category.
+The text has about the words and entries of 20 Newsgroups. The news have the shape of RCV1 (Lewis et al. 2004): 804,414
+stories, 47,236 stems and 76 entries a row, of which 47 % are in its largest category.
 """
 
 from collections import namedtuple

@@ -22,7 +22,6 @@ from fastlin.course.studies import peers
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.threads import count_threads
 
-# In the order in which tables show them.
 RACES = {
     **fits.RACES,
     **many_fits.RACES,
@@ -32,7 +31,6 @@ RACES = {
     **predictions.RACES,
 }
 EVERYDAY, FIRST_USE, PEERS = "everyday", "first-use", "peers"
-# Many problems in one record.
 COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKIT_LEARN}
 
 

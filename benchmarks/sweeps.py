@@ -26,22 +26,20 @@ from benchmarks.problems import Scores, Task, count_test_rows
 from benchmarks.races import FASTLIN
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
-# As the evaluations of DINOv2 and DINOv3 have them.
+# Those of DINOv2 and DINOv3.
 CS = np.logspace(-6, 5, 45)
-# scikit-learn's default.
 CV_CS = np.logspace(-4, 4, 10)
 PROTOCOL = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
 BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, fit by fit"
 PEER = "scikit-learn lbfgs, tol 1e-12, fit by fit"
 # Embeddings: each class is a mixture of so many kinds, and the noise is so many times as long as a kind's mean.
 KINDS, NOISE = 3, 4.5
-# So many iterations tell on how many threads scikit-learn is faster.
+# They tell on how many threads scikit-learn is faster.
 TRIED_ITERATIONS = 20
-# Losses over the folds may differ by this part of them.
 EQUAL_LOSS = 1e-2
 SMALL_ROWS, SMALL_COLUMNS, N_FOLDS = 500, 1_000, 6
 SMALL_TEST_ROWS = 2_000
-# liblinear penalises the intercept divided by this; by 1 its log loss over the folds of L1 is 3 % higher.
+# liblinear penalises the intercept divided by this.
 INTERCEPT_SCALING = 10
 SHORT_CS = 5
 # Seconds after which a way begins no further fit.
@@ -97,13 +95,13 @@ def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
     # The evaluations hand float64 to scikit-learn.
     X, X_val, X_test = (each.astype(np.float64) for each in (problem.X, problem.X_val, problem.X_test))
     doubled = replace(problem, X=X, X_val=X_val, X_test=X_test)
-    # It has compiled by now what it needs.
     sweep_at_once(problem, Cs[:: max(1, len(Cs) // 2)])
     controller, most = ThreadpoolController(), count_threads()
     at_once = partial(sweep_at_once, Cs=Cs)
     runs = {FASTLIN: [races.run_on(controller, most, at_once, problem) for _ in range(rounds if whole else 1)]}
     few = ScikitLearnLogisticRegression(C=Cs[-1], **{**PROTOCOL, "max_iter": TRIED_ITERATIONS})
-    _, n_threads = races.run_on_best(controller, (1, most), lambda rows: few.fit(rows.X, rows.y), doubled)
+    tried = {n: races.run_on(controller, n, lambda rows: few.fit(rows.X, rows.y), doubled) for n in (1, most)}
+    n_threads = min(tried, key=lambda n: tried[n].seconds)
     threads = {FASTLIN: most, BY_DEFAULT: most, BY_IMPORT: most, PEER: n_threads}
     for name, rows, make_model in (
         (BY_DEFAULT, problem, fastlin.LogisticRegression),

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, log
-from statistics import fmean, median
+from statistics import fmean, geometric_mean, median
 
 from benchmarks import probes
 from benchmarks.inference import KIND as INFERENCE
@@ -50,21 +49,15 @@ def tabulate(records):
     return [KINDS[kind].tabulate(of_kind) for kind, of_kind in by_kind.items() if of_kind]
 
 
-def make_console(file=None):
-    """Return a console of rich that is wide enough for the tables, whatever the terminal."""
-    from rich.console import Console
-
-    width = max(LEAST_WIDTH, Console(file=file).width)
-    return Console(file=file, width=width, markup=False, highlight=False)
-
-
-def print_tables(tables, console):
-    """Print tables on a console of rich."""
+def print_tables(tables, file=None):
+    """Print tables by rich, wide enough whatever the terminal."""
     from rich import box
+    from rich.console import Console
     from rich.table import Table as RichTable
 
+    width = max(LEAST_WIDTH, Console(file=file).width)
+    console = Console(file=file, width=width, markup=False, highlight=False)
     for table in tables:
-        # As a title of rich's it would be broken to the width of the table.
         console.print(f"\n{table.title}")
         drawn = RichTable(box=box.SIMPLE, pad_edge=False)
         # The longest words of headings; where all of them do not fit, they are broken like those of cells.
@@ -127,11 +120,6 @@ def format_interval(record):
     return "≥ " * record.get("is_bound", False) + format_ratio(record["ratio"]) + ends
 
 
-def find_geometric_mean(ratios):
-    """Return the geometric mean of ratios."""
-    return exp(fmean(map(log, ratios)))
-
-
 def describe_case(record):
     """Return what a record measures, with its data and its threads where it is one."""
     words = ", ".join(filter(None, (record["title"], record.get("data", ""))))
@@ -157,9 +145,6 @@ def name_peer(record):
 def compare_scores(record, score="accuracy"):
     """Return the accuracies or the log losses of fastlin and its peer, empty where nothing is predicted."""
     sides = list_sides(record)
-    # Records of the first kind have the accuracy on the rows that were trained on.
-    if any(side.get("log_loss") is None for side in sides):
-        return ""
     # Tools that are asked for losses know no accuracy.
     return " / ".join(format(side[score], ".4f") for side in sides if side[score] is not None)
 
@@ -177,7 +162,6 @@ def say_seconds(record, name):
 
 
 def _show_ratio(record):
-    """Return the columns that all races have."""
     return {
         "accuracies": compare_scores(record),
         "log losses": compare_scores(record, "log_loss"),
@@ -222,12 +206,13 @@ def show_memory(record):
 def show_first_use(record):
     """Yield the row of a first use."""
     ours, theirs = (record["contenders"][name]["seconds"] for name in (FASTLIN, probes.SCIKIT_LEARN))
-    seconds = {
+    row = {
+        "what": describe_case(record),
         FASTLIN: f"{ours:.2f} s",
         probes.SCIKIT_LEARN: f"{theirs:.2f} s",
         "difference": f"{ours - theirs:+.2f} s",
     }
-    yield {"what": describe_case(record), **seconds}, False
+    yield row, False
 
 
 def show_groups(record):
@@ -239,7 +224,7 @@ def show_groups(record):
         worst = min(problems, key=lambda problem: problem["ratio"])
         errors = list(zip(*([side["coef_error"] for side in list_sides(each)] for each in problems), strict=True))
         best, scikit_learn, default = (
-            format_ratio(find_geometric_mean(problem[what] for problem in problems))
+            format_ratio(geometric_mean(problem[what] for problem in problems))
             for what in ("ratio", "scikit_learn_ratio", "default_ratio")
         )
         row = {
@@ -355,7 +340,6 @@ def show_inference(record):
     """Yield a row for each peer of a fit with standard errors, bold where fastlin is slower."""
     peers, ours = dict(record["contenders"]), record["contenders"][FASTLIN]
     del peers[FASTLIN]
-    # The best way of each peer.
     best = {name.partition(", ")[0]: name for name in sorted(peers, key=lambda name: -peers[name]["seconds"])}
     for name in best.values():
         theirs = peers[name]

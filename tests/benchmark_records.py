@@ -5,7 +5,7 @@ RUN = {"date": "2026-01-02", "versions": {"numpy": "2.0"}}
 
 def make_machine(name="a"):
     """Return the description of a machine."""
-    return {"name": name, "processor": name.upper(), "processors": 2, "level": "x86-64-v3"}
+    return {"name": name, "processor": name.upper(), "processors": 2, "cores": None, "level": "x86-64-v3"}
 
 
 def make_race(ours=1.0, theirs=4.0, peer="scikit-learn", **values):

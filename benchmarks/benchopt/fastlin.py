@@ -31,7 +31,6 @@ class Solver(BaseSolver):
         self.model = LogisticRegression(C=1 / lmbd, fit_intercept=fit_intercept, max_iter=10_000)
 
     def warm_up(self):
-        # The first fit compiles.
         self.run(1e-2)
 
     @staticmethod

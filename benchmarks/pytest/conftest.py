@@ -14,7 +14,7 @@ from benchmarks import HELD_BACK_BY
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.published import call_machine, describe_machine, find_level
 from benchmarks.suite import COLLECTIONS, OTHERS, QUICK, RACES
-from benchmarks.tables import make_console, print_tables, tabulate
+from benchmarks.tables import print_tables, tabulate
 
 RECORDS = pytest.StashKey()
 
@@ -39,7 +39,6 @@ def pytest_configure(config):
     config.stash[RECORDS] = {}
     # Its own table has predictions of microseconds beside suites of a minute.
     config.option.benchmark_quiet = True
-    # A benchmark that is skipped leaves its fixture unused.
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used:pytest.PytestWarning")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         wanted = config.getoption("benchmark_only", False)
@@ -110,7 +109,6 @@ def pytest_terminal_summary(terminalreporter, config):
     records = config.stash[RECORDS]
     if not records:
         return
-    console = make_console(terminalreporter._tw._file)
-    machine = describe_machine()
-    console.print(f"\n{call_machine(machine)}, {machine['level']}")
-    print_tables(tabulate(records), console)
+    machine, file = describe_machine(), terminalreporter._tw._file
+    print(f"\n{call_machine(machine)}, {machine['level']}", file=file)
+    print_tables(tabulate(records), file)

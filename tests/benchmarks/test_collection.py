@@ -18,7 +18,6 @@ def collect(*options):
 @pytest.mark.thorough
 def test_the_literal_command_collects_benchmarks_alone():
     names = collect("--benchmark-only")
-    assert names
     assert {name.partition("::")[0] for name in names} == {"benchmarks/pytest/test_speed.py"}
     assert "benchmarks/pytest/test_speed.py::test_race[digits]" in names
     assert "benchmarks/pytest/test_speed.py::test_case[everyday]" in names

@@ -16,7 +16,8 @@ def test_rows_are_made_in_pieces_and_hold_all_classes(tmp_path, monkeypatch):
 
 def test_the_whole_run_fits_a_file_by_blocks_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    main(["--whole", "--sizes", "500", "4", "3"])
+    monkeypatch.setattr(larger_than_memory, "WHOLE_SIZES", (500, 4, 3))
+    main(["--whole"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("500 × 4, 3 classes, float32, ")
     assert [line for line in lines if line.startswith(f"| {MAPPED} | ")]

@@ -7,18 +7,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import fastlin
-from benchmarks.many_fits import (
-    IN_THREADS,
-    IN_TURN,
-    RACES,
-    Drawn,
-    Grid,
-    Labels,
-    fit_cross_validation,
-    fit_label_by_label,
-    fit_labels,
-    fit_liblinear_path,
-)
+from benchmarks import many_fits
+from benchmarks.many_fits import RACES, Drawn, Grid, Labels
 from benchmarks.problems import pose
 from benchmarks.sparse_data import make_one_hot
 from fastlin.contenders import fit_scikit_learn
@@ -75,7 +65,7 @@ def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
         # Where C is large, lbfgs has not converged after its 100 iterations.
         problem = replace(problem, Cs=problem.Cs[:5])
     ours, solver = race.solve(problem), list(race.peers)[-1].partition(",")[0]
-    theirs, at_once = (race.peers[f"{solver}, {way}"](problem) for way in (IN_TURN, IN_THREADS))
+    theirs, at_once = (race.peers[f"{solver}, {way}"](problem) for way in (many_fits.IN_TURN, many_fits.IN_THREADS))
     for one, other in zip(theirs, at_once, strict=True):
         np.testing.assert_array_equal(one, other)
     objectives = [problem.objective(*solution) for solution in (ours, theirs)]
@@ -90,7 +80,10 @@ def test_the_C_of_each_label_has_the_least_loss_on_the_rows_to_test_on():
     X, y, *_ = make_fits(2)
     y[:, 0] = X[:, 0] > 0
     labels = Labels("labels", X[:20], y[:20], X[20:], y[20:], 2, np.array([1e-3, 1.0, 1e3]))
-    for fit, model in ((fit_labels, fastlin.LogisticRegression()), (fit_label_by_label, LogisticRegression())):
+    for fit, model in (
+        (many_fits.fit_labels, fastlin.LogisticRegression()),
+        (many_fits.fit_label_by_label, LogisticRegression()),
+    ):
         *fits, places = fit(labels, model)
         solved = zip(labels.problems(), *fits, strict=True)
         losses = np.reshape([problem.test(*solution).log_loss for problem, *solution in solved], (3, 3))
@@ -125,13 +118,13 @@ def test_the_peers_of_the_grids_minimise_their_objective():
     data = make_one_hot(300)
     arrays = data.X_train, data.y_train, data.X_test, data.y_test
     path = Grid("one-hot", *arrays, 2, np.array([0.05, 0.5]), fit_intercept=False, l1_ratio=1.0)
-    coef, intercept = fit_liblinear_path(path, tol=1e-8)
+    coef, intercept = many_fits.fit_liblinear_path(path, tol=1e-8)
     for problem, row, objective in zip(path.problems(), coef, path.objective(coef, intercept), strict=True):
         saga = fit_scikit_learn(problem, 20_000, "saga", tol=1e-8)
         assert objective == pytest.approx(problem.objective(*saga), rel=1e-7)
         np.testing.assert_array_equal(row == 0, saga[0] == 0)
     folds = Grid("one-hot", *arrays, 2, np.array([1e-3, 1e-2]), n_folds=3)
-    coef, intercept = fit_cross_validation(folds, LogisticRegression())
+    coef, intercept = many_fits.fit_cross_validation(folds, LogisticRegression())
     for problem, objective in zip(folds.problems(), folds.objective(coef, intercept), strict=True):
         exact = fit_scikit_learn(problem, 100, "newton-cholesky", tol=1e-10)
         assert objective == pytest.approx(problem.objective(*exact), rel=1e-6)

@@ -1,13 +1,11 @@
 """Published figures: the documents and the pictures show what the files hold, and nothing else."""
 
-import json
 import re
-from pathlib import Path
 
 import pytest
 from benchmark_records import RUN, make_machine, make_race
 
-from benchmarks import pages, published
+from benchmarks import pages
 from benchmarks.claims import read_record
 from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
 from benchmarks.pictures import choose_pictures, draw_pictures, read_source
@@ -50,13 +48,10 @@ def test_records_of_a_run_replace_only_their_own(tmp_path):
     machine = make_machine("a")
     add_records(machine, RUN, {"digits": make_race(1.0, 2.0), "letter": make_race(1.0, 3.0)}, tmp_path)
     add_records(machine, {**RUN, "date": "2026-02-03"}, {"digits": make_race(1.0, 4.0)}, tmp_path)
-    (found,) = read_machines(tmp_path).values()
-    assert found["machine"] == machine
-    assert [(record["ratio"], record["date"]) for record in found["records"].values()] == [
-        (4.0, "2026-02-03"),
-        (3.0, "2026-01-02"),
-    ]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    ((name, found),) = read_machines(tmp_path).items()
+    assert (name, found["machine"]) == ("a", machine)
+    dated = {case: (record["ratio"], record["date"]) for case, record in found["records"].items()}
+    assert dated == {"digits": (4.0, "2026-02-03"), "letter": (3.0, "2026-01-02")}
 
 
 def test_each_machine_has_its_table_and_slower_cases_say_why(tmp_path, monkeypatch):
@@ -100,11 +95,6 @@ def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tm
     assert lines[-2:] == ["- 2 of 3 races: probe, 10 × 2; another probe, 10 × 2", "- 1 of 3 everyday problems"]
 
 
-def test_readme_has_ten_rows_at_most():
-    table = pages.choose_races(read_machines())
-    assert 2 < len([line for line in table.splitlines() if line.startswith("| ")]) <= 2 + 10
-
-
 def test_every_slower_race_says_why():
     for machine in read_machines().values():
         for name, record in machine["records"].items():
@@ -129,23 +119,16 @@ def test_a_picture_is_drawn_anew_only_for_other_records(tmp_path):
     assert picture.stat().st_mtime_ns != before
 
 
-def make_point(value, ours, default, peer=None):
-    def describe(name, seconds, excess):
-        return {"name": name, "seconds": seconds, "ratio": seconds / ours, "excess": excess}
-
-    return {
-        "value": value,
-        "seconds": ours,
-        "n_iter": 3,
-        "n_passes": 5.0,
-        "default": describe("scikit-learn lbfgs", default, 0.02),
-        "peer": peer and describe("scikit-learn newton-cg", peer, 0.0),
-    }
+def make_point(value, default, peer=None):
+    """Return a point of a sweep where fastlin takes a second."""
+    default = {"name": "scikit-learn lbfgs", "seconds": default, "ratio": default, "excess": 0.02}
+    peer = peer and {"name": "scikit-learn newton-cg", "seconds": peer, "ratio": peer, "excess": 0.0}
+    return {"value": value, "seconds": 1.0, "n_passes": 5.0, "default": default, "peer": peer}
 
 
 def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
     base = {"n": 100, "K": 2, "density": 1.0, "C": 1.0, "spread": 1.0}
-    points = [make_point(10, 1.0, 3.0, 2.0), make_point(1000, 1.0, 0.5), make_point(1e5, 1.0, 3.0, 0.8)]
+    points = [make_point(10, 3.0, 2.0), make_point(1000, 0.5), make_point(1e5, 3.0, 0.8)]
     sweeps = [{"name": "d", "label": "features d", "base": base, "points": points}]
     record = {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": 2}
     add_records(make_machine("a"), RUN, {"scaling": record}, tmp_path)
@@ -163,28 +146,18 @@ def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
     assert BLOCKS["scaling"](read_machines(tmp_path)).endswith("fastlin is the fastest at all 1 points.")
 
 
-def test_a_file_says_what_it_needs():
-    for name, content in read_machines().items():
-        assert content["machine"]["name"] == name
-        assert {"processor", "processors", "level"} <= content["machine"].keys()
-        for case, record in content["records"].items():
-            assert record["date"], case
-            assert record["versions"], case
+def test_a_file_is_named_by_its_machine():
+    assert all(content["machine"]["name"] == name for name, content in read_machines().items())
 
 
 def test_cells_are_short():
-    assert [format_seconds(seconds) for seconds in (0.00123, 0.0999, 0.1, 12.34)] == [
-        "1.23 ms",
-        "99.9 ms",
-        "0.1 s",
-        "12.3 s",
-    ]
+    seconds = "1.23 ms", "99.9 ms", "0.1 s", "12.3 s"
+    assert tuple(map(format_seconds, (0.00123, 0.0999, 0.1, 12.34))) == seconds
     assert [format_ratio(ratio) for ratio in (0.5, 1.54, 1.96, 9.96, 58.2)] == ["0.50", "1.54", "2.0", "10.0", "58"]
     table = Table("", ["a", "b"], [["x", "1"], ["", "2"]], [False, True])
     assert write_markdown(table) == "| a | b |\n| --- | ---: |\n| x | 1 |\n|  | **2** |"
 
 
 def test_a_digest_depends_on_values_alone():
-    assert digest({"a": 1, "b": 2}) == digest(json.loads('{"b": 2, "a": 1}'))
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
-    assert published.FOLDER == Path(pages.ROOT, "docs", "benchmarks")

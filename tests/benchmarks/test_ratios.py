@@ -1,4 +1,4 @@
-"""Ratios of times: intervals cover the median as often as they say, and profiles are parts of problems by hand."""
+"""Ratios of times: intervals of the median, what is lost, and profiles are parts of problems by hand."""
 
 import numpy as np
 import pytest
@@ -15,17 +15,6 @@ def test_few_turns_have_no_interval():
     assert find_interval([3, 1, 2, 7, 4, 6, 5]) == [1, 7]
     # Fewer than two heads, or two tails, of nine throws: 20 of 512 ways, less than 5 %.
     assert find_interval(range(9)) == [1, 7]
-
-
-@pytest.mark.parametrize("n_turns", [6, 7, 9, 15])
-def test_an_interval_covers_the_median_as_often_as_it_says(n_turns):
-    random, n_draws = np.random.default_rng(0), 1_000
-    intervals = [find_interval(random.lognormal(0.5, 0.2, n_turns)) for _ in range(n_draws)]
-    n_covered = sum(low <= np.exp(0.5) <= high for low, high in intervals)
-    # Three errors of a share of 0.95 of a thousand draws are 0.02.
-    assert n_covered / n_draws > 0.93
-    # Wider ones than are needed would tell nothing.
-    assert n_covered / n_draws < 0.995
 
 
 @pytest.mark.parametrize(
@@ -58,11 +47,8 @@ def test_a_profile_is_the_part_of_problems_within_a_factor_of_the_fastest():
     assert [find_part(found["a"], factor) for factor in (1, 1.9, 2)] == pytest.approx([2 / 3, 2 / 3, 1])
     # Who failed is never fast enough.
     assert find_part(found["b"], 1e9) == pytest.approx(2 / 3)
-
-
-def test_settings_of_a_peer_are_no_solvers_of_their_own():
-    one, other = ({"Cyanure, tol 1e-4": {"seconds": 1.0, "excess": 0.0}}, {"Cyanure": {"seconds": 1.0, "excess": 0.0}})
-    assert len(profile([one, other])["Cyanure"]) == 2
+    # Settings of a peer are no solvers of their own.
+    assert len(profile([tried(**{"a, tol 1e-4": 1.0}), tried(a=1.0)])["a"]) == 2
 
 
 def test_a_machine_with_what_was_tried_has_a_picture_of_it(tmp_path):
@@ -71,7 +57,5 @@ def test_a_machine_with_what_was_tried_has_a_picture_of_it(tmp_path):
     assert list(choose_pictures(machines)) == ["here-profile.png"]
     draw_pictures(machines, tmp_path)
     assert read_source(tmp_path / "here-profile.png")
-    for problem in problems:
-        # Records of before have none.
-        del problem["tried"]
+    machines["here"]["records"]["x"]["problems"] = [{}, {}]
     assert not choose_pictures(machines)

@@ -78,6 +78,11 @@ def test_every_other_case_is_measured_and_published(name, monkeypatch, tmp_path)
     except NotImplementedError as error:
         pytest.skip(str(error))
     assert json.loads(json.dumps(records)) == records
+    assert not any(record.get("fault") for record in records.values())
+    if name.startswith("sweep-small"):
+        ours, theirs = records[name]["contenders"].values()
+        assert ours["validation"] == pytest.approx(theirs["validation"], rel=0.02)
+        assert ours["C"] == theirs["C"]
     contents = {"a": {"machine": make_machine(), "records": {each: record | RUN for each, record in records.items()}}}
     kinds = {record["kind"] for record in records.values()}
     if kinds <= {"scaling", "passes"}:

@@ -4,7 +4,7 @@ import io
 
 from benchmark_records import make_race
 
-from benchmarks.tables import make_console, print_tables, tabulate
+from benchmarks.tables import print_tables, tabulate
 
 NOTHING = {"accuracy": None, "log_loss": None}
 PASS = {"fastlin": {"seconds": 0.5, **NOTHING}, "scikit-learn": {"seconds": 0.25, **NOTHING}}
@@ -47,6 +47,6 @@ def test_every_kind_has_a_table_of_its_own():
     ]
     assert [table.bold for table in tables] == [[True], [False], [True], [False]]
     text = io.StringIO()
-    print_tables(tables, make_console(text))
+    print_tables(tables, text)
     for table in tables:
         assert table.title in text.getvalue()
