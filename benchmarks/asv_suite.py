@@ -94,10 +94,7 @@ class Others:
 
 
 def find_records(case, folder="."):
-    """Return the records of a case by name, measured where the folder has none.
-
-    Raises NotImplementedError, by which asv skips the benchmark, where data are missing, and RuntimeError for a fault.
-    """
+    """Return the records of a case by name, measured where the folder has none; asv skips a NotImplementedError."""
     path = Path(folder, f"{case}.json")
     if not path.exists():
         try:

@@ -1,7 +1,4 @@
-"""The data of the benchmarks: from disk or drawn from a seed, never downloaded. sparse_data.py draws sparse rows.
-
-The functions `load_…` raise NotImplementedError where data are missing, by which asv skips the benchmark.
-"""
+"""The data of the benchmarks: from disk or drawn from a seed, never downloaded. sparse_data.py draws sparse rows."""
 
 import os
 from dataclasses import replace
@@ -48,10 +45,7 @@ def load_mnist():
 
 
 def load_letter(folder=None):
-    """Load UCI Letter Recognition (P. Frey and D. Slate, 1991), 16,000 rows to train on and 4,000 to test on.
-
-    The folder, that of FASTLIN_DATA by default, holds the gzipped file.
-    """
+    """Load UCI Letter Recognition (P. Frey and D. Slate, 1991), 16,000 rows to train on and 4,000 to test on."""
     folder = folder or os.environ.get("FASTLIN_DATA")
     path = Path(folder) / LETTER_FILE if folder else None
     if path is None or not path.is_file():
@@ -91,11 +85,8 @@ def standardise(X, *others):
     return [(each - mean) / deviation for each in (X, *others)]
 
 
-def draw_frame(n_rows, n_all=None, levels=FRAME_LEVELS, n_numbers=FRAME_NUMBERS, scale=1.0):
-    """Return a TriedProblem of two classes: columns of categories with so many levels, then normal ones.
-
-    What is given is a frame of pandas. X holds the same rows one-hot, by which solutions are judged.
-    """
+def draw_frame(n_rows, n_all=None, levels=FRAME_LEVELS, n_numbers=FRAME_NUMBERS):
+    """Return a TriedProblem of two classes, given as a frame: columns of so many levels, then normal ones."""
     try:
         import pandas as pd
     except ImportError:
@@ -113,7 +104,7 @@ def draw_frame(n_rows, n_all=None, levels=FRAME_LEVELS, n_numbers=FRAME_NUMBERS,
     entries = np.hstack([np.ones((n, n_coded)), numbers])
     starts = np.arange(n + 1, dtype=np.int32) * entries.shape[1]
     X = csr_matrix((entries.ravel(), indices.ravel(), starts), shape=(n, first[-1]))
-    y = X @ (scale * np.random.default_rng(1).standard_normal(X.shape[1])) + generator.logistic(size=n) > 0
+    y = X @ np.random.default_rng(1).standard_normal(X.shape[1]) + generator.logistic(size=n) > 0
     frame = pd.DataFrame(
         {f"category_{place}": pd.Categorical(column) for place, column in enumerate(codes)}
         | {f"number_{place}": column for place, column in enumerate(numbers.T)}

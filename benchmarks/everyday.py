@@ -65,7 +65,6 @@ class Case:
 
     @property
     def is_short(self):
-        """Whether a short measurement has it."""
         return self.group in SHORT_GROUPS and (not self.shape or self.shape[0] <= MOST_SHORT_ROWS)
 
 

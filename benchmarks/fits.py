@@ -76,7 +76,7 @@ def _load_digits(n_rows):
 
 
 def _load_synthetic(n_rows, n_all, n_features, n_classes, dtype="float64"):
-    """Return Gaussian clusters, one per class; few rows have fewer classes, so that each has twenty."""
+    # Few rows have fewer classes, so that each has twenty.
     n_rows = n_rows or n_all
     data = make_synthetic(max(2, min(n_classes, n_rows // 20)), n_rows, n_features, seed=0)
     return pose("synthetic", data.X_train.astype(dtype), data.y_train, C, (data.X_test, data.y_test))

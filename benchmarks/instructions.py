@@ -1,9 +1,8 @@
 """How many instructions passes and small fits take: no other program on the machine changes them.
 
 ``python -m benchmarks.instructions`` counts them under callgrind, on one thread and with code for x86-64-v3, and fails
-where a case takes 3 % more than in instructions.json. ``--record`` puts the new counts there. Counts of other versions
-are not compared. Callgrind runs this module with ``--run``: each case twice, and once more between two requests, which
-do nothing elsewhere. Each of its dumps holds one case, whose names are printed as JSON.
+where a case takes 3 % more than in instructions.json. Callgrind runs this module with ``--run``: each case twice, and
+once more between two requests, which do nothing elsewhere. Each of its dumps holds one case.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Fits of rows that lie in files, by blocks and by workers of Dask, compared with a fit in memory.
 
 ``python -m benchmarks.larger_than_memory`` prints medians of three fits in turn; ``--whole`` fits a file of 20 GB once,
-by blocks alone. The files lie in a temporary folder, in TMPDIR if it is set.
+by blocks alone.
 """
 
 import os

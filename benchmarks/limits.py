@@ -1,8 +1,6 @@
 """How near fastlin comes to what the machine allows, which is measured in the same run.
 
-A pass has to read X once and to do the 4 n d K operations of two products: its limit is the longer of a plain read and
-as many operations in registers. A step of a network is limited by its products of matrices, and a pass over a file on
-disk by reading the file or by the pass in memory.
+A pass has to read X once and to do the 4 n d K operations of two products; the limit is what takes longer.
 """
 
 import os
@@ -47,10 +45,7 @@ def read_block(block, n_blocks, values, sums):
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
-    """sums[block] = n_rounds times the sum of starts after CHAIN multiply-adds each, computed in registers.
-
-    Each step of a chain waits for the one before it, so that the processor works on several vectors of chains at once.
-    """
+    """sums[block] = n_rounds times the sum of starts after CHAIN multiply-adds each, computed in registers."""
     total = starts.dtype.type(0)
     for _ in range(n_rounds):
         for i in range(starts.shape[0]):

@@ -1,7 +1,4 @@
-"""The memory that a fit takes beside X: the rise of the peak in a process of its own, during a second fit.
-
-Only Linux lets a process reset its peak. scikit-learn's few iterations take the memory of many.
-"""
+"""The memory that a fit takes beside X: the rise of the peak in a process of its own, during a second fit."""
 
 import warnings
 from functools import partial
@@ -35,7 +32,7 @@ SCIKIT_LEARN, PEER_ITERATIONS = "scikit-learn", 20
 
 
 def _load_overlapping(n_rows):
-    """Return noise that hardly tells its classes apart, so that there is a minimum without C."""
+    # It hardly tells its classes apart, so that there is a minimum without C.
     return pose("noise", *draw_classes(n_rows or 40_000, 150, 10, 0.04), np.inf)
 
 
@@ -54,12 +51,8 @@ FITS = {
 
 
 def count_bytes(X):
-    """Return the bytes of an array, a CSR matrix, or the codes and numbers of a frame."""
-    if issparse(X):
-        return X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
-    if isinstance(X, np.ndarray):
-        return X.nbytes
-    return sum((column.cat.codes if column.dtype == "category" else column).nbytes for _, column in X.items())
+    """Return the bytes of an array or a CSR matrix."""
+    return X.data.nbytes + X.indices.nbytes + X.indptr.nbytes if issparse(X) else X.nbytes
 
 
 def count_allowed_bytes(X, n_classes, parameters, n_fits=1):

@@ -1,7 +1,6 @@
 """The races of softmax regression by mini-batches on MNIST: SGDClassifier, and the same steps by plain NumPy.
 
-Those of the course have images and a column of ones, and validate every fifth of an epoch. ``python -m
-benchmarks.mini_batches`` prints races with SGDClassifier on sparse rows of two classes.
+``python -m benchmarks.mini_batches`` prints races with SGDClassifier on sparse rows of two classes.
 """
 
 from dataclasses import dataclass
@@ -54,7 +53,6 @@ class Examples(Task):
         return 1 - self.test(*solution).accuracy if self.by_error else super().objective(*solution)
 
     def accuracy(self, *solution):
-        """Return NaN where the objective says what counts."""
         return np.nan if self.by_error else super().accuracy(*solution)
 
 
@@ -111,7 +109,6 @@ def train_plainly(examples):
 
 
 def _softmax(scores):
-    """Return the probabilities, in place of the scores."""
     scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=1, keepdims=True)

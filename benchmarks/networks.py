@@ -1,7 +1,6 @@
 """The races of networks of two layers: an epoch of small batches beside its peers.
 
-All begin with the same coefficients and take the same batches by the rule of scikit-learn's MLPClassifier: Nesterov's
-momentum, and a penalty of alpha / 2 times the squares over the rows of a batch. So all end with the same network.
+All begin with the same coefficients, take the same batches by Nesterov's momentum, and end with the same network.
 """
 
 from dataclasses import dataclass

@@ -69,9 +69,9 @@ WHY_SLOWER = {
 }
 
 
-def write_pages(machines, documents=DOCUMENTS):
+def write_pages(machines):
     """Write the blocks of the documents anew, from what `published.read_machines` returns."""
-    for document in documents:
+    for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
         document.write_text(fill_blocks(text, machines), encoding="utf-8")
 

@@ -95,10 +95,7 @@ def run_first(module, cache):
 
 
 def measure_first_use(whole=False):
-    """Return a record for each of TITLES by name; later processes load the kernels that the first fit ever leaves.
-
-    The first fit ever is of whole measurements alone, and so are several turns.
-    """
+    """Return a record for each of TITLES by name; later processes load the kernels that the first fit ever leaves."""
     with tempfile.TemporaryDirectory() as folder:
         cache = folder if whole else None
         ever = run_first(MODULES[FASTLIN], cache)[1]

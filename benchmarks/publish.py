@@ -12,10 +12,7 @@ from fastlin.cli.arguments import CommandError
 
 
 def publish(cases, folder=FOLDER):
-    """Measure cases one after the other; keep and print each as soon as it is known. Return those that failed.
-
-    A case whose data or peer are missing is left out, as is one that fails and a race whose results are not equal.
-    """
+    """Measure cases one after the other; keep and print each as soon as it is known. Return those that failed."""
     machine, run, failed = describe_machine(), describe_run(), []
     for case in cases:
         try:

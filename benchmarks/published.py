@@ -1,7 +1,4 @@
-"""The files of published figures, one for each machine in docs/benchmarks: the only source of figures in documents.
-
-A figure names the machine that it was measured on, and the versions of what ran.
-"""
+"""The files of published figures, one for each machine in docs/benchmarks: the only source of figures in documents."""
 
 import hashlib
 import importlib.metadata
@@ -56,10 +53,7 @@ def digest(records):
 
 
 def describe_machine():
-    """Return the name, processor, level of instructions, hardware threads and cores of this machine, as plain values.
-
-    The cores are None where the system does not tell them.
-    """
+    """Return the name, processor, hardware threads, cores and level of instructions of this machine."""
     environment = describe_environment()
     processor, n_threads, cores = environment["processor"], environment["processors"], count_cores()
     return {
@@ -83,10 +77,6 @@ def name_machine(processor, n_threads, cores=None):
 
 
 def _count_in_words(n_threads, cores):
-    """Return how many cores there are, and how many hardware threads where these are more: they share what a core has.
-
-    Where the cores are not known, all that can be said is "processors".
-    """
     if cores in (None, n_threads):
         return f"{n_threads} {'processor' if cores is None else 'core'}{'s' * (n_threads > 1)}"
     return f"{n_threads} hardware threads of {'one core' if cores == 1 else f'{cores} cores'}"

@@ -43,9 +43,8 @@ LEVEL = 0.95
 class Rule:
     """When the results of a race are equal, and what fastlin is asked for so that they are; all numbers are relative.
 
-    fastlin is asked for `tol`, or for nothing, and its objective may exceed the peer's by `excess`. No peer comes
-    nearer to the minimum than `peers_above`. Where all take the same steps, objectives may differ by `same_steps`
-    either way.
+    fastlin's objective may exceed the peer's by `excess`, and no peer comes nearer to the minimum than `peers_above`.
+    Where all take the same steps, objectives may differ by `same_steps` either way.
     """
 
     tol: float | None = None
@@ -90,7 +89,6 @@ class Race:
     package: str = ""
 
     def solve(self, problem):
-        """Return fastlin's solution of the problem."""
         return self.fastlin(problem) if self.rule.tol is None else self.fastlin(problem, tol=self.rule.tol)
 
 
@@ -107,7 +105,6 @@ class Case:
     rows: int | None = None
 
     def __call__(self, whole=False):
-        """Return the record, measured with few rows or whole."""
         loaded = self.load(None if whole else self.rows)
         head = {"kind": self.kind, "title": self.title, "threads": count_threads()}
         return head | self.measure(loaded, whole)
@@ -139,7 +136,6 @@ class Outcome:
 
     @cached_property
     def seconds(self):
-        """The median seconds of each contender that counts."""
         return {name: take_median(self.runs[name]) for name in self.reached}
 
     @property
@@ -149,7 +145,6 @@ class Outcome:
 
     @property
     def ratio(self):
-        """The time of the peer over that of fastlin, the median of the turns."""
         return median(self.turns)
 
     @property
@@ -159,7 +154,6 @@ class Outcome:
 
     @property
     def has_converged(self):
-        """Whether no fit of fastlin has warned that it did not converge."""
         return all(run.has_converged for run in self.runs[FASTLIN])
 
     def test(self, name):
@@ -187,7 +181,6 @@ class Outcome:
         return ""
 
     def describe_contender(self, name):
-        """Return seconds, threads, objective and Scores of a contender, as plain values."""
         return {
             "seconds": take_median(self.runs[name]),
             "threads": self.best_threads[name],
@@ -196,7 +189,6 @@ class Outcome:
         }
 
     def describe(self):
-        """Return the outcome as plain values, which JSON can hold."""
         excesses = find_excesses(self.objectives)
         return {
             "kind": "race",
@@ -277,10 +269,8 @@ def run_race(race, problem, n_threads=None):
 
 
 def find_interval(ratios):
-    """Return the ends of the 95 % interval of the median of ratios, or None of fewer than six, which have none.
-
-    As many turns lie below the median as heads fall in so many throws.
-    """
+    """Return the ends of the 95 % interval of the median of ratios, or None of fewer than six, which have none."""
+    # As many turns lie below the median as heads fall in so many throws.
     ratios, n = sorted(ratios), len(ratios)
     n_outside = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
     return None if n_outside == 0 else [ratios[n_outside - 1], ratios[-n_outside]]

@@ -31,7 +31,6 @@ class Sweep:
     few_values: tuple
 
     def pose(self, value):
-        """Return the numbers of the problem at a value."""
         return {**BASE, **self.base, self.name: value}
 
 
@@ -53,9 +52,8 @@ SWEEPS = (
 def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlation=0.0, imbalance=0.0):
     """Return the problem of a point, or with fewer rows the same for a peer to warm up; threads do not change it.
 
-    X is normal, and labels are drawn from a softmax of its columns. Dense columns may have a correlation. With an
-    imbalance rows of the first class are exp(imbalance) times as likely. With a spread columns have deviations from 1
-    to it, and means of three deviations.
+    With an imbalance rows of the first class are exp(imbalance) times as likely. With a spread columns have deviations
+    from 1 to it, and means of three deviations.
     """
     n_rows = n_rows or n
     n = n_rows + count_test_rows(n_rows)
@@ -81,11 +79,7 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlati
 
 
 def measure_scaling(whole=False):
-    """Return the record of all sweeps, as plain values.
-
-    Two peers of each point are scikit-learn's default wherever it stops, and the fastest that comes within TOL of the
-    lowest objective, or None.
-    """
+    """Return the record of all sweeps, as plain values."""
     sweeps = []
     for sweep in SWEEPS:
         values = sweep.values if whole else sweep.few_values
@@ -98,7 +92,10 @@ def measure_scaling(whole=False):
 
 
 def measure_point(numbers, changed):
-    """Return one point of a sweep by the numbers of its problem; RuntimeError where fastlin misses the objective."""
+    """Return one point of a sweep by the numbers of its problem; RuntimeError where fastlin misses the objective.
+
+    Its peers are scikit-learn's default, and the fastest that comes within TOL of the lowest objective, or None.
+    """
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
     n, d = problem.X.shape

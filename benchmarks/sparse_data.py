@@ -48,10 +48,10 @@ Vocabulary = namedtuple("Vocabulary", "rare authors places end")
 
 
 def make_text(n_posts=11_314, n_topics=20, seed=0):
-    """Return posts as rows of tf-idf in CSR, with a fifth as many rows again for testing; y is the topic.
+    """Return posts as rows of tf-idf of length 1 in CSR, with a fifth as many rows again for testing; y is the topic.
 
     A post mixes common words, words of its topic, words of its thread and rare ones, and has the header and signature
-    of its author. Words of a single training post are left out. Rows have Euclidean length 1.
+    of its author. Words of a single training post are left out.
     """
     generator = np.random.default_rng(seed)
     n_test = max(n_posts // 5, n_topics)
@@ -77,7 +77,6 @@ def make_text(n_posts=11_314, n_topics=20, seed=0):
 
 
 def _write_posts(generator, topics, n_topics, vocabulary):
-    """Return post and word of each word that is written."""
     n_rows = len(topics)
     lengths = np.exp(np.log(MEDIAN_LENGTH) + LENGTH_SPREAD * generator.normal(size=n_rows))
     posts = np.repeat(np.arange(n_rows), np.clip(lengths, SHORTEST, LONGEST).astype(int))
@@ -187,8 +186,7 @@ def make_news(n_rows, seed=0):
 def make_one_hot(n_rows=16_000, seed=0):
     """Return rows with a one for each of fourteen attributes, in CSR, with a quarter as many rows again for testing.
 
-    Three normal variables correlate the attributes, and one attribute bins another one, so that columns depend on each
-    other. The labels are drawn from a logistic model of the columns.
+    Three normal variables correlate the attributes, and labels are drawn from a logistic model of the columns.
     """
     generator = np.random.default_rng(seed)
     n_all = n_rows + n_rows // 4

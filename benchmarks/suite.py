@@ -40,8 +40,7 @@ def measure_peers(whole=False):
     return {"kind": PEERS, "parameters": results.parameters, "problems": results.series["problems"]}
 
 
-# The cases that are no races: functions from whether they are measured whole to their records. The first use has
-# several.
+# The cases that are no races: functions from whether they are measured whole to a record, or to several.
 QUICK = {
     **{name: collection.measure for name, collection in COLLECTIONS.items()},
     **sweeps.CASES,
@@ -61,10 +60,7 @@ CASES = (*RACES, *OTHERS)
 
 
 def measure(case, whole=False):
-    """Return the records of a case, with few rows or with all rows and in all turns, by their names.
-
-    NotImplementedError: the data or the library of the peer are missing.
-    """
+    """Return the records of a case, with few rows or with all rows and in all turns, by their names."""
     if case in OTHERS:
         found = OTHERS[case](whole)
         return found if case == FIRST_USE else {case: found}

@@ -1,9 +1,8 @@
 """Sweeps over C: the protocol by which evaluations of embeddings choose C, and many small cross-validations.
 
 The protocol fits each C anew, takes the one of the best accuracy on validation rows, and fits all rows at that C.
-scikit-learn runs it as published: lbfgs with tol 1e-12, 1,000 iterations and float64. fastlin runs the same lines, its
-defaults fit by fit, and one call for the whole sweep. A way that takes longer than a limit begins no further fit: its
-seconds are then a lower bound. A sweep is judged by the best score on the validation rows, or over the folds.
+scikit-learn runs it as published. fastlin runs the same lines, its defaults fit by fit, and one call for the whole
+sweep. A way that takes longer than a limit begins no further fit: its seconds are then a lower bound.
 """
 
 import warnings

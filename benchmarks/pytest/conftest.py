@@ -1,7 +1,4 @@
-"""What `pytest --benchmark-only` adds: options, skips where data are missing, and the project's own tables at the end.
-
-Times are printed, and asserted only with --hold-bounds. What is always asserted is the result.
-"""
+"""What `pytest --benchmark-only` adds: options, skips where data are missing, and the project's own tables."""
 
 import os
 import sys
