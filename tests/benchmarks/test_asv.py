@@ -3,6 +3,7 @@
 import ast
 import math
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from benchmark_records import make_race
@@ -33,47 +34,41 @@ def test_the_history_imports_nothing_of_the_other_benchmarks():
     assert {name for name in imported if name.split(".")[0] in ("fastlin", "benchmarks")} == {"fastlin"}
 
 
+OURS = {"seconds": 1.0, "accuracy": 0.9, "log loss": 0.25, "objective": 0.5}
+THEIRS = {"seconds": 4.0, "log loss": 0.5, "objective": 0.5}
+
+
 def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     record, asked = make_race(theirs=4.0, gap=-1e-3), []
     record["contenders"]["scikit-learn"]["accuracy"] = None
     monkeypatch.setattr(asv_suite, "measure", lambda race, whole: asked.append(race) or {race: record})
-    found = {}
+    found, races = {}, Races()
     for what in Races.params[1]:
-        races = Races()
         races.setup("digits", what)
         found[what] = races.track_result("digits", what)
     assert asked == ["digits"]
     assert math.isnan(found.pop("the peer's accuracy"))
     assert (found.pop("time over the peer's"), found.pop("objective above the peer's")) == (0.25, 0.0)
-    assert [found[f"fastlin's {name}"] for name in ("seconds", "accuracy", "log loss", "objective")] == [
-        1,
-        0.9,
-        0.25,
-        0.5,
-    ]
-    assert [found[f"the peer's {name}"] for name in ("seconds", "log loss", "objective")] == [4, 0.5, 0.5]
+    assert {what: found[f"fastlin's {what}"] for what in OURS} == OURS
+    assert {what: found[f"the peer's {what}"] for what in THEIRS} == THEIRS
 
 
 @pytest.mark.parametrize(
-    ("error", "raised", "words"),
-    [(NotImplementedError("no data"), NotImplementedError, "no data"), (OSError("no disk"), RuntimeError, "no disk")],
+    ("measured", "raised"),
+    [
+        (NotImplementedError("on purpose"), NotImplementedError),
+        (OSError("on purpose"), RuntimeError),
+        ([{"digits": make_race(fault="on purpose")}], RuntimeError),
+    ],
+    ids=["missing", "failed", "unequal"],
 )
-def test_a_race_that_fails_says_so_to_all_that_ask(monkeypatch, tmp_path, error, raised, words):
-    def fail(race, whole):
-        raise error
-
-    monkeypatch.setattr(asv_suite, "measure", fail)
+def test_a_race_that_is_no_figure_says_so_to_all_that_ask(monkeypatch, tmp_path, measured, raised):
+    monkeypatch.setattr(asv_suite, "measure", Mock(side_effect=measured))
     for _ in range(2):
-        with pytest.raises(raised, match=words):
+        with pytest.raises(raised, match="on purpose"):
             asv_suite.find_records("digits", tmp_path)
-        monkeypatch.setattr(asv_suite, "measure", pytest.fail)
-
-
-def test_results_that_are_not_equal_are_no_figures(monkeypatch, tmp_path):
-    monkeypatch.setattr(asv_suite, "measure", lambda race, whole: {race: make_race(fault="too high")})
-    with pytest.raises(RuntimeError, match="too high"):
-        asv_suite.find_records("digits", tmp_path)
+    assert asv_suite.measure.call_count == 1
 
 
 def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):

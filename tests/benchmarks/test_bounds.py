@@ -62,9 +62,8 @@ def test_a_broken_bound_is_named():
     contenders = {"fastlin": {"seconds": 2.0}, "scikit-learn": {"seconds": 1.0}, "NumPy": {"seconds": 4.0}}
     record = {"title": "digits", "data": "10 × 2", "ratio": 2.5, "part": 0.5, "contenders": contenders}
     (sentence,) = find_broken_bounds([ONE], {"digits": record}, "x86-64-v3")
-    assert sentence == (
-        "digits, 10 × 2: 2.5 times as fast as its peer; the bound is at least 3 times as fast as its peer."
-    )
+    words = "{} times as fast as its peer"
+    assert sentence == f"digits, 10 × 2: {words.format(2.5)}; the bound is at least {words.format(3)}."
     assert find_broken_bounds([ONE], {"digits": {**record, "ratio": 3.0}}, "x86-64-v3") == []
     most = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
     (sentence,) = find_broken_bounds([most], {"import": record}, "x86-64-v3")
@@ -77,9 +76,8 @@ def test_a_broken_bound_is_named():
 
 def test_this_machine_has_a_level_and_a_name():
     assert find_level() in {*LEVELS, "none"}
-    assert name_machine("Intel(R) Xeon(R) CPU @ 2.80GHz (icelake-server)", 2) == (
-        "intel-xeon-cpu-2-80ghz-icelake-server-2-processors"
-    )
+    intel = "Intel(R) Xeon(R) CPU @ 2.80GHz (icelake-server)"
+    assert name_machine(intel, 2) == "intel-xeon-cpu-2-80ghz-icelake-server-2-processors"
     assert name_machine("AMD EPYC (znver3)", 1) == "amd-epyc-znver3-1-processor"
     assert name_machine("AMD EPYC (znver3)", 2, 2) == "amd-epyc-znver3-2-cores"
     assert name_machine("AMD EPYC (znver3)", 1, 1) == "amd-epyc-znver3-1-core"

@@ -91,9 +91,8 @@ def test_a_case_has_both_sides_and_the_distance_from_the_minimum():
     for contender in record["contenders"].values():
         assert contender.keys() == {"seconds", "threads", "objective", "accuracy", "log_loss", "coef_error"}
     ours, _ = everyday.fit_by_default(problem)
-    assert record["contenders"][FASTLIN]["coef_error"] == pytest.approx(
-        everyday.find_coef_error(ours, best.coef_), rel=1e-3
-    )
+    expected = everyday.find_coef_error(ours, best.coef_)
+    assert record["contenders"][FASTLIN]["coef_error"] == pytest.approx(expected, rel=1e-3)
     assert record["contenders"][record["default"]]["coef_error"] > 0.1
 
 
@@ -154,7 +153,7 @@ def test_the_map_and_the_tables_are_published(tmp_path):
     assert "| **300 × 20, 2 classes** | **0.9000 / 0.8000** |" in BLOCKS["everyday-problems"](machines)
 
 
-def test_cases_without_their_data_are_left_out(monkeypatch):
+def test_cases_without_their_data_are_left_out():
     def load(n_rows):
         if n_rows is None:
             raise NotImplementedError("no data")
@@ -162,12 +161,10 @@ def test_cases_without_their_data_are_left_out(monkeypatch):
     lines = []
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 3))
-    small = everyday.Case(
-        "real tables", "small", lambda n_rows: pose("small", X, X[:, 0] > generator.normal(size=60), 1.0)
-    )
-    record = replace(everyday.EVERYDAY, cases=[everyday.Case("real tables", "missing", load), small]).measure(
-        report=lines.append
-    )
+    problem = pose("small", X, X[:, 0] > generator.normal(size=60), 1.0)
+    loads = {"missing": load, "small": lambda n_rows: problem}
+    cases = [everyday.Case(everyday.REAL, name, load) for name, load in loads.items()]
+    record = replace(everyday.EVERYDAY, cases=cases).measure(report=lines.append)
     assert lines[0] == "missing: left out. no data"
     assert [problem["title"] for problem in record["problems"]] == ["small"]
     assert lines[1].startswith("small, ")
@@ -209,12 +206,8 @@ def test_the_problem_of_l1_has_the_published_minimum():
 
 def test_a_case_is_measured_and_published_with_the_solvers_of_scikit_learn_alone():
     load = partial(everyday._load_threads, n=300, d=10, K=3)
-    many = replace(
-        next(case for case in everyday.SCIKIT_LEARN_CASES if case.tried_rows),
-        name="many rows",
-        load=load,
-        tried_rows=60,
-    )
+    many = next(case for case in everyday.SCIKIT_LEARN_CASES if case.tried_rows)
+    many = replace(many, name="many rows", load=load, tried_rows=60)
     l1 = next(case for case in everyday.SCIKIT_LEARN_CASES if case.group == everyday.L1)
     l1 = replace(l1, name="L1", load=lambda n_rows, load=l1.load: load(n_rows or 200))
     record = replace(everyday.SCIKIT_LEARN, cases=[many, l1]).measure(whole=True)
@@ -223,9 +216,7 @@ def test_a_case_is_measured_and_published_with_the_solvers_of_scikit_learn_alone
         assert problem["fault"] == ""
         assert {name.partition(" ")[0] for name in problem["contenders"]} == {FASTLIN, "scikit-learn"}
         assert {"accuracy", "log_loss", "coef_error"} <= problem["contenders"][FASTLIN].keys()
-    assert [problem["default"] for problem in record["problems"]] == [
-        "scikit-learn lbfgs",
-        "scikit-learn saga, tol 1e-5",
-    ]
+    defaults = [problem["default"] for problem in record["problems"]]
+    assert defaults == ["scikit-learn lbfgs", "scikit-learn saga, tol 1e-5"]
     machines = {"a": {"machine": make_machine(), "records": {"scikit-learn-cases": record}}}
     assert "many rows | " in BLOCKS["scikit-learn-cases"](machines).replace("*", "")

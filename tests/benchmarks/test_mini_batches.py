@@ -3,21 +3,11 @@
 import numpy as np
 import pytest
 
+from benchmarks import mini_batches
 from benchmarks.data import make_synthetic
-from benchmarks.mini_batches import (
-    ALLOWED,
-    Examples,
-    load_sparse,
-    race_on_sparse_rows,
-    train,
-    train_by_sgd,
-    train_course,
-    train_course_plainly,
-    train_plainly,
-)
+from benchmarks.mini_batches import ALLOWED, Examples, train_course, train_course_plainly
 
-# Of the course's weights and losses after 70 steps. Accuracies differ by rows whose best two classes are equal up to
-# rounding.
+# Of the course's weights and losses after 70 steps. Accuracies differ by rows whose best two classes are nearly equal.
 TOLERANCE = {"float64": 1e-11, "float32": 1e-4}
 ACCURACY_TOLERANCE = {"float64": 1e-4, "float32": 1e-3}
 
@@ -31,23 +21,21 @@ def images():
 
 
 def test_plain_numpy_takes_the_same_steps(images):
-    ours, theirs = train(images), train_plainly(images)
+    ours, theirs = mini_batches.train(images), mini_batches.train_plainly(images)
     for part, expected in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(part, expected, rtol=0, atol=ALLOWED * np.abs(expected).max())
     assert images.objective(*ours) == pytest.approx(images.objective(*theirs), rel=ALLOWED)
 
 
 def test_sgd_classifier_has_a_row_for_each_class(images):
-    coef, intercept, one_by_one = train_by_sgd(images)
+    coef, intercept, one_by_one = mini_batches.train_by_sgd(images)
     assert (coef.shape, intercept.shape, one_by_one) == ((10, 20), (10,), True)
 
 
 @pytest.mark.thorough
 def test_sparse_rows_are_learned_by_both_sides():
-    data = load_sparse(2_000, 100)
-    assert data.X.shape == (2_000, 100)
-    assert data.X_test.shape == (400, 100)
-    record = race_on_sparse_rows(100, 2_000)
+    assert mini_batches.load_sparse(2_000, 100).X_test.shape == (400, 100)
+    record = mini_batches.race_on_sparse_rows(100, 2_000)
     assert record["data"].startswith("2,000 × 100")
     assert all(contender["accuracy"] > 0.8 for contender in record["contenders"].values())
 

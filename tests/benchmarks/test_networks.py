@@ -6,42 +6,28 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 import fastlin
-from benchmarks.networks import (
-    LARGE_L2,
-    N_CLASSES,
-    N_HIDDEN,
-    SEED,
-    Epoch,
-    LargeProducts,
-    LargeStep,
-    draw_data,
-    draw_start,
-    load_epoch,
-    train_by_estimator,
-    train_torch,
-)
+from benchmarks import networks
+from benchmarks.networks import SEED, LargeProducts, LargeStep, draw_data, draw_start
 
 
 def test_networks_start_as_scikit_learns():
     X, y = draw_data(200, 6)
     # Steps so small that float32 rounds them away.
-    model = MLPClassifier(N_HIDDEN, solver="sgd", learning_rate_init=1e-12, max_iter=1, random_state=SEED)
+    model = MLPClassifier(networks.N_HIDDEN, solver="sgd", learning_rate_init=1e-12, max_iter=1, random_state=SEED)
     with pytest.warns(ConvergenceWarning):
         model.fit(X, y)
-    for parts, expected in zip(
-        draw_start(np.random.RandomState(SEED), 6), (model.coefs_, model.intercepts_), strict=True
-    ):
-        for part, theirs in zip(parts, expected, strict=True):
-            assert part.dtype == theirs.dtype
-            np.testing.assert_allclose(part, theirs, rtol=1e-6, atol=1e-9)
+    coefs, intercepts = draw_start(np.random.RandomState(SEED), 6)
+    for part, theirs in zip(coefs + intercepts, model.coefs_ + model.intercepts_, strict=True):
+        assert part.dtype == theirs.dtype
+        np.testing.assert_allclose(part, theirs, rtol=1e-6, atol=1e-9)
 
 
 def test_torch_trains_the_same_network():
     pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
-    epoch = load_epoch(1_000, 20)
-    for ours, theirs in zip(train_by_estimator(epoch, fastlin.MLPClassifier), train_torch(epoch), strict=True):
-        for part, expected in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(part, expected, rtol=0, atol=1e-5)
+    epoch = networks.load_epoch(1_000, 20)
+    ours, theirs = networks.train_by_estimator(epoch, fastlin.MLPClassifier), networks.train_torch(epoch)
+    for part, expected in zip((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), strict=True):
+        np.testing.assert_allclose(part, expected, rtol=0, atol=1e-5)
 
 
 def test_large_steps_take_the_rows_in_turn_and_their_products_are_those_of_a_step():
@@ -50,8 +36,8 @@ def test_large_steps_take_the_rows_in_turn_and_their_products_are_those_of_a_ste
     assert sorted(np.concatenate(step.batches)) == list(range(60))
     before = step.network.parameters.copy()
     rows, network = step.batches[0], step.network
-    expected = Epoch(X[rows], y[rows], X, y, N_CLASSES).objective(network.coefs, network.intercepts)
-    expected += LARGE_L2 / 2 * sum(float(np.sum(coef.astype(np.float64) ** 2)) for coef in network.coefs)
+    expected = networks.Epoch(X[rows], y[rows], X, y, networks.N_CLASSES).objective(network.coefs, network.intercepts)
+    expected += networks.LARGE_L2 / 2 * sum(float(np.sum(coef.astype(np.float64) ** 2)) for coef in network.coefs)
     assert LargeStep(X, y, 30)() == pytest.approx(expected, rel=0, abs=1e-4)
     # Losses of the halves differ, and steps are taken.
     assert step() != step()

@@ -38,7 +38,6 @@ def test_the_seconds_outside_the_solver_count_before_its_first_iteration():
 def test_a_probe_is_measured_and_shown():
     pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
     record = PROBE()
-    # Plain values alone.
     assert json.loads(json.dumps(record)) == record
     assert record["fault"] == ""
     ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))

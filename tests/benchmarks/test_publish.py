@@ -7,22 +7,17 @@ from benchmarks import publish
 from benchmarks.published import read_machines
 
 
-@pytest.fixture
-def measured(monkeypatch):
-    """Replace measurements: of some cases the record is made up, others fail in the ways there are."""
+def measure(case, whole):
+    assert whole
+    if case == "text":
+        raise NotImplementedError("no data")
+    if case == "letter":
+        raise RuntimeError("no peer comes within 1e-6")
+    return {case: make_race(fault="fastlin has not converged" if case == "one-hot" else "")}
 
-    def measure(case, whole):
-        assert whole
-        if case == "text":
-            raise NotImplementedError("no data")
-        if case == "letter":
-            raise RuntimeError("no peer comes within 1e-6")
-        return {case: make_race(fault="fastlin has not converged" if case == "one-hot" else "")}
 
+def test_one_case_that_fails_costs_no_other(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(publish, "measure", measure)
-
-
-def test_one_case_that_fails_costs_no_other(measured, tmp_path, capsys):
     assert publish.publish(["text", "letter", "one-hot", "digits"], tmp_path) == ["letter", "one-hot"]
     (machine,) = read_machines(tmp_path).values()
     assert list(machine["records"]) == ["digits"]
@@ -33,7 +28,7 @@ def test_one_case_that_fails_costs_no_other(measured, tmp_path, capsys):
     assert "one-hot: failed. RuntimeError: one-hot: fastlin has not converged" in printed
 
 
-def test_the_documents_are_written_whatever_fails(measured, monkeypatch, tmp_path):
+def test_the_documents_are_written_whatever_fails(monkeypatch, tmp_path):
     written = []
     monkeypatch.setattr(publish, "FOLDER", tmp_path)
     monkeypatch.setattr(publish, "publish", lambda cases: cases)
