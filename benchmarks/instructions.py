@@ -76,22 +76,19 @@ def _train(model, X, y):
     model.set_params(random_state=0).partial_fit(X, y, classes=np.arange(10))
 
 
-class Requester:
-    """A function that makes a client request, by its number."""
-
-    def __init__(self):
-        self._page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-        self._page.write(REQUEST)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(self._page))
-        self._call = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p)(address)
-
-    def __call__(self, number):
-        self._call(ctypes.byref((ctypes.c_ulong * 6)(number)))
+def make_requester():
+    """Return a function that makes a client request, by its number."""
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(REQUEST)
+    code = ctypes.c_char.from_buffer(page)
+    call = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p)(ctypes.addressof(code))
+    # The page lives as long as the code in it.
+    return lambda number, code=code: call(ctypes.byref((ctypes.c_ulong * 6)(number)))
 
 
 def run_cases():
     """Run all cases, as callgrind counts them."""
-    cases, request = make_cases(), Requester()
+    cases, request = make_cases(), make_requester()
     for case in cases.values():
         case()
         case()

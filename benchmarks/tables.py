@@ -60,12 +60,8 @@ def print_tables(tables, file=None):
     for table in tables:
         console.print(f"\n{table.title}")
         drawn = RichTable(box=box.SIMPLE, pad_edge=False)
-        # The longest words of headings; where all of them do not fit, they are broken like those of cells.
-        longest = [max(map(len, column.split() or [""])) for column in table.columns]
-        fit = sum(longest) + 5 * len(longest) <= console.width
-        for place, (column, width) in enumerate(zip(table.columns, longest, strict=True)):
-            side = "right" if _is_numeric(table, place) else "left"
-            drawn.add_column(column, justify=side, overflow="fold", min_width=width if fit else None)
+        for place, column in enumerate(table.columns):
+            drawn.add_column(column, justify="right" if _is_numeric(table, place) else "left", overflow="fold")
         for row, is_bold in zip(table.rows, table.bold, strict=True):
             drawn.add_row(*row, style=BAD if is_bold else None)
         console.print(drawn)

@@ -7,11 +7,10 @@ import pytest
 from benchmark_records import RUN, make_machine
 
 from benchmarks import inference, limits, memory, passes, processes, scaling, sweeps
-from benchmarks.everyday import EVERYDAY, SCIKIT_LEARN
 from benchmarks.pages import BLOCKS
 from benchmarks.pictures import draw_pictures, read_source
 from benchmarks.races import FASTLIN, load_problem, run_race, shorten
-from benchmarks.suite import OTHERS, PEERS, RACES
+from benchmarks.suite import COLLECTIONS, OTHERS, PEERS, RACES, measure
 from benchmarks.tables import tabulate
 
 # These many rows are enough for the classes of most problems.
@@ -40,41 +39,42 @@ def test_every_race_runs(name):
     assert table.rows[0][0].startswith(RACES[name].title)
 
 
-def measure_tiny(name, monkeypatch):
-    """Return the records of a case that is no race, or of one of its kind, by their names, on a tiny problem."""
-    if name.startswith("sweep"):
-        monkeypatch.setattr(sweeps, "SMALL_COLUMNS", 30)
-        monkeypatch.setattr(sweeps, "count_threads", lambda: 1)
-        return {name: replace(sweeps.CASES[name], rows=80)()}
-    if name in inference.CASES:
-        # test_inference.py measures the memory of processes.
-        monkeypatch.setattr(inference, "WITH_MEMORY", "")
-        return {name: replace(inference.CASES[name], rows=600)()}
-    if name in limits.LIMITS:
-        return {name: replace(limits.LIMITS[name], rows=60)()}
-    if name in memory.CASES:
-        # test_memory.py and asv measure processes.
-        monkeypatch.setattr(memory, "call_elsewhere", lambda *fit: 10**7)
-        return {name: replace(memory.CASES[name], rows=150)()}
-    if name == "first-use":
-        monkeypatch.setattr(processes, "run_first", lambda module, cache: [1.0, 2.0])
-        return OTHERS[name](False)
-    if name == "everyday":
-        return {name: replace(EVERYDAY, cases=[case for case in EVERYDAY.cases if "iris" in case.name]).measure()}
-    if name == "scikit-learn-cases":
-        return {name: replace(SCIKIT_LEARN, cases=SCIKIT_LEARN.cases[4:5]).measure()}
+# Enough of them in a case that is no race.
+FEW_ROWS = {
+    **dict.fromkeys(sweeps.CASES, 80),
+    **dict.fromkeys(inference.CASES, 600),
+    **dict.fromkeys(limits.LIMITS, 60),
+    **dict.fromkeys(memory.CASES, 150),
+}
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Make cases that are no races small, and leave out the processes that other tests measure."""
+    monkeypatch.setattr(sweeps, "SMALL_COLUMNS", 30)
+    monkeypatch.setattr(sweeps, "count_threads", lambda: 1)
+    monkeypatch.setattr(inference, "WITH_MEMORY", "")
+    monkeypatch.setattr(memory, "call_elsewhere", lambda *fit: 10**7)
+    monkeypatch.setattr(processes, "run_first", lambda module, cache: [1.0, 2.0])
     monkeypatch.setattr(passes, "SMALL_BASE", {"n": 20, "d": 2, "K": 3})
-    panels = [
-        replace(sweep, few_values=sweep.few_values[:1], base={**sweep.base, "n": 200}) for sweep in scaling.SWEEPS
-    ]
+    panels = [replace(each, few_values=each.few_values[:1], base={**each.base, "n": 200}) for each in scaling.SWEEPS]
     monkeypatch.setattr(scaling, "SWEEPS", [panels[1], panels[3]])
-    return {name: OTHERS[name](False)}
+
+
+def measure_tiny(name):
+    """Return the records of a case that is no race by their names, on a tiny problem."""
+    if name in FEW_ROWS:
+        return {name: replace(OTHERS[name], rows=FEW_ROWS[name])()}
+    if name in COLLECTIONS:
+        cases = [case for case in COLLECTIONS[name].cases if "iris" in case.name or case.shape == (100, 10, 2)]
+        return {name: replace(COLLECTIONS[name], cases=cases).measure()}
+    return measure(name)
 
 
 @pytest.mark.parametrize("name", [name for name in OTHERS if name != PEERS and not name.startswith("probe")])
-def test_every_other_case_is_measured_and_published(name, monkeypatch, tmp_path):
+def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     try:
-        records = measure_tiny(name, monkeypatch)
+        records = measure_tiny(name)
     except NotImplementedError as error:
         pytest.skip(str(error))
     assert json.loads(json.dumps(records)) == records
