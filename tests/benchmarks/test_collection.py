@@ -20,7 +20,7 @@ def test_the_literal_command_collects_benchmarks_alone():
     names = collect("--benchmark-only")
     assert {name.partition("::")[0] for name in names} == {"benchmarks/pytest/test_speed.py"}
     assert "benchmarks/pytest/test_speed.py::test_race[digits]" in names
-    assert "benchmarks/pytest/test_speed.py::test_case[everyday]" in names
+    assert "benchmarks/pytest/test_speed.py::test_everyday[iris, raw]" in names
     assert not any("[limit" in name for name in names)
 
 
