@@ -8,8 +8,8 @@ from pathlib import Path
 from benchmarks.limits import LIMITS
 from benchmarks.passes import FACTORS, SMALL_BASE
 from benchmarks.processes import TITLES
-from benchmarks.races import FASTLIN
-from benchmarks.suite import FIRST_USE, measure
+from benchmarks.races import FASTLIN, load_problem
+from benchmarks.suite import FIRST_USE, RACES, measure
 
 # One race of each kind: all of them would take a commit over 15 minutes.
 CHOSEN = (
@@ -29,7 +29,8 @@ CHOSEN = (
     "course-float64",
     "pass-float64",
 )
-MEMORY_CHOSEN = "memory-mnist-float64", "memory-mnist-uint8", "memory-text", "memory-text-l1", "memory-cross-validation"
+PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
+MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
 # What a race comes to, side by side in one table of asv: the side, and what its record has of it.
 PEER = "the peer"
 RESULTS = {
@@ -68,12 +69,30 @@ class Races:
     def track_result(self, race, what):
         if what == RATIO:
             # asv takes less for better.
-            return 1 / self.record["ratio"]
+            return _shorten(1 / self.record["ratio"])
         if what == GAP:
             # asv counts every negative number as changed.
-            return max(self.record["gap"], 0.0)
+            return _shorten(max(self.record["gap"], 0.0))
         side, name = RESULTS[what]
-        return _take_number(self.record["contenders"][FASTLIN if side == FASTLIN else self.record["peer"]][name])
+        value = self.record["contenders"][FASTLIN if side == FASTLIN else self.record["peer"]][name]
+        return _shorten(value, digits=9 if name == "objective" else 4)
+
+
+class PeakMemory:
+    """The peak of a whole process that fits the rows of a race of README: fastlin's, and those of scikit-learn."""
+
+    params = (list(PEAK_CHOSEN), [FASTLIN, "scikit-learn"])
+    param_names = ("race", "side")
+    timeout = 300
+
+    def setup(self, race, side):
+        self.race = RACES[race]
+        self.problem = load_problem(self.race)
+        peers = [solve for name, solve in self.race.peers.items() if name.startswith("scikit-learn")]
+        self.solve = self.race.solve if side == FASTLIN else peers[0]
+
+    def peakmem_fit(self, race, side):
+        self.solve(self.problem)
 
 
 class Others:
@@ -90,11 +109,14 @@ class Others:
         self.records = find_records(OTHERS[what][0])
 
     def track_number(self, what):
-        return _take_number(reduce(getitem, OTHERS[what][1:], self.records))
+        return _shorten(reduce(getitem, OTHERS[what][1:], self.records))
 
 
 def find_records(case, folder="."):
-    """Return the records of a case by name, measured where the folder has none; asv skips a NotImplementedError."""
+    """Return the records of a case by name, measured where the folder has none.
+
+    Raises NotImplementedError, by which asv skips the benchmark, where data are missing, and RuntimeError for a fault.
+    """
     path = Path(folder, f"{case}.json")
     if not path.exists():
         try:
@@ -114,6 +136,6 @@ def find_records(case, folder="."):
     return records
 
 
-def _take_number(value):
-    # A pass over the data predicts nothing.
-    return float("nan") if value is None else value
+def _shorten(value, digits=4):
+    """Return a number with the digits that matter, NaN for None: a pass over the data predicts nothing."""
+    return float("nan") if value is None else float(f"{value:.{digits}g}")

@@ -36,6 +36,7 @@ CV_ROWS, N_FOLDS = 10_000, 5
 PART = 20
 SEED = 0
 CS = np.logspace(-3, 3, 20)
+# Rows, features and labels.
 LABELS = 20_000, 64, 200
 # Losses of held-out rows agree so far where scikit-learn's fits lie within 1e-4 of their minimum.
 SAME_SCORES = Rule(same_steps=1e-2)
@@ -257,6 +258,7 @@ def fit_labels(fits, model, labels=slice(None)):
         # Of a label alone there is the probability that a row lacks it, too.
         p = model.predict_proba(fits.X_test)[:, -y.shape[1] :]
         losses = -(xlogy(y_test, p) + xlog1py(1 - y_test, -p)).mean(axis=0)
+        # Without an intercept liblinear has the number zero.
         found.append((model.coef_, np.atleast_1d(model.intercept_), losses))
     coef, intercept, losses = (each.swapaxes(0, 1) for each in stack(found))
     return coef.reshape(-1, 1, coef.shape[-1]), intercept.reshape(-1, 1), losses.argmin(axis=1)
@@ -344,6 +346,7 @@ def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1
 
 def _load_bootstrap(n_rows):
     X, Y = _make_rows(n_rows or 5_000, 20)
+    # As `bootstrap` draws them.
     seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
     draws = (np.random.default_rng((seed, number)) for number in range(1_000 // PART if n_rows else 1_000))
     return Drawn(X, Y[:, 0], np.array([draw.integers(len(X), size=len(X)) for draw in draws]))
@@ -367,6 +370,7 @@ def _load_held_out(n_rows, n_all=1_000, n_features=20, n_fits=1):
 
 
 def _run_theirs(way, run, solver="lbfgs"):
+    # liblinear draws the order of the rows.
     return partial(run_in, way, run, model=ScikitLearnLogisticRegression(solver=solver, random_state=SEED))
 
 
@@ -419,6 +423,7 @@ RACES = {
     ),
     # A step of newton-cholesky factorises a matrix of 3,000 × 3,000.
     "many-labels-sparse": _race_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
+    # Here a fit by newton-cholesky takes six times as long as one by lbfgs.
     "many-labels-embeddings": _race_labels(
         f"100 labels, {len(CV_CS)} C each, embeddings", (20_000, 768, 100), ("lbfgs",), Cs=CV_CS, make=_make_embeddings
     ),

@@ -3,13 +3,12 @@
 import ast
 import math
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 from benchmark_records import make_race
 
 from benchmarks import asv_history, asv_suite
-from benchmarks.asv_suite import CHOSEN, OTHERS, Races
+from benchmarks.asv_suite import CHOSEN, OTHERS, PEAK_CHOSEN, Races
 from benchmarks.suite import OTHERS as OTHER_CASES
 from benchmarks.suite import RACES
 
@@ -17,6 +16,8 @@ from benchmarks.suite import RACES
 def test_the_suite_chooses_among_the_cases():
     assert set(CHOSEN) <= RACES.keys()
     assert {case for case, *_ in OTHERS.values()} <= OTHER_CASES.keys()
+    for race in PEAK_CHOSEN:
+        assert any(name.startswith("scikit-learn") for name in RACES[race].peers), race
 
 
 @pytest.mark.parametrize("case", ["iris", "an epoch of mini-batches", "an epoch of a network"])
@@ -34,41 +35,65 @@ def test_the_history_imports_nothing_of_the_other_benchmarks():
     assert {name for name in imported if name.split(".")[0] in ("fastlin", "benchmarks")} == {"fastlin"}
 
 
-OURS = {"seconds": 1.0, "accuracy": 0.9, "log loss": 0.25, "objective": 0.5}
-THEIRS = {"seconds": 4.0, "log loss": 0.5, "objective": 0.5}
+def make_record(**changes):
+    return make_race(theirs=4.0, **{"gap": -1e-3, **changes})
 
 
 def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    record, asked = make_race(theirs=4.0, gap=-1e-3), []
+    record, asked = make_record(), []
     record["contenders"]["scikit-learn"]["accuracy"] = None
     monkeypatch.setattr(asv_suite, "measure", lambda race, whole: asked.append(race) or {race: record})
-    found, races = {}, Races()
+    found = {}
     for what in Races.params[1]:
+        races = Races()
         races.setup("digits", what)
         found[what] = races.track_result("digits", what)
     assert asked == ["digits"]
     assert math.isnan(found.pop("the peer's accuracy"))
-    assert (found.pop("time over the peer's"), found.pop("objective above the peer's")) == (0.25, 0.0)
-    assert {what: found[f"fastlin's {what}"] for what in OURS} == OURS
-    assert {what: found[f"the peer's {what}"] for what in THEIRS} == THEIRS
+    assert found == {
+        "time over the peer's": 0.25,
+        "objective above the peer's": 0.0,
+        "fastlin's seconds": 1.0,
+        "the peer's seconds": 4.0,
+        "fastlin's accuracy": 0.9,
+        "fastlin's log loss": 0.25,
+        "the peer's log loss": 0.5,
+        "fastlin's objective": 0.5,
+        "the peer's objective": 0.5,
+    }
 
 
 @pytest.mark.parametrize(
-    ("measured", "raised"),
-    [
-        (NotImplementedError("on purpose"), NotImplementedError),
-        (OSError("on purpose"), RuntimeError),
-        ([{"digits": make_race(fault="on purpose")}], RuntimeError),
-    ],
-    ids=["missing", "failed", "unequal"],
+    ("error", "raised", "words"),
+    [(NotImplementedError("no data"), NotImplementedError, "no data"), (OSError("no disk"), RuntimeError, "no disk")],
 )
-def test_a_race_that_is_no_figure_says_so_to_all_that_ask(monkeypatch, tmp_path, measured, raised):
-    monkeypatch.setattr(asv_suite, "measure", Mock(side_effect=measured))
+def test_a_race_that_fails_says_so_to_all_that_ask(monkeypatch, tmp_path, error, raised, words):
+    def fail(race, whole):
+        raise error
+
+    monkeypatch.setattr(asv_suite, "measure", fail)
     for _ in range(2):
-        with pytest.raises(raised, match="on purpose"):
+        with pytest.raises(raised, match=words):
             asv_suite.find_records("digits", tmp_path)
-    assert asv_suite.measure.call_count == 1
+        monkeypatch.setattr(asv_suite, "measure", pytest.fail)
+
+
+def test_results_that_are_not_equal_are_no_figures(monkeypatch, tmp_path):
+    monkeypatch.setattr(asv_suite, "measure", lambda race, whole: {race: make_record(fault="too high")})
+    with pytest.raises(RuntimeError, match="too high"):
+        asv_suite.find_records("digits", tmp_path)
+
+
+def test_numbers_are_short(monkeypatch, tmp_path):
+    long = 0.8556799999999999
+    side = dict.fromkeys(("seconds", "objective", "accuracy", "log_loss"), long)
+    record = make_record(ratio=1 / long, gap=long, contenders={"fastlin": side, "scikit-learn": side})
+    races = Races()
+    races.record = record
+    found = {what: races.track_result("digits", what) for what in Races.params[1]}
+    assert found.pop("fastlin's objective") == found.pop("the peer's objective") == 0.85568
+    assert set(found.values()) == {0.8557}
 
 
 def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
@@ -88,8 +113,8 @@ def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
         others.setup(what)
         return others.track_number(what)
 
-    assert track("limit-step, part of the limit's speed") == 0.85568
-    assert track("memory-text, bytes beside X") == 12_345_678
+    assert track("limit-step, part of the limit's speed") == 0.8557
+    assert track("memory-text, bytes beside X") == 12_350_000
     assert math.isnan(track("memory-text, bytes of scikit-learn"))
     assert track("pass, n × 10, seconds") == 5.0
     assert track("import, seconds") == 0.25
@@ -101,5 +126,9 @@ def test_only_the_folder_of_the_benchmarks_is_no_range(monkeypatch):
 
     from benchmarks.asv_plugins import names
 
-    ranges = {"benchmarks": True, "./benchmarks/": True, "HEAD": False, "HEAD~1..HEAD": False, None: False}
-    assert {each: names._names_folder(Config.load(), each) for each in ranges} == ranges
+    conf = Config.load()
+    assert names._names_folder(conf, "benchmarks")
+    assert names._names_folder(conf, "./benchmarks/")
+    assert not names._names_folder(conf, "HEAD")
+    assert not names._names_folder(conf, "HEAD~1..HEAD")
+    assert not names._names_folder(conf, None)
