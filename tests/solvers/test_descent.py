@@ -41,6 +41,7 @@ def test_the_minimum_is_found_and_certified(way):
         assert descent.suits(objective)
         found, (expected, *best) = minimize(objective), minimum_of(objective)
         assert found.ending == REACHED and found.converged
+        assert minimize(objective, rule="gradient").ending == REACHED
         assert expected - 1e-12 <= found.value <= expected + found.certificate
         assert found.certificate <= 1e-10 * found.value
         best = objective.coordinates.to_parameters(*best)
