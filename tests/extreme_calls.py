@@ -26,7 +26,7 @@ def draw_powers(generator, most, size=None):
 def draw_rows(generator, dtype):
     """Return X and its labels: of two or three classes that a column tells a little of."""
     n, d, most = generator.integers(8, 30), generator.integers(1, 5), POWERS[dtype]
-    X, place = generator.normal(size=(n, d)), (generator.integers(n), generator.integers(d))
+    X = generator.normal(size=(n, d))
     y = np.argsort(np.argsort(X[:, 0] + 2 * generator.normal(size=n))) * generator.integers(2, 4) // n
     match generator.integers(6):
         case 0:
@@ -37,12 +37,13 @@ def draw_rows(generator, dtype):
             # Columns that nearly vanish beside their mean.
             X = draw_powers(generator, most / 2) * (1 + X * 10.0 ** -generator.uniform(0, 18, d))
         case 3:
-            X[place] = 5e-324 if dtype == np.float64 else 1e-45
+            X[generator.integers(n), generator.integers(d)] = 5e-324 if dtype == np.float64 else 1e-45
         case 4:
-            X[place] *= draw_powers(generator, most)
+            X[generator.integers(n), generator.integers(d)] *= draw_powers(generator, most)
         case 5:
             # But for one entry, which is tiny, a column is zero.
-            X[:, -1], X[place[0], -1] = 0, draw_powers(generator, most)
+            X[:, -1] = 0
+            X[generator.integers(n), -1] = draw_powers(generator, most)
     return X.astype(dtype), y
 
 
