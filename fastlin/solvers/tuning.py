@@ -60,6 +60,6 @@ MIN_ACCURACY = 3e-3
 # Cheap rounds before dear ones: models by columns before the Hessian, sweeps over the active coordinates
 # before one over all, and sweeps before Newton's steps.
 ROUNDS = 10
-# The calls of NumPy in a step over groups take as long as so many multiply-adds of compiled sweeps: on small tables a
-# step in each round makes fits 1.4 times as fast as a hundred.
+# The calls of NumPy in a step over groups take as long as so many multiply-adds of compiled sweeps. Without them a path
+# over 17 rows whose weights span 250 powers of ten took 105 s, and 2.5 s with them.
 CALLS_WORK = 300_000
