@@ -313,12 +313,6 @@ def mnist_folder():
 
 
 @pytest.fixture(scope="session")
-def mnist(mnist_folder):
-    """MNIST's first 20,000 training and 10,000 test images."""
-    return datasets.load_mnist(20_000, mnist_folder)
-
-
-@pytest.fixture(scope="session")
 def cifar10():
     """CIFAR-10 with the validation images of the studies, or a skip that says what is missing."""
     for place in datasets.list_places():

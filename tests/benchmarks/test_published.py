@@ -94,6 +94,11 @@ def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tm
     assert lines[-2:] == ["- 2 of 3 races: probe, 10 × 2; another probe, 10 × 2", "- 1 of 3 everyday problems"]
 
 
+def test_readme_has_ten_rows_at_most():
+    table = pages.choose_races(read_machines())
+    assert 2 < len([line for line in table.splitlines() if line.startswith("| ")]) <= 2 + 10
+
+
 def test_every_slower_race_says_why():
     assert "not known yet" not in BLOCKS["races"](read_machines())
 

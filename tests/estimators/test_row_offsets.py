@@ -48,6 +48,8 @@ def test_predictions_add_the_offset_that_they_are_given():
                 (model.predict, predictions),
             ):
                 np.testing.assert_allclose(join(method(rows, offset=offset)), expected, atol=1e-12)
+            for given in (offset.tolist(), pd.DataFrame(offset) if n_classes > 2 else pd.Series(offset)):
+                np.testing.assert_array_equal(join(model.predict(rows, offset=given)), predictions)
             told = model.score(rows, y, weights, offset=offset.tolist())
             assert told == pytest.approx(accuracy_score(y, predictions, sample_weight=weights))
         trained = MiniBatchLogisticRegression(max_iter=1, n_iter_no_change=np.inf).fit(X, y)

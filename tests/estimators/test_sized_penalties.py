@@ -63,6 +63,18 @@ def test_the_model_is_sagas(loader, parameters, weighted):
     assert 0 < found.certificate_ < 1e-11
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_copies_of_a_feature_share_its_weight(n_classes):
+    y, copied = np.minimum(Y, n_classes - 1), np.column_stack([X, X[:, 2], X[:, 0]])
+    single, doubled = fit(X, y, C=0.1), fit(copied, y, C=0.1)
+    assert doubled.converged_
+    assert value_of(doubled, copied, y, C=0.1) == pytest.approx(value_of(single, X, y, C=0.1), rel=1e-10)
+    together = doubled.coef_[:, :4].copy()
+    together[:, 2] += doubled.coef_[:, 4]
+    together[:, 0] += doubled.coef_[:, 5]
+    np.testing.assert_allclose(together, single.coef_, atol=1e-5)
+
+
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
 def test_a_factor_of_zero_frees_its_feature_and_leaves_a_certificate_to_newtons_steps_alone(l1_ratio):
     factors, total = np.array([1.0, 0.0, 1.0, 1.0]), len(Y) * 0.05
