@@ -160,7 +160,7 @@ def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
     rows = 1 if n_classes == 2 else n_classes
     is_whole = np.issubdtype(dtype, np.integer)
     X = generator.integers(0, 256, (n, d)) if is_whole else generator.normal(size=(n, d))
-    labels = generator.integers(0, n_classes, n)
+    labels = generator.integers(0, n_classes, n).astype(np.int32)
     weights = generator.uniform(0, 2, n) if weighted else np.ones(n)
     coef = generator.normal(size=(rows, d)) * (1 / 255 if is_whole else 1.0)
     return X.astype(dtype), labels, weights, coef, generator.normal(size=rows)

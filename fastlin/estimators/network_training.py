@@ -265,7 +265,7 @@ class Targets(NamedTuple):
         unknown = self.classes[~np.isin(self.classes, classes)]
         if len(unknown):
             raise ValueError(f"{name} must hold classes of {classes} only, got {unknown}")
-        return np.searchsorted(classes, self.classes)[self.labels]
+        return np.searchsorted(classes, self.classes).astype(np.int32)[self.labels]
 
 
 def check_finite(network: Network, names: str = "coefs_, intercepts_ and the attributes of batch_norm") -> None:

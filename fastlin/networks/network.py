@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.kernels.linear.operands import NO_ROWS
-from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.arrays import writable_view, zeros_aligned
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_WORK, count_blocks, run_blocks
 from fastlin.kernels.networks.layers import (
     IDENTITY,
@@ -133,7 +133,7 @@ CHUNK_NUMBERS = 1_250_000
 MIN_CHUNK_ROWS = 128
 # Distance between the seeds from which the layers of one batch draw their dropout (2^32 over the golden ratio).
 SEED_STEP = 0x9E3779B9
-NO_LABELS, NO_TARGETS = np.empty(0, np.int64), np.empty((0, 0))
+NO_LABELS, NO_TARGETS = np.empty(0, np.int32), np.empty((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,12 +151,12 @@ class Examples:
 
     @cached_property
     def most_probable(self) -> IntArray:
-        """The class of each row, or the class of its largest target, (n,) int64."""
+        """The class of each row, or the class of its largest target, (n,) int32."""
         if self.labels.ndim == 1:
             return self.labels
         if self.labels.shape[1] == 1:
-            return (self.labels[:, 0] > 0.5).astype(np.int64)
-        return self.labels.argmax(axis=1)
+            return (self.labels[:, 0] > 0.5).astype(np.int32)
+        return self.labels.argmax(axis=1).astype(np.int32)
 
     def rows_of(self, part: slice) -> IntArray | slice:
         """Return the rows of the matrix that a slice of the examples stands for; a slice where all rows are meant."""
@@ -406,7 +406,8 @@ def _multiply(a, b, product):
 
 def _targets(examples, rows):
     """Return labels and weights of rows; weights (0,) stand for ones."""
-    return examples.labels[rows], np.empty(0) if examples.weights is None else examples.weights[rows]
+    weights = np.empty(0) if examples.weights is None else examples.weights[rows]
+    return writable_view(examples.labels[rows]), writable_view(weights)
 
 
 def _total(partials):

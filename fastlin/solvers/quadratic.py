@@ -110,8 +110,9 @@ class ColumnModel:
         self, point: Point, curved: Point, working_set: BoolArray, precision: FloatType, mixed: float = 0.0
     ) -> None:
         self._point, self.is_sampled = point, curved is not point
-        # By features, so that a column stays in the cache for all its classes.
-        features, classes = np.nonzero(working_set.T)
+        # By features, so that a column stays in the cache for all its classes. NumPy's arrays have gaps unless there is
+        # a single coordinate, for which Numba would compile anew.
+        features, classes = map(np.ascontiguousarray, np.nonzero(working_set.T))
         used = np.flatnonzero(working_set.any(axis=0))
         transposed, row_weights, probabilities = _read_columns(curved, precision, used, is_sample=curved is not point)
         coordinates = point.objective.coordinates

@@ -144,7 +144,7 @@ def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Trainin
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     network = Network(sizes, "relu", normalization=recipe.normalization, dropout=recipe.dropout)
     initialize(network, recipe.init, random_state, recipe.scale)
-    examples = {name: Examples(DenseMatrix(X), y) for name, (X, y) in images.parts.items()}
+    examples = {name: Examples(DenseMatrix(X), y.astype(np.int32)) for name, (X, y) in images.parts.items()}
     schedule = EpochSchedule(
         max_epochs=recipe.epochs,
         batch_size=recipe.batch_size,

@@ -30,7 +30,7 @@ class CompiledTraining:
 
     def _prepare(self, X, Y):
         labels = Y[:, 0] if Y.shape[1] == 1 else Y.argmax(axis=1)
-        return Examples(DenseMatrix(np.ascontiguousarray(X, self._network.dtype)), labels.astype(np.int64))
+        return Examples(DenseMatrix(np.ascontiguousarray(X, self._network.dtype)), labels.astype(np.int32))
 
     def train(self, order: IntArray, first: int, end: int) -> FloatArray:
         """Take the steps first to end - 1 of an epoch with this order of rows; return the loss before each step."""
@@ -64,7 +64,7 @@ class CompiledTraining:
         n_blocks = count_blocks(len(examples), coef.size)
         tile_rows = count_tile_rows(n_inputs, n_classes, coef.itemsize)
         losses, n_correct = np.zeros(n_blocks if with_loss else 0), np.zeros(n_blocks, np.int64)
-        given = examples.matrix.X, examples.labels, coef, tile_rows
+        given = examples.matrix.layers, examples.labels, coef, tile_rows
         run = BlockRun(evaluate_block, n_blocks, *given, losses, n_correct)
         runs.callback(run.finish)
         run.start()

@@ -276,14 +276,14 @@ class TwoLayerNet:
         return X
 
     def _read_labels(self, name, y, n_rows):
-        """Return y as int64, (n_rows,)."""
+        """Return y as int32, (n_rows,)."""
         y, n_classes = np.asarray(y), self._layer_sizes[-1]
         is_right = y.shape in ((n_rows,), (n_rows, 1)) and y.dtype.kind in "iu"
         wanted = f"hold one whole number for each of {n_rows} rows, of shape ({n_rows},) or ({n_rows}, 1)"
         expect(is_right, name, wanted, y)
         if y.min() < 0 or y.max() >= n_classes:
             raise ValueError(f"{name} must hold classes from 0 to {n_classes - 1}, got {y.min()} to {y.max()}")
-        return y.reshape(-1).astype(np.int64)
+        return y.reshape(-1).astype(np.int32)
 
 
 def _name_parts(network, vector):

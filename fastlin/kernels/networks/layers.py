@@ -191,7 +191,7 @@ def fill_block_residuals(
     own_weights = weights[first:last] if weights.shape[0] > 0 else weights
     turned = _add_intercept(scores[first:last], intercept)
     numbers, right = block_rows(0, 1, n_rows), zeros_aligned(n_rows, np.int64)
-    own_labels, own_right = zeros_aligned(n_rows, np.int64), zeros_aligned(n_rows, np.int64)
+    own_labels, own_right = zeros_aligned(n_rows, np.int32), zeros_aligned(n_rows, np.int64)
     kept, no_offsets, loss = nothing_kept(), zeros_aligned((0, 0), np.float64), 0.0
     if is_independent or n_classes == 1:
         own_targets = zeros_aligned((n_targets, 1), np.float64)
@@ -205,7 +205,7 @@ def fill_block_residuals(
             find_right(turned[k : k + 1], numbers, own_labels, own_right)
             for i in range(n_rows):
                 right[i] &= own_right[i]
-            loss += gather_logistic(turned[k], numbers, samples, kept, 0)
+            loss += gather_logistic(turned[k], numbers, samples, kept, np.int64(0))
     else:
         own_targets = zeros_aligned((n_targets, n_classes), np.float64)
         samples = Samples(numbers, own_labels, own_weights, no_offsets, own_targets)
@@ -216,7 +216,7 @@ def fill_block_residuals(
                 own_targets[i, k] = targets[first + i, k]
                 own_labels[i] = k if own_targets[i, k] > own_targets[i, own_labels[i]] else own_labels[i]
         find_right(turned, numbers, own_labels, right)
-        loss = turn_scores_to_residuals(turned, numbers, samples, kept, 0)
+        loss = turn_scores_to_residuals(turned, numbers, samples, kept, np.int64(0))
     losses[block] = loss
     n_correct[block] = 0
     for i in range(n_rows):

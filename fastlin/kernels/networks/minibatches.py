@@ -197,10 +197,11 @@ def multiply_all(array, factor):
 def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correct):
     """Fill losses[block] with the sum of the losses, n_correct[block] with how many rows' best class is their label.
 
-    Both are over the rows of the block, with scores X coef' for coef (K, d). Of equal scores the first class wins, and
-    a probability of exactly one half counts as label 1. An empty losses (0,) leaves the loss out.
+    Both are over the rows of the block, with scores X coef' for X from `any_layout` and coef (K, d). Of equal scores
+    the first class wins, and a probability of exactly one half counts as label 1. An empty losses (0,) leaves the loss
+    out.
     """
-    n_classes = coef.shape[0]
+    X, n_classes = X[0], coef.shape[0]
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
     nothing = zeros_aligned((0, 0), np.float64)

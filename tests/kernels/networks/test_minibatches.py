@@ -49,7 +49,7 @@ def test_evaluation_counts_right_classes(n_classes, dtype):
     for layout in (X, np.asfortranarray(X)) if dtype == np.float64 else (X,):
         losses, n_correct = np.full(3, np.nan), np.full(3, -1)
         for block in range(3):
-            evaluate_block(block, 3, layout, labels, coef, 8, losses, n_correct)
+            evaluate_block(block, 3, any_layout(layout), labels, coef, 8, losses, n_correct)
         results.append((losses, n_correct))
     assert_same_bits(results)
     scores = X.astype(float) @ coef.T.astype(float)
@@ -60,11 +60,11 @@ def test_evaluation_counts_right_classes(n_classes, dtype):
 
 
 def test_of_equal_scores_the_first_class_wins():
-    n_correct = np.empty(1, np.int64)
-    evaluate_block(0, 1, np.ones((3, 2)), np.array([0, 1, 2]), np.zeros((3, 2)), 8, np.empty(0), n_correct)
+    X, n_correct = any_layout(np.ones((3, 2))), np.empty(1, np.int64)
+    evaluate_block(0, 1, X, np.array([0, 1, 2]), np.zeros((3, 2)), 8, np.empty(0), n_correct)
     assert n_correct[0] == 1
     # One output: a probability of exactly one half is class 1.
-    evaluate_block(0, 1, np.ones((3, 2)), np.array([0, 1, 1]), np.zeros((1, 2)), 8, np.empty(0), n_correct)
+    evaluate_block(0, 1, X, np.array([0, 1, 1]), np.zeros((1, 2)), 8, np.empty(0), n_correct)
     assert n_correct[0] == 2
 
 
