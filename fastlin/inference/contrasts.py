@@ -76,17 +76,6 @@ class Contrasts:
         columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
         return np.einsum("ak,kj->aj", self.matrix, columns)
 
-    def to_parameters(self, estimates: FloatArray) -> FloatArray:
-        """Return parameters (K, d + 1) whose coefficients are these (K', p)."""
-        coef = estimates if self.fit_intercept else np.column_stack([estimates, np.zeros(len(estimates))])
-        found = self.coordinates.to_parameters(coef[:, :-1], coef[:, -1])
-        K = self.matrix.shape[1]
-        if K == 1:
-            return found[:1] / self.matrix[0, 0]
-        parameters = np.zeros((K, found.shape[1]))
-        parameters[self.matrix.argmax(axis=1)] = found
-        return parameters
-
 
 def find_reference(reference: Any, classes: Array) -> int | None:
     """Return the number of the class that a label names, 0 for None, None for symmetric; ValueError: no such class."""

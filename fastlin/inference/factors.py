@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fastlin.matrices.dense import DenseMatrix
 from fastlin.solvers.preconditioners import Preconditioner
 from fastlin.typing import FloatArray
 
@@ -45,11 +46,10 @@ class Factor(Preconditioner):
 
     @cached_property
     def inverse_root(self) -> FloatArray:
-        """The lower triangular U'^-1, R with R' R = A^-1, so that x' A^-1 x is the square of the length of R x."""
-        (triangle,), upper = self.unpack(), np.zeros((self._size, self._size))
-        # einsum, not BLAS, whose bits depend on its threads.
-        for i in reversed(range(len(upper))):
-            upper[i, i + 1 :] = -np.einsum("j,jk->k", triangle[i, i + 1 :], upper[i + 1 :, i + 1 :])
-            upper[i, i] = 1.0
-            upper[i] /= triangle[i, i]
-        return np.ascontiguousarray(upper.T)
+        """U A^-1 = U'^-1, R with R' R = A^-1, so that x' A^-1 x is the square of the length of R x."""
+        return multiply(self.unpack()[0], self.invert())
+
+
+def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return left @ right of matrices (m, n) and (n, k), the same bits for any number of threads of BLAS."""
+    return DenseMatrix(left).compute_scores(np.ascontiguousarray(right.T), np.zeros(right.shape[1]))

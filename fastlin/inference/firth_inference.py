@@ -115,14 +115,13 @@ class FirthInference(Inference):
         statistic, p_value, df = self._profile.test_columns(self._basis.places[self._find_places(smaller)])
         return TestResult("penalised likelihood ratio", statistic, df, None, p_value)
 
-    def _take_all(self, contrasts):
-        """Return estimates and covariance with zeros for the first levels of categorical columns."""
-        places, (rows, q), p = self._basis.places, self.coef.shape, contrasts.n_columns
-        own = np.arange(rows)
-        coef, covariance = np.zeros((rows, p)), np.zeros((rows, p, rows, p))
-        coef[:, places] = self.coef
-        covariance[np.ix_(own, places, own, places)] = self._covariance.reshape(rows, q, rows, q)
-        return coef, covariance.reshape(rows * p, rows * p)
+    def _take_all(self):
+        """Return the covariance with zeros for the first levels of categorical columns."""
+        rows, p = len(self.coef), self._basis.contrasts.n_columns
+        own = (np.arange(rows)[:, None] * p + self._basis.places).ravel()
+        covariance = np.zeros((rows * p, rows * p))
+        covariance[np.ix_(own, own)] = self._covariance
+        return covariance
 
     @property
     def _profile(self):

@@ -315,8 +315,7 @@ class Inference(WaldTested):
                 "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
                 "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
             )
-        coef, covariance = self._take_all(basis.contrasts)
-        effects, errors = find_marginal_effects(basis.point.objective, coef, covariance, basis.contrasts, at)
+        effects, errors = find_marginal_effects(basis.point, self._take_all(), basis.contrasts, at)
         shown = basis.places[: len(basis.places) - basis.contrasts.fit_intercept]
         effects, errors, names = effects[:, shown], errors[:, shown], self.names[: len(shown)]
         place = basis.contrasts.reference
@@ -373,11 +372,11 @@ class Inference(WaldTested):
         state = {name: value for name, value in vars(self).items() if name != "std_errors"}
         return {**state, "_basis": replace(self._basis, point=None)}
 
-    def _take_all(self, contrasts):
-        """Return the estimates and the covariance of all columns of the model."""
-        if not np.array_equal(self._basis.places, np.arange(contrasts.n_columns)):
+    def _take_all(self):
+        """Return the covariance of the coefficients of all columns of the model."""
+        if not np.array_equal(self._basis.places, np.arange(self._basis.contrasts.n_columns)):
             raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
-        return self.coef, self._covariance
+        return self._covariance
 
     def _count_parameters(self):
         """Return how many parameters there are, with the intercepts."""

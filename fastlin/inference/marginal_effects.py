@@ -11,16 +11,17 @@ from itertools import combinations_with_replacement, permutations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy.special import softmax
 
 from fastlin.inference import tables
+from fastlin.inference.factors import multiply
 from fastlin.inference.hypotheses import WaldTested
-from fastlin.matrices import DenseMatrix
-from fastlin.typing import Array, FloatArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
     from fastlin.matrices import Passes
-    from fastlin.objective import Objective
+    from fastlin.objective.point import Point
 
 # Bytes of the dense rows, and of the derivatives, that are held together.
 BYTES_TOGETHER = 16 << 20
@@ -97,89 +98,76 @@ class MarginalEffects(WaldTested):
 
 
 def find_marginal_effects(
-    objective: Objective,
-    estimates: FloatArray,
-    covariance: FloatArray,
-    contrasts: Contrasts,
-    at: Literal["overall", "mean"],
+    point: Point, covariance: FloatArray, contrasts: Contrasts, at: Literal["overall", "mean"]
 ) -> tuple[FloatArray, FloatArray]:
     """Return the effects (n_classes, d) of the features, as they were given, and their standard errors.
 
-    estimates (K', p) are the coefficients that the contrasts report, covariance (K' p, K' p) is theirs, and at is
-    "overall" or "mean". ValueError: at is something else, or there are too many classes and features.
+    covariance (K' p, K' p) is that of the coefficients which the contrasts report at a point, and at is "overall" or
+    "mean". ValueError: at is something else, or there are too many classes and features.
     """
     if at not in ("overall", "mean"):
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
-    rows, coordinates, (K, size) = objective.rows, objective.coordinates, objective.shape
-    parameters = contrasts.to_parameters(estimates)
-    if 8 * size * K**3 > MOST_BYTES:
+    rows, coordinates = point.objective.rows, point.objective.coordinates
+    parameters, (K, size), n_classes = point.parameters, point.parameters.shape, rows.n_classes
+    if 8 * size * n_classes**3 > MOST_BYTES:
         raise ValueError(
-            f"The errors of the effects of {size - 1:,} features on {K:,} classes take the means of all products of "
-            "three probabilities, which need more than 1 GB of memory."
+            f"The errors of the effects of {size - 1:,} features on {n_classes:,} classes take the means of all "
+            "products of three probabilities, which need more than 1 GB of memory."
         )
+    # The mean of a product is the same in any order of its classes.
+    numbers = np.array(list(combinations_with_replacement(range(n_classes), 3))).T
     if at == "overall":
-        means = rows.passes.sum_curvature(sum_products, parameters) / rows.total_weight
+        means = rows.passes.sum_curvature(sum_products, parameters, numbers) / rows.total_weight
     else:
         offset = rows.passes.sum_curvature(sum_offsets, np.zeros_like(parameters)) / rows.total_weight
         row = np.append(coordinates.mean, 1.0)
         scores = np.einsum("kj,j->k", parameters, row) + offset
-        means = multiply_probabilities(_find_probabilities(scores)[:, None]) * row
-    products, triples = _unpack(means, K)
-    coef, scale = parameters[:, :-1], coordinates.scale
-    together, of_one = products[..., -1], products[..., -1].sum(axis=1)
-    effects = (coef * of_one[:, None] - np.einsum("kl,lj->kj", together, coef) if K > 1 else coef * together) * scale
+        means = multiply_probabilities(softmax(scores if K > 1 else [0.0, *scores])[-K:, None], numbers) * row
+    triples = np.empty((n_classes, n_classes, n_classes, size))
+    for first, second, third in permutations(numbers):
+        triples[first, second, third] = means
+    # Of two classes the first has no coefficients.
+    coef = np.concatenate([np.zeros((n_classes - K, size)), parameters])[:, :-1]
+    products = triples.sum(axis=2)
+    effects = np.einsum("kl,klj->kj", products[..., -1], coef[:, None] - coef) * coordinates.scale
     # The classes whose coefficients the contrasts report; other coefficients may be taken as zero.
-    own, variances = contrasts.matrix.argmax(axis=1) if K > 1 else np.zeros(1, np.int64), np.empty(effects.shape)
+    own = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
     if K == 1:
         # Symmetric coefficients of two classes are halves.
         covariance = covariance[: contrasts.n_columns, : contrasts.n_columns] / contrasts.matrix[0, 0] ** 2
-    n_together = max(1, BYTES_TOGETHER // (8 * K * len(own) * size))
+    variances, n_together = np.empty(effects.shape), max(1, BYTES_TOGETHER // (8 * n_classes * len(own) * size))
     for first in range(0, size - 1, n_together):
         features = np.arange(first, min(first + n_together, size - 1))
         derivatives = _differentiate(coef, products, triples, own, features)
         # By the coefficients of the columns as they were given: v_j = w_j / scale_j, c = b - sum_j shift_j v_j.
         of_intercept = derivatives[..., -1:].copy()
         derivatives[..., :-1] -= of_intercept * coordinates.shift
-        derivatives[..., :-1] /= scale
-        by_rows = derivatives[..., : contrasts.n_columns].reshape(K * len(features), -1)
-        spread = np.einsum("re,re->r", by_rows, multiply(by_rows, covariance)).reshape(K, -1)
-        variances[:, features] = spread * scale[features] * scale[features]
-    errors = np.sqrt(np.maximum(variances, 0.0))
-    if K == 1:
-        return np.concatenate([-effects, effects]), np.concatenate([errors, errors])
-    return effects, errors
+        derivatives[..., :-1] /= coordinates.scale
+        by_rows = derivatives[..., : contrasts.n_columns].reshape(n_classes * len(features), -1)
+        spread = np.einsum("re,re->r", by_rows, multiply(by_rows, covariance)).reshape(n_classes, -1)
+        variances[:, features] = spread * coordinates.scale[features] ** 2
+    return effects, np.sqrt(np.maximum(variances, 0.0))
 
 
-def multiply_probabilities(probabilities: FloatArray) -> FloatArray:
-    """Return the products of probabilities (K, m) that effects are made of: p_k p_l and p_k p_l p_m, k <= l <= m."""
-    K = len(probabilities)
-    if K == 1:
-        curvature = probabilities[0] * (1 - probabilities[0])
-        return np.stack([curvature, curvature * (1 - 2 * probabilities[0])])
-    pairs = {
-        (k, other): probabilities[k] * probabilities[other] for k, other in combinations_with_replacement(range(K), 2)
-    }
-    triples = [probabilities[places[0]] * pairs[places[1:]] for places in combinations_with_replacement(range(K), 3)]
-    return np.array([*pairs.values(), *triples])
+def multiply_probabilities(probabilities: FloatArray, numbers: IntArray) -> FloatArray:
+    """Return p_k p_l p_m of probabilities (K, m) for the numbers (3, n) of classes; effects are made of these."""
+    if len(probabilities) == 1:
+        probabilities = np.concatenate([1 - probabilities, probabilities])
+    first, second, third = numbers
+    return probabilities[first] * probabilities[second] * probabilities[third]
 
 
-def sum_products(passes: Passes, probabilities: FloatArray) -> FloatArray:
+def sum_products(passes: Passes, probabilities: FloatArray, numbers: IntArray) -> FloatArray:
     """Return sum_i s_i q_i [x~_i, 1]', q what `multiply_probabilities` returns, as a term of `Passes.sum_curvature`."""
-    K, size = passes.shape
-    n_products = len(multiply_probabilities(np.zeros((K, 1))))
+    size, n_products = passes.shape[1], numbers.shape[1]
     most_rows = max(1, BYTES_TOGETHER // (8 * (2 * size + 2 * n_products)))
     total, first = np.zeros((n_products, size)), 0
     for part in passes.split(most_rows):
         weights = part.samples.weigh()
-        products = multiply_probabilities(probabilities[:, first : first + len(weights)]) * weights
+        products = multiply_probabilities(probabilities[:, first : first + len(weights)], numbers) * weights
         total += multiply(products, part.read_rows())
         first += len(weights)
     return total
-
-
-def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return left @ right of matrices (m, n) and (n, k), the same bits for any number of threads of BLAS."""
-    return DenseMatrix(left).compute_scores(np.ascontiguousarray(right.T), np.zeros(right.shape[1]))
 
 
 def sum_offsets(passes: Passes, probabilities: FloatArray) -> FloatArray:
@@ -190,28 +178,6 @@ def sum_offsets(passes: Passes, probabilities: FloatArray) -> FloatArray:
     return np.einsum("i,ik->k", passes.samples.weigh(), offsets[rows] if len(rows) else offsets)
 
 
-def _find_probabilities(scores):
-    """Return the probabilities (K,) of scores (K,)."""
-    from scipy.special import softmax
-
-    return softmax(np.append(0.0, scores) if len(scores) == 1 else scores)[-len(scores) :]
-
-
-def _unpack(means, K):
-    """Return the means of x~ times products of two and three probabilities, (K, K, d + 1), (K, K, K, d + 1)."""
-    size = means.shape[1]
-    if K == 1:
-        return means[:1, None], means[1:, None, None]
-    products, triples = np.empty((K, K, size)), np.empty((K, K, K, size))
-    rest = iter(means)
-    for n_factors, found in ((2, products), (3, triples)):
-        for classes in combinations_with_replacement(range(K), n_factors):
-            mean = next(rest)
-            for places in permutations(classes):
-                found[places] = mean
-    return products, triples
-
-
 def _differentiate(coef, products, triples, own, features):
     """Return the derivatives of the effects of some features, (K, features, own classes, d + 1), by scaled parameters.
 
@@ -219,18 +185,12 @@ def _differentiate(coef, products, triples, own, features):
 
         x_q p_k (k = m) (W_kj - w_j) - x_q p_k p_m (W_kj + W_mj - 2 w_j) + (j = q) p_k ((k = m) - p_m)
     """
-    K = len(coef)
-    w, places = coef[:, features], np.arange(len(features))
-    if K == 1:
-        found = w.T[None, :, None] * triples[0, 0]
-        found[0, places, 0, features] += products[0, 0, -1]
-        return found
+    w, places, of_one = coef[:, features], np.arange(len(features)), products.sum(axis=1)
     found = 2 * np.einsum("lj,kmlq->kjmq", w, triples[:, own])
     found -= np.einsum("kj,kmq->kjmq", w, products[:, own]) + np.einsum("mj,kmq->kjmq", w[own], products[:, own])
-    of_one = products.sum(axis=1)
     alone = np.einsum("kj,kq->kjq", w, of_one) - np.einsum("lj,klq->kjq", w, products)
     for place, k in enumerate(own):
         found[k, :, place] += alone[k]
-        for other in range(K):
-            found[other, places, place, features] += of_one[k, -1] * (other == k) - products[other, k, -1]
+        found[:, places, place, features] -= products[:, k, -1:]
+        found[k, places, place, features] += of_one[k, -1]
     return found
