@@ -17,11 +17,12 @@ from scipy import sparse
 
 from fastlin.inference.covariances import find_residuals
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import PROBABILITY_BYTES
+from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES
 from fastlin.tensors import read_in_place
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from fastlin.matrices.matrix import Passes
     from fastlin.objective.point import Point
 
 
@@ -78,59 +79,32 @@ def combine_keys(keys: Sequence[IntArray], weighty: Array | None) -> Iterator[tu
 def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
     """Return sum of u u' over the clusters (n,) of the rows, divided by S, (K (d + 1), K (d + 1))."""
     rows: Any = point.objective.rows
-    K, m = point.objective.shape
-    order = np.argsort(numbers, kind="stable")
-    together = max(1, PROBABILITY_BYTES // (8 * K * m))
-    total = np.zeros((K * m, K * m))
-    carried: FloatArray = np.zeros((0, K * m))
-    for first in range(0, len(order), together):
-        chunk = order[first : first + together]
-        own = numbers[chunk]
-        places = np.concatenate([[0], np.cumsum(own[1:] != own[:-1])])
-        sums = _sum_clusters(rows, point.parameters, chunk, places)
-        if len(carried):
-            if numbers[order[first - 1]] == own[0]:
-                sums[0] += carried[0]
-            else:
-                sums = np.concatenate([carried, sums])
-        # More rows of the last cluster may follow.
-        carried = sums[-1:].copy()
-        total += _square(sums[:-1])
-    total += _square(carried)
+    n_clusters, size = int(numbers.max()) + 1, point.parameters.size
+    together, total = max(1, PROBABILITY_BYTES // (8 * size)), np.zeros((size, size))
+    for first in range(0, n_clusters, together):
+        places = np.flatnonzero((numbers >= first) & (numbers < first + together))
+        part = rows.take(places) if n_clusters > together else rows
+        n_sums = min(together, n_clusters - first)
+        sums = part.passes.sum_curvature(sum_clusters, point.parameters, numbers - first, n_sums)
+        # By the kernels, with the same bits for any number of threads.
+        total += DenseMatrix(sums).gram(np.ones(n_sums), np.float64)[:-1, :-1]
     return rows.average_pairs(total)
 
 
-def _square(sums):
-    """Return sums' sums, (e, e), the same bits for any number of threads."""
-    if not len(sums):
-        return 0.0
-    return DenseMatrix(sums).gram(np.ones(len(sums)), np.float64)[:-1, :-1]
+def sum_clusters(passes: Passes, probabilities: FloatArray, numbers: IntArray, n_clusters: int) -> FloatArray:
+    """Return u of each cluster, (n_clusters, K (d + 1)), as a term of `Passes.sum_curvature`; numbers are of all rows.
 
-
-def _sum_clusters(rows, parameters, chunk, places):
-    """Return s_i x~_i (p_i - e_i)' of the rows of a chunk, summed up by their places, (places, K (d + 1))."""
-    part = rows.take(chunk)
-    K, m = parameters.shape
-    probabilities = np.empty((K, len(chunk)))
-    part.evaluate(parameters, np.float64, probabilities)
-    residuals = find_residuals(part.passes, probabilities)
-    residuals *= part.passes.samples.weigh()
-    X = _read_rows(rows.matrix, chunk)
-    scale, shift = rows.coordinates.scaling
-    n_places = int(places[-1]) + 1
-    sums = np.empty((n_places, K, m))
-    for k, residual in enumerate(residuals):
-        chosen = sparse.csr_array((residual, (places, np.arange(len(chunk)))), (n_places, len(chunk)))
-        product = chosen @ X
-        product = product.toarray() if sparse.issparse(product) else product
-        sums[:, k, -1] = np.bincount(places, residual, n_places)
-        sums[:, k, :-1] = product * scale + sums[:, k, -1:] * shift
-    return sums.reshape(n_places, K * m)
-
-
-def _read_rows(matrix, rows):
-    """Return rows of a matrix in float64, dense or sparse."""
-    if isinstance(matrix, DenseMatrix):
-        return matrix.take_rows(rows, np.empty((len(rows), matrix.shape[1])))
-    taken = matrix.expand(rows) if hasattr(matrix, "expand") else matrix.take(rows)
-    return taken.X.astype(np.float64)
+    Each piece of the rows has few bytes.
+    """
+    K, size = passes.shape
+    total = np.zeros((n_clusters, K, size))
+    residuals = find_residuals(passes, probabilities) * passes.samples.weigh()
+    first = 0
+    for part in passes.split(max(1, SCORE_BYTES // (8 * size))):
+        x, rows = part.read_rows(), part.samples.rows
+        own, last = numbers[rows] if len(rows) else numbers, first + len(x)
+        for k in range(K):
+            chosen = sparse.csr_array((residuals[k, first:last], (own, np.arange(len(x)))), (n_clusters, len(x)))
+            total[:, k] += chosen @ x
+        first = last
+    return total.reshape(n_clusters, K * size)
