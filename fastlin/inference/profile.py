@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.likelihood import Likelihood, State
-from fastlin.inference.maximum import hold, inner, maximise
+from fastlin.inference.maximum import hold, inner
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ CLOSE = 1e-9
 QUICK_STEPS, MOST_HALVINGS, OVERSHOOT = 15, 5, 0.1
 # Of more parameters each end takes seconds: with 1,200 eight ends take 7 s.
 MOST_PROFILED = 1500
-# Values of a coefficient that are tried until an end is found, and how far each may lead beyond the last, relatively.
-MOST_TRIALS, FARTHER = 100, 3.0
+# Values that are tried until one lies beyond an end, and how much farther each is than the last. At an end no more than
+# the part MISSED of the fall is missing.
+MOST_TRIALS, FARTHER, MISSED = 100, 3.0, 1e-6
 
 
 def find_end(maximum: State, direction: FloatArray, fall: float, side: int) -> float:
@@ -63,46 +64,35 @@ def _step_to_end(maximum, direction, fall, side):
 
 
 def _search_end(maximum, direction, fall, side):
-    """Return the end by the root of sqrt(2 fall), nearly a line, between values of the coefficient on both sides."""
-    held, wanted = direction[None], math.sqrt(2 * fall)
-    middle = inner(direction, maximum.theta)
-    low, high, state, before = 0.0, math.inf, maximum, None
-    distance = wanted * math.sqrt(inner(direction, maximum.solve(direction)))
-    for _ in range(MOST_TRIALS):
-        value = middle + side * distance
-        begin = _begin(state, before, direction, value)
-        found = hold(begin or state, held, np.array([value]), EXACT_ENOUGH, MOST_STEPS)
+    """Return the end by the root of sqrt(2 fall), nearly a line in the distance from the maximum."""
+    # scipy.optimize takes 20 ms to import.
+    from scipy import optimize
+
+    wanted, middle, state = math.sqrt(2 * fall), inner(direction, maximum.theta), maximum
+
+    def exceed(distance):
+        """Return by how much the root exceeds what is wanted; too far for a definite information counts as above."""
+        nonlocal state
+        found = hold(state, direction[None], np.array([middle + side * distance]), EXACT_ENOUGH, MOST_STEPS)
         if not found.converged:
-            # Too far for the information to be definite.
-            high = distance
-            distance = 0.5 * (low + high)
-            if high - low <= CLOSE * high:
-                return side * math.inf
-            continue
-        reached = maximum.value - found.state.value
-        if abs(reached - fall) <= CLOSE * fall or high - low <= CLOSE * distance:
-            return value
-        low, high = (distance, high) if reached < fall else (low, distance)
-        before, state = state, found.state
-        root = math.sqrt(2 * max(reached, 0.0))
-        solved = state.solve(direction)
-        slope = -side * inner(direction, state.step) / inner(direction, solved)
-        guess = distance + (wanted - root) * root / slope if slope > 0 and root > 0 else math.inf
-        if high < math.inf:
-            distance = guess if low < guess < high else 0.5 * (low + high)
-        else:
-            distance = min(max(guess, 1.1 * distance), FARTHER * distance)
-    return side * math.inf
+            return wanted
+        root = math.sqrt(2 * max(0.0, maximum.value - found.state.value)) - wanted
+        if root <= 0:
+            # The way to the next value begins where the last one ended.
+            state = found.state
+        return root
 
-
-def _begin(state, before, direction, value):
-    """Return the State on the line through the maxima at the last two values, at a value; None if it is none."""
-    if before is None:
-        return None
-    now, last = inner(direction, state.theta), inner(direction, before.theta)
-    if now == last:
-        return None
-    return state.likelihood.at(state.theta + (value - now) / (now - last) * (state.theta - before.theta))
+    low, high = 0.0, wanted * math.sqrt(inner(direction, maximum.solve(direction)))
+    for _ in range(MOST_TRIALS):
+        if exceed(high) >= 0:
+            break
+        low, high = high, FARTHER * high
+    else:
+        return side * math.inf
+    distance = optimize.brentq(exceed, low, high, xtol=0.01 * CLOSE * high)
+    # A jump is where the information is no longer definite.
+    is_met = maximum.value - state.value >= (1 - MISSED) * fall
+    return middle + side * distance if is_met else side * math.inf
 
 
 class Profile:
@@ -175,12 +165,11 @@ def check_size(objective: Objective, *, is_profiled: bool = False) -> None:
 
 
 def find_maximum(likelihood: Likelihood, parameters: FloatArray) -> State:
-    """Return the State of the maximum near parameters (K, d + 1); ValueError: there is none, or columns depend."""
-    begin = likelihood.at(likelihood.to_theta(parameters))
-    found = None if begin is None else maximise(begin, EXACT, MOST_STEPS)
-    if found is None or not found.converged:
+    """Return the State of the maximum at parameters (K, d + 1); ValueError: its information is not definite."""
+    state = likelihood.at(likelihood.to_theta(parameters))
+    if state is None:
         raise ValueError(
             "The likelihood has no maximum with a definite information: columns of X depend on each other, or the "
             "classes are separable."
         )
-    return found.state
+    return state
