@@ -80,17 +80,15 @@ def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
         if pairs.n_pairs:
             (turned,) = pairs.apply([state.score.ravel() / total], metric.solve)
             step = turned.reshape(plain.shape)
-        if not inner(state.score, step) > 0:
-            step, pairs = plain, Recursion(PAIRS, plain.size)
         found = _approach(state, step, held, distance) or _search(state, step)
-        if found is None and pairs.n_pairs:
-            step, pairs = plain, Recursion(PAIRS, plain.size)
-            found = _search(state, step)
-        if found is None:
+        if found is not None:
+            pairs.take_in((found.theta - state.theta).ravel(), (state.score - found.score).ravel() / total)
+            state = found
+        elif pairs.n_pairs:
+            pairs = Recursion(PAIRS, plain.size)
+        else:
             # Rounding lets the value rise no more.
             return Maximum(state, n_iter, distance, distance <= BLURRED)
-        pairs.take_in((found.theta - state.theta).ravel(), (state.score - found.score).ravel() / total)
-        state = found
     raise AssertionError("The loop ends at max_iter.")
 
 
@@ -107,14 +105,16 @@ def _approach(state, step, held, distance):
 
 def _search(state, step):
     """Return the State along a step where the value has risen enough; None where it never does."""
-    found = None
+    found, slope = None, inner(state.score, step)
+    if not slope > 0:
+        return None
 
     def function(length):
         nonlocal found
         found = state.likelihood.at(state.theta + length * step)
         return (math.inf, math.nan) if found is None else (-found.value, -inner(found.score, step))
 
-    length = line_search.search(function, -state.value, -inner(state.score, step))
+    length = line_search.search(function, -state.value, -slope)
     return None if length is None else found
 
 
