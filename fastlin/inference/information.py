@@ -54,6 +54,13 @@ SUM_ERROR = 4e-15
 LEAST_DIGITS = 0.1
 
 
+def find_parts(objective: Objective) -> BoolArray:
+    """Return which columns, (d + 1,), have a part in J: those that are not zero, and the intercept if there is one."""
+    is_part = objective.coordinates.mean_squares > 0
+    is_part[-1] = objective.fit_intercept
+    return is_part
+
+
 @dataclass(frozen=True, eq=False)
 class Information:
     """The Hessian of the mean loss at a point, by classes, and diagonal (K, d + 1) and factor of the Hessian of J.
@@ -122,9 +129,7 @@ class Information:
         """Return the step to the optimum from a point near the one of this Hessian."""
         objective = point.objective
         step = -self.factor.solve(point.gradient)
-        if not objective.fit_intercept:
-            step[:, -1] = 0
-        step[:, np.append(objective.coordinates.vanishing, []).astype(np.int64)] = 0
+        step[:, ~find_parts(objective)] = 0
         residual = np.einsum("ij,j->i", self.of_loss, step.ravel()).reshape(step.shape)
         residual += objective.penalty.curvatures * step + point.gradient
         return Direction(step, residual)
@@ -225,24 +230,20 @@ def _find_move(point, step, decrement):
 
 
 def _finish(point, information, n_samples):
-    """Return the Optimum at the end of a step from a point near it, without a pass, with a bound of its distance."""
+    """Return the Optimum at the end of a step from a point near it, with a bound of its distance."""
     inverse = information.invert()
 
     def look_up(units):
         # The bound solves for unit vectors alone.
         return inverse[np.argmax(units, axis=1)]
 
-    direction, objective = information.find_step(point), point.objective
-    step, slopes = direction.step, point.gradient - objective.penalty.curvatures * point.parameters
+    direction = information.find_step(point)
     fall = bound_fall(point, direction, information.diagonal, information.factor.squares, look_up)
     # J at the end of a step of the Newton decrement r falls by r^2 / 2: |delta_j| is at most sqrt(n) r errors.
-    is_proven, decrement = fall < np.inf, sqrt(max(0.0, -float(np.sum(step * point.gradient))))
+    is_proven, decrement = fall < np.inf, sqrt(max(0.0, -float(np.sum(direction.step * point.gradient))))
     distance = (sqrt(2 * fall) if is_proven else decrement) * sqrt(n_samples)
-    if not _find_move(point, step, decrement) <= MOST_MOVED:
-        return Optimum(point, information, inverse, distance, is_proven)
-    change = np.einsum("ij,j->i", information.of_loss, step.ravel()).reshape(step.shape)
-    loss = point.loss + float(np.sum(step * (slopes + 0.5 * change)))
-    total = objective.rows.total_weight * (slopes + change)
-    end = objective.make_point(objective.center(point.parameters + step), np.float64, loss, total, None)
-    # The end is no further from the optimum than the point was, and the step itself.
-    return Optimum(end, information, inverse, distance + decrement * sqrt(n_samples), is_proven)
+    if _find_move(point, direction.step, decrement) <= MOST_MOVED:
+        # The end is no further from the optimum than the point was, and the step itself.
+        point = point.objective.at(point.objective.center(point.parameters + direction.step))
+        distance += decrement * sqrt(n_samples)
+    return Optimum(point, information, inverse, distance, is_proven)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastlin.inference import firth
 from fastlin.inference.factors import Factor
+from fastlin.inference.information import find_parts
 from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
@@ -47,10 +48,7 @@ class Likelihood:
     @classmethod
     def of_model(cls, objective: Objective, unit: float) -> Self:
         """Return the likelihood without a penalty, with the coefficients of all columns that are not constant."""
-        free = np.ones(objective.shape[1], bool)
-        free[objective.coordinates.vanishing] = False
-        free[-1] = objective.fit_intercept
-        return cls(objective, unit, False, free)
+        return cls(objective, unit, False, find_parts(objective))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastlin.exceptions import CollinearityError
 from fastlin.inference.covariances import find_residuals
-from fastlin.inference.information import make_room
+from fastlin.inference.information import find_parts, make_room
 from fastlin.inference.separation import PROVEN, find_violated
 from fastlin.matrices.pieces import find_hessian_product
 from fastlin.objective.conjugate_gradients import iterate
@@ -35,7 +35,7 @@ N_ROWS = 3
 # The square of a residual, relative to the first one, that is all rounding.
 ROUNDED = 1e-26
 # Newton's steps to the optimum end below this part of a standard error.
-SETTLED, MOST_NEWTON_STEPS = 1e-6, 25
+SETTLED, MOST_NEWTON_STEPS = 1e-6, 5
 # The relative excess of J from which Newton's steps begin.
 NEAR = 1e-10
 
@@ -76,9 +76,7 @@ class Curvature:
         self.point = point
         objective = point.objective
         coordinates, penalty = objective.coordinates, objective.penalty
-        self._is_part = coordinates.mean_squares > 0
-        self._is_part[coordinates.vanishing] = False
-        self._is_part[-1] = objective.fit_intercept
+        self._is_part = find_parts(objective)
         products = objective.rows.sum_probability_products(point.parameters, np.float64)
         spread = products[:-1, -1] - np.diagonal(products)[:-1]
         diagonal = spread[:, None] * coordinates.mean_squares + penalty.curvatures
@@ -129,15 +127,12 @@ def come_near(objective: Objective, start: FloatArray) -> Point:
 
 def settle(point: Point) -> Curvature:
     """Return the curvature at the optimum near a point, by Newton's steps."""
-    objective, curvature = point.objective, Curvature(point)
+    objective = point.objective
     for _ in range(MOST_NEWTON_STEPS):
-        last = curvature.decrement
-        if last * sqrt(objective.rows.total_weight) <= SETTLED:
+        curvature = Curvature(point)
+        if curvature.decrement * sqrt(objective.rows.total_weight) <= SETTLED:
             break
-        end = objective.at(objective.center(curvature.point.parameters + curvature.step), out=point.room)
-        curvature = Curvature(end)
-        if not curvature.decrement < last:
-            break
+        point = objective.at(objective.center(point.parameters + curvature.step), out=point.room)
     return curvature
 
 

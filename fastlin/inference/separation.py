@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.information import SUM_ERROR
+from fastlin.inference.information import SUM_ERROR, find_parts
 from fastlin.matrices.matrix import SCORE_BYTES
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.solvers import choose
@@ -70,8 +70,8 @@ class Separation:
         kind = "Complete" if self.is_complete else "Quasi-complete"
         if self.sides:
             found = [
-                f"{names[j]!s} <= {_number(largest)} in all rows of {_list(labels, below)}, and "
-                f"{names[j]!s} >= {_number(smallest)} in all rows of {_list(labels, above)}"
+                f"{names[j]!s} <= {largest:.6g} in all rows of {_list(labels, below)}, and "
+                f"{names[j]!s} >= {smallest:.6g} in all rows of {_list(labels, above)}"
                 for j, (below, above, largest, smallest) in zip(self.features, self.sides, strict=False)
             ]
             found, n_more = found[:MOST_NAMED], len(found) - MOST_NAMED
@@ -85,13 +85,6 @@ class Separation:
         who = f"columns {columns} together tell" if len(self.features) > 1 else f"column {columns} tells"
         rest = "." if self.is_complete else ", and the remaining rows lie on the border."
         return f"{kind} separation: the {who} {_contrast(labels, self.pairs)}{rest}"
-
-
-@dataclass(frozen=True)
-class Undecided:
-    """Neither a separation nor the maximum of the likelihood was proven, for the reason that is given."""
-
-    reason: str
 
 
 def check_separation(
@@ -108,9 +101,9 @@ def check_separation(
             "no finite estimates and no standard errors. Leave the columns out, join classes or levels, fit "
             "FirthLogisticRegression, or take a finite C and penalised='laplace'."
         )
-    if isinstance(found, Undecided) and stacklevel is not None:
+    if found is not None and stacklevel is not None:
         warnings.warn(
-            f"It was not decided whether the classes are separated: {found.reason}. If they are, some coefficients "
+            f"It was not decided whether the classes are separated: {found}. If they are, some coefficients "
             "have no finite estimates, and their standard errors mean nothing.",
             SeparationWarning,
             stacklevel=stacklevel + 1,
@@ -125,10 +118,8 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
     rises in every direction in the end. `moved` is the distance from where the Hessian was made, a factor of exp(e
     moved).
     """
-    coordinates, is_part = point.objective.coordinates, point.objective.coordinates.mean_squares > 0
+    coordinates, is_part = point.objective.coordinates, find_parts(point.objective)
     variances = np.diagonal(inverse).reshape(point.parameters.shape)
-    is_part[-1] = point.objective.fit_intercept
-    is_part[coordinates.vanishing] = False
     if not (np.isfinite(variances).all() and (variances[:, is_part] > 0).all() and np.isfinite(step).all()):
         return False
     errors = np.sqrt(np.where(is_part, variances, 0.0))
@@ -172,8 +163,11 @@ def _multiply(rows, matrix):
 
 def find_separation(
     objective: Objective, parameters: FloatArray, step: FloatArray | None = None
-) -> Separation | Undecided | None:
-    """Return a separation of the classes by columns that no penalty bends, None where there is none, or Undecided."""
+) -> Separation | str | None:
+    """Return a separation of the classes by columns that no penalty bends, None where there is none.
+
+    A text says why neither a separation nor the maximum of the likelihood was proven.
+    """
     directions = [parameters] if step is None else [parameters, step]
     judged = [found for found in (_judge(objective, each) for each in directions) if found is not None]
     if step is not None and not judged:
@@ -183,7 +177,7 @@ def find_separation(
         judged = [] if found is None else [found]
     fitted = max(judged, key=lambda each: each.is_complete, default=None)
     if not objective.rows.has_labels:
-        return fitted or Undecided("the rows lie on other machines, where only the directions of the fit are tried")
+        return fitted or "the rows lie on other machines, where only the directions of the fit are tried"
     is_complete = fitted is not None and fitted.is_complete
     alone = find_separating_columns(objective, is_complete)
     if alone is not None:
@@ -198,10 +192,7 @@ def find_separation(
 
 def is_free(objective: Objective) -> BoolArray:
     """Return which columns, (d + 1,), may go to infinity: those without a penalty that are not zero."""
-    free = objective.penalty.curvatures == 0
-    free[-1] = objective.fit_intercept
-    free[objective.coordinates.vanishing] = False
-    return free
+    return find_parts(objective) & (objective.penalty.curvatures == 0)
 
 
 def _judge(objective, direction):
@@ -292,13 +283,9 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
         is_cut &= (ends <= 0) & (starts >= 0)
     columns, sides = np.flatnonzero(is_cut.any(axis=0)).tolist(), []
     for j in columns:
+        cuts, low, high = np.flatnonzero(is_cut[:, j]), lows[:, j].min(), highs[:, j].max()
         # The cut whose sides have the fewest classes, not counting a side where the column is constant.
-        cuts, sizes = np.flatnonzero(is_cut[:, j]), []
-        low, high = lows[order[:, j], j], highs[order[:, j], j]
-        for cut in cuts:
-            varies_below = (low[: cut + 1] < ends[cut, j]).any()
-            varies_above = (high[cut + 1 :] > starts[cut, j]).any()
-            sizes.append((cut + 1) * varies_below + (len(low) - cut - 1) * varies_above)
+        sizes = (cuts + 1) * (low < ends[cuts, j]) + (len(ends) - cuts) * (high > starts[cuts, j])
         cut = cuts[np.argmin(sizes)]
         largest, smallest = float(ends[cut, j]), float(starts[cut, j])
         has_gap = smallest > largest if objective.fit_intercept else smallest > 0 > largest
@@ -329,31 +316,31 @@ def _read(objective: Objective) -> Iterator[Passes]:
 
 
 def _search(objective, parameters):
-    """Return the Separation by a linear programme, None where there is none, or Undecided.
+    """Return the Separation by a linear programme, None where there is none, or why that is undecided.
 
     The programme begins with the rows that are least sure, and takes more where its direction violates others.
     """
     rows, (K, size) = objective.rows, objective.shape
     if K * size > MOST_VARIABLES:
-        return Undecided(f"{K * size:,} coefficients are more than the {MOST_VARIABLES:,} that are searched through")
+        return f"{K * size:,} coefficients are more than the {MOST_VARIABLES:,} that are searched through"
     features = rows.class_features()
     sums = np.column_stack([features, rows.class_weights])
     gain = (sums[1:] - sums[:1] if K == 1 else K * sums - sums.sum(axis=0)) * is_free(objective)
-    most = min(MOST_ENTRIES // (2 * size * (rows.n_classes - 1)), rows.n_rows)
+    most = min(MOST_ENTRIES // (2 * K * size * (rows.n_classes - 1)), rows.n_rows)
     n_rows = max(FEWEST_ROWS, 2 * K * size)
     while True:
         read, own = find_violated(objective, parameters, min(n_rows, most))
         try:
             direction = _solve_programme(gain, read, own)
         except ArithmeticError as error:
-            return Undecided(str(error))
+            return str(error)
         if direction is None:
             return None
         found = _judge(objective, direction)
         if found is not None:
             return found
         if n_rows >= most:
-            return Undecided(f"a linear programme over {len(read):,} rows did not tell")
+            return f"a linear programme over {len(read):,} rows did not tell"
         n_rows *= GROWTH
 
 
@@ -368,20 +355,15 @@ def _solve_programme(gain, rows, own):
     (K, size), n_classes = gain.shape, own.shape[1]
     gain = gain / max(np.abs(gain).max(initial=0.0), np.finfo(np.float64).tiny)
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    rows = sparse.csr_array(rows / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None])
+    rows = rows / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None]
     # What a row's score for a class is made of, by the coefficients of all classes; of two classes the first has none.
     of_class = np.eye(K) if K > 1 else np.array([[0.0], [1.0]])
-    leads = [
-        sparse.kron((of_class[k] - of_class[other])[None], rows[own[:, k]])
-        for k in range(n_classes)
-        for other in range(n_classes)
-        if other != k and own[:, k].any()
-    ]
-    matrix = sparse.vstack(leads, format="csr")
+    numbers, k, other = np.nonzero(own[:, :, None] & ~np.eye(n_classes, dtype=bool))
+    leads = np.einsum("mk,mj->mkj", of_class[k] - of_class[other], rows[numbers]).reshape(len(numbers), -1)
     # A direction is the difference of two without signs, whose sum is bounded.
     costs = np.concatenate([-gain.ravel(), gain.ravel()])
-    constraints = sparse.vstack([sparse.hstack([-matrix, matrix]), np.ones((1, len(costs)))], format="csr")
-    limits = np.append(np.zeros(matrix.shape[0]), 1.0)
+    constraints = sparse.csr_array(np.vstack([np.hstack([-leads, leads]), np.ones(len(costs))]))
+    limits = np.append(np.zeros(len(leads)), 1.0)
     options = dict.fromkeys(("primal_feasibility_tolerance", "dual_feasibility_tolerance"), TOLERANCE)
     found = optimize.linprog(
         costs, constraints, limits, method="highs", options={**options, "maxiter": MOST_TURNS * len(costs)}
@@ -397,43 +379,27 @@ def _solve_programme(gain, rows, own):
 
 def find_violated(objective: Objective, direction: FloatArray, n_wanted: int) -> tuple[FloatArray, BoolArray]:
     """Return the rows [x~, 1] that a direction violates most, (m, d + 1), and their classes (m, n_classes)."""
-    n_classes, size = objective.rows.n_classes, objective.shape[1]
-    found, classes, violations = np.empty((0, size)), np.empty((0, n_classes), bool), np.empty(0)
+    owns, leads = [], []
     for part in _read(objective):
-        own = find_own_classes(part, n_classes)
-        _, lead, _ = compare_scores(part, direction, own)
-        violation = -np.minimum(lead, np.finfo(np.float64).max)
-        places = np.flatnonzero(own.any(axis=1))
-        places = np.sort(places[np.argsort(-violation[places], kind="stable")[:n_wanted]])
-        if not len(places):
-            continue
-        x = part.take(places).read_rows() * is_free(objective)
-        found, classes = np.concatenate([found, x]), np.concatenate([classes, own[places]])
-        violations = np.concatenate([violations, violation[places]])
-        kept = np.sort(np.argsort(-violations, kind="stable")[:n_wanted])
-        found, classes, violations = found[kept], classes[kept], violations[kept]
-    return found, classes
+        owns.append(find_own_classes(part, objective.rows.n_classes))
+        leads.append(compare_scores(part, direction, owns[-1])[1])
+    own, lead = np.concatenate(owns), np.concatenate(leads)
+    places = np.flatnonzero(own.any(axis=1))
+    places = np.sort(places[np.argsort(lead[places], kind="stable")[:n_wanted]])
+    return objective.rows.take(places).passes.read_rows() * is_free(objective), own[places]
 
 
 def _list(labels, numbers):
     """Return the names of some classes in a sentence."""
-    names = [f"{labels[number]!s}" for number in numbers]
-    return ("class " if len(names) == 1 else "the classes ") + " and ".join(
-        [", ".join(names[:-1]), names[-1]] if len(names) > 1 else names
-    )
+    *names, last = (str(labels[number]) for number in numbers)
+    return f"the classes {', '.join(names)} and {last}" if names else f"class {last}"
 
 
 def _contrast(labels, pairs):
     """Return which rows are told from which others, for pairs of classes."""
     classes = sorted({k for pair in pairs for k in pair})
-    if len(pairs) == 1:
-        return f"rows of {_list(labels, classes[:1])} from those of {_list(labels, classes[1:])}"
-    common = set.intersection(*map(set, pairs))
-    if common:
-        others = [k for k in classes if k not in common]
-        return f"rows of {_list(labels, list(common))} from those of {_list(labels, others)}"
-    return f"rows of {_list(labels, classes)} from each other"
-
-
-def _number(number):
-    return f"{number:.6g}"
+    common = sorted(set.intersection(*map(set, pairs)))[:1]
+    if not common:
+        return f"rows of {_list(labels, classes)} from each other"
+    others = [k for k in classes if k not in common]
+    return f"rows of {_list(labels, common)} from those of {_list(labels, others)}"

@@ -9,7 +9,6 @@ import fastlin.inference.named_coefficients as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
 from fastlin.inference.information import MOST_MOVED
-from fastlin.inference.separation import Undecided
 
 from .conftest import make_rows
 from .test_separation import make_pair
@@ -104,7 +103,7 @@ def test_a_separation_is_found_or_told(monkeypatch):
     # Newton's step leads along the direction that separates.
     with pytest.raises(SeparationError, match=r"the columns x[01], x[01] together"):
         model.inference(X, y, features=["x0"])
-    monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *given: Undecided("there are too many"))
+    monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *given: "there are too many")
     with pytest.warns(SeparationWarning, match="not decided whether the classes are separated: there are too many"):
         model.inference(X, y, features=["x4"])
     for total in (0, 2):
