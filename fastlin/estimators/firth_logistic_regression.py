@@ -288,8 +288,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
         """Raise a ValueError that names the columns that depend on others."""
         from fastlin.inference.collinearity import check_collinearity
 
-        for nearly in (False, True):
-            check_collinearity(likelihood.objective, name_features(self, None), likelihood.free, nearly)
+        check_collinearity(likelihood.objective, name_features(self, None), likelihood.free)
         raise ValueError(
             "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the size of "
             "the offset, by weights of far different sizes, or by the scale of X."

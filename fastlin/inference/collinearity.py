@@ -7,7 +7,6 @@ factorised. Entries of X are known to half a unit in the last place: a pivot tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -29,8 +28,6 @@ NEARLY = 1e-6
 SAME = 1e-7
 # A sum with more terms is not written out, and no more sums are.
 MOST_TERMS, MOST_NAMED = 4, 5
-# Factors are shown as fractions with denominators up to this where they differ from them by rounding.
-LARGEST_DENOMINATOR = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +52,7 @@ class Dependence:
             terms.insert(0, (self.constant, ""))
         text = ""
         for factor, name in terms:
-            size = _show(abs(factor))
+            size = f"{abs(factor):.6g}"
             text += " - " if factor < 0 else " + "
             text += size if not name else name if size == "1" else f"{size} {name}"
         # The first sign stands by its term, or falls away.
@@ -63,14 +60,15 @@ class Dependence:
         return f"{own} {'is nearly' if nearly else '='} {text}"
 
 
-def check_collinearity(objective: Objective, names: Array, is_free: BoolArray, nearly: bool = False) -> None:
-    """Raise a CollinearityError that names the free columns (d + 1,) that (nearly) depend on others, if any."""
-    found = find_dependences(objective, is_free, NEARLY if nearly else 0.0)
-    if not found and not nearly and objective.matrix.dtype == np.float32:
-        # Users add columns in the type of X.
-        found = find_dependences(objective, is_free, dtype=np.float32)
-    if found:
-        named = "; ".join(each.describe(names, nearly) for each in found[:MOST_NAMED])
+def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -> None:
+    """Raise a CollinearityError that names the free columns (d + 1,) that depend on others, or nearly, if any."""
+    # Users add columns in the type of X.
+    dtypes = (np.float64, np.float32) if objective.matrix.dtype == np.float32 else (np.float64,)
+    for nearly, dtype in (*((0.0, dtype) for dtype in dtypes), (NEARLY, np.float64)):
+        found = find_dependences(objective, is_free, nearly, dtype)
+        if not found:
+            continue
+        named = "; ".join(each.describe(names, nearly > 0) for each in found[:MOST_NAMED])
         more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         kind, known = ("nearly depend", "not determined by float64") if nearly else ("depend", "not determined")
         raise CollinearityError(
@@ -172,7 +170,7 @@ def _triangulate(rows):
 
 
 def _restore(objective, difference):
-    """Return the Dependence in the columns as given of a difference (d + 1,) of scaled ones, with plain fractions."""
+    """Return the Dependence in the columns as given of a difference (d + 1,) of scaled ones."""
     scale, shift = objective.coordinates.scale, objective.coordinates.shift
     feature = int(np.flatnonzero(difference[:-1])[-1])
     difference = difference / -difference[feature]
@@ -180,21 +178,5 @@ def _restore(objective, difference):
     factors[feature] = 0
     constant = float(difference[-1] + np.dot(difference[:-1], shift)) / float(scale[feature])
     size = float(np.sum(np.abs(difference[:-1] * shift)) + np.abs(difference[-1])) / float(scale[feature])
-    size = max(size, float(1 / scale[feature]))
-    factors = np.array([_simplify(factor, abs(factor)) if factor else 0.0 for factor in factors])
-    constant = _simplify(constant, size) if objective.fit_intercept else 0.0
-    return Dependence(feature, factors, constant)
-
-
-def _simplify(number, size):
-    """Return the fraction of a small denominator that a number is but for rounding, relative to size, or the number."""
-    nearest = float(Fraction(number).limit_denominator(LARGEST_DENOMINATOR))
-    return nearest if abs(nearest - number) <= SAME * size else number
-
-
-def _show(number):
-    """Return a factor above zero, as a fraction where it is one of a small denominator."""
-    fraction = Fraction(number).limit_denominator(LARGEST_DENOMINATOR)
-    if fraction.numerator and fraction.denominator > 1 and abs(float(fraction) - number) <= 1e-12 * number:
-        return f"{fraction.numerator}/{fraction.denominator}"
-    return f"{number:.6g}"
+    is_rounding = abs(constant) <= SAME * max(size, float(1 / scale[feature]))
+    return Dependence(feature, factors, 0.0 if is_rounding or not objective.fit_intercept else constant)

@@ -254,7 +254,6 @@ def check_existence(optimum: Optimum, question: Question) -> None:
         # Variances that are rounding prove nothing. The search for a separation takes longest, and where columns nearly
         # depend on each other far too long.
         check_collinearity(objective, names, is_sought)
-        check_collinearity(objective, names, is_sought, nearly=True)
         check_separation(point, names, labels, step)
     raise ValueError(
         "The information of the rows has no inverse in float64, so that there are no standard errors: "

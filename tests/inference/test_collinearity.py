@@ -27,7 +27,7 @@ def test_sums_of_columns_are_named():
     x = X.T
     for columns, expected in (
         ([X, x[0] + 2 * x[1]], ["x3 = x0 + 2 x1"]),
-        ([X, x[0] / 3 - 2.5 * x[1] + 4, x[2]], ["x3 = 4 + 1/3 x0 - 5/2 x1", "x4 = x2"]),
+        ([X, x[0] / 3 - 2.5 * x[1] + 4, x[2]], ["x3 = 4 + 0.333333 x0 - 2.5 x1", "x4 = x2"]),
         ([X, ONES, 0 * ONES], ["x3 is constant", "x4 is constant"]),
         ([X, DUMMIES], ["x6 = 1 - x3 - x4 - x5"]),
         ([X, x[0] * 1e8, x[1] * 1e-8 - 1e-8], ["x3 = 1e+08 x0", "x4 = -1e-08 + 1e-08 x1"]),
