@@ -11,13 +11,11 @@ their size holds at zero, or that lie at a bound, do not move.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fastlin.inference.covariances import find_residuals
 from fastlin.inference.factors import Factor
-from fastlin.matrices import BlockMatrix
+from fastlin.inference.information import find_parts
 from fastlin.objective.point import Point
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
@@ -31,9 +29,7 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
     U are the influences of rows, or their sums over clusters, numbered from 0; coefficients that nothing moves get
     zero. None: the Hessian is not definite.
     """
-    objective = point.objective
-    rows, coordinates = objective.rows, objective.coordinates
-    K, size = objective.shape
+    rows, (K, size) = point.objective.rows, point.objective.shape
     residuals = find_residuals(rows.passes, point.probabilities.astype(np.float64))
     n = residuals.shape[1]
     residuals *= rows.weights_of(rows.numbers)
@@ -44,13 +40,9 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
     accelerations = np.zeros(K * size)
     together = max(1, INFLUENCE_BYTES // (8 * K * n))
     for first in range(0, len(moving), together):
-        part = solved[first : first + together].reshape(-1, size)
-        coef = part[:, :-1] * coordinates.scale
-        intercept = part[:, -1] + np.einsum("kj,j->k", part[:, :-1], coordinates.shift)
-        matrix: Any = rows.matrix
-        parts = (part for _, part in matrix.parts()) if isinstance(matrix, BlockMatrix) else (matrix,)
-        scores = np.concatenate([part.compute_scores(coef, intercept) for part in parts])
-        scores = scores.reshape(n, -1, K)
+        directions = solved[first : first + together].reshape(-1, size)
+        # Blocks are read once.
+        scores = np.concatenate([part.compute_scores(directions) for part in rows.passes.split(n)]).reshape(n, -1, K)
         for place, own in zip(moving[first : first + together], scores.transpose(1, 2, 0), strict=True):
             accelerations[place] = _accelerate(np.einsum("ki,ki->i", own, residuals), clusters)
     return accelerations.reshape(K, size)
@@ -72,13 +64,12 @@ def _accelerate(influence, clusters):
 def _find_moving(point, free):
     """Return the places of the coefficients and intercepts that a change of the weights moves."""
     objective = point.objective
-    may_move = np.broadcast_to(free, objective.shape).copy()
+    may_move = np.tile(free & find_parts(objective), (objective.shape[0], 1))
     if not objective.penalty.is_smooth:
         may_move &= (point.parameters != 0) | (objective.penalty.thresholds == 0)
     box = objective.penalty.box
     if box is not None:
         may_move &= box.is_free(point.parameters)
-    may_move[:, objective.coordinates.vanishing] = False
     return np.flatnonzero(may_move)
 
 
