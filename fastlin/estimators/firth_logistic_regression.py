@@ -159,7 +159,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
             return self._fit(X, y, sample_weight, offset, classes)
 
     def _fit(self, X, y, sample_weight, offset, classes):
-        from fastlin.inference.maximum import maximise
+        from fastlin.inference.profile import maximise
 
         check_parameters(self)
         with limit_jobs(self.n_jobs):
@@ -235,7 +235,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
     def _prepare_refits(self, data: TrainingData) -> Refits:
         from fastlin.estimators.problem import count_fits_at_once
         from fastlin.inference.bootstrap import Refits, Resampled
-        from fastlin.inference.maximum import maximise
+        from fastlin.inference.profile import maximise
 
         _, *found = read_coefficients(self)
 

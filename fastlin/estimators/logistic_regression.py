@@ -166,7 +166,7 @@ class Resampling:
             Some fits stopped before they came so near to their minimum.
         """
         from fastlin.inference.bootstrap import Draws, collect, resample
-        from fastlin.inference.clusters import read_clusters
+        from fastlin.inference.covariances import read_clusters
 
         if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
             raise ValueError(f"n_resamples must be a whole number of at least 2, got {n_resamples!r}")
@@ -396,7 +396,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
     def _infer(self, data, *, clusters=None, reference=None, weights_are="frequency", **choices):
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem, take_differences
-        from fastlin.inference.clusters import read_clusters
+        from fastlin.inference.covariances import read_clusters
         from fastlin.inference.estimation import Meaning, answer, ask
 
         # A copy, so that no check changes the model.

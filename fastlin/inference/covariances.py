@@ -3,19 +3,31 @@
 With the Hessian H of J, the Hessian F of the mean loss, and M = sum_i c_i g_i g_i', g_i = x~_i (p_i - e_i)', all times
 S, the covariances are "model" and "laplace" H^-1, "sandwich" H^-1 F H^-1, and robust H^-1 M H^-1. c_i is s_i for rows
 that stand for s_i equal ones, and s_i^2 for weights that say how much a row counts (Huber 1967, White 1982).
+
+Where rows of a cluster depend on each other M is sum over the clusters of u u', u the sum over the rows of a cluster of
+s_i g_i (Liang and Zeger 1986). With several keys the covariances by all combinations are added, or subtracted if their
+number is even (Cameron, Gelbach and Miller 2011).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
 
-from fastlin.typing import FloatArray
+from fastlin.matrices.dense import DenseMatrix
+from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES
+from fastlin.tensors import read_in_place
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.inference.information import Information
     from fastlin.matrices.matrix import Passes
+    from fastlin.objective.point import Point
 
 
 def wrap(information: Information, middle: FloatArray) -> FloatArray:
@@ -57,3 +69,87 @@ def count_weights(passes: Passes, probabilities: FloatArray, unit: float) -> Flo
     """Return how many rows have a weight above zero, and one that is not whole, (2,), as a term of `sum_curvature`."""
     weights = passes.samples.weigh() * unit
     return np.array([np.count_nonzero(weights > 0), np.count_nonzero(weights != np.round(weights))], np.float64)
+
+
+def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
+    """Return the number of each row's cluster, (n_rows,) from 0 on, by each key; ValueError: some are missing."""
+    keys = _split_keys(clusters, n_rows)
+    numbers: list[IntArray] = []
+    for key in keys:
+        if key.shape != (n_rows,):
+            raise ValueError(
+                f"clusters must hold one entry for each of the {n_rows} rows, for each of its keys, got the shape "
+                f"{key.shape}."
+            )
+        if any(map(_is_missing, key)) if key.dtype.kind == "O" else (key != key).any():
+            raise ValueError("clusters must name a cluster for each row, but it holds None or NaN.")
+        try:
+            numbers.append(np.unique(key, return_inverse=True)[1].reshape(-1))
+        except TypeError as error:
+            raise ValueError(f"clusters must hold entries that can be sorted: {error}.") from error
+    return numbers
+
+
+def _is_missing(entry):
+    try:
+        return entry is None or bool(entry != entry)
+    except TypeError:
+        # NA of pandas is neither equal to itself nor not.
+        return True
+
+
+def _split_keys(clusters, n_rows):
+    """Return the keys as arrays: columns of a table or of an array (n_rows, n_keys), or the arrays of a list."""
+    if hasattr(clusters, "columns"):
+        # Those of Arrow are the columns themselves, and no names.
+        return [np.asarray(each if hasattr(each, "to_pylist") else clusters[each]) for each in clusters.columns]
+    is_list = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
+    if is_list and all(np.ndim(each) == 1 for each in clusters):
+        return [np.asarray(read_in_place(each, "clusters")) for each in clusters]
+    array = np.asarray(read_in_place(clusters, "clusters"))
+    return list(array.T) if array.ndim == 2 else [array]
+
+
+def combine_keys(keys: Sequence[IntArray], weighty: Array | None) -> Iterator[tuple[int, IntArray, int]]:
+    """Yield the sign of each combination of keys, each row's cluster by it, and how many clusters have weight."""
+    for n_keys in range(1, len(keys) + 1):
+        for chosen in combinations(keys, n_keys):
+            numbers = chosen[0]
+            for key in chosen[1:]:
+                numbers = np.unique(numbers * (int(key.max()) + 1) + key, return_inverse=True)[1].reshape(-1)
+            seen = numbers if weighty is None else numbers[weighty]
+            yield (1 if n_keys % 2 else -1), numbers, len(np.unique(seen))
+
+
+def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
+    """Return sum of u u' over the clusters (n,) of the rows, divided by S, (K (d + 1), K (d + 1))."""
+    rows: Any = point.objective.rows
+    n_clusters, size = int(numbers.max()) + 1, point.parameters.size
+    together, total = max(1, PROBABILITY_BYTES // (8 * size)), np.zeros((size, size))
+    for first in range(0, n_clusters, together):
+        places = np.flatnonzero((numbers >= first) & (numbers < first + together))
+        part = rows.take(places) if n_clusters > together else rows
+        n_sums = min(together, n_clusters - first)
+        sums = part.passes.sum_curvature(sum_clusters, point.parameters, numbers - first, n_sums)
+        # By the kernels, with the same bits for any number of threads.
+        total += DenseMatrix(sums).gram(np.ones(n_sums), np.float64)[:-1, :-1]
+    return rows.average_pairs(total)
+
+
+def sum_clusters(passes: Passes, probabilities: FloatArray, numbers: IntArray, n_clusters: int) -> FloatArray:
+    """Return u of each cluster, (n_clusters, K (d + 1)), as a term of `Passes.sum_curvature`; numbers are of all rows.
+
+    Each piece of the rows has few bytes.
+    """
+    K, size = passes.shape
+    total = np.zeros((n_clusters, K, size))
+    residuals = find_residuals(passes, probabilities) * passes.samples.weigh()
+    first = 0
+    for part in passes.split(max(1, SCORE_BYTES // (8 * size))):
+        x, rows = part.read_rows(), part.samples.rows
+        own, last = numbers[rows] if len(rows) else numbers, first + len(x)
+        for k in range(K):
+            chosen = sparse.csr_array((residuals[k, first:last], (own, np.arange(len(x)))), (n_clusters, len(x)))
+            total[:, k] += chosen @ x
+        first = last
+    return total.reshape(n_clusters, K * size)

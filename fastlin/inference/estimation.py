@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastlin.exceptions import InferenceWarning
-from fastlin.inference.clusters import combine_keys, multiply_cluster_sums
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
-from fastlin.inference.covariances import count_weights, multiply_scores, wrap
+from fastlin.inference.covariances import combine_keys, count_weights, multiply_cluster_sums, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
 from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, find_optimum
 from fastlin.inference.likelihood import sum_weights

@@ -14,8 +14,7 @@ from fastlin.inference.estimation import find_null_likelihood
 from fastlin.inference.hypotheses import TestResult, check_level
 from fastlin.inference.inference import INTERCEPT, NO_ROWS, Basis, Inference, report
 from fastlin.inference.likelihood import State
-from fastlin.inference.maximum import maximise
-from fastlin.inference.profile import EXACT, MOST_STEPS, Profile
+from fastlin.inference.profile import EXACT, MOST_STEPS, Profile, maximise
 from fastlin.typing import Array, FloatArray
 
 

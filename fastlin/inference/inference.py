@@ -215,7 +215,7 @@ class Inference(WaldTested):
         ValueError
             R or r is of another shape, names no column, or holds hypotheses that depend on each other.
         """
-        from fastlin.inference.factors import Factor
+        from fastlin.inference.information import Factor
 
         matrix, name = self._read_hypotheses(R)
         q = len(matrix)

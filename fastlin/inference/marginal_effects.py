@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import softmax
 
 from fastlin.inference import tables
-from fastlin.inference.factors import multiply
 from fastlin.inference.hypotheses import WaldTested
+from fastlin.inference.information import multiply
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from naive_likelihood import sum_rows
 from scipy import sparse
 from scipy.special import softmax
 
-import fastlin.inference.clusters as module
+import fastlin.inference.covariances as module
 from fastlin.exceptions import InferenceWarning
-from fastlin.inference.clusters import read_clusters
+from fastlin.inference.covariances import read_clusters
 
 from .conftest import infer, refuse
 

@@ -5,7 +5,7 @@ import pytest
 from naive_likelihood import sum_rows
 from scipy import sparse
 
-from fastlin.inference.factors import Factor
+from fastlin.inference.information import Factor
 from fastlin.inference.likelihood import Likelihood
 from fastlin.matrices import as_matrix
 from fastlin.objective import Objective
