@@ -81,21 +81,17 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
                 f"clusters must hold one entry for each of the {n_rows} rows, for each of its keys, got the shape "
                 f"{key.shape}."
             )
-        if any(map(_is_missing, key)) if key.dtype.kind == "O" else (key != key).any():
-            raise ValueError("clusters must name a cluster for each row, but it holds None or NaN.")
         try:
+            is_known = not (key != key).any()
             numbers.append(np.unique(key, return_inverse=True)[1].reshape(-1))
-        except TypeError as error:
-            raise ValueError(f"clusters must hold entries that can be sorted: {error}.") from error
+        except TypeError:
+            # None is not less than a text, and NA of pandas is neither equal to itself nor not.
+            is_known = False
+        if not is_known:
+            raise ValueError(
+                "clusters must name a cluster for each row by entries that can be sorted, none of them None or NaN."
+            )
     return numbers
-
-
-def _is_missing(entry):
-    try:
-        return entry is None or bool(entry != entry)
-    except TypeError:
-        # NA of pandas is neither equal to itself nor not.
-        return True
 
 
 def _split_keys(clusters, n_rows):
