@@ -58,17 +58,11 @@ class Contrasts:
 
     def list_units(self, places: IntArray) -> sparse.csr_array:
         """Return the map (K' q, K (d + 1)) from parameters to the coefficients of some columns, class by class."""
-        (scale, shift), (n_rows, K) = self.coordinates.scaling, self.matrix.shape
-        d, q = len(scale), len(places)
-        # By hand, since scipy.sparse.kron takes a sixth of a small inference.
-        intercepts = np.flatnonzero(places == d)
-        rows = np.append(np.arange(q), np.repeat(intercepts, d))
-        columns = np.append(places, np.tile(np.arange(d), len(intercepts)))
-        values = np.append(np.append(scale, 1.0)[places], np.tile(shift, len(intercepts)))
-        a, k = np.nonzero(self.matrix)
-        entries = (self.matrix[a, k][:, None] * values).ravel()
-        at = (a[:, None] * q + rows).ravel(), (k[:, None] * (d + 1) + columns).ravel()
-        return sparse.coo_array((entries, at), (n_rows * q, K * (d + 1))).tocsr()
+        scale, shift = self.coordinates.scaling
+        # Of one class: shifts of columns go into the intercept.
+        units = sparse.diags_array(np.append(scale, 1.0), format="lil")
+        units[-1, :-1] = shift
+        return sparse.csr_array(sparse.kron(self.matrix, units.tocsr()[places]))
 
     def of(self, parameters: FloatArray) -> FloatArray:
         """Return the coefficients (K', p) of parameters (K, d + 1)."""

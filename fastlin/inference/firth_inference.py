@@ -114,14 +114,6 @@ class FirthInference(Inference):
         statistic, p_value, df = self._profile.test_columns(self._basis.places[self._find_places(smaller)])
         return TestResult("penalised likelihood ratio", statistic, df, None, p_value)
 
-    def _take_all(self):
-        """Return the covariance with zeros for the first levels of categorical columns."""
-        rows, p = len(self.coef), self._basis.contrasts.n_columns
-        own = (np.arange(rows)[:, None] * p + self._basis.places).ravel()
-        covariance = np.zeros((rows * p, rows * p))
-        covariance[np.ix_(own, own)] = self._covariance
-        return covariance
-
     @property
     def _profile(self):
         if self._state is None:
@@ -141,15 +133,13 @@ def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthIn
     state, likelihood = found.state, found.state.likelihood
     objective = likelihood.objective
     contrasts = Contrasts.against(find_reference(reference, classes), len(classes), objective)
-    whole = np.zeros((objective.shape[0] * objective.shape[1],) * 2)
-    whole[np.ix_(likelihood.places, likelihood.places)] = state.factor.invert()
     # The coefficients of the first levels of categorical columns are zero by definition.
     places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
-    units = contrasts.list_units(places)
+    units = contrasts.list_units(places)[:, likelihood.places]
     columns = np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object)
     parameters, given = likelihood.to_parameters(state.theta), likelihood.to_parameters(begin.theta)
     return FirthInference(
-        **report(contrasts, parameters, given, units @ (units @ whole).T, columns, places, classes),
+        **report(contrasts, parameters, given, units @ (units @ state.factor.invert()).T, columns, places, classes),
         log_likelihood=state.log_likelihood,
         log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
         n_samples=likelihood.total_weight,

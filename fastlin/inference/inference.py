@@ -338,7 +338,7 @@ class Inference(WaldTested):
             The columns class, feature, coef, std_error, z, p_value, lower and upper; a frame where pandas is installed,
             indexed by class and feature, or by feature for two classes.
         """
-        return tables.make_frame(self, tables.find_columns(self, "coef", self.coef, level))
+        return tables.index_frame(tables.find_columns(self, "coef", self.coef, level), len(self.coef) > 1)
 
     def summary(self, level: float = 0.95) -> tables.Text:
         """Return a report: what was fitted, the likelihoods, and the table.
@@ -373,10 +373,14 @@ class Inference(WaldTested):
         return {**state, "_basis": replace(self._basis, point=None)}
 
     def _take_all(self):
-        """Return the covariance of the coefficients of all columns of the model."""
-        if not np.array_equal(self._basis.places, np.arange(self._basis.contrasts.n_columns)):
+        """Return the covariance of the coefficients of all columns; those of first levels of Firth's model are zero."""
+        rows, p, places = len(self.coef), self._basis.contrasts.n_columns, self._basis.places
+        if self._basis.penalised != "firth" and not np.array_equal(places, np.arange(p)):
             raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
-        return self._covariance
+        own = (np.arange(rows)[:, None] * p + places).ravel()
+        covariance = np.zeros((rows * p, rows * p))
+        covariance[np.ix_(own, own)] = self._covariance
+        return covariance
 
     def _count_parameters(self):
         """Return how many parameters there are, with the intercepts."""

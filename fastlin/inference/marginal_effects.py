@@ -86,8 +86,7 @@ class MarginalEffects(WaldTested):
             The columns class, feature, effect, std_error, z, p_value, lower and upper; a frame where pandas is
             installed, indexed by class and feature.
         """
-        columns = tables.find_columns(self, "effect", self.effects, level)
-        return tables.index_frame(columns, "class", "feature")
+        return tables.index_frame(tables.find_columns(self, "effect", self.effects, level))
 
     def __repr__(self) -> str:
         """Return the effects with their errors, tests and intervals of 95 %, as a table."""

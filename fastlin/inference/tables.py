@@ -68,21 +68,14 @@ def find_columns(
     }
 
 
-def make_frame(inference: Inference, columns: Mapping[str, Array]) -> Any:
-    """Return columns as a frame of pandas, indexed by class and feature, or the columns where there is no pandas."""
-    if len(inference.coef) > 1:
-        return index_frame(columns, "class", "feature")
-    return index_frame(columns, "feature", leave_out="class")
-
-
-def index_frame(columns: Mapping[str, Array], *keys: str, leave_out: str | None = None) -> Any:
-    """Return columns as a frame of pandas with some of them as its index, or all columns where there is no pandas."""
+def index_frame(columns: Mapping[str, Array], has_classes: bool = True) -> Any:
+    """Return columns as a frame indexed by class, if wanted, and feature; or the columns where there is no pandas."""
     try:
         import pandas
     except ImportError:
         return dict(columns)
-    frame = pandas.DataFrame(columns)
-    return (frame if leave_out is None else frame.drop(columns=leave_out)).set_index(list(keys))
+    frame = pandas.DataFrame(columns).set_index(["class", "feature"])
+    return frame if has_classes else frame.droplevel("class")
 
 
 def lay_out_columns(columns: Mapping[str, Array], most: int = 20) -> str:
