@@ -48,9 +48,10 @@ def test_covariances_are_those_of_plain_sums_in_every_form_of_x(monkeypatch, n_c
     X, y = wide[:, [0, 2, 3]], generator.integers(0, n_classes, n)
     weights = generator.uniform(0.5, 2, n)
     keys = [generator.integers(0, 20, n), generator.integers(0, 5, n), generator.integers(0, 9, n)]
-    # Of several keys, with chunks of a few rows, so that clusters are cut.
+    # Of several keys, with a few clusters and a few rows at a time.
     for m, together in ((1, module.PROBABILITY_BYTES), (3, 8 * 7 * (1 if n_classes == 2 else 3) * 4)):
         monkeypatch.setattr(module, "PROBABILITY_BYTES", together)
+        monkeypatch.setattr(module, "SCORE_BYTES", together)
         options = {"covariance": "cluster", "weights_are": "importance", "clusters": np.column_stack(keys[:m])}
         for rows in (X, sparse.csr_array(X), X.astype(np.float32)):
             found = infer(rows, y, weights, **options)
