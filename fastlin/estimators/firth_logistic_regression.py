@@ -266,11 +266,15 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
         """Return the penalised likelihood of training data."""
         from fastlin.estimators.problem import Problem
         from fastlin.inference.likelihood import Likelihood
-        from fastlin.inference.profile import check_size
 
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
-        check_size(objective)
+        K, size = objective.shape
+        if not objective.budget.holds_hessian(max(1, K - 1) * size, 0):
+            raise ValueError(
+                f"The model has {K * size:,} parameters, whose information is too large for Firth's penalty; it takes "
+                "fewer features or classes."
+            )
         if not (objective.class_weights > 0).all():
             raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
         return Likelihood(objective, data.weight_unit, True, self._find_free(data))

@@ -11,10 +11,10 @@ import numpy as np
 
 from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.estimation import find_null_likelihood
-from fastlin.inference.hypotheses import TestResult, check_level
-from fastlin.inference.inference import INTERCEPT, NO_ROWS, Basis, Inference, report
+from fastlin.inference.hypotheses import TestResult
+from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
 from fastlin.inference.likelihood import State
-from fastlin.inference.profile import EXACT, MOST_STEPS, Profile, maximise
+from fastlin.inference.profile import EXACT, MOST_STEPS, maximise
 from fastlin.typing import Array, FloatArray
 
 
@@ -44,7 +44,6 @@ class FirthInference(Inference):
     """
 
     penalised_log_likelihood: float
-    _state: State | None
 
     @cached_property
     def p_values(self) -> FloatArray:
@@ -69,21 +68,6 @@ class FirthInference(Inference):
         if method not in ("profile", "wald"):
             raise ValueError(f'method must be "profile" or "wald", got {method!r}.')
         return super().conf_int(level) if method == "wald" else self.profile_conf_int(level=level)
-
-    def profile_conf_int(self, features: str | Sequence[str] | None = None, level: float = 0.95) -> FloatArray:
-        """Return the confidence intervals of the estimates by the profile of the penalised likelihood.
-
-        Parameters
-        ----------
-        features, level
-            As in `Inference.profile_conf_int`.
-
-        Returns
-        -------
-        ndarray of shape (K', len(features), 2)
-            The lower and the upper ends.
-        """
-        return self._profile.find_ends(self._basis.places[self._find_places(features)], check_level(level))
 
     def lr_test(self, smaller: str | Sequence[str] | Inference) -> TestResult:
         """Test whether all coefficients of some columns are zero, by the ratio of penalised likelihoods.
@@ -113,16 +97,6 @@ class FirthInference(Inference):
             )
         statistic, p_value, df = self._profile.test_columns(self._basis.places[self._find_places(smaller)])
         return TestResult("penalised likelihood ratio", statistic, df, None, p_value)
-
-    @property
-    def _profile(self):
-        if self._state is None:
-            raise RuntimeError(NO_ROWS)
-        return Profile(self._state, self._basis.contrasts)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle holds: everything but the rows."""
-        return {**super().__getstate__(), "_state": None}
 
 
 def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthInference:
@@ -157,5 +131,4 @@ def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthIn
             point=objective.at(objective.center(parameters)),
             reference_levels=names[~likelihood.free[:-1]].tolist(),
         ),
-        _state=state,
     )

@@ -165,24 +165,13 @@ class Inference(WaldTested):
         RuntimeError
             The rows are not at hand any more, since the inference was pickled or they lie on other machines.
         """
-        from fastlin.inference.likelihood import Likelihood
-        from fastlin.inference.profile import Profile, check_size, find_maximum
-
-        basis = self._basis
-        if basis.penalised or basis.covariance != "model" or not basis.is_likelihood:
+        basis, is_firth = self._basis, self._basis.penalised == "firth"
+        if not is_firth and (basis.penalised or basis.covariance != "model" or not basis.is_likelihood):
             raise ValueError(
                 "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
                 "and labels that are draws."
             )
-        if basis.point is None:
-            raise RuntimeError(NO_ROWS)
-        objective = basis.point.objective
-        check_size(objective, is_profiled=True)
-        unit = self.n_samples / objective.rows.total_weight
-        maximum = find_maximum(Likelihood.of_model(objective, unit), basis.point.parameters)
-        return Profile(maximum, basis.contrasts).find_ends(
-            basis.places[self._find_places(features)], check_level(level)
-        )
+        return self._profile.find_ends(basis.places[self._find_places(features)], check_level(level))
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.
@@ -371,6 +360,32 @@ class Inference(WaldTested):
         """Return the state of a copy, without the rows."""
         state = {name: value for name, value in vars(self).items() if name != "std_errors"}
         return {**state, "_basis": replace(self._basis, point=None)}
+
+    @property
+    def _profile(self):
+        from fastlin.inference import profile
+        from fastlin.inference.information import find_parts
+        from fastlin.inference.likelihood import Likelihood
+
+        basis, is_firth = self._basis, self._basis.penalised == "firth"
+        if basis.point is None:
+            raise RuntimeError(NO_ROWS)
+        objective = basis.point.objective
+        # First levels of categorical columns have no coefficients in Firth's model.
+        free = np.isin(np.arange(objective.shape[1]), basis.places) if is_firth else find_parts(objective)
+        likelihood = Likelihood(objective, self.n_samples / objective.rows.total_weight, is_firth, free)
+        n_parameters, most = likelihood.places.size, profile.MOST_PROFILED
+        if n_parameters > most and not is_firth:
+            raise ValueError(
+                f"The model has {n_parameters:,} parameters, and profiles are made for up to {most:,}; use conf_int."
+            )
+        maximum = likelihood.at(likelihood.to_theta(basis.point.parameters))
+        if maximum is None:
+            raise ValueError(
+                "The likelihood has no maximum with a definite information: columns of X depend on each other, or the "
+                "classes are separable."
+            )
+        return profile.Profile(maximum, basis.contrasts)
 
     def _take_all(self):
         """Return the covariance of the coefficients of all columns; those of first levels of Firth's model are zero."""

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.inference.information import Factor, find_parts
+from fastlin.inference.information import Factor
 from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
@@ -51,11 +51,6 @@ class Likelihood:
     unit: float
     is_firth: bool
     free: BoolArray
-
-    @classmethod
-    def of_model(cls, objective: Objective, unit: float) -> Self:
-        """Return the likelihood without a penalty, with the coefficients of all columns that are not constant."""
-        return cls(objective, unit, False, find_parts(objective))
 
     @property
     def shape(self) -> tuple[int, int]:

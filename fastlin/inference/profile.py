@@ -16,14 +16,13 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.information import Factor
-from fastlin.inference.likelihood import Likelihood, State
+from fastlin.inference.likelihood import State
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
-    from fastlin.objective.objective import Objective
 
 # The steps that tell of the curvature, at most.
 PAIRS = 10
@@ -273,30 +272,3 @@ class Profile:
             return math.nan, math.nan
         statistic = max(0.0, 2 * (maximum.value - found.state.value))
         return statistic, float(chdtrc(len(held), statistic))
-
-
-def check_size(objective: Objective, *, is_profiled: bool = False) -> None:
-    """Raise a ValueError where the information of all parameters is too large for maxima of a likelihood."""
-    K, size = objective.shape
-    n_parameters = max(1, K - 1) * size
-    if is_profiled and n_parameters > MOST_PROFILED:
-        raise ValueError(
-            f"The model has {n_parameters:,} parameters, and profiles are made for up to {MOST_PROFILED:,}; use "
-            "conf_int."
-        )
-    if not objective.budget.holds_hessian(n_parameters, 0):
-        raise ValueError(
-            f"The model has {K * size:,} parameters, whose information is too large for profiles and Firth's penalty; "
-            "they take fewer features or classes."
-        )
-
-
-def find_maximum(likelihood: Likelihood, parameters: FloatArray) -> State:
-    """Return the State of the maximum at parameters (K, d + 1); ValueError: its information is not definite."""
-    state = likelihood.at(likelihood.to_theta(parameters))
-    if state is None:
-        raise ValueError(
-            "The likelihood has no maximum with a definite information: columns of X depend on each other, or the "
-            "classes are separable."
-        )
-    return state
