@@ -113,21 +113,20 @@ def find_marginal_effects(
             f"The errors of the effects of {size - 1:,} features on {n_classes:,} classes take the means of all "
             "products of three probabilities, which need more than 1 GB of memory."
         )
+    # Of two classes the first has no coefficients.
+    whole = np.concatenate([np.zeros((n_classes - K, size)), parameters])
     # The mean of a product is the same in any order of its classes.
     numbers = np.array(list(combinations_with_replacement(range(n_classes), 3))).T
     if at == "overall":
         means = rows.passes.sum_curvature(sum_products, parameters, numbers) / rows.total_weight
     else:
-        offset = rows.passes.sum_curvature(sum_offsets, np.zeros_like(parameters)) / rows.total_weight
-        row = np.append(coordinates.mean, 1.0)
-        scores = np.einsum("kj,j->k", parameters, row) + offset
-        means = multiply_probabilities(softmax(scores if K > 1 else [0.0, *scores])[-K:, None], numbers) * row
+        row, offset = np.append(coordinates.mean, 1.0), 0.0 if rows.offset_range is None else rows.offset_range.mean
+        probabilities = softmax(np.einsum("kj,j->k", whole, row) + offset)
+        means = multiply_probabilities(probabilities[:, None], numbers) * row
     triples = np.empty((n_classes, n_classes, n_classes, size))
     for first, second, third in permutations(numbers):
         triples[first, second, third] = means
-    # Of two classes the first has no coefficients.
-    coef = np.concatenate([np.zeros((n_classes - K, size)), parameters])[:, :-1]
-    products = triples.sum(axis=2)
+    coef, products = whole[:, :-1], triples.sum(axis=2)
     effects = np.einsum("kl,klj->kj", products[..., -1], coef[:, None] - coef) * coordinates.scale
     # The classes whose coefficients the contrasts report; other coefficients may be taken as zero.
     own = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
@@ -144,7 +143,7 @@ def find_marginal_effects(
         derivatives[..., :-1] /= coordinates.scale
         by_rows = derivatives[..., : contrasts.n_columns].reshape(n_classes * len(features), -1)
         spread = np.einsum("re,re->r", by_rows, multiply(by_rows, covariance)).reshape(n_classes, -1)
-        variances[:, features] = spread * coordinates.scale[features] ** 2
+        variances[:, features] = spread * coordinates.scale[features] * coordinates.scale[features]
     return effects, np.sqrt(np.maximum(variances, 0.0))
 
 
@@ -167,14 +166,6 @@ def sum_products(passes: Passes, probabilities: FloatArray, numbers: IntArray) -
         total += multiply(products, part.read_rows())
         first += len(weights)
     return total
-
-
-def sum_offsets(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return the weighted sum of the offsets of the rows, (K,), as a term of `Passes.sum_curvature`."""
-    rows, offsets = passes.samples.rows, passes.samples.offsets
-    if not len(offsets):
-        return np.zeros(len(probabilities))
-    return np.einsum("i,ik->k", passes.samples.weigh(), offsets[rows] if len(rows) else offsets)
 
 
 def _differentiate(coef, products, triples, own, features):
