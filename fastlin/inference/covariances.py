@@ -120,32 +120,20 @@ def combine_keys(keys: Sequence[IntArray], weighty: Array | None) -> Iterator[tu
 def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
     """Return sum of u u' over the clusters (n,) of the rows, divided by S, (K (d + 1), K (d + 1))."""
     rows: Any = point.objective.rows
-    n_clusters, size = int(numbers.max()) + 1, point.parameters.size
-    together, total = max(1, PROBABILITY_BYTES // (8 * size)), np.zeros((size, size))
-    for first in range(0, n_clusters, together):
-        places = np.flatnonzero((numbers >= first) & (numbers < first + together))
-        part = rows.take(places) if n_clusters > together else rows
-        n_sums = min(together, n_clusters - first)
-        sums = part.passes.sum_curvature(sum_clusters, point.parameters, numbers - first, n_sums)
+    K, size = point.parameters.shape
+    clusters_together, rows_together = max(1, PROBABILITY_BYTES // (8 * K * size)), max(1, SCORE_BYTES // (8 * size))
+    n_clusters, total = int(numbers.max()) + 1, np.zeros((K * size, K * size))
+    for first in range(0, n_clusters, clusters_together):
+        sums = np.zeros((min(clusters_together, n_clusters - first), K, size))
+        places = np.flatnonzero((numbers >= first) & (numbers < first + len(sums)))
+        for start in range(0, len(places), rows_together):
+            chunk = places[start : start + rows_together]
+            passes, probabilities = rows.take(chunk).passes, np.empty((K, len(chunk)))
+            passes.evaluate(point.parameters, probabilities, np.empty((K, size)))
+            x, at = passes.read_rows(), (numbers[chunk] - first, np.arange(len(chunk)))
+            for k, residuals in enumerate(find_residuals(passes, probabilities) * passes.samples.weigh()):
+                sums[:, k] += sparse.csr_array((residuals, at), (len(sums), len(chunk))) @ x
         # By the kernels, with the same bits for any number of threads.
-        total += DenseMatrix(sums).gram(np.ones(n_sums), np.float64)[:-1, :-1]
+        by_cluster = DenseMatrix(sums.reshape(len(sums), -1))
+        total += by_cluster.gram(np.ones(len(sums)), np.float64)[:-1, :-1]
     return rows.average_pairs(total)
-
-
-def sum_clusters(passes: Passes, probabilities: FloatArray, numbers: IntArray, n_clusters: int) -> FloatArray:
-    """Return u of each cluster, (n_clusters, K (d + 1)), as a term of `Passes.sum_curvature`; numbers are of all rows.
-
-    Each piece of the rows has few bytes.
-    """
-    K, size = passes.shape
-    total = np.zeros((n_clusters, K, size))
-    residuals = find_residuals(passes, probabilities) * passes.samples.weigh()
-    first = 0
-    for part in passes.split(max(1, SCORE_BYTES // (8 * size))):
-        x, rows = part.read_rows(), part.samples.rows
-        own, last = numbers[rows] if len(rows) else numbers, first + len(x)
-        for k in range(K):
-            chosen = sparse.csr_array((residuals[k, first:last], (own, np.arange(len(x)))), (n_clusters, len(x)))
-            total[:, k] += chosen @ x
-        first = last
-    return total.reshape(n_clusters, K * size)
