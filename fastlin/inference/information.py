@@ -16,8 +16,7 @@ from fastlin.objective.point import Room
 from fastlin.objective.rounding import norm
 from fastlin.objective.self_concordance import Direction, bound_fall, bound_rows
 from fastlin.solvers import choose
-from fastlin.solvers.newton import conjugate_gradients
-from fastlin.solvers.preconditioners import Preconditioner, diagonal
+from fastlin.solvers.preconditioners import Preconditioner
 from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -47,11 +46,6 @@ MOST_ITERATIONS = 1000
 # leaves a tenth of the distance or less.
 SAMPLED_PART = 10
 SAMPLED_ROWS = 100
-# Where there are fewer rows, and more parameters than this, conjugate gradients lead there, as long as their products
-# with the Hessian take less than an eighth of the columns, and so half as long as the Hessian.
-MANY_PARAMETERS = 300
-PRODUCTS_A_COLUMN = 1 / 8
-FORCING = 0.03
 # The relative error of a sum over rows, and of a factorisation.
 SUM_ERROR = 4e-15
 # What rounding may change of a variance, relative to it.
@@ -202,9 +196,6 @@ def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> O
     moved, last, is_sought = 0.0, np.inf, False
     for _ in range(MOST_STEPS):
         direction = guide.find_step(point)
-        if direction is None:
-            guide, moved, last = Information.of(point), 0.0, np.inf
-            continue
         square = max(0.0, -float(np.sum(direction.step * point.gradient)))
         size, move = sqrt(square * n_samples), _find_move(point, direction.step, sqrt(square))
         is_rounded = last <= ROUNDED and size > SHRINKS * last
@@ -220,40 +211,21 @@ def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> O
         else:
             point, last = objective.at(objective.center(point.parameters + direction.step), out=room), size
             moved += move
-    is_exact = isinstance(guide, Information) and guide.is_exact and moved <= MOST_MOVED
+    is_exact = guide.is_exact and moved <= MOST_MOVED
     return _finish(point, guide if is_exact else Information.of(point), n_samples)
 
 
-class ConjugateGradients:
-    """Newton steps by products with the Hessian, as long as these take less time than the Hessian itself."""
-
-    def __init__(self, n_products: int) -> None:
-        self._n_products = n_products
-
-    def find_step(self, point: Point) -> Direction | None:
-        """Return the step from a point, or None where products have taken too long."""
-        if self._n_products <= 0:
-            return None
-        direction, n_products = conjugate_gradients(point, diagonal(point), FORCING)
-        self._n_products -= n_products
-        return direction
-
-
 def _choose_guide(point):
-    """Return the means to reach the optimum: the Information at a point or of a sample, or products with it."""
+    """Return the Information at a point that leads to the optimum: that of all rows, or of a sample."""
     objective = point.objective
-    K, m = objective.shape
-    n_sampled = objective.n_rows // SAMPLED_PART
-    if not objective.rows.has_labels or not objective.matrix.lies_in_memory or not point.has_probabilities:
-        return Information.of(point)
-    if n_sampled >= SAMPLED_ROWS * K * m:
+    n_sampled, n_parameters = objective.n_rows // SAMPLED_PART, point.parameters.size
+    is_at_hand = objective.rows.has_labels and objective.matrix.lies_in_memory and point.has_probabilities
+    if is_at_hand and n_sampled >= SAMPLED_ROWS * n_parameters:
         # Every tenth row, whose probabilities are a slice of those at hand.
         rows = objective.rows.take(np.arange(0, objective.n_rows, SAMPLED_PART))
         if rows.total_weight > 0:
             of_loss = rows.hessian(np.ascontiguousarray(point.probabilities[:, ::SAMPLED_PART]))
             return Information.of_hessian(point, of_loss, is_exact=False)
-    if K * m > MANY_PARAMETERS:
-        return ConjugateGradients(int(m * PRODUCTS_A_COLUMN))
     return Information.of(point)
 
 
