@@ -26,13 +26,12 @@ from fastlin.cli.arguments import (
 )
 from fastlin.cli.doctor import count_compiled, describe_code, describe_environment, doctor, lay_out_environment
 from fastlin.cli.fit_and_predict import fit, predict
-from fastlin.cli.race import race
+from fastlin.cli.race import pose_images, pose_table, race
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import make_folder, report_claims, run_studies
-from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, learning, peers
-from fastlin.course.studies import compare as comparison
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, peers
 from fastlin.course.studies.cifar10_training import N_VALIDATION
-from fastlin.course.studies.settings import Settings, Study
+from fastlin.course.studies.settings import Settings
 from fastlin.extras import tell_install
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import TARGET
@@ -40,11 +39,10 @@ from fastlin.terminal import make_printable, show_bar
 
 QUICK = "Use few epochs, rows and seeds, to see that all works; claims get no verdict."
 DRAWS = "Networks that cifar10_search draws and trains; more take longer."
-SEEDED = "Seed of splits, orders, networks and draws; compare and learning stay."
-QUICK_RACE = "Train on 1,000 rows of MNIST, once, to see that all works; its seconds say little."
-PEERS = "Time all installed libraries of the extra peers; write peers.json and a picture."
-DTYPE = """Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16;
-the study of accuracy against seconds always takes float64."""
+SEEDED = "Seed of splits, orders, networks and draws; learning stays."
+QUICK_RACE = "Train on 1,000 rows of MNIST, to see that all works; its seconds say little."
+PEERS = "Time whole curves on all of MNIST, and draw the excess against seconds; write peers.json."
+DTYPE = "Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16."
 
 
 @command(
@@ -61,8 +59,8 @@ def reproduce(options: SimpleNamespace) -> int:
     """Run the studies of the course, and write a report with verdicts on the claims of the student reports.
 
     Also written are results.json and pictures. Where no STUDY is named, these run: images, gradient_check, binary,
-    early_stopping, shuffling, softmax, l2_weights, l2_sweep, l2_norm, compare, learning. These take minutes to hours
-    and run only where they are named: cifar10_two_layer, cifar10_search, cifar10_deep.
+    early_stopping, shuffling, softmax, l2_weights, l2_sweep, l2_norm, learning. These take minutes to hours and run
+    only where they are named: cifar10_two_layer, cifar10_search, cifar10_deep.
 
     Examples
     --------
@@ -86,17 +84,13 @@ def reproduce(options: SimpleNamespace) -> int:
     return 1 if failed else 0
 
 
-# Options of `compare` that say what to do with a table.
-OF_A_TABLE = ("target", "drop", "C", "seconds", "separator", "decimal", "encoding")
-
-
 @command(
     "to choose a library: time fastlin and others on a table of yours or MNIST",
     argument("table", required=False, type=FILE, metavar="[DATA]"),
-    option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
+    option("--target", metavar="COLUMN", show_default="y", help="Column of the labels in DATA, or array in .npz."),
     drop_option,
-    option("--C", "C", type=STRENGTH, default=1.0, help="Inverse strength of the penalty on DATA."),
-    option("--seconds", type=FloatRange(1, 86_400), default=60.0, help="Limit of the whole race on DATA."),
+    option("--C", "C", type=STRENGTH, default=1.0, help="Inverse strength of the penalty."),
+    option("--seconds", type=FloatRange(1, 86_400), default=60.0, help="Limit of the whole race."),
     option("--quick", is_flag=True, help=QUICK_RACE),
     option("--peers", is_flag=True, help=PEERS),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE),
@@ -105,7 +99,7 @@ OF_A_TABLE = ("target", "drop", "C", "seconds", "separator", "decimal", "encodin
     *table_options,
 )
 def compare(options: SimpleNamespace) -> int:
-    """Train fastlin, scikit-learn and the course's trainer on MNIST, or all installed libraries on DATA.
+    """Train all installed libraries on DATA, or on MNIST where no DATA is given.
 
     DATA is a table as `fastlin fit` reads it, a file of NumPy with arrays X and y (.npz), or one of libsvm (.svm,
     .libsvm, .txt). Every library minimises the same objective. Printed are seconds and accuracy, and written are
@@ -120,31 +114,27 @@ def compare(options: SimpleNamespace) -> int:
     require("studies")
     if options.table is not None and (options.quick or options.peers or options.data):
         raise CommandError("--quick, --peers and --data are for MNIST, and cannot be given with a table")
-    if options.table is None:
-        context = click.get_current_context()
-        for name in OF_A_TABLE:
-            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-                raise CommandError(f"--{name} is for a table, and no DATA is given")
+    if options.table is None and options.target:
+        raise CommandError("--target is for a table, and no DATA is given")
+    options.target = options.target or "y"
     make_folder(options.output)
-    if options.table is not None or options.peers:
-        missing = peers.find_missing()
-        if missing:
-            print(f"Not installed, so not compared: {', '.join(missing)}.")
-            print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
+    missing = peers.find_missing()
+    if missing:
+        print(f"Not installed, so not compared: {', '.join(missing)}.")
+        print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
     if options.table is not None:
-        return race(options)
-    settings = Settings(_load_mnist(options, datasets.COURSE_IMAGES), options.quick)
-    studies: dict[str, Study] = {"compare": partial(comparison.run, dtype=options.dtype), "learning": learning.run}
-    if options.peers:
+        return race(options.table, pose_table(options), options.seconds, options.output)
+    data = _load_mnist(options)
+    if not options.peers:
+        return race(data.name, pose_images(data, options), options.seconds, options.output)
 
-        def run_peers(settings):
-            results = peers.run(settings, options.dtype)
-            report = {**results.parameters, **results.series, "quick": options.quick}
-            write_results(options.output / "peers.json", {**report, "environment": describe_environment()})
-            return results
+    def run_peers(settings):
+        results = peers.run(settings, options.dtype)
+        report = {**results.parameters, **results.series, "quick": options.quick}
+        write_results(options.output / "peers.json", {**report, "environment": describe_environment()})
+        return results
 
-        studies = {"peers": run_peers}
-    _, failed = run_studies({name: (study, settings) for name, study in studies.items()}, options.output)
+    _, failed = run_studies({"peers": (run_peers, Settings(data, options.quick))}, options.output)
     return 1 if failed else 0
 
 
@@ -197,9 +187,9 @@ program = click.Group(
 click.version_option(__version__, message="fastlin %(version)s")(program)
 
 
-def _load_mnist(options, n_train=60_000):
+def _load_mnist(options):
     files = [name for name, *_ in datasets.MNIST_FILES.values()]
-    return _load_or_digits("MNIST", partial(datasets.load_mnist, n_train), options.data, files)
+    return _load_or_digits("MNIST", datasets.load_mnist, options.data, files)
 
 
 def _load_cifar10(options):

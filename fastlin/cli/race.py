@@ -1,7 +1,7 @@
-"""Races the installed libraries on a user's data: the same objective for all, within a limit of seconds.
+"""Races the installed libraries on a user's data or MNIST: the same objective for all, within a limit of seconds.
 
 A library fits with more and more effort until its objective is near the lowest one. That effort is then timed in turns
-with the others'. All fits run in another process, which is killed where a library takes longer than its share.
+with the others'. Each library fits in a process of its own, which is killed where it takes longer than its share.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from fastlin.cli.doctor import describe_environment
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import make_table, open_console
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
+from fastlin.course.datasets import COURSE_IMAGES, Dataset
 from fastlin.course.figures import CONTENDERS as STYLES
-from fastlin.course.studies.fair_threads import time_fits, use_threads
+from fastlin.course.studies.fair_threads import scale_rows, time_fits, use_threads
 from fastlin.figures.style import open_figure
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.places import write_whole
@@ -48,6 +49,7 @@ NEAR = 1e-4
 TIGHT = 1e-7
 # A turn repeats short fits for some seconds.
 N_TURNS, TURN_SECONDS = 7, 0.2
+QUICK_ROWS = 1_000
 # How often an effort between the last one that was too little and the first that was enough is tried.
 N_HALVINGS = 2
 # A race holds the rows, their encoding and a library's own copies.
@@ -83,98 +85,110 @@ class Entry:
         return row if self.excess is None else [*row, f"{self.excess:.0e}", f"{self.accuracy:.4f}"]
 
 
-class Worker:
-    """A process that fits to a Problem until `end`; another takes its place where a fit takes too long or ends it."""
-
-    def __init__(self, problem: Problem, end: float) -> None:
-        self.problem, self.end = problem, end
-        self.process: Any = None
-
-    def fit(self, name: str, effort: Any, n_threads: Any, least: float, limit: float) -> tuple[float, Any, Any]:
-        """Return the seconds, coef and intercept of a library's fit, which is repeated for the least seconds.
-
-        A TimeoutError with the seconds that were waited is raised after `limit`, and a CannotSolveError where the
-        library cannot fit.
-        """
-        if perf_counter() >= self.end:
-            raise TimeoutError(0)
-        if self.process is None:
-            self.connection, other = CONTEXT.Pipe()
-            self.process = CONTEXT.Process(target=_serve, args=(other, self.problem), daemon=True)
-            self.process.start()
-            other.close()
-        try:
-            self.connection.send((CONTENDERS[name], effort, n_threads, least))
-            # The time to start and to import a library does not count.
-            self._receive(np.inf)
-            found = self._receive(limit)
-        except (EOFError, ConnectionError) as error:
-            self.stop()
-            raise CannotSolveError("its process ended") from error
-        if isinstance(found, CannotSolveError):
-            raise found
-        return found
-
-    def _receive(self, limit):
-        limit = max(0, min(limit, self.end - perf_counter()))
-        if not self.connection.poll(limit):
-            self.stop()
-            raise TimeoutError(limit)
-        return self.connection.recv()
-
-    def stop(self) -> None:
-        """End the process."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.join()
-            self.process = None
+def _run_apart(end, work, *given):
+    """Yield what a generator yields in a process of its own, which is killed at the end of the time, or if it fails."""
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_send, args=(sender, work, *given), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        while receiver.poll(max(0, end - perf_counter())):
+            found = receiver.recv()
+            if isinstance(found, CannotSolveError):
+                raise found
+            if found is None:
+                return
+            yield found
+    except (EOFError, ConnectionError) as error:
+        raise CannotSolveError("its process ended") from error
+    finally:
+        process.kill()
+        process.join()
 
 
-def _serve(connection, problem):
-    """Fit what the other end asks for, in the process of a Worker."""
+def _send(connection, work, *given):
+    """Send what a generator yields, or why a library cannot fit, and None at the end."""
     # Ctrl-C reaches all processes of a terminal; the program ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while True:
-        contender, *job = connection.recv()
-        importlib.import_module(contender.module)
-        connection.send(None)
-        connection.send(_time(problem, contender, *job))
-
-
-def _time(problem, contender, effort, n_threads, least):
-    """Return the seconds, coef and intercept of a fit, or the CannotSolveError that says why there is none."""
     try:
-        with use_threads(n_threads):
-            seconds, found = time_fits(partial(contender.solve, problem, effort), lambda seconds: sum(seconds) >= least)
+        for found in work(*given):
+            connection.send(found)
+        connection.send(None)
     except CannotSolveError as error:
-        return error
+        connection.send(error)
+
+
+def _fit(problem, contender, effort, n_threads, least):
+    """Return the seconds, coef and intercept of a fit, which is repeated for the least seconds."""
+    with use_threads(n_threads):
+        seconds, found = time_fits(partial(contender.solve, problem, effort), lambda seconds: sum(seconds) >= least)
     return median(seconds), *found
 
 
-def race(options: SimpleNamespace) -> int:
-    """Race the installed libraries on the file of the option `table`; print, draw and write what was found."""
-    end, output = perf_counter() + options.seconds, options.output
-    with refuse(f"cannot compare on {options.table}", ValueError, MemoryError):
-        train, test = _pose(options)
-    worker = Worker(train, end)
+def _find_objective(problem, contender, effort):
+    _, *model = _fit(problem, contender, effort, count_threads(), 0)
+    yield problem.objective(*model)
+
+
+def _climb(problem, test, contender, lowest):
+    """Yield better and better Entries of a library, the last one with the least effort that comes near."""
+    importlib.import_module(contender.module)
+    # The time to start and to import a library does not count.
+    yield Entry(0.0)
+
+    def attempt(effort, n_threads):
+        seconds, *model = _fit(problem, contender, effort, n_threads, 0)
+        objective = problem.objective(*model)
+        is_near = objective <= lowest * (1 + NEAR)
+        return Entry(seconds, is_near, effort, n_threads, objective, test.accuracy(*model))
+
+    too_little = contender.efforts[0]
+    for effort in contender.efforts:
+        entry = attempt(effort, count_threads())
+        yield entry
+        if entry.is_near:
+            break
+        too_little = effort
+    for _ in range(N_HALVINGS if entry.is_near else 0):
+        effort = type(too_little)((too_little * entry.effort) ** 0.5)
+        tried = attempt(effort, count_threads())
+        if tried.is_near:
+            entry = tried
+            yield entry
+        else:
+            too_little = effort
+    # A library may be faster on one thread, as BLAS on small products is.
+    tried = attempt(entry.effort, 1)
+    if (tried.is_near, -tried.seconds) > (entry.is_near, -entry.seconds):
+        yield tried
+
+
+def _take_turns(problem, fits, least):
+    """Yield the seconds of all fits, in turns, after one that does not count."""
+    for turn in range(-1, N_TURNS):
+        found = [_fit(problem, *fit, least if turn >= 0 else 0)[0] for fit in fits]
+        if turn >= 0:
+            yield found
+
+
+def race(name: str, problems: tuple[Problem, Problem], seconds: float, output: Path) -> int:
+    """Race the installed libraries on the rows to fit and those held out; print, draw and write what was found."""
+    train, test = problems
     try:
-        entries, left_out = _run(worker, test, options.seconds / 2)
+        entries, left_out = _run(train, test, seconds)
     except TimeoutError as error:
-        raise CommandError(f"{options.seconds:g} s are too few for {options.table}: give more by --seconds") from error
+        raise CommandError(f"{seconds:g} s are too few for {name}: give more by --seconds") from error
     except CannotSolveError as error:
-        raise CommandError(f"fastlin cannot fit {options.table}: {error}") from error
-    finally:
-        worker.stop()
+        raise CommandError(f"fastlin cannot fit {name}: {error}") from error
     n, d = train.X.shape
-    name = make_printable(Path(options.table).name)
-    title = f"{name}, {n:,} × {d:,}, {train.n_classes} classes, C = {options.C:g}"
+    title = f"{make_printable(Path(name).name)}, {n:,} × {d:,}, {train.n_classes} classes, C = {train.C:g}"
     open_console().print(make_table(title, HEADS, [(name, *entry.describe()) for name, entry in entries.items()]))
     print(
         f"Seconds of a fit to {NEAR:g} above the lowest objective, medians of up to {N_TURNS} turns, and the ratio to "
         "fastlin's in the same turn. Behind > stands a lower bound: the library did not come so near in its share of "
-        f"{options.seconds:g} s. The accuracy is that of {len(test.y):,} rows that were held out."
+        f"{seconds:g} s. The accuracy is that of {len(test.y):,} rows that were held out."
     )
-    parameters = {"file": options.table, "rows": n, "columns": d, "held_out": len(test.y), "C": options.C}
+    parameters = {"data": name, "rows": n, "columns": d, "held_out": len(test.y), "C": train.C}
     libraries = {name: asdict(entry) for name, entry in entries.items()}
     report = {"parameters": parameters, "libraries": libraries, "left_out": left_out}
     write_results(output / "race.json", {**report, "environment": describe_environment()})
@@ -183,24 +197,33 @@ def race(options: SimpleNamespace) -> int:
     return 0
 
 
-def _run(worker, test, limit):
+def _run(train, test, seconds):
     """Return the Entry of each installed library, by its name, and why others were left out."""
-    names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
+    end = perf_counter() + seconds
+    installed = {name: contender for name, contender in CONTENDERS.items() if contender.is_installed()}
     entries, left_out = {}, {}
-    _, *model = worker.fit("fastlin", TIGHT, count_threads(), 0, limit)
-    lowest = worker.problem.objective(*model)
-    for n_before, name in enumerate(names):
-        share = (worker.end - perf_counter()) / (len(names) - n_before + 1)
+    found = list(_run_apart(end - seconds / 2, _find_objective, train, CONTENDERS["fastlin"], TIGHT))
+    if not found:
+        raise TimeoutError
+    (lowest,) = found
+    for n_before, (name, contender) in enumerate(installed.items()):
+        share = (end - perf_counter()) / (len(installed) - n_before + 1)
         print(make_printable(f"{name}, up to {share:.0f} s"))
         try:
-            entries[name] = _climb(worker, name, test, lowest, share)
+            entries[name] = _compete(train, test, contender, lowest, share)
         except CannotSolveError as error:
             left_out[name] = str(error)
             print(make_printable(f"  left out: {error}"))
         # fastlin is the first: without its seconds there is no ratio.
         if "fastlin" not in entries or not entries["fastlin"].is_near:
             raise TimeoutError
-    _take_turns(worker, {name: entry for name, entry in entries.items() if entry.is_near})
+    near = {name: entry for name, entry in entries.items() if entry.is_near}
+    fits = [(installed[name], entry.effort, entry.threads) for name, entry in near.items()]
+    with contextlib.suppress(CannotSolveError):
+        for turn in _run_apart(end, _take_turns, train, fits, TURN_SECONDS):
+            for entry, found in zip(near.values(), turn, strict=True):
+                entry.turns.append(found)
+                entry.seconds = median(entry.turns)
     lowest = min(lowest, *(entry.objective for entry in entries.values() if entry.objective is not None))
     for entry in entries.values():
         entry.excess = entry.objective / lowest - 1 if entry.objective is not None else None
@@ -210,46 +233,16 @@ def _run(worker, test, limit):
     return entries, left_out
 
 
-def _climb(worker, name, test, lowest, share):
-    """Return the Entry of a library with the least effort that comes near, or the last one when its share is over."""
+def _compete(train, test, contender, lowest, share):
+    """Return the last Entry of a library that is climbing when its share of the time is over, or has climbed."""
     entry: Any = None
-    end = perf_counter() + share
-
-    def attempt(effort, n_threads):
-        seconds, *model = worker.fit(name, effort, n_threads, 0, end - perf_counter())
-        objective = worker.problem.objective(*model)
-        is_near = objective <= lowest * (1 + NEAR)
-        return Entry(seconds, is_near, effort, n_threads, objective, test.accuracy(*model))
-
-    try:
-        too_little = CONTENDERS[name].efforts[0]
-        for effort in CONTENDERS[name].efforts:
-            entry = attempt(effort, count_threads())
-            if entry.is_near:
-                break
-            too_little = effort
-        for _ in range(N_HALVINGS if entry.is_near else 0):
-            effort = type(too_little)((too_little * entry.effort) ** 0.5)
-            tried = attempt(effort, count_threads())
-            entry, too_little = (tried, too_little) if tried.is_near else (entry, effort)
-        # A library may be faster on one thread, as BLAS on small products is.
-        tried = attempt(entry.effort, 1)
-        return min(entry, tried, key=lambda each: (not each.is_near, each.seconds))
-    except TimeoutError as error:
-        if entry is None and error.args == (0,):
-            raise CannotSolveError("no time was left; give more by --seconds") from error
-        return entry or Entry(*error.args)
-
-
-def _take_turns(worker, entries):
-    """Time the efforts of all libraries in turns, after one that does not count."""
-    with contextlib.suppress(TimeoutError, CannotSolveError):
-        for turn in range(-1, N_TURNS):
-            least = 0 if turn < 0 else TURN_SECONDS
-            found = [worker.fit(name, each.effort, each.threads, least, np.inf)[0] for name, each in entries.items()]
-            for entry, seconds in zip(entries.values(), found if turn >= 0 else (), strict=False):
-                entry.turns.append(seconds)
-                entry.seconds = median(entry.turns)
+    began = perf_counter()
+    for entry in _run_apart(began + share, _climb, train, test, contender, lowest):
+        if entry.effort is None:
+            began = perf_counter()
+    if entry is None:
+        raise CannotSolveError("no time was left; give more by --seconds")
+    return entry if entry.effort is not None else Entry(perf_counter() - began)
 
 
 def _draw(entries, title, folder):
@@ -269,8 +262,20 @@ def _draw(entries, title, folder):
         figure.savefig(part, format="png")
 
 
-def _pose(options):
+def pose_images(data: Dataset, options: SimpleNamespace) -> tuple[Problem, Problem]:
+    """Return the Problems of the training and the test images of a data set, with pixels in [0, 1]."""
+    X, y, X_test, y_test = scale_rows(data, QUICK_ROWS if options.quick else COURSE_IMAGES, options.dtype)
+    train = Problem(data.name, X, y, len(np.unique(y)), options.C, fit_intercept=True)
+    return train, replace(train, X=X_test, y=y_test)
+
+
+def pose_table(options: SimpleNamespace) -> tuple[Problem, Problem]:
     """Return the Problems of the rows to fit and of those held out: numbers are standardised, texts one-hot coded."""
+    with refuse(f"cannot compare on {options.table}", ValueError, MemoryError):
+        return _pose(options)
+
+
+def _pose(options):
     name, texts = options.table, np.empty((0, 0))
     # Windows does not tell its memory here.
     if hasattr(os, "sysconf"):

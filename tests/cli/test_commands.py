@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks.data import make_synthetic
 from fastlin import datasets, figures, warmup
-from fastlin.cli import commands, doctor
+from fastlin.cli import commands, doctor, race
 from fastlin.cli.results import read_results
 from fastlin.contenders import CONTENDERS
-from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, peers
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, peers
 from fastlin.course.studies.claims import CLAIMS
 from fastlin.course.studies.settings import Results
 from fastlin.kernels.machine.target import Target
@@ -72,7 +72,7 @@ def test_each_study_gets_its_own_data(run, no_page, no_pictures, monkeypatch, tm
     expected = {name: "mnist" if name == "gradient_check" else other for name in names}
     assert {name: settings.data.name for name, settings in given.items()} == expected
     assert given["cifar10_search"].data is given["cifar10_deep"].data
-    assert loaded == [(6_000, 3, folder), (60_000, folder)]
+    assert loaded == [(6_000, 3, folder), (folder,)]
     assert (given["cifar10_search"].draws, given["cifar10_search"].folder) == (7, tmp_path / other)
     assert ("digits" in finished.stdout) == (not found)
     assert read(tmp_path).keys() == {*(f"{data}.{name}" for name, data in expected.items()), "environment", "claims"}
@@ -110,18 +110,17 @@ def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits
 @pytest.fixture
 def few_rows(monkeypatch):
     """Let the program find a few rows of three classes in the place of MNIST."""
-    monkeypatch.setattr(datasets, "load_mnist", lambda n_train, folder: make_synthetic(3, 300, 8, seed=0))
+    monkeypatch.setattr(datasets, "load_mnist", lambda folder: make_synthetic(3, 300, 8, seed=0))
 
 
-def test_compare_with_scikit_learn(run, few_rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare, "TURN_SECONDS", 0.0)
-    lines = run("compare", "--dtype", "float32").stdout.splitlines()
-    parameters = read(tmp_path / "results")["synthetic.compare"]["parameters"]
-    assert [parameters[name] for name in ("classes", "samples", "features", "dtype")] == [3, 300, 8, "float32"]
-    assert any("times as fast as scikit-learn" in line for line in lines)
-    for cells in (["solver", "lbfgs", "auto"], ["C", "1", "1"], ["tol", "0.0001", "0.0001"]):
-        assert cells in [line.split() for line in lines]
-    assert list_names(tmp_path / "results") == {"results.json", "synthetic"}
+def test_compare_races_on_mnist(run, few_rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(race, "CONTENDERS", {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")})
+    monkeypatch.setattr(race, "TURN_SECONDS", 0.0)
+    printed = run("compare", "--dtype", "float32", "--C", "2").stdout
+    assert "synthetic, 300 × 8, 3 classes, C = 2" in printed
+    assert list_names(tmp_path / "results") == {"race.json", "race.png"}
+    found = read_results(tmp_path / "results" / "race.json")["libraries"]
+    assert all(row["is_near"] and len(row["turns"]) == race.N_TURNS for row in found.values())
 
 
 def test_compare_with_peers(run, few_rows, monkeypatch, tmp_path):

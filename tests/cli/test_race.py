@@ -18,6 +18,8 @@ from fastlin.cli.results import read_results
 from fastlin.contenders import CONTENDERS, CannotSolveError, Contender, Problem
 from fastlin.course.studies import peers
 
+# The seconds in which a process starts and makes a short fit.
+SHARE = 20.0
 GIVEN = {"target": "y", "drop": (), "separator": None, "decimal": ".", "encoding": "utf-8"}
 
 
@@ -166,23 +168,18 @@ def test_libraries_race_to_the_same_objective(rows, run, tmp_path, monkeypatch):
     assert found["libraries"]["fastlin"]["ratios"] == [1.0] * race.N_TURNS
 
 
-def test_a_library_that_is_cut_off_gets_a_lower_bound(rows, monkeypatch):
+def test_a_library_that_is_cut_off_gets_a_lower_bound(rows):
     problem = Problem("", rows[0], rows[1], 3, 1.0, fit_intercept=True)
-    monkeypatch.setattr(race, "CONTENDERS", {"slow": fake(fall_asleep), "endless": fake(fall_asleep, (2, 4))})
-    worker = race.Worker(problem, time.perf_counter() + 120)
-    first = worker.fit("slow", 1, 1, 0, 60)
-    assert first[0] >= 0.02
-    entries = {name: race._climb(worker, name, problem, 0.1, 1.0) for name in ("slow", "endless")}
+    slow, endless = (
+        race._compete(problem, problem, each, 0.1, SHARE) for each in (fake(fall_asleep), fake(fall_asleep, (2, 4)))
+    )
     # What ended short of the objective is the bound, and not the time until the next one was cut off.
-    slow, endless = entries.values()
     assert (slow.is_near, slow.effort, slow.objective) == (False, 1, pytest.approx(np.log(3)))
-    assert 0.02 <= slow.seconds < 1
+    assert 0.02 <= slow.seconds < SHARE
     assert (endless.is_near, endless.objective) == (False, None)
-    assert 0.9 <= endless.seconds <= 1
-    for entry in entries.values():
+    assert 0 < endless.seconds <= SHARE
+    for entry in (slow, endless):
         entry.ratios = [100.0]
         assert [text[:2] for text in entry.describe()[:2]] == ["> ", "> "]
-    worker.end = 0
     with pytest.raises(CannotSolveError, match="no time was left"):
-        race._climb(worker, "slow", problem, 0.1, 1.0)
-    worker.stop()
+        race._compete(problem, problem, fake(fall_asleep), 0.1, 0)

@@ -1,4 +1,4 @@
-"""Draws fastlin and scikit-learn, accuracy against seconds of training, and all peers."""
+"""Draws accuracy against seconds of training, and all peers."""
 
 from typing import Any
 
@@ -21,8 +21,6 @@ CONTENDERS = {
     "statsmodels": ("#882255", "p"),
     "torch": ("#808080", ">"),
 }
-# The bar of a part of fastlin's fit: a paler shade of fastlin's colour.
-PALE = "#EE9A5C"
 
 
 def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
@@ -32,34 +30,6 @@ def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")
-
-
-def draw_compare(results: Any) -> Any:
-    """Draw a bar of seconds for each contender, with the objective, accuracy and log loss that it reached."""
-    figure, axes = open_figure(1, 1, width=12, height=4.2)
-    merits, repeats = results.merits, results.parameters["repeats"]
-    bars = {}
-    for name, row in merits["contenders"].items():
-        faster = f", {merits['speedup_whole_fit']:.1f} times as fast" if name == "fastlin" else ""
-        bars[f"{name}\n{count_nouns(row['threads'], 'thread')}"] = (
-            row["seconds"],
-            f"{row['seconds']:.3g} s{faster}\nobjective {row['objective']:,.6g}\n"
-            f"accuracy {row['test_accuracy']:.4f}, log loss {row['test_log_loss']:.4f}",
-        )
-    seconds = merits["fastlin_seconds_to_scikit_learn_objective"]
-    if seconds is not None:
-        label = f"{seconds:.3g} s, {merits['speedup_at_equal_objective']:.1f} times as fast"
-        bars["fastlin, until\nscikit-learn's objective"] = seconds, label
-    widths, labels = zip(*bars.values(), strict=True)
-    drawn = axes.barh(list(bars), widths, color=["tab:gray", COLORS[1], PALE][: len(bars)])
-    axes.bar_label(drawn, labels, padding=6)
-    # Room for the label of the longest bar.
-    axes.set_xlim(0, 1.6 * max(widths))
-    axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
-    fits = "one fit" if repeats == 1 else f"median of {repeats} or more"
-    axes.set_xlabel(f"seconds of a fit ({fits}), less is better")
-    return figure
 
 
 def draw_learning(results: Any) -> Any:

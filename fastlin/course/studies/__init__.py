@@ -9,7 +9,6 @@ from fastlin.course.studies import (
     cifar10_deep,
     cifar10_search,
     cifar10_two_layer,
-    compare,
     gradient_check,
     images,
     l2,
@@ -28,7 +27,6 @@ STUDIES = {
     "l2_weights": l2.run_weights,
     "l2_sweep": l2.run_sweep,
     "l2_norm": l2.run_norm,
-    "compare": compare.run,
     "learning": learning.run,
 }
 # These take minutes to hours, so that the program runs them only where they are named.

@@ -131,14 +131,6 @@ def test_an_onset_that_never_comes_is_not_drawn(draw):
     assert len(figure.axes[3].lines) == 2
 
 
-def test_the_comparison_draws_no_bar_for_an_objective_that_was_not_reached(draw):
-    names = "fastlin_seconds_to_scikit_learn_objective", "speedup_at_equal_objective"
-    reached, missed = (draw("compare", dict(zip(names, found, strict=True))) for found in ((0.5, 2.0), (None, None)))
-    assert [len(figure.axes[0].patches) for _, figure in (reached, missed)] == [3, 2]
-    assert "0.5 s, 2.0 times as fast" in [text.get_text() for text in reached[1].axes[0].texts]
-    assert missed[0].alt.endswith("scikit-learn's objective: never.")
-
-
 def test_pictures_leave_the_callers_figures_and_settings_alone(found, tmp_path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
