@@ -10,8 +10,8 @@ from importlib.util import find_spec
 # The names that they are installed by.
 EXTRAS = {
     "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "pillow", "pooch", "rich", "skops", "tqdm"),
-    # What the commands fit and predict read, save and draw with.
-    "tables": ("jinja2", "matplotlib", "pyarrow", "rich", "skops"),
+    # What the commands fit and predict read, save and print with.
+    "tables": ("pyarrow", "rich", "skops"),
     "arrow": ("pyarrow",),
     "dask": ("dask", "distributed"),
 }

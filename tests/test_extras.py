@@ -118,4 +118,4 @@ def test_the_extra_of_tables_is_enough_to_fit_and_predict(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert [line for line in finished.stdout.splitlines() if line.isdigit()] == ["0", "0"], finished.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {"data.csv", "model.skops", "model.html", "found.parquet"}
+    assert {path.name for path in tmp_path.iterdir()} == {"data.csv", "model.skops", "found.parquet"}

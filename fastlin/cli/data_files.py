@@ -162,17 +162,14 @@ def check_decimals(table: Any, texts: Iterable[str], name: str) -> None:
             )
 
 
-def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
-    """Refuse outputs that would overwrite each other or an input, or cannot be written, before hours of work."""
+def check_output(name: str, inputs: Iterable[str]) -> None:
+    """Refuse an output that would overwrite an input, or cannot be written, before hours of work."""
     # Links are written through, so that the file lies in the folder that a link leads to.
-    taken = set(map(os.path.realpath, inputs))
-    for name in outputs:
-        path = os.path.realpath(name)
-        if path in taken or (os.path.exists(path) and not os.path.isfile(path)):
-            raise CommandError(f"cannot write {name!r}: it is a folder, or a file that this call reads or writes too")
-        taken.add(path)
-        with refuse(f"cannot write {name}", OSError):
-            check_writable(Path(path).parent)
+    path = os.path.realpath(name)
+    if path in map(os.path.realpath, inputs) or (os.path.exists(path) and not os.path.isfile(path)):
+        raise CommandError(f"cannot write {name!r}: it is a folder, or a file that this call reads")
+    with refuse(f"cannot write {name}", OSError):
+        check_writable(Path(path).parent)
 
 
 def write_table(name: str, columns: Mapping[str, Array]) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import os
 import warnings
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,13 +13,10 @@ from click import FloatRange, argument, option
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli import data_files
 from fastlin.cli.arguments import FILE, STRENGTH, CommandError, command, drop_option, refuse, require, table_options
-from fastlin.course.report import write_model_page
 from fastlin.estimators.features import read_categories
 from fastlin.estimators.linear_predictions import check_coefficients
 from fastlin.estimators.summary import describe_fit, lay_out
-from fastlin.estimators.training_data import read_matrix
-from fastlin.figures.fitted_models import plot_coefficients, plot_fit
-from fastlin.figures.style import COLORS, count_nouns, embed
+from fastlin.figures.style import count_nouns
 from fastlin.places import write_whole
 from fastlin.terminal import make_printable
 
@@ -32,7 +26,6 @@ TRUSTED = (
     "fastlin.estimators.logistic_regression_cv.LogisticRegressionCV",
     "fastlin.solvers.solution.Iteration",
 )
-N_BARS = 20
 PENALTY = "Inverse strength of the penalty: a smaller C draws coefficients towards zero."
 VALIDATION = "Table with the columns of DATA whose log loss chooses C among ten; both tables are fitted."
 DISTANCE = "Part of the minimum within which the objective is proven to end; a smaller TOL takes longer."
@@ -53,11 +46,10 @@ KEPT = "Column to write before the predictions, such as an id; give --keep again
     option("--tol", type=FloatRange(1e-15, 1), show_default="0.0001, with --inference 1e-08", help=DISTANCE),
     option("--inference", is_flag=True, help=INFERENCE),
     option("--model", metavar="FILE", default="model.skops", help="File of the model."),
-    option("--report", metavar="FILE", show_default="the name of --model, ending in .html", help="File of the page."),
     *table_options,
 )
 def fit(options: SimpleNamespace) -> int:
-    """Fit logistic regression to a table, save the model for `fastlin predict`, and write a page about the fit.
+    """Fit logistic regression to a table, and save the model for `fastlin predict`.
 
     DATA is a file of CSV (.csv or .tsv, also with .gz) or Parquet (.parquet, .pq); columns of text are categorical.
 
@@ -70,8 +62,7 @@ def fit(options: SimpleNamespace) -> int:
     import skops.io
 
     _check_penalty(options)
-    page = options.report or f"{os.path.splitext(options.model)[0]}.html"
-    data_files.check_outputs([options.model, page], [options.data, options.validation or options.data])
+    data_files.check_output(options.model, [options.data, options.validation or options.data])
     table, texts, labels, notes = data_files.read_training(options.data, options)
     validation: dict[str, Any] = {}
     if options.validation is not None:
@@ -97,12 +88,11 @@ def fit(options: SimpleNamespace) -> int:
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
     with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
-    _write_page(model, found, table, page, options, lines, notes)
     print(*lay_out(lines), sep="\n")
     if found is not None:
         print("", *map(make_printable, found.summary().splitlines()), sep="\n")
     _print_notes(notes)
-    print(make_printable(f"Wrote {options.model} and {page}."))
+    print(make_printable(f"Wrote {options.model}."))
     return 0
 
 
@@ -128,7 +118,7 @@ def predict(options: SimpleNamespace) -> int:
     require("tables")
     if not options.output.lower().endswith(data_files.WRITTEN):
         raise CommandError(f"the name of the output must end in {', '.join(data_files.WRITTEN)}, got {options.output}")
-    data_files.check_outputs([options.output], [options.model, options.data])
+    data_files.check_output(options.output, [options.model, options.data])
     model, known = _load(options.model)
     rows, labels, columns = _read_like(options.data, options, known, model.classes_, options.keep)
     with refuse(f"cannot predict {options.data}", ValueError, TypeError):
@@ -263,32 +253,3 @@ def _load(name):
             raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names!r:.100}")
         levels = read_categories(model) if hasattr(model, "categories_") else [None] * len(names)
     return model, dict(zip(names, levels, strict=True))
-
-
-def _write_page(model, found, table, path, options, lines, notes):
-    pictures = []
-    with contextlib.suppress(ValueError):
-        # A fit without an iteration leaves nothing to draw.
-        pictures.append(("How the fit went", embed(lambda axes: plot_fit(model, axes), 8, 4.2)))
-    n_bars = min(N_BARS, int(np.count_nonzero(abs(model.coef_).max(axis=0))))
-    # Bars of more classes than there are colours would be a picture of a hundred thousand lines.
-    if n_bars and len(model.coef_) <= len(COLORS):
-        height = 1.2 + n_bars * max(0.28, 0.09 * len(model.coef_))
-        caption = "The clearest coefficients, with 95 % intervals"
-        if found is None:
-            caption = "The largest coefficients, each times the standard deviation of its column"
-        pictures.append((caption, embed(lambda axes: _draw_coefficients(model, found, table, axes), 8, height)))
-    tables = [] if found is None else [("Standard errors and tests", found.summary().html)]
-    with refuse(f"cannot write {path}", OSError):
-        write_model_page(path, f"{options.target} from {Path(options.data).name}", lines, notes, pictures, tables)
-
-
-def _draw_coefficients(model, found, table, axes):
-    if found is not None:
-        return plot_coefficients(found, axes=axes, n_features=N_BARS)
-    # Coefficients of columns in different units cannot be compared.
-    deviations = np.sqrt(read_matrix(model, table, reset=False).measure().variance)
-    scaled = SimpleNamespace(coef_=model.coef_ * deviations, classes_=model.classes_)
-    plot_coefficients(scaled, model.get_feature_names_out(), axes, N_BARS)
-    axes.set_xlabel(axes.get_xlabel().replace("coefficient", "coefficient × deviation of the column", 1))
-    return axes

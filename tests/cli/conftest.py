@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from fastlin import cli, datasets, figures
-from fastlin.cli import fit_and_predict, studies
+from fastlin.cli import studies
 
 NOWHERE = "http://127.0.0.1:9"
 OFFLINE = {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "FASTLIN_DATA": "", "COLUMNS": "100"}
@@ -37,7 +37,6 @@ def no_page(monkeypatch):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Let the program draw nothing, which takes longer than all else."""
-    monkeypatch.setattr(fit_and_predict, "embed", lambda *arguments: "")
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
 
 

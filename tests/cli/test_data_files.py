@@ -7,7 +7,6 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
 FIT = "fit", "--target", "end"
 PREDICT = "predict", "model.skops"
 

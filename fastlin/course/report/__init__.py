@@ -1,6 +1,6 @@
 """The report as one page: `page` fills the templates, which hold the prose, and `result_tables` tabulates results."""
 
-from fastlin.course.report.page import write_model_page, write_page
+from fastlin.course.report.page import write_page
 from fastlin.course.report.result_tables import Table, tabulate
 
-__all__ = ["Table", "tabulate", "write_model_page", "write_page"]
+__all__ = ["Table", "tabulate", "write_page"]

@@ -1,4 +1,4 @@
-"""Fills the templates with results: the page of the studies, and the page about one model."""
+"""Fills the templates with results: the page of the studies."""
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
@@ -8,7 +8,6 @@ from typing import Any
 from fastlin.course.report.result_tables import tabulate
 from fastlin.course.texts import DATA_NAMES as DATA_NAMES
 from fastlin.places import write_whole
-from fastlin.typing import PathLike
 
 
 def write_page(
@@ -23,41 +22,10 @@ def write_page(
     `entries` maps a study to `data`, `parameters`, `merits`, `seconds`, `earlier` (of an earlier run) and `pictures`,
     dicts of `file`, `caption` and `alt`. `claims` are rows of `judge_claims`; `failed` names studies.
     """
-    verdicts = [claim["verdict"] for claim in claims]
-    shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
-    _fill(
-        path,
-        "page.html.j2",
-        entries=shown,
-        claims=[{**claim, "anchor": f"claim-{number}"} for number, claim in enumerate(claims, start=1)],
-        counts={verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
-        course_data=_find_data(entries, homework=False),
-        homework_data=_find_data(entries, homework=True),
-        sources=DATA_NAMES,
-        failed=failed,
-        environment=environment,
-    )
-
-
-def write_model_page(
-    path: PathLike,
-    title: str,
-    lines: Mapping[str, str],
-    notes: Sequence[str],
-    pictures: Sequence[tuple[str, str]],
-    tables: Sequence[tuple[str, str]] = (),
-) -> None:
-    """Write the page about one model, in the way of `write_page`.
-
-    A picture is a caption and a data URL. A table is a caption and its HTML, which is not escaped.
-    """
-    _fill(path, "model.html.j2", title=title, lines=lines, notes=notes, pictures=pictures, tables=tables)
-
-
-def _fill(path, name, **values):
-    """Write a template with values to a file; values are escaped unless they are `Markup`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    verdicts = [claim["verdict"] for claim in claims]
+    shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
     # Results may hold signs that are markup in HTML.
     templates = Environment(
         loader=PackageLoader("fastlin.course.report"),
@@ -67,7 +35,16 @@ def _fill(path, name, **values):
         lstrip_blocks=True,
     )
     templates.filters["formula"] = _to_mathml
-    text = templates.get_template(name).render(values)
+    text = templates.get_template("page.html.j2").render(
+        entries=shown,
+        claims=[{**claim, "anchor": f"claim-{number}"} for number, claim in enumerate(claims, start=1)],
+        counts={verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
+        course_data=_find_data(entries, homework=False),
+        homework_data=_find_data(entries, homework=True),
+        sources=DATA_NAMES,
+        failed=failed,
+        environment=environment,
+    )
     with write_whole(path) as part:
         part.write_text(text, encoding="utf-8")
 

@@ -10,7 +10,7 @@ from fastlin.course.studies.claims import CLAIMS, judge_claims
 
 SECTIONS = ["1a", "1b", "2a", "2a, 3a", "2b, 2c", "2d", "2e", "3b, 3c", "3d", "4a", "4b", "4c, 4d", "4e"]
 HOMEWORK = ["The gradients", "A network of two layers", "Random search", "Deeper networks"]
-OTHERS = ["fastlin beside scikit-learn", "Accuracy against seconds", "All claims", "Where and how this was run"]
+OTHERS = ["Accuracy against seconds", "All claims", "Where and how this was run"]
 
 
 def task_of(heading):
