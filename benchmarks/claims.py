@@ -52,9 +52,7 @@ def record_claims(results, path=RECORD):
     record = {
         # Folders and the system's name belong to whoever ran this.
         "environment": {
-            name: value
-            for name, value in content["environment"].items()
-            if name not in ("cache", "cache_megabytes", "platform")
+            name: value for name, value in content["environment"].items() if name not in ("cache", "platform")
         },
         "claims": rows,
         "merits": {study: entry["merits"] for study, entry in entries.items()},

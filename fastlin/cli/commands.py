@@ -24,7 +24,7 @@ from fastlin.cli.arguments import (
     require,
     table_options,
 )
-from fastlin.cli.doctor import count_compiled, describe_code, describe_environment, doctor, lay_out_environment
+from fastlin.cli.doctor import describe_environment, doctor, lay_out_environment
 from fastlin.cli.fit_and_predict import fit, predict
 from fastlin.cli.race import pose_images, pose_table, race
 from fastlin.cli.results import write_results
@@ -34,7 +34,6 @@ from fastlin.course.studies.cifar10_training import N_VALIDATION
 from fastlin.course.studies.settings import Settings
 from fastlin.extras import tell_install
 from fastlin.kernels.machine.cache_folder import cache_folder
-from fastlin.kernels.machine.target import TARGET
 from fastlin.terminal import make_printable, show_bar
 
 QUICK = "Use few epochs, rows and seeds, to see that all works; claims get no verdict."
@@ -140,7 +139,7 @@ def compare(options: SimpleNamespace) -> int:
 
 @command("show versions, processor, threads and the folder of compiled code")
 def info(options: SimpleNamespace) -> int:
-    """Show versions, the processor, threads, and which compiled code is used, with its folder and size.
+    """Show versions, the processor, threads, and which compiled code is used, with its folder.
 
     Examples
     --------
@@ -168,11 +167,8 @@ def warmup(options: SimpleNamespace) -> int:
             show(n_done, name)
             compile_step()
         show(len(STEPS), "done")
-    if TARGET.archive and not count_compiled():
-        print(f"Nothing has to be compiled: the code in use is {describe_code()}.")
-    else:
-        place = cache_folder() or "no folder, since none is writable"
-        print(make_printable(f"Compiled in {perf_counter() - begin:.1f} s; kept in {place}."))
+    place = cache_folder() or "no folder, since none is writable"
+    print(make_printable(f"Ready after {perf_counter() - begin:.1f} s; what was compiled is kept in {place}."))
     return 0
 
 
