@@ -146,7 +146,7 @@ def read_partitions(
         descriptions, tables = zip(*client.gather(described), strict=True)
         matrix = _describe_matrix(descriptions)
         table = LabelTable.join(tables)
-        names = _find_classes(table, tables, classes)
+        names = _find_classes(table, classes)
         check_classes(estimator, names)
         if offsets is not None:
             check_offset_shape(offsets.shape, np.nan, len(names))
@@ -219,23 +219,13 @@ def _describe_matrix(known):
     )
 
 
-def _find_classes(table, tables, classes):
+def _find_classes(table, classes):
     """Return the labels of all partitions, sorted, after a check against the given classes."""
     if table.are_certain:
         raise ValueError(f"y should be a 1d array, got zeros and ones in {len(table.classes)} columns instead.")
     if table.are_certain is not None:
         return name_classes(classes, len(table.classes))
-    if classes is None:
-        return table.classes
-    classes = np.unique(classes)
-    for number, own in enumerate(tables):
-        unknown = own.classes[~np.isin(own.classes, classes)]
-        if len(unknown):
-            raise ValueError(
-                f"{name_partition(number)} of y has the label {unknown.tolist()[0]!r}, which is not one of "
-                f"classes={classes}."
-            )
-    return match_classes(table.classes, classes)
+    return table.classes if classes is None else match_classes(table.classes, classes)
 
 
 def _choose_factors(table, classes, class_weight, has_weights):

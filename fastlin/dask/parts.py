@@ -22,12 +22,16 @@ from fastlin.estimators.features import is_missing
 from fastlin.estimators.labels import (
     are_certain,
     choose_unit,
+    encode_labels,
     find_most_probable,
+    named,
+    read_labels,
     read_offset_numbers,
     read_probabilities,
     to_targets,
     weigh_targets,
 )
+from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.exceptions import DataChangedError
 from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.matrices import as_matrix
@@ -37,26 +41,27 @@ if TYPE_CHECKING:
     from fastlin.matrices.dense import DenseMatrix
     from fastlin.matrices.sparse import SparseMatrix
 
-NO_LABELS, NO_SAMPLES = np.empty(0), Samples(NO_ROWS, NO_ROWS, np.empty(0))
+NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
     """The rows of a partition: X, an array or CSR of finite numbers in a type of fits.
 
-    labels are int32 numbers of classes once encoded. folds are the fold of each row, soft (m, n_classes) soft labels,
-    and offsets (m, K) are added to the scores. samples of an encoded Part are the rows as a pass reads them.
+    labels are int32 numbers of the classes, which are those of the whole fit once encoded. folds are the fold of each
+    row, soft (m, n_classes) soft labels, and offsets (m, K) are added to the scores. samples of an encoded Part are the
+    rows as a pass reads them.
     """
 
     name: str
     X: Any
+    classes: np.ndarray
     labels: np.ndarray
     sample_weight: np.ndarray | None
     folds: np.ndarray | None = None
     soft: np.ndarray | None = None
     offsets: np.ndarray | None = None
     samples: Samples = NO_SAMPLES
-    n_classes: int = 0
 
     @cached_property
     def matrix(self) -> DenseMatrix | SparseMatrix:
@@ -85,19 +90,18 @@ class Description:
     classes: str = field(compare=False, default="")
 
     @classmethod
-    def of(cls, part: Part, classes: Array = NO_LABELS) -> Self:
-        """Return the Description of a decoded Part with the labels ``classes``."""
+    def of(cls, part: Part) -> Self:
+        """Return the Description of a decoded Part."""
         is_sparse = sparse.issparse(part.X)
         n_entries, longest_row = add_row_lengths(part.X, (0, 0)) if is_sparse else (part.X.size, part.X.shape[1])
-        labels = part.labels if part.soft is None else part.soft
         digests = {
-            "labels": digest_values(labels),
+            "labels": digest_values(part.classes) + digest_values(part.labels if part.soft is None else part.soft),
             "weights": digest_values(part.sample_weight),
             "offsets": digest_values(part.offsets),
+            "rows": digest_rows(part.X),
         }
-        digests["rows"] = digest_rows(part.X)
         kind = part.X.shape, part.X.dtype, is_sparse, n_entries, longest_row
-        return cls(part.name, *kind, digests, _shorten(classes))
+        return cls(part.name, *kind, digests, _shorten(part.classes))
 
     def check(self, part: Part) -> None:
         """Raise a DataChangedError where a decoded Part is not what it was."""
@@ -110,7 +114,7 @@ class Description:
             changed = next(name for name, known in self.digests.items() if found.digests[name] != known)
             what = f"has other {changed}"
             if changed == "labels":
-                what += f", which were {self.classes} and are {_shorten(np.unique(part.labels))} now"
+                what += f", which were {self.classes} and are {_shorten(part.classes)} now"
         raise DataChangedError(
             f"{part.name} was computed again, as where a worker is lost, and {what}. A partition must be the same each "
             "time: persist the data before the fit, and give functions that draw random numbers a seed."
@@ -150,22 +154,15 @@ class LabelTable(NamedTuple):
         weights = np.ones(n) if part.sample_weight is None else part.sample_weight
         largest = float(weights.max(initial=0.0))
         weights = weights / choose_unit(largest)
-        if soft is None:
-            try:
-                classes, labels = np.unique(part.labels, return_inverse=True)
-            except TypeError as error:
-                raise ValueError(f"{part.name} of y has labels of types that cannot be compared: {error}") from error
-            totals = np.bincount(labels, weights, len(classes)).astype(np.float64)
-        else:
-            classes, labels = np.arange(soft.shape[1]), part.labels
-            totals = weights @ soft
-        first_rows = np.full(len(classes), n)
-        found, first_rows_found = np.unique(labels, return_index=True)
+        n_classes = len(part.classes)
+        totals = np.bincount(part.labels, weights, n_classes).astype(np.float64) if soft is None else weights @ soft
+        first_rows = np.full(n_classes, n)
+        found, first_rows_found = np.unique(part.labels, return_index=True)
         first_rows[found] = first_rows_found
-        counts = np.bincount(labels, minlength=len(classes))
+        counts = np.bincount(part.labels, minlength=n_classes)
         # A partition without rows tells nothing.
         certain = None if soft is None or not n else are_certain(soft)
-        return cls(n, classes, first_rows, counts, totals, largest, certain)
+        return cls(n, part.classes, first_rows, counts, totals, largest, certain)
 
     @classmethod
     def join(cls, tables: Sequence[Self]) -> Self:
@@ -217,61 +214,43 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, off
         X = np.empty(X.shape)
     X = X.astype(read_type(X, f"{name} of X"), copy=False)
     assert_all_finite(X, input_name=f"{name} of X")
-    labels, soft = _read_labels(y, X.shape[0], f"{name} of y")
+    with named(f"{name} of y"):
+        classes, labels, soft = _read_labels(np.asarray(y), X.shape[0], f"{name} of y")
     weights = offsets = None
     if sample_weight is not None:
-        # Objects and text, too, may hold other things than numbers.
-        given = np.asarray(sample_weight)
-        given = given if given.dtype.kind in "biuf" else given.astype(np.float64)
-        weights = _read_column(given, X.shape[0], f"{name} of sample_weight").astype(np.float64)
-        if (weights < 0).any():
-            raise ValueError(f"Negative values in data passed to `sample_weight`: {name} has {weights.min()}.")
+        with named(f"{name} of sample_weight"):
+            given = np.asarray(sample_weight)
+            weights = check_sample_weight(given, labels, dtype=np.float64, ensure_non_negative=True)
     if offset is not None:
         offsets = read_offset_numbers(offset, f"{name} of offset")
         if len(offsets) != X.shape[0]:
             raise ValueError(f"{name} of offset has the shape {offsets.shape}, but X has {X.shape[0]} rows there.")
         offsets = offsets[:, None] if offsets.ndim == 1 else offsets
-    return Part(name, X, labels, weights, soft=soft, offsets=offsets)
+    return Part(name, X, classes, labels, weights, soft=soft, offsets=offsets)
 
 
 def _read_labels(y, n_rows, name):
-    """Return labels (m,) and None, or the numbers of the most probable classes and soft labels (m, n_classes)."""
-    values = np.asarray(y)
-    if values.ndim == 2 and values.shape[1] > 1:
-        if values.dtype.kind != "f" or len(values) != n_rows:
+    """Return the classes, the number of each row's most probable one, and soft labels (m, n_classes) or None."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        if y.dtype.kind != "f" or len(y) != n_rows:
             raise ValueError(
-                f"{name} has the shape {values.shape} and {values.dtype}, but X has {n_rows} rows there; y holds a "
-                "label for each row, or its probabilities of the classes, which are floats."
+                f"{name} has the shape {y.shape} and {y.dtype}, but X has {n_rows} rows there; y holds a label for "
+                "each row, or its probabilities of the classes, which are floats."
             )
-        soft = read_probabilities(values, name) if n_rows else values.astype(np.float64)
-        return find_most_probable(soft), soft
-    if values.dtype.kind == "O":
-        if any(map(is_missing, values.flat)):
+        soft = read_probabilities(y, name) if n_rows else y.astype(np.float64)
+        return np.arange(y.shape[1]), find_most_probable(soft), soft
+    if y.dtype.kind == "O":
+        if any(map(is_missing, y.flat)):
             raise ValueError(f"{name} contains NaN, or None, where a label is missing.")
-        numbers = np.array(values.tolist())
-        values = numbers if numbers.dtype.kind in "biuf" else values
-    labels = _read_column(values, n_rows, name)
-    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
-        raise ValueError(f"Unknown label type: continuous. {name} holds numbers that are not whole.")
-    return labels, None
-
-
-def _read_column(values, n_rows, name):
-    """Return labels or weights with one entry a row, once no float is NaN; a single column may be two-dimensional."""
-    values = np.asarray(values)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.shape != (n_rows,):
-        raise ValueError(f"{name} has the shape {values.shape}, but X has {n_rows} rows there.")
-    if values.dtype.kind == "f":
-        assert_all_finite(values, input_name=name)
-    return values
+        numbers = np.array(y.tolist())
+        y = numbers if numbers.dtype.kind in "biuf" else y
+    labels = read_labels(None, y[:, 0] if y.ndim == 2 else y, n_rows)
+    return *encode_labels(labels, np.int32), None
 
 
 def describe(part: Part) -> tuple[Description, LabelTable]:
     """Return the Description of a decoded Part, and the table of its labels."""
-    table = LabelTable.of(part)
-    return Description.of(part, table.classes), table
+    return Description.of(part), LabelTable.of(part)
 
 
 def encode(
@@ -289,7 +268,7 @@ def encode(
     """
     # Kernels trust the numbers of classes.
     expected.check(part)
-    labels = np.searchsorted(classes, part.labels).astype(np.int32)
+    labels = np.searchsorted(classes, part.classes).astype(np.int32)[part.labels]
     folds = None if fold_ends is None or seen is None else find_folds(fold_ends, labels, seen)
     weights, soft = part.sample_weight, part.soft
     if factors is not None:
@@ -303,7 +282,7 @@ def encode(
         NO_DOUBLE if soft is None else to_targets(soft),
     )
     X = part.X.astype(dtype, copy=False)
-    return replace(part, X=X, labels=labels, folds=folds, samples=samples, n_classes=len(classes))
+    return replace(part, X=X, classes=classes, labels=labels, folds=folds, samples=samples)
 
 
 def share_folds(n_folds: int, totals: IntArray, first_rows: IntArray) -> IntArray:

@@ -100,7 +100,7 @@ class Shard:
     def tell_weights(self, left_out: int | None) -> dict[int, ToldWeights]:
         """Return the sums of the weights by partitions."""
         return {
-            number: ToldWeights.of(self._sample(number, left_out), part.n_classes)
+            number: ToldWeights.of(self._sample(number, left_out), len(part.classes))
             for number, part in self._parts.items()
         }
 

@@ -130,7 +130,7 @@ def test_classes_may_be_given_and_missing_from_partitions(client):
     dX, dy = cut(X[order], y[order])
     found = fit(LogisticRegression, {}, dX, dy, classes=[3, 1, 2, 0], client=client)
     assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, y))
-    message = "Partition 3 of y has the label 3, which is not one of classes"
+    message = "y has the label 3, which is not one of classes"
     assert_refused(message, found.fit, dX, dy, classes=[0, 1, 2])
     assert_refused("No row of y has the class 7, which is one of classes", found.fit, dX, dy, classes=[0, 1, 2, 3, 7])
 
