@@ -8,6 +8,7 @@ from time import perf_counter
 from types import SimpleNamespace
 
 import click
+import numpy as np
 from click import Choice, FloatRange, IntRange, argument, option
 
 from fastlin import __version__, datasets
@@ -26,7 +27,7 @@ from fastlin.cli.arguments import (
 )
 from fastlin.cli.doctor import describe_environment, doctor, lay_out_environment
 from fastlin.cli.fit_and_predict import fit, predict
-from fastlin.cli.race import pose_images, pose_table, race
+from fastlin.cli.race import pose
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import make_folder, report_claims, run_studies
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, peers
@@ -40,7 +41,8 @@ QUICK = "Use few epochs, rows and seeds, to see that all works; claims get no ve
 DRAWS = "Networks that cifar10_search draws and trains; more take longer."
 SEEDED = "Seed of splits, orders, networks and draws; learning stays."
 QUICK_RACE = "Train on 1,000 rows of MNIST, to see that all works; its seconds say little."
-PEERS = "Time whole curves on all of MNIST, and draw the excess against seconds; write peers.json."
+PEERS = "Give each library 25 s for each problem of MNIST, instead of --seconds for all."
+SECONDS = "About how long all libraries fit together; none begins a fit that would probably take longer than its share."
 DTYPE = "Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16."
 
 
@@ -88,8 +90,8 @@ def reproduce(options: SimpleNamespace) -> int:
     argument("table", required=False, type=FILE, metavar="[DATA]"),
     option("--target", metavar="COLUMN", show_default="y", help="Column of the labels in DATA, or array in .npz."),
     drop_option,
-    option("--C", "C", type=STRENGTH, default=1.0, help="Inverse strength of the penalty."),
-    option("--seconds", type=FloatRange(1, 86_400), default=60.0, help="Limit of the whole race."),
+    option("--C", "C", type=STRENGTH, default=1.0, help="Inverse strength of the penalty on DATA."),
+    option("--seconds", type=FloatRange(1, 86_400), default=60.0, help=SECONDS),
     option("--quick", is_flag=True, help=QUICK_RACE),
     option("--peers", is_flag=True, help=PEERS),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE),
@@ -98,11 +100,11 @@ def reproduce(options: SimpleNamespace) -> int:
     *table_options,
 )
 def compare(options: SimpleNamespace) -> int:
-    """Train all installed libraries on DATA, or on MNIST where no DATA is given.
+    """Fit all installed libraries to DATA, or to MNIST where no DATA is given, with more and more effort.
 
     DATA is a table as `fastlin fit` reads it, a file of NumPy with arrays X and y (.npz), or one of libsvm (.svm,
-    .libsvm, .txt). Every library minimises the same objective. Printed are seconds and accuracy, and written are
-    results as JSON and pictures.
+    .libsvm, .txt). Every library minimises the same objective. Printed are the seconds after which each is near the
+    minimum, and its accuracy on rows that were held out. A picture and race.json have every fit.
 
     Examples
     --------
@@ -121,19 +123,16 @@ def compare(options: SimpleNamespace) -> int:
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
         print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
-    if options.table is not None:
-        return race(options.table, pose_table(options), options.seconds, options.output)
-    data = _load_mnist(options)
-    if not options.peers:
-        return race(data.name, pose_images(data, options), options.seconds, options.output)
+    posed = None if options.table is None else [pose(options)]
+    data = _load_mnist(options) if posed is None else datasets.Dataset("table", *4 * (np.empty(0),))
 
-    def run_peers(settings):
-        results = peers.run(settings, options.dtype)
+    def race(settings):
+        results = peers.run(settings, options.dtype, posed, None if options.peers else options.seconds)
         report = {**results.parameters, **results.series, "quick": options.quick}
-        write_results(options.output / "peers.json", {**report, "environment": describe_environment()})
+        write_results(options.output / "race.json", {**report, "environment": describe_environment()})
         return results
 
-    _, failed = run_studies({"peers": (run_peers, Settings(data, options.quick))}, options.output)
+    _, failed = run_studies({"peers": (race, Settings(data, options.quick))}, options.output)
     return 1 if failed else 0
 
 

@@ -11,6 +11,7 @@ DATA_NAMES = {
     "cifar10": "CIFAR-10",
     "digits": "scikit-learn's 8 × 8 digits",
     "synthetic": "synthetic data",
+    "table": "your table",
 }
 # What was found in a text: its path and, after a colon, the format of its numbers.
 PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")

@@ -9,7 +9,6 @@ import pytest
 
 from benchmarks.data import make_synthetic
 from fastlin import datasets, figures, warmup
-from fastlin.cli import race
 from fastlin.cli.results import read_results
 from fastlin.contenders import CONTENDERS
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, peers
@@ -111,16 +110,6 @@ def few_rows(monkeypatch):
     monkeypatch.setattr(datasets, "load_mnist", lambda folder: make_synthetic(3, 300, 8, seed=0))
 
 
-def test_compare_races_on_mnist(run, few_rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(race, "CONTENDERS", {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")})
-    monkeypatch.setattr(race, "TURN_SECONDS", 0.0)
-    printed = run("compare", "--dtype", "float32", "--C", "2").stdout
-    assert "synthetic, 300 × 8, 3 classes, C = 2" in printed
-    assert list_names(tmp_path / "results") == {"race.json", "race.png"}
-    found = read_results(tmp_path / "results" / "race.json")["libraries"]
-    assert all(row["is_near"] and len(row["turns"]) == race.N_TURNS for row in found.values())
-
-
 def test_compare_with_peers(run, few_rows, monkeypatch, tmp_path):
     few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
     few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
@@ -130,9 +119,9 @@ def test_compare_with_peers(run, few_rows, monkeypatch, tmp_path):
     assert "Not installed, so not compared: torch." in printed
     assert "pip install '.[peers]' in a checkout of fastlin installs them, and '.[peers-torch]' P" in printed
     folder = tmp_path / "results"
-    assert list_names(folder) == {"results.json", "peers.json", "synthetic"}
+    assert list_names(folder) == {"results.json", "race.json", "synthetic"}
     assert list_names(folder / "synthetic") == {"peers.png"}
-    found = read_results(folder / "peers.json")
+    found = read_results(folder / "race.json")
     assert [problem["classes"] for problem in found["problems"]] == [3, 2]
     assert all(problem["points"].keys() == {"fastlin", "scikit-learn lbfgs"} for problem in found["problems"])
     assert {"numpy", "processor", "processors"} <= found["environment"].keys()

@@ -1,8 +1,7 @@
-"""The race of the installed libraries on a user's data: what is read, refused, cut off, and reported."""
+"""The race of the installed libraries on a user's data: what is read, refused, and reported."""
 
 import dataclasses
 import os
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,11 +14,9 @@ from sklearn.preprocessing import StandardScaler
 
 from fastlin.cli import race
 from fastlin.cli.results import read_results
-from fastlin.contenders import CONTENDERS, CannotSolveError, Contender, Problem
+from fastlin.contenders import CONTENDERS, CannotSolveError, Contender
 from fastlin.course.studies import peers
 
-# The seconds in which a process starts and makes a short fit.
-SHARE = 20.0
 GIVEN = {"target": "y", "drop": (), "separator": None, "decimal": ".", "encoding": "utf-8"}
 
 
@@ -112,74 +109,37 @@ def test_what_cannot_be_raced_gets_one_line(rows, refuse, tmp_path, monkeypatch)
         ("nan.npz", "cannot compare on nan.npz: Input X contains NaN."),
     ):
         refuse(words, "compare", *call.split())
-    monkeypatch.setattr(race, "CONTENDERS", {"fastlin": fake(fall_asleep)})
-    monkeypatch.setattr(race, "TIGHT", 2)
-    refuse("fastlin: 1 s are too few for good.csv: give more by --seconds\n", "compare", "good.csv", "--seconds", "1")
     monkeypatch.setattr(race, "COPIES", 1e30)
     if os.name != "nt":
         refuse("good.csv: it may take 1e+30 times its size in memory", "compare", "good.csv")
-
-
-def fall_asleep(problem, effort):
-    """Take long where the effort is more than one."""
-    time.sleep(600 if effort > 1 else 0.02)
-    return np.zeros((problem.n_rows_coef, problem.X.shape[1])), np.zeros(problem.n_rows_coef)
-
-
-def end_the_process(problem, effort):
-    os._exit(1)
 
 
 def refuse(problem, effort):
     raise CannotSolveError("not today")
 
 
-def fake(fit, efforts=(1, 2, 4)):
-    return Contender(fit, efforts, "numpy", "numpy")
-
-
 def test_libraries_race_to_the_same_objective(rows, run, tmp_path, monkeypatch):
     few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
-    few["crash"], few["[refusal]"] = fake(end_the_process), fake(refuse)
+    few["glum"] = Contender(refuse, (1, 2, 4), "numpy", "numpy")
     few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
-    for module in (race, peers):
-        monkeypatch.setattr(module, "CONTENDERS", few)
-    monkeypatch.setattr(race, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(peers, "CONTENDERS", few)
+    monkeypatch.setattr(peers, "PAUSE", 0.0)
     np.savez(tmp_path / "$a$.npz", X=rows[0], y=rows[1])
-    finished = run("compare", "$a$.npz", "--seconds", "120", "--output", "here")
-    assert "  left out: its process ended\n" in finished.stdout
-    assert "  left out: not today\n" in finished.stdout
+    finished = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
     assert "Not installed, so not compared: torch.\npip install '.[peers]' in a checkout" in finished.stdout
-    assert "$a$.npz, 160 × 4, 3 classes, C = 1" in finished.stdout
-    assert {path.name for path in (tmp_path / "here").iterdir()} == {"race.json", "race.png"}
+    assert "left out: not today" in finished.stdout
+    names = {path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("*.*")}
+    assert names == {"race.json", "results.json", "table/peers.png"}
     found = read_results(tmp_path / "here" / "race.json")
-    assert found["parameters"]["held_out"] == 40
-    assert list(found["libraries"]) == ["fastlin", "scikit-learn lbfgs"]
-    assert found["left_out"] == {"crash": "its process ended", "[refusal]": "not today"}
-    table = [line.split() for line in finished.stdout.splitlines()]
-    for name, row in found["libraries"].items():
-        assert row["is_near"]
-        assert 0 <= row["excess"] <= race.NEAR
-        assert 0.6 < row["accuracy"] <= 1
-        assert len(row["turns"]) == len(row["ratios"]) == race.N_TURNS
-        assert row["seconds"] == np.median(row["turns"])
-        (cells,) = (cells for cells in table if cells[: len(name.split())] == name.split() and len(cells) > 4)
-        assert cells[-1] == f"{row['accuracy']:.4f}"
-    assert found["libraries"]["fastlin"]["ratios"] == [1.0] * race.N_TURNS
-
-
-def test_a_library_that_is_cut_off_gets_a_lower_bound(rows):
-    problem = Problem("", rows[0], rows[1], 3, 1.0, fit_intercept=True)
-    slow, endless = (
-        race._compete(problem, problem, each, 0.1, SHARE) for each in (fake(fall_asleep), fake(fall_asleep, (2, 4)))
-    )
-    # What ended short of the objective is the bound, and not the time until the next one was cut off.
-    assert (slow.is_near, slow.effort, slow.objective) == (False, 1, pytest.approx(np.log(3)))
-    assert 0.02 <= slow.seconds < SHARE
-    assert (endless.is_near, endless.objective) == (False, None)
-    assert 0 < endless.seconds <= SHARE
-    for entry in (slow, endless):
-        entry.ratios = [100.0]
-        assert [text[:2] for text in entry.describe()[:2]] == ["> ", "> "]
-    with pytest.raises(CannotSolveError, match="no time was left"):
-        race._compete(problem, problem, fake(fall_asleep), 0.1, 0)
+    (problem,) = found["problems"]
+    shape = {name: problem[name] for name in ("samples", "features", "classes", "intercept")}
+    assert shape == {"samples": 160, "features": 4, "classes": 3, "intercept": True}
+    assert (found["C"], problem["left_out"]) == (2.0, {"glum": "not today"})
+    assert list(problem["points"]) == ["fastlin", "scikit-learn lbfgs"]
+    # The table of few libraries has a column for each.
+    rows = {line.split()[0]: line.split() for line in finished.stdout.splitlines() if line.split()}
+    assert rows["by"][2] == "1"
+    accuracies = [points[-1]["accuracy"] for points in problem["points"].values()]
+    assert [float(each) for each in rows["accuracy"][1:]] == pytest.approx(accuracies, abs=1e-3)
+    assert min(accuracies) > 0.6
+    assert all(points[-1]["excess"] <= 1e-6 for points in problem["points"].values())

@@ -1,4 +1,4 @@
-"""The distance from the optimum against seconds, for each library on the same data and the same objective.
+"""The distance from the optimum against seconds, for each library on the same rows and the same objective.
 
 Each point of a curve is a fit from the start, and its whole time counts. A contender must first reach the optimum of a
 small sample; that fit also loads and compiles its code.
@@ -6,12 +6,14 @@ small sample; that fit also loads and compiles its code.
 
 import importlib.metadata
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 import fastlin
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
@@ -38,20 +40,30 @@ N_REPEATS, QUICK_REPEATS = 3, 1
 PAUSE = 0.1
 # The study reports the seconds to each of these excesses.
 MERITS = ("1e-2", "1e-4", "1e-6")
+# The excess at which the seconds are divided by fastlin's.
+COMPARED = "1e-4"
 
 
-def run(settings: Settings, dtype: str = "float64") -> Results:
-    """Run each installed contender on the problems of the data, in turn.
+def run(
+    settings: Settings,
+    dtype: str = "float64",
+    posed: Sequence[tuple[Problem, Problem]] | None = None,
+    seconds: float | None = None,
+) -> Results:
+    """Run each installed contender in turn, on the problems of the data or on those that are posed, with test rows.
 
-    The series "problems" holds name, shape, optimum and points of each problem, and why contenders were left out.
+    The series "problems" holds name, shape, optimum and points of each problem, and why contenders were left out. The
+    seconds are for all fits together; None gives each contender BUDGET for each problem.
     """
     names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
-    problems = [_compete(problem, names, settings) for problem in make_problems(settings, dtype)]
+    posed = make_problems(settings, dtype) if posed is None else posed
+    budget = QUICK_BUDGET if settings.quick else BUDGET if seconds is None else seconds / len(names) / len(posed)
+    problems = [_compete(*pair, names, settings, budget) for pair in posed]
     merits: dict[str, Any] = {}
     for problem in problems:
+        fastest = {excess: _seconds_to(problem["points"]["fastlin"], float(excess)) for excess in MERITS}
         merits[f"{problem['name']}: seconds to an excess of"] = {
-            name: {excess: _seconds_to(points, float(excess)) for excess in MERITS}
-            for name, points in problem["points"].items()
+            name: _describe(points, fastest) for name, points in problem["points"].items()
         }
         for name, reason in problem["left_out"].items():
             merits[f"{problem['name']}: {name}"] = f"left out: {reason}"
@@ -60,8 +72,8 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
         parameters={
             "data": settings.data.name,
             "dtype": str(dtype),
-            "C": C,
-            "budget": QUICK_BUDGET if settings.quick else BUDGET,
+            "C": posed[0][0].C,
+            "budget": budget,
             "floor": FLOOR,
             "threads": count_threads(),
             "processors": os.cpu_count(),
@@ -77,24 +89,32 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
     )
 
 
+def _describe(points, fastest):
+    """Return a row of a table: seconds to each excess, fastlin's of them by theirs at the last, and the accuracy."""
+    row = {excess: _seconds_to(points, float(excess)) for excess in MERITS}
+    pair = row[COMPARED], fastest[COMPARED]
+    ratio = pair[0] / pair[1] if all(isinstance(each, float) for each in pair) else "–"
+    return {**row, "by fastlin's": ratio, "accuracy": points[-1]["accuracy"]}
+
+
 def find_missing() -> list[str]:
     """Return the names of the packages that contenders need and that are not installed."""
     missing = (contender.package for contender in CONTENDERS.values() if not contender.is_installed())
     return list(dict.fromkeys(missing))
 
 
-def make_problems(settings: Settings, dtype: str) -> list[Problem]:
-    """Return all classes with an intercept, and even against odd labels without one.
+def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem]]:
+    """Return all classes with an intercept, and even against odd labels without one, of training and of test rows.
 
     Several libraries know only two classes, and one of them penalises the intercept.
     """
-    X, y, *_ = fair_threads.scale_rows(settings.data, QUICK_ROWS if settings.quick else None, dtype)
+    X, y, X_test, y_test = fair_threads.scale_rows(settings.data, QUICK_ROWS if settings.quick else None, dtype)
     classes, y = np.unique(y, return_inverse=True)
-    n_classes = len(classes)
+    n_classes, y_test = len(classes), np.searchsorted(classes, y_test)
     problems = [Problem("even or odd", X, y % 2, 2, C, fit_intercept=False)]
     if n_classes > 2:
         problems.insert(0, Problem(f"{n_classes} classes", X, y, n_classes, C, fit_intercept=True))
-    return problems
+    return [(each, replace(each, X=X_test, y=y_test % each.n_classes)) for each in problems]
 
 
 def check(name: str, problem: Problem) -> None:
@@ -103,10 +123,10 @@ def check(name: str, problem: Problem) -> None:
     excess = problem.objective(*contender.solve(problem, contender.efforts[-1])) / _find_optimum(problem) - 1
     # Written so that an excess that is not a number is refused too.
     if not abs(excess) <= ADMITTED_EXCESS:
-        raise CannotSolveError(f"its optimum is another: {excess:.1e} off on {len(problem.X)} rows")
+        raise CannotSolveError(f"its optimum is another: {excess:.1e} off on {len(problem.y)} rows")
 
 
-def _compete(problem, names, settings):
+def _compete(problem, test, names, settings, budget):
     """Return name, shape, optimum and points of a problem, and why contenders were left out, as plain values."""
     sample = take_sample(problem)
     left_out = {}
@@ -122,7 +142,7 @@ def _compete(problem, names, settings):
     admitted = [name for name in names if name not in left_out]
     settings.notify(f"{problem.name}, optimum")
     optimum = _find_optimum(problem)
-    budget, n_repeats = (QUICK_BUDGET, QUICK_REPEATS) if settings.quick else (BUDGET, N_REPEATS)
+    n_repeats = QUICK_REPEATS if settings.quick else N_REPEATS
     points: dict[str, list[dict[str, Any]]] = {name: [] for name in admitted}
     for rung in range(max(len(CONTENDERS[name].efforts) for name in admitted)):
         # The contenders take turns, because the speed of a machine drifts.
@@ -131,7 +151,7 @@ def _compete(problem, names, settings):
             if rung < len(efforts) and not _is_done(points[name], optimum, budget):
                 settings.notify(f"{problem.name}, {name}")
                 tried = [
-                    _measure(CONTENDERS[name], problem, efforts[rung], n_repeats, n_threads)
+                    _measure(CONTENDERS[name], problem, test, efforts[rung], n_repeats, n_threads)
                     for n_threads in _choose_threads(name, points[name])
                 ]
                 points[name].append(min(tried, key=lambda point: point["seconds"]))
@@ -141,7 +161,7 @@ def _compete(problem, names, settings):
             point["excess"] = (point["objective"] - optimum) / optimum
     return {
         "name": problem.name,
-        "samples": len(problem.X),
+        "samples": len(problem.y),
         "features": problem.X.shape[1],
         "classes": problem.n_classes,
         "intercept": problem.fit_intercept,
@@ -162,15 +182,15 @@ def _choose_threads(name, points):
 
 
 def take_sample(problem: Problem) -> Problem:
-    """Return a Problem of the first rows of each class, with l2 the mean variance of the features.
+    """Return a Problem of the first rows of each class, with l2 the mean square of the features.
 
     At C = 1 a mistaken penalty may be too small a part of the objective to show.
     """
     n_each = max(SAMPLE_ROWS // problem.n_classes, 2)
     rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_each] for k in range(problem.n_classes)])
     X = problem.X[rows]
-    l2 = float(np.mean(np.var(X, axis=0, dtype=np.float64)))
-    return replace(problem, X=X, y=problem.y[rows], C=1 / (l2 * len(X)))
+    l2 = float((X.multiply(X) if issparse(X) else X * X).mean(dtype=np.float64))
+    return replace(problem, X=X, y=problem.y[rows], C=1 / (l2 * len(rows)))
 
 
 def _find_optimum(problem):
@@ -179,10 +199,10 @@ def _find_optimum(problem):
     return problem.objective(*CONTENDERS["fastlin"].solve(in_float64, REFERENCE_TOL))
 
 
-def _measure(contender, problem, effort, n_repeats, n_threads):
+def _measure(contender, problem, test, effort, n_repeats, n_threads):
     # BLAS and OpenMP, which the fits of the sample have loaded, get as many threads as the contender's own code.
     with fair_threads.use_threads(n_threads):
-        seconds, (coef, intercept) = fair_threads.time_fits(
+        seconds, model = fair_threads.time_fits(
             partial(contender.solve, problem, effort),
             lambda seconds: seconds[0] >= SHORT or len(seconds) >= n_repeats,
             PAUSE,
@@ -192,7 +212,8 @@ def _measure(contender, problem, effort, n_repeats, n_threads):
         "threads": n_threads,
         "seconds": median(seconds),
         "fits": len(seconds),
-        "objective": problem.objective(coef, intercept),
+        "objective": problem.objective(*model),
+        "accuracy": test.accuracy(*model),
     }
 
 

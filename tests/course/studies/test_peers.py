@@ -61,6 +61,7 @@ def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
             for point in points:
                 assert point["excess"] == pytest.approx(point["objective"] / problem["optimum"] - 1, abs=1e-12)
                 assert point["seconds"] > 0
+                assert 0 <= point["accuracy"] <= 1
                 assert point["threads"] in (1, count_threads())
             assert points[-1]["excess"] < min(1e-2, points[0]["excess"])
     assert set(results.parameters["versions"]) == {"fastlin", "scikit-learn"}
@@ -106,7 +107,7 @@ def test_what_is_not_installed_is_not_run_but_named(contenders):
 
 def test_the_sample_that_admits_has_every_class():
     for data in (datasets.load_digits(), make_synthetic(4, 2000, 3, seed=0)):
-        for problem in peers.make_problems(Settings(data), "float64"):
+        for problem, _ in peers.make_problems(Settings(data), "float64"):
             assert set(peers.take_sample(problem).y) == set(problem.y)
 
 
