@@ -110,7 +110,7 @@ class CourseWarning(UserWarning):
     """A script of the course gets something else here than in its own code; the message says how to get either.
 
     Each of these differences is named once in a process: a training that early stopping would have ended, the
-    convention of an L2 penalty, methods that run in NumPy, and the loaders' arguments of other years.
+    convention of an L2 penalty, and the loaders' arguments of other years.
 
     Examples
     --------

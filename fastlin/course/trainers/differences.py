@@ -6,19 +6,11 @@ from typing import Any
 from fastlin.exceptions import CourseWarning
 
 _given: set[str] = set()
-# How many times as long plain NumPy takes for the course's softmax training, by the table of docs/benchmarks/races.md.
-NUMPY_TIMES = {"float64": 3.1, "float32": 5.5}
 MESSAGES = {
     # A model without `half`: which of the two penalties it uses.
     "half": "{name} penalises l2_reg_lambda * ||w||^2, whose gradient is 2 * l2_reg_lambda * w; where backward of the "
     "course adds l2_reg_lambda * w, its penalty is half as large. Write {name}(l2_reg_lambda={weight!r}, half=True) "
     "for that one, or half=False to keep this one without this warning.",
-    # Methods of the script that run in NumPy, and the fastlin classes that replace them.
-    "NumPy": "Your own {methods} run in NumPy, one batch at a time; in the course's published softmax training plain "
-    "NumPy takes {float64} times as long as compiled steps, and {float32} times as long as those in float32. {begin} "
-    "{classes} without methods of your own for this speed, or inherit from {them} to keep yours without this warning. "
-    "To silence this and every other CourseWarning write "
-    'warnings.filterwarnings("ignore", category=fastlin.exceptions.CourseWarning).',
     # A training whose `early_stopping` was not given.
     "early_stopping": "Early stopping with a patience of {patience} would have ended this training after {n_steps} of "
     "its {n_all} steps; a trainer.py of the course may stop by itself, but fastlin's trainers stop only where told to. "
@@ -40,18 +32,3 @@ def warn_once(difference: str, stacklevel: int, **values: Any) -> None:
     if difference not in _given:
         _given.add(difference)
         warnings.warn(MESSAGES[difference].format(**values), CourseWarning, stacklevel=stacklevel + 1)
-
-
-def warn_of_numpy(methods: list[str], names: list[str]) -> None:
-    """Warn from `train` that methods of the script run in NumPy; names are the fastlin classes that replace them."""
-    # A model of the student's own may be another one, such as a network, which fastlin's models cannot replace.
-    kind = {"BinaryModel": "logistic", "SoftmaxModel": "softmax"}.get(names[-1])
-    warn_once(
-        "NumPy",
-        stacklevel=3,
-        methods=", ".join(methods),
-        begin=f"If your model is {kind} regression, use" if kind else "Use",
-        classes=" and ".join(f"fastlin.trainers.{name}" for name in names),
-        them="it" if len(names) == 1 else "them",
-        **NUMPY_TIMES,
-    )

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from fastlin.course.trainers.checks import check_count, check_number, read_weights
 from fastlin.course.trainers.compiled import CompiledTraining
-from fastlin.course.trainers.differences import warn_of_numpy, warn_once
+from fastlin.course.trainers.differences import warn_once
 from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss
 from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
 from fastlin.fitted import as_array
@@ -19,8 +19,6 @@ from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, FloatArray, RandomState
 
 Histories = tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]
-# What a subclass may override.
-STEPS = ("train_step", "validation_step")
 
 
 class BaseTrainer:
@@ -161,14 +159,11 @@ class BaseTrainer:
         Warns
         -----
         CourseWarning
-            Early stopping would have ended the training, and `early_stopping` was not given; or a class derived from
-            `BaseTrainer` alone, or a model of no fastlin class, has methods of its own, which run in NumPy.
+            Early stopping would have ended the training, and `early_stopping` was not given.
         """
         if num_epochs < 0 or num_epochs != int(num_epochs):
             raise ValueError(f"num_epochs must be a whole number of at least 0, got {num_epochs!r}")
         self._check()
-        if own_classes := self._list_own_classes():
-            warn_of_numpy(self._list_own_methods(), own_classes)
         learning_rate, random_state = self.learning_rate, check_random_state(self.seed)
         self.model.w = np.array(read_weights(self), dtype=compute_type(self.X_train), order="C")
         self.interrupted, self.histories, self._velocity = False, None, None
@@ -273,25 +268,6 @@ class BaseTrainer:
     def overrides(self, name: str) -> bool:
         """Say whether a subclass, or this object, has its own method of a name."""
         return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
-
-    def _list_own_classes(self):
-        """Return the names of fastlin's classes that the script's trainer and model replace without inheriting.
-
-        A subclass of BaseTrainer counts: the course leaves its steps to the script. Others override on purpose.
-        """
-        names = ("LogisticTrainer", "BinaryModel") if self.Y_train.shape[1] == 1 else ("SoftmaxTrainer", "SoftmaxModel")
-        is_own = not isinstance(self, (LogisticTrainer, SoftmaxTrainer)) and any(
-            getattr(type(self), step) is not getattr(BaseTrainer, step) for step in STEPS
-        )
-        is_own_model = not isinstance(self.model, (BinaryModel, SoftmaxModel))
-        return [name for name, own in zip(names, (is_own, is_own_model), strict=True) if own]
-
-    def _list_own_methods(self):
-        """Return the names of the script's own steps, and of the methods of a model that is not fastlin's."""
-        steps = [f"{type(self).__name__}.{step}" for step in STEPS if self.overrides(step)]
-        if is_known(self.model):
-            return steps
-        return steps + [f"{type(self.model).__name__}.{name}" for name in ("forward", "backward")]
 
     def can_compile(self) -> bool:
         """Say whether the kernels know model and targets, so that none of the user's own code would be skipped."""

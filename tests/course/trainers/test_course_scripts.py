@@ -17,12 +17,11 @@ from fastlin.course import datasets
 from fastlin.exceptions import CourseWarning
 
 PAGE = Path(__file__).parents[3] / "docs" / "coming-from-the-course.md"
-OWN_STEPS = "Your own OwnTrainer.train_step, OwnTrainer.validation_step run in NumPy"
 EARLY = "Early stopping with a patience of 10 would have ended this training after 46 of its 160 steps"
 # How the warnings of each script begin.
 WARNINGS = {
-    "TASK_2": [OWN_STEPS, EARLY],
-    "TASK_3": [OWN_STEPS, "SoftmaxModel penalises l2_reg_lambda"],
+    "TASK_2": [EARLY],
+    "TASK_3": ["SoftmaxModel penalises l2_reg_lambda"],
     "TWO_LAYER_NET": [],
 }
 

@@ -1,17 +1,10 @@
 """What a trainer warns of once, and what it leaves alone because it was told so."""
 
-import re
-import warnings
-from functools import partial
-from pathlib import Path
-
 import numpy as np
 import pytest
-from naive_course import N_FEATURES, Model, make_data
+from naive_course import N_FEATURES, make_data
 
-import fastlin
 from fastlin.course import trainers
-from fastlin.course.trainers import differences
 from fastlin.exceptions import CourseWarning
 
 
@@ -53,78 +46,3 @@ def test_a_training_that_ends_where_it_was_told_to_is_not_warned_of():
         assert count_steps(1, patience=patience) == 4
     with pytest.warns(CourseWarning, match="after 4 of its 8 steps"):
         count_steps(2, patience=3)
-
-
-class LogisticTrainer(trainers.BaseTrainer):
-    """A trainer as the course's scripts write it."""
-
-    def train_step(self, X_batch, Y_batch):
-        outputs = self.model.forward(X_batch)
-        self.model.backward(X_batch, outputs, Y_batch)
-        self.model.w = self.model.w - self.learning_rate * self.model.grad
-        return 0.5
-
-
-make_plain = partial(Model, num_outputs=1)
-
-
-def train(kind, model):
-    kind(model, 0.1, 16, False, *make_data(1), early_stopping=False, progress=False).train(1)
-
-
-REGRESSION = "If your model is logistic regression, use fastlin.trainers."
-ALONE = " without methods of your own for this speed, or inherit from "
-REPLACE_TRAINER = f"Use fastlin.trainers.LogisticTrainer{ALONE}it"
-REPLACE_MODEL = f"{REGRESSION}BinaryModel{ALONE}it"
-REPLACE_BOTH = f"{REGRESSION}LogisticTrainer and fastlin.trainers.BinaryModel{ALONE}them"
-
-
-@pytest.mark.parametrize(
-    ("kind", "make_model", "methods", "advice"),
-    [
-        (LogisticTrainer, lambda: trainers.BinaryModel(N_FEATURES), "LogisticTrainer.train_step", REPLACE_TRAINER),
-        (trainers.LogisticTrainer, make_plain, "Model.forward, Model.backward", REPLACE_MODEL),
-        (LogisticTrainer, make_plain, "LogisticTrainer.train_step, Model.forward, Model.backward", REPLACE_BOTH),
-    ],
-)
-def test_methods_that_a_script_of_the_course_writes_are_warned_of_once(kind, make_model, methods, advice):
-    words = rf"^Your own {re.escape(methods)} run in NumPy, .* {re.escape(advice)} to keep yours without"
-    with pytest.warns(CourseWarning, match=words) as warned:
-        train(kind, make_model())
-    assert warned[0].filename == __file__
-    train(kind, make_model())
-
-
-def test_a_model_that_is_no_regression_is_silenced_by_the_filter_that_the_warning_names():
-    options = {"early_stopping": False, "progress": False}
-    trainer = trainers.SoftmaxTrainer(Model(), 0.1, 16, False, *make_data(3), **options)
-    with pytest.warns(CourseWarning, match="If your model is softmax regression, use ") as warned:
-        trainer.train(1)
-    differences._given.clear()
-    (line,) = re.findall(r"warnings\.filterwarnings\(.*\)", str(warned[0].message))
-    with warnings.catch_warnings():
-        exec(line, {"warnings": warnings, "fastlin": fastlin})
-        trainer.train(1)
-
-
-def test_methods_that_replace_ours_on_purpose_are_not_warned_of():
-    class OwnStep(trainers.LogisticTrainer):
-        train_step = LogisticTrainer.train_step
-
-    class Unchanged(trainers.BaseTrainer):
-        pass
-
-    class OwnForward(trainers.BinaryModel):
-        forward = Model.forward
-
-    for kind in (OwnStep, Unchanged):
-        for model in (trainers.BinaryModel(N_FEATURES), OwnForward(N_FEATURES)):
-            train(kind, model)
-
-
-def test_the_warning_has_the_published_times():
-    page = (Path(__file__).parents[3] / "docs" / "benchmarks" / "races.md").read_text(encoding="utf-8")
-    rows = re.findall(
-        r"^\| the course's softmax training, .* (float\d\d) \| [\d. /]+ \| [\d. /]+ \| ([\d.]+) \|", page, re.MULTILINE
-    )
-    assert {dtype: float(times) for dtype, times in rows} == differences.NUMPY_TIMES

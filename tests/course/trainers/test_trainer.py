@@ -13,8 +13,6 @@ from fastlin.training import loop
 
 from .conftest import make_model
 
-pytestmark = pytest.mark.filterwarnings("ignore:Your own Model:fastlin.exceptions.CourseWarning")
-
 
 def make_trainer(model, data, learning_rate=0.1, batch_size=16, shuffle_dataset=True, kind=None, **options):
     kind = kind or (trainers.LogisticTrainer if np.shape(data[1])[1] == 1 else trainers.SoftmaxTrainer)
