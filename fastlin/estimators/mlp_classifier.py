@@ -51,7 +51,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
     with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the same. It adds batch
-    normalisation, dropout, learning rates that decay, weight decay, probabilities as targets, class weights, other
+    normalisation, dropout, learning rates that decay, probabilities as targets, class weights, other
     initialisations, and validation data that the caller gives. Dense float64, float32, uint8, int8, int16 and bool
     data, tensors in the processor's memory among them, and CSR matrices are read in place, a batch at a time. float16
     and bfloat16 are converted to float32 first, other types to float64, other sparse containers to CSR.
@@ -83,9 +83,6 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         Part of the mean of the gradient, and of its square, that the next step of "adam" keeps, from 0 to below 1.
     epsilon : float, default=1e-8
         Added to the root of the mean square by which a step of "adam" is divided, above 0.
-    weight_decay : float, default=0.0
-        With "adam", each step takes away this part of each coefficient, times the learning rate, in addition to
-        `alpha`: AdamW (Loshchilov and Hutter 2019).
     batch_norm : {False, "input", "hidden", "both"}, default=False
         Batch normalisation (Ioffe and Szegedy 2015). "input" normalises the rows; scale and shift are those of the
         first layer. "hidden" normalises before each activation, with a scale, and with the layer's intercept as the
@@ -198,7 +195,6 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     beta_1: float = parameter(default=0.9, accepts=["from 0 to below 1"])
     beta_2: float = parameter(default=0.999, accepts=["from 0 to below 1"])
     epsilon: float = parameter(default=1e-8, accepts=["above 0"])
-    weight_decay: float = parameter(default=0.0, accepts=["at least 0"])
     batch_norm: Literal[False] | Normalization = parameter(default=False, accepts=["never", Normalization])
     dropout: float = parameter(default=0.0, accepts=["from 0 to below 1"])
     init: Initialization = parameter(default="xavier", accepts=[Initialization])
@@ -519,13 +515,11 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         if self.solver == "lbfgs" and (self.batch_norm or self.dropout):
             given = f"batch_norm={self.batch_norm!r} and dropout={self.dropout}"
             raise ValueError(f"solver='lbfgs' has neither batch_norm nor dropout, got {given}")
-        if self.solver != "adam" and self.weight_decay:
-            raise ValueError(f"weight_decay needs solver='adam', got solver={self.solver!r}; alpha penalises by any.")
 
     def _make_descent(self, network, random_state):
         """Return the Descent of the solver on a Network, whose dropout random_state draws."""
         if self.solver == "adam":
-            return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, self.weight_decay, random_state)
+            return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, random_state)
         return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
 
     def _plan_network(self, kind):

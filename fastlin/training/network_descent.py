@@ -172,17 +172,15 @@ class AdamDescent(Descent):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        weight_decay: float = 0.0,
         random_state: np.random.RandomState | None = None,
     ) -> None:
         self.means, self.squares = np.zeros_like(network.parameters), np.zeros_like(network.parameters)
         super().__init__(network, (self.means, self.squares), random_state)
         self.carried += (self.n_steps,)
         self._beta_1, self._beta_2, self._epsilon = float(beta_1), float(beta_2), float(epsilon)
-        self._weight_decay = float(weight_decay)
 
     def _update(self, vectors, n_penalised, learning_rate, l2):
         n_steps = int(self.n_steps[0])
         correction = math.sqrt(1 - self._beta_2**n_steps) / (1 - self._beta_1**n_steps)
-        rates = learning_rate * self._weight_decay, learning_rate * correction
-        return update_with_adam(*vectors, n_penalised, l2, *rates, self._beta_1, self._beta_2, self._epsilon)
+        rate = learning_rate * correction
+        return update_with_adam(*vectors, n_penalised, l2, rate, self._beta_1, self._beta_2, self._epsilon)

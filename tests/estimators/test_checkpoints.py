@@ -22,7 +22,7 @@ X, Y = (each[:300] for each in load_digits(return_X_y=True))
 X = X / 16
 TRAININGS = {
     "adam": {},
-    "adamw with dropout": {"weight_decay": 0.1, "dropout": 0.3},
+    "dropout": {"dropout": 0.3},
     "sgd, adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.2, "tol": 0.5},
     "sgd, invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5},
     "in the order of the rows": {"learning_rate_decay": 0.9, "shuffle": False},

@@ -82,7 +82,6 @@ def test_a_column_of_labels_is_taken_with_a_warning():
         ({"hidden_layer_sizes": [[3]]}, "^hidden_layer_sizes must be whole numbers > 0"),
         ({"solver": "lbfgs", "batch_norm": "both"}, "solver='lbfgs' has neither batch_norm nor dropout"),
         ({"solver": "lbfgs", "dropout": 0.2}, "solver='lbfgs' has neither batch_norm nor dropout"),
-        ({"solver": "sgd", "weight_decay": 0.1}, "weight_decay needs solver='adam'"),
         ({"batch_norm": "hidden", "batch_size": 1}, "must be at least 2 with batch_norm='hidden', got 1"),
         ({"early_stopping": True, "validation_fraction": 0.01}, "^validation_fraction=0.01 of 90 .* cannot .* X_val"),
     ],

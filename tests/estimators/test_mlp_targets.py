@@ -147,12 +147,6 @@ def interrupt_gradient(patched, number):
     patched.setattr(Network, "compute_gradient", interrupt)
 
 
-def test_weight_decay_shrinks_the_coefficients():
-    models = [make(solver="adam", weight_decay=decay, max_iter=60).fit(X, Y) for decay in (0.0, 0.3)]
-    plain, decayed = (np.sqrt(sum(np.sum(coef**2) for coef in model.coefs_)) for model in models)
-    assert decayed < 0.8 * plain
-
-
 def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_one_after_ctrl_c(monkeypatch):
     parameters = {"solver": "lbfgs", "dtype": "float64"}
     model = make(**parameters, max_iter=30).fit(X, Y, X_val=X[:20], y_val=(Y[:20] + 1) % 3)

@@ -287,15 +287,13 @@ def update_with_momentum(parameters, gradient, velocity, n_penalised, l2, learni
 
 
 @kernel
-def update_with_adam(
-    parameters, gradient, means, squares, n_penalised, l2, decay, learning_rate, beta_1, beta_2, epsilon
-):
+def update_with_adam(parameters, gradient, means, squares, n_penalised, l2, learning_rate, beta_1, beta_2, epsilon):
     """Take a step of Adam; return the sum of the squares of the penalised parameters w before it.
 
     The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v)
     + epsilon), with means m and squares v (Kingma and Ba 2015, section 2, the form without bias-corrected moments: the
-    corrections are part of learning_rate). g is the gradient. The first n_penalised parameters have l2 w added to it,
-    and lose decay w too (Loshchilov and Hutter 2019, algorithm 2). All arrays are (p,); gradient stays.
+    corrections are part of learning_rate). g is the gradient. The first n_penalised parameters have l2 w added to it.
+    All arrays are (p,); gradient stays.
     """
     kind = parameters.dtype.type
     rate, small = kind(learning_rate), kind(epsilon)
@@ -304,13 +302,13 @@ def update_with_adam(
     for penalised in (True, False):
         own = slice(0, n_penalised) if penalised else slice(n_penalised, parameters.shape[0])
         w, g, m, v = parameters[own], gradient[own], means[own], squares[own]
-        shrink, lost = (kind(l2), kind(decay)) if penalised else (kind(0), kind(0))
+        shrink = kind(l2) if penalised else kind(0)
         total = 0.0
         for j in range(w.shape[0]):
             total += np.float64(w[j]) * np.float64(w[j])
             slope = g[j] + shrink * w[j]
             m[j] = of_mean * m[j] + (one - of_mean) * slope
             v[j] = of_square * v[j] + (one - of_square) * (slope * slope)
-            w[j] -= rate * m[j] / (np.sqrt(v[j]) + small) + lost * w[j]
+            w[j] -= rate * m[j] / (np.sqrt(v[j]) + small)
         total_squares += total if penalised else 0.0
     return total_squares
