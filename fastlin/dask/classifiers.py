@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
@@ -21,7 +20,7 @@ from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.features import check_features
 from fastlin.estimators.labels import check_offset_shape, read_probabilities
 from fastlin.estimators.linear_predictions import SCORINGS, check_coefficients
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_scoring
+from fastlin.estimators.parameters import limit_jobs, read_scoring
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.typing import Array, FloatArray, MatrixLike
 
@@ -373,7 +372,6 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         client: distributed.Client | None = None,
         classes: ArrayLike | None = None,
         worker_timeout: float = 60.0,
-        **params: Any,
     ) -> Self:
         """Choose C and l1_ratio by cross-validation and fit the model.
 
@@ -381,8 +379,6 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         ----------
         X, y, sample_weight, offset, client, classes, worker_timeout
             As `fastlin.dask.LogisticRegression.fit` has them.
-        **params
-            Not accepted: there is no validation set and no metadata with Dask.
 
         Returns
         -------
@@ -395,16 +391,11 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             For what `fastlin.dask.LogisticRegression.fit` refuses, other folds and other scorers, and folds without
             training rows of weight above zero.
         TypeError
-            X, y, sample_weight or offset is no collection of Dask, or there are other arguments.
+            X, y, sample_weight or offset is no collection of Dask.
         DataChangedError, NoWorkersError, WorkersLostError, RuntimeError
             As `fastlin.dask.LogisticRegression.fit` raises them.
         """
-        if params:
-            raise TypeError(
-                f"LogisticRegressionCV.fit takes no {', '.join(params)} with Dask, which chooses by folds; "
-                "fastlin.LogisticRegressionCV takes X_val and y_val."
-            )
-        n_folds = 5 if self.cv is None else self.cv
+        n_folds = self._count_folds()
         if not isinstance(n_folds, (int, np.integer)) or isinstance(n_folds, bool) or n_folds < 2:
             raise ValueError(f"cv must be None or a number of folds of at least 2 with Dask, got {self.cv!r}.")
         if self._scoring() not in SCORINGS:
@@ -419,21 +410,10 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
     def _split(self, X, data, split_params):
         """Return the folds by their numbers, each once for its training and once for its test rows."""
-        n_folds, counts = len(data.fold_ends), data.fold_ends[-1]
-        # A class of soft labels may be nowhere the most probable.
-        counts = counts[counts > 0]
-        if (counts < n_folds).all():
-            raise ValueError(
-                f"n_splits={n_folds} cannot be greater than the number of members in each class: cv must be at most "
-                f"{counts.max()}."
-            )
-        if counts.min() < n_folds:
-            warnings.warn(
-                f"The least populated class in y has only {counts.min()} members, which is less than n_splits="
-                f"{n_folds}.",
-                stacklevel=TO_THE_CALLER_OF_FIT,
-            )
-        return [(fold, fold) for fold in range(n_folds)]
+        return [(fold, fold) for fold in range(self._count_folds())]
+
+    def _count_folds(self):
+        return 5 if self.cv is None else self.cv
 
     def _score_models(self, models, data, test_rows, params):
         """Return the scores of models on the test rows of a fold, by its number."""

@@ -11,10 +11,11 @@ import dask
 import distributed
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.model_selection import StratifiedKFold
 
 from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_running, release, wait_for
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
-from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition, share_folds
+from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition, number_labels
 from fastlin.dask.shard import ToldWeights, measure_rows
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
@@ -44,15 +45,13 @@ if TYPE_CHECKING:
 class DaskTrainingData:
     """The rows of a fit on the workers of a cluster, with what `Problem` asks of training data.
 
-    Rows are named by the number of the fold that they train, or None for all. fold_ends (n_folds, n_classes) are the
-    rows of each class in the folds up to each.
+    Rows are named by the number of the fold that they train, or None for all.
     """
 
     cluster: Cluster
     matrix: PiecewiseMatrix
     classes: np.ndarray
     weight_unit: float
-    fold_ends: np.ndarray | None = None
     _told: dict[int | None, dict[int, ToldWeights]] = field(default_factory=dict)
 
     def weigh(self, rows: int | None = None) -> float:
@@ -153,21 +152,33 @@ def read_partitions(
         # Soft labels are numbered already.
         classes = names if table.are_certain is None else np.arange(len(names))
         factors, unit = _choose_factors(table, names, estimator.class_weight, sample_weight is not None)
-        # All parts need them: workers compute them rather than get them with each task.
-        shares = None if n_folds is None else (n_folds, table.counts, table.first_rows)
-        folds = None if shares is None else client.submit(share_folds, *shares, pure=False)
-        seen, parts = np.zeros(len(classes), np.int64), []
-        for part, known, own in zip(decoded, descriptions, tables, strict=True):
-            own_folds = () if folds is None else (folds, seen)
-            parts.append(client.submit(encode, part, matrix.dtype, classes, factors, known, *own_folds, pure=False))
-            seen = seen + own.count_rows(classes)
+        folds = [None] * len(decoded)
+        if n_folds is not None:
+            folds = _choose_folds(client, decoded, classes, n_folds, worker_timeout)
+        parts = [
+            client.submit(encode, part, matrix.dtype, classes, factors, known, own, pure=False)
+            for part, known, own in zip(decoded, descriptions, folds, strict=True)
+        ]
     finally:
         # The parts keep their sources.
         release([*decoded, *described])
     remember_features(estimator, matrix.shape[1], name_columns(X))
-    cluster = Cluster(client, parts, worker_timeout, known_workers)
-    fold_ends = None if shares is None else share_folds(*shares)
-    return DaskTrainingData(cluster, matrix, names, unit, fold_ends)
+    return DaskTrainingData(Cluster(client, parts, worker_timeout, known_workers), matrix, names, unit)
+
+
+def _choose_folds(client, decoded, classes, n_folds, worker_timeout):
+    """Return the fold of each row of each partition, of scikit-learn's stratified ones, which need all labels."""
+    numbered = client.map(number_labels, decoded, classes=classes, pure=False)
+    try:
+        wait_for(numbered, client, worker_timeout)
+        labels = client.gather(numbered)
+    finally:
+        release(numbered)
+    together = np.concatenate(labels)
+    folds = np.empty(len(together), np.min_scalar_type(n_folds))
+    for fold, (_, test_rows) in enumerate(StratifiedKFold(n_folds).split(together, together)):
+        folds[test_rows] = fold
+    return np.split(folds, np.cumsum([*map(len, labels)])[:-1])
 
 
 def _decode(client, partitions, held, worker_timeout):

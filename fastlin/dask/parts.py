@@ -129,15 +129,11 @@ class Description:
 class LabelTable(NamedTuple):
     """The labels that some partitions have, sorted, and what their rows come to.
 
-    For each class first_rows has the number of its first row, or the number of rows, counts its rows, and weights the
-    sum of their sample weights divided by `unit`. are_certain says whether all soft labels are 0 or 1; None: labels are
-    not soft.
+    weights are the sums of the sample weights of each class, divided by `unit`. are_certain says whether all soft
+    labels are 0 or 1; None: labels are not soft.
     """
 
-    n_rows: int
     classes: Array
-    first_rows: IntArray
-    counts: IntArray
     weights: FloatArray
     largest: float
     are_certain: bool | None = None
@@ -154,15 +150,10 @@ class LabelTable(NamedTuple):
         weights = np.ones(n) if part.sample_weight is None else part.sample_weight
         largest = float(weights.max(initial=0.0))
         weights = weights / choose_unit(largest)
-        n_classes = len(part.classes)
-        totals = np.bincount(part.labels, weights, n_classes).astype(np.float64) if soft is None else weights @ soft
-        first_rows = np.full(n_classes, n)
-        found, first_rows_found = np.unique(part.labels, return_index=True)
-        first_rows[found] = first_rows_found
-        counts = np.bincount(part.labels, minlength=n_classes)
-        # A partition without rows tells nothing.
-        certain = None if soft is None or not n else are_certain(soft)
-        return cls(n, part.classes, first_rows, counts, totals, largest, certain)
+        if soft is not None:
+            # A partition without rows tells nothing.
+            return cls(part.classes, weights @ soft, largest, are_certain(soft) if n else None)
+        return cls(part.classes, np.bincount(part.labels, weights, len(part.classes)).astype(np.float64), largest)
 
     @classmethod
     def join(cls, tables: Sequence[Self]) -> Self:
@@ -176,29 +167,14 @@ class LabelTable(NamedTuple):
                     f"{name_partition(number)} of y has labels of {kinds[number]}, but {name_partition(first)} of "
                     f"{kinds[first]}; all must be numbers, or none."
                 )
-        n_rows, classes, first_rows, counts, weights, largest, certain = zip(*named.values(), strict=True)
+        classes, weights, largest, certain = zip(*named.values(), strict=True)
         together, places = np.unique(np.concatenate(classes), return_inverse=True)
-        starts = np.cumsum([0, *n_rows])
-        of_all = np.full(len(together), starts[-1])
-        np.minimum.at(of_all, places, np.concatenate(first_rows) + np.repeat(starts[:-1], [*map(len, classes)]))
         units = np.array([table.unit for table in named.values()]) / choose_unit(max(largest))
         shares = np.concatenate(weights) * np.repeat(units, [*map(len, classes)])
         known = [each for each in certain if each is not None]
         return cls(
-            int(starts[-1]),
-            together,
-            of_all,
-            np.bincount(places, np.concatenate(counts)).astype(np.int64),
-            np.bincount(places, shares).astype(np.float64),
-            max(largest),
-            all(known) if known else None,
+            together, np.bincount(places, shares).astype(np.float64), max(largest), all(known) if known else None
         )
-
-    def count_rows(self, classes: Array) -> IntArray:
-        """Return how many rows each of some classes has, (n_classes,); these are sorted, and all labels among them."""
-        counts = np.zeros(len(classes), np.int64)
-        counts[np.searchsorted(classes, self.classes)] = self.counts
-        return counts
 
 
 def name_partition(number: int) -> str:
@@ -253,23 +229,23 @@ def describe(part: Part) -> tuple[Description, LabelTable]:
     return Description.of(part), LabelTable.of(part)
 
 
+def number_labels(part: Part, classes: Array) -> IntArray:
+    """Return the number of each row's class among all classes, int32."""
+    return np.searchsorted(classes, part.classes).astype(np.int32)[part.labels]
+
+
 def encode(
     part: Part,
     dtype: np.dtype[Any],
     classes: Array,
     factors: FloatArray | None,
     expected: Description,
-    fold_ends: IntArray | None = None,
-    seen: IntArray | None = None,
+    folds: IntArray | None = None,
 ) -> Part:
-    """Return a decoded Part with X of a type and numbered labels, once it is what was expected.
-
-    With folds, fold_ends is what `share_folds` returns, and seen the rows of each class in earlier partitions.
-    """
+    """Return a decoded Part with X of a type, numbered labels, and folds, once it is what was expected."""
     # Kernels trust the numbers of classes.
     expected.check(part)
-    labels = np.searchsorted(classes, part.classes).astype(np.int32)[part.labels]
-    folds = None if fold_ends is None or seen is None else find_folds(fold_ends, labels, seen)
+    labels = number_labels(part, classes)
     weights, soft = part.sample_weight, part.soft
     if factors is not None:
         of_classes, soft = (factors[labels], None) if soft is None else weigh_targets(soft, factors)
@@ -283,31 +259,6 @@ def encode(
     )
     X = part.X.astype(dtype, copy=False)
     return replace(part, X=X, classes=classes, labels=labels, folds=folds, samples=samples)
-
-
-def share_folds(n_folds: int, totals: IntArray, first_rows: IntArray) -> IntArray:
-    """Return how many rows of each class the folds up to each have together, (n_folds, n_classes).
-
-    The folds are scikit-learn's stratified ones without shuffling, from the rows of each class and its first row.
-    """
-    order = np.argsort(first_rows)
-    # Row i of all, by classes in that order, counts for fold i modulo n_folds.
-    starts = np.cumsum(totals[order]) - totals[order]
-    fold = np.arange(n_folds)[:, None]
-    in_order = (starts + totals[order] - fold + n_folds - 1) // n_folds - (starts - fold + n_folds - 1) // n_folds
-    shares = np.empty_like(in_order)
-    shares[:, order] = in_order
-    return np.cumsum(shares, axis=0)
-
-
-def find_folds(ends: IntArray, labels: IntArray, seen: IntArray) -> IntArray:
-    """Return the fold of each row of a partition, (m,), by `share_folds` and the rows seen before of each class."""
-    order = np.argsort(labels, kind="stable")
-    counts = np.bincount(labels, minlength=len(seen))
-    ranks = np.empty(len(labels), np.int64)
-    ranks[order] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    ranks += seen[labels]
-    return (ranks >= ends.T[labels].T).sum(axis=0).astype(np.min_scalar_type(len(ends)))
 
 
 def _shorten(labels):

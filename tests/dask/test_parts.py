@@ -7,9 +7,8 @@ import pandas
 import pytest
 from dask.sizeof import sizeof
 from scipy import sparse
-from sklearn.model_selection import StratifiedKFold
 
-from fastlin.dask.parts import Description, LabelTable, decode, describe, encode, find_folds, share_folds
+from fastlin.dask.parts import Description, LabelTable, decode, describe, encode
 from fastlin.dask.shard import Shard
 from fastlin.exceptions import DataChangedError
 
@@ -91,14 +90,10 @@ def test_tables_of_labels_are_those_of_the_rows_together(make, seed):
     pieces = zip(*(np.split(each, borders) for each in (np.zeros((50, 1)), labels, weights)), strict=True)
     tables = [describe(decode(*piece, ""))[1] for piece in pieces]
     table = LabelTable.join(tables)
-    classes, first_rows, numbers, counts = np.unique(labels, True, True, True)
-    assert table.n_rows == 50
+    classes, numbers = np.unique(labels, return_inverse=True)
     np.testing.assert_array_equal(table.classes, classes)
-    np.testing.assert_array_equal(table.first_rows, first_rows)
-    np.testing.assert_array_equal(table.counts, counts)
     np.testing.assert_allclose(table.unit * table.weights, np.bincount(numbers, weights), rtol=1e-14)
     assert table.largest == weights.max()
-    np.testing.assert_array_equal(sum(each.count_rows(classes) for each in tables), counts)
 
 
 def test_labels_of_two_kinds_are_refused_with_the_partition():
@@ -132,27 +127,13 @@ def test_a_partition_that_is_computed_again_must_be_what_it_was(change, message)
         encode(replace(part, **change), X.dtype, CLASSES, None, known)
 
 
-@pytest.mark.parametrize("n_folds", [2, 3, 5])
-@pytest.mark.parametrize("seed", range(5))
-def test_folds_are_those_of_scikit_learn(n_folds, seed):
-    generator = np.random.default_rng(seed)
-    labels = np.append(generator.permutation(np.repeat(np.arange(4), n_folds)), generator.integers(0, 4, 60))
-    parts = np.split(labels, [7, 7, 30, 31])
-    counts = np.array([np.bincount(part, minlength=4) for part in parts])
-    ends = share_folds(n_folds, counts.sum(axis=0), np.unique(labels, return_index=True)[1])
-    seen = np.cumsum(counts, axis=0) - counts
-    found = np.concatenate([find_folds(ends, part, before) for part, before in zip(parts, seen, strict=True)])
-    for fold, (_, test) in enumerate(StratifiedKFold(n_folds).split(labels, labels)):
-        np.testing.assert_array_equal(np.flatnonzero(found == fold), test)
-
-
 def test_a_row_counts_its_weight_times_that_of_its_class_unless_its_fold_is_left_out():
     labels, sample_weight = np.array([0, 1, 1, 0]), np.array([1.0, 2.0, 0.0, 4.0])
-    ends, seen = np.array([[1, 1], [2, 2]]), np.zeros(2, int)
+    folds = np.array([0, 0, 1, 1])
 
     def weigh(given, factors, left_out=None):
         part = decode(np.zeros((4, 1)), labels, given, "")
-        part = encode(part, part.X.dtype, np.arange(2), factors, Description.of(part), ends, seen)
+        part = encode(part, part.X.dtype, np.arange(2), factors, Description.of(part), folds)
         return Shard({0: part}, 1, n_threads=1)._sample(0, left_out).weights
 
     factors = np.array([1.0, 10.0])
