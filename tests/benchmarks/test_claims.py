@@ -52,8 +52,8 @@ def test_a_run_is_recorded_with_its_pictures(tmp_path, monkeypatch):
     assert record["claims"] == read_record()["claims"]
     assert (path.parent / "binary.png").read_bytes() == b"binary"
     # What the tables hold has no picture.
-    assert record["pictures"]["compare"] == {}
-    assert not (path.parent / "compare.png").exists()
+    assert record["pictures"]["images"] == {}
+    assert not (path.parent / "images.png").exists()
     monkeypatch.setattr(claims, "RECORD", path)
     assert show_study("binary") == "![Of binary.](studies/binary.png)"
     assert "| **" not in show_study("cifar10_deep")

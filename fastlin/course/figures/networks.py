@@ -9,13 +9,10 @@ from fastlin.figures.style import COLORS, open_figure
 # What the parameters of the search are called where their names alone do not say it.
 PARAMETERS = {"hidden": "hidden units", "decay": "decay of the learning rate", "reg": "regularisation"}
 MARKERS = "osD^vPX"
-# The variants whose curves stand in a row of panels.
-N_COLUMNS = 4
 # A guess among ten classes has a loss of 2.3. The losses of a training that diverges would flatten all other curves.
 HIGHEST_LOSS = 10
 # The validation accuracy that the report on CIFAR-10 states for its optimum.
 REPORTED_VALIDATION = 0.491
-FEW_LAYERS = "2", "3"
 
 
 def draw_cifar10_two_layer(results: Any) -> Any:
@@ -75,7 +72,7 @@ def draw_cifar10_search(results: Any) -> Any:
 def draw_cifar10_deep(results: Any) -> Any:
     """Draw the best accuracy of each run against depth."""
     figure, axes = open_figure(1, 1, width=11, height=6.5)
-    names = _take_whole(results)
+    names = list(results.merits["mean_best_validation_accuracy_by_hidden_layers"])
     for place, name in enumerate(names):
         row = results.series["best"][name]
         depths, values = np.array([int(depth) for depth in row]), np.array(list(row.values()))
@@ -88,56 +85,6 @@ def draw_cifar10_deep(results: Any) -> Any:
     axes.axhline(0.1, color="black", linewidth=1, linestyle=":", label="a guess")
     axes.set(xlabel="hidden layers", ylabel="best validation accuracy of a run", ylim=(0, None), xticks=depths)
     return figure
-
-
-def draw_cifar10_few_layers(results: Any) -> Any:
-    """Draw the best accuracies of all draws of each variant with few hidden layers."""
-    best = results.series["best"]
-    depths = [depth for depth in FEW_LAYERS if depth in best["normal, plain"]]
-    figure, axes = open_figure(1, len(depths), width=15, height=6.5)
-    panels = np.atleast_1d(axes)
-    for panel, depth in zip(panels, depths, strict=True):
-        for place, (name, row) in enumerate(best.items()):
-            color = COLORS[0] if name.startswith("normal") else COLORS[1]
-            panel.scatter(row[depth], [place] * len(row[depth]), color=color, alpha=0.6)
-            panel.scatter(np.mean(row[depth]), place, color=color, marker="|", s=400, linewidths=3)
-        panel.set_yticks(range(len(best)), list(best) if panel is panels[0] else [""] * len(best))
-        panel.set_ylim(len(best) - 0.5, -0.5)
-        panel.set(xlabel="best validation accuracy of a run", title=f"{depth} hidden layers")
-    return figure
-
-
-def draw_cifar10_deep_curves(results: Any) -> Any:
-    """Draw the loss of each variant above its accuracy; the variants of one initialisation stand beside each other."""
-    import matplotlib as mpl
-
-    curves, names = results.series["curves"], _take_whole(results)
-    depths = sorted({depth for _, depth in curves})
-    colors = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(depths)))
-    n_rows = -(-len(names) // N_COLUMNS)
-    figure, axes = open_figure(2 * n_rows, N_COLUMNS, width=20, height=9 * n_rows)
-    for panel in axes[-2:, (len(names) - 1) % N_COLUMNS + 1 :].flat:
-        panel.remove()
-    losses, accuracies = (list(axes[first::2].flat)[: len(names)] for first in (0, 1))
-    for name, loss, accuracy in zip(names, losses, accuracies, strict=True):
-        for depth, color in zip(depths, colors, strict=True):
-            _plot_epochs(loss, curves[name, depth], "loss", color=color, label=f"{depth}")
-            _plot_epochs(accuracy, curves[name, depth], "validation_accuracy", color=color)
-        diverged = [str(depth) for depth in depths if curves[name, depth].ended == "diverged"]
-        if diverged:
-            _write_into(loss, f"diverged: {', '.join(diverged)} layers")
-        loss.set(title=name, ylabel="training loss, with penalty")
-        accuracy.set(xlabel="epoch", ylabel="validation accuracy")
-    _share_limits(losses, HIGHEST_LOSS)
-    _share_limits(accuracies)
-    handles, labels = losses[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(depths), title="hidden layers")
-    return figure
-
-
-def _take_whole(results):
-    """Return the names of the variants that were trained at all depths."""
-    return list(dict.fromkeys(name for name, _ in results.series["curves"]))
 
 
 def _plot_epochs(panel, training, measure, added=0, **style):

@@ -117,10 +117,7 @@ def run(settings: Settings) -> Results:
                 if DROPOUT in name and not name.startswith("He")
             },
         },
-        series={
-            "best": best,
-            "curves": {(name, depth): found[name, depth, 0].training for name in whole for depth in depths},
-        },
+        series={"best": best},
     )
 
 
