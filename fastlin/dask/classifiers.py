@@ -10,6 +10,7 @@ import dask
 import dask.array
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
@@ -22,6 +23,7 @@ from fastlin.estimators.labels import check_offset_shape, read_probabilities
 from fastlin.estimators.linear_predictions import SCORINGS, check_coefficients
 from fastlin.estimators.parameters import limit_jobs, read_scoring
 from fastlin.kernels.machine.threads import limit_threads
+from fastlin.objective import make_samples
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -401,23 +403,22 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         if self._scoring() not in SCORINGS:
             raise ValueError(f"scoring must be 'accuracy', 'neg_log_loss' or None with Dask, got {self.scoring!r}.")
         options: dict[str, Any] = {"client": client, "classes": classes, "worker_timeout": worker_timeout}
-        with fit_on_workers(self, **options, offset=offset, n_folds=n_folds) as read:
-            # The workers have the weights.
+        with fit_on_workers(self, **options, offset=offset) as read:
             return self._fit(X, y, None, {}, lambda estimator, X, y, _: read(estimator, X, y, sample_weight))
 
     def _scoring(self):
         return read_scoring(self.scoring) or "accuracy"
 
-    def _split(self, X, data, split_params):
-        """Return the folds by their numbers, each once for its training and once for its test rows."""
-        return [(fold, fold) for fold in range(self._count_folds())]
-
     def _count_folds(self):
         return 5 if self.cv is None else self.cv
 
+    def _split(self, X, data, split_params):
+        return list(StratifiedKFold(self._count_folds()).split(np.empty((len(data.labels), 0)), data.labels))
+
     def _score_models(self, models, data, test_rows, params):
-        """Return the scores of models on the test rows of a fold, by its number."""
-        return average_scores(data.cluster.ask("score", test_rows, models, self._scoring()).values())
+        soft = data.y if data.y.ndim == 2 else None
+        samples = make_samples(data.labels, data.sample_weight, test_rows, data.offsets, soft)
+        return average_scores(data.matrix.cluster.ask(samples, "score", models, self._scoring()).values())
 
 
 def _answer_part(X, offset=None, *, model, method, empty):

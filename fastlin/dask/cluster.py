@@ -9,20 +9,24 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import count
 from threading import RLock
 from time import monotonic, sleep
 from typing import Any
 
 import distributed
+import numpy as np
 
 from fastlin import __version__
-from fastlin.dask.shard import Shard
+from fastlin.dask.shard import MOST_TOLD, Shard, Told
 from fastlin.dask.tree import add_up
 from fastlin.exceptions import NoWorkersError, WorkersLostError
 from fastlin.extras import tell_install
+from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.cache_folder import hash_sources
+from fastlin.objective.rows import weigh_by_counts
 
 # Other versions of these give other bits, or none.
 PACKAGES = ("numba", "numpy", "scikit-learn")
@@ -44,16 +48,27 @@ ADVICE = (
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A Shard on the worker of an address, the actor that calls it, and the numbers of its parts."""
+    """A Shard on the worker of an address, the actor that calls it, the numbers of its parts, and what it was told."""
 
     address: str
     actor: Any
     parts: frozenset[int]
+    known: set[int] = field(default_factory=set)
 
-    async def ask(self, client, method, arguments):
+    def tell(self, key: int, cut: Callable[[int], Samples]) -> Told | None:
+        """Return the samples of the parts that the Shard is to be told under a key, None if it knows them."""
+        if key in self.known:
+            return None
+        # A Shard forgets at the same time.
+        if len(self.known) == MOST_TOLD:
+            self.known.clear()
+        self.known.add(key)
+        return {number: cut(number) for number in self.parts}
+
+    async def ask(self, client, method, *given):
         """Return the answer of a method of the Shard and its error, of which one is None; the loss where it is lost."""
         try:
-            coming = asyncio.ensure_future(_wait(self.actor.run(method, *arguments)))
+            coming = asyncio.ensure_future(_wait(self.actor.run(method, *given)))
             while not (await asyncio.wait([coming], timeout=PATIENCE))[0]:
                 if self.address not in await client.nthreads():
                     return TimeoutError(f"{self.address} has left the cluster.")
@@ -63,24 +78,29 @@ class Placed:
 
 
 class Cluster:
-    """The Shards of a fit, over futures of encoded Parts, and calls to all of them.
+    """The Shards of a fit, over futures of encoded Parts with some numbers of rows, and calls to all of them.
 
-    worker_timeout is how many seconds to wait for a worker; known_workers are as `check_workers` returns them.
+    Each call is about Samples of all rows, which a worker is told once. worker_timeout is how many seconds to wait for
+    a worker; known_workers are as `check_workers` returns them.
     """
 
     def __init__(
         self,
         client: distributed.Client,
         parts: Sequence[distributed.Future],
+        lengths: Sequence[int],
         worker_timeout: float,
         known_workers: set[str],
     ) -> None:
-        self._client, self._parts = client, parts
+        self._client, self._parts, self._borders = client, parts, np.cumsum([0, *lengths])
         self._worker_timeout, self._known_workers = worker_timeout, known_workers
         self._shards: list[Placed] = []
         # The futures of all Shards, those that are being made among them.
         self._futures: list[distributed.Future] = []
         self._last_loss: Exception | None = None
+        # The samples of the last calls, which hold their arrays, and these as they are told, by keys.
+        self._told: dict[int, tuple[Samples, Samples]] = {}
+        self._keys = count()
         # Folds are fitted side by side: while one computes a step, the workers make the pass of another.
         self._lock = RLock()
 
@@ -93,22 +113,43 @@ class Cluster:
         self._shards, self._futures = [], []
         release(self._parts)
 
-    def ask(self, method: str, *arguments: object) -> dict[Any, Any]:
-        """Return the answers of a method of the Shards by partitions or nodes, in their order."""
-        answers = {key: value for answer in self.call(method, *arguments) for key, value in answer.items()}
+    def ask(self, samples: Samples, method: str, *arguments: object) -> dict[Any, Any]:
+        """Return the answers of a method of the Shards by partitions or nodes, in their order.
+
+        NoWorkersError or WorkersLostError where workers do not answer.
+        """
+        with self._lock:
+            answers = {key: value for answer in self._call(method, samples, arguments) for key, value in answer.items()}
         return {key: answers[key] for key in sorted(answers)}
 
-    def sum(self, term: Callable[..., Any], join: Callable[[Iterable[Any]], Any], *arguments: object) -> Any:
+    def sum(
+        self, samples: Samples, term: Callable[..., Any], join: Callable[[Iterable[Any]], Any], *arguments: object
+    ) -> Any:
         """Return what `Shard.sum` does, over all partitions."""
-        return add_up((0, len(self._parts)), self.ask("sum", term, join, *arguments).get, join)
+        return add_up((0, len(self._parts)), self.ask(samples, "sum", term, join, *arguments).get, join)
 
-    def call(self, method: str, *arguments: object) -> list[Any]:
-        """Return the answers of a method of the Shards, in any order; raise NoWorkersError or WorkersLostError."""
-        with self._lock:
-            return self._call(method, arguments)
+    def _register(self, samples):
+        """Return the key of samples, and how they are told: rows that are not among them have no weight."""
+        for key, (known, told) in self._told.items():
+            if all(map(_are_same, samples, known)):
+                return key, told
+        if len(self._told) == MOST_TOLD:
+            self._told.clear()
+        key, told = next(self._keys), samples
+        if len(samples.rows):
+            weights = samples.weights if len(samples.weights) else None
+            told = samples._replace(rows=NO_ROWS, weights=weigh_by_counts(samples.rows, weights, self._borders[-1]))
+        self._told[key] = samples, told
+        return key, told
 
-    def _call(self, method, arguments):
+    def _call(self, method, samples, arguments):
+        """Return the answers of a method of the Shards, in any order."""
+        key, told = self._register(samples)
         answers, missing, n_lost = [], set(range(len(self._parts))), 0
+
+        def cut(number):
+            return told.take(slice(self._borders[number], self._borders[number + 1]))
+
         while missing:
             if n_lost > MOST_LOSSES:
                 raise WorkersLostError(
@@ -120,7 +161,8 @@ class Cluster:
                 sleep(PAUSE)
                 continue
             called = [shard for shard in self._shards if shard.parts & missing]
-            for shard, found in zip(called, self._ask(called, method, arguments), strict=True):
+            calls = [(shard, (method, key, shard.tell(key, cut), *arguments)) for shard in called]
+            for shard, found in zip(called, self._ask(calls), strict=True):
                 if isinstance(found, Exception):
                     self._last_loss = found
                     self._shards.remove(shard)
@@ -133,11 +175,11 @@ class Cluster:
                 missing -= shard.parts
         return answers
 
-    def _ask(self, shards, method, arguments):
-        """Return what `Placed.ask` returns for each of the shards, in one turn of the client's event loop."""
+    def _ask(self, calls):
+        """Return what `Placed.ask` returns for shards, each with what it is given, in one turn of the event loop."""
 
         async def ask_all():
-            return await asyncio.gather(*(shard.ask(self._client, method, arguments) for shard in shards))
+            return await asyncio.gather(*(shard.ask(self._client, *given) for shard, given in calls))
 
         return self._client.sync(ask_all)
 
@@ -187,6 +229,11 @@ class Cluster:
         new = set(addresses) - self._known_workers
         if new:
             self._known_workers |= check_workers(self._client, self._worker_timeout, new)
+
+
+def _are_same(array, other):
+    """Say whether two arrays are the same memory, or both have no entries."""
+    return len(array) == len(other) and (not len(array) or array.ctypes.data == other.ctypes.data)
 
 
 async def _wait(awaitable):

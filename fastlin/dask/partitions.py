@@ -4,74 +4,34 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dask
 import distributed
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.model_selection import StratifiedKFold
 
 from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_running, release, wait_for
+from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
-from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition, number_labels
-from fastlin.dask.shard import ToldWeights, measure_rows
-from fastlin.dask.worker_rows import DaskRows
+from fastlin.dask.parts import decode, describe, encode, name_partition
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import remember_features
-from fastlin.estimators.labels import (
-    check_classes,
-    check_largest,
-    check_offset_shape,
-    choose_unit,
-    match_classes,
-    name_classes,
-    weigh_classes,
-)
-from fastlin.estimators.training_data import check_dual, refuse_categories
-from fastlin.matrices import PiecewiseMatrix
-from fastlin.matrices.matrix import Columns
-from fastlin.matrices.pieces import merge
+from fastlin.estimators.labels import are_certain, number_rows, read_offset
+from fastlin.estimators.training_data import TrainingData, check_dual, refuse_categories
 from fastlin.tensors import choose_type
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
     from fastlin.estimators import LinearEstimator
-    from fastlin.objective.coordinates import Coordinates
 
 
 @dataclass(frozen=True, eq=False)
-class DaskTrainingData:
-    """The rows of a fit on the workers of a cluster, with what `Problem` asks of training data.
+class DaskTrainingData(TrainingData):
+    """The rows of a fit on workers, with the labels and weights that the client has, and sample_weight as given."""
 
-    Rows are named by the number of the fold that they train, or None for all.
-    """
-
-    cluster: Cluster
-    matrix: PiecewiseMatrix
-    classes: np.ndarray
-    weight_unit: float
-    _told: dict[int | None, dict[int, ToldWeights]] = field(default_factory=dict)
-
-    def weigh(self, rows: int | None = None) -> float:
-        """Return the total weight of rows."""
-        return float(ToldWeights.join(self._tell_weights(rows).values()).totals.sum())
-
-    def measure(self, rows: int | None = None) -> Columns:
-        """Return the Columns over rows."""
-        _, moments = self.cluster.sum(measure_rows, merge, rows)
-        return moments
-
-    def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: int | None = None) -> DaskRows:
-        """Return the DaskRows of an objective in Coordinates over rows."""
-        return DaskRows(self.matrix, self.cluster, rows, self._tell_weights(rows), coordinates, fit_intercept)
-
-    def _tell_weights(self, rows):
-        """Return the sums of the weights by partitions; the workers are asked once."""
-        if rows not in self._told:
-            self._told[rows] = self.cluster.ask("tell_weights", rows)
-        return self._told[rows]
+    sample_weight: np.ndarray | None = None
 
 
 def choose_client(client: distributed.Client | None) -> distributed.Client:
@@ -108,7 +68,7 @@ def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Calla
 
         def read(*given):
             data = read_partitions(*given, **options)
-            held.callback(data.cluster.release)
+            held.callback(data.matrix.cluster.release)
             return data
 
         yield read
@@ -124,9 +84,8 @@ def read_partitions(
     classes: ArrayLike | None,
     offset: DaskCollection | None,
     worker_timeout: float,
-    n_folds: int | None = None,
 ) -> DaskTrainingData:
-    """Return the DaskTrainingData of a fit with n_folds stratified folds, held by its cluster until released."""
+    """Return the DaskTrainingData of a fit, which its cluster holds until it is released."""
     check_dual(estimator)
     refuse_categories(estimator, "data on workers")
     if y is None:
@@ -142,43 +101,40 @@ def read_partitions(
     described = client.map(describe, decoded, pure=False)
     try:
         wait_for(described, client, worker_timeout)
-        descriptions, tables = zip(*client.gather(described), strict=True)
-        matrix = _describe_matrix(descriptions)
-        table = LabelTable.join(tables)
-        names = _find_classes(table, classes)
-        check_classes(estimator, names)
-        if offsets is not None:
-            check_offset_shape(offsets.shape, np.nan, len(names))
-        # Soft labels are numbered already.
-        classes = names if table.are_certain is None else np.arange(len(names))
-        factors, unit = _choose_factors(table, names, estimator.class_weight, sample_weight is not None)
-        folds = [None] * len(decoded)
-        if n_folds is not None:
-            folds = _choose_folds(client, decoded, classes, n_folds, worker_timeout)
+        descriptions, *others = zip(*client.gather(described), strict=True)
+        shape, dtype, *facts = _describe_matrix(descriptions)
+        y, sample_weight, offset = map(_join, others)
+        if y.ndim == 2 and are_certain(y):
+            raise ValueError(f"y should be a 1d array, got zeros and ones in {y.shape[1]} columns instead.")
+        classes, numbers, weights_of_rows, unit, targets = number_rows(estimator, y, sample_weight, classes)
+        offset = read_offset(offset, len(y), len(classes))
         parts = [
-            client.submit(encode, part, matrix.dtype, classes, factors, known, own, pure=False)
-            for part, known, own in zip(decoded, descriptions, folds, strict=True)
+            client.submit(encode, part, dtype, known, pure=False)
+            for part, known in zip(decoded, descriptions, strict=True)
         ]
     finally:
         # The parts keep their sources.
         release([*decoded, *described])
-    remember_features(estimator, matrix.shape[1], name_columns(X))
-    return DaskTrainingData(Cluster(client, parts, worker_timeout, known_workers), matrix, names, unit)
+    remember_features(estimator, shape[1], name_columns(X))
+    lengths = [known.shape[0] for known in descriptions]
+    matrix = ClusterMatrix(Cluster(client, parts, lengths, worker_timeout, known_workers), shape, dtype, *facts)
+    return DaskTrainingData(matrix, y, classes, numbers, weights_of_rows, unit, offset, targets, sample_weight)
 
 
-def _choose_folds(client, decoded, classes, n_folds, worker_timeout):
-    """Return the fold of each row of each partition, of scikit-learn's stratified ones, which need all labels."""
-    numbered = client.map(number_labels, decoded, classes=classes, pure=False)
-    try:
-        wait_for(numbered, client, worker_timeout)
-        labels = client.gather(numbered)
-    finally:
-        release(numbered)
-    together = np.concatenate(labels)
-    folds = np.empty(len(together), np.min_scalar_type(n_folds))
-    for fold, (_, test_rows) in enumerate(StratifiedKFold(n_folds).split(together, together)):
-        folds[test_rows] = fold
-    return np.split(folds, np.cumsum([*map(len, labels)])[:-1])
+def _join(pieces):
+    """Return the labels, weights or offsets of all partitions, of which those without rows tell no type; or None."""
+    if pieces[0] is None:
+        return None
+    named = {number: piece for number, piece in enumerate(pieces) if len(piece)}
+    first, *others = named
+    for number in others:
+        kinds = named[number].dtype, named[first].dtype
+        if (kinds[0].kind in "biuf") != (kinds[1].kind in "biuf"):
+            raise ValueError(
+                f"{name_partition(number)} of y has labels of {kinds[0]}, but {name_partition(first)} of {kinds[1]}; "
+                "all must be numbers, or none."
+            )
+    return np.concatenate([*named.values()])
 
 
 def _decode(client, partitions, held, worker_timeout):
@@ -206,7 +162,7 @@ def _choose_workers(client, n, held, worker_timeout):
 
 
 def _describe_matrix(known):
-    """Return the facts about X from the Descriptions of its partitions, which must be alike."""
+    """Return what a PiecewiseMatrix is made of from the Descriptions of its partitions, which must be alike."""
     pieces = [(each.shape[0], each.dtype) for each in known]
     known = [each for each in known if each.shape[0]]
     if not known:
@@ -220,7 +176,7 @@ def _describe_matrix(known):
                 f"{first.shape[1]}. All partitions must be alike."
             )
     dtype = np.result_type(*(each.dtype for each in known))
-    return PiecewiseMatrix(
+    return (
         (sum(each.shape[0] for each in known), first.shape[1]),
         choose_type(dtype),
         first.is_sparse,
@@ -228,24 +184,3 @@ def _describe_matrix(known):
         max(each.longest_row for each in known),
         pieces,
     )
-
-
-def _find_classes(table, classes):
-    """Return the labels of all partitions, sorted, after a check against the given classes."""
-    if table.are_certain:
-        raise ValueError(f"y should be a 1d array, got zeros and ones in {len(table.classes)} columns instead.")
-    if table.are_certain is not None:
-        return name_classes(classes, len(table.classes))
-    return table.classes if classes is None else match_classes(table.classes, classes)
-
-
-def _choose_factors(table, classes, class_weight, has_weights):
-    """Return the factors of the classes that multiply sample weights, or None, and the unit of the products."""
-    if class_weight is None and not has_weights:
-        return None, 1.0
-    factors = weigh_classes(class_weight, classes, table.weights)
-    with np.errstate(over="ignore"):
-        most = table.largest * factors[table.weights > 0].max(initial=0.0)
-    check_largest(most)
-    unit = choose_unit(most)
-    return factors / unit, unit

@@ -250,10 +250,9 @@ def _pose_for_lots(estimator, data, training_rows, fits):
     """Return the Problem of all rows, and the shares of label 1 in folds, if lots make their fits, or None."""
     from fastlin.estimators.many_fits import suits_parts
     from fastlin.estimators.problem import Problem
-    from fastlin.matrices import BlockMatrix
 
     is_plain = fits.l1_ratios.all() and estimator.time_limit is None and not has_callbacks(estimator)
-    if not is_plain or len(data.classes) > 2 or training_rows[0] is None or isinstance(data.matrix, BlockMatrix):
+    if not is_plain or len(data.classes) > 2 or training_rows[0] is None or not data.matrix.lies_in_memory:
         return None
     ones = np.array([data.weigh(rows[data.labels[rows] > 0]) for rows in training_rows])
     totals = np.array([data.weigh(rows) for rows in training_rows])

@@ -118,6 +118,8 @@ class Matrix:
 
     # Some of the rows, and all columns, may be had without reading X anew.
     lies_in_memory = True
+    # Passes can fill the probabilities of the rows.
+    keeps_probabilities = True
     _X: Any = None
 
     def __init__(

@@ -192,8 +192,6 @@ class MeanSums:
 class Rows(MeanSums):
     """Rows of X with labels and weights, samples of `make_samples`, and their sums."""
 
-    has_labels = True
-
     def __init__(
         self,
         matrix: Matrix,
@@ -214,7 +212,7 @@ class Rows(MeanSums):
         else:
             class_weights = weigh_classes(own.labels, own.weights, n_classes) / total_weight
         passes = matrix.passes(samples, coordinates.scaling, count_rows_coef(n_classes))
-        offset_range = None
+        self.has_labels, offset_range = matrix.keeps_probabilities, None
         if len(own.offsets):
             offset_range = OffsetRange.of(OffsetSums.of(own.offsets, own.weights), own_weight)
         super().__init__(

@@ -33,8 +33,8 @@ def test_without_dask_the_error_says_what_to_install(monkeypatch):
 def test_workers_get_consecutive_partitions_unless_they_hold_the_data(client, monkeypatch):
     n_nodes, call = [], Cluster._call
 
-    def count_nodes(self, method, arguments):
-        answers = call(self, method, arguments)
+    def count_nodes(self, method, *given):
+        answers = call(self, method, *given)
         if method == "sum":
             n_nodes.append(sum(map(len, answers)))
         return answers

@@ -1,4 +1,4 @@
-"""Partitions as parts: what is read, described, compared and encoded, and their labels and folds together."""
+"""Partitions as parts: what is read, described, compared and encoded, and their labels together."""
 
 from dataclasses import replace
 
@@ -8,11 +8,11 @@ import pytest
 from dask.sizeof import sizeof
 from scipy import sparse
 
-from fastlin.dask.parts import Description, LabelTable, decode, describe, encode
-from fastlin.dask.shard import Shard
+from fastlin.dask.partitions import _join
+from fastlin.dask.parts import Description, decode, describe, encode
 from fastlin.exceptions import DataChangedError
 
-X, Y, CLASSES = np.arange(6.0).reshape(3, 2), np.array([4, 1, 4]), np.array([1, 4])
+X, Y = np.arange(6.0).reshape(3, 2), np.array([4, 1, 4])
 ROWS = sparse.csr_array(X)
 
 
@@ -61,57 +61,41 @@ def test_types_are_those_of_fits_and_rows_are_not_copied_for_them():
     assert decode(np.empty((0, 2), object), Y[:0], None, "").X.shape == (0, 2)
     part = decode(X, Y[:, None], None, "")
     assert part.X is X
-    assert part.labels.shape == (3,)
-    encoded = encode(part, X.dtype, CLASSES, None, Description.of(part))
+    np.testing.assert_array_equal(part.y, Y)
+    encoded = encode(part, X.dtype, Description.of(part))
     assert encoded.X is X
-    np.testing.assert_array_equal(encoded.labels, [1, 0, 1])
-    assert encoded.labels.dtype == np.int32
-    assert encoded.folds is None
-    assert encode(part, np.dtype("f4"), CLASSES, None, Description.of(part)).X.dtype == np.float32
+    assert encoded.y is None
+    assert encode(part, np.dtype("f4"), Description.of(part)).X.dtype == np.float32
 
 
 def test_a_description_tells_of_entries_and_the_scheduler_learns_how_large_a_partition_is():
-    known, _ = describe(decode(sparse.csr_array([[0.0, 0], [1, 0], [1, 1]]), Y, np.array([0.5, 1, 3]), "p"))
+    known, *told = describe(decode(sparse.csr_array([[0.0, 0], [1, 0], [1, 1]]), Y, np.array([0.5, 1, 3]), "p"))
+    np.testing.assert_array_equal(told[:2], [Y, [0.5, 1, 3]])
+    assert told[2] is None
     assert (known.name, known.shape, known.is_sparse, known.n_entries, known.longest_row) == ("p", (3, 2), True, 3, 2)
     large, row_numbers = np.zeros((1000, 50)), np.zeros(1000, int)
     for data in (large, sparse.csr_array(large + 1)):
         part = decode(data, row_numbers, np.ones(1000), "")
         assert sizeof(part) > 400_000
-        assert sizeof(encode(part, part.X.dtype, np.zeros(1), None, Description.of(part))) > 400_000
-
-
-@pytest.mark.parametrize("make", [np.int64, np.str_, np.object_])
-@pytest.mark.parametrize("seed", [1, 3, 7])
-def test_tables_of_labels_are_those_of_the_rows_together(make, seed):
-    generator = np.random.default_rng(seed)
-    # Some labels begin late, and one partition is empty.
-    labels = np.concatenate([generator.integers(3, 5, 10), generator.integers(0, 9, 40)]).astype(make)
-    weights, borders = generator.uniform(size=50), [5, 5, 20, 26, 33, 41]
-    pieces = zip(*(np.split(each, borders) for each in (np.zeros((50, 1)), labels, weights)), strict=True)
-    tables = [describe(decode(*piece, ""))[1] for piece in pieces]
-    table = LabelTable.join(tables)
-    classes, numbers = np.unique(labels, return_inverse=True)
-    np.testing.assert_array_equal(table.classes, classes)
-    np.testing.assert_allclose(table.unit * table.weights, np.bincount(numbers, weights), rtol=1e-14)
-    assert table.largest == weights.max()
+        assert sizeof(encode(part, part.X.dtype, Description.of(part))) > 400_000
 
 
 def test_labels_of_two_kinds_are_refused_with_the_partition():
     with pytest.raises(ValueError, match=r"Partition 2 of y: "):
         decode(X, np.array(["a", 1, "b"], object), None, "Partition 2")
-    parts = [decode(X[:n], labels, None, "") for n, labels in ((0, Y[:0]), (3, Y), (3, Y.astype(str)))]
     with pytest.raises(ValueError, match=r"Partition 2 of y has labels of <U.*, but Partition 1 of int64"):
-        LabelTable.join([describe(part)[1] for part in parts])
+        _join([Y[:0].astype(str), Y, Y.astype(str)])
+    assert _join([Y[:0].astype(str), Y]).dtype == Y.dtype
 
 
 OTHER = r"has other labels, which were \[1, 4\] and are"
 CHANGES = {
-    "fewer rows": ({"X": ROWS[:2], "labels": Y[:2]}, r"was 3 x 2 float64, .* is 2 x 2 float64"),
+    "fewer rows": ({"X": ROWS[:2], "y": Y[:2]}, r"was 3 x 2 float64, .* is 2 x 2 float64"),
     "other type": ({"X": ROWS.astype(np.float32)}, r"was 3 x 2 float64, .* is 3 x 2 float32"),
     "dense": ({"X": X}, r"was 3 x 2 float64, sparse with 5 entries and is 3 x 2 float64, dense now"),
-    "a label beyond all": ({"classes": np.array([4, 9])}, rf"{OTHER} \[4, 9\] now"),
-    "a label between others": ({"classes": np.array([2, 4])}, rf"{OTHER} \[2, 4\] now"),
-    "labels in another order": ({"labels": np.array([0, 1, 1], np.int32)}, rf"{OTHER} \[1, 4\] now"),
+    "a label beyond all": ({"y": np.array([4, 9, 4]), "classes": np.array([4, 9])}, rf"{OTHER} \[4, 9\] now"),
+    "a label between others": ({"y": np.array([4, 2, 4]), "classes": np.array([2, 4])}, rf"{OTHER} \[2, 4\] now"),
+    "labels in another order": ({"y": np.array([1, 4, 4])}, rf"{OTHER} \[1, 4\] now"),
     "weights": ({"sample_weight": np.array([1.0, 2, 4])}, "has other weights"),
     "no weights": ({"sample_weight": None}, "has other weights"),
     "rows": ({"X": 2 * ROWS}, "has other rows"),
@@ -121,24 +105,7 @@ CHANGES = {
 @pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
 def test_a_partition_that_is_computed_again_must_be_what_it_was(change, message):
     part, again = (decode(sparse.csr_array(X), Y, np.array([1.0, 2, 3]), "Partition 7") for _ in range(2))
-    known, _ = describe(part)
-    np.testing.assert_array_equal(encode(again, X.dtype, CLASSES, None, known).labels, [1, 0, 1])
+    known = Description.of(part)
+    np.testing.assert_array_equal(encode(again, X.dtype, known).X.toarray(), X)
     with pytest.raises(DataChangedError, match=f"Partition 7 was computed again, .* and {message}"):
-        encode(replace(part, **change), X.dtype, CLASSES, None, known)
-
-
-def test_a_row_counts_its_weight_times_that_of_its_class_unless_its_fold_is_left_out():
-    labels, sample_weight = np.array([0, 1, 1, 0]), np.array([1.0, 2.0, 0.0, 4.0])
-    folds = np.array([0, 0, 1, 1])
-
-    def weigh(given, factors, left_out=None):
-        part = decode(np.zeros((4, 1)), labels, given, "")
-        part = encode(part, part.X.dtype, np.arange(2), factors, Description.of(part), folds)
-        return Shard({0: part}, 1, n_threads=1)._sample(0, left_out).weights
-
-    factors = np.array([1.0, 10.0])
-    assert not len(weigh(None, None))
-    np.testing.assert_array_equal(weigh(None, factors), [1, 10, 10, 1])
-    np.testing.assert_array_equal(weigh(sample_weight, factors), [1, 20, 0, 4])
-    np.testing.assert_array_equal(weigh(None, None, left_out=0), [0, 0, 1, 1])
-    np.testing.assert_array_equal(weigh(sample_weight, factors, left_out=1), [1, 20, 0, 0])
+        encode(replace(part, **change), X.dtype, known)

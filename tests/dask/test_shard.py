@@ -1,77 +1,67 @@
-"""A Shard in this process, beside the rows of its partitions in memory, and the tree of its sums."""
+"""Shards in this process, beside the rows of their partitions in memory, and the tree of their sums."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import make_objective, make_offset
 from scipy import sparse
 
-from fastlin.dask.parts import Description, decode, encode
-from fastlin.dask.shard import Shard, find_over_passes, measure_rows
+from fastlin.dask.cluster import Cluster, Placed
+from fastlin.dask.cluster_matrix import ClusterMatrix
+from fastlin.dask.parts import Part
+from fastlin.dask.shard import MOST_TOLD, Shard
 from fastlin.dask.tree import add_up, find_nodes
-from fastlin.dask.worker_rows import _evaluate_without_offsets
-from fastlin.matrices import Passes, matrix
-from fastlin.matrices.matrix import add
-from fastlin.matrices.pieces import (
-    add_evaluated,
-    evaluate,
-    find_class_pair_gram,
-    find_hessian_product,
-    merge,
-    multiply_probabilities,
-)
-from fastlin.objective.offsets import OffsetRange, OffsetSums
-from fastlin.objective.rows import draw_places, split_places
+from fastlin.matrices import matrix
+from fastlin.matrices.pieces import multiply_probabilities
+from fastlin.objective import Rows
 
 BORDERS = [0, 40, 40, 90, 130, 200]
 
 
-def make_shards(objective, owners, is_sparse=False):
-    """Return Shards of the partitions, each with those of its owner, and what passes over all rows take."""
+class Together(Cluster):
+    """A Cluster whose Shards, with the partitions of their owners, are in this process."""
+
+    def __init__(self, parts, owners):
+        super().__init__(None, parts, np.diff(BORDERS), 60.0, set())
+        for owned in owners:
+            shard = Shard({number: parts[number] for number in owned}, len(parts), n_threads=1)
+            self._shards.append(Placed("here", shard, frozenset(owned)))
+
+    def _place(self, parts):
+        return True
+
+    def _ask(self, calls):
+        return [shard.actor.run(*given) for shard, given in calls]
+
+
+def cut(objective, owners=((0, 3), (1, 2, 4)), is_sparse=False, **changes):
+    """Return Rows of the partitions on workers, and the same in memory, with changes of their samples."""
     rows = objective.rows
-    parts = []
-    for first, last in itertools.pairwise(BORDERS):
-        X = (sparse.csr_array if is_sparse else np.asarray)(rows.matrix.X[first:last])
-        part = decode(X, rows.labels[first:last], rows.weights[first:last], "p")
-        if len(rows.targets):
-            soft = rows.targets[first:last]
-            soft = np.hstack([1 - soft, soft]) if soft.shape[1] == 1 else soft
-            part = replace(part, offsets=rows.offsets[first:last], soft=soft)
-        parts.append(encode(part, part.X.dtype, np.arange(rows.n_classes), None, Description.of(part)))
-    shards = [Shard({number: parts[number] for number in owned}, len(parts), n_threads=1) for owned in owners]
-    return shards, (rows.coordinates.scaling, rows.n_rows_coef)
+    samples = rows.passes.samples._replace(**changes)
+    X = (sparse.csr_array if is_sparse else np.asarray)(rows.matrix.X)
+    parts = [Part("p", X[first:last]) for first, last in itertools.pairwise(BORDERS)]
+    pieces = [(n, X.dtype) for n in np.diff(BORDERS).tolist()]
+    facts = X.shape, X.dtype, is_sparse, X.size, X.shape[1], pieces
+    on_workers = ClusterMatrix(Together(parts, owners), *facts)
+    others = samples, rows.n_classes, rows.coordinates, rows.fit_intercept
+    return Rows(on_workers, *others), Rows(rows.matrix, *others)
 
 
-def call(shards, method, *arguments):
-    """Return what a method of the Shards answers, by partitions or nodes, in their order."""
-    found = {}
-    for answer, error in (each.run(method, *arguments) for each in shards):
-        assert error is None
-        found |= answer
-    return {key: found[key] for key in sorted(found)}
-
-
-def sum_up(shards, term, add, *arguments):
-    return add_up((0, len(BORDERS) - 1), call(shards, "sum", term, add, None, *arguments).get, add)
-
-
-def sum_passes(shards, term, add, meant, *arguments):
-    return sum_up(shards, find_over_passes, add, term, *meant, *arguments)
-
-
-def assert_measured(shards, rows):
-    total, moments = sum_up(shards, measure_rows, merge)
-    assert total == pytest.approx(rows.weights.sum(), rel=1e-13)
-    for found, expected in zip(moments, rows.matrix.measure(rows.weights), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
-
-
-def draw(shards, n_rows, n_weighty):
-    """Return X of a sample of the rows, and the arrays of its rows as passes read them, by partitions."""
-    places = dict(enumerate(split_places(draw_places(sum(n_weighty), n_rows), n_weighty)))
-    return [(X, *samples[1:]) for X, samples in call(shards, "draw", None, places).values()]
+def assert_same_sums(found, expected, parameters):
+    """Fail where sums over rows on workers differ from those in memory."""
+    assert not found.has_labels and expected.has_labels
+    direction, (K, n_rows) = np.random.default_rng(5).normal(size=parameters.shape), (len(parameters), expected.n_rows)
+    gradients, probabilities = np.empty((2, *parameters.shape)), np.empty((K, n_rows))
+    loss = expected.passes.evaluate(parameters, probabilities, gradients[0])
+    assert found.passes.evaluate(parameters, None, gradients[1]) == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(*gradients, rtol=1e-11, atol=1e-11)
+    product = expected.passes.hessian_product(direction, probabilities)
+    np.testing.assert_allclose(found.passes.hessian_product(direction, parameters), product, rtol=1e-10, atol=1e-10)
+    hessian = expected.passes.class_pair_gram(probabilities)
+    np.testing.assert_allclose(found.passes.class_pair_gram(parameters), hessian, rtol=1e-10, atol=1e-10)
+    products = multiply_probabilities(expected.passes, probabilities)
+    np.testing.assert_allclose(found.passes.sum_curvature(multiply_probabilities, parameters), products, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("make", "is_sparse"), [(make_objective, False), (make_objective, True), (make_offset, False)])
@@ -80,75 +70,51 @@ def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, make, is_sp
     # Probabilities of 30 rows at a time.
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 30 * 8 * max(1, n_classes if n_classes > 2 else 1))
     objective, parameters = make(200, 3, n_classes)
-    shards, meant = make_shards(objective, [[0, 3], [1, 2, 4]], is_sparse)
-    rows, direction = objective.rows, np.random.default_rng(5).normal(size=parameters.shape)
-    probabilities = np.empty((rows.n_rows_coef, 200))
-    loss = rows.passes.evaluate(parameters, probabilities, gradient := np.empty(parameters.shape))
-
-    def sum_curvature(*arguments):
-        return sum_passes(shards, Passes.sum_curvature, add, meant, *arguments)
-
-    found_loss, found_gradient = sum_passes(shards, evaluate, add_evaluated, meant, parameters)
+    found, expected = cut(objective, is_sparse=is_sparse)
+    assert_same_sums(found, expected, parameters)
+    loss, gradient = expected.evaluate_without_offsets(parameters)
+    found_loss, found_gradient = found.evaluate_without_offsets(parameters)
     assert found_loss == pytest.approx(loss, rel=1e-12)
     np.testing.assert_allclose(found_gradient, gradient, rtol=1e-11, atol=1e-11)
-    product = sum_curvature(find_hessian_product, parameters, direction)
-    np.testing.assert_allclose(product, rows.passes.hessian_product(direction, probabilities), rtol=1e-10, atol=1e-10)
-    hessian = sum_curvature(find_class_pair_gram, parameters)
-    np.testing.assert_allclose(hessian, rows.passes.class_pair_gram(probabilities), rtol=1e-10, atol=1e-10)
-    products = sum_curvature(multiply_probabilities, parameters)
-    ones = np.concatenate([probabilities, np.ones((1, 200))])
-    np.testing.assert_allclose(products, (ones * rows.weights) @ ones.T, rtol=1e-12)
-    expected = rows.sum_probability_products(parameters, np.float64)
-    np.testing.assert_allclose(products / rows.total_weight, expected, rtol=1e-12)
-    assert_measured(shards, rows)
+    for weights in (None, expected.weights):
+        for one, other in zip(found.matrix.measure(weights), expected.matrix.measure(weights), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("owners", [[[0, 3], [1, 2, 4]], [[0, 1, 4], [2, 3]]])
-def test_weights_and_draws_are_those_of_the_rows_together(owners):
-    objective, parameters = make_objective(200, 3, 4)
-    rows = objective.rows
-    rows.weights[::3] = rows.weights[40:130] = 0
-    shards, meant = make_shards(objective, owners)
-    n_weighty, totals, smallest, offsets, _ = zip(*call(shards, "tell_weights", None).values(), strict=True)
-    assert set(offsets) == {None}
-    weighty = rows.weights > 0
-    assert n_weighty == tuple(np.count_nonzero(part) for part in np.split(weighty, BORDERS[1:-1]))
-    np.testing.assert_allclose(np.sum(totals, axis=0), np.bincount(rows.labels, rows.weights), rtol=1e-13)
-    assert min(smallest) == rows.weights[weighty].min()
-    assert smallest[1] == smallest[2] == smallest[3] == np.inf
-    drawn = zip(*draw(shards, 20, n_weighty), strict=True)
-    numbers = objective.sample(20).rows.numbers
-    for found, of_all in zip(drawn, (rows.matrix.X, rows.labels, rows.weights), strict=False):
-        np.testing.assert_array_equal(np.concatenate(found), of_all[numbers])
-    # Partitions without rows or weight take no part.
-    assert_measured(shards, rows)
-    sums = call(shards, "sum", find_over_passes, add_evaluated, None, evaluate, *meant, parameters)
-    assert all(loss == 0 and not slope.any() for (first, last), (loss, slope) in sums.items() if 0 < first < last < 5)
+@pytest.mark.parametrize("make", [make_objective, make_offset])
+def test_some_rows_and_draws_are_those_of_the_rows_in_memory(owners, make):
+    objective, parameters = make(200, 3, 4)
+    weights = objective.rows.weights.copy()
+    weights[::3] = 0
+    # The third partition has none of these rows.
+    numbers = np.r_[5:35, 95:180]
+    for changes in ({"weights": weights}, {"rows": numbers}, {"rows": numbers, "weights": weights}):
+        found, expected = cut(objective, owners, **changes)
+        assert_same_sums(found, expected, parameters)
+        drawn, same = found.sample(20), expected.sample(20)
+        np.testing.assert_array_equal(drawn.matrix.X, same.matrix.X[same.numbers])
+        own = same.passes.samples.take(same.numbers)
+        for one, other in zip(drawn.passes.samples[1:], own[1:], strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert found.sample(20).matrix is drawn.matrix
 
 
-def test_offsets_and_targets_are_those_of_the_rows():
-    for n_classes in (2, 4):
-        objective, parameters = make_offset(200, 3, n_classes)
-        shards, meant = make_shards(objective, [[0, 3], [1, 2, 4]])
-        rows = objective.rows
-        loss, _ = sum_passes(shards, _evaluate_without_offsets, add_evaluated, meant, parameters)
-        assert loss / rows.total_weight == pytest.approx(rows.evaluate_without_offsets(parameters)[0], rel=1e-12)
-        n_weighty, totals, _, offsets, have_targets = zip(*call(shards, "tell_weights", None).values(), strict=True)
-        totals = np.sum(totals, axis=0)
-        np.testing.assert_allclose(totals / totals.sum(), objective.class_weights, rtol=1e-12)
-        found = OffsetRange.of(OffsetSums.join(offsets), totals.sum())
-        for one, other in zip(found, rows.offset_range, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-12)
-        assert all(have_targets)
-        numbers, of_all = objective.sample(20).rows.numbers, (rows.labels, rows.weights, rows.offsets, rows.targets)
-        for found, each in zip(zip(*draw(shards, 20, n_weighty), strict=True), (rows.matrix.X, *of_all), strict=True):
-            np.testing.assert_array_equal(np.concatenate(found), each[numbers])
+def test_workers_are_told_once_and_told_again_what_they_have_forgotten():
+    objective, parameters = make_objective(200, 3, 2)
+    found, _ = cut(objective)
+    known = [shard.known for shard in found.matrix.cluster._shards]
+    first = found.passes.evaluate(parameters, None, np.empty(parameters.shape))
+    assert found.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
+    assert known == [{0}, {0}]
+    for number in range(MOST_TOLD):
+        found.matrix.measure(np.arange(200.0) + number)
+    assert found.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
+    assert all(len(each) <= MOST_TOLD for each in known)
 
 
 def test_errors_are_answers():
-    objective, _ = make_objective(200, 3, 2)
-    [shard], _ = make_shards(objective, [[0, 1, 2, 3, 4]])
-    answer, error = shard.run("draw", None, {})
+    answer, error = Shard({0: Part("p", np.ones((2, 2)))}, 1, n_threads=1).run("take", 0, {}, {})
     assert answer is None
     assert isinstance(error, KeyError)
 

@@ -1,0 +1,85 @@
+"""X in partitions on the workers of a cluster, and the sums over its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from fastlin.dask.shard import find_over_passes, measure_rows
+from fastlin.kernels.linear.operands import NO_ROWS, Samples
+from fastlin.kernels.machine.tiles import Scaling
+from fastlin.matrices import DenseMatrix, Passes, PiecewiseMatrix, SparseMatrix, as_matrix
+from fastlin.matrices.matrix import Columns, Sum, add
+from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate, merge
+from fastlin.objective.rows import split_places
+from fastlin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.dask.cluster import Cluster
+
+NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
+
+
+class ClusterMatrix(PiecewiseMatrix):
+    """X of shape (n, d) in partitions; a Cluster makes the passes, and the probabilities of rows stay there."""
+
+    keeps_probabilities = False
+
+    def __init__(self, cluster: Cluster, *facts: Any) -> None:
+        super().__init__(*facts)
+        self.cluster = cluster
+        self._taken: tuple[IntArray, DenseMatrix | SparseMatrix] | None = None
+
+    def measure(self, weights: FloatArray | None = None) -> Columns:
+        """See `Matrix.measure`."""
+        samples = NO_SAMPLES if weights is None else NO_SAMPLES._replace(weights=weights)
+        _, moments = self.cluster.sum(samples, measure_rows, merge)
+        return moments
+
+    def take(self, rows: IntArray) -> DenseMatrix | SparseMatrix:
+        """See `Matrix.take`; the rows are sorted."""
+        # All preconditioners ask for one sample.
+        taken = self._taken
+        if taken is None or not np.array_equal(taken[0], rows):
+            self._taken = None
+            places = dict(enumerate(split_places(rows, [n for n, _ in self.pieces])))
+            X = [*self.cluster.ask(NO_SAMPLES, "take", places).values()]
+            taken = rows, as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
+            self._taken = taken
+        return taken[1]
+
+    def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
+        """See `Matrix.select`; the rows are copied, so no row numbers remain."""
+        return self.take(rows), rows[:0]
+
+    def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> ClusterPasses:
+        """See `Matrix.passes`."""
+        return ClusterPasses(self, samples, scaling, n_rows_coef)
+
+
+class ClusterPasses(PiecewisePasses):
+    """The sums over rows that an objective is made of, by calls to all workers."""
+
+    _matrix: ClusterMatrix
+
+    def __init__(self, matrix: ClusterMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        counts = [n for n, _ in matrix.pieces]
+        # A tree has as many joins above each of its leaves at most.
+        super().__init__(matrix, samples, scaling, n_rows_coef, counts, (len(counts) - 1).bit_length())
+
+    def _evaluate(self, parameters, probabilities):
+        return self._sum(evaluate, add_evaluated, parameters)
+
+    def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
+        """See `Passes.sum_curvature`; on the workers, so a sum takes twice as long as a gradient."""
+        return self._sum(Passes.sum_curvature, add, term, parameters, *arguments)
+
+    def _add(self, term, curved, *arguments):
+        return self.sum_curvature(term, curved, *arguments)
+
+    def _sum(self, term, join, *arguments):
+        given = term, self._scaling, self.shape[0], *arguments
+        return self._matrix.cluster.sum(self.samples, find_over_passes, join, *given)
