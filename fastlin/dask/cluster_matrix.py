@@ -39,7 +39,7 @@ class ClusterMatrix(PiecewiseMatrix):
         _, moments = self.cluster.sum(samples, measure_rows, merge)
         return moments
 
-    def take(self, rows: IntArray) -> DenseMatrix | SparseMatrix:
+    def take(self, rows: Any) -> DenseMatrix | SparseMatrix:
         """See `Matrix.take`; the rows are sorted."""
         # All preconditioners ask for one sample.
         taken = self._taken

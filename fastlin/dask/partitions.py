@@ -101,13 +101,13 @@ def read_partitions(
     described = client.map(describe, decoded, pure=False)
     try:
         wait_for(described, client, worker_timeout)
-        descriptions, *others = zip(*client.gather(described), strict=True)
+        descriptions, *told = zip(*client.gather(described), strict=True)
         shape, dtype, *facts = _describe_matrix(descriptions)
-        y, sample_weight, offset = map(_join, others)
-        if y.ndim == 2 and are_certain(y):
-            raise ValueError(f"y should be a 1d array, got zeros and ones in {y.shape[1]} columns instead.")
-        classes, numbers, weights_of_rows, unit, targets = number_rows(estimator, y, sample_weight, classes)
-        offset = read_offset(offset, len(y), len(classes))
+        own_y, own_weight, own_offset = map(_join, told)
+        if own_y.ndim == 2 and are_certain(own_y):
+            raise ValueError(f"y should be a 1d array, got zeros and ones in {own_y.shape[1]} columns instead.")
+        own_classes, *numbered = number_rows(estimator, own_y, own_weight, classes)
+        own_offset = read_offset(own_offset, len(own_y), len(own_classes))
         parts = [
             client.submit(encode, part, dtype, known, pure=False)
             for part, known in zip(decoded, descriptions, strict=True)
@@ -118,7 +118,8 @@ def read_partitions(
     remember_features(estimator, shape[1], name_columns(X))
     lengths = [known.shape[0] for known in descriptions]
     matrix = ClusterMatrix(Cluster(client, parts, lengths, worker_timeout, known_workers), shape, dtype, *facts)
-    return DaskTrainingData(matrix, y, classes, numbers, weights_of_rows, unit, offset, targets, sample_weight)
+    *numbered, targets = numbered
+    return DaskTrainingData(matrix, own_y, own_classes, *numbered, own_offset, targets, own_weight)
 
 
 def _join(pieces):
