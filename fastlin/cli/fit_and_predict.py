@@ -29,7 +29,7 @@ TRUSTED = (
 PENALTY = "Inverse strength of the penalty: a smaller C draws coefficients towards zero."
 VALIDATION = "Table with the columns of DATA whose log loss chooses C among ten; both tables are fitted."
 DISTANCE = "Part of the minimum within which the objective is proven to end; a smaller TOL takes longer."
-INFERENCE = "Print and write a table of standard errors and tests; nothing is penalised."
+INFERENCE = "Print a table of standard errors and tests; nothing is penalised."
 PREDICTIONS = "File of the predictions, CSV or Parquet by its ending .csv, .tsv, .parquet or .pq."
 KEPT = "Column to write before the predictions, such as an id; give --keep again for each one."
 

@@ -90,7 +90,7 @@ def run(
 
 
 def _describe(points, fastest):
-    """Return a row of a table: seconds to each excess, fastlin's of them by theirs at the last, and the accuracy."""
+    """Return a row of a table: seconds to each excess, how many times fastlin's they are, and the last accuracy."""
     row = {excess: _seconds_to(points, float(excess)) for excess in MERITS}
     pair = row[COMPARED], fastest[COMPARED]
     ratio = pair[0] / pair[1] if all(isinstance(each, float) for each in pair) else "–"
