@@ -19,7 +19,6 @@ from fastlin.blocks.blocks import add_row_lengths, digest_rows, digest_values, r
 from fastlin.containers import read_container
 from fastlin.estimators.features import is_missing
 from fastlin.estimators.labels import encode_labels, named, read_labels, read_offset_numbers, read_probabilities
-from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.exceptions import DataChangedError
 from fastlin.matrices import as_matrix
 from fastlin.typing import Array, FloatArray
@@ -124,8 +123,12 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, off
     weights = offsets = None
     if sample_weight is not None:
         with named(f"{name} of sample_weight"):
-            given = np.asarray(sample_weight)
-            weights = check_sample_weight(given, y, dtype=np.float64, ensure_non_negative=True)
+            weights = np.asarray(sample_weight).astype(np.float64)
+            if weights.shape != y.shape[:1]:
+                raise ValueError(f"it has the shape {weights.shape}, but X has {len(y)} rows there.")
+            assert_all_finite(weights, input_name="it")
+            if (weights < 0).any():
+                raise ValueError("Negative values in data passed to `sample_weight`.")
     if offset is not None:
         offsets = read_offset_numbers(offset, f"{name} of offset")
         if len(offsets) != X.shape[0]:
