@@ -11,6 +11,8 @@ from fastlin.typing import SparseContainer
 
 ACCEPTED = "Accepted are NumPy arrays, and SciPy sparse matrices and arrays whose index arrays lie within their shape."
 
+INDEX_TYPES = {np.dtype(np.int32)}, {np.dtype(np.int64)}
+
 
 def read_if_sparse(data: Any, name: str = "X") -> Any:
     """Return a sparse container as CSR, as `read_container` does, and anything else as it is."""
@@ -39,11 +41,6 @@ def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer
 def _check(X):
     """Return a CSR, CSC or BSR matrix, X itself if possible, whose arrays agree and have types that kernels read."""
     if X.format == "lil":
-        # SciPy fills an array for as many columns as there are with as many values as there are.
-        if not X.rows.shape == X.data.shape == X.shape[:1]:
-            raise ValueError(f"it has {len(X.rows)} rows of columns and {len(X.data)} of values")
-        if any(len(columns) != len(values) for columns, values in zip(X.rows, X.data, strict=True)):
-            raise ValueError("a row has more columns than values, or fewer")
         # What is no whole number has no index.
         indices = np.array([index(column) for columns in X.rows for column in columns], np.int64)
         data = np.array([value for values in X.data for value in values], X.dtype)
@@ -52,25 +49,19 @@ def _check(X):
         X = sparse.dia_array((X.data, X.offsets), shape=X.shape).tocoo()
     elif X.format == "dok":
         X = X.tocoo()
-    places = {"row": X.row, "col": X.col} if X.format == "coo" else {"indptr": X.indptr, "indices": X.indices}
-    for name, array in places.items():
+    places = [X.row, X.col] if X.format == "coo" else [X.indptr, X.indices]
+    if any(array.dtype.kind not in "iu" for array in places):
         # SciPy would round.
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise ValueError(f"{name} has {array.ndim} dimensions of {array.dtype}, not one of whole numbers")
-    if X.format == "bsr" and X.data.ndim != 3:
-        raise ValueError(f"its data have {X.data.ndim} dimensions instead of three")
-    if not type(X).__module__.startswith("scipy."):
+        raise ValueError(f"its indices are of {places[0].dtype} and {places[1].dtype}, not whole numbers")
+    make = getattr(sparse, f"{X.format}_array")
+    if X.format == "coo":
+        X = make((X.data, (X.row, X.col)), shape=X.shape)
+    elif not type(X).__module__.startswith("scipy.") or {array.dtype for array in places} not in INDEX_TYPES:
         # A subclass may have a constructor of its own, which SciPy's methods would call.
-        arrays = (X.data, (X.row, X.col)) if X.format == "coo" else (X.data, X.indices, X.indptr)
-        X = getattr(sparse, f"{X.format}_array")(arrays, shape=X.shape)
+        X = make((X.data, X.indices, X.indptr), shape=X.shape)
     if (X.dtype.kind == "f" and X.dtype not in (np.float32, np.float64)) or not X.dtype.isnative:
         X = X.astype(np.float64)
-    if X.format == "coo":
-        X = sparse.coo_array((X.data, (X.row, X.col)), shape=X.shape).tocsr()
-    kinds = {X.indices.dtype, X.indptr.dtype}
-    if kinds != {np.dtype(np.int32)} and kinds != {np.dtype(np.int64)}:
-        make = getattr(sparse, f"{X.format}_array")
-        X = make((X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)), shape=X.shape)
+    X = X.tocsr() if X.format == "coo" else X
     # Of a copy, since the check cuts off what lies behind the last entry.
     copy(X).check_format(full_check=True)
     return X

@@ -55,7 +55,7 @@ MESSAGES = {
     "indptr beyond": "should be less than",
     "begins": "should start with 0",
     "falls": "non-decreasing",
-    "fewer rows": "it has 59 rows of columns",
+    "fewer rows": "pointer size",
 }
 
 
