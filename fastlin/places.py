@@ -48,7 +48,6 @@ def write_whole(path: PathLike) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
-    sync_folder(path.parent)
 
 
 def _find_mode(path):
@@ -72,33 +71,16 @@ def lock(path: PathLike) -> Iterator[None]:
     with needs("studies"):
         import filelock
 
-    path, process = Path(os.path.realpath(path)), os.getpid()
-    file = path.with_name(f".{path.name}.lock")
+    path = Path(os.path.realpath(path))
     # A soft lock, a file that is there or not, would outlive its process.
-    of_file = filelock.FileLock(file, fallback_to_soft=False)
+    of_file = filelock.FileLock(path.with_name(f".{path.name}.lock"), fallback_to_soft=False)
+    # Some file systems have no locks.
     with contextlib.suppress(OSError):
         of_file.acquire()
     try:
         yield
     finally:
-        # A forked child that ends leaves its parent's lock.
-        if of_file.is_locked and os.getpid() == process:
-            # A process that waits for the file finds that it is gone, and makes another. Windows removes no open file:
-            # filelock removes it there once the lock is released.
-            with contextlib.suppress(OSError):
-                file.unlink()
-            of_file.release()
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk, so that they outlive a loss of power, where the system can."""
-    # Windows opens no folder, and some network file systems sync none.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        of_file.release()
 
 
 def check_writable(folder: Path) -> None:
