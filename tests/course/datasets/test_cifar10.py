@@ -152,14 +152,6 @@ def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch
         assert text in str(caught.value)
 
 
-def test_a_loader_of_the_homework_whose_copies_differ_is_refused_with_what_to_write():
-    words = r"some return six arrays .* some eight .* a dict .*load_cifar10\(n_validation=1_000\)"
-    with pytest.raises(ImportError, match=words):
-        from fastlin.datasets import get_CIFAR10_data  # noqa: F401
-    with pytest.raises(ImportError, match=r"^cannot import name 'get_CIFAR10' from 'fastlin\.datasets'"):
-        from fastlin.datasets import get_CIFAR10  # noqa: F401
-
-
 def to_jpeg(pixels, mode="RGB"):
     stream = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(stream, "JPEG", quality=95)
