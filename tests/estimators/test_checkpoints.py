@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from small_networks import assert_same_bits
 
 from fastlin import MLPClassifier
-from fastlin.estimators.checkpoints import digest, read_checkpoint
+from fastlin.estimators.checkpoints import read_checkpoint
 from fastlin.exceptions import CheckpointError, CheckpointWarning
 from fastlin.training.network_descent import Descent
 
@@ -103,13 +103,13 @@ def test_what_cannot_go_on_is_refused(path):
     model = make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
     for message, parameters, rows, y in (
         ("alpha=0.0001, this one has 0.01", {"alpha": 0.01}, X, Y),
-        ("the shape of X is", {}, X[:200], Y[:200]),
-        ("the classes are", {}, X, Y + 1),
-        ("labels have the digest", {}, X, Y[::-1]),
-        ("the first and the last 64 rows", {}, X * 16, Y),
+        ("is of other data", {}, X[:200], Y[:200]),
+        ("is of other data", {}, X, Y + 1),
+        ("is of other data", {}, X, Y[::-1]),
+        ("is of other data", {}, X * 16, Y),
     ):
         assert_refused(message, make_model(**parameters).fit, rows, y, resume=path)
-    assert_refused("so many rows are to validate on", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
+    assert_refused("is of other data", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
     by_lbfgs, warm, nowhere = make_model(solver="lbfgs"), make_model(warm_start=True), path.parent / "none" / "training"
     for name in ("save_checkpoint", "resume"):
         assert_refused(f"{name} needs solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
@@ -126,7 +126,7 @@ def test_equal_parameters_are_the_same_and_other_limits_count(path):
     expected = make_model(tol=0, max_iter=40, n_iter_no_change=10).fit(X, Y, **validation)
     assert_same_fit(same.fit(X, Y, resume=path, **validation), expected)
     other = {"X_val": X[50:100], "y_val": Y[50:100]}
-    assert_refused("the validation data have the digest", make_model().fit, X, Y, resume=path, **other)
+    assert_refused("is of other data", make_model().fit, X, Y, resume=path, **other)
 
 
 def save(path, how, *arrays, **named):
@@ -135,16 +135,13 @@ def save(path, how, *arrays, **named):
         how(file, *arrays, **named)
 
 
-def edit(change, with_digest=True):
-    """Return a function that writes a checkpoint anew after a change, with the digest that belongs to what it holds."""
+def edit(change):
+    """Return a function that writes a checkpoint anew after a change."""
 
     def write(path, _):
         content, arrays = read_checkpoint(path)
-        before = digest(json.dumps(content), arrays)
         change(content, arrays)
-        text = json.dumps(content)
-        after = digest(text, arrays) if with_digest else before
-        save(path, np.savez, content=np.array(text), digest=np.array(after), **arrays)
+        save(path, np.savez, content=np.array(json.dumps(content)), **arrays)
 
     return write
 
@@ -183,9 +180,8 @@ FILES = {
     "zeros": (lambda path, whole: path.write_bytes(whole[:400] + bytes(200) + whole[600:]), BROKEN),
     "an array": (lambda path, _: save(path, np.save, np.zeros(3)), BROKEN),
     "a list": (lambda path, _: save(path, np.savez, content=np.array("[]"), x=np.zeros(3)), BROKEN),
-    "format": (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format 3; .* reads 4"),
+    "format": (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format 3; .* reads 5"),
     "bomb": (write_bomb, BROKEN),
-    "digest": (edit(change_array("last_1", lambda last: last + 1), with_digest=False), "its digest is not that"),
     "parameters": (edit(lambda content, arrays: content.update(parameters={})), "the checkpoint .*training"),
     "data": (edit(lambda content, arrays: content.update(data={})), "the checkpoint .*training"),
     **{name: (edit(change), f"training {BROKEN}: .*{message}") for name, (change, message) in DAMAGES.items()},
