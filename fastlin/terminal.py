@@ -1,7 +1,8 @@
-"""What a terminal shows: texts without commands, and while something works a line or a bar; without rich its end."""
+"""What a terminal shows: texts without commands, and while something works a bar; without rich its end."""
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from fastlin.extras import find_missing
 
@@ -16,50 +17,26 @@ def make_printable(text: str) -> str:
 
 
 @contextlib.contextmanager
-def show_line(text: str) -> Iterator[Callable[[str], None]]:
-    """Show a line while the ``with`` block runs; yield a function that changes its text."""
+def show_bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """Show a short label, a bar if there is a total, and a text; yield a function of how many are done and of the text.
+
+    Without rich the last state is printed at the end.
+    """
     if "rich" in find_missing("studies"):
-        yield from _print_last(str, text)
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
-    console = Console()
-    # In a file a spinner does not turn, and would be a stray character.
-    spinner = [SpinnerColumn()] if console.is_terminal else []
-    with Progress(*spinner, TextColumn("{task.description}", markup=False), console=console) as progress:
-        task = progress.add_task(text, total=None)
-        yield lambda text: progress.update(task, description=text)
-        progress.refresh()
-
-
-@contextlib.contextmanager
-def show_bar(label: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show a bar behind a short label; yield a function of how many are done and of a text, if there is more to say."""
-    if "rich" in find_missing("studies"):
-        yield from _print_last(lambda n_done, text="": f"{label}: {n_done} of {total}  {text}".rstrip(), 0)
+        last = {"n_done": 0, "text": ""}
+        try:
+            yield lambda n_done, text="": last.update(n_done=n_done, text=text)
+        finally:
+            done = "" if total is None else f" {last['n_done']} of {total} "
+            print(f"{label}:{done} {last['text']}".rstrip())
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn(label, markup=False),
-        BarColumn(None),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(*columns, TimeRemainingColumn(elapsed_when_finished=True)) as progress:
+    described = TextColumn("{task.description}", markup=False)
+    columns: list[Any] = [described]
+    if total is not None:
+        columns = [BarColumn(None), MofNCompleteColumn(), described, TimeRemainingColumn(elapsed_when_finished=True)]
+    with Progress(TextColumn(label, markup=False), *columns) as progress:
         task = progress.add_task("", total=total)
-        yield lambda n_done, text="": progress.update(task, completed=n_done, description=text)
-
-
-def _print_last(describe, *state):
-    """Yield a function that takes the state of the work, and print the last state however the block ends."""
-
-    def show(*changed):
-        nonlocal state
-        state = changed
-
-    try:
-        yield show
-    finally:
-        print(describe(*state))
+        unsaid = "" if total is not None else "{:,}"
+        yield lambda n_done, text="": progress.update(task, completed=n_done, description=text or unsaid.format(n_done))

@@ -13,9 +13,9 @@ from click import FloatRange, argument, option
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli import data_files
 from fastlin.cli.arguments import FILE, STRENGTH, CommandError, command, drop_option, refuse, require, table_options
-from fastlin.estimators.features import read_categories
-from fastlin.estimators.linear_predictions import check_coefficients
+from fastlin.estimators.linear_predictions import check_coefficients, read_classes
 from fastlin.estimators.summary import describe_fit, lay_out
+from fastlin.estimators.training_data import read_categories
 from fastlin.figures.style import count_nouns
 from fastlin.places import write_whole
 from fastlin.terminal import make_printable
@@ -247,7 +247,7 @@ def _load(name):
         model = skops.io.load(name, trusted=list(TRUSTED))
         if not isinstance(model, (LogisticRegression, LogisticRegressionCV)):
             raise TypeError(f"it holds a {type(model).__name__}")
-        check_coefficients(model)
+        check_coefficients(model, classes=read_classes(model))
         names = list(model.feature_names_in_)
         if len(names) != model.n_features_in_ or not all(isinstance(each, str) for each in names):
             raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names!r:.100}")

@@ -17,9 +17,8 @@ from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.parts import decode, describe, encode, name_partition
 from fastlin.estimators.endings import kept_on_error
-from fastlin.estimators.features import remember_features
 from fastlin.estimators.labels import are_certain, number_rows, read_offset
-from fastlin.estimators.training_data import TrainingData, check_dual, refuse_categories
+from fastlin.estimators.training_data import TrainingData, check_dual, refuse_categories, remember_features
 from fastlin.tensors import choose_type
 
 if TYPE_CHECKING:

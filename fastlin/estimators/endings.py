@@ -7,6 +7,7 @@ words, by which scripts filter.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
@@ -18,7 +19,7 @@ import numpy as np
 from fastlin.estimators.parameters import is_by_alpha
 from fastlin.estimators.scikit_learn import has_callbacks, open_tasks
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.terminal import show_bar, show_line
+from fastlin.terminal import show_bar
 from fastlin.typing import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
@@ -160,52 +161,39 @@ def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = N
         yield None
         return
     started = perf_counter()
-    with show_line("fastlin: before the first iteration") as show:
+    with show_bar("fastlin", None) as show:
 
         def on_iteration(n_iter, iteration, model):
             gap = iteration.bound / iteration.objective if iteration.objective > 0 else float("inf")
             speed = 0.0 if count_read_bytes is None else count_read_bytes() / (perf_counter() - started) / 1e9
             show(
-                f"fastlin: iteration {n_iter:4d}  objective {iteration.objective:.9g}  "
+                n_iter,
+                f"iteration {n_iter:4d}  objective {iteration.objective:.9g}  "
                 + (f"gap {gap:.1e}  " if gap < float("inf") else "")
                 + f"{iteration.seconds:.2f} s"
-                + ("" if count_read_bytes is None else f"  {speed:.2f} GB/s")
+                + ("" if count_read_bytes is None else f"  {speed:.2f} GB/s"),
             )
 
         yield on_iteration
 
 
-class FitCount:
-    """How many of many fits are done, with C and gap of the last one, told to a bar from any thread."""
-
-    def __init__(self, show: Callable[..., None], is_by_alpha: bool) -> None:
-        self._show, self._is_by_alpha, self._lock = show, is_by_alpha, Lock()
-        self._n_done, self._text = 0, ""
-
-    def __call__(self, fit: Fit) -> None:
-        """Count a fit."""
-        value = fit.solution.value
-        gap = fit.certificate / value if value > 0 else np.inf
-        with self._lock:
-            self._n_done += 1
-            self._text = f"alpha={1 / fit.C:.3g}" if self._is_by_alpha else f"C={fit.C:.3g}"
-            self._text += f" gap={gap:.0e}" if gap < np.inf else ""
-            self._show(self._n_done, self._text)
-
-    def show_score(self, score: float) -> None:
-        """Show the score of the fit that was counted last."""
-        with self._lock:
-            self._show(self._n_done, f"{self._text} score={score:.4g}")
-
-
 @contextlib.contextmanager
-def count_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[FitCount | None]:
-    """Yield a FitCount to call with each of many fits, or None where the estimator's `verbose` is 0."""
+def count_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[Callable[[Fit], object]]:
+    """Yield a function that is told of each fit, from any thread, and shows C and gap of the last one, with verbose."""
     if not estimator.verbose:
-        yield None
+        yield lambda fit: None
         return
+    is_inverse, numbers, lock = is_by_alpha(estimator), itertools.count(1), Lock()
     with show_bar("fastlin: fits", n_fits) as show:
-        yield FitCount(show, is_by_alpha(estimator))
+
+        def on_fit(fit):
+            value = fit.solution.value
+            gap = fit.certificate / value if value > 0 else np.inf
+            penalty = f"alpha={1 / fit.C:.3g}" if is_inverse else f"C={fit.C:.3g}"
+            with lock:
+                show(next(numbers), f"{penalty} gap={gap:.0e}" if gap < np.inf else penalty)
+
+        yield on_fit
 
 
 def end_after(seconds: float | None) -> Callable[..., bool]:

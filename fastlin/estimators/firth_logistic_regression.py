@@ -11,13 +11,12 @@ from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.endings import kept_on_error
-from fastlin.estimators.features import name_features
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.logistic_regression import LogisticRegression, Resampling, reading_known_data
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
-from fastlin.estimators.training_data import TrainingData, choose_dtype, read_training_data
+from fastlin.estimators.training_data import TrainingData, choose_dtype, name_features, read_training_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.typing import BoolArray, MatrixLike
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -143,14 +143,10 @@ def read_Cs(Cs: Any, name: str = "Cs") -> int | FloatArray:
     try:
         grid = np.asarray(Cs, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{accepted}; got {Cs!r}") from None
-    if grid.ndim != 1:
-        raise ValueError(f"{accepted}; got {Cs!r}")
-    if not grid.size:
-        raise ValueError(f"{accepted}; got an empty one")
+        grid = np.empty(0)
     is_accepted = grid > 0 if is_C else (grid >= 0) & (grid < np.inf)
-    if not is_accepted.all():
-        raise ValueError(f"{accepted}; got one that holds {grid[~is_accepted][0]:g}")
+    if grid.ndim != 1 or not grid.size or not is_accepted.all():
+        raise ValueError(f"{accepted}; got {Cs!r:.200}")
     return np.sort(grid)
 
 
@@ -158,7 +154,7 @@ def fit_along(
     problem: Problem,
     Cs: FloatArray,
     l1_ratio: float,
-    on_fit: Callable[[Fit], object] | None = None,
+    on_fit: Callable[[Fit], object],
     on_iteration: Listener | None = None,
     begin_tasks: Callable[[], IterationTasks | None] = lambda: None,
     *,
@@ -187,8 +183,7 @@ def fit_along(
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)
         before, last, nearby = last, fit.start, fit.solution
-        if on_fit is not None:
-            on_fit(fit)
+        on_fit(fit)
         yield fit
 
 
@@ -198,24 +193,27 @@ def fit_folds(
     training_rows: Sequence[IntArray | None],
     fits: FoldFits,
     tasks: Tasks,
-    on_fit: Callable[[Fit], object] | None,
+    on_fit: Callable[[Fit], object],
     is_over: Callable[[], bool],
-) -> Generator[list[Place], None, None]:
+) -> None:
     """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
 
     training_rows are the row numbers of each fold, None for all rows. fits are filled but for their scores. on_fit is
-    called from any thread. After the time limit only the first C of each fold goes on. Places of recorded fits are
-    yielded.
+    called from any thread. After the time limit only the first C of each fold goes on.
     """
+    from fastlin.estimators.many_fits import suits_parts
     from fastlin.estimators.problem import Problem, count_fits_at_once
 
-    posed = _pose_for_lots(estimator, data, training_rows, fits)
-    if posed is not None:
-        whole, shares = posed
-        return _fit_in_lots(whole, shares, training_rows, fits, on_fit)
+    is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
+    if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory:
+        whole = Problem(estimator, data)
+        # Lots take half of the time in the mean, with L1.
+        if suits_parts(whole, fits.Cs[-1], fits.l1_ratios[0]):
+            _fit_in_lots(whole, training_rows, fits, on_fit)
+            return
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
 
-    def fit_pair(number, check=None):
+    def fit_pair(number, check):
         fold, r = pairs[number]
         # Without the first fit of each fold there would be no model.
         is_needed = r == 0
@@ -232,78 +230,40 @@ def fit_folds(
             if fit.solution.converged or not must_end():
                 fits.record((fold, r, c), fit)
                 is_needed = False
-                yield fold, r, c
             if must_end():
                 break
         tasks.end(path)
 
-    if len(pairs) == 1 and training_rows[0] is None:
-        return ([place] for place in fit_pair(0))
     shape = fits.coefs.shape[3], data.matrix.shape[1] + 1
     is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
     at_once = count_fits_at_once(data.matrix, shape, is_smooth)
     # On threads, since all fits share X.
-    return run_side_by_side(lambda number, check: list(fit_pair(number, check)), len(pairs), at_once)
+    for _ in run_side_by_side(fit_pair, len(pairs), at_once):
+        pass
 
 
-def _pose_for_lots(estimator, data, training_rows, fits):
-    """Return the Problem of all rows, and the shares of label 1 in folds, if lots make their fits, or None."""
-    from fastlin.estimators.many_fits import suits_parts
-    from fastlin.estimators.problem import Problem
-
-    is_plain = fits.l1_ratios.all() and estimator.time_limit is None and not has_callbacks(estimator)
-    if not is_plain or len(data.classes) > 2 or training_rows[0] is None or not data.matrix.lies_in_memory:
-        return None
-    ones = np.array([data.weigh(rows[data.labels[rows] > 0]) for rows in training_rows])
-    totals = np.array([data.weigh(rows) for rows in training_rows])
-    # Lots begin where the intercept alone is best.
-    if not ((ones > 0) & (ones < totals)).all():
-        return None
-    whole = Problem(estimator, data)
-    # They take half of the time in the mean, with L1.
-    return (whole, ones / totals) if suits_parts(whole, fits.Cs[-1], fits.l1_ratios[0]) else None
-
-
-def _fit_in_lots(whole, shares, training_rows, fits, on_fit):
-    """Fill the fits of all folds, those with one l1_ratio at once, and yield their places."""
+def _fit_in_lots(whole, training_rows, fits, on_fit):
+    """Fill the fits of all folds, those with one l1_ratio at once."""
     from fastlin.estimators.many_fits import Task, fit_lots
-    from fastlin.estimators.problem import Problem, count_fits_at_once
+    from fastlin.estimators.problem import Problem
     from fastlin.objective.rows import weigh_by_counts
 
-    data, n_folds, n_Cs = whole.data, len(training_rows), len(fits.Cs)
-    Cs, curvatures = np.tile(fits.Cs, n_folds), np.repeat(shares * (1 - shares), n_Cs)
-    at_once = count_fits_at_once(data.matrix, (1, data.matrix.shape[1] + 1), is_smooth=False)
+    data, n_Cs = whole.data, len(fits.Cs)
+    Cs = np.tile(fits.Cs, len(training_rows))
 
     def pose(number):
         return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
 
     for r, l1_ratio in enumerate(fits.l1_ratios):
-        left: list[list[Any]] = [[] for _ in training_rows]
 
-        def record(number, fit, r=r):
+        def fit_alone(number, near, n_before, check, l1_ratio=l1_ratio):
+            problem = Problem(whole.estimator, data, training_rows[number // n_Cs])
+            hints = {"n_before": n_before, "is_compared": True}
+            return problem.minimize(Cs[number], l1_ratio, [near] if near else [], check, **hints)
+
+        for number, fit in fit_lots(whole, pose, Cs, l1_ratio, fit_alone, reference=data.weights):
             fits.record((number // n_Cs, r, number % n_Cs), fit)
-            if on_fit is not None:
-                on_fit(fit)
-
-        def leave(number, *how, left=left):
-            left[number // n_Cs].append((number, *how))
-
-        def fit_left(fold, check, l1_ratio=l1_ratio, left=left, record=record):
-            if not left[fold]:
-                return
-            problem = Problem(whole.estimator, data, training_rows[fold])
-            for number, near, n_before in left[fold]:
-                starts, hints = [near] if near else [], {"n_before": n_before, "is_compared": True}
-                record(number, problem.minimize(Cs[number], l1_ratio, starts, check, **hints))
-
-        # Overflow at extreme scales is left to single fits.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for number, fit in fit_lots(whole, pose, Cs, l1_ratio, curvatures, leave, reference=data.weights):
-                if fit is not None:
-                    record(number, fit)
-        for _ in run_side_by_side(fit_left, n_folds, at_once):
-            pass
-        yield from ([(fold, r, c) for c in range(n_Cs)] for fold in range(n_folds))
+            on_fit(fit)
 
 
 def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]) -> ScoredRows:

@@ -60,7 +60,7 @@ def choose_labels(
 def read_labels(estimator: object, y: Any, n_rows: int, suffix: str = "", may_be_several: bool = False) -> Any:
     """Return the labels of n_rows rows: (n,), or (n, K) if they are soft, or several a row where they may be.
 
-    Several are those of `read_several_labels`. Errors add the suffix to names.
+    Several are those of `read_columns`. Errors add the suffix to names.
     """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
@@ -71,9 +71,10 @@ def read_labels(estimator: object, y: Any, n_rows: int, suffix: str = "", may_be
         y = y.to_numpy()
     # Whole numbers need no check, which takes 40 microseconds, and for a column of pandas 200.
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"):
-        found = read_several_labels(y, name) if may_be_several else None
-        found = read_soft_labels(y, name) if found is None else found
-        if found is None:
+        several, found = read_columns(y, name)
+        if may_be_several and several is not None:
+            found = several
+        elif found is None:
             found = column_or_1d(y, warn=True)
             assert_all_finite(found, input_name=name)
         y = found
@@ -92,7 +93,7 @@ def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[
         raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
     else:
         y = read_in_place(y, "y")
-        soft = read_soft_labels(y)
+        _, soft = read_columns(y)
         if soft is not None:
             y = soft
         elif isinstance(y, np.ndarray) and y.ndim == 2:
@@ -100,23 +101,42 @@ def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[
     return y, read_ratios(sample_weight, y, are_signed=True)
 
 
-def read_several_labels(y: Any, name: str = "y") -> Any:
-    """Return zeros and ones of several labels a row, (n, K), as an array or sparse columns; None for other labels."""
-    y = _stack(y, name)
+def read_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
+    """Return labels in columns (n, K): several a row, and soft labels; None for what y is not.
+
+    Several are zeros and ones, an array or sparse columns. Soft labels are floats, some neither 0 nor 1, and come as
+    float64 whose rows sum to one.
+    """
+    # Labels alone are not looked at: a list of a million takes 40 milliseconds.
+    if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
+        try:
+            y = np.asarray(y)
+        except ValueError:
+            raise ValueError(f"{name} must be one label a row, or soft labels; its rows differ in length.") from None
     if sparse.issparse(y):
         columns = read_if_sparse(y, name).tocsc(copy=True)
         columns.sum_duplicates()
         is_binary = columns.shape[1] > 1 and columns.dtype.kind in "biuf" and np.isin(columns.data, (0, 1)).all()
-        return columns if is_binary else None
+        return columns if is_binary else None, None
     if len(getattr(y, "shape", ())) != 2:
-        return None
+        return None, None
     given = to_numbers(np.asarray(read_in_place(y, name)))
-    is_binary = given.shape[1] > 1 and given.dtype.kind in "biuf" and given.size and are_certain(given)
-    return given if is_binary else None
+    if given.dtype.kind not in "biuf" or not given.size:
+        return None, None
+    if given.shape[1] > 1 and are_certain(given):
+        return given, None
+    if given.shape[1] > 1 and given.dtype.kind == "f":
+        return None, read_probabilities(given, name)
+    if given.shape[1] == 1 and ((given > 0) & (given < 1)).any():
+        raise ValueError(
+            f"{name} has one column of probabilities, but soft labels have a column for each class, at least two: "
+            f"for instance np.column_stack([1 - {name}, {name}])."
+        )
+    return None, None
 
 
 def take_label(several: Any, k: int) -> Array:
-    """Return column k of what `read_several_labels` returns, (n,) uint8."""
+    """Return column k of several labels a row, as `read_columns` returns them, (n,) uint8."""
     if not sparse.issparse(several):
         return several[:, k].astype(np.uint8)
     column = np.zeros(several.shape[0], np.uint8)
@@ -126,37 +146,8 @@ def take_label(several: Any, k: int) -> Array:
 
 
 def are_soft(y: Any) -> bool:
-    """Say whether labels are soft, once `read_soft_labels` has found out; others may be no array yet."""
+    """Say whether labels are soft, once `read_columns` has found out; others may be no array yet."""
     return isinstance(y, np.ndarray) and y.ndim == 2
-
-
-def read_soft_labels(y: Any, name: str = "y") -> FloatArray | None:
-    """Return soft labels y as float64 (n, K) whose rows sum to one, otherwise None: floats, some neither 0 nor 1."""
-    y = _stack(y, name)
-    if len(getattr(y, "shape", ())) != 2 or sparse.issparse(y):
-        return None
-    given = to_numbers(np.asarray(read_in_place(y, name)))
-    if given.dtype.kind != "f" or not given.size:
-        return None
-    if given.shape[1] > 1:
-        return None if are_certain(given) else read_probabilities(given, name)
-    if ((given > 0) & (given < 1)).any():
-        raise ValueError(
-            f"{name} has one column of probabilities, but soft labels have a column for each class, at least two: "
-            f"for instance np.column_stack([1 - {name}, {name}])."
-        )
-    return None
-
-
-def _stack(y, name):
-    """Return a list of rows as an array, and other labels as they are."""
-    # Labels alone are not looked at: a list of a million takes 40 milliseconds.
-    if not (isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray))):
-        return y
-    try:
-        return np.asarray(y)
-    except ValueError:
-        raise ValueError(f"{name} must be one label a row, or soft labels; its rows differ in length.") from None
 
 
 def are_certain(soft: Array) -> bool:

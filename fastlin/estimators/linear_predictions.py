@@ -16,13 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.features import name_features, read_categories
 from fastlin.estimators.labels import are_soft, check_some_count, choose_labels, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin, give_labels
-from fastlin.estimators.training_data import check_parts, read_blocks, read_matrix
+from fastlin.estimators.training_data import check_parts, name_features, read_blocks, read_categories, read_matrix
 from fastlin.fitted import as_array, check_array, expect, read_count
-from fastlin.tensors import read_in_place, widen
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Found = TypeVar("Found", covariant=True)
@@ -51,8 +49,7 @@ def for_any_rows(method: Callable[..., Found]) -> Prediction[Found]:
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     """The predictions of an estimator with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
-    With `sparsify` they are scikit-learn's. For Blocks each method but `score` returns an iterator of arrays, and for
-    Dask's collections a lazy Dask array.
+    For Blocks each method but `score` returns an iterator of arrays, and for Dask's collections a lazy Dask array.
     """
 
     classes_: Array
@@ -79,13 +76,10 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes one score a row, which is above 0 where the second class is predicted.
         """
-        if self._scores_by_scikit_learn():
-            scores = super().decision_function(_checked(X))
-        else:
-            with limit_jobs(self.n_jobs):
-                matrix, _, coef, intercept = self._prepare_scoring(X)
-                scores = matrix.compute_scores(coef, intercept)
-            scores = scores[:, 0] if scores.shape[1] == 1 else scores
+        with limit_jobs(self.n_jobs):
+            matrix, _, coef, intercept = self._prepare_scoring(X)
+            scores = matrix.compute_scores(coef, intercept)
+        scores = scores[:, 0] if scores.shape[1] == 1 else scores
         if offset is not None and has_several_labels(self):
             raise ValueError("offset must be None for a model of several labels a row, which was fitted without.")
         offsets = read_offset(offset, len(scores), len(self.classes_))
@@ -112,7 +106,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """
         if has_several_labels(self):
             return (self._score(X, offset) > 0).astype(int)
-        if offset is not None or self._scores_by_scikit_learn():
+        if offset is not None:
             scores = self._score(X, offset)
             return read_classes(self)[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(np.intp)]
         with limit_jobs(self.n_jobs):
@@ -229,7 +223,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             The fitted estimator.
         """
         check_is_fitted(self)
-        check_coefficients(self, classes=list_labels(self))
+        check_coefficients(self)
         return super().densify()
 
     def __sklearn_tags__(self) -> Any:
@@ -269,29 +263,15 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     def _read_blocks(self, blocks):
         """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
         matrix = read_blocks(self, blocks, reset=False)
-        check_coefficients(self, blocks.shape[1], list_labels(self))
+        check_coefficients(self, blocks.shape[1])
         return check_parts(self, matrix)
-
-    def _scores_by_scikit_learn(self):
-        """Say whether coefficients are sparse; a table's are made dense, since scikit-learn reads no tables."""
-        if not sparse.issparse(self.coef_) or hasattr(self, "categories_"):
-            return False
-        check_coefficients(self, classes=list_labels(self))
-        return True
 
     def _prepare_scoring(self, X):
         """Return X as a matrix, the classes, and coefficients and intercept in the types that scores come from."""
         matrix = read_matrix(self, X, reset=False)
-        classes, coef, intercept = read_coefficients(self, matrix.shape[1], list_labels(self))
+        classes, coef, intercept = read_coefficients(self, matrix.shape[1])
         dtype = np.float32 if matrix.dtype == coef.dtype == np.float32 else np.float64
         return matrix, classes, coef.astype(dtype, copy=False), intercept
-
-
-def _checked(X):
-    """Return X for SciPy's products, which would read a broken sparse container; blocks come as matrices."""
-    from fastlin.matrices import DenseMatrix, SparseMatrix
-
-    return widen(X.X if isinstance(X, (DenseMatrix, SparseMatrix)) else read_if_sparse(read_in_place(X)))
 
 
 def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | None = None) -> FloatArray:
@@ -396,8 +376,9 @@ def check_coefficients(
 ) -> tuple[Array, Any, FloatArray]:
     """Return what `read_coefficients` does; coefficients that `sparsify` has made sparse stay so."""
     n_features = _count_features(model) if n_features is None else n_features
-    classes = read_classes(model) if classes is None else classes
     several = has_several_labels(model)
+    if classes is None:
+        classes = model.classes_ if several else read_classes(model)
     n_rows = 1 if len(classes) == 2 and not several else len(classes)
     reason = f", for {len(classes)} {'labels' if several else 'classes'} and {n_features} features"
     # SciPy would read where broken index arrays point.
@@ -413,11 +394,6 @@ def check_coefficients(
 def has_several_labels(model: Any) -> bool:
     """Say whether a fitted model predicts several labels a row, whose numbers are `classes_` then."""
     return getattr(model, "multilabel_", False) is True
-
-
-def list_labels(model: Any) -> Any:
-    """Return `classes_` where rows have several labels, for functions that allow that; else None."""
-    return model.classes_ if has_several_labels(model) else None
 
 
 def read_classes(model: Any) -> Array:

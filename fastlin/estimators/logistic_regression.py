@@ -25,8 +25,7 @@ from fastlin.estimators.endings import (
     tell_all,
     warn_of_end,
 )
-from fastlin.estimators.features import name_features
-from fastlin.estimators.labels import are_soft, read_several_labels
+from fastlin.estimators.labels import read_columns
 from fastlin.estimators.linear_predictions import (
     LinearPredictions,
     check_coefficients,
@@ -57,7 +56,13 @@ from fastlin.estimators.scikit_learn import (
     with_callbacks,
 )
 from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data
-from fastlin.estimators.training_data import TrainingData, make_training_data, read_rows, read_training_data
+from fastlin.estimators.training_data import (
+    TrainingData,
+    make_training_data,
+    name_features,
+    read_rows,
+    read_training_data,
+)
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
@@ -79,20 +84,7 @@ def reading_known_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: A
         matrix, y, sample_weight = read_rows(model, X, y, sample_weight, reset=False)
         check_coefficients(model, matrix.shape[1])
         # Its checks may not change the model.
-        classes = model.classes_ if are_soft(y) else None
-        data = make_training_data(copy(model), matrix, y, sample_weight, offset, classes)
-        if not np.array_equal(data.classes, model.classes_):
-            _refuse_classes(data.classes, model.classes_)
-        yield data
-
-
-def _refuse_classes(found, known):
-    """Raise a ValueError that names a class which rows or a model have alone."""
-    unknown = [label for label in found.tolist() if label not in known.tolist()]
-    if unknown:
-        raise ValueError(f"y holds {unknown[0]!r}, which is none of the classes of the model, {known.tolist()}.")
-    missing = [label for label in known.tolist() if label not in found.tolist()]
-    raise ValueError(f"No row of y has the class {missing[0]!r} of the model: its coefficients have no finite optimum.")
+        yield make_training_data(copy(model), matrix, y, sample_weight, offset, model.classes_)
 
 
 @estimator
@@ -666,7 +658,7 @@ class LogisticRegression(PenalisedClassifier):
         read = partial(read_training_data, offset=offset, classes=classes)
         given = {"offset": offset, "classes": classes, "coef_init": coef_init, "intercept_init": intercept_init}
         with kept_on_error(self):
-            several = None if y is None else read_several_labels(y)
+            several, _ = read_columns(y)
             if several is not None:
                 from fastlin.estimators.many_fits import fit_labels
 

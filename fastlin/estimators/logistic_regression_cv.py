@@ -1,12 +1,12 @@
 """LogisticRegressionCV: scikit-learn's choice of C and l1_ratio by cross-validation, on one X for all folds."""
 
-import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn import get_config
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
@@ -24,7 +24,17 @@ from fastlin.estimators.endings import (
     warn_of_limits,
 )
 from fastlin.estimators.folds import FoldFits, fit_along, fit_folds, read_inverses, take_test_rows
-from fastlin.estimators.labels import are_soft, read_ratios, read_scored
+from fastlin.estimators.labels import (
+    ROWS,
+    are_soft,
+    choose_labels,
+    make_certain,
+    named,
+    read_labels,
+    read_offset,
+    read_ratios,
+    read_scored,
+)
 from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_answers, name_row_scores
 from fastlin.estimators.logistic_regression import PenalisedClassifier
 from fastlin.estimators.parameters import (
@@ -46,8 +56,13 @@ from fastlin.estimators.scikit_learn import (
     with_callbacks,
 )
 from fastlin.estimators.summary import describe_coef, describe_data
-from fastlin.estimators.training_data import read_training_data
-from fastlin.estimators.validation_set import join_data, read_validation_set, refuse_beside_rows, refuse_without_rows
+from fastlin.estimators.training_data import (
+    check_parts,
+    make_training_data,
+    read_blocks,
+    read_matrix,
+    read_training_data,
+)
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 
@@ -110,8 +125,7 @@ class LogisticRegressionCV(PenalisedClassifier):
     max_iter : int, default=1000
         Largest number of iterations of each fit.
     verbose : int, default=0
-        Above 0, a progress bar over folds times Cs times l1_ratios is shown, with C and gap of the last fit, and with
-        its score on the rows of `X_val`.
+        Above 0, a progress bar over folds times Cs times l1_ratios is shown, with C and gap of the last fit.
     penalty_factors : array-like of shape (n_features,) or None, default=None
         Factors on both penalties of each feature, as in `LogisticRegression`.
     group_by_class : bool, default=False
@@ -294,12 +308,12 @@ class LogisticRegressionCV(PenalisedClassifier):
             if sample_weight is not None:
                 sample_weight = read_ratios(sample_weight, data.y)
             if given_val[0] is None:
-                refuse_without_rows(self.refit, *given_val[1:])
+                _refuse_without_rows(self.refit, *given_val[1:])
                 routed = self._route(sample_weight, params)
                 folds = self._split(X, data, routed.splitter.split)
             else:
-                refuse_beside_rows(self.cv, params)
-                validation = read_validation_set(self, X, data, *given_val)
+                _refuse_beside_rows(self.cv, params)
+                validation = _read_validation_set(self, X, data, *given_val)
                 routed = self._route(validation.weights, {})
                 folds = [(None, validation)]
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
@@ -366,24 +380,17 @@ class LogisticRegressionCV(PenalisedClassifier):
         n_paths, describe = len(folds) * len(fits.l1_ratios), describe_linear_model(data.classes)
         tasks = Tasks(self, X, y, sample_weight, describe, n_paths + bool(self.refit))
         training_rows = [train for train, _ in folds]
-        with (
-            count_fits(self, fits.scores.size + bool(self.refit)) as on_fit,
-            contextlib.closing(fit_folds(self, data, training_rows, fits, tasks, on_fit, is_over)) as fitted,
-        ):
-            for places in filter(None, fitted):
-                # Scorers are called here and not in the threads, so that any scorer works and the order is always the
-                # same.
-                models = [fits.model(place) for place in places]
-                scores = self._score_models(models, data, folds[places[0][0]][1], score_params)
-                for place, score in zip(places, scores, strict=True):
-                    fits.scores[place] = score
-                # Where one fit comes after the other, the last one that was counted is the one that was scored.
-                if on_fit is not None and training_rows == [None] and len(fits.l1_ratios) == 1:
-                    on_fit.show_score(scores[0])
+        with count_fits(self, fits.scores.size + bool(self.refit)) as on_fit:
+            fit_folds(self, data, training_rows, fits, tasks, on_fit, is_over)
+            # Scorers are called here and not in the threads, so that any scorer works.
+            for fold, (_, test_rows) in enumerate(folds):
+                is_finished = fits.finished[fold]
+                models = [fits.model((fold, r, c)) for r, c in np.argwhere(is_finished)]
+                fits.scores[fold, is_finished] = self._score_models(models, data, test_rows, score_params)
             converged, n_iter = fits.converged[fits.finished], fits.n_iter[fits.finished]
             if self.refit:
                 if self.refit != "train" and isinstance(folds[0][1], ScoredRows):
-                    data = join_data(self, data, sample_weight, folds[0][1])
+                    data = _join_data(self, data, sample_weight, folds[0][1])
                 self.C_, self.l1_ratio_, start = fits.best()
                 # Liblinear takes no start, so scikit-learn's search and its LogisticRegression give the same model.
                 given = None if self.solver == "liblinear" else start
@@ -520,3 +527,109 @@ def _number_rows(rows, n):
         return np.arange(n)[rows]
     except IndexError as error:
         raise ValueError(f"cv must give folds of numbers from 0 to {n - 1}, or masks of {n} rows: {error}") from error
+
+
+def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, offset_val):
+    """Return the validation rows of a fit whose training rows X have been read, for any metadata."""
+    classes = data.classes
+    if isinstance(X_val, Blocks):
+        y_val, sample_weight_val = choose_labels(X_val, y_val, sample_weight_val, "_val")
+    if y_val is None:
+        raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
+    with named(ROWS):
+        matrix = _read_rows(estimator, X_val)
+        if (expected := _name_kind(X)) != (found_kind := _name_kind(X_val)):
+            raise ValueError(f"they must be {expected}, as X is, got {found_kind}")
+    with named("y_val must be one label for each row of X_val"):
+        y = read_labels(estimator, y_val, matrix.shape[0], suffix="_val")
+        if are_soft(y) and y.shape[1] != len(classes):
+            raise ValueError(f"y has {len(classes)} classes, but y_val the shape {y.shape}.")
+        found = None if are_soft(y) else np.unique(y).tolist()
+    unknown = [] if found is None else _find_other_labels(estimator, found, classes)
+    if (data.offsets is None) != (offset_val is None):
+        given = "offset" if offset_val is None else "offset_val"
+        raise ValueError(f"offset and offset_val must be given together, got only {given}.")
+    offsets = read_offset(offset_val, len(y), len(classes), "offset_val", "X_val")
+    name_row_scores(read_scoring(estimator.scoring), y, offsets)
+    with named("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
+        weights = read_ratios(sample_weight_val, y)
+        if weights is not None and not weights.any():
+            raise ValueError("all of them are 0")
+    if unknown:
+        classes = np.union1d(classes, y)
+    elif not are_soft(y):
+        y = y.astype(classes.dtype, copy=False)
+    rows = matrix.blocks if isinstance(X_val, Blocks) else matrix.X
+    return ScoredRows(rows, y, classes, offsets, {}, matrix, weights)
+
+
+def _join_data(estimator, data, sample_weight, validation):
+    """Return the TrainingData of training and validation rows together; rows without weights have ones."""
+    from fastlin.estimators.problem import join_matrices
+
+    given = sample_weight, validation.weights
+    weights = None
+    if any(each is not None for each in given):
+        lengths = len(data.labels), len(validation.y)
+        weights = np.concatenate([np.ones(n) if w is None else w for n, w in zip(lengths, given, strict=True)])
+    classes, offsets = data.classes, None
+    if data.offsets is not None and validation.offsets is not None:
+        offsets = np.concatenate([data.offsets, validation.offsets])
+    matrix = join_matrices(data.matrix, validation.matrix)
+    if are_soft(data.y) or are_soft(validation.y):
+        soft = [y if are_soft(y) else make_certain(y, classes) for y in (data.y, validation.y)]
+        return make_training_data(estimator, matrix, np.concatenate(soft), weights, offsets, classes)
+    y = np.concatenate([data.y.astype(classes.dtype, copy=False), validation.y])
+    return make_training_data(estimator, matrix, y, weights, offsets)
+
+
+def _refuse_without_rows(refit, y_val, sample_weight_val, offset_val):
+    """Raise a ValueError for what is of no use without X_val."""
+    for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val), ("offset_val", offset_val)):
+        if given is not None:
+            raise ValueError(f"X_val and y_val must be given together, got only {name}")
+    if refit == "train":
+        raise ValueError("refit must be True or False with folds, whose training rows differ; 'train' is for X_val.")
+
+
+def _refuse_beside_rows(cv, params):
+    """Raise a ValueError for what has no meaning with X_val: folds, and metadata, which are those of the rows of X."""
+    if cv is not None:
+        raise ValueError(f"cv must be None with X_val, which takes the place of folds, got {cv!r}")
+    if params:
+        raise ValueError(f"fit takes no metadata but weights with X_val, got {', '.join(params)}")
+
+
+def _find_other_labels(estimator, found, classes):
+    """Return which labels of validation rows are none of the classes, once they may be scored."""
+    known = set(classes.tolist())
+    unknown = [label for label in found if label not in known]
+    response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")
+    # These take predictions alone, and no fit has the rows.
+    are_met = response == "predict" and estimator.refit in (False, "train")
+    if len(unknown) == len(found) or (unknown and not are_met):
+        raise ValueError(
+            f"y_val holds {unknown[0]!r}, which is no label of y; its labels are {classes.tolist()!r:.200}. Leave "
+            "these rows out, or add such rows to X; with scoring='accuracy' and refit='train' or False they count as "
+            "wrong."
+        )
+    return unknown
+
+
+def _name_kind(X):
+    """Return in words what kind of rows X is."""
+    if isinstance(X, Blocks):
+        return f"{'sparse' if X.is_sparse else 'dense'} blocks"
+    return f"{'sparse' if sparse.issparse(X) else 'dense'} rows"
+
+
+def _read_rows(estimator, X_val):
+    """Return X_val as a matrix, after the checks of its columns and of its numbers."""
+    if not isinstance(X_val, Blocks):
+        return read_matrix(estimator, X_val, reset=False)
+    matrix = read_blocks(estimator, X_val, reset=False)
+    if not X_val.shape[0]:
+        raise ValueError("the blocks have 0 rows")
+    for _ in check_parts(estimator, matrix):
+        pass
+    return matrix

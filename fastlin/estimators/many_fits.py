@@ -18,7 +18,7 @@ from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 from fastlin.estimators.training_data import check_dual, choose_dtype, choose_form, make_training_data, read_rows
 from fastlin.kernels.machine.threads import run_side_by_side
-from fastlin.matrices import BlockMatrix, SparseMatrix
+from fastlin.matrices import SparseMatrix
 from fastlin.objective import choose_coordinates, fill_factors
 from fastlin.objective.rows import count_rows_coef
 from fastlin.solvers import row_space_lbfgs
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 ROWS_PER_PARAMETER, MOST_CLASSES = 4, 20
 
 Model = TypeVar("Model", bound="LogisticRegression")
-Result = TypeVar("Result")
 # coef (K, d) and intercept (K,).
 Start: TypeAlias = tuple[FloatArray, FloatArray]
 
@@ -51,7 +50,8 @@ def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
     """Say whether fits to the rows of a problem, with its classes each, may be made in lots."""
     data, factors = problem.data, problem.penalty_factors
     return (
-        problem.estimator.solver == "auto"
+        data.matrix.lies_in_memory
+        and problem.estimator.solver == "auto"
         and C < np.inf
         and problem.bounds is None
         and (factors is None or bool((factors > 0).all()))
@@ -59,8 +59,6 @@ def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
         and (len(data.classes) == 2 or (l1_ratio == 0 and _suits_softmax(data)))
         # Models with L1 take the square of the columns.
         and (l1_ratio == 0 or data.matrix.shape[1] < SMALL_HESSIAN)
-        and data.matrix.lies_in_memory
-        and not isinstance(data.matrix, BlockMatrix)
         # They differ from task to task.
         and getattr(problem.estimator, "class_weight", None) is None
         # Wide rows are fitted in their own space, 2 to 57 times as fast as in lots.
@@ -87,25 +85,52 @@ def fit_lots(
     pose: Callable[[int], Task],
     Cs: FloatArray,
     l1_ratio: float,
-    curvatures: FloatArray,
-    fit_alone: Callable[[int, Start | None, int], Result],
+    fit_alone: Callable[..., Fit] | None,
     *,
+    curvatures: FloatArray | None = None,
     reference: Array | None = None,
     tol: float | None = None,
-) -> Iterator[tuple[int, Fit | Result]]:
-    """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem that `suits` allows.
+) -> Iterator[tuple[int, Fit | None]]:
+    """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem.
 
-    pose returns the task of a number. fit_alone returns the Fit of one that has not converged here, from where it was
-    left after some iterations, or from its own start, None. Cs and curvatures (B,) are the tasks' C and about the sums
-    of their Points' curvatures, for two classes their mean p (1 - p). The reference is that of `minimize_all`.
+    pose returns the task of a number. What has not converged in lots, or does not suit them, comes last, side by side:
+    fit_alone(number, near, n_before, check) returns its Fit, from where it was left after some iterations, or from its
+    own start, None; without fit_alone it is None. Cs and curvatures (B,) are the tasks' C and about the sums of their
+    Points' curvatures; None stands for the mean p (1 - p) of two classes. The reference is that of `minimize_all`.
     """
+    left = []
+    # Overflow at extreme scales is left to single fits.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for number, fit, *how in _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
+            if fit is None:
+                left.append((number, *how))
+            else:
+                yield number, fit
+    if fit_alone is None:
+        yield from ((number, None) for number, *_ in left)
+    elif left:
+        data, is_smooth = problem.data, l1_ratio == 0 and problem.bounds is None
+        shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
+        at_once = count_fits_at_once(data.matrix, shape, is_smooth)
+        found = run_side_by_side(lambda place, check: fit_alone(*left[place], check), len(left), at_once)
+        yield from zip((number for number, *_ in left), found, strict=True)
+
+
+def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
+    """Yield the number of each task and its Fit, or None and from where `fit_lots` is to fit it alone."""
     from fastlin.objective import lot
     from fastlin.solvers.lots import minimize_all
 
-    if not len(Cs):
+    estimator, data, numbers = problem.estimator, problem.data, np.arange(0)
+    if suits(problem, Cs.max(), l1_ratio):
+        if curvatures is None:
+            curvatures = np.array([_find_curvature(pose(number)) for number in range(len(Cs))])
+        # A class without a row of weight has no best intercept, from which a lot starts.
+        numbers = np.flatnonzero(curvatures > 0)
+    yield from ((number, None, None, 0) for number in np.setdiff1d(np.arange(len(Cs)), numbers).tolist())
+    if not len(numbers):
         return
-    estimator, data = problem.estimator, problem.data
-    strengths, total = np.array([problem.invert(C) for C in Cs]), data.weigh()
+    strengths, total = np.array([problem.invert(C) for C in Cs[numbers]]), data.weigh()
     has_strength = is_by_alpha(estimator)
     factors, of_l2 = fill_factors(problem.penalty_factors, data.matrix.shape[1]), 1 - l1_ratio
     coordinates = choose_coordinates(problem.columns, of_l2 * float(strengths.min()), factors, estimator.fit_intercept)
@@ -117,35 +142,45 @@ def fit_lots(
         offsets=data.offsets,
         n_rows_coef=count_rows_coef(len(data.classes)),
     )
-    dtype, ratios = choose_dtype(data.matrix, estimator.solver), strengths / curvatures
+    dtype, ratios = choose_dtype(data.matrix, estimator.solver), strengths / curvatures[numbers]
     units = rows.thresholds if l1_ratio else rows.units
     penalties = strengths.min() * (l1_ratio or 1.0) * units[: data.matrix.shape[1]]
     tiny = np.finfo(np.float64).tiny
     if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
-        yield from ((number, fit_alone(number, None, 0)) for number in range(len(Cs)))
+        yield from ((number, None, None, 0) for number in numbers.tolist())
         return
     posed: dict[int, tuple[float, float]] = {}
 
-    def pose_problem(number):
-        labels, weights, start = pose(number)
-        strength = strengths[number] * (1.0 if weights is None or has_strength else total / weights.sum())
-        posed[number] = l2, l1 = of_l2 * strength, l1_ratio * strength
+    def pose_problem(place):
+        labels, weights, start = pose(int(numbers[place]))
+        strength = strengths[place] * (1.0 if weights is None or has_strength else total / weights.sum())
+        posed[place] = l2, l1 = of_l2 * strength, l1_ratio * strength
         return lot.Problem(
             labels, l2, weights, None if start is None else coordinates.to_parameters(*start).ravel(), l1
         )
 
     given = rows, pose_problem, ratios, reference
     tol = estimator.tol if tol is None else tol
-    for number, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
-        coef, intercept, rise = rows.finish(found.parameters, found.gradient, *posed.pop(number), dtype)
+    for place, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
+        number = int(numbers[place])
+        coef, intercept, rise = rows.finish(found.parameters, found.gradient, *posed.pop(place), dtype)
         fit = Fit(Cs[number], coef, intercept, found.certificate + rise, found)
         is_kept = rise <= max(found.value, LOST)
         if is_kept and found.converged:
             yield number, fit
         elif is_kept and found.n_iter < estimator.max_iter:
-            yield number, fit_alone(number, fit.start, found.n_iter)
+            yield number, None, fit.start, found.n_iter
         else:
-            yield number, fit_alone(number, None, 0)
+            yield number, None, None, 0
+
+
+def _find_curvature(task):
+    """Return the mean p (1 - p) of the rows of a task of two classes at the best intercept; NaN without weight."""
+    if task.weights is None:
+        share = np.mean(task.labels)
+    else:
+        share = np.multiply(task.labels, task.weights).sum() / task.weights.sum()
+    return share * (1 - share)
 
 
 class Fits(NamedTuple):
@@ -159,7 +194,7 @@ class Fits(NamedTuple):
 
 
 def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given: Mapping[str, Any]) -> Model:
-    """Fit an estimator to each label of `read_several_labels`; given are arguments that such fits do not take."""
+    """Fit an estimator to each label of several a row; given are arguments that such fits do not take."""
     check_parameters(estimator)
     for name, value in given.items():
         if value is not None:
@@ -228,56 +263,33 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     """
     matrix = choose_form(matrix)
     C, l1_ratio = read_penalty(estimator)
-    dtype = choose_dtype(matrix, estimator.solver)
-    coef, intercept = np.empty((n_fits, matrix.shape[1]), dtype), np.empty(n_fits, dtype)
-    n_iter, converged, certificates = np.empty(n_fits, np.int32), np.empty(n_fits, bool), np.empty(n_fits)
-    # What leaves the range of float64 at extreme scales is fitted alone.
-    with count_fits(estimator, n_fits) as on_fit, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for k, fit in _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
-            coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
-            n_iter[k], converged[k] = fit.n_iter, fit.solution.converged
-            if on_fit is not None:
-                on_fit(fit)
-    return Fits(coef, intercept, n_iter, converged, certificates)
-
-
-def _yield_fits(estimator, matrix, take, n_fits, reference, C, l1_ratio):
-    """Yield the number of each fit and its Fit, in any order."""
 
     def pose_alone(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
-    def fit_alone(k, near=None, n_before=0, check=None):
+    # It raises where X is not finite.
+    shared = pose_alone(take(0).labels, reference)
+    unit = shared.data.weight_unit
+
+    def pose(k):
+        labels, weights, start = take(k)
+        return Task(labels, None if weights is None else weights / unit, start)
+
+    def fit_alone(k, near, n_before, check):
         labels, weights, start = take(k)
         starts = [near or start] if near or start else []
         return pose_alone(labels, weights).minimize(C, l1_ratio, starts, check, n_before=n_before)
 
-    # It raises where X is not finite.
-    shared, left = pose_alone(take(0).labels, reference), np.arange(n_fits)
-    if suits(shared, C, l1_ratio):
-        unit = shared.data.weight_unit
-
-        def pose(k):
-            labels, weights, start = take(k)
-            return Task(labels, None if weights is None else weights / unit, start)
-
-        shares = np.array([np.average(task.labels, weights=task.weights) for task in map(pose, range(n_fits))])
-        # A class without a row of weight has no best intercept, from which a lot starts.
-        has_both = (shares > 0) & (shares < 1)
-        together, left = np.flatnonzero(has_both), np.flatnonzero(~has_both)
-        curvatures, Cs = (shares * (1 - shares))[together], np.full(len(together), C)
-        given = shared, lambda place: pose(int(together[place])), Cs, l1_ratio, curvatures
-
-        def end(place, *left):
-            return fit_alone(int(together[place]), *left)
-
-        for place, fit in fit_lots(*given, end, reference=shared.data.weights):
-            yield int(together[place]), fit
-    if len(left):
-        is_smooth = l1_ratio == 0 and shared.bounds is None
-        at_once = count_fits_at_once(matrix, (1, matrix.shape[1] + 1), is_smooth)
-        found = run_side_by_side(lambda place, check: fit_alone(int(left[place]), check=check), len(left), at_once)
-        yield from zip(left.tolist(), found, strict=True)
+    dtype = choose_dtype(matrix, estimator.solver)
+    coef, intercept = np.empty((n_fits, matrix.shape[1]), dtype), np.empty(n_fits, dtype)
+    n_iter, converged, certificates = np.empty(n_fits, np.int32), np.empty(n_fits, bool), np.empty(n_fits)
+    given = shared, pose, np.full(n_fits, C), l1_ratio, fit_alone
+    with count_fits(estimator, n_fits) as on_fit:
+        for k, fit in fit_lots(*given, reference=shared.data.weights):
+            coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
+            n_iter[k], converged[k] = fit.n_iter, fit.solution.converged
+            on_fit(fit)
+    return Fits(coef, intercept, n_iter, converged, certificates)
 
 
 def _check_labels(several, weights):
@@ -322,6 +334,6 @@ def fit_resamples(
         curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
         reference = point.hessian_of_loss() / curvature
     Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
-    given = problem, pose, Cs, l1_ratio, curvatures, lambda *_: None
-    for number, fit in fit_lots(*given, reference=reference, tol=tol):
+    given = problem, pose, Cs, l1_ratio, None
+    for number, fit in fit_lots(*given, curvatures=curvatures, reference=reference, tol=tol):
         yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)

@@ -9,14 +9,17 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
+from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
 from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
 from fastlin.estimators.training_data import check_parts, choose_dtype
-from fastlin.matrices import BlockMatrix, Codes, TableMatrix
+from fastlin.matrices import BlockMatrix, Codes, TableMatrix, as_matrix
 from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Ending
+from fastlin.tensors import choose_type
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -222,3 +225,50 @@ def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray
     kept = np.delete(np.arange(matrix.shape[1]), references)
     reduced = replace(data, matrix=TableMatrix(columns))
     return reduced, coef[:, kept], intercept, kept, references
+
+
+def join_matrices(first: Matrix, second: Matrix) -> Matrix:
+    """Return a matrix with the rows of the first and then those of the second, both of one kind.
+
+    Rows of two types get the one that holds both. Tables are copied, and others if the copy takes no more than a
+    quarter of a fit's budget for the first.
+    """
+    if isinstance(first, TableMatrix) and isinstance(second, TableMatrix):
+        return first.append(second)
+    if second.is_sparse and not first.is_sparse:
+        first = as_matrix(sparse.csr_array(first.X))
+    dtype = choose_type(np.result_type(first.dtype, second.dtype))
+    lie_in_memory = first.lies_in_memory and second.lies_in_memory
+    n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
+    if lie_in_memory and Budget.beside(first.budget_bytes).holds(n_bytes):
+        if first.is_sparse:
+            return as_matrix(sparse.vstack([first.X, second.X], format="csr", dtype=dtype))
+        return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))
+    joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
+    if lie_in_memory:
+        # A fit may take as much in addition to them as to one array.
+        joined.budget_bytes = first.budget_bytes + second.budget_bytes
+    return joined
+
+
+def _as_blocks(matrix):
+    if isinstance(matrix, BlockMatrix):
+        return matrix.blocks
+    return from_csr(matrix.X) if matrix.is_sparse else from_arrays(matrix.X)
+
+
+def _chain(first, second, dtype):
+    """Return the blocks of the first and then of the second, all in one type."""
+
+    def read():
+        for blocks in (first, second):
+            for X in blocks.read():
+                yield X.astype(dtype, copy=False)
+
+    borders = np.concatenate([first.borders, first.borders[-1] + second.borders[1:]])
+    names = [*first.names, *(f"validation {name}" for name in second.names)]
+    shape = first.shape[0] + second.shape[0], first.shape[1]
+    row_lengths = None
+    if first.is_sparse:
+        row_lengths = first.n_entries + second.n_entries, max(first.longest_row, second.longest_row)
+    return Blocks(read, borders, names, shape, dtype, row_lengths=row_lengths)

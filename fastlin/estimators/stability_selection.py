@@ -12,12 +12,11 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from fastlin.estimators.endings import count_fits, warn_of_limits
-from fastlin.estimators.features import name_features
 from fastlin.estimators.folds import choose_grid, fit_along, read_Cs
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs, read_seed
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.training_data import read_training_data
+from fastlin.estimators.training_data import name_features, read_training_data
 from fastlin.fitted import expect, read_count
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, MatrixLike, RandomState
@@ -267,51 +266,46 @@ class _Entries:
 def _select(begin, on_fit, number, check):
     """Return the entries of a half after its fits, each started from those before."""
     problem, entries = begin(number)
-    for fit in fit_along(problem, entries.Cs, 1.0, on_iteration=check, start=entries.start):
+    for fit in fit_along(problem, entries.Cs, 1.0, lambda fit: None, check, start=entries.start):
         if not entries.take(fit):
             break
-    if on_fit is not None:
-        on_fit(fit)
+    on_fit(fit)
     return entries
 
 
-# Overflow at extreme scales is left to single fits.
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def _select_in_lots(whole, begin, n_halves, on_fit):
     """Return the entries of all halves after their fits; those at one place of the Cs are made in lots."""
     from fastlin.estimators.many_fits import Task, fit_lots
     from fastlin.estimators.problem import Problem
-    from fastlin.objective.rows import weigh_by_counts
 
     data, halves = whole.data, []
     for number in range(n_halves):
         problem, entries = begin(number)
+        # A byte a row, since there are many halves.
         is_in = np.zeros(len(data.labels), bool)
         is_in[problem.rows] = True
-        # A bit a row, since there are many halves.
-        halves.append((np.packbits(is_in), entries))
-
-    def read(half):
-        return np.flatnonzero(np.unpackbits(half[0], count=len(data.labels)))
-
+        halves.append((is_in, entries))
     share, left = np.average(data.labels, weights=data.weights), halves
     while left:
         place, going = len(left[0][1].endings), []
-
         Cs, curvatures = np.array([half.Cs[place] for _, half in left]), np.full(len(left), share * (1 - share))
 
         def pose(number, left=left):
-            weights = weigh_by_counts(read(left[number]), data.weights, len(data.labels))
-            return Task(data.labels, weights, left[number][1].start)
+            is_in, entries = left[number]
+            weights = is_in.astype(np.float64) if data.weights is None else is_in * data.weights
+            return Task(data.labels, weights, entries.start)
 
-        def fit_alone(number, near, n_before, left=left, Cs=Cs):
-            problem, start = Problem(whole.estimator, data, read(left[number])), near or left[number][1].start
-            return problem.minimize(Cs[number], 1.0, [start] if start else [], n_before=n_before)
+        def fit_alone(number, near, n_before, check, left=left, Cs=Cs):
+            is_in, entries = left[number]
+            starts = [near or entries.start] if near or entries.start else []
+            problem = Problem(whole.estimator, data, np.flatnonzero(is_in))
+            return problem.minimize(Cs[number], 1.0, starts, check, n_before=n_before)
 
-        for number, fit in fit_lots(whole, pose, Cs, 1.0, curvatures, fit_alone, reference=data.weights):
+        given = whole, pose, Cs, 1.0, fit_alone
+        for number, fit in fit_lots(*given, curvatures=curvatures, reference=data.weights):
             if left[number][1].take(fit):
                 going.append(left[number])
-            elif on_fit is not None:
+            else:
                 on_fit(fit)
         left = going
     return [entries for _, entries in halves]

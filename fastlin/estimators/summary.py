@@ -14,7 +14,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.estimators.linear_predictions import check_coefficients, has_several_labels, list_labels, read_classes
+from fastlin.estimators.linear_predictions import check_coefficients, has_several_labels, read_classes
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
 from fastlin.fitted import read_count
@@ -139,7 +139,7 @@ def describe_data(estimator: Any) -> str:
 
 def describe_coef(estimator: Any) -> str:
     """Return a line on how many coefficients of a linear model are not zero, and of how many features."""
-    _, coef, _ = check_coefficients(estimator, classes=list_labels(estimator))
+    _, coef, _ = check_coefficients(estimator)
     n_features = np.count_nonzero(np.asarray(abs(coef).sum(axis=0)))
     n_nonzero = coef.nnz if hasattr(coef, "nnz") else np.count_nonzero(coef)
     return f"{n_nonzero:,} of {np.prod(coef.shape):,} not zero, of {n_features:,} features"
@@ -169,7 +169,7 @@ def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
     """Return a fitted linear model of the other package's class, with the parameters and attributes that both have."""
     _check_class(model, made_class)
     check_is_fitted(model)
-    check_coefficients(model)
+    check_coefficients(model, classes=read_classes(model))
     return _copy(model, made_class, OF_LINEAR_MODELS)
 
 

@@ -1,10 +1,15 @@
-"""The data of a fit from X, y and weights: rows in a type that kernels take, classes from 0 and one weight a row."""
+"""Rows and columns as kernels take them, with the names of columns and their levels, and the data of a fit.
+
+Levels of a categorical column of pandas, polars, Arrow or NumPy are those of its type, in their order, or else the
+sorted values of its rows.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +20,29 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
-from fastlin.estimators.features import check_features, read_table, read_table_to_fit, reads_table, remember_features
 from fastlin.estimators.labels import choose_labels, number_rows, read_labels, read_offset
-from fastlin.fitted import read_count
+from fastlin.extras import needs
+from fastlin.fitted import expect, read_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
-from fastlin.typing import Array, FloatType, IntArray
+from fastlin.typing import Array, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.matrices import BlockMatrix, Matrix
     from fastlin.matrices.matrix import Columns
+    from fastlin.matrices.table_matrix import TableMatrix
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.rows import Rows
 
 # Fits of five tables with this part of their entries or more took 1.15 to 7 times as long by sparse passes.
 FILLED = 1 / 3
+
+ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
+# The types of codes that kernels read, and of whole numbers whose memory they are where no number is too large.
+CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
+SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
+# Values that NumPy sorts and of which none is missing, but for None and NaN among objects and floats.
+SORTED = "biufUSO"
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,3 +228,331 @@ def refuse_categories(estimator: Any, what: str) -> None:
             "have categorical columns."
         )
     vars(estimator).pop("categories_", None)
+
+
+def remember_features(estimator: Any, n_features: int, names: Sequence[str] | None) -> None:
+    """Set `n_features_in_` and `feature_names_in_` where X is no array; names (n_features,) may be None."""
+    estimator.n_features_in_ = n_features
+    vars(estimator).pop("feature_names_in_", None)
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+
+
+def check_features(estimator: Any, n_features: int, names: Sequence[str] | None, subject: str) -> None:
+    """Raise a ValueError, with the subject and its verb, if the columns of X differ from the fit's."""
+    if n_features != read_count("n_features_in_", estimator.n_features_in_):
+        raise ValueError(
+            f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
+            "features as input."
+        )
+    expected = getattr(estimator, "feature_names_in_", None)
+    if names is not None and expected is not None and list(names) != list(expected):
+        raise ValueError(
+            f"The feature names should match those that were passed during fit: {subject} {list(names)}, the model "
+            f"{list(expected)}."
+        )
+
+
+def read_categories(model: Any) -> list[Array | None]:
+    """Return `categories_` of a model: for each column of X None or its levels, at least one, (n_levels,)."""
+    categories, n_columns = model.categories_, read_count("n_features_in_", model.n_features_in_)
+    is_right = isinstance(categories, (list, tuple)) and len(categories) == n_columns
+    expect(is_right, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
+    for place, levels in enumerate(categories):
+        is_right = levels is None or (isinstance(levels, np.ndarray) and levels.ndim == 1 and len(levels))
+        expect(is_right, f"categories_[{place}]", "be None or an array of levels in one dimension", levels)
+    return list(categories)
+
+
+def keep_texts(names: list[Any]) -> list[str] | None:
+    """Return the names of columns if all are text, otherwise None, as scikit-learn does."""
+    return names if all(isinstance(name, str) for name in names) else None
+
+
+def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
+    """Return the names of the columns of `coef_`, an array of objects, from the names of X's columns or None."""
+    known = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        names = [f"x{j}" for j in range(estimator.n_features_in_)] if known is None else known
+    elif len(names) != estimator.n_features_in_:
+        raise ValueError(f"input_features must have {estimator.n_features_in_} names, got {len(names)}")
+    elif known is not None and list(names) != list(known):
+        raise ValueError(f"input_features must be the names of the fit, {list(known)}, got {list(names)}")
+    found = []
+    for name, levels in zip(names, getattr(estimator, "categories_", [None] * len(names)), strict=True):
+        found.extend([name] if levels is None else [f"{name}_{level}" for level in levels])
+    return np.array(found, dtype=object)
+
+
+def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
+    """Say whether an estimator reads categorical columns of X: in a fit as its parameter says, later as in the fit."""
+    if not is_fit:
+        return hasattr(estimator, "categories_")
+    vars(estimator).pop("categories_", None)
+    asked = getattr(estimator, "categorical_features", None)
+    if isinstance(asked, str):
+        # Without them X is read as ever.
+        return (_is_frame(X) or _is_stream(X)) and any(has_levels(column) for column in _split(estimator, X)[1])
+    return asked is not None
+
+
+def read_table_to_fit(estimator: LinearEstimator, X: MatrixLike) -> TableMatrix:
+    """Return X as a TableMatrix, and set the estimator's attributes of its columns."""
+    from fastlin.matrices import Codes, TableMatrix
+
+    names, columns = _split(estimator, X)
+    labels = _label(estimator, names, columns)
+    are_categorical = _choose_categorical(estimator, names, columns)
+    read: list[Array | Codes] = []
+    categories: list[Array | None] = []
+    for label, column, is_categorical in zip(labels, columns, are_categorical, strict=True):
+        if not is_categorical:
+            read.append(read_numbers(label, column))
+            categories.append(None)
+            continue
+        levels, codes, is_missing = _read_known_levels(estimator, label, column)
+        # Tuples among the levels stay what they are.
+        known = np.empty(len(levels) + is_missing, object)
+        known[:] = [*levels, np.nan] if is_missing else levels
+        read.append(Codes(codes, len(known), is_missing))
+        categories.append(known)
+    remember_features(estimator, len(columns), names)
+    estimator.categories_ = categories
+    return TableMatrix(read, labels)
+
+
+def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
+    """Return X as a TableMatrix with the levels that the estimator was fitted to; others have no column."""
+    from fastlin.matrices import Codes, TableMatrix
+
+    categories = read_categories(estimator)
+    names, columns = _split(estimator, X)
+    check_features(estimator, len(columns), names, "X has")
+    read: list[Array | Codes] = []
+    for label, column, levels in zip(_label(estimator, names, columns), columns, categories, strict=True):
+        if levels is None:
+            numbers = read_numbers(label, column)
+            assert_all_finite(numbers, estimator_name=type(estimator).__name__, input_name=f"Column {label!r} of X")
+            read.append(numbers)
+            continue
+        found, codes, _ = _read_known_levels(estimator, label, column)
+        has_missing_level = levels[-1] != levels[-1]
+        if has_missing_level or found != levels.tolist():
+            places = _number_levels(label, levels)
+            # The last entry belongs to the code -1.
+            of_missing = len(levels) - 1 if has_missing_level else -1
+            codes = np.array([*(places.get(level, -1) for level in found), of_missing], np.int32)[codes]
+        read.append(Codes(codes, len(levels)))
+    return TableMatrix(read)
+
+
+def _split(estimator, X):
+    """Return the names of the columns of X, or None, and the columns, each of its own kind."""
+    if _is_frame(X):
+        return keep_texts(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
+    if _is_stream(X):
+        with needs("arrow"):
+            import pyarrow
+        try:
+            table = pyarrow.table(X)
+        except (pyarrow.ArrowInvalid, NotImplementedError) as error:
+            raise TypeError(f"{type(X).__name__} has a column that Arrow cannot read: {error}") from error
+        return keep_texts(table.column_names), table.columns
+    if sparse.issparse(X) or isinstance(X, str) or not (hasattr(X, "__array__") or isinstance(X, (list, tuple))):
+        raise TypeError(f"{type(estimator).__name__} with categories takes {ACCEPTED}, got {type(X).__name__}")
+    rows = np.asarray(X, None if hasattr(X, "__array__") else object)
+    if rows.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {rows.ndim}D array instead: X must be {ACCEPTED}.")
+    return None, list(rows.T)
+
+
+def _is_frame(X):
+    """Say whether X is a table of pandas, or has the methods of one."""
+    return hasattr(X, "iloc") and hasattr(X, "columns")
+
+
+def _is_stream(X):
+    """Say whether X is a table that comes through Arrow, and can be read again."""
+    return hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc") and len(getattr(X, "shape", ())) == 2
+
+
+def _label(estimator, names, columns):
+    """Return what errors call the columns, of which there is at least one, with rows."""
+    if not columns or not len(columns[0]):
+        what = "sample(s)" if columns else "feature(s)"
+        raise ValueError(f"Found a table with 0 {what} while a minimum of 1 is required by {type(estimator).__name__}.")
+    return range(len(columns)) if names is None else names
+
+
+def _choose_categorical(estimator, names, columns):
+    """Return whether each column is categorical, as `categorical_features` says."""
+    asked, n = estimator.categorical_features, len(columns)
+    if isinstance(asked, str):
+        return [has_levels(column) for column in columns]
+    try:
+        chosen = np.asarray(asked, object if len(asked) == 0 else None)
+    except ValueError:
+        # Lists of several lengths.
+        chosen = np.empty((0, 0))
+    if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "biuUO"):
+        raise ValueError(
+            "categorical_features must be 'from_dtype' or names of columns, their numbers or a mask, in one dimension, "
+            f"got {asked!r}"
+        )
+    if chosen.dtype.kind == "b":
+        if len(chosen) != n:
+            raise ValueError(f"categorical_features as a mask must have {n} entries, one a column, got {len(chosen)}")
+        return chosen.tolist()
+    known = range(n) if names is None or chosen.dtype.kind in "iu" else names
+    wanted = chosen.tolist()
+    unknown = [each for each in wanted if each not in known]
+    if unknown:
+        has = f"the {n} columns of X have no names" if names is None else f"X has the columns {list(names)}"
+        raise ValueError(f"categorical_features names {unknown[0]!r}, but {has}: names or numbers from 0 to {n - 1}.")
+    return [each in wanted for each in known]
+
+
+def _read_known_levels(estimator, label, column):
+    """Return what `read_levels` does, and whether values are missing, which is an error where they are no level."""
+    levels, codes = read_levels(label, column)
+    is_missing = bool(codes.min() < 0)
+    if is_missing and not estimator.missing_level:
+        raise ValueError(
+            f"Column {label!r} of X has missing values: {type(estimator).__name__} takes them as a level of their own "
+            "with missing_level=True."
+        )
+    return levels, codes, is_missing
+
+
+def _number_levels(label, levels):
+    """Return the number of each level by its value."""
+    try:
+        places = {level: place for place, level in enumerate(levels)}
+    except TypeError as error:
+        raise ValueError(f"categories_ of column {label!r} must hold single values: {error}") from error
+    if len(places) != len(levels):
+        raise ValueError(f"categories_ of column {label!r} must hold each level once, got {levels.tolist()!r:.100}")
+    return places
+
+
+def has_levels(column: Any) -> bool:
+    """Say whether the type of a column has levels."""
+    # Arrow's own type, or the one that a column of pandas stores.
+    kind = getattr(column, "type", None) or getattr(getattr(column, "dtype", None), "pyarrow_dtype", None)
+    return hasattr(column, "cat") or (hasattr(kind, "index_type") and hasattr(kind, "value_type"))
+
+
+def read_numbers(label: object, column: Any) -> Array:
+    """Return a column of numbers as an array of real numbers: the same memory where it is one."""
+    dtype: Any = getattr(column, "dtype", None)
+    are_dates = getattr(dtype, "kind", "f") in "mM"
+    if _is_arrow(column):
+        column = _join(column).to_numpy(zero_copy_only=False)
+    elif getattr(dtype, "na_value", None) is not None and not has_levels(column) and not are_dates:
+        # Of pandas' types that know missing values.
+        with contextlib.suppress(TypeError, ValueError):
+            column = column.to_numpy(np.float64, na_value=np.nan)
+    numbers = np.asarray(column)
+    if numbers.dtype.kind == "O" and not are_dates:
+        with contextlib.suppress(TypeError, ValueError):
+            return numbers.astype(np.float64)
+    if numbers.dtype.kind in "bfiu" and not are_dates:
+        return numbers
+    raise ValueError(f"Column {label!r} of X holds {_describe(numbers)}: encode or name it in categorical_features.")
+
+
+def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
+    """Return the levels of a column, a list, and the code of each row, -1 where its value is missing."""
+    if hasattr(column, "iloc") and has_levels(column) and not hasattr(column, "cat"):
+        # pandas cannot encode Arrow's levels where values are missing.
+        column = column.array.__arrow_array__()
+    try:
+        if _is_arrow(column):
+            return _read_dictionary(label, _join(column))
+        if hasattr(column, "iloc"):
+            categories = (column if hasattr(column, "cat") else column.astype("category")).array
+            return categories.categories.tolist(), _as_codes(label, categories.codes, len(categories.categories), -1)
+        return _find_levels(np.asarray(column))
+    except (TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"Column {label!r} of X has levels that cannot be sorted, as text and numbers cannot, or that are not "
+            f"single values: {error}"
+        ) from error
+
+
+def _is_arrow(column):
+    return hasattr(column, "to_pylist")
+
+
+def _join(column):
+    """Return a column of an Arrow table in one piece, its memory where it is one already."""
+    if has_levels(column):
+        column = column.unify_dictionaries()
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    joined = column.combine_chunks()
+    return joined.chunk(0) if hasattr(joined, "num_chunks") else joined
+
+
+def _describe(values):
+    """Return what a column holds, for an error."""
+    if values.dtype.kind != "O":
+        return "text" if values.dtype.kind in "US" else f"values of type {values.dtype}"
+    wrong = next((value for value in values if not isinstance(value, (int, float))), None)
+    return "text" if isinstance(wrong, str) else f"values such as {wrong!r}"
+
+
+def is_missing(value: object) -> bool:
+    """Say whether a value is None, NaN, or what pandas has for them, of which a comparison says nothing."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True
+
+
+def _find_levels(values):
+    """Return the values of an array without a type for levels, sorted, and the number of each."""
+    if values.dtype.kind not in SORTED:
+        raise TypeError(f"values of type {values.dtype}")
+    are_objects = values.dtype.kind == "O"
+    missing = np.array([is_missing(value) for value in values], bool) if are_objects else values != values
+    levels, codes = np.unique(values[~missing], return_inverse=True)
+    found = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
+    found[~missing] = codes
+    return levels.tolist(), found
+
+
+def _read_dictionary(label, column):
+    """Return the levels and codes of an Arrow array; the memory of its codes where nothing is missing."""
+    is_plain = not has_levels(column)
+    column = column.dictionary_encode() if is_plain else column
+    levels, indices = column.dictionary.to_pylist(), column.indices
+    if indices.null_count == len(indices):
+        return [level for level in levels if not is_missing(level)], np.full(len(indices), -1, np.int8)
+    missing = np.asarray(indices.is_null()) if indices.null_count else None
+    # A missing row has the code of another one for a while.
+    indices = indices.fill_null(indices.drop_null()[0]) if indices.null_count else indices
+    codes = _as_codes(label, indices.to_numpy(zero_copy_only=False), len(levels), 0)
+    known = dict.fromkeys(level for level in levels if not is_missing(level))
+    if is_plain or len(known) < len(levels):
+        # A dictionary may hold values twice, and missing ones.
+        distinct = sorted(known) if is_plain else list(known)
+        places = {level: place for place, level in enumerate(distinct)}
+        codes = np.array([places.get(level, -1) for level in levels], np.int32)[codes]
+        levels = distinct
+    return levels, codes if missing is None else np.where(missing, codes.dtype.type(-1), codes)
+
+
+def _as_codes(label, codes, n_levels, smallest):
+    """Return checked codes, which kernels trust, in a type that these read, in the same memory if possible."""
+    if not smallest <= codes.min() <= codes.max() < n_levels:
+        raise ValueError(
+            f"Column {label!r} of X is broken: its codes run from {codes.min()} to {codes.max()}, and it has "
+            f"{n_levels} levels."
+        )
+    if codes.dtype in CODE_TYPES:
+        return codes
+    signed = SIGNED.get(codes.dtype)
+    if signed is not None and n_levels <= np.iinfo(signed).max:
+        return codes.view(signed)
+    return codes.astype(np.int32)

@@ -69,7 +69,7 @@ def test_the_word_leaves_the_penalty_to_C():
         (lambda: fit(X, Y, alpha="1/n"), "'alpha' parameter"),
         (lambda: fit(X, Y, alpha=-1.0), "'alpha' parameter"),
         (lambda: make_cv(Cs=[1.0], alphas=[0.1]).fit(X, Y), r"Cs must be left out .* Cs=\[1.0\] and alphas=\[0.1\]"),
-        (lambda: make_cv(alphas=[0.1, -1.0]).fit(X, Y), "^alphas must be .* at least 0; got one that holds -1$"),
+        (lambda: make_cv(alphas=[0.1, -1.0]).fit(X, Y), r"^alphas must be .* at least 0; got \[0.1, -1.0\]$"),
         (lambda: make_cv(alphas=[np.inf]).fit(X, Y), "^alphas must be .* finite"),
         (lambda: fastlin.logistic_path(X, Y, alpha=0.1), "logistic_path takes no alpha"),
     ],

@@ -262,9 +262,9 @@ def test_groups_reach_the_splitter():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"Cs": []}, "Cs .*empty"),
-        ({"Cs": [1.0, 0.0]}, "Cs .*holds 0"),
-        ({"Cs": [np.nan]}, "Cs .*holds nan"),
+        ({"Cs": []}, r"Cs must be .* got \[\]"),
+        ({"Cs": [1.0, 0.0]}, r"Cs must be .* got \[1.0, 0.0\]"),
+        ({"Cs": [np.nan]}, r"Cs must be .* got \[nan\]"),
         *(({"Cs": Cs}, "Cs.* [gG]ot") for Cs in (["a"], [[1.0]], 0)),
         *(({"l1_ratios": ratios}, "l1_ratios .*between 0 and 1") for ratios in ([-0.1], [0.5, 1.1], [np.nan], [])),
         ({"cv": []}, "cv gave no folds"),

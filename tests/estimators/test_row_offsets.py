@@ -55,7 +55,6 @@ def test_predictions_add_the_offset_that_they_are_given():
         trained = MiniBatchLogisticRegression(max_iter=1, n_iter_no_change=np.inf).fit(X, y)
         expected = trained.decision_function(X) + offset
         np.testing.assert_allclose(trained.decision_function(X, offset=offset), expected, rtol=1e-5, atol=1e-6)
-        # Coefficients made sparse are scored by scikit-learn's method.
         np.testing.assert_allclose(model.sparsify().decision_function(X, offset=offset), scores, atol=1e-12)
         for each, expected in zip((X, y, weights, offset), before, strict=True):
             np.testing.assert_array_equal(each, expected)

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold
 import fastlin
 from fastlin import LogisticRegression, blocks, logistic_path
 from fastlin.blocks import from_arrays, from_batches
-from fastlin.estimators.labels import read_soft_labels
+from fastlin.estimators.labels import read_columns
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
@@ -99,7 +99,7 @@ def test_labels_that_are_no_probabilities_are_refused():
     weightless = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
     assert_refused("leave some rows above zero", weightless.fit, X, soft)
     # Rows that nearly sum to one are scaled.
-    scaled = read_soft_labels(soft * (1 + 5e-6 * (soft < 1)))
+    _, scaled = read_columns(soft * (1 + 5e-6 * (soft < 1)))
     np.testing.assert_allclose(scaled, soft, rtol=1e-15)
 
 

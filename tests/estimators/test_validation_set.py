@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 import fastlin
 from fastlin import blocks
 from fastlin.budget import Budget
-from fastlin.estimators import validation_set
-from fastlin.estimators.validation_set import join_matrices
+from fastlin.estimators import problem
+from fastlin.estimators.problem import join_matrices
 from fastlin.matrices import BlockMatrix, as_matrix
 
 CS = [0.01, 1.0, 100.0]
@@ -158,7 +158,7 @@ def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
     (X, y, _), (X_val, y_val, _) = make_sets()
     small = fit((X, y), (X_val, y_val), tol=1e-10)
     with monkeypatch.context() as patch:
-        patch.setattr(validation_set, "Budget", SimpleNamespace(beside=lambda n_bytes: Budget(0)))
+        patch.setattr(problem, "Budget", SimpleNamespace(beside=lambda n_bytes: Budget(0)))
         for kind in (np.asarray, sparse.csr_array):
             joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_val)))
             assert isinstance(joined, BlockMatrix)
