@@ -1,8 +1,7 @@
 """scikit-learn's classes run by fastlin: `patch_sklearn`, and ``python -m fastlin.patch script.py``.
 
 Methods are replaced in place, so names that were imported before, subclasses and pickles go on as they were. What
-fastlin refuses, scikit-learn fits. Where another package has put a method around scikit-learn's, fastlin's fit takes
-the place of the function that scikit-learn's method calls after its checks.
+fastlin refuses, scikit-learn fits. Methods that another package puts around them later are called around fastlin's.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -39,7 +38,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from fastlin import estimators
-from fastlin.estimators.labels import encode_labels, read_soft_labels
+from fastlin.estimators.labels import encode_labels, read_columns
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 
@@ -59,7 +58,6 @@ MOST_REASONS = 100
 # What fits leave that scikit-learn's do not.
 OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_", "timed_out_"
 NOTHING = object()
-INNER = "cell_contents"
 
 
 @functools.cache
@@ -116,7 +114,7 @@ def _is_of_array_api(X):
 def _prepare_linear(name, estimator, X, y, sample_weight=None, **params):
     """Return what fits a model for LogisticRegression or LogisticRegressionCV, and what keeps the model."""
     _refuse(estimator, X)
-    if read_soft_labels(y) is not None:
+    if read_columns(y)[1] is not None:
         raise NotImplementedError("soft labels, which scikit-learn refuses")
     changed = _choose_parameters(estimator, X)
     if estimator.solver == "liblinear":
@@ -291,9 +289,6 @@ def _find_class(name):
 
 def _is_fitted_here(name, estimator):
     """Say whether fastlin tries the fits of an estimator: those of tools where they are of logistic regressions."""
-    # Regressors share the inner function of networks and of bagging.
-    if not isinstance(estimator, _find_class(name)):
-        return False
     if PATCHED[name][1] is not _prepare_tool:
         return True
     inner = type(estimator.estimator)
@@ -309,7 +304,7 @@ def _make_fit(name, original):
     @functools.wraps(original)
     def fit(self, *args, **kwargs):
         # Another package may call this method after the end of the patch.
-        is_in_use = any(fit is ours for _, _, ours, _ in _replaced.get(name, ()))
+        is_in_use = any(fit is ours for _, ours, _ in _replaced.get(name, ()))
         if not (is_in_use and _is_fitted_here(name, self)):
             return original(self, *args, **kwargs)
         try:
@@ -341,7 +336,7 @@ def _make_prediction(name, original):
     @functools.wraps(original)
     def predict(self, X):
         # In a subclass each method may build on another one that it overrides, and the patch may have ended.
-        ours = {attribute: made for _, attribute, made, _ in _replaced.get("LogisticRegression", ())}
+        ours = {attribute: made for attribute, made, _ in _replaced.get("LogisticRegression", ())}
         is_plain = all(getattr(type(self), each) is ours.get(each) for each in PREDICTIONS)
         if not is_plain or _is_of_array_api(X):
             return original(self, X)
@@ -353,8 +348,8 @@ def _make_prediction(name, original):
     return predict
 
 
-# What was replaced of each name: where, by what, and what was there, NOTHING where a class inherits it.
-_replaced: dict[str, list[tuple[Any, str, Any, Any]]] = {}
+# Which methods of each name were replaced, by what, and what was there, NOTHING where a class inherits it.
+_replaced: dict[str, list[tuple[str, Any, Any]]] = {}
 # What asked for each name: calls of patch_sklearn, and the process that sends work to this one.
 _holders: dict[str, set[object]] = {name: set() for name in PATCHED}
 _lock = threading.RLock()
@@ -409,50 +404,31 @@ def _is_of_scikit_learn(function):
     return type(function) is FunctionType and function.__globals__["__name__"].startswith("sklearn.")
 
 
-def _find_fit(patched):
-    """Return where fastlin's fit belongs, an owner and an attribute: the class, or a cell of scikit-learn's closure."""
-    if _is_of_scikit_learn(patched.fit):
-        return patched, "fit"
-    names = {f"{each.__name__}.fit" for each in patched.__mro__}
-    reached = [patched.fit, getattr(patched.fit, "__wrapped__", None)]
-    for function in reached:
-        if _is_of_scikit_learn(function) and function.__qualname__ in names:
-            return next(cell for cell in function.__closure__ if cell.cell_contents is function.__wrapped__), INNER
-        # What is no function has no variables, and some cells may be empty yet.
-        with suppress(TypeError, ValueError):
-            variables = inspect.getclosurevars(function)
-            held = [*variables.nonlocals.values(), *variables.globals.values()]
-            reached += [each for each in held if type(each) is FunctionType and each not in reached]
-    warnings.warn(
-        f"{patched.__name__}.fit is that of another package, which is not called where fastlin fits.", stacklevel=6
-    )
-    return patched, "fit"
-
-
 def _replace(name):
     patched = _find_class(name)
-    owner, attribute = _find_fit(patched)
-    methods = [(owner, attribute, _make_fit(name, getattr(owner, attribute)))]
+    if not _is_of_scikit_learn(patched.fit):
+        warnings.warn(
+            f"{name}.fit is that of another package, which is not called where fastlin fits: call patch_sklearn first.",
+            stacklevel=5,
+        )
+    methods = {"fit": _make_fit(name, patched.fit)}
     # LogisticRegressionCV inherits its predictions from LogisticRegression.
     if name == "LogisticRegression" and all(_is_of_scikit_learn(getattr(patched, each)) for each in PREDICTIONS):
-        methods += [(patched, each, _make_prediction(each, getattr(patched, each))) for each in PREDICTIONS]
-    _replaced[name] = [(*method, _read(*method[:2])) for method in methods]
-    for method in methods:
-        setattr(*method)
-
-
-def _read(owner, attribute):
-    return owner.cell_contents if attribute == INNER else vars(owner).get(attribute, NOTHING)
+        methods |= {each: _make_prediction(each, getattr(patched, each)) for each in PREDICTIONS}
+    own = vars(patched)
+    _replaced[name] = [(attribute, made, own.get(attribute, NOTHING)) for attribute, made in methods.items()]
+    for attribute, made in methods.items():
+        setattr(patched, attribute, made)
 
 
 def _put_back(name):
-    methods = _replaced.pop(name)
-    still_ours = [each for each in methods if _read(*each[:2]) is each[2]]
-    for owner, attribute, _, before in still_ours:
+    patched, methods = _find_class(name), _replaced.pop(name)
+    still_ours = [each for each in methods if vars(patched).get(each[0]) is each[1]]
+    for attribute, _, before in still_ours:
         if before is NOTHING:
-            delattr(owner, attribute)
+            delattr(patched, attribute)
         else:
-            setattr(owner, attribute, before)
+            setattr(patched, attribute, before)
     if len(still_ours) < len(methods):
         warnings.warn(
             f"Another package has replaced methods of scikit-learn's {name} since patch_sklearn did. They stay, and "
