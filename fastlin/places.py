@@ -71,16 +71,22 @@ def lock(path: PathLike) -> Iterator[None]:
     with needs("studies"):
         import filelock
 
-    path = Path(os.path.realpath(path))
+    path, process = Path(os.path.realpath(path)), os.getpid()
+    file = path.with_name(f".{path.name}.lock")
     # A soft lock, a file that is there or not, would outlive its process.
-    of_file = filelock.FileLock(path.with_name(f".{path.name}.lock"), fallback_to_soft=False)
-    # Some file systems have no locks.
+    of_file = filelock.FileLock(file, fallback_to_soft=False)
     with contextlib.suppress(OSError):
         of_file.acquire()
     try:
         yield
     finally:
-        of_file.release()
+        # A forked child that ends leaves its parent's lock.
+        if of_file.is_locked and os.getpid() == process:
+            # A process that waits for the file finds that it is gone, and makes another. Windows removes no open file:
+            # filelock removes it there once the lock is released.
+            with contextlib.suppress(OSError):
+                file.unlink()
+            of_file.release()
 
 
 def check_writable(folder: Path) -> None:

@@ -148,6 +148,7 @@ def test_a_lock_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
         holder.kill()
     with lock(path):
         assert_held(path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_a_lock_cannot_be_had_nothing_is_held_and_all_goes_on(tmp_path, monkeypatch):

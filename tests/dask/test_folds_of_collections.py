@@ -19,7 +19,7 @@ WEIGHTED = {"scoring": "neg_log_loss", "class_weight": "balanced", "refit": Fals
     [
         pytest.param(load_iris, {"cv": 2}, id="C"),
         pytest.param(load_iris, WEIGHTED, id="weights and log loss", marks=pytest.mark.slow),
-        pytest.param(load_breast_cancer, {"l1_ratios": [0, 1.0], "cv": 2}, id="L1", marks=pytest.mark.slow),
+        pytest.param(load_breast_cancer, {"l1_ratios": [0.5, 1.0], "cv": 2}, id="L1", marks=pytest.mark.slow),
     ],
 )
 def test_scores_and_model_are_those_in_memory(client, load, parameters):
