@@ -90,7 +90,7 @@ def fit_lots(
     curvatures: FloatArray | None = None,
     reference: Array | None = None,
     tol: float | None = None,
-) -> Iterator[tuple[int, Fit | None]]:
+) -> Iterator[tuple[int, Any]]:
     """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem.
 
     pose returns the task of a number. What has not converged in lots, or does not suit them, comes last, side by side:
