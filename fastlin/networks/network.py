@@ -38,11 +38,8 @@ from fastlin.kernels.networks.layers import (
     TANH,
     activate_block,
     backpropagate_block,
-    backpropagate_normalization_block,
     fill_block_probabilities,
     fill_block_residuals,
-    normalize_block,
-    sum_block_columns,
 )
 from fastlin.matrices import DenseMatrix, SparseMatrix
 from fastlin.typing import Array, FloatArray, IntArray
@@ -63,16 +60,15 @@ class Normalization:
         # Those of the batch that was normalised last.
         self._inverse_deviations: FloatArray = np.empty(0)
 
-    def normalize(self, values: FloatArray, normalized: FloatArray, n_blocks: int) -> None:
+    def normalize(self, values: FloatArray, normalized: FloatArray) -> None:
         """Fill `normalized` (n, m), perhaps `values` itself, with N(values); running statistics take the batch in."""
         n = len(values)
-        sums, squares = np.empty((2, n_blocks, values.shape[1]))
-        origin = values[0].astype(np.float64)
-        run_blocks(sum_block_columns, n_blocks, values, origin, sums, squares)
-        shift = sums.sum(axis=0) / n
-        mean, variance = origin + shift, np.maximum(squares.sum(axis=0) / n - shift**2, 0)
-        inverse_deviations = (1 / np.sqrt(variance + EPSILON)).astype(values.dtype)
-        run_blocks(normalize_block, n_blocks, values, mean.astype(values.dtype), inverse_deviations, normalized)
+        # Of a training that diverges they are no numbers.
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, variance = values.mean(axis=0, dtype=np.float64), values.var(axis=0, dtype=np.float64)
+            inverse_deviations = (1 / np.sqrt(variance + EPSILON)).astype(values.dtype)
+            np.subtract(values, mean.astype(values.dtype), out=normalized)
+            normalized *= inverse_deviations
         self._inverse_deviations = inverse_deviations
         self.mean += RUNNING_PART * (mean - self.mean)
         # One row says nothing about the variance.
@@ -86,12 +82,12 @@ class Normalization:
         mean_slope: FloatArray,
         mean_product: FloatArray,
         slopes: FloatArray,
-        n_blocks: int,
     ) -> None:
         """Turn slopes (n, m) by scale * N(z) + shift into slopes by z, from the batch's means of slopes."""
-        means, products = mean_slope.astype(slopes.dtype), mean_product.astype(slopes.dtype)
-        scales = self._inverse_deviations * scale
-        run_blocks(backpropagate_normalization_block, n_blocks, normalized, scales, means, products, slopes)
+        with np.errstate(over="ignore", invalid="ignore"):
+            slopes -= mean_slope.astype(slopes.dtype)
+            slopes -= mean_product.astype(slopes.dtype) * normalized
+            slopes *= self._inverse_deviations * scale
 
     def inverse_deviations(self) -> FloatArray:
         """Return 1 / sqrt(running variance + EPSILON), float64."""
@@ -341,14 +337,14 @@ class Network:
         if inputs is None:
             inputs = matrix.take_rows(rows, activations[0])
         if self._input_normalization:
-            self._input_normalization.normalize(inputs, activations[0], arrays.n_blocks[0])
+            self._input_normalization.normalize(inputs, activations[0])
             inputs = activations[0]
         previous = inputs
         for layer in range(1, self.n_layers):
             products = _multiply(previous, self.coefs[layer - 1], activations[layer])
             if self._hidden_normalizations:
                 products = arrays.normalized[layer - 1]
-                self._hidden_normalizations[layer - 1].normalize(activations[layer], products, arrays.n_blocks[layer])
+                self._hidden_normalizations[layer - 1].normalize(activations[layer], products)
             previous = activations[layer]
             scales = self.scales[layer - 1] if self.scales else self._none
             activation = ACTIVATIONS[self.activation], *self._draw_dropout(seed, layer), first_row
@@ -390,9 +386,8 @@ class Network:
             if self._hidden_normalizations:
                 products = _total(products)
                 scale_gradients[layer - 1][:] = products
-                self._hidden_normalizations[layer - 1].backpropagate(
-                    normalized, self.scales[layer - 1], sums / n, products / n, slopes, n_blocks
-                )
+                given = normalized, self.scales[layer - 1], sums / n, products / n
+                self._hidden_normalizations[layer - 1].backpropagate(*given, slopes)
         _multiply(inputs.T, slopes, coef_gradients[0])
 
 

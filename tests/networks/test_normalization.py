@@ -9,7 +9,7 @@ from fastlin.networks.network import EPSILON, RUNNING_PART, Normalization
 
 def normalize(normalization, values):
     normalized = np.full_like(values, np.nan)
-    normalization.normalize(values, normalized, 1)
+    normalization.normalize(values, normalized)
     return normalized
 
 

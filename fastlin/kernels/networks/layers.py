@@ -25,33 +25,6 @@ IDENTITY, LOGISTIC, RELU, TANH = range(4)
 DRAWS = 1 << 32
 
 
-@kernel
-def sum_block_columns(block, n_blocks, Z, origin, sums, squares):
-    """Fill sums[block] with sum_i (Z_i - origin) and squares[block] with sum_i (Z_i - origin)^2.
-
-    The sums are over the block's rows of Z (n, m); origin (m,), a row near the mean, keeps the variance from
-    cancelling.
-    """
-    s, q = sums[block], squares[block]
-    for j in range(s.shape[0]):
-        s[j] = q[j] = 0
-    for i in range(block * Z.shape[0] // n_blocks, (block + 1) * Z.shape[0] // n_blocks):
-        row = Z[i]
-        for j in range(s.shape[0]):
-            difference = np.float64(row[j]) - origin[j]
-            s[j] += difference
-            q[j] += difference * difference
-
-
-@kernel
-def normalize_block(block, n_blocks, Z, means, inverse_deviations, normalized):
-    """Fill normalized (n, m), perhaps Z itself, with (Z_ij - mean_j) inverse_deviation_j over the block's rows."""
-    for i in range(block * Z.shape[0] // n_blocks, (block + 1) * Z.shape[0] // n_blocks):
-        row, target = Z[i], normalized[i]
-        for j in range(target.shape[0]):
-            target[j] = inverse_deviations[j] * (row[j] - means[j])
-
-
 @kernel(inline=True)
 def _mix(x):
     """Return a 32-bit number that depends on every bit of the 32-bit number x (C. Wellons's lowbias32)."""
@@ -158,19 +131,6 @@ def backpropagate_block(
             x = normalized[i]
             for j in range(width):
                 p[j] += np.float64(d[j]) * np.float64(x[j])
-
-
-@kernel
-def backpropagate_normalization_block(block, n_blocks, normalized, scales, means, products, slopes):
-    """Turn slopes (n, m) by normalised units into slopes by the values that were normalised, over the block's rows.
-
-    slopes_ij = scale_j (slopes_ij - mean_j - product_j normalized_ij), where mean and product (m,) are the means over
-    the batch of the slopes and of the slopes times the normalised units (Ioffe and Szegedy 2015, section 3).
-    """
-    for i in range(block * slopes.shape[0] // n_blocks, (block + 1) * slopes.shape[0] // n_blocks):
-        d, x = slopes[i], normalized[i]
-        for j in range(d.shape[0]):
-            d[j] = scales[j] * (d[j] - means[j] - products[j] * x[j])
 
 
 @kernel

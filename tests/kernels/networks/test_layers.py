@@ -51,32 +51,6 @@ def activate(Z, activation="identity", scales=None, shifts=None, keep=1.0, seed=
 
 
 @DTYPES
-@BLOCKS
-def test_column_sums_of_each_block(dtype, n_blocks):
-    Z = draw((N, WIDTH), dtype) + dtype(1000)
-    origin = Z[0].astype(np.float64)
-    sums, squares = np.full((2, n_blocks, WIDTH), np.nan)
-    run(layers.sum_block_columns, n_blocks, Z, origin, sums, squares)
-    for block in range(n_blocks):
-        part = Z[rows_of_block(block, n_blocks)].astype(np.float64) - origin
-        # Float64 also where Z is float32.
-        np.testing.assert_allclose(sums[block], part.sum(axis=0), rtol=1e-13, atol=1e-13)
-        np.testing.assert_allclose(squares[block], (part**2).sum(axis=0), rtol=1e-13, atol=1e-13)
-
-
-@DTYPES
-@BLOCKS
-def test_normalization_in_another_array_and_in_place(dtype, n_blocks):
-    Z, means, inverse_deviations = draw((N, WIDTH), dtype), draw(WIDTH, dtype, 1), draw(WIDTH, dtype, 2)
-    expected = inverse_deviations * (Z.astype(np.float64) - means)
-    normalized = np.full_like(Z, np.nan)
-    run(layers.normalize_block, n_blocks, Z, means, inverse_deviations, normalized)
-    assert_close(normalized, expected, dtype)
-    run(layers.normalize_block, n_blocks, Z, means, inverse_deviations, Z)
-    np.testing.assert_array_equal(Z, normalized)
-
-
-@DTYPES
 @EACH_ACTIVATION
 @pytest.mark.parametrize(("scaled", "dropout"), [(False, 0.0), (True, 0.4)])
 def test_activations_are_the_oracles_in_another_array_and_in_place(activation, dtype, scaled, dropout):
@@ -164,19 +138,6 @@ def test_slopes_by_what_was_activated(activation, dtype, dropout, normalized):
             assert_close(sums[block], found[rows].astype(np.float64).sum(axis=0), np.float64)
             if normalized:
                 assert_close(products[block], (found[rows].astype(np.float64) * x[rows]).sum(axis=0), np.float64)
-
-
-@DTYPES
-@BLOCKS
-def test_slopes_by_what_was_normalised(dtype, n_blocks):
-    Z, slopes = draw((N, WIDTH), np.float64), draw((N, WIDTH), dtype, 1)
-    normalized = naive_network.normalize(Z)
-    expected = naive_network.normalization_slopes(Z, slopes.astype(np.float64))
-    scales = 1 / np.sqrt(Z.var(axis=0) + naive_network.EPSILON)
-    means, products = slopes.mean(axis=0), (slopes * normalized).mean(axis=0)
-    inputs = (part.astype(dtype) for part in (normalized, scales, means, products))
-    run(layers.backpropagate_normalization_block, n_blocks, *inputs, slopes)
-    assert_close(slopes, expected, dtype)
 
 
 def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_blocks=1, is_independent=False):
