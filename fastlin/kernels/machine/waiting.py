@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import logging
-import sys
 from collections.abc import Iterator
 from threading import Timer
 from time import perf_counter
@@ -43,14 +42,5 @@ class CompilationTime:
 
 @functools.cache
 def tell(text: str) -> None:
-    """Say a line once in a process: on a terminal's stderr, in a notebook, or as a warning, which all logs show."""
-    if sys.stderr is not None and (sys.stderr.isatty() or _is_notebook()):
-        print(text, file=sys.stderr, flush=True)
-    else:
-        LOGGER.warning(text)
-
-
-def _is_notebook():
-    """Say whether cells of a notebook show what is printed: IPython then runs without a terminal."""
-    interactive = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return type(interactive).__name__ == "ZMQInteractiveShell"
+    """Say a line once in a process, as a warning: without a log of their own, users find it on stderr."""
+    LOGGER.warning(text)

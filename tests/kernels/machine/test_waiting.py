@@ -1,9 +1,6 @@
 """The line that says that kernels are being compiled: where it goes, when, and how often."""
 
 import functools
-import io
-import logging
-import sys
 import threading
 from types import SimpleNamespace
 
@@ -17,13 +14,6 @@ def nothing_is_said_yet():
     waiting.tell.cache_clear()
     yield
     waiting.tell.cache_clear()
-
-
-class Terminal(io.StringIO):
-    """Stands for the stderr of a terminal."""
-
-    def isatty(self):
-        return True
 
 
 @pytest.fixture
@@ -47,32 +37,29 @@ def go_on(monkeypatch):
     return go_on
 
 
-def test_a_terminal_has_one_line_after_a_second(monkeypatch, go_on, caplog):
-    caplog.set_level(logging.INFO, "fastlin")
-    stderr, time = Terminal(), waiting.CompilationTime()
-    monkeypatch.setattr(sys, "stderr", stderr)
+def test_one_line_comes_after_a_second(go_on, caplog):
+    time = waiting.CompilationTime()
     for _ in range(3):
         with time.measured():
             go_on(0.125)
     # What lies between compilations does not count.
     go_on(60)
-    assert (time.seconds, stderr.getvalue()) == (0.375, "")
+    assert (time.seconds, caplog.messages) == (0.375, [])
     for _ in range(20):
         with time.measured():
             go_on(0.25)
-    assert stderr.getvalue() == waiting.TEXT + "\n"
-    assert not caplog.records
+    # What is below a warning no log shows where nobody has set it up.
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [("WARNING", waiting.TEXT)]
 
 
-def test_a_long_kernel_says_so_while_it_is_compiled(monkeypatch, go_on):
-    stderr, time = Terminal(), waiting.CompilationTime()
-    monkeypatch.setattr(sys, "stderr", stderr)
+def test_a_long_kernel_says_so_while_it_is_compiled(go_on, caplog):
+    time = waiting.CompilationTime()
     with time.measured():
         with time.measured():
             go_on(0.5)
-        assert not stderr.getvalue()
+        assert not caplog.messages
         go_on(0.5)
-        assert stderr.getvalue() == waiting.TEXT + "\n"
+        assert caplog.messages == [waiting.TEXT]
         go_on(1)
     # Each second counts once.
     assert time.seconds == 2
@@ -106,24 +93,3 @@ def test_a_compilation_that_fails_counts_and_the_next_one_begins_anew(go_on):
     with time.measured():
         go_on(0.125)
     assert time.seconds == 0.375
-
-
-@pytest.mark.parametrize(
-    ("stderr", "shell", "is_shown"),
-    [
-        (io.StringIO(), None, False),
-        (None, None, False),
-        (io.StringIO(), "ZMQInteractiveShell", True),
-        (io.StringIO(), "TerminalInteractiveShell", False),
-    ],
-    ids=["a file", "none", "a notebook", "IPython"],
-)
-def test_a_notebook_has_a_line_and_what_is_no_terminal_has_it_in_the_log(monkeypatch, caplog, stderr, shell, is_shown):
-    monkeypatch.setattr(sys, "stderr", stderr)
-    if shell:
-        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=type(shell, (), {})))
-    waiting.tell(waiting.TEXT)
-    # What is below a warning no log shows where nobody has set it up.
-    logged = [(record.levelname, record.getMessage()) for record in caplog.records]
-    assert logged == ([] if is_shown else [("WARNING", waiting.TEXT)])
-    assert stderr is None or bool(stderr.getvalue()) == is_shown
