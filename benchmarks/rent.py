@@ -17,8 +17,7 @@ from benchmarks.data import draw_classes, load_letter, load_mnist
 from benchmarks.everyday import CASES, FRAMES
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.matrices import dense
-from fastlin.objective import Objective
+from fastlin.matrices import Matrix, dense
 from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
@@ -56,7 +55,7 @@ SWITCHES = {
     "Hessian of a sample": (preconditioners, "choose", _without_hessian),
     "one block at first": (preconditioners, "choose_first", lambda objective, build: build),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
-    "passes in float32": (Objective, "fast_precision", property(lambda _: np.float64)),
+    "passes in float32": (Matrix, "gains_from_float32", _never),
     "settled intercepts": (Stopping, "is_worth_settling", _never),
     "rows read in place": (dense, "allows_folding", _never),
 }

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 from unittest.mock import Mock
@@ -252,7 +251,7 @@ def evaluate(objective, parameters, precision=np.float64):
 
 def with_budget(objective, n_bytes):
     """Return the objective with another budget; with one of 0 bytes nothing is kept beside X."""
-    return replace(objective, budget=Budget(n_bytes))
+    return Objective(objective.rows, objective.penalty, Budget(n_bytes))
 
 
 def data_of(objective):

@@ -1,6 +1,6 @@
 """Matrices: X in the form it came in, and the passes over it that an objective is made of."""
 
-from typing import TypeVar, overload
+from typing import Any
 
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import Matrix, Passes
@@ -9,16 +9,8 @@ from fastlin.matrices.sparse import SparseMatrix
 from fastlin.matrices.table_matrix import Codes, TableMatrix
 from fastlin.typing import Array, SparseContainer
 
-Given = TypeVar("Given", bound=Matrix)
 
-
-@overload
-def as_matrix(X: Given) -> Given: ...
-@overload
-def as_matrix(X: Array) -> DenseMatrix: ...
-@overload
-def as_matrix(X: SparseContainer) -> SparseMatrix: ...
-def as_matrix(X: Array | SparseContainer | Matrix) -> Matrix:
+def as_matrix(X: Array | SparseContainer | Matrix) -> Any:
     """Return X as a matrix that an objective works on; raise ValueError for a container that SparseMatrix refuses."""
     if isinstance(X, Matrix):
         return X

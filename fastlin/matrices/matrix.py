@@ -20,7 +20,7 @@ MIN_FLOAT32_WORK = 20_000_000
 # classes, the copy of a quarter takes 5 ms by rows and by columns, and each pass 5 in place of 12; of half of the rows
 # it pays after three passes. Of dense 20,000 x 200 the copy of a quarter is measured in 0.9 ms, all rows in 1.4.
 COPIED_PART = 0.25
-# Bytes of the scores that are held together where the scores of all rows are not wanted themselves.
+# Bytes of rows and their scores that are held together where the scores of all rows are not wanted themselves.
 SCORE_BYTES = 8 << 20
 # Bytes of probabilities held at a time if the probabilities of all rows are not kept.
 PROBABILITY_BYTES = 32 << 20
@@ -171,17 +171,6 @@ class Matrix:
     def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
         """Fill scores (n, K) and best (n,), either of which may have no rows, in one pass."""
         raise NotImplementedError
-
-    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return the sum of the squares of the scores of each row, (n,) float32, without holding all scores."""
-        n, together = self.shape[0], max(1, SCORE_BYTES // (8 * len(coef)))
-        squares = np.empty(n, np.float32)
-        for first in range(0, n, together):
-            part = slice(first, min(first + together, n))
-            scores = self.take(part).compute_scores(coef, intercept)
-            with np.errstate(over="ignore"):
-                np.einsum("ik,ik->i", scores, scores, out=squares[part], casting="same_kind")
-        return squares
 
     def take(self, rows: IntArray | slice) -> Matrix:
         """Return the matrix of some rows: a slice, or row numbers in their order."""
@@ -346,7 +335,7 @@ class Passes:
         rows, (scale, shift) = self.samples.rows, self._scaling
         coef = parameters[:, :-1] * scale
         intercept = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], shift)
-        together = max(1, SCORE_BYTES // (8 * len(parameters)))
+        together = max(1, SCORE_BYTES // (8 * len(parameters) + self._matrix.row_bytes))
         for first in range(0, self._n_rows, together):
             part = slice(first, min(first + together, self._n_rows))
             yield part, self._matrix.take(rows[part] if len(rows) else part).compute_scores(coef, intercept)

@@ -207,10 +207,6 @@ class BlockMatrix(PiecewiseMatrix):
         _, moments = merge(measure(block, given[first:last]) for first, last, block in self.read())
         return moments
 
-    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """See `Matrix.sum_squared_scores`."""
-        return np.concatenate([block.sum_squared_scores(coef, intercept) for _, _, block in self.read()])
-
     def take(self, rows: IntArray | slice) -> DenseMatrix | SparseMatrix:
         """See `Matrix.take`; the rows are copied into memory."""
         rows = np.arange(self.shape[0])[rows] if isinstance(rows, slice) else rows

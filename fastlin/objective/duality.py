@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.linear.penalties import CONJUGATE, WITHIN, Exchange
-from fastlin.objective.box import BoxDual
-from fastlin.objective.penalty import NO_EXCHANGE
+from fastlin.objective.penalty import NO_EXCHANGE, BoxDual
 from fastlin.objective.rounding import UNIT_ROUNDOFF, bound_parameter_sums, gamma
 
 if TYPE_CHECKING:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 # The fewest and the most problems of a lot. Between them it has MOST_ROWS of LOT_NUMBERS coefficients at most, so that
 # the scores of a tile stay in the second-level cache, and its labels and weights take LOT_BYTES.
 LEAST_TOGETHER, MOST_TOGETHER, MOST_ROWS, LOT_NUMBERS, LOT_BYTES = 8, 128, 256, 1 << 15, 1 << 26
-# After a step of the intercept so small J is known to the last digits.
-SMALL_STEP = 1e-3
 
 
 def count_together(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
@@ -43,7 +41,7 @@ class Problem(NamedTuple):
     labels: np.ndarray  # (n,), the numbers of classes
     l2: float
     weights: np.ndarray | None = None  # (n,), at least zero; None for ones. Problems of one lot have them or not.
-    start: np.ndarray | None = None  # (m,) parameters; None for the best intercepts without features
+    start: np.ndarray | None = None  # (m,) parameters; None for intercepts without features
     l1: float = 0.0  # Problems of one lot have it or not; with it they have two classes.
 
 
@@ -96,7 +94,7 @@ class SharedRows:
         self.blur_norm = float(np.sqrt(np.sum((blur / roots) ** 2)))
 
     def start(self, labels: IntArray, weights: FloatArray | None, shares: FloatArray) -> tuple[Any, float]:
-        """Return the best intercepts without features, zero where there are none, and J there.
+        """Return the intercepts to start from without features, zero where there are none, and J there.
 
         shares (n_classes,) are the parts of the classes in the weight, all above zero.
         """
@@ -110,21 +108,16 @@ class SharedRows:
         if offsets is None:
             return float(logit), float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
         parts = np.full(self.n_rows, 1 / self.n_rows) if weights is None else weights / weights.sum()
-        intercept = logit - np.einsum("i,i->", parts, offsets) if fit_intercept else 0.0
-        # At the ends every p is on one side of the share. The middle replaces a step of Newton's that leads out.
-        low, high, last = logit - offsets.max(), logit - offsets.min(), np.inf
-        while fit_intercept and abs(intercept - last) > max(SMALL_STEP, 4 * np.spacing(abs(intercept))):
-            with np.errstate(over="ignore"):
-                p = 1 / (1 + np.exp(-intercept - offsets))
-            excess, curvature = np.einsum("i,i->", parts, p) - share, np.einsum("i,i,i->", parts, p, 1 - p)
-            low, high = (intercept, high) if excess < 0 else (low, intercept)
-            last, intercept = intercept, intercept - excess / max(curvature, np.finfo(np.float64).tiny)
-            if not low <= intercept <= high:
-                intercept = 0.5 * (low + high)
-        scores = np.where(labels, -intercept - offsets, intercept + offsets)
-        # NumPy's logaddexp takes three times as long.
-        losses = np.log1p(np.exp(-np.abs(scores))) + np.maximum(scores, 0)
-        return float(intercept), float(np.einsum("i,i->", parts, losses))
+        # As `Objective.start` takes the mean of the offsets from the intercept, or not.
+        intercepts = [logit - np.einsum("i,i->", parts, offsets), logit] if fit_intercept else [0.0]
+        found = []
+        for intercept in intercepts:
+            scores = np.where(labels, -intercept - offsets, intercept + offsets)
+            # NumPy's logaddexp takes three times as long.
+            losses = np.log1p(np.exp(-np.abs(scores))) + np.maximum(scores, 0)
+            found.append((float(np.einsum("i,i->", parts, losses)), float(intercept)))
+        value, intercept = min(found)
+        return intercept, value
 
     def gram(self, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum_i w_i [x~_i, 1] [x~_i, 1]', (m, m), for row_weights w (n,); `Coordinates.clear` sets its zeros."""
@@ -156,7 +149,7 @@ class Lot:
         self._labels = np.empty((n_places, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
         self._weights = np.empty((n_places if is_weighted else 0, rows.n_rows))
         self.total_weights, self.smallest_weights, self._l2, self._l1 = np.ones((4, n_places))
-        # J of the best intercepts alone; without an intercept that of zeros.
+        # J of the intercepts of `SharedRows.start` alone; without an intercept that of zeros.
         self.without_features = np.ones(n_places)
 
     def __len__(self) -> int:

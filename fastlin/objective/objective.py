@@ -19,7 +19,6 @@ penalised by their size and have no bounds sum to zero over the classes. With l2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import log
 from typing import TYPE_CHECKING, Any, Self
@@ -30,9 +29,8 @@ from numpy.typing import DTypeLike
 from fastlin.budget import Budget
 from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
 from fastlin.matrices import as_matrix
-from fastlin.objective.box import Box
 from fastlin.objective.coordinates import Coordinates, choose_coordinates
-from fastlin.objective.penalty import LARGEST_PENALTY, Penalty
+from fastlin.objective.penalty import LARGEST_PENALTY, Box, Penalty
 from fastlin.objective.point import Point, Room
 from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
@@ -53,51 +51,34 @@ class RangeError(OverflowError):
     """J, its gradient or its coefficients are outside the range of their type."""
 
 
-@dataclass(frozen=True, eq=False)
 class Objective:
-    """J for given data, which `at` evaluates at one point; many attributes come from the rows."""
+    """J for given data, which `at` evaluates at one point; many attributes come from the rows, and none changes.
 
-    rows: Any  # a MeanSums
-    penalty: Penalty
-    budget: Budget  # the memory that may be held besides X
-    matrix: Matrix = field(init=False)
-    coordinates: Coordinates = field(init=False)
-    fit_intercept: bool = field(init=False)
-    class_weights: FloatArray = field(init=False)
-    n_rows: int = field(init=False)
-    n_rows_coef: int = field(init=False)
-    shape: tuple[int, int] = field(init=False)  # (K, d + 1), of parameters and gradients
-    has_plain_start: bool = field(init=False)  # whether the scores at `start` are the intercepts alone
-    # The type of curvature, and of a solver's passes until the end: float32 where that makes passes faster and the
-    # columns allow it. Without a penalty nothing bends the directions that float32 would blur.
-    fast_precision: FloatType = field(init=False)
-    # The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array.
-    bytes_a_row: int = field(init=False)
-    # Whether the probabilities of all rows are kept: the rows are here, and the budget allows it.
-    keeps_probabilities: bool = field(init=False)
-    # Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines.
-    has_hessian: bool = field(init=False)
+    Passes of solvers are in `fast_precision` until the end, as are curvatures: in float32 where that makes passes
+    faster and the columns allow it. Without a penalty nothing bends the directions that float32 would blur.
+    """
 
-    def __post_init__(self) -> None:
-        """Add what follows from the rest: an objective never changes."""
-        rows, penalty, box = self.rows, self.penalty, self.penalty.box
+    def __init__(self, rows: Any, penalty: Penalty, budget: Budget) -> None:
+        # rows are MeanSums; budget is the memory that may be held besides X.
+        self.rows, self.penalty, self.budget = rows, penalty, budget
+        self.matrix: Matrix = rows.matrix
+        self.coordinates: Coordinates = rows.coordinates
+        self.fit_intercept: bool = rows.fit_intercept
+        self.class_weights: FloatArray = rows.class_weights
+        self.n_rows: int = rows.n_rows
+        self.n_rows_coef: int = rows.n_rows_coef
+        # (K, d + 1), of parameters and gradients.
+        self.shape = self.n_rows_coef, self.matrix.shape[1] + 1
+        # Whether the scores at `start` are the intercepts alone.
+        self.has_plain_start = rows.offset_range is None and (penalty.box is None or penalty.box.allows_zero)
         is_fast = rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth
-        bytes_a_row = (1 if penalty.is_smooth else 2) * (4 if is_fast else 8) * rows.n_rows_coef
-        keeps_probabilities = rows.has_labels and self.budget.holds(bytes_a_row * rows.n_rows)
-        vars(self).update(
-            matrix=rows.matrix,
-            coordinates=rows.coordinates,
-            fit_intercept=rows.fit_intercept,
-            class_weights=rows.class_weights,
-            n_rows=rows.n_rows,
-            n_rows_coef=rows.n_rows_coef,
-            shape=(rows.n_rows_coef, rows.matrix.shape[1] + 1),
-            has_plain_start=rows.offset_range is None and (box is None or box.allows_zero),
-            fast_precision=np.float32 if is_fast else np.float64,
-            bytes_a_row=bytes_a_row,
-            keeps_probabilities=keeps_probabilities,
-            has_hessian=keeps_probabilities or not rows.has_labels,
-        )
+        self.fast_precision: FloatType = np.float32 if is_fast else np.float64
+        # The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array.
+        self.bytes_a_row = (1 if penalty.is_smooth else 2) * (4 if is_fast else 8) * self.n_rows_coef
+        # Whether the probabilities of all rows are kept: the rows are here, and the budget allows it.
+        self.keeps_probabilities: bool = rows.has_labels and budget.holds(self.bytes_a_row * self.n_rows)
+        # Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines.
+        self.has_hessian: bool = self.keeps_probabilities or not rows.has_labels
 
     @classmethod
     def over(
@@ -154,7 +135,7 @@ class Objective:
         """Return J with penalties of other strengths, over the same rows in the same coordinates."""
         last = self.penalty
         penalty = Penalty.of(self.rows, l2, l1, last.factors, last.group_by_class, last.box)
-        return replace(self, penalty=penalty)
+        return Objective(self.rows, penalty, self.budget)
 
     def flatten(self, part: float) -> Objective | None:
         """Return a J whose minimum, divided by the part, is near the minimum of this J where scores are large, or None.
@@ -167,11 +148,11 @@ class Objective:
         box = None if last.box is None else Box.of(part * last.box.lower, part * last.box.upper, rows.coordinates.scale)
         l2 = min(last.l2 / part, LARGEST_PENALTY)
         penalty = Penalty.of(rows, l2, last.l1, last.factors, last.group_by_class, box)
-        return replace(self, rows=rows, penalty=penalty)
+        return Objective(rows, penalty, self.budget)
 
     def sample(self, n_rows: int) -> Objective:
         """Return J over about n_rows rows, evenly spread, in the same coordinates; its lower bounds are estimates."""
-        return replace(self, rows=self.rows.sample(n_rows))
+        return Objective(self.rows.sample(n_rows), self.penalty, self.budget)
 
     @property
     def n_passes(self) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import multiply_probabilities
-from fastlin.objective.offsets import OffsetRange, OffsetSums
 from fastlin.objective.rounding import ROW_ROUNDINGS, gamma
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -29,6 +29,77 @@ N_SKETCHES = 4
 # with 20,000.
 UNEVEN = 50.0
 
+# Numbers that are looked at together.
+NUMBERS_TOGETHER = 1 << 20
+# More than the roundings of a mean over the classes and of a difference from it.
+OFFSET_ROUNDING = 2.0**-48
+
+
+class OffsetSums(NamedTuple):
+    """Weighted sums over the offsets of some rows, which add up over several pieces of rows."""
+
+    total: np.ndarray  # (K,), of each row less its mean over the classes where there are three or more
+    square: float  # the sum of all squares, of the offsets as given
+    smallest: np.ndarray  # (K,), the extreme of the terms of `total` over rows of weight above zero
+    largest: np.ndarray  # (K,), likewise
+    magnitude: float  # the largest magnitude of an offset
+
+    @classmethod
+    def of(cls, offsets: FloatArray, weights: FloatArray) -> Self:
+        """Return the sums of offsets (n, K); weights (n,) without entries are ones."""
+        n, K = offsets.shape
+        together = max(1, NUMBERS_TOGETHER // K)
+        found = cls(np.zeros(K), 0.0, np.full(K, np.inf), np.full(K, -np.inf), 0.0)
+        for first in range(0, n, together):
+            part = offsets[first : first + together]
+            own = weights[first : first + together] if len(weights) else np.ones(len(part))
+            if not own.all():
+                part, own = part[own > 0], own[own > 0]
+            centred = part - part.mean(axis=1, keepdims=True) if K > 1 else part
+            more = cls(
+                np.einsum("i,ik->k", own, centred),
+                float(np.einsum("i,ik,ik->", own, part, part)),
+                centred.min(axis=0, initial=np.inf),
+                centred.max(axis=0, initial=-np.inf),
+                float(np.abs(part).max(initial=0.0)),
+            )
+            found = cls.join([found, more])
+        return found
+
+    @classmethod
+    def join(cls, sums: Sequence[Self]) -> Self:
+        """Return the sums of several pieces together."""
+        totals, squares, smallest, largest, magnitudes = zip(*sums, strict=True)
+        return cls(
+            np.sum(totals, axis=0),
+            float(sum(squares)),
+            np.min(smallest, axis=0),
+            np.max(largest, axis=0),
+            max(magnitudes),
+        )
+
+
+class OffsetRange(NamedTuple):
+    """How far offsets lie from each other, for certificates (docs/derivations.md, section 4)."""
+
+    mean: np.ndarray  # (n_classes,), c, about the weighted mean of each class
+    spread: float  # an upper bound of max_k (o_ik - c_k) - min_k (o_ik - c_k) over the rows
+    root_mean_square: float  # the root of the weighted mean of the squared norm of a row
+
+    @classmethod
+    def of(cls, sums: OffsetSums, total_weight: float) -> Self:
+        """Return the range of offsets from their sums over rows of a total weight."""
+        mean = sums.total / total_weight
+        farthest = np.sort(np.maximum(sums.largest - mean, mean - sums.smallest))[-2:]
+        spread = float(farthest.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * len(mean) * sums.magnitude
+        mean = np.append(0.0, mean) if len(mean) == 1 else mean
+        return cls(mean, spread, float(np.sqrt(sums.square / total_weight)) * (1 + OFFSET_ROUNDING))
+
+    @property
+    def reach(self) -> float:
+        """By how much the dual objective may change, at most, for each unit that classes exchange."""
+        return self.spread + 2 * float(np.abs(self.mean).max())
+
 
 class MeanSums:
     """Sums over rows with labels and weights, in coordinates, divided by the total weight S of the rows.
@@ -38,9 +109,8 @@ class MeanSums:
 
     `matrix` is all rows of X, or the facts about rows that lie elsewhere, and the sums run over `n_rows` of
     them. `n_classes` is at least 2; `n_rows_coef` is K, one for two classes. `class_weights` (n_classes,) are parts of
-    S, and `least_share` is the least of them. `whole` is the sum over all rows; it supplies total weight and class
-    weights. `has_labels` says that the labels of the rows are in this process, and `gains_from_float32` that passes in
-    float32 are faster and the columns allow them.
+    S, and `least_share` is the least of them. `has_labels` says that the labels of the rows are in this process, and
+    `gains_from_float32` that passes in float32 are faster and the columns allow them.
 
     `blur` (d,) is how much a unit of each column's parameter can blur a score, relative to `score_rounding`, as a root
     mean square over the rows. The relative errors in float64 are `score_rounding` of a score, `row_rounding` of what a
@@ -60,7 +130,6 @@ class MeanSums:
         n_rows: int,
         total_weight: float,
         class_weights: FloatArray,
-        whole: MeanSums | None = None,
         *,
         offset_range: OffsetRange | None = None,
         has_targets: bool = False,
@@ -77,7 +146,6 @@ class MeanSums:
         self.plain_sum_rounding = gamma(passes.longest_sum + n_roundings)
         self.sum_rounding = gamma(passes.longest_sum + passes.longest_product + n_roundings)
         self.blur = np.sqrt(coordinates.mean_squares[:-1]) + passes.shift_roundings * np.abs(coordinates.shift)
-        self._whole = whole
         # A list, which all parts of the same rows share.
         self.tally, self._n_all = [0.0], matrix.shape[0]
         self._total: FloatArray | None = None
@@ -110,8 +178,7 @@ class MeanSums:
 
     def note_sums(self, parameters: FloatArray, total: FloatArray) -> None:
         """Take note of S times the gradient at parameters, in float64: those without features tell `class_features`."""
-        is_known = self._class_features is not None or self._whole is not None or self.offset_range is not None
-        if not is_known and not parameters[:, :-1].any():
+        if self._class_features is None and self.offset_range is None and not parameters[:, :-1].any():
             self._class_features = self._find_class_features(parameters, total)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
@@ -152,8 +219,6 @@ class MeanSums:
 
     def class_features(self) -> FloatArray:
         """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d), in float64."""
-        if self._whole is not None:
-            return self._whole.class_features()
         if self._class_features is None:
             parameters = np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1))
             _, total = self.evaluate_without_offsets(parameters)
@@ -199,22 +264,19 @@ class Rows(MeanSums):
         n_classes: int,
         coordinates: Coordinates,
         fit_intercept: bool,
-        whole: Rows | None = None,
     ) -> None:
         numbers, own = samples.rows, samples.take(samples.rows) if len(samples.rows) else samples
         self.numbers, self.labels, self.weights, self.offsets, self.targets = samples
         n_rows = len(numbers) or matrix.shape[0]
-        total_weight = own_weight = float(own.weights.sum()) if len(own.weights) else float(n_rows)
-        if whole is not None:
-            total_weight, class_weights = whole.total_weight, whole.class_weights
-        elif len(own.targets):
+        total_weight = float(own.weights.sum()) if len(own.weights) else float(n_rows)
+        if len(own.targets):
             class_weights = weigh_targets(own.targets, own.weights) / total_weight
         else:
             class_weights = weigh_classes(own.labels, own.weights, n_classes) / total_weight
         passes = matrix.passes(samples, coordinates.scaling, count_rows_coef(n_classes))
         self.has_labels, offset_range = matrix.keeps_probabilities, None
         if len(own.offsets):
-            offset_range = OffsetRange.of(OffsetSums.of(own.offsets, own.weights), own_weight)
+            offset_range = OffsetRange.of(OffsetSums.of(own.offsets, own.weights), total_weight)
         super().__init__(
             matrix,
             n_classes,
@@ -224,7 +286,6 @@ class Rows(MeanSums):
             n_rows,
             total_weight,
             class_weights,
-            whole,
             offset_range=offset_range,
             has_targets=len(own.targets) > 0,
         )
@@ -256,12 +317,10 @@ class Rows(MeanSums):
         coordinates = self.coordinates
         seen = coordinates.mean_squares[:-1] > 0
         signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCHES, len(seen))) * seen
-        coef = (signs * coordinates.scale).astype(np.float32 if self.gains_from_float32 else np.float64)
-        is_copied = self.matrix.lies_in_memory and self.matrix.copies(self.numbers)
-        matrix = self.matrix.take(self.numbers) if is_copied else self.matrix
-        squares = matrix.sum_squared_scores(coef, np.einsum("kj,j->k", signs, coordinates.shift))
-        if len(self.numbers) and not is_copied:
-            squares = squares[self.numbers]
+        directions = np.column_stack([signs, np.zeros(N_SKETCHES)])
+        parts = chain.from_iterable(piece.score_parts(directions) for piece in self.passes.split(self.n_rows))
+        with np.errstate(over="ignore"):
+            squares = np.concatenate([np.einsum("ik,ik->i", scores, scores).astype(np.float32) for _, scores in parts])
         self.count_pass()
         # A row without weight may lie anywhere, and has no part in the mean; nor has one whose square overflows.
         is_weighty = np.broadcast_to(self.weights_of(self.numbers) > 0, squares.shape)
@@ -271,21 +330,21 @@ class Rows(MeanSums):
         squares += 0.5
         return squares
 
-    def take(self, numbers: IntArray, *, within_whole: bool = False) -> Rows:
-        """Return some of the rows, by their numbers (int64) in X; within_whole keeps the total weight."""
+    def take(self, numbers: IntArray) -> Rows:
+        """Return some of the rows, by their numbers (int64) in X."""
         matrix, own_numbers = self.matrix.select(numbers)
         samples = self.passes.samples._replace(rows=own_numbers)
         if matrix is not self.matrix:
             samples = samples.take(numbers)._replace(rows=own_numbers)
-        return self._with(matrix, samples, self if within_whole else None)
+        return self._with(matrix, samples)
 
     def shrink_offsets(self, part: float) -> Rows:
         """See `MeanSums.shrink_offsets`."""
         return self._with(self.matrix, self.passes.samples._replace(offsets=part * self.offsets))
 
-    def _with(self, matrix, samples, whole=None):
+    def _with(self, matrix, samples):
         """Return rows of a matrix which count passes together with these."""
-        rows = Rows(matrix, samples, self.n_classes, self.coordinates, self.fit_intercept, whole)
+        rows = Rows(matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
         rows.count_with(self)
         return rows
 

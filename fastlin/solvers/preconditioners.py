@@ -411,14 +411,15 @@ def _blocks(objective, samples):
         # Each class would read all blocks.
         drawn = np.unique(np.concatenate([sample.numbers for sample in samples]))
         if objective.budget.holds(len(drawn) * rows.matrix.row_bytes):
-            rows = rows.take(drawn, within_whole=True)
+            rows = rows.take(drawn)
             samples = [sample._replace(numbers=np.searchsorted(drawn, sample.numbers)) for sample in samples]
+    part = rows.total_weight / objective.rows.total_weight
     n_together = max(1, min(len(samples), MAX_PARTIAL_BYTES // (size**2 * np.dtype(precision).itemsize)))
     matrices = np.empty((n_together, size, size), precision)
     for first in range(0, len(samples), n_together):
         together = matrices[: len(samples) - first]
         for matrix, sample in zip(together, samples[first:], strict=False):
-            matrix[:] = rows.gram(sample.numbers, sample.weights, precision)[0]
+            matrix[:] = rows.gram(sample.numbers, sample.weights * part, precision)[0]
             diagonal = np.diagonal(matrix) + objective.penalty.curvatures
             unseen = np.minimum(1.0, sample.variance * coordinates.peaks)
             total = sample.weights.sum(dtype=np.float64) / objective.rows.total_weight

@@ -17,7 +17,7 @@ from fastlin.kernels.machine.gather import count_columns
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, RowVector
 from fastlin.solvers import line_search
-from fastlin.solvers.recursion import Recursion
+from fastlin.solvers.lbfgs import Recursion
 from fastlin.solvers.solution import IMPATIENT, LIMITED, STALLED
 from fastlin.solvers.stopping import is_slow
 from fastlin.solvers.tuning import INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE, TRUSTED

@@ -26,15 +26,17 @@ KINDS = {
 
 
 def test_scores_of_some_rows_at_a_time_are_those_of_all(monkeypatch):
-    # Twelve rows at a time for two classes, and four pieces.
+    # Three rows at a time, of sparse X a few more.
     monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BYTES", 200)
     generator = np.random.default_rng(0)
     X = generator.normal(size=(40, 6)) * (generator.random((40, 6)) < 0.5)
     coef, intercept = generator.normal(size=(2, 6)), generator.normal(size=2)
-    expected = ((X @ coef.T + intercept) ** 2).sum(axis=1)
+    samples, scaling = Samples(*np.empty((3, 0), np.int64)), Scaling(np.ones(6), np.zeros(6))
     others = as_matrix(np.asfortranarray(X)), as_matrix(sparse.csc_array(X))
     for matrix in (*(make(X) for make in KINDS.values()), *others):
-        np.testing.assert_allclose(matrix.sum_squared_scores(coef, intercept), expected, rtol=1e-6)
+        pieces = matrix.passes(samples, scaling, 2).split(len(X))
+        found = [scores for piece in pieces for _, scores in piece.score_parts(np.column_stack([coef, intercept]))]
+        np.testing.assert_allclose(np.concatenate(found), X @ coef.T + intercept, rtol=1e-13, atol=1e-13)
 
 
 def test_sums_of_passes_with_and_without_offsets_and_targets_are_those_of_the_reference(monkeypatch):

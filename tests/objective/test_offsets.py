@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import data_of, make_offset
 
-from fastlin.objective.offsets import OffsetRange, OffsetSums
+from fastlin.objective.rows import OffsetRange, OffsetSums
 
 
 def test_no_row_differs_by_more_than_the_spread(monkeypatch):
@@ -26,7 +26,7 @@ def test_no_row_differs_by_more_than_the_spread(monkeypatch):
         assert norm * (1 - 1e-15) <= found.root_mean_square <= norm * (1 + 1e-12)
         assert found.spread + np.abs(found.mean).max() <= found.reach
         # Some rows at a time, and piece by piece.
-        monkeypatch.setattr("fastlin.objective.offsets.NUMBERS_TOGETHER", 30)
+        monkeypatch.setattr("fastlin.objective.rows.NUMBERS_TOGETHER", 30)
         pieces = [slice(0, 0), slice(0, 70), slice(70, 200)]
         joined = OffsetSums.join([OffsetSums.of(offsets[part], weights[part]) for part in pieces])
         for one, other in zip(joined, sums, strict=True):
@@ -63,11 +63,11 @@ def test_offsets_and_targets_have_a_start_and_features_of_classes():
             # The intercepts make up for what all rows have, so that it is no worse than a start without offsets.
             assert start.value < 10
         # Samples and parts take theirs along.
-        part = objective.rows.take(np.arange(7, 80), within_whole=True)
-        rest = objective.rows.take(np.r_[0:7, 80:300], within_whole=True)
+        rows = objective.rows
+        parts = rows.take(np.arange(7, 80)), rows.take(np.r_[0:7, 80:300])
         parameters = 0.1 * np.ones(objective.shape) * np.arange(objective.shape[1])
-        found = [each.evaluate(parameters, np.float64)[0] for each in (part, rest)]
-        assert sum(found) == pytest.approx(objective.rows.evaluate(parameters, np.float64)[0], rel=1e-12)
+        found, *of_parts = (each.total_weight * each.evaluate(parameters, np.float64)[0] for each in (rows, *parts))
+        assert sum(of_parts) == pytest.approx(found, rel=1e-12)
 
 
 def test_a_flattened_objective_is_a_part_of_the_objective_but_for_the_logarithm_of_the_classes():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastlin.solvers import active_set, tuning
+from fastlin.solvers import quadratic, tuning
 
 K, SIZE = 3, 7
 THRESHOLDS = np.append(np.linspace(0.05, 0.4, SIZE - 1), 0.0)
@@ -35,21 +35,21 @@ def value_of(hessian, penalty, slopes, change, parameters):
 @pytest.fixture(autouse=True)
 def free_calls(monkeypatch):
     """Let models as small as these take as many steps for groups as large ones."""
-    monkeypatch.setattr(active_set, "CALLS_WORK", 0)
+    monkeypatch.setattr(quadratic, "CALLS_WORK", 0)
 
 
 @pytest.fixture
 def group_steps(monkeypatch):
     """The steps for groups that are taken."""
-    steps, take = [], active_set._along_groups
-    monkeypatch.setattr(active_set, "_along_groups", lambda *given: steps.append(take(*given)) or steps[-1])
+    steps, take = [], quadratic._along_groups
+    monkeypatch.setattr(quadratic, "_along_groups", lambda *given: steps.append(take(*given)) or steps[-1])
     return steps
 
 
 def minimize(hessian, penalty, start, slopes_at_start, *box, rel=1e-8):
     """Return the parameters, the slopes there and the decrease, which are those of the model."""
     parameters, slopes = start.copy(), slopes_at_start.copy()
-    decrease = active_set.minimize_active(hessian, penalty, parameters, slopes, *box)
+    decrease = quadratic.minimize_active(hessian, penalty, parameters, slopes, *box)
     before, after = (value_of(hessian, penalty, slopes_at_start, end - start, end) for end in (start, parameters))
     assert decrease == pytest.approx(before - after, rel=rel, abs=1e-12)
     np.testing.assert_allclose(slopes, slopes_at_start + hessian @ (parameters - start), rtol=0, atol=1e-9)
@@ -74,7 +74,7 @@ def test_the_subgradient_is_zero_where_settled(group_steps, grouped, spread):
 
 
 def test_a_small_model_takes_one_step_for_groups_between_sweeps(group_steps, monkeypatch):
-    monkeypatch.setattr(active_set, "CALLS_WORK", tuning.CALLS_WORK)
+    monkeypatch.setattr(quadratic, "CALLS_WORK", tuning.CALLS_WORK)
     minimize(*make_model(True, 1.0))
     assert len(group_steps) == 1
 
@@ -101,7 +101,7 @@ def test_groups_at_their_minimum_take_no_steps_of_rounding(group_steps):
     parameters = np.tile([0.0, 0.0, 0.0, 0.3], K)
     slopes = np.random.default_rng(0).normal(scale=1e-17, size=len(parameters))
     unseen = 2.0**-53
-    assert abs(active_set.minimize_active(hessian, penalty, parameters, slopes, unseen=unseen)) <= unseen
+    assert abs(quadratic.minimize_active(hessian, penalty, parameters, slopes, unseen=unseen)) <= unseen
     assert len(group_steps) == 1
 
 
