@@ -30,7 +30,7 @@ from fastlin.kernels.linear.logistic_rows import (
     allows_folding,
     fill_block_pass_in_place,
 )
-from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Levels, Losses, Lot, Parameters, Samples
+from fastlin.kernels.linear.operands import BlockSums, Levels, Parameters, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine import companion
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
@@ -250,34 +250,12 @@ class DensePasses(Passes):
         self._reads_in_place = K == 1 and not (len(samples.rows) or beside) and X.itemsize in X.strides
         self._n_blocks = beside.n_blocks if beside else count_pass_blocks(self._n_rows, d, K, X.itemsize)
         self._plans: dict[FloatType, Plan] = {}
-        self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
         self.longest_product, self.longest_sum = count_roundings(self._n_rows, d, K, X.itemsize)
         if self._reads_in_place and not is_copied(self._n_rows, d, K):
             self.shift_roundings = 2.0 if self._plan(np.float64).folds else 0.0
 
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """See `Passes.evaluate`."""
-        losses = Losses(self.samples, self._losses, Kept.of(probabilities))
-        self._run(parameters, gradient, losses, None)
-        return float(np.add.reduce(self._losses))
-
-    def evaluate_lot(
-        self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
-    ) -> FloatArray:
-        """See `Passes.evaluate_lot`."""
-        lot = Lot.over(labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks)
-        self._run(parameters, gradients, None, None, lot)
-        return add_blocks(lot.values.swapaxes(0, 1))
-
-    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """See `Passes.hessian_product`."""
-        precision = probabilities.dtype.type
-        curvature = Curvature(self._row_weights(precision), probabilities)
-        return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
-
     def _run(self, parameters, total, losses, curvature, lot=None):
-        """Fill and return total (K, d + 1), the sums of a pass by Losses, a Curvature or a Lot, over all blocks."""
         precision, sums = parameters.dtype.type, self._sums
         if len(parameters) < len(sums.intercept[0]):
             sums = BlockSums(*(np.empty((len(each), len(parameters), *each.shape[2:])) for each in sums))
@@ -323,9 +301,10 @@ class DensePasses(Passes):
         if K == 1:
             # Each array of a number for each row takes as long as a tenth of a small Gram matrix.
             curvature = 1 - probabilities
-            curvature *= self._row_weights(precision) * probabilities if len(self.samples.weights) else probabilities
+            weights = self.samples.weigh().astype(precision, copy=False) if len(self.samples.weights) else 1
+            curvature *= weights * probabilities
             return self.gram(self.samples.rows, curvature, precision)[0].astype(np.float64, copy=False)
-        row_weights = self._row_weights(precision)
+        row_weights = self.samples.weigh().astype(precision, copy=False)
         n_pairs, n_products = K * (K + 1) // 2, size * (size + 1) // 2
         width = pad_pairs(n_products)
         n_blocks = count_blocks(self._n_rows, row_work=n_pairs * n_products)
@@ -351,13 +330,6 @@ class DensePasses(Passes):
 
     def _row_numbers(self, rows):
         return rows if len(rows) else np.arange(len(self._X))
-
-    def _row_weights(self, precision):
-        """Return s_i of the rows of the passes, (m,)."""
-        rows, _, weights = self.samples[:3]
-        if not len(weights):
-            return np.ones(self._n_rows, precision)
-        return (weights[rows] if len(rows) else weights).astype(precision)
 
     def _plan(self, precision):
         """Return the Plan of passes in a precision; a small pass takes 15 microseconds, a plan two."""

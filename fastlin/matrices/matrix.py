@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
-from fastlin.kernels.machine.threads import MAX_BLOCKS
+from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Curvature, Kept, Losses, Lot, Samples
+from fastlin.kernels.machine.threads import MAX_BLOCKS, add_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
@@ -222,6 +222,7 @@ class Passes:
     `gram_lengths`, a number or (d,), are the lengths of columns as they enter a Gram matrix, relative to centred ones.
     """
 
+    _n_blocks: int  # Rows are cut into so many, each with a loss of its own.
     lies_in_cache = False
     shift_roundings: float | FloatArray = 0.0
     gram_lengths: float | FloatArray = 1.0
@@ -230,6 +231,8 @@ class Passes:
         n, d = matrix.shape
         self._matrix: Any = matrix
         self.samples, self._scaling = samples, scaling
+        # What a pass reads, where that is a copy of the rows.
+        self._read = samples
         self._n_rows = len(samples.rows) or n
         self.shape = n_rows_coef, d + 1
         # In any order: the products, the intercept and its parts; the rows of a block and the blocks.
@@ -241,7 +244,9 @@ class Passes:
         The last column of parameters (K, d + 1), float64 or float32, holds the intercepts. Dense products are computed
         in their type, all others in float64; sums over rows are float64.
         """
-        raise NotImplementedError
+        losses = Losses(self._read, np.empty(self._n_blocks), Kept.of(probabilities))
+        self._run(parameters, gradient, losses, None)
+        return float(np.add.reduce(losses.values))
 
     def evaluate_lot(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
@@ -252,7 +257,9 @@ class Passes:
         one for sparse rows. labels (B, n) are uint8; weights (B, n) without entries are ones. The bits of a problem
         depend neither on the others nor on B.
         """
-        raise NotImplementedError
+        lot = Lot.over(labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks)
+        self._run(parameters, gradients, None, None, lot)
+        return add_blocks(lot.values.swapaxes(0, 1))
 
     def without_offsets(self) -> Passes:
         """Return the passes over the same rows as if they had no offsets."""
@@ -262,6 +269,12 @@ class Passes:
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
+        precision = probabilities.dtype.type
+        curvature = Curvature(self._read.weigh().astype(precision, copy=False), probabilities)
+        return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
+
+    def _run(self, parameters, total, losses, curvature, lot=None):
+        """Fill and return total (K, d + 1), the sums of a pass by Losses, a Curvature or a Lot."""
         raise NotImplementedError
 
     def compute_scores(self, directions: FloatArray) -> FloatArray:

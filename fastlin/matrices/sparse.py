@@ -15,9 +15,6 @@ from fastlin.kernels.linear.operands import (
     NO_ROWS,
     Chunk,
     Compressed,
-    Curvature,
-    Kept,
-    Losses,
     Lot,
     Samples,
     TableParameters,
@@ -70,7 +67,7 @@ ENTRIES_PER_SUM = 4
 class SparseMatrix(Matrix):
     """X of shape (n, d), real numbers, by rows (CSR) as given and, once needed, a copy by columns (CSC).
 
-    Entries may be unsorted; repeated ones are summed in a copy. ValueError: X is not two-dimensional or not real, or
+    Entries may be unsorted or repeated; passes read a copy then. ValueError: X is not two-dimensional or not real, or
     its arrays contradict each other.
     """
 
@@ -82,30 +79,21 @@ class SparseMatrix(Matrix):
         n_bytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
         super().__init__(csr.shape, csr.dtype, True, int(csr.indptr[-1]), n_bytes)
         self._centred: tuple[Any, Any, Any] = (None, None, None)
-        self._X, self._ordered = csr, (csr, csc) if csc is not None and _is_ordered(csc) else None
+        self._X, self._csc = csr, csc if csc is not None and _is_ordered(csc) else None
 
     @cached_property
     def csr(self) -> SparseContainer:
-        """X by rows, with one entry for each place: as it came, or a copy where there were several."""
-        return self.X if self._ordered is None and _is_ordered(self.X) else self._order()[0]
+        """X by rows whose columns ascend, with one entry for each place: as it came, or a copy."""
+        return self.X if _is_ordered(self.X) else _sum_duplicates(self.X)
 
     @property
     def csc(self) -> SparseContainer:
         """X by columns whose rows ascend, with one entry for each place."""
-        return self._order()[1]
-
-    def _order(self):
-        """Return X by rows and by columns."""
         # Folds in threads ask for it at once.
         with self._lock:
-            if self._ordered is None:
-                csc = self.X.tocsc()
-                if _is_ordered(csc):
-                    self._ordered = self.X, csc
-                else:
-                    csr = _sum_duplicates(self.X)
-                    self._ordered = csr, csr.tocsc()
-            return self._ordered
+            if self._csc is None:
+                self._csc = self.csr.tocsc()
+            return self._csc
 
     @cached_property
     def entries(self) -> Compressed:
@@ -124,7 +112,7 @@ class SparseMatrix(Matrix):
         """See `Matrix.measure`."""
         n, d = self.shape
         n_blocks = count_blocks_with_sums(n, self.n_entries, d)
-        if weights is None and self._ordered is None and n_blocks and self.csr is self.X:
+        if weights is None and self._csc is None and n_blocks:
             return self._measure_by_rows(n_blocks)
         columns = compressed(self.csc)
         borders = cut_lines(columns.indptr, count_line_blocks(d, len(columns.data), 1))
@@ -298,9 +286,9 @@ class PassesByRows(SparsePasses):
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self._tile_rows = TILE_ROWS
         starts = count_starts(matrix.entries.indptr, samples.rows)
-        self._n_sums = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
-        self._borders = cut_lines(starts, self._n_sums)
-        self._sums = np.empty((self._n_sums, self.shape[1]))
+        self._n_blocks = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
+        self._borders = cut_lines(starts, self._n_blocks)
+        self._sums = np.empty((self._n_blocks, self.shape[1]))
 
     @staticmethod
     def suit(matrix: SparseMatrix, rows: IntArray, n_rows_coef: int) -> bool:
@@ -310,26 +298,14 @@ class PassesByRows(SparsePasses):
         n_entries = int(count_starts(matrix.entries.indptr, rows)[-1]) if len(rows) else matrix.n_entries
         return count_blocks_with_sums(len(rows) or matrix.shape[0], n_entries, matrix.shape[1]) > 0
 
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """See `Passes.evaluate`."""
-        losses = Losses(self.samples, np.empty(self._n_sums), Kept.of(probabilities))
-        self._run(parameters, gradient, losses, None)
-        return float(np.add.reduce(losses.values))
-
-    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """See `Passes.hessian_product`."""
-        curvature = Curvature(self.samples.weigh(), probabilities)
-        return self._run(direction, np.empty(self.shape), None, curvature)
-
-    def _run(self, parameters, product, losses, curvature):
-        """Fill and return product (1, d + 1) with the sums of a pass, in the coordinates."""
+    def _run(self, parameters, total, losses, curvature, lot=None):
         (intercept,), coef = fill_table(parameters, self._scaling, self._table), self._table[:, 0]
         given = self._matrix.entries, self.samples.rows, self._borders, coef, intercept, self._tile_rows
-        run_blocks(fill_block_logistic_pass, self._n_sums, *given, self._sums, losses, curvature)
-        total = self._sums[0] if self._n_sums == 1 else np.add.reduce(self._sums)
-        product[0, :-1] = self._scaling.scale * total[:-1] + self._scaling.shift * total[-1]
-        product[0, -1] = total[-1]
-        return product
+        run_blocks(fill_block_logistic_pass, self._n_blocks, *given, self._sums, losses, curvature)
+        sums = self._sums[0] if self._n_blocks == 1 else np.add.reduce(self._sums)
+        total[0, :-1] = self._scaling.scale * sums[:-1] + self._scaling.shift * sums[-1]
+        total[0, -1] = sums[-1]
+        return total
 
 
 class PassesByColumns(SparsePasses):
@@ -348,6 +324,7 @@ class PassesByColumns(SparsePasses):
         n_chunks = count_chunks(n, d, K)
         self._residuals = zeros_table(-(-n // n_chunks), K)
         self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
+        self._n_blocks = sum(len(borders) - 1 for _, borders in self._chunks)
         self.longest_sum += n_chunks
         self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
 
@@ -363,33 +340,19 @@ class PassesByColumns(SparsePasses):
         n_blocks = count_line_blocks(len(starts) - 1, starts[-1] - starts[0], self.shape[0])
         return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
 
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """See `Passes.evaluate`."""
-        values, kept = [], Kept.of(probabilities)
-
-        def open_losses(n_blocks):
-            values.append(np.empty(n_blocks))
-            return Losses(self._read, values[-1], kept), None
-
-        self._run(parameters, gradient, open_losses)
-        return float(np.add.reduce(values[0] if len(values) == 1 else np.concatenate(values)))
-
-    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """See `Passes.hessian_product`."""
-        curvature = Curvature(self._read.weigh(), probabilities)
-        return self._run(direction, np.empty(self.shape), lambda n_blocks: (None, curvature))
-
-    def _run(self, parameters, product, choose_turn):
-        """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]'; choose_turn returns what turns scores into r."""
+    def _run(self, parameters, total, losses, curvature, lot=None):
         by_table = TableParameters(self._table, fill_table(parameters, self._scaling, self._table))
-        totals = np.zeros(self.shape[0])
+        totals, n_before = np.zeros(self.shape[0]), 0
         for chunk, borders in self._chunks:
             if len(self._read.rows) and len(self._chunks) > 1:
                 # Rows that the pass leaves out would keep the numbers of another chunk.
                 self._residuals[:] = 0
             sums = np.empty((len(borders) - 1, self.shape[0]))
             given = self._by_rows, self._read.rows, borders, by_table, self._tile_rows, chunk, sums
-            run_blocks(fill_block_chunk, len(sums), *given, *choose_turn(len(sums)))
+            part = slice(n_before, n_before + len(sums))
+            own = None if losses is None else losses._replace(values=losses.values[part])
+            run_blocks(fill_block_chunk, len(sums), *given, own, curvature)
+            n_before = part.stop
             chunk_sums = np.add.reduce(sums)
             run_blocks(
                 fill_block_product,
@@ -400,11 +363,11 @@ class PassesByColumns(SparsePasses):
                 chunk_sums,
                 self._scaling,
                 chunk.first > 0,
-                product,
+                total,
             )
             totals += chunk_sums
-        product[:, -1] = totals
-        return product
+        total[:, -1] = totals
+        return total
 
 
 def measure_gram_lengths(shift: FloatArray) -> FloatArray:

@@ -268,7 +268,7 @@ class TablePasses(Passes):
         features, levels = matrix.number_features, matrix.level_features
         self._of_levels = Scaling(scaling.scale[levels], scaling.shift[levels])
         beside = matrix.open_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
-        self._levels = beside.levels
+        self._n_blocks, self._levels = beside.n_blocks, beside.levels
         own = Scaling(scaling.scale[features], scaling.shift[features])
         self._numbers = DensePasses(matrix.numbers, samples, own, n_rows_coef, beside)
         self.longest_sum = -(-self._n_rows // beside.n_blocks) + beside.n_blocks + 2
@@ -279,28 +279,11 @@ class TablePasses(Passes):
         self.gram_lengths = np.ones(self.shape[1] - 1)
         self.gram_lengths[levels] = np.hypot(1, self._of_levels.shift)
 
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """See `Passes.evaluate`."""
+    def _run(self, parameters, total, losses, curvature, lot=None):
         numbers = self._split(parameters)
         of_numbers = np.empty(numbers.shape)
-        loss = self._numbers.evaluate(numbers, probabilities, of_numbers)
-        self._join(of_numbers, gradient)
-        return loss
-
-    def evaluate_lot(
-        self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
-    ) -> FloatArray:
-        """See `Passes.evaluate_lot`."""
-        numbers = self._split(parameters)
-        of_numbers = np.empty(numbers.shape)
-        losses = self._numbers.evaluate_lot(numbers, labels, weights, of_numbers)
-        self._join(of_numbers, gradients)
-        return losses
-
-    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """See `Passes.hessian_product`."""
-        product = self._numbers.hessian_product(self._split(direction), probabilities.astype(np.float64, copy=False))
-        return self._join(product, np.empty(self.shape))
+        self._numbers._run(numbers, of_numbers, losses, curvature, lot)
+        return self._join(of_numbers, total)
 
     def _split(self, parameters):
         """Fill the table of levels, and return the parameters of the numbers, with all shifts of levels."""
