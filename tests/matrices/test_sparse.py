@@ -132,7 +132,7 @@ def test_statistics_by_rows_are_those_by_columns(cut_into_blocks, ones):
     found, by_columns = as_matrix(X), as_matrix(X.tocsc())
     for value, expected in zip(found.measure(), by_columns.measure(), strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-13)
-    assert found._ordered is None
+    assert found._csc is None
     assert found.measure().variance[0] == found.measure().variance[3] == 0
 
 
