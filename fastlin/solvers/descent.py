@@ -86,7 +86,8 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         stopping.without_features,
         stopping.floor,
     )
-    steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
+    room = None if _lies_in_cache(objective) else room
+    steps = _InCache(objective, descent) if room is None else _ByPasses(objective, descent, room)
     if objective.rows.offset_range is not None:
         # Rows differ from the start on.
         descent.state["n_with_matrix"] = STALE
@@ -104,7 +105,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     outcome, found = steps.iterate(inf if is_followed else least, min(n_at_once, most - n_before))
     if not found:
         # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
-        point = steps.make_point()
+        point = _make_point(objective, descent, room)
         bound = stopping.begin(point)
         ending = stopping.why(point, stopping.settle(point) if bound > stopping.asked(point) else bound, inf)
     while not ending:
@@ -119,7 +120,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         found, is_last = [], stopping.is_over() or len(stopping.history) >= most
         if is_open and not is_last:
             continue
-        point, decrement = steps.make_point(), descent.now["decrements"][0]
+        point, decrement = _make_point(objective, descent, room), descent.now["decrements"][0]
         if outcome != ACCEPTED:
             ending = stopping.why_stalled(point, stopping.settle(point), decrement)
         elif is_open:
@@ -134,15 +135,19 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     return stopping.solution(ending)
 
 
-def _is_at_trial(descent):
-    """Say whether the last trial was accepted: the last point has its sums then."""
-    return bool((descent.row(PARAMETERS) == descent.row(TRIAL)).all())
+def _make_point(objective, descent, room):
+    """Return the last Point, evaluated anew where the last trial is another one."""
+    parameters = descent.row(PARAMETERS).copy()
+    if not (parameters == descent.row(TRIAL)).all():
+        return objective.at(parameters, out=room)
+    loss = float(descent.now["loss"]) / objective.rows.total_weight
+    return objective.make_point(parameters, np.float64, loss, descent.row(TOTAL).copy(), room)
 
 
 class _InCache:
     """Iterations over a small X."""
 
-    def __init__(self, objective, descent, room):
+    def __init__(self, objective, descent):
         self._objective, self._descent, self._start = objective, descent, descent.row(TRIAL).copy()
         self._rows = objective.rows.passes.by_columns
         self._rows.values[:, objective.coordinates.vanishing] = 0
@@ -169,14 +174,6 @@ class _InCache:
         if is_start:
             rows.note_sums(self._start, descent.row(AT_START))
         return outcome, [row[:3] for row in found]
-
-    def make_point(self):
-        """Return the last Point, evaluated anew where the last trial is another one."""
-        descent, objective = self._descent, self._objective
-        if not _is_at_trial(descent):
-            return objective.at(descent.row(PARAMETERS).copy())
-        loss = float(descent.now["loss"]) / objective.rows.total_weight
-        return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, loss, descent.row(TOTAL).copy(), None)
 
 
 class _ByPasses:
@@ -208,8 +205,7 @@ class _ByPasses:
         """Make an iteration, the first time after the start; return the outcome, and J, gap and gradient."""
         descent, now = self._descent, self._descent.now
         if descent.now["n_trials"] == BEGINNING:
-            self._evaluate()
-            outcome = judge(descent, self._loss)
+            outcome = judge(descent, self._evaluate())
             if tol == inf or not descent.ask(tol) < now["natural"] < inf:
                 return outcome, []
         target = descent.ask(tol)
@@ -218,23 +214,14 @@ class _ByPasses:
             turn(descent, target, inf)
         outcome = SEARCHING
         while outcome == SEARCHING:
-            self._evaluate()
-            outcome = judge(descent, self._loss)
+            outcome = judge(descent, self._evaluate())
         return outcome, [now[["value", "gap", "largest"]].item()]
-
-    def make_point(self):
-        """Return the last Point, evaluated anew where the last trial is another one."""
-        descent, objective = self._descent, self._objective
-        if not _is_at_trial(descent):
-            return objective.at(descent.row(PARAMETERS).copy(), out=self._room)
-        mean, total = self._loss / objective.rows.total_weight, descent.row(TOTAL).copy()
-        return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, mean, total, self._room)
 
     def _evaluate(self):
         rows = self._objective.rows
         loss, total = rows.evaluate(self._descent.row(TRIAL), np.float64, self._room.give())
         self._descent.row(TOTAL)[:] = total
-        self._loss = loss * rows.total_weight
+        return loss * rows.total_weight
 
     def _renew(self):
         descent, drawn = self._descent, self._drawn
@@ -246,7 +233,8 @@ class _ByPasses:
             return
         if self._has_hessian:
             self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
-            renew(descent, preconditioners.hessian_of(self._sample, self.make_point()).unpack())
+            point = _make_point(self._objective, descent, self._room)
+            renew(descent, preconditioners.hessian_of(self._sample, point).unpack())
             return
         p = np.ascontiguousarray(self._room.probabilities[:, drawn])
         grams = self._sum_products(p * (1 - p) * self._weigh())
