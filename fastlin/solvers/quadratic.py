@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -216,77 +215,43 @@ def minimize_active(
 
 
 def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, bounds):
-    """Minimise over parameters that are not zero: Newton's steps for the signs, by one factor that loses rows."""
+    """Minimise over parameters that are not zero: Newton's steps for the signs, by one factor that loses rows.
+
+    Feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1), where a parameter that would turn stays at zero.
+    """
     thresholds = np.resize(thresholds, len(parameters))
-    is_active = ((parameters != 0) | (thresholds == 0)) & is_curved
-    if bounds is not None:
-        is_active &= (bounds[0] < parameters) & (parameters < bounds[1])
+    is_sized, pull = thresholds > 0, slopes + thresholds * np.sign(parameters)
+    least, most = (-np.inf, np.inf) if bounds is None else bounds
+    is_active = ((parameters != 0) | ~is_sized) & is_curved & (least < parameters) & (parameters < most)
     active = np.flatnonzero(is_active)
     if not len(active):
         return 0.0
-    block, start, thresholds = hessian[np.ix_(active, active)], parameters[active], thresholds[active]
-    bounds = None if bounds is None else [each[active] for each in bounds]
-    now, own_slopes, left = start.copy(), slopes[active], np.arange(len(active))
-    factor, total = _factorize(block), 0.0
+    least = np.where(is_sized & (parameters > 0), np.maximum(least, 0), least)[active]
+    most = np.where(is_sized & (parameters < 0), np.minimum(most, 0), most)[active]
+    start, pull, left = parameters[active], pull[active], np.arange(len(active))
+    now, factor, total = start.copy(), _factorize(hessian[np.ix_(active, active)]), 0.0
     for _ in range(ROUNDS**2):
-        pull = own_slopes[left] + thresholds[left] * np.sign(now[left])
-        step = _solve(factor, len(left), pull)
-        ends, met = _find_bounds(now[left], step, bounds and [each[left] for each in bounds])
+        step = _solve(factor, len(left), pull[left])
+        ends = np.where(step > 0, most[left], least[left])
+        is_ahead = np.isfinite(ends) & (step != 0)
+        lengths = np.divide(ends - now[left], step, out=np.full_like(step, np.inf), where=is_ahead)
         # What the factorisation has added to the block makes steps shorter, and the decrease no larger than it is.
-        length, decrease, corners = _along_signs(own_slopes[left], -pull, now[left], step, thresholds[left], ends.min())
+        length = min(lengths.min(), 1.0)
+        decrease = -length * (1 - 0.5 * length) * float(np.sum(pull[left] * step))
         if not decrease > 0:
             break
         total += decrease
-        now[left] += length * step
-        own_slopes[left] -= length * pull
-        now[left[corners == length]] = 0
-        is_held = ends <= length
-        now[left[is_held]] = met[is_held]
-        is_gone = ((now[left] == 0) & (thresholds[left] > 0)) | is_held
-        for place in np.flatnonzero(is_gone)[::-1]:
-            remove_row(factor, len(left), place)
-        left = left[~is_gone]
-        if not ((corners <= length) | is_held).any() or not len(left):
+        is_held = lengths <= length
+        now[left] = np.where(is_held, ends, now[left] + length * step)
+        pull[left] *= 1 - length
+        for n_gone, place in enumerate(np.flatnonzero(is_held)[::-1]):
+            remove_row(factor, len(left) - n_gone, place)
+        left = left[~is_held]
+        if not is_held.any() or not len(left):
             break
     parameters[active] = now
     slopes += np.einsum("ij,j->i", hessian[:, active], now - start)
     return total
-
-
-def _find_bounds(start, step, bounds):
-    """Return the lengths (m,) at which a step meets the bounds ahead, infinite where there are none, and the bounds."""
-    if bounds is None:
-        return np.full_like(start, np.inf), start
-    ahead = np.where(step > 0, bounds[1], bounds[0])
-    is_met = np.isfinite(ahead) & (step != 0)
-    return np.divide(ahead - start, step, out=np.full_like(start, np.inf), where=is_met), ahead
-
-
-def _along_signs(slopes, rises, start, step, thresholds, farthest=np.inf):
-    """Return the length to the least point along Newton's step for the present signs, the decrease, and all corners.
-
-    corners (m,) are the lengths at which each parameter is zero: feature-sign search (Lee, Battle, Raina and Ng 2006,
-    algorithm 1). `farthest` is the length at which a bound is met.
-    """
-    slope = float(np.sum((slopes + thresholds * np.sign(start)) * step))
-    bend = float(np.sum(step * rises))
-    if not slope < 0:
-        return 0.0, 0.0, start
-    is_turning = (np.sign(step) * np.sign(start) < 0) & (np.abs(start) <= np.abs(step)) & (thresholds > 0)
-    all_corners = np.divide(-start, step, out=np.full_like(start, np.inf), where=is_turning)
-    turning = np.argsort(all_corners, kind="stable")[: np.count_nonzero(is_turning)]
-    corners = all_corners[turning]
-    # By how much the slope along the step rises at each corner, and what it would be at the start without those before.
-    turns = 2 * thresholds[turning] * np.abs(step[turning])
-    slopes_at_start = slope + np.append(0.0, np.cumsum(turns))
-    n_passed = int(np.argmax(np.append(slopes_at_start[1:] + bend * corners >= 0, True)))
-    # Where the model is flat, rounding alone would lead any way beyond the whole step.
-    length = min(-slopes_at_start[n_passed] / bend if bend > 0 else 1.0, np.append(corners, 1.0)[n_passed])
-    if farthest < length:
-        length, n_passed = farthest, int(np.count_nonzero(corners <= farthest))
-    risen = float(np.sum(turns[:n_passed] * (length - corners[:n_passed])))
-    decrease = -(slope * length + 0.5 * bend * length * length + risen)
-    return length, decrease, all_corners
 
 
 def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen):
@@ -332,13 +297,6 @@ def _along_groups(block, slopes, start, thresholds):
     factor = _factorize(curved.reshape(block.shape))
     step = _solve(factor, len(block), (slopes + of_norms).ravel()).reshape(start.shape)
     promised = -0.5 * float(np.sum((slopes + of_norms) * step))
-    slope, bend = float(np.sum(slopes * step)), _multiply(step.ravel(), block, step.ravel())
-
-    def rise(length):
-        end = start + length * step
-        ends = _norms(end)
-        rises = np.divide(np.einsum("kj,kj->j", end, step), ends, out=np.zeros_like(ends), where=ends > 0)
-        return slope + bend * length + float(np.sum(thresholds * rises))
 
     def change_to(end):
         change, sums = end - start, norms + _norms(end)
@@ -347,17 +305,15 @@ def _along_groups(block, slopes, start, thresholds):
         smooth = float(np.sum(slopes * change)) + 0.5 * _multiply(change.ravel(), block, change.ravel())
         return smooth + float(np.sum(thresholds * grown))
 
-    # Half of the digits of the length are all that the model tells, which is flat at its least point. The length itself
-    # may be 1e-9, where the model is flat but for the norms.
-    shorter, length = 0.0 if rise(1.0) > 0 else 1.0, 1.0
-    while length - shorter > sqrt(UNIT_ROUNDOFF) * length > 0:
-        middle = 0.5 * (shorter + length)
-        shorter, length = (middle, length) if rise(middle) < 0 else (shorter, middle)
-    end = start + length * step
-    change = change_to(end)
+    end, length = start + step, 1.0
+    change, shorter = change_to(end), change_to(start + 0.5 * step)
+    # The length may be 1e-9, where the model is flat but for the norms.
+    while shorter < change and length > UNIT_ROUNDOFF:
+        end, change, length = start + 0.5 * length * step, shorter, 0.5 * length
+        shorter = change_to(start + 0.5 * length * step)
     without = np.where((_norms(end) < INNER_ACCURACY * norms) & (thresholds > 0), 0.0, end)
     change_without = change_to(without)
-    is_whole = length > 1 - MIN_ACCURACY
+    is_whole = length == 1
     if (without != end).any() and change_without <= 0.5 * change:
         end, change, is_whole = without, change_without, False
     return end.ravel(), -change, is_whole and abs(-change - promised) <= MIN_ACCURACY * promised
