@@ -170,11 +170,14 @@ class Objective:
         return Room((self.n_rows_coef, self.n_rows), self.fast_precision) if self.keeps_probabilities else None
 
     def at(self, parameters: FloatArray, precision: FloatType = np.float64, out: Room | None = None) -> Point:
-        """Return the Point at parameters (K, d + 1), which it keeps: one pass over the rows.
+        """Return the Point at parameters (K, d + 1), which it keeps, rounded to the precision: one pass over the rows.
 
         Products are computed in ``precision``, float64 or float32, sums over rows in float64. The probabilities move
         into the room ``out``, and the point that had it before loses its own; None leaves them out.
         """
+        if precision != np.float64:
+            # The gradient of a rounded point belongs to another place: it left the certificate at 1e-4 of J (MNIST).
+            parameters = parameters.astype(precision).astype(np.float64)
         loss, total = self.rows.evaluate(parameters, precision, None if out is None else out.give())
         return self.make_point(parameters, precision, loss, total, out)
 

@@ -104,10 +104,10 @@ class Fit:
         if nearby is not None and objective.penalty.is_smooth and len(starts) == 2:
             # The first is where nearby ended: J there is known without a pass.
             ended = nearby.loss + 0.5 * float(np.sum(objective.penalty.curvatures * nearby.parameters**2))
-            best = self._evaluate(starts.pop())
+            best = objective.at(starts.pop(), objective.fast_precision, out=self.room)
             starts = [] if best.value <= ended else starts
         for start in starts:
-            point = self._evaluate(start)
+            point = objective.at(start, objective.fast_precision, out=self.room)
             # J at a start without a limit is no number.
             if best is None or point.value <= best.value or np.isnan(best.value):
                 best = point
@@ -119,11 +119,6 @@ class Fit:
         """Return where to begin: a point of the precision where there is one, else its parameters."""
         parameters, point, _ = self.beginning
         return point if point is not None and point.precision == precision else parameters
-
-    def _evaluate(self, start):
-        # A place that float32 can hold, as in the line search.
-        precision = self.objective.fast_precision
-        return self.objective.at(start.astype(precision).astype(np.float64), precision, out=self.room)
 
     def _come_near(self):
         """Return a start, or none, where no curvature tells a step its length, since offsets decide nearly all rows."""

@@ -86,8 +86,8 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         stopping.without_features,
         stopping.floor,
     )
-    room = None if _lies_in_cache(objective) else room
-    steps = _InCache(objective, descent) if room is None else _ByPasses(objective, descent, room)
+    kept = None if _lies_in_cache(objective) else room
+    steps = _InCache(objective, descent) if kept is None else _ByPasses(objective, descent, kept)
     if objective.rows.offset_range is not None:
         # Rows differ from the start on.
         descent.state["n_with_matrix"] = STALE
@@ -105,7 +105,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     outcome, found = steps.iterate(inf if is_followed else least, min(n_at_once, most - n_before))
     if not found:
         # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
-        point = _make_point(objective, descent, room)
+        point = _make_point(objective, descent, kept)
         bound = stopping.begin(point)
         ending = stopping.why(point, stopping.settle(point) if bound > stopping.asked(point) else bound, inf)
     while not ending:
@@ -120,7 +120,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         found, is_last = [], stopping.is_over() or len(stopping.history) >= most
         if is_open and not is_last:
             continue
-        point, decrement = _make_point(objective, descent, room), descent.now["decrements"][0]
+        point, decrement = _make_point(objective, descent, kept), descent.now["decrements"][0]
         if outcome != ACCEPTED:
             ending = stopping.why_stalled(point, stopping.settle(point), decrement)
         elif is_open:

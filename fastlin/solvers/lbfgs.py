@@ -54,10 +54,7 @@ def minimize(
     on. float32 as the precision means float64 at the end. After ``patience`` iterations without an end in sight another
     solver goes on. ``preconditioner`` and ``pairs`` may come from a fit with another penalty.
     """
-    if isinstance(start, np.ndarray):
-        point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
-    else:
-        point = start
+    point = objective.at(start, precision, out=room) if isinstance(start, np.ndarray) else start
     bound = stopping.begin(point)
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)

@@ -28,12 +28,8 @@ def along(objective: Objective, start: Point, direction: FloatArray, room: Room 
 
     def function(step):
         nonlocal last
-        # A point that float32 can hold: the gradient of a rounded one belongs to another place, and would leave the
-        # certificate at 1e-4 of J (MNIST).
         end = step * direction
         end += start.parameters
-        if precision != np.float64:
-            end = end.astype(precision).astype(np.float64)
         last = objective.at(end, precision, out=room)
         return last.value, dot(last.gradient.ravel(), direction.ravel())
 
