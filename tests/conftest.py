@@ -26,7 +26,8 @@ from fastlin.budget import Budget
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
-from fastlin.objective import Objective
+from fastlin.objective import Objective, Point
+from fastlin.solvers.choose import Beginning, Fit
 
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
@@ -247,6 +248,15 @@ def make_sized(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options
 def evaluate(objective, parameters, precision=np.float64):
     """Return the point at parameters with a room of its own, where the budget has one."""
     return objective.at(parameters, precision, out=objective.make_room())
+
+
+def begin(objective, stopping, start=None, nearby=None):
+    """Return the fit that a solver gets which begins at a start, parameters or a Point, or at the objective's own."""
+    fit = Fit(objective, stopping, objective.make_room(), "auto", nearby, ())
+    is_point = isinstance(start, Point)
+    parameters = objective.start() if start is None else start.parameters if is_point else start
+    fit.beginning = Beginning(parameters, start if is_point else None, is_plain=start is None)
+    return fit
 
 
 def with_budget(objective, n_bytes):

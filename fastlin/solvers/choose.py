@@ -62,7 +62,7 @@ def minimize(
         return stopping.solution(stopping.why(point, stopping.begin(point), np.inf) or LIMITED)
     is_unsure = False
     for method in list_methods(objective, solver, fit.room):
-        found = None if is_unsure and method is not by_cholesky else method(fit)
+        found = None if is_unsure and method is not newton.minimize_by_cholesky else method(fit)
         if found is None:
             continue
         solution = found
@@ -115,10 +115,12 @@ class Fit:
             return Beginning(objective.start(), is_plain=True)
         return Beginning(best.parameters, best if best.has_probabilities or self.room is None else None)
 
-    def begin_in(self, precision: FloatType) -> FloatArray | Point:
-        """Return where to begin: a point of the precision where there is one, else its parameters."""
+    def begin_in(self, precision: FloatType) -> Point:
+        """Return the point of a precision where a method begins."""
         parameters, point, _ = self.beginning
-        return point if point is not None and point.precision == precision else parameters
+        if point is not None and point.precision == precision:
+            return point
+        return self.objective.at(parameters, precision, out=self.room)
 
     def _come_near(self):
         """Return a start, or none, where no curvature tells a step its length, since offsets decide nearly all rows."""
@@ -141,17 +143,17 @@ Method: TypeAlias = Callable[[Fit], "Solution | None"]
 def list_methods(objective: Objective, solver: str, room: Room | None) -> list[Method]:
     """Return the methods that minimise an objective, in their order: each takes over where the one before gives up."""
     if not objective.penalty.is_smooth:
-        return [by_proximal_newton]
+        return [proximal_newton.minimize]
     name, is_affordable = choose_solver(objective, solver), objective.affords_hessian
     may_hand_over = name == "lbfgs" != solver and objective.has_hessian
     is_small = is_affordable and objective.shape[0] * objective.shape[1] <= SMALL_HESSIAN
     is_newton = solver in ("newton-cg", "newton-cholesky")
     traits: list[tuple[Method, bool]] = [
-        (by_rows, name == "lbfgs" and row_space_lbfgs.suits(objective)),
-        (by_descent, not is_newton and room is not None and descent.suits(objective)),
+        (row_space_lbfgs.minimize, name == "lbfgs" and row_space_lbfgs.suits(objective)),
+        (descent.minimize, not is_newton and room is not None and descent.suits(objective)),
         (by_lbfgs, name == "lbfgs"),
-        (by_conjugate_gradients, name == "newton-cg" or (may_hand_over and not is_small)),
-        (by_cholesky, name == "newton-cholesky" or (may_hand_over and is_affordable)),
+        (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_hand_over and not is_small)),
+        (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_hand_over and is_affordable)),
     ]
     return [method for method, suits in traits if suits]
 
@@ -169,58 +171,14 @@ def choose_solver(objective: Objective, solver: str) -> str:
     return "newton-cholesky" if is_wanted and objective.affords_hessian else "lbfgs"
 
 
-def by_proximal_newton(fit: Fit) -> Solution:
-    """Minimise by models with the penalty as it is."""
-    model = None if fit.nearby is None else fit.nearby.model
-    return proximal_newton.minimize(fit.objective, fit.begin_in(np.float64), fit.stopping, room=fit.room, model=model)
-
-
-def by_rows(fit: Fit) -> Solution | None:
-    """Minimise by L-BFGS in the space of the rows."""
-    nearby, start = None if fit.nearby is None else fit.nearby.row_point, None
-    if nearby is None and not fit.beginning.is_plain:
-        start = fit.beginning.parameters
-    return row_space_lbfgs.minimize(fit.objective, fit.stopping, start=start, room=fit.room, nearby=nearby)
-
-
-def by_descent(fit: Fit) -> Solution:
-    """Minimise by compiled quasi-Newton steps, for which there is room."""
-    assert fit.room is not None
-    return descent.minimize(fit.objective, fit.beginning.parameters, fit.stopping, fit.room)
-
-
 def by_lbfgs(fit: Fit) -> Solution:
     """Minimise by L-BFGS in the coefficients, with preconditioners."""
-    objective, nearby = fit.objective, fit.nearby
-    sampled = _minimize_sample(objective, fit.stopping.tol) if fit.beginning.is_plain else None
-    return lbfgs.minimize(
-        objective,
-        fit.begin_in(objective.fast_precision) if sampled is None else sampled,
-        fit.stopping,
-        preconditions=preconditioners.schedule(objective, is_sampled=sampled is not None),
-        room=fit.room,
-        precision=objective.fast_precision,
-        patience=PATIENCE if fit.solver != "lbfgs" and objective.has_hessian else None,
-        preconditioner=None if nearby is None else nearby.preconditioner,
-        pairs=None if nearby is None else nearby.pairs,
-    )
-
-
-def by_conjugate_gradients(fit: Fit) -> Solution:
-    """Minimise by truncated Newton steps."""
     objective = fit.objective
-    build = preconditioners.choose(objective, is_kept=False)
-    builds = [preconditioners.choose_first(objective, build), build] if fit.beginning.is_plain else [build]
-    preconditions = [(each, preconditioners.count_products(objective, each)) for each in builds]
-    start = fit.begin_in(np.float64)
-    return newton.minimize_by_conjugate_gradients(
-        objective, start, fit.stopping, preconditions=preconditions, room=fit.room
-    )
-
-
-def by_cholesky(fit: Fit) -> Solution:
-    """Minimise by Newton's steps with the whole Hessian."""
-    return newton.minimize_by_cholesky(fit.objective, fit.begin_in(np.float64), fit.stopping, room=fit.room)
+    sampled = _minimize_sample(objective, fit.stopping.tol) if fit.beginning.is_plain else None
+    if sampled is not None:
+        fit.beginning = Beginning(sampled)
+    patience = PATIENCE if fit.solver != "lbfgs" and objective.has_hessian else None
+    return lbfgs.minimize(fit, preconditioners.schedule(objective, is_sampled=sampled is not None), patience)
 
 
 def _minimize_sample(objective, tol):
@@ -234,19 +192,11 @@ def _minimize_sample(objective, tol):
         return None
     part = sample.rows.total_weight / objective.rows.total_weight
     sample = sample.with_penalty(min(objective.penalty.l2 / part, LARGEST_PENALTY), 0.0)
-    room, start = sample.make_room(), objective.start()
-    build = preconditioners.choose_shared(sample)
-    preconditioner = build(sample.at(start, sample.fast_precision, out=room))
-    if sample.n_rows < ROWS_PER_COLUMN * len(start) * preconditioner.n_directions:
-        return None
     # Its matrix serves no longer than the one that is built at the solution.
     stopping = Stopping(sample, tol / INNER_ACCURACY, "excess", 2 * EXPENSIVE_REFRESHES[0])
-    solution = lbfgs.minimize(
-        sample,
-        start,
-        stopping,
-        preconditions={0: lambda point: preconditioner},
-        room=room,
-        precision=sample.fast_precision,
-    )
-    return solution.parameters
+    fit = Fit(sample, stopping, sample.make_room(), "auto", None, ())
+    fit.beginning = Beginning(objective.start())
+    preconditioner = preconditioners.choose_shared(sample)(fit.begin_in(sample.fast_precision))
+    if sample.n_rows < ROWS_PER_COLUMN * len(fit.beginning.parameters) * preconditioner.n_directions:
+        return None
+    return lbfgs.minimize(fit, {0: lambda point: preconditioner}).parameters

@@ -44,13 +44,11 @@ from fastlin.solvers.tuning import (
     ROWS_PER_COLUMN,
     SLOW_WORK,
 )
-from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Room
+    from fastlin.solvers.choose import Fit
     from fastlin.solvers.solution import Solution
-    from fastlin.solvers.stopping import Stopping
 
 
 def suits(objective: Objective) -> bool:
@@ -75,8 +73,9 @@ def _lies_in_cache(objective):
     return is_small and objective.rows.passes.lies_in_cache
 
 
-def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: Room) -> Solution:
+def minimize(fit: Fit) -> Solution:
     """Minimise an objective that `suits`; the ending is IMPATIENT or STALLED where another solver may do better."""
+    objective, stopping, start = fit.objective, fit.stopping, fit.beginning.parameters
     n_work = objective.n_rows * start.size
     descent = Descent.at(
         start,
@@ -86,7 +85,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         stopping.without_features,
         stopping.floor,
     )
-    kept = None if _lies_in_cache(objective) else room
+    kept = None if _lies_in_cache(objective) else fit.room
     steps = _InCache(objective, descent) if kept is None else _ByPasses(objective, descent, kept)
     if objective.rows.offset_range is not None:
         # Rows differ from the start on.

@@ -30,34 +30,24 @@ from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Point, Room
+    from fastlin.objective.point import Point
+    from fastlin.solvers.choose import Fit
     from fastlin.solvers.preconditioners import AnyPreconditioner, Build
     from fastlin.solvers.solution import Solution
-    from fastlin.solvers.stopping import Stopping
 
 
-def minimize(
-    objective: Objective,
-    start: FloatArray | Point,
-    stopping: Stopping,
-    *,
-    preconditions: Mapping[int, Build],
-    room: Room | None = None,
-    precision: FloatType = np.float64,
-    patience: int | None = None,
-    preconditioner: AnyPreconditioner | None = None,
-    pairs: Pairs | None = None,
-) -> Solution:
-    """Minimise the objective from parameters (K, d + 1), or from a Point of the precision with its probabilities.
+def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None = None) -> Solution:
+    """Minimise the objective, in its fast precision first and in float64 at the end.
 
     ``preconditions`` maps an iteration, 0 for the start, to a function from a Point to the Preconditioner from there
-    on. float32 as the precision means float64 at the end. After ``patience`` iterations without an end in sight another
-    solver goes on. ``preconditioner`` and ``pairs`` may come from a fit with another penalty.
+    on. After ``patience`` iterations without an end in sight another solver goes on.
     """
-    point = objective.at(start, precision, out=room) if isinstance(start, np.ndarray) else start
+    objective, stopping, room = fit.objective, fit.stopping, fit.room
+    point = fit.begin_in(objective.fast_precision)
     bound = stopping.begin(point)
+    preconditioner = None if fit.nearby is None else fit.nearby.preconditioner
     preconditioner = preconditioner or preconditions[0](point)
-    pairs = Pairs(objective, pairs)
+    pairs = Pairs(objective, None if fit.nearby is None else fit.nearby.pairs)
     restarted, ending = False, None
     decrements: list[float] = []
     postponed: set[int] = set()

@@ -6,37 +6,31 @@ Wright 2006, preconditioned, with the forcing term min(0.5, sqrt(||g||)) in the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
-from fastlin.objective import Point
 from fastlin.objective.conjugate_gradients import iterate
 from fastlin.objective.self_concordance import Direction, bound_fall
-from fastlin.solvers import line_search
-from fastlin.solvers.preconditioners import factorize_hessian
+from fastlin.solvers import line_search, preconditioners
 from fastlin.solvers.solution import REACHED
 from fastlin.solvers.tuning import INNER_ACCURACY, PATIENCE, ROUNDING
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Room
-    from fastlin.solvers.preconditioners import AnyPreconditioner, Build, Preconditioner
+    from fastlin.objective import Point
+    from fastlin.solvers.choose import Fit
+    from fastlin.solvers.preconditioners import AnyPreconditioner, Preconditioner
     from fastlin.solvers.solution import Solution
-    from fastlin.solvers.stopping import Stopping
 
 # A squared residual that exceeds the first one's by this factor is rounding.
 LARGEST = 1e20
 
 
-def minimize_by_cholesky(
-    objective: Objective, start: Point | FloatArray, stopping: Stopping, *, room: Room | None
-) -> Solution:
-    """Minimise the objective; a start in float64 that has its probabilities saves its pass.
+def minimize_by_cholesky(fit: Fit) -> Solution:
+    """Minimise the objective by Newton's steps with the whole Hessian.
 
     Flat directions of softmax and pivots that vanish get a curvature, so the step descends in any case.
     """
@@ -44,51 +38,47 @@ def minimize_by_cholesky(
     def find_direction(point, bound):
         direction, diagonal, factor = solve_newton(point)
         # The norm of the inverse takes as long as some factors: only where the end is near.
-        if not objective.penalty.is_bounded:
+        if not fit.objective.penalty.is_bounded:
             decrement = -0.5 * _inner(direction.step, point.gradient)
-            if decrement <= stopping.asked(point):
+            if decrement <= fit.stopping.asked(point):
                 fall = bound_fall(point, direction, diagonal, factor.square_columns(), factor.solve)
-                stopping.note_dual(point.value - fall, point.rounding)
+                fit.stopping.note_dual(point.value - fall, point.rounding)
         return direction
 
-    return _minimize(objective, start, stopping, find_direction, room=room, is_exact=True)
+    return _minimize(fit, find_direction, is_exact=True)
 
 
 def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
     """Return Newton's direction at a point, the diagonal (K, d + 1) of the Hessian, and what was solved with."""
     matrix = point.hessian()
-    factor = factorize_hessian(point.objective, matrix)
+    factor = preconditioners.factorize_hessian(point.objective, matrix)
     step = -factor.solve(point.gradient)
     # einsum, not BLAS, whose bits depend on its threads.
     residual = np.einsum("ij,j->i", matrix, step.ravel()).reshape(step.shape) + point.gradient
     return Direction(step, residual), np.diagonal(matrix).reshape(step.shape).copy(), factor
 
 
-def minimize_by_conjugate_gradients(
-    objective: Objective,
-    start: Point | FloatArray,
-    stopping: Stopping,
-    *,
-    preconditions: Sequence[tuple[Build, int]],
-    room: Room | None,
-) -> Solution:
-    """Minimise the objective; a start in float64 that has its probabilities saves its pass.
+def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
+    """Minimise the objective by truncated Newton steps.
 
-    preconditions are pairs of a function from a Point to a Preconditioner, and of the number of products with the
-    Hessian that take as long. Each serves until its products have taken as long, the last again and again.
+    A preconditioner serves until the products with the Hessian have taken as long.
     """
+    objective = fit.objective
+    build = preconditioners.choose(objective, is_kept=False)
+    first = preconditioners.choose_first(objective, build) if fit.beginning.is_plain else build
+    coming = chain([first], repeat(build))
     start_norm: float | None = None
     preconditioner: Any = None
     n_products, n_passes = 0, -1
-    coming = chain(preconditions, repeat(preconditions[-1]))
 
     def find_direction(point, bound):
         nonlocal start_norm, preconditioner, n_products, n_passes
         if n_products > n_passes:
-            precondition, n_passes = next(coming)
+            precondition = next(coming)
             # Two of them would take twice the budget.
             preconditioner = None
             preconditioner, n_products = precondition(point), 0
+            n_passes = preconditioners.count_products(objective, precondition)
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
         forcing = min(0.5 if bound < np.inf else INNER_ACCURACY, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
@@ -96,7 +86,7 @@ def minimize_by_conjugate_gradients(
         n_products += n_more
         return direction
 
-    return _minimize(objective, start, stopping, find_direction, room=room)
+    return _minimize(fit, find_direction)
 
 
 def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
@@ -121,12 +111,12 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
     return Direction(found.solution, -found.residual), n_products
 
 
-def _minimize(objective, start, stopping, find_direction, *, room, is_exact=False):
+def _minimize(fit, find_direction, is_exact=False):
     """Minimise the objective by the directions that find_direction makes of a Point and the bound on J - J* there.
 
     is_exact says that they solve Newton's equations.
     """
-    point = start if isinstance(start, Point) else objective.at(start, out=room)
+    objective, stopping, point = fit.objective, fit.stopping, fit.begin_in(np.float64)
     bound = stopping.begin(point)
     ending = stopping.why(point, bound, np.inf)
     while not ending:
@@ -141,7 +131,7 @@ def _minimize(objective, start, stopping, find_direction, *, room, is_exact=Fals
         # the step that is known leads from 2 of them to a hundredth of one (1,000,000 x 20, tol 1e-4).
         if ending and (ending != REACHED or objective.penalty.is_bounded):
             break
-        end = line_search.along(objective, point, direction.step, room)
+        end = line_search.along(objective, point, direction.step, fit.room)
         if end is None or not (end.value < point.value or end.natural_gap < 0.5 * point.natural_gap):
             # A bound above J, as of a penalty of next to nothing, says no more than none: J is above zero.
             known = np.inf if is_exact and bound > point.value else bound

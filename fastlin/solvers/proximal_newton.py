@@ -15,7 +15,6 @@ import numpy as np
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.linear.quasi_newton import MAX_TRIALS, MOST_FLAT, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
-from fastlin.objective import Point
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
@@ -26,13 +25,12 @@ from fastlin.solvers.tuning import (
     ROUNDS,
     TRUSTED,
 )
-from fastlin.typing import BoolArray, FloatArray
+from fastlin.typing import BoolArray
 
 if TYPE_CHECKING:
-    from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Room
+    from fastlin.objective import Point
+    from fastlin.solvers.choose import Fit
     from fastlin.solvers.solution import Solution
-    from fastlin.solvers.stopping import Stopping
 
 # Where a model misleads, some of the curvature of equal probabilities is mixed in: at first a tenth of this part, times
 # J where that is below one, then more by this factor until a step counts, and less by it after each step.
@@ -42,20 +40,14 @@ NEGLIGIBLE = INNER_ACCURACY**2
 
 # At extreme scales a step may leave the range of float64; no search accepts its end.
 @np.errstate(over="ignore", invalid="ignore")
-def minimize(
-    objective: Objective,
-    start: Point | FloatArray,
-    stopping: Stopping,
-    *,
-    room: Room | None,
-    model: HessianModel | None = None,
-) -> Solution:
-    """Minimise the objective from parameters (K, d + 1) or a point in float64; ``model`` is a nearby one."""
-    point = start if isinstance(start, Point) else None
-    parameters = start.parameters if isinstance(start, Point) else start
+def minimize(fit: Fit) -> Solution:
+    """Minimise the objective by models with the penalty as it is; a nearby solution has a first one."""
+    objective, stopping, room = fit.objective, fit.stopping, fit.room
+    model = None if fit.nearby is None else fit.nearby.model
+    point = fit.begin_in(np.float64)
     # Along a column of zeros a model has neither slope nor curvature, but the penalty counts.
-    parameters = objective.penalty.clip(np.where(objective.coordinates.mean_squares > 0, parameters, 0.0))
-    if point is None or not (parameters == point.parameters).all():
+    parameters = objective.penalty.clip(np.where(objective.coordinates.mean_squares > 0, point.parameters, 0.0))
+    if not (parameters == point.parameters).all():
         point = objective.at(parameters, out=room)
     bound = stopping.begin(point)
     ending = stopping.why(point, bound, np.inf)

@@ -21,31 +21,26 @@ from fastlin.solvers.lbfgs import Recursion
 from fastlin.solvers.solution import IMPATIENT, LIMITED, STALLED
 from fastlin.solvers.stopping import is_slow
 from fastlin.solvers.tuning import INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE, TRUSTED
-from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Room
     from fastlin.objective.row_space import RowPoint
+    from fastlin.solvers.choose import Fit
     from fastlin.solvers.solution import Solution
-    from fastlin.solvers.stopping import Stopping
 
 
-def minimize(
-    objective: Objective,
-    stopping: Stopping,
-    *,
-    start: FloatArray | None = None,
-    room: Room | None = None,
-    nearby: RowPoint | None = None,
-) -> Solution | None:
-    """Minimise an objective that `suits`, from the best intercept, parameters (K, d + 1) or a nearby solution.
+def minimize(fit: Fit) -> Solution | None:
+    """Minimise an objective that `suits`, from the best intercept, given parameters or a nearby solution.
 
     None: J is not finite in the row space, or the start cannot be expressed there.
     """
+    objective, stopping = fit.objective, fit.stopping
+    nearby = None if fit.nearby is None else fit.nearby.row_point
     space = RowSpace(objective)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        vector = space.start(nearby) if start is None else space.represent(start, INNER_ACCURACY * stopping.tol)
+        vector: RowVector | None = space.start(nearby)
+        if nearby is None and not fit.beginning.is_plain:
+            vector = space.represent(fit.beginning.parameters, INNER_ACCURACY * stopping.tol)
         if vector is None:
             return None
         point = space.at(vector)
@@ -60,7 +55,7 @@ def minimize(
             line = None if ending or is_near else _search(space, point, pairs.direction(point))
             if line is None:
                 limit = TRUSTED * point.bound
-                whole = objective.at(space.to_parameters(point.vector), out=room)
+                whole = objective.at(space.to_parameters(point.vector), out=fit.room)
                 if not whole.is_finite:
                     return None
                 ending = stopping.why(whole, stopping.settle(whole), point.bound) or ending

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, data_of, evaluate, make_objective, make_offset
+from conftest import COLUMNS, begin, data_of, evaluate, make_objective, make_offset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ def fall_from(point):
 def minimize(objective):
     """Return the solution by Newton's steps."""
     stopping = Stopping(objective, 1e-15, "excess", 100)
-    return newton.minimize_by_cholesky(objective, objective.start(), stopping, room=objective.make_room())
+    return newton.minimize_by_cholesky(begin(objective, stopping))
 
 
 @pytest.mark.parametrize("columns", [*COLUMNS, "offsets", "offsets and soft labels"])

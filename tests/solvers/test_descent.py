@@ -4,7 +4,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from conftest import make_objective, minimum_of
+from conftest import begin, make_objective, minimum_of
 
 from fastlin.kernels.linear import quasi_newton
 from fastlin.objective import Objective, RangeError
@@ -16,8 +16,7 @@ from fastlin.solvers.stopping import Stopping
 def minimize(objective, tol=1e-10, max_iter=200, rule="excess", on_iteration=None, start=None):
     """Return the Solution of the descent from the start of the objective."""
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
-    start = objective.start() if start is None else start
-    return descent.minimize(objective, start, stopping, objective.make_room())
+    return descent.minimize(begin(objective, stopping, start))
 
 
 @pytest.fixture(params=[True, False], ids=["in the cache", "by passes"])
@@ -168,7 +167,7 @@ def test_iterations_of_another_solver_count(way):
         stopping = Stopping(objective, 1e-10, "excess", max_iter)
         for _ in range(n_before):
             stopping.note(1.0, 1.0, 1.0, objective.start)
-        found = descent.minimize(objective, objective.start(), stopping, objective.make_room())
+        found = descent.minimize(begin(objective, stopping))
         assert found.ending == (LIMITED if max_iter == 5 else REACHED)
         assert n_before < found.n_iter <= max_iter
 

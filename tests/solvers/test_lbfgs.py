@@ -1,11 +1,12 @@
 """L-BFGS: its float32 phase, its preconditioners and refreshes, and the combination of the last steps."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_problem, minimum_of, with_budget
+from conftest import begin, evaluate, make_objective, make_problem, minimum_of, with_budget
 
 from fastlin.objective import Objective
 from fastlin.solvers import lbfgs, preconditioners
@@ -14,10 +15,18 @@ from fastlin.solvers.stopping import Stopping
 PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preconditioners.class_blocks]
 
 
-def minimize(objective, tol=1e-8, max_iter=500, precondition=preconditioners.class_blocks, refreshes=(), **options):
-    stopping = Stopping(objective, tol, "excess", max_iter)
-    options |= {"preconditions": dict.fromkeys((0, *refreshes), precondition), "room": objective.make_room()}
-    return lbfgs.minimize(objective, objective.start(), stopping, **options)
+def minimize(
+    objective,
+    tol=1e-8,
+    max_iter=500,
+    precondition=preconditioners.class_blocks,
+    refreshes=(),
+    precision=np.float64,
+    nearby=None,
+):
+    objective.fast_precision = precision
+    fit = begin(objective, Stopping(objective, tol, "excess", max_iter), nearby=nearby)
+    return lbfgs.minimize(fit, dict.fromkeys((0, *refreshes), precondition))
 
 
 @pytest.fixture
@@ -165,7 +174,7 @@ def test_a_pair_without_curvature_is_left_out_and_takes_all_others_of_a_full_rin
 def test_the_preconditioner_of_a_fit_serves_the_next():
     objective, _ = make_objective(150, 6, 4, l2=1e-3)
     near = objective.with_penalty(8e-4, 0.0)
-    again = minimize(near, precondition=None, preconditioner=minimize(objective).preconditioner)
+    again = minimize(near, precondition=None, nearby=replace(minimize(objective), pairs=None))
     assert again.converged
     assert again.value == pytest.approx(minimize(near).value, rel=1e-8)
 

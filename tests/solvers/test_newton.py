@@ -1,10 +1,11 @@
 """Newton's method, exact and by conjugate gradients."""
 
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, minimum_of
+from conftest import begin, evaluate, make_objective, minimum_of
 
 from fastlin.objective import Objective
 from fastlin.solvers import newton, preconditioners
@@ -16,13 +17,14 @@ PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preco
 
 def minimize(objective, tol=1e-12, rule="excess"):
     stopping = Stopping(objective, tol, rule, 100)
-    return newton.minimize_by_cholesky(objective, objective.start(), stopping, room=objective.make_room())
+    return newton.minimize_by_cholesky(begin(objective, stopping))
 
 
 def minimize_truncated(objective, precondition, n_passes=0, tol=1e-12, rule="gradient"):
-    options = {"preconditions": [(precondition, n_passes)], "room": objective.make_room()}
-    stopping = Stopping(objective, tol, rule, 100)
-    return newton.minimize_by_conjugate_gradients(objective, objective.start(), stopping, **options)
+    fit = begin(objective, Stopping(objective, tol, rule, 100))
+    choices = {"choose": lambda *_, **__: precondition, "choose_first": lambda *_: precondition}
+    with patch.multiple(preconditioners, count_products=lambda *_: n_passes, **choices):
+        return newton.minimize_by_conjugate_gradients(fit)
 
 
 def test_the_gradient_falls_quadratically_near_the_end():

@@ -1,12 +1,16 @@
 """Proximal Newton against known optima, a proximal-gradient reference and the optimality conditions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import reference
 from conftest import (
     COLUMNS,
     assert_same_bits,
+    begin,
     change_columns,
+    evaluate,
     make_objective,
     make_problem,
     marked,
@@ -42,8 +46,7 @@ def models(monkeypatch):
 
 
 def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=200):
-    start, stopping = objective.start() if start is None else start, Stopping(objective, tol, rule, max_iter)
-    return proximal_newton.minimize(objective, start, stopping, room=objective.make_room())
+    return proximal_newton.minimize(begin(objective, Stopping(objective, tol, rule, max_iter), start))
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -210,7 +213,7 @@ def test_the_solution_is_a_start_where_nothing_is_left_to_do(model):
         room = objective.make_room()
         point = objective.at(solution.parameters, out=room)
         n_passes = objective.n_passes
-        again = proximal_newton.minimize(objective, point, Stopping(objective, 1e-5, "excess", 10), room=room)
+        again = minimize(objective, point, tol=1e-5)
         assert (again.n_iter, objective.n_passes) == (0, n_passes)
 
 
@@ -287,8 +290,8 @@ def test_the_working_set_holds_what_is_not_zero_and_what_would_leave_it(model):
 def test_the_model_of_a_nearby_solution_leads_to_the_same_minimum():
     objective, _ = make_objective(80, 6, 3, l1=0.02)
     first, near = minimize(objective, tol=1e-8), objective.with_penalty(0.0, 0.019)
-    stopping = Stopping(near, 1e-10, "excess", 50)
-    again = proximal_newton.minimize(near, first.parameters, stopping, room=near.make_room(), model=first.model)
+    fit = begin(near, Stopping(near, 1e-10, "excess", 50), first.parameters, nearby=first)
+    again = proximal_newton.minimize(fit)
     assert again.converged
     assert again.value == pytest.approx(float(minimum_of(near)[0]), rel=1e-9)
 
@@ -346,10 +349,10 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
     assert kinds[: proximal_newton.ROUNDS] == [ColumnModel] * proximal_newton.ROUNDS
     assert set(kinds[proximal_newton.ROUNDS :]) == {HessianModel}
     # A fit nearby begins with such a Hessian.
-    room, again = objective.make_room(), Stopping(objective, 1e-8, "excess", 60)
-    model = proximal_newton.make_model(objective.at(solution.parameters, out=room), True)
+    model = proximal_newton.make_model(evaluate(objective, solution.parameters), True)
     models.clear()
-    assert proximal_newton.minimize(objective, objective.start(), again, room=room, model=model).converged
+    fit = begin(objective, Stopping(objective, 1e-8, "excess", 60), nearby=replace(solution, model=model))
+    assert proximal_newton.minimize(fit).converged
     assert {type(each) for each in models} == {HessianModel}
     # Where there is no room for it, columns go on. An objective has asked only once whether there is.
     models.clear()

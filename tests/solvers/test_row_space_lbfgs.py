@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import (
     assert_same_bits,
+    begin,
     evaluate,
     make_objective,
     make_offsets_and_targets,
@@ -50,7 +51,7 @@ def make_vector(space):
 
 def minimize(objective, tol=1e-8, max_iter=1000, nearby=None):
     stopping = Stopping(objective, tol, "excess", max_iter)
-    return row_space_lbfgs.minimize(objective, stopping, room=objective.make_room(), nearby=nearby)
+    return row_space_lbfgs.minimize(begin(objective, stopping, nearby=nearby))
 
 
 OPTIONS = {
@@ -150,13 +151,13 @@ def test_any_number_of_threads_gives_the_same_bits(cut_into_blocks, kind, n_clas
 def test_another_penalty_starts_from_the_solution(kind):
     objective = make_few_rows(8, kind)
     first = minimize(objective)
-    again = minimize(objective, nearby=first.row_point)
+    again = minimize(objective, nearby=first)
     assert again.n_iter == 0
     assert again.value == pytest.approx(first.value, rel=1e-14)
     other = objective.with_penalty(0.008, 0.0)
     before, vector = RowSpace(objective).to_parameters(first.row_point.vector), RowSpace(other).start(first.row_point)
     np.testing.assert_allclose(RowSpace(other).to_parameters(vector), before)
-    near, cold = minimize(other, nearby=first.row_point), minimize(other)
+    near, cold = minimize(other, nearby=first), minimize(other)
     assert near.n_iter < cold.n_iter
     assert near.value == pytest.approx(cold.value, rel=1e-8)
     by_choice = choose.minimize(other, [first.parameters], nearby=first, **CHOSEN)
@@ -201,7 +202,7 @@ def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkey
     assert values[-1] - first.value <= 1e-6 * first.value
     # What takes too long to express is left to the coefficients.
     monkeypatch.setattr(spaces, "MOST_PRODUCTS", 0)
-    assert row_space_lbfgs.minimize(objective, Stopping(objective, 1e-8, "excess", 9), start=first.parameters) is None
+    assert row_space_lbfgs.minimize(begin(objective, Stopping(objective, 1e-8, "excess", 9), first.parameters)) is None
     by_coefficients = choose.minimize(near, [first.parameters], **CHOSEN)
     assert by_coefficients.converged and by_coefficients.row_point is None
 
