@@ -384,11 +384,7 @@ class DenseRowProducts:
     """
 
     def __init__(
-        self,
-        matrix: DenseMatrix,
-        n_rows_coef: int,
-        factors: FloatArray,
-        find_gram: Callable[[], DenseMatrix] | None,
+        self, matrix: DenseMatrix, n_rows_coef: int, factors: FloatArray, find_gram: Callable[[], DenseMatrix] | None
     ) -> None:
         self._matrix, self._transposed = matrix, DenseMatrix(matrix.X.T)
         self._factors, self._zeros = factors, np.zeros(n_rows_coef)

@@ -258,12 +258,7 @@ class Rows(MeanSums):
     """Rows of X with labels and weights, samples of `make_samples`, and their sums."""
 
     def __init__(
-        self,
-        matrix: Matrix,
-        samples: Samples,
-        n_classes: int,
-        coordinates: Coordinates,
-        fit_intercept: bool,
+        self, matrix: Matrix, samples: Samples, n_classes: int, coordinates: Coordinates, fit_intercept: bool
     ) -> None:
         numbers, own = samples.rows, samples.take(samples.rows) if len(samples.rows) else samples
         self.numbers, self.labels, self.weights, self.offsets, self.targets = samples

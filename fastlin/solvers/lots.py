@@ -81,14 +81,7 @@ class _Places:
         moved = accepted & ~self.is_new
         if moved.any():
             self._remember(moved, points)
-        for own, found in (
-            (self.at, self.trial),
-            (self.slopes, points.gradient),
-            (self.of_loss, points.of_loss),
-            (self.value, points.value),
-            (self.loss, points.loss),
-            (self.curvatures, points.curvatures),
-        ):
+        for own, found in zip((self.at, *self.points), (self.trial, *points), strict=True):
             own[accepted] = found[accepted]
         self.n_iter += moved
         self.n_trials = np.where(accepted, 0, self.n_trials + 1)
@@ -157,26 +150,23 @@ class _Places:
         return direction, np.einsum("bj,bj->b", self.slopes, direction) + grown
 
     @property
+    def points(self) -> Points:
+        """What is known of J where each problem is."""
+        return Points(self.loss, self.curvatures, self.value, self.of_loss, self.slopes)
+
+    @property
     def of_all(self) -> FloatArray:
         """The curvature of each problem by its intercepts, (B,), or one where rounding leaves none."""
         curvature = self.curvatures.sum(axis=1)
         return np.where(curvature > 0, curvature, 1.0)
 
 
-def minimize_lots(
-    rows: SharedRows,
-    pose: Callable[[int], Problem],
-    n_problems: int,
-    preconditioner: AnyPreconditioner | FloatArray,
-    *,
-    tol: float,
-    max_iter: int,
-) -> Iterator[tuple[int, Found]]:
+def _minimize_lots(rows, pose, n_problems, preconditioner, tol, max_iter):
     """Yield the number of each problem and what was Found, in the order in which they end.
 
-    pose returns the problem of a number, and is called once for each. The Hessian of the loss of a problem, and its
-    penalty, are about the curvature by the intercept times what the preconditioner solves with. With an L1 penalty an
-    array (m, m) stands for it, the Hessian of the loss alone.
+    pose is called once for each number. The Hessian of the loss of a problem, and its penalty, are about the curvature
+    by the intercept times what the preconditioner solves with. With an L1 penalty an array (m, m) stands for it, the
+    Hessian of the loss alone.
     """
     n_posed = min(rows.n_together, n_problems)
     numbers, problem = np.arange(n_posed), pose(0)
@@ -230,11 +220,10 @@ def _find_met(lot, places, tol, accepted):
             for J, squares, least in zip(*told, strict=True)
         ]
     )
-    points = Points(places.loss, places.curvatures, value, places.of_loss, places.slopes)
-    is_near = accepted & (lot.natural_gaps(places.at, points) <= asked)
+    is_near = accepted & (lot.natural_gaps(places.at, places.points) <= asked)
     certificates = np.full(len(lot), np.inf)
     if is_near.any():
-        certificates[is_near] = lot.certify(places.at, points)[is_near]
+        certificates[is_near] = lot.certify(places.at, places.points)[is_near]
     return certificates, is_near & (certificates <= asked)
 
 
@@ -281,5 +270,5 @@ def minimize_all(
             bend_equal_changes(matrix, rows.n_rows_coef)
             factor.factorize(0, matrix[None])
         given = rows, lambda place, numbers=numbers: pose(int(numbers[place])), len(numbers), factor
-        for place, found in minimize_lots(*given, tol=tol, max_iter=max_iter):
+        for place, found in _minimize_lots(*given, tol, max_iter):
             yield int(numbers[place]), found
