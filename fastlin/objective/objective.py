@@ -70,7 +70,7 @@ class Objective:
         # (K, d + 1), of parameters and gradients.
         self.shape = self.n_rows_coef, self.matrix.shape[1] + 1
         # Whether the scores at `start` are the intercepts alone.
-        self.has_plain_start = rows.offset_range is None and (penalty.box is None or penalty.box.allows_zero)
+        self.has_plain_start = rows.offset_range is None and (penalty.box is None or not penalty.box.smallest.any())
         is_fast = rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth
         self.fast_precision: FloatType = np.float32 if is_fast else np.float64
         # The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array.
@@ -241,9 +241,10 @@ class Objective:
         """
         if self.n_rows_coef == 1:
             return parameters
-        means = parameters.mean(axis=0)
-        if not (self.penalty.group_by_class or self.penalty.is_smooth):
-            stays = self.penalty.is_uncentred
+        means, penalty = parameters.mean(axis=0), self.penalty
+        if not (penalty.group_by_class or penalty.is_smooth):
+            stays = penalty.thresholds[:-1] > 0
+            stays = stays if penalty.box is None else stays | penalty.box.is_bounded
             means[-1] += np.where(stays, means[:-1] * self.coordinates.shift, 0).sum()
             means[:-1][stays] = 0
         return parameters - means

@@ -57,19 +57,9 @@ class Box:
         return cls(lower, upper, least, most)
 
     @cached_property
-    def is_closed(self) -> BoolArray:
-        """Whether each coefficient has both bounds, (K, d)."""
-        return np.isfinite(self.lower) & np.isfinite(self.upper)
-
-    @cached_property
     def is_bounded(self) -> BoolArray:
         """Whether a feature has a bound in some class, (d,)."""
         return (np.isfinite(self.lower) | np.isfinite(self.upper)).any(axis=0)
-
-    @cached_property
-    def allows_zero(self) -> bool:
-        """Whether all coefficients may be zero."""
-        return bool(((self.lower <= 0) & (self.upper >= 0)).all())
 
     @cached_property
     def is_cone(self) -> bool:
@@ -158,6 +148,8 @@ class Penalty:
         gradient_blur[rows.coordinates.vanishing] = 0
         is_sized = bool(l1) and bool(thresholds.any())
         is_penalised = (roots > 0) | (thresholds[:-1] > 0)
+        if box is not None:
+            is_penalised = is_penalised | (np.isfinite(box.lower) & np.isfinite(box.upper))
         return cls(
             l2,
             l1,
@@ -169,7 +161,7 @@ class Penalty:
             box,
             gradient_blur,
             is_smooth=box is None and not is_sized,
-            is_bounded=bool((is_penalised if box is None else is_penalised | box.is_closed).all()),
+            is_bounded=bool(is_penalised.all()),
             is_none=not (is_sized or curvatures.any()),
         )
 
@@ -192,14 +184,6 @@ class Penalty:
                 # Without a threshold no step leads to one.
                 relative = relative[self.thresholds[:-1] > 0]
             return float(np.fmax.reduce(relative, initial=0.0))
-
-    @cached_property
-    def is_uncentred(self) -> BoolArray:
-        """Whether the coefficients of each feature, (d,), stay as they are when others are centred."""
-        if self.group_by_class or self.is_smooth:
-            return np.zeros(len(self.factors), bool)
-        is_sized = self.thresholds[:-1] > 0
-        return is_sized if self.box is None else is_sized | self.box.is_bounded
 
     def clip(self, parameters: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) within the box that are next to the given ones; without a box these."""
