@@ -8,6 +8,7 @@ does not depend on the others of its lot.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -55,25 +56,26 @@ class Points(NamedTuple):
     gradient: np.ndarray  # (B, m), those of J without its L1 penalty
 
 
+@dataclass(eq=False)
 class SharedRows:
     """What the problems share: rows with offsets (n, 1), coordinates, and penalty factors above zero (d,).
 
     `n_together` make a lot.
     """
 
-    def __init__(
-        self,
-        matrix: Matrix,
-        coordinates: Coordinates,
-        factors: FloatArray,
-        fit_intercept: bool,
-        n_together: int | None = None,
-        offsets: FloatArray | None = None,
-        n_rows_coef: int = 1,
-    ) -> None:
-        (n, d), K = matrix.shape, n_rows_coef
-        self.matrix, self.coordinates, self.fit_intercept, self.n_rows_coef = matrix, coordinates, fit_intercept, K
-        self.n_together, self.n_rows, self.size = n_together or count_together(n, d, K), n, K * (d + 1)
+    matrix: Matrix
+    coordinates: Coordinates
+    factors: FloatArray
+    fit_intercept: bool
+    n_together: int = 0  # zero for as many as `count_together` says
+    offsets: FloatArray | None = None
+    n_rows_coef: int = 1
+
+    def __post_init__(self) -> None:
+        """Add what follows from the rest."""
+        matrix, coordinates, factors, offsets = self.matrix, self.coordinates, self.factors, self.offsets
+        (n, d), K = matrix.shape, self.n_rows_coef
+        self.n_together, self.n_rows, self.size = self.n_together or count_together(n, d, K), n, K * (d + 1)
         samples = make_samples(np.zeros(n, np.int32), offsets=offsets)
         self.offsets = None if offsets is None else samples.offsets[:, 0]
         self.largest_offset = float(np.abs(samples.offsets).max(initial=0.0))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -101,6 +102,7 @@ class OffsetRange(NamedTuple):
         return self.spread + 2 * float(np.abs(self.mean).max())
 
 
+@dataclass(eq=False)
 class MeanSums:
     """Sums over rows with labels and weights, in coordinates, divided by the total weight S of the rows.
 
@@ -118,30 +120,26 @@ class MeanSums:
     the rows, and `sum_rounding` of a sum of their products with a column.
     """
 
-    has_labels: bool
+    has_labels: ClassVar[bool]
 
-    def __init__(
-        self,
-        matrix: Matrix,
-        n_classes: int,
-        coordinates: Coordinates,
-        fit_intercept: bool,
-        passes: Passes,
-        n_rows: int,
-        total_weight: float,
-        class_weights: FloatArray,
-        *,
-        offset_range: OffsetRange | None = None,
-        has_targets: bool = False,
-    ) -> None:
-        self.offset_range, self.has_targets = offset_range, has_targets
-        self.matrix, self.n_classes = matrix, n_classes
-        self.n_rows_coef = count_rows_coef(n_classes)
-        self.coordinates, self.fit_intercept, self.passes = coordinates, fit_intercept, passes
-        self.n_rows, self.total_weight, self.class_weights = n_rows, total_weight, class_weights
-        self.least_share = float(np.minimum.reduce(class_weights))
+    matrix: Matrix
+    n_classes: int
+    coordinates: Coordinates
+    fit_intercept: bool
+    passes: Passes
+    n_rows: int
+    total_weight: float
+    class_weights: FloatArray
+    offset_range: OffsetRange | None = None
+    has_targets: bool = False
+
+    def __post_init__(self) -> None:
+        """Add what follows from the rest."""
+        matrix, coordinates, passes = self.matrix, self.coordinates, self.passes
+        self.n_rows_coef = count_rows_coef(self.n_classes)
+        self.least_share = float(np.minimum.reduce(self.class_weights))
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
-        n_roundings = ROW_ROUNDINGS + self.n_rows_coef + (2 * self.n_rows_coef + 4 if has_targets else 0)
+        n_roundings = ROW_ROUNDINGS + self.n_rows_coef + (2 * self.n_rows_coef + 4 if self.has_targets else 0)
         self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(passes.longest_product)
         self.plain_sum_rounding = gamma(passes.longest_sum + n_roundings)
         self.sum_rounding = gamma(passes.longest_sum + passes.longest_product + n_roundings)

@@ -352,11 +352,6 @@ def hessian_of(sample: Objective, point: Point) -> Preconditioner:
     """Return the Hessian of all pairs of classes of what `sample_for_hessian` has returned, at a point."""
     if sample is not point.objective:
         point = sample.at(point.parameters, point.objective.fast_precision, out=sample.make_room())
-    return hessian(point)
-
-
-def hessian(point: Point) -> Preconditioner:
-    """Return the Hessian of all pairs of classes at the point."""
     return factorize_hessian(point.objective, point.hessian())
 
 

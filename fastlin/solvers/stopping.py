@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from math import log
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 OnIteration: TypeAlias = Callable[[int, Iteration, Callable[[], FloatArray]], object]
 
 
+@dataclass(eq=False)
 class Stopping:
     """The rule that ends a fit, and the record of how it went.
 
@@ -57,30 +59,24 @@ class Stopping:
     J of the intercepts' model, or of the coefficients next to zero, and rounding may be the part `floor` of the gap.
     """
 
-    def __init__(
-        self,
-        objective: Objective,
-        tol: float,
-        rule: Literal["excess", "gradient"],
-        max_iter: int,
-        on_iteration: OnIteration | None = None,
-        smallest_value: float = 0.0,
-    ) -> None:
-        self.objective = objective
-        self.tol = tol
-        self.rule = rule
-        self.max_iter = max_iter
-        self.history: list[Iteration] = []
-        self.on_iteration = on_iteration
-        self._is_stopped = False
-        self._started = perf_counter()
-        self._n_passes_before = objective.n_passes
+    objective: Objective
+    tol: float
+    rule: Literal["excess", "gradient"]
+    max_iter: int
+    on_iteration: OnIteration | None = None
+    smallest_value: float = 0.0
+    history: list[Iteration] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Note where the fit begins, and what follows from its objective."""
+        objective = self.objective
+        self._is_stopped, self._started, self._n_passes_before = False, perf_counter(), objective.n_passes
         self._lower_bound = self._dual_value = -np.inf
         self._best: Point | None = None
         # Where all weight is on one class, J falls towards zero without end.
         is_single = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
-        self._smallest_value = equal if is_single else smallest_value
+        self.smallest_value = equal if is_single else self.smallest_value
         self.without_features = np.inf if is_single else objective.value_at_start()
         # Where the penalty is not smooth, gaps are differences of values.
         self.floor, penalty = 2 * SUM_ROUNDING * self.without_features, objective.penalty
@@ -141,7 +137,7 @@ class Stopping:
         return ask(
             self.tol if tol is None else tol,
             point.value,
-            point.value if point.value > self._smallest_value else self._smallest_value,
+            point.value if point.value > self.smallest_value else self.smallest_value,
             point.squares,
             self.without_features,
             ROUNDING[point.precision],
