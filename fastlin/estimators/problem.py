@@ -16,7 +16,7 @@ from fastlin.budget import Budget
 from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
 from fastlin.estimators.training_data import check_parts, choose_dtype
 from fastlin.matrices import BlockMatrix, Codes, TableMatrix, as_matrix
-from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
+from fastlin.objective import LARGEST_PENALTY, Box, Objective, Penalty, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Ending
 from fastlin.tensors import choose_type
@@ -99,9 +99,9 @@ class Problem:
         factors = fill_factors(self.penalty_factors, len(self.columns.mean))
         coordinates = choose_coordinates(self.columns, l2, factors, fit_intercept)
         rows = self.data.make_rows(coordinates, fit_intercept, self.rows)
-        objective = Objective.of_rows(rows, l2, l1, factors, self.group_by_class, self.bounds)
-        self._objective = objective
-        return objective
+        box = Box.of(self.bounds, coordinates.scale)
+        self._objective = Objective(rows, Penalty.of(rows, l2, l1, factors, self.group_by_class, box))
+        return self._objective
 
     def _is_cut_off(self, C):
         """Say whether J tells the penalty at C, which float64 does not hold, from the largest one in its place."""

@@ -44,16 +44,19 @@ class Box:
     most: np.ndarray
 
     @classmethod
-    def of(cls, lower: FloatArray, upper: FloatArray, scale: FloatArray) -> Self:
-        """Return the bounds (K, d) in the coordinates of a scale (d,)."""
+    def of(cls, bounds: tuple[FloatArray, FloatArray] | None, scale: FloatArray) -> Self | None:
+        """Return lower and upper bounds (K, d) in the coordinates of a scale (d,), or None without bounds."""
+        if bounds is None:
+            return None
+        lower, upper = bounds
         shape = len(lower), len(scale) + 1
         least, most = np.full(shape, -np.inf), np.full(shape, np.inf)
         # A bound that leaves the range of float64 stays one.
         largest = np.finfo(np.float64).max
-        for bounds, scaled in ((lower, least), (upper, most)):
+        for given, scaled in ((lower, least), (upper, most)):
             with np.errstate(over="ignore"):
-                divided = np.clip(bounds / scale, -largest, largest)
-            scaled[:, :-1] = np.where(np.isfinite(bounds), divided, bounds)
+                divided = np.clip(given / scale, -largest, largest)
+            scaled[:, :-1] = np.where(np.isfinite(given), divided, given)
         return cls(lower, upper, least, most)
 
     @cached_property
@@ -132,7 +135,13 @@ class Penalty:
     def of(
         cls, rows: MeanSums, l2: float, l1: float, factors: FloatArray, group_by_class: bool, box: Box | None = None
     ) -> Self:
-        """Return the penalty of the given strengths and factors (d,) in the coordinates of the rows."""
+        """Return the penalty of the given strengths and factors (d,) in the coordinates of the rows.
+
+        With one row of coefficients, or with bounds, l1 is not grouped.
+        """
+        # The norm of a group of one is a magnitude. The solver for L1 is far faster: 0.02 s in place of 8 s on 246 x 57
+        # with columns that nearly depend on each other.
+        group_by_class = group_by_class and rows.n_rows_coef > 1
         scale, shift = rows.coordinates.scaling
         curvatures, thresholds = np.zeros((2, len(scale) + 1))
         with np.errstate(over="ignore", under="ignore"):
