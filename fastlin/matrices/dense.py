@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -171,10 +170,9 @@ class DenseMatrix(Matrix):
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:
         """See `Matrix.row_products`."""
-        find_gram = partial(self._find_row_gram, factors) if allows_gram else None
-        return DenseRowProducts(self, n_rows_coef, factors, find_gram)
+        return DenseRowProducts(self, n_rows_coef, factors, allows_gram)
 
-    def _find_row_gram(self, factors):
+    def find_row_gram(self, factors: FloatArray) -> DenseMatrix:
         """Return X F^-1 X' as a DenseMatrix (n, n), which is kept for the next fit with the same factors."""
         # Folds in threads ask for it at once.
         with self._lock:
@@ -378,19 +376,16 @@ class ColumnPasses(DensePasses):
 
 
 class DenseRowProducts:
-    """Products for dense X: by X and its transpose at first, later by G itself, which `find_gram` returns.
+    """Products for dense X: by X and its transpose at first, later by G itself if it `allows_gram`.
 
-    Penalty factors (d,) are above zero. `find_gram` is None if G does not fit into memory or would lose digits.
+    Penalty factors (d,) are above zero.
     """
 
-    def __init__(
-        self, matrix: DenseMatrix, n_rows_coef: int, factors: FloatArray, find_gram: Callable[[], DenseMatrix] | None
-    ) -> None:
+    def __init__(self, matrix: DenseMatrix, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> None:
         self._matrix, self._transposed = matrix, DenseMatrix(matrix.X.T)
         self._factors, self._zeros = factors, np.zeros(n_rows_coef)
-        self._find_gram = find_gram
         self._gram: DenseMatrix | None = None
-        self._n_left = matrix.shape[0] // (ROWS_A_PRODUCT * n_rows_coef)
+        self._n_left = matrix.shape[0] // (ROWS_A_PRODUCT * n_rows_coef) if allows_gram else np.inf
 
     def combine(self, vector: FloatArray, coef: FloatArray) -> None:
         """Fill coef (K, d) with F^-1 X' vector."""
@@ -398,8 +393,8 @@ class DenseRowProducts:
 
     def multiply(self, vector: FloatArray, product: FloatArray) -> None:
         """Fill the first n rows of product with G vector."""
-        if self._find_gram is not None and self._n_left == 0:
-            self._gram, self._find_gram = self._find_gram(), None
+        if self._n_left == 0:
+            self._gram = self._matrix.find_row_gram(self._factors)
         self._n_left -= 1
         matrix, coef = self._gram, self._turn(vector)
         if matrix is None:
