@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,15 +22,11 @@ from fastlin.solvers.tuning import CALLS_WORK, INNER_ACCURACY, MIN_ACCURACY, ROU
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
-    from fastlin.objective.penalty import Box, Penalty
+    from fastlin.objective.penalty import Penalty
     from fastlin.objective.point import Point
 
 
-def descend(
-    visit: Callable[[bool], float],
-    accuracy: float,
-    leap: Callable[[], float] | None = None,
-) -> float:
+def _descend(visit, accuracy, leap=None):
     """Visit all coordinates and the active ones in turn; return the decrease of the model.
 
     It ends when a sweep over all gains less than the part `accuracy` of all gains. visit(only_active) makes one sweep,
@@ -91,9 +86,9 @@ class HessianModel:
         unseen = UNIT_ROUNDOFF * abs(point.value)
 
         def leap():
-            return minimize_active(self._hessian, penalty, parameters, slopes, penalty.box, unseen)
+            return minimize_active(self._hessian, penalty, parameters, slopes, unseen)
 
-        descend(visit, MIN_ACCURACY**2 * accuracy, leap)
+        _descend(visit, MIN_ACCURACY**2 * accuracy, leap)
         return parameters.reshape(point.parameters.shape)
 
 
@@ -165,7 +160,7 @@ class ColumnModel:
                 self._columns, self._curvature, point.objective.penalty.arrays, model, only_active, state
             )
 
-        descend(visit, accuracy)
+        _descend(visit, accuracy)
         end = point.parameters.copy()
         end[classes, features] = state.parameters
         end[:, -1] += state.intercept_steps
@@ -194,12 +189,7 @@ def _read_columns(point, precision, features, is_sample):
 
 
 def minimize_active(
-    hessian: FloatArray,
-    penalty: Penalty,
-    parameters: FloatArray,
-    slopes: FloatArray,
-    box: Box | None = None,
-    unseen: float = 0.0,
+    hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, unseen: float = 0.0
 ) -> float:
     """Move towards the model's minimum while parameters at zero or at a bound stay there; return the decrease.
 
@@ -210,18 +200,17 @@ def minimize_active(
     is_curved = np.diagonal(hessian) > 0
     if penalty.group_by_class:
         return _minimize_groups(hessian, penalty.thresholds, is_curved, parameters, slopes, unseen)
-    bounds = None if box is None else (box.least.ravel(), box.most.ravel())
-    return _minimize_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, bounds)
+    return _minimize_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, penalty.box)
 
 
-def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, bounds):
+def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
     """Minimise over parameters that are not zero: Newton's steps for the signs, by one factor that loses rows.
 
     Feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1), where a parameter that would turn stays at zero.
     """
     thresholds = np.resize(thresholds, len(parameters))
     is_sized, pull = thresholds > 0, slopes + thresholds * np.sign(parameters)
-    least, most = (-np.inf, np.inf) if bounds is None else bounds
+    least, most = (-np.inf, np.inf) if box is None else (box.least.ravel(), box.most.ravel())
     is_active = ((parameters != 0) | ~is_sized) & is_curved & (least < parameters) & (parameters < most)
     active = np.flatnonzero(is_active)
     if not len(active):

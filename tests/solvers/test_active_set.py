@@ -21,7 +21,7 @@ def make_model(grouped, spread):
     if not grouped:
         parameters[0, 2:4] = 0
     slopes = hessian @ parameters.ravel() - generator.normal(size=60) @ rows / 60
-    penalty = SimpleNamespace(thresholds=THRESHOLDS, group_by_class=grouped)
+    penalty = SimpleNamespace(thresholds=THRESHOLDS, group_by_class=grouped, box=None)
     return hessian, penalty, parameters.ravel(), slopes
 
 
@@ -46,10 +46,10 @@ def group_steps(monkeypatch):
     return steps
 
 
-def minimize(hessian, penalty, start, slopes_at_start, *box, rel=1e-8):
+def minimize(hessian, penalty, start, slopes_at_start, rel=1e-8):
     """Return the parameters, the slopes there and the decrease, which are those of the model."""
     parameters, slopes = start.copy(), slopes_at_start.copy()
-    decrease = quadratic.minimize_active(hessian, penalty, parameters, slopes, *box)
+    decrease = quadratic.minimize_active(hessian, penalty, parameters, slopes)
     before, after = (value_of(hessian, penalty, slopes_at_start, end - start, end) for end in (start, parameters))
     assert decrease == pytest.approx(before - after, rel=rel, abs=1e-12)
     np.testing.assert_allclose(slopes, slopes_at_start + hessian @ (parameters - start), rtol=0, atol=1e-9)
@@ -85,7 +85,7 @@ def test_groups_end_where_the_model_is_flat_but_for_their_norms():
     rows = generator.normal(size=(3, 8))
     hessian, start = rows.T @ rows, generator.normal(size=8)
     slopes = hessian @ (0.5 * generator.normal(size=8))
-    penalty = SimpleNamespace(thresholds=np.full(4, 1e-3), group_by_class=True)
+    penalty = SimpleNamespace(thresholds=np.full(4, 1e-3), group_by_class=True, box=None)
     parameters, *_ = minimize(hessian, penalty, start, slopes, rel=1e-9)
     change = parameters - start
     least = -0.5 * slopes @ np.linalg.pinv(hessian) @ slopes
@@ -97,7 +97,7 @@ def test_groups_at_their_minimum_take_no_steps_of_rounding(group_steps):
     probabilities = np.full(K, 1 / K)
     of_intercepts = np.diag(probabilities) - np.outer(probabilities, probabilities)
     hessian = np.kron(of_intercepts, np.diag([1.0, 2.0, 0.5, 1.0]))
-    penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0, 1.0, 0.0]), group_by_class=True)
+    penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0, 1.0, 0.0]), group_by_class=True, box=None)
     parameters = np.tile([0.0, 0.0, 0.0, 0.3], K)
     slopes = np.random.default_rng(0).normal(scale=1e-17, size=len(parameters))
     unseen = 2.0**-53
@@ -107,7 +107,7 @@ def test_groups_at_their_minimum_take_no_steps_of_rounding(group_steps):
 
 def test_a_parameter_that_would_turn_is_zero():
     # Along the step the first parameter's least point is zero: |z| - 0.5 z there.
-    penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0]), group_by_class=False)
+    penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0]), group_by_class=False, box=None)
     parameters, _, decrease = minimize(np.eye(2), penalty, np.array([0.3, 0.0]), np.array([-0.2, 0.0]))
     assert decrease == pytest.approx(0.3 * 1.0 + 0.5 * 0.3**2 - 0.5 * 0.3)
     assert not parameters.any()
@@ -120,8 +120,8 @@ def test_bounds_that_are_met_are_kept_to():
     lower, upper = np.minimum(start, free) - 1, np.maximum(start, free) + 1
     lower[4:8], upper[4:8] = np.minimum(start, 0.5 * (start + free))[4:8], np.maximum(start, 0.5 * (start + free))[4:8]
     lower[9] = upper[9] = start[9]
-    box = SimpleNamespace(least=lower.reshape(K, SIZE), most=upper.reshape(K, SIZE))
-    parameters, slopes, decrease = minimize(hessian, penalty, start, slopes_at_start, box)
+    penalty.box = SimpleNamespace(least=lower.reshape(K, SIZE), most=upper.reshape(K, SIZE))
+    parameters, slopes, decrease = minimize(hessian, penalty, start, slopes_at_start)
     assert ((lower <= parameters) & (parameters <= upper)).all()
     is_held = (parameters == lower) | (parameters == upper)
     assert is_held[9] and is_held[4:8].any() and not is_held.all()
@@ -132,6 +132,6 @@ def test_bounds_that_are_met_are_kept_to():
 
 
 def test_nothing_active_is_left_alone():
-    penalty = SimpleNamespace(thresholds=np.ones(2), group_by_class=False)
+    penalty = SimpleNamespace(thresholds=np.ones(2), group_by_class=False, box=None)
     parameters, _, decrease = minimize(np.eye(2), penalty, np.zeros(2), np.ones(2))
     assert decrease == 0 and not parameters.any()
