@@ -116,7 +116,7 @@ def test_a_borrowed_hessian_is_used_with_the_gradient_and_the_penalty_of_its_own
 )
 def test_sweeps_end_where_one_of_all_gains_too_little(accuracy, given, expected):
     gains, kinds = iter(given), []
-    assert quadratic.descend(lambda only_active: kinds.append(only_active) or next(gains), accuracy) == pytest.approx(
+    assert quadratic._descend(lambda only_active: kinds.append(only_active) or next(gains), accuracy) == pytest.approx(
         sum(given)
     )
     assert kinds == expected
