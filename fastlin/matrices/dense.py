@@ -255,8 +255,10 @@ class DensePasses(Passes):
         if plan.folds:
             run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *given)
         else:
-            levels = self._levels if lot is None else (*(self._levels or (None,)), lot)
-            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *levels)
+            # The last arguments of the kernel, if there are any.
+            others = () if self._beside is None else (self._beside.levels,)
+            others = others if lot is None else (*(others or (None,)), lot)
+            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *others)
         if lot is not None:
             total[:, :-1], total[:, -1] = add_blocks(sums.coef), add_blocks(sums.intercept)
             return total
@@ -313,11 +315,6 @@ class DensePasses(Passes):
             sums,
         )
         return unpack_pairs(np.add.reduce(sums), K, size)
-
-    @property
-    def _levels(self):
-        """The last argument of kernels, if there are levels."""
-        return () if self._beside is None else (self._beside.levels,)
 
     def _row_numbers(self, rows):
         return rows if len(rows) else np.arange(len(self._X))

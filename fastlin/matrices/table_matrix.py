@@ -280,25 +280,15 @@ class TablePasses(Passes):
         self.gram_lengths[levels] = np.hypot(1, self._of_levels.shift)
 
     def _run(self, parameters, total, losses, curvature, lot=None):
-        numbers = self._split(parameters)
-        of_numbers = np.empty(numbers.shape)
-        self._numbers._run(numbers, of_numbers, losses, curvature, lot)
-        return self._join(of_numbers, total)
-
-    def _split(self, parameters):
-        """Fill the table of levels, and return the parameters of the numbers, with all shifts of levels."""
         matrix, (scale, shift) = self._matrix, self._of_levels
-        coef = parameters[:, matrix.level_features].astype(np.float64)
-        self._levels.table[matrix.level_features, : len(coef)] = (coef * scale).T
-        numbers = parameters[:, np.append(matrix.number_features, -1)].astype(np.float64)
+        features, levels = np.append(matrix.number_features, -1), matrix.level_features
+        coef = parameters[:, levels].astype(np.float64)
+        self._levels.table[levels, : len(coef)] = (coef * scale).T
+        numbers = parameters[:, features].astype(np.float64)
         # einsum has another order of additions where there is one row.
         numbers[:, -1] += np.add.reduce(coef * shift, axis=1)
-        return numbers
-
-    def _join(self, of_numbers, total):
-        """Fill total (K, d + 1) with the sums by the parameters of the numbers and by level, and return it."""
-        matrix, (scale, shift) = self._matrix, self._of_levels
-        sums = np.add.reduce(self._levels.sums)[matrix.level_features, : len(total)].T
-        total[:, matrix.level_features] = sums * scale + of_numbers[:, -1:] * shift
-        total[:, np.append(matrix.number_features, -1)] = of_numbers
+        of_numbers = self._numbers._run(numbers, np.empty(numbers.shape), losses, curvature, lot)
+        sums = np.add.reduce(self._levels.sums)[levels, : len(total)].T
+        total[:, levels] = sums * scale + of_numbers[:, -1:] * shift
+        total[:, features] = of_numbers
         return total
