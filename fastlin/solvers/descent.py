@@ -154,7 +154,8 @@ class _InCache:
         n_tiles, n_columns, tile_rows = self._rows.values.shape
         self._scratch = Scratch.of(n_tiles, tile_rows, len(self._start), n_columns)
         self._is_whole = self._start.size <= SMALL_HESSIAN
-        self.passes_of_matrix = _count_passes_of_matrix(objective, self._is_whole)
+        work, of_pass = _count_work(objective, objective.n_rows, self._is_whole)
+        self.passes_of_matrix = work / (of_pass + ITERATION_WORK)
 
     def iterate(self, tol, n_iterations):
         """Make iterations until the gap is what tol asks for; return the outcome, and J, gap and gradient of each."""
@@ -189,13 +190,10 @@ class _ByPasses:
         if not np.any(objective.rows.weights_of(self._numbers())):
             # None of those that were drawn has a weight.
             self._drawn = np.arange(n)
-        of_pass = 2 * n * K * size + SLOW_WORK * n * K
         n_sampled = ROWS_PER_COLUMN * K * size
-        # Half of a Gram matrix are sums of their own, which take two thirds of the time of a pass's.
-        sums, factor = len(self._drawn) * size**2 / 3 * K, K * size**3 / 6
-        if self._has_hessian:
-            sums, factor = min(n, n_sampled) * (K * size) ** 2 / 6, (K * size) ** 3 / 6
-        passes = (sums + factor + PATIENCE * ITERATION_WORK) / of_pass
+        n_summed = min(n, n_sampled) if self._has_hessian else len(self._drawn)
+        work, of_pass = _count_work(objective, n_summed, self._has_hessian)
+        passes = (work + PATIENCE * ITERATION_WORK) / of_pass
         # The Hessian of a sample does not converge: pairs learn what it errs by, and a new one would drop them.
         is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
@@ -254,10 +252,10 @@ class _ByPasses:
         return numbers[self._drawn] if len(numbers) else self._drawn
 
 
-def _count_passes_of_matrix(objective, is_whole):
-    """Return how many iterations without one a matrix of a small X and its factors take as long as."""
+def _count_work(objective, n_rows, is_whole):
+    """Return the multiply-adds of a matrix from n_rows rows and its factors, the Hessian or its blocks, and of a pass."""
     n, (K, size) = objective.n_rows, objective.shape
-    of_pass = 2 * n * K * size + SLOW_WORK * n * K + ITERATION_WORK
+    # Half of a Gram matrix are sums of their own, which take two thirds of the time of a pass's.
     n_grams = K * (K + 1) / 2 if is_whole else K
-    factor = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
-    return (n_grams * n * size**2 / 3 + factor) / of_pass
+    factors = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
+    return n_grams * n_rows * size**2 / 3 + factors, 2 * n * K * size + SLOW_WORK * n * K

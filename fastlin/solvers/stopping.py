@@ -174,11 +174,12 @@ class Stopping:
         if not self.objective.penalty.is_bounded and point.value <= max(asked, self._vanishing_value):
             return True
         if self.rule == "gradient":
-            is_small = point.largest_entry <= self.tol
-            if bound <= TRUSTED * point.value and self._persists(lambda n: self.history[n].gradient <= self.tol):
+            is_small, last = point.largest_entry <= self.tol, self.history[-PERSISTENCE - 1 :]
+            persists = len(last) > PERSISTENCE and all(each.gradient <= self.tol for each in last)
+            if persists and bound <= TRUSTED * point.value:
                 lenient = self.asked(point, max(self.tol, LENIENCE * min(self.tol, USUAL_TOL)))
                 # While J falls by more than is asked for, a small estimate is an accident.
-                asked = lenient if self.history[-PERSISTENCE - 1].objective - point.value <= lenient else asked
+                asked = lenient if last[0].objective - point.value <= lenient else asked
             return is_small and min(bound, decrement) <= asked
         if not self.objective.penalty.is_bounded:
             return min(bound, decrement) <= asked
@@ -190,11 +191,6 @@ class Stopping:
             is_left_out = asked <= certificate - bound <= INNER_ACCURACY * point.value
             bound = bound if is_left_out else certificate
         return bound <= asked
-
-    def _persists(self, held):
-        """Say whether something held after each of the last iterations, by their places in the history."""
-        n_iter = len(self.history)
-        return n_iter > PERSISTENCE and all(map(held, range(n_iter - PERSISTENCE - 1, n_iter)))
 
     def why(self, point: Point, bound: float, decrement: float) -> Ending | None:
         """Return why the fit ends at a point, or None. Only a point in float64 can have arrived."""
