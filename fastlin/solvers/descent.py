@@ -241,7 +241,7 @@ class _ByPasses:
 
 
 def _count_work(objective, n_rows, is_whole):
-    """Return the multiply-adds of a matrix, the Hessian or its blocks, from some rows with its factors, and of a pass."""
+    """Return the multiply-adds of a Hessian, or its blocks, from n_rows rows with its factors, and of a pass."""
     n, (K, size) = objective.n_rows, objective.shape
     # Half of a Gram matrix are sums of their own, which take two thirds of the time of a pass's.
     n_grams = K * (K + 1) / 2 if is_whole else K
