@@ -69,9 +69,6 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
         end = line_search.along(objective, point, direction, room)
         stalled = True
         if end is not None:
-            if not pairs.n_pairs:
-                # Until there is a pair, the step alone tells the scale.
-                pairs.scale = _measure_step(point, end, direction)
             pairs.add(point, end)
             decrease, size = point.value - end.value, abs(point.value)
             last_bound, point = bound, end
@@ -108,12 +105,6 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
         preconditioner=preconditioner.divided(pairs.scale),
         pairs=pairs if pairs.are_small else None,
     )
-
-
-def _measure_step(begin, end, direction):
-    """Return how many times a direction leads from one point to another."""
-    step = (end.parameters - begin.parameters).ravel()
-    return dot(step, direction.ravel()) / dot(direction.ravel(), direction.ravel())
 
 
 class Recursion:
