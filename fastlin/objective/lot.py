@@ -100,20 +100,14 @@ class SharedRows:
 
         shares (n_classes,) are the parts of the classes in the weight, all above zero.
         """
-        offsets, fit_intercept, share = self.offsets, self.fit_intercept, shares[1]
-        if offsets is None and not fit_intercept:
-            return 0.0, float(np.log(len(shares)))
-        if self.n_rows_coef > 1:
-            logarithms = np.log(shares)
-            return logarithms - logarithms.mean(), -float(np.sum(shares * logarithms))
-        logit = np.log(share) - np.log1p(-share)
+        offsets, logs = self.offsets, np.log(shares)
+        best = logs - logs.mean() if self.n_rows_coef > 1 else float(logs[1] - logs[0])
         if offsets is None:
-            return float(logit), float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
+            return (best, -float(np.sum(shares * logs))) if self.fit_intercept else (0.0, float(np.log(len(shares))))
         parts = np.full(self.n_rows, 1 / self.n_rows) if weights is None else weights / weights.sum()
         # As `Objective.start` takes the mean of the offsets from the intercept, or not.
-        intercepts = [logit - np.einsum("i,i->", parts, offsets), logit] if fit_intercept else [0.0]
         found = []
-        for intercept in intercepts:
+        for intercept in [best - np.einsum("i,i->", parts, offsets), best] if self.fit_intercept else [0.0]:
             scores = np.where(labels, -intercept - offsets, intercept + offsets)
             # NumPy's logaddexp takes three times as long.
             losses = np.log1p(np.exp(-np.abs(scores))) + np.maximum(scores, 0)
