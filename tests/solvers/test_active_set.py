@@ -105,12 +105,13 @@ def test_groups_at_their_minimum_take_no_steps_of_rounding(group_steps):
     assert len(group_steps) == 1
 
 
-def test_a_parameter_that_would_turn_is_zero():
-    # Along the step the first parameter's least point is zero: |z| - 0.5 z there.
-    penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0]), group_by_class=False, box=None)
-    parameters, _, decrease = minimize(np.eye(2), penalty, np.array([0.3, 0.0]), np.array([-0.2, 0.0]))
-    assert decrease == pytest.approx(0.3 * 1.0 + 0.5 * 0.3**2 - 0.5 * 0.3)
-    assert not parameters.any()
+def test_parameters_that_would_turn_are_zero():
+    # The first two are alike, and meet zero at once.
+    hessian = np.eye(4) + 0.2
+    penalty = SimpleNamespace(thresholds=np.ones(4), group_by_class=False, box=None)
+    parameters, slopes, _ = minimize(hessian, penalty, np.array([0.3, 0.3, 2.0, 0.0]), np.array([0.3, 0.3, 0.5, 0.0]))
+    assert not parameters[[0, 1, 3]].any()
+    assert parameters[2] > 0 and slopes[2] == pytest.approx(-1)
 
 
 def test_bounds_that_are_met_are_kept_to():
