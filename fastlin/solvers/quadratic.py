@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -286,6 +287,13 @@ def _along_groups(block, slopes, start, thresholds):
     factor = _factorize(curved.reshape(block.shape))
     step = _solve(factor, len(block), (slopes + of_norms).ravel()).reshape(start.shape)
     promised = -0.5 * float(np.sum((slopes + of_norms) * step))
+    slope, bend = float(np.sum(slopes * step)), _multiply(step.ravel(), block, step.ravel())
+
+    def rise(length):
+        end = start + length * step
+        ends = _norms(end)
+        rises = np.divide(np.einsum("kj,kj->j", end, step), ends, out=np.zeros_like(ends), where=ends > 0)
+        return slope + bend * length + float(np.sum(thresholds * rises))
 
     def change_to(end):
         change, sums = end - start, norms + _norms(end)
@@ -294,15 +302,17 @@ def _along_groups(block, slopes, start, thresholds):
         smooth = float(np.sum(slopes * change)) + 0.5 * _multiply(change.ravel(), block, change.ravel())
         return smooth + float(np.sum(thresholds * grown))
 
-    end, length = start + step, 1.0
-    change, shorter = change_to(end), change_to(start + 0.5 * step)
-    # The length may be 1e-9, where the model is flat but for the norms.
-    while shorter < change and length > UNIT_ROUNDOFF:
-        end, change, length = start + 0.5 * length * step, shorter, 0.5 * length
-        shorter = change_to(start + 0.5 * length * step)
+    # Half of the digits of the length are all that the model tells, which is flat at its least point. The length itself
+    # may be 1e-9, where the model is flat but for the norms.
+    shorter, length = 0.0 if rise(1.0) > 0 else 1.0, 1.0
+    while length - shorter > sqrt(UNIT_ROUNDOFF) * length > 0:
+        middle = 0.5 * (shorter + length)
+        shorter, length = (middle, length) if rise(middle) < 0 else (shorter, middle)
+    end = start + length * step
+    change = change_to(end)
     without = np.where((_norms(end) < INNER_ACCURACY * norms) & (thresholds > 0), 0.0, end)
     change_without = change_to(without)
-    is_whole = length == 1
+    is_whole = length > 1 - MIN_ACCURACY
     if (without != end).any() and change_without <= 0.5 * change:
         end, change, is_whole = without, change_without, False
     return end.ravel(), -change, is_whole and abs(-change - promised) <= MIN_ACCURACY * promised
