@@ -86,7 +86,7 @@ def search(
 
 
 def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
-    """Return where the slope would be zero if it were a line between both ends, kept off the ends, or the middle."""
+    """Return the minimiser of the cubic through both ends, kept off the ends; the middle if there is none."""
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
         if high_value > FAR_UP * abs(low_value):
@@ -94,6 +94,14 @@ def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
             step = low + width * min(max(part, UNIT_ROUNDOFF), 0.9)
             # Where rounding leaves less than the digits that there are, their number is halved.
             return step if step > 2 * low else np.sqrt(low) * np.sqrt(high)
-        if high_slope != low_slope:
-            return low + width * min(max(low_slope / (low_slope - high_slope), 0.1), 0.9)
+        d1 = low_slope + high_slope - 3 * (high_value - low_value) / width
+        # Relative to the largest of the three, so that no square overflows.
+        unit = max(abs(d1), abs(low_slope), abs(high_slope))
+        radicand = (d1 / unit) ** 2 - (low_slope / unit) * (high_slope / unit)
+        if radicand >= 0:
+            d2 = np.copysign(unit * np.sqrt(radicand), width)
+            denominator = high_slope - low_slope + 2 * d2
+            if denominator != 0:
+                part = 1 - (high_slope + d2 - d1) / denominator
+                return low + width * min(max(part, 0.1), 0.9)
     return low + 0.5 * width
