@@ -114,7 +114,7 @@ def test_values_that_are_all_one_are_left_out_and_leave_the_bits():
         found = measure_passes(make_passes(X, n_classes), (n_classes, D))
         matrix = as_matrix(X)
         # The values as they are.
-        matrix.entries = sparse_matrices.compressed(X)
+        matrix.entries = sparse_matrices.compressed(matrix.csr)
         expected = measure_passes(make_passes(matrix, n_classes), (n_classes, D))
         for first, second in zip(found, expected, strict=True):
             np.testing.assert_array_equal(first, second)
