@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -30,15 +31,18 @@ from fastlin.kernels.linear.logistic_rows import (
     fill_block_pass_in_place,
 )
 from fastlin.kernels.linear.operands import BlockSums, Levels, Parameters, Samples
+from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine import companion
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
 from fastlin.kernels.machine.threads import (
     EXPONENTIAL_WORK,
+    MAX_PARTIAL_BYTES,
     READ_WORK,
     add_blocks,
     count_blocks,
+    cut_work,
     run_blocks,
 )
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
@@ -66,6 +70,10 @@ MANY_CLASSES, BLOCK_ROWS = 32, 512
 COLUMNWISE_WORK = 4
 # Numbers of the rows that are scaled before they are written as columns: these stay in the second-level cache.
 NUMBERS_TURNED, MIN_ROWS_TURNED = 1 << 15, 64
+# A panel of dense X takes about PANEL_BYTES, and has a multiple of the next number of columns, at most MOST_COLUMNS.
+PANEL_BYTES = 1 << 21
+PANEL_COLUMNS = 32
+MOST_COLUMNS = 256
 # G takes as long as a product for each class and this number of rows. It is computed after that many products, so a fit
 # takes at most twice as long as with the better of both.
 ROWS_A_PRODUCT = 24
@@ -170,9 +178,10 @@ class DenseMatrix(Matrix):
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:
         """See `Matrix.row_products`."""
-        return DenseRowProducts(self, n_rows_coef, factors, allows_gram)
+        find_gram = partial(self._find_row_gram, factors) if allows_gram else None
+        return DenseRowProducts(self.layers, n_rows_coef, factors, find_gram)
 
-    def find_row_gram(self, factors: FloatArray) -> DenseMatrix:
+    def _find_row_gram(self, factors):
         """Return X F^-1 X' as a DenseMatrix (n, n), which is kept for the next fit with the same factors."""
         # Folds in threads ask for it at once.
         with self._lock:
@@ -294,8 +303,9 @@ class DensePasses(Passes):
         if K == 1:
             # Each array of a number for each row takes as long as a tenth of a small Gram matrix.
             curvature = 1 - probabilities
-            weights = self.samples.weigh().astype(precision, copy=False) if len(self.samples.weights) else 1
-            curvature *= weights * probabilities
+            curvature *= probabilities
+            if len(self.samples.weights):
+                curvature *= self.samples.weigh().astype(precision, copy=False)
             return self.gram(self.samples.rows, curvature, precision)[0].astype(np.float64, copy=False)
         row_weights = self.samples.weigh().astype(precision, copy=False)
         n_pairs, n_products = K * (K + 1) // 2, size * (size + 1) // 2
@@ -373,32 +383,57 @@ class ColumnPasses(DensePasses):
 
 
 class DenseRowProducts:
-    """Products for dense X: by X and its transpose at first, later by G itself if it `allows_gram`.
+    """Products for dense X: panel by panel at first, later by G itself, a DenseMatrix that `find_gram` returns.
 
-    Penalty factors (d,) are above zero.
+    Penalty factors (d,) are above zero. `find_gram` is None if G does not fit into memory or would lose digits.
     """
 
-    def __init__(self, matrix: DenseMatrix, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> None:
-        self._matrix, self._transposed = matrix, DenseMatrix(matrix.X.T)
-        self._factors, self._zeros = factors, np.zeros(n_rows_coef)
+    def __init__(
+        self, layers: Array, n_rows_coef: int, factors: FloatArray, find_gram: Callable[[], DenseMatrix] | None
+    ) -> None:
+        _, n, d = layers.shape
+        self._layers, self._n_rows_coef = layers, n_rows_coef
+        self._scaling, self._factors = Scaling(np.ones(d), np.zeros(d)), 1 / factors
+        self._width = min(max(1, PANEL_BYTES // (8 * n * PANEL_COLUMNS)) * PANEL_COLUMNS, MOST_COLUMNS)
+        n_panels = -(-d // self._width)
+        n_blocks = cut_work(2 * n * d * n_rows_coef, min(n_panels, MAX_PARTIAL_BYTES // (8 * n * n_rows_coef)))
+        self._coef = np.empty((n_rows_coef, d))
+        self._products = np.empty((n_blocks, n_rows_coef, n))
+        self._find_gram = find_gram
         self._gram: DenseMatrix | None = None
-        self._n_left = matrix.shape[0] // (ROWS_A_PRODUCT * n_rows_coef) if allows_gram else np.inf
+        self._n_left = n // (ROWS_A_PRODUCT * n_rows_coef)
 
     def combine(self, vector: FloatArray, coef: FloatArray) -> None:
         """Fill coef (K, d) with F^-1 X' vector."""
-        coef[:] = self._transposed.compute_scores(self._turn(vector), self._zeros).T / self._factors
+        self._run(self._turn(vector))
+        coef[:] = self._coef
 
     def multiply(self, vector: FloatArray, product: FloatArray) -> None:
         """Fill the first n rows of product with G vector."""
-        if self._n_left == 0:
-            self._gram = self._matrix.find_row_gram(self._factors)
+        turned = self._turn(vector)
+        if self._find_gram is not None and self._n_left == 0:
+            self._gram, self._find_gram = self._find_gram(), None
         self._n_left -= 1
-        matrix, coef = self._gram, self._turn(vector)
-        if matrix is None:
-            matrix, coef = self._matrix, np.empty((len(self._zeros), len(self._factors)))
-            self.combine(vector, coef)
-        product[: matrix.shape[0], : len(coef)] = matrix.compute_scores(coef, self._zeros)
+        n = turned.shape[1]
+        if self._gram is not None:
+            product[:n, : len(turned)] = self._gram.compute_scores(turned, np.zeros(len(turned)))
+        else:
+            self._run(turned)
+            product[:n, : len(turned)] = np.add.reduce(self._products).T
 
     def _turn(self, vector):
         """Return the numbers of a vector class by class, (K, n)."""
-        return np.ascontiguousarray(vector[: self._matrix.shape[0], : len(self._zeros)].T)
+        return copy_aligned(vector[: self._products.shape[2], : self._n_rows_coef].T)
+
+    def _run(self, turned):
+        run_blocks(
+            fill_block_row_products,
+            len(self._products),
+            self._layers,
+            self._scaling,
+            turned,
+            self._factors,
+            self._width,
+            self._coef,
+            self._products,
+        )

@@ -7,7 +7,6 @@ several iterations; otherwise the matrix makes each pass, on all threads.
 
 from __future__ import annotations
 
-from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from fastlin.kernels.linear.quasi_newton import (
     renew_in_cache,
     turn,
 )
+from fastlin.objective.rows import draw_places
 from fastlin.solvers import preconditioners
 from fastlin.solvers.solution import IMPATIENT
 from fastlin.solvers.tuning import (
@@ -182,22 +182,21 @@ class _ByPasses:
     def __init__(self, objective, descent, room):
         self._objective, self._descent, self._room = objective, descent, room
         n, (K, size) = objective.n_rows, objective.shape
+        self._sample: Objective | None = None
         self._has_hessian = 1 < K and K * size <= SMALL_HESSIAN
-        n_drawn = ROWS_PER_COLUMN * K * size
-        if not self._has_hessian:
-            # As many as two passes take.
-            n_drawn = int(np.clip(8 * n * K // size, 4 * ROWS_PER_COLUMN * size, 16 * ROWS_PER_COLUMN * size))
-        self._n_drawn = min(n, n_drawn)
-        work, of_pass = _count_work(objective, self._n_drawn, self._has_hessian)
+        # As many as two passes take.
+        n_drawn = np.clip(8 * n * K // size, 4 * ROWS_PER_COLUMN * size, 16 * ROWS_PER_COLUMN * size)
+        self._drawn = draw_places(n, n_drawn)
+        if not np.any(objective.rows.weights_of(self._numbers())):
+            # None of those that were drawn has a weight.
+            self._drawn = np.arange(n)
+        n_sampled = ROWS_PER_COLUMN * K * size
+        n_summed = min(n, n_sampled) if self._has_hessian else len(self._drawn)
+        work, of_pass = _count_work(objective, n_summed, self._has_hessian)
         passes = (work + PATIENCE * ITERATION_WORK) / of_pass
         # The Hessian of a sample does not converge: pairs learn what it errs by, and a new one would drop them.
-        is_sampled = self._has_hessian and self._n_drawn < n
+        is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
-
-    @cached_property
-    def _sample(self):
-        """J over the rows that matrices are made of."""
-        return self._objective.sample(self._n_drawn) if self._n_drawn < self._objective.n_rows else self._objective
 
     def iterate(self, tol, n_iterations):
         """Make an iteration, the first time after the start; return the outcome, and J, gap and gradient."""
@@ -222,22 +221,35 @@ class _ByPasses:
         return loss * rows.total_weight
 
     def _renew(self):
-        descent, objective, sample = self._descent, self._objective, self._sample
-        rows = sample.rows
+        descent, drawn = self._descent, self._drawn
         if descent.now["n_with_matrix"] == NO_MATRIX:
             # All rows have the probabilities of the class weights, as in `renew_in_cache`.
-            K, shares = objective.n_rows_coef, objective.class_weights
+            K, shares = self._objective.n_rows_coef, self._objective.class_weights
             share = 1 / K if K > 1 else shares[0] * shares[1]
-            weights = np.broadcast_to(rows.weights_of(rows.numbers), (1, rows.n_rows))
-            renew(descent, rows.gram(rows.numbers, share * weights, np.float64))
+            renew(descent, share * self._sum_products(self._weigh()[None]))
             return
-        point = _make_point(objective, descent, self._room)
         if self._has_hessian:
-            renew(descent, preconditioners.hessian_of(sample, point).unpack())
+            self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
+            point = _make_point(self._objective, descent, self._room)
+            renew(descent, preconditioners.hessian_of(self._sample, point).unpack())
             return
-        if sample is not objective:
-            point = sample.at(point.parameters, out=sample.make_room())
-        renew(descent, rows.gram(rows.numbers, np.array([*point.curvatures()]), np.float64))
+        p = np.ascontiguousarray(self._room.probabilities[:, drawn])
+        grams = self._sum_products(p * (1 - p) * self._weigh())
+        renew(descent, grams)
+
+    def _sum_products(self, row_weights):
+        """Return the Gram matrices (C, d + 1, d + 1) of the drawn rows with weights (C, m)."""
+        return self._objective.rows.gram(self._numbers(), row_weights, np.float64)
+
+    def _weigh(self):
+        """Return the weights of the drawn rows, so that the sums of all rows are the expectation of theirs."""
+        rows = self._objective.rows
+        weights = np.broadcast_to(rows.weights_of(self._numbers()), len(self._drawn))
+        return weights * (rows.total_weight / weights.sum()) if len(self._drawn) < rows.n_rows else weights
+
+    def _numbers(self):
+        numbers = self._objective.rows.numbers
+        return numbers[self._drawn] if len(numbers) else self._drawn
 
 
 def _count_work(objective, n_rows, is_whole):

@@ -172,6 +172,27 @@ def test_iterations_of_another_solver_count(way):
         assert n_before < found.n_iter <= max_iter
 
 
+def test_rows_that_are_drawn_weigh_as_much_as_all_and_are_all_where_they_have_no_weight(monkeypatch):
+    monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
+    generator, weigh, sums = np.random.default_rng(0), descent._ByPasses._weigh, []
+
+    def weigh_and_tell(self):
+        sums.append((len(self._drawn), np.sum(weigh(self))))
+        return weigh(self)
+
+    monkeypatch.setattr(descent._ByPasses, "_weigh", weigh_and_tell)
+    for n, n_empty in ((4_000, 0), (90, 40)):
+        if n_empty:
+            monkeypatch.setattr(descent, "draw_places", lambda n_rows, n_drawn: np.arange(40))
+        weights = np.where(np.arange(n) < n_empty, 0.0, generator.uniform(1, 2, n))
+        X, labels = generator.normal(size=(n, 3)), (np.arange(n) % 2).astype(np.int32)
+        found = minimize(Objective.over(X, labels, 2, weights=weights, l2=0.01))
+        assert found.ending == REACHED and np.isfinite(found.certificate)
+        n_drawn, total = sums[-1]
+        assert (n_drawn < n) == (n_empty == 0)
+        assert total == pytest.approx(weights.sum(), rel=1e-12)
+
+
 def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(monkeypatch):
     monkeypatch.setattr(descent, "SMALL_HESSIAN", 0)
     monkeypatch.setattr(descent, "ITERATION_WORK", 0)

@@ -6,10 +6,16 @@ more row may hold the intercepts. Everything is computed in float64.
 
 import numpy as np
 
+from fastlin.kernels.linear.dense_rows import block_rows
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
+from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.prefetch import empty_list
+from fastlin.kernels.machine.products import add_product, add_scores
+from fastlin.kernels.machine.simd import ROW_GROUP
+from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros_padded
 
 
 @kernel
@@ -25,6 +31,46 @@ def fill_block_lines(block, n_blocks, X, borders, table, factors, product):
         row, factor = product[i], factors[i]
         for k in range(row.shape[0]):
             row[k] *= factor
+
+
+@kernel(reassociate=False)
+def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, width, coef, products):
+    """Fill the block's columns of coef with factors[j] sum_i multipliers[k, i] x~_ij, and multiply these by the rows.
+
+    products[block, k, i] takes the sum of coef[k, j] x~_ij over the block's columns. X is what `any_layout` makes of
+    (n, d), multipliers (K, n), factors (d,), coef (K, d), products (B, K, n). Panels of ``width`` columns, whole
+    vectors, lie in the second-level cache while both products pass over them, so that X is read from memory once.
+    """
+    compile_small()
+    X = X[0]
+    n_rows, n_features = X.shape
+    n_classes = multipliers.shape[0]
+    numbers = block_rows(0, 1, n_rows)
+    room = zeros_padded((n_rows + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP, width, np.float64)
+    tile = room[:n_rows]
+    sums = zeros_aligned((n_classes, room.shape[1]), np.float64)
+    scores = zeros_aligned((n_classes, room.shape[0]), np.float64)
+    padded = pad_scaling(scaling, zeros_aligned((0, n_features + room.shape[1]), np.float64))
+    n_panels = (n_features + width - 1) // width
+    for panel in range(block * n_panels // n_blocks, (block + 1) * n_panels // n_blocks):
+        first = panel * width
+        last = first + width if first + width < n_features else n_features
+        scale, shift = padded.scale[first : first + room.shape[1]], padded.shift[first : first + room.shape[1]]
+        load_tile(X[:, first:last], numbers, Scaling(scale, shift), tile)
+        for k in range(n_classes):
+            for j in range(sums.shape[1]):
+                sums[k, j] = 0
+        add_product(room, n_rows, multipliers, sums, empty_list(0))
+        for k in range(n_classes):
+            for j in range(last - first):
+                sums[k, j] *= factors[first + j]
+                coef[k, first + j] = sums[k, j]
+            for j in range(last - first, sums.shape[1]):
+                sums[k, j] = 0
+        add_scores(room, n_rows, n_rows, sums, np.int64(0), scores, empty_list(0))
+    for k in range(n_classes):
+        for i in range(n_rows):
+            products[block, k, i] = scores[k, i]
 
 
 @kernel

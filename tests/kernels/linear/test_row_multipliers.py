@@ -95,9 +95,11 @@ def test_products_of_tables(n_classes, n):
 
 
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 300), (40, 1), (5, 257), (300, 600)])
-def test_rows_of_any_shape(n, d):
-    X = make_dense(n=n, d=d)
-    assert_products(X, as_matrix(X).row_products(2, np.ones(d), False), 2, np.ones(d))
+def test_panels_of_any_shape(monkeypatch, n, d):
+    for panel_bytes in (1, 1 << 21):
+        monkeypatch.setattr(dense, "PANEL_BYTES", panel_bytes)
+        X = make_dense(n=n, d=d)
+        assert_products(X, as_matrix(X).row_products(2, np.ones(d), False), 2, np.ones(d))
 
 
 def test_after_as_many_products_as_it_costs_the_gram_matrix_takes_over():
@@ -115,8 +117,9 @@ def test_after_as_many_products_as_it_costs_the_gram_matrix_takes_over():
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_any_number_of_threads_gives_the_same_bits(cut_into_blocks, kind):
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks, kind):
     cut_into_blocks(1_000)
+    monkeypatch.setattr(dense, "PANEL_BYTES", 1)
     X, found = make_dense(n=60, d=500), []
     X = X if kind == "dense" else sparse.csr_array(X * (np.abs(X) > 1))
     vector, product, coef = make_vector(60, 3), zeros_table(61, 3), np.empty((3, 500))
