@@ -1,6 +1,6 @@
 """Solvers: each minimises an objective, knows nothing of labels or C, and returns a Solution.
 
-A solver is a module with a function ``minimize(objective, start, stopping, ..., room)``::
+A solver is a module with a function ``minimize(fit)``, to which `choose.minimize` gives what it was given::
 
     objective   the Objective to minimise
     start       parameters (K, d + 1) to start from, centred as by `Objective.center`; they are not changed
