@@ -1,14 +1,14 @@
 """Solvers: each minimises an objective, knows nothing of labels or C, and returns a Solution.
 
-A solver is a module with a function ``minimize(fit)``, to which `choose.minimize` gives what it was given::
+A solver is a module with a function ``minimize(fit)`` of a Fit, which `choose.minimize` makes::
 
     objective   the Objective to minimise
-    start       parameters (K, d + 1) to start from, centred as by `Objective.center`; they are not changed
+    beginning   where to start, centred as by `Objective.center`; `begin_in` returns the Point there
     stopping    the Stopping: the rule that ends the fit, and its record
     room        the Room for the probabilities of points, or None
 
-It returns a `Solution`, and raises a RangeError where J or its gradient is not finite at the start. The docstring of a
-solver has its further arguments. `choose.minimize` picks one.
+It returns a `Solution`, and raises a RangeError where J or its gradient is not finite at the start. `choose`
+picks solvers.
 """
 
 from fastlin.solvers.solution import Solution
