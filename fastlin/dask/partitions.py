@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 class DaskTrainingData(TrainingData):
     """The rows of a fit on workers, with the labels and weights that the client has, and sample_weight as given."""
 
+    matrix: ClusterMatrix
     sample_weight: np.ndarray | None = None
 
 
@@ -105,7 +106,7 @@ def read_partitions(
         own_y, own_weight, own_offset = map(_join, told)
         if own_y.ndim == 2 and are_certain(own_y):
             raise ValueError(f"y should be a 1d array, got zeros and ones in {own_y.shape[1]} columns instead.")
-        own_classes, *numbered = number_rows(estimator, own_y, own_weight, classes)
+        own_classes, numbers, of_rows, unit, targets = number_rows(estimator, own_y, own_weight, classes)
         own_offset = read_offset(own_offset, len(own_y), len(own_classes))
         parts = [
             client.submit(encode, part, dtype, known, pure=False)
@@ -117,8 +118,7 @@ def read_partitions(
     remember_features(estimator, shape[1], name_columns(X))
     lengths = [known.shape[0] for known in descriptions]
     matrix = ClusterMatrix(Cluster(client, parts, lengths, worker_timeout, known_workers), shape, dtype, *facts)
-    *numbered, targets = numbered
-    return DaskTrainingData(matrix, own_y, own_classes, *numbered, own_offset, targets, own_weight)
+    return DaskTrainingData(matrix, own_y, own_classes, numbers, of_rows, unit, own_offset, targets, own_weight)
 
 
 def _join(pieces):
