@@ -18,7 +18,7 @@ from fastlin.exceptions import InferenceWarning
 from fastlin.inference.information import Factor
 from fastlin.inference.likelihood import State
 from fastlin.solvers import line_search
-from fastlin.solvers.recursion import Recursion
+from fastlin.solvers.lbfgs import Recursion
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:

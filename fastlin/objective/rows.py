@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -109,18 +109,16 @@ class MeanSums:
     A sum is zero where the intercept or a vanishing column has no part in J. `tally` counts the passes over X, where a
     pass over a tenth of the rows is a tenth.
 
-    `matrix` is all rows of X, or the facts about rows that lie elsewhere, and the sums run over `n_rows` of
-    them. `n_classes` is at least 2; `n_rows_coef` is K, one for two classes. `class_weights` (n_classes,) are parts of
-    S, and `least_share` is the least of them. `has_labels` says that the labels of the rows are in this process, and
-    `gains_from_float32` that passes in float32 are faster and the columns allow them.
+    `matrix` is all rows of X, or the facts about rows that lie elsewhere, and the sums run over `n_rows` of them.
+    `n_classes` is at least 2; `n_rows_coef` is K, one for two classes. `class_weights` (n_classes,) are parts of S, and
+    `least_share` is the least of them. `gains_from_float32` says that passes in float32 are faster and the columns
+    allow them.
 
     `blur` (d,) is how much a unit of each column's parameter can blur a score, relative to `score_rounding`, as a root
     mean square over the rows. The relative errors in float64 are `score_rounding` of a score, `row_rounding` of what a
     row makes of its scores (with targets also of sums over the classes), `plain_sum_rounding` of a sum of these over
     the rows, and `sum_rounding` of a sum of their products with a column.
     """
-
-    has_labels: ClassVar[bool]
 
     matrix: Matrix
     n_classes: int
@@ -247,6 +245,11 @@ class MeanSums:
         """Count passes in the tally of all rows, of which these rows are a part or a copy."""
         self.tally, self._n_all = whole.tally, whole._n_all
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether the labels of the rows are in this process."""
+        return self.matrix.keeps_probabilities
+
     def count_pass(self, n_passes: float = 1) -> None:
         """Take note of passes over the rows."""
         self.tally[0] += n_passes * self.n_rows / self._n_all
@@ -267,7 +270,7 @@ class Rows(MeanSums):
         else:
             class_weights = weigh_classes(own.labels, own.weights, n_classes) / total_weight
         passes = matrix.passes(samples, coordinates.scaling, count_rows_coef(n_classes))
-        self.has_labels, offset_range = matrix.keeps_probabilities, None
+        offset_range = None
         if len(own.offsets):
             offset_range = OffsetRange.of(OffsetSums.of(own.offsets, own.weights), total_weight)
         super().__init__(
