@@ -41,6 +41,8 @@ def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer
 def _check(X):
     """Return a CSR, CSC or BSR matrix, X itself if possible, whose arrays agree and have types that kernels read."""
     if X.format == "lil":
+        if any(len(columns) != len(values) for columns, values in zip(X.rows, X.data, strict=False)):
+            raise ValueError("a row has more columns than values, or fewer")
         # What is no whole number has no index.
         indices = np.array([index(column) for columns in X.rows for column in columns], np.int64)
         data = np.array([value for values in X.data for value in values], X.dtype)

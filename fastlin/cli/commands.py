@@ -85,10 +85,14 @@ def reproduce(options: SimpleNamespace) -> int:
     return 1 if failed else 0
 
 
+# Options of `compare` that say what to do with a table.
+OF_A_TABLE = ("target", "drop", "C", "separator", "decimal", "encoding")
+
+
 @command(
     "to choose a library: time fastlin and others on a table of yours or MNIST",
     argument("table", required=False, type=FILE, metavar="[DATA]"),
-    option("--target", metavar="COLUMN", show_default="y", help="Column of the labels in DATA, or array in .npz."),
+    option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
     drop_option,
     option("--C", "C", type=STRENGTH, default=1.0, help="Inverse strength of the penalty on DATA."),
     option("--seconds", type=FloatRange(1, 86_400), default=60.0, help=SECONDS),
@@ -115,9 +119,11 @@ def compare(options: SimpleNamespace) -> int:
     require("studies")
     if options.table is not None and (options.quick or options.peers or options.data):
         raise CommandError("--quick, --peers and --data are for MNIST, and cannot be given with a table")
-    if options.table is None and options.target:
-        raise CommandError("--target is for a table, and no DATA is given")
-    options.target = options.target or "y"
+    if options.table is None:
+        context = click.get_current_context()
+        for name in OF_A_TABLE:
+            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                raise CommandError(f"--{name} is for a table, and no DATA is given")
     make_folder(options.output)
     missing = peers.find_missing()
     if missing:

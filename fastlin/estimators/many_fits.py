@@ -122,7 +122,7 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
     from fastlin.solvers.lots import minimize_all
 
     estimator, data, numbers = problem.estimator, problem.data, np.arange(0)
-    if suits(problem, Cs.max(), l1_ratio):
+    if len(Cs) and suits(problem, Cs.max(), l1_ratio):
         if curvatures is None:
             curvatures = np.array([_find_curvature(pose(number)) for number in range(len(Cs))])
         # A class without a row of weight has no best intercept, from which a lot starts.

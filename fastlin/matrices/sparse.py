@@ -295,7 +295,9 @@ class PassesByRows(SparsePasses):
         """Say whether these passes are faster than those by rows and columns: with enough entries for each column."""
         if n_rows_coef > 1:
             return False
-        n_entries = int(count_starts(matrix.entries.indptr, rows)[-1]) if len(rows) else matrix.n_entries
+        # Repeated entries, which `n_entries` counts each, are one here.
+        starts = count_starts(matrix.entries.indptr, rows)
+        n_entries = int(starts[-1] - starts[0])
         return count_blocks_with_sums(len(rows) or matrix.shape[0], n_entries, matrix.shape[1]) > 0
 
     def _run(self, parameters, total, losses, curvature, lot=None):

@@ -27,6 +27,7 @@ SEEDS = "is not in the range 0<=x<=4294967295"
         ("compare none.csv --target y", "File 'none.csv' does not exist. (see fastlin compare --help)"),
         ("compare --seconds 0", "'--seconds': 0.0 is not in the range 1<=x<=86400"),
         ("compare --target y", "--target is for a table, and no DATA is given"),
+        ("compare --C 10", "--C is for a table, and no DATA is given"),
         ("compare --clases 3", "(see fastlin compare --help)"),
         ("dance", "dance"),
         ("", "Missing command. (see fastlin --help)"),

@@ -145,8 +145,10 @@ def test_rows_and_columns_are_used_as_they_are(index_dtype):
     assert matrix.X is X and as_matrix(columns).csc is columns
 
 
-@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr"])
-def test_duplicates_are_summed_in_a_copy(form):
+# With 30 the entries of X are enough for a pass by rows, and those of its copy are not.
+@pytest.mark.parametrize(("form", "entries_per_sum"), [("csr", 4), ("csr", 30), ("csc", 4), ("coo", 4), ("bsr", 4)])
+def test_duplicates_are_summed_in_a_copy(form, entries_per_sum, monkeypatch):
+    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", entries_per_sum)
     plain = make_csr()
     # Each entry stands there in two halves.
     X = sparse.csr_array((np.repeat(plain.data / 2, 2), np.repeat(plain.indices, 2), 2 * plain.indptr), shape=(N, D))

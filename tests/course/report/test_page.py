@@ -73,7 +73,7 @@ def test_pictures_are_embedded_with_a_caption_and_an_alternative_text(report, qu
         assert picture["caption"] in written.text
     # A picture that was removed is left out.
     report.entries["binary"]["pictures"][0]["file"] = "digits/removed.png"
-    assert len(report.write().find("img")) == 9
+    assert len(report.write().find("img")) == 8
 
 
 def test_each_section_has_a_formula_in_mathml(whole):
