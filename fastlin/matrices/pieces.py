@@ -88,11 +88,11 @@ class PiecewisePasses(Passes):
         return loss
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """See `Passes.hessian_product`; `MeanSums.curved_at` returns the last argument."""
+        """See `Passes.hessian_product`; `Rows.curved_at` returns the last argument."""
         return self._add(find_hessian_product, curved, direction)
 
     def class_pair_gram(self, curved: FloatArray) -> FloatArray:
-        """See `Passes.class_pair_gram`; `MeanSums.curved_at` returns the argument."""
+        """See `Passes.class_pair_gram`; `Rows.curved_at` returns the argument."""
         return self._add(find_class_pair_gram, curved)
 
     def _evaluate(self, parameters, probabilities):

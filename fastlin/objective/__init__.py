@@ -1,6 +1,6 @@
 """The objective J as a value, and everything that is known of it at one point.
 
-`Objective.at` returns a `Point`, which has derivatives and lower bounds. Only `MeanSums` changes after it is made: it
+`Objective.at` returns a `Point`, which has derivatives and lower bounds. Only `Rows` changes after it is made: it
 holds memory that passes use, so one thread at a time may use one.
 """
 

@@ -58,8 +58,8 @@ class Objective:
     faster and the columns allow it. Without a penalty nothing bends the directions that float32 would blur.
     """
 
-    def __init__(self, rows: Any, penalty: Penalty, budget: Budget | None = None) -> None:
-        # rows are MeanSums; budget is the memory that may be held besides X.
+    def __init__(self, rows: Rows, penalty: Penalty, budget: Budget | None = None) -> None:
+        # budget is the memory that may be held besides X.
         self.rows, self.penalty = rows, penalty
         self.budget = Budget.beside(rows.matrix.budget_bytes) if budget is None else budget
         self.matrix: Matrix = rows.matrix
@@ -121,14 +121,12 @@ class Objective:
         penalty = Penalty.of(self.rows, l2, l1, last.factors, last.group_by_class, last.box)
         return Objective(self.rows, penalty, self.budget)
 
-    def flatten(self, part: float) -> Objective | None:
-        """Return a J whose minimum, divided by the part, is near the minimum of this J where scores are large, or None.
+    def flatten(self, part: float) -> Objective:
+        """Return a J whose minimum, divided by the part, is near the minimum of this J where scores are large.
 
         It is J times the part, with the loss l(part * score) / part of a score.
         """
         rows, last = self.rows.shrink_offsets(part), self.penalty
-        if rows is None:
-            return None
         bounds = None if last.box is None else (part * last.box.lower, part * last.box.upper)
         box = Box.of(bounds, rows.coordinates.scale)
         l2 = min(last.l2 / part, LARGEST_PENALTY)

@@ -28,7 +28,7 @@ from fastlin.kernels.machine.threads import NUMBER_WORK, cut_work, run_blocks
 from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.objective.rows import MeanSums
+    from fastlin.objective.rows import Rows
 
 # A larger penalty leaves nothing of the coefficients, and sums with it would leave the range of float64.
 LARGEST_PENALTY = 1e300
@@ -133,7 +133,7 @@ class Penalty:
 
     @classmethod
     def of(
-        cls, rows: MeanSums, l2: float, l1: float, factors: FloatArray, group_by_class: bool, box: Box | None = None
+        cls, rows: Rows, l2: float, l1: float, factors: FloatArray, group_by_class: bool, box: Box | None = None
     ) -> Self:
         """Return the penalty of the given strengths and factors (d,) in the coordinates of the rows.
 

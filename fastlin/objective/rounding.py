@@ -18,7 +18,7 @@ from fastlin.kernels.machine.threads import MAX_BLOCKS
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
-    from fastlin.objective.rows import MeanSums
+    from fastlin.objective.rows import Rows
     from fastlin.typing import FloatArray
 
 
@@ -69,7 +69,7 @@ def find_row_errors(point: Point) -> RowErrors:
     )
 
 
-def bound_score_rounding(rows: MeanSums, blur: float) -> float:
+def bound_score_rounding(rows: Rows, blur: float) -> float:
     """Return by how much rounding can have moved a score, in the mean over rows, for the blur of a point."""
     error = rows.score_rounding * blur
     if rows.offset_range is not None:

@@ -1,9 +1,8 @@
-"""The weighted rows that the sums of an objective run over: `MeanSums` wherever they lie, `Rows` if readable."""
+"""The weighted rows that the sums of an objective run over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -17,7 +16,7 @@ from fastlin.objective.rounding import ROW_ROUNDINGS, gamma
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.matrices import Matrix, Passes
+    from fastlin.matrices import Matrix
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.point import Point
 
@@ -102,9 +101,8 @@ class OffsetRange(NamedTuple):
         return self.spread + 2 * float(np.abs(self.mean).max())
 
 
-@dataclass(eq=False)
-class MeanSums:
-    """Sums over rows with labels and weights, in coordinates, divided by the total weight S of the rows.
+class Rows:
+    """Rows of X with labels and weights, samples of `make_samples`, and sums over them, divided by the total weight S.
 
     A sum is zero where the intercept or a vanishing column has no part in J. `tally` counts the passes over X, where a
     pass over a tenth of the rows is a tenth.
@@ -120,22 +118,26 @@ class MeanSums:
     the rows, and `sum_rounding` of a sum of their products with a column.
     """
 
-    matrix: Matrix
-    n_classes: int
-    coordinates: Coordinates
-    fit_intercept: bool
-    passes: Passes
-    n_rows: int
-    total_weight: float
-    class_weights: FloatArray
-    offset_range: OffsetRange | None = None
-    has_targets: bool = False
-
-    def __post_init__(self) -> None:
-        """Add what follows from the rest."""
-        matrix, coordinates, passes = self.matrix, self.coordinates, self.passes
-        self.n_rows_coef = count_rows_coef(self.n_classes)
+    def __init__(
+        self, matrix: Matrix, samples: Samples, n_classes: int, coordinates: Coordinates, fit_intercept: bool
+    ) -> None:
+        self.matrix, self.n_classes, self.n_rows_coef = matrix, n_classes, count_rows_coef(n_classes)
+        self.coordinates, self.fit_intercept = coordinates, fit_intercept
+        self.numbers, self.labels, self.weights, self.offsets, self.targets = samples
+        self.passes = passes = matrix.passes(samples, coordinates.scaling, self.n_rows_coef)
+        self.n_rows = len(self.numbers) or matrix.shape[0]
+        own = samples.take(self.numbers) if len(self.numbers) else samples
+        self.total_weight = float(own.weights.sum()) if len(own.weights) else float(self.n_rows)
+        self.has_targets = len(own.targets) > 0
+        if self.has_targets:
+            by_class = weigh_targets(own.targets, own.weights)
+        else:
+            by_class = weigh_classes(own.labels, own.weights, n_classes)
+        self.class_weights = by_class / self.total_weight
         self.least_share = float(np.minimum.reduce(self.class_weights))
+        self.offset_range: OffsetRange | None = None
+        if len(own.offsets):
+            self.offset_range = OffsetRange.of(OffsetSums.of(own.offsets, own.weights), self.total_weight)
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
         n_roundings = ROW_ROUNDINGS + self.n_rows_coef + (2 * self.n_rows_coef + 4 if self.has_targets else 0)
         self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(passes.longest_product)
@@ -237,54 +239,14 @@ class MeanSums:
     def _clean(self, total):
         return self.coordinates.clear(total, self.fit_intercept)
 
-    def shrink_offsets(self, part: float) -> MeanSums | None:
-        """Return the rows with a part of their offsets, or None if the rows cannot be read again."""
-        return None
-
-    def count_with(self, whole: MeanSums) -> None:
-        """Count passes in the tally of all rows, of which these rows are a part or a copy."""
-        self.tally, self._n_all = whole.tally, whole._n_all
-
     @property
     def has_labels(self) -> bool:
-        """Whether the labels of the rows are in this process."""
+        """Whether the rows and their probabilities are at hand, not with workers."""
         return self.matrix.keeps_probabilities
 
     def count_pass(self, n_passes: float = 1) -> None:
         """Take note of passes over the rows."""
         self.tally[0] += n_passes * self.n_rows / self._n_all
-
-
-class Rows(MeanSums):
-    """Rows of X with labels and weights, samples of `make_samples`, and their sums."""
-
-    def __init__(
-        self, matrix: Matrix, samples: Samples, n_classes: int, coordinates: Coordinates, fit_intercept: bool
-    ) -> None:
-        numbers, own = samples.rows, samples.take(samples.rows) if len(samples.rows) else samples
-        self.numbers, self.labels, self.weights, self.offsets, self.targets = samples
-        n_rows = len(numbers) or matrix.shape[0]
-        total_weight = float(own.weights.sum()) if len(own.weights) else float(n_rows)
-        if len(own.targets):
-            class_weights = weigh_targets(own.targets, own.weights) / total_weight
-        else:
-            class_weights = weigh_classes(own.labels, own.weights, n_classes) / total_weight
-        passes = matrix.passes(samples, coordinates.scaling, count_rows_coef(n_classes))
-        offset_range = None
-        if len(own.offsets):
-            offset_range = OffsetRange.of(OffsetSums.of(own.offsets, own.weights), total_weight)
-        super().__init__(
-            matrix,
-            n_classes,
-            coordinates,
-            fit_intercept,
-            passes,
-            n_rows,
-            total_weight,
-            class_weights,
-            offset_range=offset_range,
-            has_targets=len(own.targets) > 0,
-        )
 
     @cached_property
     def smallest_weight(self) -> float:
@@ -335,13 +297,13 @@ class Rows(MeanSums):
         return self._with(matrix, samples)
 
     def shrink_offsets(self, part: float) -> Rows:
-        """See `MeanSums.shrink_offsets`."""
+        """Return the rows with a part of their offsets."""
         return self._with(self.matrix, self.passes.samples._replace(offsets=part * self.offsets))
 
     def _with(self, matrix, samples):
         """Return rows of a matrix which count passes together with these."""
         rows = Rows(matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
-        rows.count_with(self)
+        rows.tally, rows._n_all = self.tally, self._n_all
         return rows
 
     def sample(self, n_rows: int) -> Rows:

@@ -129,8 +129,6 @@ class Fit:
         if objective.has_plain_start or not 1 < INNER_ACCURACY * objective.value_at_start() < 1 / ROUNDING[np.float32]:
             return []
         flat = objective.flatten(TRUSTED)
-        if flat is None:
-            return []
         tol = max(stopping.tol, USUAL_TOL)
         near = minimize(flat, solver="auto", tol=tol, max_iter=stopping.max_iter, is_compared=True)
         return [objective.penalty.clip(near.parameters / TRUSTED)]
