@@ -35,50 +35,6 @@ NUMBERS_TOGETHER = 1 << 20
 OFFSET_ROUNDING = 2.0**-48
 
 
-class OffsetSums(NamedTuple):
-    """Weighted sums over the offsets of some rows, which add up over several pieces of rows."""
-
-    total: np.ndarray  # (K,), of each row less its mean over the classes where there are three or more
-    square: float  # the sum of all squares, of the offsets as given
-    smallest: np.ndarray  # (K,), the extreme of the terms of `total` over rows of weight above zero
-    largest: np.ndarray  # (K,), likewise
-    magnitude: float  # the largest magnitude of an offset
-
-    @classmethod
-    def of(cls, offsets: FloatArray, weights: FloatArray) -> Self:
-        """Return the sums of offsets (n, K); weights (n,) without entries are ones."""
-        n, K = offsets.shape
-        together = max(1, NUMBERS_TOGETHER // K)
-        found = cls(np.zeros(K), 0.0, np.full(K, np.inf), np.full(K, -np.inf), 0.0)
-        for first in range(0, n, together):
-            part = offsets[first : first + together]
-            own = weights[first : first + together] if len(weights) else np.ones(len(part))
-            if not own.all():
-                part, own = part[own > 0], own[own > 0]
-            centred = part - part.mean(axis=1, keepdims=True) if K > 1 else part
-            more = cls(
-                np.einsum("i,ik->k", own, centred),
-                float(np.einsum("i,ik,ik->", own, part, part)),
-                centred.min(axis=0, initial=np.inf),
-                centred.max(axis=0, initial=-np.inf),
-                float(np.abs(part).max(initial=0.0)),
-            )
-            found = cls.join([found, more])
-        return found
-
-    @classmethod
-    def join(cls, sums: Sequence[Self]) -> Self:
-        """Return the sums of several pieces together."""
-        totals, squares, smallest, largest, magnitudes = zip(*sums, strict=True)
-        return cls(
-            np.sum(totals, axis=0),
-            float(sum(squares)),
-            np.min(smallest, axis=0),
-            np.max(largest, axis=0),
-            max(magnitudes),
-        )
-
-
 class OffsetRange(NamedTuple):
     """How far offsets lie from each other, for certificates (docs/derivations.md, section 4)."""
 
@@ -87,13 +43,28 @@ class OffsetRange(NamedTuple):
     root_mean_square: float  # the root of the weighted mean of the squared norm of a row
 
     @classmethod
-    def of(cls, sums: OffsetSums, total_weight: float) -> Self:
-        """Return the range of offsets from their sums over rows of a total weight."""
-        mean = sums.total / total_weight
-        farthest = np.sort(np.maximum(sums.largest - mean, mean - sums.smallest))[-2:]
-        spread = float(farthest.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * len(mean) * sums.magnitude
-        mean = np.append(0.0, mean) if len(mean) == 1 else mean
-        return cls(mean, spread, float(np.sqrt(sums.square / total_weight)) * (1 + OFFSET_ROUNDING))
+    def of(cls, offsets: FloatArray, weights: FloatArray, total_weight: float) -> Self:
+        """Return the range of offsets (n, K); weights (n,) without entries are ones."""
+        n, K = offsets.shape
+        total, square, magnitude = np.zeros(K), 0.0, 0.0
+        # Of rows of weight above zero, each less its mean over the classes where there are three or more.
+        smallest, largest = np.full(K, np.inf), np.full(K, -np.inf)
+        together = max(1, NUMBERS_TOGETHER // K)
+        for first in range(0, n, together):
+            part = offsets[first : first + together]
+            own = weights[first : first + together] if len(weights) else np.ones(len(part))
+            part, own = part[own > 0], own[own > 0]
+            centred = part - part.mean(axis=1, keepdims=True) if K > 1 else part
+            total += np.einsum("i,ik->k", own, centred)
+            square += float(np.einsum("i,ik,ik->", own, part, part))
+            magnitude = max(magnitude, float(np.abs(part).max(initial=0.0)))
+            smallest = np.minimum(smallest, centred.min(axis=0, initial=np.inf))
+            largest = np.maximum(largest, centred.max(axis=0, initial=-np.inf))
+        mean = total / total_weight
+        farthest = np.sort(np.maximum(largest - mean, mean - smallest))[-2:]
+        spread = float(farthest.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * K * magnitude
+        mean = np.append(0.0, mean) if K == 1 else mean
+        return cls(mean, spread, float(np.sqrt(square / total_weight)) * (1 + OFFSET_ROUNDING))
 
     @property
     def reach(self) -> float:
@@ -137,7 +108,7 @@ class Rows:
         self.least_share = float(np.minimum.reduce(self.class_weights))
         self.offset_range: OffsetRange | None = None
         if len(own.offsets):
-            self.offset_range = OffsetRange.of(OffsetSums.of(own.offsets, own.weights), self.total_weight)
+            self.offset_range = OffsetRange.of(own.offsets, own.weights, self.total_weight)
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
         n_roundings = ROW_ROUNDINGS + self.n_rows_coef + (2 * self.n_rows_coef + 4 if self.has_targets else 0)
         self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(passes.longest_product)
