@@ -60,6 +60,8 @@ PEERS = "Excess of the objective against seconds of a fit, a curve for each libr
 STOPS_EARLIER = "scikit-learn stops at an objective that is higher by {:.0e} of it than fastlin's."
 PROVES = "The proof takes the rest of fastlin's time; scikit-learn's objective is higher by {:.0e} of it."
 SCORES = "Most of the time is scikit-learn's own, which clones, scores and times each model between the fits."
+# A peer's objective over fastlin's from which on the table of README says so.
+FAR_ABOVE = 1.1
 WHY_SLOWER = {
     "thousand-classes": STOPS_EARLIER,
     "probe-1000": STOPS_EARLIER,
@@ -166,8 +168,15 @@ def _summarise_race(record):
         tables.compare_scores(record),
         _say_times(record),
         seconds,
-        tables.name_peer(record),
+        _describe_peer(record),
     )
+
+
+def _describe_peer(record):
+    """Return the name of the peer of a race, and by how much it stops above fastlin's objective where that is far."""
+    ours, theirs = (side.get("objective") for side in tables.list_sides(record))
+    is_far = ours and theirs and theirs > FAR_ABOVE * ours
+    return tables.name_peer(record) + (f", which stops at {theirs / ours:.1f} × fastlin's objective" if is_far else "")
 
 
 def _summarise_everyday(record):
