@@ -30,7 +30,7 @@ from fastlin.budget import Budget
 from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
 from fastlin.matrices import as_matrix
 from fastlin.objective.coordinates import Coordinates, choose_coordinates
-from fastlin.objective.penalty import LARGEST_PENALTY, Box, Penalty
+from fastlin.objective.penalty import Box, Penalty
 from fastlin.objective.point import Point, Room
 from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
@@ -120,18 +120,6 @@ class Objective:
         last = self.penalty
         penalty = Penalty.of(self.rows, l2, l1, last.factors, last.group_by_class, last.box)
         return Objective(self.rows, penalty, self.budget)
-
-    def flatten(self, part: float) -> Objective:
-        """Return a J whose minimum, divided by the part, is near the minimum of this J where scores are large.
-
-        It is J times the part, with the loss l(part * score) / part of a score.
-        """
-        rows, last = self.rows.shrink_offsets(part), self.penalty
-        bounds = None if last.box is None else (part * last.box.lower, part * last.box.upper)
-        box = Box.of(bounds, rows.coordinates.scale)
-        l2 = min(last.l2 / part, LARGEST_PENALTY)
-        penalty = Penalty.of(rows, l2, last.l1, last.factors, last.group_by_class, box)
-        return Objective(rows, penalty, self.budget)
 
     def sample(self, n_rows: int) -> Objective:
         """Return J over about n_rows rows, evenly spread, in the same coordinates; its lower bounds are estimates."""

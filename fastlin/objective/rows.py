@@ -260,19 +260,11 @@ class Rows:
         return squares
 
     def take(self, numbers: IntArray) -> Rows:
-        """Return some of the rows, by their numbers (int64) in X."""
+        """Return some of the rows, by their numbers (int64) in X; they count passes together with these."""
         matrix, own_numbers = self.matrix.select(numbers)
         samples = self.passes.samples._replace(rows=own_numbers)
         if matrix is not self.matrix:
             samples = samples.take(numbers)._replace(rows=own_numbers)
-        return self._with(matrix, samples)
-
-    def shrink_offsets(self, part: float) -> Rows:
-        """Return the rows with a part of their offsets."""
-        return self._with(self.matrix, self.passes.samples._replace(offsets=part * self.offsets))
-
-    def _with(self, matrix, samples):
-        """Return rows of a matrix which count passes together with these."""
         rows = Rows(matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
         rows.tally, rows._n_all = self.tally, self._n_all
         return rows

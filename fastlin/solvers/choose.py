@@ -20,10 +20,7 @@ from fastlin.solvers.tuning import (
     INNER_ACCURACY,
     MOST_WORK_IN_CACHE,
     PATIENCE,
-    ROUNDING,
     ROWS_PER_COLUMN,
-    TRUSTED,
-    USUAL_TOL,
 )
 from fastlin.typing import FloatArray, FloatType
 
@@ -99,7 +96,7 @@ class Fit:
     def beginning(self) -> Beginning:
         """At the best start, or at the model of the intercepts where that is better; later where a method ended."""
         objective, nearby = self.objective, self.nearby
-        starts = [objective.center(objective.penalty.clip(start)) for start in self.starts] or self._come_near()
+        starts = [objective.center(objective.penalty.clip(start)) for start in self.starts]
         best = None
         if nearby is not None and objective.penalty.is_smooth and len(starts) == 2:
             # The first is where nearby ended: J there is known without a pass.
@@ -121,17 +118,6 @@ class Fit:
         if point is not None and point.precision == precision:
             return point
         return self.objective.at(parameters, precision, out=self.room)
-
-    def _come_near(self):
-        """Return a start, or none, where no curvature tells a step its length, since offsets decide nearly all rows."""
-        objective, stopping = self.objective, self.stopping
-        # Beyond the latter that would be many fits.
-        if objective.has_plain_start or not 1 < INNER_ACCURACY * objective.value_at_start() < 1 / ROUNDING[np.float32]:
-            return []
-        flat = objective.flatten(TRUSTED)
-        tol = max(stopping.tol, USUAL_TOL)
-        near = minimize(flat, solver="auto", tol=tol, max_iter=stopping.max_iter, is_compared=True)
-        return [objective.penalty.clip(near.parameters / TRUSTED)]
 
 
 # A method returns a Solution, or None where it does not even begin.

@@ -17,8 +17,7 @@ ROUNDING: dict[FloatType, float] = {np.float32: 1e-6, np.float64: VALUE_ROUNDING
 # An approximation inside of a solver may miss this part of the exact result; a negligible error is its square.
 INNER_ACCURACY = 0.1
 # A prediction is worth a trial where it is below this part of what was tried in vain, and a model misleads whose step
-# gains less than this part of what its slope promises. Where rows are so far out that no curvature tells the way, this
-# part of the scores is fitted first.
+# gains less than this part of what its slope promises.
 TRUSTED = 0.25
 # Iterations, or products with a Hessian, without an end in sight after which another solver takes over. Blocks for each
 # class may cost half as many passes, and one block for all a quarter of that.

@@ -66,12 +66,3 @@ def test_offsets_and_targets_have_a_start_and_features_of_classes():
         parameters = 0.1 * np.ones(objective.shape) * np.arange(objective.shape[1])
         found, *of_parts = (each.total_weight * each.evaluate(parameters, np.float64)[0] for each in (rows, *parts))
         assert sum(of_parts) == pytest.approx(found, rel=1e-12)
-
-
-def test_a_flattened_objective_is_a_part_of_the_objective_but_for_the_logarithm_of_the_classes():
-    for n_classes, size, soft, part in [(2, 30.0, False, 0.1), (4, 1e3, True, 0.1), (4, 2.0, True, 0.5)]:
-        objective, parameters = make_offset(90, 5, n_classes, size, soft, l2=0.3, l1=0.1)
-        flat = objective.flatten(part)
-        added = flat.at(part * parameters).value - part * objective.at(parameters).value
-        assert -1e-12 * size <= added <= (1 - part) * np.log(n_classes)
-        assert flat.n_passes == objective.n_passes > 0
