@@ -4,7 +4,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from math import inf
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -41,13 +41,10 @@ def fit_up_to_limit(estimator: Any, X: Array, y: Array) -> None:
         estimator.fit(X, y)
 
 
-def time_fits(
-    fit: Callable[[], Any], is_enough: Callable[[list[float]], bool], pause: float = 0
-) -> tuple[list[float], Any]:
+def time_fits(fit: Callable[[], Any], is_enough: Callable[[list[float]], bool]) -> tuple[list[float], Any]:
     """Repeat a fit until is_enough(seconds); return the seconds and the result of the last fit."""
     seconds: list[float] = []
     while not seconds or not is_enough(seconds):
-        sleep(pause)
         begin = perf_counter()
         found = fit()
         seconds.append(perf_counter() - begin)

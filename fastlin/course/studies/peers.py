@@ -1,25 +1,32 @@
 """The distance from the optimum against seconds, for each library on the same rows and the same objective.
 
 Each point of a curve is a fit from the start, and its whole time counts. A contender must first reach the optimum of a
-small sample; that fit also loads and compiles its code.
+small sample; that fit also loads and compiles its code. Each contender has a process of its own, so that one that takes
+too long or crashes does not end the race.
 """
 
 import importlib.metadata
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from statistics import median
+from tempfile import TemporaryDirectory
+from time import sleep
 from typing import Any
 
+import joblib
 import numpy as np
 from scipy.sparse import issparse
 
 import fastlin
-from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
+from fastlin.contenders import CONTENDERS, CannotSolveError, Contender, Problem
+from fastlin.course.own_process import OwnProcess
 from fastlin.course.studies import fair_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.typing import FloatArray
 
 C = 1.0
 # A contender is admitted where its objective on the sample differs from the optimum by no more than this, relatively.
@@ -30,8 +37,10 @@ FLOOR = 1e-10
 # The tol of the fit in float64 whose objective counts as the optimum until a contender finds a lower one.
 REFERENCE_TOL = 1e-12
 # The seconds that a contender may spend on the fits of its curve for a problem. Of fits on one thread and on all, only
-# the faster ones belong to the curve, and the others do not count.
+# the faster ones belong to the curve, and the others do not count. A fit that has not ended by then is stopped.
 BUDGET, QUICK_BUDGET = 25.0, 1.0
+# The seconds that a contender may take to load, compile, and fit the sample.
+SAMPLE_LIMIT = 60.0
 QUICK_ROWS = 1000
 # Fits shorter than this many seconds are repeated, and the median counts.
 SHORT = 1.0
@@ -63,7 +72,8 @@ def run(
     for problem in problems:
         fastest = {excess: _seconds_to(problem["points"]["fastlin"], float(excess)) for excess in MERITS}
         merits[f"{problem['name']}: seconds to an excess of"] = {
-            name: _describe(points, fastest) for name, points in problem["points"].items()
+            name: _describe(points, fastest, problem["stopped"].get(name), problem["failed"].get(name))
+            for name, points in problem["points"].items()
         }
         for name, reason in problem["left_out"].items():
             merits[f"{problem['name']}: {name}"] = f"left out: {reason}"
@@ -89,12 +99,21 @@ def run(
     )
 
 
-def _describe(points, fastest):
-    """Return a row of a table: seconds to each excess, how many times fastlin's they are, and the last accuracy."""
+def _describe(points, fastest, stopped, failure):
+    """Return a row of a table: seconds to each excess, how many times fastlin's they are, and the last accuracy.
+
+    Where a fit was stopped or has failed, it says after how many seconds, or why.
+    """
     row = {excess: _seconds_to(points, float(excess)) for excess in MERITS}
-    pair = row[COMPARED], fastest[COMPARED]
-    ratio = pair[0] / pair[1] if all(isinstance(each, float) for each in pair) else "–"
-    return {**row, "by fastlin's": ratio, "accuracy": points[-1]["accuracy"]}
+    ratio, least = "–", fastest[COMPARED]
+    if failure is not None:
+        ratio = f"failed: {failure}"
+    elif isinstance(least, float) and isinstance(row[COMPARED], float):
+        ratio = row[COMPARED] / least
+    elif stopped is not None:
+        bound = f"≥ {stopped / least:.3g} ×, " if isinstance(least, float) else ""
+        ratio = f"{bound}stopped after {stopped:.3g} s"
+    return {**row, "by fastlin's": ratio, "accuracy": points[-1]["accuracy"] if points else "–"}
 
 
 def find_missing() -> list[str]:
@@ -117,44 +136,40 @@ def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem
     return [(each, replace(each, X=X_test, y=y_test % each.n_classes)) for each in problems]
 
 
-def check(name: str, problem: Problem) -> None:
-    """Raise CannotSolveError if a contender misses the optimum of the problem with its greatest effort."""
-    contender = CONTENDERS[name]
-    excess = problem.objective(*contender.solve(problem, contender.efforts[-1])) / _find_optimum(problem) - 1
-    # Written so that an excess that is not a number is refused too.
-    if not abs(excess) <= ADMITTED_EXCESS:
-        raise CannotSolveError(f"its optimum is another: {excess:.1e} off on {len(problem.y)} rows")
-
-
 def _compete(problem, test, names, settings, budget):
-    """Return name, shape, optimum and points of a problem, and why contenders were left out, as plain values."""
-    sample = take_sample(problem)
-    left_out = {}
-    for name in names:
-        settings.notify(f"{problem.name}, {name} on a sample")
-        try:
-            check(name, sample)
-        except CannotSolveError as error:
-            # Where another library fails, the comparison goes on without it. fastlin itself has to work.
-            if name == "fastlin":
-                raise
-            left_out[name] = str(error)
-    admitted = [name for name in names if name not in left_out]
-    settings.notify(f"{problem.name}, optimum")
-    optimum = _find_optimum(problem)
+    """Return name, shape, optimum and points of a problem, and who was left out, stopped or failed, as plain values."""
     n_repeats = QUICK_REPEATS if settings.quick else N_REPEATS
-    points: dict[str, list[dict[str, Any]]] = {name: [] for name in admitted}
-    for rung in range(max(len(CONTENDERS[name].efforts) for name in admitted)):
-        # The contenders take turns, because the speed of a machine drifts.
-        for name in admitted:
-            efforts = CONTENDERS[name].efforts
-            if rung < len(efforts) and not _is_done(points[name], optimum, budget):
+    stopped, failed = {}, {}
+    with ExitStack() as stack:
+        # The processes read the same copy of the rows, and end before it is removed.
+        folder = stack.enter_context(TemporaryDirectory())
+        call = {name: partial(_call, name, stack.enter_context(closing(OwnProcess()))) for name in names}
+        left_out = _find_misfits(take_sample(problem), f"{folder}/sample", call, settings)
+        points: dict[str, list[dict[str, Any]]] = {name: [] for name in names if name not in left_out}
+        settings.notify(f"{problem.name}, optimum")
+        path = f"{folder}/rows"
+        joblib.dump(problem, path)
+        # This fit also loads and compiles what fastlin needs for these rows.
+        optimum = call["fastlin"](find_optimum, path)
+        for rung in range(max(len(CONTENDERS[name].efforts) for name in points)):
+            # The contenders take turns, because the speed of a machine drifts.
+            for name, row in points.items():
+                efforts = CONTENDERS[name].efforts
+                left = budget - sum(point["seconds"] * point["fits"] for point in row)
+                has_ended = rung >= len(efforts) or name in stopped or name in failed
+                if has_ended or _is_done(row, optimum, left):
+                    continue
                 settings.notify(f"{problem.name}, {name}")
-                tried = [
-                    _measure(CONTENDERS[name], problem, test, efforts[rung], n_repeats, n_threads)
-                    for n_threads in _choose_threads(name, points[name])
-                ]
-                points[name].append(min(tried, key=lambda point: point["seconds"]))
+                fit = partial(call[name], solve, path, efforts[rung], seconds=left)
+                try:
+                    tried = [_measure(fit, problem, test, n_repeats, n) for n in _choose_threads(name, row)]
+                    row.append({"effort": efforts[rung], **min(tried, key=lambda point: point["seconds"])})
+                except TimeoutError:
+                    stopped[name] = left
+                except CannotSolveError as error:
+                    if name == "fastlin":
+                        raise
+                    failed[name] = str(error).partition("\n")[0]
     optimum = min(optimum, *(point["objective"] for row in points.values() for point in row))
     for row in points.values():
         for point in row:
@@ -162,13 +177,45 @@ def _compete(problem, test, names, settings, budget):
     return {
         "name": problem.name,
         "samples": len(problem.y),
+        "held_out": len(test.y),
         "features": problem.X.shape[1],
         "classes": problem.n_classes,
         "intercept": problem.fit_intercept,
         "optimum": optimum,
         "points": points,
         "left_out": left_out,
+        "stopped": stopped,
+        "failed": failed,
     }
+
+
+def _call(name, process, function, *arguments, seconds=None):
+    """Return what a function makes of a contender and arguments in its process; fastlin's is never stopped."""
+    limit = None if name == "fastlin" else seconds
+    try:
+        return process.call(function, CONTENDERS[name], *arguments, seconds=limit)
+    except ChildProcessError as error:
+        raise CannotSolveError(str(error)) from error
+
+
+def _find_misfits(sample, path, call, settings):
+    """Return by name why contenders miss the optimum of a sample with their greatest effort."""
+    joblib.dump(sample, path)
+    optimum, left_out = call["fastlin"](find_optimum, path), {}
+    for name in call:
+        settings.notify(f"{sample.name}, {name} on a sample")
+        try:
+            _, model = call[name](solve, path, CONTENDERS[name].efforts[-1], count_threads(), seconds=SAMPLE_LIMIT)
+            excess = sample.objective(*model) / optimum - 1
+            # Written so that an excess that is not a number is refused too.
+            if not abs(excess) <= ADMITTED_EXCESS:
+                raise CannotSolveError(f"its optimum is another: {excess:.1e} off on {len(sample.y)} rows")
+        except (CannotSolveError, TimeoutError) as error:
+            # Where another library fails, the comparison goes on without it. fastlin itself has to work.
+            if name == "fastlin":
+                raise
+            left_out[name] = str(error)
+    return left_out
 
 
 def _choose_threads(name, points):
@@ -193,22 +240,34 @@ def take_sample(problem: Problem) -> Problem:
     return replace(problem, X=X, y=problem.y[rows], C=1 / (l2 * len(rows)))
 
 
-def _find_optimum(problem):
-    """Return the objective of a tight fit in float64."""
-    in_float64 = replace(problem, X=problem.X.astype(np.float64))
-    return problem.objective(*CONTENDERS["fastlin"].solve(in_float64, REFERENCE_TOL))
+@lru_cache(maxsize=1)
+def _load(path):
+    """Return the problem in a file, from which its arrays are read when they are needed."""
+    return joblib.load(path, mmap_mode="c")
 
 
-def _measure(contender, problem, test, effort, n_repeats, n_threads):
-    # BLAS and OpenMP, which the fits of the sample have loaded, get as many threads as the contender's own code.
+def find_optimum(contender: Contender, path: str) -> float:
+    """Return the objective of a tight fit, in float64, of the problem in a file."""
+    problem = _load(path)
+    in_float64 = replace(problem, X=problem.X.astype(np.float64, copy=False))
+    return problem.objective(*contender.solve(in_float64, REFERENCE_TOL))
+
+
+def solve(contender: Contender, path: str, effort: float, n_threads: int) -> tuple[float, tuple[FloatArray, ...]]:
+    """Return the seconds and the model of a fit with so many threads of BLAS, OpenMP and the contender's own."""
+    fit = partial(contender.solve, _load(path), effort)
     with fair_threads.use_threads(n_threads):
-        seconds, model = fair_threads.time_fits(
-            partial(contender.solve, problem, effort),
-            lambda seconds: seconds[0] >= SHORT or len(seconds) >= n_repeats,
-            PAUSE,
-        )
+        (seconds,), model = fair_threads.time_fits(fit, lambda seconds: True)
+    return seconds, model
+
+
+def _measure(fit, problem, test, n_repeats, n_threads):
+    seconds: list[float] = []
+    while not seconds or (seconds[0] < SHORT and len(seconds) < n_repeats):
+        sleep(PAUSE)
+        own, model = fit(n_threads)
+        seconds.append(own)
     return {
-        "effort": effort,
         "threads": n_threads,
         "seconds": median(seconds),
         "fits": len(seconds),
@@ -217,12 +276,9 @@ def _measure(contender, problem, test, effort, n_repeats, n_threads):
     }
 
 
-def _is_done(points, optimum, budget):
-    """Return whether the last point is at the floor, or the next fit would probably exceed the budget."""
-    if not points:
-        return False
-    spent = sum(point["seconds"] * point["fits"] for point in points)
-    return points[-1]["objective"] <= optimum * (1 + FLOOR) or spent + 2 * points[-1]["seconds"] > budget
+def _is_done(points, optimum, left):
+    """Return whether the last point is at the floor, or the next fit would probably take longer than what is left."""
+    return bool(points) and (points[-1]["objective"] <= optimum * (1 + FLOOR) or 2 * points[-1]["seconds"] > left)
 
 
 def _seconds_to(points, excess):

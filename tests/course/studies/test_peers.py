@@ -1,6 +1,7 @@
 """The comparison with peers on the embedded digits: who is admitted, on how many threads, and what is measured."""
 
 import json
+import os
 from dataclasses import replace
 from time import sleep
 
@@ -31,6 +32,22 @@ def fit_with_another_penalty(problem, effort):
 def return_nothing_finite(problem, effort):
     shape = problem.n_rows_coef, problem.X.shape[1]
     return np.full(shape, np.nan), np.zeros(shape[0])
+
+
+def die(problem, effort):
+    os._exit(3)
+
+
+def fail_on_many_rows(problem, effort):
+    if len(problem.y) > 250:
+        raise MemoryError("too many rows\nfor this library")
+    return CONTENDERS["scikit-learn lbfgs"].fit(problem, effort)
+
+
+def sleep_on_many_rows(problem, effort):
+    if len(problem.y) > 250:
+        sleep(3600)
+    return CONTENDERS["scikit-learn lbfgs"].fit(problem, effort)
 
 
 @pytest.fixture
@@ -79,6 +96,7 @@ def run_synthetic():
     ("fit", "reason"),
     [
         (fail, "RuntimeError: on purpose"),
+        (die, "its process has ended with status 3"),
         (fit_with_another_penalty, "its optimum is another"),
         (return_nothing_finite, "its optimum is another"),
     ],
@@ -90,6 +108,29 @@ def test_who_fails_or_solves_another_problem_is_left_out_with_the_reason(contend
     assert reason in problem["left_out"]["torch"]
     assert set(problem["points"]) == set(FEW)
     assert "left out" in results.merits["even or odd: torch"]
+
+
+def test_who_fails_in_the_race_leaves_it_with_the_reason(contenders, monkeypatch):
+    monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
+    contenders["torch"] = replace(CONTENDERS["torch"], fit=fail_on_many_rows, package="scikit-learn", module="sklearn")
+    results = run_synthetic()
+    (problem,) = results.series["problems"]
+    assert (problem["points"]["torch"], problem["failed"]) == ([], {"torch": "MemoryError: too many rows"})
+    rows = results.merits["even or odd: seconds to an excess of"]
+    assert rows["torch"]["by fastlin's"] == "failed: MemoryError: too many rows"
+    assert rows["fastlin"]["by fastlin's"] == 1
+
+
+def test_who_takes_longer_than_its_share_is_stopped_and_gets_a_bound(contenders, monkeypatch):
+    monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
+    contenders["torch"] = replace(CONTENDERS["torch"], fit=sleep_on_many_rows, package="scikit-learn", module="sklearn")
+    results = run_synthetic()
+    (problem,) = results.series["problems"]
+    assert problem["stopped"]["torch"] == peers.QUICK_BUDGET
+    row = results.merits["even or odd: seconds to an excess of"]["torch"]
+    ours = results.merits["even or odd: seconds to an excess of"]["fastlin"]["1e-4"]
+    assert row["by fastlin's"] == f"≥ {peers.QUICK_BUDGET / ours:.3g} ×, stopped after 1 s"
+    assert (row["1e-2"], row["accuracy"]) == ("not reached", "–")
 
 
 def test_a_failing_fastlin_is_no_comparison(contenders):
