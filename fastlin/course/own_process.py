@@ -1,5 +1,6 @@
 """A process of its own for calls that may take too long, or end the process that they run in."""
 
+import signal
 from collections.abc import Callable
 from multiprocessing import get_context
 from typing import Any
@@ -49,6 +50,8 @@ class OwnProcess:
 
 def _serve(connection):
     """Answer calls until the other process closes the pipe, or ends."""
+    # In a terminal Ctrl-C reaches every process. The first one ends this one, which should print nothing.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
             function, arguments = connection.recv()

@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import sleep
 from typing import Any
 
 import joblib
@@ -42,11 +41,10 @@ BUDGET, QUICK_BUDGET = 25.0, 1.0
 # The seconds that a contender may take to load, compile, and fit the sample.
 SAMPLE_LIMIT = 60.0
 QUICK_ROWS = 1000
-# Fits shorter than this many seconds are repeated, and the median counts.
-SHORT = 1.0
-N_REPEATS, QUICK_REPEATS = 3, 1
 # Seconds to wait before a fit, because the threads of OpenBLAS keep the cores busy for a while after a call.
 PAUSE = 0.1
+# What ends the curve of a contender, but not the race.
+ENDINGS = CannotSolveError, ChildProcessError, TimeoutError
 # The study reports the seconds to each of these excesses.
 MERITS = ("1e-2", "1e-4", "1e-6")
 # The excess at which the seconds are divided by fastlin's.
@@ -138,38 +136,36 @@ def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem
 
 def _compete(problem, test, names, settings, budget):
     """Return name, shape, optimum and points of a problem, and who was left out, stopped or failed, as plain values."""
-    n_repeats = QUICK_REPEATS if settings.quick else N_REPEATS
-    stopped, failed = {}, {}
-    with ExitStack() as stack:
+    sample, left_out = take_sample(problem), {}
+    n_repeats = 1 if settings.quick else fair_threads.N_REPEATS
+    with TemporaryDirectory() as folder, ExitStack() as stack:
         # The processes read the same copy of the rows, and end before it is removed.
-        folder = stack.enter_context(TemporaryDirectory())
-        call = {name: partial(_call, name, stack.enter_context(closing(OwnProcess()))) for name in names}
-        left_out = _find_misfits(take_sample(problem), f"{folder}/sample", call, settings)
-        points: dict[str, list[dict[str, Any]]] = {name: [] for name in names if name not in left_out}
+        paths = f"{folder}/rows", f"{folder}/sample"
+        for path, each in zip(paths, (problem, sample), strict=True):
+            joblib.dump(each, path)
+        entrants = [_Entrant(name, *paths, stack.enter_context(closing(OwnProcess()))) for name in names]
+        ours = next(entrant for entrant in entrants if entrant.name == "fastlin")
+        optimum = ours.call(find_optimum, ours.sample)
+        for entrant in entrants:
+            settings.notify(f"{problem.name}, {entrant.name} on a sample")
+            try:
+                entrant.check(sample, optimum)
+            except ENDINGS as error:
+                # Where another library fails, the comparison goes on without it. fastlin itself has to work.
+                if entrant is ours:
+                    raise
+                left_out[entrant.name] = str(error)
+        entrants = [entrant for entrant in entrants if entrant.name not in left_out]
         settings.notify(f"{problem.name}, optimum")
-        path = f"{folder}/rows"
-        joblib.dump(problem, path)
         # This fit also loads and compiles what fastlin needs for these rows.
-        optimum = call["fastlin"](find_optimum, path)
-        for rung in range(max(len(CONTENDERS[name].efforts) for name in points)):
+        optimum = ours.call(find_optimum, ours.rows)
+        for rung in range(max(len(entrant.contender.efforts) for entrant in entrants)):
             # The contenders take turns, because the speed of a machine drifts.
-            for name, row in points.items():
-                efforts = CONTENDERS[name].efforts
-                left = budget - sum(point["seconds"] * point["fits"] for point in row)
-                has_ended = rung >= len(efforts) or name in stopped or name in failed
-                if has_ended or _is_done(row, optimum, left):
-                    continue
-                settings.notify(f"{problem.name}, {name}")
-                fit = partial(call[name], solve, path, efforts[rung], seconds=left)
-                try:
-                    tried = [_measure(fit, problem, test, n_repeats, n) for n in _choose_threads(name, row)]
-                    row.append({"effort": efforts[rung], **min(tried, key=lambda point: point["seconds"])})
-                except TimeoutError:
-                    stopped[name] = left
-                except CannotSolveError as error:
-                    if name == "fastlin":
-                        raise
-                    failed[name] = str(error).partition("\n")[0]
+            for entrant in entrants:
+                if entrant.goes_on(rung, optimum, budget):
+                    settings.notify(f"{problem.name}, {entrant.name}")
+                    entrant.climb(rung, problem, test, n_repeats, budget)
+    points = {entrant.name: entrant.points for entrant in entrants}
     optimum = min(optimum, *(point["objective"] for row in points.values() for point in row))
     for row in points.values():
         for point in row:
@@ -184,48 +180,79 @@ def _compete(problem, test, names, settings, budget):
         "optimum": optimum,
         "points": points,
         "left_out": left_out,
-        "stopped": stopped,
-        "failed": failed,
+        "stopped": {entrant.name: entrant.stopped for entrant in entrants if entrant.stopped is not None},
+        "failed": {entrant.name: entrant.failed for entrant in entrants if entrant.failed is not None},
     }
 
 
-def _call(name, process, function, *arguments, seconds=None):
-    """Return what a function makes of a contender and arguments in its process; fastlin's is never stopped."""
-    limit = None if name == "fastlin" else seconds
-    try:
-        return process.call(function, CONTENDERS[name], *arguments, seconds=limit)
-    except ChildProcessError as error:
-        raise CannotSolveError(str(error)) from error
+class _Entrant:
+    """A contender with a process of its own, the points of its curve, and after how many seconds or why it ended."""
 
+    def __init__(self, name, rows, sample, process):
+        self.name, self.contender, self.rows, self.sample = name, CONTENDERS[name], rows, sample
+        self.points, self.stopped, self.failed = [], None, None
+        self._process, self._has_loaded = process, False
+        # A peer may be faster on one thread, as BLAS on small products is.
+        self._threads = list(dict.fromkeys((count_threads() if name == "fastlin" else 1, count_threads())))
 
-def _find_misfits(sample, path, call, settings):
-    """Return by name why contenders miss the optimum of a sample with their greatest effort."""
-    joblib.dump(sample, path)
-    optimum, left_out = call["fastlin"](find_optimum, path), {}
-    for name in call:
-        settings.notify(f"{sample.name}, {name} on a sample")
+    def call(self, function, *arguments, seconds=None):
+        """Return what a function makes of the contender and arguments in the process; fastlin's is never stopped."""
+        limit = None if self.name == "fastlin" else seconds
+        return self._process.call(function, self.contender, *arguments, seconds=limit)
+
+    def fit_sample(self):
+        """Return the model of a fit of the sample, for which the process loads and compiles what it needs."""
+        _, model = self.call(solve, self.sample, self.contender.efforts[-1], count_threads(), seconds=SAMPLE_LIMIT)
+        self._has_loaded = True
+        return model
+
+    def check(self, sample, optimum):
+        """Raise CannotSolveError if the contender misses the optimum of the sample with its greatest effort."""
+        excess = sample.objective(*self.fit_sample()) / optimum - 1
+        # Written so that an excess that is not a number is refused too.
+        if not abs(excess) <= ADMITTED_EXCESS:
+            raise CannotSolveError(f"its optimum is another: {excess:.1e} off on {len(sample.y)} rows")
+
+    def goes_on(self, rung, optimum, budget):
+        """Return whether there is another fit, which will probably not exceed the budget."""
+        if rung >= len(self.contender.efforts) or self.stopped is not None or self.failed is not None:
+            return False
+        last = self.points[-1] if self.points else {"objective": np.inf, "seconds": 0.0}
+        return last["objective"] > optimum * (1 + FLOOR) and 2 * last["seconds"] <= self._find_left(budget)
+
+    def _find_left(self, budget):
+        return budget - sum(point["seconds"] * point["fits"] for point in self.points)
+
+    def climb(self, rung, problem, test, n_repeats, budget):
+        """Add the point of a fit with the next effort, on the faster number of threads, or note how the curve ends."""
+        effort, left, tried = self.contender.efforts[rung], self._find_left(budget), []
         try:
-            _, model = call[name](solve, path, CONTENDERS[name].efforts[-1], count_threads(), seconds=SAMPLE_LIMIT)
-            excess = sample.objective(*model) / optimum - 1
-            # Written so that an excess that is not a number is refused too.
-            if not abs(excess) <= ADMITTED_EXCESS:
-                raise CannotSolveError(f"its optimum is another: {excess:.1e} off on {len(sample.y)} rows")
-        except (CannotSolveError, TimeoutError) as error:
-            # Where another library fails, the comparison goes on without it. fastlin itself has to work.
-            if name == "fastlin":
+            for n_threads in self._threads:
+                # A process that begins in place of one that was killed has loaded nothing.
+                if not self._has_loaded:
+                    self.fit_sample()
+                fit = partial(self.call, solve, self.rows, effort, n_threads, seconds=left)
+                try:
+                    seconds, model = fair_threads.repeat_short(fit, n_repeats, PAUSE)
+                except TimeoutError:
+                    self._has_loaded = False
+                    continue
+                point = {"effort": effort, "threads": n_threads, "seconds": median(seconds), "fits": len(seconds)}
+                scores = {"objective": problem.objective(*model), "accuracy": test.accuracy(*model)}
+                tried.append(point | scores)
+        except ENDINGS as error:
+            if self.name == "fastlin":
                 raise
-            left_out[name] = str(error)
-    return left_out
-
-
-def _choose_threads(name, points):
-    """Return the numbers of threads to try: a peer may be faster on one, as BLAS on small products is."""
-    if name == "fastlin":
-        return [count_threads()]
-    # A long fit shows which number is faster; from there on the other one would only take time.
-    if points and points[-1]["seconds"] >= SHORT:
-        return [points[-1]["threads"]]
-    return list(dict.fromkeys((1, count_threads())))
+            self.failed = str(error).partition("\n")[0]
+            return
+        if not tried:
+            self.stopped = left
+            return
+        best = min(tried, key=lambda point: point["seconds"])
+        self.points.append(best)
+        # A long fit shows which number is faster; from there on the other one would only take time.
+        if best["seconds"] >= fair_threads.SHORT or len(tried) < len(self._threads):
+            self._threads = [best["threads"]]
 
 
 def take_sample(problem: Problem) -> Problem:
@@ -257,28 +284,7 @@ def solve(contender: Contender, path: str, effort: float, n_threads: int) -> tup
     """Return the seconds and the model of a fit with so many threads of BLAS, OpenMP and the contender's own."""
     fit = partial(contender.solve, _load(path), effort)
     with fair_threads.use_threads(n_threads):
-        (seconds,), model = fair_threads.time_fits(fit, lambda seconds: True)
-    return seconds, model
-
-
-def _measure(fit, problem, test, n_repeats, n_threads):
-    seconds: list[float] = []
-    while not seconds or (seconds[0] < SHORT and len(seconds) < n_repeats):
-        sleep(PAUSE)
-        own, model = fit(n_threads)
-        seconds.append(own)
-    return {
-        "threads": n_threads,
-        "seconds": median(seconds),
-        "fits": len(seconds),
-        "objective": problem.objective(*model),
-        "accuracy": test.accuracy(*model),
-    }
-
-
-def _is_done(points, optimum, left):
-    """Return whether the last point is at the floor, or the next fit would probably take longer than what is left."""
-    return bool(points) and (points[-1]["objective"] <= optimum * (1 + FLOOR) or 2 * points[-1]["seconds"] > left)
+        return fair_threads.time_fit(fit)
 
 
 def _seconds_to(points, excess):

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from time import sleep
 
 import numpy as np
@@ -11,10 +12,10 @@ from threadpoolctl import threadpool_info
 
 from benchmarks.data import make_synthetic
 from fastlin import figures
-from fastlin.contenders import CONTENDERS
+from fastlin.contenders import CONTENDERS, Problem
 from fastlin.course import datasets
 from fastlin.course.studies import fair_threads, peers
-from fastlin.course.studies.fair_threads import choose_threads, time_fits, use_threads
+from fastlin.course.studies.fair_threads import choose_threads, repeat_short, time_fit, use_threads
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.threads import count_threads
 
@@ -92,45 +93,36 @@ def run_synthetic():
     return peers.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
 
 
-@pytest.mark.parametrize(
-    ("fit", "reason"),
-    [
-        (fail, "RuntimeError: on purpose"),
-        (die, "its process has ended with status 3"),
-        (fit_with_another_penalty, "its optimum is another"),
-        (return_nothing_finite, "its optimum is another"),
-    ],
-)
-def test_who_fails_or_solves_another_problem_is_left_out_with_the_reason(contenders, fit, reason):
-    contenders["torch"] = replace(CONTENDERS["torch"], fit=fit, package="scikit-learn", module="sklearn")
-    results = run_synthetic()
-    (problem,) = results.series["problems"]
-    assert reason in problem["left_out"]["torch"]
-    assert set(problem["points"]) == set(FEW)
-    assert "left out" in results.merits["even or odd: torch"]
+LEFT_OUT = {
+    "torch": (fail, "RuntimeError: on purpose"),
+    "snapml": (die, "its process has ended with status 3"),
+    "skglm": (fit_with_another_penalty, "its optimum is another"),
+    "glum": (return_nothing_finite, "its optimum is another"),
+}
 
 
-def test_who_fails_in_the_race_leaves_it_with_the_reason(contenders, monkeypatch):
+def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_long(contenders, monkeypatch):
     monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
-    contenders["torch"] = replace(CONTENDERS["torch"], fit=fail_on_many_rows, package="scikit-learn", module="sklearn")
+    monkeypatch.setattr(peers, "QUICK_BUDGET", 3.0)
+    given = {name: fit for name, (fit, _) in LEFT_OUT.items()}
+    for name, fit in {**given, "cyanure": fail_on_many_rows, "scikit-learn-intelex": sleep_on_many_rows}.items():
+        contenders[name] = replace(CONTENDERS[name], fit=fit, package="scikit-learn", module="sklearn")
     results = run_synthetic()
     (problem,) = results.series["problems"]
-    assert (problem["points"]["torch"], problem["failed"]) == ([], {"torch": "MemoryError: too many rows"})
+    assert set(problem["points"]) == {*FEW, "cyanure", "scikit-learn-intelex"}
+    for name, (_, reason) in LEFT_OUT.items():
+        assert reason in problem["left_out"][name]
+        assert "left out" in results.merits[f"even or odd: {name}"]
+    assert problem["points"]["cyanure"] == problem["points"]["scikit-learn-intelex"] == []
+    assert (problem["failed"], problem["stopped"]) == (
+        {"cyanure": "MemoryError: too many rows"},
+        {"scikit-learn-intelex": 3.0},
+    )
     rows = results.merits["even or odd: seconds to an excess of"]
-    assert rows["torch"]["by fastlin's"] == "failed: MemoryError: too many rows"
     assert rows["fastlin"]["by fastlin's"] == 1
-
-
-def test_who_takes_longer_than_its_share_is_stopped_and_gets_a_bound(contenders, monkeypatch):
-    monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
-    contenders["torch"] = replace(CONTENDERS["torch"], fit=sleep_on_many_rows, package="scikit-learn", module="sklearn")
-    results = run_synthetic()
-    (problem,) = results.series["problems"]
-    assert problem["stopped"]["torch"] == peers.QUICK_BUDGET
-    row = results.merits["even or odd: seconds to an excess of"]["torch"]
-    ours = results.merits["even or odd: seconds to an excess of"]["fastlin"]["1e-4"]
-    assert row["by fastlin's"] == f"≥ {peers.QUICK_BUDGET / ours:.3g} ×, stopped after 1 s"
-    assert (row["1e-2"], row["accuracy"]) == ("not reached", "–")
+    assert rows["cyanure"]["by fastlin's"] == "failed: MemoryError: too many rows"
+    assert rows["scikit-learn-intelex"]["by fastlin's"] == f"≥ {3 / rows['fastlin']['1e-4']:.3g} ×, stopped after 3 s"
+    assert (rows["scikit-learn-intelex"]["1e-2"], rows["scikit-learn-intelex"]["accuracy"]) == ("not reached", "–")
 
 
 def test_a_failing_fastlin_is_no_comparison(contenders):
@@ -157,11 +149,48 @@ def test_every_contender_has_a_colour_and_marker_of_its_own():
     assert len(set(figures.CONTENDERS.values())) == len(CONTENDERS)
 
 
-def test_a_peer_is_measured_on_each_number_of_threads_until_a_fit_is_long(monkeypatch):
+class Timed:
+    """A process whose fits take given seconds by their number of threads, where None is too long; it notes them."""
+
+    def __init__(self, seconds):
+        self.seconds, self.calls = seconds, []
+
+    def call(self, function, contender, path, effort, n_threads, seconds):
+        self.calls.append((path, n_threads))
+        if path == "rows" and self.seconds[n_threads] is None:
+            raise TimeoutError
+        return self.seconds[n_threads], (np.zeros((1, 3)), np.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "fitted", "later"),
+    [
+        ("fastlin", {2: 0.1}, [("rows", 2)], [2]),
+        ("torch", {1: 0.2, 2: 0.1}, [("rows", 1), ("rows", 2)], [1, 2]),
+        ("torch", {1: 1.5, 2: 2.5}, [("rows", 1), ("rows", 2)], [1]),
+        # After a fit that was stopped a new process has to load the library.
+        ("torch", {1: None, 2: 0.1}, [("rows", 1), ("sample", 2), ("rows", 2)], [2]),
+        ("torch", {1: 0.1, 2: None}, [("rows", 1), ("rows", 2)], [1]),
+        ("torch", {1: None, 2: None}, [("rows", 1), ("sample", 2), ("rows", 2)], None),
+    ],
+)
+def test_a_peer_is_measured_on_each_number_of_threads_until_a_fit_is_long(monkeypatch, name, seconds, fitted, later):
     monkeypatch.setattr(peers, "count_threads", lambda: 2)
-    assert peers._choose_threads("fastlin", []) == [2]
-    assert peers._choose_threads("torch", [{"seconds": 0.1, "threads": 2}]) == [1, 2]
-    assert peers._choose_threads("torch", [{"seconds": peers.SHORT, "threads": 1}]) == [1]
+    monkeypatch.setattr(peers, "PAUSE", 0.0)
+    rows = Problem("rows", np.eye(3), np.array([0, 1, 1]), 2, 1.0, fit_intercept=True)
+    entrant = peers._Entrant(name, "rows", "sample", Timed(seconds))
+    entrant.fit_sample()
+    entrant._process.calls.clear()
+    entrant.climb(0, rows, rows, 1, 5.0)
+    assert entrant._process.calls == fitted
+    if later is None:
+        assert (entrant.points, entrant.stopped) == ([], 5.0)
+        assert not entrant.goes_on(1, 0.0, 5.0)
+        return
+    entrant._process.calls.clear()
+    entrant.climb(1, rows, rows, 1, 5.0)
+    assert [n_threads for path, n_threads in entrant._process.calls if path == "rows"] == later
+    assert [point["threads"] for point in entrant.points] == [min(later, key=seconds.get)] * 2
 
 
 @pytest.mark.parametrize("fastest", [1, 3])
@@ -179,11 +208,14 @@ def test_the_faster_number_of_threads_is_chosen(fastest, monkeypatch):
     assert seen[1:] == [1, 3] * 3
 
 
-def test_fits_are_repeated_until_their_seconds_are_enough(monkeypatch):
+def test_short_fits_are_repeated(monkeypatch):
     clock = iter(range(100))
     monkeypatch.setattr(fair_threads, "perf_counter", lambda: next(clock))
-    assert time_fits(lambda: "found", lambda seconds: sum(seconds) >= 3) == ([1, 1, 1], "found")
-    assert time_fits(lambda: "found", lambda seconds: sum(seconds) >= 0) == ([1], "found")
+    run = partial(time_fit, lambda: "found")
+    monkeypatch.setattr(fair_threads, "SHORT", 2)
+    assert repeat_short(run, 3) == ([1, 1, 1], "found")
+    monkeypatch.setattr(fair_threads, "SHORT", 1)
+    assert repeat_short(run, 3) == ([1], "found")
 
 
 def test_fastlin_has_as_many_threads_as_the_others():
