@@ -124,6 +124,7 @@ def test_libraries_race_to_the_same_objective(rows, run, tmp_path, monkeypatch):
     few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
     monkeypatch.setattr(peers, "CONTENDERS", few)
     monkeypatch.setattr(peers, "PAUSE", 0.0)
+    monkeypatch.setattr(peers, "SAMPLE_LIMIT", 600.0)
     np.savez(tmp_path / "$a$.npz", X=rows[0], y=rows[1])
     finished = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
     assert "Not installed, so not compared: torch.\npip install '.[peers]' in a checkout" in finished.stdout

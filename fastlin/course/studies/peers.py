@@ -39,7 +39,7 @@ REFERENCE_TOL = 1e-12
 # the faster ones belong to the curve, and the others do not count. A fit that has not ended by then is stopped.
 BUDGET, QUICK_BUDGET = 25.0, 1.0
 # The seconds that a contender may take to load, compile, and fit the sample.
-SAMPLE_LIMIT = 60.0
+SAMPLE_LIMIT = 120.0
 QUICK_ROWS = 1000
 # Seconds to wait before a fit, because the threads of OpenBLAS keep the cores busy for a while after a call.
 PAUSE = 0.1
