@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks.problems import count_test_rows, pose_first
 from fastlin import datasets
@@ -80,9 +80,8 @@ def draw_classes(n, d, n_classes, scale, dtype=np.float64, seed=0):
 
 def standardise(X, *others):
     """Return arrays with the columns of the first shifted and scaled to mean 0 and deviation 1, others likewise."""
-    mean, deviation = X.mean(axis=0), X.std(axis=0)
-    deviation = np.where(deviation > 0, deviation, 1)
-    return [(each - mean) / deviation for each in (X, *others)]
+    scaler = StandardScaler().fit(X)
+    return [scaler.transform(each) for each in (X, *others)]
 
 
 def draw_frame(n_rows, n_all=None, levels=FRAME_LEVELS, n_numbers=FRAME_NUMBERS):

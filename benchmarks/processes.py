@@ -8,14 +8,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
 import fastlin
 from benchmarks.races import FASTLIN
+from fastlin.course.own_process import OwnProcess
 
 # Where the packages benchmarks and fastlin lie; asv installs the latter.
 ROOT = Path(__file__).parent.parent
@@ -70,9 +70,9 @@ def call_elsewhere(function, *arguments):
         patch.dict(os.environ, GIVE_BACK),
         # asv imports this package without a place in the path.
         patch.object(sys, "path", [*list_places(), *sys.path]),
-        ProcessPoolExecutor(1, get_context("spawn")) as executor,
+        closing(OwnProcess()) as process,
     ):
-        return executor.submit(function, *arguments).result()
+        return process.call(function, *arguments)
 
 
 def measure_rise(call):

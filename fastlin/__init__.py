@@ -10,6 +10,10 @@ data that they run on.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fastlin import blocks as blocks
+from fastlin import callbacks as callbacks
+from fastlin import exceptions as exceptions
+from fastlin import typing as typing
 from fastlin.estimators import (
     FirthLogisticRegression,
     LogisticRegression,
@@ -20,16 +24,12 @@ from fastlin.estimators import (
 )
 
 if TYPE_CHECKING:
-    from fastlin import blocks as blocks
-    from fastlin import callbacks as callbacks
     from fastlin import dask as dask
     from fastlin import datasets as datasets
-    from fastlin import exceptions as exceptions
     from fastlin import figures as figures
     from fastlin import inference as inference
     from fastlin import patch as patch
     from fastlin import trainers as trainers
-    from fastlin import typing as typing
     from fastlin.estimators import MiniBatchLogisticRegression, MLPClassifier
     from fastlin.patch import patch_sklearn, unpatch_sklearn
     from fastlin.trainers import TwoLayerNet
@@ -58,18 +58,7 @@ _IMPORTED_LATER = {
     "patch_sklearn": "fastlin.patch",
     "unpatch_sklearn": "fastlin.patch",
 }
-_ROOMS_IMPORTED_LATER = (
-    "blocks",
-    "callbacks",
-    "dask",
-    "datasets",
-    "exceptions",
-    "figures",
-    "inference",
-    "patch",
-    "trainers",
-    "typing",
-)
+_ROOMS_IMPORTED_LATER = "dask", "datasets", "figures", "inference", "patch", "trainers"
 
 
 # Type checkers know the names above. Of a module with this function they would take any other for one too.

@@ -29,7 +29,6 @@ NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
 # newton-cholesky builds the whole Hessian. For more parameters than these it takes over 50 MB, and its factorisation
 # takes longer than the whole fits of the other contenders.
 MOST_PARAMETERS_OF_A_HESSIAN = 2500
-MOST_VALUES_OF_STATSMODELS = 2_000_000
 
 
 class CannotSolveError(RuntimeError):
@@ -234,7 +233,6 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
     """
     _refuse_where(problem.n_classes > 2, "it has no softmax with a penalty")
     _refuse_where(issparse(problem.X), "it takes no sparse rows")
-    _refuse_where(problem.X.size > MOST_VALUES_OF_STATSMODELS, "no limit ends its fit, which would take minutes")
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 

@@ -7,7 +7,6 @@ fastlin refuses, scikit-learn fits. Methods that another package puts around the
 from __future__ import annotations
 
 import argparse
-import functools
 import inspect
 import logging
 import math
@@ -20,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -57,18 +56,12 @@ SMALL_TABLE = 100_000
 MOST_REASONS = 100
 # What fits leave that scikit-learn's do not.
 OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_", "timed_out_"
-NOTHING = object()
-
-
-@functools.cache
-def _list_defaults(name):
-    return {each.name: each.default for each in inspect.signature(getattr(estimators, name)).parameters.values()}
 
 
 def _translate(name, estimator, **changed):
     """Return fastlin's estimator with the attributes of scikit-learn's, but for those that are changed."""
-    made = object.__new__(getattr(estimators, name))
-    vars(made).update({**_list_defaults(name), **vars(estimator), **changed})
+    made = getattr(estimators, name)()
+    vars(made).update({**vars(estimator), **changed})
     return made
 
 
@@ -301,10 +294,10 @@ def _make_fit(name, original):
     prepare = partial(prepare, original) if prepare is _prepare_tool else prepare
     signature = inspect.signature(original)
 
-    @functools.wraps(original)
+    @wraps(original)
     def fit(self, *args, **kwargs):
         # Another package may call this method after the end of the patch.
-        is_in_use = any(fit is ours for _, ours, _ in _replaced.get(name, ()))
+        is_in_use = _replaced.get(name, {}).get("fit") is fit
         if not (is_in_use and _is_fitted_here(name, self)):
             return original(self, *args, **kwargs)
         try:
@@ -333,10 +326,10 @@ def _make_fit(name, original):
 def _make_prediction(name, original):
     method = getattr(LinearPredictions, name)
 
-    @functools.wraps(original)
+    @wraps(original)
     def predict(self, X):
         # In a subclass each method may build on another one that it overrides, and the patch may have ended.
-        ours = {attribute: made for attribute, made, _ in _replaced.get("LogisticRegression", ())}
+        ours = _replaced.get("LogisticRegression", {})
         is_plain = all(getattr(type(self), each) is ours.get(each) for each in PREDICTIONS)
         if not is_plain or _is_of_array_api(X):
             return original(self, X)
@@ -348,8 +341,8 @@ def _make_prediction(name, original):
     return predict
 
 
-# Which methods of each name were replaced, by what, and what was there, NOTHING where a class inherits it.
-_replaced: dict[str, list[tuple[str, Any, Any]]] = {}
+# What replaces which methods of each name, wrapped around what was there.
+_replaced: dict[str, dict[str, Any]] = {}
 # What asked for each name: calls of patch_sklearn, and the process that sends work to this one.
 _holders: dict[str, set[object]] = {name: set() for name in PATCHED}
 _lock = threading.RLock()
@@ -415,20 +408,19 @@ def _replace(name):
     # LogisticRegressionCV inherits its predictions from LogisticRegression.
     if name == "LogisticRegression" and all(_is_of_scikit_learn(getattr(patched, each)) for each in PREDICTIONS):
         methods |= {each: _make_prediction(each, getattr(patched, each)) for each in PREDICTIONS}
-    own = vars(patched)
-    _replaced[name] = [(attribute, made, own.get(attribute, NOTHING)) for attribute, made in methods.items()]
+    _replaced[name] = methods
     for attribute, made in methods.items():
         setattr(patched, attribute, made)
 
 
 def _put_back(name):
     patched, methods = _find_class(name), _replaced.pop(name)
-    still_ours = [each for each in methods if vars(patched).get(each[0]) is each[1]]
-    for attribute, _, before in still_ours:
-        if before is NOTHING:
+    still_ours = {attribute: made for attribute, made in methods.items() if vars(patched).get(attribute) is made}
+    for attribute, made in still_ours.items():
+        if getattr(super(patched, patched), attribute, None) is made.__wrapped__:
             delattr(patched, attribute)
         else:
-            setattr(patched, attribute, before)
+            setattr(patched, attribute, made.__wrapped__)
     if len(still_ours) < len(methods):
         warnings.warn(
             f"Another package has replaced methods of scikit-learn's {name} since patch_sklearn did. They stay, and "

@@ -10,6 +10,19 @@ from numpydoc.docscrape import NumpyDocString
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fastlin"
+# The modules that are public, apart from fastlin.estimators.
+PUBLIC_MODULES = [
+    "blocks",
+    "callbacks",
+    "dask",
+    "datasets",
+    "exceptions",
+    "figures",
+    "inference",
+    "patch",
+    "trainers",
+    "typing",
+]
 
 
 def read(name):

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from conftest import marked
 from documented_commands import BLOCK, read_blocks
-from repository import read, read_settings
+from repository import PUBLIC_MODULES, read, read_settings
 
-import fastlin
 from fastlin import trainers
 from fastlin.cli.commands import program as fastlin_program
 
@@ -132,7 +131,7 @@ def test_examples_of_docstrings_run(name):
 
 
 def test_the_page_of_the_api_has_every_public_name():
-    rooms = ("", *(f".{room}" for room in fastlin._ROOMS_IMPORTED_LATER if room != "typing"), ".estimators")
+    rooms = ("", *(f".{room}" for room in PUBLIC_MODULES if room != "typing"), ".estimators")
     public = {
         getattr(module, name)
         for module in (importlib.import_module(f"fastlin{room}") for room in rooms)

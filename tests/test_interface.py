@@ -8,12 +8,10 @@ import inspect
 from importlib import import_module
 from pathlib import Path
 
-from repository import described
-
-import fastlin
+from repository import PUBLIC_MODULES, described
 
 FILE = Path(__file__).parent / "interface.txt"
-PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{room}" for room in fastlin._ROOMS_IMPORTED_LATER))
+PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{room}" for room in PUBLIC_MODULES))
 HELP = (
     "The public interface has changed. If it is to, run `python -m tests.test_interface` and write a line in "
     "CHANGELOG.md; docs/deprecations.md says what may change when."

@@ -7,14 +7,13 @@ import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Any
 
 import click
 from click import option
 
 from fastlin.extras import describe_missing, find_missing
 
-Function: TypeAlias = Callable[..., Any]
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
@@ -38,7 +37,7 @@ def require(extra: str) -> None:
         raise CommandError(describe_missing(extra, missing))
 
 
-def command(purpose: str, *options: Function) -> Callable[[Callable[[SimpleNamespace], int]], click.Command]:
+def command(purpose: str, *options: Callable[..., Any]) -> Callable[[Callable[[SimpleNamespace], int]], click.Command]:
     """Return a decorator that makes a command of a function, which gets the options as attributes of one object.
 
     The function's docstring is the help of the command, and the purpose its line in the help of the program.

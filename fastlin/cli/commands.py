@@ -42,7 +42,7 @@ DRAWS = "Networks that cifar10_search draws and trains; more take longer."
 SEEDED = "Seed of splits, orders, networks and draws; learning stays."
 QUICK_RACE = "Train on 1,000 rows of MNIST, to see that all works; its seconds say little."
 PEERS = "Give each library 25 s for each problem of MNIST, instead of --seconds for all."
-SECONDS = "About how long all libraries fit together; none begins a fit that would probably take longer than its share."
+SECONDS = "About how long all libraries fit together; a fit that takes longer than the share of its library is stopped."
 DTYPE = "Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16."
 
 
@@ -119,11 +119,16 @@ def compare(options: SimpleNamespace) -> int:
     require("studies")
     if options.table is not None and (options.quick or options.peers or options.data):
         raise CommandError("--quick, --peers and --data are for MNIST, and cannot be given with a table")
+    context = click.get_current_context()
+
+    def is_given(name):
+        return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+    if is_given("seconds") and (options.quick or options.peers):
+        raise CommandError("--quick and --peers have times of their own, so that --seconds cannot be given with them")
     if options.table is None:
-        context = click.get_current_context()
-        for name in OF_A_TABLE:
-            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-                raise CommandError(f"--{name} is for a table, and no DATA is given")
+        for name in filter(is_given, OF_A_TABLE):
+            raise CommandError(f"--{name} is for a table, and no DATA is given")
     make_folder(options.output)
     missing = peers.find_missing()
     if missing:
@@ -134,7 +139,7 @@ def compare(options: SimpleNamespace) -> int:
 
     def race(settings):
         results = peers.run(settings, options.dtype, posed, None if options.peers else options.seconds)
-        report = {**results.parameters, **results.series, "quick": options.quick}
+        report = {"file": options.table, **results.parameters, **results.series, "quick": options.quick}
         write_results(options.output / "race.json", {**report, "environment": describe_environment()})
         return results
 

@@ -115,6 +115,7 @@ def test_compare_with_peers(run, few_rows, monkeypatch, tmp_path):
     few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
     monkeypatch.setattr(peers, "CONTENDERS", few)
     monkeypatch.setattr(peers, "PAUSE", 0.0)
+    monkeypatch.setattr(peers, "SAMPLE_LIMIT", 600.0)
     printed = run("compare", "--peers", "--quick").stdout
     assert "Not installed, so not compared: torch." in printed
     assert "pip install '.[peers]' in a checkout of fastlin installs them, and '.[peers-torch]' P" in printed

@@ -124,6 +124,7 @@ def test_libraries_race_to_the_same_objective(rows, run, tmp_path, monkeypatch):
     few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
     monkeypatch.setattr(peers, "CONTENDERS", few)
     monkeypatch.setattr(peers, "PAUSE", 0.0)
+    monkeypatch.setattr(peers, "SAMPLE_LIMIT", 600.0)
     np.savez(tmp_path / "$a$.npz", X=rows[0], y=rows[1])
     finished = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
     assert "Not installed, so not compared: torch.\npip install '.[peers]' in a checkout" in finished.stdout
@@ -135,6 +136,7 @@ def test_libraries_race_to_the_same_objective(rows, run, tmp_path, monkeypatch):
     shape = {name: problem[name] for name in ("samples", "features", "classes", "intercept")}
     assert shape == {"samples": 160, "features": 4, "classes": 3, "intercept": True}
     assert (found["C"], problem["left_out"]) == (2.0, {"glum": "not today"})
+    assert (found["file"], problem["held_out"]) == ("$a$.npz", 40)
     assert list(problem["points"]) == ["fastlin", "scikit-learn lbfgs"]
     # The table of few libraries has a column for each.
     rows = {line.split()[0]: line.split() for line in finished.stdout.splitlines() if line.split()}

@@ -17,6 +17,8 @@ from fastlin.typing import Array
 
 # A single short fit says little: whatever else the machine does may fall into it.
 N_TRIES = 3
+# Fits and trainings shorter than this many seconds are repeated, and the median counts.
+SHORT, N_REPEATS = 1.0, 3
 
 
 def scale_rows(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
@@ -41,16 +43,20 @@ def fit_up_to_limit(estimator: Any, X: Array, y: Array) -> None:
         estimator.fit(X, y)
 
 
-def time_fits(
-    fit: Callable[[], Any], is_enough: Callable[[list[float]], bool], pause: float = 0
-) -> tuple[list[float], Any]:
-    """Repeat a fit until is_enough(seconds); return the seconds and the result of the last fit."""
+def time_fit(fit: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds of a fit, and what it returns."""
+    begin = perf_counter()
+    found = fit()
+    return perf_counter() - begin, found
+
+
+def repeat_short(run: Callable[[], tuple[float, Any]], n_most: int, pause: float = 0) -> tuple[list[float], Any]:
+    """Return the seconds of up to n_most runs of a fit, up to the first that is not short, and what the last found."""
     seconds: list[float] = []
-    while not seconds or not is_enough(seconds):
+    while not seconds or (seconds[-1] < SHORT and len(seconds) < n_most):
         sleep(pause)
-        begin = perf_counter()
-        found = fit()
-        seconds.append(perf_counter() - begin)
+        own, found = run()
+        seconds.append(own)
     return seconds, found
 
 
@@ -62,6 +68,6 @@ def choose_threads(fit: Callable[[], object]) -> int:
     for _ in range(N_TRIES):
         for n_threads in (1, count_threads()):
             with use_threads(n_threads):
-                (seconds,), _ = time_fits(fit, lambda seconds: True)
+                seconds, _ = time_fit(fit)
             best[n_threads] = min(seconds, best.get(n_threads, inf))
     return min(best, key=lambda n_threads: best[n_threads])

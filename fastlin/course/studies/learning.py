@@ -26,8 +26,6 @@ from fastlin.typing import Array, FloatArray
 Predict = Callable[["Lesson"], FloatArray]
 
 LEARNING_RATE, BATCH_SIZE = 0.01, 128
-# Trainings shorter than this many seconds are repeated, and the median counts.
-SHORT, N_REPEATS = 1.0, 3
 EPOCHS, ITERATIONS = (1, 2, 5, 10, 20), (5, 20, 100)
 COURSE, SGD = "the course's trainer", "scikit-learn SGDClassifier"
 
@@ -109,7 +107,7 @@ def run(settings: Settings) -> Results:
     settings.notify("warm-up")
     train_course(lesson, 1)
     fit_fastlin(lesson, 1e-4)
-    n_repeats = 1 if settings.quick else N_REPEATS
+    n_repeats = 1 if settings.quick else fair_threads.N_REPEATS
     threads: dict[str, int] = {}
     points: dict[str, list[dict[str, Any]]] = {}
     for name, (train, efforts, unit) in CONTENDERS.items():
@@ -144,8 +142,7 @@ def run(settings: Settings) -> Results:
 
 def _measure(lesson, train, effort, unit, n_repeats):
     """Return a point: the training in words, its seconds (a median if short), accuracy and log loss."""
-    seconds, predict = fair_threads.time_fits(
-        partial(train, lesson, effort), lambda seconds: len(seconds) >= n_repeats or max(seconds) >= SHORT
-    )
+    run = partial(fair_threads.time_fit, partial(train, lesson, effort))
+    seconds, predict = fair_threads.repeat_short(run, n_repeats)
     training = f"tol {effort:g}" if unit == "tol" else f"{effort} {unit}"
     return {"effort": effort, "training": training, "seconds": median(seconds), **lesson.test(predict)}

@@ -1,0 +1,64 @@
+"""A process of its own for calls that may take too long, or end the process that they run in."""
+
+import signal
+from collections.abc import Callable
+from multiprocessing import get_context
+from typing import Any
+
+CONTEXT = get_context("spawn")
+
+
+class OwnProcess:
+    """A process in which functions of modules are called; `contextlib.closing` kills it in the end."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self):
+        self._connection, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=_serve, args=(theirs,))
+        self._process.start()
+        # With this end open, a process that has died would leave the pipe silent.
+        theirs.close()
+
+    def call(self, function: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> Any:
+        """Return what a function makes of arguments, or raise its exception; a process that has ended starts anew.
+
+        A TimeoutError: after so many seconds the process was killed. A ChildProcessError: it has died.
+        """
+        if not self._process.is_alive():
+            self._start()
+        try:
+            self._connection.send((function, arguments))
+            if self._connection.poll(seconds):
+                has_raised, found = self._connection.recv()
+            else:
+                self.close()
+                raise TimeoutError(f"stopped after {seconds:.3g} s")
+        except (EOFError, ConnectionError) as error:
+            self._process.join()
+            raise ChildProcessError(f"its process has ended with status {self._process.exitcode}") from error
+        if has_raised:
+            raise found
+        return found
+
+    def close(self) -> None:
+        """Kill the process."""
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(connection):
+    """Answer calls until the other process closes the pipe, or ends."""
+    # In a terminal Ctrl-C reaches every process. The first one ends this one, which should print nothing.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        try:
+            function, arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer = False, function(*arguments)
+        except Exception as error:
+            answer = True, error
+        connection.send(answer)
