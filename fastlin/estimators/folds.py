@@ -254,14 +254,12 @@ def _fit_in_lots(whole, training_rows, fits, on_fit):
     def pose(number):
         return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
 
+    def pose_alone(number):
+        return Problem(whole.estimator, data, training_rows[number // n_Cs])
+
     for r, l1_ratio in enumerate(fits.l1_ratios):
-
-        def fit_alone(number, near, n_before, check, l1_ratio=l1_ratio):
-            problem = Problem(whole.estimator, data, training_rows[number // n_Cs])
-            hints = {"n_before": n_before, "is_compared": True}
-            return problem.minimize(Cs[number], l1_ratio, [near] if near else [], check, **hints)
-
-        for number, fit in fit_lots(whole, pose, Cs, l1_ratio, fit_alone, reference=data.weights):
+        given = whole, pose, Cs, l1_ratio, pose_alone
+        for number, fit in fit_lots(*given, reference=data.weights, is_compared=True):
             fits.record((number // n_Cs, r, number % n_Cs), fit)
             on_fit(fit)
 

@@ -85,49 +85,64 @@ def fit_lots(
     pose: Callable[[int], Task],
     Cs: FloatArray,
     l1_ratio: float,
-    fit_alone: Callable[..., Fit] | None,
+    pose_alone: Callable[[int], Problem] | None,
     *,
     curvatures: FloatArray | None = None,
     reference: Array | None = None,
     tol: float | None = None,
+    **hints: Any,
 ) -> Iterator[tuple[int, Any]]:
     """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem.
 
     pose returns the task of a number. What has not converged in lots, or does not suit them, comes last, side by side:
-    fit_alone(number, near, n_before, check) returns its Fit, from where it was left after some iterations, or from its
-    own start, None; without fit_alone it is None. Cs and curvatures (B,) are the tasks' C and about the sums of their
-    Points' curvatures; None stands for the mean p (1 - p) of two classes. The reference is that of `minimize_all`.
+    pose_alone returns the Problem of a number, which is minimised with the hints, from where it was left after some
+    iterations, or from its own start; without pose_alone its Fit is None. Cs and curvatures (B,) are the tasks' C and
+    about the sums of their Points' curvatures; None stands for the mean p (1 - p) of two classes. The reference is that
+    of `minimize_all`.
     """
-    left = []
+    # From where, and after how many iterations, each task goes on that has no Fit yet.
+    left: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
     # Overflow at extreme scales is left to single fits.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for number, fit, *how in _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
-            if fit is None:
-                left.append((number, *how))
-            else:
+        for number, fit, rise in _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
+            # It may be NaN.
+            if not rise <= max(fit.solution.value, LOST):
+                continue
+            if fit.solution.converged:
+                del left[number]
                 yield number, fit
-    if fit_alone is None:
-        yield from ((number, None) for number, *_ in left)
-    elif left:
+            elif fit.n_iter < problem.estimator.max_iter:
+                left[number] = fit.start, fit.n_iter
+    numbers = list(left)
+    if pose_alone is None:
+        yield from ((number, None) for number in numbers)
+    elif numbers:
+
+        def fit_alone(place, check):
+            number = numbers[place]
+            near, n_before = left[number]
+            start = near or pose(number).start
+            starts = [start] if start else []
+            return pose_alone(number).minimize(Cs[number], l1_ratio, starts, check, n_before=n_before, **hints)
+
         data, is_smooth = problem.data, l1_ratio == 0 and problem.bounds is None
         shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
         at_once = count_fits_at_once(data.matrix, shape, is_smooth)
-        found = run_side_by_side(lambda place, check: fit_alone(*left[place], check), len(left), at_once)
-        yield from zip((number for number, *_ in left), found, strict=True)
+        yield from zip(numbers, run_side_by_side(fit_alone, len(numbers), at_once), strict=True)
 
 
 def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
-    """Yield the number of each task and its Fit, or None and from where `fit_lots` is to fit it alone."""
+    """Yield the number of each task that suits lots, its Fit, and by how much the type of coefficients raised J."""
     from fastlin.objective import lot
     from fastlin.solvers.lots import minimize_all
 
-    estimator, data, numbers = problem.estimator, problem.data, np.arange(0)
-    if len(Cs) and suits(problem, Cs.max(), l1_ratio):
-        if curvatures is None:
-            curvatures = np.array([_find_curvature(pose(number)) for number in range(len(Cs))])
-        # A class without a row of weight has no best intercept, from which a lot starts.
-        numbers = np.flatnonzero(curvatures > 0)
-    yield from ((number, None, None, 0) for number in np.setdiff1d(np.arange(len(Cs)), numbers).tolist())
+    estimator, data = problem.estimator, problem.data
+    if not (len(Cs) and suits(problem, Cs.max(), l1_ratio)):
+        return
+    if curvatures is None:
+        curvatures = np.array([_find_curvature(pose(number)) for number in range(len(Cs))])
+    # A class without a row of weight has no best intercept, from which a lot starts.
+    numbers = np.flatnonzero(curvatures > 0)
     if not len(numbers):
         return
     strengths, total = np.array([problem.invert(C) for C in Cs[numbers]]), data.weigh()
@@ -147,7 +162,6 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
     penalties = strengths.min() * (l1_ratio or 1.0) * units[: data.matrix.shape[1]]
     tiny = np.finfo(np.float64).tiny
     if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
-        yield from ((number, None, None, 0) for number in numbers.tolist())
         return
     posed: dict[int, tuple[float, float]] = {}
 
@@ -164,14 +178,7 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
     for place, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
         number = int(numbers[place])
         coef, intercept, rise = rows.finish(found.parameters, found.gradient, *posed.pop(place), dtype)
-        fit = Fit(Cs[number], coef, intercept, found.certificate + rise, found)
-        is_kept = rise <= max(found.value, LOST)
-        if is_kept and found.converged:
-            yield number, fit
-        elif is_kept and found.n_iter < estimator.max_iter:
-            yield number, None, fit.start, found.n_iter
-        else:
-            yield number, None, None, 0
+        yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found), rise
 
 
 def _find_curvature(task):
@@ -264,26 +271,25 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     matrix = choose_form(matrix)
     C, l1_ratio = read_penalty(estimator)
 
-    def pose_alone(labels, weights):
+    def pose_as_given(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
     # It raises where X is not finite.
-    shared = pose_alone(take(0).labels, reference)
+    shared = pose_as_given(take(0).labels, reference)
     unit = shared.data.weight_unit
 
     def pose(k):
         labels, weights, start = take(k)
         return Task(labels, None if weights is None else weights / unit, start)
 
-    def fit_alone(k, near, n_before, check):
-        labels, weights, start = take(k)
-        starts = [near or start] if near or start else []
-        return pose_alone(labels, weights).minimize(C, l1_ratio, starts, check, n_before=n_before)
+    def pose_alone(k):
+        labels, weights, _ = take(k)
+        return pose_as_given(labels, weights)
 
     dtype = choose_dtype(matrix, estimator.solver)
     coef, intercept = np.empty((n_fits, matrix.shape[1]), dtype), np.empty(n_fits, dtype)
     n_iter, converged, certificates = np.empty(n_fits, np.int32), np.empty(n_fits, bool), np.empty(n_fits)
-    given = shared, pose, np.full(n_fits, C), l1_ratio, fit_alone
+    given = shared, pose, np.full(n_fits, C), l1_ratio, pose_alone
     with count_fits(estimator, n_fits) as on_fit:
         for k, fit in fit_lots(*given, reference=shared.data.weights):
             coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate

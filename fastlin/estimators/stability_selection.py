@@ -295,13 +295,10 @@ def _select_in_lots(whole, begin, n_halves, on_fit):
             weights = is_in.astype(np.float64) if data.weights is None else is_in * data.weights
             return Task(data.labels, weights, entries.start)
 
-        def fit_alone(number, near, n_before, check, left=left, Cs=Cs):
-            is_in, entries = left[number]
-            starts = [near or entries.start] if near or entries.start else []
-            problem = Problem(whole.estimator, data, np.flatnonzero(is_in))
-            return problem.minimize(Cs[number], 1.0, starts, check, n_before=n_before)
+        def pose_alone(number, left=left):
+            return Problem(whole.estimator, data, np.flatnonzero(left[number][0]))
 
-        given = whole, pose, Cs, 1.0, fit_alone
+        given = whole, pose, Cs, 1.0, pose_alone
         for number, fit in fit_lots(*given, curvatures=curvatures, reference=data.weights):
             if left[number][1].take(fit):
                 going.append(left[number])
