@@ -13,7 +13,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.logistic_regression import LogisticRegression, Resampling, reading_known_data
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
+from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import TrainingData, choose_dtype, name_features, read_training_data
@@ -154,38 +154,32 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
             For NaN or infinite values, wrong shapes, one class, continuous labels, columns that depend linearly on
             others, an information matrix that is too large, and parameters out of range.
         """
-        with kept_on_error(self):
-            return self._fit(X, y, sample_weight, offset, classes)
-
-    def _fit(self, X, y, sample_weight, offset, classes):
         from fastlin.inference.profile import maximise
 
         check_parameters(self)
-        with limit_jobs(self.n_jobs):
-            reader: Any = self
-            data = read_training_data(reader, X, y, sample_weight, offset, classes)
+        with kept_on_error(self), limit_jobs(self.n_jobs):
+            data = read_training_data(self, X, y, sample_weight, offset, classes)
             likelihood = self._make_likelihood(data)
             begin = likelihood.at(likelihood.start())
             if begin is None:
                 self._refuse_columns(likelihood)
             found = maximise(begin, self.tol, self.max_iter)
-            state, objective = found.state, likelihood.objective
-            dtype = choose_dtype(data.matrix, "auto")
-            coef, intercept = objective.read_off(likelihood.to_parameters(state.theta), dtype)
-        if not found.converged:
-            warnings.warn(
-                f"The fit stopped after {found.n_iter} iterations, before tol={self.tol} was reached: the next step "
-                f"would move some coefficient by {found.distance:.2g} of its standard error. Raise max_iter (now "
-                f"{self.max_iter}) or tol.",
-                ConvergenceWarning,
-                stacklevel=TO_THE_CALLER_OF_FIT - 1,
-            )
-        self.n_samples_fit_ = data.matrix.shape[0]
-        self.classes_ = data.classes
-        self.coef_, self.intercept_ = coef, intercept
-        self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
-        self.log_likelihood_ = state.log_likelihood
-        self.penalised_log_likelihood_ = likelihood.restore_value(state)
+            state, dtype = found.state, choose_dtype(data.matrix, "auto")
+            coef, intercept = likelihood.objective.read_off(likelihood.to_parameters(state.theta), dtype)
+            if not found.converged:
+                warnings.warn(
+                    f"The fit stopped after {found.n_iter} iterations, before tol={self.tol} was reached: the next "
+                    f"step would move some coefficient by {found.distance:.2g} of its standard error. Raise max_iter "
+                    f"(now {self.max_iter}) or tol.",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+            self.n_samples_fit_ = data.matrix.shape[0]
+            self.classes_ = data.classes
+            self.coef_, self.intercept_ = coef, intercept
+            self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
+            self.log_likelihood_ = state.log_likelihood
+            self.penalised_log_likelihood_ = likelihood.restore_value(state)
         return self
 
     def inference(

@@ -237,7 +237,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     def _find_accuracy(self, X, y, sample_weight, offset):
         """Return what `score` does, for labels and weights that have been read."""
         if are_soft(y):
-            return average_rows(self, X, y, "accuracy", sample_weight, offset)
+            return average(score_rows(self, X, y, "accuracy", offset), sample_weight)
         labels = join(self.predict(X, **({} if offset is None else {"offset": offset})))
         are_whole = isinstance(y, np.ndarray) and y.dtype.kind in "iub" and labels.dtype.kind in "iub"
         if are_whole and y.shape == labels.shape:
@@ -257,14 +257,11 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if isinstance(X, Blocks):
             offsets = None if offset is None else read_offset(offset, X.shape[0], len(self.classes_))
             parts = [None] * len(X) if offsets is None else np.split(offsets, X.borders[1:-1])
-            return (method(self, block, offset=part) for block, part in zip(self._read_blocks(X), parts, strict=True))
+            matrix = read_blocks(self, X, reset=False)
+            check_coefficients(self, X.shape[1])
+            blocks = check_parts(self, matrix)
+            return (method(self, block, offset=part) for block, part in zip(blocks, parts, strict=True))
         return method(self, X, offset=offset)
-
-    def _read_blocks(self, blocks):
-        """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
-        matrix = read_blocks(self, blocks, reset=False)
-        check_coefficients(self, blocks.shape[1])
-        return check_parts(self, matrix)
 
     def _prepare_scoring(self, X):
         """Return X as a matrix, the classes, and coefficients and intercept in the types that scores come from."""
@@ -314,15 +311,10 @@ class ScoredRows(NamedTuple):
         if name is not None:
             # scikit-learn's checks take most of the time of small searches: 8 milliseconds a score of 83 rows.
             rows = as_matrix(self.X) if isinstance(self.X, np.ndarray) else self.X
-            return average_rows(model, rows, self.y, name, self.params.get("sample_weight"), self.offsets)
+            return average(score_rows(model, rows, self.y, name, self.offsets), self.params.get("sample_weight"))
         # The rows need not hold every class.
         scorer = give_labels(get_scorer(scoring), self.classes)
         return scorer(join_answers(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params)
-
-
-def average_rows(model: Any, X: Any, y: Array, scoring: str, sample_weight: Any, offset: Any = None) -> float:
-    """Return the weighted mean of what `score_rows` returns."""
-    return average(score_rows(model, X, y, scoring, offset), sample_weight)
 
 
 def average(scores: Array, weights: Any) -> float:

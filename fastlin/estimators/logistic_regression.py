@@ -330,16 +330,8 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             `coef_` are more than a hundredth of a standard error from the optimum, which the inference describes.
         """
         with reading_known_data(self, X, y, sample_weight, offset) as data:
-            return self._infer(
-                data,
-                covariance=covariance,
-                clusters=clusters,
-                reference=reference,
-                penalised=penalised,
-                use_t=use_t,
-                weights_are=weights_are,
-                features=features,
-            )
+            choices = {"covariance": covariance, "penalised": penalised, "use_t": use_t, "features": features}
+            return self._infer(data, clusters=clusters, reference=reference, weights_are=weights_are, **choices)
 
     def _prepare_refits(self, data):
         from fastlin.estimators import many_fits

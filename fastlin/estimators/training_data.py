@@ -29,10 +29,7 @@ from fastlin.typing import Array, FloatType, IntArray, MatrixLike
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.matrices import BlockMatrix, Matrix
-    from fastlin.matrices.matrix import Columns
     from fastlin.matrices.table_matrix import TableMatrix
-    from fastlin.objective.coordinates import Coordinates
-    from fastlin.objective.rows import Rows
 
 # Fits of five tables with this part of their entries or more took 1.15 to 7 times as long by sparse passes.
 FILLED = 1 / 3
@@ -60,33 +57,13 @@ class TrainingData:
     offsets: np.ndarray | None = None  # as `make_samples` takes them, as are targets
     targets: np.ndarray | None = None
 
-    def weigh(self, rows: IntArray | None = None) -> float:
-        """Return the total weight of rows, by their numbers, each as often as it is named; None means all."""
-        weights = self._weights_of(rows)
-        return float(len(self.labels) if weights is None else weights.sum())
-
-    def measure(self, rows: IntArray | None = None) -> Columns:
-        """Return the Columns over rows, as `weigh` takes them."""
-        return self.matrix.measure(self._weights_of(rows))
-
-    def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: IntArray | None = None) -> Rows:
-        """Return the Rows of an objective in Coordinates over rows, as `weigh` takes them."""
-        from fastlin.objective import Rows, make_samples
-
-        samples = make_samples(self.labels, self.weights, rows, self.offsets, self.targets)
-        return Rows(self.matrix, samples, len(self.classes), coordinates, fit_intercept)
-
-    def _weights_of(self, rows):
-        """Return the weights of all rows; those that are not named tell the columns nothing."""
-        if rows is None:
-            return self.weights
-        from fastlin.objective import weigh_by_counts
-
-        return weigh_by_counts(rows, self.weights, len(self.labels))
+    def weigh(self) -> float:
+        """Return the total weight of the rows."""
+        return float(len(self.labels) if self.weights is None else self.weights.sum())
 
 
 def read_training_data(
-    estimator: LinearEstimator, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
+    estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
     check_dual(estimator)
@@ -142,7 +119,7 @@ def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
 
 def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True) -> Any:
     """Return X as a matrix, after scikit-learn's checks by `validate_data` and our own of sparse containers."""
-    from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix
+    from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix, as_matrix
 
     if isinstance(X, Blocks):
         raise TypeError(f"{type(estimator).__name__} takes arrays and sparse matrices; linear classifiers fit blocks.")
@@ -154,13 +131,7 @@ def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite
         read_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
     if reads_table(estimator, X, reset):
         return read_table_to_fit(estimator, X) if reset else read_table(estimator, X)
-    return _read_numbers(estimator, X, reset, ensure_all_finite)
-
-
-def _read_numbers(estimator, X, reset, ensure_all_finite):
-    """Return X without categorical columns as a matrix; valid data bypass scikit-learn's checks, which take time."""
-    from fastlin.matrices import as_matrix
-
+    # Valid numbers bypass scikit-learn's checks, which take time.
     names = _name_columns(X)
     plain = X if names is None else X.to_numpy()
     is_plain = type(plain) is np.ndarray and plain.ndim == 2 and plain.size > 0 and plain.dtype in DTYPES
