@@ -66,18 +66,14 @@ class Checkpoints:
         self, estimator: MLPClassifier, descent: Descent, examples: Examples, validation: Examples | None
     ) -> dict[str, Any]:
         """Return what `train_by_epochs` takes for these data as `save` and `resumed`."""
-        kept: dict[str, Any] = {}
         if self._path is None and self._resume is None:
-            return kept
-        about = {**_describe(estimator, examples, validation), "start": self._start}
+            return {}
+        about, resumed = {**_describe(estimator, examples, validation), "start": self._start}, None
         if self._resume is not None:
             with refuse_damage(self._resume):
                 self._check(about)
-                given = self._content, self._arrays, descent, examples
-                kept["resumed"] = _unpack_state(*given, validation is not None)
-        if self._path is not None:
-            kept["save"] = partial(self._save, about)
-        return kept
+                resumed = _unpack_state(self._content, self._arrays, descent, examples, validation is not None)
+        return {"save": None if self._path is None else partial(self._save, about), "resumed": resumed}
 
     def _save(self, about, state):
         assert self._path is not None

@@ -28,7 +28,6 @@ from fastlin.estimators.labels import (
     ROWS,
     are_soft,
     choose_labels,
-    make_certain,
     named,
     read_labels,
     read_offset,
@@ -577,7 +576,7 @@ def _join_data(estimator, data, sample_weight, validation):
         offsets = np.concatenate([data.offsets, validation.offsets])
     matrix = join_matrices(data.matrix, validation.matrix)
     if are_soft(data.y) or are_soft(validation.y):
-        soft = [y if are_soft(y) else make_certain(y, classes) for y in (data.y, validation.y)]
+        soft = [y if are_soft(y) else (y[:, None] == classes).astype(np.float64) for y in (data.y, validation.y)]
         return make_training_data(estimator, matrix, np.concatenate(soft), weights, offsets, classes)
     y = np.concatenate([data.y.astype(classes.dtype, copy=False), validation.y])
     return make_training_data(estimator, matrix, y, weights, offsets)
