@@ -14,7 +14,7 @@ from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.logistic_regression import LogisticRegression, Resampling, reading_known_data
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
-from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
+from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import TrainingData, choose_dtype, name_features, read_training_data
 from fastlin.exceptions import ConvergenceWarning
@@ -30,7 +30,7 @@ RESAMPLED_TOL = 1e-3
 
 
 @estimator
-class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEstimator):
+class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
     """Logistic and softmax regression by Firth's penalised likelihood, for few rows, rare classes and separated data.
 
     The fit maximises::

@@ -18,7 +18,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.labels import are_soft, check_some_count, choose_labels, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin, give_labels
+from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
 from fastlin.estimators.training_data import check_parts, name_features, read_blocks, read_categories, read_matrix
 from fastlin.fitted import as_array, check_array, expect, read_count
 from fastlin.typing import Array, FloatArray, MatrixLike
@@ -46,7 +46,7 @@ def for_any_rows(method: Callable[..., Found]) -> Prediction[Found]:
     return cast("Prediction[Found]", answer)
 
 
-class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
+class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
     """The predictions of an estimator with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
     For Blocks each method but `score` returns an iterator of arrays, and for Dask's collections a lazy Dask array.

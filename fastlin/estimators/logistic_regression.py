@@ -17,14 +17,7 @@ from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.endings import (
-    Tasks,
-    describe_linear_model,
-    kept_on_error,
-    show_iterations,
-    tell_all,
-    warn_of_end,
-)
+from fastlin.estimators.endings import Tasks, kept_on_error, show_iterations, tell_all, warn_of_end
 from fastlin.estimators.labels import read_columns
 from fastlin.estimators.linear_predictions import (
     LinearPredictions,
@@ -48,27 +41,16 @@ from fastlin.estimators.parameters import (
     read_penalty,
     read_seed,
 )
-from fastlin.estimators.scikit_learn import (
-    BaseEstimator,
-    CallbackSupportMixin,
-    check_parameters,
-    has_callbacks,
-    with_callbacks,
-)
+from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
 from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data
-from fastlin.estimators.training_data import (
-    TrainingData,
-    make_training_data,
-    name_features,
-    read_rows,
-    read_training_data,
-)
+from fastlin.estimators.training_data import make_training_data, name_features, read_rows, read_training_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
 if TYPE_CHECKING:
+    from fastlin.estimators.training_data import TrainingData
     from fastlin.inference.bootstrap import Bootstrap, Refits
     from fastlin.inference.inference import Inference
     from fastlin.solvers.solution import Iteration
@@ -199,7 +181,7 @@ def _read_key(keys):
 
 
 @estimator
-class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPredictions, BaseEstimator):
+class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPredictions):
     """A linear classifier whose fits minimise a penalised mean loss."""
 
     dual: bool = parameter(default=False, accepts=["boolean"])
@@ -408,6 +390,14 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         )
         return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
 
+    def _begin_tasks(self, X, y, sample_weight, classes, n_paths=None):
+        """Begin and return the Tasks of a fit, whose models have these classes."""
+
+        def describe(n_iter, coef, intercept):
+            return {"classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
+
+        return Tasks(self, X, y, sample_weight, describe, n_paths)
+
     def _read_strength(self):
         """Return C, or 1 / alpha, and l1_ratio of the fit."""
         model: Any = self
@@ -582,9 +572,7 @@ class LogisticRegression(PenalisedClassifier):
         default="deprecated", accepts=[Penalty, None, "deprecated"], kw_only=False
     )
     C: float = parameter(default=1.0, accepts=["above 0, or inf"])
-    alpha: float | Literal["1/n_samples"] = parameter(
-        default="1/n_samples", accepts=["at least 0", Literal["1/n_samples"]]
-    )
+    alpha: float | Literal["1/n_samples"] = parameter(default="1/n_samples", accepts=["at least 0", "1/n_samples"])
     l1_ratio: float | None = parameter(default=0.0, accepts=["from 0 to 1", None])
     warm_start: bool = parameter(default=False, accepts=["boolean"])
 
@@ -720,8 +708,7 @@ class LogisticRegression(PenalisedClassifier):
     @with_callbacks
     def _minimize_and_tell(self, minimize, X, y, sample_weight, data):
         """Return the Fit that a function finds, and tell the callbacks, which get what `fit` was given."""
-        describe = describe_linear_model(data.classes)
-        tasks = Tasks(self, X, y, sample_weight, describe).begin_fit()
+        tasks = self._begin_tasks(X, y, sample_weight, data.classes).begin_fit()
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
             fit = minimize(on_iteration=tell_all(show, tasks))

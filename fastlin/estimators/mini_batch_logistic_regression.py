@@ -19,8 +19,8 @@ from fastlin.estimators.labels import check_classes, named, to_targets
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
-from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
-from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training, make_linear_model
+from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.summary import describe_coef, describe_data, make_linear_model
 from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import Network
@@ -36,7 +36,7 @@ Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, A
 
 
 @estimator
-class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, BaseEstimator):
+class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
     """Logistic regression of two or more classes by steps on mini-batches.
 
     It minimises the mean cross-entropy of the softmax (of the logistic function for two classes) plus
@@ -303,7 +303,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             return self._go_on(read, classes, n_epochs, X_val, y_val)
 
     def _describe_result(self):
-        return {"data": describe_data(self), **describe_training(self), "coefficients": describe_coef(self)}
+        return {"data": describe_data(self), **self._describe_training(), "coefficients": describe_coef(self)}
 
     def to_sklearn(self) -> Any:
         """Return a fitted LogisticRegression of scikit-learn with the same coefficients.

@@ -19,12 +19,7 @@ from fastlin.estimators.labels import read_ratios
 from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import Activation, Initialization, Normalization, Rule, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
-from fastlin.estimators.summary import (
-    FitSummary,
-    copy_scikit_learn_network,
-    describe_training,
-    make_scikit_learn_network,
-)
+from fastlin.estimators.summary import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import as_array, check_like, expect, read_arrays, read_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize
@@ -46,7 +41,7 @@ def _takes_batches(estimator):
 
 
 @estimator
-class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
+class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
@@ -449,7 +444,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         network = self._load_network()
         layers = " → ".join(map(str, network.layer_sizes))
         n_parameters = sum(array.size for array in (*network.coefs, *network.intercepts))
-        return {"layers": f"{layers}, {n_parameters:,} coefficients and intercepts", **describe_training(self)}
+        return {"layers": f"{layers}, {n_parameters:,} coefficients and intercepts", **self._describe_training()}
 
     def to_sklearn(self) -> Any:
         """Return a fitted model of scikit-learn's class with the same predictions.

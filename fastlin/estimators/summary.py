@@ -145,26 +145,6 @@ def describe_coef(estimator: Any) -> str:
     return f"{n_nonzero:,} of {np.prod(coef.shape):,} not zero, of {n_features:,} features"
 
 
-def describe_training(estimator: Any) -> dict[str, str]:
-    """Return lines on a training by mini-batches: its epochs, loss and accuracy, also on the validation data."""
-    if not estimator.loss_curve_:
-        return {"epochs": "none"}
-    lines = {
-        # L-BFGS counts no rows.
-        "epochs": f"{estimator.n_iter_:,}"
-        + (f", {estimator.t_:,} rows taken" if estimator.t_ else "")
-        + (", interrupted" if estimator.interrupted_ else ""),
-        "loss": f"{estimator.loss_curve_[-1]:.6g} in the last epoch, with the penalty",
-        "accuracy": f"{estimator.accuracy_curve_[-1]:.4f} in the last epoch",
-    }
-    if estimator.validation_scores_:
-        lines["validation"] = (
-            f"loss {estimator.validation_loss_curve_[-1]:.6g}, accuracy {estimator.validation_scores_[-1]:.4f} at the "
-            f"end, {max(estimator.validation_scores_):.4f} at best"
-        )
-    return lines
-
-
 def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
     """Return a fitted linear model of the other package's class, with the parameters and attributes that both have."""
     _check_class(model, made_class)

@@ -83,6 +83,18 @@ def read_rows(
     return matrix, read_labels(estimator, y, matrix.shape[0]), sample_weight
 
 
+def read_rows_to_score(estimator: Any, X: Any) -> Any:
+    """Return X as a matrix of finite numbers, with the columns that the estimator knows."""
+    if not isinstance(X, Blocks):
+        return read_matrix(estimator, X, reset=False)
+    matrix = read_blocks(estimator, X, reset=False)
+    if not X.shape[0]:
+        raise ValueError("the blocks have 0 rows")
+    for _ in check_parts(estimator, matrix):
+        pass
+    return matrix
+
+
 def make_training_data(
     estimator: LinearEstimator, matrix: Matrix, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
