@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -316,48 +315,9 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             return self._infer(data, clusters=clusters, reference=reference, weights_are=weights_are, **choices)
 
     def _prepare_refits(self, data):
-        from fastlin.estimators import many_fits
-        from fastlin.estimators.problem import Problem, count_fits_at_once
-        from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
+        from fastlin.estimators.many_fits import prepare_refits
 
-        C, l1_ratio = self._read_strength()
-        model: Any = copy(self)
-        # Other solvers ask for a small gradient, which tells no distance in standard errors.
-        model.solver = "auto"
-        _, coef, intercept = read_coefficients(model)
-
-        def make_problem(weights):
-            if model.class_weight is None:
-                return Problem(model, replace(data, weights=weights))
-            # Class weights follow from the rows of the resample.
-            weights = weights * data.weight_unit
-            return Problem(model, make_training_data(model, data.matrix, data.y, weights, data.offsets, data.classes))
-
-        def find(problem, start, tol, check=None):
-            fit = problem.minimize(C, l1_ratio, [start], check, tol)
-            return Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
-
-        n_rows, n_features = data.matrix.shape
-        whole = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
-        objective = whole.objective(C, l1_ratio)
-        first, solution = find(whole, (coef.astype(np.float64), intercept.astype(np.float64)), model.tol)
-        tol = choose_tol(model.tol, solution.value, n_rows)
-        best, solution = find(whole, (first.coef, first.intercept), tol)
-        origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
-        point = None
-        if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
-            point = objective.at(solution.parameters, out=objective.make_room())
-        fit_lots = None
-        if point is not None and many_fits.suits(whole, C, l1_ratio):
-            fit_lots = partial(many_fits.fit_resamples, whole, C, l1_ratio, origin, point, tol)
-        return Refits(
-            lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
-            best,
-            point,
-            np.append(np.ones(n_features, bool), model.fit_intercept),
-            count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
-            fit_lots,
-        )
+        return prepare_refits(self, data, *self._read_strength())
 
     def _infer(self, data, *, clusters=None, reference=None, weights_are="frequency", **choices):
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""

@@ -6,6 +6,8 @@ A fit to several labels a row is one fit for each label.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.labels import take_label, weigh_rows
+from fastlin.estimators.linear_predictions import read_coefficients
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
@@ -26,8 +29,8 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegression
-    from fastlin.inference.bootstrap import Draws, Resampled
-    from fastlin.objective.point import Point
+    from fastlin.estimators.training_data import TrainingData
+    from fastlin.inference.bootstrap import Refits
 
 # With fewer rows for each parameter resamples differ so much that single fits are faster: digits have 2.8 rows, and
 # single fits take 0.8 times as long. With more classes their pairs take the time: 40 take as long, 60 1.6 times.
@@ -312,34 +315,56 @@ def _check_labels(several, weights):
         )
 
 
-def fit_resamples(
-    problem: Problem,
-    C: float,
-    l1_ratio: float,
-    start: Start,
-    point: Point,
-    tol: float,
-    draws: Draws,
-    n_resamples: int,
-) -> Iterator[tuple[int, Resampled | None]]:
-    """Yield the number of each resample of the rows of a problem and its Resampled, in any order, as `fit_lots` does.
+def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> Refits:
+    """Return the function that fits resamples of the rows of data at C and l1_ratio, from a fitted estimator on."""
+    from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
 
-    They begin at a start, where the rows have a Point with its probabilities. None are fits that have not converged.
-    """
-    from fastlin.inference.bootstrap import Resampled
+    model = copy(estimator)
+    # Other solvers ask for a small gradient, which tells no distance in standard errors.
+    model.solver = "auto"
+    _, coef, intercept = read_coefficients(model)
 
-    def pose(number):
-        return Task(problem.data.labels, next(draws.draw(number)), start)
+    def make_problem(weights):
+        if model.class_weight is None:
+            return Problem(model, replace(data, weights=weights))
+        # Class weights follow from the rows of the resample.
+        weights = weights * data.weight_unit
+        return Problem(model, make_training_data(model, data.matrix, data.y, weights, data.offsets, data.classes))
 
-    total = problem.data.weigh()
-    if len(point.parameters) == 1:
-        (reference,) = point.curvatures()
-        curvature = reference.sum() / total
-    else:
-        # The sum over the pairs of classes.
-        curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
-        reference = point.hessian_of_loss() / curvature
-    Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
-    given = problem, pose, Cs, l1_ratio, None
-    for number, fit in fit_lots(*given, curvatures=curvatures, reference=reference, tol=tol):
-        yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
+    def find(problem, start, tol, check=None):
+        fit = problem.minimize(C, l1_ratio, [start], check, tol)
+        return Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
+
+    n_rows, n_features = data.matrix.shape
+    whole = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
+    objective = whole.objective(C, l1_ratio)
+    first, solution = find(whole, (coef.astype(np.float64), intercept.astype(np.float64)), model.tol)
+    tol = choose_tol(model.tol, solution.value, n_rows)
+    best, solution = find(whole, (first.coef, first.intercept), tol)
+    origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
+    point: Any = None
+    if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
+        point = objective.at(solution.parameters, out=objective.make_room())
+
+    def fit_in_lots(draws, n_resamples):
+        total = whole.data.weigh()
+        if len(point.parameters) == 1:
+            (reference,) = point.curvatures()
+            curvature = reference.sum() / total
+        else:
+            # The sum over the pairs of classes.
+            curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
+            reference = point.hessian_of_loss() / curvature
+        Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
+        given = whole, lambda number: Task(whole.data.labels, next(draws.draw(number)), origin), Cs, l1_ratio, None
+        for number, fit in fit_lots(*given, curvatures=curvatures, reference=reference, tol=tol):
+            yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
+
+    return Refits(
+        lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
+        best,
+        point,
+        np.append(np.ones(n_features, bool), model.fit_intercept),
+        count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
+        fit_in_lots if point is not None and suits(whole, C, l1_ratio) else None,
+    )
