@@ -150,7 +150,12 @@ class Resampling:
         with reading_known_data(model, X, y, sample_weight, offset) as data:
             numbers = None
             if clusters is not None:
-                numbers = _read_key(read_clusters(clusters, len(data.labels)))
+                keys = read_clusters(clusters, len(data.labels))
+                if len(keys) != 1:
+                    raise ValueError(f"clusters must be one key of the rows for a bootstrap, got {len(keys)} keys.")
+                numbers = keys[0]
+                if not numbers.any():
+                    raise ValueError("clusters must be at least two for a bootstrap, but all rows lie in one.")
             draws = Draws(read_seed(random_state), data.labels, data.weights, data.targets, numbers)
             refits = self._prepare_refits(data)
             found = collect(resample(refits, draws, n_resamples), n_resamples, refits, numbers)
@@ -168,15 +173,6 @@ class Resampling:
     def _prepare_refits(self, data: TrainingData) -> Refits:
         """Return the function that fits resamples of the rows of data."""
         raise NotImplementedError
-
-
-def _read_key(keys):
-    """Return the only key of clusters, of which there are at least two."""
-    if len(keys) != 1:
-        raise ValueError(f"clusters must be one key of the rows for a bootstrap, got {len(keys)} keys.")
-    if not keys[0].any():
-        raise ValueError("clusters must be at least two for a bootstrap, but all rows lie in one.")
-    return keys[0]
 
 
 @estimator

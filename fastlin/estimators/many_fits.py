@@ -19,7 +19,7 @@ from fastlin.estimators.linear_predictions import read_coefficients
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
-from fastlin.estimators.training_data import check_dual, choose_dtype, choose_form, make_training_data, read_rows
+from fastlin.estimators.training_data import choose_dtype, choose_form, make_training_data, read_rows
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import SparseMatrix
 from fastlin.objective import choose_coordinates, fill_factors
@@ -209,7 +209,6 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
     for name, value in given.items():
         if value is not None:
             raise ValueError(f"{name} must be None where y has several labels a row; fit each label alone.")
-    check_dual(estimator)
     if has_callbacks(estimator):
         raise ValueError("Callbacks take fits to one label a row; fit each label alone, or without callbacks.")
     n_labels = several.shape[1]
@@ -257,7 +256,6 @@ def fit_tasks(
     Either all tasks have weights, or none. The reference is about their mean, None for ones.
     """
     check_parameters(estimator)
-    check_dual(estimator)
     with limit_jobs(estimator.n_jobs):
         matrix, labels, reference = read_rows(estimator, X, pose(0).labels, reference)
         reference, _ = weigh_rows(labels, labels, reference, None)

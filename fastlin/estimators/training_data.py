@@ -66,7 +66,6 @@ def read_training_data(
     estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
-    check_dual(estimator)
     matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight)
     return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
 
@@ -113,13 +112,6 @@ def choose_form(matrix: Matrix) -> Matrix:
         return matrix
     is_held = Budget.beside(matrix.budget_bytes).holds(n_numbers * matrix.dtype.itemsize)
     return DenseMatrix(matrix.csr.toarray()) if is_held else matrix
-
-
-def check_dual(estimator: LinearEstimator) -> None:
-    """Raise a ValueError where the estimator asks for the dual problem of a solver that has none."""
-    # FirthLogisticRegression has no such parameter.
-    if getattr(estimator, "dual", False) and estimator.solver != "liblinear":
-        raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
 
 
 def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
