@@ -76,9 +76,18 @@ class Checkpoints:
         return {"save": None if self._path is None else partial(self._save, about), "resumed": resumed}
 
     def _save(self, about, state):
+        """Write the EpochState of a training, and what describes it in values of JSON."""
         assert self._path is not None
+        # Without validation two numbers each.
+        records = [[value for value in astuple(epoch) if value is not None] for epoch in state.records]
+        arrays = {"records": np.array(records, np.float64), "order": state.order}
+        for name, saved in (("last", state.last), ("best", state.best)):
+            arrays.update({f"{name}_{place}": array for place, array in enumerate(saved)})
+        content = {"format": FORMAT, "n_rows": state.n_rows, "generator": state.generator, **about}
+        text = np.array(json.dumps(content, default=np.ndarray.tolist))
         try:
-            write_checkpoint(self._path, state, about)
+            with write_whole(self._path) as part, open(part, "wb") as file:
+                np.savez(file, content=text, **arrays)
         except OSError as error:
             # Hours of training are worth more than a checkpoint of them; the disk may have room again later.
             if not self._has_warned:
@@ -124,19 +133,6 @@ def _describe(estimator, examples, validation):
         },
         "data": digest.hexdigest(),
     }
-
-
-def write_checkpoint(path: Path, state: EpochState, about: dict[str, Any]) -> None:
-    """Write the state of a training, and what describes it in values of JSON, under a temporary name first."""
-    # Without validation two numbers each.
-    records = [[value for value in astuple(epoch) if value is not None] for epoch in state.records]
-    arrays: dict[str, Any] = {"records": np.array(records, np.float64), "order": state.order}
-    for name, saved in (("last", state.last), ("best", state.best)):
-        arrays.update({f"{name}_{place}": array for place, array in enumerate(saved)})
-    content = {"format": FORMAT, "n_rows": state.n_rows, "generator": state.generator, **about}
-    text = json.dumps(content, default=np.ndarray.tolist)
-    with write_whole(path) as part, open(part, "wb") as file:
-        np.savez(file, content=np.array(text), **arrays)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:

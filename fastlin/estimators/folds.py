@@ -13,20 +13,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks, take_rows
-from fastlin.estimators.endings import Listener, count_fits, tell_all, warn_of_limits
+from fastlin.estimators.endings import IterationTasks, Listener, Tasks, count_fits, tell_all, warn_of_limits
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks, select_metadata
-from fastlin.estimators.training_data import choose_dtype, read_training_data
+from fastlin.estimators.training_data import TrainingData, choose_dtype, read_training_data
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator, LogisticRegressionCV
-    from fastlin.estimators.endings import IterationTasks, Tasks
     from fastlin.estimators.problem import Fit, Problem
-    from fastlin.estimators.training_data import TrainingData
 
 # Where C grows by no more than this, the line through the last two solutions needs no comparison with the last.
 FINE = 1.5

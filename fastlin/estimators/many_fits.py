@@ -19,7 +19,7 @@ from fastlin.estimators.linear_predictions import read_coefficients
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
-from fastlin.estimators.training_data import choose_dtype, choose_form, make_training_data, read_rows
+from fastlin.estimators.training_data import TrainingData, choose_dtype, choose_form, make_training_data, read_rows
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import SparseMatrix
 from fastlin.objective import choose_coordinates, fill_factors
@@ -29,7 +29,6 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegression
-    from fastlin.estimators.training_data import TrainingData
     from fastlin.inference.bootstrap import Refits
 
 # With fewer rows for each parameter resamples differ so much that single fits are faster: digits have 2.8 rows, and

@@ -14,8 +14,8 @@ from scipy import sparse
 from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
 from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
-from fastlin.estimators.training_data import check_parts, choose_dtype
-from fastlin.matrices import BlockMatrix, Codes, TableMatrix, as_matrix
+from fastlin.estimators.training_data import TrainingData, check_parts, choose_dtype
+from fastlin.matrices import BlockMatrix, Codes, Matrix, TableMatrix, as_matrix
 from fastlin.objective import LARGEST_PENALTY, Box, Objective, Penalty, RangeError, choose_coordinates, fill_factors
 from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.solvers import choose
@@ -26,8 +26,6 @@ from fastlin.typing import FloatArray, IntArray
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.estimators.endings import Listener
-    from fastlin.estimators.training_data import TrainingData
-    from fastlin.matrices import Matrix
 
 # A penalty below this part of J is rounding.
 NOTHING = 1e-12

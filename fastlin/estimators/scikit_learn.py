@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     class BaseEstimator:
         """What fastlin's estimators have of scikit-learn's bases."""
 
-        __setstate__: Any
         __sklearn_tags__: Any
-        decision_function: Any
         densify: Any
-        predict: Any
         score: Any
 
         def __getattr__(self, name: str) -> Any:

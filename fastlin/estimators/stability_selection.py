@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isqrt, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.folds import choose_grid, fit_along, read_Cs
 from fastlin.estimators.logistic_regression import LogisticRegression
@@ -20,9 +21,6 @@ from fastlin.estimators.training_data import name_features, read_training_data
 from fastlin.fitted import expect, read_count
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, MatrixLike, RandomState
-
-if TYPE_CHECKING:
-    from fastlin.blocks import Blocks
 
 # For larger shares of the features the bound for unimodal frequencies is not proven.
 LARGEST_SHARE = 1 / sqrt(3)
