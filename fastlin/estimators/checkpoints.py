@@ -14,7 +14,7 @@ from dataclasses import astuple
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -22,14 +22,11 @@ from sklearn.utils import check_random_state
 
 from fastlin.exceptions import CheckpointError, CheckpointWarning
 from fastlin.fitted import check_generator_state, check_like
+from fastlin.networks import Examples
 from fastlin.places import write_whole
 from fastlin.training.epochs import Epoch, EpochState
+from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, PathLike
-
-if TYPE_CHECKING:
-    from fastlin.estimators import MLPClassifier
-    from fastlin.networks.network import Examples
-    from fastlin.training.network_descent import Descent
 
 # What a fit that goes on may have otherwise: its limits, what it tells, and random numbers, which are those of the
 # checkpoint. The weights of the rows, which are compared, hold those of their classes.
@@ -42,7 +39,7 @@ FORMAT = 5
 class Checkpoints:
     """Where the fit of an MLPClassifier writes its checkpoints, and the checkpoint that it goes on from."""
 
-    def __init__(self, estimator: MLPClassifier, save_checkpoint: PathLike | None, resume: PathLike | None) -> None:
+    def __init__(self, estimator: Any, save_checkpoint: PathLike | None, resume: PathLike | None) -> None:
         if save_checkpoint is not None or resume is not None:
             name = "resume" if save_checkpoint is None else "save_checkpoint"
             if estimator.solver == "lbfgs":
@@ -63,7 +60,7 @@ class Checkpoints:
         self._start = self.random_state.get_state()
 
     def prepare(
-        self, estimator: MLPClassifier, descent: Descent, examples: Examples, validation: Examples | None
+        self, estimator: Any, descent: Descent, examples: Examples, validation: Examples | None
     ) -> dict[str, Any]:
         """Return what `train_by_epochs` takes for these data as `save` and `resumed`."""
         if self._path is None and self._resume is None:

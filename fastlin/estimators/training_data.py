@@ -27,7 +27,6 @@ from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
 from fastlin.typing import Array, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LinearEstimator
     from fastlin.matrices import BlockMatrix, Matrix
     from fastlin.matrices.table_matrix import TableMatrix
 
@@ -95,7 +94,7 @@ def read_rows_to_score(estimator: Any, X: Any) -> Any:
 
 
 def make_training_data(
-    estimator: LinearEstimator, matrix: Matrix, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
+    estimator: Any, matrix: Matrix, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
     classes, labels, weights, unit, targets = number_rows(estimator, y, sample_weight, classes)
@@ -271,7 +270,7 @@ def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
     return asked is not None
 
 
-def read_table_to_fit(estimator: LinearEstimator, X: MatrixLike) -> TableMatrix:
+def read_table_to_fit(estimator: Any, X: MatrixLike) -> TableMatrix:
     """Return X as a TableMatrix, and set the estimator's attributes of its columns."""
     from fastlin.matrices import Codes, TableMatrix
 
