@@ -151,14 +151,8 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
     has_strength = is_by_alpha(estimator)
     factors, of_l2 = fill_factors(problem.penalty_factors, data.matrix.shape[1]), 1 - l1_ratio
     coordinates = choose_coordinates(problem.columns, of_l2 * float(strengths.min()), factors, estimator.fit_intercept)
-    rows = lot.SharedRows(
-        data.matrix,
-        coordinates,
-        factors,
-        estimator.fit_intercept,
-        offsets=data.offsets,
-        n_rows_coef=count_rows_coef(len(data.classes)),
-    )
+    K, fit_intercept = count_rows_coef(len(data.classes)), estimator.fit_intercept
+    rows = lot.SharedRows(data.matrix, coordinates, factors, fit_intercept, offsets=data.offsets, n_rows_coef=K)
     dtype, ratios = choose_dtype(data.matrix, estimator.solver), strengths / curvatures[numbers]
     units = rows.thresholds if l1_ratio else rows.units
     penalties = strengths.min() * (l1_ratio or 1.0) * units[: data.matrix.shape[1]]
