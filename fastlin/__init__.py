@@ -15,7 +15,6 @@ from fastlin import callbacks as callbacks
 from fastlin import exceptions as exceptions
 from fastlin import typing as typing
 from fastlin.estimators import (
-    FirthLogisticRegression,
     LogisticRegression,
     LogisticRegressionCV,
     logistic_path,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from fastlin import inference as inference
     from fastlin import patch as patch
     from fastlin import trainers as trainers
-    from fastlin.estimators import MiniBatchLogisticRegression, MLPClassifier
+    from fastlin.estimators import FirthLogisticRegression, MiniBatchLogisticRegression, MLPClassifier
     from fastlin.patch import patch_sklearn, unpatch_sklearn
     from fastlin.trainers import TwoLayerNet
 
@@ -52,6 +51,7 @@ __version__ = "0.1.0"
 
 # These need Numba as soon as they are imported, which takes 0.3 s, or are of no use to a linear model.
 _IMPORTED_LATER = {
+    "FirthLogisticRegression": "fastlin.estimators",
     "MLPClassifier": "fastlin.estimators",
     "MiniBatchLogisticRegression": "fastlin.estimators",
     "TwoLayerNet": "fastlin.trainers",

@@ -18,7 +18,7 @@ from fastlin.dask.collections import cut_alike, list_partitions, name_columns, r
 from fastlin.dask.parts import decode, describe, encode, name_partition
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.labels import are_certain, number_rows, read_offset
-from fastlin.estimators.training_data import TrainingData, check_dual, refuse_categories, remember_features
+from fastlin.estimators.training_data import TrainingData, refuse_categories, remember_features
 from fastlin.tensors import choose_type
 
 if TYPE_CHECKING:
@@ -86,7 +86,6 @@ def read_partitions(
     worker_timeout: float,
 ) -> DaskTrainingData:
     """Return the DaskTrainingData of a fit, which its cluster holds until it is released."""
-    check_dual(estimator)
     refuse_categories(estimator, "data on workers")
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")

@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.folds import RegularizationPath, logistic_path
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
@@ -11,6 +10,7 @@ from fastlin.estimators.permutation_test import PermutationTest, permutation_tes
 from fastlin.estimators.stability_selection import StabilitySelection, stability_selection
 
 if TYPE_CHECKING:
+    from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
     from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
     from fastlin.estimators.mlp_classifier import MLPClassifier
 
@@ -30,6 +30,7 @@ __all__ = [
 
 # These need Numba as soon as they are imported, which takes 0.3 s.
 _IMPORTED_LATER = {
+    "FirthLogisticRegression": "fastlin.estimators.firth_logistic_regression",
     "MLPClassifier": "fastlin.estimators.mlp_classifier",
     "MiniBatchLogisticRegression": "fastlin.estimators.mini_batch_logistic_regression",
 }

@@ -14,7 +14,7 @@ from dataclasses import astuple
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -22,14 +22,11 @@ from sklearn.utils import check_random_state
 
 from fastlin.exceptions import CheckpointError, CheckpointWarning
 from fastlin.fitted import check_generator_state, check_like
+from fastlin.networks import Examples
 from fastlin.places import write_whole
 from fastlin.training.epochs import Epoch, EpochState
+from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, PathLike
-
-if TYPE_CHECKING:
-    from fastlin.estimators import MLPClassifier
-    from fastlin.networks.network import Examples
-    from fastlin.training.network_descent import Descent
 
 # What a fit that goes on may have otherwise: its limits, what it tells, and random numbers, which are those of the
 # checkpoint. The weights of the rows, which are compared, hold those of their classes.
@@ -42,7 +39,7 @@ FORMAT = 5
 class Checkpoints:
     """Where the fit of an MLPClassifier writes its checkpoints, and the checkpoint that it goes on from."""
 
-    def __init__(self, estimator: MLPClassifier, save_checkpoint: PathLike | None, resume: PathLike | None) -> None:
+    def __init__(self, estimator: Any, save_checkpoint: PathLike | None, resume: PathLike | None) -> None:
         if save_checkpoint is not None or resume is not None:
             name = "resume" if save_checkpoint is None else "save_checkpoint"
             if estimator.solver == "lbfgs":
@@ -63,26 +60,31 @@ class Checkpoints:
         self._start = self.random_state.get_state()
 
     def prepare(
-        self, estimator: MLPClassifier, descent: Descent, examples: Examples, validation: Examples | None
+        self, estimator: Any, descent: Descent, examples: Examples, validation: Examples | None
     ) -> dict[str, Any]:
         """Return what `train_by_epochs` takes for these data as `save` and `resumed`."""
-        kept: dict[str, Any] = {}
         if self._path is None and self._resume is None:
-            return kept
-        about = {**_describe(estimator, examples, validation), "start": self._start}
+            return {}
+        about, resumed = {**_describe(estimator, examples, validation), "start": self._start}, None
         if self._resume is not None:
             with refuse_damage(self._resume):
                 self._check(about)
-                given = self._content, self._arrays, descent, examples
-                kept["resumed"] = _unpack_state(*given, validation is not None)
-        if self._path is not None:
-            kept["save"] = partial(self._save, about)
-        return kept
+                resumed = _unpack_state(self._content, self._arrays, descent, examples, validation is not None)
+        return {"save": None if self._path is None else partial(self._save, about), "resumed": resumed}
 
     def _save(self, about, state):
+        """Write the EpochState of a training, and what describes it in values of JSON."""
         assert self._path is not None
+        # Without validation two numbers each.
+        records = [[value for value in astuple(epoch) if value is not None] for epoch in state.records]
+        arrays = {"records": np.array(records, np.float64), "order": state.order}
+        for name, saved in (("last", state.last), ("best", state.best)):
+            arrays.update({f"{name}_{place}": array for place, array in enumerate(saved)})
+        content = {"format": FORMAT, "n_rows": state.n_rows, "generator": state.generator, **about}
+        text = np.array(json.dumps(content, default=np.ndarray.tolist))
         try:
-            write_checkpoint(self._path, state, about)
+            with write_whole(self._path) as part, open(part, "wb") as file:
+                np.savez(file, content=text, **arrays)
         except OSError as error:
             # Hours of training are worth more than a checkpoint of them; the disk may have room again later.
             if not self._has_warned:
@@ -128,19 +130,6 @@ def _describe(estimator, examples, validation):
         },
         "data": digest.hexdigest(),
     }
-
-
-def write_checkpoint(path: Path, state: EpochState, about: dict[str, Any]) -> None:
-    """Write the state of a training, and what describes it in values of JSON, under a temporary name first."""
-    # Without validation two numbers each.
-    records = [[value for value in astuple(epoch) if value is not None] for epoch in state.records]
-    arrays: dict[str, Any] = {"records": np.array(records, np.float64), "order": state.order}
-    for name, saved in (("last", state.last), ("best", state.best)):
-        arrays.update({f"{name}_{place}": array for place, array in enumerate(saved)})
-    content = {"format": FORMAT, "n_rows": state.n_rows, "generator": state.generator, **about}
-    text = json.dumps(content, default=np.ndarray.tolist)
-    with write_whole(path) as part, open(part, "wb") as file:
-        np.savez(file, content=np.array(text), **arrays)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:

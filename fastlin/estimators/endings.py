@@ -20,7 +20,7 @@ from fastlin.estimators.parameters import is_by_alpha
 from fastlin.estimators.scikit_learn import has_callbacks, open_tasks
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.terminal import show_bar
-from fastlin.typing import Array, BoolArray, IntArray
+from fastlin.typing import BoolArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator, LogisticRegression, TrainedEstimator
@@ -281,12 +281,3 @@ class IterationTasks:
         if self._n_iter == 0:
             self._tasks.end(self._tasks.begin_within(self._fit, task_name="iteration"))
         self._tasks.end(self._fit, self._tasks.describe(self._n_iter, *model))
-
-
-def describe_linear_model(classes: Array) -> Describe:
-    """Return what `describe` of these tasks is for a linear model of these classes."""
-
-    def describe(n_iter, coef, intercept):
-        return {"classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
-
-    return describe

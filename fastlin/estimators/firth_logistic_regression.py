@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,24 +13,25 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.logistic_regression import LogisticRegression, Resampling, reading_known_data
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
-from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
+from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
+from fastlin.estimators.problem import Problem, count_fits_at_once, find_references
+from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import TrainingData, choose_dtype, name_features, read_training_data
 from fastlin.exceptions import ConvergenceWarning
+from fastlin.inference.bootstrap import Refits, Resampled
+from fastlin.inference.collinearity import check_collinearity
+from fastlin.inference.firth_inference import FirthInference, infer
+from fastlin.inference.likelihood import Likelihood
+from fastlin.inference.profile import maximise
 from fastlin.typing import BoolArray, MatrixLike
-
-if TYPE_CHECKING:
-    from fastlin.inference.bootstrap import Refits
-    from fastlin.inference.firth_inference import FirthInference
-    from fastlin.inference.likelihood import Likelihood
 
 # By how much of its standard error a coefficient of a resample would still move.
 RESAMPLED_TOL = 1e-3
 
 
 @estimator
-class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEstimator):
+class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
     """Logistic and softmax regression by Firth's penalised likelihood, for few rows, rare classes and separated data.
 
     The fit maximises::
@@ -154,38 +155,30 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
             For NaN or infinite values, wrong shapes, one class, continuous labels, columns that depend linearly on
             others, an information matrix that is too large, and parameters out of range.
         """
-        with kept_on_error(self):
-            return self._fit(X, y, sample_weight, offset, classes)
-
-    def _fit(self, X, y, sample_weight, offset, classes):
-        from fastlin.inference.profile import maximise
-
         check_parameters(self)
-        with limit_jobs(self.n_jobs):
-            reader: Any = self
-            data = read_training_data(reader, X, y, sample_weight, offset, classes)
+        with kept_on_error(self), limit_jobs(self.n_jobs):
+            data = read_training_data(self, X, y, sample_weight, offset, classes)
             likelihood = self._make_likelihood(data)
             begin = likelihood.at(likelihood.start())
             if begin is None:
                 self._refuse_columns(likelihood)
             found = maximise(begin, self.tol, self.max_iter)
-            state, objective = found.state, likelihood.objective
-            dtype = choose_dtype(data.matrix, "auto")
-            coef, intercept = objective.read_off(likelihood.to_parameters(state.theta), dtype)
-        if not found.converged:
-            warnings.warn(
-                f"The fit stopped after {found.n_iter} iterations, before tol={self.tol} was reached: the next step "
-                f"would move some coefficient by {found.distance:.2g} of its standard error. Raise max_iter (now "
-                f"{self.max_iter}) or tol.",
-                ConvergenceWarning,
-                stacklevel=TO_THE_CALLER_OF_FIT - 1,
-            )
-        self.n_samples_fit_ = data.matrix.shape[0]
-        self.classes_ = data.classes
-        self.coef_, self.intercept_ = coef, intercept
-        self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
-        self.log_likelihood_ = state.log_likelihood
-        self.penalised_log_likelihood_ = likelihood.restore_value(state)
+            state, dtype = found.state, choose_dtype(data.matrix, "auto")
+            coef, intercept = likelihood.objective.read_off(likelihood.to_parameters(state.theta), dtype)
+            if not found.converged:
+                warnings.warn(
+                    f"The fit stopped after {found.n_iter} iterations, before tol={self.tol} was reached: the next "
+                    f"step would move some coefficient by {found.distance:.2g} of its standard error. Raise max_iter "
+                    f"(now {self.max_iter}) or tol.",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+            self.n_samples_fit_ = data.matrix.shape[0]
+            self.classes_ = data.classes
+            self.coef_, self.intercept_ = coef, intercept
+            self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
+            self.log_likelihood_ = state.log_likelihood
+            self.penalised_log_likelihood_ = likelihood.restore_value(state)
         return self
 
     def inference(
@@ -220,8 +213,6 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
         ValueError
             The rows do not fit the model.
         """
-        from fastlin.inference.firth_inference import infer
-
         with reading_known_data(self, X, y, sample_weight, offset) as data:
             likelihood = self._make_likelihood(data)
             classes, coef, intercept = read_coefficients(self)
@@ -232,10 +223,6 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
             return infer(begin, classes, name_features(self, None), reference)
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
-        from fastlin.estimators.problem import count_fits_at_once
-        from fastlin.inference.bootstrap import Refits, Resampled
-        from fastlin.inference.profile import maximise
-
         _, *found = read_coefficients(self)
 
         def find(weights, tol):
@@ -263,9 +250,6 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
 
     def _make_likelihood(self, data: TrainingData) -> Likelihood:
         """Return the penalised likelihood of training data."""
-        from fastlin.estimators.problem import Problem
-        from fastlin.inference.likelihood import Likelihood
-
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
         K, size = objective.shape
@@ -280,8 +264,6 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
 
     def _find_free(self, data: TrainingData) -> BoolArray:
         """Return which columns have coefficients, (d + 1,): all but the first levels of categorical columns."""
-        from fastlin.estimators.problem import find_references
-
         free = np.ones(data.matrix.shape[1] + 1, bool)
         free[find_references(data.matrix, self.fit_intercept)] = False
         free[-1] = self.fit_intercept
@@ -289,8 +271,6 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions, BaseEst
 
     def _refuse_columns(self, likelihood: Likelihood) -> NoReturn:
         """Raise a ValueError that names the columns that depend on others."""
-        from fastlin.inference.collinearity import check_collinearity
-
         check_collinearity(likelihood.objective, name_features(self, None), likelihood.free)
         raise ValueError(
             "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the size of "

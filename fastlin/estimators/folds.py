@@ -13,20 +13,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks, take_rows
-from fastlin.estimators.endings import Listener, count_fits, tell_all, warn_of_limits
+from fastlin.estimators.endings import IterationTasks, Listener, Tasks, count_fits, tell_all, warn_of_limits
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks, select_metadata
-from fastlin.estimators.training_data import choose_dtype, read_training_data
+from fastlin.estimators.training_data import TrainingData, choose_dtype, read_training_data
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator, LogisticRegressionCV
-    from fastlin.estimators.endings import IterationTasks, Tasks
     from fastlin.estimators.problem import Fit, Problem
-    from fastlin.estimators.training_data import TrainingData
 
 # Where C grows by no more than this, the line through the last two solutions needs no comparison with the last.
 FINE = 1.5
@@ -254,14 +252,12 @@ def _fit_in_lots(whole, training_rows, fits, on_fit):
     def pose(number):
         return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
 
+    def pose_alone(number):
+        return Problem(whole.estimator, data, training_rows[number // n_Cs])
+
     for r, l1_ratio in enumerate(fits.l1_ratios):
-
-        def fit_alone(number, near, n_before, check, l1_ratio=l1_ratio):
-            problem = Problem(whole.estimator, data, training_rows[number // n_Cs])
-            hints = {"n_before": n_before, "is_compared": True}
-            return problem.minimize(Cs[number], l1_ratio, [near] if near else [], check, **hints)
-
-        for number, fit in fit_lots(whole, pose, Cs, l1_ratio, fit_alone, reference=data.weights):
+        given = whole, pose, Cs, l1_ratio, pose_alone
+        for number, fit in fit_lots(*given, reference=data.weights, is_compared=True):
             fits.record((number // n_Cs, r, number % n_Cs), fit)
             on_fit(fit)
 

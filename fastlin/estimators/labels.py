@@ -173,16 +173,6 @@ def read_probabilities(soft: Array, name: str) -> FloatArray:
     return soft if (sums == 1).all() else soft / sums[:, None]
 
 
-def find_most_probable(soft: FloatArray) -> IntArray:
-    """Return the number of the most probable class of each row, (n,) int32, of equal ones the first."""
-    return soft.argmax(axis=1).astype(np.int32)
-
-
-def make_certain(y: Array, classes: Array) -> FloatArray:
-    """Return labels among sorted classes as soft labels (n, n_classes)."""
-    return (y[:, None] == classes).astype(np.float64)
-
-
 def to_targets(soft: FloatArray) -> FloatArray:
     """Return soft labels as fits take them, in C order: (n, K), or those of the second of two classes, (n, 1)."""
     return np.ascontiguousarray(soft[:, 1:] if soft.shape[1] == 2 else soft)
@@ -286,7 +276,8 @@ def number_rows(
         found, labels = encode_labels(y)
         classes = found if classes is None else match_classes(found, classes)
     else:
-        classes, labels = name_classes(classes, soft.shape[1]), find_most_probable(soft)
+        # The most probable class, of equal ones the first.
+        classes, labels = name_classes(classes, soft.shape[1]), soft.argmax(axis=1).astype(np.int32)
     check_classes(estimator, classes)
     # FirthLogisticRegression has no class_weight.
     weights, soft = weigh_rows(labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft)
@@ -319,7 +310,11 @@ def weigh_rows(
             factors, soft = weigh_targets(soft, class_weights)
         with np.errstate(over="ignore"):
             weights *= factors
-    check_largest(weights.max(initial=0.0))
+    largest = weights.max(initial=0.0)
+    if not largest > 0:
+        raise ValueError("Every row has weight zero: sample_weight and class_weight must leave some rows above zero.")
+    if largest == np.inf:
+        raise ValueError("sample_weight times class_weight overflows: the largest product must be below 1.8e308.")
     return weights, soft
 
 
@@ -349,18 +344,8 @@ def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArr
         return shares * largest, targets
 
 
-def check_largest(weight: float) -> None:
-    """Raise a ValueError where the largest product of a sample weight and a class weight is zero, or overflows."""
-    if not weight > 0:
-        raise ValueError("Every row has weight zero: sample_weight and class_weight must leave some rows above zero.")
-    if weight == np.inf:
-        raise ValueError("sample_weight times class_weight overflows: the largest product must be below 1.8e308.")
-
-
 def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
     """Return what class_weight says that each class weighs, (n_classes,), where its rows have a total weight so far."""
-    if class_weight is None:
-        return np.ones(len(classes))
     if not isinstance(class_weight, str):
         class_weights = compute_class_weight(class_weight, classes=classes, y=classes)
         if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):

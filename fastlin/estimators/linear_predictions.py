@@ -18,7 +18,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.labels import are_soft, check_some_count, choose_labels, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin, give_labels
+from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
 from fastlin.estimators.training_data import check_parts, name_features, read_blocks, read_categories, read_matrix
 from fastlin.fitted import as_array, check_array, expect, read_count
 from fastlin.typing import Array, FloatArray, MatrixLike
@@ -46,7 +46,7 @@ def for_any_rows(method: Callable[..., Found]) -> Prediction[Found]:
     return cast("Prediction[Found]", answer)
 
 
-class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
+class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
     """The predictions of an estimator with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
     For Blocks each method but `score` returns an iterator of arrays, and for Dask's collections a lazy Dask array.
@@ -193,7 +193,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if has_several_labels(self):
             if isinstance(X, Blocks):
                 y, sample_weight = choose_labels(X, y, sample_weight)
-            return accuracy_score(y, join(self.predict(X)), sample_weight=sample_weight)
+            # `decision_function` refuses offsets here.
+            labels = join(self.predict(X) if offset is None else self.predict(X, offset=offset))
+            return accuracy_score(y, labels, sample_weight=sample_weight)
         return self._find_accuracy(X, *read_scored(self, X, y, sample_weight), offset)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
@@ -237,7 +239,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     def _find_accuracy(self, X, y, sample_weight, offset):
         """Return what `score` does, for labels and weights that have been read."""
         if are_soft(y):
-            return average_rows(self, X, y, "accuracy", sample_weight, offset)
+            return average(score_rows(self, X, y, "accuracy", offset), sample_weight)
         labels = join(self.predict(X, **({} if offset is None else {"offset": offset})))
         are_whole = isinstance(y, np.ndarray) and y.dtype.kind in "iub" and labels.dtype.kind in "iub"
         if are_whole and y.shape == labels.shape:
@@ -257,14 +259,11 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if isinstance(X, Blocks):
             offsets = None if offset is None else read_offset(offset, X.shape[0], len(self.classes_))
             parts = [None] * len(X) if offsets is None else np.split(offsets, X.borders[1:-1])
-            return (method(self, block, offset=part) for block, part in zip(self._read_blocks(X), parts, strict=True))
+            matrix = read_blocks(self, X, reset=False)
+            check_coefficients(self, X.shape[1])
+            blocks = check_parts(self, matrix)
+            return (method(self, block, offset=part) for block, part in zip(blocks, parts, strict=True))
         return method(self, X, offset=offset)
-
-    def _read_blocks(self, blocks):
-        """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
-        matrix = read_blocks(self, blocks, reset=False)
-        check_coefficients(self, blocks.shape[1])
-        return check_parts(self, matrix)
 
     def _prepare_scoring(self, X):
         """Return X as a matrix, the classes, and coefficients and intercept in the types that scores come from."""
@@ -314,15 +313,10 @@ class ScoredRows(NamedTuple):
         if name is not None:
             # scikit-learn's checks take most of the time of small searches: 8 milliseconds a score of 83 rows.
             rows = as_matrix(self.X) if isinstance(self.X, np.ndarray) else self.X
-            return average_rows(model, rows, self.y, name, self.params.get("sample_weight"), self.offsets)
+            return average(score_rows(model, rows, self.y, name, self.offsets), self.params.get("sample_weight"))
         # The rows need not hold every class.
         scorer = give_labels(get_scorer(scoring), self.classes)
         return scorer(join_answers(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params)
-
-
-def average_rows(model: Any, X: Any, y: Array, scoring: str, sample_weight: Any, offset: Any = None) -> float:
-    """Return the weighted mean of what `score_rows` returns."""
-    return average(score_rows(model, X, y, scoring, offset), sample_weight)
 
 
 def average(scores: Array, weights: Any) -> float:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -17,14 +16,7 @@ from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.endings import (
-    Tasks,
-    describe_linear_model,
-    kept_on_error,
-    show_iterations,
-    tell_all,
-    warn_of_end,
-)
+from fastlin.estimators.endings import Tasks, kept_on_error, show_iterations, tell_all, warn_of_end
 from fastlin.estimators.labels import read_columns
 from fastlin.estimators.linear_predictions import (
     LinearPredictions,
@@ -48,27 +40,16 @@ from fastlin.estimators.parameters import (
     read_penalty,
     read_seed,
 )
-from fastlin.estimators.scikit_learn import (
-    BaseEstimator,
-    CallbackSupportMixin,
-    check_parameters,
-    has_callbacks,
-    with_callbacks,
-)
+from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
 from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data
-from fastlin.estimators.training_data import (
-    TrainingData,
-    make_training_data,
-    name_features,
-    read_rows,
-    read_training_data,
-)
+from fastlin.estimators.training_data import make_training_data, name_features, read_rows, read_training_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
 if TYPE_CHECKING:
+    from fastlin.estimators.training_data import TrainingData
     from fastlin.inference.bootstrap import Bootstrap, Refits
     from fastlin.inference.inference import Inference
     from fastlin.solvers.solution import Iteration
@@ -169,7 +150,12 @@ class Resampling:
         with reading_known_data(model, X, y, sample_weight, offset) as data:
             numbers = None
             if clusters is not None:
-                numbers = _read_key(read_clusters(clusters, len(data.labels)))
+                keys = read_clusters(clusters, len(data.labels))
+                if len(keys) != 1:
+                    raise ValueError(f"clusters must be one key of the rows for a bootstrap, got {len(keys)} keys.")
+                numbers = keys[0]
+                if not numbers.any():
+                    raise ValueError("clusters must be at least two for a bootstrap, but all rows lie in one.")
             draws = Draws(read_seed(random_state), data.labels, data.weights, data.targets, numbers)
             refits = self._prepare_refits(data)
             found = collect(resample(refits, draws, n_resamples), n_resamples, refits, numbers)
@@ -189,17 +175,8 @@ class Resampling:
         raise NotImplementedError
 
 
-def _read_key(keys):
-    """Return the only key of clusters, of which there are at least two."""
-    if len(keys) != 1:
-        raise ValueError(f"clusters must be one key of the rows for a bootstrap, got {len(keys)} keys.")
-    if not keys[0].any():
-        raise ValueError("clusters must be at least two for a bootstrap, but all rows lie in one.")
-    return keys[0]
-
-
 @estimator
-class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPredictions, BaseEstimator):
+class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPredictions):
     """A linear classifier whose fits minimise a penalised mean loss."""
 
     dual: bool = parameter(default=False, accepts=["boolean"])
@@ -330,60 +307,13 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             `coef_` are more than a hundredth of a standard error from the optimum, which the inference describes.
         """
         with reading_known_data(self, X, y, sample_weight, offset) as data:
-            return self._infer(
-                data,
-                covariance=covariance,
-                clusters=clusters,
-                reference=reference,
-                penalised=penalised,
-                use_t=use_t,
-                weights_are=weights_are,
-                features=features,
-            )
+            choices = {"covariance": covariance, "penalised": penalised, "use_t": use_t, "features": features}
+            return self._infer(data, clusters=clusters, reference=reference, weights_are=weights_are, **choices)
 
     def _prepare_refits(self, data):
-        from fastlin.estimators import many_fits
-        from fastlin.estimators.problem import Problem, count_fits_at_once
-        from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
+        from fastlin.estimators.many_fits import prepare_refits
 
-        C, l1_ratio = self._read_strength()
-        model: Any = copy(self)
-        # Other solvers ask for a small gradient, which tells no distance in standard errors.
-        model.solver = "auto"
-        _, coef, intercept = read_coefficients(model)
-
-        def make_problem(weights):
-            if model.class_weight is None:
-                return Problem(model, replace(data, weights=weights))
-            # Class weights follow from the rows of the resample.
-            weights = weights * data.weight_unit
-            return Problem(model, make_training_data(model, data.matrix, data.y, weights, data.offsets, data.classes))
-
-        def find(problem, start, tol, check=None):
-            fit = problem.minimize(C, l1_ratio, [start], check, tol)
-            return Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
-
-        n_rows, n_features = data.matrix.shape
-        whole = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
-        objective = whole.objective(C, l1_ratio)
-        first, solution = find(whole, (coef.astype(np.float64), intercept.astype(np.float64)), model.tol)
-        tol = choose_tol(model.tol, solution.value, n_rows)
-        best, solution = find(whole, (first.coef, first.intercept), tol)
-        origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
-        point = None
-        if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
-            point = objective.at(solution.parameters, out=objective.make_room())
-        fit_lots = None
-        if point is not None and many_fits.suits(whole, C, l1_ratio):
-            fit_lots = partial(many_fits.fit_resamples, whole, C, l1_ratio, origin, point, tol)
-        return Refits(
-            lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
-            best,
-            point,
-            np.append(np.ones(n_features, bool), model.fit_intercept),
-            count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
-            fit_lots,
-        )
+        return prepare_refits(self, data, *self._read_strength())
 
     def _infer(self, data, *, clusters=None, reference=None, weights_are="frequency", **choices):
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
@@ -415,6 +345,14 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             **{"covariance": "model", "penalised": None, "use_t": False, "features": None, **choices},
         )
         return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
+
+    def _begin_tasks(self, X, y, sample_weight, classes, n_paths=None):
+        """Begin and return the Tasks of a fit, whose models have these classes."""
+
+        def describe(n_iter, coef, intercept):
+            return {"classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
+
+        return Tasks(self, X, y, sample_weight, describe, n_paths)
 
     def _read_strength(self):
         """Return C, or 1 / alpha, and l1_ratio of the fit."""
@@ -590,9 +528,7 @@ class LogisticRegression(PenalisedClassifier):
         default="deprecated", accepts=[Penalty, None, "deprecated"], kw_only=False
     )
     C: float = parameter(default=1.0, accepts=["above 0, or inf"])
-    alpha: float | Literal["1/n_samples"] = parameter(
-        default="1/n_samples", accepts=["at least 0", Literal["1/n_samples"]]
-    )
+    alpha: float | Literal["1/n_samples"] = parameter(default="1/n_samples", accepts=["at least 0", "1/n_samples"])
     l1_ratio: float | None = parameter(default=0.0, accepts=["from 0 to 1", None])
     warm_start: bool = parameter(default=False, accepts=["boolean"])
 
@@ -728,8 +664,7 @@ class LogisticRegression(PenalisedClassifier):
     @with_callbacks
     def _minimize_and_tell(self, minimize, X, y, sample_weight, data):
         """Return the Fit that a function finds, and tell the callbacks, which get what `fit` was given."""
-        describe = describe_linear_model(data.classes)
-        tasks = Tasks(self, X, y, sample_weight, describe).begin_fit()
+        tasks = self._begin_tasks(X, y, sample_weight, data.classes).begin_fit()
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
             fit = minimize(on_iteration=tell_all(show, tasks))

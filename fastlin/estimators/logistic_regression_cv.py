@@ -15,20 +15,12 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.endings import (
-    Tasks,
-    count_fits,
-    describe_linear_model,
-    end_after,
-    kept_on_error,
-    warn_of_limits,
-)
+from fastlin.estimators.endings import count_fits, end_after, kept_on_error, warn_of_limits
 from fastlin.estimators.folds import FoldFits, fit_along, fit_folds, read_inverses, take_test_rows
 from fastlin.estimators.labels import (
     ROWS,
     are_soft,
     choose_labels,
-    make_certain,
     named,
     read_labels,
     read_offset,
@@ -49,20 +41,9 @@ from fastlin.estimators.parameters import (
     read_scoring,
     warn_of_defaults,
 )
-from fastlin.estimators.scikit_learn import (
-    StrOptions,
-    check_parameters,
-    refuse_metadata_without_routing,
-    with_callbacks,
-)
+from fastlin.estimators.scikit_learn import check_parameters, refuse_metadata_without_routing, with_callbacks
 from fastlin.estimators.summary import describe_coef, describe_data
-from fastlin.estimators.training_data import (
-    check_parts,
-    make_training_data,
-    read_blocks,
-    read_matrix,
-    read_training_data,
-)
+from fastlin.estimators.training_data import make_training_data, read_rows_to_score, read_training_data
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 
@@ -207,7 +188,7 @@ class LogisticRegressionCV(PenalisedClassifier):
     cv: Any = parameter(default=None, accepts=["cv_object"])
     penalty: Penalty | Literal["deprecated"] = parameter(default="deprecated", accepts=[Penalty, "deprecated"])
     scoring: str | Callable[..., float] | None = parameter(
-        default="warn", accepts=[StrOptions(set(get_scorer_names())), callable, None, "warn"]
+        default="warn", accepts=[scikit_learn.StrOptions(set(get_scorer_names())), callable, None, "warn"]
     )
     refit: bool | Literal["train"] = parameter(default=True, accepts=["boolean", Literal["train"]])
     intercept_scaling: float = parameter(default=1.0, accepts=["above 0"])
@@ -377,8 +358,8 @@ class LogisticRegressionCV(PenalisedClassifier):
         """
         from fastlin.estimators.problem import Problem
 
-        n_paths, describe = len(folds) * len(fits.l1_ratios), describe_linear_model(data.classes)
-        tasks = Tasks(self, X, y, sample_weight, describe, n_paths + bool(self.refit))
+        n_paths = len(folds) * len(fits.l1_ratios)
+        tasks = self._begin_tasks(X, y, sample_weight, data.classes, n_paths + bool(self.refit))
         training_rows = [train for train, _ in folds]
         with count_fits(self, fits.scores.size + bool(self.refit)) as on_fit:
             fit_folds(self, data, training_rows, fits, tasks, on_fit, is_over)
@@ -537,7 +518,7 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
     if y_val is None:
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
     with named(ROWS):
-        matrix = _read_rows(estimator, X_val)
+        matrix = read_rows_to_score(estimator, X_val)
         if (expected := _name_kind(X)) != (found_kind := _name_kind(X_val)):
             raise ValueError(f"they must be {expected}, as X is, got {found_kind}")
     with named("y_val must be one label for each row of X_val"):
@@ -577,7 +558,7 @@ def _join_data(estimator, data, sample_weight, validation):
         offsets = np.concatenate([data.offsets, validation.offsets])
     matrix = join_matrices(data.matrix, validation.matrix)
     if are_soft(data.y) or are_soft(validation.y):
-        soft = [y if are_soft(y) else make_certain(y, classes) for y in (data.y, validation.y)]
+        soft = [y if are_soft(y) else (y[:, None] == classes).astype(np.float64) for y in (data.y, validation.y)]
         return make_training_data(estimator, matrix, np.concatenate(soft), weights, offsets, classes)
     y = np.concatenate([data.y.astype(classes.dtype, copy=False), validation.y])
     return make_training_data(estimator, matrix, y, weights, offsets)
@@ -621,15 +602,3 @@ def _name_kind(X):
     if isinstance(X, Blocks):
         return f"{'sparse' if X.is_sparse else 'dense'} blocks"
     return f"{'sparse' if sparse.issparse(X) else 'dense'} rows"
-
-
-def _read_rows(estimator, X_val):
-    """Return X_val as a matrix, after the checks of its columns and of its numbers."""
-    if not isinstance(X_val, Blocks):
-        return read_matrix(estimator, X_val, reset=False)
-    matrix = read_blocks(estimator, X_val, reset=False)
-    if not X_val.shape[0]:
-        raise ValueError("the blocks have 0 rows")
-    for _ in check_parts(estimator, matrix):
-        pass
-    return matrix

@@ -6,6 +6,8 @@ A fit to several labels a row is one fit for each label.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -13,10 +15,11 @@ import numpy as np
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.labels import take_label, weigh_rows
+from fastlin.estimators.linear_predictions import read_coefficients
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
-from fastlin.estimators.training_data import check_dual, choose_dtype, choose_form, make_training_data, read_rows
+from fastlin.estimators.training_data import TrainingData, choose_dtype, choose_form, make_training_data, read_rows
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import SparseMatrix
 from fastlin.objective import choose_coordinates, fill_factors
@@ -26,8 +29,7 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegression
-    from fastlin.inference.bootstrap import Draws, Resampled
-    from fastlin.objective.point import Point
+    from fastlin.inference.bootstrap import Refits
 
 # With fewer rows for each parameter resamples differ so much that single fits are faster: digits have 2.8 rows, and
 # single fits take 0.8 times as long. With more classes their pairs take the time: 40 take as long, 60 1.6 times.
@@ -85,69 +87,77 @@ def fit_lots(
     pose: Callable[[int], Task],
     Cs: FloatArray,
     l1_ratio: float,
-    fit_alone: Callable[..., Fit] | None,
+    pose_alone: Callable[[int], Problem] | None,
     *,
     curvatures: FloatArray | None = None,
     reference: Array | None = None,
     tol: float | None = None,
+    **hints: Any,
 ) -> Iterator[tuple[int, Any]]:
     """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem.
 
     pose returns the task of a number. What has not converged in lots, or does not suit them, comes last, side by side:
-    fit_alone(number, near, n_before, check) returns its Fit, from where it was left after some iterations, or from its
-    own start, None; without fit_alone it is None. Cs and curvatures (B,) are the tasks' C and about the sums of their
-    Points' curvatures; None stands for the mean p (1 - p) of two classes. The reference is that of `minimize_all`.
+    pose_alone returns the Problem of a number, which is minimised with the hints, from where it was left after some
+    iterations, or from its own start; without pose_alone its Fit is None. Cs and curvatures (B,) are the tasks' C and
+    about the sums of their Points' curvatures; None stands for the mean p (1 - p) of two classes. The reference is that
+    of `minimize_all`.
     """
-    left = []
+    # From where, and after how many iterations, each task goes on that has no Fit yet.
+    left: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
     # Overflow at extreme scales is left to single fits.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for number, fit, *how in _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
-            if fit is None:
-                left.append((number, *how))
-            else:
+        for number, fit, rise in _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
+            # It may be NaN.
+            if not rise <= max(fit.solution.value, LOST):
+                continue
+            if fit.solution.converged:
+                del left[number]
                 yield number, fit
-    if fit_alone is None:
-        yield from ((number, None) for number, *_ in left)
-    elif left:
+            elif fit.n_iter < problem.estimator.max_iter:
+                left[number] = fit.start, fit.n_iter
+    numbers = list(left)
+    if pose_alone is None:
+        yield from ((number, None) for number in numbers)
+    elif numbers:
+
+        def fit_alone(place, check):
+            number = numbers[place]
+            near, n_before = left[number]
+            start = near or pose(number).start
+            starts = [start] if start else []
+            return pose_alone(number).minimize(Cs[number], l1_ratio, starts, check, n_before=n_before, **hints)
+
         data, is_smooth = problem.data, l1_ratio == 0 and problem.bounds is None
         shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
         at_once = count_fits_at_once(data.matrix, shape, is_smooth)
-        found = run_side_by_side(lambda place, check: fit_alone(*left[place], check), len(left), at_once)
-        yield from zip((number for number, *_ in left), found, strict=True)
+        yield from zip(numbers, run_side_by_side(fit_alone, len(numbers), at_once), strict=True)
 
 
 def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
-    """Yield the number of each task and its Fit, or None and from where `fit_lots` is to fit it alone."""
+    """Yield the number of each task that suits lots, its Fit, and by how much the type of coefficients raised J."""
     from fastlin.objective import lot
     from fastlin.solvers.lots import minimize_all
 
-    estimator, data, numbers = problem.estimator, problem.data, np.arange(0)
-    if len(Cs) and suits(problem, Cs.max(), l1_ratio):
-        if curvatures is None:
-            curvatures = np.array([_find_curvature(pose(number)) for number in range(len(Cs))])
-        # A class without a row of weight has no best intercept, from which a lot starts.
-        numbers = np.flatnonzero(curvatures > 0)
-    yield from ((number, None, None, 0) for number in np.setdiff1d(np.arange(len(Cs)), numbers).tolist())
+    estimator, data = problem.estimator, problem.data
+    if not (len(Cs) and suits(problem, Cs.max(), l1_ratio)):
+        return
+    if curvatures is None:
+        curvatures = np.array([_find_curvature(pose(number)) for number in range(len(Cs))])
+    # A class without a row of weight has no best intercept, from which a lot starts.
+    numbers = np.flatnonzero(curvatures > 0)
     if not len(numbers):
         return
     strengths, total = np.array([problem.invert(C) for C in Cs[numbers]]), data.weigh()
     has_strength = is_by_alpha(estimator)
     factors, of_l2 = fill_factors(problem.penalty_factors, data.matrix.shape[1]), 1 - l1_ratio
     coordinates = choose_coordinates(problem.columns, of_l2 * float(strengths.min()), factors, estimator.fit_intercept)
-    rows = lot.SharedRows(
-        data.matrix,
-        coordinates,
-        factors,
-        estimator.fit_intercept,
-        offsets=data.offsets,
-        n_rows_coef=count_rows_coef(len(data.classes)),
-    )
+    K, fit_intercept = count_rows_coef(len(data.classes)), estimator.fit_intercept
+    rows = lot.SharedRows(data.matrix, coordinates, factors, fit_intercept, offsets=data.offsets, n_rows_coef=K)
     dtype, ratios = choose_dtype(data.matrix, estimator.solver), strengths / curvatures[numbers]
     units = rows.thresholds if l1_ratio else rows.units
     penalties = strengths.min() * (l1_ratio or 1.0) * units[: data.matrix.shape[1]]
     tiny = np.finfo(np.float64).tiny
     if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
-        yield from ((number, None, None, 0) for number in numbers.tolist())
         return
     posed: dict[int, tuple[float, float]] = {}
 
@@ -155,23 +165,15 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
         labels, weights, start = pose(int(numbers[place]))
         strength = strengths[place] * (1.0 if weights is None or has_strength else total / weights.sum())
         posed[place] = l2, l1 = of_l2 * strength, l1_ratio * strength
-        return lot.Problem(
-            labels, l2, weights, None if start is None else coordinates.to_parameters(*start).ravel(), l1
-        )
+        parameters = None if start is None else coordinates.to_parameters(*start).ravel()
+        return lot.Problem(labels, l2, weights, parameters, l1)
 
     given = rows, pose_problem, ratios, reference
     tol = estimator.tol if tol is None else tol
     for place, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
         number = int(numbers[place])
         coef, intercept, rise = rows.finish(found.parameters, found.gradient, *posed.pop(place), dtype)
-        fit = Fit(Cs[number], coef, intercept, found.certificate + rise, found)
-        is_kept = rise <= max(found.value, LOST)
-        if is_kept and found.converged:
-            yield number, fit
-        elif is_kept and found.n_iter < estimator.max_iter:
-            yield number, None, fit.start, found.n_iter
-        else:
-            yield number, None, None, 0
+        yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found), rise
 
 
 def _find_curvature(task):
@@ -199,7 +201,6 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
     for name, value in given.items():
         if value is not None:
             raise ValueError(f"{name} must be None where y has several labels a row; fit each label alone.")
-    check_dual(estimator)
     if has_callbacks(estimator):
         raise ValueError("Callbacks take fits to one label a row; fit each label alone, or without callbacks.")
     n_labels = several.shape[1]
@@ -247,7 +248,6 @@ def fit_tasks(
     Either all tasks have weights, or none. The reference is about their mean, None for ones.
     """
     check_parameters(estimator)
-    check_dual(estimator)
     with limit_jobs(estimator.n_jobs):
         matrix, labels, reference = read_rows(estimator, X, pose(0).labels, reference)
         reference, _ = weigh_rows(labels, labels, reference, None)
@@ -264,26 +264,25 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     matrix = choose_form(matrix)
     C, l1_ratio = read_penalty(estimator)
 
-    def pose_alone(labels, weights):
+    def pose_as_given(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
     # It raises where X is not finite.
-    shared = pose_alone(take(0).labels, reference)
+    shared = pose_as_given(take(0).labels, reference)
     unit = shared.data.weight_unit
 
     def pose(k):
         labels, weights, start = take(k)
         return Task(labels, None if weights is None else weights / unit, start)
 
-    def fit_alone(k, near, n_before, check):
-        labels, weights, start = take(k)
-        starts = [near or start] if near or start else []
-        return pose_alone(labels, weights).minimize(C, l1_ratio, starts, check, n_before=n_before)
+    def pose_alone(k):
+        labels, weights, _ = take(k)
+        return pose_as_given(labels, weights)
 
     dtype = choose_dtype(matrix, estimator.solver)
     coef, intercept = np.empty((n_fits, matrix.shape[1]), dtype), np.empty(n_fits, dtype)
     n_iter, converged, certificates = np.empty(n_fits, np.int32), np.empty(n_fits, bool), np.empty(n_fits)
-    given = shared, pose, np.full(n_fits, C), l1_ratio, fit_alone
+    given = shared, pose, np.full(n_fits, C), l1_ratio, pose_alone
     with count_fits(estimator, n_fits) as on_fit:
         for k, fit in fit_lots(*given, reference=shared.data.weights):
             coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
@@ -306,34 +305,56 @@ def _check_labels(several, weights):
         )
 
 
-def fit_resamples(
-    problem: Problem,
-    C: float,
-    l1_ratio: float,
-    start: Start,
-    point: Point,
-    tol: float,
-    draws: Draws,
-    n_resamples: int,
-) -> Iterator[tuple[int, Resampled | None]]:
-    """Yield the number of each resample of the rows of a problem and its Resampled, in any order, as `fit_lots` does.
+def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> Refits:
+    """Return the function that fits resamples of the rows of data at C and l1_ratio, from a fitted estimator on."""
+    from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
 
-    They begin at a start, where the rows have a Point with its probabilities. None are fits that have not converged.
-    """
-    from fastlin.inference.bootstrap import Resampled
+    model = copy(estimator)
+    # Other solvers ask for a small gradient, which tells no distance in standard errors.
+    model.solver = "auto"
+    _, coef, intercept = read_coefficients(model)
 
-    def pose(number):
-        return Task(problem.data.labels, next(draws.draw(number)), start)
+    def make_problem(weights):
+        if model.class_weight is None:
+            return Problem(model, replace(data, weights=weights))
+        # Class weights follow from the rows of the resample.
+        weights = weights * data.weight_unit
+        return Problem(model, make_training_data(model, data.matrix, data.y, weights, data.offsets, data.classes))
 
-    total = problem.data.weigh()
-    if len(point.parameters) == 1:
-        (reference,) = point.curvatures()
-        curvature = reference.sum() / total
-    else:
-        # The sum over the pairs of classes.
-        curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
-        reference = point.hessian_of_loss() / curvature
-    Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
-    given = problem, pose, Cs, l1_ratio, None
-    for number, fit in fit_lots(*given, curvatures=curvatures, reference=reference, tol=tol):
-        yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
+    def find(problem, start, tol, check=None):
+        fit = problem.minimize(C, l1_ratio, [start], check, tol)
+        return Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
+
+    n_rows, n_features = data.matrix.shape
+    whole = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
+    objective = whole.objective(C, l1_ratio)
+    first, solution = find(whole, (coef.astype(np.float64), intercept.astype(np.float64)), model.tol)
+    tol = choose_tol(model.tol, solution.value, n_rows)
+    best, solution = find(whole, (first.coef, first.intercept), tol)
+    origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
+    point: Any = None
+    if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
+        point = objective.at(solution.parameters, out=objective.make_room())
+
+    def fit_in_lots(draws, n_resamples):
+        total = whole.data.weigh()
+        if len(point.parameters) == 1:
+            (reference,) = point.curvatures()
+            curvature = reference.sum() / total
+        else:
+            # The sum over the pairs of classes.
+            curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
+            reference = point.hessian_of_loss() / curvature
+        Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
+        given = whole, lambda number: Task(whole.data.labels, next(draws.draw(number)), origin), Cs, l1_ratio, None
+        for number, fit in fit_lots(*given, curvatures=curvatures, reference=reference, tol=tol):
+            yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
+
+    return Refits(
+        lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
+        best,
+        point,
+        np.append(np.ones(n_features, bool), model.fit_intercept),
+        count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
+        fit_in_lots if point is not None and suits(whole, C, l1_ratio) else None,
+    )

@@ -19,8 +19,8 @@ from fastlin.estimators.labels import check_classes, named, to_targets
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
-from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
-from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training, make_linear_model
+from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.summary import describe_coef, describe_data, make_linear_model
 from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import Network
@@ -36,7 +36,7 @@ Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, A
 
 
 @estimator
-class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, BaseEstimator):
+class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
     """Logistic regression of two or more classes by steps on mini-batches.
 
     It minimises the mean cross-entropy of the softmax (of the logistic function for two classes) plus
@@ -303,7 +303,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             return self._go_on(read, classes, n_epochs, X_val, y_val)
 
     def _describe_result(self):
-        return {"data": describe_data(self), **describe_training(self), "coefficients": describe_coef(self)}
+        return {"data": describe_data(self), **self._describe_training(), "coefficients": describe_coef(self)}
 
     def to_sklearn(self) -> Any:
         """Return a fitted LogisticRegression of scikit-learn with the same coefficients.
@@ -362,8 +362,10 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         """Return a LinearDescent that continues with the last coefficients, if it does, and the _Optimizer `before`."""
         n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         network = Network((self.n_features_in_, n_outputs), has_intercepts=self.fit_intercept, dtype=self.dtype)
-        average = _count_rows_before_mean(self.average)
-        descent = LinearDescent(network, self.momentum, average)
+        average = self.average
+        # After how many rows the mean of the steps begins.
+        first_row = (0.0 if average else np.inf) if isinstance(average, (bool, np.bool_)) else float(average)
+        descent = LinearDescent(network, self.momentum, first_row)
         if continues:
             descent.counts[0] = self.t_
             _, coef, intercept = read_coefficients(self)
@@ -374,7 +376,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             descent.restore([*network.state, *before.carried])
             if descent.n_averaged:
                 network.parameters[:] = before.parameters
-            if before.average != average:
+            if before.first_row != first_row:
                 descent.forget_mean()
         return descent
 
@@ -389,8 +391,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         self.t_ = descent.n_rows
         self._random_state = random_state
         assert training.patience is not None
-        average = _count_rows_before_mean(self.average)
-        self._optimizer = _Optimizer(descent.network.parameters, descent.carried, average, training.patience)
+        self._optimizer = _Optimizer(descent.network.parameters, descent.carried, descent.first_row, training.patience)
         self._keep(training, descent, validation is not None, continues=before is not None)
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None
@@ -408,17 +409,10 @@ def _narrow(examples):
     return replace(examples, labels=to_targets(examples.labels))
 
 
-def _count_rows_before_mean(average):
-    """Return after how many rows the mean of the steps begins."""
-    if isinstance(average, (bool, np.bool_)):
-        return 0.0 if average else np.inf
-    return float(average)
-
-
 class _Optimizer(NamedTuple):
     """The state from which `partial_fit` goes on."""
 
     parameters: np.ndarray  # (p,), after the last step; `coef_` may be a mean of steps
     carried: Any  # of the Descent
-    average: float  # the number of rows after which the mean begins
+    first_row: float  # the number of rows after which the mean begins
     patience: Patience  # what is left of it

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_expit, log_softmax
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,12 +21,7 @@ from fastlin.estimators.labels import read_ratios
 from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import Activation, Initialization, Normalization, Rule, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
-from fastlin.estimators.summary import (
-    FitSummary,
-    copy_scikit_learn_network,
-    describe_training,
-    make_scikit_learn_network,
-)
+from fastlin.estimators.summary import OF_NETWORKS, copy_model
 from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import as_array, check_like, expect, read_arrays, read_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize
@@ -46,7 +43,7 @@ def _takes_batches(estimator):
 
 
 @estimator
-class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
+class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
@@ -449,7 +446,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         network = self._load_network()
         layers = " → ".join(map(str, network.layer_sizes))
         n_parameters = sum(array.size for array in (*network.coefs, *network.intercepts))
-        return {"layers": f"{layers}, {n_parameters:,} coefficients and intercepts", **describe_training(self)}
+        return {"layers": f"{layers}, {n_parameters:,} coefficients and intercepts", **self._describe_training()}
 
     def to_sklearn(self) -> Any:
         """Return a fitted model of scikit-learn's class with the same predictions.
@@ -459,8 +456,19 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         model : sklearn.neural_network.MLPClassifier
             Batch normalisation is part of its coefficients. What scikit-learn has no parameter for is left out.
         """
-        check_is_fitted(self)
-        return make_scikit_learn_network(self, self._load_network().fold(), ScikitLearnMLPClassifier)
+        made = copy_model(self, ScikitLearnMLPClassifier, OF_NETWORKS)
+        network = self._load_network().fold()
+        coefs, intercepts = ([part.copy() for part in parts] for parts in (network.coefs, network.intercepts))
+        n_classes, is_multilabel = len(self.classes_), self.out_activation_ == "logistic" and self.n_outputs_ > 1
+        if n_classes == 2 and self.n_outputs_ == 2 and not is_multilabel:
+            # Two classes have one output there: the difference of the scores.
+            coefs[-1] = coefs[-1][:, 1:] - coefs[-1][:, :1]
+            intercepts[-1] = intercepts[-1][1:] - intercepts[-1][:1]
+            made.n_outputs_, made.out_activation_ = 1, "logistic"
+        made.coefs_, made.intercepts_ = coefs, intercepts
+        made._label_binarizer = LabelBinarizer().fit(np.eye(n_classes, dtype=int) if is_multilabel else self.classes_)
+        made._random_state, made._no_improvement_count = check_random_state(self.random_state), 0
+        return made
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
@@ -481,7 +489,13 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         TypeError
             The model is of another class.
         """
-        made: Any = copy_scikit_learn_network(model, cls)
+        made = copy_model(model, cls, OF_NETWORKS)
+        is_narrow = isinstance(model.coefs_, list) and getattr(model.coefs_[0], "dtype", None) == np.float32
+        made.dtype = "float32" if is_narrow else "float64"
+        made.batch_norm_scales_, made.batch_norm_means_, made.batch_norm_variances_ = [], [], []
+        made.accuracy_curve_, made.validation_loss_curve_, made.interrupted_ = [], None, False
+        made._random_state = check_random_state(model.random_state)
+        made._kind = "multilabel" if model.out_activation_ == "logistic" and model.n_outputs_ > 1 else "class"
         made._plan = made._plan_network(made._kind)
         made._load_network()
         return made

@@ -15,6 +15,7 @@ from fastlin.estimators.endings import Tasks
 from fastlin.estimators.labels import ROWS, are_certain, encode_labels, named, read_labels, weigh_rows
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
+from fastlin.estimators.summary import FitSummary
 from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import as_array, check_generator_state, expect, read_count
 from fastlin.networks import Examples, Network
@@ -36,7 +37,7 @@ CURVES = {
 
 
 @estimator
-class EpochTrained(CallbackSupportMixin):
+class EpochTrained(CallbackSupportMixin, FitSummary):
     """What estimators that are trained by epochs show, tell callbacks and keep of a training."""
 
     alpha: float = parameter(default=0.0001, accepts=["at least 0"])
@@ -131,6 +132,26 @@ class EpochTrained(CallbackSupportMixin):
         rate = LearningRate(float(self.learning_rate_init), course, decay, power)
         ends = {"patience": patience, "tol": self.tol, "early_stopping": self.early_stopping}
         return EpochSchedule(max_epochs, batch_size, rate, float(self.alpha), self.shuffle, **ends, **more)
+
+    def _describe_training(self):
+        """Return lines on a training by mini-batches: its epochs, loss and accuracy, also on the validation data."""
+        if not self.loss_curve_:
+            return {"epochs": "none"}
+        lines = {
+            # L-BFGS counts no rows.
+            "epochs": f"{self.n_iter_:,}"
+            + (f", {self.t_:,} rows taken" if self.t_ else "")
+            + (", interrupted" if self.interrupted_ else ""),
+            "loss": f"{self.loss_curve_[-1]:.6g} in the last epoch, with the penalty",
+        }
+        # scikit-learn's networks, of which a model may be made, have no curves of these.
+        if self.accuracy_curve_:
+            lines["accuracy"] = f"{self.accuracy_curve_[-1]:.4f} in the last epoch"
+        losses, scores = self.validation_loss_curve_, self.validation_scores_
+        if losses and scores:
+            at_the_end = f"loss {losses[-1]:.6g}, accuracy {scores[-1]:.4f} at the end"
+            lines["validation"] = f"{at_the_end}, {max(scores):.4f} at best"
+        return lines
 
     def _check_class_weight(self, method):
         """Raise a ValueError where a method that sees a part of the rows is to balance the classes."""

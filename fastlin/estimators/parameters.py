@@ -68,7 +68,7 @@ WORDS = {
     "never": Options(bool, {False}),
     "deprecated": Hidden(StrOptions({"deprecated"})),
     "warn": Hidden(StrOptions({"warn"})),
-    **{name: StrOptions({name}) for name in ("auto", "balanced", "from_dtype")},
+    **{name: StrOptions({name}) for name in ("1/n_samples", "auto", "balanced", "from_dtype")},
 }
 
 

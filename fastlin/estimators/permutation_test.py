@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,9 +17,7 @@ from fastlin.estimators.labels import encode_labels
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import read_seed
 from fastlin.fitted import read_count
-
-if TYPE_CHECKING:
-    from fastlin.typing import MatrixLike
+from fastlin.typing import MatrixLike
 
 LIKELIHOOD_RATIO = "likelihood_ratio"
 # Models whose scores of rows are computed at once.

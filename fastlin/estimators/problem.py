@@ -14,9 +14,10 @@ from scipy import sparse
 from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
 from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
-from fastlin.estimators.training_data import check_parts, choose_dtype
-from fastlin.matrices import BlockMatrix, Codes, TableMatrix, as_matrix
+from fastlin.estimators.training_data import TrainingData, check_parts, choose_dtype
+from fastlin.matrices import BlockMatrix, Codes, Matrix, TableMatrix, as_matrix
 from fastlin.objective import LARGEST_PENALTY, Box, Objective, Penalty, RangeError, choose_coordinates, fill_factors
+from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Ending
 from fastlin.tensors import choose_type
@@ -25,8 +26,6 @@ from fastlin.typing import FloatArray, IntArray
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.estimators.endings import Listener
-    from fastlin.estimators.training_data import TrainingData
-    from fastlin.matrices import Matrix
 
 # A penalty below this part of J is rounding.
 NOTHING = 1e-12
@@ -70,7 +69,11 @@ class Problem:
         given = estimator.penalty_factors
         self.penalty_factors = None if given is None else read_penalty_factors(given, data.matrix)
         self.bounds = read_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
-        self._unit, self._total_weight = data.weight_unit, data.weigh(rows)
+        weights: Any = data.weights
+        if rows is not None:
+            # Rows that are not named tell the columns nothing.
+            weights = weigh_by_counts(rows, weights, len(data.labels))
+        self._unit, self._total_weight = data.weight_unit, data.weigh() if rows is None else float(weights.sum())
         if not self._total_weight > 0:
             # Only folds come here: read_training_data refuses weights that are all zero.
             raise ValueError("cv must give folds whose training rows have some weight above zero; one has none.")
@@ -78,7 +81,7 @@ class Problem:
             # The penalty is alpha, whatever the rows weigh, and what is called C is 1 / alpha.
             self._unit = self._total_weight = 1.0
         self._objective: Objective | None = None
-        self.columns = data.measure(rows)
+        self.columns = data.matrix.measure(weights)
         if not self.columns.finite:
             for _ in check_parts(estimator, data.matrix):
                 pass
@@ -95,10 +98,11 @@ class Problem:
         l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
         if self._objective is not None:
             return self._objective.with_penalty(l2, l1)
-        fit_intercept = self.estimator.fit_intercept
+        fit_intercept, data = self.estimator.fit_intercept, self.data
         factors = fill_factors(self.penalty_factors, len(self.columns.mean))
         coordinates = choose_coordinates(self.columns, l2, factors, fit_intercept)
-        rows = self.data.make_rows(coordinates, fit_intercept, self.rows)
+        samples = make_samples(data.labels, data.weights, self.rows, data.offsets, data.targets)
+        rows = Rows(data.matrix, samples, len(data.classes), coordinates, fit_intercept)
         box = Box.of(self.bounds, coordinates.scale)
         self._objective = Objective(rows, Penalty.of(rows, l2, l1, factors, self.group_by_class, box))
         return self._objective

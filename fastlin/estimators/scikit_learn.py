@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     class BaseEstimator:
         """What fastlin's estimators have of scikit-learn's bases."""
 
-        __setstate__: Any
         __sklearn_tags__: Any
-        decision_function: Any
         densify: Any
-        predict: Any
         score: Any
 
         def __getattr__(self, name: str) -> Any:
@@ -108,7 +105,10 @@ def open_tasks(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise scikit-learn's error for a parameter of an estimator; values accepted once are not checked again."""
+    """Raise scikit-learn's error for a parameter of an estimator; values accepted once are not checked again.
+
+    The dual problem may only be asked of liblinear, the one solver that has it.
+    """
     values = attrgetter(*estimator._parameter_constraints)(estimator)
     # 1, 1.0 and True are equal, but not all of them are accepted.
     types = tuple(map(type, values))
@@ -118,6 +118,8 @@ def check_parameters(estimator: Any) -> None:
         _check_values(estimator_class, values, types)
     else:
         estimator._validate_params()
+    if getattr(estimator, "dual", False) and estimator.solver != "liblinear":
+        raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
 
 
 @lru_cache(maxsize=128)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isqrt, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.folds import choose_grid, fit_along, read_Cs
 from fastlin.estimators.logistic_regression import LogisticRegression
@@ -20,9 +21,6 @@ from fastlin.estimators.training_data import name_features, read_training_data
 from fastlin.fitted import expect, read_count
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, MatrixLike, RandomState
-
-if TYPE_CHECKING:
-    from fastlin.blocks import Blocks
 
 # For larger shares of the features the bound for unimodal frequencies is not proven.
 LARGEST_SHARE = 1 / sqrt(3)
@@ -295,13 +293,10 @@ def _select_in_lots(whole, begin, n_halves, on_fit):
             weights = is_in.astype(np.float64) if data.weights is None else is_in * data.weights
             return Task(data.labels, weights, entries.start)
 
-        def fit_alone(number, near, n_before, check, left=left, Cs=Cs):
-            is_in, entries = left[number]
-            starts = [near or entries.start] if near or entries.start else []
-            problem = Problem(whole.estimator, data, np.flatnonzero(is_in))
-            return problem.minimize(Cs[number], 1.0, starts, check, n_before=n_before)
+        def pose_alone(number, left=left):
+            return Problem(whole.estimator, data, np.flatnonzero(left[number][0]))
 
-        given = whole, pose, Cs, 1.0, fit_alone
+        given = whole, pose, Cs, 1.0, pose_alone
         for number, fit in fit_lots(*given, curvatures=curvatures, reference=data.weights):
             if left[number][1].take(fit):
                 going.append(left[number])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import linear_model
-from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.estimators.linear_predictions import check_coefficients, has_several_labels, read_classes
@@ -22,16 +20,14 @@ from fastlin.terminal import make_printable
 from fastlin.typing import MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators import MiniBatchLogisticRegression, MLPClassifier
     from fastlin.inference.tables import Text
-    from fastlin.networks.network import Network
 
 # What models of both have, apart from their parameters.
 OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
 OF_PATHS = "C_", "alpha_", "l1_ratio_", "Cs_", "alphas_", "l1_ratios_", "scores_", "coefs_paths_"
 OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", *OF_PATHS
-OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", "loss_"
-CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
+CURVES = "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
+OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", *CURVES
 
 
 class FitSummary(NotebookDisplay):
@@ -145,35 +141,14 @@ def describe_coef(estimator: Any) -> str:
     return f"{n_nonzero:,} of {np.prod(coef.shape):,} not zero, of {n_features:,} features"
 
 
-def describe_training(estimator: Any) -> dict[str, str]:
-    """Return lines on a training by mini-batches: its epochs, loss and accuracy, also on the validation data."""
-    if not estimator.loss_curve_:
-        return {"epochs": "none"}
-    lines = {
-        # L-BFGS counts no rows.
-        "epochs": f"{estimator.n_iter_:,}"
-        + (f", {estimator.t_:,} rows taken" if estimator.t_ else "")
-        + (", interrupted" if estimator.interrupted_ else ""),
-        "loss": f"{estimator.loss_curve_[-1]:.6g} in the last epoch, with the penalty",
-        "accuracy": f"{estimator.accuracy_curve_[-1]:.4f} in the last epoch",
-    }
-    if estimator.validation_scores_:
-        lines["validation"] = (
-            f"loss {estimator.validation_loss_curve_[-1]:.6g}, accuracy {estimator.validation_scores_[-1]:.4f} at the "
-            f"end, {max(estimator.validation_scores_):.4f} at best"
-        )
-    return lines
-
-
 def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
     """Return a fitted linear model of the other package's class, with the parameters and attributes that both have."""
-    _check_class(model, made_class)
-    check_is_fitted(model)
+    made = copy_model(model, made_class, OF_LINEAR_MODELS)
     check_coefficients(model, classes=read_classes(model))
-    return _copy(model, made_class, OF_LINEAR_MODELS)
+    return made
 
 
-def make_linear_model(model: MiniBatchLogisticRegression) -> Any:
+def make_linear_model(model: Any) -> Any:
     """Return scikit-learn's fitted LogisticRegression with a linear model's coefficients and fit_intercept."""
     check_is_fitted(model)
     check_coefficients(model)
@@ -183,49 +158,24 @@ def make_linear_model(model: MiniBatchLogisticRegression) -> Any:
     return made
 
 
-def make_scikit_learn_network(model: MLPClassifier, network: Network, made_class: type[Any]) -> Any:
-    """Return scikit-learn's fitted MLPClassifier with the predictions of a folded network, a plain chain."""
-    made = _copy(model, made_class, (*OF_NETWORKS, *CURVES))
-    made.coefs_, made.intercepts_ = ([part.copy() for part in parts] for parts in (network.coefs, network.intercepts))
-    n_classes, is_multilabel = len(model.classes_), model.out_activation_ == "logistic" and model.n_outputs_ > 1
-    if n_classes == 2 and model.n_outputs_ == 2 and not is_multilabel:
-        # Two classes have one output there: the difference of the scores.
-        made.coefs_[-1] = made.coefs_[-1][:, 1:] - made.coefs_[-1][:, :1]
-        made.intercepts_[-1] = made.intercepts_[-1][1:] - made.intercepts_[-1][:1]
-        made.n_outputs_, made.out_activation_ = 1, "logistic"
-    made._label_binarizer = LabelBinarizer().fit(np.eye(n_classes, dtype=int) if is_multilabel else model.classes_)
-    made._random_state, made._no_improvement_count = check_random_state(model.random_state), 0
-    return made
-
-
-def copy_scikit_learn_network(model: Any, made_class: type[MLPClassifier]) -> MLPClassifier:
-    """Return fastlin's MLPClassifier with the parameters and attributes of scikit-learn's network, but for its plan."""
-    _check_class(model, made_class)
-    made = _copy(model, made_class, (*OF_NETWORKS, *CURVES))
-    is_narrow = isinstance(model.coefs_, list) and getattr(model.coefs_[0], "dtype", None) == np.float32
-    made.dtype = "float32" if is_narrow else "float64"
-    made.batch_norm_scales_, made.batch_norm_means_, made.batch_norm_variances_ = [], [], []
-    made.accuracy_curve_, made.validation_loss_curve_, made.interrupted_ = [], None, False
-    made._random_state = check_random_state(model.random_state)
-    made._kind = "multilabel" if model.out_activation_ == "logistic" and model.n_outputs_ > 1 else "class"
-    return made
-
-
-def _check_class(model, made_class):
-    """Raise a TypeError where a model is not of the class of the same name in the other package."""
-    names = {each.__name__ for each in type(model).__mro__}
-    if made_class.__name__ not in names:
-        raise TypeError(f"the model must be a fitted {made_class.__name__}, got {type(model).__name__}")
-
-
 def _differs(value, default):
     """Say whether a parameter is not its default, which may mean the same by another value in another version."""
     is_plain = value is None or isinstance(value, (str, int, float, tuple))
     return value is not default and not (is_plain and type(value) is type(default) and value == default)
 
 
-def _copy(model, made_class, names):
-    """Return an instance with the parameters that both classes have, and copies of attributes of these names."""
+def copy_model(model: Any, made_class: type[Any], names: Iterable[str]) -> Any:
+    """Return a model of the other package's class of the same name, with the parameters that both have.
+
+    It gets copies of the attributes of these names.
+
+    Raises
+    ------
+    TypeError
+        The model is of another class.
+    """
+    if made_class.__name__ not in {each.__name__ for each in type(model).__mro__}:
+        raise TypeError(f"the model must be a fitted {made_class.__name__}, got {type(model).__name__}")
     check_is_fitted(model)
     known, defaults = made_class().get_params(), type(model)().get_params()
     given = model.get_params(deep=False).items()

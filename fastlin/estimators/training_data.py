@@ -27,12 +27,8 @@ from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
 from fastlin.typing import Array, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LinearEstimator
     from fastlin.matrices import BlockMatrix, Matrix
-    from fastlin.matrices.matrix import Columns
     from fastlin.matrices.table_matrix import TableMatrix
-    from fastlin.objective.coordinates import Coordinates
-    from fastlin.objective.rows import Rows
 
 # Fits of five tables with this part of their entries or more took 1.15 to 7 times as long by sparse passes.
 FILLED = 1 / 3
@@ -60,36 +56,15 @@ class TrainingData:
     offsets: np.ndarray | None = None  # as `make_samples` takes them, as are targets
     targets: np.ndarray | None = None
 
-    def weigh(self, rows: IntArray | None = None) -> float:
-        """Return the total weight of rows, by their numbers, each as often as it is named; None means all."""
-        weights = self._weights_of(rows)
-        return float(len(self.labels) if weights is None else weights.sum())
-
-    def measure(self, rows: IntArray | None = None) -> Columns:
-        """Return the Columns over rows, as `weigh` takes them."""
-        return self.matrix.measure(self._weights_of(rows))
-
-    def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: IntArray | None = None) -> Rows:
-        """Return the Rows of an objective in Coordinates over rows, as `weigh` takes them."""
-        from fastlin.objective import Rows, make_samples
-
-        samples = make_samples(self.labels, self.weights, rows, self.offsets, self.targets)
-        return Rows(self.matrix, samples, len(self.classes), coordinates, fit_intercept)
-
-    def _weights_of(self, rows):
-        """Return the weights of all rows; those that are not named tell the columns nothing."""
-        if rows is None:
-            return self.weights
-        from fastlin.objective import weigh_by_counts
-
-        return weigh_by_counts(rows, self.weights, len(self.labels))
+    def weigh(self) -> float:
+        """Return the total weight of the rows."""
+        return float(len(self.labels) if self.weights is None else self.weights.sum())
 
 
 def read_training_data(
-    estimator: LinearEstimator, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
+    estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
-    check_dual(estimator)
     matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight)
     return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
 
@@ -106,8 +81,20 @@ def read_rows(
     return matrix, read_labels(estimator, y, matrix.shape[0]), sample_weight
 
 
+def read_rows_to_score(estimator: Any, X: Any) -> Any:
+    """Return X as a matrix of finite numbers, with the columns that the estimator knows."""
+    if not isinstance(X, Blocks):
+        return read_matrix(estimator, X, reset=False)
+    matrix = read_blocks(estimator, X, reset=False)
+    if not X.shape[0]:
+        raise ValueError("the blocks have 0 rows")
+    for _ in check_parts(estimator, matrix):
+        pass
+    return matrix
+
+
 def make_training_data(
-    estimator: LinearEstimator, matrix: Matrix, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
+    estimator: Any, matrix: Matrix, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
     classes, labels, weights, unit, targets = number_rows(estimator, y, sample_weight, classes)
@@ -126,13 +113,6 @@ def choose_form(matrix: Matrix) -> Matrix:
     return DenseMatrix(matrix.csr.toarray()) if is_held else matrix
 
 
-def check_dual(estimator: LinearEstimator) -> None:
-    """Raise a ValueError where the estimator asks for the dual problem of a solver that has none."""
-    # FirthLogisticRegression has no such parameter.
-    if getattr(estimator, "dual", False) and estimator.solver != "liblinear":
-        raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
-
-
 def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
     """Return the type of coefficients: float32 for float32 data, but not by liblinear, which has no float32."""
     from fastlin.kernels.machine.arrays import compute_type
@@ -142,7 +122,7 @@ def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
 
 def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True) -> Any:
     """Return X as a matrix, after scikit-learn's checks by `validate_data` and our own of sparse containers."""
-    from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix
+    from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix, as_matrix
 
     if isinstance(X, Blocks):
         raise TypeError(f"{type(estimator).__name__} takes arrays and sparse matrices; linear classifiers fit blocks.")
@@ -154,13 +134,7 @@ def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite
         read_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
     if reads_table(estimator, X, reset):
         return read_table_to_fit(estimator, X) if reset else read_table(estimator, X)
-    return _read_numbers(estimator, X, reset, ensure_all_finite)
-
-
-def _read_numbers(estimator, X, reset, ensure_all_finite):
-    """Return X without categorical columns as a matrix; valid data bypass scikit-learn's checks, which take time."""
-    from fastlin.matrices import as_matrix
-
+    # Valid numbers bypass scikit-learn's checks, which take time.
     names = _name_columns(X)
     plain = X if names is None else X.to_numpy()
     is_plain = type(plain) is np.ndarray and plain.ndim == 2 and plain.size > 0 and plain.dtype in DTYPES
@@ -296,7 +270,7 @@ def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
     return asked is not None
 
 
-def read_table_to_fit(estimator: LinearEstimator, X: MatrixLike) -> TableMatrix:
+def read_table_to_fit(estimator: Any, X: MatrixLike) -> TableMatrix:
     """Return X as a TableMatrix, and set the estimator's attributes of its columns."""
     from fastlin.matrices import Codes, TableMatrix
 

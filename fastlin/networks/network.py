@@ -198,9 +198,8 @@ class Network:
         self._shapes = [*pairwise(self.layer_sizes), *((size,) for size in (*self.layer_sizes[1:], *scale_sizes))]
         n_parameters = sum(int(np.prod(shape)) for shape in self._shapes)
         self.n_coefficients = n_parameters - sum(self.layer_sizes[1:]) - sum(scale_sizes)
-        self.parameters, self.gradient, self._chunk_gradient = (
-            zeros_aligned(n_parameters, self.dtype) for _ in range(3)
-        )
+        vectors = [zeros_aligned(n_parameters, self.dtype) for _ in range(3)]
+        self.parameters, self.gradient, self._chunk_gradient = vectors
         self.coefs, self.intercepts, self.scales = self.cut(self.parameters)
         self._gradients, self._chunk_gradients = self.cut(self.gradient), self.cut(self._chunk_gradient)
         for scale in self.scales:
@@ -239,7 +238,8 @@ class Network:
             return 0.0, 0.0, 0.0
         loss = n_correct = 0.0
         for part in self._chunks(len(labels)):
-            inputs, arrays = self._go_forward(examples.matrix, _part_of(rows, part), seed, part.start)
+            own = slice(rows.start + part.start, rows.start + part.stop) if isinstance(rows, slice) else rows[part]
+            inputs, arrays = self._go_forward(examples.matrix, own, seed, part.start)
             gradients = self._gradients if part.start == 0 else self._chunk_gradients
             found = self._fill_residuals(arrays, labels[part], weights[part], total, gradients[1][-1])
             self._go_backward(inputs, arrays, seed, part.start, gradients)
@@ -408,11 +408,6 @@ def _targets(examples, rows):
 def _total(partials):
     """Return the sum over blocks. A small batch has one block, where the call would take as long as its kernel."""
     return partials[0] if len(partials) == 1 else np.add.reduce(partials)
-
-
-def _part_of(rows, part):
-    """Return the slice `part` of rows, an array or itself a slice."""
-    return slice(rows.start + part.start, rows.start + part.stop) if isinstance(rows, slice) else rows[part]
 
 
 def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:

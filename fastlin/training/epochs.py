@@ -182,11 +182,9 @@ class _Learner:
 
     def describe(self, training):
         """Return the EpochState after the last epoch of a Training."""
-        best = training.best.checkpoint
+        last, best = training.last.saved, training.best.checkpoint.saved
         generator = self._random_state.get_state()
-        return EpochState(
-            training.records, training.last.saved, best.saved, self._order, generator, self._descent.n_rows
-        )
+        return EpochState(training.records, last, best, self._order, generator, self._descent.n_rows)
 
     def resume(self, state):
         """Go on from an EpochState."""

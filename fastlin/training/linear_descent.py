@@ -33,7 +33,7 @@ class LinearDescent(Descent):
         self.velocity, self.mean = np.zeros_like(network.parameters), np.zeros(len(network.parameters))
         super().__init__(network, ())
         self.carried = self.velocity, self.mean, self.counts[1:]
-        self._momentum, self._first_row = float(momentum), first_row
+        self.first_row, self._momentum = first_row, float(momentum)
         vectors = network.parameters, self.velocity, network.gradient
         self._layers = [(coef, intercept) for (coef,), (intercept,), _ in map(network.cut, vectors)]
 
@@ -71,7 +71,7 @@ class LinearDescent(Descent):
         first = 0
         while first < n_steps and math.isfinite(loss):
             last = min(first + n_together, n_steps)
-            n_rows_left = self._first_row - self.n_rows
+            n_rows_left = self.first_row - self.n_rows
             if n_rows_left > 0:
                 last = int(min(last, first + -(-n_rows_left // batch_size)))
             measured = self.take_steps(examples, order, batch_size, (first, last), rule)
@@ -96,7 +96,7 @@ class LinearDescent(Descent):
     ) -> Measured:
         """Take the steps from steps[0] to steps[1] - 1 of an order, and return their measures."""
         first, last = steps
-        is_averaged = self.n_rows >= self._first_row
+        is_averaged = self.n_rows >= self.first_row
         (w, intercept), (velocity, intercept_velocity), (gradient, _) = self._layers
         mean = self.mean.reshape(-1, w.shape[1])[: len(self.mean) * is_averaged]
         state = MomentumState(w, gradient, velocity, intercept, intercept_velocity, mean, self.counts)

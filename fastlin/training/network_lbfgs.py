@@ -72,11 +72,9 @@ class _Descent:
 
     def evaluate(self, parameters):
         """Return the loss with its penalty, and the gradient (p,), both float64."""
-        network = self._network
+        network, examples = self._network, self._examples
         network.parameters[:] = parameters
-        loss, n_correct, total = network.compute_gradient(
-            self._examples, self._examples.rows_of(slice(0, len(self._examples)))
-        )
+        loss, n_correct, total = network.compute_gradient(examples, examples.rows_of(slice(0, len(examples))))
         coefs = network.parameters[: network.n_coefficients]
         gradient = network.gradient.copy()
         gradient[: network.n_coefficients] += self._alpha / total * coefs

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import sklearn.neural_network
 from sklearn import config_context
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -123,6 +124,10 @@ def test_what_has_no_fit_of_its_own_says_less():
         fastlin.LogisticRegression().summary()
     made = fastlin.LogisticRegression.from_sklearn(fastlin.LogisticRegression().fit(X, Y).to_sklearn())
     assert list(read_summary(made)) == ["model", "data", "coefficients"]
+    theirs = sklearn.neural_network.MLPClassifier((5,), early_stopping=True, n_iter_no_change=1).fit(X, Y)
+    made = fastlin.MLPClassifier.from_sklearn(theirs)
+    assert list(read_summary(made)) == ["model", "layers", "epochs", "loss"]
+    assert "<th" in made._repr_mimebundle_()["text/html"]
     held = blocks.from_arrays(X, Y)
     assert read_summary(fastlin.LogisticRegression().fit(held), held)["accuracy"].endswith(" on 150 rows")
 
