@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,8 @@ class ClusterMatrix(PiecewiseMatrix):
     def __init__(self, cluster: Cluster, *facts: Any) -> None:
         super().__init__(*facts)
         self.cluster = cluster
-        self._taken: tuple[IntArray, DenseMatrix | SparseMatrix] | None = None
+        # Folds are fitted side by side, each by a thread of its own.
+        self._taken = local()
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
         """See `Matrix.measure`."""
@@ -41,15 +43,15 @@ class ClusterMatrix(PiecewiseMatrix):
 
     def take(self, rows: Any) -> DenseMatrix | SparseMatrix:
         """See `Matrix.take`; the rows are sorted."""
-        # All preconditioners ask for one sample.
+        # All preconditioners of a fit ask for one sample.
         taken = self._taken
-        if taken is None or not np.array_equal(taken[0], rows):
-            self._taken = None
+        if not (hasattr(taken, "rows") and np.array_equal(taken.rows, rows)):
+            vars(taken).clear()
             places = dict(enumerate(split_places(rows, [n for n, _ in self.pieces])))
             X = [*self.cluster.ask(NO_SAMPLES, "take", places).values()]
-            taken = rows, as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
-            self._taken = taken
-        return taken[1]
+            taken.matrix = as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
+            taken.rows = rows
+        return taken.matrix
 
     def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
         """See `Matrix.select`; the rows are copied, so no row numbers remain."""

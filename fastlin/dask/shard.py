@@ -14,7 +14,7 @@ import numpy as np
 from fastlin.dask.tree import Node, Sum, add_up, find_nodes
 from fastlin.estimators.labels import choose_unit
 from fastlin.estimators.linear_predictions import score_rows
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 # The labels and weights of the rows of each partition, by its number.
 Told: TypeAlias = Mapping[int, Samples]
-# The most sets of labels and weights that are kept; folds are fitted side by side.
-MOST_TOLD = 8
+# The most arrays of labels, weights, offsets or targets that are kept: eight folds may be fitted side by side.
+MOST_TOLD = 12
 
 
 class Shard:
@@ -39,21 +39,26 @@ class Shard:
         self._parts = parts
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
-        self._told: dict[int, Told] = {}
+        self._known: dict[int, Mapping[int, Array]] = {}
 
-    def run(self, method: str, key: int, told: Told | None, *arguments: Any) -> tuple[Any, Exception | None]:
+    def run(
+        self, method: str, keys: Sequence[int], new: Mapping[int, Mapping[int, Array]], *arguments: Any
+    ) -> tuple[Any, Exception | None]:
         """Return a method's answer and None, or None and its error: an error of the call itself means a lost worker.
 
-        The method gets what was told under a key, now or before.
+        The method gets the Samples whose arrays after the rows were told by their keys, now (`new`) or before, each cut
+        into the partitions.
         """
         try:
-            if told is not None:
-                if len(self._told) == MOST_TOLD:
-                    self._told.clear()
+            known = {**self._known, **new}
+            remember(self._known, {key: known[key] for key in keys})
+            told = {
                 # What comes from elsewhere is read-only.
-                self._told[key] = {number: Samples(*map(writable_view, samples)) for number, samples in told.items()}
+                number: Samples(NO_ROWS, *(writable_view(known[key][number]) for key in keys))
+                for number in self._parts
+            }
             with limit_threads(self._n_threads):
-                return getattr(self, method)(self._told[key], *arguments), None
+                return getattr(self, method)(told, *arguments), None
         except Exception as error:
             return None, error
 
@@ -87,6 +92,15 @@ class Shard:
             offsets = samples.offsets if samples.offsets.shape[1] else None
             found[number] = sum_scores(models, part.X[rows], y, samples.weights, scoring, offsets)
         return found
+
+
+def remember(known: dict[int, Any], used: Mapping[int, Any]) -> None:
+    """Take in what a call uses, by keys, as the newest, and forget the oldest of more than MOST_TOLD."""
+    for key in used:
+        known.pop(key, None)
+    known.update(used)
+    for key in list(known)[:-MOST_TOLD]:
+        del known[key]
 
 
 def measure_rows(matrix: Matrix, samples: Samples) -> Measured:
