@@ -178,13 +178,16 @@ def find_all_estimates(
     """Return the Estimates of some columns, by their places, from the covariance of all."""
     optimum = find_optimum(objective, start, n_samples)
     check_existence(optimum, question)
+    information = optimum.information
     covariance, n_clusters = find_covariance(optimum, question, n_samples, contrasts.n_parameters)
     units, n_effective = contrasts.list_units(places), float(contrasts.n_parameters)
     if not objective.penalty.is_none:
-        n_effective = float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss))
-    diagonal = optimum.information.diagonal
-    inflations = np.sqrt(np.maximum(diagonal * np.diagonal(optimum.inverse).reshape(diagonal.shape), 0.0).max(axis=0))
-    place = int(inflations[:-1].argmax()) if len(question.names) else -1
+        n_effective = float(np.einsum("ij,ij->", information.inverse, information.of_loss))
+    most_inflated = None
+    if len(question.names):
+        inflations = np.sqrt(np.maximum(information.diagonal * information.variances, 0.0).max(axis=0))[:-1]
+        place = inflations.argmax()
+        most_inflated = question.names[place], float(inflations[place])
     return Estimates(
         optimum.point,
         units @ (units @ covariance).T,
@@ -192,7 +195,7 @@ def find_all_estimates(
         optimum.distance,
         optimum.is_proven,
         n_clusters,
-        None if place < 0 else (question.names[place], float(inflations[place])),
+        most_inflated,
     )
 
 
@@ -244,9 +247,8 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     step, names, labels = information.find_step(point).step, question.names, question.classes
     is_sought, is_penalised = objective.penalty.curvatures == 0, objective.penalty.is_bounded
     is_sought[-1] = objective.fit_intercept
-    if information.resolves(optimum.inverse, is_sought):
-        moved = information.measure(point.parameters, objective.penalty)
-        if not is_penalised and not proves_maximum(point, optimum.inverse, step, moved):
+    if information.resolves(is_sought):
+        if not is_penalised and not proves_maximum(point, information):
             check_separation(point, names, labels, step, question.stacklevel + 1)
         return
     if not is_penalised:
@@ -377,7 +379,7 @@ def find_covariance(
     """Return the covariance of the objective's parameters without HC1's factor, and the clusters of each key."""
     information, point, n_clusters = optimum.information, optimum.point, ()
     if question.covariance == "model" and question.penalised != "sandwich":
-        return optimum.inverse, n_clusters
+        return information.inverse, n_clusters
     if question.covariance == "model":
         middle = information.of_loss
     elif question.covariance == "cluster":
@@ -390,7 +392,7 @@ def find_covariance(
     # Sums of rows' products are off by a part of themselves. Sums of clusters lose digits where the scores of a cluster
     # cancel; the inverses multiply both, in any direction.
     lost = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
-    squares = optimum.inverse**2
+    squares = information.inverse**2
     lost = np.sqrt(np.einsum("ij,jk,ki->i", squares, lost, squares, optimize=["einsum_path", (0, 1), (0, 1)]))
     if (lost > LEAST_DIGITS * np.abs(np.diagonal(found))).any():
         kind = "penalised='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"

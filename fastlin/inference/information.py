@@ -42,10 +42,6 @@ FARTHEST = 10
 FAR = 1e-2
 NEAR = 1e-8
 MOST_ITERATIONS = 1000
-# The way to the optimum takes the Hessian of a tenth of the rows, if these are enough for each parameter. A step then
-# leaves a tenth of the distance or less.
-SAMPLED_PART = 10
-SAMPLED_ROWS = 100
 # The relative error of a sum over rows, and of a factorisation.
 SUM_ERROR = 4e-15
 # What rounding may change of a variance, relative to it.
@@ -112,20 +108,15 @@ class Information:
     diagonal: FloatArray
     factor: Factor
     lengths: FloatArray
-    is_exact: bool = True
 
     @classmethod
     def of(cls, point: Point) -> Self:
         """Return the Information at a point: one pass, and one more where its probabilities are not kept."""
-        rows = point.objective.rows
+        rows, (K, m) = point.objective.rows, point.objective.shape
         if point.has_probabilities:
-            return cls.of_hessian(point, rows.hessian(point.probabilities))
-        return cls.of_hessian(point, rows.sum_by_pairs(find_class_pair_gram, point.parameters))
-
-    @classmethod
-    def of_hessian(cls, point: Point, of_loss: FloatArray, is_exact: bool = True) -> Self:
-        """Return the Information at a point from the Hessian of the mean loss there."""
-        K, m = point.objective.shape
+            of_loss = rows.hessian(point.probabilities)
+        else:
+            of_loss = rows.sum_by_pairs(find_class_pair_gram, point.parameters)
         matrix = of_loss.copy()
         diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
         np.einsum("kkj->kj", diagonals)[...] += point.objective.penalty.curvatures
@@ -133,8 +124,8 @@ class Information:
         if K > 1:
             diagonals += diagonal_of_j.sum(axis=0) / K**2
         lengths = np.ones(m)
-        lengths[:-1] = point.objective.rows.passes.gram_lengths
-        return cls(point.parameters, of_loss, diagonal_of_j, Factor(matrix), lengths, is_exact)
+        lengths[:-1] = rows.passes.gram_lengths
+        return cls(point.parameters, of_loss, diagonal_of_j, Factor(matrix), lengths)
 
     def measure(self, parameters: FloatArray, penalty: Penalty) -> float:
         """Return the distance of parameters (K, d + 1) from the point, in the norm of the Hessian of J."""
@@ -142,8 +133,8 @@ class Information:
         square = np.einsum("i,ij,j->", way.ravel(), self.of_loss, way.ravel(), optimize=["einsum_path", (0, 1), (0, 1)])
         return sqrt(max(0.0, float(square) + float(np.sum(penalty.curvatures * way**2))))
 
-    def resolves(self, inverse: FloatArray, is_sought: BoolArray) -> bool:
-        """Say whether rounding leaves the diagonal of the inverse, (K (d + 1), K (d + 1)), a digit or more.
+    def resolves(self, is_sought: BoolArray) -> bool:
+        """Say whether rounding leaves the diagonal of the inverse a digit or more.
 
         The diagonal changes relatively by at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section
         14.1). Where columns were not centred before they were summed, their lengths count.
@@ -154,14 +145,20 @@ class Information:
         factorised = self.factor.diagonal * is_curved.ravel()
         is_changed = ((self.factor.squares - factorised > MOST_ADDED * factorised) & is_curved.ravel()).any()
         roots = np.sqrt(factorised) * np.tile(self.lengths, len(self.diagonal))
-        return bool(not is_changed and SUM_ERROR * norm(inverse * roots * roots[:, None]) < LEAST_DIGITS)
+        return bool(not is_changed and SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < LEAST_DIGITS)
 
-    def invert(self) -> FloatArray:
-        """Return the inverse of the factorised Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""
+    @cached_property
+    def inverse(self) -> FloatArray:
+        """The inverse of the factorised Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""
         inverse = self.factor.invert()
         idle = (self.diagonal.ravel() <= 0).nonzero()[0]
         inverse[idle], inverse[:, idle] = 0, 0
         return inverse
+
+    @property
+    def variances(self) -> FloatArray:
+        """The diagonal of the inverse, (K, d + 1)."""
+        return np.diagonal(self.inverse).reshape(self.diagonal.shape)
 
     def find_step(self, point: Point) -> Direction:
         """Return the step to the optimum from a point near the one of this Hessian."""
@@ -175,14 +172,13 @@ class Information:
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """Where the penalised likelihood is largest, as far as float64 tells, and the Hessian of J there with its inverse.
+    """Where the penalised likelihood is largest, as far as float64 tells, and the Hessian of J there.
 
     distance bounds, or estimates unless proven, how far the true optimum may be, in standard errors.
     """
 
     point: Point
     information: Information
-    inverse: FloatArray
     distance: float
     is_proven: bool
 
@@ -191,7 +187,7 @@ def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> O
     """Return the optimum near parameters (K, d + 1), by chord steps; standard errors are for n_samples rows."""
     room = make_room(objective)
     point = objective.at(objective.center(start), out=room)
-    guide = _choose_guide(point)
+    guide = Information.of(point)
     # By how much rows have moved since the guide was made, and the length of the last step in standard errors.
     moved, last, is_sought = 0.0, np.inf, False
     for _ in range(MOST_STEPS):
@@ -205,28 +201,13 @@ def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> O
             # Steps of these may be too long.
             solution = choose.minimize(objective, [point.parameters], solver="auto", tol=NEAR, max_iter=MOST_ITERATIONS)
             point, is_sought = objective.at(objective.center(solution.parameters), out=room), True
-            guide, moved, last = _choose_guide(point), 0.0, np.inf
+            guide, moved, last = Information.of(point), 0.0, np.inf
         elif size > SHRINKS * last:
             guide, moved, last = Information.of(point), 0.0, np.inf
         else:
             point, last = objective.at(objective.center(point.parameters + direction.step), out=room), size
             moved += move
-    is_exact = guide.is_exact and moved <= MOST_MOVED
-    return _finish(point, guide if is_exact else Information.of(point), n_samples)
-
-
-def _choose_guide(point):
-    """Return the Information at a point that leads to the optimum: that of all rows, or of a sample."""
-    objective = point.objective
-    n_sampled, n_parameters = objective.n_rows // SAMPLED_PART, point.parameters.size
-    is_at_hand = objective.rows.has_labels and objective.matrix.lies_in_memory and point.has_probabilities
-    if is_at_hand and n_sampled >= SAMPLED_ROWS * n_parameters:
-        # Every tenth row, whose probabilities are a slice of those at hand.
-        rows = objective.rows.take(np.arange(0, objective.n_rows, SAMPLED_PART))
-        if rows.total_weight > 0:
-            of_loss = rows.hessian(np.ascontiguousarray(point.probabilities[:, ::SAMPLED_PART]))
-            return Information.of_hessian(point, of_loss, is_exact=False)
-    return Information.of(point)
+    return _finish(point, guide if moved <= MOST_MOVED else Information.of(point), n_samples)
 
 
 def make_room(objective: Objective) -> Room | None:
@@ -247,11 +228,10 @@ def _find_move(point, step, decrement):
 
 def _finish(point, information, n_samples):
     """Return the Optimum at the end of a step from a point near it, with a bound of its distance."""
-    inverse = information.invert()
 
     def look_up(units):
         # The bound solves for unit vectors alone.
-        return inverse[np.argmax(units, axis=1)]
+        return information.inverse[np.argmax(units, axis=1)]
 
     direction = information.find_step(point)
     fall = bound_fall(point, direction, information.diagonal, information.factor.squares, look_up)
@@ -262,4 +242,4 @@ def _finish(point, information, n_samples):
         # The end is no further from the optimum than the point was, and the step itself.
         point = point.objective.at(point.objective.center(point.parameters + direction.step))
         distance += decrement * sqrt(n_samples)
-    return Optimum(point, information, inverse, distance, is_proven)
+    return Optimum(point, information, distance, is_proven)

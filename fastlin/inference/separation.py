@@ -24,6 +24,7 @@ from fastlin.solvers import choose
 from fastlin.typing import Array, BoolArray, FloatArray
 
 if TYPE_CHECKING:
+    from fastlin.inference.information import Information
     from fastlin.matrices import Passes
     from fastlin.objective import Objective
     from fastlin.objective.point import Point
@@ -110,16 +111,17 @@ def check_separation(
         )
 
 
-def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: float = 0.0) -> bool:
+def proves_maximum(point: Point, information: Information) -> bool:
     """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
 
     Let e be the largest standard error of a difference of two scores of a row. The third derivative of the loss is at
     most e times the second along a step of unit length (Bach 2010), so with a Newton decrement below 1 / e the loss
-    rises in every direction in the end. `moved` is the distance from where the Hessian was made, a factor of exp(e
+    rises in every direction in the end. How far the point is from where the Hessian was made is a factor of exp(e
     moved).
     """
     coordinates, is_part = point.objective.coordinates, find_parts(point.objective)
-    variances = np.diagonal(inverse).reshape(point.parameters.shape)
+    variances, step = information.variances, information.find_step(point).step
+    moved = information.measure(point.parameters, point.objective.penalty)
     if not (np.isfinite(variances).all() and (variances[:, is_part] > 0).all() and np.isfinite(step).all()):
         return False
     errors = np.sqrt(np.where(is_part, variances, 0.0))
@@ -131,34 +133,9 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
     of_scores = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
     of_sums = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
     rounding = SUM_ERROR * (of_scores + of_sums)
-
-    def proves(largest_error):
-        of_difference = largest_error * (1 if len(errors) == 1 else 2)
-        return bool(of_difference * (decrement + rounding) * np.exp(min(of_difference * moved, 100.0)) < PROVEN)
-
-    # A standard error of a sum is no more than the sum of the standard errors. For the scores of a row it is far less
-    # if columns nearly depend on each other.
-    if proves(float((errors * longest).sum(axis=1).max())):
-        return True
-    return point.objective.rows.has_labels and proves(_find_largest_error(point.objective, inverse))
-
-
-def _find_largest_error(objective, inverse):
-    """Return the largest standard error of a score of a row, from the inverse of the Hessian, with its rounding."""
-    (K, size), largest = objective.shape, 0.0
-    blocks = [inverse[first : first + size, first : first + size] for first in range(0, K * size, size)]
-    for part in _read(objective):
-        read = part.read_rows()
-        for block in blocks:
-            rows = read * (np.diagonal(block) > 0)
-            square = _multiply(rows, block) + SUM_ERROR * _multiply(np.abs(rows), np.abs(block))
-            largest = max(largest, float(square.max()))
-    return float(np.sqrt(largest))
-
-
-def _multiply(rows, matrix):
-    """Return x' A x of each row (m, d + 1); einsum, not BLAS, whose bits depend on its threads."""
-    return np.einsum("ij,ij->i", np.einsum("ij,jk->ik", rows, matrix), rows)
+    # A standard error of a sum is no more than the sum of the standard errors.
+    of_difference = float((errors * longest).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
+    return bool(of_difference * (decrement + rounding) * np.exp(min(of_difference * moved, 100.0)) < PROVEN)
 
 
 def find_separation(
