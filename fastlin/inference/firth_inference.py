@@ -117,7 +117,7 @@ def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthIn
         log_likelihood=state.log_likelihood,
         log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
         n_samples=likelihood.total_weight,
-        df_model=float(likelihood.places.size - (len(classes) - 1) * objective.fit_intercept),
+        df_model=float(likelihood.places.size - contrasts.n_intercepts),
         distance=found.distance,
         penalised_log_likelihood=likelihood.restore_value(state),
         _basis=Basis(

@@ -399,11 +399,7 @@ class Inference(WaldTested):
 
     def _count_parameters(self):
         """Return how many parameters there are, with the intercepts."""
-        n_intercepts = min(len(self.coef), self._count_classes() - 1) if self._basis.contrasts.fit_intercept else 0
-        return self.df_model + n_intercepts
-
-    def _count_classes(self):
-        return len(self.coef) + (self.reference != SYMMETRIC or len(self.coef) < 2)
+        return self.df_model + self._basis.contrasts.n_intercepts
 
     def _penalise(self, each):
         if not self._basis.is_likelihood:
@@ -415,11 +411,11 @@ class Inference(WaldTested):
         size = self.coef.size
         given = [R] if isinstance(R, str) else R
         if np.ndim(given) == 1 and len(given) and all(isinstance(name, str) for name in given):
-            places = [self._find_place(name) for name in given]
-            rows = len(self.coef) - (self._count_classes() == len(self.coef))
-            matrix = np.zeros((rows * len(places), size))
-            for number, (a, j) in enumerate((a, j) for a in range(rows) for j in places):
-                matrix[number, a * len(self.names) + j] = 1
+            # Symmetric coefficients of all classes but the last fix the last one's.
+            starts = np.arange(self._basis.contrasts.n_free)[:, None] * len(self.names)
+            own = (starts + self._find_places(given)).ravel()
+            matrix = np.zeros((len(own), size))
+            matrix[np.arange(len(own)), own] = 1
             return matrix, ", ".join(given) + " = 0"
         matrix = np.atleast_2d(_read_numbers("R", R, f"of shape (q, {size}), or names of columns"))
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
@@ -429,15 +425,14 @@ class Inference(WaldTested):
         return matrix, "R coef = r"
 
     def _find_places(self, features):
+        known = self.names.tolist()
         if features is None:
-            return list(range(len(self.names)))
-        return [self._find_place(name) for name in ([features] if isinstance(features, str) else features)]
-
-    def _find_place(self, name):
-        places = np.flatnonzero(self.names == name)
-        if not len(places):
-            raise ValueError(f"There is no column {name!r}; the columns are {self.names.tolist()}.")
-        return int(places[0])
+            return list(range(len(known)))
+        wanted = [features] if isinstance(features, str) else list(features)
+        for name in wanted:
+            if name not in known:
+                raise ValueError(f"There is no column {name!r}; the columns are {known}.")
+        return [known.index(name) for name in wanted]
 
 
 def report(

@@ -35,8 +35,6 @@ MOST_STEPS = 50
 # By how much the scores of a row may differ from those at the optimum where the Hessian is made: its entries change by
 # as much at most, relative to them, and standard errors by half of it.
 MOST_MOVED = 1e-6
-# No row is taken to be further from the mean than this number of root mean squares.
-FARTHEST = 10
 # From further away the solvers, whose steps are searched along, lead near the optimum: of half the square of the Newton
 # decrement, relative to J.
 FAR = 1e-2
@@ -193,7 +191,7 @@ def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> O
     for _ in range(MOST_STEPS):
         direction = guide.find_step(point)
         square = max(0.0, -float(np.sum(direction.step * point.gradient)))
-        size, move = sqrt(square * n_samples), _find_move(point, direction.step, sqrt(square))
+        size, move = sqrt(square * n_samples), _find_move(point, direction.step)
         is_rounded = last <= ROUNDED and size > SHRINKS * last
         if move <= MOST_MOVED or is_rounded:
             break
@@ -217,13 +215,9 @@ def make_room(objective: Objective) -> Room | None:
     return Room((K, n_rows), np.float64) if is_small else None
 
 
-def _find_move(point, step, decrement):
-    """Return the most that scores of rows move for a step (K, d + 1) of a Newton decrement, a mean square's root."""
-    objective = point.objective
-    most = float(np.einsum("kj,j->k", np.abs(step), bound_rows(objective.coordinates)).max())
-    curvature = float((objective.class_weights * (1 - objective.class_weights)).min())
-    # That of a class that has all of the weight, but for rounding, is zero.
-    return min(most, FARTHEST * decrement / sqrt(curvature)) if curvature > 0 else most
+def _find_move(point, step):
+    """Return the most that scores of rows move for a step (K, d + 1), by the entries of the columns."""
+    return float(np.einsum("kj,j->k", np.abs(step), bound_rows(point.objective.coordinates)).max())
 
 
 def _finish(point, information, n_samples):
@@ -238,7 +232,7 @@ def _finish(point, information, n_samples):
     # J at the end of a step of the Newton decrement r falls by r^2 / 2: |delta_j| is at most sqrt(n) r errors.
     is_proven, decrement = fall < np.inf, sqrt(max(0.0, -float(np.sum(direction.step * point.gradient))))
     distance = (sqrt(2 * fall) if is_proven else decrement) * sqrt(n_samples)
-    if _find_move(point, direction.step, decrement) <= MOST_MOVED:
+    if _find_move(point, direction.step) <= MOST_MOVED:
         # The end is no further from the optimum than the point was, and the step itself.
         point = point.objective.at(point.objective.center(point.parameters + direction.step))
         distance += decrement * sqrt(n_samples)

@@ -201,7 +201,8 @@ def count_margins(
     for the other class is clearly smaller. Differences above `clear` are more than rounding.
     """
     own = find_own_classes(passes, n_classes)
-    scores, lead, violation = compare_scores(passes, direction, own)
+    scores, lead = compare_scores(passes, direction, own)
+    violation = scores.max(axis=1) - scores.min(axis=1, where=own, initial=np.inf)
     counts = [np.count_nonzero(violation > zero), np.count_nonzero(lead <= zero)]
     for k in range(n_classes):
         rows = scores[own[:, k]]
@@ -222,22 +223,18 @@ def find_own_classes(passes: Passes, n_classes: int) -> BoolArray:
     return own & (samples.weigh() > 0)[:, None]
 
 
-def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the scores (m, n_classes) of a direction (K, d + 1), leads and violations.
+def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Return the scores (m, n_classes) of a direction (K, d + 1), and the lead (m,) of each row.
 
-    The lead (m,) is a row's least own score less the largest other one. The violation (m,) is its distance below the
-    largest score.
+    The lead is the least own score less the largest other one: infinite where a row has no class, since it has no
+    weight and nothing can go wrong with it, and minus infinity where it has all.
     """
     scores = passes.compute_scores(direction)
     if len(direction) == 1:
         scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
-    least = scores.min(axis=1, where=own, initial=np.inf)
-    lead, violation = least - scores.max(axis=1, where=~own, initial=-np.inf), scores.max(axis=1) - least
+    lead = scores.min(axis=1, where=own, initial=np.inf) - scores.max(axis=1, where=~own, initial=-np.inf)
     lead[own.all(axis=1)] = -np.inf
-    # A row without weight has no class, and nothing can go wrong with it.
-    is_out = ~own.any(axis=1)
-    lead[is_out], violation[is_out] = np.inf, 0.0
-    return scores, lead, violation
+    return scores, lead
 
 
 def _find_tolerances(objective, direction):
