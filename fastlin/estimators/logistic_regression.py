@@ -389,7 +389,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem, take_differences
         from fastlin.inference.covariances import read_clusters
-        from fastlin.inference.estimation import answer, ask
+        from fastlin.inference.estimation import Meaning, answer, ask
 
         # A copy, so that no check changes the model.
         model: Any = copy(self)
@@ -406,9 +406,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         question = ask(
             classes,
             reference,
-            weights_are=weights_are,
-            unit=data.weight_unit,
-            by_class=model.class_weight is not None,
+            weights=Meaning(weights_are, data.weight_unit, model.class_weight is not None),
             names=names,
             reference_levels=reference_levels,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),

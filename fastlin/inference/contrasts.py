@@ -7,16 +7,14 @@ scaled parameters of class k, and T scales the columns back and takes their shif
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
 
+from fastlin.objective.coordinates import Coordinates
+from fastlin.objective.objective import Objective
 from fastlin.typing import Array, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.objective.coordinates import Coordinates
-    from fastlin.objective.objective import Objective
 
 SYMMETRIC = "symmetric"
 

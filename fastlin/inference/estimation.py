@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,11 +18,9 @@ from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, find
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
 from fastlin.inference.separation import check_separation, proves_maximum
+from fastlin.objective.objective import Objective
+from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Point
 
 ACCEPTED: dict[str, tuple[str | None, ...]] = {
     "covariance": ("model", "HC0", "HC1", "cluster"),
@@ -37,15 +35,22 @@ SETTLED = 1e-8
 CLOSE = 0.01
 
 
+class Meaning(NamedTuple):
+    """What the weights of an objective stand for: "frequency" or "importance", their unit, and whether by_class too."""
+
+    are: str
+    unit: float
+    by_class: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Question:
     """What is asked for: the parameters of `LogisticRegression.inference`, checked.
 
     `reference` is the number of a class, None for symmetric coefficients. `names` (d,) name the columns, and
     `features` the reported ones, None for all. `reference_levels` name categorical levels whose coefficients are
-    zero. `clusters` are the numbers of each row's cluster, by each key. `weights_are` says what the weights of the
-    objective stand for, `unit` is theirs, and `by_class` says whether classes have weights too. `stacklevel` counts
-    frames from `answer`, for warnings.
+    zero. `clusters` are the numbers of each row's cluster, by each key. `stacklevel` counts frames from `answer`, for
+    warnings.
     """
 
     covariance: str
@@ -57,22 +62,20 @@ class Question:
     names: Array
     reference_levels: Sequence[object]
     clusters: list[Array]
-    weights_are: str
-    unit: float
-    by_class: bool
+    weights: Meaning
     tol: float
     stacklevel: int
 
     @property
     def power(self) -> int:
         """The power of the weights in robust covariances."""
-        return 1 if self.weights_are == "frequency" else 2
+        return 1 if self.weights.are == "frequency" else 2
 
 
 def ask(classes: Array, reference: Any, **choices: Any) -> Question:
     """Return the Question for the label of a reference and its other fields; ValueError: there is no such choice."""
     for name, accepted in ACCEPTED.items():
-        given = choices[name]
+        given = choices["weights"].are if name == "weights_are" else choices[name]
         if not (given is None or isinstance(given, str)) or given not in accepted:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
     if not isinstance(choices["use_t"], (bool, np.bool_)):
@@ -98,7 +101,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         raise ValueError(f"No row with a weight above zero has the class {idle!s}: its coefficients have no estimates.")
     if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
         raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
-    total_weight = sum_weights(objective, question.unit)
+    total_weight = sum_weights(objective, question.weights.unit)
     n_samples = count_samples(objective, question)
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
     contrasts = Contrasts.against(question.reference, len(question.classes), objective)
@@ -132,7 +135,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         _basis=Basis(
             covariance=question.covariance,
             penalised=question.penalised,
-            is_likelihood=question.weights_are == "frequency" and not objective.rows.has_targets,
+            is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
             df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
             n_clusters=n_clusters,
             contrasts=contrasts,
@@ -214,7 +217,7 @@ def find_named_estimates(
         check_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
     units = contrasts.list_units(places).toarray().reshape(-1, *objective.shape)
     covariance = find_covariance_of_named(curvature, units, question.covariance, question.penalised, question.power)
-    covariance *= question.unit ** (question.power - 1)
+    covariance *= question.weights.unit ** (question.power - 1)
     n_effective = float(contrasts.n_parameters) if penalty.is_none else np.nan
     end = objective.at(objective.center(point.parameters + curvature.step))
     return Estimates(end, covariance, n_effective, distance)
@@ -308,8 +311,8 @@ def check_size(objective: Objective, question: Question) -> None:
 
 def count_samples(objective: Objective, question: Question) -> float:
     """Return how many rows there are, by the meaning of their weights; ValueError: another meaning is asked for."""
-    is_model, is_importance = question.covariance == "model", question.weights_are == "importance"
-    if is_model and (is_importance or question.by_class):
+    is_model, is_importance = question.covariance == "model", question.weights.are == "importance"
+    if is_model and (is_importance or question.weights.by_class):
         raise ValueError(
             "covariance='model' needs rows that each count once, or as often as a frequency says: the curvature does "
             "not tell the errors where weights say how much a row matters (sampling weights, class_weight). Use "
@@ -322,10 +325,12 @@ def count_samples(objective: Objective, question: Question) -> float:
         )
     if objective.rows.has_labels and not len(objective.rows.weights):
         return float(objective.n_rows)
-    n_rows, n_broken = objective.rows.passes.sum_curvature(count_weights, np.zeros(objective.shape), question.unit)
+    n_rows, n_broken = objective.rows.passes.sum_curvature(
+        count_weights, np.zeros(objective.shape), question.weights.unit
+    )
     if is_importance:
         return float(n_rows)
-    if question.by_class:
+    if question.weights.by_class:
         raise ValueError(
             "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat "
             "rows that stand for several."
@@ -335,7 +340,7 @@ def count_samples(objective: Objective, question: Question) -> float:
             f"sample_weight holds {n_broken:.0f} numbers that are not whole, which are no frequencies; use "
             "weights_are='importance' with a robust covariance."
         )
-    return float(round(objective.rows.total_weight * question.unit))
+    return float(round(objective.rows.total_weight * question.weights.unit))
 
 
 def find_null_likelihood(objective: Objective, total_weight: float) -> float:
@@ -377,10 +382,10 @@ def find_covariance(
         middle = information.of_loss
     elif question.covariance == "cluster":
         middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
-        middle = middle * question.unit
+        middle = middle * question.weights.unit
     else:
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, question.power)
-        middle *= question.unit ** (question.power - 1)
+        middle *= question.weights.unit ** (question.power - 1)
     found = wrap(information, middle)
     # Sums of rows' products are off by a part of themselves. Sums of clusters lose digits where the scores of a cluster
     # cancel; the inverses multiply both, in any direction.

@@ -5,24 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BYTES
 from fastlin.matrices.pieces import find_class_pair_gram
-from fastlin.objective.point import Room
+from fastlin.objective.objective import Objective
+from fastlin.objective.penalty import Penalty
+from fastlin.objective.point import Point, Room
 from fastlin.objective.rounding import norm
 from fastlin.objective.self_concordance import Direction, bound_fall, bound_rows
 from fastlin.solvers import choose
 from fastlin.solvers.preconditioners import Preconditioner
 from fastlin.typing import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.objective.objective import Objective
-    from fastlin.objective.penalty import Penalty
-    from fastlin.objective.point import Point
 
 # A column whose pivot is below this part of its diagonal entry depends on those before it, as far as sums over rows
 # tell. So does one to whose entry the kernel has added more than this part, to make the matrix positive definite.

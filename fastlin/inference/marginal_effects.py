@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, permutations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import softmax
 
 from fastlin.inference import tables
+from fastlin.inference.contrasts import Contrasts
 from fastlin.inference.hypotheses import WaldTested
 from fastlin.inference.information import multiply
+from fastlin.matrices import Passes
+from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.inference.contrasts import Contrasts
-    from fastlin.matrices import Passes
-    from fastlin.objective.point import Point
 
 # Bytes of the dense rows, and of the derivatives, that are held together.
 BYTES_TOGETHER = 16 << 20

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 from math import sqrt
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,15 +16,13 @@ from fastlin.exceptions import CollinearityError
 from fastlin.inference.covariances import find_residuals
 from fastlin.inference.information import find_parts, make_room
 from fastlin.inference.separation import PROVEN, find_violated
+from fastlin.matrices import Passes
 from fastlin.matrices.pieces import find_hessian_product
+from fastlin.objective import Objective
 from fastlin.objective.conjugate_gradients import iterate
+from fastlin.objective.point import Point
 from fastlin.solvers import choose
 from fastlin.typing import FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.matrices import Passes
-    from fastlin.objective import Objective
-    from fastlin.objective.point import Point
 
 # What may be left of a variance, relative to it, and how many steps may gain less before it is believed.
 LEFT, N_WATCHED = 1e-9, 10

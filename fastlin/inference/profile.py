@@ -10,19 +10,16 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.exceptions import InferenceWarning
+from fastlin.inference.contrasts import Contrasts
 from fastlin.inference.information import Factor
 from fastlin.inference.likelihood import State
 from fastlin.solvers import line_search
 from fastlin.solvers.lbfgs import Recursion
 from fastlin.typing import FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.inference.contrasts import Contrasts
 
 # The steps that tell of the curvature, at most.
 PAIRS = 10

@@ -12,22 +12,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.information import SUM_ERROR, find_parts
+from fastlin.inference.information import SUM_ERROR, Information, find_parts
+from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
+from fastlin.objective import Objective
+from fastlin.objective.point import Point
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.solvers import choose
 from fastlin.typing import Array, BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.inference.information import Information
-    from fastlin.matrices import Passes
-    from fastlin.objective import Objective
-    from fastlin.objective.point import Point
 
 # Parts of the largest difference of scores: up to the first it is rounding, and from the second on it is none.
 ZERO, CLEAR = 1e-9, 1e-7
