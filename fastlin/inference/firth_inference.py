@@ -95,8 +95,7 @@ class FirthInference(Inference):
                 "smaller must be the names of the columns that are left out: penalised likelihoods of models with "
                 "other columns cannot be compared."
             )
-        statistic, p_value, df = self._profile.test_columns(self._basis.places[self._find_places(smaller)])
-        return TestResult("penalised likelihood ratio", statistic, df, None, p_value)
+        return self._profile.test_columns(self._basis.places[self._find_places(smaller)])
 
 
 def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthInference:

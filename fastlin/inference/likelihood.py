@@ -136,11 +136,7 @@ class State:
     @cached_property
     def step(self) -> FloatArray:
         """I^-1 times the score, (R, P)."""
-        return self.solve(self.score)
-
-    def solve(self, vector: FloatArray) -> FloatArray:
-        """Return I^-1 times a vector (R, P)."""
-        return self.factor.solve(vector)
+        return self.factor.solve(self.score)
 
 
 def adjust_score(state: State) -> FloatArray:
