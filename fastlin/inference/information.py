@@ -13,7 +13,6 @@ from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BYTES
 from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.objective.objective import Objective
-from fastlin.objective.penalty import Penalty
 from fastlin.objective.point import Point, Room
 from fastlin.objective.rounding import norm
 from fastlin.objective.self_concordance import Direction, bound_fall, bound_rows
@@ -94,15 +93,13 @@ def find_parts(objective: Objective) -> BoolArray:
 class Information:
     """The Hessian of the mean loss at a point, by classes, and diagonal (K, d + 1) and factor of the Hessian of J.
 
-    The Fisher information is S times the former. In the factor flat directions of softmax have a curvature. `lengths`
-    (d + 1,) are those of the columns that were summed, relative to centred ones.
+    The Fisher information is S times the former. In the factor flat directions of softmax have a curvature.
     """
 
-    at: FloatArray
+    point: Point
     of_loss: FloatArray
     diagonal: FloatArray
     factor: Factor
-    lengths: FloatArray
 
     @classmethod
     def of(cls, point: Point) -> Self:
@@ -118,15 +115,17 @@ class Information:
         diagonal_of_j = np.einsum("kkj->kj", diagonals).copy()
         if K > 1:
             diagonals += diagonal_of_j.sum(axis=0) / K**2
-        lengths = np.ones(m)
-        lengths[:-1] = rows.passes.gram_lengths
-        return cls(point.parameters, of_loss, diagonal_of_j, Factor(matrix), lengths)
+        return cls(point, of_loss, diagonal_of_j, Factor(matrix))
 
-    def measure(self, parameters: FloatArray, penalty: Penalty) -> float:
+    def multiply(self, direction: FloatArray) -> FloatArray:
+        """Return the Hessian of J times a direction (K, d + 1)."""
+        product = np.einsum("ij,j->i", self.of_loss, direction.ravel()).reshape(direction.shape)
+        return product + self.point.objective.penalty.curvatures * direction
+
+    def measure(self, parameters: FloatArray) -> float:
         """Return the distance of parameters (K, d + 1) from the point, in the norm of the Hessian of J."""
-        way = parameters - self.at
-        square = np.einsum("i,ij,j->", way.ravel(), self.of_loss, way.ravel(), optimize=["einsum_path", (0, 1), (0, 1)])
-        return sqrt(max(0.0, float(square) + float(np.sum(penalty.curvatures * way**2))))
+        way = parameters - self.point.parameters
+        return sqrt(max(0.0, float(np.sum(way * self.multiply(way)))))
 
     def resolves(self, is_sought: BoolArray) -> bool:
         """Say whether rounding leaves the diagonal of the inverse a digit or more.
@@ -139,7 +138,8 @@ class Information:
             return False
         factorised = self.factor.diagonal * is_curved.ravel()
         is_changed = ((self.factor.squares - factorised > MOST_ADDED * factorised) & is_curved.ravel()).any()
-        roots = np.sqrt(factorised) * np.tile(self.lengths, len(self.diagonal))
+        roots = np.sqrt(factorised)
+        roots.reshape(self.diagonal.shape)[:, :-1] *= self.point.objective.rows.passes.gram_lengths
         return bool(not is_changed and SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < LEAST_DIGITS)
 
     @cached_property
@@ -157,12 +157,9 @@ class Information:
 
     def find_step(self, point: Point) -> Direction:
         """Return the step to the optimum from a point near the one of this Hessian."""
-        objective = point.objective
         step = -self.factor.solve(point.gradient)
-        step[:, ~find_parts(objective)] = 0
-        residual = np.einsum("ij,j->i", self.of_loss, step.ravel()).reshape(step.shape)
-        residual += objective.penalty.curvatures * step + point.gradient
-        return Direction(step, residual)
+        step[:, ~find_parts(point.objective)] = 0
+        return Direction(step, self.multiply(step) + point.gradient)
 
 
 @dataclass(frozen=True, eq=False)

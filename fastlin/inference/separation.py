@@ -117,7 +117,7 @@ def proves_maximum(point: Point, information: Information) -> bool:
     """
     coordinates, is_part = point.objective.coordinates, find_parts(point.objective)
     variances, step = information.variances, information.find_step(point).step
-    moved = information.measure(point.parameters, point.objective.penalty)
+    moved = information.measure(point.parameters)
     if not (np.isfinite(variances).all() and (variances[:, is_part] > 0).all() and np.isfinite(step).all()):
         return False
     errors = np.sqrt(np.where(is_part, variances, 0.0))
