@@ -62,7 +62,7 @@ def find_covariance_of_named(
         others = units
         if penalised == "sandwich":
             others = np.array([curvature.multiply(each) - penalty.curvatures * each for each in solved])
-        products = np.array([[np.sum(one * other) for other in solved] for one in others])
+        products = np.einsum("akj,bkj->ab", others, solved)
     return 0.5 * (products + products.T)
 
 

@@ -300,12 +300,9 @@ def _search(objective, parameters):
     n_rows = max(FEWEST_ROWS, 2 * K * size)
     while True:
         read, own = find_violated(objective, parameters, min(n_rows, most))
-        try:
-            direction = _solve_programme(gain, read, own)
-        except ArithmeticError as error:
-            return str(error)
-        if direction is None:
-            return None
+        direction = _solve_programme(gain, read, own)
+        if direction is None or isinstance(direction, str):
+            return direction
         found = _judge(objective, direction)
         if found is not None:
             return found
@@ -317,8 +314,8 @@ def _search(objective, parameters):
 def _solve_programme(gain, rows, own):
     """Return the direction (K, d + 1) of the largest gain that violates no row, or None where none gains anything.
 
-    The magnitudes of a direction sum to one at most. rows (m, d + 1) have their own classes own (m, n_classes).
-    ArithmeticError: HiGHS has not solved the programme.
+    The magnitudes of a direction sum to one at most. rows (m, d + 1) have their own classes own (m, n_classes). A text
+    says that HiGHS has not solved the programme.
     """
     from scipy import optimize, sparse
 
@@ -339,7 +336,7 @@ def _solve_programme(gain, rows, own):
         costs, constraints, limits, method="highs", options={**options, "maxiter": MOST_TURNS * len(costs)}
     )
     if found.status != 0:
-        raise ArithmeticError(f"HiGHS did not solve the linear programme ({found.message.strip()})")
+        return f"HiGHS did not solve the linear programme ({found.message.strip()})"
     if not -found.fun > NOTHING:
         return None
     direction = found.x[: K * size] - found.x[K * size :]
