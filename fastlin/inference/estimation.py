@@ -14,9 +14,9 @@ from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.covariances import combine_keys, count_weights, multiply_cluster_sums, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
-from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, find_optimum
+from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, come_near, find_optimum, make_room
 from fastlin.inference.likelihood import sum_weights
-from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
+from fastlin.inference.named_coefficients import find_covariance_of_named, may_be_separated, settle
 from fastlin.inference.separation import check_separation, proves_maximum
 from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point
@@ -206,7 +206,7 @@ def find_named_estimates(
     n_samples: float,
 ) -> Estimates:
     """Return the Estimates of some columns, by their places, by conjugate gradients."""
-    point, penalty = come_near(objective, start), objective.penalty
+    point, penalty = come_near(objective, [start], make_room(objective)), objective.penalty
     is_free = penalty.is_none or not penalty.is_bounded
     if is_free:
         # Newton's steps would come to no end.

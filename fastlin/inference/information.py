@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
@@ -32,9 +33,8 @@ MOST_STEPS = 50
 # as much at most, relative to them, and standard errors by half of it.
 MOST_MOVED = 1e-6
 # From further away the solvers, whose steps are searched along, lead near the optimum: of half the square of the Newton
-# decrement, relative to J.
-FAR = 1e-2
-NEAR = 1e-8
+# decrement, relative to J. They end at the relative excess NEAR.
+FAR, NEAR = 1e-2, 1e-10
 MOST_ITERATIONS = 1000
 # The relative error of a sum over rows, and of a factorisation.
 SUM_ERROR = 4e-15
@@ -191,8 +191,7 @@ def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> O
             break
         if not is_sought and not 0.5 * square <= FAR * point.value:
             # Steps of these may be too long.
-            solution = choose.minimize(objective, [point.parameters], solver="auto", tol=NEAR, max_iter=MOST_ITERATIONS)
-            point, is_sought = objective.at(objective.center(solution.parameters), out=room), True
+            point, is_sought = come_near(objective, [point.parameters], room), True
             guide, moved, last = Information.of(point), 0.0, np.inf
         elif size > SHRINKS * last:
             guide, moved, last = Information.of(point), 0.0, np.inf
@@ -200,6 +199,12 @@ def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> O
             point, last = objective.at(objective.center(point.parameters + direction.step), out=room), size
             moved += move
     return _finish(point, guide if moved <= MOST_MOVED else Information.of(point), n_samples)
+
+
+def come_near(objective: Objective, starts: Sequence[FloatArray], room: Room | None = None) -> Point:
+    """Return a point near the optimum, by a solver from the best of starts (K, d + 1), if there are any."""
+    solution = choose.minimize(objective, starts, solver="auto", tol=NEAR, max_iter=MOST_ITERATIONS)
+    return objective.at(objective.center(solution.parameters), out=room)
 
 
 def make_room(objective: Objective) -> Room | None:

@@ -14,14 +14,12 @@ import numpy as np
 
 from fastlin.exceptions import CollinearityError
 from fastlin.inference.covariances import find_residuals
-from fastlin.inference.information import find_parts, make_room
+from fastlin.inference.information import find_parts
 from fastlin.inference.separation import PROVEN, find_violated
 from fastlin.matrices import Passes
 from fastlin.matrices.pieces import find_hessian_product
-from fastlin.objective import Objective
 from fastlin.objective.conjugate_gradients import iterate
 from fastlin.objective.point import Point
-from fastlin.solvers import choose
 from fastlin.typing import FloatArray
 
 # What may be left of a variance, relative to it, and how many steps may gain less before it is believed.
@@ -33,8 +31,6 @@ N_ROWS = 3
 ROUNDED = 1e-26
 # Newton's steps to the optimum end below this part of a standard error.
 SETTLED, MOST_NEWTON_STEPS = 1e-6, 5
-# The relative excess of J from which Newton's steps begin.
-NEAR = 1e-10
 
 
 def find_covariance_of_named(
@@ -114,12 +110,6 @@ class Curvature:
         if len(residual) > 1:
             residual -= residual.mean(axis=0) * (self.point.objective.penalty.curvatures == 0)
         return residual
-
-
-def come_near(objective: Objective, start: FloatArray) -> Point:
-    """Return a point near the optimum, by a solver from parameters (K, d + 1)."""
-    solution = choose.minimize(objective, [start], solver="auto", tol=NEAR, max_iter=1000)
-    return objective.at(objective.center(solution.parameters), out=make_room(objective))
 
 
 def settle(point: Point) -> Curvature:

@@ -16,13 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.information import SUM_ERROR, Information, find_parts
+from fastlin.inference.information import SUM_ERROR, Information, come_near, find_parts
 from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
 from fastlin.objective import Objective
 from fastlin.objective.point import Point
 from fastlin.objective.self_concordance import bound_rows
-from fastlin.solvers import choose
 from fastlin.typing import Array, BoolArray, FloatArray
 
 # Parts of the largest difference of scores: up to the first it is rounding, and from the second on it is none.
@@ -41,8 +40,6 @@ FEWEST_ROWS, GROWTH = 500, 8
 # Iterations for each variable. Programmes of thousands of rows take up to 7; where columns nearly depend on each other
 # HiGHS came to no end in six minutes.
 MOST_TURNS = 30
-# The tolerance and the iterations of a fit that is to separate the classes, if anything does.
-FINE, MOST_ITERATIONS = 1e-10, 1_000
 # A message names no more columns than this.
 MOST_NAMED = 5
 
@@ -145,7 +142,7 @@ def find_separation(
     judged = [found for found in (_judge(objective, each) for each in directions) if found is not None]
     if step is not None and not judged:
         # Steps without a line search may have led astray.
-        parameters = choose.minimize(objective, [], solver="auto", tol=FINE, max_iter=MOST_ITERATIONS).parameters
+        parameters = come_near(objective, []).parameters
         found = _judge(objective, parameters)
         judged = [] if found is None else [found]
     fitted = max(judged, key=lambda each: each.is_complete, default=None)
