@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.inference import tables
-from fastlin.inference.contrasts import SYMMETRIC
+from fastlin.inference import profile, tables
+from fastlin.inference.contrasts import SYMMETRIC, Contrasts
 from fastlin.inference.hypotheses import TestResult, WaldTested, check_level, compare
+from fastlin.inference.information import Factor, find_parts
+from fastlin.inference.likelihood import Likelihood
+from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
+from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.inference.contrasts import Contrasts
-    from fastlin.inference.marginal_effects import MarginalEffects
-    from fastlin.objective.point import Point
 
 INTERCEPT = "intercept"
 NO_ROWS = "The rows are not at hand any more: an Inference leaves them behind where it is pickled."
@@ -204,8 +203,6 @@ class Inference(WaldTested):
         ValueError
             R or r is of another shape, names no column, or holds hypotheses that depend on each other.
         """
-        from fastlin.inference.information import Factor
-
         matrix, name = self._read_hypotheses(R)
         q = len(matrix)
         if r is not None:
@@ -296,8 +293,6 @@ class Inference(WaldTested):
         RuntimeError
             The rows are not at hand: the inference was pickled, or the rows lie on the workers of a cluster.
         """
-        from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
-
         basis = self._basis
         if basis.point is None:
             raise RuntimeError(
@@ -363,10 +358,6 @@ class Inference(WaldTested):
 
     @property
     def _profile(self):
-        from fastlin.inference import profile
-        from fastlin.inference.information import find_parts
-        from fastlin.inference.likelihood import Likelihood
-
         basis, is_firth = self._basis, self._basis.penalised == "firth"
         if basis.point is None:
             raise RuntimeError(NO_ROWS)

@@ -134,7 +134,7 @@ def _search(state, step):
     return None if length is None else found
 
 
-def hold(maximum: State, held: FloatArray, values: FloatArray, tol: float, max_iter: int) -> Maximum:
+def hold(maximum: State, held: FloatArray, values: FloatArray) -> Maximum:
     """Return the Maximum where the linear functions of directions (m, R, P) have values (m,), from a State on."""
     state, part = maximum, 1.0
     for _ in range(MOST_PARTS):
@@ -145,8 +145,8 @@ def hold(maximum: State, held: FloatArray, values: FloatArray, tol: float, max_i
             part *= 0.5
             continue
         if part == 1.0:
-            return maximise(found, tol, max_iter, held)
-        state, part = maximise(found, NEAR, max_iter, held).state, min(1.0, 2 * part)
+            return maximise(found, EXACT_ENOUGH, MOST_STEPS, held)
+        state, part = maximise(found, NEAR, MOST_STEPS, held).state, min(1.0, 2 * part)
     return Maximum(state, MOST_PARTS, math.inf, False)
 
 
@@ -197,7 +197,7 @@ def _search_end(maximum, direction, fall, side):
     def exceed(distance):
         """Return by how much the root exceeds what is wanted; too far for a definite information counts as above."""
         nonlocal state
-        found = hold(state, direction[None], np.array([middle + side * distance]), EXACT_ENOUGH, MOST_STEPS)
+        found = hold(state, direction[None], np.array([middle + side * distance]))
         if not found.converged:
             return wanted
         root = math.sqrt(2 * max(0.0, maximum.value - found.state.value)) - wanted
@@ -257,7 +257,7 @@ class Profile:
 
     def _compare(self, held):
         maximum, statistic = self._maximum, math.nan
-        found = hold(maximum, held, np.zeros(len(held)), EXACT_ENOUGH, MOST_STEPS)
+        found = hold(maximum, held, np.zeros(len(held)))
         if found.converged:
             statistic = max(0.0, 2 * (maximum.value - found.state.value))
         else:
