@@ -100,7 +100,7 @@ class Cluster:
         self._futures: list[distributed.Future] = []
         self._last_loss: Exception | None = None
         # Of the arrays of the last calls the numbers of the rows and the array as given, and as it is told, by keys.
-        self._told: dict[int, tuple[IntArray, Array, Array]] = {}
+        self._told: dict[int, tuple[tuple[IntArray, Array], Array]] = {}
         self._keys = count()
         # Folds are fitted side by side: while one computes a step, the workers make the pass of another.
         self._lock = RLock()
@@ -136,20 +136,16 @@ class Cluster:
         """
         named, *arrays = samples
         keys = []
-        for rows, array in zip((NO_ROWS, named, NO_ROWS, NO_ROWS), arrays, strict=True):
-            same = [
-                key
-                for key, (own_rows, own, _) in self._told.items()
-                if _are_same(rows, own_rows) and _are_same(array, own)
-            ]
-            keys.append(same[0] if same else next(self._keys))
-            told = array
-            if same:
-                told = self._told[same[0]][2]
-            elif len(rows):
-                told = weigh_by_counts(rows, array if len(array) else None, self._borders[-1])
-            remember(self._told, {keys[-1]: (rows, array, told)})
-        return keys, {key: self._told[key][2] for key in keys}
+        for given in zip((NO_ROWS, named, NO_ROWS, NO_ROWS), arrays, strict=True):
+            key = next((key for key, (known, _) in self._told.items() if all(map(_are_same, given, known))), None)
+            if key is None:
+                key, (rows, told) = next(self._keys), given
+                if len(rows):
+                    told = weigh_by_counts(rows, told if len(told) else None, self._borders[-1])
+                self._told[key] = given, told
+            remember(self._told, {key: self._told[key]})
+            keys.append(key)
+        return keys, {key: self._told[key][1] for key in keys}
 
     def _call(self, method, samples, arguments):
         """Return the answers of a method of the Shards, in any order."""

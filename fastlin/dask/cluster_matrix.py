@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import local
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from fastlin.dask.cluster import Cluster
 from fastlin.dask.shard import find_over_passes, measure_rows
 from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.tiles import Scaling
@@ -17,9 +18,6 @@ from fastlin.matrices.matrix import Columns, Sum, add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate, merge
 from fastlin.objective.rows import split_places
 from fastlin.typing import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.dask.cluster import Cluster
 
 NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
 

@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
     from fastlin.estimators import LinearEstimator
 
-# What partitions may hold of each, beside X.
-ACCEPTED = {
-    "y": "Accepted are labels that are numbers in all partitions, or texts, or of one other type; or soft labels in as "
-    "many columns.",
-    "sample_weight": "Accepted is a number for each row.",
-    "offset": "Accepted is a number for each row, or numbers in as many columns in all partitions.",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class DaskTrainingData(TrainingData):
@@ -111,7 +103,7 @@ def read_partitions(
         wait_for(described, client, worker_timeout)
         descriptions, *told = zip(*client.gather(described), strict=True)
         shape, dtype, *facts = _describe_matrix(descriptions)
-        own_y, own_weight, own_offset = map(_join, ACCEPTED, told)
+        own_y, own_weight, own_offset = map(_join, ("y", "sample_weight", "offset"), told)
         if own_y.ndim == 2 and are_certain(own_y):
             raise ValueError(f"y should be a 1d array, got zeros and ones in {own_y.shape[1]} columns instead.")
         own_classes, numbers, of_rows, unit, targets = number_rows(estimator, own_y, own_weight, classes)
@@ -134,17 +126,14 @@ def _join(name, pieces):
     if pieces[0] is None:
         return None
     named = {number: piece for number, piece in enumerate(pieces) if len(piece)}
-    first, *others = named
-    for number in others:
-        found, expected = named[number], named[first]
+    (first, expected), *others = named.items()
+    for number, found in others:
         if _classify(found) != _classify(expected):
-            kinds = [
-                f"{each.dtype}" + (f" in {each.shape[1]} columns" if each.ndim == 2 else "")
-                for each in (found, expected)
-            ]
             raise ValueError(
-                f"{name_partition(number)} of {name} has {'labels' if name == 'y' else 'numbers'} of {kinds[0]}, but "
-                f"{name_partition(first)} of {kinds[1]}. {ACCEPTED[name]}"
+                f"{name_partition(number)} of {name} has {'labels' if name == 'y' else 'numbers'} of {found.dtype} in "
+                f"the shape {found.shape}, but {name_partition(first)} of {expected.dtype} in {expected.shape}. "
+                "Accepted are labels that are numbers in all partitions, or texts, or of one other type, and soft "
+                "labels and offsets in as many columns."
             )
     return np.concatenate([*named.values()])
 
