@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,8 @@ from fastlin.typing import Array, IntArray, SparseContainer
 BLOCK_BYTES = 64 << 20
 # Linux reads no more than this ahead at once, whatever it is asked for: 3 GB came at 1.5 GB/s so, by themselves at 0.6.
 READ_AHEAD = 128 << 10
+# What follows the numbers of its rows in the name of a block of an array, and what loads the array.
+Source: TypeAlias = tuple[str, Callable[[], Array]]
 ACCEPTED = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
 
 
@@ -291,38 +293,33 @@ def from_arrays(
         if sparse.issparse(array):
             raise ValueError(f"{name} is sparse; blocks.from_csr takes sparse rows.")
         kind = find_kind(array, name, kind)
-        suffix = "" if name == "X" else f" of {name}"
-        sources.append(Source(suffix, len(array), partial(np.asanyarray, array), watch_files([array])))
+        sources.append(("" if name == "X" else f" of {name}", partial(np.asanyarray, array)))
     return cut_sources(sources, kind, rows_per_block, y=y, sample_weight=sample_weight)
 
 
-class Source(NamedTuple):
-    """Rows in one array: what follows their numbers in a name, how many, what loads the array, and a check before."""
+def cut_sources(
+    sources: Iterable[Source], kind: Kind, rows_per_block: int | None = None, has_files: bool = True, **known: Any
+) -> Blocks:
+    """Return Blocks of the arrays of all sources, whose files, if there are any, are watched.
 
-    suffix: str
-    n_rows: int
-    load: Callable[[], Array]
-    check: Callable[[], None]
-
-
-def cut_sources(sources: Sequence[Source], kind: Kind, rows_per_block: int | None = None, **known: Any) -> Blocks:
-    """Return Blocks of the arrays of all sources; further arguments go to Blocks."""
-    parts = [
-        (source, slice(*rows))
-        for source in sources
-        for rows in pairwise(cut(source.n_rows, kind.d * kind.dtype.itemsize, rows_per_block))
-    ]
+    Further arguments go to Blocks.
+    """
+    parts, names = [], []
+    for suffix, load in sources:
+        array = load()
+        check = watch_files([array] if has_files else [])
+        for first, last in pairwise(cut(len(array), kind.d * kind.dtype.itemsize, rows_per_block)):
+            parts.append((load, check, slice(first, last)))
+            names.append(f"rows {first} to {last - 1}{suffix}")
 
     def read():
-        for source, rows in parts:
-            source.check()
-            block = source.load()[rows]
+        for load, check, rows in parts:
+            check()
+            block = load()[rows]
             read_ahead(block)
             yield np.asarray(block, kind.dtype) if block.dtype != kind.dtype else block.view(np.ndarray)
 
-    lengths = [rows.stop - rows.start for _, rows in parts]
-    names = [f"rows {rows.start} to {rows.stop - 1}{source.suffix}" for source, rows in parts]
-    return join_blocks(read, lengths, names, kind, **known)
+    return join_blocks(read, [rows.stop - rows.start for *_, rows in parts], names, kind, **known)
 
 
 def from_csr(

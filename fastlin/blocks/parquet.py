@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, Kind, Source, cut_sources, watch_files
+from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, Kind, cut_sources
 from fastlin.extras import needs
 from fastlin.places import check_writable, write_whole
 from fastlin.tensors import choose_type
@@ -89,11 +89,12 @@ def from_parquet(
         Path(cache).mkdir(parents=True, exist_ok=True)
         sources = [_decode_into(Path(cache), file, columns, dtype) for file in files]
     kind = Kind(len(columns), dtype, is_sparse=False)
-    return cut_sources(sources, kind, y=y, sample_weight=weights, feature_names=columns)
+    known: dict[str, Any] = {"y": y, "sample_weight": weights, "feature_names": columns}
+    return cut_sources(sources, kind, has_files=cache is not None, **known)
 
 
 def _decode_together(files, columns, dtype):
-    """Return the Sources of files that are decoded into one file, which the system removes when none uses it."""
+    """Return the sources of files that are decoded into one file, which the system removes when none uses it."""
     with tempfile.TemporaryFile(dir=_choose_temporary()) as together:
         lengths = [_decode(file, columns, dtype, together) for file in files]
         # Nothing can be mapped of a file without bytes.
@@ -101,14 +102,11 @@ def _decode_together(files, columns, dtype):
         together.flush()
         X = np.memmap(together, dtype, "r", shape=(sum(lengths), len(columns)))
     parts = np.split(X, np.cumsum(lengths)[:-1])
-    return [
-        Source(f" of {file.name}", len(part), partial(np.asanyarray, part), watch_files([]))
-        for file, part in zip(files, parts, strict=True)
-    ]
+    return [(f" of {file.name}", partial(np.asanyarray, part)) for file, part in zip(files, parts, strict=True)]
 
 
 def _decode_into(cache, file, columns, dtype):
-    """Return the Source of a file that is decoded into a file of a folder, unless it is there."""
+    """Return the source of a file that is decoded into a file of a folder, unless it is there."""
     found = file.stat()
     # A file that was copied over may have kept size and time, but not the time of its change.
     content = _digest((FORMAT, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
@@ -130,8 +128,7 @@ def _decode_into(cache, file, columns, dtype):
             if not before.name.startswith(f"{place}-{content}-"):
                 with suppress(OSError):
                     before.unlink()
-    load = partial(_load, path, shape, dtype)
-    return Source(f" of {file.name}", shape[0], load, watch_files([load()]))
+    return f" of {file.name}", partial(_load, path, shape, dtype)
 
 
 def _digest(value):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -20,13 +20,14 @@ import distributed
 import numpy as np
 
 from fastlin import __version__
-from fastlin.dask.shard import MOST_TOLD, Shard, Told
+from fastlin.dask.shard import Shard, remember
 from fastlin.dask.tree import add_up
 from fastlin.exceptions import NoWorkersError, WorkersLostError
 from fastlin.extras import tell_install
 from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.cache_folder import hash_sources
 from fastlin.objective.rows import weigh_by_counts
+from fastlin.typing import Array, IntArray
 
 # Other versions of these give other bits, or none.
 PACKAGES = ("numba", "numpy", "scikit-learn")
@@ -48,22 +49,22 @@ ADVICE = (
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A Shard on the worker of an address, the actor that calls it, the numbers of its parts, and what it was told."""
+    """A Shard on the worker of an address, the actor that calls it, the numbers of its parts, and the keys it knows."""
 
     address: str
     actor: Any
     parts: frozenset[int]
-    known: set[int] = field(default_factory=set)
+    known: dict[int, None] = field(default_factory=dict)
 
-    def tell(self, key: int, cut: Callable[[int], Samples]) -> Told | None:
-        """Return the samples of the parts that the Shard is to be told under a key, None if it knows them."""
-        if key in self.known:
-            return None
+    def tell(self, arrays: Mapping[int, Array], borders: IntArray) -> dict[int, dict[int, Array]]:
+        """Return, by keys, those arrays of all rows that the Shard does not know yet, cut into its parts."""
+        new = {key: array for key, array in arrays.items() if key not in self.known}
         # A Shard forgets at the same time.
-        if len(self.known) == MOST_TOLD:
-            self.known.clear()
-        self.known.add(key)
-        return {number: cut(number) for number in self.parts}
+        remember(self.known, dict.fromkeys(arrays))
+        return {
+            key: {number: array[borders[number] : borders[number + 1]] for number in self.parts}
+            for key, array in new.items()
+        }
 
     async def ask(self, client, method, *given):
         """Return the answer of a method of the Shard and its error, of which one is None; the loss where it is lost."""
@@ -80,8 +81,8 @@ class Placed:
 class Cluster:
     """The Shards of a fit, over futures of encoded Parts with some numbers of rows, and calls to all of them.
 
-    Each call is about Samples of all rows, which a worker is told once. worker_timeout is how many seconds to wait for
-    a worker; known_workers are as `check_workers` returns them.
+    Each call is about Samples of all rows, of which a worker is told each array once: folds share all but the weights.
+    worker_timeout is how many seconds to wait for a worker; known_workers are as `check_workers` returns them.
     """
 
     def __init__(
@@ -98,8 +99,8 @@ class Cluster:
         # The futures of all Shards, those that are being made among them.
         self._futures: list[distributed.Future] = []
         self._last_loss: Exception | None = None
-        # The samples of the last calls, which hold their arrays, and these as they are told, by keys.
-        self._told: dict[int, tuple[Samples, Samples]] = {}
+        # Of the arrays of the last calls the numbers of the rows and the array as given, and as it is told, by keys.
+        self._told: dict[int, tuple[tuple[IntArray, Array], Array]] = {}
         self._keys = count()
         # Folds are fitted side by side: while one computes a step, the workers make the pass of another.
         self._lock = RLock()
@@ -129,27 +130,27 @@ class Cluster:
         return add_up((0, len(self._parts)), self.ask(samples, "sum", term, join, *arguments).get, join)
 
     def _register(self, samples):
-        """Return the key of samples, and how they are told: rows that are not among them have no weight."""
-        for key, (known, told) in self._told.items():
-            if all(map(_are_same, samples, known)):
-                return key, told
-        if len(self._told) == MOST_TOLD:
-            self._told.clear()
-        key, told = next(self._keys), samples
-        if len(samples.rows):
-            weights = samples.weights if len(samples.weights) else None
-            told = samples._replace(rows=NO_ROWS, weights=weigh_by_counts(samples.rows, weights, self._borders[-1]))
-        self._told[key] = samples, told
-        return key, told
+        """Return the keys of the labels, weights, offsets and targets of samples, and the arrays that are told by keys.
+
+        Rows that are not among the numbers of the samples have no weight.
+        """
+        named, *arrays = samples
+        keys = []
+        for given in zip((NO_ROWS, named, NO_ROWS, NO_ROWS), arrays, strict=True):
+            key = next((key for key, (known, _) in self._told.items() if all(map(_are_same, given, known))), None)
+            if key is None:
+                key, (rows, told) = next(self._keys), given
+                if len(rows):
+                    told = weigh_by_counts(rows, told if len(told) else None, self._borders[-1])
+                self._told[key] = given, told
+            remember(self._told, {key: self._told[key]})
+            keys.append(key)
+        return keys, {key: self._told[key][1] for key in keys}
 
     def _call(self, method, samples, arguments):
         """Return the answers of a method of the Shards, in any order."""
-        key, told = self._register(samples)
+        keys, arrays = self._register(samples)
         answers, missing, n_lost = [], set(range(len(self._parts))), 0
-
-        def cut(number):
-            return told.take(slice(self._borders[number], self._borders[number + 1]))
-
         while missing:
             if n_lost > MOST_LOSSES:
                 raise WorkersLostError(
@@ -161,7 +162,7 @@ class Cluster:
                 sleep(PAUSE)
                 continue
             called = [shard for shard in self._shards if shard.parts & missing]
-            calls = [(shard, (method, key, shard.tell(key, cut), *arguments)) for shard in called]
+            calls = [(shard, (method, keys, shard.tell(arrays, self._borders), *arguments)) for shard in called]
             for shard, found in zip(called, self._ask(calls), strict=True):
                 if isinstance(found, Exception):
                     self._last_loss = found
@@ -232,8 +233,9 @@ class Cluster:
 
 
 def _are_same(array, other):
-    """Say whether two arrays are the same memory, or both have no entries."""
-    return len(array) == len(other) and (not len(array) or array.ctypes.data == other.ctypes.data)
+    """Say whether two arrays are the same memory, or both have no entries; the arrays of a type and shape."""
+    is_alike = array.shape == other.shape and array.dtype == other.dtype
+    return is_alike and (not len(array) or array.ctypes.data == other.ctypes.data)
 
 
 async def _wait(awaitable):

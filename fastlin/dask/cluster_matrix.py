@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from threading import local
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from fastlin.dask.cluster import Cluster
 from fastlin.dask.shard import find_over_passes, measure_rows
 from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.tiles import Scaling
@@ -16,9 +18,6 @@ from fastlin.matrices.matrix import Columns, Sum, add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate, merge
 from fastlin.objective.rows import split_places
 from fastlin.typing import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.dask.cluster import Cluster
 
 NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
@@ -31,7 +30,8 @@ class ClusterMatrix(PiecewiseMatrix):
     def __init__(self, cluster: Cluster, *facts: Any) -> None:
         super().__init__(*facts)
         self.cluster = cluster
-        self._taken: tuple[IntArray, DenseMatrix | SparseMatrix] | None = None
+        # Folds are fitted side by side, each by a thread of its own.
+        self._taken = local()
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
         """See `Matrix.measure`."""
@@ -41,15 +41,15 @@ class ClusterMatrix(PiecewiseMatrix):
 
     def take(self, rows: Any) -> DenseMatrix | SparseMatrix:
         """See `Matrix.take`; the rows are sorted."""
-        # All preconditioners ask for one sample.
+        # All preconditioners of a fit ask for one sample.
         taken = self._taken
-        if taken is None or not np.array_equal(taken[0], rows):
-            self._taken = None
+        if not (hasattr(taken, "rows") and np.array_equal(taken.rows, rows)):
+            vars(taken).clear()
             places = dict(enumerate(split_places(rows, [n for n, _ in self.pieces])))
             X = [*self.cluster.ask(NO_SAMPLES, "take", places).values()]
-            taken = rows, as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
-            self._taken = taken
-        return taken[1]
+            taken.matrix = as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
+            taken.rows = rows
+        return taken.matrix
 
     def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
         """See `Matrix.select`; the rows are copied, so no row numbers remain."""

@@ -102,7 +102,7 @@ def read_partitions(
         wait_for(described, client, worker_timeout)
         descriptions, *told = zip(*client.gather(described), strict=True)
         shape, dtype, *facts = _describe_matrix(descriptions)
-        own_y, own_weight, own_offset = map(_join, told)
+        own_y, own_weight, own_offset = map(_join, ("y", "sample_weight", "offset"), told)
         if own_y.ndim == 2 and are_certain(own_y):
             raise ValueError(f"y should be a 1d array, got zeros and ones in {own_y.shape[1]} columns instead.")
         own_classes, numbers, of_rows, unit, targets = number_rows(estimator, own_y, own_weight, classes)
@@ -120,20 +120,28 @@ def read_partitions(
     return DaskTrainingData(matrix, own_y, own_classes, numbers, of_rows, unit, own_offset, targets, own_weight)
 
 
-def _join(pieces):
-    """Return the labels, weights or offsets of all partitions, of which those without rows tell no type; or None."""
+def _join(name, pieces):
+    """Return labels, weights or offsets of all partitions, of which those without rows tell no type; or None."""
     if pieces[0] is None:
         return None
     named = {number: piece for number, piece in enumerate(pieces) if len(piece)}
-    first, *others = named
-    for number in others:
-        kinds = named[number].dtype, named[first].dtype
-        if (kinds[0].kind in "biuf") != (kinds[1].kind in "biuf"):
+    (first, expected), *others = named.items()
+    for number, found in others:
+        if _classify(found) != _classify(expected):
             raise ValueError(
-                f"{name_partition(number)} of y has labels of {kinds[0]}, but {name_partition(first)} of {kinds[1]}; "
-                "all must be numbers, or none."
+                f"{name_partition(number)} of {name} has {'labels' if name == 'y' else 'numbers'} of {found.dtype} in "
+                f"the shape {found.shape}, but {name_partition(first)} of {expected.dtype} in {expected.shape}. "
+                "Accepted are labels that are numbers in all partitions, or texts, or of one other type, and soft "
+                "labels and offsets in as many columns."
             )
     return np.concatenate([*named.values()])
+
+
+def _classify(piece):
+    """Return what the labels, weights or offsets of all partitions must have in common."""
+    if piece.dtype.kind in "biuf":
+        return piece.shape[1:], "numbers"
+    return piece.shape[1:], "texts" if isinstance(piece.flat[0], (str, bytes)) else piece.dtype.kind
 
 
 def _decode(client, partitions, held, worker_timeout):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,12 +20,8 @@ from fastlin.containers import read_container
 from fastlin.estimators.labels import encode_labels, named, read_labels, read_offset_numbers, read_probabilities
 from fastlin.estimators.training_data import is_missing
 from fastlin.exceptions import DataChangedError
-from fastlin.matrices import as_matrix
+from fastlin.matrices import DenseMatrix, SparseMatrix, as_matrix
 from fastlin.typing import Array, FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.matrices.dense import DenseMatrix
-    from fastlin.matrices.sparse import SparseMatrix
 
 
 @dataclass(frozen=True, eq=False)

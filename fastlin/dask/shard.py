@@ -6,15 +6,17 @@ A Shard is a Dask actor, since a call of an actor takes a fifth of the time of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import distributed
 import numpy as np
 
+from fastlin.dask.parts import Part
 from fastlin.dask.tree import Node, Sum, add_up, find_nodes
+from fastlin.estimators import LogisticRegression, LogisticRegressionCV
 from fastlin.estimators.labels import choose_unit
 from fastlin.estimators.linear_predictions import score_rows
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
@@ -22,14 +24,12 @@ from fastlin.matrices.matrix import Matrix
 from fastlin.matrices.pieces import Measured, measure
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
-if TYPE_CHECKING:
-    from fastlin.dask.parts import Part
-    from fastlin.estimators import LinearEstimator, LogisticRegression
-
 # The labels and weights of the rows of each partition, by its number.
 Told: TypeAlias = Mapping[int, Samples]
-# The most sets of labels and weights that are kept; folds are fitted side by side.
-MOST_TOLD = 8
+# Arrays by their keys, each cut into the partitions.
+Arrays: TypeAlias = Mapping[int, Mapping[int, Array]]
+# The most arrays of labels, weights, offsets or targets that are kept: eight folds may be fitted side by side.
+MOST_TOLD = 12
 
 
 class Shard:
@@ -38,22 +38,24 @@ class Shard:
     def __init__(self, parts: Mapping[int, Part], n_parts: int, n_threads: int | None = None) -> None:
         self._parts = parts
         self._nodes = find_nodes(self._parts, n_parts)
-        self._n_threads = n_threads or _count_worker_threads()
-        self._told: dict[int, Told] = {}
+        self._n_threads = n_threads or distributed.get_worker().state.nthreads
+        self._known: dict[int, Mapping[int, Array]] = {}
 
-    def run(self, method: str, key: int, told: Told | None, *arguments: Any) -> tuple[Any, Exception | None]:
+    def run(self, method: str, keys: Sequence[int], new: Arrays, *arguments: Any) -> tuple[Any, Exception | None]:
         """Return a method's answer and None, or None and its error: an error of the call itself means a lost worker.
 
-        The method gets what was told under a key, now or before.
+        The method gets the Samples whose arrays after the rows were told by their keys, now (`new`) or before, each cut
+        into the partitions.
         """
         try:
-            if told is not None:
-                if len(self._told) == MOST_TOLD:
-                    self._told.clear()
-                # What comes from elsewhere is read-only.
-                self._told[key] = {number: Samples(*map(writable_view, samples)) for number, samples in told.items()}
+            remember(self._known, {key: new[key] if key in new else self._known[key] for key in keys})
+            # What comes from elsewhere is read-only.
+            told = {
+                number: Samples(NO_ROWS, *(writable_view(self._known[key][number]) for key in keys))
+                for number in self._parts
+            }
             with limit_threads(self._n_threads):
-                return getattr(self, method)(self._told[key], *arguments), None
+                return getattr(self, method)(told, *arguments), None
         except Exception as error:
             return None, error
 
@@ -89,6 +91,15 @@ class Shard:
         return found
 
 
+def remember(known: dict[int, Any], used: Mapping[int, Any]) -> None:
+    """Take in what a call uses, by keys, as the newest, and forget the oldest of more than MOST_TOLD."""
+    for key in used:
+        known.pop(key, None)
+    known.update(used)
+    for key in list(known)[:-MOST_TOLD]:
+        del known[key]
+
+
 def measure_rows(matrix: Matrix, samples: Samples) -> Measured:
     """Return the total weight and the moments of the columns of a partition, as `measure` has them."""
     return measure(matrix, samples.weights)
@@ -101,12 +112,8 @@ def find_over_passes(
     return term(matrix.passes(samples, scaling, n_rows_coef), *arguments)
 
 
-def _count_worker_threads():
-    return distributed.get_worker().state.nthreads
-
-
 def sum_scores(
-    models: Sequence[LinearEstimator],
+    models: Sequence[LogisticRegression | LogisticRegressionCV],
     X: Array | SparseContainer,
     y: Array,
     sample_weight: FloatArray | None,

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,11 +26,9 @@ from fastlin.inference.covariances import find_residuals
 from fastlin.inference.hypotheses import check_level
 from fastlin.inference.information import Factor, find_parts
 from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.objective.point import Point
 from fastlin.objective.rows import weigh_targets
 from fastlin.typing import BoolArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.objective.point import Point
 
 # Bytes of the influences that are held together.
 INFLUENCE_BYTES = 32 << 20

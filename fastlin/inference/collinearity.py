@@ -7,17 +7,15 @@ factorised. Entries of X are known to half a unit in the last place: a pivot tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
 from fastlin.exceptions import CollinearityError
+from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES, add
+from fastlin.objective import Objective
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType
-
-if TYPE_CHECKING:
-    from fastlin.matrices import Passes
-    from fastlin.objective import Objective
 
 # What is left of a column that depends on others, in errors of the entries times the root of their number: users add a
 # few terms, each with its rounding.

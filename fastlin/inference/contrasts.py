@@ -7,16 +7,14 @@ scaled parameters of class k, and T scales the columns back and takes their shif
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
 
+from fastlin.objective.coordinates import Coordinates
+from fastlin.objective.objective import Objective
 from fastlin.typing import Array, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.objective.coordinates import Coordinates
-    from fastlin.objective.objective import Objective
 
 SYMMETRIC = "symmetric"
 
@@ -52,9 +50,19 @@ class Contrasts:
         return len(self.coordinates.scale) + self.fit_intercept
 
     @property
+    def n_free(self) -> int:
+        """The number of classes but one."""
+        return max(self.matrix.shape[1], 2) - 1
+
+    @property
     def n_parameters(self) -> int:
         """The number of parameters of the model, of all classes but one."""
-        return (max(self.matrix.shape[1], 2) - 1) * self.n_columns
+        return self.n_free * self.n_columns
+
+    @property
+    def n_intercepts(self) -> int:
+        """The number of intercepts among the parameters of the model."""
+        return self.n_free * self.fit_intercept
 
     def list_units(self, places: IntArray) -> sparse.csr_array:
         """Return the map (K' q, K (d + 1)) from parameters to the coefficients of some columns, class by class."""

@@ -13,21 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from fastlin.inference.information import Information
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES
+from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES, Passes
+from fastlin.objective.point import Point
 from fastlin.tensors import read_in_place
 from fastlin.typing import Array, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.inference.information import Information
-    from fastlin.matrices.matrix import Passes
-    from fastlin.objective.point import Point
 
 
 def wrap(information: Information, middle: FloatArray) -> FloatArray:

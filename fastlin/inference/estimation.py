@@ -5,27 +5,29 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.covariances import combine_keys, count_weights, multiply_cluster_sums, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
-from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, find_optimum
+from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, come_near, find_optimum, make_room
 from fastlin.inference.likelihood import sum_weights
-from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
+from fastlin.inference.named_coefficients import find_covariance_of_named, may_be_separated, settle
 from fastlin.inference.separation import check_separation, proves_maximum
+from fastlin.objective.objective import Objective
+from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
 
-if TYPE_CHECKING:
-    from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Point
-
-COVARIANCES, PENALISED = ("model", "HC0", "HC1", "cluster"), ("laplace", "sandwich", None)
-WEIGHTS_ARE = "frequency", "importance"
+ACCEPTED: dict[str, tuple[str | None, ...]] = {
+    "covariance": ("model", "HC0", "HC1", "cluster"),
+    "penalised": ("laplace", "sandwich", None),
+    "weights_are": ("frequency", "importance"),
+}
 # The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
 MOST_PARAMETERS = 4096
 # The intercepts of the model without features end where the slope of the mean loss is below this.
@@ -73,11 +75,8 @@ class Question:
 
 def ask(classes: Array, reference: Any, **choices: Any) -> Question:
     """Return the Question for the label of a reference and its other fields; ValueError: there is no such choice."""
-    for name, given, accepted in (
-        ("covariance", choices["covariance"], COVARIANCES),
-        ("penalised", choices["penalised"], PENALISED),
-        ("weights_are", choices["weights"].are, WEIGHTS_ARE),
-    ):
+    for name, accepted in ACCEPTED.items():
+        given = choices["weights"].are if name == "weights_are" else choices[name]
         if not (given is None or isinstance(given, str)) or given not in accepted:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
     if not isinstance(choices["use_t"], (bool, np.bool_)):
@@ -117,22 +116,23 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     names = np.append(question.names, [INTERCEPT] * objective.fit_intercept).astype(object)
     places = find_places(question.features, names)
     find = find_named_estimates if is_large(objective) else find_all_estimates
-    estimates = find(objective, start, contrasts, places, question, n_samples)
+    estimates = find(objective, start, contrasts.list_units(places), question, n_samples)
     covariance = estimates.covariance / total_weight
-    if question.covariance == "HC1":
-        covariance *= n_samples / df_resid
+    if question.covariance in ("HC1", "cluster"):
+        covariance *= (n_samples - (question.covariance == "cluster")) / df_resid
     if np.isinf(covariance).any():
         raise ValueError(
             "Standard errors leave the range of float64: the rows tell too little of some coefficient, by the scale of "
             "its column, the size of the offset or that of the penalty. Scale X."
         )
     point, n_clusters = estimates.point, estimates.n_clusters
+    n_effective = float(n_parameters) if objective.penalty.is_none else estimates.n_effective
     found = Inference(
         **report(contrasts, point.parameters, objective.center(start), covariance, names, places, question.classes),
         log_likelihood=-total_weight * point.loss,
         log_likelihood_null=find_null_likelihood(objective, total_weight),
         n_samples=n_samples,
-        df_model=estimates.n_effective - (len(question.classes) - 1) * objective.fit_intercept,
+        df_model=n_effective - contrasts.n_intercepts,
         distance=estimates.distance,
         _basis=Basis(
             covariance=question.covariance,
@@ -155,57 +155,47 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
 class Estimates(NamedTuple):
     """The optimum, and the covariance (K' q, K' q) of the reported coefficients for a total weight of one.
 
-    n_effective counts parameters, of a penalised model effectively, NaN where that is not known.
+    n_effective counts the parameters of a penalised model effectively; NaN where that is not known.
     """
 
     point: Point
     covariance: FloatArray
-    n_effective: float
     distance: float
     is_proven: bool = False
+    n_effective: float = np.nan
     n_clusters: tuple[int, ...] = ()
     most_inflated: tuple[object, float] | None = None
 
 
 def find_all_estimates(
-    objective: Objective,
-    start: FloatArray,
-    contrasts: Contrasts,
-    places: IntArray,
-    question: Question,
-    n_samples: float,
+    objective: Objective, start: FloatArray, units: sparse.csr_array, question: Question, n_samples: float
 ) -> Estimates:
-    """Return the Estimates of some columns, by their places, from the covariance of all."""
+    """Return the Estimates of some coefficients, by their units, from the covariance of all parameters."""
     optimum = find_optimum(objective, start, n_samples)
     check_existence(optimum, question)
-    covariance, n_clusters = find_covariance(optimum, question, n_samples, contrasts.n_parameters)
-    units, n_effective = contrasts.list_units(places), float(contrasts.n_parameters)
-    if not objective.penalty.is_none:
-        n_effective = float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss))
-    diagonal = optimum.information.diagonal
-    inflations = np.sqrt(np.maximum(diagonal * np.diagonal(optimum.inverse).reshape(diagonal.shape), 0.0).max(axis=0))
-    place = int(inflations[:-1].argmax()) if len(question.names) else -1
+    information = optimum.information
+    covariance, n_clusters = find_covariance(optimum, question, n_samples)
+    most_inflated = None
+    if len(question.names):
+        inflations = np.sqrt(np.maximum(information.diagonal * information.variances, 0.0).max(axis=0))[:-1]
+        place = inflations.argmax()
+        most_inflated = question.names[place], float(inflations[place])
     return Estimates(
         optimum.point,
         units @ (units @ covariance).T,
-        n_effective,
         optimum.distance,
         optimum.is_proven,
+        float(np.einsum("ij,ij->", information.inverse, information.of_loss)),
         n_clusters,
-        None if place < 0 else (question.names[place], float(inflations[place])),
+        most_inflated,
     )
 
 
 def find_named_estimates(
-    objective: Objective,
-    start: FloatArray,
-    contrasts: Contrasts,
-    places: IntArray,
-    question: Question,
-    n_samples: float,
+    objective: Objective, start: FloatArray, units: sparse.csr_array, question: Question, n_samples: float
 ) -> Estimates:
-    """Return the Estimates of some columns, by their places, by conjugate gradients."""
-    point, penalty = come_near(objective, start), objective.penalty
+    """Return the Estimates of some coefficients, by their units, by conjugate gradients."""
+    point, penalty = come_near(objective, [start], make_room(objective)), objective.penalty
     is_free = penalty.is_none or not penalty.is_bounded
     if is_free:
         # Newton's steps would come to no end.
@@ -214,12 +204,11 @@ def find_named_estimates(
     point, distance = curvature.point, curvature.decrement * np.sqrt(n_samples)
     if is_free and may_be_separated(curvature):
         check_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
-    units = contrasts.list_units(places).toarray().reshape(-1, *objective.shape)
-    covariance = find_covariance_of_named(curvature, units, question.covariance, question.penalised, question.power)
+    dense_units = units.toarray().reshape(-1, *objective.shape)
+    kind = question.covariance, question.penalised, question.power
+    covariance = find_covariance_of_named(curvature, dense_units, *kind)
     covariance *= question.weights.unit ** (question.power - 1)
-    n_effective = float(contrasts.n_parameters) if penalty.is_none else np.nan
-    end = objective.at(objective.center(point.parameters + curvature.step))
-    return Estimates(end, covariance, n_effective, distance)
+    return Estimates(objective.at(objective.center(point.parameters + curvature.step)), covariance, distance)
 
 
 def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
@@ -244,9 +233,8 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     step, names, labels = information.find_step(point).step, question.names, question.classes
     is_sought, is_penalised = objective.penalty.curvatures == 0, objective.penalty.is_bounded
     is_sought[-1] = objective.fit_intercept
-    if information.resolves(optimum.inverse, is_sought):
-        moved = information.measure(point.parameters, objective.penalty)
-        if not is_penalised and not proves_maximum(point, optimum.inverse, step, moved):
+    if information.resolves(is_sought):
+        if not is_penalised and not proves_maximum(point, information):
             check_separation(point, names, labels, step, question.stacklevel + 1)
         return
     if not is_penalised:
@@ -371,17 +359,15 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     return -total_weight * found.fun
 
 
-def find_covariance(
-    optimum: Optimum, question: Question, n_samples: float, n_parameters: int
-) -> tuple[FloatArray, tuple[int, ...]]:
-    """Return the covariance of the objective's parameters without HC1's factor, and the clusters of each key."""
+def find_covariance(optimum: Optimum, question: Question, n_samples: float) -> tuple[FloatArray, tuple[int, ...]]:
+    """Return the covariance of the parameters without a factor for their number, and the clusters of each key."""
     information, point, n_clusters = optimum.information, optimum.point, ()
     if question.covariance == "model" and question.penalised != "sandwich":
-        return optimum.inverse, n_clusters
+        return information.inverse, n_clusters
     if question.covariance == "model":
         middle = information.of_loss
     elif question.covariance == "cluster":
-        middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
+        middle, n_clusters = _sum_over_clusters(point, question.clusters)
         middle = middle * question.weights.unit
     else:
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, question.power)
@@ -390,7 +376,7 @@ def find_covariance(
     # Sums of rows' products are off by a part of themselves. Sums of clusters lose digits where the scores of a cluster
     # cancel; the inverses multiply both, in any direction.
     lost = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
-    squares = optimum.inverse**2
+    squares = information.inverse**2
     lost = np.sqrt(np.einsum("ij,jk,ki->i", squares, lost, squares, optimize=["einsum_path", (0, 1), (0, 1)]))
     if (lost > LEAST_DIGITS * np.abs(np.diagonal(found))).any():
         kind = "penalised='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
@@ -402,7 +388,7 @@ def find_covariance(
     return found, n_clusters
 
 
-def _sum_over_clusters(point, keys, factor):
+def _sum_over_clusters(point, keys):
     """Return the sum of `multiply_cluster_sums` over the combinations of keys, with their factors, and the clusters."""
     rows = point.objective.rows
     middle, n_clusters = 0.0, []
@@ -410,7 +396,7 @@ def _sum_over_clusters(point, keys, factor):
     for sign, numbers, n_found in combine_keys(keys, weighty):
         if n_found < 2:
             raise ValueError("covariance='cluster' needs at least two clusters, but all rows lie in one.")
-        middle = middle + sign * factor * n_found / (n_found - 1) * multiply_cluster_sums(point, numbers)
+        middle = middle + sign * n_found / (n_found - 1) * multiply_cluster_sums(point, numbers)
         n_clusters.append(n_found)
     # Those of single keys come first.
     return middle, tuple(n_clusters[: len(keys)])

@@ -95,8 +95,7 @@ class FirthInference(Inference):
                 "smaller must be the names of the columns that are left out: penalised likelihoods of models with "
                 "other columns cannot be compared."
             )
-        statistic, p_value, df = self._profile.test_columns(self._basis.places[self._find_places(smaller)])
-        return TestResult("penalised likelihood ratio", statistic, df, None, p_value)
+        return self._profile.test_columns(self._basis.places[self._find_places(smaller)])
 
 
 def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthInference:
@@ -117,7 +116,7 @@ def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthIn
         log_likelihood=state.log_likelihood,
         log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
         n_samples=likelihood.total_weight,
-        df_model=float(likelihood.places.size - (len(classes) - 1) * objective.fit_intercept),
+        df_model=float(likelihood.places.size - contrasts.n_intercepts),
         distance=found.distance,
         penalised_log_likelihood=likelihood.restore_value(state),
         _basis=Basis(

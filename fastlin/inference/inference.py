@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.inference import tables
-from fastlin.inference.contrasts import SYMMETRIC
+from fastlin.inference import profile, tables
+from fastlin.inference.contrasts import SYMMETRIC, Contrasts
 from fastlin.inference.hypotheses import TestResult, WaldTested, check_level, compare
+from fastlin.inference.information import Factor, find_parts
+from fastlin.inference.likelihood import Likelihood
+from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
+from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.inference.contrasts import Contrasts
-    from fastlin.inference.marginal_effects import MarginalEffects
-    from fastlin.objective.point import Point
 
 INTERCEPT = "intercept"
 NO_ROWS = "The rows are not at hand any more: an Inference leaves them behind where it is pickled."
@@ -204,8 +203,6 @@ class Inference(WaldTested):
         ValueError
             R or r is of another shape, names no column, or holds hypotheses that depend on each other.
         """
-        from fastlin.inference.information import Factor
-
         matrix, name = self._read_hypotheses(R)
         q = len(matrix)
         if r is not None:
@@ -296,8 +293,6 @@ class Inference(WaldTested):
         RuntimeError
             The rows are not at hand: the inference was pickled, or the rows lie on the workers of a cluster.
         """
-        from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
-
         basis = self._basis
         if basis.point is None:
             raise RuntimeError(
@@ -363,10 +358,6 @@ class Inference(WaldTested):
 
     @property
     def _profile(self):
-        from fastlin.inference import profile
-        from fastlin.inference.information import find_parts
-        from fastlin.inference.likelihood import Likelihood
-
         basis, is_firth = self._basis, self._basis.penalised == "firth"
         if basis.point is None:
             raise RuntimeError(NO_ROWS)
@@ -399,11 +390,7 @@ class Inference(WaldTested):
 
     def _count_parameters(self):
         """Return how many parameters there are, with the intercepts."""
-        n_intercepts = min(len(self.coef), self._count_classes() - 1) if self._basis.contrasts.fit_intercept else 0
-        return self.df_model + n_intercepts
-
-    def _count_classes(self):
-        return len(self.coef) + (self.reference != SYMMETRIC or len(self.coef) < 2)
+        return self.df_model + self._basis.contrasts.n_intercepts
 
     def _penalise(self, each):
         if not self._basis.is_likelihood:
@@ -415,11 +402,11 @@ class Inference(WaldTested):
         size = self.coef.size
         given = [R] if isinstance(R, str) else R
         if np.ndim(given) == 1 and len(given) and all(isinstance(name, str) for name in given):
-            places = [self._find_place(name) for name in given]
-            rows = len(self.coef) - (self._count_classes() == len(self.coef))
-            matrix = np.zeros((rows * len(places), size))
-            for number, (a, j) in enumerate((a, j) for a in range(rows) for j in places):
-                matrix[number, a * len(self.names) + j] = 1
+            # Symmetric coefficients of all classes but the last fix the last one's.
+            starts = np.arange(self._basis.contrasts.n_free)[:, None] * len(self.names)
+            own = (starts + self._find_places(given)).ravel()
+            matrix = np.zeros((len(own), size))
+            matrix[np.arange(len(own)), own] = 1
             return matrix, ", ".join(given) + " = 0"
         matrix = np.atleast_2d(_read_numbers("R", R, f"of shape (q, {size}), or names of columns"))
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
@@ -429,15 +416,14 @@ class Inference(WaldTested):
         return matrix, "R coef = r"
 
     def _find_places(self, features):
+        known = self.names.tolist()
         if features is None:
-            return list(range(len(self.names)))
-        return [self._find_place(name) for name in ([features] if isinstance(features, str) else features)]
-
-    def _find_place(self, name):
-        places = np.flatnonzero(self.names == name)
-        if not len(places):
-            raise ValueError(f"There is no column {name!r}; the columns are {self.names.tolist()}.")
-        return int(places[0])
+            return list(range(len(known)))
+        wanted = [features] if isinstance(features, str) else list(features)
+        for name in wanted:
+            if name not in known:
+                raise ValueError(f"There is no column {name!r}; the columns are {known}.")
+        return [known.index(name) for name in wanted]
 
 
 def report(

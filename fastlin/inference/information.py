@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BYTES
 from fastlin.matrices.pieces import find_class_pair_gram
-from fastlin.objective.point import Room
+from fastlin.objective.objective import Objective
+from fastlin.objective.point import Point, Room
 from fastlin.objective.rounding import norm
 from fastlin.objective.self_concordance import Direction, bound_fall, bound_rows
 from fastlin.solvers import choose
 from fastlin.solvers.preconditioners import Preconditioner
 from fastlin.typing import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.objective.objective import Objective
-    from fastlin.objective.penalty import Penalty
-    from fastlin.objective.point import Point
 
 # A column whose pivot is below this part of its diagonal entry depends on those before it, as far as sums over rows
 # tell. So does one to whose entry the kernel has added more than this part, to make the matrix positive definite.
@@ -35,17 +32,10 @@ MOST_STEPS = 50
 # By how much the scores of a row may differ from those at the optimum where the Hessian is made: its entries change by
 # as much at most, relative to them, and standard errors by half of it.
 MOST_MOVED = 1e-6
-# No row is taken to be further from the mean than this number of root mean squares.
-FARTHEST = 10
 # From further away the solvers, whose steps are searched along, lead near the optimum: of half the square of the Newton
-# decrement, relative to J.
-FAR = 1e-2
-NEAR = 1e-8
+# decrement, relative to J. They end at the relative excess NEAR.
+FAR, NEAR = 1e-2, 1e-10
 MOST_ITERATIONS = 1000
-# The way to the optimum takes the Hessian of a tenth of the rows, if these are enough for each parameter. A step then
-# leaves a tenth of the distance or less.
-SAMPLED_PART = 10
-SAMPLED_ROWS = 100
 # The relative error of a sum over rows, and of a factorisation.
 SUM_ERROR = 4e-15
 # What rounding may change of a variance, relative to it.
@@ -103,47 +93,42 @@ def find_parts(objective: Objective) -> BoolArray:
 class Information:
     """The Hessian of the mean loss at a point, by classes, and diagonal (K, d + 1) and factor of the Hessian of J.
 
-    The Fisher information is S times the former. In the factor flat directions of softmax have a curvature. `lengths`
-    (d + 1,) are those of the columns that were summed, relative to centred ones.
+    The Fisher information is S times the former. In the factor flat directions of softmax have a curvature.
     """
 
-    at: FloatArray
+    point: Point
     of_loss: FloatArray
     diagonal: FloatArray
     factor: Factor
-    lengths: FloatArray
-    is_exact: bool = True
 
     @classmethod
     def of(cls, point: Point) -> Self:
         """Return the Information at a point: one pass, and one more where its probabilities are not kept."""
-        rows = point.objective.rows
+        rows, (K, m) = point.objective.rows, point.objective.shape
         if point.has_probabilities:
-            return cls.of_hessian(point, rows.hessian(point.probabilities))
-        return cls.of_hessian(point, rows.sum_by_pairs(find_class_pair_gram, point.parameters))
-
-    @classmethod
-    def of_hessian(cls, point: Point, of_loss: FloatArray, is_exact: bool = True) -> Self:
-        """Return the Information at a point from the Hessian of the mean loss there."""
-        K, m = point.objective.shape
+            of_loss = rows.hessian(point.probabilities)
+        else:
+            of_loss = rows.sum_by_pairs(find_class_pair_gram, point.parameters)
         matrix = of_loss.copy()
         diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
         np.einsum("kkj->kj", diagonals)[...] += point.objective.penalty.curvatures
         diagonal_of_j = np.einsum("kkj->kj", diagonals).copy()
         if K > 1:
             diagonals += diagonal_of_j.sum(axis=0) / K**2
-        lengths = np.ones(m)
-        lengths[:-1] = point.objective.rows.passes.gram_lengths
-        return cls(point.parameters, of_loss, diagonal_of_j, Factor(matrix), lengths, is_exact)
+        return cls(point, of_loss, diagonal_of_j, Factor(matrix))
 
-    def measure(self, parameters: FloatArray, penalty: Penalty) -> float:
+    def multiply(self, direction: FloatArray) -> FloatArray:
+        """Return the Hessian of J times a direction (K, d + 1)."""
+        product = np.einsum("ij,j->i", self.of_loss, direction.ravel()).reshape(direction.shape)
+        return product + self.point.objective.penalty.curvatures * direction
+
+    def measure(self, parameters: FloatArray) -> float:
         """Return the distance of parameters (K, d + 1) from the point, in the norm of the Hessian of J."""
-        way = parameters - self.at
-        square = np.einsum("i,ij,j->", way.ravel(), self.of_loss, way.ravel(), optimize=["einsum_path", (0, 1), (0, 1)])
-        return sqrt(max(0.0, float(square) + float(np.sum(penalty.curvatures * way**2))))
+        way = parameters - self.point.parameters
+        return sqrt(max(0.0, float(np.sum(way * self.multiply(way)))))
 
-    def resolves(self, inverse: FloatArray, is_sought: BoolArray) -> bool:
-        """Say whether rounding leaves the diagonal of the inverse, (K (d + 1), K (d + 1)), a digit or more.
+    def resolves(self, is_sought: BoolArray) -> bool:
+        """Say whether rounding leaves the diagonal of the inverse a digit or more.
 
         The diagonal changes relatively by at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section
         14.1). Where columns were not centred before they were summed, their lengths count.
@@ -153,36 +138,39 @@ class Information:
             return False
         factorised = self.factor.diagonal * is_curved.ravel()
         is_changed = ((self.factor.squares - factorised > MOST_ADDED * factorised) & is_curved.ravel()).any()
-        roots = np.sqrt(factorised) * np.tile(self.lengths, len(self.diagonal))
-        return bool(not is_changed and SUM_ERROR * norm(inverse * roots * roots[:, None]) < LEAST_DIGITS)
+        roots = np.sqrt(factorised)
+        roots.reshape(self.diagonal.shape)[:, :-1] *= self.point.objective.rows.passes.gram_lengths
+        return bool(not is_changed and SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < LEAST_DIGITS)
 
-    def invert(self) -> FloatArray:
-        """Return the inverse of the factorised Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""
+    @cached_property
+    def inverse(self) -> FloatArray:
+        """The inverse of the factorised Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""
         inverse = self.factor.invert()
         idle = (self.diagonal.ravel() <= 0).nonzero()[0]
         inverse[idle], inverse[:, idle] = 0, 0
         return inverse
 
+    @property
+    def variances(self) -> FloatArray:
+        """The diagonal of the inverse, (K, d + 1)."""
+        return np.diagonal(self.inverse).reshape(self.diagonal.shape)
+
     def find_step(self, point: Point) -> Direction:
         """Return the step to the optimum from a point near the one of this Hessian."""
-        objective = point.objective
         step = -self.factor.solve(point.gradient)
-        step[:, ~find_parts(objective)] = 0
-        residual = np.einsum("ij,j->i", self.of_loss, step.ravel()).reshape(step.shape)
-        residual += objective.penalty.curvatures * step + point.gradient
-        return Direction(step, residual)
+        step[:, ~find_parts(point.objective)] = 0
+        return Direction(step, self.multiply(step) + point.gradient)
 
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """Where the penalised likelihood is largest, as far as float64 tells, and the Hessian of J there with its inverse.
+    """Where the penalised likelihood is largest, as far as float64 tells, and the Hessian of J there.
 
     distance bounds, or estimates unless proven, how far the true optimum may be, in standard errors.
     """
 
     point: Point
     information: Information
-    inverse: FloatArray
     distance: float
     is_proven: bool
 
@@ -191,42 +179,32 @@ def find_optimum(objective: Objective, start: FloatArray, n_samples: float) -> O
     """Return the optimum near parameters (K, d + 1), by chord steps; standard errors are for n_samples rows."""
     room = make_room(objective)
     point = objective.at(objective.center(start), out=room)
-    guide = _choose_guide(point)
+    guide = Information.of(point)
     # By how much rows have moved since the guide was made, and the length of the last step in standard errors.
     moved, last, is_sought = 0.0, np.inf, False
     for _ in range(MOST_STEPS):
         direction = guide.find_step(point)
         square = max(0.0, -float(np.sum(direction.step * point.gradient)))
-        size, move = sqrt(square * n_samples), _find_move(point, direction.step, sqrt(square))
+        size, move = sqrt(square * n_samples), _find_move(point, direction.step)
         is_rounded = last <= ROUNDED and size > SHRINKS * last
         if move <= MOST_MOVED or is_rounded:
             break
         if not is_sought and not 0.5 * square <= FAR * point.value:
             # Steps of these may be too long.
-            solution = choose.minimize(objective, [point.parameters], solver="auto", tol=NEAR, max_iter=MOST_ITERATIONS)
-            point, is_sought = objective.at(objective.center(solution.parameters), out=room), True
-            guide, moved, last = _choose_guide(point), 0.0, np.inf
+            point, is_sought = come_near(objective, [point.parameters], room), True
+            guide, moved, last = Information.of(point), 0.0, np.inf
         elif size > SHRINKS * last:
             guide, moved, last = Information.of(point), 0.0, np.inf
         else:
             point, last = objective.at(objective.center(point.parameters + direction.step), out=room), size
             moved += move
-    is_exact = guide.is_exact and moved <= MOST_MOVED
-    return _finish(point, guide if is_exact else Information.of(point), n_samples)
+    return _finish(point, guide if moved <= MOST_MOVED else Information.of(point), n_samples)
 
 
-def _choose_guide(point):
-    """Return the Information at a point that leads to the optimum: that of all rows, or of a sample."""
-    objective = point.objective
-    n_sampled, n_parameters = objective.n_rows // SAMPLED_PART, point.parameters.size
-    is_at_hand = objective.rows.has_labels and objective.matrix.lies_in_memory and point.has_probabilities
-    if is_at_hand and n_sampled >= SAMPLED_ROWS * n_parameters:
-        # Every tenth row, whose probabilities are a slice of those at hand.
-        rows = objective.rows.take(np.arange(0, objective.n_rows, SAMPLED_PART))
-        if rows.total_weight > 0:
-            of_loss = rows.hessian(np.ascontiguousarray(point.probabilities[:, ::SAMPLED_PART]))
-            return Information.of_hessian(point, of_loss, is_exact=False)
-    return Information.of(point)
+def come_near(objective: Objective, starts: Sequence[FloatArray], room: Room | None = None) -> Point:
+    """Return a point near the optimum, by a solver from the best of starts (K, d + 1), if there are any."""
+    solution = choose.minimize(objective, starts, solver="auto", tol=NEAR, max_iter=MOST_ITERATIONS)
+    return objective.at(objective.center(solution.parameters), out=room)
 
 
 def make_room(objective: Objective) -> Room | None:
@@ -236,30 +214,25 @@ def make_room(objective: Objective) -> Room | None:
     return Room((K, n_rows), np.float64) if is_small else None
 
 
-def _find_move(point, step, decrement):
-    """Return the most that scores of rows move for a step (K, d + 1) of a Newton decrement, a mean square's root."""
-    objective = point.objective
-    most = float(np.einsum("kj,j->k", np.abs(step), bound_rows(objective.coordinates)).max())
-    curvature = float((objective.class_weights * (1 - objective.class_weights)).min())
-    # That of a class that has all of the weight, but for rounding, is zero.
-    return min(most, FARTHEST * decrement / sqrt(curvature)) if curvature > 0 else most
+def _find_move(point, step):
+    """Return the most that scores of rows move for a step (K, d + 1), by the entries of the columns."""
+    return float(np.einsum("kj,j->k", np.abs(step), bound_rows(point.objective.coordinates)).max())
 
 
 def _finish(point, information, n_samples):
     """Return the Optimum at the end of a step from a point near it, with a bound of its distance."""
-    inverse = information.invert()
 
     def look_up(units):
         # The bound solves for unit vectors alone.
-        return inverse[np.argmax(units, axis=1)]
+        return information.inverse[np.argmax(units, axis=1)]
 
     direction = information.find_step(point)
     fall = bound_fall(point, direction, information.diagonal, information.factor.squares, look_up)
     # J at the end of a step of the Newton decrement r falls by r^2 / 2: |delta_j| is at most sqrt(n) r errors.
     is_proven, decrement = fall < np.inf, sqrt(max(0.0, -float(np.sum(direction.step * point.gradient))))
     distance = (sqrt(2 * fall) if is_proven else decrement) * sqrt(n_samples)
-    if _find_move(point, direction.step, decrement) <= MOST_MOVED:
+    if _find_move(point, direction.step) <= MOST_MOVED:
         # The end is no further from the optimum than the point was, and the step itself.
         point = point.objective.at(point.objective.center(point.parameters + direction.step))
         distance += decrement * sqrt(n_samples)
-    return Optimum(point, information, inverse, distance, is_proven)
+    return Optimum(point, information, distance, is_proven)

@@ -16,17 +16,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.inference.information import Factor
+from fastlin.matrices.matrix import Passes
 from fastlin.matrices.pieces import find_class_pair_gram
+from fastlin.objective.objective import Objective
 from fastlin.typing import BoolArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.matrices.matrix import Passes
-    from fastlin.objective.objective import Objective
 
 # Likelihoods and covariances of rows whose weights sum to a number from 1 / HEAVIEST to HEAVIEST are finite.
 HEAVIEST = 1e100
@@ -139,11 +136,7 @@ class State:
     @cached_property
     def step(self) -> FloatArray:
         """I^-1 times the score, (R, P)."""
-        return self.solve(self.score)
-
-    def solve(self, vector: FloatArray) -> FloatArray:
-        """Return I^-1 times a vector (R, P)."""
-        return self.factor.solve(vector)
+        return self.factor.solve(self.score)
 
 
 def adjust_score(state: State) -> FloatArray:

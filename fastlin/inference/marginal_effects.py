@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, permutations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import softmax
 
 from fastlin.inference import tables
+from fastlin.inference.contrasts import Contrasts
 from fastlin.inference.hypotheses import WaldTested
 from fastlin.inference.information import multiply
+from fastlin.matrices import Passes
+from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.inference.contrasts import Contrasts
-    from fastlin.matrices import Passes
-    from fastlin.objective.point import Point
 
 # Bytes of the dense rows, and of the derivatives, that are held together.
 BYTES_TOGETHER = 16 << 20
@@ -175,12 +173,11 @@ def _differentiate(coef, products, triples, own, features):
 
         x_q p_k (k = m) (W_kj - w_j) - x_q p_k p_m (W_kj + W_mj - 2 w_j) + (j = q) p_k ((k = m) - p_m)
     """
-    w, places, of_one = coef[:, features], np.arange(len(features)), products.sum(axis=1)
+    w, of_one, order = coef[:, features], products.sum(axis=1), np.arange(len(own))
     found = 2 * np.einsum("lj,kmlq->kjmq", w, triples[:, own])
     found -= np.einsum("kj,kmq->kjmq", w, products[:, own]) + np.einsum("mj,kmq->kjmq", w[own], products[:, own])
     alone = np.einsum("kj,kq->kjq", w, of_one) - np.einsum("lj,klq->kjq", w, products)
-    for place, k in enumerate(own):
-        found[k, :, place] += alone[k]
-        found[:, places, place, features] -= products[:, k, -1:]
-        found[k, places, place, features] += of_one[k, -1]
+    found[own, :, order] += alone[own]
+    by_scores = np.diag(of_one[:, -1]) - products[..., -1]
+    found[:, np.arange(len(features))[:, None], order, features[:, None]] += by_scores[:, None, own]
     return found

@@ -9,23 +9,18 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 from math import sqrt
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.exceptions import CollinearityError
 from fastlin.inference.covariances import find_residuals
-from fastlin.inference.information import find_parts, make_room
+from fastlin.inference.information import find_parts
 from fastlin.inference.separation import PROVEN, find_violated
+from fastlin.matrices import Passes
 from fastlin.matrices.pieces import find_hessian_product
 from fastlin.objective.conjugate_gradients import iterate
-from fastlin.solvers import choose
+from fastlin.objective.point import Point
 from fastlin.typing import FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.matrices import Passes
-    from fastlin.objective import Objective
-    from fastlin.objective.point import Point
 
 # What may be left of a variance, relative to it, and how many steps may gain less before it is believed.
 LEFT, N_WATCHED = 1e-9, 10
@@ -36,8 +31,6 @@ N_ROWS = 3
 ROUNDED = 1e-26
 # Newton's steps to the optimum end below this part of a standard error.
 SETTLED, MOST_NEWTON_STEPS = 1e-6, 5
-# The relative excess of J from which Newton's steps begin.
-NEAR = 1e-10
 
 
 def find_covariance_of_named(
@@ -65,7 +58,7 @@ def find_covariance_of_named(
         others = units
         if penalised == "sandwich":
             others = np.array([curvature.multiply(each) - penalty.curvatures * each for each in solved])
-        products = np.array([[np.sum(one * other) for other in solved] for one in others])
+        products = np.einsum("akj,bkj->ab", others, solved)
     return 0.5 * (products + products.T)
 
 
@@ -117,12 +110,6 @@ class Curvature:
         if len(residual) > 1:
             residual -= residual.mean(axis=0) * (self.point.objective.penalty.curvatures == 0)
         return residual
-
-
-def come_near(objective: Objective, start: FloatArray) -> Point:
-    """Return a point near the optimum, by a solver from parameters (K, d + 1)."""
-    solution = choose.minimize(objective, [start], solver="auto", tol=NEAR, max_iter=1000)
-    return objective.at(objective.center(solution.parameters), out=make_room(objective))
 
 
 def settle(point: Point) -> Curvature:

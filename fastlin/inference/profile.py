@@ -10,19 +10,17 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.exceptions import InferenceWarning
+from fastlin.inference.contrasts import Contrasts
+from fastlin.inference.hypotheses import TestResult, compare
 from fastlin.inference.information import Factor
 from fastlin.inference.likelihood import State
 from fastlin.solvers import line_search
 from fastlin.solvers.lbfgs import Recursion
 from fastlin.typing import FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.inference.contrasts import Contrasts
 
 # The steps that tell of the curvature, at most.
 PAIRS = 10
@@ -60,12 +58,12 @@ class Metric:
     def __init__(self, state: State, held: FloatArray | None) -> None:
         self._state, self._held = state, held
         if held is not None:
-            self._solved = np.stack([state.solve(direction) for direction in held])
+            self._solved = np.stack([state.factor.solve(direction) for direction in held])
             self._inverse = Factor(np.einsum("mrp,nrp->mn", held, self._solved)).invert()
 
     def apply(self, vector: FloatArray) -> FloatArray:
         """Return the matrix times a vector (R, P): it changes no value that is held."""
-        step = self._state.solve(vector)
+        step = self._state.factor.solve(vector)
         return step if self._held is None else step - self.lead(np.einsum("mrp,rp->m", self._held, step))
 
     def solve(self, vector: FloatArray) -> FloatArray:
@@ -136,7 +134,7 @@ def _search(state, step):
     return None if length is None else found
 
 
-def hold(maximum: State, held: FloatArray, values: FloatArray, tol: float, max_iter: int) -> Maximum:
+def hold(maximum: State, held: FloatArray, values: FloatArray) -> Maximum:
     """Return the Maximum where the linear functions of directions (m, R, P) have values (m,), from a State on."""
     state, part = maximum, 1.0
     for _ in range(MOST_PARTS):
@@ -147,8 +145,8 @@ def hold(maximum: State, held: FloatArray, values: FloatArray, tol: float, max_i
             part *= 0.5
             continue
         if part == 1.0:
-            return maximise(found, tol, max_iter, held)
-        state, part = maximise(found, NEAR, max_iter, held).state, min(1.0, 2 * part)
+            return maximise(found, EXACT_ENOUGH, MOST_STEPS, held)
+        state, part = maximise(found, NEAR, MOST_STEPS, held).state, min(1.0, 2 * part)
     return Maximum(state, MOST_PARTS, math.inf, False)
 
 
@@ -170,7 +168,7 @@ def _step_to_end(maximum, direction, fall, side):
     """Return the end by the steps of Venzon and Moolgavkar (1988), or None where they do not lead there soon."""
     state, target = maximum, maximum.value - fall
     for _ in range(QUICK_STEPS):
-        solved = state.solve(direction)
+        solved = state.factor.solve(direction)
         curvature = inner(direction, solved)
         slope = inner(direction, state.step) / curvature
         free = inner(state.score, state.step)
@@ -199,7 +197,7 @@ def _search_end(maximum, direction, fall, side):
     def exceed(distance):
         """Return by how much the root exceeds what is wanted; too far for a definite information counts as above."""
         nonlocal state
-        found = hold(state, direction[None], np.array([middle + side * distance]), EXACT_ENOUGH, MOST_STEPS)
+        found = hold(state, direction[None], np.array([middle + side * distance]))
         if not found.converged:
             return wanted
         root = math.sqrt(2 * max(0.0, maximum.value - found.state.value)) - wanted
@@ -208,7 +206,7 @@ def _search_end(maximum, direction, fall, side):
             state = found.state
         return root
 
-    low, high = 0.0, wanted * math.sqrt(inner(direction, maximum.solve(direction)))
+    low, high = 0.0, wanted * math.sqrt(inner(direction, maximum.factor.solve(direction)))
     for _ in range(MOST_TRIALS):
         if exceed(high) >= 0:
             break
@@ -242,15 +240,14 @@ class Profile:
         directions = self._list_directions(places)
         p_values = np.empty(directions.shape[:2])
         for a, j in np.ndindex(p_values.shape):
-            p_values[a, j] = self._compare(directions[a, j][None])[1]
+            p_values[a, j] = self._compare(directions[a, j][None]).p_value
         return p_values
 
-    def test_columns(self, places: Sequence[int]) -> tuple[float, float, int]:
-        """Return statistic, p-value and degrees of freedom of the test that all coefficients of columns are zero."""
+    def test_columns(self, places: Sequence[int]) -> TestResult:
+        """Return the test that all coefficients of columns are zero."""
         R, P = self._maximum.likelihood.shape
         # Symmetric coefficients of all classes but the last fix the last one's.
-        held = self._list_directions(places)[:R].reshape(-1, R, P)
-        return *self._compare(held), len(held)
+        return self._compare(self._list_directions(places)[:R].reshape(-1, R, P))
 
     def _list_directions(self, places):
         """Return the directions of the coefficients of columns, (K', len(places), R, P)."""
@@ -259,16 +256,14 @@ class Profile:
         return units.reshape(len(self._contrasts.matrix), len(places), *likelihood.shape)
 
     def _compare(self, held):
-        from scipy.special import chdtrc
-
-        maximum = self._maximum
-        found = hold(maximum, held, np.zeros(len(held)), EXACT_ENOUGH, MOST_STEPS)
-        if not found.converged:
+        maximum, statistic = self._maximum, math.nan
+        found = hold(maximum, held, np.zeros(len(held)))
+        if found.converged:
+            statistic = max(0.0, 2 * (maximum.value - found.state.value))
+        else:
             warnings.warn(
                 "A likelihood where coefficients are zero could not be maximised; the p-value is not a number.",
                 InferenceWarning,
                 stacklevel=2,
             )
-            return math.nan, math.nan
-        statistic = max(0.0, 2 * (maximum.value - found.state.value))
-        return statistic, float(chdtrc(len(held), statistic))
+        return compare("penalised likelihood ratio", statistic, len(held))

@@ -12,21 +12,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.information import SUM_ERROR, find_parts
+from fastlin.inference.information import SUM_ERROR, Information, come_near, find_parts
+from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
+from fastlin.objective import Objective
+from fastlin.objective.point import Point
 from fastlin.objective.self_concordance import bound_rows
-from fastlin.solvers import choose
 from fastlin.typing import Array, BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.matrices import Passes
-    from fastlin.objective import Objective
-    from fastlin.objective.point import Point
 
 # Parts of the largest difference of scores: up to the first it is rounding, and from the second on it is none.
 ZERO, CLEAR = 1e-9, 1e-7
@@ -44,8 +40,6 @@ FEWEST_ROWS, GROWTH = 500, 8
 # Iterations for each variable. Programmes of thousands of rows take up to 7; where columns nearly depend on each other
 # HiGHS came to no end in six minutes.
 MOST_TURNS = 30
-# The tolerance and the iterations of a fit that is to separate the classes, if anything does.
-FINE, MOST_ITERATIONS = 1e-10, 1_000
 # A message names no more columns than this.
 MOST_NAMED = 5
 
@@ -110,16 +104,17 @@ def check_separation(
         )
 
 
-def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: float = 0.0) -> bool:
+def proves_maximum(point: Point, information: Information) -> bool:
     """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
 
     Let e be the largest standard error of a difference of two scores of a row. The third derivative of the loss is at
     most e times the second along a step of unit length (Bach 2010), so with a Newton decrement below 1 / e the loss
-    rises in every direction in the end. `moved` is the distance from where the Hessian was made, a factor of exp(e
+    rises in every direction in the end. How far the point is from where the Hessian was made is a factor of exp(e
     moved).
     """
     coordinates, is_part = point.objective.coordinates, find_parts(point.objective)
-    variances = np.diagonal(inverse).reshape(point.parameters.shape)
+    variances, step = information.variances, information.find_step(point).step
+    moved = information.measure(point.parameters)
     if not (np.isfinite(variances).all() and (variances[:, is_part] > 0).all() and np.isfinite(step).all()):
         return False
     errors = np.sqrt(np.where(is_part, variances, 0.0))
@@ -131,34 +126,9 @@ def proves_maximum(point: Point, inverse: FloatArray, step: FloatArray, moved: f
     of_scores = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
     of_sums = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
     rounding = SUM_ERROR * (of_scores + of_sums)
-
-    def proves(largest_error):
-        of_difference = largest_error * (1 if len(errors) == 1 else 2)
-        return bool(of_difference * (decrement + rounding) * np.exp(min(of_difference * moved, 100.0)) < PROVEN)
-
-    # A standard error of a sum is no more than the sum of the standard errors. For the scores of a row it is far less
-    # if columns nearly depend on each other.
-    if proves(float((errors * longest).sum(axis=1).max())):
-        return True
-    return point.objective.rows.has_labels and proves(_find_largest_error(point.objective, inverse))
-
-
-def _find_largest_error(objective, inverse):
-    """Return the largest standard error of a score of a row, from the inverse of the Hessian, with its rounding."""
-    (K, size), largest = objective.shape, 0.0
-    blocks = [inverse[first : first + size, first : first + size] for first in range(0, K * size, size)]
-    for part in _read(objective):
-        read = part.read_rows()
-        for block in blocks:
-            rows = read * (np.diagonal(block) > 0)
-            square = _multiply(rows, block) + SUM_ERROR * _multiply(np.abs(rows), np.abs(block))
-            largest = max(largest, float(square.max()))
-    return float(np.sqrt(largest))
-
-
-def _multiply(rows, matrix):
-    """Return x' A x of each row (m, d + 1); einsum, not BLAS, whose bits depend on its threads."""
-    return np.einsum("ij,ij->i", np.einsum("ij,jk->ik", rows, matrix), rows)
+    # A standard error of a sum is no more than the sum of the standard errors.
+    of_difference = float((errors * longest).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
+    return bool(of_difference * (decrement + rounding) * np.exp(min(of_difference * moved, 100.0)) < PROVEN)
 
 
 def find_separation(
@@ -172,7 +142,7 @@ def find_separation(
     judged = [found for found in (_judge(objective, each) for each in directions) if found is not None]
     if step is not None and not judged:
         # Steps without a line search may have led astray.
-        parameters = choose.minimize(objective, [], solver="auto", tol=FINE, max_iter=MOST_ITERATIONS).parameters
+        parameters = come_near(objective, []).parameters
         found = _judge(objective, parameters)
         judged = [] if found is None else [found]
     fitted = max(judged, key=lambda each: each.is_complete, default=None)
@@ -224,7 +194,8 @@ def count_margins(
     for the other class is clearly smaller. Differences above `clear` are more than rounding.
     """
     own = find_own_classes(passes, n_classes)
-    scores, lead, violation = compare_scores(passes, direction, own)
+    scores, lead = compare_scores(passes, direction, own)
+    violation = scores.max(axis=1) - scores.min(axis=1, where=own, initial=np.inf)
     counts = [np.count_nonzero(violation > zero), np.count_nonzero(lead <= zero)]
     for k in range(n_classes):
         rows = scores[own[:, k]]
@@ -245,22 +216,18 @@ def find_own_classes(passes: Passes, n_classes: int) -> BoolArray:
     return own & (samples.weigh() > 0)[:, None]
 
 
-def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the scores (m, n_classes) of a direction (K, d + 1), leads and violations.
+def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Return the scores (m, n_classes) of a direction (K, d + 1), and the lead (m,) of each row.
 
-    The lead (m,) is a row's least own score less the largest other one. The violation (m,) is its distance below the
-    largest score.
+    The lead is the least own score less the largest other one: infinite where a row has no class, since it has no
+    weight and nothing can go wrong with it, and minus infinity where it has all.
     """
     scores = passes.compute_scores(direction)
     if len(direction) == 1:
         scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
-    least = scores.min(axis=1, where=own, initial=np.inf)
-    lead, violation = least - scores.max(axis=1, where=~own, initial=-np.inf), scores.max(axis=1) - least
+    lead = scores.min(axis=1, where=own, initial=np.inf) - scores.max(axis=1, where=~own, initial=-np.inf)
     lead[own.all(axis=1)] = -np.inf
-    # A row without weight has no class, and nothing can go wrong with it.
-    is_out = ~own.any(axis=1)
-    lead[is_out], violation[is_out] = np.inf, 0.0
-    return scores, lead, violation
+    return scores, lead
 
 
 def _find_tolerances(objective, direction):
@@ -330,12 +297,9 @@ def _search(objective, parameters):
     n_rows = max(FEWEST_ROWS, 2 * K * size)
     while True:
         read, own = find_violated(objective, parameters, min(n_rows, most))
-        try:
-            direction = _solve_programme(gain, read, own)
-        except ArithmeticError as error:
-            return str(error)
-        if direction is None:
-            return None
+        direction = _solve_programme(gain, read, own)
+        if direction is None or isinstance(direction, str):
+            return direction
         found = _judge(objective, direction)
         if found is not None:
             return found
@@ -347,8 +311,8 @@ def _search(objective, parameters):
 def _solve_programme(gain, rows, own):
     """Return the direction (K, d + 1) of the largest gain that violates no row, or None where none gains anything.
 
-    The magnitudes of a direction sum to one at most. rows (m, d + 1) have their own classes own (m, n_classes).
-    ArithmeticError: HiGHS has not solved the programme.
+    The magnitudes of a direction sum to one at most. rows (m, d + 1) have their own classes own (m, n_classes). A text
+    says that HiGHS has not solved the programme.
     """
     from scipy import optimize, sparse
 
@@ -369,7 +333,7 @@ def _solve_programme(gain, rows, own):
         costs, constraints, limits, method="highs", options={**options, "maxiter": MOST_TURNS * len(costs)}
     )
     if found.status != 0:
-        raise ArithmeticError(f"HiGHS did not solve the linear programme ({found.message.strip()})")
+        return f"HiGHS did not solve the linear programme ({found.message.strip()})"
     if not -found.fun > NOTHING:
         return None
     direction = found.x[: K * size] - found.x[K * size :]

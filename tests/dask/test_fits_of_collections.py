@@ -154,7 +154,7 @@ def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
         (ValueError, "Partition 3 of X contains NaN", *cut(broken, y)),
         (ValueError, "one class", dX, 0 * dy),
         (ValueError, "Every row has weight zero", dX, dy, 0 * dweights),
-        (ValueError, "Partition 1 of y has labels of <U.*, but Partition 0 of int64", dX, mixed),
+        (ValueError, "Partition 1 of y has labels of <U.*, but Partition 0 of int32", dX, mixed),
         (ValueError, "y has 310 entries, but X has 400 rows", dX, dy[:310]),
         (TypeError, "X must be a Dask array or a Dask dataframe, got ndarray", X, dy),
         (TypeError, "y must be a Dask array or a Dask series, cut as X is, got ndarray", dX, y),

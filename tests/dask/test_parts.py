@@ -84,8 +84,33 @@ def test_labels_of_two_kinds_are_refused_with_the_partition():
     with pytest.raises(TypeError, match=r"Partition 2 of y: "):
         decode(X, np.array(["a", 1, "b"], object), None, "Partition 2")
     with pytest.raises(ValueError, match=r"Partition 2 of y has labels of <U.*, but Partition 1 of int64"):
-        _join([Y[:0].astype(str), Y, Y.astype(str)])
-    assert _join([Y[:0].astype(str), Y]).dtype == Y.dtype
+        _join("y", [Y[:0].astype(str), Y, Y.astype(str)])
+    assert _join("y", [Y[:0].astype(str), Y]).dtype == Y.dtype
+    texts = Y.astype(str)
+    assert _join("y", [texts, texts.astype(object)]).tolist() == 2 * texts.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces", "message"),
+    [
+        (
+            "y",
+            [Y, Y.astype("M8[D]")],
+            r"has labels of datetime64\[D\] .*, but .* of int64 in .* Accepted are labels",
+        ),
+        ("y", [Y.astype(str), Y.astype("M8[D]")], r"has labels of datetime64\[D\] in .*, but .* of <U"),
+        ("y", [Y, X], r"has labels of float64 in the shape \(3, 2\), but .* of int64 in \(3,\)\. Accepted are .* soft"),
+        ("y", [X[:, [0, 1, 1]], X], r"has labels of float64 in the shape \(3, 2\), but .* of float64 in \(3, 3\)"),
+        (
+            "offset",
+            [X[:, :1], X],
+            r"has numbers of float64 in the shape \(3, 2\), but .* in \(3, 1\)\. Accepted",
+        ),
+    ],
+)
+def test_partitions_that_do_not_go_together_are_named_with_what_is_accepted(name, pieces, message):
+    with pytest.raises(ValueError, match=f"Partition 1 of {name} {message}"):
+        _join(name, pieces)
 
 
 OTHER = r"has other labels, which were \[1, 4\] and are"

@@ -1,6 +1,8 @@
 """Shards in this process, beside the rows of their partitions in memory, and the tree of their sums."""
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -105,16 +107,68 @@ def test_workers_are_told_once_and_told_again_what_they_have_forgotten():
     found, _ = cut(objective)
     known = [shard.known for shard in found.matrix.cluster._shards]
     first = found.passes.evaluate(parameters, None, np.empty(parameters.shape))
+    once = [list(each) for each in known]
     assert found.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
-    assert known == [{0}, {0}]
+    assert [list(each) for each in known] == once
     for number in range(MOST_TOLD):
         found.matrix.measure(np.arange(200.0) + number)
+    assert not any(labels in each for (labels, *_), each in zip(once, known, strict=True))
     assert found.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
     assert all(len(each) <= MOST_TOLD for each in known)
 
 
+def test_workers_are_told_of_a_fold_only_what_they_do_not_know(monkeypatch):
+    told, ask = [], Together._ask
+
+    def note(self, calls):
+        told.extend(given[2] for _, given in calls)
+        return ask(self, calls)
+
+    monkeypatch.setattr(Together, "_ask", note)
+    objective, parameters = make_offset(200, 3, 4)
+    found, expected = cut(objective)
+    samples, weights = found.passes.samples, [np.arange(200.0) + number for number in range(2 * MOST_TOLD)]
+    # However many folds there are, labels and offsets are told once, and of the folds the last ones are known.
+    for each in [*weights, *weights[-3:]]:
+        fold, same = (
+            Rows(rows.matrix, samples._replace(weights=each), 4, rows.coordinates, rows.fit_intercept)
+            for rows in (found, expected)
+        )
+        loss = same.passes.evaluate(parameters, None, np.empty(parameters.shape))
+        assert fold.passes.evaluate(parameters, None, np.empty(parameters.shape)) == pytest.approx(loss, rel=1e-12)
+    n_arrays = [len(new) for new in told]
+    assert n_arrays[0] > 1
+    assert n_arrays[2:] == [1] * (len(n_arrays) - 8) + [0] * 6
+    assert sum(array.nbytes for array in told[2][next(iter(told[2]))].values()) < weights[0].nbytes
+
+
+def test_folds_side_by_side_take_their_samples_once(monkeypatch):
+    methods, call = [], Together._call
+
+    def note(self, method, *given):
+        methods.append(method)
+        return call(self, method, *given)
+
+    monkeypatch.setattr(Together, "_call", note)
+    found, _ = cut(make_objective(200, 3, 2)[0])
+    folds, take_turns = [np.arange(0, 200, 2), np.arange(1, 200, 2)], threading.Barrier(2)
+
+    def sample(rows):
+        taken = []
+        for _ in range(3):
+            take_turns.wait(60)
+            taken.append(found.take(rows).matrix)
+        return taken
+
+    with ThreadPoolExecutor(2) as pool:
+        for rows, taken in zip(folds, pool.map(sample, folds), strict=True):
+            assert all(each is taken[0] for each in taken)
+            np.testing.assert_array_equal(taken[0].X, make_objective(200, 3, 2)[0].rows.matrix.X[rows])
+    assert methods == ["take"] * 2
+
+
 def test_errors_are_answers():
-    answer, error = Shard({0: Part("p", np.ones((2, 2)))}, 1, n_threads=1).run("take", 0, {}, {})
+    answer, error = Shard({0: Part("p", np.ones((2, 2)))}, 1, n_threads=1).run("take", [0], {}, {})
     assert answer is None
     assert isinstance(error, KeyError)
 

@@ -109,8 +109,7 @@ def test_the_maximum_is_never_proven_where_classes_are_separated():
         for max_iter in (3, 8, 60):
             fitted = choose.minimize(objective, [], solver="auto", tol=1e-10, max_iter=max_iter).parameters
             point = objective.at(objective.center(fitted))
-            information = Information.of(point)
-            is_proven = proves_maximum(point, information.invert(), information.find_step(point).step)
+            is_proven = proves_maximum(point, Information.of(point))
             assert not (is_proven and kind != "none")
         n_overlapping += kind == "none"
         n_proven += is_proven

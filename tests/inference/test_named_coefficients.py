@@ -38,7 +38,7 @@ def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_cla
             patch.setattr(estimation, "MOST_PARAMETERS", 3)
             named = model.inference(X, y, sample_weight, **options)
             # Probabilities are made anew where there are too many of them.
-            patch.setattr(module, "make_room", lambda objective: None)
+            patch.setattr(estimation, "make_room", lambda objective: None)
             anew = model.inference(X, y, sample_weight, **options)
         np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, PLACES])
         np.testing.assert_allclose(named.coef, whole.coef[:, PLACES], rtol=0, atol=1e-7 * whole.std_errors.min())

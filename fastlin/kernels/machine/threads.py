@@ -231,15 +231,18 @@ class BlockRun(_AtWork):
                 self.start()
             self._run_blocks()
         finally:
-            try:
-                self.end()
-            except BaseException:
-                # A handler may have raised where `end` begins, before it waits.
-                self.end()
-                raise
-            finally:
-                # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
-                self._arguments = ()
+            raised, has_ended = None, False
+            while not has_ended:
+                try:
+                    self.end()
+                    has_ended = True
+                except BaseException as error:
+                    # A handler may have raised where `end` begins, before it waits; another one may do so again.
+                    raised = error
+            # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
+            self._arguments = ()
+            if raised is not None:
+                raise raised
         if self._error is not None:
             raise self._error
 

@@ -128,6 +128,28 @@ def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
     assert len(written) == 1
 
 
+def test_no_thread_writes_after_interrupts_where_the_wait_begins(monkeypatch):
+    caller, together, written, n_ends = threading.get_ident(), threading.Barrier(2), [], []
+    end = threads.BlockRun.end
+
+    def end_later(self):
+        n_ends.append(1)
+        if len(n_ends) < 4:
+            raise KeyboardInterrupt
+        end(self)
+
+    def write(block, n_blocks):
+        together.wait(PATIENCE)
+        if threading.get_ident() != caller:
+            time.sleep(0.2)
+            written.append(block)
+
+    monkeypatch.setattr(threads.BlockRun, "end", end_later)
+    with limit_threads(2), pytest.raises(KeyboardInterrupt):
+        run_blocks(write, 2)
+    assert len(written) == 1
+
+
 def test_a_run_starts_before_finish():
     started = threading.Event()
     with limit_threads(2):
