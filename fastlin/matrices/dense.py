@@ -173,7 +173,8 @@ class DenseMatrix(Matrix):
             for first in range(0, n, n_together):
                 part = slice(first, first + n_together)
                 panel[:, part] = (self.X[part] * own.scale + own.shift).T
-        no_entries = np.zeros(d + 1, np.int64), np.empty(0, np.int64), np.empty(0)
+        # In the types of most sparse data, for which the kernels of a descent are then compiled too.
+        no_entries = np.zeros(d + 1, np.int32), np.empty(0, np.int32), np.empty(0)
         return Transposed(panel, np.arange(d), *no_entries, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:

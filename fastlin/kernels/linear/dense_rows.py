@@ -90,13 +90,11 @@ def fill_block_pass(
     X = X[0]
     coef, intercept = parameters
     intercept_sums = sums.intercept[block]
-    n_classes = coef.shape[0]
     rows, first = rows_of_block(block, n_blocks, numbers, X.shape[0])
     n_rows = rows.shape[0]
     tile = open_tile(coef, scaling, tile_rows)
     coef_sums = zeros_aligned(tile.coef.shape, np.float64)
-    for k in range(n_classes):
-        intercept_sums[k] = 0
+    intercept_sums[:] = 0
     if levels is not None:
         of_levels = open_levels(levels, block, tile_rows)
     if lot is not None:

@@ -98,8 +98,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
     curvatures, thresholds, roots, grouped, _, _, scale, shift, blur = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]
     part = 1 / total_weight
-    for k in range(n_classes):
-        blurs[block, k] = 0.0
+    blurs[block] = 0.0
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
     squares, sizes, slope, slope_size, dual, largest = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for start in range(first, last, STRIP):

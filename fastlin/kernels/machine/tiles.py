@@ -90,7 +90,8 @@ def no_scaling(tile):
 @kernel(inline=True)
 def follow_each_other(numbers):
     """Say whether each of the numbers is the one before it plus one."""
-    follow = True
+    # Not a constant, for which Numba would compile what takes it anew.
+    follow = numbers.shape[0] > 0
     for i in range(1, numbers.shape[0]):
         follow &= numbers[i] == numbers[i - 1] + 1
     return follow

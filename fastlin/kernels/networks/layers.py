@@ -106,10 +106,7 @@ def backpropagate_block(
     width = slopes.shape[1]
     kept, growth, keep_part = np.uint64(keep * DRAWS), kind(1 / keep), kind(keep)
     s, p = sums[block], products[block]
-    for j in range(width):
-        s[j] = 0
-    for j in range(p.shape[0]):
-        p[j] = 0
+    s[:], p[:] = 0, 0
     for i in range(block * slopes.shape[0] // n_blocks, (block + 1) * slopes.shape[0] // n_blocks):
         a, d = activations[i], slopes[i]
         if keep < 1:
@@ -150,7 +147,7 @@ def fill_block_residuals(
     n_rows, n_targets = last - first, last - first if has_targets else 0
     own_weights = weights[first:last] if weights.shape[0] > 0 else weights
     turned = _add_intercept(scores[first:last], intercept)
-    numbers, right = block_rows(0, 1, n_rows), zeros_aligned(n_rows, np.int64)
+    numbers, right = block_rows(np.int64(0), np.int64(1), n_rows), zeros_aligned(n_rows, np.int64)
     own_labels, own_right = zeros_aligned(n_rows, np.int32), zeros_aligned(n_rows, np.int64)
     kept, no_offsets, loss = nothing_kept(), zeros_aligned((0, 0), np.float64), 0.0
     if is_independent or n_classes == 1:
@@ -182,8 +179,8 @@ def fill_block_residuals(
     for i in range(n_rows):
         n_correct[block] += weight_of(own_weights, i) * right[i]
     share = scores.dtype.type(1 / total)
+    sums[block] = 0
     for k in range(n_classes):
-        sums[block, k] = 0
         for i in range(n_rows):
             scores[first + i, k] = turned[k, i] * share
             sums[block, k] += np.float64(scores[first + i, k])
