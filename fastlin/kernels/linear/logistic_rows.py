@@ -59,7 +59,9 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
     coef, intercept = _fold(parameters, scaling)
-    scores, rooms = _open_scores(tile_rows, coef), open_logistic_room(tile_rows, coef)
+    # To the end of the last vector.
+    scores = zeros_aligned((np.int64(1), _whole_lines(tile_rows, coef)), coef.dtype)
+    rooms = open_logistic_room(tile_rows, coef)
     coef_sums, part = zeros_aligned(coef.shape[0], np.float64), zeros_aligned(coef.shape[0], coef.dtype)
     loss, total = 0.0, 0.0
     for start in range(first, last, tile_rows):
@@ -96,12 +98,6 @@ def _unfold(gradient, total, scaling, sums, block):
     sums.intercept[block, 0] = total
     for j in range(scaling.scale.shape[0]):
         sums.coef[block, 0, j] = gradient[j] * scaling.scale[j] + total * scaling.shift[j]
-
-
-@kernel(inline=True)
-def _open_scores(tile_rows, coef):
-    """Return an array (1, n) for the scores of a tile, to the end of its last vector, in the type of coef."""
-    return zeros_aligned((np.int64(1), _whole_lines(tile_rows, coef)), coef.dtype)
 
 
 @kernel(inline=True)

@@ -82,8 +82,7 @@ def pad_scaling(scaling, tile):
 def no_scaling(tile):
     """Return the scaling of tile's width and type that leaves X as it is."""
     scale, shift = zeros_aligned(tile.shape[1], tile.dtype), zeros_aligned(tile.shape[1], tile.dtype)
-    for j in range(tile.shape[1]):
-        scale[j] = 1
+    scale[:] = 1
     return Scaling(scale, shift)
 
 
