@@ -11,6 +11,7 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import (
     exponential,
     exponentiate_in_place,
+    log_from_one,
     log_one_plus,
     log_one_plus_part,
 )
@@ -288,7 +289,7 @@ def _softmax_residuals(scores, numbers, samples, kept, first):
         losses[i] = np.float64(weight_of(weights, numbers[i])) * missed
     exponentiate_below(scores, n_rows, largest, totals)
     for i in range(n_rows):
-        losses[i] += np.float64(row_weights[i]) * log_one_plus(totals[i] - 1.0)
+        losses[i] += np.float64(row_weights[i]) * log_from_one(totals[i])
         row_weights[i] /= kind(totals[i])
     for k in range(n_classes):
         s = scores[k, :n_rows]

@@ -113,3 +113,10 @@ def log_one_plus_part(e):
     p = p * q + 1.0 / 3.0
     p = p * q + 1.0
     return 2.0 * s * p
+
+
+@kernel(inline=True)
+def log_from_one(x):
+    """Return log(x) for float64 x >= 1, NaN for NaN: x = 2^n (1 + e) with 0 <= e < 1."""
+    n = binary_exponent(x if x == x else 1.0)
+    return n * LOG2 + log_one_plus_part(x * power_of_two(-n) - 1.0)

@@ -106,7 +106,10 @@ def backpropagate_block(
     width = slopes.shape[1]
     kept, growth, keep_part = np.uint64(keep * DRAWS), kind(1 / keep), kind(keep)
     s, p = sums[block], products[block]
-    s[:], p[:] = 0, 0
+    for j in range(width):
+        s[j] = 0
+    for j in range(p.shape[0]):
+        p[j] = 0
     for i in range(block * slopes.shape[0] // n_blocks, (block + 1) * slopes.shape[0] // n_blocks):
         a, d = activations[i], slopes[i]
         if keep < 1:
@@ -179,8 +182,8 @@ def fill_block_residuals(
     for i in range(n_rows):
         n_correct[block] += weight_of(own_weights, i) * right[i]
     share = scores.dtype.type(1 / total)
-    sums[block] = 0
     for k in range(n_classes):
+        sums[block, k] = 0
         for i in range(n_rows):
             scores[first + i, k] = turned[k, i] * share
             sums[block, k] += np.float64(scores[first + i, k])
