@@ -33,7 +33,7 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
             (matrix, matrix, vector, vector, vector, 1.0, matrix, vector, matrix),
         ),
         (dense_rows.fill_scores, (matrix, matrix, vector, matrix, places[0])),
-        (quasi_newton.judge_within, (descent, 1.0)),
+        (quasi_newton.judge, (descent, 1.0)),
     ]
     codegen = cpu_target.target_context.codegen()
     signatures = [(kernel, tuple(map(typeof, arguments))) for kernel, arguments in calls]

@@ -22,7 +22,6 @@ from fastlin.kernels.linear.curvature import (
 )
 from fastlin.kernels.linear.dense_rows import (
     fill_block_pass,
-    fill_block_rows,
     fill_block_scores,
     fill_scores,
 )
@@ -155,9 +154,9 @@ class DenseMatrix(Matrix):
                 return self.X[rows]
             # Without a copy between, 200 x 784 take half of the time.
             return np.take(self.X, rows, axis=0, out=out, mode="clip")
-        # In NumPy, with a copy between and on one thread, rows of float64 to float32 take up to twice as long.
-        rows = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-        run_blocks(fill_block_rows, count_blocks(*out.shape), self.layers, rows, out)
+        # What float32 cannot hold is infinite there.
+        with np.errstate(over="ignore"):
+            out[:] = self.X[rows]
         return out
 
     def _transpose(self, precision):
@@ -173,7 +172,8 @@ class DenseMatrix(Matrix):
             for first in range(0, n, n_together):
                 part = slice(first, first + n_together)
                 panel[:, part] = (self.X[part] * own.scale + own.shift).T
-        no_entries = np.zeros(d + 1, np.int64), np.empty(0, np.int64), np.empty(0)
+        # In the types of most sparse data, for which the kernels of a descent are then compiled too.
+        no_entries = np.zeros(d + 1, np.int32), np.empty(0, np.int32), np.empty(0)
         return Transposed(panel, np.arange(d), *no_entries, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:

@@ -334,7 +334,7 @@ def make_samples(
     """
     return Samples(
         NO_ROWS if numbers is None else numbers,
-        labels.astype(np.int32, copy=False),
+        writable_view(labels.astype(np.int32, copy=False)),
         np.empty(0) if weights is None else weights.astype(np.float64, copy=False),
         *(
             NO_DOUBLE if each is None else writable_view(np.ascontiguousarray(each, np.float64))

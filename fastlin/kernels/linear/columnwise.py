@@ -116,13 +116,10 @@ def evaluate_within(rows, parameters, probabilities, room, total):
     (n_tiles, n_columns, tile_rows), n_classes = values.shape, probabilities.shape[1]
     largest, factors = room[n_classes + LARGEST], room[n_classes + FACTORS]
     last, loss = n_columns - 1, 0.0
-    for j in range(n_classes * n_columns):
-        total[j] = 0.0
+    total[:] = 0.0
     for t in range(n_tiles):
         n_rows, part = min(rows.n_rows - t * tile_rows, tile_rows), 0.0
-        for k in range(n_classes):
-            for i in range(tile_rows):
-                room[k, i] = 0.0
+        room[:n_classes] = 0.0
         for k in range(rows.offsets.shape[1]):
             for i in range(tile_rows):
                 room[k, i] = rows.offsets[t, k, i]
@@ -166,8 +163,7 @@ def evaluate_within(rows, parameters, probabilities, room, total):
                 part = add_freely(part, weights[t, i] * excess)
                 room[0, i] = slope * weights[t, i]
         else:
-            for i in range(tile_rows):
-                factors[i] = -1.0
+            factors[:] = -1.0
             find_largest(room[:n_classes], tile_rows, largest)
             for i in range(tile_rows * (targets.shape[1] == 0)):
                 part -= weights[t, i] * (room[labels[t, i], i] - largest[i])
@@ -238,8 +234,7 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
     n_classes = parameters.shape[0] // n_columns
     room, found = np.empty((n_classes + ROOM_ROWS, tile_rows)), np.empty((1, n_classes, tile_rows))
     total, loss = np.empty(parameters.shape[0]), 0.0
-    for j in range(total.shape[0]):
-        totals[block, j] = 0.0
+    totals[block] = 0.0
     for t in range(block * n_tiles // n_blocks, (block + 1) * n_tiles // n_blocks):
         first = t * tile_rows
         tile = TiledRows(
@@ -270,9 +265,7 @@ def fill_gram(values, weights, room, gram):
     """
     n_tiles, n_columns, tile_rows = values.shape
     one, other, last = room[room.shape[0] - 2], room[room.shape[0] - 1], n_columns - 1
-    for j in range(n_columns):
-        for h in range(n_columns):
-            gram[j, h] = 0.0
+    gram[:] = 0.0
     for t in range(n_tiles):
         for j in range(0, n_columns, 2):
             # The last of an odd number comes with itself.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.penalties import best_shift, limit_shift, shrink
+from fastlin.kernels.linear.penalties import PenaltyArrays, shift_equally, shrink
 from fastlin.kernels.machine.compilation import kernel
 
 # The most sweeps over all coordinates, and over the active ones between two of these.
@@ -102,15 +102,10 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
         if n_classes > 1 and (thresholds[j] > 0 or of_penalty[j] > 0):
             for k in range(n_classes):
                 points[k] = parameters[k * size + j]
-            shift = best_shift(points, thresholds[j], of_penalty[j], grouped)
-            if has_bounds:
-                shift = limit_shift(shift, points, lower[:, j], upper[:, j])
-            if shift != 0:
-                for k in range(n_classes):
-                    parameters[k * size + j] = points[k] + shift
-                    if has_bounds:
-                        parameters[k * size + j] = min(max(points[k] + shift, lower[k, j]), upper[k, j])
-                    slopes[k * size + j] += of_penalty[j] * shift
+            shift = shift_equally(points, j, penalty)
+            for k in range(n_classes):
+                parameters[k * size + j] = points[k]
+                slopes[k * size + j] += of_penalty[j] * shift
     return decrease
 
 
@@ -126,7 +121,8 @@ def fill_block_least(block, n_blocks, places, hessian, curvatures, penalty, pair
     of_penalty, thresholds = penalty
     moves, changes, products = pairs
     size = hessian.shape[0]
-    model, bent, left, no_bounds = np.empty((size, size)), np.empty(size), np.empty(size), np.empty((0, 0))
+    model, bent, left = np.empty((size, size)), np.empty(size), np.empty(size)
+    no_bounds, no_values = np.empty((0, 0)), np.empty(0)
     for place in range(block * places.shape[0] // n_blocks, (block + 1) * places.shape[0] // n_blocks):
         b = places[place]
         for j in range(size):
@@ -137,14 +133,16 @@ def fill_block_least(block, n_blocks, places, hessian, curvatures, penalty, pair
         for pair in range(products.shape[1]):
             if products[b, pair] > 0:
                 _change_by_pair(moves[b, pair], changes[b, pair], products[b, pair], bent, model)
-        own = of_penalty[b], thresholds[b], thresholds[b], False, no_bounds, no_bounds
+        own = PenaltyArrays(
+            of_penalty[b], thresholds[b], thresholds[b], False, no_bounds, no_bounds, no_values, no_values, no_values
+        )
         total, of_all = 0.0, np.inf
         for _ in range(MOST_SWEEPS):
             if of_all <= accuracy * total:
                 break
             for sweep in range(1 + MOST_SWEEPS):
-                # A constant would be compiled for each of its values.
-                gained = descend_by_hessian(model, left, own, 1, sweep > 0, least[b])
+                # Constants would be compiled for each of their values.
+                gained = descend_by_hessian(model, left, own, np.int64(1), sweep > 0, least[b])
                 total += gained
                 of_all = gained if sweep == 0 else of_all
                 if gained <= (accuracy if sweep == 0 else 0.1 * accuracy) * total:
@@ -245,14 +243,7 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
                     _add_column(indices[entries], values[entries], scale, shift, *added)
         if n_visited == n_classes > 1 and (thresholds[j] > 0 or of_penalty[j] > 0):
             # The scores of all classes change alike, and with them their mean: slopes stay.
-            own = slice(first + together - n_classes, first + together)
-            moved = best_shift(parameters[own], thresholds[j], of_penalty[j], grouped)
-            if has_bounds:
-                moved = limit_shift(moved, parameters[own], lower[:, j], upper[:, j])
-            for c in range(own.start, own.stop):
-                parameters[c] += moved
-                if has_bounds:
-                    parameters[c] = min(max(parameters[c], lower[classes[c], j]), upper[classes[c], j])
+            shift_equally(parameters[first + together - n_classes : first + together], j, penalty)
     return decrease
 
 

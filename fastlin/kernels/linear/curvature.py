@@ -70,7 +70,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     sums = zeros_aligned((n_pieces * n_together * n_rows_set, group), np.float64)
     for c in range(0, n_sets, n_together):
         n_here = n_together if n_sets - c > n_together else n_sets - c
-        _clear(sums)
+        sums[:] = 0
         for start in range(first, last, GRAM_ROWS):
             stop = start + GRAM_ROWS if start + GRAM_ROWS < last else last
             load_tile(X, rows[start:stop], padded_scaling, tile)
@@ -96,14 +96,6 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
             for p in range(n_pieces):
                 place = (p * n_together + t) * n_rows_set
                 _mirror(sums[place : place + n_summed], begin, begin + p * group, grams[part, c + t])
-
-
-@kernel(inline=True)
-def _clear(sums):
-    """Overwrite sums (m, width) with zeros."""
-    for j in range(sums.shape[0]):
-        for other in range(sums.shape[1]):
-            sums[j, other] = 0
 
 
 @kernel(inline=True)
@@ -175,8 +167,8 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
         first_h += first_j - n_columns
     lanes = VECTOR_BYTES // probabilities.itemsize
     # Products are read and written in whole vectors, up to one behind the last column.
-    tile = zeros_padded(PAIR_ROWS, n_columns + lanes, probabilities.dtype)
-    products = zeros_padded(PAIR_ROWS, COLUMN_PAIRS + lanes, tile.dtype)
+    tile = zeros_padded(np.int64(PAIR_ROWS), n_columns + lanes, probabilities.dtype)
+    products = zeros_padded(np.int64(PAIR_ROWS), COLUMN_PAIRS + lanes, tile.dtype)
     padded_scaling = pad_scaling(scaling, tile)
     padded_scaling.shift[n_columns - 1] = 1
     weighted = zeros_aligned((n_classes, PAIR_ROWS), tile.dtype)

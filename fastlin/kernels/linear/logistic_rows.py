@@ -59,7 +59,9 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
     coef, intercept = _fold(parameters, scaling)
-    scores, rooms = _open_scores(tile_rows, coef), open_logistic_room(tile_rows, coef)
+    # To the end of the last vector.
+    scores = zeros_aligned((np.int64(1), _whole_lines(tile_rows, coef)), coef.dtype)
+    rooms = open_logistic_room(tile_rows, coef)
     coef_sums, part = zeros_aligned(coef.shape[0], np.float64), zeros_aligned(coef.shape[0], coef.dtype)
     loss, total = 0.0, 0.0
     for start in range(first, last, tile_rows):
@@ -99,12 +101,6 @@ def _unfold(gradient, total, scaling, sums, block):
 
 
 @kernel(inline=True)
-def _open_scores(tile_rows, coef):
-    """Return an array (1, n) for the scores of a tile, to the end of its last vector, in the type of coef."""
-    return zeros_aligned((np.int64(1), _whole_lines(tile_rows, coef)), coef.dtype)
-
-
-@kernel(inline=True)
 def _whole_lines(n, values):
     """Return n rounded up to the numbers of whole cache lines of the type of values."""
     lanes = CACHE_LINE // values.itemsize
@@ -121,30 +117,31 @@ def _fill_scores(X, start, n_rows, coef, intercept, scores):
         return
     for i in range(scores.shape[0]):
         scores[i] = intercept
-    for j in range(0, X.shape[1], COLUMNS_READ):
-        score_columns(X, start, n_rows, j, X.shape[1] - j, coef, scores)
+    columns = X[start : start + n_rows].T
+    for j in range(0, columns.shape[0], COLUMNS_READ):
+        add_columns(columns, j, columns.shape[0] - j, coef, j, scores)
 
 
 @kernel(reassociate=False, inner=True)
 def _add_rows(X, start, n_rows, multipliers, sums, part):
     """Add the sum over i < n_rows of multipliers[i] X[start + i] to sums, float64.
 
-    multipliers are overwritten with zeros from n_rows on. By rows, those of a tile are added up in their type before,
-    in part, which is zero then and afterwards.
+    multipliers are overwritten with zeros from n_rows on. The rows of a tile are added up in their type before, in
+    part, which is zero then and afterwards.
     """
     compile_small()
     for i in range(n_rows, multipliers.shape[0]):
         multipliers[i] = 0
-    if X.strides[1] == X.itemsize:
-        if X.shape[1] * X.itemsize >= LONG_ROW:
-            for i in range(0, n_rows, ROWS_READ):
-                add_long_rows(X, start + i, n_rows - i, multipliers, i, part)
-        else:
-            for i in range(0, n_rows, ROWS_READ):
-                add_short_rows(X, start + i, n_rows - i, multipliers, i, part)
-        for j in range(part.shape[0]):
-            sums[j] += np.float64(part[j])
-            part[j] = 0
-        return
-    for j in range(0, X.shape[1], COLUMNS_READ):
-        add_columns(X, start, n_rows, j, X.shape[1] - j, multipliers, sums)
+    if X.strides[1] != X.itemsize:
+        columns, zero = X[start : start + n_rows].T, part.dtype.type(0)
+        for j in range(0, columns.shape[0], COLUMNS_READ):
+            score_columns(columns, j, columns.shape[0] - j, multipliers, zero, part, j)
+    elif X.shape[1] * X.itemsize >= LONG_ROW:
+        for i in range(0, n_rows, ROWS_READ):
+            add_long_rows(X, start + i, n_rows - i, multipliers, i, part)
+    else:
+        for i in range(0, n_rows, ROWS_READ):
+            add_short_rows(X, start + i, n_rows - i, multipliers, i, part)
+    for j in range(part.shape[0]):
+        sums[j] += np.float64(part[j])
+        part[j] = 0

@@ -81,10 +81,16 @@ def best_shift(values, threshold, curvature, grouped):
 
 
 @kernel(inner=True)
-def limit_shift(shift, values, lower, upper):
-    """Return the number next to shift that, added to all of values (K,), leaves them between lower and upper (K,)."""
+def shift_equally(values, j, penalty):
+    """Add to all of values (K,), of column j, the number that `best_shift` returns, within their bounds; return it."""
+    lower, upper = penalty.lower, penalty.upper
+    shift = best_shift(values, penalty.thresholds[j], penalty.curvatures[j], penalty.grouped)
+    for k in range(values.shape[0] if lower.shape[0] > 0 else 0):
+        shift = min(max(shift, lower[k, j] - values[k]), upper[k, j] - values[k])
     for k in range(values.shape[0]):
-        shift = min(max(shift, lower[k] - values[k]), upper[k] - values[k])
+        values[k] += shift
+    for k in range(values.shape[0] if lower.shape[0] > 0 else 0):
+        values[k] = min(max(values[k], lower[k, j]), upper[k, j])
     return shift
 
 
@@ -98,8 +104,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
     curvatures, thresholds, roots, grouped, _, _, scale, shift, blur = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]
     part = 1 / total_weight
-    for k in range(n_classes):
-        blurs[block, k] = 0.0
+    blurs[block] = 0.0
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
     squares, sizes, slope, slope_size, dual, largest = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for start in range(first, last, STRIP):

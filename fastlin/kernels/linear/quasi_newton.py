@@ -162,8 +162,8 @@ def _ask_at(state, tol):
     )
 
 
-@kernel(reassociate=False, inner=True)
-def judge_within(descent, loss):
+@kernel(reassociate=False)
+def judge(descent, loss):
     """Take note of the sums at the trial, and return the outcome.
 
     As in solvers/line_search.py, but a step is taken, too, where J falls and its slope has become positive: the pair is
@@ -433,12 +433,6 @@ def renew_in_cache(rows, descent, scratch, is_whole):
 
 
 @kernel(reassociate=False)
-def judge(descent, loss):
-    """Do what `judge_within` does."""
-    return judge_within(descent, loss)
-
-
-@kernel(reassociate=False)
 def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
     """Make iterations until the gap is that of `ask` for tol, or history (m, 4) is full; return outcome and number.
 
@@ -456,7 +450,7 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
                 return LACKING, n_iter
             _aim(descent)
         loss = evaluate_within(rows, vectors[TRIAL], probabilities, room, vectors[TOTAL])
-        outcome = judge_within(descent, loss)
+        outcome = judge(descent, loss)
         if is_start:
             is_start = False
             for i in range(vectors.shape[1]):

@@ -45,8 +45,8 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
     X = X[0]
     n_rows, n_features = X.shape
     n_classes = multipliers.shape[0]
-    numbers = block_rows(0, 1, n_rows)
-    room = zeros_padded((n_rows + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP, width, np.float64)
+    numbers = block_rows(np.int64(0), np.int64(1), n_rows)
+    room = zeros_padded((n_rows + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP, width, multipliers.dtype)
     tile = room[:n_rows]
     sums = zeros_aligned((n_classes, room.shape[1]), np.float64)
     scores = zeros_aligned((n_classes, room.shape[0]), np.float64)
@@ -57,9 +57,7 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
         last = first + width if first + width < n_features else n_features
         scale, shift = padded.scale[first : first + room.shape[1]], padded.shift[first : first + room.shape[1]]
         load_tile(X[:, first:last], numbers, Scaling(scale, shift), tile)
-        for k in range(n_classes):
-            for j in range(sums.shape[1]):
-                sums[k, j] = 0
+        sums[:] = 0
         add_product(room, n_rows, multipliers, sums, empty_list(0))
         for k in range(n_classes):
             for j in range(last - first):
@@ -85,8 +83,7 @@ def fill_block_residuals_along(
     """
     n_rows, n_classes = residuals.shape[0] - 1, sums.shape[1]
     loss, slope = 0.0, 0.0
-    for k in range(n_classes):
-        sums[block, k] = 0
+    sums[block] = 0
     numbers = np.empty(tile_rows, np.int64)
     tile = zeros_aligned((n_classes, tile_rows), np.float64)
     end = (block + 1) * n_rows // n_blocks

@@ -119,11 +119,7 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
     """
     data, indices, indptr = X.data, X.indices, X.indptr
     half, total = halves[block], totals[block]
-    for j in range(half.shape[0]):
-        total[j] = 0
-        line = half[j]
-        for h in range(line.shape[0]):
-            line[h] = 0
+    half[:], total[:] = 0, 0
     n_rows = rows.shape[0]
     for i in range(block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks):
         weight = row_weights[i]

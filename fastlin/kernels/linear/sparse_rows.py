@@ -54,8 +54,7 @@ def fill_block_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, c
     entries of all rows.
     """
     loss = 0.0
-    for k in range(parameters.intercept.shape[0]):
-        sums[block, k] = 0
+    sums[block] = 0
     numbers = np.empty(tile_rows, np.int64)
     rowwise = zeros_aligned((tile_rows, parameters.table.shape[1]), np.float64)
     tile = zeros_aligned((parameters.intercept.shape[0], tile_rows), np.float64)
@@ -83,8 +82,7 @@ def fill_block_logistic_pass(block, n_blocks, X, rows, borders, coef, intercept,
     rows stand at borders[block] to borders[block + 1] of ``rows``, without entries of all rows.
     """
     own, loss = sums[block], 0.0
-    for j in range(own.shape[0]):
-        own[j] = 0
+    own[:] = 0
     tile, numbers = zeros_aligned((1, tile_rows), np.float64), np.empty(tile_rows, np.int64)
     rooms = open_logistic_room(tile_rows, tile)
     for start in range(borders[block], borders[block + 1], tile_rows):
@@ -137,13 +135,10 @@ def fill_block_lot_pass(block, n_blocks, X, borders, tables, intercepts, tile_ro
     part, group = block // tables.shape[0], block % tables.shape[0]
     own, table, first = sums[part, group], tables[group], TOGETHER * group
     n_problems = min(TOGETHER, lot.labels.shape[0] - first)
-    for j in range(own.shape[0]):
-        for k in range(TOGETHER):
-            own[j, k] = 0
+    own[:] = 0
     rowwise, tile = zeros_aligned((tile_rows, TOGETHER), np.float64), zeros_aligned((n_problems, tile_rows), np.float64)
     rooms, total = open_logistic_room(tile_rows, tile), own[own.shape[0] - 1]
-    for k in range(n_problems):
-        lot.values[0, part, first + k], lot.values[1, part, first + k] = 0.0, 0.0
+    lot.values[:, part, first : first + n_problems] = 0
     for start in range(borders[part], borders[part + 1], tile_rows):
         n_rows = tile_rows if start + tile_rows < borders[part + 1] else borders[part + 1] - start
         for i in range(n_rows):
@@ -226,8 +221,7 @@ def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
     kind = gathered.dtype.type
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
         target = gathered[i]
-        for j in range(target.shape[0]):
-            target[j] = 0
+        target[:] = 0
         for place in range(indptr[rows[i]], indptr[rows[i] + 1]):
             target[indices[place]] += kind(data[place])
 
@@ -264,8 +258,7 @@ def fill_block_row_squares(block, n_blocks, X, borders, means, squares):
     """Fill squares[block, j] (B, d) with the sum of (x - means[j])^2; all else is as in `fill_block_row_sums`."""
     data, indices, indptr = X
     own = squares[block]
-    for j in range(own.shape[0]):
-        own[j] = 0
+    own[:] = 0
     for p in range(np.int64(indptr[borders[block]]), np.int64(indptr[borders[block + 1]])):
         j = np.uint64(indices[np.uint64(p)])
         difference = (np.float64(data[np.uint64(p)]) if data.shape[0] > 0 else 1.0) - means[j]

@@ -68,7 +68,7 @@ def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scalin
     compile_small()
     X = X[0]
     n_numbers, own, cross = X.shape[1], pairs[block], crosses[block]
-    weighted = zeros_padded(GRAM_ROWS, n_numbers + 1, np.float64)
+    weighted = zeros_padded(np.int64(GRAM_ROWS), n_numbers + 1, pairs.dtype)
     padded_scaling = pad_scaling(scaling, weighted)
     padded_scaling.shift[n_numbers] = 1
     codes = zeros_aligned((columns.shape[0], GRAM_ROWS), np.int32)

@@ -1,6 +1,7 @@
 """Arrays in the form that kernels run best on: aligned, writable, of the type computed in."""
 
 from math import prod
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,9 @@ def writable_view(X: Array) -> Array:
     """
     if X.flags.writeable:
         return X
-    return np.asarray(_Writable(X))
+    memory, _ = X.__array_interface__["data"]
+    # The array keeps what it is made from alive, and that X.
+    return np.asarray(SimpleNamespace(__array_interface__={**X.__array_interface__, "data": (memory, False)}, X=X))
 
 
 def any_layout(X: Array) -> Array:
@@ -103,12 +106,3 @@ def any_layout(X: Array) -> Array:
         # The same in a microsecond instead of eight.
         return np.ndarray(shape, X.dtype, X, 0, strides)
     return np.lib.stride_tricks.as_strided(writable_view(X), shape, strides)
-
-
-class _Writable:
-    """Offers the array interface of X without the read-only mark, and keeps X alive."""
-
-    def __init__(self, X):
-        interface = X.__array_interface__
-        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
-        self._X = X

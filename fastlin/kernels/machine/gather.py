@@ -185,18 +185,12 @@ def _addition(lanes, gathers):
         number, align = n_rows.type, 8 * lanes
         places = emit.data(codes_type, codes)
 
-        def row(array_type, array, i):
-            structure = context.make_array(array_type)(context, builder, array)
-            stride, _ = cgutils.unpack_tuple(builder, structure.strides)
-            base = emit.pointer(array_type, array, number(0), k)
-            offset = builder.mul(i, stride)
-            return builder.bitcast(builder.gep(builder.bitcast(base, cgutils.voidptr_t), [offset]), base.type)
-
         with cgutils.for_range(builder, n_rows, intp=number) as loop:
             code = builder.load(builder.gep(places, [loop.index]))
             named = context.cast(builder, code, codes_type.dtype, types.int64)
             to, of = (loop.index, named) if gathers else (named, loop.index)
-            target_row, source_row = row(target_type, target, to), row(source_type, source, of)
+            target_row = emit.pointer(target_type, target, to, k)
+            source_row = emit.pointer(source_type, source, of, k)
             added = emit.load(source_row, align=align)
             emit.store(builder.fadd(emit.load(target_row, align=align), added), target_row, align=align)
 

@@ -1,11 +1,11 @@
 """The products of rows of X with one vector, and of one number a row with them, read where X lies.
 
 With one row of coefficients a tile that is written first costs more than the products. Rows that are one piece of
-memory are read eight at a time in vectors of columns; columns that are one piece, four at a time in vectors of rows.
-Each loop is emitted as LLVM instructions, as those of `simd`. Uncompiled, NumPy stands in.
+memory are read eight at a time in vectors of columns. Columns that are one piece are rows of the transposed X, and are
+read four at a time. Each loop is emitted as LLVM instructions, as those of `simd`. Uncompiled, NumPy stands in.
 """
 
-from numba.core import cgutils, types
+from numba.core import cgutils
 
 from fastlin.kernels.machine.arrays import CACHE_LINE
 from fastlin.kernels.machine.emitter import Emitter, RowReader, emitted
@@ -35,162 +35,99 @@ def _walk(emit, count, body):
         body(done, left)
 
 
-def _pointers(emit, X_type, X, row, column, along, count, n_left):
-    """Return pointers to X[row, column] and what follows it along an axis, the last of n_left repeated."""
+def _pointers(emit, X_type, X, row, count, n_left):
+    """Return pointers to X[row] and the rows that follow it, the last of n_left repeated."""
     builder = emit.builder
     array = emit.context.make_array(X_type)(emit.context, builder, X)
-    strides = cgutils.unpack_tuple(builder, array.strides)
-    offset = builder.add(builder.mul(row, strides[0]), builder.mul(column, strides[1]))
-    first = builder.gep(builder.bitcast(array.data, cgutils.voidptr_t), [offset])
+    stride, _ = cgutils.unpack_tuple(builder, array.strides)
+    first = builder.gep(builder.bitcast(array.data, cgutils.voidptr_t), [builder.mul(row, stride)])
     final = builder.sub(n_left, n_left.type(1))
     pointers = []
     for step in map(n_left.type, range(count)):
         step = builder.select(builder.icmp_signed("<", step, final), step, final)
-        pointers.append(builder.bitcast(builder.gep(first, [builder.mul(step, strides[along])]), array.data.type))
+        pointers.append(builder.bitcast(builder.gep(first, [builder.mul(step, stride)]), array.data.type))
     return pointers
 
 
-def _spread_numbers(emit, array_type, array, place, count):
-    """Return a vector for each of the numbers array[place], array[place + 1] and so on."""
-    builder, data = emit.builder, emit.data(array_type, array)
-    return [
-        emit.spread(builder.load(builder.gep(data, [builder.add(place, place.type(step))]))) for step in range(count)
-    ]
+def _scoring(count):
+    """Make the loop that multiplies ``count`` rows of X and coefficients."""
+
+    def generate(context, builder, kinds, arguments):
+        X_type, _, _, coef_type, _, scores_type, _ = kinds
+        X, row, n_rows, coef, intercept, scores, i = arguments
+        emit = Emitter(context, builder, coef_type.dtype)
+        reader = RowReader(emit, X_type, X)
+        pointers = _pointers(emit, X_type, X, row, count, n_rows)
+        weights, sums = emit.data(coef_type, coef), [emit.zeros(count)]
+        _walk(
+            emit,
+            reader.n_features,
+            lambda j, left: emit.add_products(reader.read(pointers, j, left), [emit.load(weights, j)], sums),
+        )
+        group = min(count, emit.lanes)
+        start = emit.spread(intercept)
+        start = emit.shuffle(start, start, list(range(group)))
+        for r in range(0, count, group):
+            total = emit.sum_lanes([builder.load(place) for place in sums[0][r : r + group]])
+            place = builder.gep(emit.data(scores_type, scores), [builder.add(i, i.type(r))])
+            emit.store(builder.fadd(start, total), place, align=context.get_abi_sizeof(emit.scalar))
+
+    def score(X, row, n_rows, coef, intercept, scores, i):
+        """Fill scores[i:] with coef x + intercept of the first of n_rows rows of X from ``row`` on.
+
+        Where there are fewer, the last one fills the rest of these scores. coef (width,) holds whole aligned vectors,
+        of finite numbers behind the last column.
+        """
+        x = X[row : row + min(count, n_rows)].astype(coef.dtype)
+        scores[i : i + len(x)] = x @ coef[: X.shape[1]] + intercept
+
+    return emitted(generate)(score)
 
 
-def _add_products(emit, vectors, factors, place):
-    """Add the sum of vectors[r] factors[r] to the vector at a pointer."""
-    builder, half = emit.builder, len(vectors) // 2
-    # Two sums that begin anew, so that only one addition waits for what was stored before.
-    a, b = builder.fmul(vectors[0], factors[0]), builder.fmul(vectors[half], factors[half])
-    for r in range(1, half):
-        a = emit.multiply_add(vectors[r], factors[r], a)
-        b = emit.multiply_add(vectors[half + r], factors[half + r], b)
-    emit.store(builder.fadd(emit.load(place), builder.fadd(a, b)), place)
-
-
-def _emit_score_rows(context, builder, kinds, arguments):
-    X_type, _, _, coef_type, _, scores_type, _ = kinds
-    X, row, n_rows, coef, intercept, scores, i = arguments
-    emit = Emitter(context, builder, coef_type.dtype)
-    reader = RowReader(emit, X_type, X)
-    pointers = _pointers(emit, X_type, X, row, row.type(0), 0, ROWS_READ, n_rows)
-    weights, sums = emit.data(coef_type, coef), [emit.zeros(ROWS_READ)]
-    _walk(
-        emit,
-        reader.n_features,
-        lambda j, left: emit.add_products(reader.read(pointers, j, left), [emit.load(weights, j)], sums),
-    )
-    group = min(ROWS_READ, emit.lanes)
-    start = emit.spread(intercept)
-    start = emit.shuffle(start, start, list(range(group)))
-    for r in range(0, ROWS_READ, group):
-        total = emit.sum_lanes([builder.load(place) for place in sums[0][r : r + group]])
-        place = builder.gep(emit.data(scores_type, scores), [builder.add(i, i.type(r))])
-        emit.store(builder.fadd(start, total), place, align=context.get_abi_sizeof(emit.scalar))
-
-
-@emitted(_emit_score_rows)
-def score_rows(X, row, n_rows, coef, intercept, scores, i):
-    """Fill scores[i : i + 8] with coef x + intercept of the first of n_rows rows of X from ``row`` on.
-
-    With fewer than eight rows the last one fills the rest of these scores. coef (width,) holds whole aligned vectors.
-    """
-    x = X[row : row + min(ROWS_READ, n_rows)].astype(coef.dtype)
-    scores[i : i + len(x)] = x @ coef[: X.shape[1]] + intercept
-
-
-def _accumulation(looks_ahead):
-    """Make the loop that adds eight rows times their multipliers; it may ask for the rows of the next tile."""
+def _accumulation(count, looks_ahead=False):
+    """Make the loop that adds ``count`` rows times their multipliers; it may ask for the rows of the next tile."""
 
     def generate(context, builder, kinds, arguments):
         X_type, _, _, multipliers_type, _, sums_type = kinds
         X, row, n_rows, multipliers, i, sums = arguments
         emit = Emitter(context, builder, multipliers_type.dtype)
         reader = RowReader(emit, X_type, X)
-        pointers = _pointers(emit, X_type, X, row, row.type(0), 0, ROWS_READ, n_rows)
-        factors = _spread_numbers(emit, multipliers_type, multipliers, i, ROWS_READ)
+        pointers = _pointers(emit, X_type, X, row, count, n_rows)
+        numbers, places = emit.data(multipliers_type, multipliers), [builder.add(i, i.type(r)) for r in range(count)]
+        factors = [emit.spread(builder.load(builder.gep(numbers, [place]))) for place in places]
         total = emit.data(sums_type, sums)
         tile_rows = emit.shape(multipliers_type, multipliers)[0]
-        later = _pointers(emit, X_type, X, builder.add(row, tile_rows), row.type(0), 0, ROWS_READ, n_rows)
+        later = _pointers(emit, X_type, X, builder.add(row, tile_rows), count, n_rows)
         in_line = CACHE_LINE // context.get_abi_sizeof(context.get_data_type(X_type.dtype))
 
         def add(j, left):
             for pointer in later if looks_ahead else ():
                 for step in range(0, emit.lanes, in_line):
                     emit.prefetch(builder.ptrtoint(builder.gep(pointer, [builder.add(j, j.type(step))]), j.type))
-            _add_products(emit, reader.read(pointers, j, left), factors, builder.gep(total, [j]))
+            vectors, half = reader.read(pointers, j, left), count // 2
+            # Two sums that begin anew, so that only one addition waits for what was stored before.
+            a, b = builder.fmul(vectors[0], factors[0]), builder.fmul(vectors[half], factors[half])
+            for r in range(1, half):
+                a = emit.multiply_add(vectors[r], factors[r], a)
+                b = emit.multiply_add(vectors[half + r], factors[half + r], b)
+            place = builder.gep(total, [j])
+            emit.store(builder.fadd(emit.load(place), builder.fadd(a, b)), place)
 
         _walk(emit, reader.n_features, add)
 
     def add_rows(X, row, n_rows, multipliers, i, sums):
-        """Add multipliers[i + r] X[row + r] to sums for the first eight of n_rows rows; there zeros follow the last.
+        """Add multipliers[i + r] X[row + r] to sums for the first of n_rows rows; there zeros follow the last.
 
         sums (width,) holds whole aligned vectors of the type of multipliers.
         """
-        x = X[row : row + min(ROWS_READ, n_rows)].astype(sums.dtype)
+        x = X[row : row + min(count, n_rows)].astype(sums.dtype)
         sums[: X.shape[1]] += multipliers[i : i + len(x)] @ x
 
     return emitted(generate)(add_rows)
 
 
+score_rows, score_columns = _scoring(ROWS_READ), _scoring(COLUMNS_READ)
 # Short rows follow each other so closely that the processor itself asks for them: 1,000,000 x 20 takes 1.1 times as
 # long with prefetches, 100,000 x 100 0.8 times.
-add_short_rows, add_long_rows = _accumulation(False), _accumulation(True)
-
-
-def _emit_score_columns(context, builder, kinds, arguments):
-    X_type, _, _, _, _, coef_type, scores_type = kinds
-    X, row, n_rows, j, n_columns, coef, scores = arguments
-    emit = Emitter(context, builder, coef_type.dtype)
-    reader = RowReader(emit, X_type, X)
-    pointers = _pointers(emit, X_type, X, row, j, 1, COLUMNS_READ, n_columns)
-    factors = _spread_numbers(emit, coef_type, coef, j, COLUMNS_READ)
-    total = emit.data(scores_type, scores)
-    _walk(
-        emit,
-        n_rows,
-        lambda i, left: _add_products(emit, reader.read(pointers, i, left), factors, builder.gep(total, [i])),
-    )
-
-
-@emitted(_emit_score_columns)
-def score_columns(X, row, n_rows, j, n_columns, coef, scores):
-    """Add X[row : row + n_rows, j : j + 4] coef[j : j + 4] to scores, of the first four of n_columns columns.
-
-    coef has zeros behind the last column; scores, whole aligned vectors.
-    """
-    x = X[row : row + n_rows, j : j + min(COLUMNS_READ, n_columns)].astype(coef.dtype)
-    scores[:n_rows] += x @ coef[j : j + x.shape[1]]
-
-
-def _emit_add_columns(context, builder, kinds, arguments):
-    X_type, _, _, _, _, multipliers_type, sums_type = kinds
-    X, row, n_rows, j, n_columns, multipliers, sums = arguments
-    emit = Emitter(context, builder, multipliers_type.dtype)
-    reader = RowReader(emit, X_type, X)
-    pointers = _pointers(emit, X_type, X, row, j, 1, COLUMNS_READ, n_columns)
-    factors, parts = emit.data(multipliers_type, multipliers), [emit.zeros(COLUMNS_READ)]
-    _walk(
-        emit,
-        n_rows,
-        lambda i, left: emit.add_products(reader.read(pointers, i, left), [emit.load(factors, i)], parts),
-    )
-    group = min(COLUMNS_READ, emit.lanes)
-    wide = Emitter(context, builder, types.float64, group)
-    for c in range(0, COLUMNS_READ, group):
-        total = emit.sum_lanes([builder.load(place) for place in parts[0][c : c + group]])
-        total = wide.convert(total, multipliers_type.dtype)
-        place = builder.gep(emit.data(sums_type, sums), [builder.add(j, j.type(c))])
-        wide.store(builder.fadd(wide.load(place, align=8), total), place, align=8)
-
-
-@emitted(_emit_add_columns)
-def add_columns(X, row, n_rows, j, n_columns, multipliers, sums):
-    """Add multipliers X[row : row + n_rows, j : j + 4] to sums[j : j + 4], of the first four of n_columns columns.
-
-    multipliers, whole aligned vectors, have finite numbers behind the last row; sums, float64, of whole groups of
-    columns, take anything behind the last column.
-    """
-    x = X[row : row + n_rows, j : j + min(COLUMNS_READ, n_columns)].astype(multipliers.dtype)
-    sums[j : j + x.shape[1]] += multipliers[:n_rows] @ x
+add_short_rows, add_long_rows = _accumulation(ROWS_READ), _accumulation(ROWS_READ, looks_ahead=True)
+add_columns = _accumulation(COLUMNS_READ)

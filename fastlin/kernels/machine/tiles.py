@@ -82,15 +82,15 @@ def pad_scaling(scaling, tile):
 def no_scaling(tile):
     """Return the scaling of tile's width and type that leaves X as it is."""
     scale, shift = zeros_aligned(tile.shape[1], tile.dtype), zeros_aligned(tile.shape[1], tile.dtype)
-    for j in range(tile.shape[1]):
-        scale[j] = 1
+    scale[:] = 1
     return Scaling(scale, shift)
 
 
 @kernel(inline=True)
 def follow_each_other(numbers):
     """Say whether each of the numbers is the one before it plus one."""
-    follow = True
+    # Not a constant, for which Numba would compile what takes it anew.
+    follow = numbers.shape[0] > 0
     for i in range(1, numbers.shape[0]):
         follow &= numbers[i] == numbers[i - 1] + 1
     return follow

@@ -150,7 +150,7 @@ def fill_block_residuals(
     n_rows, n_targets = last - first, last - first if has_targets else 0
     own_weights = weights[first:last] if weights.shape[0] > 0 else weights
     turned = _add_intercept(scores[first:last], intercept)
-    numbers, right = block_rows(0, 1, n_rows), zeros_aligned(n_rows, np.int64)
+    numbers, right = block_rows(np.int64(0), np.int64(1), n_rows), zeros_aligned(n_rows, np.int64)
     own_labels, own_right = zeros_aligned(n_rows, np.int32), zeros_aligned(n_rows, np.int64)
     kept, no_offsets, loss = nothing_kept(), zeros_aligned((0, 0), np.float64), 0.0
     if is_independent or n_classes == 1:

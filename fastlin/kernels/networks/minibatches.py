@@ -86,9 +86,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
     multiply_all(state.mean, np.float64(state.counts[1]))
     for step in range(first, last):
         end = min((step + 1) * batch_size, order.shape[0])
-        for k in range(n_classes):
-            for j in range(coef.shape[1]):
-                g[k, j] = 0
+        g[:] = 0
         for start in range(step * batch_size, end, tile_rows):
             stop = start + tile_rows if start + tile_rows < end else end
             load_and_multiply(X, order, start, stop, state.intercept, tile)
@@ -151,9 +149,7 @@ def finish_batch(batch, measured, place, squares, rule, state):
         state.counts[1] += 1
         for k in range(intercept.shape[0]):
             state.mean[state.mean.shape[0] - 1, k] += np.float64(intercept[k])
-    for k in range(gradient.shape[0]):
-        gradient[k] = 0
-    sums[0] = sums[1] = sums[2] = 0
+    gradient[:], sums[:] = 0, 0
 
 
 @kernel(inline=True)

@@ -60,11 +60,10 @@ class Model:
         places = np.where(whole, np.cumsum(whole) - 1, -1)
         order = [generator.permutation(np.flatnonzero(row)) for row in np.where(whole[:, None], 0, raw)]
         # As sparse and dense matrices have them.
-        index_dtype = np.int64 if whole.all() else np.int32
-        starts = np.cumsum([0] + [len(rows) for rows in order]).astype(index_dtype)
+        starts = np.cumsum([0] + [len(rows) for rows in order]).astype(np.int32)
         indices = np.concatenate(order)
         values = raw[np.repeat(np.arange(D), np.diff(starts)), indices].astype(float)
-        of_entries = starts, indices.astype(index_dtype), values
+        of_entries = starts, indices.astype(np.int32), values
         self.kept = panel, places, *of_entries, scales.astype(self.work), shifts.astype(self.work)
         self.columns = raw * scales[:, None] + shifts[:, None]
 
@@ -137,7 +136,8 @@ class ByColumns:
 
     def __init__(self, model, working_set=None):
         self.model = model
-        features, classes = np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T)
+        used = np.ones((D, model.K)) if working_set is None else working_set.T
+        features, classes = map(np.ascontiguousarray, np.nonzero(used))
         self.columns = kernels.WorkingColumns(*model.kept, features, classes)
         curvatures, origins = np.full(len(features), np.nan), model.origin[classes, features]
         run_blocks(kernels.fill_block_curvatures, 2, self.columns, model.rows, curvatures)
