@@ -4,9 +4,9 @@ import warnings
 from dataclasses import replace
 from functools import lru_cache
 
-import naive
 import numpy as np
 import pytest
+import reference
 from scipy.optimize import minimize
 
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
@@ -40,17 +40,16 @@ def make(kind, dtype="float64"):
 
 @lru_cache
 def solve(kind):
-    """Return coef, intercept and J at the optimum, by SciPy's BFGS from the formulas as plain loops."""
+    """Return coef, intercept and J at the optimum, by SciPy's BFGS from the formulas."""
     problem = make(kind)
     K, d = problem.n_rows_coef, problem.X.shape[1]
-    n, l2 = len(problem.X), 1 / (problem.C * len(problem.X))
+    l2 = 1 / (problem.C * len(problem.X))
 
     def evaluate(parameters):
         coef, intercept = parameters[: K * d].reshape(K, d), parameters[K * d :] * problem.fit_intercept
-        loss, gradient, intercept_gradient = naive.loss_and_gradient(problem.X, problem.y, np.ones(n), coef, intercept)
-        slope = np.concatenate([np.ravel(gradient), np.array(intercept_gradient) * problem.fit_intercept]) / n
-        slope[: K * d] += l2 * parameters[: K * d]
-        return loss / n + 0.5 * l2 * np.sum(coef**2), slope
+        by_coef, by_intercept = reference.gradient(problem.X, problem.y, coef, intercept)
+        slopes = np.append(by_coef + l2 * coef, by_intercept * problem.fit_intercept)
+        return reference.objective(problem.X, problem.y, coef, intercept, l2), slopes.astype(float)
 
     found = minimize(evaluate, np.zeros(K * d + K), jac=True, method="BFGS", options={"gtol": 1e-7})
     assert found.success

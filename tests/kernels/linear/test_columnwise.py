@@ -3,9 +3,9 @@
 import tracemalloc
 from itertools import product
 
-import naive
 import numpy as np
 import pytest
+import reference
 from conftest import COMPILED, make_problem, marked
 from scipy.special import expit, softmax
 
@@ -46,7 +46,7 @@ def test_a_pass_agrees_with_naive(dtype):
             parameters = np.column_stack([coef, intercept])
             gradient, probabilities = np.empty_like(parameters), np.empty((len(coef), len(taken)))
             loss = passes.evaluate(parameters, probabilities, gradient)
-            expected = naive.loss_and_gradient(x, labels[taken], s, coef, intercept)
+            expected = reference.loss_and_gradient(x, labels[taken], s, coef, intercept)
             assert loss == pytest.approx(expected[0], rel=1e-13)
             np.testing.assert_allclose(gradient[:, :-1], expected[1], rtol=0, atol=1e-12 * np.abs(x).max() * s.sum())
             np.testing.assert_allclose(gradient[:, -1], expected[2], rtol=0, atol=1e-12 * s.sum())

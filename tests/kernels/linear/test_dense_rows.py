@@ -1,6 +1,5 @@
 """The passes over dense rows, by tiles and in place, and scores, against the naive oracle and on several threads."""
 
-import naive
 import numpy as np
 import pytest
 import reference
@@ -66,8 +65,8 @@ def run_pass(
 
 def assert_naive(found, x, magnitudes, labels, weights, coef, intercept, eps):
     """Compare a pass over rows x with the oracle, within the rounding of magnitudes."""
-    expected = naive.loss_and_gradient(x, labels, weights, coef, intercept)
-    rounding = naive.rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps)
+    expected = reference.loss_and_gradient(x, labels, weights, coef, intercept)
+    rounding = reference.rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps)
     for value, right, bound in zip(found, expected, rounding, strict=False):
         assert (np.abs(value - right) <= bound).all(), x.shape
     largest = np.abs(coef).sum(axis=0) @ magnitudes.T + np.abs(intercept).max()
@@ -151,7 +150,7 @@ def test_pass_agrees_over_many_tiles_chunks_and_blocks(types, n_classes):
     given, total = (X64, labels, coef, intercept, weights), weights.sum()
     slopes = (float(total) * part.astype(float) for part in reference.gradient(*given))
     expected = float(reference.mean_loss(*given)) * total, *slopes
-    rounding = naive.rounding_of_loss_and_gradient(np.abs(X64), weights, coef, intercept, np.finfo(kind).eps)
+    rounding = reference.rounding_of_loss_and_gradient(np.abs(X64), weights, coef, intercept, np.finfo(kind).eps)
     for n_blocks in (1, 7):
         results = [
             run_pass(layout, labels, weights, coef, intercept, kind, n_blocks=n_blocks)
@@ -169,7 +168,7 @@ def test_extreme_scores_neither_overflow_nor_lose_the_loss(kind, n_classes, layo
     labels = np.array([0, 0, 1, 1, 1])
     coef = np.array([[1.0]]) if n_classes == 2 else np.array([[1.0], [0.0], [-1.0]])
     given = X, labels, np.ones(5), coef, np.zeros(len(coef))
-    for value, right in zip(run_pass(*given, kind, layout=layout), naive.loss_and_gradient(*given), strict=False):
+    for value, right in zip(run_pass(*given, kind, layout=layout), reference.loss_and_gradient(*given), strict=False):
         assert np.isfinite(value).all()
         # Losses are whole or a logarithm, residuals 0, 1 or a simple fraction.
         np.testing.assert_allclose(value, right, rtol=4 * np.finfo(kind).eps, atol=4e4 * np.finfo(kind).eps)
