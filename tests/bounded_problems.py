@@ -51,7 +51,7 @@ class Problem:
         coef = coef.astype(np.float64)
         return self.evaluate(np.maximum(coef, 0), np.maximum(-coef, 0), intercept.astype(np.float64))[0]
 
-    def least(self, *starts, max_evaluations=5_000):
+    def least(self, *starts):
         """Return the least J that L-BFGS-B finds from zero, and from starts (coef, intercept) within the bounds."""
         shape = 1 if self.parameters["K"] == 2 else self.parameters["K"], self.X.shape[1]
         lower, upper = (np.broadcast_to(self.parameters[name], shape) for name in ("lower_bounds", "upper_bounds"))
@@ -72,7 +72,7 @@ class Problem:
             value, slopes = self.evaluate(positive, negative, point[2 * size :])
             return value, join(slopes[0] / scale, slopes[1] / scale, slopes[2])
 
-        options = {"maxiter": max_evaluations, "maxfun": max_evaluations, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
+        options = {"maxiter": 300, "maxfun": 300, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
         found = []
         for coef, intercept in [(np.zeros(shape), np.zeros(shape[0])), *starts]:
             point = join(np.maximum(coef, 0) * scale, np.maximum(-coef, 0) * scale, intercept)
