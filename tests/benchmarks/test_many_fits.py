@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import marked
 from sklearn.linear_model import LogisticRegression
 
 import fastlin
@@ -52,7 +53,12 @@ def test_fits_are_tried_on_rows_that_they_were_not_trained_on():
     assert RACES["many-folds"].load(200).test(np.array([0.25, 0.75])) == (None, 0.5)
 
 
-@pytest.mark.parametrize("case", [case for case in RACES if case.startswith("many")])
+# Its rows in float32 are compiled for it alone.
+EMBEDDINGS = "many-labels-embeddings"
+MANY = [case for case in RACES if case.startswith("many") and case != EMBEDDINGS]
+
+
+@pytest.mark.parametrize("case", [*MANY, *marked(pytest.mark.thorough, EMBEDDINGS)])
 def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
     race = RACES[case]
     problem = race.load(200)
@@ -61,8 +67,10 @@ def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
         problem = replace(problem, Cs=problem.Cs[:5])
     ours, solver = race.solve(problem), list(race.peers)[-1].partition(",")[0]
     theirs, at_once = (race.peers[f"{solver}, {way}"](problem) for way in (many_fits.IN_TURN, many_fits.IN_THREADS))
+    # The random numbers of liblinear are those of the process, which threads draw in any order.
+    drawn = 1e-3 if solver.endswith("liblinear") else 0
     for one, other in zip(theirs, at_once, strict=True):
-        np.testing.assert_array_equal(one, other)
+        np.testing.assert_allclose(one, other, rtol=0, atol=drawn)
     objectives = [problem.objective(*solution) for solution in (ours, theirs)]
     assert np.isfinite(objectives).all()
     # scikit-learn's fits end further from their minimum than fastlin's, whose losses are not above theirs.

@@ -137,7 +137,8 @@ class ByColumns:
 
     def __init__(self, model, working_set=None):
         self.model = model
-        features, classes = np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T)
+        # Each in memory of its own, as the package has them: others would be compiled for.
+        features, classes = map(np.copy, np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T))
         self.columns = kernels.WorkingColumns(*model.kept, features, classes)
         curvatures, origins = np.full(len(features), np.nan), model.origin[classes, features]
         run_blocks(kernels.fill_block_curvatures, 2, self.columns, model.rows, curvatures)

@@ -22,9 +22,9 @@ class Rows:
         self.weights = generator.uniform(0, 2, len(self.numbers)).astype(kind)
         probabilities = generator.uniform(0, 1, (n_classes, len(self.numbers)))
         self.probabilities = (probabilities / (probabilities.sum(axis=0) if n_classes > 1 else 1)).astype(kind)
-        scale = (2.0 ** generator.integers(-4, 0, d)).astype(kind)
-        self.scaling = Scaling(scale, generator.normal(size=d).astype(kind))
-        self.scaled = (self.X[self.numbers].astype(kind) * scale + self.scaling.shift).astype(float)
+        # In float64, as X is, also where the sums are in float32.
+        self.scaling = Scaling(2.0 ** generator.integers(-4, 0, d), generator.normal(size=d))
+        self.scaled = self.X[self.numbers] * self.scaling.scale + self.scaling.shift
         self.direction = Parameters(
             generator.normal(size=(n_classes, d)).astype(kind), generator.normal(size=n_classes).astype(kind)
         )

@@ -49,7 +49,7 @@ def run_pass(
     kind is the type computed in; the other types are those that the package passes. With a layout X is read in place.
     """
     n_classes, d = coef.shape
-    kind_of_scaling = np.float64 if layout else kind
+    kind_of_scaling = np.promote_types(X.dtype, kind) if layout else kind
     scaling = Scaling(np.ones(d, kind_of_scaling), np.zeros(d, kind_of_scaling)) if scaling is None else scaling
     losses, sums = np.full(n_blocks, np.nan), make_sums(n_blocks, n_classes, d)
     probabilities = np.full((n_classes, len(rows) or len(X)), np.nan, kind)
@@ -104,7 +104,8 @@ def test_a_pass_in_place_agrees_with_naive(dtype, kind, layout):
         X, labels, weights, coef, intercept = make_problem(n, d, 2, dtype, seed=n)
         coef, generator = round_to(coef, kind), np.random.default_rng(d)
         scale = 2.0 ** generator.integers(-9 if dtype in (np.uint8, np.int16) else -2, 1, d)
-        scaling = Scaling(scale, round_to(generator.normal(size=d), kind))
+        shift, kind_of_scaling = generator.normal(size=d).astype(kind), np.promote_types(dtype, kind)
+        scaling = Scaling(scale.astype(kind_of_scaling), shift.astype(kind_of_scaling))
         x = X.astype(float) * scale
         # A shift is part of an entry and of the intercept.
         magnitudes = np.abs(x) + 2 * np.abs(scaling.shift)
@@ -122,7 +123,7 @@ def test_a_hessian_product_in_place_is_that_of_the_definition(dtype, kind, layou
     for n, d in [(1, 1), (37, 19)]:
         X, _, weights, direction, shift = make_problem(n, d, 2, dtype, seed=n)
         generator = np.random.default_rng(d)
-        scaling = Scaling(2.0 ** generator.integers(-2, 2, d), round_to(generator.normal(size=d), kind))
+        scaling = Scaling((2.0 ** generator.integers(-2, 2, d)).astype(kind), generator.normal(size=d).astype(kind))
         given = Parameters(direction.astype(kind), shift.astype(kind))
         rows = Curvature(weights.astype(kind), generator.uniform(0, 1, (1, n)).astype(kind))
         x = np.column_stack([X.astype(float) * scaling.scale + scaling.shift, np.ones(n)])
@@ -218,7 +219,7 @@ def fill_scores(X, parameters, scores, best):
         dense_rows.fill_scores(X, *parameters, scores, best)
 
 
-@pytest.mark.parametrize("types", ["float64", "float32", "uint8"])
+@pytest.mark.parametrize("types", ["float64", "float32", *marked(pytest.mark.thorough, "uint8")])
 @pytest.mark.parametrize("n_classes", [1, 3, 5, 11])
 def test_scores_and_best_class(types, n_classes):
     dtype, kind, _ = TYPES[types]

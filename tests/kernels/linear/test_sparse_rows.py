@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from conftest import COMPILED
+from conftest import COMPILED, marked
 from scipy.sparse import csr_array
 from sparse_problem import NONE, SparseProblem, assert_close
 
@@ -75,7 +75,10 @@ def test_of_equal_scores_the_first_class_is_best(intercept, first):
     assert (best == first).all()
 
 
-@pytest.mark.parametrize(("target", "index_dtype"), [(np.float64, np.int64), (np.float32, np.int32)])
+@pytest.mark.parametrize(
+    ("target", "index_dtype"),
+    [(np.float64, np.int32), (np.float32, np.int32), *marked(pytest.mark.thorough, (np.float64, np.int64))],
+)
 def test_sparse_rows_are_taken_and_entries_of_one_place_added_up(target, index_dtype):
     # Row 1 is empty, row 2 unsorted and with two entries of one place.
     data = np.array([1.5, -2.0, 4.0, 0.25, 8.0])
@@ -142,7 +145,7 @@ def test_sums_by_columns(is_one):
 
 
 @pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("dtype", [np.float64, np.int8])
+@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.int8)])
 def test_statistics_count_what_is_not_stored(dtype, weighted):
     problem = SparseProblem(17, 9, 1, dtype)
     weights = problem.weights if weighted else np.ones(17)
@@ -192,7 +195,7 @@ def test_entries_beyond_two_to_the_31(tmp_path, n_classes):
     # Files with a hole: a few pages of them exist.
     before, n_entries = 2**31 + 7, 50
     generator = np.random.default_rng(0)
-    data = np.memmap(tmp_path / "data", np.int8, "w+", shape=before + n_entries)
+    data = np.memmap(tmp_path / "data", np.float64, "w+", shape=before + n_entries)
     indices = np.memmap(tmp_path / "indices", np.int64, "w+", shape=before + n_entries)
     data[before:] = generator.integers(-9, 9, n_entries)
     indices[before:] = np.sort(generator.permutation(90)[:n_entries])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from conftest import COMPILED, assert_same_bits, make_problem
+from conftest import COMPILED, assert_same_bits, make_problem, marked
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import Compressed, Samples
@@ -38,7 +38,7 @@ def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
     assert counts.tolist() == [batch_size * n_steps, 0]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_evaluation_counts_right_classes(n_classes, dtype):
     n = 400 if COMPILED else 30
@@ -61,10 +61,10 @@ def test_evaluation_counts_right_classes(n_classes, dtype):
 
 def test_of_equal_scores_the_first_class_wins():
     X, n_correct = any_layout(np.ones((3, 2))), np.empty(1, np.int64)
-    evaluate_block(0, 1, X, np.array([0, 1, 2]), np.zeros((3, 2)), 8, np.empty(0), n_correct)
+    evaluate_block(0, 1, X, np.array([0, 1, 2], np.int32), np.zeros((3, 2)), 8, np.empty(0), n_correct)
     assert n_correct[0] == 1
     # One output: a probability of exactly one half is class 1.
-    evaluate_block(0, 1, X, np.array([0, 1, 1]), np.zeros((1, 2)), 8, np.empty(0), n_correct)
+    evaluate_block(0, 1, X, np.array([0, 1, 1], np.int32), np.zeros((1, 2)), 8, np.empty(0), n_correct)
     assert n_correct[0] == 2
 
 
@@ -114,7 +114,7 @@ def step_naively(X, labels, weights, batches, start, rule):
 )
 def test_steps_over_sparse_rows_agree_with_naive(dtype, n_classes, d, momentum, l2, has_intercept, averages):
     X, generator = make_rows(d), np.random.default_rng(1)
-    labels, weights = generator.integers(0, max(2, n_classes), N), generator.uniform(0, 2, N)
+    labels, weights = generator.integers(0, max(2, n_classes), N, np.int32), generator.uniform(0, 2, N)
     order = np.concatenate([generator.permutation(N) for _ in range(3)])[: N_STEPS * BATCH_SIZE - 4]
     # A batch without weight takes no step.
     weights[order[20:30]] = 0
