@@ -7,6 +7,7 @@ linear, and all that SciPy's L-BFGS-B has to know of it and of the bounds are bo
 from dataclasses import dataclass, field
 
 import numpy as np
+from reference import losses_of
 from scipy.optimize import minimize
 
 TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uint8]
@@ -25,23 +26,16 @@ class Problem:
     def evaluate(self, positive, negative, intercept):
         """Return J at coef = positive - negative (K, d) and intercept (K,), and its slopes by these three."""
         X, n = self.X.astype(np.float64), len(self.X)
-        targets = self.y if self.y.ndim == 2 else np.eye(self.y.max() + 1)[self.y]
         weights = np.ones(n) if self.weights is None else self.weights
-        K, shares = len(positive), weights / weights.sum()
+        shares = weights / weights.sum()
         strength = np.broadcast_to(self.parameters["penalty_factors"], X.shape[1]) / (
             self.parameters["C"] * weights.sum()
         )
         l1, l2 = self.parameters["l1_ratio"] * strength, (1 - self.parameters["l1_ratio"]) * strength
         coef = positive - negative
         scores = X @ coef.T + intercept + (0 if self.offset is None else self.offset)
-        if K == 1:
-            scores = np.column_stack([np.zeros(n), scores])
-        shifted = scores - scores.max(axis=1, keepdims=True)
-        sums = np.exp(shifted).sum(axis=1, keepdims=True)
-        # The likeliest class is left out of the sum, so that a loss next to zero keeps its digits.
-        rest = np.log1p(np.where(shifted == 0, 0, np.exp(shifted)).sum(axis=1) + (shifted == 0).sum(axis=1) - 1)
-        losses = rest - np.sum(np.where(targets > 0, targets * shifted, 0), axis=1)
-        residuals = ((np.exp(shifted) / sums - targets) * shares[:, None])[:, -K:]
+        losses, _, residuals = losses_of(scores, self.y)
+        residuals = residuals * shares[:, None]
         slopes = residuals.T @ X + l2 * coef
         value = shares @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive + negative))
         return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * self.parameters["fit_intercept"])

@@ -326,6 +326,8 @@ def losses_of(scores, labels):
         shifted = scores - scores.max(axis=1, keepdims=True)
         probabilities = np.exp(shifted)
         totals = probabilities.sum(axis=1)
-        losses = np.log(totals) - np.sum(targets * shifted, axis=1)
+        # The likeliest class is one of the total: without it a loss next to zero keeps its digits.
+        rest = np.sum(probabilities, axis=1, where=np.arange(K) != scores.argmax(axis=1)[:, None])
+        losses = np.log1p(rest) - np.sum(targets * shifted, axis=1)
         probabilities = probabilities / totals[:, None]
     return losses, probabilities, probabilities - targets[:, -K:]
