@@ -7,6 +7,7 @@ linear, and all that SciPy's L-BFGS-B has to know of it and of the bounds are bo
 from dataclasses import dataclass, field
 
 import numpy as np
+from reference import losses_of
 from scipy.optimize import minimize
 
 TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uint8]
@@ -25,23 +26,16 @@ class Problem:
     def evaluate(self, positive, negative, intercept):
         """Return J at coef = positive - negative (K, d) and intercept (K,), and its slopes by these three."""
         X, n = self.X.astype(np.float64), len(self.X)
-        targets = self.y if self.y.ndim == 2 else np.eye(self.y.max() + 1)[self.y]
         weights = np.ones(n) if self.weights is None else self.weights
-        K, shares = len(positive), weights / weights.sum()
+        shares = weights / weights.sum()
         strength = np.broadcast_to(self.parameters["penalty_factors"], X.shape[1]) / (
             self.parameters["C"] * weights.sum()
         )
         l1, l2 = self.parameters["l1_ratio"] * strength, (1 - self.parameters["l1_ratio"]) * strength
         coef = positive - negative
         scores = X @ coef.T + intercept + (0 if self.offset is None else self.offset)
-        if K == 1:
-            scores = np.column_stack([np.zeros(n), scores])
-        shifted = scores - scores.max(axis=1, keepdims=True)
-        sums = np.exp(shifted).sum(axis=1, keepdims=True)
-        # The likeliest class is left out of the sum, so that a loss next to zero keeps its digits.
-        rest = np.log1p(np.where(shifted == 0, 0, np.exp(shifted)).sum(axis=1) + (shifted == 0).sum(axis=1) - 1)
-        losses = rest - np.sum(np.where(targets > 0, targets * shifted, 0), axis=1)
-        residuals = ((np.exp(shifted) / sums - targets) * shares[:, None])[:, -K:]
+        losses, _, residuals = losses_of(scores, self.y)
+        residuals = residuals * shares[:, None]
         slopes = residuals.T @ X + l2 * coef
         value = shares @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive + negative))
         return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * self.parameters["fit_intercept"])
@@ -51,7 +45,7 @@ class Problem:
         coef = coef.astype(np.float64)
         return self.evaluate(np.maximum(coef, 0), np.maximum(-coef, 0), intercept.astype(np.float64))[0]
 
-    def least(self, *starts, max_evaluations=5_000):
+    def least(self, *starts):
         """Return the least J that L-BFGS-B finds from zero, and from starts (coef, intercept) within the bounds."""
         shape = 1 if self.parameters["K"] == 2 else self.parameters["K"], self.X.shape[1]
         lower, upper = (np.broadcast_to(self.parameters[name], shape) for name in ("lower_bounds", "upper_bounds"))
@@ -72,7 +66,7 @@ class Problem:
             value, slopes = self.evaluate(positive, negative, point[2 * size :])
             return value, join(slopes[0] / scale, slopes[1] / scale, slopes[2])
 
-        options = {"maxiter": max_evaluations, "maxfun": max_evaluations, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
+        options = {"maxiter": 300, "maxfun": 300, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
         found = []
         for coef, intercept in [(np.zeros(shape), np.zeros(shape[0])), *starts]:
             point = join(np.maximum(coef, 0) * scale, np.maximum(-coef, 0) * scale, intercept)

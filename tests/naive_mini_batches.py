@@ -1,7 +1,7 @@
 """Steps of softmax regression on mini-batches in NumPy, one by one, and small data for them."""
 
 import numpy as np
-from scipy.special import logsumexp
+import reference
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.preprocessing import scale
 
@@ -26,7 +26,7 @@ def step_naively(X, y, classes, orders, model, weights=None, start=None, n_steps
     Each class has its row; two classes have their difference.
     """
     K, d = (1 if len(classes) == 2 else len(classes)), X.shape[1]
-    targets = (y[:, None] == classes).astype(float)
+    labels = np.searchsorted(classes, y)
     weights = np.ones(len(y)) if weights is None else weights
     w = np.zeros((K, d + 1)) if start is None else start.copy()
     velocity, total, taken, losses = np.zeros_like(w), np.zeros_like(w), 0, []
@@ -36,16 +36,10 @@ def step_naively(X, y, classes, orders, model, weights=None, start=None, n_steps
             if taken == n_steps:
                 return w, total / taken, losses
             rows = order[first : first + model.batch_size]
-            batch, s = np.column_stack([X[rows], np.ones(len(rows))]), weights[rows]
-            scores = batch @ w.T
-            scores = np.column_stack([np.zeros(len(rows)), scores]) if K == 1 else scores
-            log_p = scores - logsumexp(scores, axis=1, keepdims=True)
-            residuals = s[:, None] * (np.exp(log_p) - targets[rows]) / s.sum()
-            slopes = residuals[:, 1:].T @ batch if K == 1 else residuals.T @ batch
-            squares = (w[:, :-1] ** 2).sum()
-            loss += len(rows) * (-(s[:, None] * targets[rows] * log_p).sum() / s.sum() + model.alpha / 2 * squares)
-            slopes[:, :-1] += model.alpha * w[:, :-1]
-            slopes[:, -1] *= model.fit_intercept
+            given = X[rows], labels[rows], w[:, :-1], w[:, -1]
+            loss += len(rows) * reference.objective(*given, model.alpha, weights[rows])
+            by_coef, by_intercept = reference.gradient(*given, weights[rows])
+            slopes = np.column_stack([by_coef + model.alpha * w[:, :-1], by_intercept * model.fit_intercept])
             velocity = model.momentum * velocity - model.learning_rate_init * slopes
             w = w + velocity
             total, taken = total + w, taken + 1

@@ -9,7 +9,7 @@ import numpy as np
 def mean_loss(X, labels, coef, intercept, weights=None, offsets=0.0):
     """Return the weighted mean of the losses of the rows, in extended precision."""
     scores = np.asarray(X, np.longdouble) @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
-    return np.average(_losses(scores + offsets, labels)[0], weights=weights)
+    return np.average(losses_of(scores + offsets, labels)[0], weights=weights)
 
 
 def objective(
@@ -24,10 +24,53 @@ def objective(
 
 def gradient(X, labels, coef, intercept, weights=None, offsets=0.0):
     """Return the derivatives (K, d) and (K,) of the mean loss by coef and intercept, in extended precision."""
+    return loss_and_gradient(X, labels, _shares(weights, len(X)), coef, intercept, offsets)[1:]
+
+
+def loss_and_gradient(X, labels, weights, coef, intercept, offsets=0.0):
+    """Return sum_i s_i l_i and its derivatives (K, d) and (K,) by coef and intercept, in extended precision."""
     X = np.asarray(X, np.longdouble)
-    _, _, residuals = _losses(X @ np.asarray(coef, np.longdouble).T + intercept + offsets, labels)
-    residuals = residuals * _shares(weights, len(X))[:, None]
-    return residuals.T @ X, residuals.sum(axis=0)
+    losses, _, residuals = losses_of(X @ np.asarray(coef, np.longdouble).T + intercept + offsets, labels)
+    residuals = residuals * weights[:, None]
+    return weights @ losses, residuals.T @ X, residuals.sum(axis=0)
+
+
+def rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps):
+    """Return bounds of what rounding changes in the three results of loss_and_gradient, computed with a unit of eps.
+
+    magnitudes bound the entries of X, and what rounding made of them while they were scaled. A sum of m products is
+    wrong by at most m eps times the sum of their magnitudes (Higham 2002, section 3.1), in any order of the additions.
+    A score is such a sum of d products, after two operations on each x. The loss of a row moves by at most twice the
+    error of its scores and a residual by at most as much; the exponential, the logarithm, quotients and differences
+    add at most 16 eps of their size.
+    """
+    magnitudes, weights, coef = (np.asarray(array, float) for array in (magnitudes, weights, coef))
+    n_classes, n_features = coef.shape
+    largest = (magnitudes @ np.abs(coef).T + np.abs(intercept)).max(axis=1)
+    of_scores = 2 * (n_features + 4) * eps * largest
+    loss = weights @ (of_scores + 16 * eps * (1 + largest + np.log(n_classes + 1)))
+    of_residuals = weights * (of_scores + (18 + len(weights)) * eps)
+    sizes = of_residuals @ magnitudes
+    return loss * (1 + len(weights) * 2**-52), [sizes] * n_classes, [of_residuals.sum()] * n_classes
+
+
+def hessian(X, weights, probabilities):
+    """Return the second derivatives (K d, K d) of sum_i s_i l_i by coef, at probabilities (n, K), in float64."""
+    x, s, p = (np.asarray(array, float) for array in (X, weights, probabilities))
+    K, d = p.shape[1], x.shape[1]
+    second = (np.eye(K) if K > 1 else 1) * p[:, :, None] - p[:, :, None] * p[:, None, :]
+    return np.einsum("i,ikl,ia,ib->kalb", s, second, x, x, optimize=True).reshape(K * d, K * d)
+
+
+def log_likelihood(coef, X, labels, weights, is_firth):
+    """Return the log-likelihood at coefficients (R, d) of all classes but the first, and its expected information.
+
+    With Firth's penalty the value has half the log-determinant of the information too.
+    """
+    losses, chances, _ = losses_of(np.column_stack([np.zeros(len(X)), X @ coef.T]), labels)
+    # The difference to the first class of two has the curvature of one score.
+    information = hessian(X, weights, chances[:, 1:])
+    return (0.5 * np.linalg.slogdet(information)[1] if is_firth else 0.0) - weights @ losses, information
 
 
 def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=True, *, offsets=0.0, **penalty):
@@ -72,7 +115,7 @@ def sparse_minimum(
             break
     else:
         raise RuntimeError("the reference has not converged")
-    value = shares @ _losses(rows @ polished.T + offsets, labels)[0] + np.sum(penalties * polished**2) / 2
+    value = shares @ losses_of(rows @ polished.T + offsets, labels)[0] + np.sum(penalties * polished**2) / 2
     value += np.sum(thresholds * _sizes(polished, group_by_class))
     coef, intercept = polished[:, :-1] / unit, polished[:, -1]
     intercept = intercept - coef @ mean if fit_intercept else 0 * intercept
@@ -108,7 +151,7 @@ def _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds
     steepness = bend * np.linalg.eigvalsh((shares[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
     ahead, momentum = point, 1.0
     for _ in range(100_000):
-        residuals = _losses(rows @ ahead.T + offsets, labels)[2] * shares[:, None]
+        residuals = losses_of(rows @ ahead.T + offsets, labels)[2] * shares[:, None]
         moved = ahead - (residuals.T @ rows + penalties * ahead) / steepness
         sizes = _sizes(moved, group_by_class)
         last, point = point, moved * np.maximum(sizes - thresholds / steepness, 0) / np.where(sizes > 0, sizes, 1)
@@ -128,14 +171,14 @@ def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_b
     is_free = (point != 0) | (thresholds == 0)
     free = is_free.ravel()
     for _ in range(30):
-        _, probabilities, residuals = _losses(rows @ point.T + offsets, labels)
+        _, probabilities, residuals = losses_of(rows @ point.T + offsets, labels)
         of_smooth = (residuals * shares[:, None]).T @ rows + penalties * point
         sizes = _sizes(point, group_by_class)
         along = np.where(is_free, point / np.where(sizes > 0, sizes, 1), 0)
         slopes = np.where(is_free, of_smooth + thresholds * along, 0)
         if np.abs(slopes).max() < 1e-17:
             break
-        hessian = _hessian(rows, shares, probabilities, penalties)
+        hessian = _penalised_hessian(rows, shares, probabilities, penalties)
         if group_by_class:
             for j in np.flatnonzero((thresholds > 0) & (sizes > 0)):
                 direction, bend = along[:, j].astype(float), float(thresholds[j] / sizes[j])
@@ -153,13 +196,11 @@ def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_b
     return None if has_turned.any() or (np.abs(of_smooth) > thresholds)[~is_free].any() else point
 
 
-def _hessian(rows, shares, probabilities, penalties):
+def _penalised_hessian(rows, shares, probabilities, penalties):
     """Return the second derivatives of the mean loss and the penalty, (K, m, K, m) float64."""
-    p, x, s = (array.astype(float) for array in (probabilities, rows, shares))
-    K, m = p.shape[1], x.shape[1]
-    second = (np.eye(K) if K > 1 else 1) * p[:, :, None] - p[:, :, None] * p[:, None, :]
-    hessian = np.einsum("i,ikl,ia,ib->kalb", s, second, x, x, optimize=True)
-    return hessian + np.diag(np.tile(penalties.astype(float), K)).reshape(K, m, K, m)
+    K, m = probabilities.shape[1], rows.shape[1]
+    whole = hessian(rows, shares, probabilities) + np.diag(np.tile(penalties.astype(float), K))
+    return whole.reshape(K, m, K, m)
 
 
 def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=0.0):
@@ -173,7 +214,7 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
     K, m = 1 if n_classes == 2 else n_classes, rows.shape[1]
 
     def evaluate(point):
-        losses, *of_rows = _losses(rows @ point.T + offsets, labels)
+        losses, *of_rows = losses_of(rows @ point.T + offsets, labels)
         return shares @ losses + np.sum(penalties * point**2) / 2, *of_rows
 
     point = np.zeros((K, m), np.longdouble)
@@ -182,7 +223,7 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
     value, probabilities, residuals = evaluate(point)
     for _ in range(300):
         gradient = (residuals * shares[:, None]).T @ rows + penalties * point
-        hessian = _hessian(rows, shares, probabilities, penalties)
+        hessian = _penalised_hessian(rows, shares, probabilities, penalties)
         if not fit_intercept:
             hessian[:, -1, :, -1] += np.eye(K)
         # Softmax does not change along equal changes of all classes.
@@ -218,7 +259,7 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
     X = np.asarray(X, np.longdouble)
     shares = _shares(weights, len(X))
     scores = X @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
-    q = _losses(scores + offsets, labels)[1]
+    q = losses_of(scores + offsets, labels)[1]
     if len(coef) == 1:
         q, offsets = np.column_stack([1 - q, q]), np.column_stack([0 * offsets, offsets])
     targets = _targets(labels, q.shape[1])
@@ -274,7 +315,7 @@ def _targets(labels, n_classes):
     return np.eye(n_classes)[np.asarray(labels, int)] if labels.ndim == 1 else labels
 
 
-def _losses(scores, labels):
+def losses_of(scores, labels):
     """Return the losses (n,) of scores (n, K), the probabilities (n, K), and these less those of the labels."""
     K = scores.shape[1]
     targets = _targets(labels, max(K, 2))
@@ -285,6 +326,8 @@ def _losses(scores, labels):
         shifted = scores - scores.max(axis=1, keepdims=True)
         probabilities = np.exp(shifted)
         totals = probabilities.sum(axis=1)
-        losses = np.log(totals) - np.sum(targets * shifted, axis=1)
+        # The likeliest class is one of the total: without it a loss next to zero keeps its digits.
+        rest = np.sum(probabilities, axis=1, where=np.arange(K) != scores.argmax(axis=1)[:, None])
+        losses = np.log1p(rest) - np.sum(targets * shifted, axis=1)
         probabilities = probabilities / totals[:, None]
     return losses, probabilities, probabilities - targets[:, -K:]

@@ -3,11 +3,13 @@
 import warnings
 from dataclasses import replace
 from functools import lru_cache
+from importlib import import_module
 
-import naive
 import numpy as np
 import pytest
+import reference
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
 
@@ -40,17 +42,16 @@ def make(kind, dtype="float64"):
 
 @lru_cache
 def solve(kind):
-    """Return coef, intercept and J at the optimum, by SciPy's BFGS from the formulas as plain loops."""
+    """Return coef, intercept and J at the optimum, by SciPy's BFGS from the formulas."""
     problem = make(kind)
     K, d = problem.n_rows_coef, problem.X.shape[1]
-    n, l2 = len(problem.X), 1 / (problem.C * len(problem.X))
+    l2 = 1 / (problem.C * len(problem.X))
 
     def evaluate(parameters):
         coef, intercept = parameters[: K * d].reshape(K, d), parameters[K * d :] * problem.fit_intercept
-        loss, gradient, intercept_gradient = naive.loss_and_gradient(problem.X, problem.y, np.ones(n), coef, intercept)
-        slope = np.concatenate([np.ravel(gradient), np.array(intercept_gradient) * problem.fit_intercept]) / n
-        slope[: K * d] += l2 * parameters[: K * d]
-        return loss / n + 0.5 * l2 * np.sum(coef**2), slope
+        by_coef, by_intercept = reference.gradient(problem.X, problem.y, coef, intercept)
+        slopes = np.append(by_coef + l2 * coef, by_intercept * problem.fit_intercept)
+        return reference.objective(problem.X, problem.y, coef, intercept, l2), slopes.astype(float)
 
     found = minimize(evaluate, np.zeros(K * d + K), jac=True, method="BFGS", options={"gtol": 1e-7})
     assert found.success
@@ -75,9 +76,12 @@ def test_every_contender_reaches_the_optimum_of_the_common_objective(name, kind,
         with pytest.raises(CannotSolveError, match="float32"):
             fit(name, make(kind, dtype))
         return
-    coef, intercept = fit(name, make(kind, dtype))
+    # Beside other tests, threads that wait for each other would turn a second of glum's into a minute.
+    import_module(CONTENDERS[name].module)
+    with threadpool_limits(1, user_api="openmp"):
+        coef, intercept = fit(name, make(kind, dtype))
     best_coef, best_intercept, optimum = solve(kind)
-    # The judge agrees with plain loops.
+    # The judge agrees with the formulas.
     assert make(kind).objective(best_coef, best_intercept) == pytest.approx(optimum, rel=1e-12)
     assert make(kind).objective(coef, intercept) == pytest.approx(optimum, rel=SAME_OPTIMUM)
     close = 1e-3 if dtype == "float64" else 1e-2

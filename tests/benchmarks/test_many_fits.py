@@ -57,12 +57,14 @@ def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
     race = RACES[case]
     problem = race.load(200)
     if isinstance(problem, Labels):
-        # Where C is large, lbfgs has not converged after its 100 iterations.
-        problem = replace(problem, Cs=problem.Cs[:5])
+        # Where C is large, lbfgs has not converged after its 100 iterations. Rows in float32 would be compiled for.
+        problem = replace(problem, Cs=problem.Cs[:5], X=problem.X.astype(np.float64))
     ours, solver = race.solve(problem), list(race.peers)[-1].partition(",")[0]
     theirs, at_once = (race.peers[f"{solver}, {way}"](problem) for way in (many_fits.IN_TURN, many_fits.IN_THREADS))
+    # The random numbers of liblinear are those of the process, which threads draw in any order.
+    drawn = 1e-3 if solver.endswith("liblinear") else 0
     for one, other in zip(theirs, at_once, strict=True):
-        np.testing.assert_array_equal(one, other)
+        np.testing.assert_allclose(one, other, rtol=0, atol=drawn)
     objectives = [problem.objective(*solution) for solution in (ours, theirs)]
     assert np.isfinite(objectives).all()
     # scikit-learn's fits end further from their minimum than fastlin's, whose losses are not above theirs.

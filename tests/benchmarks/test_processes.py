@@ -1,16 +1,18 @@
-"""Processes import the fastlin of the one that starts them, wherever that lies."""
+"""Processes import the fastlin of the one that starts them, wherever that lies; what the first use costs."""
 
 import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from benchmarks import HELD_BACK_BY, processes
 from benchmarks.memory import count_bytes
-from benchmarks.processes import ROOT, call_elsewhere, run_python
+from benchmarks.processes import ROOT, TITLES, call_elsewhere, measure_first_use, run_python
 
 PRINT = "import fastlin, benchmarks; print(fastlin.__file__); print(benchmarks.__path__[0])"
 
@@ -50,3 +52,34 @@ def test_an_installed_fastlin_comes_before_that_of_the_checkout(tmp_path, monkey
 def test_a_process_finds_this_package_that_has_no_place_in_the_path(monkeypatch):
     monkeypatch.setattr(sys, "path", [place for place in sys.path if Path(place).resolve() != ROOT])
     assert call_elsewhere(count_bytes, np.zeros(3)) == 24
+
+
+@pytest.fixture
+def caches(monkeypatch):
+    """Replace processes; return the list of the folders that they were given."""
+    given, numbers = [], count(1)
+
+    def run(module, cache):
+        given.append(cache)
+        return [float(next(numbers)), 10.0 * len(given)]
+
+    monkeypatch.setattr(processes, "run_first", run)
+    return given
+
+
+def test_the_first_fit_ever_has_a_folder_of_its_own_that_later_processes_load_from(caches):
+    records = measure_first_use(whole=True)
+    assert records.keys() == TITLES.keys()
+    seconds = {case: [each["seconds"] for each in record["contenders"].values()] for case, record in records.items()}
+    # The first process took 1 second for the import and 10 for both; then the sides took turns.
+    assert seconds == {"import": [6, 7], "first-fit": [60, 70], "first-fit-ever": [10, 70]}
+    assert len(set(caches)) == 1
+    assert caches[0] is not None
+
+
+def test_without_it_processes_load_from_the_folder_of_the_user(caches):
+    records = measure_first_use()
+    assert records.keys() == TITLES.keys() - {"first-fit-ever"}
+    # The first of three has compiled what the folder lacked.
+    assert caches == [None] * 3
+    assert [each["seconds"] for each in records["import"]["contenders"].values()] == [2, 3]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from benchmark_records import RUN, make_machine
+from conftest import marked
 
 from benchmarks import inference, limits, memory, passes, processes, scaling, sweeps
 from benchmarks.pages import BLOCKS
@@ -13,6 +14,8 @@ from benchmarks.races import FASTLIN, load_problem, run_race, shorten
 from benchmarks.suite import COLLECTIONS, OTHERS, PEERS, RACES, measure
 from benchmarks.tables import tabulate
 
+# A pass over bytes is compiled for it alone.
+OF_BYTES = "limit-pass-uint8"
 # These many rows are enough for the classes of most problems.
 ROWS = {
     "text-l1": 40,
@@ -71,7 +74,10 @@ def measure_tiny(name):
     return measure(name)
 
 
-@pytest.mark.parametrize("name", [name for name in OTHERS if name != PEERS and not name.startswith("probe")])
+TINY = [name for name in OTHERS if name not in (PEERS, OF_BYTES) and not name.startswith("probe")]
+
+
+@pytest.mark.parametrize("name", [*TINY, *marked(pytest.mark.thorough, OF_BYTES)])
 def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     try:
         records = measure_tiny(name)

@@ -77,7 +77,7 @@ def test_a_file_that_changes_is_named(tmp_path, change):
 @pytest.mark.parametrize("kind", ["one array", "two arrays", "csr"])
 def test_a_file_that_is_cut_in_a_pass_is_found_before_the_next_block(tmp_path, kind):
     for name in ("first.npy", "second.npy"):
-        np.save(tmp_path / name, ROWS.data if kind == "csr" else X)
+        np.save(tmp_path / name, ROWS.data.astype(np.float64) if kind == "csr" else X)
     first, second = (np.load(tmp_path / name, mmap_mode="r") for name in ("first.npy", "second.npy"))
     if kind == "csr":
         blocks = from_csr([sparse.csr_array((each, ROWS.indices, ROWS.indptr), X.shape) for each in (first, second)])

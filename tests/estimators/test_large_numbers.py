@@ -123,7 +123,7 @@ def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types)
         model, value = fit(problem)
         lower, upper = problem.parameters["lower_bounds"], problem.parameters["upper_bounds"]
         assert ((lower <= model.coef_) & (model.coef_ <= upper) | (lower == upper)).all(), seed
-        least = problem.least((model.coef_, model.intercept_), max_evaluations=300)
+        least = problem.least((model.coef_, model.intercept_))
         assert value - model.certificate_ <= least + 1e-10 + 1e-12 * abs(least), seed
         assert value - least <= bound_excess(problem, model, least) or not model.converged_, seed
 
@@ -135,7 +135,7 @@ def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(f
         problem = bounded_problems.draw(seed)
         model, value = fit(problem)
         if model.converged_:
-            least = problem.least((model.coef_, model.intercept_), max_evaluations=300)
+            least = problem.least((model.coef_, model.intercept_))
             assert value - least <= bound_excess(problem, model, least), seed
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import as_bfloat16, assert_refused, make_problem
+from conftest import as_bfloat16, assert_refused, make_problem, marked
 from linear_models import assert_same_model, make_cv
 from scipy import sparse
 from sklearn import config_context
@@ -127,13 +127,14 @@ def test_rows_of_another_kind_are_refused():
             fit((FORMS[KINDS[one]][0](X), y), (FORMS[KINDS[other]][0](X_val), y_val))
 
 
-def test_tables_with_categories():
+@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
+def test_tables_with_categories(dtype):
     generator = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
             "color": pd.Series(generator.choice(["red", "green", "blue", None], 300)).astype("category"),
             "kind": pd.Series(generator.integers(200, size=300).astype(str)).astype("category"),
-            "size": generator.normal(size=300).astype(np.float32),
+            "size": generator.normal(size=300).astype(dtype),
         }
     )
     y = np.where((frame["color"] == "red") + frame["size"] + generator.normal(size=300) > 0.5, "late", "early")

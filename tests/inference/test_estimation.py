@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from naive_likelihood import sum_rows
+from reference import log_likelihood
 
 from .conftest import infer, make_rows
 
@@ -114,7 +114,7 @@ def test_importance_weights_have_the_sandwich_of_weighted_scores():
     columns, weights = sm.add_constant(X, prepend=False), np.random.default_rng(4).uniform(0, 3, len(y))
     found = infer(X, y, weights, covariance="HC0", weights_are="importance")
     scores = columns * (weights * (y - 1 / (1 + np.exp(-columns @ found.coef[0]))))[:, None]
-    inverse = np.linalg.inv(sum_rows(found.coef, columns, y, weights, False)[1])
+    inverse = np.linalg.inv(log_likelihood(found.coef, columns, y, weights, False)[1])
     np.testing.assert_allclose(found.covariance_matrix(), inverse @ scores.T @ scores @ inverse, rtol=1e-8)
     # The unit of the weights does not count, and class weights are such weights.
     scaled = infer(X, y, 1e30 * weights, covariance="HC0", weights_are="importance")
@@ -136,7 +136,7 @@ def test_penalised_models_have_the_covariances_that_their_hessians_say(n_classes
     X, y = make_rows(n_classes, n=200)
     parameters = {"C": 0.5, "tol": 1e-13, "penalty_factors": [1.0, 0.0, 2.0]}
     coef = infer(X, y, parameters=parameters, penalised="laplace").coef
-    of_loss = sum_rows(coef, sm.add_constant(X, prepend=False), y, np.ones(len(X)), False)[1]
+    of_loss = log_likelihood(coef, sm.add_constant(X, prepend=False), y, np.ones(len(X)), False)[1]
     # Contrasts against class 0 are penalised as all classes together are, about their mean.
     shares = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
     inverse = np.linalg.inv(of_loss + np.kron(shares, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)

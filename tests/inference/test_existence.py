@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from naive_likelihood import sum_rows
+from reference import log_likelihood
 from scipy import optimize, sparse
 
 from fastlin import LogisticRegression
@@ -151,7 +151,8 @@ def find_errors(X, y, fit_intercept):
     columns, triangle = np.linalg.qr(X)
     model = LogisticRegression(C=np.inf, tol=1e-13, fit_intercept=False).fit(columns, y)
     coef = model.coef_ if y.max() == 1 else (model.coef_ - model.coef_[0])[1:]
-    inverse = np.linalg.inv(sum_rows(coef, columns, y, np.ones(len(y)), False)[1])[: len(triangle), : len(triangle)]
+    _, information = log_likelihood(coef, columns, y, np.ones(len(y)), False)
+    inverse = np.linalg.inv(information)[: len(triangle), : len(triangle)]
     covariance = np.linalg.solve(triangle, np.linalg.solve(triangle, inverse).T)
     return np.sqrt(np.diagonal(covariance))[: X.shape[1] - fit_intercept]
 

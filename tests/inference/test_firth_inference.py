@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas
 import pytest
-from naive_likelihood import sum_rows
+from reference import log_likelihood
 from scipy.stats import norm
 
 from fastlin import FirthLogisticRegression
@@ -37,11 +37,11 @@ def test_estimates_tests_and_intervals_are_those_of_firthmodels():
         assert (abs(found.conf_int()[0] - ends) < 1e-6 * errors[:, None]).all()
         # Their errors are those of rows whose weights have grown by the leverages.
         s, design = np.ones(len(X)) if weights is None else weights, np.column_stack([X, np.ones(len(X))])
-        inverse = np.linalg.inv(sum_rows(found.coef, design, y, s, False)[1])
+        inverse = np.linalg.inv(log_likelihood(found.coef, design, y, s, False)[1])
         np.testing.assert_allclose(found.covariance_matrix(), inverse, rtol=1e-6)
         p = model.predict_proba(X)[:, 1]
         grown = s + s * p * (1 - p) * np.einsum("ij,jk,ik->i", design, inverse, design)
-        augmented = np.linalg.inv(sum_rows(found.coef, design, y, grown, False)[1])
+        augmented = np.linalg.inv(log_likelihood(found.coef, design, y, grown, False)[1])
         np.testing.assert_allclose(theirs.bse_, np.sqrt(np.diagonal(augmented)), rtol=1e-6)
 
 

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from naive_likelihood import sum_rows
+from reference import log_likelihood
 from scipy.optimize import brentq, minimize
 from scipy.stats import chi2
 
@@ -31,7 +31,7 @@ def maximise_held(data, place, value, start, gtol=1e-7):
 
     def lose(entries):
         coef[free] = entries
-        return -sum_rows(coef.reshape(-1, 3), design, labels, np.ones(len(X)), is_firth)[0]
+        return -log_likelihood(coef.reshape(-1, 3), design, labels, np.ones(len(X)), is_firth)[0]
 
     found = minimize(lose, coef[free], method="BFGS", options={"gtol": gtol})
     coef[free] = found.x
@@ -88,7 +88,7 @@ def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infi
     found = FirthLogisticRegression(tol=1e-9).fit(X, y).inference(X, y)
     end, coef = found.conf_int()[1, 0, 1], found.coef.ravel()
     assert end > found.coef[1, 0] + 2 * found.std_errors[1, 0]
-    largest = sum_rows(found.coef, np.column_stack([X, np.ones(len(X))]), y, np.ones(len(X)), True)[0]
+    largest = log_likelihood(found.coef, np.column_stack([X, np.ones(len(X))]), y, np.ones(len(X)), True)[0]
     # Other maxima of the profile lie apart from this way.
     for value in np.linspace(coef[3], end, 60):
         held, coef = maximise_held((X, y, True), 3, value, coef, gtol=1e-6)

@@ -132,9 +132,11 @@ def test_float32_sums_over_rows_in_float64():
     assert gradient[0, 0] == pytest.approx(expected, rel=1e-6)
 
 
-def test_no_copy_of_the_data_is_made_which_may_be_read_only():
+# Labels that are read-only are compiled for.
+@pytest.mark.parametrize("are_writable", [True, *marked(pytest.mark.thorough, False)])
+def test_no_copy_of_the_data_is_made_which_may_be_read_only(are_writable):
     X, labels, weights, _, _ = make_problem(20_000, 50, 3, np.float32)
-    X.flags.writeable = labels.flags.writeable = False
+    X.flags.writeable, labels.flags.writeable = False, are_writable
 
     def work():
         objective = Objective.over(X, labels, 3, weights=weights, l2=0.1)

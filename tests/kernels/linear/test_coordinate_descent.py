@@ -2,9 +2,9 @@
 
 import itertools
 
-import naive
 import numpy as np
 import pytest
+import reference
 from conftest import COMPILED
 from scipy.special import expit, softmax
 
@@ -43,7 +43,7 @@ class Model:
         self.origin = generator.normal(size=(n_classes, D + 1)) * (generator.uniform(size=D + 1) < 0.5)
         rows = np.column_stack([self.columns.T, np.full(N, float(fit_intercept))])
         self.gradient = (residuals * self.weights[:, None]).T @ rows + self.curvatures * self.origin
-        hessian = np.array(naive.class_pair_hessian(self.columns.T, self.weights, p))
+        hessian = reference.hessian(np.column_stack([self.columns.T, np.ones(N)]), self.weights, p)
         if not fit_intercept:
             hessian[D :: D + 1] = hessian[:, D :: D + 1] = 0
         self.hessian = hessian + np.diag(np.tile(self.curvatures, n_classes))
@@ -136,8 +136,8 @@ class ByColumns:
 
     def __init__(self, model, working_set=None):
         self.model = model
-        used = np.ones((D, model.K)) if working_set is None else working_set.T
-        features, classes = map(np.ascontiguousarray, np.nonzero(used))
+        # Each in memory of its own, as the package has them: others would be compiled for.
+        features, classes = map(np.copy, np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T))
         self.columns = kernels.WorkingColumns(*model.kept, features, classes)
         curvatures, origins = np.full(len(features), np.nan), model.origin[classes, features]
         run_blocks(kernels.fill_block_curvatures, 2, self.columns, model.rows, curvatures)

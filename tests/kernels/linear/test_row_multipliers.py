@@ -75,7 +75,10 @@ def test_products_of_dense_rows(dtype, layout, n_classes):
     assert_products(X, as_matrix(X).row_products(n_classes, factors, False), n_classes, factors)
 
 
-@pytest.mark.parametrize(("n_classes", "index_dtype"), [(1, np.int64), *((K, np.int32) for K in (1, 3, 8, 20, 40))])
+@pytest.mark.parametrize(
+    ("n_classes", "index_dtype"),
+    [*((K, np.int32) for K in (1, 3, 8, 20, 40)), *marked(pytest.mark.thorough, (1, np.int64))],
+)
 def test_products_of_sparse_rows(n_classes, index_dtype):
     X = sparse.csr_array(make_sparse(N, D, index_dtype=index_dtype), shape=(N, D))
     factors = np.linspace(0.5, 3, D)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COMPILED, from_python
+from conftest import COMPILED, from_python, marked
 
 from fastlin.kernels.machine import prefetch, products, tiles
 from fastlin.kernels.machine.arrays import zeros_aligned
@@ -10,7 +10,8 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 add_scores, add_product = from_python(products.add_scores), from_python(products.add_product)
 zeros_padded = from_python(tiles.zeros_padded)
 
-KINDS = [np.float64, np.float32]
+# Passes in float32 have these products too.
+KINDS = [np.float64, *marked(pytest.mark.thorough, np.float32)]
 # Below, at and above a loop's three or five classes, with remainders of one and of two.
 CLASSES = [1, 2, 3, 4, 5, 7, 11]
 # Below, at and above a vector and four vectors, and more than a chunk of a product.

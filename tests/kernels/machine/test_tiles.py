@@ -7,12 +7,19 @@ from numba import typeof
 
 from fastlin.kernels.machine import tiles
 from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout, writable_view, zeros_aligned
+from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows
 
-load_tile, zeros_padded = from_python(tiles.load_tile), from_python(tiles.zeros_padded)
-pad_columns, pad_scaling = from_python(tiles.pad_columns), from_python(tiles.pad_scaling)
+zeros_padded, pad_columns = from_python(tiles.zeros_padded), from_python(tiles.pad_columns)
+
+
+@kernel
+def load_tile(layers, numbers, scaling, tile):
+    """Load rows of a layer as passes do: to Python, layers of other layouts are arrays of other types."""
+    tiles.load_tile(layers[0], numbers, tiles.pad_scaling(scaling, tile), tile)
+
 
 # The types of X, of the scaling and of the tile that occur together: numbers that are read as they are and widened,
 # and what float32 is centred for. Each takes half a second of the compiler.
@@ -53,7 +60,7 @@ def test_every_type_and_layout_gives_the_same_tile(dtype, scale_kind, kind):
         loaded = []
         for layout in layouts(X):
             tile = zeros_padded(40, n_features, np.dtype(kind))
-            load_tile(any_layout(layout)[0], numbers, pad_scaling(scaling, tile), tile)
+            load_tile(any_layout(layout), numbers, scaling, tile)
             loaded.append(tile)
             np.testing.assert_array_equal(tile, loaded[0])
         assert (np.abs(tile[:m, :n_features] - expected) <= bound).all()

@@ -149,8 +149,8 @@ def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_bl
     outputs = np.full(n_blocks, np.nan), np.full(n_blocks, np.nan), np.full((n_blocks, K), np.nan)
     intercept = np.zeros(K, scores.dtype) if intercept is None else intercept
     weights = np.empty(0) if weights is None else weights
-    none = np.empty(0, np.int64), np.empty((0, 0))
-    given = (labels, none[1]) if labels.ndim == 1 else (none[0], labels.astype(np.float64))
+    none = np.empty(0, np.int32), np.empty((0, 0))
+    given = (labels.astype(np.int32), none[1]) if labels.ndim == 1 else (none[0], labels.astype(np.float64))
     arguments = residuals, intercept, *given, weights, float(total), is_independent
     run(layers.fill_block_residuals, n_blocks, *arguments, *outputs)
     return residuals, *outputs
