@@ -37,23 +37,6 @@ def test_rows_are_taken_in_any_order_and_not_copied_where_they_lie_as_wanted():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "target"),
-    [
-        *((dtype, np.float32) for dtype in (np.float64, np.float32, np.uint8)),
-        *marked(pytest.mark.slow, *((dtype, np.float32) for dtype in (np.int32, np.bool_))),
-        (np.float64, np.float64),
-    ],
-)
-def test_rows_are_taken_from_every_type_and_layout(dtype, target):
-    X = np.random.default_rng(0).integers(0, 200, (6, 4)).astype(dtype)
-    rows = np.array([5, 0, 0, 3])
-    for layout in (X, np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
-        gathered = np.full((4, 4), np.nan, target)
-        assert as_matrix(layout).take_rows(rows, gathered) is gathered
-        np.testing.assert_array_equal(gathered, X[rows].astype(target))
-
-
-@pytest.mark.parametrize(
     "dtype", [np.float64, np.uint8, *marked(pytest.mark.thorough, np.float32, np.float16, np.int32)]
 )
 @pytest.mark.parametrize("precision", [np.float64, np.float32])

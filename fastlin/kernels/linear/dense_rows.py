@@ -1,4 +1,4 @@
-"""Kernels over dense rows: scores, and the sums of the logistic and the softmax loss.
+"""Kernels over dense rows: the rows themselves, scores, and the sums of the logistic and the softmax loss.
 
 X (n, d) is of any type and strides, and comes as `any_layout` makes it. A row enters as x~ = scale x + shift, and
 everything else in the type of coef, which is the one computed in. K = 1 is the logistic loss with labels 0 and 1,
@@ -16,7 +16,7 @@ from fastlin.kernels.linear.residuals import (
     turn_scores_to_residuals,
 )
 from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
-from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.products import (
@@ -177,3 +177,17 @@ def fill_scores(X, coef, intercept, scores, best):
             found, largest = k if is_best else found, score if is_best else largest
         if best.shape[0] > 0:
             best[i] = found if coef.shape[0] > 1 else np.int64(score > 0)
+
+
+@kernel
+def fill_block_rows(block, n_blocks, X, rows, gathered):
+    """Fill gathered (m, d) with X[rows_i], converted, for the block's part of rows (m,); X comes from `any_layout`."""
+    X = X[0]
+    for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
+        if X.strides[1] == X.itemsize:
+            source, target = dense_row(X, rows[i]), gathered[i]
+            for j in range(target.shape[0]):
+                target[j] = source[j]
+        else:
+            for j in range(X.shape[1]):
+                gathered[i, j] = X[rows[i], j]

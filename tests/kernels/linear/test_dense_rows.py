@@ -251,6 +251,24 @@ def test_of_equal_scores_the_first_class_is_best():
             best[:] = -1
 
 
+@pytest.mark.parametrize(
+    ("dtype", "target"),
+    [
+        *((dtype, np.float32) for dtype in (np.float64, np.float32, np.uint8)),
+        *marked(pytest.mark.slow, *((dtype, np.float32) for dtype in (np.int32, np.bool_))),
+        (np.float64, np.float64),
+    ],
+)
+def test_rows_are_taken_from_every_type_and_layout(dtype, target):
+    X = np.random.default_rng(0).integers(0, 200, (6, 4)).astype(dtype)
+    rows = np.array([5, 0, 0, 3])
+    for layout in (X, np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
+        for n_blocks in (1, 3, 9):
+            gathered = np.full((4, 4), np.nan, target)
+            run_blocks(dense_rows.fill_block_rows, n_blocks, any_layout(layout), rows, gathered)
+            np.testing.assert_array_equal(gathered, X[rows].astype(target))
+
+
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [1, 5])
 def test_offsets_are_added_and_targets_take_the_place_of_labels(kind, n_classes):
