@@ -126,9 +126,34 @@ def proves_maximum(point: Point, information: Information) -> bool:
     of_scores = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
     of_sums = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
     rounding = SUM_ERROR * (of_scores + of_sums)
-    # A standard error of a sum is no more than the sum of the standard errors.
-    of_difference = float((errors * longest).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
-    return bool(of_difference * (decrement + rounding) * np.exp(min(of_difference * moved, 100.0)) < PROVEN)
+
+    def proves(largest_error):
+        of_difference = largest_error * (1 if len(errors) == 1 else 2)
+        return bool(of_difference * (decrement + rounding) * np.exp(min(of_difference * moved, 100.0)) < PROVEN)
+
+    # A standard error of a sum is no more than the sum of the standard errors. For the scores of a row it is far less
+    # if columns nearly depend on each other, where the linear programme may come to no end.
+    if proves(float((errors * longest).sum(axis=1).max())):
+        return True
+    return point.objective.rows.has_labels and proves(_find_largest_error(point.objective, information.inverse))
+
+
+def _find_largest_error(objective, inverse):
+    """Return the largest standard error of a score of a row, from the inverse of the Hessian, with its rounding."""
+    (K, size), largest = objective.shape, 0.0
+    blocks = [inverse[first : first + size, first : first + size] for first in range(0, K * size, size)]
+    for part in _read(objective):
+        read = part.read_rows()
+        for block in blocks:
+            rows = read * (np.diagonal(block) > 0)
+            square = _multiply(rows, block) + SUM_ERROR * _multiply(np.abs(rows), np.abs(block))
+            largest = max(largest, float(square.max()))
+    return float(np.sqrt(largest))
+
+
+def _multiply(rows, matrix):
+    """Return x' A x of each row (m, d + 1); einsum, not BLAS, whose bits depend on its threads."""
+    return np.einsum("ij,ij->i", np.einsum("ij,jk->ik", rows, matrix), rows)
 
 
 def find_separation(
