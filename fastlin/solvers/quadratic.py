@@ -207,41 +207,70 @@ def minimize_active(
 def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
     """Minimise over parameters that are not zero: Newton's steps for the signs, by one factor that loses rows.
 
-    Feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1), where a parameter that would turn stays at zero.
+    Feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step passes changes of sign while the model
+    falls; a parameter stays where it is zero, or at its bound, at the end of a step.
     """
     thresholds = np.resize(thresholds, len(parameters))
-    is_sized, pull = thresholds > 0, slopes + thresholds * np.sign(parameters)
-    least, most = (-np.inf, np.inf) if box is None else (box.least.ravel(), box.most.ravel())
-    is_active = ((parameters != 0) | ~is_sized) & is_curved & (least < parameters) & (parameters < most)
+    bounds = None if box is None else np.stack([box.least.ravel(), box.most.ravel()])
+    least, most = (-np.inf, np.inf) if bounds is None else bounds
+    is_active = ((parameters != 0) | (thresholds == 0)) & is_curved & (least < parameters) & (parameters < most)
     active = np.flatnonzero(is_active)
     if not len(active):
         return 0.0
-    least = np.where(is_sized & (parameters > 0), np.maximum(least, 0), least)[active]
-    most = np.where(is_sized & (parameters < 0), np.minimum(most, 0), most)[active]
-    start, pull, left = parameters[active], pull[active], np.arange(len(active))
-    now, factor, total = start.copy(), _factorize(hessian[np.ix_(active, active)]), 0.0
+    thresholds, start, left = thresholds[active], parameters[active], np.arange(len(active))
+    now, own_slopes, total = start.copy(), slopes[active], 0.0
+    factor = _factorize(hessian[np.ix_(active, active)])
     for _ in range(ROUNDS**2):
-        step = _solve(factor, len(left), pull[left])
-        ends = np.where(step > 0, most[left], least[left])
-        is_ahead = np.isfinite(ends) & (step != 0)
-        lengths = np.divide(ends - now[left], step, out=np.full_like(step, np.inf), where=is_ahead)
-        # What the factorisation has added to the block makes steps shorter, and the decrease no larger than it is.
-        length = min(lengths.min(), 1.0)
-        decrease = -length * (1 - 0.5 * length) * float(np.sum(pull[left] * step))
+        sizes = thresholds[left]
+        pull = own_slopes[left] + sizes * np.sign(now[left])
+        step = _solve(factor, len(left), pull)
+        to_zero = _measure_lengths(now[left], step, 0.0, (now[left] * step < 0) & (sizes > 0))
+        farthest = 1.0
+        if bounds is not None:
+            ends = bounds[(step > 0).astype(int), active[left]]
+            to_bound = _measure_lengths(now[left], step, ends, np.isfinite(ends) & (step != 0))
+            farthest = min(to_bound.min(), 1.0)
+        bend, rises = -float(np.sum(pull * step)), 2 * sizes * np.abs(step)
+        length, decrease, n_passed = _along_signs(bend, to_zero, rises, farthest)
         if not decrease > 0:
             break
         total += decrease
-        is_held = lengths <= length
-        now[left] = np.where(is_held, ends, now[left] + length * step)
-        pull[left] *= 1 - length
+        own_slopes[left] -= length * pull
+        is_held = to_zero == length
+        now[left] = np.where(is_held, 0.0, now[left] + length * step)
+        if bounds is not None:
+            now[left] = np.where(to_bound == length, ends, now[left])
+            is_held |= to_bound == length
         for n_gone, place in enumerate(np.flatnonzero(is_held)[::-1]):
             remove_row(factor, len(left) - n_gone, place)
         left = left[~is_held]
-        if not is_held.any() or not len(left):
+        if not (n_passed or is_held.any()) or not len(left):
             break
     parameters[active] = now
     slopes += np.einsum("ij,j->i", hessian[:, active], now - start)
     return total
+
+
+def _measure_lengths(start, step, ends, is_ahead):
+    """Return the parts of a step at which its parameters reach their ends, infinite for those that do not."""
+    return np.divide(ends - start, step, out=np.full_like(step, np.inf), where=is_ahead)
+
+
+def _along_signs(bend, corners, rises, farthest):
+    """Return the length to the least point along a Newton step, the decrease, and how many signs it changes.
+
+    The slope along the step is -``bend`` at its start, grows by ``bend`` over its length, and rises at the corners.
+    What the factorisation has added to the block makes steps shorter, and the decrease no larger than it is.
+    """
+    if not bend > 0:
+        return 0.0, 0.0, 0
+    order = np.flatnonzero(corners <= farthest)
+    order = order[np.argsort(corners[order], kind="stable")]
+    corners, risen = corners[order], np.append(0.0, np.cumsum(rises[order])) - bend
+    n_passed = int(np.argmax(np.append(risen[1:] + bend * corners >= 0, True)))
+    length = min(-risen[n_passed] / bend, np.append(corners, farthest)[n_passed])
+    passed = float(np.sum(rises[order[:n_passed]] * (length - corners[:n_passed])))
+    return length, bend * length * (1 - 0.5 * length) - passed, n_passed
 
 
 def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen):

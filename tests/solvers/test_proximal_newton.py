@@ -334,8 +334,7 @@ def test_where_probabilities_of_0_and_1_mislead_a_model_they_are_mixed(monkeypat
     assert not minimize(objective, far, tol=1e-6, max_iter=300).converged
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("group_by_class", [False, True])
+@pytest.mark.parametrize("group_by_class", [False, pytest.param(True, marks=pytest.mark.thorough)])
 def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_by_class, models, monkeypatch):
     # Without an intercept what columns far from zero share cannot be taken away.
     generator = np.random.default_rng(1)
