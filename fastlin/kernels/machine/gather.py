@@ -175,12 +175,12 @@ def _entry(data, place, kind):
     return kind(data[place]) if data.shape[0] > 0 else kind(1)
 
 
-def _addition(lanes, gathers):
+def _addition(lanes):
     """Make the loop that adds a vector of named rows of a table to rows in order, or the other way round."""
 
     def generate(context, builder, kinds, arguments):
-        source_type, codes_type, _, target_type, _ = kinds
-        source, codes, n_rows, target, k = arguments
+        source_type, codes_type, _, target_type, _, _ = kinds
+        source, codes, n_rows, target, gathers, k = arguments
         emit = Emitter(context, builder, types.float64, lanes)
         number, align = n_rows.type, 8 * lanes
         places = emit.data(codes_type, codes)
@@ -188,14 +188,15 @@ def _addition(lanes, gathers):
         with cgutils.for_range(builder, n_rows, intp=number) as loop:
             code = builder.load(builder.gep(places, [loop.index]))
             named = context.cast(builder, code, codes_type.dtype, types.int64)
-            to, of = (loop.index, named) if gathers else (named, loop.index)
+            to = builder.select(gathers, loop.index, named)
+            of = builder.select(gathers, named, loop.index)
             target_row = emit.pointer(target_type, target, to, k)
             source_row = emit.pointer(source_type, source, of, k)
             added = emit.load(source_row, align=align)
             emit.store(builder.fadd(emit.load(target_row, align=align), added), target_row, align=align)
 
     @emitted(generate)
-    def loop(source, codes, n_rows, target, k):
+    def loop(source, codes, n_rows, target, gathers, k):
         part, named, in_order = slice(k, k + lanes), codes[:n_rows], np.arange(n_rows)
         to, of = (in_order, named) if gathers else (named, in_order)
         np.add.at(target[:, part], to, source[of, part])
@@ -203,24 +204,28 @@ def _addition(lanes, gathers):
     return loop
 
 
-def _additions(gathers):
-    """Return the kernel that makes these loops for tables of any width."""
-    one, half, single = (_addition(lanes, gathers) for lanes in (LANES, HALF, 1))
-
-    @kernel(inner=True)
-    def add(source, codes, n_rows, target):
-        width, k = target.shape[1], np.int64(0)
-        if width == 1:
-            single(source, codes, n_rows, target, k)
-        elif width == HALF:
-            half(source, codes, n_rows, target, k)
-        else:
-            for k in range(0, width, LANES):
-                one(source, codes, n_rows, target, k)
-
-    return add
+_add_vector, _add_half, _add_number = _addition(LANES), _addition(HALF), _addition(1)
 
 
-# Both take tables of the same columns, as of zeros_table. For i < n_rows add_named adds source[codes[i]] to target[i],
-# and add_to_named adds source[i] to target[codes[i]].
-add_named, add_to_named = _additions(True), _additions(False)
+@kernel(inline=True)
+def _add_rows(source, codes, n_rows, target, gathers):
+    width = target.shape[1]
+    if width == 1:
+        _add_number(source, codes, n_rows, target, gathers, 0)
+    elif width == HALF:
+        _add_half(source, codes, n_rows, target, gathers, 0)
+    else:
+        for k in range(0, width, LANES):
+            _add_vector(source, codes, n_rows, target, gathers, k)
+
+
+@kernel(inner=True)
+def add_named(source, codes, n_rows, target):
+    """Add source[codes[i]] to target[i] for i < n_rows; both tables have the columns of `zeros_table`."""
+    _add_rows(source, codes, n_rows, target, True)
+
+
+@kernel(inner=True)
+def add_to_named(source, codes, n_rows, target):
+    """Add source[i] to target[codes[i]] for i < n_rows; both tables have the columns of `zeros_table`."""
+    _add_rows(source, codes, n_rows, target, False)

@@ -52,10 +52,9 @@ def unpack(content: bytes, target_context: Any) -> Any:
 
 def name_file(function: Callable[..., Any], *key: Any) -> str:
     """Return the name of the file that keeps the code of a function for a key, whose `repr` tells it from others."""
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
     settings = [getattr(config, name, None) for name in SETTINGS]
     digest = hashlib.sha256(repr((key, settings)).encode())
-    digest.update(function.__code__.co_code + dumps(cells))
+    digest.update(function.__code__.co_code)
     room = function.__module__.removeprefix("fastlin.kernels.")
     name = f"{room}.{function.__qualname__}".replace("<", "").replace(">", "")
     return f"{name}-{digest.hexdigest()[:24]}{ENDING}"
