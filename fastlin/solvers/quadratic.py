@@ -284,18 +284,20 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen)
         if not len(active):
             break
         if n_left is None:
-            # As many as take as long as the sweeps over the active ones may, and one in any case.
+            # As many as take as long as the sweeps over the active ones may, and two in any case: of two copies of a
+            # column one group may be small, and a step that its norm cuts short comes to nothing.
             work = len(active) ** 3 / 3 + len(active) ** 2 + CALLS_WORK
-            n_left = max(1, int(ROUNDS**2 * hessian.size / work))
+            n_left = max(2, int(ROUNDS**2 * hessian.size / work))
         n_left -= 1
         block, start = hessian[np.ix_(active, active)], parameters[active]
         own_thresholds = thresholds[is_active]
         end, decrease, is_last = _along_groups(block, slopes[active], start, own_thresholds)
-        if not decrease > unseen:
+        if not decrease > 0:
             break
         parameters[active] = end
         slopes += np.einsum("ij,j->i", hessian[:, active], end - start)
         total += decrease
+        is_last |= decrease <= unseen
     return total
 
 
