@@ -457,28 +457,27 @@ def compressed(matrix: SparseContainer) -> Compressed:
 
 def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
     """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks, halves and totals (B, d) of s_i x_i."""
-    scale, shift = scaling.scale, scaling.shift
-    total = np.add.reduce(totals) * scale
+    total = np.add.reduce(totals) * scaling.scale
     d = len(total)
     gram = np.empty((d + 1, d + 1))
-
-    # At extreme scales a product leaves the range of float64, and what takes the matrix sees that it is not finite.
-    @np.errstate(over="ignore", invalid="ignore")
-    def fill(block, n_blocks):
-        part = slice(block * ROWS_CENTRED, min((block + 1) * ROWS_CENTRED, d))
-        rows = gram[part, :-1]
-        np.add(np.add.reduce(halves[:, part]), np.add.reduce(halves[:, :, part]).T, out=rows)
-        rows *= scale[part, None] * scale
-        # In this order the matrix is symmetric to the last bit.
-        mixed = total[part, None] * shift
-        mixed += shift[part, None] * total
-        mixed += shift[part, None] * shift * total_weight
-        rows += mixed
-
-    run_blocks(fill, -(-d // ROWS_CENTRED))
-    gram[-1, :-1] = gram[:-1, -1] = total + shift * total_weight
+    # Each of two products has half of that of the shifts.
+    mixed = total + 0.5 * total_weight * scaling.shift
+    run_blocks(_fill_centred_rows, -(-d // ROWS_CENTRED), halves, mixed, scaling, gram)
+    gram[-1, :-1] = gram[:-1, -1] = total + scaling.shift * total_weight
     gram[-1, -1] = total_weight
     return gram
+
+
+# At extreme scales a product leaves the range of float64, and what takes the matrix sees that it is not finite.
+@np.errstate(over="ignore", invalid="ignore")
+def _fill_centred_rows(block, n_blocks, halves, mixed, scaling, gram):
+    scale, shift = scaling.scale, scaling.shift
+    part = slice(block * ROWS_CENTRED, min((block + 1) * ROWS_CENTRED, len(mixed)))
+    rows = gram[part, :-1]
+    np.add(np.add.reduce(halves[:, part]), np.add.reduce(halves[:, :, part]).T, out=rows)
+    rows *= scale[part, None] * scale
+    # In this order the matrix is symmetric to the last bit.
+    rows += mixed[part, None] * shift + shift[part, None] * mixed
 
 
 def _is_ordered(matrix):

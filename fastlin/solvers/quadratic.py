@@ -284,11 +284,9 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen)
         if not len(active):
             break
         if n_left is None:
-            # As many as take as long as the sweeps over the active ones may, and two in any case: of two copies of a
-            # column one group may be small, and a step that its norm cuts short comes to nothing.
+            # As many as take as long as the sweeps over the active ones may, and one in any case.
             work = len(active) ** 3 / 3 + len(active) ** 2 + CALLS_WORK
-            n_left = max(2, int(ROUNDS**2 * hessian.size / work))
-        n_left -= 1
+            n_left = max(1, int(ROUNDS**2 * hessian.size / work))
         block, start = hessian[np.ix_(active, active)], parameters[active]
         own_thresholds = thresholds[is_active]
         end, decrease, is_last = _along_groups(block, slopes[active], start, own_thresholds)
@@ -297,7 +295,11 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen)
         parameters[active] = end
         slopes += np.einsum("ij,j->i", hessian[:, active], end - start)
         total += decrease
-        is_last |= decrease <= unseen
+        # A small group that has become zero has cut its step short, which does not count: of two copies of a column
+        # one is often small.
+        if end.all():
+            n_left -= 1
+            is_last |= decrease <= unseen
     return total
 
 

@@ -73,10 +73,10 @@ def test_the_subgradient_is_zero_where_settled(group_steps, grouped, spread):
     assert not (grouped and spread == 1) or 1 < len(group_steps) <= 12
 
 
-def test_a_small_model_takes_two_steps_for_groups_between_sweeps(group_steps, monkeypatch):
+def test_a_small_model_takes_one_step_for_groups_between_sweeps(group_steps, monkeypatch):
     monkeypatch.setattr(quadratic, "CALLS_WORK", tuning.CALLS_WORK)
     minimize(*make_model(True, 1.0))
-    assert len(group_steps) == 2
+    assert len(group_steps) == 1
 
 
 def test_groups_end_where_the_model_is_flat_but_for_their_norms():

@@ -334,6 +334,16 @@ def test_where_probabilities_of_0_and_1_mislead_a_model_they_are_mixed(monkeypat
     assert not minimize(objective, far, tol=1e-6, max_iter=300).converged
 
 
+def test_small_groups_of_copied_columns_do_not_hold_up_the_others():
+    generator = np.random.default_rng(0)
+    half = generator.normal(size=(60, 10))
+    labels = (0.2 * half @ generator.normal(size=(10, 3)) + generator.gumbel(size=(60, 3))).argmax(axis=1)
+    X = np.hstack([half, half]).astype(np.float32)
+    objective = Objective.over(X, labels, 3, l1=1e-6, group_by_class=True)
+    # In steps that end where a group is nearly zero 60 do not suffice.
+    assert minimize(objective, tol=1e-6, max_iter=12).converged
+
+
 @pytest.mark.parametrize("group_by_class", [False, pytest.param(True, marks=pytest.mark.thorough)])
 def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_by_class, models, monkeypatch):
     # Without an intercept what columns far from zero share cannot be taken away.
