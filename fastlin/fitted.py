@@ -65,10 +65,10 @@ def read_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -> li
     return [read_array(f"{name}[{place}]", each, shape) for place, (each, shape) in enumerate(pairs)]
 
 
-def read_count(name: str, value: Any) -> int:
-    """Return a whole number from 0 to the largest that kernels count to."""
+def read_count(name: str, value: Any, least: int = 0) -> int:
+    """Return a whole number from the least to the largest that kernels count to."""
     is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    expect(is_whole and 0 <= value <= MOST, name, "be a whole number of at least 0", value)
+    expect(is_whole and least <= value <= MOST, name, f"be a whole number of at least {least}", value)
     return int(value)
 
 

@@ -371,7 +371,7 @@ def test_labels_are_fitted_side_by_side_into_models_of_their_own(count, make, in
     for each, other in zip(found.estimators_, expected.estimators_, strict=True):
         assert_same_model(each, other)
         np.testing.assert_array_equal(each.classes_, other.classes_)
-        assert each.C == 0.3
+        assert each.C == 0.3 and each._repr_mimebundle_()
     np.testing.assert_array_equal(found.predict(X), expected.predict(X))
     assert found.n_features_in_ == expected.n_features_in_
     np.testing.assert_array_equal(np.asarray(found.classes_), np.asarray(expected.classes_))

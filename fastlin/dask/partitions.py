@@ -104,7 +104,8 @@ def read_partitions(
         shape, dtype, *facts = _describe_matrix(descriptions)
         own_y, own_weight, own_offset = map(_join, ("y", "sample_weight", "offset"), told)
         if own_y.ndim == 2 and are_certain(own_y):
-            raise ValueError(f"y should be a 1d array, got zeros and ones in {own_y.shape[1]} columns instead.")
+            found = f"zeros and ones in {own_y.shape[1]} columns"
+            raise ValueError(f"y should be a 1d array, got {found} instead: several labels a row need X in memory.")
         own_classes, numbers, of_rows, unit, targets = number_rows(estimator, own_y, own_weight, classes)
         own_offset = read_offset(own_offset, len(own_y), len(own_classes))
         parts = [

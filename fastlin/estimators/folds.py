@@ -203,10 +203,11 @@ def fit_folds(
     from fastlin.estimators.problem import Problem, count_fits_at_once
 
     is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
-    if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory:
+    finite = fits.Cs[fits.Cs < np.inf]
+    if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite):
         whole = Problem(estimator, data)
         # Lots take half of the time in the mean, with L1.
-        if suits_parts(whole, fits.Cs[-1], fits.l1_ratios[0]):
+        if suits_parts(whole, finite[-1], fits.l1_ratios[0]):
             _fit_in_lots(whole, training_rows, fits, on_fit)
             return
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))

@@ -57,10 +57,13 @@ def choose_labels(
     return blocks.y if y is None else y, blocks.sample_weight if sample_weight is None else sample_weight
 
 
-def read_labels(estimator: object, y: Any, n_rows: int, suffix: str = "", may_be_several: bool = False) -> Any:
+def read_labels(
+    estimator: object, y: Any, n_rows: int, suffix: str = "", may_be_several: bool = False, are_soft: bool = False
+) -> Any:
     """Return the labels of n_rows rows: (n,), or (n, K) if they are soft, or several a row where they may be.
 
-    Several are those of `read_columns`. Errors add the suffix to names.
+    Several are those of `read_columns`; are_soft says that zeros and ones are probabilities. Errors add the suffix to
+    names.
     """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
@@ -74,7 +77,10 @@ def read_labels(estimator: object, y: Any, n_rows: int, suffix: str = "", may_be
         several, found = read_columns(y, name)
         if may_be_several and several is not None:
             found = several
+        elif are_soft and isinstance(several, np.ndarray):
+            found = read_probabilities(several.astype(np.float64), name)
         elif found is None:
+            _refuse_columns(y, name)
             found = column_or_1d(y, warn=True)
             assert_all_finite(found, input_name=name)
         y = found
@@ -84,19 +90,30 @@ def read_labels(estimator: object, y: Any, n_rows: int, suffix: str = "", may_be
     return y
 
 
-def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[Any, FloatArray | None]:
+def choose_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     """Return the labels and weights that rows are scored by: those that are given, or that Blocks hold."""
     if isinstance(X, Blocks):
-        y, sample_weight = choose_labels(X, y, sample_weight)
-        y = read_labels(estimator, y, X.shape[0])
-    elif y is None:
+        return choose_labels(X, y, sample_weight)
+    if y is None:
         raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
+    return y, sample_weight
+
+
+def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[Any, FloatArray | None]:
+    """Return what `choose_scored` does, for a model of one label a row, as arrays."""
+    y, sample_weight = choose_scored(estimator, X, y, sample_weight)
+    if isinstance(X, Blocks):
+        y = read_labels(estimator, y, X.shape[0])
     else:
         y = read_in_place(y, "y")
-        _, soft = read_columns(y)
+        several, soft = read_columns(y)
+        if isinstance(several, np.ndarray):
+            # The model has one label a row.
+            soft = read_probabilities(several.astype(np.float64), "y")
         if soft is not None:
             y = soft
         elif isinstance(y, np.ndarray) and y.ndim == 2:
+            _refuse_columns(y, "y")
             y = column_or_1d(y)
     return y, read_ratios(sample_weight, y, are_signed=True)
 
@@ -135,6 +152,21 @@ def read_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
     return None, None
 
 
+def _refuse_columns(y, name):
+    """Raise an error for labels in columns that are neither several a row nor soft, but for a single column."""
+    shape: Any = getattr(y, "shape", ())
+    if sparse.issparse(y):
+        raise TypeError(
+            f"{name} may be sparse where it has several labels a row, at least two columns of zeros and ones, got the "
+            f"shape {shape} and {y.dtype}."
+        )
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"{name} should be a 1d array of labels, or have at least two columns, of zeros and ones for several "
+            f"labels a row or of probabilities of the classes, got an array of shape {shape} instead."
+        )
+
+
 def take_label(several: Any, k: int) -> Array:
     """Return column k of several labels a row, as `read_columns` returns them, (n,) uint8."""
     if not sparse.issparse(several):
@@ -162,13 +194,14 @@ def read_probabilities(soft: Array, name: str) -> FloatArray:
     sums = soft.sum(axis=1)
     fits = (np.abs(sums - 1) <= tolerance) & (soft.min(axis=1) >= 0)
     if not fits.all():
-        i = int(np.argmin(fits))
-        wrong = soft[i][~(soft[i] >= 0) | (soft[i] == np.inf)]
-        found = f"holds {wrong[0]:g}" if len(wrong) else f"sums to {sums[i]:.6g}"
+        # An entry that nothing accepts is what the user looks for, not the first row of several labels.
+        is_wrong = ~((soft >= 0) & (soft <= 1 + tolerance))
+        i, k = np.unravel_index(np.argmax(is_wrong), soft.shape) if is_wrong.any() else (np.argmin(fits), None)
+        found = f"sums to {sums[i]:.6g}" if k is None else f"holds {soft[i, k]:g}"
         raise ValueError(
-            f"{name} has {soft.shape[1]} columns and entries other than 0 and 1, so that its rows are probabilities of "
-            f"the classes. They must be finite, at least 0 and sum to one within {tolerance:.2g} in each row, but "
-            f"row {i} {found}."
+            f"{name} has {soft.shape[1]} columns, which are several labels a row where all entries are 0 or 1, else "
+            f"probabilities of the classes. These must be finite, at least 0 and sum to one within {tolerance:.2g} in "
+            f"each row, but row {i} {found}."
         )
     return soft if (sums == 1).all() else soft / sums[:, None]
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.labels import are_soft, check_some_count, choose_labels, read_offset, read_scored
+from fastlin.estimators.labels import are_soft, check_some_count, choose_scored, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
 from fastlin.estimators.training_data import check_parts, name_features, read_blocks, read_categories, read_matrix
@@ -191,8 +191,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             From 0 to 1.
         """
         if has_several_labels(self):
-            if isinstance(X, Blocks):
-                y, sample_weight = choose_labels(X, y, sample_weight)
+            y, sample_weight = choose_scored(self, X, y, sample_weight)
             # `decision_function` refuses offsets here.
             labels = join(self.predict(X) if offset is None else self.predict(X, offset=offset))
             return accuracy_score(y, labels, sample_weight=sample_weight)

@@ -202,7 +202,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         -------
         model : estimator of sklearn.linear_model
             Its class has the name of this one. Parameters at their defaults have scikit-learn's, and those that it has
-            not are left out.
+            not are left out. Before scikit-learn 1.10 `alpha` becomes C = 1 / (alpha n), for n rows of weight 1.
 
         Raises
         ------
@@ -562,17 +562,17 @@ class LogisticRegression(PenalisedClassifier):
             Labels of at least two classes: numbers, strings or bools. Floats in at least two columns, not all of them 0
             or 1, are soft labels: the probability of each class, at least 0, which sum to one in each row within 1e-5.
             A row then counts as weighted copies of it would, one for each class. Zeros and ones in at least two
-            columns, or a sparse matrix of them, say which labels a row has: a model of two classes is fitted to each
-            label, many of them side by side, and neither offset nor a start may be given. None only where X is Blocks
-            that hold labels.
+            columns, or a sparse matrix of them, say which labels a row has, unless `classes` is given: a model of two
+            classes is fitted to each label, many of them side by side, and neither offset nor a start may be given.
+            None only where X is Blocks that hold labels.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows, at least 0 and not all 0; None means ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
             Finite numbers that are added to the scores of the rows: one for each row with two classes, else one for
             each row and class. Predictions take them anew. For Blocks it is an array of all rows.
         classes : array-like of shape (n_classes,) or None
-            The classes of the columns of soft labels, sorted; None means numbers from 0 on. For other labels, those
-            that y has: where it has others, or lacks one, that is an error.
+            The classes of the columns of soft labels, sorted, which may then be zeros and ones; None means numbers from
+            0 on. For other labels, those that y has: where it has others, or lacks one, that is an error.
         coef_init : array-like of shape (1, n_features) or (n_classes, n_features), or None
             Coefficients that the fit starts from, in the shape of `coef_`, whatever `warm_start` says. None means zeros
             where `intercept_init` is given, or else that the solver chooses its start. A start where J is larger than
@@ -592,10 +592,10 @@ class LogisticRegression(PenalisedClassifier):
             probabilities, sparse X whose index arrays point outside of X, and parameters out of range.
         """
         read = partial(read_training_data, offset=offset, classes=classes)
-        given = {"offset": offset, "classes": classes, "coef_init": coef_init, "intercept_init": intercept_init}
+        given = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
         with kept_on_error(self):
             several, _ = read_columns(y)
-            if several is not None:
+            if several is not None and classes is None:
                 from fastlin.estimators.many_fits import fit_labels
 
                 return fit_labels(self, X, several, sample_weight, given)
@@ -643,9 +643,10 @@ class LogisticRegression(PenalisedClassifier):
             lines["tol"] = f"{self.tol:g}, {reached}"
             lines["iterations"] = f"{self.n_iter_.min():,} to {self.n_iter_.max():,} of a label"
             return {**lines, "coefficients": describe_coef(self)}
-        # A model that was made from scikit-learn's has no fit, and a fit that needs no iteration no history.
-        if getattr(self, "history_", None):
-            objective = self.history_[-1].objective
+        # A model that was made from scikit-learn's has no fit, and one of many, or without an iteration, no history.
+        history = getattr(self, "history_", None)
+        if history:
+            objective = history[-1].objective
             gap = self.certificate_ / objective if objective > 0 else np.inf
             proven = "without a bound on the distance from its minimum"
             if gap < np.inf:
@@ -655,10 +656,11 @@ class LogisticRegression(PenalisedClassifier):
             # Other solvers ask for a small gradient, whatever the gap.
             floor = f" as far as {self.coef_.dtype} allows" if self.solver == "auto" and self.tol < gap < np.inf else ""
             # The last iteration knows nothing of the type of the coefficients.
-            is_rounded = floor and self.history_ and self.history_[-1].bound < 0.5 * self.certificate_
+            is_rounded = floor and history and history[-1].bound < 0.5 * self.certificate_
             floor += "; X in float64 allows more" if is_rounded else ""
             lines["tol"] = f"{self.tol:g}, reached{floor}" if self.converged_ else f"{self.tol:g}, not reached"
-            lines["iterations"] = f"{self.n_iter_[0]:,}, {self.n_passes_:.1f} passes over the data"
+            passes = f", {self.n_passes_:.1f} passes over the data" if hasattr(self, "n_passes_") else ""
+            lines["iterations"] = f"{self.n_iter_[0]:,}{passes}"
         return {**lines, "coefficients": describe_coef(self)}
 
     @with_callbacks

@@ -139,12 +139,13 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
     from fastlin.solvers.lots import minimize_all
 
     estimator, data = problem.estimator, problem.data
-    if not (len(Cs) and suits(problem, Cs.max(), l1_ratio)):
+    is_finite = Cs < np.inf
+    if not (is_finite.any() and suits(problem, Cs[is_finite].max(), l1_ratio)):
         return
     if curvatures is None:
         curvatures = np.array([_find_curvature(pose(number)) for number in range(len(Cs))])
     # A class without a row of weight has no best intercept, from which a lot starts.
-    numbers = np.flatnonzero(curvatures > 0)
+    numbers = np.flatnonzero((curvatures > 0) & is_finite)
     if not len(numbers):
         return
     strengths, total = np.array([problem.invert(C) for C in Cs[numbers]]), data.weigh()

@@ -20,8 +20,6 @@ from fastlin.fitted import read_count
 from fastlin.typing import MatrixLike
 
 LIKELIHOOD_RATIO = "likelihood_ratio"
-# Models whose scores of rows are computed at once.
-TOGETHER = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +91,7 @@ def permutation_test(
     Raises
     ------
     ValueError
-        For folds with "likelihood_ratio", and for all that the estimator refuses.
+        For folds with "likelihood_ratio", or a model without probabilities, and for all that the estimator refuses.
 
     References
     ----------
@@ -120,6 +118,8 @@ def permutation_test(
     if scoring == LIKELIHOOD_RATIO:
         if cv is not None:
             raise ValueError(f"cv must be None for scoring={scoring!r}, which fits all rows, got {cv!r}")
+        if not hasattr(estimator, "predict_log_proba"):
+            raise ValueError(f"estimator must have predict_log_proba for scoring={scoring!r}, got {estimator!r}")
         cv = [(np.arange(len(y)), np.arange(len(y)))]
     folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
     judge = JUDGES.get(scoring or "accuracy") if isinstance(scoring, str) or scoring is None else None
@@ -159,6 +159,7 @@ def _score_side_by_side(model, X, labels, folds, judge, draw, n_orders):
     """Return the score of each fold for each order of the rows, (n_orders, n_folds)."""
     from fastlin.estimators.many_fits import Task, fit_tasks
     from fastlin.objective import weigh_by_counts
+    from fastlin.objective.lot import LOT_BYTES, MOST_TOGETHER
 
     n_rows, n_folds = len(labels), len(folds)
     # A fold may name a row more than once.
@@ -172,8 +173,9 @@ def _score_side_by_side(model, X, labels, folds, judge, draw, n_orders):
 
     fits = fit_tasks(model, X, pose, n_orders * n_folds)
     model.multilabel_, scores = True, np.empty((n_orders, n_folds))
-    for first in range(0, n_orders * n_folds, TOGETHER):
-        chosen = slice(first, first + TOGETHER)
+    together = int(np.clip(LOT_BYTES // (8 * n_rows), 1, MOST_TOGETHER))
+    for first in range(0, n_orders * n_folds, together):
+        chosen = slice(first, first + together)
         model.coef_, model.intercept_ = fits.coef[chosen], fits.intercept[chosen]
         model.classes_ = np.arange(len(model.coef_))
         for k, of_model in enumerate(model.decision_function(X).T, first):

@@ -172,8 +172,7 @@ def stability_selection(
     if not isinstance(estimator, LogisticRegression):
         raise TypeError(f"estimator must be a LogisticRegression of fastlin, got {type(estimator).__name__}")
     check_parameters(estimator)
-    n_pairs = read_count("n_pairs", n_pairs)
-    expect(n_pairs > 0, "n_pairs", "be at least 1", n_pairs)
+    n_pairs = read_count("n_pairs", n_pairs, least=1)
     Cs = read_Cs(Cs)
     seed = read_seed(random_state)
     # The Cs of the path tell the penalty.
@@ -186,7 +185,7 @@ def stability_selection(
         factors = whole.penalty_factors
         is_free = np.zeros(len(names), bool) if factors is None else factors == 0
         n_candidates = np.count_nonzero(~is_free)
-        n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected)
+        n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected, least=1)
         range_of_numbers = f"be from 1 to {n_candidates}, the number of features with a penalty"
         expect(1 <= n_selected <= n_candidates, "n_selected", range_of_numbers, n_selected)
         rows_of_classes = _find_rows(data)
@@ -216,7 +215,7 @@ def stability_selection(
 
 def _read_threshold(threshold):
     """Return a share of the halves that selects features."""
-    if not (isinstance(threshold, (int, float, np.floating)) and 0.5 < threshold <= 1):
+    if not (isinstance(threshold, (int, float, np.integer, np.floating)) and 0.5 < threshold <= 1):
         raise ValueError(f"threshold must be a number above 0.5 and at most 1, got {threshold!r}")
     return threshold
 
@@ -279,22 +278,25 @@ def _select_in_lots(whole, begin, n_halves, on_fit):
     data, halves = whole.data, []
     for number in range(n_halves):
         problem, entries = begin(number)
-        # A byte a row, since there are many halves.
         is_in = np.zeros(len(data.labels), bool)
         is_in[problem.rows] = True
-        halves.append((is_in, entries))
+        # A bit a row, since there are many halves.
+        halves.append((np.packbits(is_in), entries))
     share, left = np.average(data.labels, weights=data.weights), halves
     while left:
         place, going = len(left[0][1].endings), []
         Cs, curvatures = np.array([half.Cs[place] for _, half in left]), np.full(len(left), share * (1 - share))
 
+        def find_rows(number, left=left):
+            return np.unpackbits(left[number][0], count=len(data.labels))
+
         def pose(number, left=left):
-            is_in, entries = left[number]
+            is_in, entries = find_rows(number), left[number][1]
             weights = is_in.astype(np.float64) if data.weights is None else is_in * data.weights
             return Task(data.labels, weights, entries.start)
 
-        def pose_alone(number, left=left):
-            return Problem(whole.estimator, data, np.flatnonzero(left[number][0]))
+        def pose_alone(number):
+            return Problem(whole.estimator, data, np.flatnonzero(find_rows(number)))
 
         given = whole, pose, Cs, 1.0, pose_alone
         for number, fit in fit_lots(*given, curvatures=curvatures, reference=data.weights):

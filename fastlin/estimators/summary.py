@@ -13,6 +13,7 @@ from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.estimators.linear_predictions import check_coefficients, has_several_labels, read_classes
+from fastlin.estimators.parameters import invert, is_by_alpha
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
 from fastlin.fitted import read_count
@@ -22,6 +23,8 @@ from fastlin.typing import MatrixLike
 if TYPE_CHECKING:
     from fastlin.inference.tables import Text
 
+# Of scikit-learn 1.10.
+NEWER_SOLVERS = "newton-cd", "newton-cd-gram"
 # What models of both have, apart from their parameters.
 OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
 OF_PATHS = "C_", "alpha_", "l1_ratio_", "Cs_", "alphas_", "l1_ratios_", "scores_", "coefs_paths_"
@@ -145,7 +148,18 @@ def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
     """Return a fitted linear model of the other package's class, with the parameters and attributes that both have."""
     made = copy_model(model, made_class, OF_LINEAR_MODELS)
     check_coefficients(model, classes=read_classes(model))
+    if not (hasattr(made, "alpha") or hasattr(made, "alphas")):
+        # A version before 1.10, where any other solver finds the same minimum.
+        if is_by_alpha(model):
+            made.set_params(**_translate_alpha(model))
+        if model.solver in NEWER_SOLVERS:
+            made.solver = made_class().solver
     return made
+
+
+def _translate_alpha(model):
+    """Return C of a model by alpha as if all its rows weighed 1, or the Cs of its folds, by their names."""
+    return {"Cs": model.Cs_.copy()} if hasattr(model, "Cs_") else {"C": invert(model.alpha) / model.n_samples_fit_}
 
 
 def make_linear_model(model: Any) -> Any:

@@ -49,6 +49,15 @@ def test_linear_models_go_there_and_back(name, n_classes):
     np.testing.assert_array_equal(again.fit(X, names).classes_, fitted.classes_)
 
 
+@pytest.mark.parametrize("parameters", [{"alpha": 0.05}, {"alphas": [0.5, 0.05]}], ids=str)
+def test_a_penalty_by_alpha_goes_there_as_c(parameters):
+    X, y = load_scaled(load_iris)
+    make = fastlin.LogisticRegressionCV if "alphas" in parameters else fastlin.LogisticRegression
+    ours = make(solver="newton-cd", tol=1e-10, **parameters).fit(X, y)
+    theirs = ours.to_sklearn().set_params(tol=1e-8, max_iter=1000)
+    np.testing.assert_allclose(theirs.fit(X, y).coef_, ours.coef_, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("parameters", "targets"),
     [

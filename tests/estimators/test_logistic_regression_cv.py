@@ -121,6 +121,12 @@ def check_folds(model, splits, X, y, atol=1e-5, **options):
             np.testing.assert_allclose(model.coefs_paths_[fold, 0, c, :, : X.shape[1]], plain.coef_, atol=atol)
 
 
+def test_a_fit_without_a_penalty_leaves_those_beside_it_in_lots():
+    X, y, *_ = make_problem(200, 6, 2)
+    few, more = (make_cv(Cs=Cs, l1_ratios=[0.5], cv=3, refit=False).fit(X, y) for Cs in ([0.1, 1], [0.1, 1, np.inf]))
+    np.testing.assert_array_equal(more.coefs_paths_[:, :, :2], few.coefs_paths_)
+
+
 def test_penalty_factors_and_groups_reach_every_fit():
     X, y, *_ = make_problem(120, 6, 3)
     options = {"penalty_factors": [1, 0, 2, 1, 1, 5], "group_by_class": True, "tol": 1e-9}

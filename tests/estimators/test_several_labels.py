@@ -142,7 +142,8 @@ def test_entries_that_stand_twice_are_summed_and_sparse_labels_are_several():
         LogisticRegression().fit(X, once).coef_, LogisticRegression().fit(X, labels.astype(int)).coef_
     )
     for Y in (twice, given[:, :1], given[:, :0]):
-        assert_refused("dense data is required", LogisticRegression().fit, X, Y, error=TypeError)
+        message = r"y may be sparse where it has several labels a row, .* got the shape \(60, \d\)"
+        assert_refused(message, LogisticRegression().fit, X, Y, error=TypeError)
 
 
 def test_wide_rows_are_fitted_in_their_own_space():
@@ -211,7 +212,8 @@ def test_what_cannot_be_fitted_is_refused_and_nothing_changes(data):
         (r"column 9 of y is 1 in all rows that have a weight; leave it out", {"y": np.column_stack([Y, np.ones(300)])}),
         (r"column 0 of y is 0 in all rows", {"y": Y, "sample_weight": (1 - Y[:, 0]).astype(float)}),
         (r"offset must be None where y has several labels", {"y": Y, "offset": np.zeros(300)}),
-        (r"classes must be None where y has several labels", {"y": Y, "classes": [0, 1]}),
+        (r"else probabilities of the classes. .* row \d+ sums to", {"y": Y, "classes": np.arange(9)}),
+        (r"but row 3 holds nan", {"y": np.where(np.arange(300)[:, None] == 3, np.nan, Y)}),
         (r"coef_init must be None where y has several labels", {"y": Y, "coef_init": np.zeros((1, 10))}),
         (r"y has 299 entries, but X has 300 rows", {"y": Y[1:]}),
         (r"y should be a 1d array", {"y": Y + 1}),
@@ -226,6 +228,7 @@ def test_what_needs_one_label_a_row_says_so(data):
     model = LogisticRegression().fit(X, Y)
     for method, given in ((model.inference, data), (model.bootstrap, data), (model.to_sklearn, ())):
         assert_refused("fitted to 9 labels a row, and this needs one label a row", method, *given)
+    assert_refused("score requires y", model.score, X)
     message = "offset must be None for a model of several labels a row"
     assert_refused(message, model.predict, X, offset=np.zeros(300))
     assert_refused(message, model.score, X, Y, offset=np.zeros(300))

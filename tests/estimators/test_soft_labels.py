@@ -72,7 +72,9 @@ def test_matrices_of_zeros_and_ones_and_single_columns_are_no_soft_labels():
     labels = soft.argmax(axis=1)
     model = LogisticRegression().fit(X, labels)
     assert model.score(X, labels[:, None]) == model.score(X, labels)
-    assert_refused("y should be a 1d array", model.score, X, certain)
+    # Models of one label a row, and fits to classes, take them for probabilities.
+    assert model.score(X, certain) == model.score(X, labels)
+    assert_same_model(fit_new(X, certain, classes=[0, 1, 2]), model)
     assert_refused("Unknown label type: continuous", fit_new, X, soft[:, 0])
     message = r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"
     assert_refused(message, fit_new, X, soft[:, :1])
@@ -87,7 +89,7 @@ def test_labels_that_are_no_probabilities_are_refused():
         ((30, 1), np.nan, "row 30 holds nan"),
         ((30, 1), np.inf, "row 30 holds inf"),
         ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 holds -0.1"),
-        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns and entries other than 0 and 1, .* row 30 sums to 1.1"),
+        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns, .* row 30 sums to 1.1"),
     ):
         wrong = soft.copy()
         wrong[place] = value
