@@ -34,7 +34,8 @@ def iterate(
     while square > 0:
         product = multiply(direction)
         curvature = dot(direction.ravel(), product.ravel())
-        if not curvature > 0:
+        # At extreme scales no number tells the length.
+        if not (curvature > 0 and square / curvature < np.inf):
             return
         length = square / curvature
         solution += length * direction
