@@ -193,17 +193,21 @@ def _search_end(maximum, direction, fall, side):
     from scipy import optimize
 
     wanted, middle, state = math.sqrt(2 * fall), inner(direction, maximum.theta), maximum
+    # The nearest distance beyond the end, and whether the likelihood has a maximum there.
+    beyond, has_maximum = math.inf, False
 
     def exceed(distance):
         """Return by how much the root exceeds what is wanted; too far for a definite information counts as above."""
-        nonlocal state
+        nonlocal state, beyond, has_maximum
         found = hold(state, direction[None], np.array([middle + side * distance]))
-        if not found.converged:
-            return wanted
-        root = math.sqrt(2 * max(0.0, maximum.value - found.state.value)) - wanted
+        # Where rounding ends the way before, by so much the value would still rise.
+        left, is_maximum = 0.5 * found.distance**2, found.distance <= NEAR
+        root = math.sqrt(2 * max(0.0, maximum.value - found.state.value - left)) - wanted if is_maximum else wanted
         if root <= 0:
             # The way to the next value begins where the last one ended.
             state = found.state
+        elif distance < beyond:
+            beyond, has_maximum = distance, is_maximum
         return root
 
     low, high = 0.0, wanted * math.sqrt(inner(direction, maximum.factor.solve(direction)))
@@ -214,8 +218,8 @@ def _search_end(maximum, direction, fall, side):
     else:
         return side * math.inf
     distance = optimize.brentq(exceed, low, high, xtol=0.01 * CLOSE * high)
-    # A jump is where the information is no longer definite.
-    is_met = maximum.value - state.value >= (1 - MISSED) * fall
+    # A jump is where the information is no longer definite. Rounding of the values may hide that they meet.
+    is_met = has_maximum or maximum.value - state.value >= (1 - MISSED) * fall
     return middle + side * distance if is_met else side * math.inf
 
 
