@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -196,6 +197,8 @@ def _search_end(maximum, direction, fall, side):
     # The nearest distance beyond the end, and whether the likelihood has a maximum there.
     beyond, has_maximum = math.inf, False
 
+    # Values that are found from elsewhere differ by their rounding, and with it perhaps their signs.
+    @cache
     def exceed(distance):
         """Return by how much the root exceeds what is wanted; too far for a definite information counts as above."""
         nonlocal state, beyond, has_maximum
