@@ -203,14 +203,13 @@ def _search_end(maximum, direction, fall, side):
         """Return by how much the root exceeds what is wanted; too far for a definite information counts as above."""
         nonlocal state, beyond, has_maximum
         found = hold(state, direction[None], np.array([middle + side * distance]))
-        # Where rounding ends the way before, by so much the value would still rise.
-        left, is_maximum = 0.5 * found.distance**2, found.distance <= NEAR
-        root = math.sqrt(2 * max(0.0, maximum.value - found.state.value - left)) - wanted if is_maximum else wanted
+        value = _read_value(found)
+        root = wanted if value is None else math.sqrt(2 * max(0.0, maximum.value - value)) - wanted
         if root <= 0:
             # The way to the next value begins where the last one ended.
             state = found.state
         elif distance < beyond:
-            beyond, has_maximum = distance, is_maximum
+            beyond, has_maximum = distance, value is not None
         return root
 
     low, high = 0.0, wanted * math.sqrt(inner(direction, maximum.factor.solve(direction)))
@@ -224,6 +223,11 @@ def _search_end(maximum, direction, fall, side):
     # A jump is where the information is no longer definite. Rounding of the values may hide that they meet.
     is_met = has_maximum or maximum.value - state.value >= (1 - MISSED) * fall
     return middle + side * distance if is_met else side * math.inf
+
+
+def _read_value(found):
+    """Return the value at a Maximum, or near one whose way rounding has ended: there it would still rise; else None."""
+    return found.state.value + 0.5 * found.distance**2 if found.distance <= NEAR else None
 
 
 class Profile:
@@ -264,9 +268,9 @@ class Profile:
 
     def _compare(self, held):
         maximum, statistic = self._maximum, math.nan
-        found = hold(maximum, held, np.zeros(len(held)))
-        if found.converged:
-            statistic = max(0.0, 2 * (maximum.value - found.state.value))
+        value = _read_value(hold(maximum, held, np.zeros(len(held))))
+        if value is not None:
+            statistic = max(0.0, 2 * (maximum.value - value))
         else:
             warnings.warn(
                 "A likelihood where coefficients are zero could not be maximised; the p-value is not a number.",

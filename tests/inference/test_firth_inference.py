@@ -106,3 +106,15 @@ def test_it_is_described_pickled_and_refused():
     of_columns = infer(np.column_stack([X[:, 0], levels == 1, levels == 2]), y, 1e-10).marginal_effects()
     np.testing.assert_allclose(of_table.effects, of_columns.effects, rtol=1e-7)
     np.testing.assert_allclose(of_table.std_errors, of_columns.std_errors, rtol=1e-7)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_columns_that_nearly_depend_on_each_other_have_intervals(seed):
+    # Rounding of the log-determinant hides where the profile meets its value.
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(200, 2))
+    y = (X @ generator.normal(size=(2, 2)) + generator.gumbel(size=(200, 2))).argmax(axis=1)
+    found = infer(np.column_stack([X, X[:, 0] + 1e-5 * generator.normal(size=200)]), y)
+    lengths = np.diff(found.conf_int()[0])[:, 0] / (2 * norm.ppf(0.975) * found.std_errors[0])
+    np.testing.assert_allclose(lengths, 1, atol=0.05)
+    assert np.isfinite(found.p_values).all()
