@@ -34,8 +34,7 @@ def iterate(
     while square > 0:
         product = multiply(direction)
         curvature = dot(direction.ravel(), product.ravel())
-        # At extreme scales no number tells the length.
-        if not (curvature > 0 and square / curvature < np.inf):
+        if not curvature > 0:
             return
         length = square / curvature
         solution += length * direction

@@ -138,6 +138,8 @@ def list_methods(objective: Objective, solver: str, room: Room | None) -> list[M
         (by_lbfgs, name == "lbfgs"),
         (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_hand_over and not is_small)),
         (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_hand_over and is_affordable)),
+        # Where offsets leave no row with curvature, models that mix some in lead out.
+        (proximal_newton.minimize, objective.rows.offset_range is not None),
     ]
     return [method for method, suits in traits if suits]
 

@@ -58,6 +58,8 @@ def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
     return Direction(step, residual), np.diagonal(matrix).reshape(step.shape).copy(), factor
 
 
+# At extreme scales a step may leave the range of float64; no search accepts its end.
+@np.errstate(over="ignore", invalid="ignore")
 def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     """Minimise the objective by truncated Newton steps.
 
