@@ -1,6 +1,6 @@
 """The public interface is the one in interface.txt: what changes it is a decision, and has a line in the changelog.
 
-``python -m tests.test_interface`` writes the file anew.
+``python tests/test_interface.py`` writes the file anew.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from repository import PUBLIC_MODULES, described
 FILE = Path(__file__).parent / "interface.txt"
 PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{room}" for room in PUBLIC_MODULES))
 HELP = (
-    "The public interface has changed. If it is to, run `python -m tests.test_interface` and write a line in "
+    "The public interface has changed. If it is to, run `python tests/test_interface.py` and write a line in "
     "CHANGELOG.md; docs/deprecations.md says what may change when."
 )
 
