@@ -14,7 +14,6 @@ TOLERANCE = 1e-6
 
 
 def load(name):
-    """Return X and y of a data set of statsmodels: two classes, or more."""
     data = getattr(sm.datasets, name).load_pandas()
     X, y = data.exog.to_numpy(np.float64), data.endog.to_numpy()
     return X, {"fair": y > 0, "randhie": np.minimum(y, 2)}.get(name, y).astype(int)
