@@ -134,7 +134,7 @@ def assert_unchanged(model, before):
     assert all(vars(model)[name] is value for name, value in before.items())
 
 
-def assert_refused(message, method, *arguments, error=ValueError, **keywords):
+def assert_refused(message, method, /, *arguments, error=ValueError, **keywords):
     """Fail unless a function refuses what it is given, and, as a method, leaves its object as it was."""
     owner = getattr(method, "__self__", None)
     before = dict(vars(owner)) if hasattr(owner, "__dict__") else None
