@@ -55,10 +55,8 @@ def assert_same_minimum(found, expected):
 @pytest.mark.parametrize(("parameters", "n_classes"), [*((each, 4) for each in PARAMETERS), ({}, 2)], ids=str)
 def test_the_model_is_that_of_the_rows_together(client, parameters, n_classes):
     data = make_rows(n_classes=n_classes)
-    expected, found = (
-        fit(fastlin.LogisticRegression, parameters, *data),
-        fit(LogisticRegression, parameters, *cut(*data)),
-    )
+    expected = fit(fastlin.LogisticRegression, parameters, *data)
+    found = fit(LogisticRegression, parameters, *cut(*data))
     assert_same_minimum(found, expected)
     assert found.converged_ == expected.converged_
     # With a name of a solver tol bounds the gradient.

@@ -92,19 +92,11 @@ def test_labels_of_two_kinds_are_refused_with_the_partition():
 @pytest.mark.parametrize(
     ("name", "pieces", "message"),
     [
-        (
-            "y",
-            [Y, Y.astype("M8[D]")],
-            r"has labels of datetime64\[D\] .*, but .* of int64 in .* Accepted are labels",
-        ),
+        ("y", [Y, Y.astype("M8[D]")], r"has labels of datetime64\[D\] .*, but .* of int64 in .* Accepted are labels"),
         ("y", [Y.astype(str), Y.astype("M8[D]")], r"has labels of datetime64\[D\] in .*, but .* of <U"),
         ("y", [Y, X], r"has labels of float64 in the shape \(3, 2\), but .* of int64 in \(3,\)\. Accepted are .* soft"),
         ("y", [X[:, [0, 1, 1]], X], r"has labels of float64 in the shape \(3, 2\), but .* of float64 in \(3, 3\)"),
-        (
-            "offset",
-            [X[:, :1], X],
-            r"has numbers of float64 in the shape \(3, 2\), but .* in \(3, 1\)\. Accepted",
-        ),
+        ("offset", [X[:, :1], X], r"has numbers of float64 in the shape \(3, 2\), but .* in \(3, 1\)\. Accepted"),
     ],
 )
 def test_partitions_that_do_not_go_together_are_named_with_what_is_accepted(name, pieces, message):

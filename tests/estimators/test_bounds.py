@@ -77,9 +77,8 @@ def test_without_a_penalty_both_bounds_give_a_certificate():
 def test_separable_classes_have_a_minimum_within_bounds():
     X, y = IRIS, (SPECIES == 0).astype(int)
     for lower, upper in ((-5, 5), (-9, [2.0, np.inf, 1.0, 1.0])):
-        assert (
-            fastlin.LogisticRegression(C=np.inf, tol=1e-6, lower_bounds=lower, upper_bounds=upper).fit(X, y).converged_
-        )
+        model = fastlin.LogisticRegression(C=np.inf, tol=1e-6, lower_bounds=lower, upper_bounds=upper)
+        assert model.fit(X, y).converged_
     with pytest.warns(ConvergenceWarning, match="separable"):
         fastlin.LogisticRegression(C=np.inf, lower_bounds=[-np.inf, 0, -np.inf, -np.inf]).fit(X, y)
 

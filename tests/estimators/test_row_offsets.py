@@ -156,10 +156,8 @@ def test_pipelines_searches_and_clones_pass_the_offset_on():
     with config_context(enable_metadata_routing=True):
         model = LogisticRegression(**EXACT).set_fit_request(offset=True, sample_weight=True)
         model.set_predict_proba_request(offset=True).set_score_request(offset=True, sample_weight=False)
-        scaler, given = (
-            StandardScaler().set_fit_request(sample_weight=False),
-            {"sample_weight": weights, "offset": offset},
-        )
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        given = {"sample_weight": weights, "offset": offset}
         routed = make_pipeline(scaler, clone(model)).fit(X, y, **given)
         assert_same_model(routed[-1], fit(Z, y, **given))
         found = routed.predict_proba(X, offset=offset)

@@ -32,12 +32,7 @@ def fit(X, y, **parameters):
     [
         # Each takes four seconds of the compiler.
         *marked(pytest.mark.thorough, (np.float64, np.int64), (np.float32, np.int32), (np.uint8, np.int32)),
-        *marked(
-            pytest.mark.slow,
-            (np.bool_, np.int32),
-            (np.int64, np.int64),
-            (np.uint16, np.int32),
-        ),
+        *marked(pytest.mark.slow, (np.bool_, np.int32), (np.int64, np.int64), (np.uint16, np.int32)),
     ],
 )
 def test_every_type_of_values_and_indices(dtype, index_dtype):

@@ -24,10 +24,8 @@ def fit_peer(X, y):
     return kind(y, sm.add_constant(X, prepend=False)).fit(method="newton", disp=0, maxiter=100, tol=1e-14)
 
 
-def fit_linear(y, columns, **options):
-    return sm.GLM(y, columns, family=sm.families.Binomial(), offset=options.pop("offset", None)).fit(
-        tol=1e-14, **options
-    )
+def fit_linear(y, columns, offset=None, **options):
+    return sm.GLM(y, columns, family=sm.families.Binomial(), offset=offset).fit(tol=1e-14, **options)
 
 
 def assert_agrees(found, params, covariance):
