@@ -88,15 +88,16 @@ def test_batches_that_change_between_passes_are_named(later, message):
 
 
 @pytest.mark.parametrize("form", ["csr", "csc"])
-def test_sparse_batches_that_are_broken_in_a_later_pass_are_refused(form):
+def test_sparse_batches_that_are_broken_are_refused_in_any_pass(form):
     passes, broken = itertools.count(), sparse.csr_array(X).asformat(form)
     broken.indices[3] = 100_000_000
 
     def make_batches():
         return [(broken if next(passes) else sparse.csr_array(X).asformat(form), Y)]
 
-    blocks = from_batches(make_batches)
-    assert_refused(f"batch 0 is a broken {form.upper()} matrix", LogisticRegression().fit, blocks)
+    message = f"batch 0 is a broken {form.upper()} matrix"
+    assert_refused(message, LogisticRegression().fit, from_batches(make_batches))
+    assert_refused(message, from_batches, make_batches)
 
 
 @pytest.mark.thorough

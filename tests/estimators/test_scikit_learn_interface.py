@@ -189,16 +189,3 @@ def test_estimators_around_others(name, around, iris):
     model = AROUND[around](MODELS[name]()).fit(X, y)
     assert model.score(X, y) > 0.8
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
-
-
-@quiet
-def test_polars_in_and_out(name, iris):
-    polars = pytest.importorskip("polars", reason="polars is not installed.")
-    X, y = iris
-    frame = polars.DataFrame({column: X[column].to_numpy() for column in X})
-    model = MODELS[name]().fit(frame, polars.Series(y.to_list()))
-    expected = MODELS[name]().fit(X, y)
-    assert (model.feature_names_in_ == X.columns).all()
-    np.testing.assert_array_equal(model.predict_proba(frame), expected.predict_proba(X))
-    with pytest.raises(ValueError, match="feature names"):
-        model.predict(frame.rename({X.columns[0]: "other"}))
