@@ -134,12 +134,14 @@ def assert_unchanged(model, before):
     assert all(vars(model)[name] is value for name, value in before.items())
 
 
-def assert_refused(message, method, *arguments, error=ValueError, **keywords):
-    """Fail unless a method of an estimator refuses what it is given, and leaves the estimator as it was."""
-    before = dict(vars(method.__self__))
+def assert_refused(message, method, /, *arguments, error=ValueError, **keywords):
+    """Fail unless a function refuses what it is given, and, as a method, leaves its object as it was."""
+    owner = getattr(method, "__self__", None)
+    before = dict(vars(owner)) if hasattr(owner, "__dict__") else None
     with pytest.raises(error, match=message):
         method(*arguments, **keywords)
-    assert_unchanged(method.__self__, before)
+    if before is not None:
+        assert_unchanged(owner, before)
 
 
 def load_scaled(loader):

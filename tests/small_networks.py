@@ -33,8 +33,3 @@ def assert_same_bits(found, expected):
 
 def differ(first, second):
     return any(not np.array_equal(*pair) for pair in zip(first.coefs_, second.coefs_, strict=True))
-
-
-def draw_initial(hidden, X, y, **parameters):
-    """Return a classifier whose parameters are those it began with, but for rounding."""
-    return make(hidden, max_iter=1, learning_rate_init=1e-30, dtype="float64", **parameters).fit(X, y)

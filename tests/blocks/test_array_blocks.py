@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 from scipy import sparse
 
 from fastlin import LogisticRegression
@@ -29,8 +30,7 @@ def test_rows_come_as_they_are_and_again():
     several = from_arrays([X[:10], X[10:]], Y, rows_per_block=50)
     assert several.borders.tolist() == [0, 10, 60, 100]
     np.testing.assert_array_equal(np.concatenate(list(several.read())), X)
-    with pytest.raises(TypeError, match="cannot be copied nor pickled"):
-        pickle.dumps(blocks)
+    assert_refused("cannot be copied nor pickled", pickle.dumps, blocks, error=TypeError)
 
 
 def test_types_that_fits_do_not_read_become_float64():
@@ -68,10 +68,7 @@ def test_a_file_that_changes_is_named(tmp_path, change):
     blocks = from_arrays(np.load(tmp_path / "X.npy", mmap_mode="r"), Y)
     list(blocks.read())
     change(tmp_path / "X.npy")
-    model = LogisticRegression()
-    with pytest.raises(ValueError, match=r"X\.npy (has changed|cannot be read)"):
-        model.fit(blocks)
-    assert not hasattr(model, "coef_")
+    assert_refused(r"X\.npy (has changed|cannot be read)", LogisticRegression().fit, blocks)
 
 
 @pytest.mark.parametrize("kind", ["one array", "two arrays", "csr"])
@@ -89,8 +86,7 @@ def test_a_file_that_is_cut_in_a_pass_is_found_before_the_next_block(tmp_path, k
     assert next(coming).shape[1] == 3
     os.truncate(tmp_path / "second.npy", 200)
     # Whoever read the block would end with SIGBUS.
-    with pytest.raises(DataChangedError, match=r"second\.npy has changed while it was in use"):
-        next(coming)
+    assert_refused(r"second\.npy has changed while it was in use", next, coming, error=DataChangedError)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +109,7 @@ def test_a_file_that_is_cut_in_a_pass_is_found_before_the_next_block(tmp_path, k
     ],
 )
 def test_bad_arrays_are_named(make, given, message):
-    with pytest.raises(ValueError, match=message):
-        make(*given)
+    assert_refused(message, make, *given)
 
 
 def test_what_is_wrong_with_a_part_has_its_name():
@@ -124,8 +119,7 @@ def test_what_is_wrong_with_a_part_has_its_name():
         (from_csr([ROWS, broken]), "piece 1: X is a broken CSR"),
         (from_arrays([X, other]), "rows 0 to 99 of array 1 of X contains NaN"),
     ):
-        with pytest.raises(ValueError, match=message):
-            LogisticRegression().fit(blocks, np.append(Y, Y))
+        assert_refused(message, LogisticRegression().fit, blocks, np.append(Y, Y))
 
 
 @pytest.mark.parametrize("form", ["csc", "coo", "bsr"])
@@ -135,7 +129,5 @@ def test_pieces_that_are_broken_are_refused_before_they_are_converted(form):
     indices = piece.row if form == "coo" else piece.indices
     # By the caller, after the first look at them.
     indices[3] = 100_000_000
-    with pytest.raises(ValueError, match=f"piece 1 is a broken {form.upper()} matrix"):
-        LogisticRegression().fit(blocks)
-    with pytest.raises(ValueError, match=f"piece 0 is a broken {form.upper()} matrix"):
-        from_csr([piece])
+    assert_refused(f"piece 1 is a broken {form.upper()} matrix", LogisticRegression().fit, blocks)
+    assert_refused(f"piece 0 is a broken {form.upper()} matrix", from_csr, [piece])

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 
 from fastlin import LogisticRegression
 from fastlin.blocks import from_parquet, parquet
@@ -106,8 +107,7 @@ def test_types_of_columns_and_labels(tmp_path):
 def test_a_bad_file_is_named_before_any_is_decoded(folder, tmp_path, changed, message):
     table = changed if isinstance(changed, pa.Table) else make_table(**changed)
     pq.write_table(table, folder / "part-2.parquet")
-    with pytest.raises(ValueError, match=f"part-2.parquet .*{message}"):
-        read(folder, cache=tmp_path / "cache")
+    assert_refused(f"part-2.parquet .*{message}", read, folder, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
@@ -116,18 +116,15 @@ def test_a_decoded_file_that_is_cut_in_a_pass_is_found_before_its_next_block_and
     next(coming)
     [second] = (tmp_path / "cache").glob("part-1-*.npy")
     os.truncate(second, 200)
-    with pytest.raises(DataChangedError, match=r"part-1-.*\.npy has changed while it was in use"):
-        next(coming)
-    with pytest.raises(ValueError, match=r"part-1-.*\.npy, decoded by an earlier call, is broken"):
-        read(folder, cache=tmp_path / "cache")
+    assert_refused(r"part-1-.*\.npy has changed while it was in use", next, coming, error=DataChangedError)
+    assert_refused(r"part-1-.*\.npy, decoded by an earlier call, is broken", read, folder, cache=tmp_path / "cache")
 
 
 def test_a_file_that_was_cut_off_is_named(folder):
     path = folder / "part-1.parquet"
     for size in (path.stat().st_size - 30, 200, 3, 0):
         os.truncate(path, size)
-        with pytest.raises(ValueError, match=r"part-1\.parquet is no Parquet file, or is broken"):
-            read(folder)
+        assert_refused(r"part-1\.parquet is no Parquet file, or is broken", read, folder)
 
 
 def test_a_damaged_page_is_named_and_leaves_nothing_half_written(folder, tmp_path):
@@ -135,15 +132,13 @@ def test_a_damaged_page_is_named_and_leaves_nothing_half_written(folder, tmp_pat
     with open(path, "r+b") as file:
         file.seek(pq.ParquetFile(path).metadata.row_group(0).column(0).dictionary_page_offset)
         file.write(bytes(40))
-    with pytest.raises(ValueError, match=r"part-1\.parquet cannot be read"):
-        read(folder, cache=tmp_path / "cache")
+    assert_refused(r"part-1\.parquet cannot be read", read, folder, cache=tmp_path / "cache")
     assert list_kept(tmp_path / "cache", 7) == ["part-0-"]
 
 
 def test_not_a_number_is_named_by_its_file_and_rows(folder):
     pq.write_table(make_table(b=np.full(50, np.nan, np.float32)), folder / "part-1.parquet")
-    with pytest.raises(ValueError, match=r"rows 0 to 49 of part-1\.parquet of X contains NaN"):
-        LogisticRegression().fit(read(folder))
+    assert_refused(r"rows 0 to 49 of part-1\.parquet of X contains NaN", LogisticRegression().fit, read(folder))
 
 
 @pytest.mark.parametrize(
@@ -159,8 +154,7 @@ def test_not_a_number_is_named_by_its_file_and_rows(folder):
     ],
 )
 def test_bad_arguments_are_named(folder, options, error, message):
-    with pytest.raises(error, match=message):
-        from_parquet(**{"paths": folder, "columns": ["a"], **options})
+    assert_refused(message, from_parquet, error=error, **{"paths": folder, "columns": ["a"], **options})
 
 
 def test_a_file_without_rows_has_no_say(folder, tmp_path):
@@ -169,8 +163,7 @@ def test_a_file_without_rows_has_no_say(folder, tmp_path):
     blocks = read(folder)
     assert blocks.shape == (150, 2) and blocks.y.dtype == expected
     pq.write_table(make_table(n=50, kind=np.full(50, np.nan)), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=r"a\.parquet holds 50 missing values in column 'kind', the labels"):
-        read(tmp_path / "a.parquet")
+    assert_refused(r"a\.parquet holds 50 missing values in column 'kind', the labels", read, tmp_path / "a.parquet")
 
 
 def test_a_file_that_kept_its_size_and_time_is_decoded_again(folder, tmp_path):
@@ -190,8 +183,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(folder, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
-            read(folder, cache=tmp_path / "cache")
+        assert_refused("File too large", read, folder, cache=tmp_path / "cache", error=OSError)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list_kept(tmp_path / "cache")
@@ -224,8 +216,7 @@ def test_an_interrupted_call_keeps_what_it_has_decoded(folder, tmp_path, monkeyp
 
     decode = parquet._decode
     monkeypatch.setattr(parquet, "_decode", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        read(folder, cache=tmp_path / "cache")
+    assert_refused(None, read, folder, cache=tmp_path / "cache", error=KeyboardInterrupt)
     assert list_kept(tmp_path / "cache", 7) == ["part-0-"]
 
 
@@ -271,8 +262,7 @@ def test_a_temporary_file_lies_on_a_disk_unless_a_folder_is_named(folder, tmp_pa
         monkeypatch.setattr(parquet, "LARGE_TEMPORARY", on_disk)
         assert parquet._choose_temporary() == expected
     monkeypatch.setenv("TMPDIR", missing)
-    with pytest.raises(FileNotFoundError, match="missing"):
-        read(folder)
+    assert_refused("missing", read, folder, error=FileNotFoundError)
 
 
 def test_of_two_processes_that_decode_a_file_at_once_the_later_takes_what_is_there(folder, tmp_path, monkeypatch):

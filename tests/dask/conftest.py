@@ -29,7 +29,6 @@ def client():
 
 
 def cut(*arrays, rows=90):
-    """Return Dask arrays of so many rows a partition."""
     import dask.array
 
     return [dask.array.from_array(array, chunks=(rows, *array.shape[1:])) for array in arrays]
@@ -44,5 +43,4 @@ def assert_nothing_is_held(client):
 
 
 def make_rows(n=400, d=6, n_classes=4, dtype=np.float64):
-    """Return X, y and weights of a random problem."""
     return make_problem(n, d, n_classes, dtype)[:3]

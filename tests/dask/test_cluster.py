@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 import dask.array
 import numpy as np
 import pytest
+from conftest import assert_refused
 from distributed import Client, Event, KilledWorker, LocalCluster, Status
 
 from fastlin.dask import LogisticRegression, LogisticRegressionCV
@@ -59,7 +60,6 @@ def before_calls(monkeypatch):
 
 
 def kill_one(pids):
-    """Kill one of the workers, unless that was done before."""
     if pids:
         os.kill(pids.popitem()[1], KILL)
         pids.clear()
@@ -191,8 +191,7 @@ def test_the_work_of_others_does_not_count(two_workers):
     assert module._is_at_work([following], client)
     pause(first, client)
     asked = client.submit(id, 0, workers=[first.address], pure=False)
-    with pytest.raises(NoWorkersError, match="no workers for 0"):
-        module.wait_for([asked], client, 0.3)
+    assert_refused("no workers for 0", module.wait_for, [asked], client, 0.3, error=NoWorkersError)
     assert not waiting.done()
     over.set()
 
@@ -241,8 +240,7 @@ def test_workers_that_come_during_a_fit_are_compared_too(two_workers, before_cal
 @pytest.mark.slow
 def test_a_worker_with_other_kernels_is_named(client, pids, monkeypatch):
     monkeypatch.setattr(module, "hash_sources", lambda: "other")
-    with pytest.raises(RuntimeError, match=r"The worker tcp://\S+ has kernels with the hash \w+, but .* has other"):
-        fit()
+    assert_refused(r"The worker tcp://\S+ has kernels with the hash \w+, but .* has other", fit, error=RuntimeError)
     assert_nothing_is_held(client)
 
 
@@ -277,8 +275,7 @@ def test_a_partition_that_ends_every_worker_is_an_error_that_says_so():
 def test_a_fit_that_loses_its_last_worker_is_an_error_and_no_hang(two_workers, before_calls):
     cluster, client = two_workers
     before_calls("sum", lambda: end_all(cluster, client))
-    with pytest.raises(NoWorkersError, match=r"no workers for 0\.5 seconds"):
-        fit(client=client, worker_timeout=0.5)
+    assert_refused(r"no workers for 0\.5 seconds", fit, client=client, worker_timeout=0.5, error=NoWorkersError)
 
 
 @pytest.mark.slow
@@ -304,7 +301,6 @@ def test_an_interrupted_fit_frees_the_workers(client, pids, before_calls):
             raise KeyboardInterrupt
 
     before_calls("sum", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        fit(model)
+    assert_refused(None, fit, model, error=KeyboardInterrupt)
     assert not hasattr(model, "n_features_in_")
     assert_nothing_is_held(client)

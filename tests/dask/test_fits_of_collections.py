@@ -10,6 +10,7 @@ import pandas
 import pytest
 from conftest import assert_refused, since
 from dask.dataframe import from_pandas
+from linear_models import assert_same_model
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -29,7 +30,6 @@ PARAMETERS = [
     {"solver": "newton-cg"},
     {"solver": "newton-cholesky"},
     {"C": np.inf},
-    {"C": 1e4},
     {"class_weight": "balanced", "fit_intercept": False, "penalty_factors": [0, 1, 1, 2, 1, 1]},
     {"l1_ratio": 1, "C": 0.1},
     {"l1_ratio": 0.5, "C": 0.1, "group_by_class": True},
@@ -55,10 +55,8 @@ def assert_same_minimum(found, expected):
 @pytest.mark.parametrize(("parameters", "n_classes"), [*((each, 4) for each in PARAMETERS), ({}, 2)], ids=str)
 def test_the_model_is_that_of_the_rows_together(client, parameters, n_classes):
     data = make_rows(n_classes=n_classes)
-    expected, found = (
-        fit(fastlin.LogisticRegression, parameters, *data),
-        fit(LogisticRegression, parameters, *cut(*data)),
-    )
+    expected = fit(fastlin.LogisticRegression, parameters, *data)
+    found = fit(LogisticRegression, parameters, *cut(*data))
     assert_same_minimum(found, expected)
     assert found.converged_ == expected.converged_
     # With a name of a solver tol bounds the gradient.
@@ -81,8 +79,7 @@ def test_dataframes_have_names(client):
     assert_same_minimum(again, fit(fastlin.LogisticRegression, {}, X[rows], y[rows]))
     none = table[table["row"] < 120]
     assert fit(LogisticRegression, {}, none[names], none["y"]).n_features_in_ == 6
-    with pytest.raises(ValueError, match="feature names should match"):
-        found.predict(table[names[::-1]])
+    assert_refused("feature names should match", found.predict, table[names[::-1]])
 
 
 def test_dataframes_of_several_types_of_numbers(client):
@@ -103,8 +100,7 @@ def test_dataframes_of_several_types_of_numbers(client):
     with pytest.raises(ValueError, match="Column 'g' of X holds"):
         LogisticRegression().fit(from_pandas(frame.assign(g="x"), npartitions=3), labels)
     frame.loc[399, "e"] = pandas.NA
-    with pytest.raises(ValueError, match="Partition 2 of X contains NaN"):
-        LogisticRegression().fit(from_pandas(frame, npartitions=3), labels)
+    assert_refused("Partition 2 of X contains NaN", LogisticRegression().fit, from_pandas(frame, npartitions=3), labels)
 
 
 def test_bits_depend_on_the_partitions_alone(client):
@@ -183,8 +179,7 @@ def test_a_model_serves_without_dask(client):
     assert again.fit(*cut(X, y)).n_iter_[0] <= 1
     start = {"coef_init": model.coef_, "intercept_init": model.intercept_}
     assert LogisticRegression(C=0.5).fit(*cut(X, y), **start).n_iter_[0] <= 1
-    with pytest.raises(NotFittedError):
-        LogisticRegression().predict_proba(*cut(X))
+    assert_refused(None, LogisticRegression().predict_proba, *cut(X), error=NotFittedError)
 
 
 @since(1, 9)
@@ -204,11 +199,6 @@ def make_soft_rows(n_classes):
     return X, soft, weights, generator.normal(size=len(X) if n_classes == 2 else (len(X), n_classes))
 
 
-def assert_same_coefficients(found, expected):
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-4)
-    np.testing.assert_allclose(found.intercept_, expected.intercept_, atol=1e-4)
-
-
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_offsets_and_soft_labels_have_the_models_and_predictions_of_the_rows_together(client, n_classes):
     X, soft, weights, offset = make_soft_rows(n_classes)
@@ -221,7 +211,7 @@ def test_offsets_and_soft_labels_have_the_models_and_predictions_of_the_rows_tog
         parameters["tol"] = 1e-10
         expected = fit(fastlin.LogisticRegression, parameters, X, y, weights, offset=offset)
         model = fit(LogisticRegression, parameters, dX, dy, dweights, offset=doffset)
-        assert_same_coefficients(model, expected)
+        assert_same_model(model, expected, 1e-4)
         score = model.score(X, y, weights, offset=offset)
         assert model.score(dX, dy, dweights, offset=doffset) == pytest.approx(score, rel=1e-12)
     # Other cuts, columns in several blocks, and tables.
@@ -229,8 +219,8 @@ def test_offsets_and_soft_labels_have_the_models_and_predictions_of_the_rows_tog
     frames = [from_pandas(pandas.DataFrame(each), npartitions=3) for each in (X, soft, offset)]
     again = fit(LogisticRegression, precise, dX, dsoft.rechunk((70, 1)), offset=other)
     expected = fit(fastlin.LogisticRegression, precise, X, soft, offset=offset)
-    assert_same_coefficients(again, expected)
-    assert_same_coefficients(fit(LogisticRegression, precise, *frames[:2], offset=frames[2]), expected)
+    assert_same_model(again, expected, 1e-4)
+    assert_same_model(fit(LogisticRegression, precise, *frames[:2], offset=frames[2]), expected, 1e-4)
     for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
         answer = getattr(again, method)
         expected, found = answer(X, offset=offset), answer(dX, offset=other)
@@ -250,7 +240,7 @@ def test_folds_and_names_of_soft_labels_are_those_of_the_rows_together(client, s
     expected = fit(fastlin.LogisticRegressionCV, parameters, *data, offset=offset, classes=classes)
     found = fit(LogisticRegressionCV, parameters, *ddata, offset=doffset, classes=classes)
     np.testing.assert_allclose(found.scores_, expected.scores_, atol=1e-4)
-    assert_same_coefficients(found, expected)
+    assert_same_model(found, expected, 1e-4)
     assert found.classes_.tolist() == classes
     score = expected.score(*data, offset=offset)
     assert found.score(*ddata, offset=doffset) == pytest.approx(score, abs=1e-4)
@@ -268,7 +258,7 @@ def test_wrong_offsets_and_soft_labels_are_refused(client):
         (dsoft, {"offset": doffset[:, 0]}, "The same number for all classes of a row changes nothing"),
         (dsoft, {"offset": doffset[:, :2]}, "offset must have one number for each row and class"),
         (dsoft, {"offset": doffset[:100]}, "offset has 100 entries, but X has 400 rows"),
-        (cut(wrong)[0], {}, "Partition 1 of y has 3 columns .* row 10 sums to 1.5"),
+        (cut(wrong)[0], {}, "Partition 1 of y has 3 columns, .* row 10 sums to 1.5"),
         (cut(certain)[0], {}, "y should be a 1d array, got zeros and ones in 3 columns"),
         (cut(certain.astype(int))[0], {}, "Partition 0 of y has the shape .* and int64"),
         (dsoft, {"classes": ["a", "b"]}, "classes must be 3 different labels .* for each column of y"),
@@ -301,12 +291,9 @@ def test_inferences_are_those_of_the_rows_together(client, monkeypatch, n_classe
     assert_nothing_is_held(client)
     errors = local.inference(*data).std_errors
     np.testing.assert_allclose(model.inference(*data).std_errors, errors)
-    with pytest.raises(ValueError, match="X has to lie in memory"):
-        model.inference(*rows, covariance="cluster", clusters=y)
-    with pytest.raises(ValueError, match="numbers that are not whole"):
-        model.inference(*rows[:2], 0.5 * rows[2])
-    with pytest.raises(RuntimeError, match="rows"):
-        found.marginal_effects()
+    assert_refused("X has to lie in memory", model.inference, *rows, covariance="cluster", clusters=y)
+    assert_refused("numbers that are not whole", model.inference, *rows[:2], 0.5 * rows[2])
+    assert_refused("rows", found.marginal_effects, error=RuntimeError)
     # Diagnoses are made of sums over the workers too.
     separated = np.column_stack([X, (y == 1) & (np.arange(600) % 4 == 0)]).astype(float)
     for columns, error in ((separated, SeparationError), (np.column_stack([X, X[:, 0] - X[:, 1]]), CollinearityError)):
@@ -345,8 +332,7 @@ def test_collections_are_answered_by_dask_and_other_rows_at_once(fitted):
 def test_a_collection_needs_labels_and_has_no_metadata(fitted):
     X, _, dX, dy, _, model = fitted
     for rows in (dX, X):
-        with pytest.raises(ValueError, match="score requires y"):
-            model.score(rows)
+        assert_refused("score requires y", model.score, rows)
     with pytest.raises(TypeError, match="takes X, y, sample_weight and offset alone, got groups too"):
         LogisticRegressionCV().score(dX, dy, groups=dy)
 
@@ -357,5 +343,4 @@ def test_attributes_of_another_shape_are_refused_before_workers_read_them(fitted
         damaged = copy.copy(model)
         setattr(damaged, attribute, value)
         for method, arguments in (("predict", [dX]), ("predict_proba", [dX]), ("score", [dX, dy])):
-            with pytest.raises(ValueError, match=r"must be real numbers of shape .* classes and"):
-                getattr(damaged, method)(*arguments)
+            assert_refused(r"must be real numbers of shape .* classes and", getattr(damaged, method), *arguments)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas
 import pytest
+from conftest import assert_refused
 from dask.sizeof import sizeof
 from scipy import sparse
 
@@ -34,8 +35,7 @@ ROWS = sparse.csr_array(X)
     ],
 )
 def test_what_a_fit_does_not_take_is_refused_with_the_name_of_the_partition(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        decode(**{"X": X, "y": Y, "sample_weight": None, **wrong}, name="Partition 7")
+    assert_refused(message, decode, name="Partition 7", **{"X": X, "y": Y, "sample_weight": None, **wrong})
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "coo"])
@@ -43,8 +43,7 @@ def test_broken_sparse_partitions_are_refused_before_they_are_converted(form):
     broken = sparse.csr_array(X).asformat(form)
     indices = broken.row if form == "coo" else broken.indices
     indices[1] = 100_000_000
-    with pytest.raises(ValueError, match=f"Partition 7 of X is a broken {form.upper()} matrix"):
-        decode(broken, Y, None, "Partition 7")
+    assert_refused(f"Partition 7 of X is a broken {form.upper()} matrix", decode, broken, Y, None, "Partition 7")
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pandas.NA, pandas.NaT])
@@ -93,24 +92,15 @@ def test_labels_of_two_kinds_are_refused_with_the_partition():
 @pytest.mark.parametrize(
     ("name", "pieces", "message"),
     [
-        (
-            "y",
-            [Y, Y.astype("M8[D]")],
-            r"has labels of datetime64\[D\] .*, but .* of int64 in .* Accepted are labels",
-        ),
+        ("y", [Y, Y.astype("M8[D]")], r"has labels of datetime64\[D\] .*, but .* of int64 in .* Accepted are labels"),
         ("y", [Y.astype(str), Y.astype("M8[D]")], r"has labels of datetime64\[D\] in .*, but .* of <U"),
         ("y", [Y, X], r"has labels of float64 in the shape \(3, 2\), but .* of int64 in \(3,\)\. Accepted are .* soft"),
         ("y", [X[:, [0, 1, 1]], X], r"has labels of float64 in the shape \(3, 2\), but .* of float64 in \(3, 3\)"),
-        (
-            "offset",
-            [X[:, :1], X],
-            r"has numbers of float64 in the shape \(3, 2\), but .* in \(3, 1\)\. Accepted",
-        ),
+        ("offset", [X[:, :1], X], r"has numbers of float64 in the shape \(3, 2\), but .* in \(3, 1\)\. Accepted"),
     ],
 )
 def test_partitions_that_do_not_go_together_are_named_with_what_is_accepted(name, pieces, message):
-    with pytest.raises(ValueError, match=f"Partition 1 of {name} {message}"):
-        _join(name, pieces)
+    assert_refused(f"Partition 1 of {name} {message}", _join, name, pieces)
 
 
 OTHER = r"has other labels, which were \[1, 4\] and are"

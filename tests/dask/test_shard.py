@@ -51,7 +51,6 @@ def cut(objective, owners=((0, 3), (1, 2, 4)), is_sparse=False, **changes):
 
 
 def assert_same_sums(found, expected, parameters):
-    """Fail where sums over rows on workers differ from those in memory."""
     assert not found.has_labels and expected.has_labels
     direction, (K, n_rows) = np.random.default_rng(5).normal(size=parameters.shape), (len(parameters), expected.n_rows)
     gradients, probabilities = np.empty((2, *parameters.shape)), np.empty((K, n_rows))

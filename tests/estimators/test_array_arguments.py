@@ -3,7 +3,7 @@
 What NumPy reads as the same numbers or labels gives the same bits, also where nobody may write to it.
 """
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ CHANCES = 1 / (1 + np.exp(2 - X[:, 0]))
 Y = (GENERATOR.random(N) < CHANCES) * 1
 SOFT = np.column_stack([1 - CHANCES, CHANCES])
 ONES = GENERATOR.integers(0, 2, N)
+polars, arrow = partial(pytest.importorskip, "polars"), partial(pytest.importorskip, "pyarrow")
 
 
 def read_only(array):
@@ -37,14 +38,6 @@ def read_only(array):
 def save(array, tmp_path):
     np.save(tmp_path / "array.npy", array)
     return np.load(tmp_path / "array.npy", mmap_mode="r")
-
-
-def polars():
-    return pytest.importorskip("polars")
-
-
-def arrow():
-    return pytest.importorskip("pyarrow")
 
 
 def make_series(dtype):
@@ -98,16 +91,9 @@ TABLES = {
 }
 
 
-def model(**parameters):
-    return LogisticRegression(**parameters)
-
-
-def steps(**parameters):
-    return MiniBatchLogisticRegression(max_iter=2, n_iter_no_change=np.inf, random_state=0, **parameters)
-
-
-def network(**parameters):
-    return MLPClassifier((2,), max_iter=2, n_iter_no_change=np.inf, random_state=0, **parameters)
+EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
+model, steps = LogisticRegression, partial(MiniBatchLogisticRegression, **EPOCHS)
+network = partial(MLPClassifier, (2,), **EPOCHS)
 
 
 def fit_by_groups(groups):
@@ -132,7 +118,6 @@ def fits(estimator, method="fit", **usual):
 
 
 def asks(estimator, method, **usual):
-    """Return a call of a method of a fitted model."""
     return lambda **given: getattr(fitted(estimator), method)(**{"X": X, **usual, **given})
 
 
@@ -285,7 +270,6 @@ def test_arrays_with_masked_entries_are_refused():
     calls = [(name, array, fits(model())) for name, array in given.items()]
     calls += [("X", rows, asks(model, "predict")), ("clusters", numbers, infers(FREE, covariance="cluster"))]
     for name, array, call in calls:
-        with pytest.raises(ValueError, match=rf"\b{name} is an array of which entries are masked"):
-            call(**{name: array})
+        assert_refused(rf"\b{name} is an array of which entries are masked", call, **{name: array})
     # Without masked entries it is an array like others.
     np.testing.assert_array_equal(model().fit(np.ma.array(X), Y).coef_, model().fit(X, Y).coef_)

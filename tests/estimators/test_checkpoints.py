@@ -4,6 +4,7 @@ import itertools
 import json
 import pickle
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -37,9 +38,7 @@ def path(tmp_path):
     return tmp_path / "training"
 
 
-def make_model(**parameters):
-    given = {"random_state": 3, "max_iter": 9, "batch_size": 50, "n_iter_no_change": np.inf, **parameters}
-    return MLPClassifier((12,), **given)
+make_model = partial(MLPClassifier, (12,), random_state=3, max_iter=9, batch_size=50, n_iter_no_change=np.inf)
 
 
 def fit_and_crash(model, path, n_epochs, monkeypatch, *data, **more):
@@ -136,7 +135,6 @@ def save(path, how, *arrays, **named):
 
 
 def edit(change):
-    """Return a function that writes a checkpoint anew after a change."""
 
     def write(path, _):
         content, arrays = read_checkpoint(path)

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
-from conftest import load_scaled
+from conftest import assert_refused, load_scaled
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
-from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from small_networks import make, make_data
@@ -104,10 +102,8 @@ def test_networks_come_from_there_and_go_on(kind, dtype):
 @pytest.mark.parametrize("name", [*LINEAR, "MLPClassifier"])
 def test_what_is_not_fitted_or_of_another_class_is_refused(name):
     make_ours, module = getattr(fastlin, name), sklearn.neural_network if "MLP" in name else sklearn.linear_model
-    with pytest.raises(NotFittedError):
-        make_ours().to_sklearn()
-    with pytest.raises(NotFittedError):
-        make_ours.from_sklearn(getattr(module, name)())
+    assert_refused(None, make_ours().to_sklearn, error=NotFittedError)
+    assert_refused(None, make_ours.from_sklearn, getattr(module, name)(), error=NotFittedError)
     with pytest.raises(TypeError, match=f"the model must be a fitted {name}, got Perceptron"):
         make_ours.from_sklearn(sklearn.linear_model.Perceptron())
 
@@ -115,9 +111,6 @@ def test_what_is_not_fitted_or_of_another_class_is_refused(name):
 COMPOSITES = {
     "pipeline": lambda make: make_pipeline(StandardScaler(), make()),
     "calibrated": lambda make: CalibratedClassifierCV(make(), cv=3),
-    "stacking": lambda make: StackingClassifier([("a", make()), ("b", make(C=0.1))], final_estimator=make(), cv=3),
-    "bagging": lambda make: BaggingClassifier(make(), 3, random_state=0),
-    "one against rest": lambda make: OneVsRestClassifier(make()),
 }
 
 

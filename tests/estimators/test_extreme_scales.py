@@ -47,7 +47,9 @@ def test_no_warning_leaks_and_no_error_is_raw(dtypes, first, last):
                 assert is_ours, f"seed {seed}, {text}: {type(error).__name__}: {error}"
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 def test_what_is_blamed_is_the_cause():
+    assert_refused("X overflows", LogisticRegression().fit, X * 5e307, Y)
     generator = np.random.default_rng(0)
     rows, y = generator.normal(size=(300, 2)), np.arange(300) % 2
     rows[:, 1] += y

@@ -125,8 +125,7 @@ def test_paths_take_labels_of_blocks_or_beside_them():
     np.testing.assert_allclose(found.coefs, expected.coefs, atol=1e-3)
     beside = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), y, Cs=4, sample_weight=weights)
     np.testing.assert_array_equal(beside.coefs, found.coefs)
-    with pytest.raises(ValueError, match="requires y to be passed"):
-        fastlin.logistic_path(X, Cs=3)
+    assert_refused("requires y to be passed", fastlin.logistic_path, X, Cs=3)
 
 
 @pytest.mark.thorough
@@ -264,8 +263,7 @@ def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was(make):
     assert_refused("score requires y, which only Blocks may hold", model.score, X)
     answers = model.predict(broken)
     assert len(next(answers)) == len(next(answers)) == ROWS
-    with pytest.raises(ValueError, match="rows 180 to 269 of X contains NaN"):
-        next(answers)
+    assert_refused("rows 180 to 269 of X contains NaN", next, answers)
 
 
 def test_test_rows_are_read_once_for_each_model():

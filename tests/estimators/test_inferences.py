@@ -133,9 +133,6 @@ def test_penalties_are_refused_unless_their_errors_are_named():
     # Factors of zero leave nothing of a penalty.
     free = fit(X, y, C=1.0, penalty_factors=[0, 0, 0]).inference(X, y)
     assert_same(free, fit(X, y).inference(X, y), rtol=1e-7)
-    # The weaker the penalty, the nearer to maximum likelihood.
-    for penalised in ("laplace", "sandwich"):
-        assert_same(fit(X, y, C=1e9).inference(X, y, penalised=penalised), fit(X, y).inference(X, y), rtol=1e-5)
     cv = make_cv(scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
     expected = fit(X, y, C=cv.C_[0]).inference(X, y, penalised="laplace")
     assert_same(cv.inference(X, y, penalised="laplace"), expected, rtol=1e-6)

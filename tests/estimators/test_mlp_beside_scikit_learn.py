@@ -8,7 +8,6 @@ import pytest
 from conftest import since
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 from small_networks import assert_same_bits, assert_same_network, make, make_data
@@ -17,7 +16,6 @@ from fastlin import MLPClassifier
 
 
 def make_reference(model):
-    """Return scikit-learn's classifier with the parameters of ours."""
     names = ScikitLearnMLPClassifier().get_params()
     return ScikitLearnMLPClassifier(**{name: value for name, value in model.get_params().items() if name in names})
 
@@ -60,11 +58,8 @@ def assert_scikit_learns(model, X, y, *weights):
     [
         {"hidden_layer_sizes": (), "alpha": 0.1},
         {"hidden_layer_sizes": (6, 4), "activation": "logistic"},
-        {"activation": "identity"},
-        {"activation": "tanh"},
         {"nesterovs_momentum": False, "alpha": 3.0},
         {"momentum": 0.0, "alpha": 0.0},
-        {"shuffle": False},
         {"batch_size": "auto"},
         {"batch_size": 1, "learning_rate_init": 0.005, "max_iter": 2},
         {"hidden_layer_sizes": 4, "random_state": 7},
@@ -164,20 +159,8 @@ def test_partial_fit_is_scikit_learns(n_classes, parameters):
         assert model._optimizer.learning_rate < model.learning_rate_init
 
 
-def test_float32_comes_near_scikit_learns():
-    X, y = load_digits(return_X_y=True)
-    model = make((30,), max_iter=5, batch_size=64, learning_rate_init=0.01)
-    expected = fit_reference(make_reference(model), X / 16, y)
-    model.fit(X / 16, y)
-    assert model.coefs_[0].dtype == model.predict_proba(X).dtype == np.float32
-    assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-4)
-    assert_same_network(model, expected, 1e-3)
-
-
 @since(1, 7)
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"])
 def test_arguments_come_in_the_order_of_scikit_learn(method):
-    ours, theirs = (
-        list(inspect.signature(getattr(kind, method)).parameters) for kind in (MLPClassifier, ScikitLearnMLPClassifier)
-    )
-    assert ours[: len(theirs)] == theirs
+    theirs = list(inspect.signature(getattr(ScikitLearnMLPClassifier, method)).parameters)
+    assert list(inspect.signature(getattr(MLPClassifier, method)).parameters)[: len(theirs)] == theirs

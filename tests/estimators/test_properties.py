@@ -127,7 +127,6 @@ def draw_problem(seed):
 
 
 def fit_problem(problem, **parameters):
-    """Return the fitted model, and whether the fit has warned."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = fastlin.LogisticRegression(**{**problem.parameters, **parameters})
@@ -137,7 +136,6 @@ def fit_problem(problem, **parameters):
 
 
 def value_of(problem, model):
-    """Return J at the coefficients of a model by the reference."""
     return reference.objective(problem.X, problem.labels, model.coef_, model.intercept_, **problem.options)
 
 
@@ -161,7 +159,6 @@ def find_least(problem, *models):
 
 
 def check_predictions(model, problem, seed):
-    """Assert that probabilities and labels are those of the coefficients."""
     scores = problem.X @ model.coef_.T.astype(float) + model.intercept_ + problem.options["offsets"]
     scores = np.column_stack([np.zeros(len(scores)), scores]) if scores.shape[1] == 1 else scores
     offset = {"offset": problem.given["offset"]} if "offset" in problem.given else {}
@@ -180,7 +177,6 @@ def check_predictions(model, problem, seed):
 
 
 def check_problem(seed):
-    """Assert that the fit of a problem ends within tol of its minimum, and that the certificate holds."""
     problem = draw_problem(seed)
     parameters, tol = problem.parameters, problem.parameters["tol"]
     model, has_warned = fit_problem(problem)
@@ -244,52 +240,18 @@ def test_order_names_and_units_of_the_data_do_not_change_the_model(problem):
     assert_same_model(model, shifted, shifted.coef_, l2)
 
 
-@settings(max_examples=10)
-@given(problems())
-def test_units_of_columns_do_not_matter_without_a_penalty(problem):
-    X, y, _, generator = problem
-    # Labels that no plane separates: each row has every class.
-    X, y = np.repeat(X, int(y.max()) + 1, 0), np.tile(np.arange(int(y.max()) + 1), len(y))
-    weights = generator.uniform(0.5, 1, len(y))
-    units = 10.0 ** generator.integers(-4, 5, X.shape[1])
-    values = []
-    for rows in (X, X * units, X - X.mean(axis=0)):
-        model = fit(rows, y, weights, C=np.inf)
-        values.append(float(reference.mean_loss(rows, y, model.coef_, model.intercept_, weights)))
-    np.testing.assert_allclose(values, values[0], rtol=1e-8)
-
-
-# By what the columns are multiplied, what is added to them, their type, C, and how much the labels are noise.
-HOSTILE = {
-    "1e150": (1e150, 0, np.float64, np.inf, 0.5),
-    "1e-150": (1e-150, 0, np.float64, np.inf, 0.5),
-    "1e25 in float32": (1e25, 0, np.float32, np.inf, 0.5),
-    "scales from 1e-4 to 1e4": (np.logspace(-4, 4, 4), 0, np.float64, 1.0, 0.5),
-    "an offset of 1e8": (1, 1e8, np.float64, 1.0, 0.5),
-    "nearly separable": (1, 0, np.float64, 1e6, 0),
-}
-
-
-@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_numbers_give_the_minimum(name, n_classes, is_sparse):
-    factor, origin, dtype, C, noise = HOSTILE[name]
+@pytest.mark.parametrize(("unit", "dtype"), [(1e150, np.float64), (1e-150, np.float64), (1e25, np.float32)])
+def test_units_near_the_ends_of_their_type_do_not_matter_without_a_penalty(unit, dtype, n_classes, make):
     generator = np.random.default_rng(n_classes)
-    unit = generator.standard_normal((120, 4))
-    labels = np.argmax(unit[:, :n_classes] + noise * generator.gumbel(size=(120, n_classes)), axis=1)
-    X = (unit * factor + origin).astype(dtype)
-    model = fastlin.LogisticRegression(C=C, tol=1e-6).fit(sparse.csr_array(X) if is_sparse else X, labels)
+    X = generator.standard_normal((120, 4))
+    labels = np.argmax(X[:, :n_classes] + 0.5 * generator.gumbel(size=(120, n_classes)), axis=1)
+    expected = fastlin.LogisticRegression(C=np.inf, tol=1e-6).fit(X, labels)
+    model = fastlin.LogisticRegression(C=np.inf, tol=1e-6).fit(make((X * unit).astype(dtype)), labels)
     assert model.converged_ and np.isfinite(model.coef_).all()
-    if C == np.inf:
-        # Without a penalty the unit of X does not matter.
-        expected = fastlin.LogisticRegression(C=C, tol=1e-6).fit(unit, labels)
-        least = reference.mean_loss(unit, labels, expected.coef_, expected.intercept_)
-        value = reference.mean_loss(unit, labels, model.coef_ * factor, model.intercept_)
-    else:
-        l2 = 1 / (C * 120)
-        least, *_ = reference.minimum(X, labels, n_classes, l2)
-        value = reference.objective(X, labels, model.coef_, model.intercept_, l2)
+    least = reference.mean_loss(X, labels, expected.coef_, expected.intercept_)
+    value = reference.mean_loss(X, labels, model.coef_ * unit, model.intercept_)
     assert abs(value - least) <= 2e-6 * least
 
 

@@ -8,13 +8,12 @@ from conftest import load_scaled, run_program, since
 from linear_models import make_cv
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
-from sklearn.ensemble import BaggingClassifier, StackingClassifier
+from sklearn.ensemble import StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.model_selection import HalvingGridSearchCV
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -172,9 +171,7 @@ def test_a_model_set_by_hand_predicts():
 AROUND = {
     "calibration": lambda model: CalibratedClassifierCV(model, cv=2),
     "stacking": lambda model: StackingClassifier([("a", model), ("b", fastlin.LogisticRegression())], cv=2),
-    "bagging": lambda model: BaggingClassifier(model, n_estimators=2, random_state=0),
     "search": lambda model: HalvingGridSearchCV(model, {"verbose": [0]}, cv=2),
-    "one against the rest": OneVsRestClassifier,
     "pipeline with frames": lambda model: make_pipeline(StandardScaler().set_output(transform="pandas"), model),
 }
 
@@ -192,25 +189,3 @@ def test_estimators_around_others(name, around, iris):
     model = AROUND[around](MODELS[name]()).fit(X, y)
     assert model.score(X, y) > 0.8
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
-
-
-@quiet
-def test_notebooks_show_a_page(name, iris):
-    html = MODELS[name]()._repr_html_()
-    assert name in html and "sk-estimator" in html
-    assert "fitted" in MODELS[name]().fit(*iris)._repr_html_()
-
-
-@quiet
-def test_polars_in_and_out(name, iris):
-    polars = pytest.importorskip("polars", reason="polars is not installed.")
-    X, y = iris
-    frame = polars.DataFrame({column: X[column].to_numpy() for column in X})
-    model = MODELS[name]().fit(frame, polars.Series(y.to_list()))
-    expected = MODELS[name]().fit(X, y)
-    assert (model.feature_names_in_ == X.columns).all()
-    np.testing.assert_array_equal(model.predict_proba(frame), expected.predict_proba(X))
-    pipeline = make_pipeline(MinMaxScaler().set_output(transform="polars"), MODELS[name]()).fit(frame, y)
-    assert pipeline[:-1].transform(frame).columns == list(X.columns)
-    with pytest.raises(ValueError, match="feature names"):
-        model.predict(frame.rename({X.columns[0]: "other"}))

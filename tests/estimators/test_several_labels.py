@@ -138,9 +138,8 @@ def test_entries_that_stand_twice_are_summed_and_sparse_labels_are_several():
     # The first entry of the first label stands twice.
     indices, indptr = np.r_[0, given.indices], np.r_[0, given.indptr[1:] + 1]
     once, twice = (sparse.csr_array((np.r_[value, given.data], indices, indptr), shape=(60, 2)) for value in (0, 1))
-    np.testing.assert_array_equal(
-        LogisticRegression().fit(X, once).coef_, LogisticRegression().fit(X, labels.astype(int)).coef_
-    )
+    found, expected = (LogisticRegression().fit(X, Y).coef_ for Y in (once, labels.astype(int)))
+    np.testing.assert_array_equal(found, expected)
     for Y in (twice, given[:, :1], given[:, :0]):
         message = r"y may be sparse where it has several labels a row, .* got the shape \(60, \d\)"
         assert_refused(message, LogisticRegression().fit, X, Y, error=TypeError)

@@ -5,7 +5,7 @@ import pytest
 import reference
 from conftest import assert_refused, load_scaled
 from linear_models import assert_same_model
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
@@ -63,18 +63,6 @@ def test_the_model_is_sagas(loader, parameters, weighted):
     assert 0 < found.certificate_ < 1e-11
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_copies_of_a_feature_share_its_weight(n_classes):
-    y, copied = np.minimum(Y, n_classes - 1), np.column_stack([X, X[:, 2], X[:, 0]])
-    single, doubled = fit(X, y, C=0.1), fit(copied, y, C=0.1)
-    assert doubled.converged_
-    assert value_of(doubled, copied, y, C=0.1) == pytest.approx(value_of(single, X, y, C=0.1), rel=1e-10)
-    together = doubled.coef_[:, :4].copy()
-    together[:, 2] += doubled.coef_[:, 4]
-    together[:, 0] += doubled.coef_[:, 5]
-    np.testing.assert_allclose(together, single.coef_, atol=1e-5)
-
-
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
 def test_a_factor_of_zero_frees_its_feature_and_leaves_a_certificate_to_newtons_steps_alone(l1_ratio):
     factors, total = np.array([1.0, 0.0, 1.0, 1.0]), len(Y) * 0.05
@@ -117,18 +105,6 @@ def test_penalties_that_mean_the_same_give_the_same_model():
 def test_bad_factors_are_refused(factors, message):
     for l1_ratio in (0.0, 1.0):
         assert_refused(message, fastlin.LogisticRegression(l1_ratio=l1_ratio, penalty_factors=factors).fit, X, Y)
-
-
-@pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
-def test_grouped_a_feature_is_in_or_out_for_all_classes(l1_ratio):
-    X, y = load_scaled(load_digits)
-    model = fit(X[:600], y[:600], C=0.02, l1_ratio=l1_ratio, group_by_class=True, tol=1e-8)
-    active = model.coef_ != 0
-    np.testing.assert_array_equal(active.any(axis=0), active.all(axis=0))
-    assert 5 < active[0].sum() < 60
-    assert model.converged_
-    single = fit(X[:600], y[:600], C=0.02, l1_ratio=l1_ratio, tol=1e-8).coef_ != 0
-    assert (single.any(axis=0) != single.all(axis=0)).any()
 
 
 HARD = {

@@ -20,7 +20,6 @@ N, D = 240, 4
 
 
 def make_rows(n_classes, seed=0):
-    """Return X, soft labels, weights and an offset."""
     X, _, weights, *_ = make_problem(N, D, n_classes, seed=seed)
     generator = np.random.default_rng(seed + 1)
     soft = generator.dirichlet(np.full(n_classes, 0.5), N)

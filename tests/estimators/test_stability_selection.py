@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import assert_refused
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
@@ -168,7 +169,5 @@ def test_what_is_wrong_is_named(changed, message):
 @pytest.mark.parametrize("threshold", [0.5, 1.01, np.nan, "0.9", None])
 def test_a_threshold_is_more_than_half(threshold):
     for method in (count(2, 9).selected, count(2, 9).error_bound):
-        with pytest.raises(ValueError, match=r"^threshold must be a number above 0\.5 and at most 1"):
-            method(threshold)
-    with pytest.raises(ValueError, match=r"^assumption must be"):
-        count(2, 9).error_bound(0.9, "r-concave")
+        assert_refused(r"^threshold must be a number above 0\.5 and at most 1", method, threshold)
+    assert_refused(r"^assumption must be", count(2, 9).error_bound, 0.9, "r-concave")

@@ -16,12 +16,8 @@ import fastlin
 from fastlin.blocks import from_arrays
 
 N = 500
-WEIGHTS = np.random.default_rng(1).random(N)
 CITIES = ["Bonn", "Lima", "Oslo", "Rome"]
-
-
-def import_arrow():
-    return pytest.importorskip("pyarrow")
+import_arrow = functools.partial(pytest.importorskip, "pyarrow")
 
 
 def make_columns(seed=0):
@@ -35,12 +31,10 @@ def make_columns(seed=0):
 
 
 def make_array(columns):
-    """Return the columns as an array of objects."""
     return pd.DataFrame(columns).to_numpy(object)
 
 
 def make_frame(columns):
-    """Return the columns as pandas has them, with cities and days as categories."""
     frame = pd.DataFrame(columns)
     return frame.astype({"city": pd.CategoricalDtype(CITIES), "day": pd.CategoricalDtype(range(30))})
 

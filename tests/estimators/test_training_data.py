@@ -151,8 +151,8 @@ def test_products_of_weights_that_overflow_are_named(model):
 def test_rows_to_predict_are_checked_too():
     X, y = load_scaled(load_iris)
     model = fastlin.LogisticRegression().fit(X, y)
-    for wrong in (np.nan, np.inf):
-        assert_refused("NaN|infinity", model.predict, put(X[:1], (0, 1), wrong))
+    for wrong, form in product((np.nan, np.inf), (np.asarray, sparse.csc_matrix)):
+        assert_refused("NaN|infinity", model.predict, form(put(X[:1], (0, 1), wrong)))
     for call in (model.fit, model.score):
         assert_refused("y must be one label a row", call, X[:3], [[0], [1, 2], [0]])
     assert_refused("3 features", model.predict, X[:1, :3])

@@ -280,16 +280,13 @@ def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
 
 # scikit-learn 1.6 says of the l1_ratios that it is given that L2 has none.
 @pytest.mark.filterwarnings("ignore:l1_ratios parameter is only used")
-def test_other_classes_take_no_validation_set():
+def test_scikit_learns_class_takes_no_validation_set():
     training, validation = make_sets()
     model = fit(training, validation, refit="train", time_limit=1e9)
     made = model.to_sklearn()
     assert made.refit is True
     np.testing.assert_array_equal(made.coef_, model.coef_)
     made.set_params(solver="lbfgs", max_iter=1000).fit(*training[:2])
-    pytest.importorskip("dask.array", reason="Dask is not installed.")
-    with pytest.raises(TypeError, match="unexpected keyword argument 'X_val'"):
-        fastlin.dask.LogisticRegressionCV().fit(*training, X_val=validation[0], y_val=validation[1])
 
 
 def test_the_bar_and_the_summary_tell_of_the_validation_rows(capsys):

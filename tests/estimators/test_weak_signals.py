@@ -8,14 +8,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy import sparse
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import fastlin
-from fastlin.blocks import from_arrays
-
-pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 
 def draw(n_rows=2_000, part=0.05, signal=1.0):
@@ -53,26 +49,12 @@ def test_columns_of_any_size_have_the_model_of_columns_of_unit_size(solver):
             assert_equal_models(model, X, y, fit_reference(X, y, C * scale**2), scale)
 
 
-KINDS = {
-    "dense": np.asarray,
-    "sparse": sparse.csr_array,
-    "float32": lambda X: X.astype(np.float32),
-    "blocks": lambda X: from_arrays(X, rows_per_block=500),
-}
-
-
-@pytest.mark.parametrize(
-    ("part", "signal", "kind"),
-    [
-        *((part, signal, "dense") for part in (0.002, 0.05, 0.5) for signal in (0.05, 3.0)),
-        *((0.05, 1.0, kind) for kind in KINDS),
-    ],
-)
-def test_rare_positives_and_weak_signals_are_fitted(part, signal, kind):
+@pytest.mark.parametrize("signal", [0.05, 3.0])
+@pytest.mark.parametrize("part", [0.002, 0.05, 0.5])
+def test_rare_positives_and_weak_signals_are_fitted(part, signal):
     X, y = draw(part=part, signal=signal)
-    rows = KINDS[kind](1e-3 * X)
     for C in (1e-4, 1.0):
-        model = fastlin.LogisticRegression(C=C).fit(rows, y)
+        model = fastlin.LogisticRegression(C=C).fit(1e-3 * X, y)
         assert_equal_models(model, X, y, fit_reference(X, y, 1e-6 * C), 1e-3)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import assert_refused
 from scipy import sparse
 from scipy.stats import norm
 from sklearn.base import clone
@@ -113,8 +114,7 @@ def test_errors_and_intervals_are_those_of_their_formulas():
         ({"method": "normal"}, "method must be"),
         ({"method": "bca"}, "needs the acceleration"),
     ):
-        with pytest.raises(ValueError, match=message):
-            Bootstrap(*fits, None).conf_int(**given)
+        assert_refused(message, Bootstrap(*fits, None).conf_int, **given)
 
 
 @pytest.mark.parametrize("has_clusters", [False, True])
@@ -186,8 +186,7 @@ def test_what_cannot_be_resampled_is_refused():
         ({"clusters": np.zeros(3)}, "clusters must hold one entry for each of the 120 rows"),
         ({"clusters": np.zeros((len(X), 2))}, "clusters must be one key"),
     ):
-        with pytest.raises(ValueError, match=text):
-            model.bootstrap(X, y, **given)
+        assert_refused(text, model.bootstrap, X, y, **given)
     with pytest.raises(ValueError, match="some class or level has too few of them"):
         next(Draws(0, y, (y == 0).astype(float), None, None).draw(0))
     separable = (X[:, 0] > 0).astype(int)

@@ -14,7 +14,6 @@ TOLERANCE = 1e-6
 
 
 def load(name):
-    """Return X and y of a data set of statsmodels: two classes, or more."""
     data = getattr(sm.datasets, name).load_pandas()
     X, y = data.exog.to_numpy(np.float64), data.endog.to_numpy()
     return X, {"fair": y > 0, "randhie": np.minimum(y, 2)}.get(name, y).astype(int)
@@ -25,10 +24,8 @@ def fit_peer(X, y):
     return kind(y, sm.add_constant(X, prepend=False)).fit(method="newton", disp=0, maxiter=100, tol=1e-14)
 
 
-def fit_linear(y, columns, **options):
-    return sm.GLM(y, columns, family=sm.families.Binomial(), offset=options.pop("offset", None)).fit(
-        tol=1e-14, **options
-    )
+def fit_linear(y, columns, offset=None, **options):
+    return sm.GLM(y, columns, family=sm.families.Binomial(), offset=offset).fit(tol=1e-14, **options)
 
 
 def assert_agrees(found, params, covariance):

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas
 import pytest
+from conftest import assert_refused
 from reference import log_likelihood
 from scipy.stats import norm
 
@@ -90,15 +91,12 @@ def test_it_is_described_pickled_and_refused():
     kept = pickle.loads(pickle.dumps(found))
     np.testing.assert_array_equal(kept.coef, found.coef)
     np.testing.assert_array_equal(kept.p_values, found.p_values)
-    with pytest.raises(RuntimeError, match="rows are not at hand"):
-        kept.conf_int()
+    assert_refused("rows are not at hand", kept.conf_int, error=RuntimeError)
     assert repr(found) == "<Inference of 4 coefficients, covariance='model'>"
     assert found.marginal_effects().effects.shape == (2, 3)
-    with pytest.raises(TypeError, match="names of the columns"):
-        found.lr_test(kept)
+    assert_refused("names of the columns", found.lr_test, kept, error=TypeError)
     for given, message in (({"method": "exact"}, "method must be"), ({"level": 1.5}, "level must be")):
-        with pytest.raises(ValueError, match=message):
-            found.conf_int(**given)
+        assert_refused(message, found.conf_int, **given)
     # A first level has neither a coefficient nor an effect of its own.
     levels = np.arange(len(y)) % 3
     table = pandas.DataFrame({"size": X[:, 0], "level": pandas.Categorical(levels)})

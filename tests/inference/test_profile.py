@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 from reference import log_likelihood
 from scipy.optimize import brentq, minimize
 from scipy.stats import chi2
@@ -106,13 +107,9 @@ def test_what_has_no_profile_is_refused(monkeypatch):
     X, y = make_rows(2)
     found = infer(X, y)
     for other in (infer(X, y, parameters={"C": 1.0}, penalised="laplace"), infer(X, y, covariance="HC0")):
-        with pytest.raises(ValueError, match="needs covariance='model'"):
-            other.profile_conf_int()
-    with pytest.raises(RuntimeError, match="rows are not at hand"):
-        pickle.loads(pickle.dumps(found)).profile_conf_int()
+        assert_refused("needs covariance='model'", other.profile_conf_int)
+    assert_refused("rows are not at hand", pickle.loads(pickle.dumps(found)).profile_conf_int, error=RuntimeError)
     for given, message in (({"features": ["x0", "x7"]}, "no column 'x7'"), ({"level": 2}, "level must be between 0")):
-        with pytest.raises(ValueError, match=message):
-            found.profile_conf_int(**given)
+        assert_refused(message, found.profile_conf_int, **given)
     monkeypatch.setattr(profile, "MOST_PROFILED", X.shape[1])
-    with pytest.raises(ValueError, match=f"profiles are made for up to {X.shape[1]}; use conf_int"):
-        found.profile_conf_int()
+    assert_refused(f"profiles are made for up to {X.shape[1]}; use conf_int", found.profile_conf_int)
