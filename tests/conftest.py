@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from fastlin import datasets, places
 from fastlin.budget import Budget
+from fastlin.contenders import CONTENDERS
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
@@ -337,6 +338,18 @@ def sparse_passes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastlin.estimators.training_data.FILLED", 2)
         yield
+
+
+@pytest.fixture
+def contenders(monkeypatch):
+    """The contenders of a comparison with peers, by their names: two, to which a test may add others."""
+    few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
+    monkeypatch.setattr("fastlin.course.studies.peers.CONTENDERS", few)
+    # The rest between fits steadies times, which no test looks at.
+    monkeypatch.setattr("fastlin.course.studies.peers.PAUSE", 0.0)
+    # A busy machine takes long to start processes.
+    monkeypatch.setattr("fastlin.course.studies.peers.SAMPLE_LIMIT", 600.0)
+    return few
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from conftest import run_program
-from hypothesis import settings
 from repository import PACKAGE, ROOT, files, parse, read_settings
 
 import fastlin
@@ -244,13 +243,6 @@ def test_functions_take_few_arguments():
 def test_the_formatter_is_skipped_rarely():
     for folder, limit in MOST_FORMAT_SKIPS.items():
         assert sum(path.read_text(encoding="utf-8").count("# fmt: skip") for path in files(folder)) <= limit, folder
-
-
-def test_properties_are_tested_with_the_same_examples_unless_a_profile_asks_for_others(pytestconfig):
-    assert settings.default.derandomize == (pytestconfig.getoption("--hypothesis-profile") != "nightly")
-    # The profiles alone decide on that.
-    deciders = {path.name for path in files("tests") if re.search(r"derandomize[=]|@seed[(]", path.read_text("utf-8"))}
-    assert deciders == {"conftest.py"}
 
 
 def test_tests_mirror_the_package():

@@ -163,13 +163,6 @@ def test_where_a_lock_cannot_be_had_nothing_is_held_and_all_goes_on(tmp_path, mo
         pass
 
 
-def test_who_lacks_the_package_of_locks_learns_what_brings_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "filelock", None)
-    message = r"^Not installed: filelock\. Run pip install '\.\[studies\]' in a checkout of fastlin\.$"
-    with pytest.raises(ModuleNotFoundError, match=message), lock(tmp_path / "results.json"):
-        raise AssertionError("nothing is held")
-
-
 @pytest.mark.parametrize(
     ("system", "variables", "expected"),
     [

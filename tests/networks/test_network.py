@@ -78,6 +78,22 @@ def test_loss_and_gradient_agree_with_naive(hidden, activation, normalization, d
         assert 0 <= n_correct <= total
 
 
+@COMBINATIONS
+def test_every_kind_of_parameter_by_finite_differences(hidden, activation, normalization, dropout, n_outputs):
+    examples = make_examples(n_outputs=n_outputs, weighted=True)
+    made = make_network(hidden, activation, normalization, dropout, n_outputs)
+    made.compute_gradient(examples, slice(0, N), SEED)
+    generator = np.random.default_rng(3)
+    for part, gradient in zip([*made.coefs, *made.intercepts, *made.scales], gradient_parts(made), strict=True):
+        start, direction = part.copy(), generator.normal(size=part.shape)
+        losses = []
+        for step in (1e-6, -1e-6):
+            part[:] = start + step * direction
+            losses.append(made.compute_gradient(examples, slice(0, N), SEED)[0])
+        part[:] = start
+        assert np.sum(gradient * direction) == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-4, abs=1e-8)
+
+
 @pytest.mark.parametrize(
     ("activation", "normalization", "dropout"), [*zip(ACTIVATIONS, NORMALIZATIONS, [0.0, 0.3] * 2, strict=True)]
 )
