@@ -8,6 +8,8 @@ from pathlib import Path
 
 from numpydoc.docscrape import NumpyDocString
 
+import fastlin
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fastlin"
 # The modules that are public, apart from fastlin.estimators.
@@ -23,6 +25,15 @@ PUBLIC_MODULES = [
     "trainers",
     "typing",
 ]
+
+
+ESTIMATORS = (
+    fastlin.LogisticRegression,
+    fastlin.LogisticRegressionCV,
+    fastlin.MLPClassifier,
+    fastlin.MiniBatchLogisticRegression,
+    fastlin.FirthLogisticRegression,
+)
 
 
 def read(name):

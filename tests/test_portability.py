@@ -114,6 +114,18 @@ def test_no_file_is_made_by_tempfile_in_a_folder_that_may_be_read_only():
     assert made == [("parquet.py", "TemporaryFile")]
 
 
+def test_what_users_keep_is_written_whole_or_not_at_all():
+    # tests/test_places.py has what `write_whole` does. Kernels have a folder of their own rights.
+    calls = [
+        (path.name, ast.unparse(node), {each.id for each in ast.walk(node) if isinstance(each, ast.Name)})
+        for path in files("fastlin")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("write_text", "write_bytes", "savefig")
+    ]
+    assert [call for name, call, names in calls if "part" not in names] == ["figure.savefig(file, format='png')"]
+    assert {name for name, *_ in calls} == {"results.py", "page.py", "__init__.py", "cifar10_search.py", "style.py"}
+
+
 def is_text(call):
     """Return whether a call opens a file as text, and without the name of an encoding."""
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
