@@ -48,7 +48,6 @@ sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
 
 
 def pytest_configure(config):
-    """Load the profile of Hypothesis that is asked for."""
     settings.load_profile(config.getoption("--hypothesis-profile") or "default")
     # The processes of pytest-xdist have all processors at work, and what this one compiles is counted.
     os.environ.setdefault("FASTLIN_COMPILERS", "1")
@@ -63,7 +62,6 @@ def pytest_configure(config):
 
 
 def pytest_addoption(parser):
-    """Add the options that choose a tier of tests."""
     tiers.add_options(parser)
 
 
@@ -78,7 +76,6 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out the tests of higher tiers."""
     tiers.choose_items(config, items)
 
 
@@ -130,7 +127,6 @@ def run_program(code, *arguments):
 
 
 def assert_unchanged(model, before):
-    """Fail unless all attributes of a model are the objects that they were."""
     assert vars(model).keys() == before.keys()
     assert all(vars(model)[name] is value for name, value in before.items())
 
@@ -150,7 +146,6 @@ def load_scaled(loader):
 
 
 def as_bfloat16(X):
-    """Return numbers as those of ml_dtypes' bfloat16."""
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
     return np.asarray(X, np.float32).astype(ml_dtypes.bfloat16)
 

@@ -177,7 +177,6 @@ MODELS = [
 
 
 def list_models(generator):
-    """Yield calls with damaged attributes of estimators."""
     for name, methods, n_draws, words in MODELS:
         for attribute, pattern in words.items():
             for _ in range(n_draws):
@@ -237,7 +236,6 @@ def list_course(generator):
 
 
 def list_containers(generator):
-    """Yield calls with damaged containers as X."""
     new = {"tol": 0.1, "max_iter": 5}
     calls = {
         "fit": lambda rows: fastlin.LogisticRegression(**new).fit(rows, Y4),

@@ -41,7 +41,6 @@ def read(name):
 
 
 def read_settings():
-    """Return the sections of setup.cfg."""
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg", encoding="utf-8")
     return settings
@@ -53,7 +52,6 @@ def parse(path):
 
 
 def files(*folders):
-    """Return the Python files of folders of the repository."""
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
 
 

@@ -252,7 +252,6 @@ def test_tests_mirror_the_package():
 
 
 def folders_of_modules():
-    """Return the folders that have a module of each name."""
     folders = {}
     for path in PACKAGE.rglob("*.py"):
         folders.setdefault(path.stem, set()).add(path.parent.relative_to(PACKAGE).as_posix().strip("."))

@@ -41,7 +41,6 @@ def make(kind, dtype="float64"):
 
 @lru_cache
 def solve(kind):
-    """Return J, coef and intercept at the optimum, by the reference."""
     problem = make(kind)
     l2 = 1 / (problem.C * len(problem.X))
     return reference.minimum(problem.X, problem.y, problem.n_classes, l2, fit_intercept=problem.fit_intercept)

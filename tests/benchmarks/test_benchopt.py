@@ -27,7 +27,6 @@ def draw(n_classes):
 
 
 def solve(solver, X, y, **parameters):
-    """Return what a solver makes of a problem, called as benchopt calls it."""
     solver.set_objective(X=X, y=y, lmbd=LMBD, **parameters)
     solver.warm_up()
     # benchopt begins with a huge tolerance.

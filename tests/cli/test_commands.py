@@ -106,7 +106,6 @@ def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits
 
 @pytest.fixture
 def few_rows(monkeypatch):
-    """Let the program find a few rows of three classes in the place of MNIST."""
     monkeypatch.setattr(datasets, "load_mnist", lambda folder: make_synthetic(3, 300, 8, seed=0))
 
 

@@ -25,7 +25,6 @@ def pose(path, **given):
 
 @pytest.fixture
 def rows():
-    """Return X and labels of three classes, one of them rare."""
     generator = np.random.default_rng(0)
     y = generator.choice(3, 200, p=[0.6, 0.3, 0.1])
     return (generator.normal(size=(200, 4)) + y[:, np.newaxis]).round(3), y

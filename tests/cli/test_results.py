@@ -64,7 +64,6 @@ def test_two_processes_keep_the_entries_of_both(path):
 
 
 def make_results(*titles, version=__version__):
-    """Return results as a file has them, each marked by its title."""
     return {title: {"version": version, "mark": title} for title in titles} | {"environment": {}, "claims": []}
 
 

@@ -172,7 +172,6 @@ def test_the_protocol_follows_the_data_and_quick(digits):
 
 
 def make_trained(accuracies, steps_per_epoch=10, every=2, losses=()):
-    """Return a Trained whose validations have these accuracies and losses."""
     steps = range(0, every * max(len(accuracies), len(losses)), every)
     val = {"accuracy": dict(zip(steps, accuracies, strict=False)), "loss": dict(zip(steps, losses, strict=False))}
     return course_training.Trained(None, {"loss": {}, "accuracy": {}}, val, steps_per_epoch)

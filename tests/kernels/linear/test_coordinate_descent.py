@@ -78,7 +78,6 @@ class Model:
         return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + penalty
 
     def slopes(self, point):
-        """Return the gradient (K, D + 1) of the smooth model at a point."""
         return self.gradient + (self.hessian @ (point - self.origin).ravel()).reshape(self.K, -1)
 
     def violation(self, point, exempt=False):
@@ -90,7 +89,6 @@ class Model:
 
     @property
     def penalty(self):
-        """The penalty as the kernels take it."""
         roots = np.sqrt(self.curvatures[:-1])
         return PenaltyArrays(self.curvatures, self.thresholds, roots, self.grouped, *self.bounds)
 
@@ -117,13 +115,10 @@ class Model:
 
 
 class ByHessian:
-    """A descent by the Hessian from the origin of a model."""
-
     def __init__(self, model):
         self.model, self.point, self.slopes = model, model.origin.copy(), model.gradient.copy()
 
     def sweep(self, n_sweeps, only_active=False):
-        """Sweep; return the decreases."""
         model, flat = self.model, (self.slopes.reshape(-1), self.point.reshape(-1))
         return [
             kernels.descend_by_hessian(model.hessian, flat[0], model.penalty, model.K, only_active, flat[1])
@@ -151,13 +146,11 @@ class ByColumns:
         self.state = kernels.DescentState(origins.copy(), np.zeros(model.K), scores, means)
 
     def sweep(self, n_sweeps, only_active=False):
-        """Sweep; return the decreases."""
         given = self.columns, self.model.rows, self.model.penalty, self.arrays, only_active, self.state
         return [kernels.descend_by_columns(*given) for _ in range(n_sweeps)]
 
     @property
     def point(self):
-        """The point (K, D + 1) that it has reached."""
         point = self.model.origin.copy()
         point[self.columns.classes, self.columns.features] = self.state.parameters
         point[:, -1] += self.state.intercept_steps

@@ -33,7 +33,6 @@ WAYS = [(2, None), (3, None), (2, "C"), (2, "F")]
 
 
 def round_to(values, kind):
-    """Return values as they are in a type, in float64."""
     return values.astype(kind).astype(np.float64)
 
 

@@ -68,7 +68,6 @@ class SparseProblem:
         return loss, gradient[:, :-1], totals, probabilities
 
     def probabilities(self, rows=slice(None)):
-        """Return the probabilities of rows, (K, m), by NumPy."""
         scores = self.scaled[rows] @ self.coef.T + self.intercept
         return np.ascontiguousarray(reference.losses_of(scores, self.labels[rows])[1].T)
 
