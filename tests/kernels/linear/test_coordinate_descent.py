@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import reference
 from conftest import COMPILED
-from scipy.special import expit, softmax
 
 from fastlin.kernels.linear import coordinate_descent as kernels
 from fastlin.kernels.linear.operands import Curvature
@@ -35,8 +34,7 @@ class Model:
         self.curvatures = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
         self.weights = generator.uniform(0, 2, N) / N
         scores, labels = generator.normal(size=(N, n_classes)), generator.integers(0, max(2, n_classes), N)
-        p = expit(scores) if n_classes == 1 else softmax(scores, axis=1)
-        residuals = p - (labels[:, None] if n_classes == 1 else np.eye(n_classes)[labels])
+        _, p, residuals = reference.losses_of(scores, labels)
         self.probabilities = np.ascontiguousarray(p.T, self.work)
         # The curvature of the rows as the kernels take it.
         self.rows = Curvature(self.weights.astype(self.work), self.probabilities)
