@@ -91,11 +91,7 @@ SCORING = {
     f"{method}({form})": partial(predict, rows, method) for method in PREDICTIONS for form, rows in FORMS.items()
 }
 SUMMARY = {"summary": lambda model, y: model.summary()}
-BOTH = {
-    **SUMMARY,
-    "score": lambda model, y: model.score(X, y),
-    "to_sklearn": lambda model, y: model.to_sklearn(),
-}
+BOTH = {**SUMMARY, "score": lambda model, y: model.score(X, y), "to_sklearn": lambda model, y: model.to_sklearn()}
 LINEAR = {**SCORING, **BOTH, "plot_coefficients": plot}
 WARM = {"fit": lambda model, y: model.fit(X, y)}
 TRAINED = {"partial_fit": lambda model, y: model.partial_fit(X, y)}
