@@ -4,7 +4,6 @@ RUN = {"date": "2026-01-02", "versions": {"numpy": "2.0"}}
 
 
 def make_machine(name="a"):
-    """Return the description of a machine."""
     return {"name": name, "processor": name.upper(), "processors": 2, "cores": None, "level": "x86-64-v3"}
 
 

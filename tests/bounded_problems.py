@@ -41,7 +41,6 @@ class Problem:
         return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * self.parameters["fit_intercept"])
 
     def value(self, coef, intercept):
-        """Return J at coef (K, d) and intercept (K,)."""
         coef = coef.astype(np.float64)
         return self.evaluate(np.maximum(coef, 0), np.maximum(-coef, 0), intercept.astype(np.float64))[0]
 
@@ -77,7 +76,6 @@ class Problem:
 
 
 def draw(seed, types=TYPES):
-    """Return the Problem of a seed."""
     generator = np.random.default_rng(seed)
     chance = generator.uniform
     n_classes, n = int(generator.choice([2, 3, 4, 5, 8, 12])), int(np.exp(chance(np.log(2), np.log(81))))

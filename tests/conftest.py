@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from fastlin import datasets, places
 from fastlin.budget import Budget
+from fastlin.contenders import CONTENDERS
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
@@ -47,7 +48,6 @@ sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
 
 
 def pytest_configure(config):
-    """Load the profile of Hypothesis that is asked for."""
     settings.load_profile(config.getoption("--hypothesis-profile") or "default")
     # The processes of pytest-xdist have all processors at work, and what this one compiles is counted.
     os.environ.setdefault("FASTLIN_COMPILERS", "1")
@@ -62,7 +62,6 @@ def pytest_configure(config):
 
 
 def pytest_addoption(parser):
-    """Add the options that choose a tier of tests."""
     tiers.add_options(parser)
 
 
@@ -77,7 +76,6 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out the tests of higher tiers."""
     tiers.choose_items(config, items)
 
 
@@ -129,7 +127,6 @@ def run_program(code, *arguments):
 
 
 def assert_unchanged(model, before):
-    """Fail unless all attributes of a model are the objects that they were."""
     assert vars(model).keys() == before.keys()
     assert all(vars(model)[name] is value for name, value in before.items())
 
@@ -151,7 +148,6 @@ def load_scaled(loader):
 
 
 def as_bfloat16(X):
-    """Return numbers as those of ml_dtypes' bfloat16."""
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
     return np.asarray(X, np.float32).astype(ml_dtypes.bfloat16)
 
@@ -339,6 +335,18 @@ def sparse_passes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastlin.estimators.training_data.FILLED", 2)
         yield
+
+
+@pytest.fixture
+def contenders(monkeypatch):
+    """The contenders of a comparison with peers, by their names: two, to which a test may add others."""
+    few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
+    monkeypatch.setattr("fastlin.course.studies.peers.CONTENDERS", few)
+    # The rest between fits steadies times, which no test looks at.
+    monkeypatch.setattr("fastlin.course.studies.peers.PAUSE", 0.0)
+    # A busy machine takes long to start processes.
+    monkeypatch.setattr("fastlin.course.studies.peers.SAMPLE_LIMIT", 600.0)
+    return few
 
 
 @pytest.fixture

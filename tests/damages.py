@@ -93,7 +93,6 @@ def draw_container(generator, dense, form):
 
 
 def describe_container(X):
-    """Return all that a container holds as a text."""
     with np.printoptions(threshold=10**6):
         return repr(vars(X))
 
@@ -115,7 +114,6 @@ def put(value):
 
 
 def change_axis(axis, make):
-    """Return a damage of the coordinates of an axis of a COO matrix."""
     return change(
         "coords",
         lambda coords, generator: tuple(make(each, generator) if i == axis else each for i, each in enumerate(coords)),

@@ -104,7 +104,6 @@ def is_command(words):
 
 
 def read_blocks(text):
-    """Return the commands of the blocks of shell of a document."""
     return [words for language, block in BLOCK.findall(text) if language == "sh" for words in split_commands(block)]
 
 
@@ -123,7 +122,6 @@ def read_commands(text):
 
 
 def read_script(text):
-    """Return the commands of a script of the shell."""
     text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE).replace("\\\n", " ")
     lexer = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
     lexer.whitespace, lexer.commenters, lexer.whitespace_split = " \t\r", "", True

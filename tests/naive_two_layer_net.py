@@ -7,7 +7,6 @@ NAMES = "W1", "b1", "W2", "b2"
 
 
 def make_data(n=60, d=6, n_classes=3, seed=0):
-    """Return X, y, X_val, y_val that a network can learn from."""
     generator = np.random.default_rng(seed)
     y = generator.integers(0, n_classes, n + 25)
     X = generator.normal(size=(n + 25, d))

@@ -95,7 +95,6 @@ def run_tests(name, part, arguments):
 
 
 def main():
-    """Run the tests as on each processor that was asked for; fail where one of them fails."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog="Other arguments go to pytest.")
     parser.add_argument("--as", action="append", choices=list(PROCESSORS), dest="names", help="default: all of them")
     parser.add_argument("--part", type=int, default=1, metavar="N", help="run every N-th test (default: all)")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from numpydoc.docscrape import NumpyDocString
 
+import fastlin
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fastlin"
 # The modules that are public, apart from fastlin.estimators.
@@ -25,12 +27,20 @@ PUBLIC_MODULES = [
 ]
 
 
+ESTIMATORS = (
+    fastlin.LogisticRegression,
+    fastlin.LogisticRegressionCV,
+    fastlin.MLPClassifier,
+    fastlin.MiniBatchLogisticRegression,
+    fastlin.FirthLogisticRegression,
+)
+
+
 def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
 def read_settings():
-    """Return the sections of setup.cfg."""
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg", encoding="utf-8")
     return settings
@@ -42,7 +52,6 @@ def parse(path):
 
 
 def files(*folders):
-    """Return the Python files of folders of the repository."""
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from conftest import run_program
-from hypothesis import settings
 from repository import PACKAGE, ROOT, files, parse, read_settings
 
 import fastlin
@@ -246,13 +245,6 @@ def test_the_formatter_is_skipped_rarely():
         assert sum(path.read_text(encoding="utf-8").count("# fmt: skip") for path in files(folder)) <= limit, folder
 
 
-def test_properties_are_tested_with_the_same_examples_unless_a_profile_asks_for_others(pytestconfig):
-    assert settings.default.derandomize == (pytestconfig.getoption("--hypothesis-profile") != "nightly")
-    # The profiles alone decide on that.
-    deciders = {path.name for path in files("tests") if re.search(r"derandomize[=]|@seed[(]", path.read_text("utf-8"))}
-    assert deciders == {"conftest.py"}
-
-
 def test_tests_mirror_the_package():
     folders = {path.parent.relative_to(ROOT / "tests") for path in files("tests")}
     packages = {path.parent.relative_to(PACKAGE) for path in files("fastlin") if path.name != "__init__.py"}
@@ -260,7 +252,6 @@ def test_tests_mirror_the_package():
 
 
 def folders_of_modules():
-    """Return the folders that have a module of each name."""
     folders = {}
     for path in PACKAGE.rglob("*.py"):
         folders.setdefault(path.stem, set()).add(path.parent.relative_to(PACKAGE).as_posix().strip("."))

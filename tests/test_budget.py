@@ -7,18 +7,8 @@ import numpy as np
 import pytest
 from conftest import make_objective, with_budget
 
-from fastlin.budget import (
-    CACHED_PAIRS,
-    FEWEST_PAIRS,
-    LARGEST_HESSIAN,
-    MEGABYTE,
-    MOST_HESSIAN_WORK,
-    MOST_PAIRS,
-    SAMPLE,
-    SMALLEST,
-    SMALLEST_PRECONDITIONER,
-    Budget,
-)
+from fastlin import budget
+from fastlin.budget import Budget
 from fastlin.objective import Point
 from fastlin.solvers import choose, newton
 
@@ -31,9 +21,9 @@ LARGE = Budget(1 << 40)
         pytest.param(Budget(1000).holds, 250, id="a quarter"),
         pytest.param(LARGE.holds, LARGE.bytes // 4, id="a quarter of a large budget"),
         pytest.param(LARGE.holds_preconditioner, LARGE.bytes // 20, id="preconditioner"),
-        pytest.param(Budget(0).holds_preconditioner, SMALLEST_PRECONDITIONER, id="the smallest preconditioner"),
-        pytest.param(lambda n: LARGE.holds_hessian(n, MOST_HESSIAN_WORK), LARGEST_HESSIAN, id="Hessian"),
-        pytest.param(lambda work: LARGE.holds_hessian(10, work), MOST_HESSIAN_WORK, id="work"),
+        pytest.param(Budget(0).holds_preconditioner, budget.SMALLEST_PRECONDITIONER, id="the smallest preconditioner"),
+        pytest.param(lambda n: LARGE.holds_hessian(n, budget.MOST_HESSIAN_WORK), budget.LARGEST_HESSIAN, id="Hessian"),
+        pytest.param(lambda work: LARGE.holds_hessian(10, work), budget.MOST_HESSIAN_WORK, id="work"),
         pytest.param(lambda less: Budget(8 * 10**2 - less).holds_hessian(10, 1), 0, id="a small Hessian"),
     ],
 )
@@ -43,27 +33,27 @@ def test_what_a_budget_holds_ends_at_a_limit(holds, limit):
 
 
 def test_a_budget_grows_with_X_from_a_least_one_on_and_a_sample_has_an_eighth_and_at_least_a_row():
-    assert Budget.beside(1000).bytes == SMALLEST
+    assert Budget.beside(1000).bytes == budget.SMALLEST
     assert Budget.beside(LARGE.bytes).bytes == 4 * LARGE.bytes
-    assert LARGE.count_sampled_rows(1024) == SAMPLE // 1024
-    assert Budget(8 * MEGABYTE).count_sampled_rows(1024) == 1024
+    assert LARGE.count_sampled_rows(1024) == budget.SAMPLE // 1024
+    assert Budget(8 * budget.MEGABYTE).count_sampled_rows(1024) == 1024
     assert Budget(0).count_sampled_rows(1024) == 1
 
 
 def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
-    assert Budget.beside(0).choose_pairs(1000) == (MOST_PAIRS, np.float64)
+    assert Budget.beside(0).choose_pairs(1000) == (budget.MOST_PAIRS, np.float64)
     assert Budget.beside(20_000_000).choose_pairs(1_128_740) == (28, np.float32)
-    half = Budget(2 * 8 * 1000 * FEWEST_PAIRS)
-    assert half.choose_pairs(1000) == (FEWEST_PAIRS, np.float64)
-    assert half.choose_pairs(1001) == (2 * (FEWEST_PAIRS - 1), np.float32)
+    half = Budget(2 * 8 * 1000 * budget.FEWEST_PAIRS)
+    assert half.choose_pairs(1000) == (budget.FEWEST_PAIRS, np.float64)
+    assert half.choose_pairs(1001) == (2 * (budget.FEWEST_PAIRS - 1), np.float32)
     assert Budget(0).choose_pairs(1000) == (4, np.float32)
     # However much memory there is, what the caches do not hold is kept in float32.
-    largest = CACHED_PAIRS // (2 * 8 * MOST_PAIRS)
-    assert LARGE.choose_pairs(largest) == (MOST_PAIRS, np.float64)
-    assert LARGE.choose_pairs(largest + 1) == (MOST_PAIRS, np.float32)
+    largest = budget.CACHED_PAIRS // (2 * 8 * budget.MOST_PAIRS)
+    assert LARGE.choose_pairs(largest) == (budget.MOST_PAIRS, np.float64)
+    assert LARGE.choose_pairs(largest + 1) == (budget.MOST_PAIRS, np.float32)
     for n_parameters in (10**5, 10**6, 10**7):
         n_pairs, kind = Budget.beside(0).choose_pairs(n_parameters)
-        assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= SMALLEST
+        assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= budget.SMALLEST
 
 
 def test_fits_run_at_once_as_far_as_they_take_no_more_than_a_gigabyte_or_four_times_X():

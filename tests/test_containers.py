@@ -42,21 +42,8 @@ def test_other_types_of_numbers_and_indices_are_read(dtype):
         np.testing.assert_array_equal(matrix.X.toarray(), expected)
 
 
-# By a word of the name of a damage: what the error says.
-MESSAGES = {
-    "outside": "must be <|exceeds",
-    "negative": "must be >= 0|negative",
-    "fractions": "whole numbers|integer",
-    "two dimensions": "1-D|has 2 dimensions|rank 1",
-    "text": "whole numbers|integer|string",
-    "fewer indices": "same size",
-    "fewer values": "same",
-    "short indptr": "pointer size",
-    "indptr beyond": "should be less than",
-    "begins": "should start with 0",
-    "falls": "non-decreasing",
-    "fewer rows": "pointer size",
-}
+# What fastlin says itself; the other words are SciPy's.
+MESSAGES = {"fractions": "whole numbers|integer", "more columns than values": "more columns than values"}
 
 
 @pytest.mark.parametrize(

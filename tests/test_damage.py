@@ -1,27 +1,297 @@
 """Public methods with damaged models and containers, in a child process: each call has to end in an error.
 
-`damages.py` draws the damages and `damaged_calls.py` is the child.
+`damages.py` draws the damages. The child is this file too: ``python tests/test_damage.py FIRST`` prints a line of JSON
+before and after each call, from the FIRST on: what ends the process is the call of the last line. A call has a name, a
+pattern of the words of its error, a function and, where that is to stay as it is, a model.
 """
 
+import contextlib
+import copy
+import io
 import json
+import os
+import re
 import subprocess
 import sys
-from pathlib import Path
+import warnings
+from collections.abc import Iterator
+from functools import cache, partial
+from itertools import islice, product
+from types import SimpleNamespace
 
+import damages
+import numpy as np
+import pandas as pd
 import pytest
+import sklearn.linear_model
+import sklearn.neural_network
 from conftest import COMPILED
+from linear_models import make_cv
+from scipy import sparse
 
-PROGRAM = Path(__file__).with_name("damaged_calls.py")
-FEWEST = 710
-# A child that ends is begun anew behind the call that ended it.
-MOST_ENDS = 5
+import fastlin
+from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, SoftmaxTrainer
+
+SEED = 34
+# Of calls; and a child that ends is begun anew behind the call that ended it.
+FEWEST, MOST_ENDS = 685, 5
+GENERATOR = np.random.default_rng(0)
+N, D = 60, 5
+X = GENERATOR.normal(size=(N, D)) * (GENERATOR.uniform(size=(N, D)) < 0.6)
+Y2, Y4 = np.arange(N) % 2, np.arange(N) % 4
+TABLE = pd.DataFrame({"a": pd.Categorical(GENERATOR.choice(list("uvw"), N)), "b": X[:, 0], "c": X[:, 1]})
+FORMS = {
+    "C": X,
+    "F": np.asfortranarray(X),
+    "float32": X.astype(np.float32),
+    "csr": sparse.csr_array(X),
+    "csc": sparse.csc_matrix(X),
+    "blocks": fastlin.blocks.from_arrays(X),
+}
+PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
+
+
+# Two epochs of a network.
+SHORT, WARM_START = {"max_iter": 2, "random_state": 0}, {"warm_start": True}
+ESTIMATORS = {
+    "two classes": fastlin.LogisticRegression(**WARM_START),
+    "four classes": fastlin.LogisticRegression(**WARM_START),
+    "sparsified": fastlin.LogisticRegression(**WARM_START),
+    "cross-validated": make_cv(Cs=2, cv=2, scoring="accuracy"),
+    "of scikit-learn": sklearn.linear_model.LogisticRegression(),
+    "network of scikit-learn": sklearn.neural_network.MLPClassifier((3,), **SHORT),
+    "table": fastlin.LogisticRegression(categorical_features="from_dtype"),
+    "mini-batches": fastlin.MiniBatchLogisticRegression(average=True, **SHORT, **WARM_START),
+    "network": fastlin.MLPClassifier((3,), **SHORT, **WARM_START),
+    "normalized network": fastlin.MLPClassifier((3,), solver="sgd", batch_norm="both", **SHORT, **WARM_START),
+}
+
+
+@cache
+def fit(name):
+    """Return a fitted model, of which callers take copies."""
+    model = ESTIMATORS[name].fit(TABLE if name == "table" else X, Y2 if name == "two classes" else Y4)
+    return model.sparsify() if name == "sparsified" else model
+
+
+def predict(rows, method, model, y):
+    """Return what a method answers for rows, the answers of all blocks where it has one for each."""
+    answer = getattr(model, method)(rows)
+    return list(answer) if isinstance(answer, Iterator) else answer
+
+
+def plot(model, y):
+    from matplotlib.figure import Figure
+
+    return fastlin.figures.plot_coefficients(model, axes=Figure().add_subplot())
+
+
+# Each is called with a model and the labels of its fit.
+SCORING = {
+    f"{method}({form})": partial(predict, rows, method) for method in PREDICTIONS for form, rows in FORMS.items()
+}
+SUMMARY = {"summary": lambda model, y: model.summary()}
+BOTH = {**SUMMARY, "score": lambda model, y: model.score(X, y), "to_sklearn": lambda model, y: model.to_sklearn()}
+LINEAR = {**SCORING, **BOTH, "plot_coefficients": plot}
+WARM = {"fit": lambda model, y: model.fit(X, y)}
+TRAINED = {"partial_fit": lambda model, y: model.partial_fit(X, y)}
+NETWORK = BOTH | WARM | TRAINED | {name: SCORING[name] for name in ("predict(C)", "predict_proba(csr)")}
+OF_TABLES = {method: partial(predict, TABLE, method) for method in PREDICTIONS}
+CLASSES = {"fewer": np.arange(3), "more": np.arange(9), "one": np.arange(1), "none": np.arange(0), "None": None}
+CLASSES |= {"a column": np.arange(4)[:, None], "lists of several lengths": [[1], [1, 2]]}
+UNSORTED = np.arange(4)[::-1], np.array([0, 1, 1, 3]), np.array([0, "a", 1, 2], object)
+CATEGORIES = {
+    "None": None,
+    "fewer columns": [None],
+    "more columns": [None] * 4,
+    "fewer levels": [np.array(["u"], object), None, None],
+    "more levels": [np.array([*"uvw", *map(str, range(5000))], object), None, None],
+    "no levels": [np.array([], object), None, None],
+    "lists": [["u", "v", "w"], None, None],
+    "levels of two dimensions": [np.array([["u", "v", "w"]], object), None, None],
+    "levels twice": [np.array(["v", "v", "w"], object), None, None],
+    "levels that are lists": [np.array([["u"], ["v", "w"], ["x"]], object), None, None],
+    "a word": "uvw",
+}
+
+
+CURVES = {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)}
+# By attribute, what is put in its place; others are damaged by their type.
+CHOICES = {
+    "classes_": CLASSES,
+    "categories_": CATEGORIES,
+    "n_features_in_": damages.NO_COUNTS,
+    "t_": damages.NO_COUNTS,
+    "loss_curve_": CURVES,
+    "_plan": CURVES,
+    "out_activation_": {"logistic": "logistic", "None": None, "an array": np.ones(3)},
+}
+
+
+def draw_attribute(generator, attribute, value):
+    """Return a damage of the value of a fitted attribute."""
+    if attribute in CHOICES:
+        return damages.choose(generator, CHOICES[attribute])
+    if attribute == "_random_state":
+        value = np.random.RandomState(0)
+        name, words, *_ = value.get_state()
+        value.set_state((name, words, 10**9, 0, 0.0))
+        return "a position far outside", value
+    if attribute == "_optimizer":
+        is_tuple = isinstance(value.carried, tuple)
+        parts = list(value.carried) if is_tuple else [value.carried]
+        place = int(generator.integers(len([part for part in parts if isinstance(part, np.ndarray)])))
+        name, parts[place] = damages.draw_array(generator, parts[place])
+        return name, value._replace(carried=tuple(parts) if is_tuple else parts[0])
+    if isinstance(value, list):
+        return damages.draw_list(generator, value)
+    if sparse.issparse(value):
+        return damages.draw_container(generator, value.toarray(), "csr")
+    # One intercept of two classes may be a number.
+    return damages.draw_array(generator, value, [()] if value.shape == (1,) else [])
+
+
+LAYERS = {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}
+FROM = {"from": lambda model, y: getattr(fastlin, type(model).__name__).from_sklearn(model)}
+COEFFICIENTS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
+# The model, its methods, how many damages are drawn of each attribute, and words of the errors by attribute.
+MODELS = [
+    ("two classes", LINEAR | WARM, 14, COEFFICIENTS),
+    ("four classes", LINEAR | WARM, 16, COEFFICIENTS),
+    ("sparsified", LINEAR | {"densify": lambda model, y: model.densify()}, 20, COEFFICIENTS),
+    ("cross-validated", LINEAR, 6, COEFFICIENTS),
+    ("mini-batches", LINEAR | TRAINED, 10, COEFFICIENTS),
+    ("table", OF_TABLES | SUMMARY, 8, COEFFICIENTS),
+    ("table", OF_TABLES, 24, {"categories_": "categories_|coef_"}),
+    ("four classes", LINEAR, 8, {"n_features_in_": "n_features_in_|5 features"}),
+    ("mini-batches", TRAINED, 6, {name: name for name in ("n_features_in_", "t_", "loss_curve_", "_optimizer")}),
+    ("network", TRAINED, 6, {name: name for name in ("t_", "loss_curve_", "_optimizer")}),
+    ("network", NETWORK, 12, LAYERS),
+    ("network", NETWORK, 6, {name: name for name in ("n_features_in_", "out_activation_", "_plan")}),
+    ("normalized network", NETWORK, 8, LAYERS),
+    ("normalized network", NETWORK, 8, {f"batch_norm_{name}_": name for name in ("scales", "means", "variances")}),
+    ("of scikit-learn", FROM, 5, COEFFICIENTS),
+    ("network of scikit-learn", FROM, 8, {"coefs_": "coefs_", "intercepts_": "intercepts_"}),
+    ("mini-batches", TRAINED, 1, {"_random_state": "_random_state"}),
+    ("network", TRAINED, 1, {"_random_state": "_random_state"}),
+]
+
+
+def list_models(generator):
+    for name, methods, n_draws, words in MODELS:
+        for attribute, pattern in words.items():
+            for _ in range(n_draws):
+                model = copy.deepcopy(fit(name))
+                what, damaged = draw_attribute(generator, attribute, getattr(model, attribute))
+                setattr(model, attribute, damaged)
+                method, call = damages.choose(generator, methods)
+                run = partial(call, model, Y2 if name == "two classes" else Y4)
+                yield (f"{name}, {attribute}: {what}; {method}", pattern, run, model)
+    for name, value in product(("mini-batches", "network"), UNSORTED):
+        model = copy.deepcopy(fit(name))
+        model.classes_ = value
+        yield (f"{name}, {value}", "classes_", partial(model.partial_fit, X, Y4), model)
+
+
+def train_course(attribute, value, n_classes, steps):
+    """Train a model of the course after a change of an attribute of the trainer or its model, or within a step."""
+    made = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
+    Y = Y2[:, None].astype(float) if n_classes == 2 else np.eye(4)[Y4]
+    trainer_class = LogisticTrainer if n_classes == 2 else SoftmaxTrainer
+    if steps:
+
+        class Student(trainer_class):
+            def train_step(self, X_batch, Y_batch):
+                loss = super().train_step(X_batch, Y_batch)
+                self.model.w = value
+                return loss
+
+        trainer_class = Student
+    trainer = trainer_class(made, 0.1, 20, True, X, Y, X, Y, early_stopping=False, progress=False)
+    if not steps:
+        setattr(made if attribute == "w" else trainer, attribute, value)
+    trainer.train(2)
+
+
+def list_course(generator):
+    """Yield calls of the course's classes whose arrays a student has changed."""
+    for number in range(40):
+        n_classes = int(generator.choice([2, 4]))
+        K = 1 if n_classes == 2 else 4
+        shapes = {"X_train": (N, D), "X_val": (N, D), "Y_train": (N, K), "Y_val": (N, K), "w": (D, K)}
+        attribute = "w" if number % 2 else list(shapes)[generator.integers(5)]
+        what, value = damages.draw_array(generator, np.zeros(shapes[attribute]))
+        steps = attribute == "w" and bool(generator.integers(2))
+        words = r"model\.w" if attribute == "w" else "X_|Y_|model.w"
+        run = partial(train_course, attribute, value, n_classes, steps)
+        yield (f"course of {n_classes}, {attribute}: {what}; steps {steps}", words, run)
+
+
+def list_containers(generator):
+    new = {"tol": 0.1, "max_iter": 5}
+    calls = {
+        "fit": lambda rows: fastlin.LogisticRegression(**new).fit(rows, Y4),
+        "fit with L1": lambda rows: fastlin.LogisticRegression(l1_ratio=1, **new).fit(rows, Y2),
+        "fit of the cross-validation": lambda rows: fastlin.LogisticRegressionCV(Cs=2, cv=2).fit(rows, Y2),
+        "path": lambda rows: fastlin.logistic_path(rows, Y2, Cs=2),
+        "fit by mini-batches": lambda rows: fastlin.MiniBatchLogisticRegression(max_iter=1).fit(rows, Y4),
+        "partial_fit": lambda rows: copy.deepcopy(fit("mini-batches")).partial_fit(rows, Y4),
+        "fit of a network": lambda rows: fastlin.MLPClassifier((3,), max_iter=1).fit(rows, Y4),
+        "validation": lambda rows: fastlin.MLPClassifier((3,), max_iter=1).fit(X, Y4, X_val=rows, y_val=Y4),
+        "predictions of a network": lambda rows: fit("network").predict(rows),
+        "score": lambda rows: fit("four classes").score(rows, Y4),
+        "sparse coefficients": lambda rows: fit("sparsified").predict_proba(rows),
+        "blocks": lambda rows: fastlin.LogisticRegression(**new).fit(fastlin.blocks.from_csr(rows), Y4),
+        "batches": lambda rows: fastlin.blocks.from_batches(lambda: [(rows, Y4)]),
+        "predictions": lambda rows: [getattr(fit("four classes"), method)(rows) for method in PREDICTIONS],
+    }
+    for form in damages.CONTAINER_DAMAGES:
+        for _ in range(30):
+            what, rows = damages.draw_container(generator, X, form)
+            method, call = damages.choose(generator, calls)
+            yield (f"{what}; {method}", r"\bX\b|X_val|piece 0|batch 0", partial(call, rows))
+
+
+def list_calls():
+    """Yield all calls. The draws of each kind have a seed of their own."""
+    yield from list_models(np.random.default_rng(SEED))
+    yield from list_course(np.random.default_rng(SEED + 1))
+    yield from list_containers(np.random.default_rng(SEED + 2))
+
+
+# A model that no call changes.
+NOTHING = SimpleNamespace()
+
+
+def find_fault(pattern, call, untouched=NOTHING):
+    """Return what is wrong with how a damaged call ends, which has to be an error that names the damage, or None."""
+    before = dict(vars(untouched))
+    try:
+        return f"nothing: {call()!r:.200}"
+    except Exception as error:
+        if not isinstance(error, ValueError) or not re.search(pattern, str(error)):
+            return f"{type(error).__name__}: {error}"
+    after = vars(untouched)
+    is_same = after.keys() == before.keys() and all(after[name] is value for name, value in before.items())
+    return None if is_same else "the model has changed"
+
+
+def run_calls(first):
+    """Print the names of calls from the first on, before each, and what is wrong with them after it."""
+    # What the calls print is not for the reader of these lines.
+    lines = os.fdopen(os.dup(1), "w", buffering=1)
+    warnings.simplefilter("ignore")
+    with contextlib.redirect_stdout(io.StringIO()):
+        for name, *call in islice(list_calls(), first, None):
+            print(json.dumps(name), file=lines)
+            print(json.dumps(find_fault(*call)), file=lines)
 
 
 @pytest.mark.skipif(not COMPILED, reason="uncompiled kernels read nothing out of bounds")
 def test_damaged_input_ends_in_an_error_that_names_it():
     names, faults, n_ends, status = [], [], 0, None
     while status != 0 and n_ends < MOST_ENDS:
-        command = [sys.executable, "-X", "faulthandler", str(PROGRAM), str(len(names))]
+        command = [sys.executable, "-X", "faulthandler", __file__, str(len(names))]
         finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
         lines, status = [json.loads(line) for line in finished.stdout.splitlines()], finished.returncode
         assert lines, finished.stderr[-1_000:]
@@ -33,3 +303,7 @@ def test_damaged_input_ends_in_an_error_that_names_it():
     assert not faults, "\n".join([f"{len(faults)} of {len(names)} damages:", *faults])
     assert status == 0
     assert len(names) >= FEWEST
+
+
+if __name__ == "__main__":
+    run_calls(int(sys.argv[1]))

@@ -12,7 +12,7 @@ import sklearn.linear_model
 import sklearn.neural_network
 from linear_models import QUIET
 from numpydoc.validate import validate
-from repository import ROOT, described, parse, read
+from repository import ESTIMATORS, ROOT, described, parse, read
 from sklearn.datasets import load_iris
 
 import fastlin
@@ -178,13 +178,6 @@ def test_the_program_page_names_every_study_and_command():
 # What scikit-learn's own test of docstrings leaves out: names of what is returned, where the text begins, and, but for
 # classes, examples and what else to see.
 LEFT_OUT, LEFT_OUT_OF_METHODS = {"RT02", "GL01", "GL02"}, {"EX01", "SA01", "ES01"}
-ESTIMATORS = (
-    fastlin.LogisticRegression,
-    fastlin.LogisticRegressionCV,
-    fastlin.MLPClassifier,
-    fastlin.MiniBatchLogisticRegression,
-    fastlin.FirthLogisticRegression,
-)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

@@ -26,38 +26,6 @@ def test_the_tables_have_nothing_but_what_documents_say_and_no_script_runs():
     assert [(file, name) for file, name in tests if f"\ndef {name}(" not in read(file)] == []
 
 
-DOCUMENT = """
-Say `fastlin unheard --of` or `fastlin fit`, and not `fastlin/unheard.py` or `fastlin`.
-
-```sh
-python3 -m venv .venv && .venv/bin/pip install '.[new]'  # a comment
-```
-
-```python
-print("pip install nothing")
-```
-
-    .venv/bin/python -m pytest --new
-    a + b = c
-
-| `fastlin fit DATA [--C C]` | `fastlin doctor [--new]` |
-"""
-
-
-def test_a_document_that_gains_a_command_is_noticed():
-    found = read_commands(DOCUMENT)
-    assert found == [
-        "python -m venv .venv",
-        "pip install '.[new]'",
-        "pytest --new",
-        "fastlin unheard --of",
-        "fastlin fit",
-        "fastlin doctor",
-    ]
-    unknown = [command for command in found if documented_commands.say_what_runs(command) is None]
-    assert unknown == ["pip install '.[new]'", "pytest --new", "fastlin unheard --of"]
-
-
 @pytest.mark.thorough  # It compiles fits of tables with an L1 penalty.
 def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -2,9 +2,7 @@
 
 import ast
 import json
-import pickle
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +11,6 @@ from repository import files, parse
 from sklearn.datasets import load_iris
 
 import fastlin
-from fastlin.course.studies import cifar10_training
-from fastlin.course.studies.cifar10_two_layer import REPORT
 
 CHECKED = files("fastlin", "benchmarks", "build_backend")
 # What the modules of Python lack on Windows, or on macOS.
@@ -118,6 +114,18 @@ def test_no_file_is_made_by_tempfile_in_a_folder_that_may_be_read_only():
     assert made == [("parquet.py", "TemporaryFile")]
 
 
+def test_what_users_keep_is_written_whole_or_not_at_all():
+    # tests/test_places.py has what `write_whole` does. Kernels have a folder of their own rights.
+    calls = [
+        (path.name, ast.unparse(node), {each.id for each in ast.walk(node) if isinstance(each, ast.Name)})
+        for path in files("fastlin")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("write_text", "write_bytes", "savefig")
+    ]
+    assert [call for name, call, names in calls if "part" not in names] == ["figure.savefig(file, format='png')"]
+    assert {name for name, *_ in calls} == {"results.py", "page.py", "__init__.py", "cifar10_search.py", "style.py"}
+
+
 def is_text(call):
     """Return whether a call opens a file as text, and without the name of an encoding."""
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
@@ -143,14 +151,3 @@ def test_files_of_text_name_their_encoding():
     assert [
         line for line in without if not re.search(r"(os|webbrowser|Image|tarfile)\.open\(|\.open\(setting", line)
     ] == []
-
-
-def test_what_a_process_for_a_training_is_given_and_returns_travels_by_names():
-    # Windows and macOS fork no process: what it gets is a pickle, in which functions are names that it imports.
-    X = np.random.default_rng(0).normal(size=(20, 4))
-    images = cifar10_training.Images(*(X, np.arange(20) % 2) * 3, 1.0)
-    recipe = replace(REPORT, hidden=(3,), epochs=1, batch_size=10)
-    run, *given = pickle.loads(pickle.dumps((cifar10_training._run_recipe, 7, images, recipe, 0)))
-    number, trained = pickle.loads(pickle.dumps(run(*given)))
-    expected = cifar10_training.train(images, recipe, 0)
-    assert (number, trained.accuracies, trained.penalties) == (7, expected.accuracies, expected.penalties)

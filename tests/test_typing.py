@@ -6,17 +6,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from repository import PACKAGE, described, files, parse
+from repository import ESTIMATORS, PACKAGE, described, files, parse
 
 import fastlin
 from fastlin import typing
 
-ESTIMATORS = (
-    fastlin.LogisticRegression,
-    fastlin.LogisticRegressionCV,
-    fastlin.MLPClassifier,
-    fastlin.MiniBatchLogisticRegression,
-)
 # Of kernels the docstring is the contract: the compiler finds the types, and any change of a file compiles it anew.
 WITHOUT_ANNOTATIONS = "kernels"
 

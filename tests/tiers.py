@@ -53,7 +53,6 @@ def add_options(parser):
 
 
 def name_tier(config):
-    """Return the name of the tier that was asked for."""
     return "slow" if config.getoption("--slow") else "thorough" if config.getoption("--thorough") else "default"
 
 

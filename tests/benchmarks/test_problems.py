@@ -46,7 +46,6 @@ def test_as_many_rows_are_drawn_as_an_accuracy_needs():
 
 
 def draw_rows():
-    """Return rows to train on, their labels of three classes, and others to test on."""
     X = np.random.default_rng(0).normal(size=(90, 4))
     y = np.argmax(X[:, :3] + np.random.default_rng(1).gumbel(size=(90, 3)), axis=1)
     return X[:60], y[:60], X[60:], y[60:]

@@ -17,13 +17,7 @@ from benchmarks.tables import tabulate
 # A pass over bytes is compiled for it alone.
 OF_BYTES = "limit-pass-uint8"
 # These many rows are enough for the classes of most problems.
-ROWS = {
-    "text-l1": 40,
-    "digits": 400,
-    "one-hot": 400,
-    "course-float64": 700,
-    "course-float32": 700,
-}
+ROWS = {"text-l1": 40, "digits": 400, "one-hot": 400, "course-float64": 700, "course-float32": 700}
 
 
 @pytest.mark.thorough

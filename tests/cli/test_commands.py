@@ -11,7 +11,7 @@ from benchmarks.data import make_synthetic
 from fastlin import datasets, figures, warmup
 from fastlin.cli.results import read_results
 from fastlin.contenders import CONTENDERS
-from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, peers
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import CLAIMS
 from fastlin.course.studies.settings import Results
 
@@ -106,16 +106,11 @@ def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits
 
 @pytest.fixture
 def few_rows(monkeypatch):
-    """Let the program find a few rows of three classes in the place of MNIST."""
     monkeypatch.setattr(datasets, "load_mnist", lambda folder: make_synthetic(3, 300, 8, seed=0))
 
 
-def test_compare_with_peers(run, few_rows, monkeypatch, tmp_path):
-    few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
-    few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
-    monkeypatch.setattr(peers, "CONTENDERS", few)
-    monkeypatch.setattr(peers, "PAUSE", 0.0)
-    monkeypatch.setattr(peers, "SAMPLE_LIMIT", 600.0)
+def test_compare_with_peers(run, few_rows, contenders, tmp_path):
+    contenders["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
     printed = run("compare", "--peers", "--quick").stdout
     assert "Not installed, so not compared: torch." in printed
     assert "pip install '.[peers]' in a checkout of fastlin installs them, and '.[peers-torch]' P" in printed

@@ -20,7 +20,6 @@ TEXTS = {"categorical_features": "from_dtype", "missing_level": True}
 
 
 def encode(table):
-    """Return the features of flights with texts as categories, and the labels."""
     carrier = table["carrier"].combine_chunks().dictionary_encode()
     return table.select(["delay", "day"]).add_column(0, "carrier", carrier), np.array(table["end"].to_pylist())
 

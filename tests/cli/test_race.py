@@ -15,7 +15,6 @@ from sklearn.preprocessing import StandardScaler
 from fastlin.cli import race
 from fastlin.cli.results import read_results
 from fastlin.contenders import CONTENDERS, CannotSolveError, Contender
-from fastlin.course.studies import peers
 
 GIVEN = {"target": "y", "drop": (), "separator": None, "decimal": ".", "encoding": "utf-8"}
 
@@ -26,7 +25,6 @@ def pose(path, **given):
 
 @pytest.fixture
 def rows():
-    """Return X and labels of three classes, one of them rare."""
     generator = np.random.default_rng(0)
     y = generator.choice(3, 200, p=[0.6, 0.3, 0.1])
     return (generator.normal(size=(200, 4)) + y[:, np.newaxis]).round(3), y
@@ -118,13 +116,9 @@ def refuse(problem, effort):
     raise CannotSolveError("not today")
 
 
-def test_libraries_race_to_the_same_objective(rows, run, tmp_path, monkeypatch):
-    few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
-    few["glum"] = Contender(refuse, (1, 2, 4), "numpy", "numpy")
-    few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
-    monkeypatch.setattr(peers, "CONTENDERS", few)
-    monkeypatch.setattr(peers, "PAUSE", 0.0)
-    monkeypatch.setattr(peers, "SAMPLE_LIMIT", 600.0)
+def test_libraries_race_to_the_same_objective(rows, run, contenders, tmp_path):
+    contenders["glum"] = Contender(refuse, (1, 2, 4), "numpy", "numpy")
+    contenders["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
     np.savez(tmp_path / "$a$.npz", X=rows[0], y=rows[1])
     finished = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
     assert "Not installed, so not compared: torch.\npip install '.[peers]' in a checkout" in finished.stdout

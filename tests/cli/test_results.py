@@ -1,11 +1,9 @@
 """Results in files: read back, damaged, interrupted while they are written, and which of them the report shows."""
 
-import os
 import subprocess
 import sys
 
 import pytest
-from conftest import refuse_replacement
 
 from fastlin import __version__
 from fastlin.cli.arguments import CommandError
@@ -65,22 +63,7 @@ def test_two_processes_keep_the_entries_of_both(path):
     assert read_results(path) == {f"{name}.{i}": i for name in ("one", "other") for i in range(100)}
 
 
-def test_an_interrupted_or_refused_write_leaves_the_old_results(path, monkeypatch):
-    def interrupt(source, target):
-        raise KeyboardInterrupt
-
-    write_results(path, {"old": 1})
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(os, "replace", interrupt)
-        write_results(path, {"new": 2})
-    refuse_replacement(monkeypatch)
-    with pytest.raises(PermissionError, match=r"results\.json"):
-        write_results(path, {"new": 2})
-    assert read_results(path) == {"old": 1}
-
-
 def make_results(*titles, version=__version__):
-    """Return results as a file has them, each marked by its title."""
     return {title: {"version": version, "mark": title} for title in titles} | {"environment": {}, "claims": []}
 
 

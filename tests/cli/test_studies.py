@@ -25,7 +25,6 @@ def fail(settings):
 
 @pytest.fixture
 def folder(tmp_path):
-    """The folder of results where none is named."""
     return tmp_path / "results"
 
 

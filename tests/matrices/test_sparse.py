@@ -32,7 +32,6 @@ def make_passes(X, n_classes, rows=NONE, weighted=True):
 
 
 def measure_passes(passes, shape, rows=NONE):
-    """Return what every pass gives, at random parameters."""
     generator = np.random.default_rng(2)
     n_classes, d = shape
     parameters, direction = generator.normal(size=(2, n_classes, d + 1))

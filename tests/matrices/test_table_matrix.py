@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+import reference
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
@@ -62,16 +62,12 @@ def check_passes(table, X, K, *, rows=NONE, weighted=False, kept_as=np.float64):
     passes, numbers = table.passes(samples, scaling, K), rows if len(rows) else np.arange(n)
     x = np.column_stack([X.astype(np.longdouble) * scaling.scale + scaling.shift, np.ones(n)])[numbers]
     s = weights[numbers] if weighted else np.ones(len(numbers))
-    # Two classes have one row of scores, that of the second class; the first one's are zero.
-    p = softmax(x @ np.concatenate([0 * parameters, parameters] if K == 1 else [parameters]).T, axis=1)
-    is_own = labels[numbers, None] == np.arange(max(2, K))
-
+    losses, p, residuals = reference.losses_of(x @ parameters.T, labels[numbers])
     gradient, kept = np.empty(parameters.shape), np.empty((K, len(numbers)), kept_as)
-    loss = passes.evaluate(parameters, kept, gradient)
-    np.testing.assert_allclose(loss, float(-s @ np.log(p[is_own])), rtol=1e-12)
-    np.testing.assert_allclose(gradient, ((p - is_own)[:, -K:].T * s @ x).astype(float), **EXACT)
+    np.testing.assert_allclose(passes.evaluate(parameters, kept, gradient), float(s @ losses), rtol=1e-12)
+    np.testing.assert_allclose(gradient, (residuals.T * s @ x).astype(float), **EXACT)
     tolerance = {"rtol": 1e-12, "atol": 1e-15} if kept_as is np.float64 else {"rtol": 1e-6}
-    np.testing.assert_allclose(kept, p[:, -K:].T.astype(kept_as), **tolerance)
+    np.testing.assert_allclose(kept, p.T.astype(kept_as), **tolerance)
 
     p = kept.astype(np.float64)
     slopes = direction @ x.T
@@ -82,9 +78,7 @@ def check_passes(table, X, K, *, rows=NONE, weighted=False, kept_as=np.float64):
         x, row_weights = x.astype(float), generator.random((2, len(x)))
         grams = [(x.T * own) @ x for own in row_weights]
         np.testing.assert_allclose(passes.gram(rows, row_weights, np.float64), grams, **EXACT)
-        pairs = s * p[:, None] * (np.eye(K)[:, :, None] - p)
-        hessian = np.block([[(x.T * own) @ x for own in of_class] for of_class in pairs])
-        np.testing.assert_allclose(passes.class_pair_gram(p), hessian, **EXACT)
+        np.testing.assert_allclose(passes.class_pair_gram(p), reference.hessian(x, s, p.T), **EXACT)
 
 
 def test_a_table_has_the_shape_and_entries_of_its_encoding(table):

@@ -77,22 +77,6 @@ def test_gradient_and_hessian_products_are_central_differences(columns, n_classe
         np.testing.assert_allclose(point.hessian_product(direction), product, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("l1", [0.01, 0.5])
-@pytest.mark.parametrize("n_classes", [2, 4])
-def test_the_smallest_subgradient_lies_between_the_slopes_on_both_sides(n_classes, l1):
-    # This tests the reference that the test before compares with.
-    objective, parameters = make_sized(30, n_classes, l1=l1, l2=0.1, fit_intercept=False)
-    coef, intercept = objective.coordinates.to_coefficients(some_zeros(parameters))
-    step, value, largest, kinks = 1e-6, value_of(objective, coef, intercept), 0.0, 0
-    for move in step * np.eye(coef.size).reshape(-1, *coef.shape):
-        right = float((value_of(objective, coef + move, intercept) - value) / step)
-        left = float((value - value_of(objective, coef - move, intercept)) / step)
-        largest = max(largest, abs(np.clip(0, min(left, right), max(left, right))))
-        kinks += right - left > 1e-4
-    assert kinks == np.count_nonzero(coef == 0) > 0
-    assert violation_of(objective, coef, intercept) == pytest.approx(largest, abs=1e-5)
-
-
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_the_start_is_the_best_point_without_features_and_zero_where_a_class_has_no_weight(n_classes):
     objective, parameters = make_objective(40, 3, n_classes)

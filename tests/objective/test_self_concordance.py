@@ -14,13 +14,11 @@ from fastlin.solvers.stopping import Stopping
 
 
 def fall_from(point):
-    """Return the bound at a point, and the direction."""
     direction, diagonal, factor = solve_newton(point)
     return bound_fall(point, direction, diagonal, factor.square_columns(), factor.solve), direction
 
 
 def minimize(objective):
-    """Return the solution by Newton's steps."""
     stopping = Stopping(objective, 1e-15, "excess", 100)
     return newton.minimize_by_cholesky(begin(objective, stopping))
 

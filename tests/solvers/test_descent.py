@@ -14,7 +14,6 @@ from fastlin.solvers.stopping import Stopping
 
 
 def minimize(objective, tol=1e-10, max_iter=200, rule="excess", on_iteration=None, start=None):
-    """Return the Solution of the descent from the start of the objective."""
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
     return descent.minimize(begin(objective, stopping, start))
 

@@ -10,19 +10,14 @@ from conftest import begin, evaluate, make_objective, make_problem, minimum_of, 
 
 from fastlin.objective import Objective
 from fastlin.solvers import lbfgs, preconditioners
+from fastlin.solvers.preconditioners import class_blocks
 from fastlin.solvers.stopping import Stopping
 
-PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preconditioners.class_blocks]
+PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, class_blocks]
 
 
 def minimize(
-    objective,
-    tol=1e-8,
-    max_iter=500,
-    precondition=preconditioners.class_blocks,
-    refreshes=(),
-    precision=np.float64,
-    nearby=None,
+    objective, tol=1e-8, max_iter=500, precondition=class_blocks, refreshes=(), precision=np.float64, nearby=None
 ):
     objective.fast_precision = precision
     fit = begin(objective, Stopping(objective, tol, "excess", max_iter), nearby=nearby)
@@ -92,7 +87,7 @@ def test_the_preconditioner_is_built_anew_at_the_present_point_after_the_iterati
 
     def precondition(point):
         built.append((point, point.probabilities.copy()))
-        return preconditioners.class_blocks(point)
+        return class_blocks(point)
 
     solution = minimize(objective, precondition=precondition, refreshes=(2, 4), tol=1e-10, precision=precision)
     assert solution.n_iter > 4 and len(built) == 3
@@ -134,7 +129,7 @@ def test_the_direction_inverts_the_hessian_along_the_newest_change(n_bytes, n_pa
         change = (point.hessian() @ step.ravel()).reshape(step.shape)
         add(pairs, step, change)
     assert pairs.n_pairs == n_pairs
-    direction, decrement = pairs.direction(change, preconditioners.class_blocks(point))
+    direction, decrement = pairs.direction(change, class_blocks(point))
     np.testing.assert_allclose(direction, -step, rtol=tolerance, atol=tolerance)
     assert decrement == pytest.approx(0.5 * np.sum(step * change), rel=tolerance)
 
@@ -149,7 +144,7 @@ def test_pairs_taken_over_have_the_changes_of_the_other_penalty():
         expected.add(*(evaluate(other, end) for end in ends))
     taken, point = lbfgs.Pairs(other, pairs), evaluate(other, points[-1])
     assert taken.n_pairs == 3
-    preconditioner = preconditioners.class_blocks(point)
+    preconditioner = class_blocks(point)
     found, wanted, old = (each.direction(point.gradient, preconditioner)[0] for each in (taken, expected, pairs))
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
     assert not np.allclose(found, old, rtol=1e-3)

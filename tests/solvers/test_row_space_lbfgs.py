@@ -17,6 +17,7 @@ from conftest import (
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
+from fastlin.matrices import dense
 from fastlin.objective import Objective
 from fastlin.objective import row_space as spaces
 from fastlin.objective.row_space import RowLine, RowSpace
@@ -137,8 +138,9 @@ def test_inner_products_that_would_lose_digits_are_not_kept(monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_any_number_of_threads_gives_the_same_bits(cut_into_blocks, kind, n_classes):
-    cut_into_blocks(2_000)
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks, kind, n_classes):
+    cut_into_blocks(1_000)
+    monkeypatch.setattr(dense, "PANEL_BYTES", 1)
     results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):

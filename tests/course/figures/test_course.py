@@ -5,7 +5,6 @@ from dataclasses import replace
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from fastlin import figures
 from fastlin.course import datasets
@@ -39,21 +38,6 @@ def draw(found, opened, tmp_path):
         return picture, opened.pop()
 
     return draw
-
-
-def test_a_picture_is_there_whole_or_not_at_all(found, tmp_path, monkeypatch):
-    figures.draw("images", found["images"], tmp_path)
-    before = (tmp_path / "images.png").read_bytes()
-
-    def save_half(figure, file, **options):
-        file.write_bytes(b"half")
-        raise OSError("full")
-
-    monkeypatch.setattr(Figure, "savefig", save_half)
-    with pytest.raises(OSError, match="full"):
-        figures.draw("images", found["images"], tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["images.png"]
-    assert (tmp_path / "images.png").read_bytes() == before
 
 
 def test_every_drawing_has_its_texts_and_a_study():

@@ -107,7 +107,6 @@ def homework(homework_entries):
 
 @pytest.fixture
 def whole(report, homework):
-    """The page of all studies, as if they were whole."""
     report.entries |= homework
     return report.write(quick=False)
 

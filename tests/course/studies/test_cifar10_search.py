@@ -188,12 +188,7 @@ def test_a_line_cut_short_is_trained_again_and_swallows_nothing(search, tmp_path
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"seed": 1},
-        {"quick": False},
-        {"data": make_data(seed=1)},
-        {"data": dataclasses.replace(DATA, name="cifar10")},
-    ],
+    [{"seed": 1}, {"quick": False}, {"data": make_data(seed=1)}, {"data": dataclasses.replace(DATA, name="cifar10")}],
     ids=["seed", "whole", "images", "name"],
 )
 def test_records_of_another_search_stay_and_are_left_alone(search, tmp_path, changes):

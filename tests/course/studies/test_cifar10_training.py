@@ -143,6 +143,6 @@ def test_recipes_in_processes_are_trained_as_by_themselves():
     found = dict(run_recipes(images, cases))
     assert found.keys() == cases.keys()
     for units, case in cases.items():
-        expected = train(images, *case)
+        _, expected = cifar10_training._run_recipe(units, images, *case)
         assert found[units].accuracies == expected.accuracies
         np.testing.assert_allclose(losses_of(found[units]), losses_of(expected), rtol=1e-5)

@@ -10,20 +10,11 @@ import numpy as np
 import pytest
 
 from fastlin.course import datasets, trainers
-from fastlin.course.studies import (
-    CIFAR10_STUDIES,
-    STUDIES,
-    binary,
-    course_training,
-    gradient_check,
-    images,
-    learning,
-    softmax,
-)
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, binary, course_training, gradient_check, images, learning
 from fastlin.course.studies.claims import judge_claims
 from fastlin.course.studies.l2 import measure_line, relative_roughness
 from fastlin.course.studies.settings import Settings
-from fastlin.course.studies.softmax import Slope, average_slopes, fit_slope
+from fastlin.course.studies.softmax import Slope, average_slopes, find_bottom, find_onset, fit_slope
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
 RECORD = Path(__file__).parents[3] / "docs" / "studies" / "claims.json"
@@ -172,7 +163,6 @@ def test_the_protocol_follows_the_data_and_quick(digits):
 
 
 def make_trained(accuracies, steps_per_epoch=10, every=2, losses=()):
-    """Return a Trained whose validations have these accuracies and losses."""
     steps = range(0, every * max(len(accuracies), len(losses)), every)
     val = {"accuracy": dict(zip(steps, accuracies, strict=False)), "loss": dict(zip(steps, losses, strict=False))}
     return course_training.Trained(None, {"loss": {}, "accuracy": {}}, val, steps_per_epoch)
@@ -252,12 +242,12 @@ def test_orders_are_compared_with_the_order_of_the_data():
 
 def test_onset():
     for gap, onset in (([-1, 1, -1, 0, 1, 2], 4), ([1, 1, 1], 0), ([1, 1, -1], None), ([], None)):
-        assert softmax.find_onset(np.arange(len(gap)), np.array(gap, float)) == onset
+        assert find_onset(np.arange(len(gap)), np.array(gap, float)) == onset
 
 
 def test_bottom():
     losses = [1 - 0.01 * i for i in range(50)] + [0.5 + 0.01 * i for i in range(50)]
-    found = softmax.find_bottom(make_trained(np.linspace(0, 1, 100), losses=losses))
+    found = find_bottom(make_trained(np.linspace(0, 1, 100), losses=losses))
     # The mean of five is lowest from the values 48 to 52, and stands at the last of their steps.
     assert found["lowest_validation_loss_at_step"] == 2 * 52
     assert found["lowest_validation_loss"] == pytest.approx(np.mean(losses[48:53]))

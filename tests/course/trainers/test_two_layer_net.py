@@ -38,12 +38,6 @@ def test_the_first_parameters_are_the_homeworks():
     assert {values.dtype for values in params[0].values()} == {np.dtype(np.float64)}
 
 
-@pytest.mark.parametrize(("n_classes", "reg"), [(2, 0.3), (3, 0.0), (10, 0.3)])
-def test_loss_and_gradients_are_those_of_numpy(n_classes, reg):
-    X, y, *_ = make_data(40, 11, n_classes)
-    assert_same_results(make_net(11, n_classes), X, y, reg)
-
-
 @pytest.mark.parametrize(
     ("n_classes", "options"),
     [

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED, marked
 
-from fastlin.kernels.linear.column_scaling import (
-    NARROW,
-    fill_block_column_statistics,
-    fill_coefficients,
-    fill_coordinates,
-)
+from fastlin.kernels.linear import column_scaling
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.matrices import as_matrix
@@ -22,7 +17,9 @@ NONE = np.empty(0)
 def measure(X, weights=NONE):
     statistics = np.full((4, 3, X.shape[1]), np.nan)
     with np.errstate(all="ignore"), limit_threads(1):
-        run_blocks(fill_block_column_statistics, 3, any_layout(X), weights, X[0].astype(np.float64), statistics)
+        run_blocks(
+            column_scaling.fill_block_column_statistics, 3, any_layout(X), weights, X[0].astype(np.float64), statistics
+        )
     return statistics
 
 
@@ -44,7 +41,7 @@ def test_agrees_with_numpy(dtype):
 
 
 # Narrow rows are measured column by column, others row by row.
-@pytest.mark.parametrize("n_columns", [3, NARROW, NARROW + 1])
+@pytest.mark.parametrize("n_columns", [3, column_scaling.NARROW, column_scaling.NARROW + 1])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_what_is_not_finite_shows_wherever_it_stands_and_squares_that_overflow_do_not(dtype, n_columns):
     for value, i in itertools.product((np.nan, np.inf, -np.inf, np.finfo(dtype).max), range(13)):
@@ -100,7 +97,7 @@ def test_coordinates_are_those_of_numpy(exponents, is_centred):
         found, mean_squares = np.empty((4, D)), np.ones(D + 1)
         found[0] = lengths
         columns = mean, remainder, spread, farthest, largest
-        counted = fill_coordinates(*columns, is_centred, found[0].view(np.int64), found, mean_squares)
+        counted = column_scaling.fill_coordinates(*columns, is_centred, found[0].view(np.int64), found, mean_squares)
         with np.errstate(all="ignore"):
             powers = np.where(lengths > 0, np.clip(np.round(-np.log2(lengths)), -1000, 1000), 0)
             scale = 2.0**powers
@@ -128,7 +125,7 @@ def test_rounded_coefficients_and_what_they_add_to_a_quadratic(n_classes, dtype)
     curvatures = np.append(generator.random(D), 0)
     coef, intercept, change = np.empty((n_classes, D), dtype), np.empty(n_classes, dtype), np.empty_like(parameters)
     outputs = coef, intercept, change
-    is_finite, rise = fill_coefficients(parameters, gradient, scale, shift, curvatures, 7.0, *outputs)
+    is_finite, rise = column_scaling.fill_coefficients(parameters, gradient, scale, shift, curvatures, 7.0, *outputs)
     assert is_finite
     exact = parameters[:, :-1].astype(np.longdouble)
     exact_intercept = parameters[:, -1] + (exact * shift).sum(axis=1)
@@ -150,4 +147,4 @@ def test_coefficients_beyond_float32_are_reported(place):
     parameters[0, place] = 1e39
     outputs = np.empty((1, D), np.float32), np.empty(1, np.float32), np.empty((1, D + 1))
     with np.errstate(all="ignore"):
-        assert not fill_coefficients(parameters, parameters, *columns, 1.0, *outputs)[0]
+        assert not column_scaling.fill_coefficients(parameters, parameters, *columns, 1.0, *outputs)[0]

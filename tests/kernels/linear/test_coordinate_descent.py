@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import reference
 from conftest import COMPILED
-from scipy.special import expit, softmax
 
 from fastlin.kernels.linear import coordinate_descent as kernels
 from fastlin.kernels.linear.operands import Curvature
@@ -35,8 +34,7 @@ class Model:
         self.curvatures = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
         self.weights = generator.uniform(0, 2, N) / N
         scores, labels = generator.normal(size=(N, n_classes)), generator.integers(0, max(2, n_classes), N)
-        p = expit(scores) if n_classes == 1 else softmax(scores, axis=1)
-        residuals = p - (labels[:, None] if n_classes == 1 else np.eye(n_classes)[labels])
+        _, p, residuals = reference.losses_of(scores, labels)
         self.probabilities = np.ascontiguousarray(p.T, self.work)
         # The curvature of the rows as the kernels take it.
         self.rows = Curvature(self.weights.astype(self.work), self.probabilities)
@@ -78,7 +76,6 @@ class Model:
         return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + penalty
 
     def slopes(self, point):
-        """Return the gradient (K, D + 1) of the smooth model at a point."""
         return self.gradient + (self.hessian @ (point - self.origin).ravel()).reshape(self.K, -1)
 
     def violation(self, point, exempt=False):
@@ -90,7 +87,6 @@ class Model:
 
     @property
     def penalty(self):
-        """The penalty as the kernels take it."""
         roots = np.sqrt(self.curvatures[:-1])
         return PenaltyArrays(self.curvatures, self.thresholds, roots, self.grouped, *self.bounds)
 
@@ -117,13 +113,10 @@ class Model:
 
 
 class ByHessian:
-    """A descent by the Hessian from the origin of a model."""
-
     def __init__(self, model):
         self.model, self.point, self.slopes = model, model.origin.copy(), model.gradient.copy()
 
     def sweep(self, n_sweeps, only_active=False):
-        """Sweep; return the decreases."""
         model, flat = self.model, (self.slopes.reshape(-1), self.point.reshape(-1))
         return [
             kernels.descend_by_hessian(model.hessian, flat[0], model.penalty, model.K, only_active, flat[1])
@@ -151,13 +144,11 @@ class ByColumns:
         self.state = kernels.DescentState(origins.copy(), np.zeros(model.K), scores, means)
 
     def sweep(self, n_sweeps, only_active=False):
-        """Sweep; return the decreases."""
         given = self.columns, self.model.rows, self.model.penalty, self.arrays, only_active, self.state
         return [kernels.descend_by_columns(*given) for _ in range(n_sweeps)]
 
     @property
     def point(self):
-        """The point (K, D + 1) that it has reached."""
         point = self.model.origin.copy()
         point[self.columns.classes, self.columns.features] = self.state.parameters
         point[:, -1] += self.state.intercept_steps

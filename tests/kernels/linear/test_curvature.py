@@ -29,7 +29,6 @@ class Rows:
         )
 
     def multiply(self, n_blocks=1):
-        """Return the Hessian times the direction, by coefficients and by intercepts."""
         products = BlockSums(np.full((n_blocks, self.K, self.d), np.nan), np.full((n_blocks, self.K), np.nan))
         arguments = any_layout(self.X), self.numbers, self.scaling, self.direction, 8, products
         turn = None, Curvature(self.weights, self.probabilities)
@@ -37,7 +36,6 @@ class Rows:
         return products.coef.sum(axis=0), products.intercept.sum(axis=0)
 
     def gram(self, row_weights, n_parts=1, panel_rows=curvature.PANEL_ROWS):
-        """Return the Gram matrices of weights (C, m)."""
         grams = np.full((n_parts, len(row_weights), self.d + 1, self.d + 1), np.nan, self.kind)
         n_panels = -(-(self.d + 1) // panel_rows)
         arguments = any_layout(self.X), self.numbers, row_weights, self.scaling, panel_rows, grams
@@ -45,7 +43,6 @@ class Rows:
         return grams.sum(axis=0)
 
     def class_pairs(self, n_parts=1, n_groups=1):
-        """Return the whole Hessian, from parts of the rows and groups of the pairs of columns."""
         n_pairs, n_products = (m * (m + 1) // 2 for m in (self.K, self.d + 1))
         width = curvature.pad_pairs(n_products)
         sums = zeros_aligned((n_parts * n_pairs, width), np.float64).reshape(n_parts, n_pairs, width)

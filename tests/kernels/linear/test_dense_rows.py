@@ -33,7 +33,6 @@ WAYS = [(2, None), (3, None), (2, "C"), (2, "F")]
 
 
 def round_to(values, kind):
-    """Return values as they are in a type, in float64."""
     return values.astype(kind).astype(np.float64)
 
 
@@ -80,7 +79,8 @@ def assert_naive(found, x, magnitudes, labels, weights, coef, intercept, eps):
 @pytest.mark.parametrize("n_classes", [1, 3, 4, 5, 7, 11])
 def test_pass_agrees_with_naive(types, n_classes):
     dtype, kind, scale_kind = TYPES[types]
-    for n, d in [(1, 1), (13, 17), (9, 33)]:
+    # The last has more features than one chunk of a product, and more rows than tiles and than are summed in one part.
+    for n, d, n_blocks in [(1, 1, 1), (13, 17, 2), (9, 33, 1), (300, 900, 7) if COMPILED else (20, 18, 7)]:
         X, labels, weights, coef, intercept = make_problem(n, d, max(2, n_classes), dtype, seed=n)
         generator = np.random.default_rng(d)
         scale = 2.0 ** generator.integers(-9 if dtype == np.uint8 else -2, 1, d)
@@ -88,7 +88,7 @@ def test_pass_agrees_with_naive(types, n_classes):
         coef, intercept = round_to(coef, kind), round_to(intercept, kind)
         x, shift = X.astype(float) * scale, scaling.shift.astype(float)
         given = labels, weights, coef, intercept
-        results = [run_pass(layout, *given, kind, scaling) for layout in (X, np.asfortranarray(X))]
+        results = [run_pass(layout, *given, kind, scaling, n_blocks=n_blocks) for layout in (X, np.asfortranarray(X))]
         for found in results:
             assert_naive(found, x + shift, np.abs(x) + np.abs(shift), *given, np.finfo(kind).eps)
         # Every layout gives the same.
@@ -136,29 +136,6 @@ def test_a_hessian_product_in_place_is_that_of_the_definition(dtype, kind, layou
             run_blocks(logistic_rows.fill_block_pass_in_place, n_blocks, *arguments)
             found = np.append(sums.coef.sum(axis=0), sums.intercept.sum(axis=0))
             assert (np.abs(found - (curvatures * (x @ v)) @ x) <= bound).all()
-
-
-@pytest.mark.parametrize("types", ["float64", "float32", "uint8"])
-@pytest.mark.parametrize("n_classes", [2, 10])
-def test_pass_agrees_over_many_tiles_chunks_and_blocks(types, n_classes):
-    dtype, kind, _ = TYPES[types]
-    # More features than one chunk of a product, more rows than tiles and than the rows summed in one part.
-    n, d = (300, 900) if COMPILED else (20, 18)
-    X, labels, weights, coef, intercept = make_problem(n, d, n_classes, dtype)
-    coef, intercept = round_to(coef / np.sqrt(d), kind), round_to(intercept, kind)
-    X64 = X.astype(np.float64)
-    given, total = (X64, labels, coef, intercept, weights), weights.sum()
-    slopes = (float(total) * part.astype(float) for part in reference.gradient(*given))
-    expected = float(reference.mean_loss(*given)) * total, *slopes
-    rounding = reference.rounding_of_loss_and_gradient(np.abs(X64), weights, coef, intercept, np.finfo(kind).eps)
-    for n_blocks in (1, 7):
-        results = [
-            run_pass(layout, labels, weights, coef, intercept, kind, n_blocks=n_blocks)
-            for layout in (X, np.asfortranarray(X))
-        ]
-        for value, right, bound in zip(results[0], expected, rounding, strict=False):
-            assert (np.abs(value - right) <= bound).all()
-        assert_same_bits(results)
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import reference
-from conftest import COMPILED, LAYOUTS, assert_same_bits, make_sparse, marked
+from conftest import COMPILED, LAYOUTS, make_sparse, marked
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import Kept, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
 from fastlin.kernels.machine.gather import zeros_table
-from fastlin.kernels.machine.threads import limit_threads, run_blocks
+from fastlin.kernels.machine.threads import run_blocks
 from fastlin.matrices import Codes, TableMatrix, as_matrix, dense
 
 N, D = 21, 70
@@ -117,20 +117,3 @@ def test_after_as_many_products_as_it_costs_the_gram_matrix_takes_over():
             assert_products(X, products, 2, own)
         kept = kept or matrix._row_gram[1]
         assert (products._gram is kept) == (own is factors)
-
-
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks, kind):
-    cut_into_blocks(1_000)
-    monkeypatch.setattr(dense, "PANEL_BYTES", 1)
-    X, found = make_dense(n=60, d=500), []
-    X = X if kind == "dense" else sparse.csr_array(X * (np.abs(X) > 1))
-    vector, product, coef = make_vector(60, 3), zeros_table(61, 3), np.empty((3, 500))
-    for n_threads in (1, 2, 3):
-        with limit_threads(n_threads):
-            products = as_matrix(X).row_products(3, np.ones(500), True)
-            for _ in range(4):
-                products.multiply(vector, product)
-            products.combine(vector, coef)
-            found.append((product.copy(), coef.copy()))
-    assert_same_bits(found)

@@ -1,12 +1,75 @@
-"""A copy of the package that carries compiled kernels, as an installed wheel does."""
+"""Copies of the package that carry compiled kernels, as installed wheels do, and processes that make and use them."""
 
+import json
+import os
 import platform
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from carried_kernels import COMPILE, PACKAGE, USE, describe_level, finish, start
+from conftest import KERNELS_ALONE
 
-from fastlin.kernels.machine.levels import levels_of
+from fastlin import places
+from fastlin.kernels.machine.levels import LEVELS, levels_of
+from fastlin.kernels.machine.waiting import TEXT
+
+PACKAGE = Path(places.__file__).parent
+
+# Compiles a kernel and writes the archive, without running it.
+COMPILE = """
+import sys
+from pathlib import Path
+from numba import types
+from fastlin.kernels.machine import archives
+vector = types.Array(types.float64, 1, "C")
+archives.compile_signatures([("fastlin.kernels.machine.vectors", "dot", (vector, vector))])
+archives.write_archive(Path(sys.argv[1]))
+"""
+# Calls that kernel, and where it is asked to, one that calls it and that no archive holds.
+USE = """
+import json, logging, os, sys
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+import numpy as np
+from fastlin.kernels.machine.cache_folder import cache_folder
+from fastlin.kernels.machine.target import TARGET
+from fastlin.kernels.machine.vectors import add_block_combination, dot
+folder = cache_folder()
+found = {"target": TARGET.name, "bytes": TARGET.vector_bytes, "made": folder is not None and folder.exists()}
+a = np.random.default_rng(0).normal(size=1_003)
+found["value"] = dot(a, a).hex()
+if len(sys.argv) > 1:
+    vector = a.copy()
+    add_block_combination(0, 1, a[None], 1, np.ones(1), vector)
+    found["step"] = vector.sum().hex()
+for kernel in (dot, add_block_combination):
+    found[kernel.__name__] = sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values())
+print(json.dumps(found))
+"""
+
+
+def describe_level(name):
+    """Return the environment in which Numba compiles for a level."""
+    level = LEVELS[name]
+    features = ",".join(f"+{feature}" for feature in level.features)
+    return {"NUMBA_CPU_NAME": level.processor, "NUMBA_CPU_FEATURES": features}
+
+
+def start(package, program, *arguments, **environment):
+    """Start a program that imports the kernels of a package, without what this process was told to compile for."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
+    code = KERNELS_ALONE.replace(PACKAGE.as_posix(), package.as_posix()) + program
+    environment = {**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, text=True, **pipes)
+
+
+def finish(process):
+    """Return what a program printed, read as JSON, and the lines that it logged, but for the one of a slow compiler."""
+    printed, logged = process.communicate(timeout=120)
+    assert process.returncode == 0, logged
+    return json.loads(printed or "null"), [line for line in logged.splitlines() if not line.endswith(TEXT)]
 
 
 @pytest.fixture

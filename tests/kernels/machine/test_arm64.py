@@ -7,9 +7,10 @@ never calls. Whole passes are compiled and run on such machines by CI.
 import json
 
 import pytest
-from carried_kernels import describe_level
 from conftest import COMPILED, KERNELS_ALONE, run_program
 from llvmlite import binding
+
+from .conftest import describe_level
 
 binding.initialize_all_targets()
 

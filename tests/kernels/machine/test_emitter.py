@@ -20,7 +20,6 @@ PRINT_WIDTH = KERNELS_ALONE + "from fastlin.kernels.machine.emitter import VECTO
 
 
 def features_in_force():
-    """Return the features for which Numba compiles in this process."""
     _, _, features = cpu_target.target_context.codegen().magic_tuple()
     return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
 

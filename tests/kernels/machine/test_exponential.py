@@ -15,7 +15,6 @@ log_from_one, log_one_plus = from_python(exponential.log_from_one), from_python(
 
 @kernel(reassociate=False)
 def exponentiate_less_one_in_place(values):
-    """Overwrite values with exp(values) - 1, one by one."""
     for j in range(values.shape[0]):
         values[j] = exponential.exponential_less_one(values[j], values)
 

@@ -9,7 +9,6 @@ import zipfile
 
 import llvmlite.binding
 import pytest
-from carried_kernels import COMPILE, PACKAGE, USE, describe_level, finish, start
 from conftest import COMPILED
 from numba.core.dispatcher import Dispatcher
 
@@ -18,6 +17,8 @@ from fastlin.kernels.machine import archives, cache_folder, target
 from fastlin.kernels.machine.archives import STAMP
 from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, levels_of
 from fastlin.kernels.machine.target import HOST, vector_bytes
+
+from .conftest import COMPILE, PACKAGE, USE, describe_level, finish, start
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 

@@ -291,8 +291,7 @@ def test_work_is_cut_into_a_power_of_two():
 
 
 @pytest.mark.parametrize(
-    ("n_threads", "n_tasks", "shares"),
-    [(16, 5, [4, 3, 3, 3, 3]), (2, 2, [1, 1]), (3, 1, [3]), (7, 7, [1] * 7)],
+    ("n_threads", "n_tasks", "shares"), [(16, 5, [4, 3, 3, 3, 3]), (2, 2, [1, 1]), (3, 1, [3]), (7, 7, [1] * 7)]
 )
 def test_tasks_side_by_side_keep_all_threads_busy(n_threads, n_tasks, shares):
     # A block of every thread of every task waits until all of them are there.

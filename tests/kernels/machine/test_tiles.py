@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import from_python, marked
+from conftest import LAYOUTS, from_python, marked
 from numba import typeof
 
 from fastlin.kernels.machine import tiles
@@ -32,14 +32,6 @@ TYPES += marked(
 )
 
 
-def layouts(X):
-    """Yield X by rows, by columns, with gaps, and backwards: the last two of one type, that of any strides."""
-    yield np.ascontiguousarray(X)
-    yield np.asfortranarray(X)
-    yield np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3]
-    yield np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1]
-
-
 SOME = np.random.default_rng(0).permutation(13)[2:12]
 # Of columns whole squares of a vector's width are turned, rows and columns beside them, rows that have gaps, and rows
 # that are repeated.
@@ -58,9 +50,9 @@ def test_every_type_and_layout_gives_the_same_tile(dtype, scale_kind, kind):
         # One rounding of the sum, and one to the type of the tile.
         bound = (np.finfo(kind).eps + np.finfo(scale_kind).eps) * (np.abs(X[numbers] * scale) + np.abs(scaling.shift))
         loaded = []
-        for layout in layouts(X):
+        for change in LAYOUTS.values():
             tile = zeros_padded(40, n_features, np.dtype(kind))
-            load_tile(any_layout(layout), numbers, scaling, tile)
+            load_tile(any_layout(change(X)), numbers, scaling, tile)
             loaded.append(tile)
             np.testing.assert_array_equal(tile, loaded[0])
         assert (np.abs(tile[:m, :n_features] - expected) <= bound).all()
