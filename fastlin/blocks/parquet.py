@@ -173,7 +173,7 @@ def _read_schemas(files, columns, label, weight):
             warnings.warn(
                 f"{files[0]} holds the index of a frame of pandas as {', '.join(map(repr, left_out))}, which is no "
                 "column of X unless `columns` names it.",
-                stacklevel=4,
+                stacklevel=3,
             )
     for file, schema in schemas.items():
         for name in (*columns, *(name for name in (label, weight) if name is not None)):

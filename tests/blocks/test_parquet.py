@@ -65,7 +65,7 @@ def test_the_index_of_a_frame_of_pandas_is_no_column(tmp_path):
         frame.rename_axis(name).to_parquet(tmp_path / "a.parquet")
         message = rf"a\.parquet holds the index of a frame of pandas as '{column}'"
         with pytest.warns(UserWarning, match=message) as warned:
-            assert read(tmp_path / "a.parquet").feature_names == ["a", "b"]
+            assert from_parquet(tmp_path / "a.parquet", label="kind", weight="w").feature_names == ["a", "b"]
         assert [warning.filename for warning in warned] == [__file__]
         assert read(tmp_path / "a.parquet", columns=["a", column]).feature_names == ["a", column]
         assert from_parquet(tmp_path / "a.parquet", columns=["a"], label=column).y.tolist() == frame.index.tolist()
