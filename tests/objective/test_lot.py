@@ -194,11 +194,16 @@ def find_certificates(seed, has_l1):
     return bounds
 
 
-@pytest.mark.parametrize("has_l1", [False, True])
 @pytest.mark.parametrize(
-    ("first", "last"), [(0, 40), *marked(pytest.mark.thorough, (40, 300)), *marked(pytest.mark.slow, (300, 3000))]
+    ("has_l1", "first", "last"),
+    [
+        (False, 0, 40),
+        (True, 0, 40),
+        *marked(pytest.mark.thorough, (False, 40, 300), (True, 40, 300)),
+        *marked(pytest.mark.slow, (False, 300, 4000), (True, 300, 3000)),
+    ],
 )
-def test_certificates_are_true_and_near_at_the_end(first, last, has_l1):
+def test_certificates_are_true_and_near_at_the_end(has_l1, first, last):
     for seed in range(first, last):
         bounds = find_certificates(seed, has_l1)
         if has_l1:
