@@ -158,6 +158,27 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
             assert not np.delete(coef, first, axis=1).any()
 
 
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
+    # Each row has one feature, of which a share of the rows is of class 1: sigmoid(w) = share -+ l1 / frequency.
+    generator = np.random.default_rng(0)
+    features = np.repeat(np.arange(6), [50, 80, 30, 40, 60, 40])
+    labels = (generator.uniform(size=300) < np.array([0.9, 0.1, 0.5, 0.55, 0.7, 0.2])[features]).astype(int)
+    frequency = np.bincount(features) / 300
+    share = np.bincount(features, labels) / np.bincount(features)
+    for l1 in (0.02, 0.03, 0.05):
+        X = np.eye(6)[features]
+        objective = Objective.over(
+            sparse.csr_array(X) if kind == "sparse" else X, labels, 2, l1=l1, fit_intercept=False
+        )
+        coef, *_ = objective.finish(minimize(objective, tol=1e-15), np.float64)
+        shrunk = np.sign(share - 0.5) * np.maximum(np.abs(share - 0.5) - l1 / frequency, 0) + 0.5
+        expected = np.log(shrunk / (1 - shrunk))
+        assert (expected == 0).any() and (expected != 0).any()
+        np.testing.assert_array_equal(coef[0] == 0, expected == 0)
+        np.testing.assert_allclose(coef[0], expected, atol=1e-6)
+
+
 def test_a_class_without_rows(model):
     for grouped in (False, True):
         X, labels, *_ = make_problem(60, 4, 3)
