@@ -297,7 +297,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen)
         total += decrease
         # A small group that has become zero has cut its step short, which does not count: of two copies of a column
         # one is often small.
-        if end.all():
+        if np.count_nonzero(end) >= np.count_nonzero(start):
             n_left -= 1
             is_last |= decrease <= unseen
     return total
