@@ -58,12 +58,17 @@ def choose_labels(
 
 
 def read_labels(
-    estimator: object, y: Any, n_rows: int, suffix: str = "", may_be_several: bool = False, are_soft: bool = False
+    estimator: object,
+    y: Any,
+    n_rows: int,
+    suffix: str = "",
+    may_be_several: bool = False,
+    are_probabilities: bool = False,
 ) -> Any:
     """Return the labels of n_rows rows: (n,), or (n, K) if they are soft, or several a row where they may be.
 
-    Several are those of `read_columns`; are_soft says that zeros and ones are probabilities. Errors add the suffix to
-    names.
+    Several are those of `read_columns`; are_probabilities says that zeros and ones in columns are soft labels. Errors
+    add the suffix to names.
     """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
@@ -77,11 +82,10 @@ def read_labels(
         several, found = read_columns(y, name)
         if may_be_several and several is not None:
             found = several
-        elif are_soft and isinstance(several, np.ndarray):
+        elif are_probabilities and isinstance(several, np.ndarray):
             found = read_probabilities(several.astype(np.float64), name)
         elif found is None:
-            _refuse_columns(y, name)
-            found = column_or_1d(y, warn=True)
+            found = _read_column(y, name, warn=True)
             assert_all_finite(found, input_name=name)
         y = found
     if y.shape[0] != n_rows:
@@ -113,8 +117,7 @@ def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[
         if soft is not None:
             y = soft
         elif isinstance(y, np.ndarray) and y.ndim == 2:
-            _refuse_columns(y, "y")
-            y = column_or_1d(y)
+            y = _read_column(y, "y")
     return y, read_ratios(sample_weight, y, are_signed=True)
 
 
@@ -152,8 +155,8 @@ def read_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
     return None, None
 
 
-def _refuse_columns(y, name):
-    """Raise an error for labels in columns that are neither several a row nor soft, but for a single column."""
+def _read_column(y, name, warn=False):
+    """Return labels that are neither several a row nor soft as one column (n,)."""
     shape: Any = getattr(y, "shape", ())
     if sparse.issparse(y):
         raise TypeError(
@@ -165,6 +168,7 @@ def _refuse_columns(y, name):
             f"{name} should be a 1d array of labels, or have at least two columns, of zeros and ones for several "
             f"labels a row or of probabilities of the classes, got an array of shape {shape} instead."
         )
+    return column_or_1d(y, warn=warn)
 
 
 def take_label(several: Any, k: int) -> Array:

@@ -65,12 +65,12 @@ def read_training_data(
     estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
-    matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight, are_soft=classes is not None)
+    matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight, are_probabilities=classes is not None)
     return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
 
 
 def read_rows(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool = True, are_soft: bool = False
+    estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool = True, are_probabilities: bool = False
 ) -> tuple[Any, Array, ArrayLike | None]:
     """Return X as a matrix, the labels, and the weights as they are given; the matrix need not be finite yet."""
     if isinstance(X, Blocks):
@@ -78,7 +78,7 @@ def read_rows(
         y, sample_weight = choose_labels(X, y, sample_weight)
     else:
         matrix = read_matrix(estimator, X, reset=reset, ensure_all_finite=False)
-    return matrix, read_labels(estimator, y, matrix.shape[0], are_soft=are_soft), sample_weight
+    return matrix, read_labels(estimator, y, matrix.shape[0], are_probabilities=are_probabilities), sample_weight
 
 
 def read_rows_to_score(estimator: Any, X: Any) -> Any:
