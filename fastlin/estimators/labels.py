@@ -107,7 +107,7 @@ def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[
     """Return what `choose_scored` does, for a model of one label a row, as arrays."""
     y, sample_weight = choose_scored(estimator, X, y, sample_weight)
     if isinstance(X, Blocks):
-        y = read_labels(estimator, y, X.shape[0])
+        y = read_labels(estimator, y, X.shape[0], are_probabilities=True)
     else:
         y = read_in_place(y, "y")
         several, soft = read_columns(y)

@@ -178,8 +178,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Their labels, or soft labels as `fit` takes them: then a row counts by the probability of the class that is
-            predicted. Of several labels a row all have to be right. None only where X is Blocks that hold them.
+            Their labels, or soft labels as `fit` takes them, which may all be 0 or 1: then a row counts by the
+            probability of the class that is predicted. Of several labels a row all have to be right. None only where X
+            is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Their weights; None means those that Blocks hold, or ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None

@@ -72,7 +72,8 @@ def test_matrices_of_zeros_and_ones_and_single_columns_are_no_soft_labels():
     model = LogisticRegression().fit(X, labels)
     assert model.score(X, labels[:, None]) == model.score(X, labels)
     # Models of one label a row, and fits to classes, take them for probabilities.
-    assert model.score(X, certain) == model.score(X, labels)
+    for rows in (X, blocks.from_arrays(X)):
+        assert model.score(rows, certain) == model.score(X, labels)
     assert_same_model(fit_new(X, certain, classes=[0, 1, 2]), model)
     assert_refused("Unknown label type: continuous", fit_new, X, soft[:, 0])
     message = r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"
