@@ -146,10 +146,12 @@ class Objective:
         Products are computed in ``precision``, float64 or float32, sums over rows in float64. The probabilities move
         into the room ``out``, and the point that had it before loses its own; None leaves them out.
         """
+        rounded: FloatArray = parameters
         if precision != np.float64:
+            rounded = parameters.astype(precision)
             # The gradient of a rounded point belongs to another place: it left the certificate at 1e-4 of J (MNIST).
-            parameters = parameters.astype(precision).astype(np.float64)
-        loss, total = self.rows.evaluate(parameters, precision, None if out is None else out.give())
+            parameters = rounded.astype(np.float64)
+        loss, total = self.rows.evaluate(rounded, None if out is None else out.give())
         return self.make_point(parameters, precision, loss, total, out)
 
     def make_point(
@@ -165,12 +167,12 @@ class Objective:
             parameters,
             precision,
             loss=loss,
-            size=float(penalty),
+            size=penalty,
             gradient=gradient,
-            slope=float(sums[SLOPE]),
-            slope_size=float(sums[SLOPE_SIZE]),
-            dual_square=float(sums[DUAL_SQUARE]),
-            largest_entry=float(sums[LARGEST]),
+            slope=sums[SLOPE],
+            slope_size=sums[SLOPE_SIZE],
+            dual_square=sums[DUAL_SQUARE],
+            largest_entry=sums[LARGEST],
             blur=blur,
             room=room,
         )

@@ -210,10 +210,10 @@ class Penalty:
 
     def add_to(
         self, total: FloatArray, total_weight: float, parameters: FloatArray, gradient: FloatArray
-    ) -> tuple[float, FloatArray, float]:
+    ) -> tuple[float, list[float], float]:
         """Fill gradient (K, d + 1) with total / total_weight plus the slope of the quadratic penalty at the parameters.
 
-        Return the penalty, the sums (6,) of fill_block_penalties, and the norm over the classes of the blurs' sums.
+        Return the penalty, the six sums of fill_block_penalties, and the norm over the classes of the blurs' sums.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums, blurs = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
@@ -228,17 +228,17 @@ class Penalty:
             sums,
             blurs,
         )
-        totals, of_classes = sums[0], blurs[0]
+        totals, of_classes = sums[0].tolist(), blurs[0]
         if n_blocks > 1:
-            totals, of_classes = np.add.reduce(sums), np.add.reduce(blurs)
-            totals[LARGEST] = np.maximum.reduce(sums[:, LARGEST])
+            totals, of_classes = np.add.reduce(sums).tolist(), np.add.reduce(blurs)
+            totals[LARGEST] = float(np.maximum.reduce(sums[:, LARGEST]))
         if self.box is not None:
             scale, shift = self.arrays.scale, self.arrays.shift
             of_intercept = gradient[:, -1:]
             largest = self.box.measure_subgradient(
                 parameters, gradient[:, :-1] - shift * of_intercept, self.thresholds[:-1], scale
             )
-            totals[LARGEST] = max(largest, np.abs(of_intercept).max())
+            totals[LARGEST] = max(largest, float(np.abs(of_intercept).max()))
         return 0.5 * totals[SQUARES] + totals[SIZES], totals, hypot(*of_classes)
 
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:

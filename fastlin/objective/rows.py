@@ -124,17 +124,18 @@ class Rows:
         """Return the source of Hessians at a Point: its probabilities (K, n_rows), or elsewhere its parameters."""
         return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
 
-    def evaluate(
-        self, parameters: FloatArray, precision: FloatType, probabilities: FloatArray | None = None
-    ) -> tuple[float, FloatArray]:
-        """Return the mean loss and S times its gradient (K, d + 1), which the next call overwrites."""
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None = None) -> tuple[float, FloatArray]:
+        """Return the mean loss and S times its gradient (K, d + 1), which the next call overwrites.
+
+        Products are computed in the type of the parameters, float64 or float32.
+        """
         # New memory for a million parameters takes a fifth of a pass over sparse text.
         total = np.empty(parameters.shape) if self._total is None else self._total
         self._total = total
-        loss = self.passes.evaluate(parameters.astype(precision, copy=False), probabilities, total)
+        loss = self.passes.evaluate(parameters, probabilities, total)
         self.count_pass()
         total = self._clean(total)
-        if precision == np.float64:
+        if parameters.dtype == np.float64:
             self.note_sums(parameters, total)
         return loss / self.total_weight, total
 

@@ -216,7 +216,7 @@ class _ByPasses:
 
     def _evaluate(self):
         rows = self._objective.rows
-        loss, total = rows.evaluate(self._descent.row(TRIAL), np.float64, self._room.give())
+        loss, total = rows.evaluate(self._descent.row(TRIAL), self._room.give())
         self._descent.row(TOTAL)[:] = total
         return loss * rows.total_weight
 

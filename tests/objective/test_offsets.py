@@ -64,5 +64,5 @@ def test_offsets_and_targets_have_a_start_and_features_of_classes():
         rows = objective.rows
         parts = rows.take(np.arange(7, 80)), rows.take(np.r_[0:7, 80:300])
         parameters = 0.1 * np.ones(objective.shape) * np.arange(objective.shape[1])
-        found, *of_parts = (each.total_weight * each.evaluate(parameters, np.float64)[0] for each in (rows, *parts))
+        found, *of_parts = (each.total_weight * each.evaluate(parameters)[0] for each in (rows, *parts))
         assert sum(of_parts) == pytest.approx(found, rel=1e-12)
