@@ -152,7 +152,9 @@ def choose_solver(objective: Objective, solver: str) -> str:
         return solver
     n_parameters = objective.shape[0] * objective.shape[1]
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
-    is_tiny = n_parameters <= SMALL_HESSIAN and work <= MOST_WORK_IN_CACHE
+    # Newton's steps take fewer passes, which blocks of rows and workers pay more for.
+    most_work = (2 if objective.matrix.lies_in_memory else 10) * MOST_WORK_IN_CACHE
+    is_tiny = n_parameters <= SMALL_HESSIAN and work <= most_work
     is_wanted = solver == "newton-cholesky" or is_tiny
     return "newton-cholesky" if is_wanted and objective.affords_hessian else "lbfgs"
 

@@ -49,8 +49,8 @@ MIN_PASSES_TO_WAIT = 20
 MIN_COLUMNS_A_ROW = 3
 
 # The cost model, in multiply-adds of a pass (a quarter of a nanosecond on AMD EPYC, znver4): up to how many a pass runs
-# in a core's cache, and a Hessian with its factor takes less than iterations; what an iteration takes besides; what an
-# exponential takes, and half of what it takes to read a number of X.
+# in a core's cache, and up to twice how many a Hessian with its factor takes less than iterations; what an iteration
+# takes besides; what an exponential takes, and half of what it takes to read a number of X.
 MOST_WORK_IN_CACHE, ITERATION_WORK, SLOW_WORK = 1_500_000, 4_000, 8
 
 # The part of a model's decrease that a sweep must gain to go on, at the least; its square where the whole Hessian is at

@@ -177,7 +177,7 @@ def test_copies_leave_the_rows_behind():
 def test_bits_do_not_depend_on_threads(n_classes):
     X, y = make_rows(n_classes, n=6000, d=5)
     clusters = np.column_stack([np.arange(len(y)) % 700, y])
-    model, bits = LogisticRegression(C=np.inf).fit(X, y), []
+    model, bits = LogisticRegression(C=np.inf, tol=1e-8).fit(X, y), []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads), threadpool_limits(n_threads, user_api="blas"):
             found = [

@@ -247,10 +247,11 @@ def test_names_lead_to_their_methods():
     narrow, wide, wider, many = (
         make_objective(*shape, l2=0.1)[0] for shape in ((100, 3, 2), (35, 60, 11), (45, 140, 8), (100, 60, 40))
     )
-    # Of many rows one Hessian takes as long as some passes; of many columns its factor.
-    free, many_rows, many_columns = (
-        make_objective(*shape)[0] for shape in ((200, 10, 3), (2_000, 10, 3), (40, 300, 2))
+    # Of many rows one Hessian takes as long as some passes in memory; of many columns its factor.
+    free, many_rows, elsewhere, many_columns = (
+        make_objective(*shape)[0] for shape in ((200, 10, 3), (4_000, 10, 3), (4_000, 10, 3), (40, 300, 2))
     )
+    elsewhere.matrix.lies_in_memory = False
     by_size, _ = make_objective(60, 4, 3, l1=0.02)
     low = with_budget(narrow, 16 * 20 * narrow.bytes_a_row)
     for name, objective, expected in (
@@ -263,6 +264,7 @@ def test_names_lead_to_their_methods():
         ("lbfgs", many, "lbfgs"),
         ("auto", free, "cholesky"),
         ("auto", many_rows, "lbfgs cholesky"),
+        ("auto", elsewhere, "cholesky"),
         ("auto", many_columns, "lbfgs cholesky"),
         ("auto", wider, "rows descent lbfgs conjugate_gradients cholesky"),
         ("lbfgs", wider, "rows descent lbfgs"),
