@@ -92,7 +92,7 @@ LEFT_OUT = {
 
 def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_long(contenders, monkeypatch):
     monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
-    monkeypatch.setattr(peers, "QUICK_BUDGET", 5.0)
+    monkeypatch.setattr(peers, "QUICK_BUDGET", 2.0)
     given = {name: fit for name, (fit, _) in LEFT_OUT.items()}
     for name, fit in {**given, "cyanure": fail_on_many_rows, "scikit-learn-intelex": sleep_on_many_rows}.items():
         contenders[name] = replace(CONTENDERS[name], fit=fit, package="scikit-learn", module="sklearn")
@@ -105,12 +105,12 @@ def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_
     assert problem["points"]["cyanure"] == problem["points"]["scikit-learn-intelex"] == []
     assert (problem["failed"], problem["stopped"]) == (
         {"cyanure": "MemoryError: too many rows"},
-        {"scikit-learn-intelex": 5.0},
+        {"scikit-learn-intelex": 2.0},
     )
     rows = results.merits["even or odd: seconds to an excess of"]
     assert rows["fastlin"]["by fastlin's"] == 1
     assert rows["cyanure"]["by fastlin's"] == "failed: MemoryError: too many rows"
-    assert rows["scikit-learn-intelex"]["by fastlin's"] == f"≥ {5 / rows['fastlin']['1e-4']:.3g} ×, stopped after 5 s"
+    assert rows["scikit-learn-intelex"]["by fastlin's"] == f"≥ {2 / rows['fastlin']['1e-4']:.3g} ×, stopped after 2 s"
     assert (rows["scikit-learn-intelex"]["1e-2"], rows["scikit-learn-intelex"]["accuracy"]) == ("not reached", "–")
 
 
