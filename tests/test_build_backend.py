@@ -20,6 +20,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import assert_refused
 from repository import ROOT, read
 
 import fastlin
@@ -146,8 +147,7 @@ def test_only_without_a_setting_a_wheel_may_be_pure_where_nothing_can_be_compile
     with zipfile.ZipFile(pure, "w") as wheel:
         for path in (ROOT / "fastlin" / "kernels" / "machine").glob("*.py"):
             wheel.write(path, path.relative_to(ROOT))
-    with pytest.raises(ValueError, match="-Ckernels must be"):
-        BACKEND["add_kernels"](pure, ["host-level"], tmp_path)
+    assert_refused("-Ckernels must be", BACKEND["add_kernels"], pure, ["host-level"], tmp_path)
     assert BACKEND["add_kernels"](pure, ["core"], tmp_path) == pure.name
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("fastlin's kernels are not compiled now, but when they are needed: ValueError: ")
@@ -162,8 +162,7 @@ def test_the_environment_has_the_numba_of_the_build_or_none(tmp_path, monkeypatc
         (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: numba\nVersion: {version}\n")
         if version != "0.1.2":
             BACKEND["check_numba"]()
-    with pytest.raises(RuntimeError, match=r"the environment has Numba 0\.1\.2, the build "):
-        BACKEND["check_numba"]()
+    assert_refused(r"the environment has Numba 0\.1\.2, the build ", BACKEND["check_numba"], error=RuntimeError)
 
 
 def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from conftest import make_sparse
+from conftest import assert_refused, make_sparse
 from damages import CONTAINER_DAMAGES
 from scipy import sparse
 
@@ -56,14 +56,11 @@ def test_broken_containers_are_refused(form, damage):
     message = rf"^X is a broken {form.upper()} matrix.*({words})"
     if damage in ("complex values", "values of objects"):
         message = "data not supported"
-    with pytest.raises(ValueError, match=message.replace("X is", "y_val is")):
-        read_if_sparse(X, "y_val")
-    with pytest.raises(ValueError, match=message):
-        as_matrix(X)
+    assert_refused(message.replace("X is", "y_val is"), read_if_sparse, X, "y_val")
+    assert_refused(message, as_matrix, X)
 
 
 def test_one_dimension_is_refused_and_what_is_no_other_container_comes_back():
-    with pytest.raises(ValueError, match="Expected 2D"):
-        as_matrix(sparse.coo_array(np.ones(3)))
+    assert_refused("Expected 2D", as_matrix, sparse.coo_array(np.ones(3)))
     for X in (np.ones(3), make_csr()):
         assert read_if_sparse(X) is X

@@ -8,6 +8,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 import reference
+from conftest import assert_refused
 from threadpoolctl import threadpool_limits
 
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
@@ -61,8 +62,7 @@ def test_every_contender_reaches_the_optimum_of_the_common_objective(name, kind,
     if not CONTENDERS[name].is_installed():
         pytest.skip(f"{CONTENDERS[name].package} is not installed")
     if (name, dtype) in REFUSED_TYPES:
-        with pytest.raises(CannotSolveError, match="float32"):
-            fit(name, make(kind, dtype))
+        assert_refused("float32", fit, name, make(kind, dtype), error=CannotSolveError)
         return
     # Beside other tests, threads that wait for each other would turn a second of glum's into a minute.
     import_module(CONTENDERS[name].module)
@@ -90,5 +90,4 @@ LARGE = np.zeros((300, 1000))
     ],
 )
 def test_what_a_contender_cannot_solve_is_refused_with_the_reason(name, kind, changed, reason):
-    with pytest.raises(CannotSolveError, match=reason):
-        fit(name, replace(make(kind), **changed))
+    assert_refused(reason, fit, name, replace(make(kind), **changed), error=CannotSolveError)

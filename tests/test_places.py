@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import filelock
 import platformdirs
 import pytest
-from conftest import refuse_locks, refuse_replacement
+from conftest import assert_refused, refuse_locks, refuse_replacement
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
@@ -135,8 +135,7 @@ def assert_held(path):
     """Fail unless someone holds the lock of a path, and nothing else is in its folder."""
     lock_file = path.with_name(f".{path.name}.lock")
     assert list(path.parent.iterdir()) == [lock_file]
-    with pytest.raises(filelock.Timeout):
-        filelock.FileLock(lock_file).acquire(blocking=False)
+    assert_refused(None, filelock.FileLock(lock_file).acquire, blocking=False, error=filelock.Timeout)
 
 
 def test_a_lock_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
@@ -201,6 +200,5 @@ def test_a_folder_that_cannot_be_written_is_found_out_by_one_file(tmp_path, monk
     assert not list(tmp_path.iterdir())
     refuse = Mock(side_effect=PermissionError(13, "Access is denied"))
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(PermissionError):
-        check_writable(tmp_path)
+    assert_refused(None, check_writable, tmp_path, error=PermissionError)
     assert refuse.call_count == 1

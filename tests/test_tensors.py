@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 from other_arrays import ByArray, ByDlpack, OnAnotherDevice
 
 from fastlin.tensors import choose_type, read_in_place, widen
@@ -42,8 +43,7 @@ class Broken(ByDlpack):
     ],
 )
 def test_what_numpy_cannot_read_is_named(kind, message):
-    with pytest.raises(TypeError, match=message):
-        read_in_place(kind(np.ones((3, 2), np.float32)), "X_val")
+    assert_refused(message, read_in_place, kind(np.ones((3, 2), np.float32)), "X_val", error=TypeError)
 
 
 def test_bfloat16_of_ml_dtypes_and_jax():
@@ -80,5 +80,4 @@ def test_tensors_of_torch():
         (values.to_sparse(), r"X is a tensor of the layout torch.sparse_coo.*X.to_dense\(\)"),
         (values.to(torch.float8_e4m3fn), r"X is a torch.Tensor of torch.float8_e4m3fn that NumPy cannot read"),
     ):
-        with pytest.raises(TypeError, match=message):
-            read_in_place(given)
+        assert_refused(message, read_in_place, given, error=TypeError)

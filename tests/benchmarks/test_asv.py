@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from benchmark_records import make_race
+from conftest import assert_refused
 
 from benchmarks import asv_history, asv_suite
 from benchmarks.asv_suite import CHOSEN, OTHERS, PEAK_CHOSEN, Races
@@ -77,15 +78,13 @@ def test_a_race_that_fails_says_so_to_all_that_ask(monkeypatch, tmp_path, error,
 
     monkeypatch.setattr(asv_suite, "measure", fail)
     for _ in range(2):
-        with pytest.raises(raised, match=words):
-            asv_suite.find_records("digits", tmp_path)
+        assert_refused(words, asv_suite.find_records, "digits", tmp_path, error=raised)
         monkeypatch.setattr(asv_suite, "measure", pytest.fail)
 
 
 def test_results_that_are_not_equal_are_no_figures(monkeypatch, tmp_path):
     monkeypatch.setattr(asv_suite, "measure", lambda race, whole: {race: make_record(fault="too high")})
-    with pytest.raises(RuntimeError, match="too high"):
-        asv_suite.find_records("digits", tmp_path)
+    assert_refused("too high", asv_suite.find_records, "digits", tmp_path, error=RuntimeError)
 
 
 def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):

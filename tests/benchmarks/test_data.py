@@ -4,6 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 
 from benchmarks.data import LETTER_FEATURES, LETTER_FILE, LETTER_ROWS, LETTER_TRAIN, load_letter
 
@@ -33,13 +34,10 @@ def test_letter_takes_the_first_rows_for_training(tmp_path):
 )
 def test_another_file_than_letter_is_refused(tmp_path, line):
     write_letter(tmp_path, [LINE] * 7 + [line] + [LINE] * (LETTER_ROWS - 8))
-    with pytest.raises(ValueError):
-        load_letter(tmp_path)
+    assert_refused(None, load_letter, tmp_path)
 
 
 def test_a_missing_letter_skips(tmp_path, monkeypatch):
-    with pytest.raises(NotImplementedError, match="FASTLIN_DATA names the folder"):
-        load_letter(tmp_path)
+    assert_refused("FASTLIN_DATA names the folder", load_letter, tmp_path, error=NotImplementedError)
     monkeypatch.setenv("FASTLIN_DATA", "")
-    with pytest.raises(NotImplementedError, match="FASTLIN_DATA names the folder"):
-        load_letter()
+    assert_refused("FASTLIN_DATA names the folder", load_letter, error=NotImplementedError)

@@ -2,6 +2,7 @@
 
 import pytest
 from benchmark_records import make_race
+from conftest import assert_refused
 
 from benchmarks import publish
 from benchmarks.published import read_machines
@@ -37,8 +38,7 @@ def test_the_documents_are_written_whatever_fails(monkeypatch, tmp_path):
     assert publish.main(["digits"]) == 1
     assert publish.main(["--pages"]) == 0
     assert written == ["pictures", "pages"] * 2
-    with pytest.raises(SystemExit, match="2"):
-        publish.main(["nothing"])
+    assert_refused("2", publish.main, ["nothing"], error=SystemExit)
 
 
 def test_figures_that_cannot_be_read_are_found_before_anything_is_measured(monkeypatch, tmp_path, capsys):
@@ -46,7 +46,6 @@ def test_figures_that_cannot_be_read_are_found_before_anything_is_measured(monke
     damaged.write_text('{"machine": {}, "records": {},}')
     monkeypatch.setattr(publish, "read_machines", lambda: read_machines(tmp_path))
     monkeypatch.setattr(publish, "publish", lambda cases: pytest.fail("measured"))
-    with pytest.raises(SystemExit, match="2"):
-        publish.main(["digits"])
+    assert_refused("2", publish.main, ["digits"], error=SystemExit)
     assert f"cannot read the results in {damaged}: " in capsys.readouterr().err
     assert damaged.read_text() == '{"machine": {}, "records": {},}'

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 from sklearn.datasets import load_breast_cancer, load_iris
 
 import fastlin
@@ -40,11 +41,9 @@ def test_what_cannot_be_drawn_is_refused(axes):
     path = fastlin.logistic_path(X, y > 0, Cs=[0.1], l1_ratio=0.0)
     with pytest.raises(ValueError, match="feature_names must be one name for each of 4 features, got 2"):
         figures.plot_path(path, axes, feature_names=["a", "b"])
-    with pytest.raises(ValueError, match="path has no finite C"):
-        figures.plot_path(dataclasses.replace(path, Cs=np.array([np.inf])), axes)
+    assert_refused("path has no finite C", figures.plot_path, dataclasses.replace(path, Cs=np.array([np.inf])), axes)
     model = fastlin.LogisticRegressionCV(Cs=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=True)
-    with pytest.raises(ValueError, match="use_legacy_attributes=False"):
-        figures.plot_scores(model.fit(X, y), axes)
+    assert_refused("use_legacy_attributes=False", figures.plot_scores, model.fit(X, y), axes)
 
 
 def test_a_path_of_two_classes_names_its_largest_coefficients(axes):

@@ -3,6 +3,7 @@
 import matplotlib
 import numpy as np
 import pytest
+from conftest import assert_refused
 
 import fastlin
 from fastlin import datasets, figures
@@ -102,16 +103,13 @@ def test_weights_of_a_model_have_the_shape_that_is_given_and_the_names_of_its_cl
     other = r"^w must have the pixels of shape=\(\d, \d\) for each picture"
     none = r"^shape must be \(height, width\) or \(height, width, 3\), got"
     for shape, message in (((2, 2), other), ((1, 5), other), (6, none), ((6,), none)):
-        with pytest.raises(ValueError, match=message):
-            figures.plot_weights(model, shape=shape, figure=figure)
+        assert_refused(message, figures.plot_weights, model, shape=shape, figure=figure)
 
 
 @pytest.mark.parametrize("shape", [(2, 11), (2, 787), (0, 784), (2, 28, 28), (2, 0)])
 def test_rows_of_no_square_are_refused(figure, shape):
-    with pytest.raises(ValueError, match=r"^images must have n² or 3 n² pixels"):
-        figures.show_images(np.zeros(shape), figure=figure)
-    with pytest.raises(ValueError, match=r"^w must have n² or 3 n² pixels"):
-        figures.plot_weights(np.zeros(shape).T, figure=figure)
+    assert_refused(r"^images must have n² or 3 n² pixels", figures.show_images, np.zeros(shape), figure=figure)
+    assert_refused(r"^w must have n² or 3 n² pixels", figures.plot_weights, np.zeros(shape).T, figure=figure)
     with pytest.raises(ValueError, match=r"^labels must be one for each of 3 pictures, got 2$"):
         figures.plot_weights(np.zeros((65, 3)), ["a", "b"], figure=figure)
     assert not figure.axes

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 from PIL import Image
 
 from fastlin.course import datasets
@@ -92,16 +93,13 @@ def test_every_form_is_read(small, tmp_path, form):
 def test_a_damaged_batch_or_archive_is_named_and_no_pickle_is_run(small, tmp_path):
     for damage in (lambda data: data[: len(data) // 2], lambda data: data[:50] + b"damage" + data[56:]):
         (small.write(tmp_path, "archive") / cifar10.PUBLISHED).write_bytes(damage(small.archive))
-        with pytest.raises(ValueError, match=rf"{cifar10.PUBLISHED}.* is damaged"):
-            datasets.load_cifar10(folder=tmp_path)
+        assert_refused(rf"{cifar10.PUBLISHED}.* is damaged", datasets.load_cifar10, folder=tmp_path)
     # The folder goes before the archive.
     folder = small.write(tmp_path, "folder")
     (folder / "data_batch_2").write_bytes(b"cbuiltins\nprint\n(S'run'\ntR.")
-    with pytest.raises(ValueError, match=r"data_batch_2 .* md5"):
-        datasets.load_cifar10(folder=tmp_path)
+    assert_refused(r"data_batch_2 .* md5", datasets.load_cifar10, folder=tmp_path)
     (folder / "data_batch_2").unlink()
-    with pytest.raises(ValueError, match=r"cifar-10-batches-py is damaged .*data_batch_2"):
-        datasets.load_cifar10(folder=tmp_path)
+    assert_refused(r"cifar-10-batches-py is damaged .*data_batch_2", datasets.load_cifar10, folder=tmp_path)
 
 
 def test_the_split_follows_from_the_seed(small, tmp_path):
@@ -129,10 +127,8 @@ def test_the_split_follows_from_the_seed(small, tmp_path):
 @pytest.mark.parametrize("name", ["n_validation", "seed"])
 @pytest.mark.parametrize("value", [-1, 5 * ROWS + 0.5, None])
 def test_numbers_are_checked(small, name, value):
-    with pytest.raises(ValueError, match=name):
-        datasets.load_cifar10(**{name: value})
-    with pytest.raises(ValueError, match="n_validation"):
-        datasets.load_cifar10(5 * ROWS)
+    assert_refused(name, datasets.load_cifar10, **{name: value})
+    assert_refused("n_validation", datasets.load_cifar10, 5 * ROWS)
 
 
 def test_the_archive_is_downloaded_once(small, server, monkeypatch):
@@ -192,8 +188,7 @@ def test_rows_come_by_number_and_class_in_the_published_layout(members, tmp_path
 def test_published_batches_go_before_the_copy(members, tmp_path):
     write_zip(tmp_path, members)
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"damaged")
-    with pytest.raises(ValueError, match=r"cifar-10-python.tar.gz.* is damaged"):
-        datasets.load_cifar10(folder=tmp_path)
+    assert_refused(r"cifar-10-python.tar.gz.* is damaged", datasets.load_cifar10, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +204,7 @@ def test_published_batches_go_before_the_copy(members, tmp_path):
 def test_a_bad_or_missing_image_is_named(members, tmp_path, name, data, message):
     members[name] = data
     write_zip(tmp_path, {name: data for name, data in members.items() if data is not None})
-    with pytest.raises(ValueError, match=rf"cifar10-jpeg.zip: {message}"):
-        datasets.load_cifar10(folder=tmp_path)
+    assert_refused(rf"cifar10-jpeg.zip: {message}", datasets.load_cifar10, folder=tmp_path)
     assert not datasets.cache_folder().exists()
 
 
@@ -231,15 +225,13 @@ def test_a_damaged_zip_is_named(members, tmp_path, damage, message):
     path = write_zip(tmp_path, members)
     data = path.read_bytes()
     path.write_bytes(damage(data, data.index(members[DAMAGED]) + len(members[DAMAGED]) // 2))
-    with pytest.raises(ValueError, match=message):
-        datasets.load_cifar10(folder=tmp_path)
+    assert_refused(message, datasets.load_cifar10, folder=tmp_path)
 
 
 def test_a_missing_pillow_is_not_taken_for_damage(members, tmp_path, monkeypatch):
     write_zip(tmp_path, members)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match="pillow"):
-        datasets.load_cifar10(folder=tmp_path)
+    assert_refused("pillow", datasets.load_cifar10, folder=tmp_path, error=ImportError)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import assert_refused
 
 from fastlin.course import datasets
 from fastlin.course.datasets import files
@@ -75,8 +76,7 @@ def test_a_bad_download_leaves_nothing_and_its_reason_is_told(server, empty_plac
     if reason == "timed out":
         monkeypatch.setattr(files, "TIMEOUT", 0.2)
     address = server({}) if write is None else server({}, write)
-    with pytest.raises(datasets.DatasetNotFoundError, match=rf"(?s)^wanted.*{address}.*{reason}"):
-        download(address)
+    assert_refused(rf"(?s)^wanted.*{address}.*{reason}", download, address, error=datasets.DatasetNotFoundError)
     assert kept() == {}
 
 
@@ -87,16 +87,14 @@ def test_an_interrupted_download_leaves_nothing(server, empty_places, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tqdm.auto.tqdm.update", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        download(server({"file": DATA}))
+    assert_refused(None, download, server({"file": DATA}), error=KeyboardInterrupt)
     assert kept() == {}
 
 
 def test_a_cache_folder_that_cannot_be_made_is_named(server, empty_places):
     datasets.cache_folder().parent.parent.mkdir()
     datasets.cache_folder().parent.write_bytes(b"a file where the folder should be")
-    with pytest.raises(datasets.DatasetNotFoundError, match=r"http.*fastlin/data'"):
-        download(server({"file": DATA}))
+    assert_refused(r"http.*fastlin/data'", download, server({"file": DATA}), error=datasets.DatasetNotFoundError)
     assert not server.requests
 
 

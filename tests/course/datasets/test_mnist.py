@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 
 from fastlin.course import datasets
 from fastlin.course.datasets import mnist
@@ -74,8 +75,7 @@ def test_a_damaged_file_is_named(small, tmp_path, damage):
     write(tmp_path / "data", small)
     damaged = tmp_path / "data" / mnist.MNIST_FILES["X_test"][0]
     damaged.write_bytes(damage(damaged.read_bytes()))
-    with pytest.raises(ValueError, match=damaged.name):
-        datasets.load_mnist(30, tmp_path / "data")
+    assert_refused(damaged.name, datasets.load_mnist, 30, tmp_path / "data")
 
 
 def test_files_that_are_missing_are_downloaded_once(small, server, monkeypatch):
@@ -101,8 +101,7 @@ def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("n_train", [0, -1, 31, 2.5, "all"])
 def test_n_train_is_checked(small, n_train):
-    with pytest.raises(ValueError, match="n_train"):
-        datasets.load_mnist(n_train)
+    assert_refused("n_train", datasets.load_mnist, n_train)
 
 
 def test_the_real_files_have_the_published_checksums(mnist_folder):
@@ -124,8 +123,7 @@ def test_the_first_place_that_holds_a_file_is_taken(small, tmp_path, monkeypatch
     write(cache, small)
     assert len(datasets.load_mnist(30).X_train) == 30
     write(named, dict.fromkeys(small, b"damaged"))
-    with pytest.raises(ValueError, match="named"):
-        datasets.load_mnist(30)
+    assert_refused("named", datasets.load_mnist, 30)
 
 
 def test_digits():

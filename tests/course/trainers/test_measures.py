@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 from naive_course import make_data
 
 from fastlin.course import trainers
@@ -20,10 +21,8 @@ def test_cross_entropy():
 def test_targets_of_another_shape_are_refused():
     X, Y, *_ = make_data(3)
     for caught in (ValueError, AssertionError):
-        with pytest.raises(caught, match="targets and outputs"):
-            trainers.cross_entropy_loss(np.eye(2), np.ones((2, 1)))
-    with pytest.raises(ValueError, match="targets"):
-        trainers.calculate_accuracy(X, Y.argmax(axis=1), make_model(3))
+        assert_refused("targets and outputs", trainers.cross_entropy_loss, np.eye(2), np.ones((2, 1)), error=caught)
+    assert_refused("targets", trainers.calculate_accuracy, X, Y.argmax(axis=1), make_model(3))
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])
@@ -41,8 +40,7 @@ def test_gradient_check_passes_and_can_fail(n_outputs):
         model.grad[2, 0] += 1e-4
 
     model.backward = wrong
-    with pytest.raises(AssertionError, match=r"w\[2, 0\]"):
-        trainers.gradient_approximation_test(model, X, Y)
+    assert_refused(r"w\[2, 0\]", trainers.gradient_approximation_test, model, X, Y, error=AssertionError)
     assert model.w is weights
 
 

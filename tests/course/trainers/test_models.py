@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+from conftest import assert_refused
 from naive_course import N_FEATURES, make_data
 
 from fastlin.course import trainers
@@ -22,11 +23,9 @@ def test_models():
     model.zero_grad()
     assert model.grad is None
     for caught in (ValueError, AssertionError):
-        with pytest.raises(caught, match="column of ones"):
-            model.forward(X[:, :-1])
+        assert_refused("column of ones", model.forward, X[:, :-1], error=caught)
     for bad in ((X[:, :-1], outputs, Y), (X, outputs[:-1], Y[:-1]), (X, outputs, Y[:, :-1]), (X, *[Y[:, :1]] * 2)):
-        with pytest.raises(trainers.CourseAssertionError, match="must have shape"):
-            model.backward(*bad)
+        assert_refused("must have shape", model.backward, *bad, error=trainers.CourseAssertionError)
 
 
 def test_a_subclass_may_set_the_sizes_as_the_course_does():
@@ -100,5 +99,4 @@ EITHER = r"got 785\.0, .* BinaryModel\(n_inputs=785\) or BinaryModel\(l2_reg_lam
     ids=str,
 )
 def test_bad_numbers_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        trainers.BinaryModel(**arguments, half=False)
+    assert_refused(message, trainers.BinaryModel, half=False, **arguments)

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import run_until_line
+from conftest import assert_refused, run_until_line
 from naive_course import N_FEATURES, BaseTrainer, Model, make_data
 
 from fastlin.course import trainers
@@ -237,14 +237,11 @@ X, Y, X_VAL, Y_VAL = make_data(3)
     ],
 )
 def test_parameters_and_data_that_do_not_fit_are_named(name, value, message):
-    with pytest.raises(ValueError, match=message):
-        make_trainer(**{"model": make_model(3), "data": (X, Y, X_VAL, Y_VAL), name: value})
+    assert_refused(message, make_trainer, **{"model": make_model(3), "data": (X, Y, X_VAL, Y_VAL), name: value})
 
 
 def test_a_training_refuses_epochs_that_are_none_and_weights_of_another_shape():
     trainer = make_trainer(make_model(3), make_data(3))
-    with pytest.raises(ValueError, match="num_epochs"):
-        trainer.train(-1)
+    assert_refused("num_epochs", trainer.train, -1)
     trainer.model.w = np.zeros((N_FEATURES - 1, 3))
-    with pytest.raises(ValueError, match=r"model\.w must be real numbers of shape"):
-        trainer.train(1)
+    assert_refused(r"model\.w must be real numbers of shape", trainer.train, 1)

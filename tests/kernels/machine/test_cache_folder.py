@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from conftest import refuse_replacement
+from conftest import assert_refused, refuse_replacement
 
 from fastlin.kernels.machine import cache_folder as module
 
@@ -55,8 +55,7 @@ def test_the_first_place_that_can_be_written_is_found_and_not_made(find, tmp_pat
     assert module.code_folders() == (named / "fastlin" / NAME,)
     assert find(None, user) == find(blocked, user) == find(blocked / "below", user) == user / NAME
     assert find(blocked, None) is find(None, None) is find(None, blocked) is None
-    with pytest.raises(OSError, match="file"):
-        module.make_folder(blocked / NAME)
+    assert_refused("file", module.make_folder, blocked / NAME, error=OSError)
     assert list(tmp_path.iterdir()) == [blocked]
 
 
@@ -127,14 +126,12 @@ def test_what_is_written_is_the_users_alone_whatever_the_mask_of_rights(tmp_path
     assert modes == [0o700, 0o700, 0o600]
     assert module.read_file(folder / "code.nbc") == b"code"
     (folder / "code.nbc").chmod(0o620)
-    with pytest.raises(PermissionError, match="another user could have written"):
-        module.read_file(folder / "code.nbc")
+    assert_refused("another user could have written", module.read_file, folder / "code.nbc", error=PermissionError)
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     module.write_file(tmp_path / "code.nbc", b"old")
 
     refuse_replacement(monkeypatch)
-    with pytest.raises(PermissionError):
-        module.write_file(tmp_path / "code.nbc", b"new")
+    assert_refused(None, module.write_file, tmp_path / "code.nbc", b"new", error=PermissionError)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]

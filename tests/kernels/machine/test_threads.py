@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from conftest import run_program
+from conftest import assert_refused, run_program
 
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import count_threads, limit_threads, run_blocks, run_side_by_side
@@ -238,8 +238,7 @@ def test_the_innermost_limit_counts(environment):
 def test_a_number_of_threads_that_is_none_raises(environment, value):
     environment(FASTLIN_NUM_THREADS=value)
     message = re.escape(f"FASTLIN_NUM_THREADS must be a whole number from 1 on, got {value!r}")
-    with pytest.raises(ValueError, match=message):
-        count_threads()
+    assert_refused(message, count_threads)
     with pytest.raises(ValueError, match=message), limit_threads(None):
         count_threads()
     # It does not count.
@@ -413,8 +412,7 @@ def test_tasks_are_stopped_where_nobody_waits_for_them(ending):
     with limit_threads(2):
         results = run_side_by_side(task, 9, 9)
         if ending == "error":
-            with pytest.raises(MemoryError, match="task 0"):
-                next(results)
+            assert_refused("task 0", next, results, error=MemoryError)
         else:
             assert next(results) == 0
             running.wait(PATIENCE)
