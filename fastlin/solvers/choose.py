@@ -152,8 +152,10 @@ def choose_solver(objective: Objective, solver: str) -> str:
         return solver
     n_parameters = objective.shape[0] * objective.shape[1]
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
-    # Newton's steps take fewer passes, which blocks of rows and workers pay more for.
-    most_work = (2 if objective.matrix.lies_in_memory else 10) * MOST_WORK_IN_CACHE
+    most_work = 2 * MOST_WORK_IN_CACHE
+    if not objective.matrix.lies_in_memory:
+        # Blocks of rows and workers pay more for a pass: Newton's steps take fewer, a start from a sample fewer still.
+        most_work = 5 * most_work if objective.n_rows < FEW_ROWS else 0
     is_tiny = n_parameters <= SMALL_HESSIAN and work <= most_work
     is_wanted = solver == "newton-cholesky" or is_tiny
     return "newton-cholesky" if is_wanted and objective.affords_hessian else "lbfgs"

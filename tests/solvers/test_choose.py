@@ -243,7 +243,7 @@ def test_without_room_for_probabilities_every_name_still_works(solver):
     assert found.converged
 
 
-def test_names_lead_to_their_methods():
+def test_names_lead_to_their_methods(monkeypatch):
     narrow, wide, wider, many = (
         make_objective(*shape, l2=0.1)[0] for shape in ((100, 3, 2), (35, 60, 11), (45, 140, 8), (100, 60, 40))
     )
@@ -275,6 +275,9 @@ def test_names_lead_to_their_methods():
     ):
         methods = choose.list_methods(objective, name, objective.make_room())
         assert methods == [METHODS[each] for each in expected.split()]
+    # A fit of so many rows begins on a sample.
+    monkeypatch.setattr(choose, "FEW_ROWS", 4_000)
+    assert choose.choose_solver(elsewhere, "auto") == "lbfgs"
 
 
 def test_many_rows_are_begun_on_a_sample(monkeypatch):
