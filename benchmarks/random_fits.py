@@ -1,0 +1,195 @@
+"""Random fits by two commits: which of them end no longer, or elsewhere.
+
+``python -m benchmarks.random_fits COMMIT`` draws fits of `LogisticRegression`, which the commit and this checkout make
+on one thread, each in a process of its own. It prints those that only the commit ends, those whose objectives
+contradict a certificate, and those that take far longer here. It fails where there is a contradiction, or where more
+than one fit of a hundred has no end; rounding alone may cost one.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import warnings
+from io import BytesIO
+from math import inf
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+from scipy import sparse
+
+from fastlin import LogisticRegression
+
+# Processes that measure an earlier commit import this file and of fastlin no more than it had.
+ROOT = Path(__file__).parent.parent
+# After so many seconds the fits of a commit are stopped.
+LONGEST = 3_600
+# A fit takes far longer by this factor and by so many seconds.
+FACTOR, LEAST_SECONDS = 3.0, 0.03
+# What rounding may change of J, by the type of X.
+ROUNDING = {"float64": 1e-9, "float32": 1e-5}
+KINDS = {
+    "plain": lambda X, generator: X,
+    "of all scales": lambda X, generator: X * 10 ** generator.uniform(-6, 6, X.shape[1]),
+    "far from zero": lambda X, generator: X + 10 ** generator.uniform(1, 4) * generator.standard_normal(X.shape[1]),
+    "copied": lambda X, generator: np.hstack([X, X]),
+    "nearly dependent": lambda X, generator: np.hstack([X, X + 10 ** generator.uniform(-6, -1) * X**2]),
+    "counted": lambda X, generator: generator.poisson(np.exp(X.clip(-3, 3))).astype(X.dtype),
+    "with heavy tails": lambda X, generator: X / generator.standard_normal(X.shape),
+    "sparse": lambda X, generator: sparse.csr_array(
+        X * (generator.random(X.shape) < 10 ** generator.uniform(-2, -0.5))
+    ),
+}
+PENALTIES = {
+    "L2": {},
+    "no penalty": {"C": inf},
+    "L1": {"l1_ratio": 1.0},
+    "elastic net": {"l1_ratio": 0.5},
+    "groups": {"l1_ratio": 1.0, "group_by_class": True},
+    "bounds": {"lower_bounds": 0.0},
+}
+
+
+def draw(number):
+    """Return the name of a fit, an estimator, and what it is fitted to."""
+    generator = np.random.default_rng(number)
+    n, d, n_classes = (
+        int(10 ** generator.uniform(1.5, 3.5)),
+        int(10 ** generator.uniform(0.3, 2.2)),
+        generator.choice([2, 2, 3, 6]),
+    )
+    X = generator.standard_normal((n, d))
+    scores = X @ generator.standard_normal((d, n_classes)) * 10 ** generator.uniform(-1, 1) / np.sqrt(d)
+    y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
+    y[:n_classes] = np.arange(n_classes)
+    kind, penalty, dtype = (str(generator.choice(list(names))) for names in (KINDS, PENALTIES, ROUNDING))
+    parameters = {"C": 10 ** generator.uniform(-3, 4), "tol": 10.0 ** generator.choice([-4, -8]), **PENALTIES[penalty]}
+    parameters["fit_intercept"] = bool(generator.random() < 0.7)
+    given = {}
+    if generator.random() < 0.2:
+        given["sample_weight"] = generator.choice([0.0, 0.3, 1.0, 2.0], n)
+    if generator.random() < 0.1:
+        given["offset"] = generator.standard_normal(n if n_classes == 2 else (n, n_classes))
+    words = [
+        f"{n} × {d}",
+        f"{n_classes} classes",
+        kind,
+        dtype,
+        penalty,
+        f"C={parameters['C']:.2g}",
+        f"tol={parameters['tol']:g}",
+    ]
+    if not parameters["fit_intercept"]:
+        words.append("no intercept")
+    return (
+        ", ".join([*words, *given]),
+        LogisticRegression(**parameters),
+        KINDS[kind](X, generator).astype(dtype),
+        y,
+        given,
+    )
+
+
+def make_fit(number):
+    """Return what became of a fit: its end, J, certificate and seconds, or its error."""
+    name, model, X, y, given = draw(number)
+    found = {"number": number, "name": name, "rounding": ROUNDING[X.dtype.name], "converged": False, "seconds": inf}
+    # What has compiled in the first turn has not in the second.
+    for _ in range(2):
+        begin = process_time()
+        try:
+            model.fit(X, y, **given)
+        except Exception as error:
+            return {**found, "error": f"{type(error).__name__}: {error}".partition("\n")[0]}
+        found["seconds"] = min(found["seconds"], process_time() - begin)
+    # A fit that begins at the minimum has no iterations.
+    objective = model.history_[-1].objective if model.history_ else None
+    return {
+        **found,
+        "converged": bool(model.converged_),
+        "objective": objective,
+        "certificate": float(model.certificate_),
+    }
+
+
+def run_fits(numbers):
+    """Print a line for each fit, as JSON."""
+    warnings.simplefilter("ignore")
+    for number in numbers:
+        print(json.dumps(make_fit(number)), flush=True)
+
+
+def run_elsewhere(place, first, n_fits):
+    """Return what becomes of fits in a process that finds fastlin in a folder."""
+    command = sys.executable, "-P", "-m", "benchmarks.random_fits", "--run", f"--first={first}", f"--fits={n_fits}"
+    variables = {"PYTHONPATH": f"{place}{os.pathsep}{ROOT}", "FASTLIN_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    found = subprocess.run(
+        command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, check=True, timeout=LONGEST
+    )
+    return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+def run_at(commit, first, n_fits):
+    """Return what becomes of fits by the package of a commit."""
+    archive = subprocess.run(("git", "archive", commit, "fastlin"), cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=BytesIO(archive)) as members:
+            members.extractall(folder, filter="data")
+        return run_elsewhere(folder, first, n_fits)
+
+
+def contradicts(before, now):
+    """Say whether one fit has found an objective that the certificate of the other one excludes."""
+    if None in (before.get("objective"), now.get("objective")):
+        return False
+    excess = now["objective"] - before["objective"]
+    rounding = now["rounding"] * abs(before["objective"])
+    return excess > now["certificate"] + rounding or -excess > before["certificate"] + rounding
+
+
+def compare(pairs):
+    """Return lines about fits, pairs of an earlier and a later one, and whether they are as good as before."""
+    lines, n_contradictions, n_lost = [], 0, 0
+    for before, now in pairs:
+        name = f"{now['number']}: {now['name']}"
+        if contradicts(before, now):
+            n_contradictions += 1
+            lines.append(
+                f"{name}: a certificate is false, of J = {before['objective']:.15g} or {now['objective']:.15g}"
+            )
+        if before["converged"] and not now["converged"]:
+            n_lost += 1
+            lines.append(f"{name}: ended before, and now {now.get('error', 'stops early')}")
+        if now["seconds"] > max(FACTOR * before["seconds"], LEAST_SECONDS):
+            lines.append(f"{name}: {before['seconds']:.3f} s before, {now['seconds']:.3f} s now")
+    both = [(before["seconds"], now["seconds"]) for before, now in pairs if before["converged"] and now["converged"]]
+    ratio = np.exp(np.mean(np.log([now / before for before, now in both]))) if both else inf
+    lines.append(f"{len(both)} of {len(pairs)} fits are ended by both, in {ratio:.2f} times the time of before.")
+    return lines, n_contradictions == 0 and 100 * n_lost <= len(pairs)
+
+
+def main(arguments=None):
+    """Run random fits by two commits and compare them; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.random_fits", description=__doc__.splitlines()[0])
+    parser.add_argument("commit", nargs="?", default="HEAD", help="the earlier commit")
+    parser.add_argument("--fits", type=int, default=300, help="how many fits")
+    parser.add_argument("--first", type=int, help="the number of the first fit; by default a random one")
+    parser.add_argument("--run", action="store_true", help="make the fits, and print what becomes of them")
+    options = parser.parse_args(arguments)
+    first = int(np.random.default_rng().integers(10**6)) * 1_000 if options.first is None else options.first
+    if options.run:
+        run_fits(range(first, first + options.fits))
+        return 0
+    print(f"The first fit is --first={first}.")
+    before = run_at(options.commit, first, options.fits)
+    lines, is_good = compare(list(zip(before, run_elsewhere(ROOT, first, options.fits), strict=True)))
+    print(*lines, sep="\n")
+    return int(not is_good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
