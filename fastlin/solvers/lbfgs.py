@@ -44,7 +44,7 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
     """
     objective, stopping, room = fit.objective, fit.stopping, fit.room
     point = fit.begin_in(objective.fast_precision)
-    bound = stopping.begin(point)
+    bound = least_bound = stopping.begin(point)
     preconditioner = None if fit.nearby is None else fit.nearby.preconditioner
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, None if fit.nearby is None else fit.nearby.pairs)
@@ -59,7 +59,7 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
                 ending = REACHED
                 break
             point = objective.at(point.parameters, out=room)
-            bound = stopping.settle(point)
+            bound = least_bound = stopping.settle(point)
         ending = stopping.why(point, bound, decrement)
         decrements.append(decrement)
         if not ending and patience is not None:
@@ -71,10 +71,12 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
         if end is not None:
             pairs.add(point, end)
             decrease, size = point.value - end.value, abs(point.value)
-            last_bound, point = bound, end
+            point = end
             bound = stopping.settle(point)
-            # Gradients have more digits than values: the decrease they promise is progress, and so is a gap that falls.
-            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size and not bound < 0.5 * last_bound
+            # Gradients have more digits than values: the decrease they promise is progress, and so is a gap that falls
+            # below all before: steps that undid each other took it up and down by turns.
+            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size and not bound < 0.5 * least_bound
+            least_bound = min(least_bound, bound)
             stopping.record(point, bound)
             n_iter = len(stopping.history)
             build = preconditions.pop(n_iter, None)
@@ -88,7 +90,7 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
             restarted = False
         elif point.precision != np.float64:
             point = objective.at(point.parameters, out=room)
-            bound = stopping.observe(point)
+            bound = least_bound = stopping.observe(point)
         elif not restarted and pairs.n_pairs:
             # Rounding may have spoilt the pairs: once more without them.
             pairs, restarted = Pairs(objective), True
