@@ -120,6 +120,8 @@ def _minimize(fit, find_direction, is_exact=False):
     """
     objective, stopping, point = fit.objective, fit.stopping, fit.begin_in(np.float64)
     bound = stopping.begin(point)
+    # Of all points so far: steps that undid each other at the floor of rounding took both up and down by turns.
+    lowest, least_gap = point.value, point.natural_gap
     ending = stopping.why(point, bound, np.inf)
     while not ending:
         direction = find_direction(point, bound)
@@ -134,12 +136,12 @@ def _minimize(fit, find_direction, is_exact=False):
         if ending and (ending != REACHED or objective.penalty.is_bounded):
             break
         end = line_search.along(objective, point, direction.step, fit.room)
-        if end is None or not (end.value < point.value or end.natural_gap < 0.5 * point.natural_gap):
+        if end is None or not (end.value < lowest or end.natural_gap < 0.5 * least_gap):
             # A bound above J, as of a penalty of next to nothing, says no more than none: J is above zero.
             known = np.inf if is_exact and bound > point.value else bound
             ending = ending or stopping.why_stalled(point, known, decrement)
             break
-        point = end
+        point, lowest, least_gap = end, min(lowest, end.value), min(least_gap, end.natural_gap)
         bound = stopping.settle(point)
         stopping.record(point, bound)
         ending = ending or stopping.why(point, bound, np.inf)

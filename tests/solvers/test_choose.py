@@ -163,16 +163,15 @@ def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes
         assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-11)
 
 
-def test_steps_that_undo_each_other_at_the_floor_end_there(monkeypatch):
-    # Four of these 400 fits went round in circles until max_iter, on any one processor.
-    monkeypatch.setattr(descent, "suits", lambda objective: False)
-    for seed in range(400):
+def test_steps_that_undo_each_other_at_the_floor_end_there(solver):
+    # One to three of these fits by each method went round in circles until max_iter, on any one processor.
+    for seed in range(300):
         rng = np.random.default_rng(seed)
         n, d, n_classes = (int(rng.integers(*ends)) for ends in [(20, 300), (1, 6), (2, 4)])
         X = rng.normal(size=(n, d)) + rng.choice([0, 1, 1000, 1e4])
         l2 = 10 ** rng.uniform(-4, 0)
         objective = Objective.over(X, (np.arange(n) % n_classes).astype(np.int32), n_classes, l2=l2)
-        solution = minimize(objective, "lbfgs", tol=0.0)
+        solution = minimize(objective, solver, tol=0.0)
         assert solution.converged and solution.n_iter < 100
 
 

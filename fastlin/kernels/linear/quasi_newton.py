@@ -31,8 +31,8 @@ PACE = 6
 # What a descent knows besides its vectors.
 FIELDS = [
     # At the last point: J, its slope along the direction, the gap, the largest entry of the gradient, the gap but
-    # for the intercept, and the quadratic penalty.
-    *((name, np.float64) for name in ("value", "slope", "gap", "largest", "natural", "squares")),
+    # for the intercept, and the quadratic penalty; the least J and gap so far.
+    *((name, np.float64) for name in ("value", "slope", "gap", "largest", "natural", "squares", "lowest", "least_gap")),
     # The line search: the step, and the bracket with the slopes of its ends.
     *((name, np.float64) for name in ("step", "low", "low_slope", "high", "high_slope")),
     # The sum of the losses at the trial, and S; J without features and the floor of the gap, as `ask` takes them.
@@ -44,7 +44,7 @@ FIELDS = [
     ("scales", np.float64, PAIRS),
     ("decrements", np.float64, PACE + 1),
     # The newest pair and how many there are; trials of this search; iterations with this matrix, and its kind;
-    # iterations that neither J nor the gap has fallen in.
+    # iterations since J fell below all before, or the gap by half.
     *((name, np.int64) for name in ("newest", "n_pairs", "n_trials", "n_with_matrix", "kind", "n_flat")),
 ]
 # The type of a record has them as attributes without the compiler too.
@@ -61,8 +61,9 @@ LACKING = 3
 # As in solvers/line_search.py.
 SUFFICIENT_DECREASE, CURVATURE, ROUNDING = 1e-4, 0.9, 1e-14
 MAX_TRIALS = 30
-# MOST_FLAT iterations in which neither J falls nor the gap by half end a descent. Gradients fall further than J can
-# tell, and with them the coefficients gain digits.
+# MOST_FLAT iterations in which neither J falls below all before nor the gap by half end a descent. Gradients fall
+# further than J can tell, and with them the coefficients gain digits. At the floor of rounding steps may undo each
+# other, and take both up and down by turns.
 MOST_FLAT = 3
 # Class sums this close to those of the labels are equal up to the rounding of a row.
 SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
@@ -217,11 +218,12 @@ def judge(descent, loss):
             gap += excess * (1.0 - np.log(descent.class_weights[c] + excess))
     gap += natural
     if is_start:
-        state.n_flat = 0
+        state.lowest, state.least_gap = np.inf, np.inf
     else:
-        is_lower = value < state.value - 2 * UNIT_ROUNDOFF * abs(state.value)
-        state.n_flat = 0 if is_lower or gap < 0.5 * state.gap else state.n_flat + 1
         state.n_with_matrix += 1
+    is_lower = value < state.lowest - 2 * UNIT_ROUNDOFF * abs(state.lowest)
+    state.n_flat = 0 if is_start or is_lower or gap < 0.5 * state.least_gap else state.n_flat + 1
+    state.lowest, state.least_gap = min(state.lowest, value), min(state.least_gap, gap)
     state.value, state.gap, state.natural, state.largest = value, gap, natural, largest
     state.squares = 0.5 * square
     return ACCEPTED if state.n_flat < MOST_FLAT else STALLED
