@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.published import call_machine, digest
 from benchmarks.races import FASTLIN
-from benchmarks.tables import format_ratio, format_value
+from benchmarks.tables import format_ratio, format_value, is_even
 from fastlin.course.figures import draw as draw_study
 from fastlin.course.figures.comparisons import label_powers
 from fastlin.course.studies.settings import Results
@@ -23,8 +23,9 @@ MOST_LABELS = 5
 # The ratio of full colour in a map, and that from which on text is white.
 FULL_COLOR, DARK = 8, 3.5
 SOURCE = "Source"
-# The largest factor of a performance profile (Dolan and Moré 2002), and the relative excess of objectives that failed.
-MOST_FACTOR, ALLOWED = 100, 1e-4
+# The largest factor of a performance profile (Dolan and Moré 2002), the relative excess of objectives that failed, and
+# the problems that a solver has to be tried on for a curve.
+MOST_FACTOR, ALLOWED, LEAST_PROBLEMS = 100, 1e-4, 10
 
 
 def choose_pictures(machines):
@@ -150,16 +151,17 @@ def draw_everyday(path, machine, record):
     figure = make_figure(4.2 * len(all_classes), 1.6 + 0.6 * len(all_rows))
     panels = figure.subplots(1, len(all_classes), squeeze=False)[0]
     for panel, n_classes in zip(panels, all_classes, strict=True):
-        ratios = np.full((len(all_rows), len(all_columns)), np.nan)
+        ratios, shades = np.full((2, len(all_rows), len(all_columns)), np.nan)
         for problem in problems:
             n, d, K = problem["shape"]
             if n_classes == K:
-                ratios[all_rows.index(n), all_columns.index(d)] = problem["ratio"]
-        # Blue is faster and red slower, in steps of equal ratios.
-        panel.imshow(ratios, cmap="RdBu", norm=LogNorm(1 / FULL_COLOR, FULL_COLOR, clip=True), aspect="auto")
+                place = all_rows.index(n), all_columns.index(d)
+                ratios[place], shades[place] = problem["ratio"], 1 if is_even(problem) else problem["ratio"]
+        # Blue is faster and red slower, in steps of equal ratios; even problems are white.
+        panel.imshow(shades, cmap="RdBu", norm=LogNorm(1 / FULL_COLOR, FULL_COLOR, clip=True), aspect="auto")
         for (row, column), ratio in np.ndenumerate(ratios):
             if np.isfinite(ratio):
-                is_dark = not 1 / DARK <= ratio <= DARK
+                is_dark = not 1 / DARK <= shades[row, column] <= DARK
                 color = "white" if is_dark else "black"
                 panel.text(column, row, format_ratio(ratio), ha="center", va="center", color=color)
         mean = geometric_mean(ratios[np.isfinite(ratios)])
@@ -203,7 +205,7 @@ def draw_profile(path, machine, record):
     """Draw the performance profile of each solver."""
     from matplotlib.ticker import PercentFormatter
 
-    found = profile(record)
+    found = {name: ratios for name, ratios in profile(record).items() if len(ratios) >= LEAST_PROBLEMS}
     figure, axes = open_figure(1, 1, 9, 6.4)
     # fastlin, which is tried on all problems, comes first and has a colour of its own.
     styles = [(COLORS[0], "-"), *((color, line) for line in ("-", "--", ":") for color in COLORS[1:])]

@@ -52,10 +52,10 @@ def test_a_profile_is_the_part_of_problems_within_a_factor_of_the_fastest():
 
 
 def test_a_machine_with_what_was_tried_has_a_picture_of_it(tmp_path):
-    problems = [{"tried": tried(fastlin=1.0, lbfgs=2.0)}, {"tried": tried(fastlin=3.0, lbfgs=1.0)}]
+    problems = [{"tried": tried(fastlin=1.0, lbfgs=2.0)}, {"tried": tried(fastlin=3.0, lbfgs=1.0)}] * 5
     machines = {"here": {"machine": describe_machine(), "records": {"x": {"kind": "-", "problems": problems}}}}
     assert list(choose_pictures(machines)) == ["here-profile.png"]
     draw_pictures(machines, tmp_path)
     assert read_source(tmp_path / "here-profile.png")
-    machines["here"]["records"]["x"]["problems"] = [{}, {}]
+    machines["here"]["records"]["x"]["problems"] = [{}]
     assert not choose_pictures(machines)
