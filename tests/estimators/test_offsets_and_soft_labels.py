@@ -1,0 +1,308 @@
+"""Offsets and soft labels in predictions, scores, folds, paths and starts; `test_properties.py` has fits with both."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import as_bfloat16, assert_refused, make_problem
+from linear_models import assert_same_model, fit, make_cv
+from scipy import sparse
+from scipy.special import expit, softmax
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.metrics import accuracy_score, log_loss, make_scorer
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import fastlin
+from fastlin import LogisticRegression, MiniBatchLogisticRegression, blocks, logistic_path
+from fastlin.estimators.labels import read_columns
+
+pytestmark = pytest.mark.usefixtures("sparse_passes")
+
+N, EXACT = 240, {"tol": 1e-11}
+
+
+def make_rows(n_classes):
+    """Return X, labels, probabilities of the classes, weights and offsets."""
+    X, y, weights, *_ = make_problem(N, 4, n_classes)
+    generator = np.random.default_rng(1)
+    soft = generator.dirichlet(np.full(n_classes, 0.5), N)
+    # Some rows are certain.
+    soft[:20] = np.eye(n_classes)[generator.integers(0, n_classes, 20)]
+    return X, y, soft, weights, generator.normal(size=N if n_classes == 2 else (N, n_classes))
+
+
+def test_predictions_add_the_offset_that_they_are_given():
+    for n_classes in (2, 3):
+        X, y, _, weights, offset = make_rows(n_classes)
+        before = [each.copy() for each in (X, y, weights, offset)]
+        model = fit(X, y, weights, offset=offset)
+        scores = X @ model.coef_.T + model.intercept_ + offset.reshape(N, -1)
+        probabilities = softmax(scores, axis=1)
+        if n_classes == 2:
+            probabilities, scores = np.column_stack([expit(-scores), expit(scores)]), scores[:, 0]
+        predictions = probabilities.argmax(axis=1)
+        cut, held = blocks.from_arrays(X, rows_per_block=70), sparse.csr_array(X)
+        for rows, join in ((X, np.asarray), (held, np.asarray), (cut, lambda each: np.concatenate(list(each)))):
+            for method, expected in (
+                (model.decision_function, scores),
+                (model.predict_proba, probabilities),
+                (model.predict_log_proba, np.log(probabilities)),
+                (model.predict, predictions),
+            ):
+                np.testing.assert_allclose(join(method(rows, offset=offset)), expected, atol=1e-12)
+            told = model.score(rows, y, weights, offset=offset.tolist())
+            assert told == pytest.approx(accuracy_score(y, predictions, sample_weight=weights))
+        trained = MiniBatchLogisticRegression(max_iter=1, n_iter_no_change=np.inf).fit(X, y)
+        expected = trained.decision_function(X) + offset
+        np.testing.assert_allclose(trained.decision_function(X, offset=offset), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(model.sparsify().decision_function(X, offset=offset), scores, atol=1e-12)
+        for each, expected in zip((X, y, weights, offset), before, strict=True):
+            np.testing.assert_array_equal(each, expected)
+
+
+def test_without_curvature_a_step_of_length_zero_is_no_sign_of_the_minimum():
+    X, y, _, weights, _ = make_rows(2)
+    offset = np.full(N, 1e3)
+    model = fit(X, y, weights, offset=offset, C=np.inf, fit_intercept=False, lower_bounds=-1e4)
+    residuals = weights * (expit(model.decision_function(X, offset=offset)) - y)
+    assert model.converged_
+    np.testing.assert_allclose(X.T @ residuals, 0, atol=1e-3)
+
+
+def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
+    for n_classes in (2, 3):
+        X, y, _, weights, offset = make_rows(n_classes)
+        Cs, cv = [0.1, 10.0], StratifiedKFold(3)
+        for scoring, judge in (("neg_log_loss", log_loss), (None, accuracy_score)):
+            model = make_cv(Cs=Cs, cv=cv, **EXACT, scoring=scoring)
+            model.fit(X, y, weights, offset=offset)
+            expected = np.empty((3, 1, 2))
+            for f, (train, test) in enumerate(cv.split(X, y)):
+                for c, C in enumerate(Cs):
+                    one = fit(X[train], y[train], weights[train], offset=offset[train], C=C)
+                    of = one.predict_proba if judge is log_loss else one.predict
+                    expected[f, 0, c] = judge(y[test], of(X[test], offset=offset[test]), sample_weight=weights[test])
+            np.testing.assert_allclose(model.scores_, -expected if judge is log_loss else expected, atol=1e-5)
+            assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
+            of = model.predict_proba if judge is log_loss else model.predict
+            told = judge(y, of(X, offset=offset), sample_weight=weights)
+            assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(told)
+        path = logistic_path(X, y, Cs=Cs, l1_ratio=0.0, tol=1e-11, sample_weight=weights, offset=offset)
+        for c, C in enumerate(Cs):
+            np.testing.assert_allclose(path.coefs[c], fit(X, y, weights, offset=offset, C=C).coef_, atol=1e-5)
+        # The first C of an L1 path is the largest at which all coefficients are zero.
+        path = logistic_path(X, y, Cs=5, offset=offset)
+        assert path.n_nonzeros[0] == 0
+        assert fit(X, y, C=1.001 * path.Cs[0], l1_ratio=1.0, offset=offset).coef_.any()
+        warm = LogisticRegression(warm_start=True, **EXACT).fit(X, y, weights, offset=offset)
+        assert warm.fit(X, y, weights, offset=offset).n_iter_[0] <= 1
+        started = LogisticRegression(**EXACT).fit(X, y, weights, offset=offset, coef_init=warm.coef_)
+        assert_same_model(started, warm)
+
+
+def test_validation_rows_have_offsets_and_soft_labels_of_their_own_or_none():
+    X, y, soft, weights, offset = make_rows(3)
+    train, val, certain = slice(160), slice(160, None), np.eye(3)[y]
+    for labels, labels_val, offsets in ((soft, soft, None), (soft, y, None), (y, soft, None), (y, y, offset)):
+        of_train, of_val = (None if offsets is None else offsets[part] for part in (train, val))
+        model = make_cv(Cs=[0.1, 10.0], **EXACT)
+        given = {"offset": of_train, "X_val": X[val], "y_val": labels_val[val], "sample_weight_val": weights[val]}
+        model.fit(X[train], labels[train], weights[train], **given, offset_val=of_val)
+        first, last = (certain if each is y else each for each in (labels, labels_val))
+        joined = y if first is last is certain else np.concatenate([first[train], last[val]])
+        assert_same_model(model, fit(X, joined, weights, offset=offsets, C=model.C_))
+        for c, C in enumerate(model.Cs_):
+            one = fit(X[train], labels[train], weights[train], offset=of_train, C=C)
+            logarithms = np.log(one.predict_proba(X[val], offset=of_val))
+            expected = np.average((last[val] * logarithms).sum(axis=1), weights=weights[val])
+            assert model.scores_[0, 0, c] == pytest.approx(expected, abs=1e-5)
+    of_no_rows = {"offset_val": offset, "X_val": None, "y_val": None, "sample_weight_val": None}
+    for other, message in (
+        ({}, r"offset and offset_val must be given together, got only offset\."),
+        ({"offset_val": offset[:3]}, "offset_val has 3 rows, but X_val has 80"),
+        (of_no_rows, "together, got only offset_val"),
+        ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val the shape"),
+    ):
+        assert_refused(message, model.fit, X[train], y[train], **{**given, **other})
+
+
+def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
+    X, y, *_, offset = make_rows(2)
+    _, labels, *_, offsets = make_rows(3)
+    broken = offset.copy()
+    broken[7] = np.nan
+    model = LogisticRegression().fit(X, y)
+    for target, given, message in (
+        (y, broken, "offset must hold finite numbers of a magnitude up to 1e\\+30, but row 7 has nan"),
+        (y, 1e31 * offset, "up to 1e\\+30, but row 0 has"),
+        (y, offset[:-1], "offset has 239 rows, but X has 240"),
+        (y, 1.5, "offset must have one number for each row"),
+        (y, offsets, r"for 2 classes, got the shape \(240, 3\)"),
+        (labels, offset, "for 3 classes, got the shape .* The same number for all classes of a row changes nothing"),
+        (labels, offsets[:, :2], r"one number for each row and class, \(n_samples, 3\)"),
+        (y, offset.astype(str), "offset must hold numbers: got an array of <U"),
+        (y, pd.Series([pd.NA, *offset[1:]], dtype="object"), "offset must hold numbers"),
+        (y, sparse.csr_array(offset[:, None]), "offset must hold numbers"),
+        (y, [[1.0], [1.0, 2.0]], "offset must hold numbers"),
+        (y, [10**400] * len(y), "offset must hold numbers"),
+    ):
+        assert_refused(message, model.fit, X, target, offset=given)
+    for given, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
+        for rows in (X, blocks.from_arrays(X)):
+            assert_refused(message, model.predict_proba, rows, offset=given)
+    message = r"scoring must be 'accuracy', .* for rows with an offset"
+    for scoring in ("roc_auc", make_scorer(accuracy_score), lambda *_: 0.0):
+        model = make_cv(Cs=2, scoring=scoring)
+        assert_refused(message, model.fit, X, y, offset=offset)
+        assert_refused(message, model.fit(X, y).score, X, y, offset=offset)
+
+
+def test_pipelines_searches_and_clones_pass_the_offset_on():
+    X, y, _, weights, offset = make_rows(2)
+    Z = StandardScaler().fit_transform(X)
+    with config_context(enable_metadata_routing=True):
+        model = LogisticRegression(**EXACT).set_fit_request(offset=True, sample_weight=True)
+        model.set_predict_proba_request(offset=True).set_score_request(offset=True, sample_weight=False)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        given = {"sample_weight": weights, "offset": offset}
+        routed = make_pipeline(scaler, clone(model)).fit(X, y, **given)
+        assert_same_model(routed[-1], fit(Z, y, **given))
+        found = routed.predict_proba(X, offset=offset)
+        np.testing.assert_allclose(found, routed[-1].predict_proba(Z, offset=offset))
+        search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=StratifiedKFold(2)).fit(X, y, **given)
+        train, test = next(StratifiedKFold(2).split(X, y))
+        one = fit(X[train], y[train], weights[train], offset=offset[train], C=0.1)
+        assert search.cv_results_["split0_test_score"][0] == one.score(X[test], y[test], offset=offset[test])
+        make_pipeline(StandardScaler(), make_cv(Cs=2, cv=2).set_fit_request(offset=True)).fit(X, y, offset=offset)
+
+
+def copy_rows(X, soft, weights, offset, classes=None):
+    """Return X, labels, weights and offset of a copy of each row for each class."""
+    n, n_classes = soft.shape
+    rows = np.repeat(np.arange(n), n_classes)
+    labels = np.tile(np.arange(n_classes) if classes is None else classes, n)
+    return X[rows], labels, (soft * weights[:, None]).ravel(), offset[rows]
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "class_weight"), [(2, {0: 1e300, 1: 1e299}), (3, {0: 0.0, 1: 1.5, 2: 2.5}), (3, "balanced")]
+)
+def test_a_row_counts_as_weighted_copies_of_it(n_classes, class_weight):
+    X, _, soft, weights, offset = make_rows(n_classes)
+    copied, labels, shares, offsets = copy_rows(X, soft, weights, offset)
+    expected = fit(sparse.csr_array(copied), labels, shares, offset=offsets, class_weight=class_weight, C=0.1)
+    found = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
+    assert_same_model(found, expected)
+    np.testing.assert_array_equal(found.classes_, np.arange(n_classes))
+
+
+def test_soft_labels_of_other_kinds_give_the_same_model():
+    X, _, soft, weights, _ = make_rows(3)
+    expected = fit(X, soft, weights)
+    # Blocks may hold soft labels.
+    cut = blocks.from_batches(lambda: zip(np.split(X, 4), np.split(soft, 4), np.split(weights, 4), strict=True))
+    assert_same_model(fit(cut, None), expected)
+    assert_same_model(fit(blocks.from_csr(sparse.csr_array(X), soft), None, weights), expected)
+    # Their sums miss one by the rounding of float16.
+    assert_same_model(fit(X, soft.astype(np.float16), weights), expected, 1e-2)
+    halves = np.full((N, 2), 0.5)
+    assert_same_model(fit(X, as_bfloat16(halves.astype(np.float32))), fit(X, halves))
+
+
+def test_matrices_of_zeros_and_ones_and_single_columns_are_no_soft_labels():
+    X, labels, soft, *_ = make_rows(3)
+    certain, fit_new = np.eye(3)[labels], LogisticRegression().fit
+    # These say which labels a row has.
+    assert fit_new(X, certain).multilabel_
+    assert_refused("y should be a 1d array", fit_new, X, 2 * certain.astype(int))
+    model = LogisticRegression().fit(X, labels)
+    assert model.score(X, labels[:, None]) == model.score(X, labels)
+    # Models of one label a row, and fits to classes, take them for probabilities.
+    for rows in (X, blocks.from_arrays(X)):
+        assert model.score(rows, certain) == model.score(X, labels)
+    assert_same_model(fit_new(X, certain, classes=[0, 1, 2]), model)
+    assert_refused("Unknown label type: continuous", fit_new, X, soft[:, 0])
+    message = r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"
+    assert_refused(message, fit_new, X, soft[:, :1])
+    with fastlin.patch_sklearn(), pytest.raises(ValueError, match="y should be a 1d array"):
+        ScikitLearnLogisticRegression().fit(X, soft)
+
+
+def test_labels_that_are_no_probabilities_are_refused():
+    X, _, soft, *_ = make_rows(3)
+    model = LogisticRegression().fit(X, soft)
+    for place, value, message in (
+        ((30, 1), np.nan, "row 30 holds nan"),
+        ((30, 1), np.inf, "row 30 holds inf"),
+        ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 holds -0.1"),
+        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns, .* row 30 sums to 1.1"),
+    ):
+        wrong = soft.copy()
+        wrong[place] = value
+        assert_refused(message, model.fit, X, wrong)
+        assert_refused(message, model.score, X, wrong)
+    assert_refused("inconsistent numbers of samples", model.fit, X, soft[:-1])
+    assert_refused("y must have a column for each of the 3 classes", model.score, X, np.full((N, 2), 0.5))
+    assert_refused("liblinear", LogisticRegression(solver="liblinear").fit, X, soft)
+    weightless = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
+    assert_refused("leave some rows above zero", weightless.fit, X, soft)
+    # Rows that nearly sum to one are scaled.
+    _, scaled = read_columns(soft * (1 + 5e-6 * (soft < 1)))
+    np.testing.assert_allclose(scaled, soft, rtol=1e-15)
+
+
+def test_classes_name_the_columns():
+    X, labels, soft, weights, offset = make_rows(3)
+    names = ["ant", "bee", "cat"]
+    model = LogisticRegression(tol=1e-11, class_weight={"ant": 2.0, "bee": 1.0, "cat": 0.5})
+    expected = clone(model).fit(*copy_rows(X, soft, weights, offset, names)[:3])
+    assert_same_model(model.fit(X, soft, weights, classes=names), expected)
+    assert model.classes_.tolist() == names
+    assert set(model.predict(X)) <= set(names)
+    assert make_cv(Cs=2, cv=2).fit(X, soft, classes=names).classes_.tolist() == names
+    assert logistic_path(X, soft, Cs=2, classes=names).classes.tolist() == names
+    for wrong, message in (
+        (names[:2], "classes must be 3 different labels .* for each column of y"),
+        (["bee", "ant", "cat"], "different labels in ascending order"),
+        (["ant", "ant", "cat"], "different labels in ascending order"),
+        (["ant", None, "cat"], "classes must be labels that can be sorted"),
+    ):
+        assert_refused(message, model.fit, X, soft, classes=wrong)
+    # Of other labels they are those that y has.
+    y = np.array(names)[labels]
+    assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
+    assert_refused("y has the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
+    assert_refused("No row of y has the class 'dog', which is one of classes", model.fit, X, y, classes=[*names, "dog"])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_scores_and_folds_are_those_of_the_copies(n_classes):
+    X, _, soft, weights, offset = make_rows(n_classes)
+    copied, copies, shares, offsets = copy_rows(X, soft, weights, offset)
+    model = fit(X, soft, weights, offset=offset, class_weight="balanced")
+    expected = model.score(copied, copies, shares, offset=offsets)
+    assert model.score(X, soft, weights, offset=offset) == pytest.approx(expected)
+    # Folds are stratified by the most probable class.
+    rows = np.repeat(np.arange(N), n_classes)
+    folds = StratifiedKFold(3).split(X, soft.argmax(axis=1))
+    of_copies = [[np.flatnonzero(np.isin(rows, part)) for part in pair] for pair in folds]
+    for scoring in ("neg_log_loss", "accuracy", None):
+        for given, of_copy in (({}, {}), ({"offset": offset}, {"offset": offsets})):
+            chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
+            expected = clone(chosen).set_params(cv=of_copies).fit(copied, copies, shares, **of_copy)
+            chosen.fit(X, soft, weights, **given)
+            np.testing.assert_allclose(chosen.scores_, expected.scores_, atol=1e-5)
+            assert_same_model(chosen, expected)
+            told = expected.score(copied, copies, shares, **of_copy)
+            assert chosen.score(X, soft, weights, **given) == pytest.approx(told, abs=1e-5)
+    assert_refused("for rows with soft labels", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
+    cut = blocks.from_arrays(X, soft, weights, rows_per_block=90)
+    chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")
+    expected = clone(chosen).fit(X, soft, weights)
+    np.testing.assert_allclose(chosen.fit(cut).scores_, expected.scores_)
+    assert model.score(cut) == pytest.approx(model.score(X, soft, weights))
+    path = logistic_path(X, soft, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
+    np.testing.assert_allclose(path.coefs[1], fit(X, soft, C=10.0).coef_, atol=1e-5)
