@@ -1,26 +1,33 @@
-"""Parameters out of range, deprecated and contradictory; defaults follow the installed scikit-learn's version."""
+"""Parameters out of range, deprecated and contradictory, and those of scikit-learn 1.10, as alpha in place of C.
 
-import functools
+Defaults follow the version of scikit-learn that is installed.
+"""
+
+import pickle
 import warnings
 import weakref
 
 import numpy as np
 import pytest
 from conftest import load_scaled
-from linear_models import QUIET
-from sklearn.datasets import load_iris
+from linear_models import assert_same_model, fit, make_cv
+from sklearn.base import clone
+from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from fastlin.estimators import scikit_learn
+from fastlin.estimators import many_fits, scikit_learn
 
 X, Y = load_scaled(load_iris)
+ROWS, LABELS = make_classification(200, 6, flip_y=0.2, random_state=0)
+WEIGHTS = np.random.default_rng(0).integers(1, 4, 200).astype(float)
 
 # What scikit-learn's check of all parameters, in test_scikit_learn_interface.py, leaves out.
 OUT_OF_RANGE = {
     fastlin.LogisticRegression: {
         "C": [0, np.nan, "1"],
+        "alpha": ["1/n", -1.0],
         "l1_ratio": [1.1, np.nan],
         "dual": [2],
         "intercept_scaling": [0],
@@ -63,18 +70,19 @@ def test_parameters_out_of_range_are_named(estimator, name):
         assert not hasattr(model, "n_features_in_")
 
 
-QUIET_CV = functools.partial(fastlin.LogisticRegressionCV, **QUIET)
-
-
 @pytest.mark.parametrize(
     ("make", "parameters", "message"),
     [
         (fastlin.LogisticRegression, {"n_jobs": 0}, "^n_jobs must be None or a whole number other than 0, got 0"),
-        (QUIET_CV, {"n_jobs": 0}, "^n_jobs must be None or a whole number other than 0, got 0"),
+        (make_cv, {"n_jobs": 0}, "^n_jobs must be None or a whole number other than 0, got 0"),
         (fastlin.LogisticRegression, {"class_weight": {0: -1.0}}, "class_weight"),
         (fastlin.LogisticRegression, {"class_weight": "balanced"}, "class 2"),
         (fastlin.LogisticRegression, {"dual": True}, "dual"),
         (fastlin.LogisticRegression, {"solver": "liblinear"}, "liblinear.*multiclass"),
+        (fastlin.LogisticRegression, {"C": 2.0, "alpha": 0.1}, r"C must be left out .* got C=2.0 and alpha=0.1"),
+        (make_cv, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must be left out .* Cs=\[1.0\] and alphas=\[0.1\]"),
+        (make_cv, {"alphas": [0.1, -1.0]}, r"^alphas must be .* at least 0; got \[0.1, -1.0\]$"),
+        (make_cv, {"alphas": [np.inf]}, "^alphas must be .* finite"),
         # Values equal to accepted ones, which are remembered, but of another type.
         (fastlin.LogisticRegression, {"max_iter": 1000.0, "warm_start": True}, "'max_iter' parameter"),
         (fastlin.LogisticRegression, {"max_iter": 1000, "warm_start": 1.0}, "'warm_start' parameter"),
@@ -169,3 +177,81 @@ def test_a_penalty_is_deprecated_from_1_8_on_and_needs_no_l1_ratio_before(versio
     assert sum("penalty" in text for text in caught) == n_warnings
     with pytest.raises(ValueError, match="l1_ratio must be a number from 0 to 1"):
         fit_and_catch(monkeypatch, version, fastlin.LogisticRegression(penalty="elasticnet", l1_ratio=None))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "total"),
+    [
+        ({}, WEIGHTS.sum()),
+        ({"l1_ratio": 0.5}, WEIGHTS.sum()),
+        ({"class_weight": {0: 1.0, 1: 4.0}}, WEIGHTS @ np.where(LABELS, 4.0, 1.0)),
+    ],
+)
+def test_alpha_is_the_penalty_whatever_rows_weigh(parameters, total):
+    found = fit(ROWS, LABELS, WEIGHTS, alpha=0.05, **parameters)
+    expected = fit(ROWS, LABELS, WEIGHTS, C=1 / (0.05 * total), **parameters)
+    assert_same_model(found, expected, atol=1e-7)
+    assert_same_model(fit(ROWS, LABELS, 1000 * WEIGHTS, alpha=0.05, **parameters), expected, atol=1e-7)
+
+
+def test_alpha_goes_wherever_the_penalty_does():
+    by_alpha, by_C = (fit(ROWS, LABELS, WEIGHTS, **given) for given in ({"alpha": 0.05}, {"C": 20 / WEIGHTS.sum()}))
+    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalised="laplace").std_errors for each in (by_alpha, by_C)]
+    np.testing.assert_allclose(*errors, rtol=1e-6)
+    assert_same_model(fit(ROWS, LABELS, alpha=0), fit(ROWS, LABELS, C=np.inf))
+    several = np.column_stack([LABELS, ROWS[:, 0] > 0.5]).astype(int)
+    for class_weight in (None, {0: 1.0, 1: 4.0}):
+        options = {"tol": 1e-10, "class_weight": class_weight}
+        by_C = fastlin.LogisticRegression(C=0.1, **options).fit(ROWS, several)
+        for k, labels in enumerate(several.T):
+            total = 200 + 3 * labels.sum() if class_weight else 200
+            by_alpha = fastlin.LogisticRegression(alpha=10 / total, **options).fit(ROWS, several)
+            np.testing.assert_allclose(by_alpha.coef_[k], by_C.coef_[k], atol=1e-6)
+
+
+def test_resamples_in_lots_have_the_penalty_of_those_fitted_alone(monkeypatch):
+    model, coefs = fit(ROWS, LABELS, WEIGHTS, alpha=1.0), []
+    for is_in_lots in (True, False):
+        monkeypatch.setattr(many_fits, "suits", lambda *_, suits=is_in_lots: suits)
+        coefs.append(model.bootstrap(ROWS, LABELS, WEIGHTS, n_resamples=20, random_state=0).coef)
+    np.testing.assert_allclose(*coefs, atol=1e-3)
+
+
+def test_alpha_is_copied_shown_and_kept():
+    model = clone(fastlin.LogisticRegression().set_params(alpha=0.05, solver="newton-cd")).fit(ROWS, LABELS)
+    assert repr(model) == "LogisticRegression(alpha=0.05, solver='newton-cd')"
+    assert pickle.loads(pickle.dumps(model)).get_params() == model.get_params()
+
+
+def test_a_search_by_alphas_is_that_of_fits_by_alpha():
+    half = np.arange(200) < 120
+    folds = [(np.flatnonzero(half), np.flatnonzero(~half)), (np.flatnonzero(~half), np.flatnonzero(half))]
+    model = make_cv(alphas=[0.01, 0.3, 0.05], cv=folds, tol=1e-11).fit(ROWS, LABELS, WEIGHTS)
+    np.testing.assert_allclose(model.alphas_, [0.3, 0.05, 0.01])
+    for coefs, (rows, _) in zip(model.coefs_paths_, folds, strict=True):
+        for coef, alpha in zip(coefs[0], model.alphas_, strict=True):
+            expected = fit(ROWS[rows], LABELS[rows], WEIGHTS[rows], alpha=alpha)
+            np.testing.assert_allclose(coef[0, :-1], expected.coef_[0], atol=1e-6)
+    assert model.alpha_ in model.alphas_
+    alphas = np.array([model.alpha_, *model.alphas_])
+    np.testing.assert_allclose([model.C_, *model.Cs_], 1 / (alphas * WEIGHTS.sum()))
+    assert_same_model(model, fit(ROWS, LABELS, WEIGHTS, alpha=model.alpha_))
+    both = model, fit(ROWS, LABELS, WEIGHTS, C=model.C_)
+    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalised="laplace").std_errors for each in both]
+    np.testing.assert_allclose(*errors, rtol=1e-4)
+
+
+def test_a_number_of_alphas_spans_the_grid_of_scikit_learn_1_10():
+    np.testing.assert_allclose(make_cv(alphas=4).fit(ROWS, LABELS).alphas_, [1e2, 1e-1, 1e-4, 1e-7])
+    by_Cs = make_cv(Cs=3).fit(ROWS, LABELS, WEIGHTS)
+    np.testing.assert_array_equal(by_Cs.Cs_, [1e-4, 1, 1e4])
+    np.testing.assert_allclose([by_Cs.alpha_, *by_Cs.alphas_], 1 / np.array([by_Cs.C_, *by_Cs.Cs_]) / WEIGHTS.sum())
+
+
+@pytest.mark.parametrize("solver", ["newton-cd", "newton-cd-gram"])
+def test_solvers_by_coordinate_descent_find_the_minimum(solver):
+    for l1_ratio in (0.0, 0.5, 1.0):
+        given = {"C": 0.1, "l1_ratio": l1_ratio}
+        assert_same_model(fit(ROWS, LABELS, solver=solver, **given), fit(ROWS, LABELS, **given))
+    with pytest.warns(ConvergenceWarning, match="^Newton solver did not converge after 1 iterations"):
+        fastlin.LogisticRegression(solver=solver, l1_ratio=1.0, C=10.0, max_iter=1, tol=1e-10).fit(ROWS, LABELS)
