@@ -1,4 +1,4 @@
-"""LogisticRegression against scikit-learn's and against its own promises: bits, bounds, warm starts and warnings."""
+"""LogisticRegression against scikit-learn's and its own promises: bits, bounds, starts, warnings and coefficients."""
 
 import re
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import assert_refused, load_scaled, marked
 from linear_models import assert_same_model
+from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 import fastlin
 from fastlin.blocks import from_arrays
+from fastlin.estimators.linear_predictions import read_coefficients
 from fastlin.kernels.machine.threads import limit_threads
 
 X, Y = load_scaled(load_iris)
@@ -128,16 +130,6 @@ def test_one_class_of_any_weight_ends_soon(solver):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_warm_start_at_the_solution_takes_at_most_one_iteration(n_classes):
-    y = np.minimum(Y, n_classes - 1)
-    model = fastlin.LogisticRegression(tol=1e-9, warm_start=True).fit(X, y)
-    model.set_params(tol=1e-6).fit(X, y)
-    assert model.n_iter_[0] <= 1
-    assert model.converged_
-    assert_refused("warm_start", model.fit, X[:, :3], y)
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_fit_starts_from_the_arrays_that_it_is_given(n_classes):
     y = np.minimum(Y, n_classes - 1)
     from_zero = fastlin.LogisticRegression(tol=1e-9).fit(X, y)
@@ -188,3 +180,59 @@ def test_scores_take_the_weights_that_scikit_learn_takes(labels):
     model = fastlin.LogisticRegression().fit(X, y)
     assert model.score(X, y, weights) == pytest.approx(accuracy_score(y, model.predict(X), sample_weight=weights))
     assert_refused("at least one non-zero number", model.score, X, y, np.zeros(60))
+
+
+def test_lists_and_a_single_intercept_are_read():
+    model = fastlin.LogisticRegression().fit(X, np.minimum(Y, 1))
+    scores, labels = model.decision_function(X), model.predict(X)
+    model.coef_, model.classes_ = model.coef_.tolist(), model.classes_.tolist()
+    for intercept in (model.intercept_[0], float(model.intercept_[0]), np.array(model.intercept_[0])):
+        model.intercept_ = intercept
+        np.testing.assert_array_equal(model.decision_function(X), scores)
+        np.testing.assert_array_equal(model.predict(X), labels)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_coefficients_that_are_no_numbers_name_a_class(n_classes):
+    model = fastlin.LogisticRegression().fit(X, np.minimum(Y, n_classes - 1))
+    model.coef_ = np.full_like(model.coef_, np.nan)
+    for rows in (X, sparse.csr_array(X)):
+        assert set(model.predict(rows)) <= set(model.classes_)
+        assert np.isnan(model.decision_function(rows)).all()
+
+
+def test_sparse_coefficients_stay_what_they_are():
+    model = fastlin.LogisticRegression().fit(X, Y)
+    coef, labels = model.coef_.copy(), model.predict(X)
+    model.sparsify()
+    for rows in (X, sparse.csr_array(X), sparse.csc_matrix(X)):
+        np.testing.assert_array_equal(model.predict(rows), labels)
+    np.testing.assert_array_equal(read_coefficients(model)[1], coef)
+    assert sparse.issparse(model.coef_)
+    np.testing.assert_array_equal(model.densify().coef_, coef)
+
+
+# NumPy says so of what checkpoints would save.
+@pytest.mark.filterwarnings("ignore:get_state and legacy:RuntimeWarning")
+@pytest.mark.parametrize("estimator_class", [fastlin.MiniBatchLogisticRegression, fastlin.MLPClassifier])
+def test_a_generator_of_another_kind_goes_on(estimator_class):
+    model = estimator_class(random_state=np.random.RandomState(np.random.PCG64(0)))
+    model.partial_fit(X, Y, classes=np.arange(3))
+    assert len(model.partial_fit(X, Y).loss_curve_) == 2
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_start_that_is_not_finite_is_refused():
+    model = fastlin.LogisticRegression(warm_start=True).fit(X, Y)
+    model.coef_[1, 2] = np.inf
+    assert_refused("coef_ must be finite", model.fit, X, Y)
+    model = fastlin.MiniBatchLogisticRegression(max_iter=1, random_state=0).fit(X, Y)
+    model.coef_[1, 2] = np.nan
+    assert_refused("coef_ and intercept_ must be finite", model.partial_fit, X, Y)
+
+
+def test_classes_that_are_no_text_are_refused():
+    model = fastlin.LogisticRegression().fit(X, Y)
+    # As a damaged file may hold it: NumPy's texts are numbers of four bytes.
+    model.classes_ = np.array([0x61, 0x110000], np.uint32).view("<U1")
+    assert_refused("classes_ must hold texts of Unicode", model.predict, X)
