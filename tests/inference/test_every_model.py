@@ -1,4 +1,4 @@
-"""`inference` of the estimators: every kind of rows, what it refuses, and models that stay what they were."""
+"""`inference` of every model and kind of rows, what it refuses, and models that stay what they were."""
 
 import functools
 import itertools
@@ -17,15 +17,10 @@ from fastlin import LogisticRegression, blocks
 from fastlin.exceptions import InferenceWarning, SeparationError
 from fastlin.inference.information import MOST_MOVED
 
+from .conftest import infer, make_rows, refuse
+
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 FROM_DTYPE = {"categorical_features": "from_dtype"}
-
-
-def make(n_classes=3, n=300, d=3, seed=0):
-    generator = np.random.default_rng(seed)
-    X = generator.normal(size=(n, d)) + 1
-    scores = X @ generator.normal(size=(d, n_classes)) * 0.4
-    return X, (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
 
 
 fit = functools.partial(linear_models.fit, C=np.inf, tol=1e-12)
@@ -43,36 +38,33 @@ def assert_same(found, expected, rtol=1e-9):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_every_kind_of_rows_has_the_same_errors(n_classes):
-    X, y = make(n_classes)
+    X, y = make_rows(n_classes)
     weights = np.arange(len(y)) % 3
     for options in ({}, {"covariance": "HC0"}):
-        expected = fit(X, y, weights).inference(X, y, weights, **options)
+        expected = infer(X, y, weights, **options)
         for container in (sparse.csr_array, sparse.csc_matrix, np.asfortranarray, lambda X: X[:, ::-1][:, ::-1]):
-            rows = container(X)
-            assert_same(fit(rows, y, weights).inference(rows, y, weights, **options), expected)
+            assert_same(infer(container(X), y, weights, **options), expected)
         pieces = blocks.from_arrays([X[:100], X[100:101], X[101:]])
         assert_same(fit(X, y, weights).inference(pieces, y, weights, **options), expected)
         single = X.astype(np.float32)
-        double = single.astype(np.float64)
-        model, expected = fit(single, y), fit(double, y).inference(double, y, **options)
+        model, expected = fit(single, y), infer(single.astype(np.float64), y, **options)
         assert model.coef_.dtype == np.float32
         assert_same(model.inference(single, y, **options), expected, rtol=1e-6)
     counts = np.random.default_rng(0).poisson(3, X.shape).astype(np.uint8)
-    expected = fit(counts * 1.0, y).inference(counts * 1.0, y)
-    assert_same(fit(counts, y).inference(counts, y), expected)
+    assert_same(infer(counts, y), infer(counts * 1.0, y))
 
 
 def test_columns_and_classes_keep_their_names():
-    X, y = make()
+    X, y = make_rows(3)
     frame = pd.DataFrame(X, columns=["age", "size", "price"])
     labels = np.array(["red", "green", "blue"])[y]
-    found = fit(frame, labels).inference(frame, labels, reference="red")
+    found = infer(frame, labels, reference="red")
     assert found.names.tolist() == ["age", "size", "price", "intercept"]
     assert found.classes.tolist() == ["blue", "green"]
     assert found.reference == "red"
-    assert fit(X, y, fit_intercept=False).inference(X, y).names.tolist() == ["x0", "x1", "x2"]
+    assert infer(X, y, parameters={"fit_intercept": False}).names.tolist() == ["x0", "x1", "x2"]
     table = frame.assign(colour=pd.Categorical(labels))
-    model = fit(table, np.arange(300) % 2, C=1.0, **FROM_DTYPE)
+    model = fit(table, np.arange(400) % 2, C=1.0, **FROM_DTYPE)
     # Rows with some of the levels are those of the fit all the same.
     few = table[table["colour"] != "blue"]
     with pytest.warns(InferenceWarning, match="not those of the fit"):
@@ -82,7 +74,7 @@ def test_columns_and_classes_keep_their_names():
 
 
 def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
-    X, y = make(2)
+    X, y = make_rows(2)
     clusters = np.arange(len(y)) // 5
     model = fit(X, y)
     for data, options, text in (
@@ -92,12 +84,12 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
         ((X, y), {"reference": 7}, r"reference must be one of the classes \[0, 1\]"),
         ((X, y), {"clusters": clusters}, "clusters must be given with covariance='cluster'"),
         ((X, y), {"covariance": "cluster"}, "and no clusters"),
-        ((X, y), {"covariance": "cluster", "clusters": clusters[1:]}, "one entry for each of the 300 rows"),
+        ((X, y), {"covariance": "cluster", "clusters": clusters[1:]}, "one entry for each of the 400 rows"),
         ((X, y), {"penalised": "laplace"}, "no coefficient of this one is penalised"),
-        ((X, y, np.full(300, 0.5)), {}, "300 numbers that are not whole"),
+        ((X, y, np.full(400, 0.5)), {}, "400 numbers that are not whole"),
         ((X, y), {"weights_are": "importance"}, "covariance='model' needs rows that each count once"),
         ((X[:, :2], y), {}, "features"),
-        ((X, y[1:]), {}, "299"),
+        ((X, y[1:]), {}, "399"),
         ((X, None), {}, "requires y"),
         ((X, y + 1), {}, "y has the label 2, which is not one of classes="),
         ((X[y == 1], y[y == 1]), {}, "No row of y has the class 0"),
@@ -107,54 +99,50 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
         ((X, y), {"features": ["x0", "x9"]}, "features must be names of columns"),
     ):
         assert_refused(text, model.inference, *data, **options)
-    assert_refused("No row of y has the class 2", fit(*make(3)).inference, X, y)
+    assert_refused("No row of y has the class 2", fit(*make_rows(3)).inference, X, y)
     by_clusters = {"covariance": "cluster", "clusters": clusters}
     assert_refused("X has to lie in memory", model.inference, blocks.from_arrays([X]), y, **by_clusters)
     assert_refused("not fitted", LogisticRegression().inference, X, y, error=NotFittedError)
     weighted = fit(X, y, class_weight="balanced")
     assert_refused("class_weight", weighted.inference, X, y)
     assert_refused("weights_are=.importance., and repeat", weighted.inference, X, y, covariance="HC0")
-    assert weighted.inference(X, y, covariance="HC0", weights_are="importance").n_samples == 300
+    assert weighted.inference(X, y, covariance="HC0", weights_are="importance").n_samples == 400
     before = dict(vars(model))
     model.inference(X, y)
     assert_unchanged(model, before)
 
 
 def test_penalties_are_refused_unless_their_errors_are_named():
-    X, y = make()
+    X, y = make_rows(3)
     for parameters, text in (
         ({"C": 1.0}, "The model is penalised.*'laplace' takes the penalty as a normal prior.*'sandwich'"),
         ({"C": 1.0, "l1_ratio": 1.0}, "L1 or a group penalty, which selects"),
         ({"C": 1.0, "l1_ratio": 0.5, "group_by_class": True}, "selects"),
     ):
-        assert_refused(text, fit(X, y, **{"tol": 1e-6, **parameters}).inference, X, y)
+        refuse(text, X, y, parameters={"tol": 1e-6, **parameters})
     message = "covariance of a posterior, which is not covariance='HC0'"
-    assert_refused(message, fit(X, y, C=1.0).inference, X, y, penalised="laplace", covariance="HC0")
+    refuse(message, X, y, parameters={"C": 1.0}, penalised="laplace", covariance="HC0")
     # Factors of zero leave nothing of a penalty.
-    free = fit(X, y, C=1.0, penalty_factors=[0, 0, 0]).inference(X, y)
-    assert_same(free, fit(X, y).inference(X, y), rtol=1e-7)
+    free = infer(X, y, parameters={"C": 1.0, "penalty_factors": [0, 0, 0]})
+    assert_same(free, infer(X, y), rtol=1e-7)
     cv = make_cv(scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
-    expected = fit(X, y, C=cv.C_[0]).inference(X, y, penalised="laplace")
+    expected = infer(X, y, parameters={"C": cv.C_[0]}, penalised="laplace")
     assert_same(cv.inference(X, y, penalised="laplace"), expected, rtol=1e-6)
     cv = make_cv(scoring="accuracy", refit=False).fit(X, y)
     assert_refused("refit must be True or 'train', got False", cv.inference, X, y, penalised="laplace")
 
 
 def test_what_was_warned_of_in_a_fit_is_not_told_again():
-    X, y = make(2)
+    X, y = make_rows(2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = LogisticRegression(penalty=None, C=1.0, tol=1e-12).fit(X, y)
-    assert_same(model.inference(X, y), fit(X, y).inference(X, y))
-    early = LogisticRegression(C=np.inf, solver="lbfgs", tol=0.1).fit(X, y)
-    with pytest.warns(InferenceWarning) as caught:
-        early.inference(X, y)
-    assert [warning.filename for warning in caught] == [__file__]
+    assert_same(model.inference(X, y), infer(X, y))
 
 
 def test_bounds_are_refused_where_they_bind():
-    X, y = make(2)
-    expected = fit(X, y).inference(X, y)
+    X, y = make_rows(2)
+    expected = infer(X, y)
     wide = fit(X, y, lower_bounds=-10, upper_bounds=10)
     assert_same(wide.inference(X, y), expected, rtol=1e-6)
     assert wide.lower_bounds == -10
