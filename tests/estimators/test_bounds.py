@@ -1,14 +1,19 @@
-"""lower_bounds and upper_bounds of LogisticRegression and what fits with it, against SciPy's L-BFGS-B."""
+"""Fits within bounds, of large numbers and with far offsets and weights, against SciPy's L-BFGS-B.
+
+They keep to their bounds and end at the minimum, or say that they do not.
+"""
 
 import functools
+import warnings
 
+import bounded_problems
 import linear_models
 import numpy as np
 import pandas as pd
 import pytest
-from bounded_problems import Problem
 from conftest import assert_refused, load_scaled, marked
 from linear_models import make_cv
+from reference import objective
 from sklearn.datasets import load_breast_cancer, load_iris
 
 import fastlin
@@ -16,32 +21,35 @@ from fastlin.exceptions import ConvergenceWarning
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
+INF = np.inf
+# The probabilities of two classes, which no coefficient changes much.
+SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
+DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
 
-def pose(X, y, lower, upper, offset=None, **parameters):
-    given = {"K": y.shape[1] if y.ndim == 2 else y.max() + 1, "C": 1.0, "l1_ratio": 0.0, "penalty_factors": 1.0}
-    given["lower_bounds"] = -np.inf if lower is None else lower
-    given["upper_bounds"] = np.inf if upper is None else upper
-    return Problem(X, y, None, offset, {**given, "fit_intercept": True, **parameters})
+
+def pose(X, y, weights=None, offset=None, **parameters):
+    own = {"K": y.shape[1] if y.ndim == 2 else y.max() + 1, "penalty_factors": np.ones(X.shape[1])}
+    return bounded_problems.Problem(X, y, weights, offset, DEFAULTS | own | parameters)
 
 
 fit = functools.partial(linear_models.fit, tol=1e-9)
 IRIS, SPECIES = load_scaled(load_iris)
 
 
-def check(model, problem, tolerance=1e-9):
+def check(model, problem):
     """Assert that a model is the minimum within the bounds, keeps to them, and has a certificate that holds."""
     assert (problem.parameters["lower_bounds"] <= model.coef_).all()
     assert (model.coef_ <= problem.parameters["upper_bounds"]).all()
     value, least = problem.value(model.coef_, model.intercept_), problem.least()
     assert model.converged_
-    assert value <= least * (1 + tolerance) + 1e-13
+    assert value <= least * (1 + 1e-9) + 1e-13
     assert value - model.certificate_ <= least
     if model.history_:
         assert model.history_[-1].objective == pytest.approx(value, rel=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("lower", "upper"), [(0.05, 0.3), *marked(pytest.mark.thorough, (0.0, None), (-0.1, 0.2), (None, -0.02))]
+    ("lower", "upper"), [(0.05, 0.3), *marked(pytest.mark.thorough, (0.0, INF), (-0.1, 0.2), (-INF, -0.02))]
 )
 @pytest.mark.parametrize("loader", [load_breast_cancer, load_iris])
 def test_the_model_is_that_of_scipy(loader, lower, upper):
@@ -49,44 +57,28 @@ def test_the_model_is_that_of_scipy(loader, lower, upper):
     X, y = X[::3, :8], y[::3]
     for C, l1_ratio in ((1.0, 0.0), (0.05, 1.0), (10.0, 0.5)):
         for fit_intercept in (True, False):
-            penalty = {"C": C, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
-            model = fit(X, y, lower_bounds=lower, upper_bounds=upper, **penalty)
-            check(model, pose(X, y, lower, upper, **penalty))
+            given = {"C": C, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
+            given |= {"lower_bounds": lower, "upper_bounds": upper}
+            model = fit(X, y, **given)
+            check(model, pose(X, y, **given))
             assert model.certificate_ < 1e-7
             assert ((model.coef_ == lower) | (model.coef_ == upper)).any()
 
 
-@pytest.mark.thorough
-def test_without_a_penalty_both_bounds_give_a_certificate():
-    # The same holds of the features that alone are not penalised.
-    free = np.array([-1.0, -np.inf, -np.inf, 0.0]), np.array([1.0, np.inf, np.inf, np.inf])
-    for loader in (load_breast_cancer, load_iris):
-        X, y = load_scaled(loader)
-        X = X[:, :4]
-        for lower, upper, tolerance, certificate, options in (
-            (-2.0, 3.0, 1e-8, 1e-8, {"C": np.inf}),
-            (0.0, None, 1e-6, np.inf, {"C": np.inf}),
-            (*free, 1e-8, 1e-6, {"penalty_factors": [0.0, 1.0, 1.0, 1.0], "l1_ratio": 0.0}),
-            (*free, 1e-8, 1e-6, {"penalty_factors": [0.0, 1.0, 1.0, 1.0], "l1_ratio": 1.0}),
-        ):
-            model = fit(X, y, lower_bounds=lower, upper_bounds=upper, **options)
-            check(model, pose(X, y, lower, upper, **options), tolerance)
-            assert model.certificate_ < certificate or model.certificate_ == certificate == np.inf
-
-
 def test_separable_classes_have_a_minimum_within_bounds():
     X, y = IRIS, (SPECIES == 0).astype(int)
-    for lower, upper in ((-5, 5), (-9, [2.0, np.inf, 1.0, 1.0])):
-        model = fastlin.LogisticRegression(C=np.inf, tol=1e-6, lower_bounds=lower, upper_bounds=upper)
-        assert model.fit(X, y).converged_
+    for lower, upper in ((-5, 5), (-9, [2.0, INF, 1.0, 1.0])):
+        model = fastlin.LogisticRegression(C=INF, tol=1e-6, lower_bounds=lower, upper_bounds=upper).fit(X, y)
+        assert model.converged_
+        assert model.certificate_ < 1e-6 or lower == -9
     with pytest.warns(ConvergenceWarning, match="separable"):
-        fastlin.LogisticRegression(C=np.inf, lower_bounds=[-np.inf, 0, -np.inf, -np.inf]).fit(X, y)
+        fastlin.LogisticRegression(C=INF, lower_bounds=[-INF, 0, -INF, -INF]).fit(X, y)
 
 
 def test_infinite_bounds_change_no_bit_and_those_that_are_never_met_no_probability():
     for l1_ratio in (0.0, 1.0):
         plain = fit(IRIS, SPECIES, l1_ratio=l1_ratio)
-        infinite = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-np.inf, upper_bounds=np.full(4, np.inf))
+        infinite = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-INF, upper_bounds=np.full(4, INF))
         np.testing.assert_array_equal(infinite.coef_, plain.coef_)
         # With bounds the coefficients of a feature need not sum to zero.
         bounded = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-50, upper_bounds=60)
@@ -102,14 +94,15 @@ def test_bounds_of_a_table_are_those_of_its_coefficients_or_columns():
     for bounds, lower in (
         ([-0.2, -0.3, 0.0, 0.9], [-0.2, -0.3, 0.0, 0.9]),
         ([-0.1, 0.9], [-0.1, -0.1, -0.1, 0.9]),
-        ({"city": -0.1}, [-0.1, -0.1, -0.1, -np.inf]),
+        ({"city": -0.1}, [-0.1, -0.1, -0.1, -INF]),
     ):
         model = fit(X, y, lower_bounds=bounds, categorical_features="from_dtype")
-        check(model, pose(rows, y, np.array(lower), None))
+        check(model, pose(rows, y, lower_bounds=np.array(lower)))
         assert (model.coef_ == lower).any()
     numbers = pd.DataFrame({"age": age, "noise": -age + generator.normal(size=300)})
     model = fit(numbers, y, lower_bounds={"age": 0}, upper_bounds={"noise": -0.3, "age": 0.3})
-    check(model, pose(numbers.to_numpy(), y, np.array([0, -np.inf]), np.array([0.3, -0.3])))
+    bounds = {"lower_bounds": np.array([0, -INF]), "upper_bounds": np.array([0.3, -0.3])}
+    check(model, pose(numbers.to_numpy(), y, **bounds))
     np.testing.assert_array_equal(model.coef_, [[0.3, -0.3]])
 
 
@@ -127,7 +120,7 @@ def test_starts_outside_of_the_bounds_are_moved_into_them():
 
 
 def test_cross_validation_keeps_to_the_bounds():
-    options = {"lower_bounds": [0.1, -0.2, 0.0, -np.inf], "upper_bounds": [0.1, 0.3, np.inf, 0.7], "tol": 1e-7}
+    options = {"lower_bounds": [0.1, -0.2, 0.0, -INF], "upper_bounds": [0.1, 0.3, INF, 0.7], "tol": 1e-7}
     for refit in (True, False):
         model = make_cv(Cs=[0.1, 1.0, 100.0], l1_ratios=(0, 1), cv=3, refit=refit, **options).fit(IRIS, SPECIES)
         for coef in (model.coef_, model.coefs_paths_[..., :-1]):
@@ -159,7 +152,7 @@ REFUSED = [
     ({"upper_bounds": np.zeros((4, 3))}, r"got the shape \(4, 3\)"),
     ({"upper_bounds": [0.0, 1.0, np.nan, 1.0]}, "upper_bounds must not hold NaN"),
     ({"lower_bounds": 1.0, "upper_bounds": [1, 2, 0.5, 3]}, "at most upper_bounds.* 1.0 and 0.5 for feature 2"),
-    ({"lower_bounds": np.inf}, "finite numbers between them"),
+    ({"lower_bounds": INF}, "finite numbers between them"),
     ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or numbers"),
     ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or numbers"),
     ({"lower_bounds": {"age": 0}}, "no names"),
@@ -172,3 +165,188 @@ REFUSED = [
 @pytest.mark.parametrize(("parameters", "message"), REFUSED)
 def test_what_is_no_bound_is_named(make, parameters, message):
     assert_refused(message, make(**parameters).fit, IRIS, SPECIES)
+
+
+def fit_problem(problem):
+    parameters = {name: value for name, value in problem.parameters.items() if name != "K"}
+    offset = problem.offset
+    if offset is not None and offset.shape[1] == 1:
+        offset = offset[:, 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # scikit-learn's, where half of the rows have a class of their own.
+        warnings.filterwarnings("ignore", "The number of unique classes")
+        model = fastlin.LogisticRegression(**parameters).fit(problem.X, problem.y, problem.weights, offset=offset)
+    return model, problem.value(model.coef_, model.intercept_)
+
+
+def bound_excess(problem, model, least):
+    """Return by how much J of a model that has converged may exceed the least one that is known."""
+    tol = problem.parameters["tol"]
+    # By a solver's name of scikit-learn tol is that of the gradient, and so much of J may be left.
+    relative = tol if problem.parameters["solver"] == "auto" else min(30 * tol, 3e-3)
+    allowed = 1.01 * relative * least + 1e-10
+    if model.coef_.dtype == np.float32:
+        # Coefficients are rounded to the type of float32 rows. The loss of a row changes by no more than twice the
+        # change of a score, and the penalty with the coefficients.
+        allowed += 1e-6 * least
+        X, coef = np.abs(problem.X.astype(np.float64)), np.abs(model.coef_.astype(np.float64))
+        changes = np.finfo(np.float32).eps / 2 * (X @ coef.T + np.abs(model.intercept_.astype(np.float64)))
+        allowed += 2 * np.average(changes.max(axis=1), weights=problem.weights)
+    return allowed
+
+
+# X, y, offset, parameters and the least J. The first two begin where all probabilities are 0 or 1.
+GIVEN = {
+    # A linear program over the largest scores says the same.
+    "a number on a bound": (
+        [[122], [224], [298], [-244]],
+        [0, 1, 2, 2],
+        None,
+        {"C": 0.01, "l1_ratio": 1.0, "lower_bounds": [[-0.2], [0.5], [-INF]], "upper_bounds": [[-0.2], [INF], [-2.1]]},
+        166.55,
+    ),
+    "no penalty": (
+        [[-10, -252], [185, 2], [-200, 5], [-31, -194], [-113, 151]],
+        [0, 1, 2, 0, 2],
+        None,
+        {
+            "C": INF,
+            "lower_bounds": [[-INF, -INF], [0.6, 0.6], [0.7, -INF]],
+            "upper_bounds": [[-0.9, -1.1], [INF, 0.6], [0.7, 0.6]],
+            "fit_intercept": False,
+        },
+        0.0,
+    ),
+    "offset": (
+        [[304, 609], [303, 0]],
+        [0, 1],
+        [[111], [126]],
+        {"C": 58, "l1_ratio": 1, "fit_intercept": False},
+        0.00173365,
+    ),
+    "soft labels": ([[98, -113], [248, 142]], SOFT, None, {"lower_bounds": 0.1, "upper_bounds": 5.0}, 0.02525),
+}
+
+
+@pytest.mark.parametrize("case", GIVEN)
+def test_small_fits_of_large_numbers_end_at_the_minimum(case):
+    X, y, offset, given, least = GIVEN[case]
+    X, y, offset = np.array(X, float), np.array(y), None if offset is None else np.array(offset)
+    model, value = fit_problem(pose(X, y, None, offset, **given))
+    assert model.converged_
+    assert model.certificate_ <= 1e-4 * least or given.get("C") == INF
+    assert value == pytest.approx(least, rel=1e-4 if least < 1 else 1e-6, abs=1e-10)
+
+
+# Each type of columns takes seconds of the compiler.
+FLAT = [33, 145, 151, 225, 256, 316, 1627, 2754]
+LEAST = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
+THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, LEAST, strict=True))
+
+
+@pytest.mark.parametrize(("seed", "least"), [(3577, 0.2318390768), *THOROUGH])
+def test_fits_of_large_numbers_end_at_the_minimum_where_models_have_no_curvature(seed, least):
+    problem = bounded_problems.draw(seed)
+    model, value = fit_problem(problem)
+    assert model.converged_
+    assert value - least <= bound_excess(problem, model, least)
+    assert model.n_passes_ < 2000
+
+
+def test_a_fit_whose_coefficients_are_too_large_for_their_type_has_not_converged():
+    # A score is the difference of products of 1e8, which float32 rounds by 4: half of the step from row to row.
+    X = (12_345_677 + np.arange(4.0)).astype(np.float32)[:, None]
+    p = 1 / (1 + np.exp(-10 * (np.arange(4) - 1.5)))
+    with pytest.warns(ConvergenceWarning, match="the coefficients are too large for float32"):
+        model = fastlin.LogisticRegression(C=INF).fit(X, np.column_stack([1 - p, p]), classes=[0, 1])
+    scores = X[:, 0].astype(np.float64) * model.coef_[0, 0].astype(np.float64) + model.intercept_[0].astype(np.float64)
+    assert np.mean(np.logaddexp(0, scores) - p * scores) > 20 * np.mean(-p * np.log(p) - (1 - p) * np.log1p(-p))
+    assert not model.converged_
+
+
+@pytest.mark.parametrize("types", [[np.float64], *marked(pytest.mark.thorough, bounded_problems.TYPES)])
+def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types):
+    for seed in range(25):
+        problem = bounded_problems.draw(seed, types)
+        model, value = fit_problem(problem)
+        lower, upper = problem.parameters["lower_bounds"], problem.parameters["upper_bounds"]
+        assert ((lower <= model.coef_) & (model.coef_ <= upper) | (lower == upper)).all(), seed
+        least = problem.least((model.coef_, model.intercept_))
+        assert value - model.certificate_ <= least + 1e-10 + 1e-12 * abs(least), seed
+        assert value - least <= bound_excess(problem, model, least) or not model.converged_, seed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 4000, 100))
+def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(first):
+    for seed in range(first, first + 100):
+        problem = bounded_problems.draw(seed)
+        model, value = fit_problem(problem)
+        if model.converged_:
+            least = problem.least((model.coef_, model.intercept_))
+            assert value - least <= bound_excess(problem, model, least), seed
+
+
+def test_intercepts_do_not_leave_to_where_rounding_is_all_of_the_objective():
+    for seed in (2, 9, 13, 14, 16):
+        generator = np.random.default_rng(seed)
+        X, y = generator.integers(-300, 300, (30, 20)), np.append(np.arange(5), generator.integers(0, 5, 25))
+        offset = 1000 * generator.normal(size=(30, 5))
+        lower = np.where(generator.random((5, 20)) < 0.5, -2 * generator.random((5, 20)), -INF)
+        model = fastlin.LogisticRegression(C=100, lower_bounds=lower, tol=1e-6).fit(X, y, offset=offset)
+        assert model.converged_
+        assert model.certificate_ <= 1e-6 * model.history_[-1].objective
+
+
+def draw_far_offsets(seed):
+    """Return a problem with far offsets and weights of far different sizes, where curvature underflows."""
+    generator = np.random.default_rng(seed)
+    n_classes, d = int(generator.choice([2, 2, 3, 4])), generator.integers(1, 7)
+    n = generator.integers(n_classes, 31)
+    X = 1.0 * generator.integers(-6, 7, (n, d))
+    if generator.integers(2):
+        X = generator.normal(size=(n, d)) * 10.0 ** generator.integers(-2, 3)
+    y = np.append(np.arange(n_classes), generator.integers(0, n_classes, n - n_classes))
+    offset = np.round(generator.normal(size=(n, 1 if n_classes == 2 else n_classes)) * 10 ** generator.uniform(0, 4))
+    weights = generator.choice([1.0, 1.0, 10.0, 100.0, 1e3], n) if generator.integers(3) else np.ones(n)
+    parameters = {
+        "C": 10.0 ** generator.integers(-3, 4),
+        "fit_intercept": bool(generator.integers(3)),
+        "solver": str(generator.choice(["auto", "auto", "lbfgs", "newton-cg", "newton-cholesky"])),
+        "max_iter": 1000,
+    }
+    return pose(X, y, weights, offset, **parameters)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 60), *marked(pytest.mark.slow, (60, 10_000))])
+def test_fits_with_far_offsets_end_at_the_minimum(first, last):
+    n_missed = 0
+    for seed in range(first, last):
+        problem = draw_far_offsets(seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            model, value = fit_problem(problem)
+        least = min(value, problem.least((model.coef_, model.intercept_)))
+        # By a solver's name of scikit-learn tol is that of the gradient, and what is left of a small J is proven alone.
+        allowed = 1.01e-4 * least
+        if problem.parameters["solver"] != "auto":
+            allowed = max(3e-3 * least, model.certificate_)
+        assert value - least <= min(allowed, model.certificate_) + 1e-12 * (1 + least) or not model.converged_, seed
+        n_missed += not model.converged_
+    assert n_missed <= (last - first) / 1000
+
+
+def test_a_step_that_is_far_too_long_is_shortened_to_the_best_point():
+    X, y, weights, offset = np.array([[0.0], [2], [-3]]), np.array([0, 1, 0]), [10, 1, 10], [-20, -10, 10]
+    model = fastlin.LogisticRegression().fit(X, y, weights, offset=offset)
+    value = objective(
+        X, y, model.coef_, model.intercept_, 1 / 21, weights=np.array(weights), offsets=np.array(offset)[:, None]
+    )
+    assert model.converged_
+    assert value == pytest.approx(0.53833630, rel=1e-5)
+    # J is 0 but for rounding.
+    X, offset = [[6.0, 4, 3], [0, 3, -3], [2, 0, 3]], [1280.0, 12182, -11292]
+    model = fastlin.LogisticRegression().fit(X, [0, 1, 0], offset=offset)
+    assert model.converged_
+    assert model.certificate_ < 1e-12
