@@ -1,6 +1,7 @@
 """scikit-learn's classes run by fastlin: who fits, that models agree, and that everything is put back."""
 
 import copy
+import functools
 import logging
 import pickle
 import subprocess
@@ -34,9 +35,8 @@ from fastlin.estimators import scikit_learn
 TOOLS = BaggingClassifier, OneVsRestClassifier, MultiOutputClassifier
 CLASSES = LogisticRegression, LogisticRegressionCV, *TOOLS, MLPClassifier
 # What LogisticRegressionCV warns of in this version of scikit-learn where it is left out.
-PLAIN_CV = {"scoring": "accuracy"}
-if scikit_learn.VERSION >= (1, 8):
-    PLAIN_CV |= {"l1_ratios": (0,), "use_legacy_attributes": False}
+NEWER_CV = {"l1_ratios": (0,), "use_legacy_attributes": False} if scikit_learn.VERSION >= (1, 8) else {}
+PLAIN_CV = {"scoring": "accuracy", **NEWER_CV}
 EXACT = {"tol": 1e-10, "max_iter": 50_000}
 
 
@@ -104,11 +104,6 @@ def count():
         return [sum(new[each] - old[each] for each in new if name in (None, each)) for new, old in parts]
 
     return count_fits
-
-
-def stack(values):
-    """Return an array of an attribute of LogisticRegressionCV, which older versions keep by class."""
-    return np.stack(list(values.values())) if isinstance(values, dict) else values
 
 
 def predict(model, X):
@@ -185,7 +180,9 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(cancer, count):
         if hasattr(theirs, "C_"):
             np.testing.assert_array_equal(ours.C_, theirs.C_)
             for name in ("scores_", "coefs_paths_"):
-                found, expected = (stack(getattr(each, name)) for each in (ours, theirs))
+                # Older versions keep them by class.
+                both = [getattr(each, name) for each in (ours, theirs)]
+                found, expected = (np.stack([*each.values()]) if isinstance(each, dict) else each for each in both)
                 np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-2, err_msg=model)
         own = theirs.__dict__.keys()
         assert own <= ours.__dict__.keys() <= own | set(patch.OURS)
@@ -224,7 +221,7 @@ def test_what_fastlin_refuses_is_scikit_learns(cancer, count, caplog):
     # Where both refuse, the error is scikit-learn's and a fitted model stays as it was.
     model = LogisticRegression().fit(X, y)
     before = dict(vars(model))
-    cases = [
+    for data, parameters, message in (
         ((X * np.nan, y), {}, "Input X contains NaN"),
         ((X, y[:-1]), {}, "inconsistent numbers of samples"),
         ((X, y), {"C": -1}, "The 'C' parameter of LogisticRegression must be a float"),
@@ -233,8 +230,7 @@ def test_what_fastlin_refuses_is_scikit_learns(cancer, count, caplog):
         ((X, X[:, 0]), {}, "Unknown label type"),
         ((X[:, :0], y), {}, "0 feature"),
         ((X, 0 * y), {}, "at least 2 classes"),
-    ]
-    for data, parameters, message in cases:
+    ):
         with pytest.raises(ValueError, match=message):
             clone(model).set_params(**parameters).fit(*data)
     with pytest.raises(TypeError, match="unexpected keyword argument 'coef_init'"):
@@ -249,6 +245,62 @@ def test_what_fastlin_refuses_is_scikit_learns(cancer, count, caplog):
     with pytest.raises(ConvergenceWarning):
         model.fit(X, y)
     assert vars(model).keys() == before.keys()
+
+
+def wrap(name, calls):
+    """Put a method around one of LogisticRegression, as MLflow does, and return the one that the class had."""
+    original = getattr(LogisticRegression, name)
+
+    @functools.wraps(original)
+    def logged(self, *args, **kwargs):
+        calls.append(name)
+        return original(self, *args, **kwargs)
+
+    setattr(LogisticRegression, name, logged)
+    return original
+
+
+@pytest.fixture
+def calls():
+    """A list for what wrappers log; in the end the class gets its own methods back."""
+    before = dict(vars(LogisticRegression))
+    yield []
+    fastlin.unpatch_sklearn()
+    for name in vars(LogisticRegression).keys() - before.keys() - {"__slotnames__"}:
+        delattr(LogisticRegression, name)
+    for name in {"fit", *patch.PREDICTIONS} & before.keys():
+        setattr(LogisticRegression, name, before[name])
+
+
+def is_by_fastlin(cancer):
+    model = LogisticRegression().fit(*cancer)
+    assert model.predict(cancer[0]).shape == cancer[1].shape
+    return hasattr(model, "certificate_")
+
+
+def test_unpatching_takes_back_only_what_is_still_fastlins(calls, cancer):
+    fastlin.patch_sklearn()
+    ours, our_prediction = (wrap(name, calls) for name in ("fit", "predict"))
+    assert is_by_fastlin(cancer)
+    theirs = LogisticRegression.fit
+    with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression since") as caught:
+        fastlin.unpatch_sklearn()
+    assert [each.filename for each in caught] == [__file__]
+    assert LogisticRegression.fit is theirs
+    calls.clear()
+    assert not is_by_fastlin(cancer)
+    assert calls == ["fit", "predict"]
+    # The other package puts back what it found, whose time is over.
+    LogisticRegression.fit, LogisticRegression.predict = ours, our_prediction
+    assert not is_by_fastlin(cancer)
+
+
+def test_a_method_that_calls_none_of_scikit_learns_is_named(calls, cancer):
+    LogisticRegression.fit = lambda self, X, y: self
+    with pytest.warns(UserWarning, match="LogisticRegression.fit is that of another package") as caught:
+        fastlin.patch_sklearn("LogisticRegression")
+    assert caught[0].filename == __file__
+    assert is_by_fastlin(cancer)
 
 
 def test_clones_pickles_and_warm_starts_are_scikit_learns(cancer):
@@ -281,19 +333,18 @@ def test_names_of_a_newer_scikit_learn_are_honoured(cancer, count, monkeypatch):
     assert by_default.alphas_.shape == (10,)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_networks_are_patched_by_name(count):
     X, y = load_digits(return_X_y=True)
     X, y = X[:300] / 16, y[:300]
     make = MLPClassifier(hidden_layer_sizes=(10,), random_state=0, max_iter=20, n_iter_no_change=30)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        theirs = clone(make).fit(X, y)
-        with fastlin.patch_sklearn("MLPClassifier"):
-            ours = clone(make).fit(X, y)
-            np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
-            assert ours.__dict__.keys() >= {each for each in theirs.__dict__ if not each.startswith("_")}
-            clone(make).set_params(warm_start=True).fit(X, y)
-        assert count() == [1, 1]
+    theirs = clone(make).fit(X, y)
+    with fastlin.patch_sklearn("MLPClassifier"):
+        ours = clone(make).fit(X, y)
+        np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+        assert ours.__dict__.keys() >= {each for each in theirs.__dict__ if not each.startswith("_")}
+        clone(make).set_params(warm_start=True).fit(X, y)
+    assert count() == [1, 1]
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-9)
     np.testing.assert_allclose(ours.partial_fit(X, y).loss_, theirs.partial_fit(X, y).loss_, rtol=0.05)
 
