@@ -1,19 +1,23 @@
 """Whether estimates exist: separation against a linear programme over whole numbers, and columns that depend."""
 
 import numpy as np
+import pandas
 import pytest
 from reference import log_likelihood
 from scipy import optimize, sparse
+from sklearn.datasets import load_iris
 
+import fastlin.inference.separation as module
 from fastlin import LogisticRegression
-from fastlin.exceptions import CollinearityError, SeparationError
+from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
+from fastlin.inference.collinearity import find_dependences
 from fastlin.inference.information import Information
-from fastlin.inference.separation import proves_maximum
+from fastlin.inference.separation import Separation, check_separation, find_separation, proves_maximum
 from fastlin.objective import Objective
 from fastlin.solvers import choose
 from tests.conftest import marked
 
-from .conftest import infer, refuse
+from .conftest import infer, list_forms, refuse
 
 # A condition number above this may be refused.
 RESOLVED = 1e6
@@ -115,6 +119,115 @@ def test_the_maximum_is_never_proven_where_classes_are_separated():
         n_proven += is_proven
     # Columns of few rows may also depend on each other.
     assert n_proven >= 0.9 * n_overlapping > 8
+
+
+def test_large_data_that_overlap_are_not_searched(monkeypatch):
+    monkeypatch.setattr(module, "find_separation", None)
+    generator = np.random.default_rng(0)
+    for n_classes, n, d in ((2, 20_000, 10), (4, 5_000, 6), (2, 600, 60)):
+        X = generator.normal(size=(n, d)) * np.geomspace(1e-3, 1e4, d) + np.geomspace(1e-2, 1e3, d)
+        X[:, 0] = generator.random(n) < 0.05
+        scores = (X - X.mean(axis=0)) / X.std(axis=0) @ generator.normal(size=(d, n_classes)) / np.sqrt(d)
+        y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
+        assert np.isfinite(infer(X, y, parameters={"tol": 1e-10}).std_errors).all()
+
+
+def make_endometrial(n_classes=2, n=400):
+    """Return a symptom that only rows of the last class have, as in Heinze and Schemper 2002, and two other columns."""
+    generator = np.random.default_rng(5)
+    X = np.column_stack([generator.random(n) < 0.1, generator.normal(17, 9, n), generator.gamma(5, 0.35, n)])
+    X[:, 1:] = np.round(X[:, 1:], 2)
+    y = (-0.1 * X[:, 1:2] * np.arange(n_classes) + generator.gumbel(size=(n, n_classes))).argmax(axis=1)
+    y[X[:, 0] > 0] = n_classes - 1
+    return X, y
+
+
+def test_a_column_that_separates_is_named_with_its_classes():
+    for names, others in ((["no", "yes"], "class no"), (["no", "maybe", "yes"], "the classes maybe and no")):
+        X, y = make_endometrial(len(names))
+        frame, labels = pandas.DataFrame(X, columns=["NV", "PI", "EH"]), np.array(names)[y]
+        expected = f"Quasi-complete separation: NV <= 0 in all rows of {others}, and NV >= 0 in all rows of class yes."
+        refuse(f"^{expected}", frame, labels, error=SeparationError)
+        assert np.isfinite(infer(frame[["PI", "EH"]], labels).std_errors).all()
+
+
+def make_pair(n, most, n_others):
+    """Return X and labels that its first two columns, whole numbers up to most, separate together."""
+    generator = np.random.default_rng(0)
+    X = np.column_stack([generator.integers(0, most + 1, (n, 2)), generator.normal(size=(n, n_others))])
+    total = X[:, 0] + X[:, 1] - most
+    return X, np.where(total == 0, generator.integers(0, 2, n), total > 0).astype(int)
+
+
+def test_columns_that_separate_together_are_named():
+    X, y = make_pair(3_000, 2, 3)
+    assert all(len(set(y[X[:, j] == value])) == 2 for j in (0, 1) for value in (1, 2))
+    refuse(r"Quasi-complete separation: the columns x[01], x[01] together", X, y, error=SeparationError)
+    X, y = load_iris(return_X_y=True)
+    expected = r"x[01], x[01] together tell rows of class 0 from those of the classes 1 and"
+    refuse(expected, X[:, :2], y, error=SeparationError)
+    X = X[:, :1] > 5
+    with pytest.warns(ConvergenceWarning, match="separable"):
+        model = LogisticRegression(C=np.inf).fit(X, X[:, 0])
+    expected = "Complete separation: x0 <= 0 in all rows of class False, and x0 >= 1 in all rows of class True"
+    with pytest.raises(SeparationError, match=expected):
+        model.inference(X, X[:, 0])
+
+
+def search(X, y):
+    objective = Objective.over(X, y, 2)
+    return find_separation(objective, np.zeros(objective.shape))
+
+
+def test_any_direction_is_found_and_of_many_rows_those_that_tell(monkeypatch):
+    monkeypatch.setattr(module, "SCORE_BYTES", 20_000)
+    generator = np.random.default_rng(3)
+    X = generator.integers(-3, 4, (4_000, 4)).astype(float)
+    direction = X @ [1, 2, -1, 1]
+    y = np.where(direction == 0, generator.integers(0, 2, len(X)), direction > 0).astype(int)
+    found = search(X, y)
+    assert not found.is_complete
+    (coef,), _ = Objective.over(X, y, 2).coordinates.to_coefficients(found.direction)
+    np.testing.assert_allclose(coef / coef[0], [1, 2, -1, 1], rtol=1e-6)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "FEWEST_ROWS", 4)
+        assert not search(X, y).is_complete
+        patch.setattr(module, "MOST_ENTRIES", 2 * 5 * 20)
+        undecided = search(X, y)
+    assert undecided == "a linear programme over 20 rows did not tell"
+    # One row that lies on the wrong side leaves no separation.
+    y[np.flatnonzero(direction == 1)[0]] = 0
+    assert search(X, y) is None
+
+
+def test_every_form_of_rows_is_searched():
+    X, y = make_endometrial(3)
+    for rows, labels in (*list_forms(X, y), (X.astype(np.float32), y)):
+        refuse("x0 <= 0 in all rows of the classes 0 and 1, and x0 >= 0 in", rows, labels, error=SeparationError)
+
+
+def test_rows_without_weight_and_penalised_columns_have_no_part():
+    X, y = make_endometrial()
+    weights, first = np.ones(len(X)), np.flatnonzero(X[:, 0])[0]
+    y[first] = 0
+    assert np.isfinite(infer(X, y, weights).std_errors).all()
+    weights[first] = 0
+    refuse("x0 <= 0 in all rows of class 0", X, y, weights, error=SeparationError)
+    y[first] = 1
+    free, other, none = ({"C": 1.0, "penalty_factors": each} for each in ([0, 1, 1], [1, 0, 1], [1, 1, 1]))
+    refuse("x0 <= 0", X, y, parameters=free, penalised="laplace", error=SeparationError)
+    for parameters in (other, none):
+        assert np.isfinite(infer(X, y, parameters=parameters, penalised="laplace").std_errors).all()
+
+
+def test_what_is_too_large_to_search_is_told(monkeypatch):
+    monkeypatch.setattr(module, "MOST_VARIABLES", 2)
+    objective = Objective.over(*make_pair(300, 1, 9), 2)
+    zeros, names, labels = np.zeros(objective.shape), np.array([f"x{j}" for j in range(11)]), np.array(["a", "b"])
+    with pytest.warns(SeparationWarning, match="12 coefficients are more than the 2 that are searched"):
+        check_separation(objective.at(zeros), names, labels, zeros, 1)
+    found = Separation(False, tuple(range(9)), ((0, 1),))
+    assert "the columns x0, x1, x2, x3, x4 and 4 more together" in found.describe(names, labels)
 
 
 def draw_columns(n_problems, seed=0):
@@ -249,3 +362,54 @@ def test_scores_of_clusters_that_sum_to_zero_have_no_errors():
     X, y = clusters[:, None] * 1.0, np.random.default_rng(0).random(300) < 0.4 + 0.1 * clusters
     message = "would be rounding, since their terms cancel"
     refuse(message, X, y, parameters={"tol": 1e-8}, covariance="cluster", clusters=clusters)
+
+
+# Three columns without dependence, and the four of a dummy code.
+N, GENERATOR = 200, np.random.default_rng(0)
+COLUMNS, DUMMIES, ONES = GENERATOR.normal(size=(N, 3)), np.eye(4)[GENERATOR.integers(0, 4, N)], np.ones(N)
+
+
+def describe(*columns, n_classes=2, **options):
+    table = np.column_stack(columns)
+    names = np.array([f"x{j}" for j in range(table.shape[1])])
+    objective = Objective.over(table, np.random.default_rng(1).integers(0, n_classes, N), n_classes, **options)
+    return [each.describe(names) for each in find_dependences(objective, objective.penalty.curvatures == 0)]
+
+
+def test_sums_of_columns_are_named():
+    x = COLUMNS.T
+    for columns, expected in (
+        ([COLUMNS, x[0] + 2 * x[1]], ["x3 = x0 + 2 x1"]),
+        ([COLUMNS, x[0] / 3 - 2.5 * x[1] + 4, x[2]], ["x3 = 4 + 0.333333 x0 - 2.5 x1", "x4 = x2"]),
+        ([COLUMNS, ONES, 0 * ONES], ["x3 is constant", "x4 is constant"]),
+        ([COLUMNS, DUMMIES], ["x6 = 1 - x3 - x4 - x5"]),
+        ([COLUMNS, x[0] * 1e8, x[1] * 1e-8 - 1e-8], ["x3 = 1e+08 x0", "x4 = -1e-08 + 1e-08 x1"]),
+        ([1e6 + x[0], 3 * (1e6 + x[0]) - x[1], x[1]], ["x2 = 3 x0 - x1"]),
+        ([COLUMNS], []),
+    ):
+        assert describe(*columns) == expected
+        assert describe(*columns, n_classes=3) == expected
+    wide = np.random.default_rng(2).normal(size=(N, 8))
+    assert describe(wide, wide.sum(axis=1)) == ["x8 depends on x0, x1, x2, x3 and 4 more"]
+    # Without an intercept a constant is a column.
+    for columns, expected in (
+        ([COLUMNS, ONES], []),
+        ([DUMMIES], []),
+        ([COLUMNS, ONES, 0 * ONES], ["x4 is constant"]),
+        ([ONES, COLUMNS, 2 * ONES], ["x4 = 2 x0"]),
+    ):
+        assert describe(*columns, fit_intercept=False) == expected
+    # Rows without weight do not count.
+    weights = (np.arange(N) % 4 > 0).astype(float)
+    last = np.where(weights > 0, x[0] - x[1], 7.0)
+    assert describe(COLUMNS, last) == []
+    assert describe(COLUMNS, last, weights=weights) == ["x3 = x0 - x1"]
+
+
+def test_an_inference_is_refused_in_every_form_of_rows():
+    table, y = np.hstack([COLUMNS, DUMMIES]), np.random.default_rng(4).integers(0, 2, N)
+    for rows, labels in list_forms(table, y):
+        refuse("x6 = 1 - x3 - x4 - x5", rows, labels, error=CollinearityError)
+    refuse("x3 is constant", np.column_stack([COLUMNS, 0.1 * ONES]), y, error=CollinearityError)
+    # A penalty determines the coefficients.
+    assert np.isfinite(infer(table, y, parameters={"C": 1.0}, penalised="laplace").std_errors).all()

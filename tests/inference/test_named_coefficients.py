@@ -12,7 +12,7 @@ from fastlin.exceptions import CollinearityError, ConvergenceWarning, Separation
 from fastlin.inference.information import MOST_MOVED
 
 from .conftest import make_rows
-from .test_separation import make_pair
+from .test_existence import make_pair
 
 NAMES, PLACES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
 
