@@ -34,7 +34,7 @@ LONGEST_FIRST = (
     "test_products.py",
     "test_tiles.py",
     "test_fits_of_blocks.py",
-    "test_mlp_beside_scikit_learn.py",
+    "test_mlp_classifier.py",
     "test_scikit_learn_interface.py",
     "test_layers.py",
     "test_duality.py",
