@@ -1,0 +1,337 @@
+"""Figures of histories, paths, scores, models and images: what is drawn and where, how it is named, what is refused."""
+
+import dataclasses
+
+import matplotlib
+import numpy as np
+import pytest
+from conftest import assert_refused
+from matplotlib.figure import Figure
+from sklearn.datasets import load_breast_cancer, load_iris
+
+import fastlin
+from fastlin import datasets, figures
+from fastlin.estimators import StabilitySelection
+
+X, Y = load_iris(return_X_y=True)
+CV = {"cv": 3, "use_legacy_attributes": False}
+matplotlib.use("Agg")
+
+
+@pytest.fixture
+def figure():
+    """A figure to draw on, which is drawn in the end."""
+    figure = Figure(layout="constrained")
+    yield figure
+    figure.draw_without_rendering()
+
+
+@pytest.fixture
+def axes(figure):
+    return figure.subplots()
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def ticks(axes):
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def test_a_history_is_drawn_by_value_or_by_means_with_a_band(axes):
+    history = {0: 1.0, 5: 3.0, 10: 2.0, 15: 6.0, 20: 9.0}
+    figures.plot_history(history, "each", axes=axes)
+    figures.plot_history(history, "means", 2, axes=axes)
+    figures.plot_history(history, "no band", 2, False, axes)
+    each, means, plain = axes.lines
+    np.testing.assert_array_equal(each.get_xydata(), list(history.items()))
+    # The last value has no partner.
+    np.testing.assert_array_equal(means.get_xydata(), [(2.5, 2), (12.5, 4)])
+    np.testing.assert_array_equal(plain.get_xydata(), means.get_xydata())
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (1, 6)
+
+
+def test_a_path_of_two_classes_names_its_largest_coefficients(axes):
+    data = load_breast_cancer()
+    path = fastlin.logistic_path(data.data, data.target, Cs=6, tol=1e-3)
+    assert figures.plot_path(path, axes, n_labels=4, feature_names=data.feature_names) is axes
+    largest = np.argsort(-np.abs(path.coefs[-1, 0]))[:4]
+    assert set(texts(axes)) == set(data.feature_names[largest])
+    assert axes.get_xscale() == "log"
+    assert "C" in axes.get_xlabel()
+    drawn = [line.get_ydata() for line in axes.lines]
+    for j in largest:
+        assert any(np.array_equal(path.coefs[:, 0, j], heights) for heights in drawn)
+    (top,) = axes.child_axes
+    assert [int(label.get_text()) for label in top.get_xticklabels()] == path.n_nonzeros.tolist()
+    heights = [text.xyann[1] if text.xycoords == "data" else text.xy[1] for text in axes.texts]
+    low, high = axes.get_ylim()
+    assert (np.diff(np.sort(heights)) > 0.04 * (high - low)).all()
+
+
+def test_a_path_of_more_classes_has_a_colour_for_each(axes):
+    path = fastlin.logistic_path(X, np.array(["a", "b", "c"])[Y], Cs=[0.1, 1.0, np.inf], l1_ratio=0.0, tol=1e-2)
+    figures.plot_path(path, axes)
+    assert legend(axes) == ["class a", "class b", "class c"]
+    assert len({line.get_color() for line in axes.lines if not line.get_label().startswith("_")}) == 3
+    assert axes.get_xlim() == (0.1, 1.0)
+
+
+def test_frequencies_are_drawn_and_selected_features_named(axes):
+    # The counts of five pairs: the last feature has no penalty.
+    path = np.array([[9, 1, 0, 0, np.nan], [10, 8, 2, 0, np.nan]]) / 10
+    found = StabilitySelection(path, np.array(["a", "b", "c", "d", "e"], object), 5)
+    assert figures.plot_stability(found, axes, threshold=0.8) is axes
+    assert texts(axes) == ["a", "b"]
+    drawn = [list(line.get_ydata()) for line in axes.lines]
+    assert drawn == [[0, 0, 0.2], [0, 0.9, 1], [0, 0.1, 0.8], [0.8, 0.8]]
+    assert legend(axes) == [f"threshold 0.8: expected by mistake at most {found.error_bound(0.8):.2g}"]
+    assert axes.get_xlim() == (0, 2)
+
+
+def test_scores_have_mean_spread_and_the_chosen_C(axes):
+    model = fastlin.LogisticRegressionCV(Cs=4, l1_ratios=(0,), scoring="neg_log_loss", **CV).fit(X, Y)
+    assert figures.plot_scores(model, axes) is axes
+    mean, chosen = axes.lines
+    np.testing.assert_allclose(mean.get_ydata(), model.scores_.mean(axis=(0, 1)))
+    np.testing.assert_array_equal(chosen.get_xdata(), [model.C_, model.C_])
+    (band,) = axes.collections
+    lowest = (model.scores_.mean(axis=0) - model.scores_.std(axis=0)).min()
+    assert band.get_paths()[0].vertices[:, 1].min() == pytest.approx(lowest)
+    assert axes.get_ylabel() == "neg log loss"
+    assert any(f"C = {model.C_:.3g}" in text for text in legend(axes))
+    axes.clear()
+    # A validation set has no spread.
+    model.set_params(cv=None).fit(X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2])
+    figures.plot_scores(model, axes)
+    assert legend(axes) == ["validation rows", f"chosen: C = {model.C_:.3g}"]
+    assert not axes.collections
+
+
+def test_scores_of_several_l1_ratios_have_a_line_each(axes):
+    model = fastlin.LogisticRegressionCV(Cs=[0.1, 1], l1_ratios=(0, 1), scoring=None, **CV).fit(X, Y)
+    figures.plot_scores(model, axes)
+    assert [text for text in legend(axes) if text.startswith("l1_ratio")] == ["l1_ratio = 0", "l1_ratio = 1"]
+    assert axes.get_ylabel() == "accuracy"
+
+
+@dataclasses.dataclass
+class Estimates:
+    """What an inference tells of its estimates; the last of three is the intercept."""
+
+    coef: np.ndarray
+    std_errors: np.ndarray
+    classes: tuple
+    reference: object = "a"
+    names: tuple = ("x", "$y", "intercept")
+
+    def conf_int(self, level):
+        assert level == 0.95
+        return np.stack([self.coef - 2 * self.std_errors, self.coef + 3 * self.std_errors], axis=-1)
+
+
+FOUND = Estimates(np.array([[4.0, -3.0, 9.0]]), np.array([[2.0, 0.5, 0.1]]), ("b",))
+
+
+def test_the_bound_falls_below_tol(axes):
+    model = fastlin.LogisticRegression(tol=1e-6).fit(X, Y)
+    assert figures.plot_convergence(model, axes) is axes
+    bound, distance, tol = axes.lines
+    assert legend(axes) == ["bound on the distance from the minimum", "distance from the last objective", "tol = 1e-06"]
+    assert bound.get_ydata()[-1] <= 1e-6 == tol.get_ydata()[0]
+    last = model.history_[-1]
+    assert bound.get_ydata()[-1] == last.bound / last.objective
+    # Seconds and passes of a small fit are those of its end.
+    np.testing.assert_array_equal(bound.get_xdata(), np.arange(1, 1 + len(model.history_)))
+    assert axes.get_xlabel() == f"iteration ({model.n_passes_:.3g} passes over the data in all)"
+    # The last distance is zero, for which there is no place on the axis.
+    assert len(distance.get_xdata()) == len(model.history_) - 1
+    assert axes.get_yscale() == "log"
+
+
+def test_losses_of_epochs_are_drawn_with_those_of_validation(axes):
+    model = fastlin.MLPClassifier((4,), max_iter=3, n_iter_no_change=np.inf, random_state=0).fit(X, Y, X_val=X, y_val=Y)
+    figures.plot_convergence(model, axes)
+    training, validation = axes.lines
+    np.testing.assert_array_equal(training.get_xydata(), list(enumerate(model.loss_curve_, 1)))
+    np.testing.assert_array_equal(validation.get_ydata(), model.validation_loss_curve_)
+    assert legend(axes) == ["training, with the penalty", "validation"]
+
+
+def test_what_cannot_be_drawn_is_refused(axes):
+    with pytest.warns(UserWarning, match="max_iter"):
+        without = fastlin.LogisticRegression(max_iter=0).fit(X, Y)
+    path = fastlin.logistic_path(X, Y > 0, Cs=[0.1], l1_ratio=0.0)
+    search = fastlin.LogisticRegressionCV(Cs=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=True)
+    other = r"^feature_names must be one name for each of {} coefficients, got {}$".format
+    for plot, given, message in (
+        (figures.plot_path, [dataclasses.replace(path, Cs=np.array([np.inf]))], "path has no finite C"),
+        (figures.plot_scores, [search.fit(X, Y)], "use_legacy_attributes=False"),
+        (figures.plot_convergence, [without], "^model must have a fit of at least one iteration to show, got Logistic"),
+        (figures.plot_coefficients, [fastlin.MLPClassifier()], "^model must be a fitted linear model, .* got MLPClass"),
+        (figures.plot_coefficients, [without, ["a", "b"]], other(4, 2)),
+        (figures.plot_coefficients, [FOUND, ["a", "b", "c"]], other(2, 3)),
+    ):
+        assert_refused(message, plot, *given, axes=axes)
+    message = "feature_names must be one name for each of 4 features, got 2"
+    assert_refused(message, figures.plot_path, path, axes, feature_names=["a", "b"])
+    assert not axes.lines
+
+
+def test_bars_are_the_largest_coefficients_with_their_names(axes):
+    data = load_breast_cancer()
+    model = fastlin.LogisticRegression(C=0.1).fit(data.data / data.data.std(axis=0), data.target)
+    figures.plot_coefficients(model, data.feature_names, axes, n_features=3)
+    order = np.argsort(-np.abs(model.coef_[0]))[:3]
+    (bars,) = axes.containers
+    np.testing.assert_array_equal(bars.datavalues, model.coef_[0, order])
+    assert ticks(axes) == [data.feature_names[j] for j in order]
+    # The first of them is at the top.
+    assert np.argmax([bar.get_y() for bar in bars]) == 0
+    assert axes.get_title() == "the largest coefficients; 27 features more are not zero"
+    assert axes.get_xlabel() == "coefficient (to the right: for 1)"
+
+
+def test_classes_have_bars_of_their_own_and_zeros_none(axes):
+    model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y).sparsify()
+    coef = model.coef_.toarray()
+    n_shown = np.count_nonzero(coef.any(axis=0))
+    assert 0 < n_shown < 4
+    figures.plot_coefficients(model, axes=axes)
+    assert legend(axes) == ["class 0", "class 1", "class 2"]
+    order = np.argsort(-np.abs(coef).max(axis=0))[:n_shown]
+    for bars, row in zip(axes.containers, coef, strict=True):
+        np.testing.assert_array_equal(bars.datavalues, row[order])
+    assert ticks(axes) == [f"x{j}" for j in order]
+    assert axes.get_title() == ""
+
+
+def test_estimates_have_intervals_and_the_clearest_is_at_the_top(axes):
+    figures.plot_coefficients(FOUND, axes=axes)
+    (points,) = axes.containers
+    np.testing.assert_allclose(points[0].get_xydata(), [[-3.0, 1.0], [4.0, 0.0]])
+    (bars,) = points[2]
+    ends = np.array([segment[:, 0] for segment in bars.get_segments()])
+    np.testing.assert_allclose(ends, [[-4.0, -1.5], [0.0, 10.0]])
+    assert ticks(axes) == [r"\$y", "x"]
+    assert axes.get_xlabel() == "coefficient with 95 % interval (to the right: for b)"
+    assert axes.get_legend() is None
+    axes.clear()
+    figures.plot_coefficients(FOUND, ["one", "two"], axes, n_features=1)
+    assert ticks(axes) == ["two"]
+    assert axes.get_title() == "the clearest coefficients; 1 features more are not zero"
+    axes.clear()
+    rows = np.array([[4.0, -3.0], [1.0, 2.0]])
+    figures.plot_coefficients(Estimates(rows, np.ones((2, 2)), ("b", "c"), names=("x", "y")), axes=axes)
+    assert (legend(axes), axes.get_legend().get_title().get_text()) == (["class b", "class c"], "against a")
+
+
+def panels(figure):
+    return [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+
+
+def pictures(figure):
+    return [np.asarray(axes.images[0].get_array()) for axes in panels(figure)]
+
+
+def titles(figure):
+    return [axes.get_title() for axes in panels(figure)]
+
+
+@pytest.mark.parametrize(("n_pixels", "with_ones"), [(784, False), (64, True), (4, False), (1, True)])
+def test_rows_become_square_pictures_without_the_ones(figure, n_pixels, with_ones):
+    X = np.random.default_rng(0).integers(0, 256, (3, n_pixels))
+    rows = np.hstack([X, np.ones((3, 1), int)]) if with_ones else X
+    assert figures.show_images(rows, figure=figure) is figure
+    side = round(n_pixels**0.5)
+    scaled = (X - X.min()) / (X.max() - X.min())
+    np.testing.assert_allclose(pictures(figure), scaled.reshape(3, side, side))
+    assert {axes.images[0].get_clim() for axes in figure.axes} == {(0, 1)}
+    assert {axes.images[0].get_cmap().name for axes in figure.axes} == {"gray"}
+
+
+def test_planes_become_colours(figure):
+    X = np.random.default_rng(0).integers(0, 256, (2, 3072), dtype=np.uint8)
+    figures.show_images(X, figure=figure)
+    scaled = (X - float(X.min())) / (float(X.max()) - X.min())
+    for row, picture in zip(scaled, pictures(figure), strict=True):
+        for plane in range(3):
+            np.testing.assert_allclose(picture[:, :, plane], row[1024 * plane : 1024 * (plane + 1)].reshape(32, 32))
+
+
+def test_labels_and_the_grid(figure):
+    data = datasets.load_digits()
+    figures.show_images(data.X_train[:7], data.y_train[:7].reshape(-1, 1), n_columns=3, figure=figure)
+    assert titles(figure) == [str(label) for label in data.y_train[:7]]
+    places = [axes.get_subplotspec() for axes in figure.axes]
+    assert [(place.rowspan.start, place.colspan.start) for place in places] == [divmod(i, 3) for i in range(7)]
+
+
+def test_a_figure_of_pyplot_is_made_where_none_is_given():
+    import matplotlib.pyplot as plt
+
+    made = [figures.show_images(np.zeros(784)), figures.plot_weights(np.zeros(785))[0].figure]
+    assert {figure.number for figure in made} <= set(plt.get_fignums())
+    for figure in made:
+        # Equal pixels have no range to be scaled to.
+        assert np.isfinite(pictures(figure)).all()
+        plt.close(figure)
+
+
+@pytest.mark.parametrize("n_rows", [785, 784])
+def test_weights_share_one_symmetric_scale_and_leave_out_the_bias(figure, n_rows):
+    w = np.random.default_rng(0).normal(size=(n_rows, 10))
+    w[784:] = 100
+    returned = figures.plot_weights(w, figure=figure)
+    found = pictures(figure)
+    np.testing.assert_array_equal(found, w[:784].T.reshape(10, 28, 28))
+    largest = np.abs(w[:784]).max()
+    assert returned == panels(figure)
+    assert {axes.images[0].get_clim() for axes in returned} == {(-largest, largest)}
+    assert titles(figure) == [str(digit) for digit in range(10)]
+    assert len(figure.axes) == 11
+
+
+def test_weights_of_planes_are_grey_where_they_are_zero(figure):
+    w = np.zeros((3072, 2))
+    w[5, 1], w[1024 + 40, 1] = -2.0, 1.0
+    figures.plot_weights(w, ["a", "b"], figure=figure)
+    first, second = pictures(figure)
+    assert (first == 0.5).all()
+    assert (second[0, 5, 0], second[1, 8, 1]) == (0, 0.75)
+    assert titles(figure) == ["a", "b"]
+
+
+def test_weights_of_a_model_have_the_shape_that_is_given_and_the_names_of_its_classes(figure):
+    X = np.random.default_rng(0).normal(size=(60, 6))
+    model = fastlin.LogisticRegression().fit(X, np.repeat(["a", "b", "c"], 20))
+    figures.plot_weights(model, shape=(2, 3), figure=figure)
+    np.testing.assert_array_equal(pictures(figure), model.coef_.reshape(3, 2, 3))
+    assert titles(figure) == ["a", "b", "c"]
+    figure.clear()
+    # Two classes have one row of coefficients, which speaks for the second.
+    model = fastlin.LogisticRegression().fit(X, np.repeat(["a", "b"], 30)).sparsify()
+    (one,) = figures.plot_weights(model, shape=(1, 2, 3), figure=figure)
+    assert one.get_title() == "b"
+    assert one.images[0].get_array().shape == (1, 2, 3)
+    # A model has no bias among its coefficients that could be left out.
+    other = r"^w must have the pixels of shape=\(\d, \d\) for each picture"
+    none = r"^shape must be \(height, width\) or \(height, width, 3\), got"
+    for shape, message in (((2, 2), other), ((1, 5), other), (6, none), ((6,), none)):
+        assert_refused(message, figures.plot_weights, model, shape=shape, figure=figure)
+
+
+@pytest.mark.parametrize("shape", [(2, 11), (2, 787), (0, 784), (2, 28, 28), (2, 0)])
+def test_rows_of_no_square_are_refused(figure, shape):
+    assert_refused(r"^images must have n² or 3 n² pixels", figures.show_images, np.zeros(shape), figure=figure)
+    assert_refused(r"^w must have n² or 3 n² pixels", figures.plot_weights, np.zeros(shape).T, figure=figure)
+    with pytest.raises(ValueError, match=r"^labels must be one for each of 3 pictures, got 2$"):
+        figures.plot_weights(np.zeros((65, 3)), ["a", "b"], figure=figure)
+    assert not figure.axes
