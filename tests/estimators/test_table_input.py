@@ -20,6 +20,10 @@ CITIES = ["Bonn", "Lima", "Oslo", "Rome"]
 import_arrow = functools.partial(pytest.importorskip, "pyarrow")
 
 
+def encode(values):
+    return import_arrow().table({"c": import_arrow().array(values).dictionary_encode()})
+
+
 def make_columns(seed=0):
     """Return columns of cities, ages, days and weights, and labels of three classes that depend on them."""
     generator = np.random.default_rng(seed)
@@ -124,17 +128,13 @@ MISSING = {
     "city of objects": lambda city: city[:, None],
     "city of objects with pandas' NA": lambda city: np.where(pd.isna(city), pd.NA, city)[:, None],
     "city of categories": lambda city: pd.DataFrame({"c": pd.Categorical(city)}),
-    "city of a dictionary": lambda city: import_arrow().table({"c": import_arrow().array(city).dictionary_encode()}),
-    "city of a dictionary in pandas": lambda city: (
-        import_arrow()
-        .table({"c": import_arrow().array(city).dictionary_encode()})
-        .to_pandas(types_mapper=pd.ArrowDtype)
-    ),
+    "city of a dictionary": encode,
+    "city of a dictionary in pandas": lambda city: encode(city).to_pandas(types_mapper=pd.ArrowDtype),
     "day of an array": lambda day: day[:, None],
     "day of pandas": lambda day: pd.DataFrame({"c": day}),
     "day of polars": lambda day: pytest.importorskip("polars").DataFrame({"c": day}),
     "day of Arrow": lambda day: import_arrow().table({"c": day}),
-    "day of a dictionary": lambda day: import_arrow().table({"c": import_arrow().array(day).dictionary_encode()}),
+    "day of a dictionary": encode,
 }
 
 
