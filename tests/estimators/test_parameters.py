@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import load_scaled
+from conftest import assert_refused, load_scaled
 from linear_models import assert_same_model, fit, make_cv
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_classification
@@ -64,10 +64,7 @@ OUT_OF_RANGE = {
 )
 def test_parameters_out_of_range_are_named(estimator, name):
     for value in OUT_OF_RANGE[estimator][name]:
-        model = estimator(**{name: value})
-        with pytest.raises(ValueError, match=f"'{name}' parameter"):
-            model.fit(X, Y)
-        assert not hasattr(model, "n_features_in_")
+        assert_refused(f"'{name}' parameter", estimator(**{name: value}).fit, X, Y)
 
 
 @pytest.mark.parametrize(

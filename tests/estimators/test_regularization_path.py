@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import make_problem
+from conftest import assert_refused, make_problem
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
@@ -95,8 +95,7 @@ def test_grids_without_an_l1_penalty_or_a_place_to_begin():
     ids=str,
 )
 def test_what_is_wrong_is_named(options, error, message):
-    with pytest.raises(error, match=message):
-        fastlin.logistic_path(X, Y, **options)
+    assert_refused(message, fastlin.logistic_path, X, Y, **options, error=error)
 
 
 def test_fits_are_counted_and_those_that_do_not_arrive(capsys):
