@@ -1,20 +1,21 @@
 """Ctrl-C at any line of a fit: it reaches the caller, or the training warns and says `interrupted_`."""
 
 import itertools
-import sys
 import warnings
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from conftest import assert_refused, marked
+from conftest import assert_refused, marked, run_until_line
 from linear_models import make_cv
 from small_networks import differ
 
 import fastlin
 
-PACKAGE = Path(fastlin.__file__).parent.as_posix()
+PACKAGE = Path(fastlin.__file__).parent
+FILES = {*map(str, PACKAGE.rglob("*.py"))} - {*map(str, PACKAGE.glob("kernels/**/*.py"))}
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 3))
 Y = (X[:, 0] + GENERATOR.normal(size=60) > 0) * 1
@@ -46,34 +47,6 @@ CALLS = {
 }
 
 
-def interrupt(call, model, number):
-    """Return whether a line of fastlin, kernels apart, was interrupted, whether the caller was, and the warnings."""
-    n_left, before, reached = number, sys.gettrace(), False
-
-    def count_line(frame, event, _):
-        nonlocal n_left
-        n_left -= event == "line"
-        if n_left == 0:
-            n_left = -1
-            raise KeyboardInterrupt
-        return count_line
-
-    def trace(frame, event, _):
-        file = Path(frame.f_code.co_filename).as_posix()
-        return count_line if file.startswith(PACKAGE) and not file.startswith(f"{PACKAGE}/kernels") else None
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        sys.settrace(trace)
-        try:
-            call(model)
-        except KeyboardInterrupt:
-            reached = True
-        finally:
-            sys.settrace(before)
-    return n_left < 0, reached, [str(each.message) for each in caught]
-
-
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed")
 @pytest.mark.parametrize("between", [97, *marked(pytest.mark.slow, 7)])
 @pytest.mark.parametrize("name", CALLS)
@@ -82,15 +55,18 @@ def test_an_interrupt_is_raised_or_told(name, between):
     complete = set(vars(call(make())))
     # An interrupt that reaches the caller leaves the model as it was, or complete where it comes behind the fit.
     for n_interrupted in itertools.count():
-        model = make()
+        model, last_line = make(), 1 + n_interrupted * between
         before = dict(vars(model))
-        has_raised, reached, texts = interrupt(call, model, 1 + n_interrupted * between)
-        if not has_raised:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result, n_lines = run_until_line(partial(call, model), FILES, last_line)
+        if n_lines < last_line:
             break
-        if reached:
+        if result is None:
             assert vars(model) == before or set(vars(model)) == complete
         else:
             assert model.interrupted_
+            texts = [str(each.message) for each in caught]
             assert any(text.startswith("Training interrupted by user") for text in texts)
             if name == "network":
                 # The last whole epoch, by its random numbers too.
@@ -103,10 +79,5 @@ def test_an_interrupt_is_raised_or_told(name, between):
 
 
 def test_an_interrupt_at_the_very_end_of_a_fit_leaves_the_model_as_it_was(monkeypatch):
-    times = iter([lambda: 0.0])
-    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", lambda: next(times, interrupt_now)())
+    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", Mock(side_effect=[0.0, KeyboardInterrupt]))
     assert_refused(None, fastlin.LogisticRegression().fit, X, Y, error=KeyboardInterrupt)
-
-
-def interrupt_now():
-    raise KeyboardInterrupt
