@@ -223,12 +223,12 @@ def test_penalties_that_are_subnormal_are_no_overflow():
     assert not LogisticRegression().fit(X, Y, np.full(30, 5e-324)).coef_.any()
 
 
-def draw(n_rows=2_000, part=0.05, signal=1.0):
+def draw(part=0.05, signal=1.0):
     """Return columns of unit size and labels, a part of them positive, about which three columns tell."""
     generator = np.random.default_rng(0)
-    X = generator.normal(size=(n_rows, 5))
+    X = generator.normal(size=(2_000, 5))
     scores = np.log(part / (1 - part)) + signal * (X[:, :3] @ [0.5, -0.5, 0.3])
-    return X, (generator.random(n_rows) < 1 / (1 + np.exp(-scores))).astype(int)
+    return X, (generator.random(2_000) < 1 / (1 + np.exp(-scores))).astype(int)
 
 
 def fit_reference(X, y, C):

@@ -10,8 +10,8 @@ from fastlin import FirthLogisticRegression, LogisticRegression, blocks
 from fastlin.exceptions import ConvergenceWarning
 
 
-def make_rows(n_classes, n=80, seed=0):
-    random = np.random.default_rng(seed)
+def make_rows(n_classes):
+    random, n = np.random.default_rng(0), 80
     X = random.normal(size=(n, 3)) * (random.random((n, 3)) > 0.4)
     return X, (X @ random.normal(size=(3, n_classes)) + random.gumbel(size=(n, n_classes))).argmax(axis=1)
 

@@ -162,12 +162,12 @@ print(model.score(X[:60_000], y[:60_000]))
     assert 0.55 < float(accuracy) < 0.8
 
 
-def compare(found, expected, atol=1e-3):
+def compare(found, expected):
     np.testing.assert_allclose(found.scores_, expected.scores_, atol=1e-5)
     assert found.coefs_paths_.shape == expected.coefs_paths_.shape
-    np.testing.assert_allclose(found.coefs_paths_, expected.coefs_paths_, atol=atol)
+    np.testing.assert_allclose(found.coefs_paths_, expected.coefs_paths_, atol=1e-3)
     np.testing.assert_allclose(found.objectives_, expected.objectives_, rtol=1e-6)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=atol)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
     assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
 
 

@@ -14,10 +14,10 @@ import fastlin
 EXACT = {"tol": 1e-10, "max_iter": 10_000}
 
 
-def draw_rows(n_rows=120, effect=1.5):
+def draw_rows():
     generator = np.random.default_rng(0)
-    X = generator.normal(size=(n_rows, 4))
-    return X, np.where(effect * X[:, 0] + generator.logistic(size=n_rows) > 0, "yes", "no")
+    X = generator.normal(size=(120, 4))
+    return X, np.where(1.5 * X[:, 0] + generator.logistic(size=120) > 0, "yes", "no")
 
 
 @pytest.mark.parametrize(

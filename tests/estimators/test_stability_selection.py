@@ -13,14 +13,13 @@ from fastlin.estimators import StabilitySelection
 from fastlin.kernels.machine.threads import limit_threads
 
 MODEL = fastlin.LogisticRegression()
-EFFECTS = [2.0, -1.5, 1.2]
 
 
-def draw_rows(n_rows=150, n_features=12, n_classes=2, seed=0):
+def draw_rows(n_rows=150, n_features=12, n_classes=2):
     """Return X and labels, of which the first three features tell something."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     X = generator.normal(size=(n_rows, n_features))
-    scores = X[:, :3] @ EFFECTS + generator.logistic(size=n_rows)
+    scores = X[:, :3] @ [2.0, -1.5, 1.2] + generator.logistic(size=n_rows)
     return X, np.digitize(scores, [-1.0, 1.0][: n_classes - 1])
 
 
@@ -91,8 +90,8 @@ def test_features_without_a_penalty_take_no_part():
     assert vars(model) == before
 
 
-def count(n_selected, n_features, n_pairs=50):
-    return StabilitySelection(np.zeros((n_selected, n_features)), np.arange(n_features), n_pairs)
+def count(n_selected, n_features):
+    return StabilitySelection(np.zeros((n_selected, n_features)), np.arange(n_features), 50)
 
 
 # The unimodal bounds are those that the tests of the R package stabs print.

@@ -132,9 +132,9 @@ def test_large_data_that_overlap_are_not_searched(monkeypatch):
         assert np.isfinite(infer(X, y, parameters={"tol": 1e-10}).std_errors).all()
 
 
-def make_endometrial(n_classes=2, n=400):
+def make_endometrial(n_classes=2):
     """Return a symptom that only rows of the last class have, as in Heinze and Schemper 2002, and two other columns."""
-    generator = np.random.default_rng(5)
+    generator, n = np.random.default_rng(5), 400
     X = np.column_stack([generator.random(n) < 0.1, generator.normal(17, 9, n), generator.gamma(5, 0.35, n)])
     X[:, 1:] = np.round(X[:, 1:], 2)
     y = (-0.1 * X[:, 1:2] * np.arange(n_classes) + generator.gumbel(size=(n, n_classes))).argmax(axis=1)
@@ -229,9 +229,9 @@ def test_what_is_too_large_to_search_is_told(monkeypatch):
     assert "the columns x0, x1, x2, x3, x4 and 4 more together" in found.describe(names, labels)
 
 
-def draw_columns(n_problems, seed=0):
+def draw_columns(n_problems):
     """Yield designs, labels of two to five classes, if there is an intercept, and if columns are dependent."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     for number in range(n_problems):
         n, d, fit_intercept = generator.integers(30, 120), generator.integers(2, 6), bool(generator.integers(4))
         n_classes, n_more = generator.choice([2, 2, 3, 5]), generator.choice([0, 0, 20])

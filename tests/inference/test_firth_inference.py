@@ -14,9 +14,8 @@ from fastlin import FirthLogisticRegression
 from .conftest import make_rows
 
 
-def infer(X, y, tol=1e-9, categorical_features=None, **options):
-    model = FirthLogisticRegression(tol=tol, categorical_features=categorical_features).fit(X, y)
-    return model.inference(X, y, **options)
+def infer(X, y, tol=1e-9, categorical_features=None):
+    return FirthLogisticRegression(tol=tol, categorical_features=categorical_features).fit(X, y).inference(X, y)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
