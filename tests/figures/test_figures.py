@@ -31,16 +31,12 @@ def axes(figure):
     return figure.subplots()
 
 
-def texts(axes):
-    return [text.get_text() for text in axes.texts]
+def read(texts):
+    return [text.get_text() for text in texts]
 
 
 def legend(axes):
-    return [text.get_text() for text in axes.get_legend().get_texts()]
-
-
-def ticks(axes):
-    return [label.get_text() for label in axes.get_yticklabels()]
+    return read(axes.get_legend().get_texts())
 
 
 def test_a_history_is_drawn_by_value_or_by_means_with_a_band(axes):
@@ -63,14 +59,14 @@ def test_a_path_of_two_classes_names_its_largest_coefficients(axes):
     path = fastlin.logistic_path(data.data, data.target, Cs=6, tol=1e-3)
     assert figures.plot_path(path, axes, n_labels=4, feature_names=data.feature_names) is axes
     largest = np.argsort(-np.abs(path.coefs[-1, 0]))[:4]
-    assert set(texts(axes)) == set(data.feature_names[largest])
+    assert set(read(axes.texts)) == set(data.feature_names[largest])
     assert axes.get_xscale() == "log"
     assert "C" in axes.get_xlabel()
     drawn = [line.get_ydata() for line in axes.lines]
     for j in largest:
         assert any(np.array_equal(path.coefs[:, 0, j], heights) for heights in drawn)
     (top,) = axes.child_axes
-    assert [int(label.get_text()) for label in top.get_xticklabels()] == path.n_nonzeros.tolist()
+    assert [*map(int, read(top.get_xticklabels()))] == path.n_nonzeros.tolist()
     heights = [text.xyann[1] if text.xycoords == "data" else text.xy[1] for text in axes.texts]
     low, high = axes.get_ylim()
     assert (np.diff(np.sort(heights)) > 0.04 * (high - low)).all()
@@ -89,7 +85,7 @@ def test_frequencies_are_drawn_and_selected_features_named(axes):
     path = np.array([[9, 1, 0, 0, np.nan], [10, 8, 2, 0, np.nan]]) / 10
     found = StabilitySelection(path, np.array(["a", "b", "c", "d", "e"], object), 5)
     assert figures.plot_stability(found, axes, threshold=0.8) is axes
-    assert texts(axes) == ["a", "b"]
+    assert read(axes.texts) == ["a", "b"]
     drawn = [list(line.get_ydata()) for line in axes.lines]
     assert drawn == [[0, 0, 0.2], [0, 0.9, 1], [0, 0.1, 0.8], [0.8, 0.8]]
     assert legend(axes) == [f"threshold 0.8: expected by mistake at most {found.error_bound(0.8):.2g}"]
@@ -192,7 +188,7 @@ def test_bars_are_the_largest_coefficients_with_their_names(axes):
     order = np.argsort(-np.abs(model.coef_[0]))[:3]
     (bars,) = axes.containers
     np.testing.assert_array_equal(bars.datavalues, model.coef_[0, order])
-    assert ticks(axes) == [data.feature_names[j] for j in order]
+    assert read(axes.get_yticklabels()) == [data.feature_names[j] for j in order]
     # The first of them is at the top.
     assert np.argmax([bar.get_y() for bar in bars]) == 0
     assert axes.get_title() == "the largest coefficients; 27 features more are not zero"
@@ -209,7 +205,7 @@ def test_classes_have_bars_of_their_own_and_zeros_none(axes):
     order = np.argsort(-np.abs(coef).max(axis=0))[:n_shown]
     for bars, row in zip(axes.containers, coef, strict=True):
         np.testing.assert_array_equal(bars.datavalues, row[order])
-    assert ticks(axes) == [f"x{j}" for j in order]
+    assert read(axes.get_yticklabels()) == [f"x{j}" for j in order]
     assert axes.get_title() == ""
 
 
@@ -220,12 +216,12 @@ def test_estimates_have_intervals_and_the_clearest_is_at_the_top(axes):
     (bars,) = points[2]
     ends = np.array([segment[:, 0] for segment in bars.get_segments()])
     np.testing.assert_allclose(ends, [[-4.0, -1.5], [0.0, 10.0]])
-    assert ticks(axes) == [r"\$y", "x"]
+    assert read(axes.get_yticklabels()) == [r"\$y", "x"]
     assert axes.get_xlabel() == "coefficient with 95 % interval (to the right: for b)"
     assert axes.get_legend() is None
     axes.clear()
     figures.plot_coefficients(FOUND, ["one", "two"], axes, n_features=1)
-    assert ticks(axes) == ["two"]
+    assert read(axes.get_yticklabels()) == ["two"]
     assert axes.get_title() == "the clearest coefficients; 1 features more are not zero"
     axes.clear()
     rows = np.array([[4.0, -3.0], [1.0, 2.0]])
