@@ -3,6 +3,7 @@
 import copy
 import itertools
 import re
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -218,30 +219,34 @@ def test_batches_go_on_from_lbfgs_with_nothing_carried():
     assert warm.set_params(solver="lbfgs").fit(X, Y).t_ == 5 * 90
 
 
-def test_lbfgs_says_that_it_stalled_where_a_step_overflowed(monkeypatch, recwarn):
-    compute = Network.compute_gradient
+INTERRUPT = Mock(side_effect=KeyboardInterrupt)
 
+
+def change_gradient(patched, number, change):
+    """Let what the call of a number returns go through a function."""
+    compute, calls = Network.compute_gradient, itertools.count(1)
+
+    def compute_and_change(self, *given):
+        found = compute(self, *given)
+        return change(*found) if next(calls) == number else found
+
+    patched.setattr(Network, "compute_gradient", compute_and_change)
+
+
+def test_lbfgs_says_that_it_stalled_where_a_step_overflowed(monkeypatch, recwarn):
     def stop_too_early(evaluate, start, *, callback, **_):
         for step in range(4):
             loss, gradient = evaluate(start + 1e-6 * step)
         callback(OptimizeResult(x=start, fun=loss))
         return OptimizeResult(x=start, fun=loss, jac=gradient, status=0)
 
-    def overflow_in(number):
-        calls = itertools.count(1)
-
-        def overflow(self, *given):
-            loss, *rest = compute(self, *given)
-            return (np.inf if next(calls) == number else loss, *rest)
-
-        monkeypatch.setattr(Network, "compute_gradient", overflow)
-
     monkeypatch.setattr(network_lbfgs, "minimize", stop_too_early)
     # Where nothing overflows, SciPy's word counts.
     for number, tol, expected in ((0, 1e-4, None), (3, 100.0, None), (3, 1e-4, r"after 1 iteration.*status=2")):
         recwarn.clear()
-        overflow_in(number)
-        make(solver="lbfgs", tol=tol).fit(X, Y)
+        with monkeypatch.context() as patched:
+            change_gradient(patched, number, lambda loss, *rest: (np.inf, *rest))
+            make(solver="lbfgs", tol=tol).fit(X, Y)
         assert len(recwarn) == (expected is not None)
         assert expected is None or re.search(f"(?s)lbfgs failed to converge {expected}", str(recwarn[0].message))
 
@@ -260,20 +265,9 @@ def test_ctrl_c_in_partial_fit_leaves_the_random_numbers_as_they_were(monkeypatc
     model = make(dropout=0.2).partial_fit(X, Y, classes=[0, 1, 2])
     expected = copy.deepcopy(model).partial_fit(X, Y)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        interrupt_gradient(patched, 1)
+        change_gradient(patched, 1, INTERRUPT)
         model.partial_fit(X, Y)
     assert_same_bits(model.partial_fit(X, Y), expected)
-
-
-def interrupt_gradient(patched, number):
-    compute, calls = Network.compute_gradient, itertools.count(1)
-
-    def interrupt(self, *given):
-        if next(calls) == number:
-            raise KeyboardInterrupt
-        return compute(self, *given)
-
-    patched.setattr(Network, "compute_gradient", interrupt)
 
 
 def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_one_after_ctrl_c(monkeypatch):
@@ -283,11 +277,11 @@ def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_on
     assert best < 30
     assert_same_network(model, make(**parameters, max_iter=best).fit(X, Y), 0)
     with monkeypatch.context() as patched, pytest.warns(UserWarning, match="Training interrupted by user"):
-        interrupt_gradient(patched, 12)
+        change_gradient(patched, 12, INTERRUPT)
         interrupted = make(**parameters, max_iter=30).fit(X, Y)
     assert interrupted.interrupted_ and 0 < interrupted.n_iter_ < 12
     assert_same_network(interrupted, make(**parameters, max_iter=interrupted.n_iter_).fit(X, Y), 0)
-    interrupt_gradient(monkeypatch, 1)
+    change_gradient(monkeypatch, 1, INTERRUPT)
     with pytest.raises(KeyboardInterrupt):
         make(**parameters).fit(X, Y)
 
