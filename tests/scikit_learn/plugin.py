@@ -12,15 +12,8 @@ import sklearn.linear_model
 import sklearn.neural_network
 
 import fastlin
+from fastlin.patch import PATCHED
 
-CLASSES = (
-    "LogisticRegression",
-    "LogisticRegressionCV",
-    "BaggingClassifier",
-    "OneVsRestClassifier",
-    "MultiOutputClassifier",
-    "MLPClassifier",
-)
 LEAST_SHARE = 0.9
 FITS = Counter()
 
@@ -72,7 +65,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Replace or patch the classes before the test files import them."""
     if config.getoption("patched"):
-        fastlin.patch_sklearn(CLASSES)
+        fastlin.patch_sklearn([*PATCHED])
         return
     sklearn.linear_model.LogisticRegression = fastlin.LogisticRegression
     sklearn.linear_model.LogisticRegressionCV = fastlin.LogisticRegressionCV
@@ -97,7 +90,7 @@ def _is_ours(item, is_patched):
     if item.path.name == "test_metaestimators_metadata_routing.py":
         return "LogisticRegressionCV" in item.name
     if item.path.name == "test_common.py":
-        return any(f"[{name}(" in item.name for name in CLASSES)
+        return any(f"[{name}(" in item.name for name in PATCHED)
     return is_patched or "array_api" not in item.name
 
 
