@@ -61,6 +61,10 @@ def test_levels_of_a_table_stand_against_their_first():
     assert "b_x" in str(found.summary())
     np.testing.assert_allclose(found.std_errors, other.std_errors, rtol=1e-6)
     np.testing.assert_allclose(found.conf_int(), other.conf_int(), atol=1e-6)
+    # A first level has no effect of its own either.
+    effects, of_columns = found.marginal_effects(), other.marginal_effects()
+    np.testing.assert_allclose(effects.effects, of_columns.effects, rtol=1e-7)
+    np.testing.assert_allclose(effects.std_errors, of_columns.std_errors, rtol=1e-7)
     np.testing.assert_array_equal(found.profile_conf_int(["b_z"]), found.conf_int()[:, 2:3])
     assert found.lr_test(["b_y", "b_z"]).statistic == pytest.approx(other.lr_test(["b_y", "b_z"]).statistic, rel=1e-6)
     without = FirthLogisticRegression(categorical_features="from_dtype", fit_intercept=False).fit(frame, y)

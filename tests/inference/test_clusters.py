@@ -20,7 +20,7 @@ pandas = pytest.importorskip("pandas")
 
 
 def find_covariance(X, y, found, keys, weights):
-    """Return the covariance by one or several keys, and how many clusters the first has, for contrasts of classes."""
+    """Return the covariance by one or several keys, for contrasts of classes."""
     n, rows = len(y), len(found.coef)
     columns = np.column_stack([X, np.ones(n)])
     q = rows * columns.shape[1]
