@@ -91,7 +91,7 @@ def draw_call(generator, dtypes):
         parameters["penalty_factors"] = draw_powers(generator, [1, 300][generator.integers(2)], d)
     text = f"{dtype.__name__} {layout} {n} x {d}, {n_classes} classes, {name}, {parameters}, {sorted(given)}"
     data = {"X": rows, "y": y, **given}
-    return text, partial(FITS[generator.choice(list(FITS), p=SHARES)], parameters, data)
+    return text, partial(FITS[generator.choice(len(FITS), p=SHARES)], parameters, data)
 
 
 def predict(model, data, *methods):
@@ -142,15 +142,11 @@ def train(make, parameters, data):
         model.partial_fit(**given)
 
 
-FITS = {
-    "linear": fit_linear,
-    "folds": fit_folds,
-    "path": fit_path,
-    "Firth": fit_firth,
-    "steps": partial(train, fastlin.MiniBatchLogisticRegression),
-    "network": partial(train, partial(fastlin.MLPClassifier, (2,))),
-    "network by lbfgs": partial(train, partial(fastlin.MLPClassifier, (2,), solver="lbfgs")),
-}
+network = partial(fastlin.MLPClassifier, (2,))
+TRAININGS = [
+    partial(train, make) for make in (fastlin.MiniBatchLogisticRegression, network, partial(network, solver="lbfgs"))
+]
+FITS = fit_linear, fit_folds, fit_path, fit_firth, *TRAININGS
 SHARES = 0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05
 
 

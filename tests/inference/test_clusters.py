@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+import pandas
 import pytest
 from reference import log_likelihood
 from scipy import sparse
@@ -15,8 +16,6 @@ from fastlin.inference.covariances import read_clusters
 from .conftest import infer, refuse
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
-
-pandas = pytest.importorskip("pandas")
 
 
 def find_covariance(X, y, found, keys, weights):
