@@ -2,7 +2,6 @@
 
 import ast
 import re
-import tokenize
 from pathlib import Path
 
 import pytest
@@ -199,16 +198,12 @@ def test_files_that_are_no_modules_are_installed():
 
 def count_lines_of_code(path):
     """Return the number of lines that hold code: docstrings, comments and blank lines do not count."""
-    lines, before = set(), tokenize.NEWLINE
-    words = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    with tokenize.open(path) as file:
-        for kind, _, (first, _), (last, _), _ in tokenize.generate_tokens(file.readline):
-            # A text at the beginning of a statement is a docstring.
-            is_docstring = kind == tokenize.STRING and before in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
-            if kind not in words and not is_docstring:
-                lines.update(range(first, last + 1))
-            before = before if kind in (tokenize.COMMENT, tokenize.NL) else kind
-    return len(lines)
+    alone = (node for node in ast.walk(parse(path)) if isinstance(node, ast.Expr))
+    texts = [range(node.lineno, node.end_lineno + 1) for node in alone if isinstance(node.value, ast.Constant)]
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    return sum(
+        bool(re.match(r"\s*[^\s#]", line)) for number, line in lines if not any(number in text for text in texts)
+    )
 
 
 def test_files_are_short():
@@ -251,15 +246,10 @@ def test_tests_mirror_the_package():
     assert folders == packages | {Path("benchmarks"), Path("scikit_learn")}
 
 
-def folders_of_modules():
-    folders = {}
-    for path in PACKAGE.rglob("*.py"):
-        folders.setdefault(path.stem, set()).add(path.parent.relative_to(PACKAGE).as_posix().strip("."))
-    return folders
-
-
 def test_tests_stand_in_the_folder_of_what_they_test_and_no_two_modules_have_one_name():
-    modules = folders_of_modules()
+    modules = {}
+    for path in PACKAGE.rglob("*.py"):
+        modules.setdefault(path.stem, set()).add(path.parent.relative_to(PACKAGE).as_posix().strip("."))
     assert {name for name, folders in modules.items() if len(folders) > 1} == {"__init__"}
     for path in (path for path in files("tests") if path.name.startswith("test_")):
         name, folder = path.stem.removeprefix("test_"), path.parent.relative_to(ROOT / "tests").as_posix().strip(".")

@@ -18,8 +18,7 @@ from sklearn.datasets import load_iris
 import fastlin
 from fastlin.estimators import RegularizationPath, StabilitySelection
 
-FOLDERS = "benchmarks", "studies"
-PAGES = sorted(path for folder in ("", *FOLDERS) for path in (ROOT / "docs" / folder).glob("*.md"))
+PAGES = sorted(path for folder in ("", "benchmarks", "studies") for path in (ROOT / "docs" / folder).glob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
 NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", read("docs/derivations.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -34,12 +33,10 @@ OWN = re.compile(r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubuserco
 
 def definitions(path):
     """Return the names of functions, and of methods as Class.method, in a file."""
-    names = set()
-    for node in parse(path).body:
-        of_class = node.body if isinstance(node, ast.ClassDef) else []
-        names |= {f"{node.name}.{each.name}" for each in of_class if isinstance(each, ast.FunctionDef)}
-        names |= {node.name} if isinstance(node, ast.FunctionDef) else set()
-    return names
+    body = parse(path).body
+    methods = [(node.name, each) for node in body if isinstance(node, ast.ClassDef) for each in node.body]
+    names = {f"{name}.{each.name}" for name, each in methods if isinstance(each, ast.FunctionDef)}
+    return names | {node.name for node in body if isinstance(node, ast.FunctionDef)}
 
 
 def anchors(path):

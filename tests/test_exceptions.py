@@ -1,4 +1,4 @@
-"""The errors and warnings that users catch are what they were: of their old bases, and at their old places."""
+"""The errors and warnings that users catch, whose bases are in interface.txt: at their old places, and filtered."""
 
 import pickle
 import warnings
@@ -10,28 +10,10 @@ import sklearn.exceptions
 import fastlin
 from fastlin import datasets, exceptions, trainers
 
-BASES = {
-    "CheckpointError": (ValueError,),
-    "CheckpointWarning": (UserWarning,),
-    "CollinearityError": (ValueError,),
-    "ConvergenceWarning": (sklearn.exceptions.ConvergenceWarning, UserWarning),
-    "CourseAssertionError": (AssertionError, ValueError),
-    "CourseWarning": (UserWarning,),
-    "DataChangedError": (ValueError,),
-    "DatasetNotFoundError": (FileNotFoundError,),
-    "InferenceWarning": (UserWarning,),
-    "NoWorkersError": (RuntimeError,),
-    "SeparationError": (ValueError,),
-    "SeparationWarning": (UserWarning,),
-    "WorkersLostError": (RuntimeError,),
-}
 
-
-def test_each_class_has_its_bases_and_places_and_arrives_from_another_process():
-    assert BASES.keys() == set(exceptions.__all__)
-    for name, bases in BASES.items():
+def test_each_class_has_its_places_and_arrives_from_another_process():
+    for name in exceptions.__all__:
         kind = getattr(exceptions, name)
-        assert all(issubclass(kind, base) for base in bases), name
         arrived = pickle.loads(pickle.dumps(kind("why")))
         assert (type(arrived), arrived.args) == (kind, ("why",))
     assert datasets.DatasetNotFoundError is exceptions.DatasetNotFoundError

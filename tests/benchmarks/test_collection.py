@@ -2,30 +2,19 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import marked
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
-
-
-def collect(*options):
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *options]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return [line for line in finished.stdout.splitlines() if "::" in line]
+WHOLE = {"test_case[limit-step]", "test_case[memory-text]"}
 
 
-@pytest.mark.thorough
-def test_the_literal_command_collects_benchmarks_alone():
-    names = collect("--benchmark-only")
-    assert {name.partition("::")[0] for name in names} == {"benchmarks/pytest/test_speed.py"}
-    assert "benchmarks/pytest/test_speed.py::test_race[digits]" in names
-    assert "benchmarks/pytest/test_speed.py::test_everyday[iris, raw]" in names
-    assert not any("[limit" in name for name in names)
-
-
-@pytest.mark.slow
-def test_whole_benchmarks_have_every_case():
-    names = collect("--benchmark-only", "--full")
-    assert "benchmarks/pytest/test_speed.py::test_case[limit-step]" in names
-    assert "benchmarks/pytest/test_speed.py::test_case[memory-text]" in names
+@pytest.mark.parametrize("options", [*marked(pytest.mark.thorough, []), *marked(pytest.mark.slow, ["--full"])], ids=str)
+def test_the_literal_command_collects_benchmarks_alone_and_the_whole_ones_where_they_are_asked_for(options):
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "--benchmark-only"]
+    finished = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True)
+    files, names = zip(*(line.split("::") for line in finished.stdout.splitlines() if "::" in line), strict=True)
+    assert set(files) == {"benchmarks/pytest/test_speed.py"}
+    assert {"test_race[digits]", "test_everyday[iris, raw]"} <= set(names)
+    assert WHOLE <= set(names) if options else not any("[limit" in name for name in names)
