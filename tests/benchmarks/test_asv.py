@@ -3,6 +3,7 @@
 import ast
 import math
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from benchmark_records import make_race
@@ -69,22 +70,18 @@ def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("error", "raised", "words"),
-    [(NotImplementedError("no data"), NotImplementedError, "no data"), (OSError("no disk"), RuntimeError, "no disk")],
+    ("answer", "raised", "words"),
+    [
+        ({"side_effect": NotImplementedError("no data")}, NotImplementedError, "no data"),
+        ({"side_effect": OSError("no disk")}, RuntimeError, "no disk"),
+        # Results that are not equal are no figures.
+        ({"return_value": {"digits": make_record(fault="too high")}}, RuntimeError, "too high"),
+    ],
 )
-def test_a_race_that_fails_says_so_to_all_that_ask(monkeypatch, tmp_path, error, raised, words):
-    def fail(race, whole):
-        raise error
-
-    monkeypatch.setattr(asv_suite, "measure", fail)
-    for _ in range(2):
+def test_a_race_that_fails_says_so_to_all_that_ask(monkeypatch, tmp_path, answer, raised, words):
+    for measure in (Mock(**answer), pytest.fail):
+        monkeypatch.setattr(asv_suite, "measure", measure)
         assert_refused(words, asv_suite.find_records, "digits", tmp_path, error=raised)
-        monkeypatch.setattr(asv_suite, "measure", pytest.fail)
-
-
-def test_results_that_are_not_equal_are_no_figures(monkeypatch, tmp_path):
-    monkeypatch.setattr(asv_suite, "measure", lambda race, whole: {race: make_record(fault="too high")})
-    assert_refused("too high", asv_suite.find_records, "digits", tmp_path, error=RuntimeError)
 
 
 def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
@@ -111,15 +108,11 @@ def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
     assert track("import, seconds") == 0.25
 
 
-def test_only_the_folder_of_the_benchmarks_is_no_range(monkeypatch):
+def test_only_the_folder_of_the_benchmarks_is_no_range():
     pytest.importorskip("asv", reason="asv is of the extra bench.")
     from asv.config import Config
 
     from benchmarks.asv_plugins import names
 
-    conf = Config.load()
-    assert names._names_folder(conf, "benchmarks")
-    assert names._names_folder(conf, "./benchmarks/")
-    assert not names._names_folder(conf, "HEAD")
-    assert not names._names_folder(conf, "HEAD~1..HEAD")
-    assert not names._names_folder(conf, None)
+    given, conf = ["benchmarks", "./benchmarks/", "HEAD", "HEAD~1..HEAD", None], Config.load()
+    assert [names._names_folder(conf, each) for each in given] == [True, True, False, False, False]

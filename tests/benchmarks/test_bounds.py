@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -14,13 +15,13 @@ from benchmarks.suite import CASES, RACES
 from fastlin.kernels.machine.levels import LEVELS
 
 ONE = {"case": "digits", "machine": ANY, "measure": "ratio", "at least": 3}
+KEY = itemgetter("case", "machine", "measure")
 WIDE = {"case": "digits", "machine": "x86-64-v4", "measure": "ratio", "at least": 5}
 
 
 def test_every_bound_is_stated_once_for_a_case_that_exists():
     bounds = read_bounds()
-    keys = [(bound["case"], bound["machine"], bound["measure"]) for bound in bounds]
-    assert len(set(keys)) == len(keys)
+    assert len(set(map(KEY, bounds))) == len(bounds)
     for bound in bounds:
         assert bound["case"] in {*CASES, *TITLES}
         assert bound["machine"] in {ANY, *LEVELS}
@@ -30,14 +31,10 @@ def test_every_bound_is_stated_once_for_a_case_that_exists():
 
 def find_looser(before, after):
     """Return the bounds that ask for less than before, or for nothing any more."""
-    present = {(bound["case"], bound["machine"], bound["measure"]): bound for bound in after}
-    looser = []
-    for bound in before:
-        now = present.get((bound["case"], bound["machine"], bound["measure"]), {})
-        is_lower = now.get("at least", -1) < bound.get("at least", -1)
-        is_higher = now.get("at most", np.inf) > bound.get("at most", np.inf)
-        looser += [bound] if is_lower or is_higher else []
-    return looser
+    present = {KEY(bound): bound for bound in after}
+    changes = [(bound, present.get(KEY(bound), {})) for bound in before]
+    lower = [bound for bound, now in changes if now.get("at least", -1) < bound.get("at least", -1)]
+    return lower + [bound for bound, now in changes if now.get("at most", np.inf) > bound.get("at most", np.inf)]
 
 
 def test_no_bound_gets_looser_unless_the_committed_ones_do():

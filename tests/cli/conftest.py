@@ -1,6 +1,7 @@
 """The program in this process, in an empty folder, offline and without data."""
 
 import subprocess
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +19,8 @@ OFFLINE = {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "FASTLIN_DATA": "", "C
 @pytest.fixture
 def digits(monkeypatch):
     """Let the program find no data set, without looking for one."""
-
-    def find_nothing(*arguments, folder=None):
-        raise datasets.DatasetNotFoundError("There is no data set in this test.")
-
-    monkeypatch.setattr(datasets, "load_mnist", find_nothing)
-    monkeypatch.setattr(datasets, "load_cifar10", find_nothing)
+    for loader in ("load_mnist", "load_cifar10"):
+        monkeypatch.setattr(datasets, loader, Mock(side_effect=datasets.DatasetNotFoundError("There is none.")))
 
 
 @pytest.fixture

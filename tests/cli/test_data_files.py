@@ -20,6 +20,8 @@ def test_the_index_of_a_frame_of_pandas_is_left_out(files, run):
     frame.rename_axis("row").to_parquet(files / "named.parquet")
     frame.to_csv(files / "frame.csv")
     frame.rename_axis("row").to_csv(files / "named.csv")
+    # Of texts half as many are enough.
+    frame.assign(day=[f"F{i % 40}" for i in range(60)]).to_csv(files / "texts.csv", index=False)
 
     def fit(*arguments):
         lines = run(*FIT, *arguments).stdout.splitlines()
@@ -34,6 +36,7 @@ def test_the_index_of_a_frame_of_pandas_is_left_out(files, run):
     for name, column, like in (
         ("frame.csv", "", "has no name, as an index that pandas has written to CSV"),
         ("named.csv", "row", "has 60 different values in 60 rows, as a name or an index has"),
+        ("texts.csv", "day", "has 40 different values in 60 rows, as a name or an index has"),
     ):
         assert f"Note: column {column!r} {like}; --drop {column!r} leaves it out" in fit(name)[1]
 
@@ -50,7 +53,9 @@ def test_the_order_of_the_rows_changes_nothing(files, table, run):
 
 
 @pytest.mark.parametrize("words", [("True", "False"), ("true", "false"), ("TRUE", "FALSE")])
-def test_truth_values_are_predicted_as_they_are_written(files, run, words):
+def test_truth_values_are_predicted_as_they_are_written_and_labels_coded_otherwise_are_refused(
+    files, run, refuse, words
+):
     ends = [i % 4 > 1 for i in range(40)]
     lines = [f"{words[end]},{i % 3},{words[not end]}" for i, end in enumerate(ends)]
     text = "\n".join(["known,delay,end", *lines])
@@ -65,14 +70,9 @@ def test_truth_values_are_predicted_as_they_are_written(files, run, words):
         assert finished.stdout.startswith("accuracy 1.0000")
     written = {line.partition(",")[0] for line in (files / "out.csv").read_text().splitlines()[1:]}
     assert written == {f'"{word}"' for word in words}
-
-
-def test_labels_that_are_coded_otherwise_are_refused(files, run, refuse):
-    (files / "words.csv").write_text("a,end\n" + "".join(f"{i},{i % 3 > 0}\n" for i in range(12)))
-    (files / "letters.csv").write_text("a,end\n1,T\n2,F\n")
-    run(*FIT, "words.csv")
-    words = "column 'end' of letters.csv holds 'F', and the labels of the fit are 'False', 'True'\n"
-    refuse(words, *PREDICT, "letters.csv", "--target", "end")
+    (files / "letters.csv").write_text("known,delay,end\nTrue,1,T\nTrue,2,F\n")
+    message = f"column 'end' of letters.csv holds 'F', and the labels of the fit are {words[1]!r}, {words[0]!r}\n"
+    refuse(message, *PREDICT, "letters.csv", "--target", "end")
 
 
 def test_columns_are_kept_as_they_stand_in_the_file(files, run, refuse):

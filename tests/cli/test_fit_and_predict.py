@@ -135,13 +135,6 @@ def test_a_validation_file_chooses_c(files, table, run, refuse):
         refuse(words, *call, name)
 
 
-def test_texts_of_almost_every_row_are_noted(files, table, run):
-    with_names = table.append_column("name", pa.array([f"F{i}" for i in range(table.num_rows)]))
-    pyarrow.csv.write_csv(with_names, files / "named.csv")
-    note = "column 'name' has 200 different values in 200 rows, as a name or an index has; --drop 'name' leaves it out"
-    assert f"Note: {note}\n" in run(*FIT, "named.csv", "--tol", "0.01").stdout
-
-
 def test_what_cannot_be_predicted_gets_one_line(files, run, refuse):
     run(*FIT, "flights.csv")
     (files / "few.csv").write_text("carrier,day\nAA,1\n")

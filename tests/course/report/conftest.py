@@ -62,13 +62,9 @@ class Page(HTMLParser):
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory):
     """The folder that a quick run of all studies of the course wrote, offline and without data."""
-
-    def find_nothing(*arguments, folder=None):
-        raise datasets.DatasetNotFoundError("There is no data set in this test.")
-
-    folder = tmp_path_factory.mktemp("run")
+    folder, nothing = tmp_path_factory.mktemp("run"), datasets.DatasetNotFoundError("There is none.")
     with (
-        mock.patch.object(datasets, "load_mnist", find_nothing),
+        mock.patch.object(datasets, "load_mnist", side_effect=nothing),
         mock.patch.dict(os.environ, {"COLUMNS": "100"}),
         # Beside other tests a second thread of BLAS would only wait.
         threadpoolctl.threadpool_limits(1),
