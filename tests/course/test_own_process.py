@@ -5,6 +5,7 @@ from contextlib import closing
 from time import sleep
 
 import pytest
+from conftest import assert_refused
 
 from fastlin.course.own_process import OwnProcess
 
@@ -19,19 +20,16 @@ def test_calls_are_made_in_one_other_process(process):
     found = process.call(os.getpid)
     assert found != os.getpid()
     assert process.call(os.getpid) == found
-    with pytest.raises(ZeroDivisionError):
-        process.call(divmod, 1, 0)
+    assert_refused(None, process.call, divmod, 1, 0, error=ZeroDivisionError)
     assert process.call(os.getpid) == found
 
 
 def test_a_call_that_takes_too_long_is_stopped_and_the_next_one_is_made(process):
     before = process.call(os.getpid)
-    with pytest.raises(TimeoutError, match=r"stopped after 0\.1 s"):
-        process.call(sleep, 3600, seconds=0.1)
+    assert_refused(r"stopped after 0\.1 s", process.call, sleep, 3600, seconds=0.1, error=TimeoutError)
     assert process.call(os.getpid) not in (before, os.getpid())
 
 
 def test_a_process_that_ends_says_so_and_the_next_call_is_made(process):
-    with pytest.raises(ChildProcessError, match="its process has ended with status 3"):
-        process.call(os._exit, 3)
+    assert_refused("its process has ended with status 3", process.call, os._exit, 3, error=ChildProcessError)
     assert process.call(max, 1, 2) == 2
