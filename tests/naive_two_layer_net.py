@@ -1,9 +1,14 @@
 """An independent oracle of TwoLayerNet: data for it, and the homework's class in plain NumPy, without fastlin."""
 
+from types import SimpleNamespace
+
 import naive_network
 import numpy as np
 
 NAMES = "W1", "b1", "W2", "b2"
+# In the order in which they may be given.
+OPTIONS = {"learning_rate": 1e-3, "learning_rate_decay": 0.95, "reg": 5e-6, "num_iters": 100, "batch_size": 200}
+OPTIONS |= {"verbose": False, "momentum": 0.0}
 
 
 def make_data(n=60, d=6, n_classes=3, seed=0):
@@ -33,31 +38,19 @@ class PlainTwoLayerNet:
     def predict(self, X):
         return self.loss(X).argmax(axis=1)
 
-    def train(
-        self,
-        X,
-        y,
-        X_val,
-        y_val,
-        learning_rate=1e-3,
-        learning_rate_decay=0.95,
-        reg=5e-6,
-        num_iters=100,
-        batch_size=200,
-        verbose=False,
-        momentum=0.0,
-    ):
+    def train(self, X, y, X_val, y_val, *given, **named):
+        options = SimpleNamespace(**OPTIONS | dict(zip(OPTIONS, given, strict=False)) | named)
         velocity = dict.fromkeys(NAMES, 0.0)
         stats = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
-        for iteration in range(num_iters):
-            rows = np.random.choice(len(X), batch_size)
-            loss, grads = self.loss(X[rows], y[rows], reg)
+        for iteration in range(options.num_iters):
+            rows = np.random.choice(len(X), options.batch_size)
+            loss, grads = self.loss(X[rows], y[rows], options.reg)
             stats["loss_history"].append(loss)
             for name in NAMES:
-                velocity[name] = momentum * velocity[name] - learning_rate * grads[name]
+                velocity[name] = options.momentum * velocity[name] - options.learning_rate * grads[name]
                 self.params[name] = self.params[name] + velocity[name]
-            if iteration % max(len(X) / batch_size, 1) == 0:
+            if iteration % max(len(X) / options.batch_size, 1) == 0:
                 stats["train_acc_history"].append(np.mean(self.predict(X[rows]) == y[rows]))
                 stats["val_acc_history"].append(np.mean(self.predict(X_val) == y_val))
-                learning_rate *= learning_rate_decay
+                options.learning_rate *= options.learning_rate_decay
         return stats

@@ -1,12 +1,16 @@
-"""Letter Recognition from disk: read, damaged and missing."""
+"""Letter Recognition from disk, and sparse data by seed: their shape, their distribution, and no data of others."""
 
 import gzip
+import itertools
 
 import numpy as np
 import pytest
 from conftest import assert_refused
+from scipy.sparse.linalg import norm
+from sklearn.naive_bayes import MultinomialNB
 
 from benchmarks.data import LETTER_FEATURES, LETTER_FILE, LETTER_ROWS, LETTER_TRAIN, load_letter
+from benchmarks.sparse_data import CATEGORIES, IN_CATEGORY, NEWS_WORDS, make_news, make_one_hot, make_text
 
 LINE = "A," + ",".join(str(number) for number in range(LETTER_FEATURES))
 
@@ -41,3 +45,75 @@ def test_a_missing_letter_skips(tmp_path, monkeypatch):
     assert_refused("FASTLIN_DATA names the folder", load_letter, tmp_path, error=NotImplementedError)
     monkeypatch.setenv("FASTLIN_DATA", "")
     assert_refused("FASTLIN_DATA names the folder", load_letter, error=NotImplementedError)
+
+
+def make(kind, seed):
+    if kind == "news":
+        return make_news(2_000, seed)
+    data = make_text(200, 5, seed) if kind == "text" else make_one_hot(800, seed)
+    return data.X_train, data.y_train
+
+
+@pytest.mark.parametrize("kind", ["text", "one-hot", "news"])
+def test_the_same_seed_gives_the_same_data(kind):
+    (X, y), (again, y_again), (other, _) = (make(kind, seed) for seed in (0, 0, 1))
+    for attribute in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(X, attribute), getattr(again, attribute))
+    np.testing.assert_array_equal(y, y_again)
+    assert not np.array_equal(X.indices, other.indices)
+
+
+def test_text_is_sparse():
+    data = make_text(200, 5)
+    for X, n_rows, y in ((data.X_train, 200, data.y_train), (data.X_test, 40, data.y_test)):
+        assert X.shape == (n_rows, data.X_train.shape[1])
+        assert X.has_canonical_format
+        assert X.indices.dtype == X.indptr.dtype == np.int32
+        assert (X.data > 0).all()
+        np.testing.assert_allclose(norm(X, axis=1), 1)
+        assert (np.bincount(y) == n_rows // 5).all()
+    assert np.bincount(data.X_train.indices).min() > 1
+
+
+def test_the_words_of_text_are_as_many_as_those_of_newsgroups_and_tell_the_topic():
+    data = make_text()
+    X, y = data.X_train, data.y_train
+    # The numbers of 20 Newsgroups.
+    assert X.shape == (11_314, pytest.approx(56_436, rel=0.02))
+    assert X.nnz == pytest.approx(1_713_894, rel=0.04)
+    frequency = np.sort(np.bincount(X.indices))[::-1]
+    # Nearly every post has the most frequent word; a rank ten times as large is some ten times as rare.
+    assert frequency[0] > 0.9 * len(y)
+    assert 4 < frequency[100] / frequency[1000] < 15
+    assert 4 < frequency[1000] / frequency[10_000] < 15
+    assert 0.2 < np.mean(frequency == 2) < 0.4
+    # The lengths of posts are spread widely.
+    lengths = np.diff(X.indptr)
+    assert np.median(lengths) < 0.8 * lengths.mean()
+    # Words of one author occur together: some columns have entries in the same rows.
+    places = X[:, np.bincount(X.indices) > 5].tocsc()
+    patterns = {places.indices[first:last].tobytes() for first, last in itertools.pairwise(places.indptr)}
+    assert len(patterns) < places.shape[1] - 20
+    # A linear model with C = 1 is right on 0.91 of the test rows, but takes seconds.
+    assert 0.6 < MultinomialNB(alpha=0.01).fit(X, y).score(data.X_test, data.y_test) < 0.98
+
+
+def test_one_hot_rows_have_a_one_for_each_attribute():
+    data = make_one_hot(800)
+    attribute_of = np.repeat(np.arange(len(CATEGORIES)), CATEGORIES)
+    for X, n_rows, y in ((data.X_train, 800, data.y_train), (data.X_test, 200, data.y_test)):
+        assert X.shape == (n_rows, 123)
+        assert X.has_canonical_format
+        assert (X.data == 1).all()
+        assert (attribute_of[X.indices.reshape(n_rows, -1)] == np.arange(len(CATEGORIES))).all()
+        assert y.mean() == pytest.approx(0.24, abs=0.08)
+
+
+def test_news_are_sparse_rows_of_length_one():
+    X, y = make_news(2_000)
+    assert X.shape == (2_000, NEWS_WORDS)
+    assert X.has_sorted_indices
+    assert X.indices.dtype == np.int32
+    np.testing.assert_allclose(np.sqrt(X.multiply(X).sum(axis=1)), 1)
+    assert 65 < X.nnz / len(y) < 90
+    assert abs(y.mean() - IN_CATEGORY) < 0.15

@@ -1,16 +1,18 @@
-"""Published figures: the documents and the pictures show what the files hold, and nothing else."""
+"""Publishing: what is kept, its tables, and that documents and pictures show what the files hold and nothing else."""
 
+import io
 import re
 
 import pytest
 from benchmark_records import RUN, make_machine, make_race
+from conftest import assert_refused
 
-from benchmarks import pages
+from benchmarks import pages, publish
 from benchmarks.claims import read_record
 from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
 from benchmarks.pictures import choose_pictures, draw_pictures, read_source
 from benchmarks.published import FOLDER, add_records, digest, read_machines
-from benchmarks.tables import Table, format_ratio, format_seconds, write_markdown
+from benchmarks.tables import Table, format_ratio, format_seconds, print_tables, tabulate, write_markdown
 
 # A number with a unit of time, or a number of times.
 FIGURE = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
@@ -162,3 +164,92 @@ def test_cells_are_short():
 def test_a_digest_depends_on_values_alone():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+def measure(case, whole):
+    assert whole
+    if case == "text":
+        raise NotImplementedError("no data")
+    if case == "letter":
+        raise RuntimeError("no peer comes within 1e-6")
+    return {case: make_race(fault="fastlin has not converged" if case == "one-hot" else "")}
+
+
+def test_one_case_that_fails_costs_no_other(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(publish, "measure", measure)
+    assert publish.publish(["text", "letter", "one-hot", "digits"], tmp_path) == ["letter", "one-hot"]
+    (machine,) = read_machines(tmp_path).values()
+    assert list(machine["records"]) == ["digits"]
+    assert {"date", "versions"} <= machine["records"]["digits"].keys()
+    printed = capsys.readouterr().out
+    assert "text: left out. no data" in printed
+    assert "letter: failed. RuntimeError: no peer comes within 1e-6" in printed
+    assert "one-hot: failed. RuntimeError: one-hot: fastlin has not converged" in printed
+
+
+def test_the_documents_are_written_whatever_fails(monkeypatch, tmp_path):
+    written = []
+    monkeypatch.setattr(publish, "FOLDER", tmp_path)
+    monkeypatch.setattr(publish, "publish", lambda cases: cases)
+    monkeypatch.setattr(publish, "draw_pictures", lambda machines, folder: written.append("pictures"))
+    monkeypatch.setattr(publish, "write_pages", lambda machines: written.append("pages"))
+    assert publish.main(["digits"]) == 1
+    assert publish.main(["--pages"]) == 0
+    assert written == ["pictures", "pages"] * 2
+    assert_refused("2", publish.main, ["nothing"], error=SystemExit)
+
+
+def test_figures_that_cannot_be_read_are_found_before_anything_is_measured(monkeypatch, tmp_path, capsys):
+    damaged = tmp_path / "a.json"
+    damaged.write_text('{"machine": {}, "records": {},}')
+    monkeypatch.setattr(publish, "read_machines", lambda: read_machines(tmp_path))
+    monkeypatch.setattr(publish, "publish", lambda cases: pytest.fail("measured"))
+    assert_refused("2", publish.main, ["digits"], error=SystemExit)
+    assert f"cannot read the results in {damaged}: " in capsys.readouterr().err
+    assert damaged.read_text() == '{"machine": {}, "records": {},}'
+
+
+NOTHING = {"accuracy": None, "log_loss": None}
+PASS = {"fastlin": {"seconds": 0.5, **NOTHING}, "scikit-learn": {"seconds": 0.25, **NOTHING}}
+
+
+def test_a_race_is_bold_where_fastlin_is_slower_or_wrong():
+    fast = make_race(0.05, 1.0, gap=-3e-5)
+    fast["contenders"]["scikit-learn"]["threads"] = 1
+    slow = make_race(contenders=PASS, ratio=0.5, threads=1)
+    records = {"fast": fast, "slow": slow, "wrong": make_race(fault="fastlin has not converged")}
+    (table,) = tabulate(records)
+    assert " | ".join(table.rows[0]) == (
+        "digits, 10 × 2 | 0.9000 / 0.8000 | 0.2500 / 0.5000 | 20 | 50 ms | 1 s | scikit-learn, 1 thread | -3e-05"
+    )
+    assert table.rows[1][0] == "digits, 10 × 2, 1 thread"
+    assert table.rows[1][1:3] == ["", ""]
+    assert table.rows[1][6] == "scikit-learn"
+    assert table.bold == [False, True, True]
+
+
+def test_every_kind_has_a_table_of_its_own():
+    seconds = {"fastlin": {"seconds": 0.02}, "its arithmetic": {"seconds": 0.01}}
+    limit = {"kind": "limit", "title": "a pass", "data": "", "contenders": seconds, "limit": "its arithmetic"}
+    memory = {"kind": "memory", "title": "a fit", "X_bytes": 10**6, "fit_bytes": 3 * 10**6, "allowed_bytes": 2 * 10**6}
+    contenders = {"fastlin": {"seconds": 1.25}, "scikit-learn": {"seconds": 1.5}}
+    records = {
+        "limit": {**limit, "part": 0.5},
+        "memory": memory,
+        "import": {"kind": "first use", "title": "the import", "data": "", "contenders": contenders},
+        "race": make_race(0.05, 1.0, fault="wrong"),
+        "scaling": {"kind": "scaling"},
+    }
+    with_peer = tabulate({"memory": {**memory, "peer_bytes": 4 * 10**6}})
+    assert with_peer[0].rows == [["a fit", "1.0 MB", "3.0 MB", "2.0 MB", "4.0 MB"]]
+    tables = tabulate(records)
+    assert [table.rows[0] for table in tables[1:]] == [
+        ["a pass", "20 ms", "its arithmetic", "10 ms", "50%"],
+        ["a fit", "1.0 MB", "3.0 MB", "2.0 MB"],
+        ["the import", "1.25 s", "1.50 s", "-0.25 s"],
+    ]
+    assert [table.bold for table in tables] == [[True], [False], [True], [False]]
+    text = io.StringIO()
+    print_tables(tables, text)
+    for table in tables:
+        assert table.title in text.getvalue()

@@ -1,11 +1,14 @@
-"""Every case runs on tiny problems, and the documents show what it measures."""
+"""Every case runs on tiny problems, and the documents show what it measures; pytest collects all on request."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 from benchmark_records import RUN, make_machine
 from conftest import marked
+from repository import ROOT
 
 from benchmarks import inference, limits, memory, passes, processes, scaling, sweeps
 from benchmarks.pages import BLOCKS
@@ -94,3 +97,16 @@ def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     shown = {block: show(contents) for block, show in BLOCKS.items() if block not in ("chosen-races", "claims", "runs")}
     empty = {block: show({}) for block, show in BLOCKS.items() if block in shown}
     assert any(shown[block] != empty[block] for block in shown)
+
+
+WHOLE = {"test_case[limit-step]", "test_case[memory-text]"}
+
+
+@pytest.mark.parametrize("options", [*marked(pytest.mark.thorough, []), *marked(pytest.mark.slow, ["--full"])], ids=str)
+def test_the_literal_command_collects_benchmarks_alone_and_the_whole_ones_where_they_are_asked_for(options):
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "--benchmark-only"]
+    finished = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True)
+    files, names = zip(*(line.split("::") for line in finished.stdout.splitlines() if "::" in line), strict=True)
+    assert set(files) == {"benchmarks/pytest/test_speed.py"}
+    assert {"test_race[digits]", "test_everyday[iris, raw]"} <= set(names)
+    assert WHOLE <= set(names) if options else not any("[limit" in name for name in names)

@@ -1,4 +1,7 @@
-"""Calls of the program: what is refused, with which words, and what the help names."""
+"""Calls of the program, also as a process: what is refused, with which words, and what the help names."""
+
+import subprocess
+import sys
 
 import click
 import pytest
@@ -33,6 +36,14 @@ SEEDS = "is not in the range 0<=x<=4294967295"
 )
 def test_a_bad_call_gets_one_line_and_status_2(refuse, call, words):
     assert refuse(words, *call.split()).stdout == ""
+
+
+def test_the_package_is_the_program_and_a_bad_call_gets_one_line_and_status_2(tmp_path):
+    command = [sys.executable, "-m", "fastlin", "reproduce", "binry"]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr.startswith("fastlin: Invalid value for '[STUDY]...': 'binry' is not one of ")
+    assert finished.stderr.count("\n") == 1
 
 
 def test_help_lists_each_command_with_its_purpose_and_every_study(run):

@@ -47,7 +47,7 @@ BAD_DATA = [
 @pytest.mark.parametrize(("function", "arguments", "message"), BAD_DATA)
 def test_bad_data_are_refused_by_an_error_that_is_also_an_assertion(function, arguments, message):
     for caught in (ValueError, AssertionError):
-        assert_refused(message, list, function(*arguments), error=caught)
+        assert_refused(message, lambda: list(function(*arguments)), error=caught)
 
 
 def test_bad_arguments_are_refused():

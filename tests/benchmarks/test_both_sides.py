@@ -1,0 +1,130 @@
+"""The races of passes, predictions, mini-batches and networks: both sides start alike and compute the same."""
+
+import numpy as np
+import pytest
+from conftest import marked
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+import fastlin
+from benchmarks import mini_batches, networks, predictions
+from benchmarks.data import make_synthetic
+from benchmarks.mini_batches import Examples
+from benchmarks.networks import LargeProducts, LargeStep, draw_data
+from benchmarks.passes import FusedPass, draw_coef, make_numpy_pass
+from benchmarks.races import FASTLIN
+
+# Relative to the largest entry. NumPy's products in float32 add up some hundred terms.
+OF_PASSES = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
+# Accuracies after 70 steps of the course differ by rows whose best two classes are nearly equal.
+OF_ACCURACIES = {"float64": 1e-4, "float32": 1e-3}
+
+
+def assert_same_parts(found, expected, relative=0.0, absolute=0.0):
+    """Compare arrays with others within a part of the largest entry of each."""
+    for part, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(part, theirs, rtol=0, atol=absolute + relative * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["float64", *marked(pytest.mark.thorough, "float32", "uint8")])
+def test_passes_have_the_loss_and_gradients_of_numpy(dtype, order, layout):
+    X = np.random.default_rng(0).integers(0, 256, (300, 20), np.uint8)
+    X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=layout)
+    point = X, np.arange(300) % 10, 10, *draw_coef(X)
+    expected = make_numpy_pass(*point, order=order)()
+    assert_same_parts(FusedPass(*point).value_and_gradient(), expected, OF_PASSES[dtype])
+
+
+@pytest.mark.parametrize("name", list(predictions.RACES))
+def test_both_models_predict_the_same(name):
+    if "frame" in name or "categories" in name:
+        pytest.importorskip("pandas", reason="pandas is not installed")
+    prediction = predictions.RACES[name].load(400)
+    (ours,), (theirs,) = (predictions.predict(prediction, contender) for contender in (FASTLIN, predictions.PEER))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+    assert len(ours) == (1 if name == "predict-row" else 400)
+    if name != "predict-row":
+        # The models were fitted to rows of the same kind.
+        assert prediction.accuracy(ours) > 0.7 - 0.1 * (prediction.n_classes > 2)
+
+
+def test_mini_batches_take_the_steps_of_plain_numpy_and_sgd_classifier_has_a_row_for_each_class():
+    generator = np.random.default_rng(0)
+    X = generator.uniform(size=(1_300, 20))
+    y = (X[:, :10] + generator.uniform(size=(1_300, 10))).argmax(axis=1)
+    images = Examples(X[:1_000], y[:1_000], X[1_000:], y[1_000:], 10)
+    ours, theirs = mini_batches.train(images), mini_batches.train_plainly(images)
+    assert_same_parts(ours, theirs, mini_batches.ALLOWED)
+    assert images.objective(*ours) == pytest.approx(images.objective(*theirs), rel=mini_batches.ALLOWED)
+    coef, intercept, one_by_one = mini_batches.train_by_sgd(images)
+    assert (coef.shape, intercept.shape, one_by_one) == ((10, 20), (10,), True)
+
+
+@pytest.mark.thorough
+def test_sparse_rows_are_learned_by_both_sides():
+    assert mini_batches.load_sparse(2_000, 100).X_test.shape == (400, 100)
+    record = mini_batches.race_on_sparse_rows(100, 2_000)
+    assert record["data"].startswith("2,000 × 100")
+    assert all(contender["accuracy"] > 0.8 for contender in record["contenders"].values())
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("dtype", "tolerance"), mini_batches.COURSE_ALLOWED.items())
+def test_plain_numpy_takes_the_same_steps_of_the_course(dtype, tolerance):
+    data = make_synthetic(10, 1_000, 100, seed=0)
+    X, X_test = (np.column_stack([part, np.ones(len(part))]).astype(dtype) for part in (data.X_train, data.X_test))
+    examples = Examples(X, data.y_train, X_test, data.y_test, 10)
+    coef, _, *histories = mini_batches.train_course(examples, 10)
+    expected, _, *expected_histories = mini_batches.train_course_plainly(examples, 10)
+    assert coef.dtype == dtype
+    assert_same_parts([coef], [expected], tolerance)
+    for kind, atol in (("loss", tolerance), ("accuracy", OF_ACCURACIES[dtype])):
+        for history, steps in zip(histories, expected_histories, strict=True):
+            assert list(history[kind]) == list(steps[kind])
+            np.testing.assert_allclose(list(history[kind].values()), list(steps[kind].values()), rtol=0, atol=atol)
+
+
+def test_networks_start_as_scikit_learns():
+    X, y = draw_data(200, 6)
+    seed = networks.SEED
+    # Steps so small that float32 rounds them away.
+    model = MLPClassifier(networks.N_HIDDEN, solver="sgd", learning_rate_init=1e-12, max_iter=1, random_state=seed)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, y)
+    coefs, intercepts = networks.draw_start(np.random.RandomState(seed), 6)
+    for part, theirs in zip(coefs + intercepts, model.coefs_ + model.intercepts_, strict=True):
+        assert part.dtype == theirs.dtype
+        np.testing.assert_allclose(part, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_torch_trains_the_same_network():
+    pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
+    epoch = networks.load_epoch(1_000, 20)
+    ours, theirs = networks.train_by_estimator(epoch, fastlin.MLPClassifier), networks.train_torch(epoch)
+    assert_same_parts((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), absolute=1e-5)
+
+
+def test_large_steps_take_the_rows_in_turn_and_their_products_are_those_of_a_step():
+    X, y = draw_data(60, 5)
+    step, products = LargeStep(X, y, 30), LargeProducts(X, 30)
+    assert sorted(np.concatenate(step.batches)) == list(range(60))
+    before = step.network.parameters.copy()
+    rows, network = step.batches[0], step.network
+    expected = networks.Epoch(X[rows], y[rows], X, y, networks.N_CLASSES).objective(network.coefs, network.intercepts)
+    expected += networks.LARGE_L2 / 2 * sum(float(np.sum(coef.astype(np.float64) ** 2)) for coef in network.coefs)
+    assert LargeStep(X, y, 30)() == pytest.approx(expected, rel=0, abs=1e-4)
+    # Losses of the halves differ, and steps are taken.
+    assert step() != step()
+    assert (step.network.parameters != before).mean() > 0.5
+    products()
+    rows = X[:30]
+    for found, expected in (
+        (products.hidden, rows @ products.coefs[0]),
+        (products.scores, products.hidden @ products.coefs[1]),
+        (products.gradients[1], products.hidden.T @ products.residuals),
+        (products.slopes, products.residuals @ products.coefs[1].T),
+        (products.gradients[0], rows.T @ products.slopes),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
