@@ -40,7 +40,7 @@ def make_modules(X_train, y_train, X_test, y_test):
         "utils": {
             "load_full_mnist": load_full_mnist,
             "load_binary_dataset": load_binary_dataset,
-            "plot_loss": draw_nothing,
+            "plot_loss": lambda *arguments, **options: None,
         },
         "task2a": {"pre_process_images": pre_process_images, "BinaryModel": lambda: Model(785, 1)},
         "task3a": {"one_hot_encode": one_hot_encode, "SoftmaxModel": lambda weight: Model(785, 10, 2 * weight)},
@@ -50,10 +50,6 @@ def make_modules(X_train, y_train, X_test, y_test):
     for name, members in contents.items():
         vars(modules[name]).update(members, cross_entropy_loss=cross_entropy_loss)
     return modules
-
-
-def draw_nothing(*arguments, **options):
-    pass
 
 
 def pre_process_images(X):

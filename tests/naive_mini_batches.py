@@ -20,7 +20,7 @@ def make_model(**parameters):
     return MiniBatchLogisticRegression(**{"dtype": "float64", "random_state": 0, "batch_size": 40, **parameters})
 
 
-def step_naively(X, y, classes, orders, model, weights=None, start=None, n_steps=None):
+def step_naively(X, y, classes, orders, model, weights=None, n_steps=None):
     """Return coefficients (K, d), intercepts (K,), the mean of both over the steps, and the loss of each epoch.
 
     Each class has its row; two classes have their difference.
@@ -28,7 +28,7 @@ def step_naively(X, y, classes, orders, model, weights=None, start=None, n_steps
     K, d = (1 if len(classes) == 2 else len(classes)), X.shape[1]
     labels = np.searchsorted(classes, y)
     weights = np.ones(len(y)) if weights is None else weights
-    w = np.zeros((K, d + 1)) if start is None else start.copy()
+    w = np.zeros((K, d + 1))
     velocity, total, taken, losses = np.zeros_like(w), np.zeros_like(w), 0, []
     for order in orders:
         loss = 0.0
@@ -47,8 +47,8 @@ def step_naively(X, y, classes, orders, model, weights=None, start=None, n_steps
     return w, total / taken, losses
 
 
-def draw_orders(n, n_epochs, seed=0):
-    state, order = np.random.RandomState(seed), np.arange(n)
+def draw_orders(n, n_epochs):
+    state, order = np.random.RandomState(0), np.arange(n)
     for _ in range(n_epochs):
         places = np.arange(n)
         state.shuffle(places)

@@ -35,11 +35,6 @@ def keep_units(n, width, dropout, seed, first_row=0):
     return np.array([[(mix(mix(p) ^ seed) < int(keep * 2**32)) / keep for p in row] for row in places])
 
 
-def keep_layer(n, width, dropout, seed, layer):
-    """Return what the dropout of a layer, counted from 1, multiplies its units by in a batch with this seed."""
-    return keep_units(n, width, dropout, (seed + layer * 0x9E3779B9) % 2**32) if dropout else np.ones((n, width))
-
-
 def normalize(z):
     """Return N(z) by the batch's means and variances."""
     return (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + EPSILON)
@@ -67,7 +62,9 @@ def loss_and_gradient(
     for layer, (coef, intercept) in enumerate(zip(coefs[:-1], intercepts[:-1], strict=True)):
         z.append(a[-1] @ coef)
         inner.append((scales[layer] * normalize(z[-1]) if scales else z[-1]) + intercept)
-        masks.append(keep_layer(*inner[-1].shape, dropout, seed, layer + 1))
+        # Each layer, counted from 1, has a seed of its own.
+        of_layer = (seed + (layer + 1) * 0x9E3779B9) % 2**32
+        masks.append(keep_units(*inner[-1].shape, dropout, of_layer) if dropout else 1.0)
         a.append(masks[-1] * ACTIVATIONS[activation](inner[-1]))
     scores = a[-1] @ coefs[-1] + intercepts[-1]
     losses, _, residuals = reference.losses_of(scores, labels)

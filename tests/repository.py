@@ -55,6 +55,11 @@ def files(*folders):
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
+def find_nodes(kind, paths):
+    """Return each path, and its nodes of a kind one by one."""
+    return [(path, node) for path in paths for node in ast.walk(parse(path)) if isinstance(node, kind)]
+
+
 def described(public, section):
     """Return the names that a section of a docstring describes."""
     found = NumpyDocString(inspect.getdoc(public))[section]

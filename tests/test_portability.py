@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from conftest import run_program
-from repository import files, parse
+from repository import files, find_nodes, parse
 from sklearn.datasets import load_iris
 
 import fastlin
@@ -104,12 +104,8 @@ def test_what_a_system_may_lack_is_asked_for_before_it_is_used():
 
 def test_no_file_is_made_by_tempfile_in_a_folder_that_may_be_read_only():
     # On Windows tempfile would try names there for hours (CPython issue 66305).
-    made = [
-        (path.name, node.attr)
-        for path in files("fastlin")
-        for node in ast.walk(parse(path))
-        if isinstance(node, ast.Attribute) and node.attr in ("TemporaryFile", "NamedTemporaryFile", "mkstemp")
-    ]
+    makers, nodes = ("TemporaryFile", "NamedTemporaryFile", "mkstemp"), find_nodes(ast.Attribute, files("fastlin"))
+    made = [(path.name, node.attr) for path, node in nodes if node.attr in makers]
     # It writes a file there by itself before.
     assert made == [("parquet.py", "TemporaryFile")]
 
@@ -118,9 +114,8 @@ def test_what_users_keep_is_written_whole_or_not_at_all():
     # tests/test_places.py has what `write_whole` does. Kernels have a folder of their own rights.
     calls = [
         (path.name, ast.unparse(node), {each.id for each in ast.walk(node) if isinstance(each, ast.Name)})
-        for path in files("fastlin")
-        for node in ast.walk(parse(path))
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("write_text", "write_bytes", "savefig")
+        for path, node in find_nodes(ast.Call, files("fastlin"))
+        if getattr(node.func, "attr", "") in ("write_text", "write_bytes", "savefig")
     ]
     assert [call for name, call, names in calls if "part" not in names] == ["figure.savefig(file, format='png')"]
     assert {name for name, *_ in calls} == {"results.py", "page.py", "__init__.py", "cifar10_search.py", "style.py"}
@@ -141,13 +136,7 @@ def is_text(call):
 
 def test_files_of_text_name_their_encoding():
     # Windows' own is another one than that of Linux and macOS.
-    without = [
-        f"{path}: {ast.unparse(node)}"
-        for path in CHECKED
-        for node in ast.walk(parse(path))
-        if isinstance(node, ast.Call) and is_text(node)
-    ]
+    without = [f"{path}: {ast.unparse(node)}" for path, node in find_nodes(ast.Call, CHECKED) if is_text(node)]
     # Functions of the same name open no file.
-    assert [
-        line for line in without if not re.search(r"(os|webbrowser|Image|tarfile)\.open\(|\.open\(setting", line)
-    ] == []
+    others = re.compile(r"(os|webbrowser|Image|tarfile)\.open\(|\.open\(setting")
+    assert [line for line in without if not others.search(line)] == []

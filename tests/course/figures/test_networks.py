@@ -28,17 +28,13 @@ def draw(opened, tmp_path):
     return draw
 
 
-def make_training(n_epochs, ended="limit", loss=2.0):
+def make_two_layer(data, ended="limit", n_epochs=6, loss=2.0):
     epochs = [
         SimpleNamespace(loss=loss, accuracy=0.3, validation_loss=1.5, validation_accuracy=0.1 + 0.01 * number)
         for number in range(n_epochs)
     ]
-    return Training(epochs, Checkpoint(n_epochs, None), ended, n_epochs)
-
-
-def make_two_layer(data, ended="limit", n_epochs=6, loss=2.0):
     trained = SimpleNamespace(
-        training=make_training(n_epochs, ended, loss),
+        training=Training(epochs, Checkpoint(n_epochs, None), ended, n_epochs),
         penalties=list(0.1 * np.arange(n_epochs)),
         accuracies={"train": 0.6, "validation": 0.5, "test": 0.487},
     )
