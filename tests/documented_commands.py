@@ -98,11 +98,6 @@ def normalize(words):
     )
 
 
-def is_command(words):
-    """Return whether words outside of a block of shell are a whole command, not the name of a program alone."""
-    return words[0] in SCRIPTS or (words[0].rpartition("/")[2] in PROGRAMS and " " in normalize(words))
-
-
 def read_blocks(text):
     return [words for language, block in BLOCK.findall(text) if language == "sh" for words in split_commands(block)]
 
@@ -115,7 +110,8 @@ def read_commands(text):
         first = code.split()[0]
         # What is no shell may have a lone quotation mark.
         if first in SCRIPTS or first.rpartition("/")[2] in PROGRAMS:
-            found += filter(is_command, split_commands(code))
+            # The name of a program alone is no command.
+            found += (words for words in split_commands(code) if words[0] in SCRIPTS or " " in normalize(words))
     # Capitals stand for what a reader has to give to fastlin's program.
     commands = dict.fromkeys(normalize(words) for words in found)
     return [command for command in commands if not re.search(r"^fastlin\b.* [A-Z]+\b", command)]

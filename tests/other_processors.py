@@ -55,14 +55,8 @@ def pytest_collection_modifyitems(items):
     items[:] = [item for i, item in enumerate(items) if i % part == first or item.path.name == ALWAYS]
 
 
-def can_stand_in_for(processor):
-    """Say whether this machine has all instructions of a Processor; None is this one itself."""
-    there = llvmlite.binding.get_host_cpu_features()
-    return processor is None or all(there.get(feature, False) for feature in LEVELS[processor.level].features)
-
-
 def environment(processor):
-    """Return the environment in which everything computes as on a Processor."""
+    """Return the environment in which everything computes as on a Processor; None is this one itself."""
     if processor is None:
         return dict(os.environ)
     level, folder = LEVELS[processor.level], user_cache_folder() or Path(".pytest_cache").absolute()
@@ -82,18 +76,6 @@ def environment(processor):
     }
 
 
-def run_tests(name, part, arguments):
-    """Return the exit status of the tests, or of every part-th of them, as on a processor."""
-    # Each processor runs another part of the tests.
-    first = list(PROCESSORS).index(name) * part // len(PROCESSORS)
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "tests.other_processors", *arguments],
-        cwd=Path(__file__).parents[1],
-        env={**environment(PROCESSORS[name]), PART: str(part), FIRST: str(first)},
-    )
-    return finished.returncode
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog="Other arguments go to pytest.")
     parser.add_argument("--as", action="append", choices=list(PROCESSORS), dest="names", help="default: all of them")
@@ -101,14 +83,19 @@ def main():
     options, arguments = parser.parse_known_args()
     if options.part < 1:
         parser.error(f"--part must be a whole number from 1 on, but is {options.part}")
-    failed = []
-    for name in options.names or PROCESSORS:
-        if not can_stand_in_for(PROCESSORS[name]):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.other_processors", *arguments]
+    there, failed = llvmlite.binding.get_host_cpu_features(), []
+    for number, (name, processor) in enumerate(PROCESSORS.items()):
+        if options.names and name not in options.names:
+            continue
+        if processor is not None and not all(there.get(each) for each in LEVELS[processor.level].features):
             print(f"{name}: left out, since this machine lacks some of its instructions", flush=True)
             continue
         print(f"{name}:", flush=True)
-        if run_tests(name, options.part, arguments) != 0:
-            failed.append(name)
+        # Each processor runs another part of the tests.
+        chosen = {PART: str(options.part), FIRST: str(number * options.part // len(PROCESSORS))}
+        run = subprocess.run(command, cwd=Path(__file__).parents[1], env=environment(processor) | chosen)
+        failed += [name] if run.returncode != 0 else []
     print("failed as on " + ", ".join(failed) if failed else "all passed")
     return 1 if failed else 0
 

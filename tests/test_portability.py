@@ -77,13 +77,6 @@ def test_a_system_without_what_windows_lacks_imports_fits_and_describes_itself()
     assert found["modules"] > 100
 
 
-def modules_that_may_lack(node):
-    """Return the modules that a try statement imports where it goes on without them."""
-    caught = {getattr(handler.type, "id", None) for handler in node.handlers}
-    imports = [each for each in node.body if isinstance(each, ast.Import)] if "ImportError" in caught else []
-    return {alias.name for each in imports for alias in each.names}
-
-
 def test_what_a_system_may_lack_is_asked_for_before_it_is_used():
     used = []
     for path in CHECKED:
@@ -91,8 +84,8 @@ def test_what_a_system_may_lack_is_asked_for_before_it_is_used():
         for node in nodes:
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("hasattr", "getattr"):
                 asked.add(getattr(node.args[1], "value", None))
-            if isinstance(node, ast.Try):
-                tried |= modules_that_may_lack(node)
+            if isinstance(node, ast.Try) and "ImportError" in [getattr(each.type, "id", "") for each in node.handlers]:
+                tried |= {alias.name for each in node.body if isinstance(each, ast.Import) for alias in each.names}
         for node in nodes:
             if isinstance(node, ast.Attribute) and node.attr not in asked:
                 used += [(path, node.attr)] if node.attr in MISSING.get(getattr(node.value, "id", None), ()) else []

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import webbrowser
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -104,12 +105,8 @@ def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits
     assert opened == ([page.as_uri()] if arguments else [])
 
 
-@pytest.fixture
-def few_rows(monkeypatch):
+def test_compare_with_peers(run, contenders, monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "load_mnist", lambda folder: make_synthetic(3, 300, 8, seed=0))
-
-
-def test_compare_with_peers(run, few_rows, contenders, tmp_path):
     contenders["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
     printed = run("compare", "--peers", "--quick").stdout
     assert "Not installed, so not compared: torch." in printed
@@ -147,10 +144,7 @@ def test_warmup_takes_every_step(run, monkeypatch):
 def test_ctrl_c_ends_with_one_line_and_leaves_the_results_and_the_report_of_earlier_studies(
     run, digits, monkeypatch, tmp_path
 ):
-    def interrupt(settings):
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(STUDIES, "l2_sweep", interrupt)
+    monkeypatch.setitem(STUDIES, "l2_sweep", Mock(side_effect=KeyboardInterrupt))
     folder = tmp_path / "results"
     assert run("reproduce", "l2_sweep", status=130).stderr == "\nfastlin: interrupted\n"
     assert not [path for path in folder.rglob("*") if path.is_file()]

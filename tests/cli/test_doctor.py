@@ -3,6 +3,7 @@
 import json
 import re
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 
@@ -78,11 +79,9 @@ def test_a_sound_installation_passes_every_check(run, monkeypatch):
 
 
 def test_a_result_that_differs_and_an_error_are_failures(run, monkeypatch):
-    def stumble():
-        raise OSError("the disk is gone")
-
     monkeypatch.setattr(doctor, "MINIMUM_OF_CANCER", 0.2)
-    checks = {"breast cancer": doctor.CHECKS["breast cancer, two classes, L1"], "disk": stumble}
+    disk = Mock(side_effect=OSError("the disk is gone"))
+    checks = {"breast cancer": doctor.CHECKS["breast cancer, two classes, L1"], "disk": disk}
     monkeypatch.setattr(doctor, "CHECKS", checks)
     printed = run("doctor", status=1).stdout
     assert "FAILED  breast cancer: J = 0.20465732" in printed

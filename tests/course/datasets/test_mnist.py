@@ -13,11 +13,6 @@ from fastlin.course.datasets import mnist
 SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test": (10,)}
 
 
-def to_idx(array):
-    header = bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return header + array.tobytes()
-
-
 @pytest.fixture
 def small(monkeypatch, empty_places):
     """A small stand-in for MNIST: its files' bytes by name, and no other place to look in than those of the test."""
@@ -25,7 +20,8 @@ def small(monkeypatch, empty_places):
     contents, files, published = {}, {}, {}
     for part, (name, _, _) in mnist.MNIST_FILES.items():
         values = generator.integers(0, 10 if part.startswith("y") else 256, SHAPES[part]).astype(np.uint8)
-        contents[name] = to_idx(values)
+        header = bytes((0, 0, 8, values.ndim)) + b"".join(size.to_bytes(4, "big") for size in values.shape)
+        contents[name] = header + values.tobytes()
         files[part] = (name, hashlib.md5(contents[name]).hexdigest(), SHAPES[part])
         zipped = zip_files(contents)[f"{name}.gz"]
         published[part] = hashlib.md5(zipped).hexdigest()

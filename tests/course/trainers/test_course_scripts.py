@@ -7,7 +7,6 @@ that batches are of 16 rows; otherwise the settings are the assignment's, over f
 import re
 import sys
 import warnings
-from pathlib import Path
 from types import ModuleType
 
 import matplotlib.pyplot
@@ -15,11 +14,13 @@ import numpy as np
 import pytest
 from naive_course import make_modules
 from naive_two_layer_net import PlainTwoLayerNet
+from repository import read
 
 from fastlin.course import datasets
 from fastlin.exceptions import CourseWarning
 
-PAGE = Path(__file__).parents[3] / "docs" / "coming-from-the-course.md"
+# It lists the import lines of both.
+PAGE = "docs/coming-from-the-course.md"
 EARLY = "Early stopping with a patience of 10 would have ended this training after 46 of its 160 steps"
 # What the scripts of both tasks begin with.
 BEGIN = """
@@ -150,15 +151,6 @@ SCRIPTS = {
 }
 
 
-def change_imports(script):
-    """Return the script with fastlin's import lines, which the page lists, instead of the course's."""
-    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    for theirs, ours in rows:
-        line = rf"^{re.escape(theirs.removesuffix(' …'))}(?= |$)"
-        script = re.sub(line, ours.removesuffix(" …"), script, flags=re.MULTILINE)
-    return script
-
-
 def run(script):
     matplotlib.use("Agg")
     names = {"__name__": "__main__"}
@@ -184,9 +176,12 @@ def test_scripts_give_the_same_results_with_the_import_lines_changed(script, beg
     small = modules["utils"].load_full_mnist()
     for module in ("fastlin.trainers", "fastlin.course.trainers.data"):
         monkeypatch.setattr(f"{module}.load_full_mnist", lambda *sizes: small)
+    for theirs, ours in re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", read(PAGE), re.MULTILINE):
+        line = rf"^{re.escape(theirs.removesuffix(' …'))}(?= |$)"
+        script = re.sub(line, ours.removesuffix(" …"), script, flags=re.MULTILINE)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        found = run(change_imports(script))
+        found = run(script)
     assert all(warning.category is CourseWarning for warning in warned)
     for warning, beginning in zip(warned, beginnings, strict=True):
         assert str(warning.message).startswith(beginning)
