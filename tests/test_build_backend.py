@@ -212,29 +212,16 @@ def test_a_wheel_is_packed_for_this_python_and_platform(tmp_path, monkeypatch, h
         assert (digest, int(size)) == (f"sha256={expected}", len(contents[path]))
 
 
-def write_sdist(path, members, time, mode, owner):
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in members:
-            member = tarfile.TarInfo(name)
-            member.type = tarfile.DIRTYPE if content == b"" else tarfile.REGTYPE
-            member.size, member.mtime, member.mode, member.uname = len(content), time, mode, owner
-            archive.addfile(member, io.BytesIO(content))
-
-
-def write_wheel(path, members, time, mode):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members:
-            member = zipfile.ZipInfo(name, (time, 1, 1, 0, 0, 0))
-            member.external_attr = mode << 16
-            archive.writestr(member, content)
-
-
 def test_sdists_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     members = [("x", b""), ("x/setup.cfg", b"[metadata]"), ("x/a.py", b"a = 1\n" * 99)]
-    write_sdist(tmp_path / "one", members, 1.5e9, 0o755, "ann")
-    write_sdist(tmp_path / "two", members[::-1], 1.6e9, 0o700, "bob")
-    for name in ("one", "two"):
+    for name, order, time, mode in (("one", members, 1.5e9, 0o755), ("two", members[::-1], 1.6e9, 0o700)):
+        with tarfile.open(tmp_path / name, "w:gz") as archive:
+            for path, content in order:
+                member = tarfile.TarInfo(path)
+                member.type = tarfile.DIRTYPE if content == b"" else tarfile.REGTYPE
+                member.size, member.mtime, member.mode, member.uname = len(content), time, mode, f"owner of {name}"
+                archive.addfile(member, io.BytesIO(content))
         REPRODUCIBLE["normalize_sdist"](tmp_path / name, REPRODUCIBLE["read_epoch"]())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     with tarfile.open(tmp_path / "one") as archive:
@@ -251,9 +238,12 @@ def test_wheels_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
     # Before 1980 there are no times in zip archives.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     members = [("b.py", b"b = 1\n" * 99), ("a.dist-info/RECORD", b"b.py,,\n")]
-    write_wheel(tmp_path / "one", members, 2001, 0o100644)
-    write_wheel(tmp_path / "two", members, 2002, 0o100600)
-    for name in ("one", "two"):
+    for name, year, mode in (("one", 2001, 0o100644), ("two", 2002, 0o100600)):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for path, content in members:
+                member = zipfile.ZipInfo(path, (year, 1, 1, 0, 0, 0))
+                member.external_attr = mode << 16
+                archive.writestr(member, content)
         REPRODUCIBLE["normalize_wheel"](tmp_path / name, REPRODUCIBLE["read_epoch"]())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     with zipfile.ZipFile(tmp_path / "one") as wheel:

@@ -14,9 +14,18 @@ BY_WIDTH = ("exponential", "gather", "instructions", "prefetch", "products", "ti
 NARROWEST = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
 
-def run_uncompiled(paths, **environment):
+# Python takes most of a minute for the largest of the layers.
+@pytest.mark.parametrize(
+    ("paths", "environment"),
+    [
+        pytest.param(["machine", "networks"], {}, id="machine, networks", marks=pytest.mark.thorough),
+        pytest.param(["linear"], {}, id="linear", marks=pytest.mark.slow),
+        pytest.param([f"machine/test_{name}.py" for name in BY_WIDTH], NARROWEST, id="arm64", marks=pytest.mark.slow),
+    ],
+)
+def test_kernels_uncompiled(paths, environment):
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, paths)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(KERNELS / path for path in paths)],
         cwd=ROOT,
         env={**os.environ, "NUMBA_DISABLE_JIT": "1", **environment},
         capture_output=True,
@@ -24,15 +33,3 @@ def run_uncompiled(paths, **environment):
         timeout=300,
     )
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
-
-
-# Python takes most of a minute for the largest of the layers.
-@pytest.mark.thorough
-@pytest.mark.parametrize("layers", ["machine networks", pytest.param("linear", marks=pytest.mark.slow)])
-def test_kernels_uncompiled(layers):
-    run_uncompiled(KERNELS / layer for layer in layers.split())
-
-
-@pytest.mark.slow
-def test_kernels_uncompiled_with_the_vectors_of_arm64():
-    run_uncompiled((KERNELS / "machine" / f"test_{name}.py" for name in BY_WIDTH), **NARROWEST)

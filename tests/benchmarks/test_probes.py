@@ -14,12 +14,6 @@ from benchmarks.tables import tabulate
 from fastlin import LogisticRegression
 
 LOAD = partial(load_probe, n_all=300, n_features=8, n_classes=5)
-PROBE = replace(
-    CASES["probe-times-600"],
-    load=LOAD,
-    rows=300,
-    measure=partial(measure_probe, race=make_probe(replace(RACES["probe-600"], load=LOAD))),
-)
 
 
 def test_the_first_point_that_reaches_an_objective_counts():
@@ -37,7 +31,8 @@ def test_the_seconds_outside_the_solver_count_before_its_first_iteration():
 
 def test_a_probe_is_measured_and_shown():
     pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
-    record = PROBE()
+    measure = partial(measure_probe, race=make_probe(replace(RACES["probe-600"], load=LOAD)))
+    record = replace(CASES["probe-times-600"], load=LOAD, rows=300, measure=measure)()
     assert json.loads(json.dumps(record)) == record
     assert record["fault"] == ""
     ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))

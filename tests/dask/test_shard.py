@@ -22,10 +22,11 @@ BORDERS = [0, 40, 40, 90, 130, 200]
 
 
 class Together(Cluster):
-    """A Cluster whose Shards, with the partitions of their owners, are in this process."""
+    """A Cluster whose Shards, with the partitions of their owners, are in this process; it notes what they are told."""
 
     def __init__(self, parts, owners):
         super().__init__(None, parts, np.diff(BORDERS), 60.0, set())
+        self.methods, self.told = [], []
         for owned in owners:
             shard = Shard({number: parts[number] for number in owned}, len(parts), n_threads=1)
             self._shards.append(Placed("here", shard, frozenset(owned)))
@@ -33,7 +34,12 @@ class Together(Cluster):
     def _place(self, parts):
         return True
 
+    def _call(self, method, *given):
+        self.methods.append(method)
+        return super()._call(method, *given)
+
     def _ask(self, calls):
+        self.told += [given[2] for _, given in calls]
         return [shard.actor.run(*given) for shard, given in calls]
 
 
@@ -116,14 +122,7 @@ def test_workers_are_told_once_and_told_again_what_they_have_forgotten():
     assert all(len(each) <= MOST_TOLD for each in known)
 
 
-def test_workers_are_told_of_a_fold_only_what_they_do_not_know(monkeypatch):
-    told, ask = [], Together._ask
-
-    def note(self, calls):
-        told.extend(given[2] for _, given in calls)
-        return ask(self, calls)
-
-    monkeypatch.setattr(Together, "_ask", note)
+def test_workers_are_told_of_a_fold_only_what_they_do_not_know():
     objective, parameters = make_offset(200, 3, 4)
     found, expected = cut(objective)
     samples, weights = found.passes.samples, [np.arange(200.0) + number for number in range(2 * MOST_TOLD)]
@@ -135,20 +134,14 @@ def test_workers_are_told_of_a_fold_only_what_they_do_not_know(monkeypatch):
         )
         loss = same.passes.evaluate(parameters, None, np.empty(parameters.shape))
         assert fold.passes.evaluate(parameters, None, np.empty(parameters.shape)) == pytest.approx(loss, rel=1e-12)
+    told = found.matrix.cluster.told
     n_arrays = [len(new) for new in told]
     assert n_arrays[0] > 1
     assert n_arrays[2:] == [1] * (len(n_arrays) - 8) + [0] * 6
     assert sum(array.nbytes for array in told[2][next(iter(told[2]))].values()) < weights[0].nbytes
 
 
-def test_folds_side_by_side_take_their_samples_once(monkeypatch):
-    methods, call = [], Together._call
-
-    def note(self, method, *given):
-        methods.append(method)
-        return call(self, method, *given)
-
-    monkeypatch.setattr(Together, "_call", note)
+def test_folds_side_by_side_take_their_samples_once():
     found, _ = cut(make_objective(200, 3, 2)[0])
     folds, take_turns = [np.arange(0, 200, 2), np.arange(1, 200, 2)], threading.Barrier(2)
 
@@ -163,7 +156,7 @@ def test_folds_side_by_side_take_their_samples_once(monkeypatch):
         for rows, taken in zip(folds, pool.map(sample, folds), strict=True):
             assert all(each is taken[0] for each in taken)
             np.testing.assert_array_equal(taken[0].X, make_objective(200, 3, 2)[0].rows.matrix.X[rows])
-    assert methods == ["take"] * 2
+    assert found.matrix.cluster.methods == ["take"] * 2
 
 
 def test_errors_are_answers():

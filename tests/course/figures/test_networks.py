@@ -89,7 +89,8 @@ def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw
     assert "0.473 would have rank 4" in picture.alt
 
 
-def make_deep(depths, n_draws):
+@pytest.mark.parametrize(("depths", "n_draws"), [(DEPTHS, 3), ((2, 4, 10), 1)])
+def test_every_draw_of_every_variant_of_all_depths_is_shown(depths, n_draws, draw):
     generator = np.random.default_rng(0)
     best = {
         name: {str(depth): list(generator.uniform(0.1, 0.5, n_draws)) for depth in depths if depth in variant.depths}
@@ -97,22 +98,13 @@ def make_deep(depths, n_draws):
     }
     means = {name: {depth: float(np.mean(values)) for depth, values in best[name].items()} for name in WHOLE}
     recipes = {name: {"init": name.split(",")[0].lower()} for name in VARIANTS}
-    return Results(
-        {"data": "cifar10", "recipes": recipes},
-        {"mean_best_validation_accuracy_by_hidden_layers": means},
-        {"best": best},
-    )
-
-
-@pytest.mark.parametrize(("depths", "n_draws"), [(DEPTHS, 3), ((2, 4, 10), 1)])
-def test_every_draw_of_every_variant_of_all_depths_is_shown(depths, n_draws, draw):
-    results = make_deep(depths, n_draws)
+    merits = {"mean_best_validation_accuracy_by_hidden_layers": means}
+    results = Results({"data": "cifar10", "recipes": recipes}, merits, {"best": best})
     (picture,), (figure,) = draw("cifar10_deep", results)
     (axes,) = figure.axes
     for number, name in enumerate(WHOLE):
-        rows = list(results.series["best"][name].values())
+        rows = list(best[name].values())
         assert axes.lines[number].get_ydata() == pytest.approx([np.mean(values) for values in rows])
         np.testing.assert_allclose(axes.collections[number].get_offsets()[:, 1], np.ravel(rows))
         assert axes.lines[number].get_linestyle() == ("--" if name.startswith("normal") else "-")
-    plain = results.merits["mean_best_validation_accuracy_by_hidden_layers"]["normal, plain"]
-    assert ", ".join(f"{value:.3f}" for value in plain.values()) in picture.alt
+    assert ", ".join(f"{value:.3f}" for value in means["normal, plain"].values()) in picture.alt
