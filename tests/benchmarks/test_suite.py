@@ -61,23 +61,19 @@ def tiny(monkeypatch):
     monkeypatch.setattr(scaling, "SWEEPS", [panels[1], panels[3]])
 
 
-def measure_tiny(name):
-    """Return the records of a case that is no race by their names, on a tiny problem."""
-    if name in FEW_ROWS:
-        return {name: replace(OTHERS[name], rows=FEW_ROWS[name])()}
-    if name in COLLECTIONS:
-        cases = [case for case in COLLECTIONS[name].cases if "iris" in case.name or case.shape == (100, 10, 2)]
-        return {name: replace(COLLECTIONS[name], cases=cases).measure()}
-    return measure(name)
-
-
 TINY = [name for name in OTHERS if name not in (PEERS, OF_BYTES) and not name.startswith("probe")]
 
 
 @pytest.mark.parametrize("name", [*TINY, *marked(pytest.mark.thorough, OF_BYTES)])
 def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     try:
-        records = measure_tiny(name)
+        if name in FEW_ROWS:
+            records = {name: replace(OTHERS[name], rows=FEW_ROWS[name])()}
+        elif name in COLLECTIONS:
+            cases = [case for case in COLLECTIONS[name].cases if "iris" in case.name or case.shape == (100, 10, 2)]
+            records = {name: replace(COLLECTIONS[name], cases=cases).measure()}
+        else:
+            records = measure(name)
     except NotImplementedError as error:
         pytest.skip(str(error))
     assert json.loads(json.dumps(records)) == records

@@ -1,6 +1,5 @@
 """What a quick run of all studies of the course leaves behind, and pages of it."""
 
-import copy
 import json
 import os
 from html.parser import HTMLParser
@@ -77,8 +76,7 @@ def quick_run(tmp_path_factory):
 def report(quick_run):
     """The entries and the environment of that run, to be changed, and `write`, which writes a page of them."""
     results = json.loads((quick_run / "results.json").read_text(encoding="utf-8"))
-    entries = choose_entries(copy.deepcopy(results), results)
-    found = SimpleNamespace(entries=entries, environment=results["environment"])
+    found = SimpleNamespace(entries=choose_entries(results, results), environment=results["environment"])
 
     def write(quick=True):
         """Write the page, of the same results as if they were those of whole studies if not quick, and parse it."""
@@ -97,19 +95,14 @@ def report(quick_run):
 
 
 @pytest.fixture
-def homework(homework_entries):
-    return copy.deepcopy(homework_entries)
-
-
-@pytest.fixture
 def whole(report, homework):
     report.entries |= homework
     return report.write(quick=False)
 
 
 @pytest.fixture(scope="session")
-def homework_entries():
-    """The same, not to be changed. They have the published tables, the widest of the page."""
+def homework():
+    """Entries of the homework, not to be changed. They have the published tables, the widest of the page."""
     merits = json.loads(RECORD.read_text(encoding="utf-8"))["merits"]
     common = {"version": "0", "data": "cifar10", "seconds": 1.0, "earlier": True, "pictures": []}
     parameters = {

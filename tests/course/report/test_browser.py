@@ -65,7 +65,7 @@ WRAPPER = """<!doctype html><pre id="found"></pre>
 
 
 @pytest.fixture(scope="module")
-def measured(quick_run, homework_entries, tmp_path_factory):
+def measured(quick_run, homework, tmp_path_factory):
     """What a browser measured in each case of a page of the quick run and of the homework, whose tables are wide."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
@@ -73,7 +73,7 @@ def measured(quick_run, homework_entries, tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     shutil.copytree(quick_run, folder, dirs_exist_ok=True)
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    entries = choose_entries(results, results) | copy.deepcopy(homework_entries)
+    entries = choose_entries(results, results) | copy.deepcopy(homework)
     matplotlib.image.imsave(folder / "wide.png", np.zeros((40, 2000)))
     entries["cifar10_deep"]["pictures"] = [{"file": "wide.png", "caption": "A caption.", "alt": "A wide picture."}]
     write_page(folder / "report.html", entries, judge_claims(entries), results["environment"])
