@@ -30,20 +30,15 @@ def rows():
     return (generator.normal(size=(200, 4)) + y[:, np.newaxis]).round(3), y
 
 
-def write(path, X, y):
-    if path.suffix == ".npz":
-        np.savez(path, X=X, y=y)
-    elif path.suffix in (".svm", ".txt"):
-        dump_svmlight_file(X, y, str(path))
-    else:
-        frame = pd.DataFrame(X).assign(y=y)
-        frame.to_csv(path, sep="\t" if path.suffix == ".tsv" else ",", index=False)
-
-
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.npz", "a.svm", "a.txt"])
 def test_all_formats_pose_the_same_problem(rows, tmp_path, name):
     X, y = rows
-    write(tmp_path / name, X, y)
+    if name == "a.npz":
+        np.savez(tmp_path / name, X=X, y=y)
+    elif name in ("a.svm", "a.txt"):
+        dump_svmlight_file(X, y, str(tmp_path / name))
+    else:
+        pd.DataFrame(X).assign(y=y).to_csv(tmp_path / name, sep="\t" if name == "a.tsv" else ",", index=False)
     train, test = pose(tmp_path / name)
     assert (len(train.y), len(test.y), train.n_classes, train.C) == (160, 40, 3, 2.0)
     assert np.allclose(np.bincount(train.y) / 160, np.bincount(y) / 200, atol=0.01)

@@ -47,15 +47,6 @@ def test_every_drawing_has_its_texts_and_a_study():
     assert {text["study"] for text in texts.values()} == {*DRAWN, *CIFAR10_STUDIES, "peers"}
 
 
-def curves(axes, first_step):
-    """Return the heights of the curves and bands of axes from a step on."""
-    heights = [line.get_ydata()[np.asarray(line.get_xdata()) >= first_step] for line in axes.lines[:2]]
-    for band in axes.collections:
-        x, y = band.get_paths()[0].vertices.T
-        heights.append(y[x >= first_step])
-    return np.concatenate(heights)
-
-
 def find_box(artist, figure):
     """Return the box of an artist, which is within the width of the figure."""
     box = artist.get_window_extent()
@@ -81,7 +72,10 @@ def test_texts_are_filled_and_nothing_is_cut_off_or_covered(study, draw, found):
     for number in range(CURVES.get(study, 0)):
         trained = series.get("trained") or series.get("in_order") or series["full length"]["in order"]
         axes = figure.axes[number]
-        heights = curves(axes, trained.steps_per_epoch)
+        # Of the curves and their bands.
+        points = [line.get_xydata() for line in axes.lines[:2]]
+        points += [band.get_paths()[0].vertices for band in axes.collections]
+        heights = np.concatenate([each[each[:, 0] >= trained.steps_per_epoch, 1] for each in points])
         low, high = axes.get_ylim()
         assert len(heights) > 10
         # A band may reach below 0, where no loss is.
