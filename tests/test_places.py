@@ -98,12 +98,7 @@ def test_a_file_keeps_its_mode_and_a_new_one_has_that_of_the_umask(tmp_path):
 @not_on_windows
 def test_bytes_are_on_the_disk_before_they_have_the_name(tmp_path, monkeypatch):
     done, fsync, replace = [], os.fsync, os.replace
-
-    def note_sync(descriptor):
-        done.append(os.fstat(descriptor).st_size)
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append(os.fstat(file).st_size), fsync(file)))
     monkeypatch.setattr(os, "replace", lambda *paths: (done.append("name"), replace(*paths)))
     with write_whole(tmp_path / "page.html") as part:
         part.write_text("new")

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from concurrent.futures import CancelledError
+from unittest.mock import Mock
 
 import dask.array
 import numpy as np
@@ -246,12 +247,9 @@ def test_a_worker_with_other_kernels_is_named(client, pids, monkeypatch):
 
 def test_tasks_that_are_cancelled_are_an_error_that_says_so(pids, monkeypatch):
     wait = module.wait_for
-
-    def cancel_and_wait(futures, client, worker_timeout):
-        client.cancel(futures)
-        wait(futures, client, worker_timeout)
-
-    monkeypatch.setattr(module, "wait_for", cancel_and_wait)
+    monkeypatch.setattr(
+        module, "wait_for", lambda futures, *others: others[0].cancel(futures) or wait(futures, *others)
+    )
     with pytest.raises(WorkersLostError, match="Tasks of the fit were cancelled") as raised:
         fit()
     assert isinstance(raised.value.__cause__, CancelledError)
@@ -294,13 +292,9 @@ def test_tasks_that_fit_wait_for_no_thread_of_their_own(client, pids, expected):
 
 
 def test_an_interrupted_fit_frees_the_workers(client, pids, before_calls):
-    n_calls, model = itertools.count(), LogisticRegression()
-
-    def interrupt():
-        if next(n_calls) == 5:
-            raise KeyboardInterrupt
-
-    before_calls("sum", interrupt)
+    model = LogisticRegression()
+    ends = itertools.chain(5 * [None], [KeyboardInterrupt], itertools.repeat(None))
+    before_calls("sum", Mock(side_effect=ends))
     assert_refused(None, fit, model, error=KeyboardInterrupt)
     assert not hasattr(model, "n_features_in_")
     assert_nothing_is_held(client)
