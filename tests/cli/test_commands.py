@@ -141,9 +141,7 @@ def test_warmup_takes_every_step(run, monkeypatch):
     assert steps == ["a", "b"]
 
 
-def test_ctrl_c_ends_with_one_line_and_leaves_the_results_and_the_report_of_earlier_studies(
-    run, digits, monkeypatch, tmp_path
-):
+def test_ctrl_c_ends_with_one_line_and_leaves_results_and_report_of_earlier_studies(run, digits, monkeypatch, tmp_path):
     monkeypatch.setitem(STUDIES, "l2_sweep", Mock(side_effect=KeyboardInterrupt))
     folder = tmp_path / "results"
     assert run("reproduce", "l2_sweep", status=130).stderr == "\nfastlin: interrupted\n"

@@ -53,9 +53,7 @@ def test_the_order_of_the_rows_changes_nothing(files, table, run):
 
 
 @pytest.mark.parametrize("words", [("True", "False"), ("true", "false"), ("TRUE", "FALSE")])
-def test_truth_values_are_predicted_as_they_are_written_and_labels_coded_otherwise_are_refused(
-    files, run, refuse, words
-):
+def test_truth_values_are_predicted_as_written_and_labels_of_other_words_are_refused(files, run, refuse, words):
     ends = [i % 4 > 1 for i in range(40)]
     lines = [f"{words[end]},{i % 3},{words[not end]}" for i, end in enumerate(ends)]
     text = "\n".join(["known,delay,end", *lines])

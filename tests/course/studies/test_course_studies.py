@@ -159,10 +159,11 @@ def test_the_protocol_follows_the_data_and_quick(digits):
     assert (described["learning_rate"], described["batch_size"], described["epochs"]) == (0.1, 16, 5)
 
 
-def make_trained(accuracies, steps_per_epoch=10, every=2, losses=()):
-    steps = range(0, every * max(len(accuracies), len(losses)), every)
+def make_trained(accuracies, losses=()):
+    """Return a training of ten steps in each epoch, of which every second one is validated."""
+    steps = range(0, 2 * max(len(accuracies), len(losses)), 2)
     val = {"accuracy": dict(zip(steps, accuracies, strict=False)), "loss": dict(zip(steps, losses, strict=False))}
-    return course_training.Trained(None, {"loss": {}, "accuracy": {}}, val, steps_per_epoch)
+    return course_training.Trained(None, {"loss": {}, "accuracy": {}}, val, 10)
 
 
 @pytest.mark.parametrize("task", ["binary", "softmax"])
