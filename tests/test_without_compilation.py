@@ -9,7 +9,10 @@ from repository import ROOT
 
 KERNELS = ROOT / "tests" / "kernels"
 # The tests of what depends on the width of vectors.
-BY_WIDTH = ("exponential", "gather", "instructions", "prefetch", "products", "tiles")
+BY_WIDTH = (
+    *(f"machine/test_{name}.py" for name in ("exponential", "prefetch", "tiles")),
+    *(f"linear/test_{name}.py" for name in ("dense_rows", "sparse_rows")),
+)
 # Numba's names for a processor without any feature that it has to be told of, as arm64 is: 16 bytes make a vector.
 NARROWEST = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
@@ -20,7 +23,7 @@ NARROWEST = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     [
         pytest.param(["machine", "networks"], {}, id="machine, networks", marks=pytest.mark.thorough),
         pytest.param(["linear"], {}, id="linear", marks=pytest.mark.slow),
-        pytest.param([f"machine/test_{name}.py" for name in BY_WIDTH], NARROWEST, id="arm64", marks=pytest.mark.slow),
+        pytest.param(BY_WIDTH, NARROWEST, id="arm64", marks=pytest.mark.slow),
     ],
 )
 def test_kernels_uncompiled(paths, environment):

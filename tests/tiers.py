@@ -31,7 +31,6 @@ LONGEST_FIRST = (
     "test_faults.py",
     "test_course.py",
     "test_target.py",
-    "test_products.py",
     "test_tiles.py",
     "test_fits_of_blocks.py",
     "test_mlp_classifier.py",

@@ -41,7 +41,7 @@ def make_sums(n_blocks, n_classes, d):
 
 
 def run_pass(
-    X, labels, weights, coef, intercept, kind=np.float64, scaling=None, rows=NONE, n_blocks=1, layout=None, tile_rows=8
+    X, labels, weights, coef, intercept, kind=np.float64, scaling=None, rows=NONE, n_blocks=1, layout=None, tile_rows=16
 ):
     """Return loss, gradient, intercept gradient and probabilities of the kernel, blocks added in order.
 
@@ -80,7 +80,7 @@ def assert_naive(found, x, magnitudes, labels, weights, coef, intercept, eps):
 def test_pass_agrees_with_naive(types, n_classes):
     dtype, kind, scale_kind = TYPES[types]
     # The last has more features than one chunk of a product, and more rows than tiles and than are summed in one part.
-    for n, d, n_blocks in [(1, 1, 1), (13, 17, 2), (9, 33, 1), (300, 900, 7) if COMPILED else (20, 18, 7)]:
+    for n, d, n_blocks in [(1, 1, 1), (13, 17, 2), (9, 33, 1), (300, 900, 7) if COMPILED else (40, 300, 2)]:
         X, labels, weights, coef, intercept = make_problem(n, d, max(2, n_classes), dtype, seed=n)
         generator = np.random.default_rng(d)
         scale = 2.0 ** generator.integers(-9 if dtype == np.uint8 else -2, 1, d)
@@ -111,7 +111,7 @@ def test_a_pass_in_place_agrees_with_naive(dtype, kind, layout):
         for passed in (weights, np.empty(0)):
             own = passed if len(passed) else np.ones(n)
             for n_blocks in (1, 3):
-                options = {"n_blocks": n_blocks, "layout": layout, "tile_rows": 16}
+                options = {"n_blocks": n_blocks, "layout": layout}
                 found = run_pass(X, labels, passed, coef, intercept, kind, scaling, **options)
                 assert_naive(found, x + scaling.shift, magnitudes, labels, own, coef, intercept, np.finfo(kind).eps)
 

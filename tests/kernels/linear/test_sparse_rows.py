@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from conftest import COMPILED, make_sparse, marked
+from conftest import make_sparse, marked
 from scipy.sparse import csr_array
 
 from fastlin.kernels.linear import sparse_columns, sparse_rows
@@ -13,7 +13,7 @@ from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
 # One class is two; below, at and above the vectors of a table, and of a group of them.
-CLASSES = [1, 3, 5, 8, 9, 20, 40] if COMPILED else [1, 3, 5, 20]
+CLASSES = [1, 3, 5, 8, 9, 20, 32, 40]
 NONE = np.empty(0, np.int64)
 
 
@@ -83,9 +83,15 @@ def with_ones(X):
     return np.column_stack([X, np.ones(len(X))])
 
 
-@pytest.mark.parametrize("n_classes", CLASSES)
-def test_the_pass_agrees_with_naive_over_all_rows_and_some(n_classes):
-    problem = SparseProblem(23, 11, n_classes)
+@pytest.mark.parametrize(
+    ("n_classes", "dtype"),
+    [
+        *((n_classes, np.float64) for n_classes in CLASSES),
+        *marked(pytest.mark.slow, *((5, dtype) for dtype in (np.float32, np.int8, np.uint16, np.int32, np.uint64))),
+    ],
+)
+def test_the_pass_agrees_with_naive_over_all_rows_and_some(n_classes, dtype):
+    problem = SparseProblem(23, 11, n_classes, dtype)
     for rows in (NONE, np.sort(problem.generator.permutation(23)[:9])):
         taken = rows if len(rows) else np.arange(23)
         own = problem.scaled[taken], problem.labels[taken], problem.weights[taken]

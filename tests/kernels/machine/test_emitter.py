@@ -11,6 +11,7 @@ from numba.core.registry import cpu_target
 from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
+from fastlin.kernels.machine.instructions import compile_apart
 from fastlin.kernels.machine.levels import LEVELS
 from fastlin.kernels.machine.target import vector_bytes
 
@@ -49,6 +50,17 @@ def test_vectors_are_as_wide_as_the_features_allow_and_no_instruction_of_a_highe
     # Where other_processors.py asks for a level, nothing else is in force.
     if config.CPU_NAME in LEVELS:
         assert features <= set(LEVELS[config.CPU_NAME].features)
+
+
+def sum_apart(values):
+    compile_apart()
+    return values.sum()
+
+
+def test_attributes_change_no_result():
+    compiled = numba.njit(sum_apart)
+    assert compiled(np.arange(5.0)) == 10
+    assert "noinline" in next(iter(compiled.inspect_llvm().values()))
 
 
 HOST = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}

@@ -9,6 +9,7 @@ from fastlin.kernels.machine import tiles
 from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout, writable_view, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
+from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows
 
@@ -88,6 +89,15 @@ def test_aligned_arrays_start_on_a_cache_line(dtype, shape):
     assert (array.shape, array.dtype) == (shape, dtype)
     assert array.ctypes.data % CACHE_LINE == 0
     assert not array.any()
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 3, 4, 5, 8, 9, 16, 20, 24, 32, 40, 70])
+def test_tables_are_whole_vectors_that_start_on_a_cache_line(n_classes):
+    table = zeros_table(7, n_classes)
+    assert table.shape[1] >= n_classes
+    assert table.ctypes.data % CACHE_LINE == 0
+    assert n_classes == 1 or 8 * table.shape[1] % (VECTOR_BYTES // 2) == 0
+    assert not table.any()
 
 
 def test_a_writable_view_is_the_same_memory_and_keeps_it_alive():
