@@ -8,6 +8,8 @@ import pytest
 from repository import ROOT
 
 KERNELS = ROOT / "tests" / "kernels"
+# Sums over sparse rows are compared there with those over dense rows.
+SPARSE = ROOT / "tests" / "matrices" / "test_sparse.py"
 # The tests of what depends on the width of vectors.
 BY_WIDTH = (
     *(f"machine/test_{name}.py" for name in ("exponential", "prefetch", "tiles")),
@@ -22,7 +24,7 @@ NARROWEST = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     ("paths", "environment"),
     [
         pytest.param(["machine", "networks"], {}, id="machine, networks", marks=pytest.mark.thorough),
-        pytest.param(["linear"], {}, id="linear", marks=pytest.mark.slow),
+        pytest.param(["linear", SPARSE], {}, id="linear", marks=pytest.mark.slow),
         pytest.param(BY_WIDTH, NARROWEST, id="arm64", marks=pytest.mark.slow),
     ],
 )

@@ -53,7 +53,7 @@ def assert_close(found, expected, tolerance=1e-11):
 
 
 PLANS = {
-    "by rows": {"ENTRIES_PER_SUM": 0.5},
+    "by rows": {"ENTRIES_PER_SUM": 0.5, "TILE_ROWS": 8},
     "by columns": {"ENTRIES_PER_SUM": 10**9},
     "in chunks": {"ENTRIES_PER_SUM": 10**9, "RESIDUAL_BYTES": 0},
 }
@@ -120,7 +120,7 @@ def test_values_that_are_all_one_are_left_out_and_leave_the_bits():
 
 
 @pytest.mark.parametrize("ones", [False, True])
-def test_statistics_by_rows_are_those_by_columns(cut_into_blocks, ones):
+def test_statistics_by_rows_and_by_columns_are_those_of_dense_data(cut_into_blocks, ones):
     X = make_csr().tolil()
     # Columns of one number, of one number and zeros, and without entries.
     X[:, 0], X[:, 1], X[:, 2], X[:5, 2], X[:, 3] = 0.1, -3, 0, 7, 0
@@ -128,11 +128,15 @@ def test_statistics_by_rows_are_those_by_columns(cut_into_blocks, ones):
     if ones:
         X.data[:] = 1
     cut_into_blocks(2_000)
-    found, by_columns = as_matrix(X), as_matrix(X.tocsc())
-    for value, expected in zip(found.measure(), by_columns.measure(), strict=True):
-        np.testing.assert_allclose(value, expected, rtol=1e-13)
-    assert found._csc is None
-    assert found.measure().variance[0] == found.measure().variance[3] == 0
+    found, dense = as_matrix(X), as_matrix(X.toarray())
+    for matrix, weights in ((found, None), (as_matrix(X.tocsc()), None), (found, np.linspace(0, 2, N))):
+        assert (found._csc is None) == (matrix is found or weights is None)
+        columns, expected = matrix.measure(weights), dense.measure(weights)
+        np.testing.assert_allclose(columns.mean, expected.mean + expected.remainder, rtol=1e-13, atol=1e-13)
+        np.testing.assert_allclose(columns.variance, expected.variance, rtol=1e-11)
+        for value, right in zip(columns[3:], expected[3:], strict=True):
+            np.testing.assert_array_equal(value, right)
+        assert columns.variance[0] == columns.variance[3] == 0
 
 
 @pytest.mark.parametrize("index_dtype", [np.int32, np.int64])

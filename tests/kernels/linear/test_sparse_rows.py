@@ -1,4 +1,6 @@
-"""Passes over sparse rows and columns, scores, statistics and Gram matrices against the naive oracle and NumPy."""
+"""Passes over sparse rows and columns, scores and rows against the naive oracle; tests/matrices has all other sums."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from conftest import make_sparse, marked
 from scipy.sparse import csr_array
 
 from fastlin.kernels.linear import sparse_columns, sparse_rows
-from fastlin.kernels.linear.operands import Chunk, Compressed, Curvature, Kept, Losses, Samples, TableParameters
+from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Losses, Samples, TableParameters
 from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
@@ -20,67 +22,45 @@ NONE = np.empty(0, np.int64)
 class SparseProblem:
     """A sparse matrix by rows and by columns, and random parameters, labels, weights, scale and shift."""
 
-    def __init__(self, n, d, n_classes, dtype=np.float64, index_dtype=np.int32, seed=0):
-        self.generator = generator = np.random.default_rng(seed)
-        data, *places = make_sparse(n, d, dtype, index_dtype, seed=seed)
+    def __init__(self, n, d, n_classes, dtype=np.float64):
+        self.generator = generator = np.random.default_rng(0)
+        data, *places = make_sparse(n, d, dtype)
         if np.issubdtype(dtype, np.unsignedinteger):
             data = np.abs(data.astype(np.int8)).astype(dtype)
         self.rows = Compressed(data, *places)
         csc = csr_array(tuple(self.rows), shape=(n, d)).tocsc()
-        self.columns = Compressed(csc.data, csc.indices.astype(index_dtype), csc.indptr.astype(index_dtype))
-        self.dense = csc.astype(np.float64).toarray()
+        self.columns = Compressed(csc.data, csc.indices.astype(np.int32), csc.indptr.astype(np.int32))
         self.n, self.d, self.K = n, d, n_classes
         self.labels = generator.integers(0, max(2, n_classes), n).astype(np.int32)
         self.weights = generator.uniform(0, 2, n)
         self.scaling = Scaling(2.0 ** generator.integers(-3, 1, d), generator.normal(size=d))
         self.coef = generator.normal(size=(n_classes, d))
         self.intercept = generator.normal(size=n_classes)
-        self.scaled = self.dense * self.scaling.scale + self.scaling.shift
+        self.scaled = csc.astype(np.float64).toarray() * self.scaling.scale + self.scaling.shift
 
-    def fill_table(self, coef, intercept, n_blocks=2):
-        table, shifts = gather.zeros_table(self.d, self.K), np.full((n_blocks, self.K), np.nan)
-        run_blocks(sparse_rows.fill_block_table, n_blocks, coef, self.scaling, table, shifts)
-        return TableParameters(table, intercept + shifts.sum(axis=0))
+    def fill_table(self):
+        table, shifts = gather.zeros_table(self.d, self.K), np.full((2, self.K), np.nan)
+        run_blocks(sparse_rows.fill_block_table, 2, self.coef, self.scaling, table, shifts)
+        return TableParameters(table, self.intercept + shifts.sum(axis=0))
 
-    def multiply_columns(self, chunk, sums, adds, product, borders=None):
-        borders = np.array([0, self.d // 3, self.d]) if borders is None else borders
-        arguments = self.columns, borders, chunk, sums, self.scaling, adds, product
-        run_blocks(sparse_columns.fill_block_product, len(borders) - 1, *arguments)
-
-    def evaluate(self, chunks=((0, None),), rows=NONE, borders=None):
+    def evaluate(self, cuts, rows):
         """Return loss, gradient, intercept gradient and probabilities, of ranges of rows one after the other."""
-        parameters = self.fill_table(self.coef, self.intercept)
-        samples = Samples(rows, self.labels, self.weights)
+        parameters, samples = self.fill_table(), Samples(rows, self.labels, self.weights)
         gradient = np.full((self.K, self.d + 1), np.nan)
         probabilities = np.full((self.K, len(rows) or self.n), np.nan)
-        loss, totals = 0.0, np.zeros(self.K)
-        for number, (first, last) in enumerate(chunks):
-            last = self.n if last is None else last
+        loss, totals, columns = 0.0, np.zeros(self.K), np.array([0, self.d // 3, self.d])
+        for first, last in pairwise(cuts):
             residuals = Chunk(first, gather.zeros_table(last - first, self.K))
             begin, end = np.searchsorted(rows, (first, last)) if len(rows) else (first, last)
-            cuts = np.array([begin, (begin + end) // 2, end])
+            borders = np.array([begin, (begin + end) // 2, end])
             losses, sums = np.full(2, np.nan), np.full((2, self.K), np.nan)
-            arguments = self.rows, rows, cuts, parameters, 8, residuals, sums
+            arguments = self.rows, rows, borders, parameters, 8, residuals, sums
             turn = Losses(samples, losses, Kept.of(probabilities)), None
             run_blocks(sparse_rows.fill_block_chunk, 2, *arguments, *turn)
-            self.multiply_columns(residuals, sums.sum(axis=0), number > 0, gradient, borders)
+            arguments = self.columns, columns, residuals, sums.sum(axis=0), self.scaling, first > 0, gradient
+            run_blocks(sparse_columns.fill_block_product, 2, *arguments)
             loss, totals = loss + losses.sum(), totals + sums.sum(axis=0)
         return loss, gradient[:, :-1], totals, probabilities
-
-    def probabilities(self, rows=slice(None)):
-        scores = self.scaled[rows] @ self.coef.T + self.intercept
-        return np.ascontiguousarray(reference.losses_of(scores, self.labels[rows])[1].T)
-
-
-def assert_close(found, expected):
-    """Fail where a number differs by more than 1e-11 of itself and of the largest: some 10^4 roundings of float64."""
-    for value, right in zip(found, expected, strict=True):
-        right = np.asarray(right)
-        np.testing.assert_allclose(value, right, rtol=1e-11, atol=1e-11 * max(1.0, np.abs(right).max()))
-
-
-def with_ones(X):
-    return np.column_stack([X, np.ones(len(X))])
 
 
 @pytest.mark.parametrize(
@@ -94,28 +74,14 @@ def test_the_pass_agrees_with_naive_over_all_rows_and_some(n_classes, dtype):
     problem = SparseProblem(23, 11, n_classes, dtype)
     for rows in (NONE, np.sort(problem.generator.permutation(23)[:9])):
         taken = rows if len(rows) else np.arange(23)
-        own = problem.scaled[taken], problem.labels[taken], problem.weights[taken]
-        expected = *reference.loss_and_gradient(*own, problem.coef, problem.intercept), problem.probabilities(taken)
-        assert_close(problem.evaluate(rows=rows), expected)
+        own = problem.scaled[taken], problem.labels[taken]
+        expected = reference.loss_and_gradient(*own, problem.weights[taken], problem.coef, problem.intercept)
+        _, probabilities, _ = reference.losses_of(own[0] @ problem.coef.T + problem.intercept, own[1])
         # In parts, of which the first column has no rows in one, and one has no rows at all.
-        assert_close(problem.evaluate(((0, 1), (1, 12), (12, 12), (12, 23)), rows), expected)
-
-
-@pytest.mark.parametrize("n_classes", [1, 3, 20])
-def test_slopes_agree_with_naive(n_classes):
-    problem = SparseProblem(19, 6, n_classes)
-    probabilities = problem.probabilities()
-    direction, intercept_direction = np.cos(problem.coef), np.sin(problem.intercept)
-    hessian = reference.hessian(with_ones(problem.scaled), problem.weights, probabilities.T)
-    expected = (hessian @ np.column_stack([direction, intercept_direction]).ravel()).reshape(n_classes, 7)
-    by_table = problem.fill_table(direction, intercept_direction)
-    slopes, sums = Chunk(0, gather.zeros_table(19, n_classes)), np.full((2, n_classes), np.nan)
-    borders = np.array([0, 9, 19])
-    arguments = problem.rows, NONE, borders, by_table, 8, slopes, sums
-    run_blocks(sparse_rows.fill_block_chunk, 2, *arguments, None, Curvature(problem.weights, probabilities))
-    product = np.full((n_classes, 7), np.nan)
-    problem.multiply_columns(slopes, sums.sum(axis=0), False, product)
-    assert_close((product[:, :-1], sums.sum(axis=0)), (expected[:, :-1], expected[:, -1]))
+        for cuts in ((0, 23), (0, 1, 12, 12, 23)):
+            for value, right in zip(problem.evaluate(cuts, rows), (*expected, probabilities.T), strict=True):
+                # Some 10^4 roundings of float64.
+                np.testing.assert_allclose(value, right, rtol=1e-11, atol=1e-11 * max(1.0, np.abs(right).max()))
 
 
 def fill_scores(rows, *given):
@@ -125,7 +91,7 @@ def fill_scores(rows, *given):
 @pytest.mark.parametrize("n_classes", [1, 3, 20])
 def test_scores_and_best_class(n_classes):
     problem, best = SparseProblem(21, 6, n_classes), np.full(21, -1)
-    parameters = problem.fill_table(problem.coef, problem.intercept)
+    parameters = problem.fill_table()
     expected = problem.scaled @ problem.coef.T + problem.intercept
     for kind, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
         scores = np.full((21, n_classes), np.nan, kind)
@@ -159,73 +125,6 @@ def test_sparse_rows_are_taken_and_entries_of_one_place_added_up(target, index_d
         np.testing.assert_array_equal(gathered, dense[rows].astype(target))
 
 
-ROWS = {"all": NONE, "some": np.array([1, 4, 5, 20, 22]), "in another order": np.array([7, 3, 3, 0, 22, 15, 1])}
-
-
-def make_problem(is_one):
-    """Return a problem of two classes whose columns enter as they are, and X as its kernels read it."""
-    problem = SparseProblem(23, 11, 1)
-    if not is_one:
-        return problem, problem.rows
-    problem.dense = (problem.dense != 0).astype(float)
-    return problem, problem.rows._replace(data=np.empty(0))
-
-
-@pytest.mark.parametrize("rows", ROWS)
-@pytest.mark.parametrize("is_one", [False, True])
-def test_the_pass_and_its_hessian_agree_with_naive(is_one, rows):
-    problem, X = make_problem(is_one)
-    rows = ROWS[rows]
-    taken = rows if len(rows) else np.arange(23)
-    dense, labels, weights, m = problem.dense[taken], problem.labels[taken], problem.weights[taken], len(taken)
-    losses, sums, probabilities = np.full(2, np.nan), np.full((2, 12), np.nan), np.full((1, m), np.nan)
-
-    def run(coef, intercept, *turn):
-        # Tiles smaller than a block.
-        given = X, rows, np.array([0, m // 3, m]), coef[0], float(intercept[0]), 8, sums
-        run_blocks(sparse_rows.fill_block_logistic_pass, 2, *given, *turn)
-        return sums.sum(axis=0)
-
-    samples = Samples(rows, problem.labels, problem.weights)
-    found = run(problem.coef, problem.intercept, Losses(samples, losses, Kept.of(probabilities)), None)
-    loss, gradient, totals = reference.loss_and_gradient(dense, labels, weights, problem.coef, problem.intercept)
-    p = 1 / (1 + np.exp(-(dense @ problem.coef[0] + problem.intercept)))
-    assert_close((losses.sum(), found, probabilities[0]), (loss, [*gradient[0], *totals], p))
-    direction, shift = np.cos(problem.coef), np.sin(problem.intercept)
-    found = run(direction, shift, None, Curvature(weights, probabilities))
-    hessian = reference.hessian(with_ones(dense), weights, p[:, None])
-    assert_close([found], [hessian @ np.append(direction, shift)])
-
-
-@pytest.mark.parametrize("is_one", [False, True])
-def test_sums_by_columns(is_one):
-    problem, X = make_problem(is_one)
-    borders, sums, squares = np.array([0, 9, 23]), np.full((2, 11, 4), np.nan), np.full((2, 11), np.nan)
-    run_blocks(sparse_rows.fill_block_row_sums, 2, X, borders, sums)
-    means = np.linspace(-1, 1, 11)
-    run_blocks(sparse_rows.fill_block_row_squares, 2, X, borders, means, squares)
-    for j in range(11):
-        entries = problem.dense[:, j][problem.dense[:, j] != 0]
-        expected = len(entries), entries.sum(), entries.min(initial=np.inf), entries.max(initial=-np.inf)
-        found = *sums[:, j, :2].sum(axis=0), sums[:, j, 2].min(), sums[:, j, 3].max()
-        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
-        assert squares[:, j].sum() == pytest.approx(((entries - means[j]) ** 2).sum(), rel=1e-13)
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.int8)])
-def test_statistics_count_what_is_not_stored(dtype, weighted):
-    problem = SparseProblem(17, 9, 1, dtype)
-    weights = problem.weights if weighted else np.ones(17)
-    found = np.full((4, 9), np.nan)
-    given = weights if weighted else np.empty(0)
-    arguments = problem.columns, np.array([0, 4, 9]), 17, given, weights.sum(), *found
-    run_blocks(sparse_columns.fill_block_sparse_statistics, 2, *arguments)
-    mean = np.average(problem.dense, axis=0, weights=weights)
-    variance = np.average((problem.dense - mean) ** 2, axis=0, weights=weights)
-    assert_close(found, (mean, variance, problem.dense.min(axis=0), problem.dense.max(axis=0)))
-
-
 @pytest.mark.parametrize("n_left_out", [0, 1, 3])
 def test_the_weight_of_what_is_not_stored_is_exact(n_left_out):
     # Weights whose sums are rounded in any order; the difference of two such sums is no measure of what is left.
@@ -242,20 +141,6 @@ def test_the_weight_of_what_is_not_stored_is_exact(n_left_out):
     rest = weights[10 : 10 + n_left_out].sum() / weights.sum()
     assert found[1, 0] == pytest.approx(0.09 * rest, rel=1e-3, abs=0)
     assert n_left_out or found[0, 0] == 0.3
-
-
-@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
-def test_gram_agrees_with_naive(index_dtype):
-    problem = SparseProblem(15, 8, 1, index_dtype=index_dtype)
-    rows, weights = problem.generator.permutation(15)[:9], problem.generator.normal(size=9)
-    weights[3] = 0
-    columns = with_ones(problem.dense[rows])
-    expected = (columns.T * weights) @ columns
-    for n_blocks in (1, 4):
-        halves, totals = np.full((n_blocks, 8, 8), np.nan), np.full((n_blocks, 8), np.nan)
-        run_blocks(sparse_columns.fill_block_sparse_gram, n_blocks, problem.rows, rows, weights, halves, totals)
-        half = halves.sum(axis=0)
-        assert_close([half + half.T, totals.sum(axis=0)], [expected[:8, :8], expected[8, :8]])
 
 
 @pytest.mark.parametrize("n_classes", [1, 20])
