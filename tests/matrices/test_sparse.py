@@ -53,7 +53,7 @@ def assert_close(found, expected, tolerance=1e-11):
 
 
 PLANS = {
-    "by rows": {"ENTRIES_PER_SUM": 0.5, "TILE_ROWS": 8},
+    "by rows": {"ENTRIES_PER_SUM": 0.5, "TILE_ROWS": 3},
     "by columns": {"ENTRIES_PER_SUM": 10**9},
     "in chunks": {"ENTRIES_PER_SUM": 10**9, "RESIDUAL_BYTES": 0},
 }
