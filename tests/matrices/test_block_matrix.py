@@ -44,41 +44,26 @@ KINDS = pytest.mark.parametrize("kind", ["float64", "shifted", "sparse", *marked
 @KINDS
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_passes_know_their_rounding_before_and_sum_what_the_rows_together_do(monkeypatch, kind, n_classes, weighted):
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
-    whole, blocks, labels, weights = make_both(kind, n_classes)
-    K, given = 1 if n_classes == 2 else 3, whole.measure().choose_coordinates()
-    parameters = np.random.default_rng(2).normal(size=(K, D + 1))
-    # Some rows, of which one block has none and another one all.
-    for rows in (np.empty(0, np.int64), np.r_[1:4, 7:14, 22, 22, 30:40]):
-        samples, found = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0)), []
-        for X in (whole, blocks):
-            passes, gradient = X.passes(samples, Scaling(*given), K), np.empty((K, D + 1))
-            lengths = passes.longest_product, passes.longest_sum, passes.shift_roundings
-            found.append((passes.evaluate(parameters, None, gradient), gradient, lengths))
-            assert lengths == (passes.longest_product, passes.longest_sum, passes.shift_roundings)
-        (loss, gradient, expected), (found_loss, found_gradient, (longest_product, longest_sum, roundings)) = found
-        assert found_loss == pytest.approx(loss, rel=1e-11)
-        np.testing.assert_allclose(found_gradient, gradient, rtol=1e-11, atol=1e-11 * np.abs(gradient).max())
-        assert longest_product >= 1 and longest_sum >= -(-N // ROWS)
-        assert roundings >= expected[-1]
-        assert len(rows) or (roundings > 0) == (expected[-1] > 0)
-    with pytest.raises(ValueError, match="not sorted"):
-        blocks.passes(samples._replace(rows=rows[::-1]), Scaling(*given), K).evaluate(parameters, None, gradient)
-
-
-@pytest.mark.parametrize(("kind", "n_classes"), [("float64", 2), ("shifted", 3), ("sparse", 3)])
-def test_curvature_that_is_computed_anew_takes_one_reading(monkeypatch, kind, n_classes):
+def test_passes_sum_what_the_rows_together_do_and_curvature_takes_one_reading(monkeypatch, kind, n_classes, weighted):
     whole, blocks, labels, weights = make_both(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
     # Three rows at a time.
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 3 * 8 * K)
+    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
     scaling, (parameters, direction) = Scaling(*whole.measure().choose_coordinates()), generator.normal(size=(2, K, 6))
+    # Some rows, of which one block has none and another one all.
     for rows in (np.empty(0, np.int64), np.r_[1:4, 7:14, 22, 22, 30:40]):
-        given = Samples(rows, labels.astype(np.int32), weights), scaling, K
+        given = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0)), scaling, K
         expected, found = whole.passes(*given), blocks.passes(*given)
-        probabilities = np.empty((K, len(rows) or N))
-        expected.evaluate(parameters, probabilities, np.empty((K, 6)))
+        lengths = found.longest_product, found.longest_sum, found.shift_roundings
+        probabilities, gradients = np.empty((K, len(rows) or N)), np.empty((2, K, 6))
+        loss = expected.evaluate(parameters, probabilities, gradients[0])
+        assert found.evaluate(parameters, None, gradients[1]) == pytest.approx(loss, rel=1e-11)
+        np.testing.assert_allclose(*gradients, rtol=1e-11, atol=1e-11 * np.abs(gradients).max())
+        # They are known before, and no pass changes them.
+        assert lengths == (found.longest_product, found.longest_sum, found.shift_roundings)
+        assert lengths[0] >= 1 and lengths[1] >= -(-N // ROWS) and lengths[2] >= expected.shift_roundings
+        assert len(rows) or (lengths[2] > 0) == (expected.shift_roundings > 0)
         ones = np.concatenate([probabilities, np.ones((1, len(rows) or N))])
         for term, arguments, sums in (
             (find_hessian_product, [direction], expected.hessian_product(direction, probabilities)),
@@ -90,6 +75,8 @@ def test_curvature_that_is_computed_anew_takes_one_reading(monkeypatch, kind, n_
                 anew = passes.sum_curvature(term, parameters, *arguments)
                 np.testing.assert_allclose(anew, sums, rtol=1e-11, atol=1e-11 * np.abs(sums).max())
                 assert blocks.n_reads - n_reads == (passes is found)
+    with pytest.raises(ValueError, match="not sorted"):
+        blocks.passes(given[0]._replace(rows=rows[::-1]), *given[1:]).evaluate(parameters, None, gradients[0])
 
 
 @KINDS

@@ -18,33 +18,9 @@ def test_parameters_and_coefficients_are_each_others_inverse_and_give_the_same_s
         np.testing.assert_allclose(X @ coef.T + intercept, expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
-def test_scaled_columns_have_a_mean_near_zero_and_a_spread_of_order_one(columns):
-    objective, _ = make_objective(200, 5, 2, columns=columns)
-    coordinates, X, weights = objective.coordinates, objective.matrix.X, objective.rows.weights
-    scaled = X * coordinates.scale + coordinates.shift
-    varied = np.ptp(X, axis=0) > 0
-    mean = np.average(scaled, axis=0, weights=weights)
-    variance = np.average((scaled - mean) ** 2, axis=0, weights=weights)
-    assert (np.abs(mean) < 1e-2).all()
-    assert (variance[varied] > 0.4).all()
-    assert (variance < 2.1).all()
-    np.testing.assert_allclose(coordinates.mean_squares[:-1], mean**2 + variance, rtol=1e-6)
-    np.testing.assert_allclose(coordinates.mean, mean, atol=1e-12)
-    assert coordinates.mean_squares[-1] == 1
-    np.testing.assert_array_equal(np.log2(coordinates.scale) % 1, 0)
-    np.testing.assert_array_equal(coordinates.vanishing, np.flatnonzero(~varied))
-
-
 def test_the_curvature_of_the_penalty_counts_in_the_scale():
     X, labels, *_ = make_problem(50, 3, 2)
     weak, strong = (Objective.over(X, labels, 2, l2=l2).coordinates.scale for l2 in (1e-6, 1e6))
     np.testing.assert_array_equal(np.log2(strong), np.round(np.log2(strong)))
     assert (np.abs(np.log2(strong * 1e3)) <= 0.51).all()
     assert (weak > 100 * strong).all()
-
-
-@pytest.mark.parametrize(("factor", "allows"), [(1.0, True), (1e15, True), (1e25, False), (1e-25, False)])
-def test_float32_is_allowed_within_its_range(factor, allows):
-    X, labels, *_ = make_problem(30, 3, 2)
-    assert Objective.over(X * factor, labels, 2).coordinates.allows_float32 == allows

@@ -59,6 +59,7 @@ def pose(columns):
                 (80, 3, {"l2": 0.1, "weighted": False}),
                 (12, 4, {"l2": 0.1}),
                 (12, 4, {"l2": 1e-4}),
+                (80, 4, {"l2": 0.01, "penalty_factors": np.array([0.5, 2.0, 1.0, 3.0, 0.1])}),
                 (60, 2, REPEATED),
                 (60, 3, REPEATED),
             ]:

@@ -1,12 +1,11 @@
 """L-BFGS: its float32 phase, its preconditioners and refreshes, and the combination of the last steps."""
 
 import itertools
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import begin, evaluate, make_objective, make_problem, minimum_of, with_budget
+from conftest import begin, evaluate, make_objective, minimum_of, with_budget
 
 from fastlin.objective import Objective
 from fastlin.solvers import lbfgs, preconditioners
@@ -99,39 +98,36 @@ def test_the_preconditioner_is_built_anew_at_the_present_point_after_the_iterati
         np.testing.assert_array_equal(again.probabilities, probabilities)
 
 
-@pytest.mark.parametrize("n_classes", [2, 4])
-def test_more_iterations_than_pairs_are_kept_still_converge(n_classes):
-    X, labels, *_ = make_problem(200, 30, n_classes)
-    # Columns that are much alike, which the diagonal does not know.
-    X += 5 * X[:, :1]
-    objective = Objective.over(X, labels, n_classes, l2=1e-6)
-    solution = minimize(objective, precondition=preconditioners.diagonal, tol=1e-9)
-    assert solution.n_iter > objective.budget.choose_pairs(solution.parameters.size)[0]
-    assert solution.converged
-    minimum, *_ = minimum_of(objective)
-    assert solution.value - minimum <= 1e-9 * minimum
-
-
 def add(pairs, step, change):
     """Let pairs take in a step from one point to another and the change of the gradient."""
     before = SimpleNamespace(parameters=np.ones(step.size), gradient=np.ones(step.size))
     pairs.add(before, SimpleNamespace(parameters=1 + step.ravel(), gradient=1 + change.ravel()))
 
 
-@pytest.mark.parametrize(("n_bytes", "n_pairs", "tolerance"), [(1 << 30, 6, 1e-8), (0, 4, 1e-5)])
-def test_the_direction_inverts_the_hessian_along_the_newest_change(n_bytes, n_pairs, tolerance):
+@pytest.mark.parametrize("n_steps", [0, 1, 3, 4, 6, 9])
+@pytest.mark.parametrize(("n_bytes", "n_most", "tolerance"), [(1 << 30, 9, 1e-9), (0, 4, 1e-5)])
+def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, n_most, tolerance, n_steps):
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     # Without bytes to spend there are four pairs in float32.
-    pairs, point = lbfgs.Pairs(with_budget(objective, n_bytes)), evaluate(objective, parameters)
-    generator = np.random.default_rng(0)
-    for _ in range(6):
-        step = generator.normal(size=parameters.shape)
-        change = (point.hessian() @ step.ravel()).reshape(step.shape)
+    pairs, size, generator = lbfgs.Pairs(with_budget(objective, n_bytes)), parameters.size, np.random.default_rng(0)
+    hessian, moves = evaluate(objective, parameters).hessian(), generator.normal(size=(n_steps + 1, size))
+    *changes, gradient = moves @ hessian
+    kept = list(zip(moves, changes, strict=False))[-n_most:]
+    diagonal = generator.uniform(0.5, 2, parameters.shape)
+    matrix = np.array([objective.center(diagonal * unit.reshape(parameters.shape)).ravel() for unit in np.eye(size)]).T
+    for step, change in zip(moves, changes, strict=False):
         add(pairs, step, change)
-    assert pairs.n_pairs == n_pairs
-    direction, decrement = pairs.direction(change, class_blocks(point))
-    np.testing.assert_allclose(direction, -step, rtol=tolerance, atol=tolerance)
-    assert decrement == pytest.approx(0.5 * np.sum(step * change), rel=tolerance)
+        scale = step @ change / (change @ matrix @ change)
+    assert pairs.n_pairs == len(kept)
+    matrix *= scale if kept else 1
+    for step, change in kept:
+        rho = 1 / (step @ change)
+        left = np.eye(size) - rho * np.outer(step, change)
+        matrix = left @ matrix @ left.T + rho * np.outer(step, step)
+    preconditioner = SimpleNamespace(solve=lambda vector: diagonal * vector)
+    direction, decrement = pairs.direction(gradient.reshape(parameters.shape), preconditioner)
+    np.testing.assert_allclose(direction.ravel(), -matrix @ gradient, rtol=tolerance, atol=tolerance)
+    assert decrement == pytest.approx(0.5 * gradient @ matrix @ gradient, rel=tolerance)
 
 
 def test_pairs_taken_over_have_the_changes_of_the_other_penalty():
@@ -164,14 +160,6 @@ def test_a_pair_without_curvature_is_left_out_and_takes_all_others_of_a_full_rin
     assert pairs.n_pairs == fresh.n_pairs == 2
     preconditioner = preconditioners.diagonal(point)
     np.testing.assert_array_equal(*(ring.direction(point.gradient, preconditioner)[0] for ring in (pairs, fresh)))
-
-
-def test_the_preconditioner_of_a_fit_serves_the_next():
-    objective, _ = make_objective(150, 6, 4, l2=1e-3)
-    near = objective.with_penalty(8e-4, 0.0)
-    again = minimize(near, precondition=None, nearby=replace(minimize(objective), pairs=None))
-    assert again.converged
-    assert again.value == pytest.approx(minimize(near).value, rel=1e-8)
 
 
 def test_in_float32_the_minimum_is_the_same_where_most_rows_are_decided():
