@@ -41,13 +41,3 @@ def test_a_small_spread_far_from_zero_keeps_its_digits():
     far = np.random.default_rng(0).normal(size=(50, 1)) + 1e8
     expected = naive_network.normalize(far - 1e8)
     np.testing.assert_allclose(normalize(Normalization(1), far), expected, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_slopes_by_what_was_normalised(dtype):
-    normalization, generator = Normalization(5), np.random.default_rng(0)
-    Z, slopes = generator.normal(size=(7, 5)).astype(dtype), generator.normal(size=(7, 5)).astype(dtype)
-    normalized, expected = normalize(normalization, Z), naive_network.normalization_slopes(Z.astype(float), slopes)
-    means, products = slopes.mean(axis=0), (slopes * normalized).mean(axis=0)
-    normalization.backpropagate(normalized, np.ones(5, dtype), means, products, slopes)
-    np.testing.assert_allclose(slopes, expected, atol=1e-13 if dtype == np.float64 else 1e-5)
