@@ -191,7 +191,6 @@ def test_a_single_layer_is_measured_on_rows_of_any_kind(n_outputs, dtype):
         assert found == pytest.approx((loss, np.average(right[meant], weights=weights[meant])), rel=tolerance)
 
 
-
 def normalize(normalization, values):
     normalized = np.full_like(values, np.nan)
     normalization.normalize(values, normalized)

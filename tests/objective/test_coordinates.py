@@ -26,7 +26,6 @@ def test_the_curvature_of_the_penalty_counts_in_the_scale():
     assert (weak > 100 * strong).all()
 
 
-
 def test_a_factor_of_zero_frees_its_feature_and_a_penalty_of_zero_is_none():
     factors = np.array([1.0, 0.0, 2.0, 1.0, 1.0, 1.0])
     objective, parameters = make_objective(30, 6, 3, l1=0.4, l2=0.2, penalty_factors=factors)

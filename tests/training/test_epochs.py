@@ -126,7 +126,6 @@ def test_orders_are_those_of_the_rows_meant_and_whole_batches_leave_out_the_rest
         assert all(np.array_equal(order, meant[:n_rows]) for order in orders)
 
 
-
 # Some of these come to 1e-6 but for rounding.
 @pytest.mark.parametrize("initial", [0.01, 0.015625, 0.003125, 0.000125, 1e-6])
 def test_an_adaptive_rate_is_renewed_until_it_is_small(initial):
