@@ -1,11 +1,12 @@
-"""The rows that the sums of an objective run over: weights, class sums, Gram matrices, lengths, passes counted."""
+"""The rows that the sums of an objective run over: weights, samples, offsets, class sums, lengths, passes counted."""
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_problem, marked
+from conftest import data_of, evaluate, make_objective, make_offset, make_problem, marked
 from scipy import sparse
 
 from fastlin.objective import Objective, weigh_by_counts
+from fastlin.objective.rows import OffsetRange, draw_places, split_places
 
 
 def test_the_gram_of_no_rows_is_zero():
@@ -119,3 +120,114 @@ def test_rows_without_weight_have_no_part_in_the_mean():
     found = Objective.over(X, labels, 3, l2=1e-3, weights=weights).rows.influence
     np.testing.assert_allclose(found[:500], expected, rtol=1e-5)
     assert found[500] == 0.5
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes):
+    for weighted in (False, True):
+        objective, parameters = make_objective(90, 4, n_classes, columns="shifted", weighted=weighted, l2=0.3)
+        sample = objective.sample(30)
+        numbers, rows = sample.rows.numbers, objective.rows
+        assert sample.n_rows == len(numbers) == len(np.unique(numbers)) == 30
+        weights = rows.weights[numbers] if weighted else None
+        alone = Objective.over(objective.matrix.X[numbers], rows.labels[numbers], n_classes, l2=0.3, weights=weights)
+        found = evaluate(sample, parameters)
+        expected = alone.at(alone.coordinates.to_parameters(*sample.coordinates.to_coefficients(parameters)))
+        assert found.value == pytest.approx(expected.value, rel=1e-9)
+        assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-6)
+        assert sample.coordinates is objective.coordinates
+        assert sample.penalty is objective.penalty
+        np.testing.assert_allclose(sample.class_weights, alone.class_weights, rtol=1e-12)
+        assert objective.n_passes == sample.n_passes == pytest.approx(1 / 3)
+        assert objective.n_rows == 90
+        product = found.hessian_product(parameters)
+        np.testing.assert_allclose(found.hessian() @ parameters.ravel(), product.ravel(), atol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_a_sample_has_one_row_of_each_of_equal_stretches(weighted, numbered):
+    X, labels, *_ = make_problem(300, 2, 5)
+    weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
+    rows = np.arange(0, 300, 2) if numbered else np.arange(300)
+    objective = Objective.over(X, labels, 5, weights=weights, numbers=rows if numbered else None)
+    # Rows of weight zero are none.
+    rows = rows if weights is None else rows[weights[rows] > 0]
+    sample = objective.sample(20).rows.numbers
+    assert np.isin(sample, rows).all()
+    drawn, stretches = np.searchsorted(rows, sample), np.arange(20) * len(rows) / 20
+    assert (drawn > stretches - 1).all() and (drawn < stretches + len(rows) / 20).all()
+    whole = objective.sample(5000).rows.numbers
+    np.testing.assert_array_equal(whole if len(whole) else np.arange(300), rows)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_places_of_parts_name_the_rows_that_places_of_all_name(seed):
+    generator = np.random.default_rng(seed)
+    counts = [0, 0, 30, 1, 0, 109, 60, 0]
+    values = generator.random(200)
+    places = np.unique([0, *draw_places(200, 40), 199])
+    parts = np.split(values, np.cumsum(counts)[:-1])
+    found = [part[share] for part, share in zip(parts, split_places(places, counts), strict=True)]
+    np.testing.assert_array_equal(np.concatenate(found), values[places])
+
+
+def test_no_row_differs_by_more_than_the_spread(monkeypatch):
+    generator = np.random.default_rng(0)
+    for n_rows_coef, size, weighted in [(1, 1.0, False), (1, 1e3, True), (3, 1e3, False), (40, 1e-3, True)]:
+        offsets = generator.normal(size=(200, n_rows_coef)) + size * generator.normal(size=n_rows_coef)
+        weights = generator.uniform(0, 2, 200) if weighted else np.empty(0)
+        if weighted:
+            # Rows without weight may have any.
+            weights[::5], offsets[::5] = 0, 1e9
+        shares = weights / weights.sum() if weighted else np.full(200, 1 / 200)
+        total_weight = weights.sum() if weighted else 200.0
+        found = OffsetRange.of(offsets, weights, total_weight)
+        of_classes = np.column_stack([np.zeros(200), offsets]) if n_rows_coef == 1 else offsets
+        of_classes = of_classes.astype(np.longdouble)[shares > 0] - found.mean
+        spreads = of_classes.max(axis=1) - of_classes.min(axis=1)
+        assert spreads.max() <= found.spread <= 3 * spreads.max()
+        norm = np.sqrt(shares[shares > 0] @ np.sum(offsets.astype(np.longdouble)[shares > 0] ** 2, axis=1))
+        assert norm * (1 - 1e-15) <= found.root_mean_square <= norm * (1 + 1e-12)
+        assert found.spread + np.abs(found.mean).max() <= found.reach
+        # Some rows at a time.
+        monkeypatch.setattr("fastlin.objective.rows.NUMBERS_TOGETHER", 30)
+        for one, other in zip(OffsetRange.of(offsets, weights, total_weight), found, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * size)
+        monkeypatch.undo()
+
+
+def test_offsets_that_all_rows_share_have_no_spread():
+    of_rows = np.linspace(0, 1, 20)[:, None] + [[1, 2, 3]]
+    for offsets in (np.full((20, 1), 1e3), np.tile([1e3, -5.0, 7.0], (20, 1)), of_rows):
+        found = OffsetRange.of(offsets, np.empty(0), 20.0)
+        assert found.spread < 1e-9
+        assert np.ptp(found.mean) == pytest.approx(max(np.ptp(offsets[0]), offsets[0, 0] * (offsets.shape[1] == 1)))
+
+
+def test_offsets_and_targets_have_a_start_and_features_of_classes():
+    for n_classes, size, soft, fit_intercept in [
+        (2, 2.0, True, True),
+        (2, 0.0, True, True),
+        (4, 1e3, False, True),
+        (40, 2.0, True, False),
+    ]:
+        objective, _ = make_offset(300, 5, n_classes, size, soft, l2=0.3, fit_intercept=fit_intercept)
+        X, labels, weights = data_of(objective)
+        shares = weights / weights.sum()
+        of_classes = np.eye(n_classes)[labels] if labels.ndim == 1 else labels
+        np.testing.assert_allclose(objective.class_weights, shares @ of_classes, rtol=1e-12)
+        coordinates = objective.coordinates
+        features = (shares[:, None] * of_classes).T @ (X * coordinates.scale + coordinates.shift)
+        np.testing.assert_allclose(objective.rows.class_features(), features, atol=1e-12)
+        start = objective.at(objective.start())
+        assert objective.value_at_start() == pytest.approx(start.value, rel=1e-12)
+        if size == 1e3:
+            # The intercepts make up for what all rows have, so that it is no worse than a start without offsets.
+            assert start.value < 10
+        # Samples and parts take theirs along.
+        rows = objective.rows
+        parts = rows.take(np.arange(7, 80)), rows.take(np.r_[0:7, 80:300])
+        parameters = 0.1 * np.ones(objective.shape) * np.arange(objective.shape[1])
+        found, *of_parts = (each.total_weight * each.evaluate(parameters)[0] for each in (rows, *parts))
+        assert sum(of_parts) == pytest.approx(found, rel=1e-12)
