@@ -1,26 +1,21 @@
 """What is said of a version of Numba that fastlin was not tested with."""
 
 import importlib.metadata
+from unittest.mock import Mock
 
 import pytest
 
 from fastlin.kernels.numba_versions import TESTED, check_numba
 
 
-@pytest.fixture(params=[*(f"{minor}.{patch}" for minor in TESTED for patch in ("0", "3", "0rc1")), None, "0.99.1"])
-def version(request, monkeypatch):
-    """The version of Numba that is installed, or None, as in a packed program without metadata."""
-
-    def find(name):
-        if request.param is None:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return request.param
-
+# None is a packed program without metadata.
+@pytest.mark.parametrize(
+    "version", [*(f"{minor}.{patch}" for minor in TESTED for patch in ("0", "3", "0rc1")), None, "0.99.1"]
+)
+def test_a_warning_names_a_version_that_was_not_tested_and_those_that_were(version, monkeypatch, caplog):
+    missing = importlib.metadata.PackageNotFoundError("numba")
+    find = Mock(return_value=version, side_effect=None if version else missing)
     monkeypatch.setattr(importlib.metadata, "version", find)
-    return request.param
-
-
-def test_a_warning_names_a_version_that_was_not_tested_and_those_that_were(version, caplog):
     check_numba()
     assert len(caplog.records) == (version == "0.99.1")
     for record in caplog.records:
