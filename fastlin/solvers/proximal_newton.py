@@ -21,6 +21,7 @@ from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.tuning import (
     INNER_ACCURACY,
     MIN_ACCURACY,
+    PERSISTENCE,
     ROUNDING,
     ROUNDS,
     TRUSTED,
@@ -84,7 +85,8 @@ def minimize(fit: Fit) -> Solution:
         if mixed <= little and not is_blind:
             promised = max(0.0, -slope)
         # Steps that do not gain ever less are far from where the model is J, and more is left than it promises.
-        slowly = last_gain if promised > INNER_ACCURACY * last_gain else 0.0
+        is_slow, lately = promised > INNER_ACCURACY * last_gain, stopping.history[-PERSISTENCE:]
+        slowly = lately[0].objective - point.value if is_slow and lately else 0.0
         # Where there is no bound this stands in: the model falls by at least half of it. A mixed one promises less.
         estimate = np.inf if mixed else promised + slowly
         ending = None if is_blind else stopping.why(point, bound, estimate)
