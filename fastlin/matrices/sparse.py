@@ -168,12 +168,7 @@ class SparseMatrix(Matrix):
             rows = np.arange(rows.start, rows.stop)
         if self.X.nnz > MAX_DENSITY * n * d or len(rows) * d * n_columns < MIN_DENSE_WORK:
             return None
-        # SciPy takes rows of the types that it knows, without float16.
-        firsts = self.X.indptr[rows]
-        indptr = np.concatenate([[0], np.cumsum(self.X.indptr[rows + 1] - firsts)])
-        places = np.repeat(firsts - indptr[:-1], np.diff(indptr)) + np.arange(indptr[-1])
-        entries = self.X.data[places].astype(dtype), self.X.indices[places], indptr
-        return sparse.csr_array(entries, shape=(len(rows), d))
+        return self.X[rows].astype(dtype, copy=False)
 
     def _transpose(self, precision):
         """Return the entries as they are, and columns far from zero, most of them filled, whole and centred."""
