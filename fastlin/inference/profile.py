@@ -97,7 +97,7 @@ def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
         if pairs.n_pairs:
             (turned,) = pairs.apply([state.score.ravel() / total], metric.solve)
             step = turned.reshape(plain.shape)
-        found = _approach(state, step, held, distance) or _search(state, step)
+        found = _search(state, step)
         if found is not None:
             pairs.take_in((found.theta - state.theta).ravel(), (state.score - found.score).ravel() / total)
             state = found
@@ -107,17 +107,6 @@ def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
             # Rounding lets the value rise no more.
             return Maximum(state, n_iter, distance, distance <= BLURRED)
     raise AssertionError("The loop ends at max_iter.")
-
-
-def _approach(state, step, held, distance):
-    """Return the State after a step near a maximum, where the score tells more than the value; None if no nearer."""
-    if distance > BLURRED:
-        return None
-    found = state.likelihood.at(state.theta + step)
-    if found is None:
-        return None
-    left = inner(found.score, Metric(found, held).apply(found.score))
-    return found if left < distance**2 else None
 
 
 def _search(state, step):
