@@ -305,24 +305,43 @@ def _aim(descent):
 
 @kernel(inline=True)
 def _solve_transposed(factors, c, vectors, first):
-    """Overwrite TURNED, from its entry first on, with the solution x of U' x = TURNED."""
+    """Overwrite TURNED, from its entry first on, with the solution x of U' x = TURNED, four rows of U at a time."""
     size, begin = factors.shape[1], np.uint64(first)
-    for i in range(size):
-        vectors[TURNED, first + i] *= factors[c, i, i]
-        p = vectors[TURNED, first + i]
-        for j in range(np.uint64(i + 1), np.uint64(size)):
-            vectors[TURNED, begin + j] -= p * factors[c, i, j]
+    for i in range(0, size, 4):
+        last = min(i + 4, size)
+        for j in range(i, last):
+            for h in range(i, j):
+                vectors[TURNED, first + j] -= factors[c, h, j] * vectors[TURNED, first + h]
+            vectors[TURNED, first + j] *= factors[c, j, j]
+        if last < size:
+            p, q = vectors[TURNED, first + i], vectors[TURNED, first + i + 1]
+            u, v = vectors[TURNED, first + i + 2], vectors[TURNED, first + i + 3]
+            for j in range(np.uint64(last), np.uint64(size)):
+                less = p * factors[c, i, j] + q * factors[c, i + 1, j]
+                vectors[TURNED, begin + j] -= less + (u * factors[c, i + 2, j] + v * factors[c, i + 3, j])
 
 
 @kernel(inline=True)
 def _solve(factors, c, vectors, first):
-    """Overwrite DIRECTION, from its entry first on, with the solution x of U x = DIRECTION."""
+    """Overwrite DIRECTION, from its entry first on, with the solution x of U x = DIRECTION, four rows at a time."""
     size, begin = factors.shape[1], np.uint64(first)
-    for i in range(size - 1, -1, -1):
-        p = 0.0
-        for j in range(np.uint64(i + 1), np.uint64(size)):
-            p = add_freely(p, factors[c, i, j] * vectors[DIRECTION, begin + j])
-        vectors[DIRECTION, first + i] = (vectors[DIRECTION, first + i] - p) * factors[c, i, i]
+    for i in range((size - 1) // 4 * 4, -1, -4):
+        last = min(i + 4, size)
+        if last < size:
+            p, q, u, v = 0.0, 0.0, 0.0, 0.0
+            for j in range(np.uint64(last), np.uint64(size)):
+                p = add_freely(p, factors[c, i, j] * vectors[DIRECTION, begin + j])
+                q = add_freely(q, factors[c, i + 1, j] * vectors[DIRECTION, begin + j])
+                u = add_freely(u, factors[c, i + 2, j] * vectors[DIRECTION, begin + j])
+                v = add_freely(v, factors[c, i + 3, j] * vectors[DIRECTION, begin + j])
+            vectors[DIRECTION, first + i] -= p
+            vectors[DIRECTION, first + i + 1] -= q
+            vectors[DIRECTION, first + i + 2] -= u
+            vectors[DIRECTION, first + i + 3] -= v
+        for j in range(last - 1, i - 1, -1):
+            for h in range(j + 1, last):
+                vectors[DIRECTION, first + j] -= factors[c, j, h] * vectors[DIRECTION, first + h]
+            vectors[DIRECTION, first + j] *= factors[c, j, j]
 
 
 @kernel(inline=True)
