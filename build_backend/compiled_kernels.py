@@ -165,10 +165,7 @@ def describe_process(tree, level, cache):
         # Code that calls Intel's library of vector functions would not load where that is missing.
         "NUMBA_DISABLE_INTEL_SVML": "1",
     }
-    if level is not None:
-        environment["NUMBA_CPU_NAME"] = level.processor
-        environment["NUMBA_CPU_FEATURES"] = ",".join(f"+{feature}" for feature in level.features)
-    return environment
+    return environment if level is None else environment | level.environment
 
 
 def pack_wheel(tree, pure_name, folder):

@@ -66,8 +66,7 @@ def environment(processor):
     left_out = sorted(there - processor.features)
     return {
         **os.environ,
-        "NUMBA_CPU_NAME": level.processor,
-        "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in level.features),
+        **level.environment,
         "NUMBA_CACHE_DIR": str(folder / processor.level),
         "OPENBLAS_CORETYPE": processor.blas,
         "OPENBLAS_NUM_THREADS": str(processor.n_threads),

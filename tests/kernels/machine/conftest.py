@@ -49,13 +49,6 @@ print(json.dumps(found))
 """
 
 
-def describe_level(name):
-    """Return the environment in which Numba compiles for a level."""
-    level = LEVELS[name]
-    features = ",".join(f"+{feature}" for feature in level.features)
-    return {"NUMBA_CPU_NAME": level.processor, "NUMBA_CPU_FEATURES": features}
-
-
 def start(package, program, *arguments, **environment):
     """Start a program that imports the kernels of a package, without what this process was told to compile for."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
@@ -90,7 +83,9 @@ def archives(tmp_path_factory):
     if not names:
         pytest.skip("there are no levels of this machine")
     processes = [
-        start(PACKAGE, COMPILE, folder / f"{name}.zip", NUMBA_CACHE_DIR=str(folder / "cache"), **describe_level(name))
+        start(
+            PACKAGE, COMPILE, folder / f"{name}.zip", NUMBA_CACHE_DIR=str(folder / "cache"), **LEVELS[name].environment
+        )
         for name in names
     ]
     for process in processes:

@@ -10,7 +10,7 @@ import pytest
 from conftest import COMPILED, KERNELS_ALONE, run_program
 from llvmlite import binding
 
-from .conftest import describe_level
+from fastlin.kernels.machine.levels import LEVELS
 
 binding.initialize_all_targets()
 
@@ -87,7 +87,11 @@ def knows_arm64():
 @pytest.mark.thorough
 @pytest.mark.skipif(not knows_arm64(), reason="this LLVM knows no arm64")
 def test_loops_compile_for_arm64(monkeypatch, tmp_path):
-    for name, value in {**describe_level("aarch64"), "NUMBA_CACHE_DIR": tmp_path, "FASTLIN_COMPILED": "off"}.items():
+    for name, value in {
+        **LEVELS["aarch64"].environment,
+        "NUMBA_CACHE_DIR": tmp_path,
+        "FASTLIN_COMPILED": "off",
+    }.items():
         monkeypatch.setenv(name, str(value))
     constants = f"LINUX, MACOS = {LINUX!r}, {MACOS!r}\n"
     found = json.loads(run_program(KERNELS_ALONE + constants + PROGRAM))

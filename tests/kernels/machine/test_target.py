@@ -18,7 +18,7 @@ from fastlin.kernels.machine.archives import STAMP
 from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, levels_of
 from fastlin.kernels.machine.target import HOST, vector_bytes
 
-from .conftest import COMPILE, PACKAGE, USE, describe_level, finish, start
+from .conftest import COMPILE, PACKAGE, USE, finish, start
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
@@ -64,7 +64,7 @@ def test_the_code_of_the_wheel_needs_no_place_to_write(wheel, use, tmp_path):
 @pytest.mark.thorough
 @pytest.mark.skipif(not X86_64, reason="the levels are those of x86-64")
 def test_the_level_follows_the_processor_that_is_asked_for(wheel, use):
-    found, logged = use(wheel, **describe_level("x86-64-v2"))
+    found, logged = use(wheel, **LEVELS["x86-64-v2"].environment)
     assert (found["target"], found["bytes"], found["dot"], logged) == ("x86-64-v2", 16, HIT, [])
 
 
