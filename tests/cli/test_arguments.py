@@ -1,5 +1,7 @@
 """Calls of the program, also as a process: what is refused, with which words, and what the help names."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -77,3 +79,25 @@ def test_help_of_a_command_and_its_options_says_effects_and_defaults_within_80_c
             assert "[default: " in told, option.name
             if option.default and not isinstance(option.show_default, str):
                 assert f"[default: {option.default}" in told, option.name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
+def test_ctrl_c_in_a_training_ends_without_a_traceback_and_without_results(fastlin_program, tmp_path, mnist_folder):
+    process = subprocess.Popen(
+        [*fastlin_program, "reproduce", "l2_sweep", "--output", str(tmp_path), "--data", str(mnist_folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # rich shows progress to a terminal only.
+        env={**os.environ, "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    shown = ""
+    # The program says so when a training begins.
+    while "λ" not in shown and process.poll() is None:
+        shown += process.stdout.read(1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "\nfastlin: interrupted\n"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
