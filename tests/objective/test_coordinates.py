@@ -1,10 +1,10 @@
-"""Scales and shifts of columns, the way between parameters and coefficients, and the penalty there."""
+"""Scales and shifts of columns, and the way between parameters and coefficients."""
 
 import numpy as np
 import pytest
 from conftest import COLUMNS, make_objective, make_problem
 
-from fastlin.objective import LARGEST_PENALTY, Objective
+from fastlin.objective import Objective
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
@@ -18,6 +18,24 @@ def test_parameters_and_coefficients_are_each_others_inverse_and_give_the_same_s
         np.testing.assert_allclose(X @ coef.T + intercept, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_scaled_columns_have_a_mean_near_zero_and_a_spread_of_order_one(columns):
+    objective, _ = make_objective(200, 5, 2, columns=columns)
+    coordinates, X, weights = objective.coordinates, objective.matrix.X, objective.rows.weights
+    scaled = X * coordinates.scale + coordinates.shift
+    varied = np.ptp(X, axis=0) > 0
+    mean = np.average(scaled, axis=0, weights=weights)
+    variance = np.average((scaled - mean) ** 2, axis=0, weights=weights)
+    assert (np.abs(mean) < 1e-2).all()
+    assert (variance[varied] > 0.4).all()
+    assert (variance < 2.1).all()
+    np.testing.assert_allclose(coordinates.mean_squares[:-1], mean**2 + variance, rtol=1e-6)
+    np.testing.assert_allclose(coordinates.mean, mean, atol=1e-12)
+    assert coordinates.mean_squares[-1] == 1
+    np.testing.assert_array_equal(np.log2(coordinates.scale) % 1, 0)
+    np.testing.assert_array_equal(coordinates.vanishing, np.flatnonzero(~varied))
+
+
 def test_the_curvature_of_the_penalty_counts_in_the_scale():
     X, labels, *_ = make_problem(50, 3, 2)
     weak, strong = (Objective.over(X, labels, 2, l2=l2).coordinates.scale for l2 in (1e-6, 1e6))
@@ -26,23 +44,7 @@ def test_the_curvature_of_the_penalty_counts_in_the_scale():
     assert (weak > 100 * strong).all()
 
 
-def test_a_factor_of_zero_frees_its_feature_and_a_penalty_of_zero_is_none():
-    factors = np.array([1.0, 0.0, 2.0, 1.0, 1.0, 1.0])
-    objective, parameters = make_objective(30, 6, 3, l1=0.4, l2=0.2, penalty_factors=factors)
-    penalty = objective.penalty
-    assert not penalty.is_bounded
-    moved = parameters.copy()
-    moved[:, 1] = 0
-    assert penalty.size(moved) == penalty.size(parameters) > 0
-    assert penalty.thresholds[1] == penalty.curvatures[1] == 0
-    point = objective.at(parameters)
-    assert (point.lower_bound(), point.natural_gap) == (-np.inf, np.inf)
-    assert make_objective(30, 6, 3, l1=0.0, l2=0.2, penalty_factors=factors)[0].penalty.is_smooth
-    free = make_objective(30, 6, 3, l1=0.4, penalty_factors=np.zeros(6))[0].penalty
-    assert (free.is_smooth, free.is_bounded, free.is_none) == (True, False, True)
-
-
-def test_penalties_beyond_the_range_of_float64_are_cut():
-    objective, parameters = make_objective(20, 3, 3, l2=1e300, l1=1e300, penalty_factors=np.full(3, 1e20))
-    assert max(objective.penalty.curvatures.max(), objective.penalty.thresholds.max()) <= LARGEST_PENALTY
-    assert np.isfinite(objective.at(0 * parameters).lower_bound())
+@pytest.mark.parametrize(("factor", "allows"), [(1.0, True), (1e15, True), (1e25, False), (1e-25, False)])
+def test_float32_is_allowed_within_its_range(factor, allows):
+    X, labels, *_ = make_problem(30, 3, 2)
+    assert Objective.over(X * factor, labels, 2).coordinates.allows_float32 == allows

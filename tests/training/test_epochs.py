@@ -1,8 +1,7 @@
-"""Training of networks by epochs: its rules on losses that are written down, and the course of learning rates."""
+"""Training of networks by epochs: its rules on losses that are written down."""
 
 import numpy as np
 import pytest
-from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples
@@ -124,15 +123,3 @@ def test_orders_are_those_of_the_rows_meant_and_whole_batches_leave_out_the_rest
         assert {order[0] for order in orders} == set(np.concatenate(orders)) == set(meant)
     else:
         assert all(np.array_equal(order, meant[:n_rows]) for order in orders)
-
-
-# Some of these come to 1e-6 but for rounding.
-@pytest.mark.parametrize("initial", [0.01, 0.015625, 0.003125, 0.000125, 1e-6])
-def test_an_adaptive_rate_is_renewed_until_it_is_small(initial):
-    theirs = SGDOptimizer([], initial, "adaptive")
-    n_renewals = 0
-    while not theirs.trigger_stopping("", verbose=False):
-        n_renewals += 1
-    rate = LearningRate(initial, "adaptive")
-    assert rate.n_renewals == n_renewals
-    assert rate.at(50, 1000, n_renewals) == pytest.approx(theirs.learning_rate, rel=1e-14)

@@ -1,0 +1,46 @@
+"""The penalty in scaled coordinates: curvatures, thresholds, sizes, and which penalties are smooth or bounded."""
+
+import numpy as np
+import pytest
+from conftest import COLUMNS, FACTORS, make_objective, make_sized
+
+from fastlin.objective import LARGEST_PENALTY
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_curvatures_and_sizes_are_those_of_the_coefficients(columns):
+    for n_classes, grouped in [(2, False), (5, True)]:
+        objective, parameters = make_sized(20, n_classes, columns, l2=0.7, l1=0.4, group_by_class=grouped)
+        penalty = objective.penalty
+        coef, _ = objective.coordinates.to_coefficients(parameters)
+        square = np.sum(penalty.factors * coef**2)
+        assert np.sum(penalty.curvatures * parameters**2) == pytest.approx(0.7 * square, rel=1e-12)
+        sizes = np.sqrt((coef**2).sum(axis=0)) if grouped else np.abs(coef).sum(axis=0)
+        assert penalty.size(parameters) == pytest.approx(0.4 * sizes @ penalty.factors, rel=1e-12)
+        assert penalty.curvatures[-1] == penalty.thresholds[-1] == 0
+        np.testing.assert_array_equal(penalty.thresholds[:-1], 0.4 * penalty.factors * objective.coordinates.scale)
+        np.testing.assert_allclose(penalty.arrays.roots**2, penalty.curvatures[:-1], rtol=1e-15)
+        assert (penalty.is_smooth, penalty.is_bounded, penalty.is_none) == (False, True, False)
+        assert columns == "badly scaled" or (penalty.factors == FACTORS).all()
+
+
+def test_a_factor_of_zero_frees_its_feature_and_a_penalty_of_zero_is_none():
+    factors = np.array([1.0, 0.0, 2.0, 1.0, 1.0, 1.0])
+    objective, parameters = make_objective(30, 6, 3, l1=0.4, l2=0.2, penalty_factors=factors)
+    penalty = objective.penalty
+    assert not penalty.is_bounded
+    moved = parameters.copy()
+    moved[:, 1] = 0
+    assert penalty.size(moved) == penalty.size(parameters) > 0
+    assert penalty.thresholds[1] == penalty.curvatures[1] == 0
+    point = objective.at(parameters)
+    assert (point.lower_bound(), point.natural_gap) == (-np.inf, np.inf)
+    assert make_objective(30, 6, 3, l1=0.0, l2=0.2, penalty_factors=factors)[0].penalty.is_smooth
+    free = make_objective(30, 6, 3, l1=0.4, penalty_factors=np.zeros(6))[0].penalty
+    assert (free.is_smooth, free.is_bounded, free.is_none) == (True, False, True)
+
+
+def test_penalties_beyond_the_range_of_float64_are_cut():
+    objective, parameters = make_objective(20, 3, 3, l2=1e300, l1=1e300, penalty_factors=np.full(3, 1e20))
+    assert max(objective.penalty.curvatures.max(), objective.penalty.thresholds.max()) <= LARGEST_PENALTY
+    assert np.isfinite(objective.at(0 * parameters).lower_bound())
