@@ -1,6 +1,6 @@
 """The descent over few parameters: its minimum, its matrices, its certificates, and the same bits whoever looks on."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -24,6 +24,29 @@ def way(monkeypatch, request):
     if not request.param:
         monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
     return request.param
+
+
+def test_the_minimum_is_found_and_certified(way):
+    for n_classes, options in (
+        (2, {"columns": "badly scaled"}),
+        (3, {"columns": "constant"}),
+        (2, {"fit_intercept": False}),
+        (3, {"weighted": False}),
+        (3, {"numbers": np.array([0, 1, 1, 5, 9, *range(20, 60)])}),
+        (4, {"penalty_factors": np.array([0.5, 2.0, 1.0, 3.0, 0.1])}),
+    ):
+        objective, _ = make_objective(60, 5, n_classes, l2=0.01, **options)
+        assert descent.suits(objective)
+        found, (expected, *best) = minimize(objective), minimum_of(objective)
+        assert found.ending == REACHED and found.converged
+        assert minimize(objective, rule="gradient").ending == REACHED
+        assert expected - 1e-12 <= found.value <= expected + found.certificate
+        assert found.certificate <= 1e-10 * found.value
+        best = objective.coordinates.to_parameters(*best)
+        np.testing.assert_allclose(found.parameters, best, atol=1e-4, err_msg=str(options))
+        values = [iteration.objective for iteration in found.history]
+        assert all(after <= before * (1 + 1e-14) for before, after in pairwise(values))
+        assert found.n_passes >= len(values) * objective.n_rows / 60
 
 
 def test_who_looks_on_changes_no_bits(way):

@@ -267,8 +267,6 @@ def test_an_immense_limit_starts_few_threads():
 @pytest.mark.parametrize(
     ("given", "n_blocks"),
     [
-        ((0, 100), 1),
-        ((32_000, 750), 8),
         ((10, 100, 8, 1000), 1),
         # Work for three is shared by four, which two threads end together.
         ((12_000, 750, 8, 1000), 4),
@@ -283,6 +281,12 @@ def test_an_immense_limit_starts_few_threads():
 def test_blocks_follow_from_the_shape(given, n_blocks):
     with limit_threads(7):
         assert threads.count_blocks(*given) == n_blocks
+
+
+def test_work_is_cut_into_a_power_of_two():
+    unit, most = threads.MIN_BLOCK_WORK, threads.MAX_BLOCKS
+    assert [threads.cut_work(n * unit) for n in (0, 1, 2, 3, 5, 8, 1000)] == [1, 1, 2, 4, 8, 8, most]
+    assert [threads.cut_work(8 * unit, allowed) for allowed in (0, 1, 3)] == [1, 1, 3]
 
 
 @pytest.mark.parametrize(
