@@ -15,8 +15,8 @@ from scipy.special import softmax
 
 from fastlin.inference import tables
 from fastlin.inference.contrasts import Contrasts
+from fastlin.inference.curvature import multiply
 from fastlin.inference.hypotheses import WaldTested
-from fastlin.inference.information import multiply
 from fastlin.matrices import Passes
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
