@@ -23,8 +23,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fastlin.inference.covariances import find_residuals
+from fastlin.inference.curvature import Information, find_parts
 from fastlin.inference.hypotheses import check_level
-from fastlin.inference.information import Factor, find_parts
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.objective.point import Point
 from fastlin.objective.rows import weigh_targets
@@ -271,8 +271,8 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
     residuals = find_residuals(rows.passes, point.probabilities.astype(np.float64))
     n = residuals.shape[1]
     residuals *= rows.weights_of(rows.numbers)
-    moving = _find_moving(point, free)
-    solved = _solve_for_coefficients(point, moving)
+    moves = _find_moving(point, free)
+    solved, moving = _solve_for_coefficients(point, moves), np.flatnonzero(moves)
     if solved is None:
         return None
     accelerations = np.zeros(K * size)
@@ -300,36 +300,25 @@ def _accelerate(influence, clusters):
 
 
 def _find_moving(point, free):
-    """Return the places of the coefficients and intercepts that a change of the weights moves."""
+    """Return which coefficients and intercepts a change of the weights moves, (K, d + 1)."""
     objective = point.objective
-    may_move = np.tile(free & find_parts(objective), (objective.shape[0], 1))
+    moves = np.tile(free & find_parts(objective), (objective.shape[0], 1))
     if not objective.penalty.is_smooth:
-        may_move &= (point.parameters != 0) | (objective.penalty.thresholds == 0)
+        moves &= (point.parameters != 0) | (objective.penalty.thresholds == 0)
     box = objective.penalty.box
     if box is not None:
-        may_move &= box.is_free(point.parameters)
-    return np.flatnonzero(may_move)
+        moves &= box.is_free(point.parameters)
+    return moves
 
 
-def _solve_for_coefficients(point, moving):
+def _solve_for_coefficients(point, moves):
     """Return the rows of T H^-1 for coefficients that move, T unscaled; None where H is not definite."""
-    objective = point.objective
-    (K, size), shift = objective.shape, objective.coordinates.shift
-    hessian = point.hessian().astype(np.float64)
-    if K > 1:
-        # Softmax is flat where all classes move alike; there a curvature changes no influence.
-        is_flat = np.isin(np.arange(K * size), moving).reshape(K, size).all(axis=0)
-        for j in np.flatnonzero(is_flat & (objective.penalty.curvatures == 0)):
-            alike = np.arange(K) * size + j
-            hessian[np.ix_(alike, alike)] += hessian[alike, alike].mean() / K
-    factor = Factor(hessian[np.ix_(moving, moving)])
-    if factor.first_dependent is not None:
+    information = Information(point, moves)
+    if information.factor.first_dependent is not None:
         return None
-    inverse = np.zeros((K * size, K * size))
-    inverse[np.ix_(moving, moving)] = factor.invert()
-    by_class = inverse.reshape(K, size, K * size)
-    by_class[:, -1] += np.einsum("j,kjm->km", shift, by_class[:, :-1])
-    if K > 1:
+    solved = information.inverse.reshape(*moves.shape, -1)
+    solved[:, -1] += np.einsum("j,kjm->km", point.objective.coordinates.shift, solved[:, :-1])
+    if len(moves) > 1:
         # Intercepts sum to zero whatever the coefficients do.
-        by_class[:, -1] -= by_class[:, -1].mean(axis=0)
-    return inverse[moving]
+        solved[:, -1] -= solved[:, -1].mean(axis=0)
+    return solved[moves]

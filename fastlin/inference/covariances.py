@@ -11,29 +11,77 @@ number is even (Cameron, Gelbach and Miller 2011).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.inference.information import Information
+from fastlin.inference.curvature import LEAST_DIGITS, SUM_ERROR, Information, multiply
+from fastlin.inference.optimum import Optimum
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES, Passes
 from fastlin.objective.point import Point
 from fastlin.tensors import read_in_place
-from fastlin.typing import Array, FloatArray, IntArray
+from fastlin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.inference.estimation import Question
 
 
-def wrap(information: Information, middle: FloatArray) -> FloatArray:
-    """Return H^-1 middle H^-1 for the factorised Hessian H and a symmetric matrix, symmetric to the last bit."""
-    half = information.factor.solve(middle)
-    found = information.factor.solve(np.ascontiguousarray(half.T))
-    found += found.T.copy()
-    found *= 0.5
-    return found
+def find_covariance(
+    optimum: Optimum, units: sparse.csr_array, question: Question, n_samples: float
+) -> tuple[FloatArray, tuple[int, ...]]:
+    """Return the covariance (m, m) of the coefficients of units (m, K (d + 1)) for a total weight of one.
+
+    The clusters of each key come with it. CollinearityError, ValueError: the covariance would be rounding.
+    """
+    curvature, point, n_clusters = optimum.curvature, optimum.point, ()
+    rows, solved = point.objective.rows, curvature.solve_units(units)
+    is_model, unit_power = question.covariance == "model", question.weights.unit ** (question.power - 1)
+    if is_model and question.penalised != "sandwich":
+        found = units @ solved.T
+    elif isinstance(curvature, Information):
+        if is_model:
+            middle = curvature.of_loss
+        elif question.covariance == "cluster":
+            middle, n_clusters = _sum_over_clusters(point, question.clusters)
+            middle *= question.weights.unit
+        else:
+            middle = rows.sum_by_pairs(multiply_scores, point.parameters, question.power) * unit_power
+        found = _wrap(curvature, solved, middle, n_samples, question)
+    else:
+        directions = solved.reshape(-1, *point.parameters.shape)
+        if is_model:
+            found = np.einsum("akj,bkj->ab", directions, [curvature.multiply_by_loss(each) for each in directions])
+        else:
+            found = rows.passes.sum_curvature(multiply_projected_scores, point.parameters, directions, question.power)
+            found *= unit_power / rows.total_weight
+    return 0.5 * (found + found.T), n_clusters
+
+
+def _wrap(information, solved, middle, n_samples, question):
+    """Return solved middle solved' for rows of H^-1, solved (m, K (d + 1)); ValueError: all of it is rounding."""
+    # So that squares do not overflow.
+    sizes = np.abs(solved).max(axis=1, keepdims=True)
+    sizes[sizes == 0] = 1
+    solved = solved / sizes
+    found = multiply(multiply(solved, middle), solved.T)
+    # Sums of rows' products are off by a part of themselves. Sums of clusters lose digits where the scores of a cluster
+    # cancel; the inverses multiply both, in any direction.
+    lost = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
+    lost = np.sqrt(np.einsum("ij,ij->i", multiply(solved**2, lost), solved**2))
+    if (lost > LEAST_DIGITS * np.abs(np.diagonal(found))).any():
+        kind = "penalised='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
+        raise ValueError(
+            f"The standard errors of {kind} would be rounding, since their terms cancel: columns depend on each other, "
+            "but for a weak penalty or for little, the scores of each cluster sum to zero, or a row of a tiny weight "
+            "alone keeps classes from being separated."
+        )
+    with np.errstate(over="ignore"):
+        return found * sizes * sizes.T
 
 
 def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
@@ -60,6 +108,14 @@ def multiply_scores(passes: Passes, probabilities: FloatArray, power: int) -> Fl
         for other, gram in enumerate(grams):
             total[k, :, other], total[other, :, k] = gram, gram
     return total.reshape(K * m, K * m)
+
+
+def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved: FloatArray, power: int) -> FloatArray:
+    """Return sum_i s_i^power u_i u_i', (E, E), u_ie the row's part of the gradient times solved[e]."""
+    (n_solved, K, size), weights = solved.shape, passes.samples.weigh() ** power
+    scores = passes.compute_scores(solved.reshape(-1, size)).reshape(-1, n_solved, K)
+    projected = np.einsum("iek,ki->ei", scores, find_residuals(passes, probabilities))
+    return np.einsum("ei,fi,i->ef", projected, projected, weights)
 
 
 def count_weights(passes: Passes, probabilities: FloatArray, unit: float) -> FloatArray:
@@ -103,15 +159,24 @@ def _split_keys(clusters, n_rows):
     return list(array.T) if array.ndim == 2 else [array]
 
 
-def combine_keys(keys: Sequence[IntArray], weighty: Array | None) -> Iterator[tuple[int, IntArray, int]]:
-    """Yield the sign of each combination of keys, each row's cluster by it, and how many clusters have weight."""
+def _sum_over_clusters(point, keys):
+    """Return the sum of `multiply_cluster_sums` over the combinations of keys, with their factors, and the clusters."""
+    rows = point.objective.rows
+    middle, n_clusters = np.zeros(2 * (point.parameters.size,)), []
+    weighty = rows.weights > 0 if len(rows.weights) else slice(None)
     for n_keys in range(1, len(keys) + 1):
         for chosen in combinations(keys, n_keys):
             numbers = chosen[0]
             for key in chosen[1:]:
                 numbers = np.unique(numbers * (int(key.max()) + 1) + key, return_inverse=True)[1].reshape(-1)
-            seen = numbers if weighty is None else numbers[weighty]
-            yield (1 if n_keys % 2 else -1), numbers, len(np.unique(seen))
+            n_found = len(np.unique(numbers[weighty]))
+            if n_found < 2:
+                raise ValueError("covariance='cluster' needs at least two clusters, but all rows lie in one.")
+            sign = 1 if n_keys % 2 else -1
+            middle += sign * n_found / (n_found - 1) * multiply_cluster_sums(point, numbers)
+            n_clusters.append(n_found)
+    # Those of single keys come first.
+    return middle, tuple(n_clusters[: len(keys)])
 
 
 def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:

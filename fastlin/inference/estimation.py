@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
-from fastlin.inference.covariances import combine_keys, count_weights, multiply_cluster_sums, multiply_scores, wrap
+from fastlin.inference.covariances import count_weights, find_covariance
+from fastlin.inference.curvature import Curvature, Information
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
-from fastlin.inference.information import LEAST_DIGITS, SUM_ERROR, Optimum, come_near, find_optimum, make_room
 from fastlin.inference.likelihood import sum_weights
-from fastlin.inference.named_coefficients import find_covariance_of_named, may_be_separated, settle
+from fastlin.inference.optimum import Optimum, come_near, find_optimum, make_room
 from fastlin.inference.separation import check_separation, proves_maximum
 from fastlin.objective.objective import Objective
-from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
 
 ACCEPTED: dict[str, tuple[str | None, ...]] = {
@@ -115,9 +113,10 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         )
     names = np.append(question.names, [INTERCEPT] * objective.fit_intercept).astype(object)
     places = find_places(question.features, names)
-    find = find_named_estimates if is_large(objective) else find_all_estimates
-    estimates = find(objective, start, contrasts.list_units(places), question, n_samples)
-    covariance = estimates.covariance / total_weight
+    optimum = find_estimates(objective, start, question, n_samples)
+    point, inflations = optimum.point, optimum.curvature.inflations
+    covariance, n_clusters = find_covariance(optimum, contrasts.list_units(places), question, n_samples)
+    covariance /= total_weight
     if question.covariance in ("HC1", "cluster"):
         covariance *= (n_samples - (question.covariance == "cluster")) / df_resid
     if np.isinf(covariance).any():
@@ -125,90 +124,45 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             "Standard errors leave the range of float64: the rows tell too little of some coefficient, by the scale of "
             "its column, the size of the offset or that of the penalty. Scale X."
         )
-    point, n_clusters = estimates.point, estimates.n_clusters
-    n_effective = float(n_parameters) if objective.penalty.is_none else estimates.n_effective
+    n_effective = float(n_parameters) if objective.penalty.is_none else optimum.curvature.n_effective
     found = Inference(
         **report(contrasts, point.parameters, objective.center(start), covariance, names, places, question.classes),
         log_likelihood=-total_weight * point.loss,
         log_likelihood_null=find_null_likelihood(objective, total_weight),
         n_samples=n_samples,
         df_model=n_effective - contrasts.n_intercepts,
-        distance=estimates.distance,
+        distance=optimum.distance,
         _basis=Basis(
-            covariance=question.covariance,
-            penalised=question.penalised,
+            question.covariance,
+            question.penalised,
+            contrasts,
+            places,
+            # Rows on other machines are there as long as the method runs.
+            point if objective.rows.has_labels else None,
+            question.reference_levels,
             is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
             df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
             n_clusters=n_clusters,
-            contrasts=contrasts,
-            places=places,
-            # Rows on other machines are there as long as the method runs.
-            point=point if objective.rows.has_labels else None,
-            reference_levels=question.reference_levels,
-            most_inflated=estimates.most_inflated,
+            most_inflated=(names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
         ),
     )
-    warn_of_distances(found, estimates.is_proven, question, n_samples * point.loss)
+    warn_of_distances(found, optimum.is_proven, question, n_samples * point.loss)
     return found
 
 
-class Estimates(NamedTuple):
-    """The optimum, and the covariance (K' q, K' q) of the reported coefficients for a total weight of one.
-
-    n_effective counts the parameters of a penalised model effectively; NaN where that is not known.
-    """
-
-    point: Point
-    covariance: FloatArray
-    distance: float
-    is_proven: bool = False
-    n_effective: float = np.nan
-    n_clusters: tuple[int, ...] = ()
-    most_inflated: tuple[object, float] | None = None
-
-
-def find_all_estimates(
-    objective: Objective, start: FloatArray, units: sparse.csr_array, question: Question, n_samples: float
-) -> Estimates:
-    """Return the Estimates of some coefficients, by their units, from the covariance of all parameters."""
-    optimum = find_optimum(objective, start, n_samples)
+def find_estimates(objective: Objective, start: FloatArray, question: Question, n_samples: float) -> Optimum:
+    """Return the optimum near a model's parameters (K, d + 1); CollinearityError, SeparationError: there is none."""
+    room, kind = make_room(objective), Information
+    if is_large(objective):
+        point, kind = come_near(objective, [start], room), Curvature
+        if not objective.penalty.is_bounded:
+            # Newton's steps would come to no end.
+            check_separation(point, question.names, question.classes)
+    else:
+        point = objective.at(objective.center(start), out=room)
+    optimum = find_optimum(point, kind, n_samples)
     check_existence(optimum, question)
-    information = optimum.information
-    covariance, n_clusters = find_covariance(optimum, question, n_samples)
-    most_inflated = None
-    if len(question.names):
-        inflations = np.sqrt(np.maximum(information.diagonal * information.variances, 0.0).max(axis=0))[:-1]
-        place = inflations.argmax()
-        most_inflated = question.names[place], float(inflations[place])
-    return Estimates(
-        optimum.point,
-        units @ (units @ covariance).T,
-        optimum.distance,
-        optimum.is_proven,
-        float(np.einsum("ij,ij->", information.inverse, information.of_loss)),
-        n_clusters,
-        most_inflated,
-    )
-
-
-def find_named_estimates(
-    objective: Objective, start: FloatArray, units: sparse.csr_array, question: Question, n_samples: float
-) -> Estimates:
-    """Return the Estimates of some coefficients, by their units, by conjugate gradients."""
-    point, penalty = come_near(objective, [start], make_room(objective)), objective.penalty
-    is_free = penalty.is_none or not penalty.is_bounded
-    if is_free:
-        # Newton's steps would come to no end.
-        check_separation(point, question.names, question.classes)
-    curvature = settle(point)
-    point, distance = curvature.point, curvature.decrement * np.sqrt(n_samples)
-    if is_free and may_be_separated(curvature):
-        check_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
-    dense_units = units.toarray().reshape(-1, *objective.shape)
-    kind = question.covariance, question.penalised, question.power
-    covariance = find_covariance_of_named(curvature, dense_units, *kind)
-    covariance *= question.weights.unit ** (question.power - 1)
-    return Estimates(objective.at(objective.center(point.parameters + curvature.step)), covariance, distance)
+    return optimum
 
 
 def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
@@ -229,13 +183,13 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     CollinearityError, SeparationError: columns without a penalty depend on each other, or separate classes. ValueError:
     standard errors would be rounding for another reason.
     """
-    point, information, objective = optimum.point, optimum.information, optimum.point.objective
-    step, names, labels = information.find_step(point).step, question.names, question.classes
+    point, curvature, objective = optimum.point, optimum.curvature, optimum.point.objective
+    step, names, labels = curvature.direction.step, question.names, question.classes
     is_sought, is_penalised = objective.penalty.curvatures == 0, objective.penalty.is_bounded
     is_sought[-1] = objective.fit_intercept
-    if information.resolves(is_sought):
-        if not is_penalised and not proves_maximum(point, information):
-            check_separation(point, names, labels, step, question.stacklevel + 1)
+    if not isinstance(curvature, Information) or curvature.resolves(is_sought):
+        if not is_penalised and not proves_maximum(curvature):
+            check_separation(point, names, labels, step, question.stacklevel + 2)
         return
     if not is_penalised:
         # Variances that are rounding prove nothing. The search for a separation takes longest, and where columns nearly
@@ -357,49 +311,6 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     start = near if len(parameters) > 1 else near[1:] - near[:1]
     found = optimize.minimize(evaluate, start, jac=True, hess=find_curvature, method="trust-ncg", options=options)
     return -total_weight * found.fun
-
-
-def find_covariance(optimum: Optimum, question: Question, n_samples: float) -> tuple[FloatArray, tuple[int, ...]]:
-    """Return the covariance of the parameters without a factor for their number, and the clusters of each key."""
-    information, point, n_clusters = optimum.information, optimum.point, ()
-    if question.covariance == "model" and question.penalised != "sandwich":
-        return information.inverse, n_clusters
-    if question.covariance == "model":
-        middle = information.of_loss
-    elif question.covariance == "cluster":
-        middle, n_clusters = _sum_over_clusters(point, question.clusters)
-        middle = middle * question.weights.unit
-    else:
-        middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, question.power)
-        middle *= question.weights.unit ** (question.power - 1)
-    found = wrap(information, middle)
-    # Sums of rows' products are off by a part of themselves. Sums of clusters lose digits where the scores of a cluster
-    # cancel; the inverses multiply both, in any direction.
-    lost = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
-    squares = information.inverse**2
-    lost = np.sqrt(np.einsum("ij,jk,ki->i", squares, lost, squares, optimize=["einsum_path", (0, 1), (0, 1)]))
-    if (lost > LEAST_DIGITS * np.abs(np.diagonal(found))).any():
-        kind = "penalised='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
-        raise ValueError(
-            f"The standard errors of {kind} would be rounding, since their terms cancel: columns depend on each other, "
-            "but for a weak penalty or for little, the scores of each cluster sum to zero, or a row of a tiny weight "
-            "alone keeps classes from being separated."
-        )
-    return found, n_clusters
-
-
-def _sum_over_clusters(point, keys):
-    """Return the sum of `multiply_cluster_sums` over the combinations of keys, with their factors, and the clusters."""
-    rows = point.objective.rows
-    middle, n_clusters = 0.0, []
-    weighty = rows.weights > 0 if len(rows.weights) else None
-    for sign, numbers, n_found in combine_keys(keys, weighty):
-        if n_found < 2:
-            raise ValueError("covariance='cluster' needs at least two clusters, but all rows lie in one.")
-        middle = middle + sign * n_found / (n_found - 1) * multiply_cluster_sums(point, numbers)
-        n_clusters.append(n_found)
-    # Those of single keys come first.
-    return middle, tuple(n_clusters[: len(keys)])
 
 
 def warn_of_distances(found: Inference, is_proven: bool, question: Question, loss: float) -> None:

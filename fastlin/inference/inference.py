@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from fastlin.inference import profile, tables
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts
+from fastlin.inference.curvature import Factor, find_parts
 from fastlin.inference.hypotheses import TestResult, WaldTested, check_level, compare
-from fastlin.inference.information import Factor, find_parts
 from fastlin.inference.likelihood import Likelihood
 from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
 from fastlin.objective.point import Point
@@ -35,13 +35,13 @@ class Basis:
 
     covariance: str
     penalised: str | None
-    is_likelihood: bool
-    df_t: float | None
-    n_clusters: tuple[int, ...]
     contrasts: Contrasts
     places: IntArray
     point: Point | None
-    reference_levels: Sequence[object] = ()
+    reference_levels: Sequence[object]
+    is_likelihood: bool = True
+    df_t: float | None = None
+    n_clusters: tuple[int, ...] = ()
     most_inflated: tuple[object, float] | None = None
 
 

@@ -1,7 +1,7 @@
 """Marginal effects: by how much the probability of each class rises with each feature, with errors by the delta method.
 
-The effect of feature j on class k is p_k (W_kj - sum_l p_l W_lj), as a weighted mean over the rows or at their mean;
-for two classes p (1 - p) w_j. Its derivatives are means too, so rows are read in pieces.
+The effect of feature j on class k is sum_l p_k p_l (W_kj - W_lj), as a weighted mean over the rows or at their mean; for
+two classes p (1 - p) w_j. The products of two probabilities, and their derivatives, are means over rows in pieces.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from scipy.special import softmax
 
 from fastlin.inference import tables
 from fastlin.inference.contrasts import Contrasts
+from fastlin.inference.curvature import multiply
 from fastlin.inference.hypotheses import WaldTested
-from fastlin.inference.information import multiply
 from fastlin.matrices import Passes
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
@@ -113,19 +113,27 @@ def find_marginal_effects(
         )
     # Of two classes the first has no coefficients.
     whole = np.concatenate([np.zeros((n_classes - K, size)), parameters])
-    # The mean of a product is the same in any order of its classes.
+    # The mean of a product of three probabilities is the same in any order of its classes.
     numbers = np.array(list(combinations_with_replacement(range(n_classes), 3))).T
     if at == "overall":
         means = rows.passes.sum_curvature(sum_products, parameters, numbers) / rows.total_weight
     else:
         row, offset = np.append(coordinates.mean, 1.0), 0.0 if rows.offset_range is None else rows.offset_range.mean
         probabilities = softmax(np.einsum("kj,j->k", whole, row) + offset)
-        means = multiply_probabilities(probabilities[:, None], numbers) * row
-    triples = np.empty((n_classes, n_classes, n_classes, size))
-    for first, second, third in permutations(numbers):
-        triples[first, second, third] = means
-    coef, products = whole[:, :-1], triples.sum(axis=2)
-    effects = np.einsum("kl,klj->kj", products[..., -1], coef[:, None] - coef) * coordinates.scale
+        means = _multiply_probabilities(probabilities[:, None], numbers) * row
+    products = np.empty((n_classes, n_classes, n_classes, size))
+    for order in permutations(numbers):
+        products[order] = means
+    of_pairs, differences = products.sum(axis=2), whole[:, None, :-1] - whole[:, :-1]
+    weights = of_pairs[..., -1]
+    effects = np.einsum("kl,klj->kj", weights, differences) * coordinates.scale
+    # The derivative of the mean of p_k p_l, for a row x~, by the parameter of class m is p_k p_l ((k = m) + (l = m)
+    # - 2 p_m) x~.
+    slopes, same = products, np.arange(n_classes)
+    slopes *= -2
+    slopes[same, :, same] += of_pairs
+    slopes[:, same, same] += of_pairs
+    by_scores = np.diag(weights.sum(axis=1)) - weights
     # The classes whose coefficients the contrasts report; other coefficients may be taken as zero.
     own = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
     if K == 1:
@@ -134,7 +142,8 @@ def find_marginal_effects(
     variances, n_together = np.empty(effects.shape), max(1, BYTES_TOGETHER // (8 * n_classes * len(own) * size))
     for first in range(0, size - 1, n_together):
         features = np.arange(first, min(first + n_together, size - 1))
-        derivatives = _differentiate(coef, products, triples, own, features)
+        derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, own], differences[..., features])
+        derivatives[:, np.arange(len(features)), :, features] += by_scores[:, own]
         # By the coefficients of the columns as they were given: v_j = w_j / scale_j, c = b - sum_j shift_j v_j.
         of_intercept = derivatives[..., -1:].copy()
         derivatives[..., :-1] -= of_intercept * coordinates.shift
@@ -145,39 +154,21 @@ def find_marginal_effects(
     return effects, np.sqrt(np.maximum(variances, 0.0))
 
 
-def multiply_probabilities(probabilities: FloatArray, numbers: IntArray) -> FloatArray:
-    """Return p_k p_l p_m of probabilities (K, m) for the numbers (3, n) of classes; effects are made of these."""
-    if len(probabilities) == 1:
-        probabilities = np.concatenate([1 - probabilities, probabilities])
-    first, second, third = numbers
-    return probabilities[first] * probabilities[second] * probabilities[third]
-
-
 def sum_products(passes: Passes, probabilities: FloatArray, numbers: IntArray) -> FloatArray:
-    """Return sum_i s_i q_i [x~_i, 1]', q what `multiply_probabilities` returns, as a term of `Passes.sum_curvature`."""
+    """Return sum_i s_i p_k p_l p_m [x~_i, 1] for numbers (3, n) of classes, as a term of `Passes.sum_curvature`."""
     size, n_products = passes.shape[1], numbers.shape[1]
     most_rows = max(1, BYTES_TOGETHER // (8 * (2 * size + 2 * n_products)))
     total, first = np.zeros((n_products, size)), 0
     for part in passes.split(most_rows):
         weights = part.samples.weigh()
-        products = multiply_probabilities(probabilities[:, first : first + len(weights)], numbers) * weights
-        total += multiply(products, part.read_rows())
+        products = _multiply_probabilities(probabilities[:, first : first + len(weights)], numbers)
+        total += multiply(products * weights, part.read_rows())
         first += len(weights)
     return total
 
 
-def _differentiate(coef, products, triples, own, features):
-    """Return the derivatives of the effects of some features, (K, features, own classes, d + 1), by scaled parameters.
-
-    That of p_k (W_kj - w_j), w_j = sum_l p_l W_lj, by the parameter of class m and column q is, for a row x~::
-
-        x_q p_k (k = m) (W_kj - w_j) - x_q p_k p_m (W_kj + W_mj - 2 w_j) + (j = q) p_k ((k = m) - p_m)
-    """
-    w, of_one, order = coef[:, features], products.sum(axis=1), np.arange(len(own))
-    found = 2 * np.einsum("lj,kmlq->kjmq", w, triples[:, own])
-    found -= np.einsum("kj,kmq->kjmq", w, products[:, own]) + np.einsum("mj,kmq->kjmq", w[own], products[:, own])
-    alone = np.einsum("kj,kq->kjq", w, of_one) - np.einsum("lj,klq->kjq", w, products)
-    found[own, :, order] += alone[own]
-    by_scores = np.diag(of_one[:, -1]) - products[..., -1]
-    found[:, np.arange(len(features))[:, None], order, features[:, None]] += by_scores[:, None, own]
-    return found
+def _multiply_probabilities(probabilities, numbers):
+    if len(probabilities) == 1:
+        probabilities = np.concatenate([1 - probabilities, probabilities])
+    first, second, third = numbers
+    return probabilities[first] * probabilities[second] * probabilities[third]

@@ -16,8 +16,8 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.contrasts import Contrasts
+from fastlin.inference.curvature import Factor
 from fastlin.inference.hypotheses import TestResult, compare
-from fastlin.inference.information import Factor
 from fastlin.inference.likelihood import State
 from fastlin.solvers import line_search
 from fastlin.solvers.lbfgs import Recursion

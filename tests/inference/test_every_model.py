@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 from fastlin import LogisticRegression, blocks
 from fastlin.exceptions import InferenceWarning, SeparationError
-from fastlin.inference.information import MOST_MOVED
+from fastlin.inference.optimum import MOST_MOVED
 
 from .conftest import infer, make_rows, refuse
 

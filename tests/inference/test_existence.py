@@ -12,7 +12,7 @@ import fastlin.inference.separation as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
 from fastlin.inference.collinearity import find_dependences
-from fastlin.inference.information import Information
+from fastlin.inference.curvature import Information
 from fastlin.inference.separation import Separation, check_separation, find_separation, proves_maximum
 from fastlin.objective import Objective
 from fastlin.solvers import choose
@@ -113,7 +113,7 @@ def test_the_maximum_is_never_proven_where_classes_are_separated():
         for max_iter in (3, 8, 60):
             fitted = choose.minimize(objective, [], solver="auto", tol=1e-10, max_iter=max_iter).parameters
             point = objective.at(objective.center(fitted))
-            is_proven = proves_maximum(point, Information.of(point))
+            is_proven = proves_maximum(Information(point))
             assert not (is_proven and kind != "none")
         n_overlapping += kind == "none"
         n_proven += is_proven

@@ -5,11 +5,11 @@ import pytest
 from conftest import assert_refused
 from scipy import sparse
 
+import fastlin.inference.curvature as module
 import fastlin.inference.estimation as estimation
-import fastlin.inference.named_coefficients as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
-from fastlin.inference.information import MOST_MOVED
+from fastlin.inference.optimum import MOST_MOVED
 
 from .conftest import make_rows
 from .test_existence import make_pair

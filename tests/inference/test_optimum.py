@@ -5,10 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
-import fastlin.inference.information as module
+import fastlin.inference.optimum as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
-from fastlin.inference.information import Information, find_optimum
+from fastlin.inference.curvature import Information
+from fastlin.inference.optimum import end_at, find_optimum, make_room
 from fastlin.objective import Objective
 from fastlin.objective.rows import Rows
 
@@ -24,7 +25,7 @@ def minimize(objective):
     """Return the minimum by plain Newton steps with Hessians of the curvature alone."""
     point = objective.at(objective.center(objective.start()))
     for _ in range(30):
-        step = Information.of(point).find_step(point).step
+        step = Information(point).direction.step
         point = objective.at(objective.center(point.parameters + step))
     return point
 
@@ -33,13 +34,14 @@ def minimize(objective):
 def test_every_guide_leads_to_the_same_optimum(monkeypatch, n_classes):
     objective = make_objective(n_classes)
     expected = minimize(objective)
-    information = Information.of(expected)
+    information = Information(expected)
     for n_bytes in (module.PROBABILITY_BYTES, 0):
         monkeypatch.setattr(module, "PROBABILITY_BYTES", n_bytes)
-        optimum = find_optimum(objective, objective.start(), 600)
+        start = objective.at(objective.center(objective.start()), out=make_room(objective))
+        optimum = find_optimum(start, Information, 600)
         np.testing.assert_allclose(optimum.point.parameters, expected.parameters, atol=1e-9)
-        np.testing.assert_allclose(optimum.information.of_loss, information.of_loss, rtol=0, atol=1e-6)
-        np.testing.assert_allclose(optimum.information.variances, information.variances, rtol=1e-6)
+        np.testing.assert_allclose(optimum.curvature.of_loss, information.of_loss, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(optimum.curvature.variances, information.variances, rtol=1e-6)
         assert optimum.is_proven
         assert optimum.distance < 1e-6
 
@@ -51,8 +53,9 @@ def test_distances_bound_how_far_points_are(n_classes):
     generator = np.random.default_rng(0)
     for size in (1e-2, 1e-4, 1e-8):
         point = objective.at(objective.center(best + size * generator.normal(size=best.shape)))
-        optimum = module._finish(point, Information.of(point), 600)
-        errors = np.sqrt(optimum.information.variances / 600)
+        information = Information(point)
+        optimum = end_at(point, information, information.direction, 600)
+        errors = np.sqrt(information.variances / 600)
         # Of centred parameters, whose errors are no larger than those of the factorised Hessian.
         assert optimum.distance >= (np.abs(point.parameters - best) / errors).max() * (1 - 1e-6)
         assert optimum.is_proven
