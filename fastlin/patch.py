@@ -208,7 +208,7 @@ class _Noted(ClassifierMixin, BaseEstimator):
             fitted.random_state = self.random_state
         _take_over(fitted, model)
         fitted.classes_, fitted.n_samples_fit_ = self.classes_, self.n_rows_
-        fitted.coef_, fitted.intercept_ = fits.coef[k : k + 1], fits.intercept[k : k + 1]
+        fitted.coef_, fitted.intercept_ = fits.coef[k].copy(), fits.intercept[k].copy()
         fitted.n_iter_, fitted.certificate_ = fits.n_iter[k : k + 1], float(fits.certificates[k])
         fitted.converged_ = bool(fits.converged[k])
         return fitted

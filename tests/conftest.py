@@ -333,7 +333,7 @@ def cifar10():
 def sparse_passes():
     """Fit every sparse X by sparse passes, filled or not, so that tests of all forms of X need no empty columns."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlin.estimators.training_data.FILLED", 2)
+        patch.setattr("fastlin.estimators.columns.FILLED", 2)
         yield
 
 

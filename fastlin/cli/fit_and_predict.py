@@ -13,9 +13,9 @@ from click import FloatRange, argument, option
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli import data_files
 from fastlin.cli.arguments import FILE, STRENGTH, CommandError, command, drop_option, refuse, require, table_options
+from fastlin.estimators.columns import read_categories
 from fastlin.estimators.linear_predictions import check_coefficients, read_classes
 from fastlin.estimators.summary import describe_fit, lay_out
-from fastlin.estimators.training_data import read_categories
 from fastlin.figures.style import count_nouns
 from fastlin.places import write_whole
 from fastlin.terminal import make_printable

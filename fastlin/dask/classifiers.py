@@ -18,10 +18,10 @@ from fastlin.dask.partitions import fit_on_workers
 from fastlin.dask.shard import average_scores, sum_scores
 from fastlin.estimators import LogisticRegression as LocalLogisticRegression
 from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
+from fastlin.estimators.columns import check_features
 from fastlin.estimators.labels import check_offset_shape, read_probabilities
 from fastlin.estimators.linear_predictions import SCORINGS, check_coefficients
 from fastlin.estimators.parameters import limit_jobs, read_scoring
-from fastlin.estimators.training_data import check_features
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import make_samples
 from fastlin.typing import Array, FloatArray, MatrixLike

@@ -9,7 +9,7 @@ import dask
 import dask.array
 import numpy as np
 
-from fastlin.estimators.training_data import keep_texts
+from fastlin.estimators.columns import keep_texts
 from fastlin.typing import Array
 
 if TYPE_CHECKING:

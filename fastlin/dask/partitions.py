@@ -16,9 +16,9 @@ from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_ru
 from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.parts import decode, describe, encode, name_partition
+from fastlin.estimators.columns import refuse_categories, remember_features
 from fastlin.estimators.endings import kept_on_error
-from fastlin.estimators.labels import are_certain, number_rows, read_offset
-from fastlin.estimators.training_data import TrainingData, refuse_categories, remember_features
+from fastlin.estimators.labels import TrainingData, are_certain, make_training_data
 from fastlin.tensors import choose_type
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def read_partitions(
         if own_y.ndim == 2 and are_certain(own_y):
             found = f"zeros and ones in {own_y.shape[1]} columns"
             raise ValueError(f"y should be a 1d array, got {found} instead: several labels a row need X in memory.")
-        own_classes, numbers, of_rows, unit, targets = number_rows(estimator, own_y, own_weight, classes)
-        own_offset = read_offset(own_offset, len(own_y), len(own_classes))
+        data = make_training_data(estimator, None, own_y, own_weight, own_offset, classes)
         parts = [
             client.submit(encode, part, dtype, known, pure=False)
             for part, known in zip(decoded, descriptions, strict=True)
@@ -118,7 +117,7 @@ def read_partitions(
     remember_features(estimator, shape[1], name_columns(X))
     lengths = [known.shape[0] for known in descriptions]
     matrix = ClusterMatrix(Cluster(client, parts, lengths, worker_timeout, known_workers), shape, dtype, *facts)
-    return DaskTrainingData(matrix, own_y, own_classes, numbers, of_rows, unit, own_offset, targets, own_weight)
+    return DaskTrainingData(**{**vars(data), "matrix": matrix}, sample_weight=own_weight)
 
 
 def _join(name, pieces):

@@ -17,8 +17,8 @@ from sklearn.utils.validation import assert_all_finite
 
 from fastlin.blocks.blocks import add_row_lengths, digest_rows, digest_values, read_type
 from fastlin.containers import read_container
+from fastlin.estimators.columns import is_missing
 from fastlin.estimators.labels import encode_labels, named, read_labels, read_offset_numbers, read_probabilities
-from fastlin.estimators.training_data import is_missing
 from fastlin.exceptions import DataChangedError
 from fastlin.matrices import DenseMatrix, SparseMatrix, as_matrix
 from fastlin.typing import Array, FloatArray

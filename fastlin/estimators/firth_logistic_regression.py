@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.columns import choose_dtype, name_features
 from fastlin.estimators.endings import kept_on_error
+from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.logistic_regression import LogisticRegression, Resampling, reading_known_data
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.problem import Problem, count_fits_at_once, find_references
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
-from fastlin.estimators.training_data import TrainingData, choose_dtype, name_features, read_training_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference.bootstrap import Refits, Resampled
 from fastlin.inference.collinearity import check_collinearity

@@ -1,29 +1,27 @@
-"""Many fits of one X that begin near each other: along C, and for each fold and l1_ratio side by side."""
+"""Fits of one X along C, each begun from those before: grids, paths, and what the folds of a search lead to."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks, take_rows
-from fastlin.estimators.endings import IterationTasks, Listener, Tasks, count_fits, tell_all, warn_of_limits
+from fastlin.estimators.columns import choose_dtype
+from fastlin.estimators.endings import IterationTasks, Listener, count_fits, tell_all, warn_of_limits
+from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.scikit_learn import check_parameters, has_callbacks, select_metadata
-from fastlin.estimators.training_data import TrainingData, choose_dtype, read_training_data
-from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.estimators.parameters import WIDE, limit_jobs, read_Cs
+from fastlin.estimators.scikit_learn import check_parameters, select_metadata
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LinearEstimator, LogisticRegressionCV
+    from fastlin.estimators import LinearEstimator
     from fastlin.estimators.problem import Fit, Problem
 
 # Where C grows by no more than this, the line through the last two solutions needs no comparison with the last.
@@ -32,10 +30,7 @@ FINE = 1.5
 # The numbers of a fold, of an l1_ratio and of a C.
 Place: TypeAlias = tuple[int, int, int]
 
-# Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans DECADES decades.
-WIDE = -4, 4
-# And alpha between these.
-WIDE_ALPHAS = -7, 2
+# A grid with an L1 penalty spans so many decades.
 DECADES = 3
 # Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.
 RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
@@ -43,70 +38,68 @@ RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
 NULL_TOL = 1e-10
 
 
-class FoldFits:
-    """The result of the fit of each fold, l1_ratio and C, in the shapes of LogisticRegressionCV's attributes.
+class Fits:
+    """Where many fits of one X ended, by their places in arrays of a shape.
 
-    The first axes are folds, l1_ratios and Cs. The last axis of coefs has the intercept last. `finished` says which
-    fits were recorded; the numbers of the others are NaN.
+    coefs (*shape, K, d + 1) has the intercept last, if there is one; coef and intercept are its parts. `finished` says
+    which fits were recorded; the numbers of the others are NaN.
     """
+
+    def __init__(self, shape: tuple[int, ...], data: TrainingData, estimator: LinearEstimator) -> None:
+        K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
+        dtype = choose_dtype(data.matrix, estimator.solver)
+        self.coefs: FloatArray = np.full((*shape, K, d + estimator.fit_intercept), np.nan, dtype)
+        self.coef: FloatArray = self.coefs[..., :d]
+        self.intercept: FloatArray = self.coefs[..., d] if estimator.fit_intercept else np.zeros((*shape, K), dtype)
+        self.objectives, self.certificates = np.full(shape, np.nan), np.full(shape, np.nan)
+        self.n_iter = np.zeros(shape, np.int32)
+        self.converged, self.finished = np.zeros(shape, bool), np.zeros(shape, bool)
+
+    def record(self, place: int | Place, fit: Fit) -> None:
+        """Write down the Fit of a place."""
+        self.coef[place], self.intercept[place] = fit.coef, fit.intercept
+        self.objectives[place], self.certificates[place] = fit.solution.value, fit.certificate
+        self.n_iter[place], self.converged[place], self.finished[place] = fit.n_iter, fit.solution.converged, True
+
+
+class FoldFits(Fits):
+    """The fits of each fold, l1_ratio and C, which are the first axes as in LogisticRegressionCV's attributes."""
 
     def __init__(
         self, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LinearEstimator
     ) -> None:
+        super().__init__((n_folds, len(l1_ratios), len(Cs)), data, estimator)
         self.Cs, self.l1_ratios, self.classes = Cs, l1_ratios, data.classes
-        self.fit_intercept = estimator.fit_intercept
-        shape = n_folds, len(l1_ratios), len(Cs)
-        K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-        dtype = choose_dtype(data.matrix, estimator.solver)
-        self.coefs: FloatArray = np.full((*shape, K, d + self.fit_intercept), np.nan, dtype)
-        self.scores, self.objectives, self.certificates = (np.full(shape, np.nan) for _ in range(3))
-        self.n_iter = np.zeros(shape, np.int32)
-        self.converged, self.finished = np.zeros(shape, bool), np.zeros(shape, bool)
-
-    def record(self, place: Place, fit: Fit) -> None:
-        """Write down the Fit of a place."""
-        coef, intercept = self.split(self.coefs[place])
-        coef[:] = fit.coef
-        if self.fit_intercept:
-            intercept[:] = fit.intercept
-        self.objectives[place] = fit.solution.value
-        self.certificates[place] = fit.certificate
-        self.n_iter[place] = fit.n_iter
-        self.converged[place] = fit.solution.converged
-        self.finished[place] = True
-
-    def split(self, coefs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return coef (..., K, n_features) and intercept (..., K) of entries of `coefs`."""
-        if self.fit_intercept:
-            return coefs[..., :-1], coefs[..., -1]
-        return coefs, np.zeros(coefs.shape[:-1], coefs.dtype)
+        self.scores = np.full(self.finished.shape, np.nan)
 
     def model(self, place: Place) -> LogisticRegression:
         """Return the fit of a place as the estimator that scorers take."""
         _, r, c = place
         model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
         model.classes_ = self.classes
-        model.coef_, model.intercept_ = self.split(self.coefs[place])
+        model.coef_, model.intercept_ = self.coef[place], self.intercept[place]
         model.n_features_in_ = model.coef_.shape[1]
         return model
 
     def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
         r, c = _find_best(self.scores.sum(axis=0))
-        mean = self.coefs[:, r, c].mean(axis=0, dtype=np.float64)
-        return float(self.Cs[c]), float(self.l1_ratios[r]), self.split(mean)
+        coef, intercept = (each[:, r, c].mean(axis=0, dtype=np.float64) for each in (self.coef, self.intercept))
+        return float(self.Cs[c]), float(self.l1_ratios[r]), (coef, intercept)
 
     def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
         # Only a C that all folds have finished counts.
         counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
-        places = [(fold, *_find_best(scores)) for fold, scores in enumerate(counted)]
-        C = float(np.mean([self.Cs[c] for _, _, c in places]))
-        l1_ratio = float(np.mean([self.l1_ratios[r] for _, r, _ in places]))
-        coefs = np.array([self.coefs[place] for place in places])
-        # Rounding leads out of no bounds that all of them keep to.
-        mean = np.clip(np.mean(coefs, axis=0), coefs.min(axis=0), coefs.max(axis=0))
-        return C, l1_ratio, self.split(mean)
+        r, c = np.array([_find_best(scores) for scores in counted]).T
+
+        def average(values):
+            chosen = values[np.arange(len(values)), r, c]
+            # Rounding leads out of no bounds that all of them keep to.
+            return np.clip(np.mean(chosen, axis=0), chosen.min(axis=0), chosen.max(axis=0))
+
+        mean = average(self.coef), average(self.intercept)
+        return float(np.mean(self.Cs[c])), float(np.mean(self.l1_ratios[r])), mean
 
 
 def _find_best(scores):
@@ -115,37 +108,6 @@ def _find_best(scores):
     by_C = np.where(np.isnan(scores), -np.inf, scores).T
     c, r = np.unravel_index(np.argmax(by_C), by_C.shape)
     return r, c
-
-
-def read_inverses(estimator: LogisticRegressionCV) -> FloatArray:
-    """Return the Cs of a search, or 1 / alpha where it is by `alphas`, a sorted float64 array."""
-    Cs, alphas = estimator.Cs, estimator.alphas
-    if alphas is None:
-        Cs = read_Cs(Cs)
-        return np.logspace(*WIDE, Cs) if isinstance(Cs, int) else Cs
-    if not (isinstance(Cs, int) and Cs == 10):
-        raise ValueError(f"Cs must be left out where alphas are given, got Cs={Cs!r} and alphas={alphas!r}")
-    alphas = read_Cs(alphas, "alphas")
-    alphas = np.logspace(*WIDE_ALPHAS, alphas) if isinstance(alphas, int) else alphas
-    with np.errstate(divide="ignore"):
-        return 1 / alphas[::-1]
-
-
-def read_Cs(Cs: Any, name: str = "Cs") -> int | FloatArray:
-    """Return the number of Cs or alphas that is asked for, an int, or the given ones, a sorted float64 array."""
-    is_C = name == "Cs"
-    numbers = "numbers above 0 (inf: no penalty)" if is_C else "finite numbers of at least 0"
-    accepted = f"{name} must be a whole number of at least 1, or a list of {numbers}"
-    if isinstance(Cs, Integral) and not isinstance(Cs, bool) and int(Cs) >= 1:
-        return int(Cs)
-    try:
-        grid = np.asarray(Cs, np.float64)
-    except (TypeError, ValueError):
-        grid = np.empty(0)
-    is_accepted = grid > 0 if is_C else (grid >= 0) & (grid < np.inf)
-    if grid.ndim != 1 or not grid.size or not is_accepted.all():
-        raise ValueError(f"{accepted}; got {Cs!r:.200}")
-    return np.sort(grid)
 
 
 def fit_along(
@@ -183,84 +145,6 @@ def fit_along(
         before, last, nearby = last, fit.start, fit.solution
         on_fit(fit)
         yield fit
-
-
-def fit_folds(
-    estimator: LogisticRegressionCV,
-    data: TrainingData,
-    training_rows: Sequence[IntArray | None],
-    fits: FoldFits,
-    tasks: Tasks,
-    on_fit: Callable[[Fit], object],
-    is_over: Callable[[], bool],
-) -> None:
-    """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
-
-    training_rows are the row numbers of each fold, None for all rows. fits are filled but for their scores. on_fit is
-    called from any thread. After the time limit only the first C of each fold goes on.
-    """
-    from fastlin.estimators.many_fits import suits_parts
-    from fastlin.estimators.problem import Problem, count_fits_at_once
-
-    is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
-    finite = fits.Cs[fits.Cs < np.inf]
-    if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite):
-        whole = Problem(estimator, data)
-        # Lots take half of the time in the mean, with L1.
-        if suits_parts(whole, finite[-1], fits.l1_ratios[0]):
-            _fit_in_lots(whole, training_rows, fits, on_fit)
-            return
-    pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
-
-    def fit_pair(number, check):
-        fold, r = pairs[number]
-        # Without the first fit of each fold there would be no model.
-        is_needed = r == 0
-        if is_over() and not is_needed:
-            return
-        problem = Problem(estimator, data, training_rows[fold])
-        path = tasks.begin_path(number, len(fits.Cs))
-
-        def must_end(*_):
-            return not is_needed and is_over()
-
-        told = on_fit, tell_all(check, must_end), partial(tasks.begin_fit, path)
-        for c, fit in enumerate(fit_along(problem, fits.Cs, fits.l1_ratios[r], *told, is_compared=True)):
-            if fit.solution.converged or not must_end():
-                fits.record((fold, r, c), fit)
-                is_needed = False
-            if must_end():
-                break
-        tasks.end(path)
-
-    shape = fits.coefs.shape[3], data.matrix.shape[1] + 1
-    is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
-    at_once = count_fits_at_once(data.matrix, shape, is_smooth)
-    # On threads, since all fits share X.
-    for _ in run_side_by_side(fit_pair, len(pairs), at_once):
-        pass
-
-
-def _fit_in_lots(whole, training_rows, fits, on_fit):
-    """Fill the fits of all folds, those with one l1_ratio at once."""
-    from fastlin.estimators.many_fits import Task, fit_lots
-    from fastlin.estimators.problem import Problem
-    from fastlin.objective.rows import weigh_by_counts
-
-    data, n_Cs = whole.data, len(fits.Cs)
-    Cs = np.tile(fits.Cs, len(training_rows))
-
-    def pose(number):
-        return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
-
-    def pose_alone(number):
-        return Problem(whole.estimator, data, training_rows[number // n_Cs])
-
-    for r, l1_ratio in enumerate(fits.l1_ratios):
-        given = whole, pose, Cs, l1_ratio, pose_alone
-        for number, fit in fit_lots(*given, reference=data.weights, is_compared=True):
-            fits.record((number // n_Cs, r, number % n_Cs), fit)
-            on_fit(fit)
 
 
 def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]) -> ScoredRows:
@@ -402,21 +286,20 @@ def logistic_path(
         start = None
         if isinstance(Cs, int):
             Cs, start = choose_grid(problem, Cs, l1_ratio)
-        fits = FoldFits(1, Cs, np.array([l1_ratio]), data, estimator)
+        fits = Fits((len(Cs),), data, estimator)
         with count_fits(estimator, len(Cs)) as on_fit:
             # The fits themselves are not kept: they hold what the next one begins with.
             for c, fit in enumerate(fit_along(problem, Cs, l1_ratio, on_fit, start=start)):
-                fits.record((0, 0, c), fit)
+                fits.record(c, fit)
     warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=3)
-    coefs, intercepts = fits.split(fits.coefs[0, 0])
     return RegularizationPath(
         Cs=Cs,
         l1_ratio=float(l1_ratio),
         classes=data.classes,
-        coefs=coefs,
-        intercepts=intercepts,
-        n_nonzeros=np.count_nonzero(coefs, axis=(1, 2)),
-        **{name: getattr(fits, name)[0, 0] for name in ("objectives", "certificates", "n_iter", "converged")},
+        coefs=fits.coef,
+        intercepts=fits.intercept,
+        n_nonzeros=np.count_nonzero(fits.coef, axis=(1, 2)),
+        **{name: getattr(fits, name) for name in ("objectives", "certificates", "n_iter", "converged")},
     )
 
 

@@ -1,4 +1,4 @@
-"""Labels, weights and offsets of rows, checked as fits and scores take them.
+"""Labels, weights and offsets of rows, checked as fits and scores take them, and the data of a fit.
 
 A row with soft labels counts as K copies of it, one for each class, weighted by the probabilities.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,9 +19,13 @@ from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
+from fastlin.estimators.columns import choose_form, read_matrix
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.tensors import has_finite_sum, read_in_place, to_numbers
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.matrices import Matrix
 
 # What is wanted of rows to validate on.
 ROWS = "X_val must be rows of finite numbers with the columns of X"
@@ -31,6 +36,67 @@ LABEL_RANGE = 10_000
 LABELS_TOGETHER = 1_000_000
 # Scores in float32 hold sums of such offsets.
 LARGEST_OFFSET = 1e30
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """The matrix, labels and weights of a fit, checked except for finite X, which the measurement of columns checks."""
+
+    matrix: Matrix
+    y: np.ndarray  # the labels as they were given
+    classes: np.ndarray  # those that occur, sorted
+    labels: np.ndarray  # int32, the number of each row's class
+    # Sample weight times class weight, float64, divided by `weight_unit`, a power of two near the largest of them; None
+    # where every row counts alike.
+    weights: np.ndarray | None
+    weight_unit: float
+    offsets: np.ndarray | None = None  # as `make_samples` takes them, as are targets
+    targets: np.ndarray | None = None
+
+    def weigh(self) -> float:
+        """Return the total weight of the rows."""
+        return float(len(self.labels) if self.weights is None else self.weights.sum())
+
+
+def read_training_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
+) -> TrainingData:
+    """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
+    matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight, are_probabilities=classes is not None)
+    return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
+
+
+def read_rows(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool = True, are_probabilities: bool = False
+) -> tuple[Any, Array, ArrayLike | None]:
+    """Return X as a matrix, the labels, and the weights as they are given; the matrix need not be finite yet."""
+    matrix = read_matrix(estimator, X, reset=reset, ensure_all_finite=False, takes_blocks=True)
+    if isinstance(X, Blocks):
+        y, sample_weight = choose_labels(X, y, sample_weight)
+    return matrix, read_labels(estimator, y, matrix.shape[0], are_probabilities=are_probabilities), sample_weight
+
+
+def make_training_data(
+    estimator: Any, matrix: Any, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
+) -> TrainingData:
+    """Return the TrainingData of rows with labels that have been read; the matrix may be None so far."""
+    soft = y if y.ndim == 2 else None
+    if soft is None:
+        found, labels = encode_labels(y)
+        classes = found if classes is None else match_classes(found, classes)
+    else:
+        # The most probable class, of equal ones the first.
+        classes, labels = name_classes(classes, soft.shape[1]), soft.argmax(axis=1).astype(np.int32)
+    check_classes(estimator, classes)
+    # FirthLogisticRegression has no class_weight.
+    weights, soft = weigh_rows(labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft)
+    unit = 1.0
+    if weights is not None:
+        unit = choose_unit(weights.max())
+        weights /= unit
+    targets = None if soft is None else to_targets(soft)
+    offsets = read_offset(offset, len(labels), len(classes))
+    return TrainingData(choose_form(matrix), y, classes, labels, weights, unit, offsets, targets)
 
 
 @contextlib.contextmanager
@@ -60,7 +126,7 @@ def choose_labels(
 def read_labels(
     estimator: object,
     y: Any,
-    n_rows: int,
+    n_rows: int | None,
     suffix: str = "",
     may_be_several: bool = False,
     are_probabilities: bool = False,
@@ -68,7 +134,7 @@ def read_labels(
     """Return the labels of n_rows rows: (n,), or (n, K) if they are soft, or several a row where they may be.
 
     Several are those of `read_columns`; are_probabilities says that zeros and ones in columns are soft labels. Errors
-    add the suffix to names.
+    add the suffix to names. n_rows is None for labels of rows to score, which may come in one column without a word.
     """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
@@ -85,39 +151,25 @@ def read_labels(
         elif are_probabilities and isinstance(several, np.ndarray):
             found = read_probabilities(several.astype(np.float64), name)
         elif found is None:
-            found = _read_column(y, name, warn=True)
+            found = _read_column(y, name, warn=n_rows is not None)
             assert_all_finite(found, input_name=name)
         y = found
-    if y.shape[0] != n_rows:
+    if n_rows is not None and y.shape[0] != n_rows:
         found = f"{name} has {y.shape[0]} entries, but X{suffix} has {n_rows} rows"
         raise ValueError(f"Found input variables with inconsistent numbers of samples: {found}.")
     return y
 
 
-def choose_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Return the labels and weights that rows are scored by: those that are given, or that Blocks hold."""
+def read_scored(
+    estimator: object, X: Any, y: Any, sample_weight: Any, are_several: bool = False
+) -> tuple[Any, FloatArray | None]:
+    """Return the labels, several a row or not, and weights that rows are scored by: those given, or held by Blocks."""
+    n_rows = None
     if isinstance(X, Blocks):
-        return choose_labels(X, y, sample_weight)
-    if y is None:
+        (y, sample_weight), n_rows = choose_labels(X, y, sample_weight), X.shape[0]
+    elif y is None:
         raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
-    return y, sample_weight
-
-
-def read_scored(estimator: object, X: Any, y: Any, sample_weight: Any) -> tuple[Any, FloatArray | None]:
-    """Return what `choose_scored` does, for a model of one label a row, as arrays."""
-    y, sample_weight = choose_scored(estimator, X, y, sample_weight)
-    if isinstance(X, Blocks):
-        y = read_labels(estimator, y, X.shape[0], are_probabilities=True)
-    else:
-        y = read_in_place(y, "y")
-        several, soft = read_columns(y)
-        if isinstance(several, np.ndarray):
-            # The model has one label a row.
-            soft = read_probabilities(several.astype(np.float64), "y")
-        if soft is not None:
-            y = soft
-        elif isinstance(y, np.ndarray) and y.ndim == 2:
-            y = _read_column(y, "y")
+    y = read_labels(estimator, y, n_rows, may_be_several=are_several, are_probabilities=not are_several)
     return y, read_ratios(sample_weight, y, are_signed=True)
 
 
@@ -302,27 +354,6 @@ def check_some_count(weights: FloatArray) -> None:
     """Raise a ValueError where all weights of rows to score are zero."""
     if not np.any(weights):
         raise ValueError("Sample weights must contain at least one non-zero number, but all rows weigh 0.")
-
-
-def number_rows(
-    estimator: Any, y: Array, sample_weight: Any, classes: Any
-) -> tuple[Array, IntArray, FloatArray | None, float, FloatArray | None]:
-    """Return the classes, each row's number of one, the weights and their unit, and targets, as in `TrainingData`."""
-    soft = y if y.ndim == 2 else None
-    if soft is None:
-        found, labels = encode_labels(y)
-        classes = found if classes is None else match_classes(found, classes)
-    else:
-        # The most probable class, of equal ones the first.
-        classes, labels = name_classes(classes, soft.shape[1]), soft.argmax(axis=1).astype(np.int32)
-    check_classes(estimator, classes)
-    # FirthLogisticRegression has no class_weight.
-    weights, soft = weigh_rows(labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft)
-    unit = 1.0
-    if weights is not None:
-        unit = choose_unit(weights.max())
-        weights /= unit
-    return classes, labels, weights, unit, None if soft is None else to_targets(soft)
 
 
 def weigh_rows(

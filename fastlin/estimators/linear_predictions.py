@@ -16,10 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.labels import are_soft, check_some_count, choose_scored, read_offset, read_scored
+from fastlin.estimators.columns import check_parts, name_features, read_categories, read_matrix
+from fastlin.estimators.labels import are_soft, check_some_count, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
-from fastlin.estimators.training_data import check_parts, name_features, read_blocks, read_categories, read_matrix
 from fastlin.fitted import as_array, check_array, expect, read_count
 from fastlin.typing import Array, FloatArray, MatrixLike
 
@@ -191,12 +191,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         accuracy : float
             From 0 to 1.
         """
-        if has_several_labels(self):
-            y, sample_weight = choose_scored(self, X, y, sample_weight)
-            # `decision_function` refuses offsets here.
-            labels = join(self.predict(X) if offset is None else self.predict(X, offset=offset))
-            return accuracy_score(y, labels, sample_weight=sample_weight)
-        return self._find_accuracy(X, *read_scored(self, X, y, sample_weight), offset)
+        y, sample_weight = read_scored(self, X, y, sample_weight, has_several_labels(self))
+        return self._find_accuracy(X, y, sample_weight, offset)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
         """Return the names of the columns of `coef_`.
@@ -238,11 +234,11 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
 
     def _find_accuracy(self, X, y, sample_weight, offset):
         """Return what `score` does, for labels and weights that have been read."""
-        if are_soft(y):
+        if are_soft(y) and not has_several_labels(self):
             return average(score_rows(self, X, y, "accuracy", offset), sample_weight)
         labels = join(self.predict(X, **({} if offset is None else {"offset": offset})))
-        are_whole = isinstance(y, np.ndarray) and y.dtype.kind in "iub" and labels.dtype.kind in "iub"
-        if are_whole and y.shape == labels.shape:
+        are_whole = y.dtype.kind in "iub" and labels.dtype.kind in "iub"
+        if are_whole and y.shape == labels.shape and y.ndim == 1:
             # scikit-learn's checks take 0.4 milliseconds.
             return average(labels == y, sample_weight)
         return accuracy_score(y, labels, sample_weight=sample_weight)
@@ -259,7 +255,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         if isinstance(X, Blocks):
             offsets = None if offset is None else read_offset(offset, X.shape[0], len(self.classes_))
             parts = [None] * len(X) if offsets is None else np.split(offsets, X.borders[1:-1])
-            matrix = read_blocks(self, X, reset=False)
+            matrix = read_matrix(self, X, reset=False, takes_blocks=True)
             check_coefficients(self, X.shape[1])
             blocks = check_parts(self, matrix)
             return (method(self, block, offset=part) for block, part in zip(blocks, parts, strict=True))

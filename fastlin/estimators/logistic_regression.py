@@ -16,8 +16,9 @@ from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.columns import name_features
 from fastlin.estimators.endings import Tasks, kept_on_error, show_iterations, tell_all, warn_of_end
-from fastlin.estimators.labels import read_columns
+from fastlin.estimators.labels import make_training_data, read_columns, read_rows, read_training_data
 from fastlin.estimators.linear_predictions import (
     LinearPredictions,
     check_coefficients,
@@ -42,14 +43,13 @@ from fastlin.estimators.parameters import (
 )
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
 from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data
-from fastlin.estimators.training_data import make_training_data, name_features, read_rows, read_training_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
 if TYPE_CHECKING:
-    from fastlin.estimators.training_data import TrainingData
+    from fastlin.estimators.labels import TrainingData
     from fastlin.inference.bootstrap import Bootstrap, Refits
     from fastlin.inference.inference import Inference
     from fastlin.solvers.solution import Iteration

@@ -15,17 +15,20 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
+from fastlin.estimators.columns import check_parts, read_matrix
 from fastlin.estimators.endings import count_fits, end_after, kept_on_error, warn_of_limits
-from fastlin.estimators.folds import FoldFits, fit_along, fit_folds, read_inverses, take_test_rows
+from fastlin.estimators.folds import FoldFits, fit_along, take_test_rows
 from fastlin.estimators.labels import (
     ROWS,
     are_soft,
     choose_labels,
+    make_training_data,
     named,
     read_labels,
     read_offset,
     read_ratios,
     read_scored,
+    read_training_data,
 )
 from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_answers, name_row_scores
 from fastlin.estimators.logistic_regression import PenalisedClassifier
@@ -37,13 +40,13 @@ from fastlin.estimators.parameters import (
     is_by_alpha,
     limit_jobs,
     parameter,
+    read_inverses,
     read_l1_ratios,
     read_scoring,
     warn_of_defaults,
 )
 from fastlin.estimators.scikit_learn import check_parameters, refuse_metadata_without_routing, with_callbacks
 from fastlin.estimators.summary import describe_coef, describe_data
-from fastlin.estimators.training_data import make_training_data, read_rows_to_score, read_training_data
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 
@@ -356,6 +359,7 @@ class LogisticRegressionCV(PenalisedClassifier):
 
         A validation set is a fold of all rows. Return the convergence and iterations of fits, or None if stopped.
         """
+        from fastlin.estimators.many_fits import fit_folds
         from fastlin.estimators.problem import Problem
 
         n_paths = len(folds) * len(fits.l1_ratios)
@@ -518,7 +522,9 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
     if y_val is None:
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
     with named(ROWS):
-        matrix = read_rows_to_score(estimator, X_val)
+        matrix = read_matrix(estimator, X_val, reset=False, ensure_all_finite=False, takes_blocks=True)
+        for _ in check_parts(estimator, matrix):
+            pass
         if (expected := _name_kind(X)) != (found_kind := _name_kind(X_val)):
             raise ValueError(f"they must be {expected}, as X is, got {found_kind}")
     with named("y_val must be one label for each row of X_val"):

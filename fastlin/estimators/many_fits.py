@@ -1,34 +1,37 @@
-"""Fits of one X that differ in labels, weights and C: side by side in lots, where their objectives allow it.
+"""Fits of one X that differ in rows, labels, weights and C: side by side on threads, or in lots where these are faster.
 
-A fit to several labels a row is one fit for each label.
+The folds of a search are such fits, and so are the labels of rows that have several, and resamples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.estimators.endings import count_fits, warn_of_limits
-from fastlin.estimators.labels import take_label, weigh_rows
+from fastlin.estimators.columns import choose_dtype, choose_form
+from fastlin.estimators.endings import Tasks, count_fits, tell_all, warn_of_limits
+from fastlin.estimators.folds import Fits, FoldFits, fit_along
+from fastlin.estimators.labels import TrainingData, make_training_data, read_rows, take_label, weigh_rows
 from fastlin.estimators.linear_predictions import read_coefficients
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
-from fastlin.estimators.training_data import TrainingData, choose_dtype, choose_form, make_training_data, read_rows
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import SparseMatrix
 from fastlin.objective import choose_coordinates, fill_factors
-from fastlin.objective.rows import count_rows_coef
+from fastlin.objective.rows import count_rows_coef, weigh_by_counts
 from fastlin.solvers import row_space_lbfgs
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LogisticRegression
+    from fastlin.estimators import LogisticRegression, LogisticRegressionCV
     from fastlin.inference.bootstrap import Refits
 
 # With fewer rows for each parameter resamples differ so much that single fits are faster: digits have 2.8 rows, and
@@ -186,14 +189,75 @@ def _find_curvature(task):
     return share * (1 - share)
 
 
-class Fits(NamedTuple):
-    """Where B fits of two classes ended."""
+def fit_folds(
+    estimator: LogisticRegressionCV,
+    data: TrainingData,
+    training_rows: Sequence[IntArray | None],
+    fits: FoldFits,
+    tasks: Tasks,
+    on_fit: Callable[[Fit], object],
+    is_over: Callable[[], bool],
+) -> None:
+    """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
 
-    coef: np.ndarray  # (B, d)
-    intercept: np.ndarray  # (B,)
-    n_iter: np.ndarray  # (B,)
-    converged: np.ndarray  # (B,)
-    certificates: np.ndarray  # (B,)
+    training_rows are the row numbers of each fold, None for all rows. fits are filled but for their scores. on_fit is
+    called from any thread. After the time limit only the first C of each fold goes on.
+    """
+    is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
+    finite = fits.Cs[fits.Cs < np.inf]
+    if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite):
+        whole = Problem(estimator, data)
+        # Lots take half of the time in the mean, with L1.
+        if suits_parts(whole, finite[-1], fits.l1_ratios[0]):
+            _fit_in_lots(whole, training_rows, fits, on_fit)
+            return
+    pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
+
+    def fit_pair(number, check):
+        fold, r = pairs[number]
+        # Without the first fit of each fold there would be no model.
+        is_needed = r == 0
+        if is_over() and not is_needed:
+            return
+        problem = Problem(estimator, data, training_rows[fold])
+        path = tasks.begin_path(number, len(fits.Cs))
+
+        def must_end(*_):
+            return not is_needed and is_over()
+
+        told = on_fit, tell_all(check, must_end), partial(tasks.begin_fit, path)
+        for c, fit in enumerate(fit_along(problem, fits.Cs, fits.l1_ratios[r], *told, is_compared=True)):
+            if fit.solution.converged or not must_end():
+                fits.record((fold, r, c), fit)
+                is_needed = False
+            if must_end():
+                break
+        tasks.end(path)
+
+    shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
+    is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
+    at_once = count_fits_at_once(data.matrix, shape, is_smooth)
+    # On threads, since all fits share X.
+    for _ in run_side_by_side(fit_pair, len(pairs), at_once):
+        pass
+
+
+def _fit_in_lots(whole, training_rows, fits, on_fit):
+    """Fill the fits of all folds, those with one l1_ratio at once."""
+    data, n_Cs = whole.data, len(fits.Cs)
+    Cs = np.tile(fits.Cs, len(training_rows))
+
+    def pose(number):
+        return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
+
+    def pose_alone(number):
+        return Problem(whole.estimator, data, training_rows[number // n_Cs])
+
+    for r, l1_ratio in enumerate(fits.l1_ratios):
+        given = whole, pose, Cs, l1_ratio, pose_alone
+        for number, fit in fit_lots(*given, reference=data.weights, is_compared=True):
+            fits.record((number // n_Cs, r, number % n_Cs), fit)
+            on_fit(fit)
 
 
 def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given: Mapping[str, Any]) -> Model:
@@ -218,7 +282,8 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
         fits = _fit_each(estimator, matrix, take, n_labels, weights)
     warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
     estimator.n_samples_fit_, estimator.classes_ = matrix.shape[0], np.arange(n_labels)
-    estimator.coef_, estimator.intercept_, estimator.n_iter_ = fits.coef, fits.intercept, fits.n_iter
+    estimator.coef_, estimator.intercept_ = np.ascontiguousarray(fits.coef[:, 0]), fits.intercept[:, 0].copy()
+    estimator.n_iter_ = fits.n_iter
     estimator.multilabel_, estimator.converged_ = True, bool(fits.converged.all())
     # Users of one label a row rely on the type that is declared.
     vars(estimator)["certificate_"] = fits.certificates
@@ -280,16 +345,13 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
         labels, weights, _ = take(k)
         return pose_as_given(labels, weights)
 
-    dtype = choose_dtype(matrix, estimator.solver)
-    coef, intercept = np.empty((n_fits, matrix.shape[1]), dtype), np.empty(n_fits, dtype)
-    n_iter, converged, certificates = np.empty(n_fits, np.int32), np.empty(n_fits, bool), np.empty(n_fits)
+    fits = Fits((n_fits,), shared.data, estimator)
     given = shared, pose, np.full(n_fits, C), l1_ratio, pose_alone
     with count_fits(estimator, n_fits) as on_fit:
         for k, fit in fit_lots(*given, reference=shared.data.weights):
-            coef[k], intercept[k], certificates[k] = fit.coef[0], fit.intercept[0], fit.certificate
-            n_iter[k], converged[k] = fit.n_iter, fit.solution.converged
+            fits.record(k, fit)
             on_fit(fit)
-    return Fits(coef, intercept, n_iter, converged, certificates)
+    return fits
 
 
 def _check_labels(several, weights):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from fastlin.estimators.columns import read_matrix
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.labels import check_classes, named, to_targets
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
@@ -21,7 +22,6 @@ from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import describe_coef, describe_data, make_linear_model
-from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import Network
 from fastlin.training import LinearDescent, Patience, train_by_epochs

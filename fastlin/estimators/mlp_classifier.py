@@ -16,13 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.checkpoints import Checkpoints
+from fastlin.estimators.columns import read_matrix
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.labels import read_ratios
 from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import Activation, Initialization, Normalization, Rule, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
 from fastlin.estimators.summary import OF_NETWORKS, copy_model
-from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import as_array, check_like, expect, read_arrays, read_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize
 from fastlin.tensors import read_in_place

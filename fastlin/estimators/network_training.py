@@ -11,12 +11,12 @@ from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
+from fastlin.estimators.columns import read_matrix
 from fastlin.estimators.endings import Tasks
 from fastlin.estimators.labels import ROWS, are_certain, encode_labels, named, read_labels, weigh_rows
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
 from fastlin.estimators.summary import FitSummary
-from fastlin.estimators.training_data import read_matrix
 from fastlin.fitted import as_array, check_generator_state, expect, read_count
 from fastlin.networks import Examples, Network
 from fastlin.training import EpochSchedule, LearningRate

@@ -24,7 +24,7 @@ from fastlin.tensors import read_in_place
 from fastlin.typing import Array, FloatArray, RandomState
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LinearEstimator, LogisticRegression
+    from fastlin.estimators import LinearEstimator, LogisticRegression, LogisticRegressionCV
     from fastlin.matrices import Matrix
 
 Declared = TypeVar("Declared", bound=type)
@@ -43,6 +43,9 @@ GivenBounds: TypeAlias = float | ArrayLike | Mapping[str, float] | None
 
 # Frames from a warning up to the line that calls `fit`: a function here, `_fit` and `fit`.
 TO_THE_CALLER_OF_FIT = 4
+
+# Without an L1 penalty grids of C lie between these powers of 10, as in scikit-learn, and those of alpha between these.
+WIDE, WIDE_ALPHAS = (-4, 4), (-7, 2)
 
 # The l1_ratio that the deprecated `penalty` stands for, and scikit-learn's warnings of it.
 SHARES: dict[str | None, float] = {"l2": 0, "l1": 1}
@@ -214,6 +217,37 @@ def read_scoring(scoring: str | Callable[..., float] | None) -> str | Callable[.
     if scoring != "warn":
         return scoring
     return None if scikit_learn.VERSION < (1, 11) else "neg_log_loss"
+
+
+def read_inverses(estimator: LogisticRegressionCV) -> FloatArray:
+    """Return the Cs of a search, or 1 / alpha where it is by `alphas`, a sorted float64 array."""
+    Cs, alphas = estimator.Cs, estimator.alphas
+    if alphas is None:
+        Cs = read_Cs(Cs)
+        return np.logspace(*WIDE, Cs) if isinstance(Cs, int) else Cs
+    if not (isinstance(Cs, int) and Cs == 10):
+        raise ValueError(f"Cs must be left out where alphas are given, got Cs={Cs!r} and alphas={alphas!r}")
+    alphas = read_Cs(alphas, "alphas")
+    alphas = np.logspace(*WIDE_ALPHAS, alphas) if isinstance(alphas, int) else alphas
+    with np.errstate(divide="ignore"):
+        return 1 / alphas[::-1]
+
+
+def read_Cs(Cs: Any, name: str = "Cs") -> int | FloatArray:
+    """Return the number of Cs or alphas that is asked for, an int, or the given ones, a sorted float64 array."""
+    is_C = name == "Cs"
+    numbers = "numbers above 0 (inf: no penalty)" if is_C else "finite numbers of at least 0"
+    accepted = f"{name} must be a whole number of at least 1, or a list of {numbers}"
+    if isinstance(Cs, Integral) and not isinstance(Cs, bool) and int(Cs) >= 1:
+        return int(Cs)
+    try:
+        grid = np.asarray(Cs, np.float64)
+    except (TypeError, ValueError):
+        grid = np.empty(0)
+    is_accepted = grid > 0 if is_C else (grid >= 0) & (grid < np.inf)
+    if grid.ndim != 1 or not grid.size or not is_accepted.all():
+        raise ValueError(f"{accepted}; got {Cs!r:.200}")
+    return np.sort(grid)
 
 
 def read_penalty_factors(penalty_factors: ArrayLike, matrix: Matrix) -> FloatArray:

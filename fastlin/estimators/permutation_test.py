@@ -176,7 +176,7 @@ def _score_side_by_side(model, X, labels, folds, judge, draw, n_orders):
     together = int(np.clip(LOT_BYTES // (8 * n_rows), 1, MOST_TOGETHER))
     for first in range(0, n_orders * n_folds, together):
         chosen = slice(first, first + together)
-        model.coef_, model.intercept_ = fits.coef[chosen], fits.intercept[chosen]
+        model.coef_, model.intercept_ = fits.coef[chosen, 0], fits.intercept[chosen, 0]
         model.classes_ = np.arange(len(model.coef_))
         for k, of_model in enumerate(model.decision_function(X).T, first):
             test = folds[k % n_folds][1]

@@ -13,8 +13,9 @@ from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
+from fastlin.estimators.columns import check_parts, choose_dtype
+from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
-from fastlin.estimators.training_data import TrainingData, check_parts, choose_dtype
 from fastlin.matrices import BlockMatrix, Codes, Matrix, TableMatrix, as_matrix
 from fastlin.objective import LARGEST_PENALTY, Box, Objective, Penalty, RangeError, choose_coordinates, fill_factors
 from fastlin.objective.rows import Rows, make_samples, weigh_by_counts

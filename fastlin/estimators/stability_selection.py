@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.columns import name_features
 from fastlin.estimators.endings import count_fits, warn_of_limits
-from fastlin.estimators.folds import choose_grid, fit_along, read_Cs
+from fastlin.estimators.folds import choose_grid, fit_along
+from fastlin.estimators.labels import read_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import limit_jobs, read_seed
+from fastlin.estimators.parameters import limit_jobs, read_Cs, read_seed
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.training_data import name_features, read_training_data
 from fastlin.fitted import expect, read_count
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, MatrixLike, RandomState

@@ -82,7 +82,7 @@ def test_tables_of_every_kind_give_the_same_bits(convert):
 
 
 def test_codes_of_a_frame_are_not_copied():
-    matrix = fastlin.estimators.training_data.read_table_to_fit(fastlin.LogisticRegression(**FROM_DTYPE), FRAME)
+    matrix = fastlin.estimators.columns.read_table(fastlin.LogisticRegression(**FROM_DTYPE), FRAME, True)
     for j, name in ((0, "city"), (2, "day")):
         assert np.shares_memory(matrix.columns[j].codes, FRAME[name].array.codes)
     assert np.shares_memory(matrix.columns[1], FRAME["age"].to_numpy())

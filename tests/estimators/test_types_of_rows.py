@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 
 import fastlin
-from fastlin.estimators.training_data import read_matrix
+from fastlin.estimators.columns import read_matrix
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 

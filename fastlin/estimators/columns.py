@@ -1,4 +1,4 @@
-"""Rows and columns as kernels take them, with the names of columns and their levels, and the data of a fit.
+"""Rows and columns as kernels take them, with the names of columns and their levels.
 
 Levels of a categorical column of pandas, polars, Arrow or NumPy are those of its type, in their order, or else the
 sorted values of its rows.
@@ -10,24 +10,21 @@ import contextlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.validation import assert_all_finite, validate_data
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
-from fastlin.estimators.labels import choose_labels, number_rows, read_labels, read_offset
 from fastlin.extras import needs
 from fastlin.fitted import expect, read_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
 from fastlin.typing import Array, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.matrices import BlockMatrix, Matrix
+    from fastlin.matrices import Matrix
     from fastlin.matrices.table_matrix import TableMatrix
 
 # Fits of five tables with this part of their entries or more took 1.15 to 7 times as long by sparse passes.
@@ -39,67 +36,6 @@ CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
 SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
 # Values that NumPy sorts and of which none is missing, but for None and NaN among objects and floats.
 SORTED = "biufUSO"
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """The matrix, labels and weights of a fit, checked except for finite X, which the measurement of columns checks."""
-
-    matrix: Matrix
-    y: np.ndarray  # the labels as they were given
-    classes: np.ndarray  # those that occur, sorted
-    labels: np.ndarray  # int32, the number of each row's class
-    # Sample weight times class weight, float64, divided by `weight_unit`, a power of two near the largest of them; None
-    # where every row counts alike.
-    weights: np.ndarray | None
-    weight_unit: float
-    offsets: np.ndarray | None = None  # as `make_samples` takes them, as are targets
-    targets: np.ndarray | None = None
-
-    def weigh(self) -> float:
-        """Return the total weight of the rows."""
-        return float(len(self.labels) if self.weights is None else self.weights.sum())
-
-
-def read_training_data(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
-) -> TrainingData:
-    """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
-    matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight, are_probabilities=classes is not None)
-    return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
-
-
-def read_rows(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool = True, are_probabilities: bool = False
-) -> tuple[Any, Array, ArrayLike | None]:
-    """Return X as a matrix, the labels, and the weights as they are given; the matrix need not be finite yet."""
-    if isinstance(X, Blocks):
-        matrix: Any = read_blocks(estimator, X, reset)
-        y, sample_weight = choose_labels(X, y, sample_weight)
-    else:
-        matrix = read_matrix(estimator, X, reset=reset, ensure_all_finite=False)
-    return matrix, read_labels(estimator, y, matrix.shape[0], are_probabilities=are_probabilities), sample_weight
-
-
-def read_rows_to_score(estimator: Any, X: Any) -> Any:
-    """Return X as a matrix of finite numbers, with the columns that the estimator knows."""
-    if not isinstance(X, Blocks):
-        return read_matrix(estimator, X, reset=False)
-    matrix = read_blocks(estimator, X, reset=False)
-    if not X.shape[0]:
-        raise ValueError("the blocks have 0 rows")
-    for _ in check_parts(estimator, matrix):
-        pass
-    return matrix
-
-
-def make_training_data(
-    estimator: Any, matrix: Matrix, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
-) -> TrainingData:
-    """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
-    classes, labels, weights, unit, targets = number_rows(estimator, y, sample_weight, classes)
-    offsets = None if offset is None else read_offset(offset, len(labels), len(classes))
-    return TrainingData(choose_form(matrix), y, classes, labels, weights, unit, offsets=offsets, targets=targets)
 
 
 def choose_form(matrix: Matrix) -> Matrix:
@@ -120,20 +56,28 @@ def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
     return np.float64 if solver == "liblinear" else compute_type(matrix)
 
 
-def read_matrix(estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True) -> Any:
-    """Return X as a matrix, after scikit-learn's checks by `validate_data` and our own of sparse containers."""
+def read_matrix(
+    estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True, takes_blocks: bool = False
+) -> Any:
+    """Return X as a matrix, after scikit-learn's checks by `validate_data` and our own of sparse containers.
+
+    With reset the estimator remembers the columns, and otherwise it is to know them. Blocks need not be finite yet.
+    """
     from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix, as_matrix
 
     if isinstance(X, Blocks):
-        raise TypeError(f"{type(estimator).__name__} takes arrays and sparse matrices; linear classifiers fit blocks.")
+        if not takes_blocks:
+            name = type(estimator).__name__
+            raise TypeError(f"{name} takes arrays and sparse matrices; linear classifiers fit blocks.")
+        return _read_blocks(estimator, X, reset)
     if isinstance(X, (DenseMatrix, SparseMatrix, TableMatrix)):
         # Rows whose reader has checked them.
         return X
     X = read_in_place(X)
     if not reset:
         read_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
-    if reads_table(estimator, X, reset):
-        return read_table_to_fit(estimator, X) if reset else read_table(estimator, X)
+    if _reads_table(estimator, X, reset):
+        return read_table(estimator, X, reset)
     # Valid numbers bypass scikit-learn's checks, which take time.
     names = _name_columns(X)
     plain = X if names is None else X.to_numpy()
@@ -169,21 +113,21 @@ def _are_columns_of(estimator, X, names):
     return has_names and X.shape[1] == getattr(estimator, "n_features_in_", -1)
 
 
-def read_blocks(estimator: Any, blocks: Blocks, reset: bool = True) -> BlockMatrix:
-    """Return Blocks as a matrix, whose columns the estimator remembers, or is to know without reset."""
+def _read_blocks(estimator, blocks, reset):
     from fastlin.matrices import BlockMatrix
 
-    if not reset:
-        if hasattr(estimator, "categories_"):
-            raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
+    if reset:
+        refuse_categories(estimator, "blocks")
+    elif hasattr(estimator, "categories_"):
+        raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
+    n_rows, n_columns = blocks.shape
+    if not (n_rows and n_columns):
+        what = f"{'feature' if n_rows else 'sample'}(s): {n_rows:,} rows of {n_columns:,} columns"
+        raise ValueError(f"Found blocks with 0 {what}; {type(estimator).__name__} requires a minimum of 1.")
+    if reset:
+        remember_features(estimator, blocks.shape[1], blocks.feature_names)
+    else:
         check_features(estimator, blocks.shape[1], blocks.feature_names, "the blocks have")
-        return BlockMatrix(blocks)
-    refuse_categories(estimator, "blocks")
-    name = type(estimator).__name__
-    for n, what in zip(blocks.shape, ("sample(s)", "feature(s)"), strict=True):
-        if not n:
-            raise ValueError(f"Found blocks with 0 {what} (shape={blocks.shape}); {name} requires a minimum of 1.")
-    remember_features(estimator, blocks.shape[1], blocks.feature_names)
     return BlockMatrix(blocks)
 
 
@@ -258,7 +202,7 @@ def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
     return np.array(found, dtype=object)
 
 
-def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
+def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
     """Say whether an estimator reads categorical columns of X: in a fit as its parameter says, later as in the fit."""
     if not is_fit:
         return hasattr(estimator, "categories_")
@@ -270,54 +214,57 @@ def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
     return asked is not None
 
 
-def read_table_to_fit(estimator: Any, X: MatrixLike) -> TableMatrix:
-    """Return X as a TableMatrix, and set the estimator's attributes of its columns."""
+def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
+    """Return X as a TableMatrix; a fit sets `categories_`, and later these tell the levels. Others have no column."""
     from fastlin.matrices import Codes, TableMatrix
 
+    known = None if is_fit else read_categories(estimator)
     names, columns = _split(estimator, X)
+    if known is not None:
+        check_features(estimator, len(columns), names, "X has")
     labels = _label(estimator, names, columns)
-    are_categorical = _choose_categorical(estimator, names, columns)
+    if known is None:
+        are_categorical = _choose_categorical(estimator, names, columns)
+    else:
+        are_categorical = [levels is not None for levels in known]
     read: list[Array | Codes] = []
     categories: list[Array | None] = []
     for label, column, is_categorical in zip(labels, columns, are_categorical, strict=True):
+        levels: Any = None
+        has_missing_level = False
         if not is_categorical:
             read.append(read_numbers(label, column))
-            categories.append(None)
-            continue
-        levels, codes, is_missing = _read_known_levels(estimator, label, column)
-        # Tuples among the levels stay what they are.
-        known = np.empty(len(levels) + is_missing, object)
-        known[:] = [*levels, np.nan] if is_missing else levels
-        read.append(Codes(codes, len(known), is_missing))
-        categories.append(known)
-    remember_features(estimator, len(columns), names)
-    estimator.categories_ = categories
-    return TableMatrix(read, labels)
+        else:
+            found, codes, is_missing = _read_known_levels(estimator, label, column)
+            if known is None:
+                has_missing_level = is_missing
+                # Tuples among the levels stay what they are.
+                levels = np.empty(len(found) + is_missing, object)
+                levels[:] = [*found, np.nan] if is_missing else found
+            else:
+                levels = known[len(categories)]
+                codes = _renumber(label, codes, found, levels)
+            read.append(Codes(codes, len(levels), has_missing_level))
+        categories.append(levels)
+    matrix = TableMatrix(read, labels)
+    if known is None:
+        remember_features(estimator, len(columns), names)
+        estimator.categories_ = categories
+    else:
+        for _ in check_parts(estimator, matrix):
+            pass
+    return matrix
 
 
-def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
-    """Return X as a TableMatrix with the levels that the estimator was fitted to; others have no column."""
-    from fastlin.matrices import Codes, TableMatrix
-
-    categories = read_categories(estimator)
-    names, columns = _split(estimator, X)
-    check_features(estimator, len(columns), names, "X has")
-    read: list[Array | Codes] = []
-    for label, column, levels in zip(_label(estimator, names, columns), columns, categories, strict=True):
-        if levels is None:
-            numbers = read_numbers(label, column)
-            assert_all_finite(numbers, estimator_name=type(estimator).__name__, input_name=f"Column {label!r} of X")
-            read.append(numbers)
-            continue
-        found, codes, _ = _read_known_levels(estimator, label, column)
-        has_missing_level = levels[-1] != levels[-1]
-        if has_missing_level or found != levels.tolist():
-            places = _number_levels(label, levels)
-            # The last entry belongs to the code -1.
-            of_missing = len(levels) - 1 if has_missing_level else -1
-            codes = np.array([*(places.get(level, -1) for level in found), of_missing], np.int32)[codes]
-        read.append(Codes(codes, len(levels)))
-    return TableMatrix(read)
+def _renumber(label, codes, found, levels):
+    """Return codes of levels that were found as the numbers of the known ones, -1 where there is none."""
+    has_missing_level = levels[-1] != levels[-1]
+    if not has_missing_level and found == levels.tolist():
+        return codes
+    places = _number_levels(label, levels)
+    # The last entry belongs to the code -1.
+    of_missing = len(levels) - 1 if has_missing_level else -1
+    return np.array([*(places.get(level, -1) for level in found), of_missing], np.int32)[codes]
 
 
 def _split(estimator, X):
