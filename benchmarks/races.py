@@ -14,11 +14,11 @@ from time import perf_counter, sleep
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from benchmarks.problems import TriedProblem
+from fastlin.course.studies.fair_threads import TURNS, describe_turns
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
@@ -34,9 +34,8 @@ PAUSE = 0.15
 # Calls of one contender follow each other for so many seconds, and their median is its time of the turn.
 TURN = 0.03
 THREADS = ("all", "one")
-# The turns of a race, enough for an interval of its ratio, and the seconds after which it begins no other.
-TURNS, MOST_SECONDS = 7, 600
-LEVEL = 0.95
+# The seconds after which a race begins no other turn.
+MOST_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -266,19 +265,6 @@ def run_race(race, problem, n_threads=None):
     return Outcome(
         race, problem, most, {FASTLIN: ours, **of_peers}, {FASTLIN: most, **best}, objectives, reached, turns
     )
-
-
-def find_interval(ratios):
-    """Return the ends of the 95 % interval of the median of ratios, or None of fewer than six, which have none."""
-    # As many turns lie below the median as heads fall in so many throws.
-    ratios, n = sorted(ratios), len(ratios)
-    n_outside = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
-    return None if n_outside == 0 else [ratios[n_outside - 1], ratios[-n_outside]]
-
-
-def describe_turns(ratios):
-    """Return what a record has of the ratios of its turns: their median, its interval, and how many there are."""
-    return {"ratio": median(ratios), "interval": find_interval(ratios), "n_turns": len(ratios)}
 
 
 def measure_in_turn(calls, n_turns, n_calls=1, first=1):

@@ -226,6 +226,41 @@ def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[Floa
     return model.coef_.reshape(1, -1), np.array([model.intercept_])
 
 
+def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
+    """Fit adelie's grouped elastic net with alpha = 0: its loss and lambda / 2 sum_g w_g ||W_g||^2, with weights of 1.
+
+    Its softmax loss is the mean loss over the number of classes, so that lambda is l2 over that number there. Version
+    1.1.52 asks pip for NumPy before 2, but works with NumPy 2, after `pip install --no-deps adelie ipython`.
+    """
+    _refuse_where(issparse(problem.X), "its sparse columns are no CSR")
+    import adelie
+
+    X, n_rows_coef = np.asfortranarray(problem.X), problem.n_rows_coef
+    if problem.n_classes == 2:
+        family = adelie.glm.binomial(y=problem.y.astype(X.dtype), dtype=X.dtype.type)
+    else:
+        targets = np.eye(problem.n_classes, dtype=X.dtype)[problem.y]
+        family = adelie.glm.multinomial(y=targets, dtype=X.dtype.type)
+    # Below the rounding of float32 its iterations find no end.
+    tol = max(tol, 1e-3 * float(np.finfo(X.dtype).eps))
+    path = adelie.grpnet(
+        X,
+        family,
+        alpha=0.0,
+        penalty=np.ones(X.shape[1]),
+        lmda_path=[problem.l2 / n_rows_coef],
+        intercept=problem.fit_intercept,
+        tol=tol,
+        irls_tol=tol,
+        early_exit=False,
+        n_threads=count_threads(),
+        progress_bar=False,
+    )
+    _refuse_where(path.betas.shape[0] == 0, "its iterations end far from the tolerance")
+    coef = path.betas.toarray().reshape(-1, n_rows_coef).T
+    return coef, np.ravel(path.intercepts) if problem.fit_intercept else np.zeros(n_rows_coef)
+
+
 def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArray]:
     """Fit statsmodels' binomial GLM with a ridge: the mean loss and sum_j alpha_j / 2 w_j^2, alpha_j = l2.
 
@@ -299,6 +334,7 @@ CONTENDERS = {
     "snapml": Contender(fit_snapml, ITERATIONS, "snapml", "snapml"),
     "skglm": Contender(fit_skglm, ITERATIONS, "skglm", "skglm"),
     "glum": Contender(fit_glum, NEWTON_ITERATIONS, "glum", "glum"),
+    "adelie": Contender(fit_adelie, (*TOLERANCES, 1e-12), "adelie", "adelie"),
     "statsmodels": Contender(fit_statsmodels, (0,), "statsmodels", "statsmodels"),
     "torch": Contender(fit_torch, ITERATIONS, "torch", "torch"),
 }

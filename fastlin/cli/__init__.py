@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import click
 
-from fastlin.cli.commands import program
 from fastlin.terminal import make_printable
 
 __all__ = ["main"]
@@ -30,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 for success, 1 where a study or a check of `doctor` failed or the reader of the output has
         gone, 2 for a bad call or file, 130 after Ctrl-C.
     """
+    # The processes that a race starts import this module too, and run no command.
+    from fastlin.cli.commands import program
+
     for stream in (sys.stdout, sys.stderr):
         # Not every console has signs such as λ.
         if hasattr(stream, "reconfigure"):

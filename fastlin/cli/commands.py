@@ -42,7 +42,7 @@ DRAWS = "Networks that cifar10_search draws and trains; more take longer."
 SEEDED = "Seed of splits, orders, networks and draws; learning stays."
 QUICK_RACE = "Train on 1,000 rows of MNIST, to see that all works; its seconds say little."
 PEERS = "Give each library 25 s for each problem of MNIST, instead of --seconds for all."
-SECONDS = "About how long all libraries fit together; a fit that takes longer than the share of its library is stopped."
+SECONDS = "About how long the whole race takes; a fit that takes longer than the share of its library is stopped."
 DTYPE = "Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16."
 
 

@@ -9,12 +9,20 @@ CONTEXT = get_context("spawn")
 
 
 class OwnProcess:
-    """A process in which functions of modules are called; `contextlib.closing` kills it in the end."""
+    """A process in which functions of modules are called, from the first call until `contextlib.closing` kills it."""
 
     def __init__(self) -> None:
-        self._start()
+        self._process: Any = None
+        self._connection: Any = None
+        self._has_answered = False
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the process runs, and has answered a call."""
+        return bool(self._has_answered and self._process.is_alive())
 
     def _start(self):
+        self._has_answered = False
         self._connection, theirs = CONTEXT.Pipe()
         self._process = CONTEXT.Process(target=_serve, args=(theirs,))
         self._process.start()
@@ -26,7 +34,7 @@ class OwnProcess:
 
         A TimeoutError: after so many seconds the process was killed. A ChildProcessError: it has died.
         """
-        if not self._process.is_alive():
+        if self._process is None or not self._process.is_alive():
             self._start()
         try:
             self._connection.send((function, arguments))
@@ -38,14 +46,16 @@ class OwnProcess:
         except (EOFError, ConnectionError) as error:
             self._process.join()
             raise ChildProcessError(f"its process has ended with status {self._process.exitcode}") from error
+        self._has_answered = True
         if has_raised:
             raise found
         return found
 
     def close(self) -> None:
         """Kill the process."""
-        self._process.kill()
-        self._process.join()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
 
 
 def _serve(connection):

@@ -13,7 +13,6 @@ from benchmarks.claims import read_record
 from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
 from benchmarks.pictures import ALLOWED, choose_pictures, draw_pictures, find_part, profile, read_source
 from benchmarks.published import FOLDER, add_records, describe_machine, digest, read_machines
-from benchmarks.races import find_interval
 from benchmarks.tables import Table, format_ratio, format_seconds, print_tables, tabulate, write_markdown
 
 # A number with a unit of time, or a number of times.
@@ -255,14 +254,6 @@ def test_every_kind_has_a_table_of_its_own():
     print_tables(found, text)
     for table in found:
         assert table.title in text.getvalue()
-
-
-def test_few_turns_have_no_interval():
-    assert find_interval([2.0] * 5) is None
-    assert find_interval([2.0] * 6) == [2.0, 2.0]
-    assert find_interval([3, 1, 2, 7, 4, 6, 5]) == [1, 7]
-    # Fewer than two heads, or two tails, of nine throws: 20 of 512 ways, less than 5 %.
-    assert find_interval(range(9)) == [1, 7]
 
 
 @pytest.mark.parametrize(

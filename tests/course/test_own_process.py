@@ -25,11 +25,15 @@ def test_calls_are_made_in_one_other_process(process):
 
 
 def test_a_call_that_takes_too_long_is_stopped_and_the_next_one_is_made(process):
+    assert not process.has_answered
     before = process.call(os.getpid)
+    assert process.has_answered
     assert_refused(r"stopped after 0\.1 s", process.call, sleep, 3600, seconds=0.1, error=TimeoutError)
+    assert not process.has_answered
     assert process.call(os.getpid) not in (before, os.getpid())
 
 
 def test_a_process_that_ends_says_so_and_the_next_call_is_made(process):
+    assert process.call(max, 1, 2) == 2
     assert_refused("its process has ended with status 3", process.call, os._exit, 3, error=ChildProcessError)
     assert process.call(max, 1, 2) == 2

@@ -7,7 +7,7 @@ import numpy as np
 from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
 
 # Colour and marker of each contender. The colour-blind can tell these colours apart (Okabe and Ito 2008, and Tol's
-# wine); the solvers of one library share a hue.
+# wine and teal); the solvers of one library share a hue.
 CONTENDERS = {
     "fastlin": ("#D55E00", "o"),
     "scikit-learn lbfgs": ("#0072B2", "s"),
@@ -18,6 +18,7 @@ CONTENDERS = {
     "snapml": ("#CC79A7", "X"),
     "skglm": ("#000000", "*"),
     "glum": ("#882255", "<"),
+    "adelie": ("#44AA99", "h"),
     "statsmodels": ("#882255", "p"),
     "torch": ("#808080", ">"),
 }

@@ -2,12 +2,14 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
-from time import perf_counter, sleep
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
@@ -19,6 +21,8 @@ from fastlin.typing import Array
 N_TRIES = 3
 # Fits and trainings shorter than this many seconds are repeated, and the median counts.
 SHORT, N_REPEATS = 1.0, 3
+# The level of the intervals of ratios, and so many turns as are enough for one.
+LEVEL, TURNS = 0.95, 7
 
 
 def scale_rows(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
@@ -50,14 +54,26 @@ def time_fit(fit: Callable[[], Any]) -> tuple[float, Any]:
     return perf_counter() - begin, found
 
 
-def repeat_short(run: Callable[[], tuple[float, Any]], n_most: int, pause: float = 0) -> tuple[list[float], Any]:
+def repeat_short(run: Callable[[], tuple[float, Any]], n_most: int) -> tuple[list[float], Any]:
     """Return the seconds of up to n_most runs of a fit, up to the first that is not short, and what the last found."""
     seconds: list[float] = []
     while not seconds or (seconds[-1] < SHORT and len(seconds) < n_most):
-        sleep(pause)
         own, found = run()
         seconds.append(own)
     return seconds, found
+
+
+def find_interval(ratios: Iterable[float]) -> list[float] | None:
+    """Return the ends of the 95 % interval of the median of ratios, or None of fewer than six, which have none."""
+    # As many turns lie below the median as heads fall in so many throws.
+    ordered = sorted(ratios)
+    n_outside = int(binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))
+    return None if n_outside == 0 else [ordered[n_outside - 1], ordered[-n_outside]]
+
+
+def describe_turns(ratios: Sequence[float]) -> dict[str, Any]:
+    """Return what is kept of the ratios of turns: their median, its interval, and how many there are."""
+    return {"ratio": median(ratios), "interval": find_interval(ratios), "n_turns": len(ratios)}
 
 
 def choose_threads(fit: Callable[[], object]) -> int:
