@@ -79,26 +79,18 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
         raise ValueError(f"n_validation must be a whole number from 0 to {N_TRAIN - 1}, got {n_validation!r}")
     if not (isinstance(seed, (int, np.integer)) and seed >= 0):
         raise ValueError(f"seed must be a whole number from 0, got {seed!r}")
-    path = _find(list_places(folder))
+    paths = (place / form for place in list_places(folder) for form in CIFAR10_FORMS)
+    path = next((path for path in paths if path.exists()), None)
     if path is None:
         wanted = (
             f"CIFAR-10 was not found. Any one of these is enough:\n  {FOLDER}/ with {', '.join(BATCHES)}\n"
             f"  {PUBLISHED}  md5 {PUBLISHED_MD5}\n  {JPEGS}"
         )
-        download(ADDRESS, PUBLISHED_MD5, folder, wanted)
-        path = list_places()[-1] / PUBLISHED
+        path = download(ADDRESS, PUBLISHED_MD5, folder, wanted)
     X_train, y_train, X_test, y_test = (_read_jpegs if path.name == JPEGS else _read_batches)(path)
-    if n_validation == 0:
-        return Dataset("cifar10", X_train, y_train, X_test, y_test, class_names=CLASS_NAMES)
     drawn = np.random.default_rng(seed).permutation(N_TRAIN) < n_validation
-    return Dataset(
-        "cifar10", X_train[~drawn], y_train[~drawn], X_test, y_test, X_train[drawn], y_train[drawn], CLASS_NAMES
-    )
-
-
-def _find(places: list[Path]) -> Path | None:
-    paths = (place / form for place in places for form in CIFAR10_FORMS)
-    return next((path for path in paths if path.exists()), None)
+    X_val, y_val = (X_train[drawn], y_train[drawn]) if n_validation else (None, None)
+    return Dataset("cifar10", X_train[~drawn], y_train[~drawn], X_test, y_test, X_val, y_val, CLASS_NAMES)
 
 
 def _read_batches(path):

@@ -60,8 +60,8 @@ def list_places(folder: PathLike | None = None) -> list[Path]:
     return ([Path(named)] if named else []) + [cache_folder()]
 
 
-def download(address: str, md5: str, folder: PathLike | None, wanted: str) -> None:
-    """Download a file into the cache folder with a progress bar, unless the user gave a folder.
+def download(address: str, md5: str, folder: PathLike | None, wanted: str) -> Path:
+    """Download a file into the cache folder with a progress bar, unless the user gave a folder; return its path.
 
     DatasetNotFoundError, whose message begins with `wanted`: the file was not downloaded.
     """
@@ -73,8 +73,7 @@ def download(address: str, md5: str, folder: PathLike | None, wanted: str) -> No
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
         name = address.rpartition("/")[2]
         try:
-            pooch.retrieve(address, f"md5:{md5}", name, cache_folder(), downloader=downloader)
-            return
+            return Path(pooch.retrieve(address, f"md5:{md5}", name, cache_folder(), downloader=downloader))
         except (OSError, ValueError) as error:
             reason = f"{address}: {error}"
     looked = "\n".join(f"  {place}" for place in list_places(folder))

@@ -66,14 +66,13 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     if not (isinstance(n_train, (int, np.integer)) and 1 <= n_train <= n_all):
         raise ValueError(f"n_train must be a whole number from 1 to {n_all}, got {n_train!r}")
     paths = find_mnist(list_places(folder))
-    missing = [part for part, path in paths.items() if path is None]
-    if missing:
-        described = "\n".join(f"  {name}[.gz]  md5 {md5}" for name, md5, _ in MNIST_FILES.values())
-        wanted = f"MNIST was not found. Its files, gzipped or not, with the md5 of their unpacked bytes:\n{described}"
-        for part in missing:
-            download(f"{MNIST_ADDRESS}{MNIST_FILES[part][0]}.gz", PUBLISHED_GZIP[part], folder, wanted)
-        paths = find_mnist(list_places(folder))
-    arrays = {part: _read_idx(paths[part], *MNIST_FILES[part][1:]) for part in MNIST_FILES}
+    described = "\n".join(f"  {name}[.gz]  md5 {md5}" for name, md5, _ in MNIST_FILES.values())
+    wanted = f"MNIST was not found. Its files, gzipped or not, with the md5 of their unpacked bytes:\n{described}"
+    for part, path in paths.items():
+        if path is None:
+            address = f"{MNIST_ADDRESS}{MNIST_FILES[part][0]}.gz"
+            paths[part] = download(address, PUBLISHED_GZIP[part], folder, wanted)
+    arrays = {part: _read_idx(path, *MNIST_FILES[part][1:]) for part, path in paths.items()}
     return Dataset(
         "mnist",
         arrays["X_train"][:n_train].reshape(n_train, -1),

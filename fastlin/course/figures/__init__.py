@@ -1,6 +1,6 @@
 """Draws the results of studies: `draw` draws the results of one study into a folder, with captions.
 
-A function with the picture's name draws it from the results; pictures.toml has its title, caption and text.
+A function with the study's name draws its picture; pictures.toml has the picture's title, caption and text.
 """
 
 from pathlib import Path
@@ -37,28 +37,23 @@ def draw(study: str, results: Any, folder: Path) -> list[Picture]:
 
     Each is a file with a caption and an alternative text. The list is empty for a study that has no picture.
     """
-    texts = {name: text for name, text in read_texts("figures", "pictures.toml").items() if text["study"] == study}
-    if not texts:
+    if study not in DRAWINGS:
         return []
     with needs("studies"):
         import matplotlib as mpl
 
     found = {**results.parameters, **results.merits}
-    with mpl.rc_context(STYLE):
-        return [_draw(name, text, results, found, folder) for name, text in texts.items()]
-
-
-def _draw(name, text, results, found, folder):
-    """Draw and save one picture, with its title and one legend of all panels below them, where it covers no curve."""
-    figure = DRAWINGS[name](results)
-    figure.suptitle(f"{DATA_NAMES[found['data']]}, {write(text['title'], found)}")
-    # Each label appears once.
-    handles = dict(pair[::-1] for panel in figure.axes for pair in zip(*panel.get_legend_handles_labels(), strict=True))
-    if handles and not figure.legends:
-        n_columns = max(2, round(figure.get_figwidth() / 3.5))
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)
-    file = f"{name}.png"
-    with write_whole(folder / file) as part:
+    texts = {name: write(text, found) for name, text in read_texts("figures", "pictures.toml")[study].items()}
+    file = f"{study}.png"
+    with mpl.rc_context(STYLE), write_whole(folder / file) as part:
+        figure = DRAWINGS[study](results)
+        figure.suptitle(f"{DATA_NAMES[found['data']]}, {texts['title']}")
+        # Each label appears once, in one legend below all panels, where it covers no curve.
+        labels = (zip(*panel.get_legend_handles_labels(), strict=True) for panel in figure.axes)
+        handles = {label: handle for panel in labels for handle, label in panel}
+        if handles and not figure.legends:
+            n_columns = max(2, round(figure.get_figwidth() / 3.5))
+            figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)
         # The name of the unfinished file has no suffix that names a format.
         figure.savefig(part, format="png")
-    return Picture(file, write(text["caption"], found), write(text["alt"], found))
+    return [Picture(file, texts["caption"], texts["alt"])]

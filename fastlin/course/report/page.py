@@ -24,7 +24,6 @@ def write_page(
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    verdicts = [claim["verdict"] for claim in claims]
     shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
     # Results may hold signs that are markup in HTML.
     templates = Environment(
@@ -38,7 +37,6 @@ def write_page(
     text = templates.get_template("page.html.j2").render(
         entries=shown,
         claims=[{**claim, "anchor": f"claim-{number}"} for number, claim in enumerate(claims, start=1)],
-        counts={verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
         course_data=_find_data(entries, homework=False),
         homework_data=_find_data(entries, homework=True),
         sources=DATA_NAMES,

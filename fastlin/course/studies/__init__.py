@@ -16,22 +16,14 @@ from fastlin.course.studies import (
     softmax,
 )
 
+
+def _find_studies(*modules):
+    """Return the studies of modules by their names; a function study_softmax is the study "softmax"."""
+    found = (pair for module in modules for pair in vars(module).items())
+    return {name.removeprefix("study_"): study for name, study in found if name.startswith("study_")}
+
+
 # In the order of the assignment's tasks.
-STUDIES = {
-    "images": images.run,
-    "gradient_check": gradient_check.run,
-    "binary": binary.run_in_order,
-    "early_stopping": binary.run_early_stopping,
-    "shuffling": binary.run_shuffling,
-    "softmax": softmax.run,
-    "l2_weights": l2.run_weights,
-    "l2_sweep": l2.run_sweep,
-    "l2_norm": l2.run_norm,
-    "learning": learning.run,
-}
+STUDIES = _find_studies(images, gradient_check, binary, softmax, l2, learning)
 # These take minutes to hours, so that the program runs them only where they are named.
-CIFAR10_STUDIES = {
-    "cifar10_two_layer": cifar10_two_layer.run,
-    "cifar10_search": cifar10_search.run,
-    "cifar10_deep": cifar10_deep.run,
-}
+CIFAR10_STUDIES = _find_studies(cifar10_two_layer, cifar10_search, cifar10_deep)

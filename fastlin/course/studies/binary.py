@@ -23,7 +23,7 @@ MOST_DIPS = 10
 LATE_EPOCHS = 10
 
 
-def run_in_order(settings: Settings) -> Results:
+def study_binary(settings: Settings) -> Results:
     """Train for 50 epochs, 10 where quick; on MNIST also on images that are drawn at random."""
     settings.notify("2 against 3")
     trained = course.train(settings, "binary", shuffle=False)
@@ -47,7 +47,7 @@ def run_in_order(settings: Settings) -> Results:
     return Results({**course.describe_training(settings, "binary"), "shuffle": False}, merits, {"trained": trained})
 
 
-def run_early_stopping(settings: Settings) -> Results:
+def study_early_stopping(settings: Settings) -> Results:
     """Train once in order, and shuffled by 20 seeds, 4 where quick; on MNIST also on images drawn at random."""
     settings.notify("in the order of the data")
     in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
@@ -76,7 +76,7 @@ def run_early_stopping(settings: Settings) -> Results:
     return Results(parameters, merits, {"in_order": in_order, "shuffled": shuffled[0]})
 
 
-def run_shuffling(settings: Settings) -> Results:
+def study_shuffling(settings: Settings) -> Results:
     """Train at full length in order and by 10 seeds, and with early stopping by 20; 3 and 4 where quick."""
     settings.notify("in order")
     in_order = course.train(settings, "binary", shuffle=False)
@@ -93,10 +93,12 @@ def run_shuffling(settings: Settings) -> Results:
     median = {name: float(np.median([row[name] for row in others])) for name in plain}
     full_length = {"in order": plain, "shuffled, median": median}
     stopping = {name: measure_spikes(trained, n_common) for name, trained in pair.items()}
-    accuracy_spikes, loss_spikes = (
-        [[row[name] for row in comparison.values()] for comparison in (full_length, stopping)]
-        for name in ("accuracy_spikes", "loss_spikes")
-    )
+    comparisons = [list(rows.values()) for rows in (full_length, stopping)]
+
+    def count_smaller(name):
+        """Return the number of comparisons in which a shuffled order has smaller spikes of a name."""
+        return sum(shuffled[name] < ordered[name] for ordered, shuffled in comparisons)
+
     protocol = course.find_protocol(settings)
     speeds = [measure_speed(trained, protocol) for trained in (in_order, *shuffled)]
     ends = [measure_end(trained) for trained in (in_order, *shuffled)]
@@ -110,9 +112,9 @@ def run_shuffling(settings: Settings) -> Results:
         merits={
             "full_length": full_length,
             "early_stopping": stopping,
-            "comparisons": len(loss_spikes),
-            "comparisons_with_smaller_spikes_of_accuracy": sum(later < earlier for earlier, later in accuracy_spikes),
-            "comparisons_with_smaller_spikes_of_loss": sum(later < earlier for earlier, later in loss_spikes),
+            "comparisons": len(comparisons),
+            "comparisons_with_smaller_spikes_of_accuracy": count_smaller("accuracy_spikes"),
+            "comparisons_with_smaller_spikes_of_loss": count_smaller("loss_spikes"),
             "speed": {
                 "epochs to the early stop": compare(stopped_in_order.last_epoch, [one.last_epoch for one in stopped]),
                 **compare_rows(speeds),

@@ -4,11 +4,13 @@ The report states no initialisation, optimiser or rate: claims are measured with
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from fastlin.course.datasets import Dataset
 from fastlin.course.studies.cifar10_training import (
+    INPUTS,
     VALIDATION_PART,
     Images,
     Recipe,
@@ -51,7 +53,7 @@ def _make_variant(recipe, given=COMPONENTS, few=False, **changes):
 VARIANTS = {name: _make_variant(**row) for name, row in SETTINGS["variants"].items()}
 
 
-def run(settings: Settings) -> Results:
+def study_cifar10_deep(settings: Settings) -> Results:
     """Train each variant at its depths with three draws of units; fewer depths and one draw where quick."""
     settings.notify("images")
     # The cache holds fewer kinds of images than there are, so that the components are asked for before the pixels.
@@ -140,9 +142,8 @@ def prepare_template(data: Dataset, quick: bool) -> Images:
     split = replace(data, X_train=X[:-n_val], y_train=y[:-n_val], X_val=X[-n_val:], y_val=y[-n_val:])
     images = prepare(split, None, quick, centred=False)
     half = np.float32(float(X.max()) / 2)
-    X_train, X_val, X_test = (part / half - np.float32(1) for part in (images.X_train, images.X_val, images.X_test))
-    deviation = float(np.sqrt(X_train.var(axis=0).mean()))
-    return replace(images, X_train=X_train, X_val=X_val, X_test=X_test, pixel_deviation=deviation)
+    scaled: dict[str, Any] = {name: getattr(images, name) / half - np.float32(1) for name in INPUTS}
+    return replace(images, **scaled, pixel_deviation=float(np.sqrt(scaled["X_train"].var(axis=0).mean())))
 
 
 def _take_best(row):

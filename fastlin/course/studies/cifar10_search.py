@@ -37,7 +37,7 @@ N_BEST = 5
 OPTIMUM = "report"
 
 
-def run(settings: Settings) -> Results:
+def study_cifar10_search(settings: Settings) -> Results:
     """Train a network for each draw that is not kept yet; quick takes fewer images and a twentieth of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)

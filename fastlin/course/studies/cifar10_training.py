@@ -28,25 +28,20 @@ N_VALIDATION = 6_000
 VALIDATION_PART = 0.2
 # The rows of each part of the data where a study is quick.
 QUICK_ROWS = 4_000
+INPUTS = "X_train", "X_val", "X_test"
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
+class Images(Dataset):
     """Training, validation and test images (n, pixels or components), float32, in units of a pixel value (0 to 255).
 
     `scale` changes the unit. The data are pixels, centred by the training means or not, or principal components.
     """
 
-    X_train: np.ndarray
-    y_train: np.ndarray
-    X_val: np.ndarray
-    y_val: np.ndarray
-    X_test: np.ndarray
-    y_test: np.ndarray
-    pixel_deviation: float  # root of the mean variance of a training pixel
+    pixel_deviation: float = 1.0  # root of the mean variance of a training pixel
 
     @property
-    def parts(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def parts(self) -> dict[str, tuple[Any, Any]]:
         """Return the images and the labels of each part."""
         test = self.X_test, self.y_test
         return {"train": (self.X_train, self.y_train), "validation": (self.X_val, self.y_val), "test": test}
@@ -54,7 +49,7 @@ class Images:
     def scale(self, unit: float) -> Images:
         """Return the images measured in another unit, given as a number of pixel values."""
         factor = np.float32(1 / unit)
-        scaled: dict[str, Any] = {name: getattr(self, name) * factor for name in ("X_train", "X_val", "X_test")}
+        scaled: dict[str, Any] = {name: getattr(self, name) * factor for name in INPUTS}
         return replace(self, **scaled, pixel_deviation=self.pixel_deviation / unit)
 
 
@@ -80,7 +75,8 @@ def prepare(data: Dataset, n_components: int | None, quick: bool, centred: bool 
         mean = X.mean(axis=0)
         parts = [part - mean for part in parts]
     X, X_val, X_test = parts
-    return Images(X, y[first], X_val, y_val[first], X_test, data.y_test[first], deviation)
+    y_test = data.y_test[first]
+    return Images(data.name, X, y[first], X_test, y_test, X_val, y_val[first], pixel_deviation=deviation)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ QUICK_PART = 0.05
 N_COMPARED = 100
 
 
-def run(settings: Settings) -> Results:
+def study_cifar10_two_layer(settings: Settings) -> Results:
     """Train by each reading, by TwoLayerNet and by our own recipe, for a twentieth of the epochs where quick."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
@@ -62,13 +62,11 @@ def make_runs(images: Images, quick: bool) -> dict[str, tuple[Recipe, Images]]:
     n_rows = len(images.y_train)
     report = replace(REPORT, batch_size=min(REPORT.batch_size, n_rows // 2))
     steps = n_rows // report.batch_size
+    # Each update counts as an epoch, also for the decay.
+    by_update = replace(report, epochs=report.epochs // steps, decay=report.decay**steps)
     runs = {
         "pixels 0–255, 1,100 epochs": (report, images),
-        # Each update counts as an epoch, also for the decay.
-        "pixels 0–255, 1,100 updates": (
-            replace(report, epochs=report.epochs // steps, decay=report.decay**steps),
-            images,
-        ),
+        "pixels 0–255, 1,100 updates": (by_update, images),
         "He, batches of 128": (OWN, images.scale(images.pixel_deviation)),
     }
     part = QUICK_PART if quick else 1

@@ -36,13 +36,13 @@ def find_protocol(settings: Settings) -> dict[str, Any]:
 def describe_training(settings: Settings, task: Task) -> dict[str, Any]:
     """Return the training of a task as plain values, for the parameters of a study."""
     protocol = find_protocol(settings)
-    described = {
+    return {
         "data": settings.data.name,
         "learning_rate": protocol[f"{task}_learning_rate"],
         "batch_size": protocol["batch_size"],
         "epochs": protocol[f"{task}_epochs"],
+        "other_learning_rates": protocol["learning_rates"] if task == "softmax" else {},
     }
-    return described if task == "binary" else {**described, "other_learning_rates": protocol["learning_rates"]}
 
 
 @lru_cache(maxsize=4)

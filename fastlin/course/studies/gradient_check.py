@@ -21,7 +21,7 @@ LEARNING_RATE = 0.5
 PENALTIES = {"softmax_l2": lambda w: LAMBDA * w**2, "softmax_half_l2": lambda w: 0.5 * LAMBDA * w**2}
 
 
-def run(settings: Settings) -> Results:
+def study_gradient_check(settings: Settings) -> Results:
     """Compare at small random weights over 100 images, 20 where quick."""
     n_images = 20 if settings.quick else N_IMAGES
     random_state = np.random.RandomState(settings.seed)

@@ -10,7 +10,7 @@ N_SHOWN = 10
 WIDTHS = 0.5, 1.5
 
 
-def run(settings: Settings) -> Results:
+def study_images(settings: Settings) -> Results:
     """Find the width at which vertical neighbours are most alike; return the first images."""
     X, y = settings.data.X_train, settings.data.y_train
     side = round(X.shape[1] ** 0.5)

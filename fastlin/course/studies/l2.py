@@ -24,37 +24,7 @@ NETWORK = read_recipe("course")
 NETWORK_PENALTY, N_NETWORKS = 3e-4, 5
 
 
-def run_sweep(settings: Settings) -> Results:
-    """Train a model for each λ, without early stopping, and a network with and without a penalty."""
-    trained = _train_penalties(settings)
-    best = {name: max(one.val["accuracy"].values()) for name, one in trained.items()}
-    recipe = replace(NETWORK, epochs=2) if settings.quick else NETWORK
-    networks = _train_networks(settings, recipe)
-    gains = np.subtract(networks[f"{NETWORK_PENALTY:g}"], networks["0"])
-    return Results(
-        parameters={**_describe(settings), "network": recipe.describe()},
-        merits={
-            "best_validation_accuracy": best,
-            "final_validation_accuracy": {name: course.last(one.val["accuracy"]) for name, one in trained.items()},
-            "final_training_accuracy": {name: course.last(one.train["accuracy"]) for name, one in trained.items()},
-            "points_gained_by_the_best_penalty": 100 * (max(best[name] for name in best if name != "0") - best["0"]),
-            **_measure_balance(trained["1"], trained["0"], *course.load_images(settings.data, "softmax", None)[:2]),
-            "best_validation_accuracy_of_a_network": {reg: float(np.mean(values)) for reg, values in networks.items()},
-            "points_gained_by_a_network": 100 * float(gains.mean()),
-            "error_of_the_gain": 100 * float(gains.std(ddof=1) / len(gains) ** 0.5),
-            "networks": len(gains),
-        },
-        series={"accuracy": {name: one.val["accuracy"] for name, one in trained.items()}},
-    )
-
-
-def run_norm(settings: Settings) -> Results:
-    """Compute ||w||^2 of the models of `run_sweep` at the end of their trainings."""
-    norms = {name: float(np.sum(one.model.w**2)) for name, one in _train_penalties(settings).items()}
-    return Results(parameters=_describe(settings), merits={"squared_norm": norms})
-
-
-def run_weights(settings: Settings) -> Results:
+def study_l2_weights(settings: Settings) -> Results:
     """Train with λ = 0, with λ = 1 and λ ||w||^2, and with λ = 2 and ½ λ ||w||^2; the first two also by seeds.
 
     If λ = 1 has its own learning rate, λ = 0 is trained with that rate too, so that the two can be compared.
@@ -97,6 +67,36 @@ def run_weights(settings: Settings) -> Results:
     )
 
 
+def study_l2_sweep(settings: Settings) -> Results:
+    """Train a model for each λ, without early stopping, and a network with and without a penalty."""
+    trained = _train_penalties(settings)
+    best = {name: max(one.val["accuracy"].values()) for name, one in trained.items()}
+    recipe = replace(NETWORK, epochs=2) if settings.quick else NETWORK
+    networks = _train_networks(settings, recipe)
+    gains = np.subtract(networks[f"{NETWORK_PENALTY:g}"], networks["0"])
+    return Results(
+        parameters={**_describe(settings), "network": recipe.describe()},
+        merits={
+            "best_validation_accuracy": best,
+            "final_validation_accuracy": {name: course.last(one.val["accuracy"]) for name, one in trained.items()},
+            "final_training_accuracy": {name: course.last(one.train["accuracy"]) for name, one in trained.items()},
+            "points_gained_by_the_best_penalty": 100 * (max(best[name] for name in best if name != "0") - best["0"]),
+            **_measure_balance(trained["1"], trained["0"], *course.load_images(settings.data, "softmax", None)[:2]),
+            "best_validation_accuracy_of_a_network": {reg: float(np.mean(values)) for reg, values in networks.items()},
+            "points_gained_by_a_network": 100 * float(gains.mean()),
+            "error_of_the_gain": 100 * float(gains.std(ddof=1) / len(gains) ** 0.5),
+            "networks": len(gains),
+        },
+        series={"accuracy": {name: one.val["accuracy"] for name, one in trained.items()}},
+    )
+
+
+def study_l2_norm(settings: Settings) -> Results:
+    """Compute ||w||^2 of the models of `study_l2_sweep` at the end of their trainings."""
+    norms = {name: float(np.sum(one.model.w**2)) for name, one in _train_penalties(settings).items()}
+    return Results(parameters=_describe(settings), merits={"squared_norm": norms})
+
+
 def _train_penalties(settings):
     """Return the Trained model for each λ, by its name."""
     cases = {f"{l2_reg_lambda:g}": {"l2_reg_lambda": l2_reg_lambda} for l2_reg_lambda in PENALTIES}
@@ -113,7 +113,7 @@ def _train_networks(settings, recipe):
     # A network has biases of its own in place of the column of ones.
     X_train, X_val = (np.ascontiguousarray(X[:, :-1], dtype=np.float32) for X in (X_train, X_val))
     y_train, y_val = (Y.argmax(axis=1) for Y in (Y_train, Y_val))
-    images = Images(X_train, y_train, X_val, y_val, X_val, y_val, float(np.sqrt(X_train.var(axis=0).mean())))
+    images = Images(settings.data.name, X_train, y_train, X_val, y_val, X_val, y_val)
     found: dict[str, list[float]] = {}
     for reg in (NETWORK_PENALTY, 0.0):
         for seed in course.choose_seeds(settings, 2 if settings.quick else N_NETWORKS):

@@ -68,10 +68,9 @@ def train_course(lesson: Lesson, epochs: int) -> Predict:
     return lambda lesson: model.forward(lesson.arrays[2])
 
 
-def train_sgd(lesson: Lesson, epochs: int | None) -> Predict:
-    """Train SGDClassifier for some epochs, or with None until it stops, with a class on each thread."""
-    how_long: dict[str, Any] = {} if epochs is None else {"max_iter": epochs, "tol": None}
-    model = SGDClassifier(loss="log_loss", random_state=0, n_jobs=count_threads(), **how_long)
+def train_sgd(lesson: Lesson, epochs: int) -> Predict:
+    """Train SGDClassifier for some epochs, with a class on each thread."""
+    model = SGDClassifier(loss="log_loss", random_state=0, n_jobs=count_threads(), max_iter=epochs, tol=None)
     return _fit(model, lesson)
 
 
@@ -99,7 +98,7 @@ CONTENDERS: dict[str, tuple[Callable[[Lesson, Any], Predict], tuple[float, ...],
 }
 
 
-def run(settings: Settings) -> Results:
+def study_learning(settings: Settings) -> Results:
     """Train each contender for longer and longer; scikit-learn's shortest training chooses its threads."""
     data = settings.data
     n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else None

@@ -24,7 +24,7 @@ class Slope(NamedTuple):
     error: float
 
 
-def run(settings: Settings) -> Results:
+def study_softmax(settings: Settings) -> Results:
     """Train for the epochs of the data set, 5 where quick, by five seeds; on MNIST also on images drawn at random."""
     settings.notify("ten digits")
     trained = course.train(settings, "softmax")
@@ -121,10 +121,8 @@ def fit_slope(
     if n_means < 3:
         return Slope(0.0, 0.0)
     steps, values = points[: n_means * n_averaged].reshape(n_means, n_averaged, 2).mean(axis=1).T
-    centred = (steps - steps.mean()) / STEPS
-    change = float(centred @ values / (centred @ centred))
-    residuals = values - values.mean() - change * centred
-    return Slope(change, float(np.sqrt(residuals @ residuals / (n_means - 2) / (centred @ centred))))
+    (change, _), covariance = np.polyfit(steps / STEPS, values, 1, cov=True)
+    return Slope(float(change), float(np.sqrt(covariance[0, 0])))
 
 
 def average_slopes(slopes: Sequence[Slope]) -> Slope:

@@ -1,6 +1,7 @@
 """The data of the course: MNIST as its scripts take it, pre-processing, one-hot targets and batches."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -184,14 +185,11 @@ def load_full_mnist(
     >>> X_train.shape, Y_val.shape  # doctest: +SKIP
     ((20000, 784), (10000, 1))
     """
-    *selection, part = _read_selection(train_size, test_size, sample_stochastic, val_size, val_percentage)
-    n_train, n_test, draws = selection
-    images = select_images(datasets.load_mnist(), n_train, n_test, np.random if draws else None)
-    return images if part is None else _split_training_images(images, part)
+    return _load_images(train_size, test_size, sample_stochastic, val_size, val_percentage)
 
 
-def _read_selection(train_size, test_size, sample_stochastic, val_size, val_percentage):
-    """Return both sizes, whether images are drawn, and the validation part or None; warnings name a loader's caller."""
+def _load_images(train_size, test_size, sample_stochastic, val_size, val_percentage, prune=None):
+    """Return what both loaders do, of all images or of those that `prune` keeps; warnings name a loader's caller."""
     part, is_part = val_percentage, isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
     if is_part and part is None:
         part, train_size = train_size, datasets.COURSE_IMAGES
@@ -205,8 +203,8 @@ def _read_selection(train_size, test_size, sample_stochastic, val_size, val_perc
         check_number("val_percentage", part, 1, excluded=1)
         if is_part:
             warn_once("val_percentage", 3, part=part)
-        return datasets.COURSE_IMAGES, N_TEST_OF_THREE_PARTS, False, part
-    if val_size is not None:
+        train_size, test_size = datasets.COURSE_IMAGES, N_TEST_OF_THREE_PARTS
+    elif val_size is not None:
         if test_size not in (10_000, val_size):
             raise ValueError(
                 f"val_size is another name of test_size: give one of them, got {val_size!r} and {test_size!r}"
@@ -215,16 +213,16 @@ def _read_selection(train_size, test_size, sample_stochastic, val_size, val_perc
         test_size = val_size
     if has_sizes and sample_stochastic is None:
         warn_once("sample_stochastic", 3)
-    return train_size, test_size, bool(sample_stochastic), None
-
-
-def _split_training_images(images, part):
-    """Return six arrays of four: this part of the training images validates, drawn from NumPy's global state."""
-    X, Y, X_test, Y_test = images
+    random_state = np.random if sample_stochastic else None
+    X, Y, X_test, Y_test = select_images(datasets.load_mnist(), train_size, test_size, random_state)
+    if prune is not None:
+        (X, Y), (X_test, Y_test) = prune(X, Y), prune(X_test, Y_test)
+    if part is None:
+        return X, Y, X_test, Y_test
+    # This part of the training images validates.
     order = np.arange(len(X))
     np.random.shuffle(order)
-    n_train = int(len(X) * (1 - part))
-    train, val = order[:n_train], order[n_train:]
+    train, val = np.split(order, [int(len(X) * (1 - part))])
     return X[train], Y[train], X[val], Y[val], X_test, Y_test
 
 
@@ -240,12 +238,8 @@ def select_images(
     else:
         train_rows = random_state.choice(n_train, train_size, replace=False)
         test_rows = random_state.choice(n_test, test_size, replace=False)
-    return (
-        data.X_train[train_rows],
-        data.y_train[train_rows].reshape(-1, 1),
-        data.X_test[test_rows],
-        data.y_test[test_rows].reshape(-1, 1),
-    )
+    Y_train, Y_test = data.y_train[train_rows, np.newaxis], data.y_test[test_rows, np.newaxis]
+    return data.X_train[train_rows], Y_train, data.X_test[test_rows], Y_test
 
 
 def load_binary_dataset(
@@ -287,13 +281,8 @@ def load_binary_dataset(
     >>> sorted(set(Y_train.ravel().tolist()))  # doctest: +SKIP
     [0, 1]
     """
-    *selection, part = _read_selection(train_size, test_size, sample_stochastic, val_size, val_percentage)
-    X_train, Y_train, X_val, Y_val = load_full_mnist(*selection)
-    images = (
-        *binary_prune_dataset(class1, class2, X_train, Y_train),
-        *binary_prune_dataset(class1, class2, X_val, Y_val),
-    )
-    return images if part is None else _split_training_images(images, part)
+    prune = partial(binary_prune_dataset, class1, class2)
+    return _load_images(train_size, test_size, sample_stochastic, val_size, val_percentage, prune)
 
 
 def binary_prune_dataset(class1: int, class2: int, X: Array, Y: Array) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.special import expit
 
 from fastlin.course.trainers.checks import check_count, check_number
 from fastlin.course.trainers.differences import warn_once
@@ -154,10 +155,7 @@ class BinaryModel(_LinearModel):
     def forward(self, X: Array) -> FloatArray:
         """Return the probabilities 1 / (1 + exp(-X w)), of shape (N, 1)."""
         self._check_inputs(X)
-        scores = X @ self.w
-        # The smaller of the two exponentials does not overflow.
-        e = np.exp(-np.abs(scores))
-        return np.where(scores >= 0, 1, e) / (1 + e)
+        return expit(X @ self.w)
 
 
 class SoftmaxModel(_LinearModel):

@@ -1,9 +1,9 @@
 """The trainers of the course, which a student's script constructs, subclasses and calls."""
 
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.course.trainers.checks import check_count, check_number, read_weights
@@ -20,7 +20,10 @@ from fastlin.typing import Array, FloatArray, RandomState
 
 Histories = tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]
 
+DATA = "X_train", "Y_train", "X_val", "Y_val"
 
+
+@dataclass(eq=False, repr=False)
 class BaseTrainer:
     """Mini-batch gradient descent.
 
@@ -71,47 +74,36 @@ class BaseTrainer:
     3
     """
 
-    def __init__(
-        self,
-        model: CourseModel,
-        learning_rate: float,
-        batch_size: int,
-        shuffle_dataset: bool,
-        X_train: ArrayLike,
-        Y_train: ArrayLike,
-        X_val: ArrayLike,
-        Y_val: ArrayLike,
-        *,
-        early_stopping: bool | None = None,
-        patience: int = 10,
-        seed: RandomState = None,
-        progress: bool = True,
-        momentum: float = 0.0,
-        learning_rate_decay: float = 1.0,
-    ) -> None:
-        X_train, Y_train, X_val, Y_val = (np.asarray(array) for array in (X_train, Y_train, X_val, Y_val))
-        if X_train.dtype == np.float32:
-            # float64 targets would turn the residuals, and with them everything else, into float64.
-            X_val, Y_train, Y_val = (array.astype(np.float32, copy=False) for array in (X_val, Y_train, Y_val))
-        self.model = model
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.shuffle_dataset = shuffle_dataset
-        self.X_train, self.Y_train = X_train, Y_train
-        self.X_val, self.Y_val = X_val, Y_val
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.seed = seed
-        self.progress = progress
-        self.momentum = momentum
-        self.learning_rate_decay = learning_rate_decay
+    model: CourseModel
+    learning_rate: float
+    batch_size: int
+    shuffle_dataset: bool
+    # Lists are taken too; from then on they are arrays.
+    X_train: Any
+    Y_train: Any
+    X_val: Any
+    Y_val: Any
+    _: KW_ONLY
+    early_stopping: bool | None = None
+    patience: int = 10
+    seed: RandomState = None
+    progress: bool = True
+    momentum: float = 0.0
+    learning_rate_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check what the constructor was given, and read it as arrays."""
         self.interrupted = False
         self.histories: Histories | None = None
         self._velocity: FloatArray | None = None
         self._check()
-        for name, X in (("train", X_train), ("val", X_val)):
-            if not np.isfinite(X).all():
-                raise ValueError(f"X_{name} must have rows and no NaN or infinite values")
+        if self.X_train.dtype == np.float32:
+            # float64 targets would turn the residuals, and with them everything else, into float64.
+            for name in DATA:
+                setattr(self, name, getattr(self, name).astype(np.float32, copy=False))
+        for name in ("X_train", "X_val"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"{name} must have rows and no NaN or infinite values")
 
     def train_step(self, X_batch: Array, Y_batch: Array) -> float:
         """Take one step on a batch, rows and their targets, and return its mean loss before the step.
@@ -170,12 +162,11 @@ class BaseTrainer:
         kernels: Any = CompiledTraining(self) if self.can_compile() else None
         compiles_steps = kernels is not None and not self.overrides("train_step")
         compiles_validation = kernels is not None and not self.overrides("validation_step")
-        # The script's own code does not run in parallel with steps, nor for steps that are dropped later.
-        validates_beside = compiles_steps and compiles_validation
         batch_size, steps_per_epoch = self.batch_size, len(self.X_train) // self.batch_size
         steps_per_validation = max(1, steps_per_epoch // 5)
 
-        def take_epochs():
+        def take_steps():
+            """Yield stretches of steps, each up to the next step that is validated or to the end of an epoch."""
             for epoch in range(int(num_epochs)):
                 if epoch > 0:
                     self.learning_rate *= self.learning_rate_decay
@@ -185,7 +176,6 @@ class BaseTrainer:
                 before, step = epoch * steps_per_epoch, 0
                 while step < steps_per_epoch:
                     if compiles_steps:
-                        # One call takes the steps up to the next that is validated.
                         end = min(step + 1 + -(before + step) % steps_per_validation, steps_per_epoch)
                         losses = kernels.train(order, step, end).tolist()
                     else:
@@ -197,34 +187,29 @@ class BaseTrainer:
         # Those behind the stretch that was yielded last.
         weights = self.model.w
 
-        def begin_validation():
-            """Return a function that returns the validation, which is begun where it is compiled."""
-            return kernels.begin_validation(read_weights(self)) if compiles_validation else self.validation_step
-
-        def finish(steps, after, validation):
+        def finish(steps, after, validate):
             nonlocal weights
             weights = after
-            return steps if validation is None else steps._replace(validation=validation())
+            return steps if validate is None else steps._replace(validation=validate())
 
         def take_validated():
-            """Yield each stretch with its validation; the next one may be taken while one is validated."""
-            stretches, pending, interrupt = take_epochs(), None, None
-            while True:
-                try:
-                    steps = next(stretches, None)
-                except KeyboardInterrupt as error:
-                    steps, interrupt = None, error
-                after = self.model.w
+            """Yield each stretch with its validation, beside which the next stretch is taken."""
+            pending = None
+            for steps in take_steps():
+                after, validate = self.model.w, None
                 if pending is not None:
                     yield finish(*pending)
-                if interrupt is not None:
-                    raise interrupt
-                if steps is None:
-                    return
-                pending = steps, after, begin_validation() if steps.last % steps_per_validation == 0 else None
-                if not validates_beside:
+                if steps.last % steps_per_validation == 0:
+                    validate = (
+                        kernels.begin_validation(read_weights(self)) if compiles_validation else self.validation_step
+                    )
+                pending = steps, after, validate
+                # The script's own code does not run in parallel with steps, nor for steps that are dropped later.
+                if not (compiles_steps and compiles_validation):
                     yield finish(*pending)
                     pending = None
+            if pending is not None:
+                yield finish(*pending)
 
         try:
             # The environment is read once, not before each of some thousand runs of little work.
@@ -248,7 +233,7 @@ class BaseTrainer:
 
     def _check(self):
         """Raise ValueError if an attribute, which the script may have set, does not suit a training."""
-        for name in ("X_train", "Y_train", "X_val", "Y_val"):
+        for name in DATA:
             setattr(self, name, as_array(name, getattr(self, name)))
         for name, X, Y in (("train", self.X_train, self.Y_train), ("val", self.X_val, self.Y_val)):
             columns = self.X_train.shape[1:], self.Y_train.shape[1:]
@@ -273,6 +258,11 @@ class BaseTrainer:
         """Say whether the kernels know model and targets, so that none of the user's own code would be skipped."""
         known = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
         return isinstance(self.model, known) and is_known(self.model) and _has_labels(self.Y_train, self.Y_val)
+
+
+# A class does not have what only its objects mean.
+for _name in vars(BaseTrainer).keys() & {each.name for each in fields(BaseTrainer)}:
+    delattr(BaseTrainer, _name)
 
 
 class Steps(NamedTuple):

@@ -16,7 +16,7 @@ from fastlin.course.studies.settings import Settings
 def test_the_readings_of_the_report(quick, epochs):
     n = 44_000
     X = np.full((n, 1), 120, np.float32)
-    images = Images(X, np.zeros(n, np.int64), X, None, X, None, 60.0)
+    images = Images("cifar10", X, np.zeros(n, np.int64), X, None, X, None, pixel_deviation=60.0)
     (first, first_data), (second, second_data), (own, own_data) = cifar10_two_layer.make_runs(images, quick).values()
     assert [first.epochs, second.epochs, own.epochs] == epochs
     assert first_data is second_data is images
@@ -34,7 +34,7 @@ def test_a_diverging_recipe_does_not_end_the_study(monkeypatch, tmp_path):
     monkeypatch.setattr(
         cifar10_two_layer, "OWN", dataclasses.replace(cifar10_two_layer.OWN, learning_rate=1e30, epochs=5)
     )
-    results = cifar10_two_layer.run(Settings(datasets.load_digits(), quick=True))
+    results = cifar10_two_layer.study_cifar10_two_layer(Settings(datasets.load_digits(), quick=True))
     run = results.merits["runs"]["He, batches of 128"]
     assert (run["ended"], run["epochs"], run["last_loss"]) == ("diverged", 0, None)
     assert run["test"] < 0.5
@@ -101,7 +101,7 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
         for name, variant in cifar10_deep.VARIANTS.items()
     }
     monkeypatch.setattr(cifar10_deep, "VARIANTS", shortened)
-    results = cifar10_deep.run(Settings(datasets.load_digits(), seed=2**32 - 1))
+    results = cifar10_deep.study_cifar10_deep(Settings(datasets.load_digits(), seed=2**32 - 1))
     assert len(trained) == 21 * 2 * 3
     by_units = {}
     for images, recipe, own_seed in trained:
@@ -141,7 +141,7 @@ def test_units_cover_their_range():
 
 @pytest.mark.slow
 def test_depth_collapses_from_normal_weights_and_not_with_its_cure(cifar10):
-    best = cifar10_deep.run(Settings(cifar10, quick=True)).series["best"]
+    best = cifar10_deep.study_cifar10_deep(Settings(cifar10, quick=True)).series["best"]
     for name in ("normal, plain", "normal, batch norm of the input", "normal, dropout 0.05"):
         assert max(best[name]["4"] + best[name]["10"]) < 0.13
     for depth in ("2", "4", "10"):

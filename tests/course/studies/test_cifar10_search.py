@@ -52,7 +52,9 @@ def search(trained, tmp_path):
     def search(draws, **changes):
         settings = Settings(**{"data": DATA, "quick": True, "folder": tmp_path, "draws": draws, **changes})
         n_before = len(trained)
-        records = {record["draw"]: dict(record) for record in cifar10_search.run(settings).series["records"]}
+        records = {
+            record["draw"]: dict(record) for record in cifar10_search.study_cifar10_search(settings).series["records"]
+        }
         assert all(record.pop("seconds") > 0 for record in records.values())
         return records, trained[n_before:]
 
@@ -91,7 +93,7 @@ def test_draws_lie_in_the_ranges_of_the_report():
 def test_results(trained, tmp_path):
     notified = []
     settings = Settings(DATA, True, 3, lambda *what: notified.append(what), tmp_path, 12)
-    results = cifar10_search.run(settings)
+    results = cifar10_search.study_cifar10_search(settings)
     records, merits, best = results.series["records"], results.merits, results.merits["best_draws"]
     validations = [record["validation"] for record in records]
     assert validations == sorted(validations, reverse=True)
@@ -120,7 +122,7 @@ def test_results(trained, tmp_path):
     assert merits["optimum_validation"] == optimum["validation"]
     assert best["the report's optimum"]["test"] == optimum["test"]
     del trained[:]
-    again = cifar10_search.run(settings)
+    again = cifar10_search.study_cifar10_search(settings)
     assert trained == []
     assert again.merits == merits
     assert again.parameters["trainings_kept_before"] == 13

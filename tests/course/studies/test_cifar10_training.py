@@ -32,7 +32,7 @@ def make_images():
     generator = np.random.default_rng(0)
     y = np.concatenate([np.arange(4), generator.integers(0, 4, 66)])
     X = (generator.normal(size=(70, 5)) + 2 * np.eye(4, 5)[y]).astype(np.float32)
-    return Images(X[:50], y[:50], X[50:60], y[50:60], X[60:], y[60:], 1.0)
+    return Images("cifar10", X[:50], y[:50], X[60:], y[60:], X[50:60], y[50:60])
 
 
 def losses_of(trained):

@@ -258,7 +258,7 @@ def test_pixels_below_one_another_are_alike_at_the_width_of_the_pictures():
     generator = np.random.default_rng(0)
     X = (waves.ravel() + 0.1 * generator.normal(size=(30, side * side))).astype(np.float32)
     data = datasets.Dataset("digits", X, np.zeros(30, int), X, np.zeros(30, int))
-    merits = images.run(Settings(data)).merits
+    merits = images.study_images(Settings(data)).merits
     assert merits["width_of_most_alike_rows"] == merits["side"] == side
     assert merits["correlation_at_that_width"] > merits["correlation_at_one_pixel_more"]
 
@@ -275,7 +275,7 @@ def test_learning_gives_estimators_and_the_course_the_same_rows():
 
 
 def test_every_contender_learns_longer_and_longer(digits):
-    points = learning.run(digits).series["points"]
+    points = learning.study_learning(digits).series["points"]
     assert points.keys() == learning.CONTENDERS.keys()
     for name, row in points.items():
         assert [point["effort"] for point in row] == list(learning.CONTENDERS[name][1][:2])
@@ -293,7 +293,7 @@ def test_a_study_on_mnist_measures_what_its_judges_need(monkeypatch):
     """Judges of early stopping need a random split, which few images do not have."""
     data = replace(datasets.load_digits(), name="mnist")
     monkeypatch.setattr(course_training, "MOST_EPOCHS", 2)
-    rows = judge(data, {"early_stopping": binary.run_early_stopping(Settings(data, quick=True))})
+    rows = judge(data, {"early_stopping": binary.study_early_stopping(Settings(data, quick=True))})
     assert [row["verdict"] == "not run" for row in rows] == [False, False, False, True]
     assert rows[-1]["because"] == "The study did not measure stop_steps_of_random_splits."
 
