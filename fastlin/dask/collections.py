@@ -9,7 +9,7 @@ import dask
 import dask.array
 import numpy as np
 
-from fastlin.estimators.training_data import keep_texts
+from fastlin.estimators.training_data import keep_texts, read_numbers
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -27,22 +27,7 @@ def is_collection(data: object) -> bool:
 
 def read_frame(frame: Any) -> Array:
     """Return a dataframe of pandas as an array (m, d); its own and Arrow's nullable numbers become float64 with NaN."""
-    dtypes = []
-    for name, dtype in frame.dtypes.items():
-        own = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
-        if not (isinstance(own, np.dtype) and own.kind in "biuf"):
-            raise ValueError(f"Column {name!r} of X holds {dtype}; columns must hold numbers or truth values.")
-        dtypes.append(own if own is dtype or own.kind == "f" else np.dtype(np.float64))
-    common = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    return frame.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
-
-
-def read_series(series: Any) -> Array:
-    """Return a series of pandas as an array (m,): numbers in their own type where none is missing."""
-    own = getattr(series.dtype, "numpy_dtype", None)
-    if isinstance(own, np.dtype) and own.kind in "biuf" and not series.isna().any():
-        return series.to_numpy(dtype=own)
-    return np.asarray(series)
+    return np.column_stack([read_numbers(name, column) for name, column in frame.items()])
 
 
 def name_columns(X: DaskCollection) -> list[str] | None:
@@ -56,14 +41,14 @@ def read_rows(X: DaskCollection) -> dask.array.Array:
         raise TypeError(f"X must be {ACCEPTED}, got {type(X).__name__}.")
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, got {X.ndim}.")
+    if not X.shape[1]:
+        raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     array: Any = X
     if not isinstance(X, dask.array.Array):
         # Each partition may have columns of several types, and of pandas' own.
         array = X.map_partitions(read_frame, meta=read_frame(X._meta))
     if math.isnan(array.shape[1]):
         raise ValueError("X must have a known number of columns; call compute_chunk_sizes() on it.")
-    if not array.shape[1]:
-        raise ValueError(f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
     return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
 
 
@@ -79,7 +64,7 @@ def cut_alike(
     if not isinstance(array, dask.array.Array):
         is_table = array.ndim == 2
         meta = np.empty((0, array.shape[1]) if is_table else 0)
-        array = array.map_partitions(read_frame if is_table else read_series, meta=meta)
+        array = array.map_partitions(read_frame if is_table else np.asarray, meta=meta)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 and not (takes_columns and array.ndim == 2):
