@@ -41,15 +41,21 @@ def read_rows(X: DaskCollection) -> dask.array.Array:
         raise TypeError(f"X must be {ACCEPTED}, got {type(X).__name__}.")
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, got {X.ndim}.")
+    if math.isnan(X.shape[1]):
+        raise ValueError("X must have a known number of columns; call compute_chunk_sizes() on it.")
     if not X.shape[1]:
         raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
-    array: Any = X
-    if not isinstance(X, dask.array.Array):
+    return _to_array(X)
+
+
+def _to_array(values):
+    """Return a collection as a Dask array whose chunks hold whole rows."""
+    array = values
+    if not isinstance(values, dask.array.Array):
         # Each partition may have columns of several types, and of pandas' own.
-        array = X.map_partitions(read_frame, meta=read_frame(X._meta))
-    if math.isnan(array.shape[1]):
-        raise ValueError("X must have a known number of columns; call compute_chunk_sizes() on it.")
-    return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
+        read = read_frame if values.ndim == 2 else np.asarray
+        array = values.map_partitions(read, meta=read(values._meta))
+    return array.rechunk({1: -1}) if array.ndim == 2 and array.numblocks[1] > 1 else array
 
 
 def cut_alike(
@@ -60,17 +66,11 @@ def cut_alike(
         return None
     if not is_collection(values):
         raise TypeError(f"{name} must be a Dask array or a Dask series, cut as X is, got {type(values).__name__}.")
-    array = values
-    if not isinstance(array, dask.array.Array):
-        is_table = array.ndim == 2
-        meta = np.empty((0, array.shape[1]) if is_table else 0)
-        array = array.map_partitions(read_frame if is_table else np.asarray, meta=meta)
+    array = _to_array(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 and not (takes_columns and array.ndim == 2):
         raise ValueError(f"{name} must have one dimension, got the shape {array.shape}.")
-    if array.ndim == 2 and array.numblocks[1] > 1:
-        array = array.rechunk({1: -1})
     lengths, own_lengths = rows.chunks[0], array.chunks[0]
     if not any(map(math.isnan, lengths + own_lengths)):
         if sum(lengths) != sum(own_lengths):
@@ -88,12 +88,9 @@ def cut_alike(
 
 def list_partitions(*arrays: dask.array.Array | None) -> list[tuple[Any, ...]]:
     """Return a tuple of delayed blocks for each partition, one of each array, optimised together; None for no array."""
-    given = [array for array in arrays if array is not None]
-    optimised = iter(dask.optimize(*given))
+    optimised = dask.optimize(*arrays)
+    none = [None] * optimised[0].numblocks[0]
     delayed = [
-        [None] * given[0].numblocks[0]
-        if array is None
-        else next(optimised).to_delayed(optimize_graph=False).ravel().tolist()
-        for array in arrays
+        none if array is None else array.to_delayed(optimize_graph=False).ravel().tolist() for array in optimised
     ]
     return list(zip(*delayed, strict=True))
